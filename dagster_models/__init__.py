@@ -1,0 +1,1 @@
+"""A folder of plain SQL models and Python scripts as Dagster assets."""

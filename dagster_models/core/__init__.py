@@ -1,0 +1,1 @@
+"""The pure core: no Dagster, no driver, no process, no clock."""

@@ -1,0 +1,153 @@
+"""Task and Outcome: what crosses the process border, as plain JSON.
+
+A *task* is one attempt of a step as sent to a worker; an *outcome* is what became of it. Both are
+frozen values with ``to_json`` and ``from_json`` (plain dictionaries of JSON types); the frames that
+carry them are wire.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from dagster_models.core.model import EMPTY, Relation
+
+
+class Verdict(str, Enum):
+    """What the warehouse (or, for a script, its process) answered. Never a guess."""
+
+    COMMITTED = "committed"
+    ROLLED_BACK = "rolled_back"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """One check to run inside the step's transaction, before the relation is published.
+
+    ``sql`` is complete and selects the offending rows. A failing check of severity "error" rolls
+    the transaction back; one of severity "warn" only reports.
+    """
+
+    name: str
+    sql: str
+    severity: str = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One attempt of a step.
+
+    ``kind``: "sql" (build ``relation`` from ``sql``), "seed" (from the CSV file ``path``),
+    "arrow" (from the Arrow IPC file ``path``), "python" and "script" (run the file ``path``).
+    ``sql`` is final: names replaced, variables filled in. ``queries`` maps the literal SQL of a
+    Python file to the text to send; ``relations`` maps table names as written there to SQL.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    kind: str
+    relation: Relation | None = None
+    materialized: str = "table"
+    sql: str = ""
+    path: str = ""
+    code_version: str = ""
+    input_versions: Mapping[str, str] = EMPTY
+    checks: tuple[CheckTask, ...] = ()
+    column_types: Mapping[str, str] = EMPTY
+    queries: Mapping[str, str] = EMPTY
+    relations: Mapping[str, str] = EMPTY
+    variables: Mapping[str, Any] = EMPTY
+    project_root: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        relation = data.get("relation")
+        return cls(
+            **{
+                **data,
+                "relation": Relation(**relation) if relation else None,
+                "checks": tuple(CheckTask(**check) for check in data.get("checks", ())),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """Why an attempt did not commit. ``line`` counts from 1 in the user's file, if known."""
+
+    kind: str
+    message: str
+    line: int | None = None
+    traceback: str = ""
+    transient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """``failures`` is the number of offending rows; ``error`` is set if the query itself failed."""
+
+    name: str
+    severity: str
+    failures: int = 0
+    error: str = ""
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        return self.failures == 0 and not self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a task. Times are epoch seconds (UTC) and seconds; ``rows`` None: unknown."""
+
+    step: str
+    attempt: int
+    verdict: Verdict
+    started_at: float = 0.0
+    seconds: float = 0.0
+    rows: int | None = None
+    columns: tuple[tuple[str, str], ...] = ()  #: (name, the warehouse's type)
+    checks: tuple[CheckOutcome, ...] = ()
+    error: TaskError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        error = data.get("error")
+        return cls(
+            **{
+                **data,
+                "verdict": Verdict(data["verdict"]),
+                "columns": tuple((name, type_) for name, type_ in data.get("columns", ())),
+                "checks": tuple(CheckOutcome(**check) for check in data.get("checks", ())),
+                "error": TaskError(**error) if error else None,
+            }
+        )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Like dataclasses.asdict, but for mapping proxies and enums too, which it cannot copy."""
+
+    def plain(item: Any) -> Any:
+        if isinstance(item, Enum):
+            return item.value
+        if isinstance(item, Mapping):
+            return {str(k): plain(v) for k, v in item.items()}
+        if isinstance(item, (tuple, list)):
+            return [plain(v) for v in item]
+        if hasattr(item, "__dataclass_fields__"):
+            return {name: plain(getattr(item, name)) for name in item.__dataclass_fields__}
+        return item
+
+    result: dict[str, Any] = plain(value)
+    return result

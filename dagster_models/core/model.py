@@ -1,0 +1,222 @@
+"""The values of a project: frozen, comparable, free of any behaviour that needs the world.
+
+Words are the design's: a *model* builds one relation, a *script* builds none, a *seed* is a CSV
+file, a *source* is read and not built here, a *check* is a query that must return no rows. What
+Dagster runs as one step (a model, a seed or a script) is a ``Step``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Key(NamedTuple):
+    """The asset key of a step or source: [schema, name], before any target's schema prefix."""
+
+    schema: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view with its full name in one warehouse, unquoted."""
+
+    schema: str
+    name: str
+    catalog: str | None = None
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.catalog, self.schema, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place in a file; ``path`` is relative to the project's folder, counts start at 1."""
+
+    path: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A relation as written in SQL, before it is resolved.
+
+    ``parts`` are the name's parts without quotes, outermost first, folded by the dialect's rule
+    where they were not quoted. ``start`` and ``end`` are offsets in characters of the whole dotted
+    name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an alias.
+    """
+
+    parts: tuple[str, ...]
+    start: int
+    end: int
+    line: int
+    column: int
+    aliased: bool = False
+
+    @property
+    def name(self) -> str:
+        return ".".join(self.parts)
+
+
+Severity = Literal["error", "warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A query that must return no rows.
+
+    ``name`` is unique within its model. A column check has ``test`` (unique, not_null,
+    accepted_values, relationships), ``column`` and ``arguments``, and no ``text``; a check of
+    ``checks/*.sql`` has the user's ``text`` and its ``references``.
+    """
+
+    name: str
+    model: Key
+    severity: Severity = "error"
+    location: Location = Location("")
+    test: str = "query"
+    column: str | None = None
+    arguments: Mapping[str, Any] = EMPTY
+    text: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What a header or sources.yaml says of a column."""
+
+    name: str
+    description: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What decides how a step is built and shown; the keys are dbt's words."""
+
+    materialized: str = "view"  #: view | table
+    alias: str | None = None
+    schema: str | None = None
+    enabled: bool = True
+    description: str = ""
+    owner: tuple[str, ...] = ()
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = EMPTY
+    columns: tuple[Column, ...] = ()
+    upstream: tuple[str, ...] = ()  #: names that cannot be seen in the text
+    downstream: tuple[str, ...] = ()  #: scripts: what must run after it
+    column_types: Mapping[str, str] = EMPTY  #: seeds: column -> type
+    pool: str | None = None  #: Dagster's concurrency pool
+    priority: int = 0  #: the dagster/priority tag
+    retries: int = 0
+    retry_delay_seconds: float = 0.0
+    timeout_seconds: float | None = None
+
+
+StepKind = Literal["sql", "python", "seed", "script"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A model (kind sql or python), a seed or a script: one asset, one Dagster step.
+
+    ``sql`` is the query as written (the file's text, or what ``def sql(vars)`` returned), "" for
+    other kinds. ``references`` are resolved into ``upstream`` (each key once, in order of
+    appearance) through ``resolved`` (the name as written -> key). ``queries`` are the literal SQL
+    texts of a Python file, compiled at load so that its process needs no parser.
+    """
+
+    key: Key
+    kind: StepKind
+    location: Location
+    config: Config
+    relation: Relation | None
+    sql: str = ""
+    references: tuple[Reference, ...] = ()
+    resolved: Mapping[str, Key] = EMPTY
+    upstream: tuple[Key, ...] = ()
+    queries: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    code_version: str = ""
+    variables: Mapping[str, Any] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A relation that is read and not built here.
+
+    ``asset_key`` is set when another Dagster asset of the code location builds it.
+    """
+
+    key: Key
+    relation: Relation
+    location: Location
+    description: str = ""
+    columns: tuple[Column, ...] = ()
+    meta: Mapping[str, Any] = EMPTY
+    asset_key: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One entry of ``targets:``: which warehouse, with which schema prefix and threads.
+
+    ``settings`` is what the warehouse's own file understands (for duckdb: ``path``, absolute).
+    """
+
+    name: str
+    type: str
+    settings: Mapping[str, Any] = EMPTY
+    schema_prefix: str = ""
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    name: str
+    job: str
+    cron: str
+    timezone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A named selection of the project's assets, in Dagster's own asset selection syntax."""
+
+    name: str
+    selection: str = "*"
+    description: str = ""
+    tags: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A whole project, resolved: what the files say, and nothing else.
+
+    ``steps`` are in topological order. ``defaults`` holds run defaults (fail_fast, max_concurrent).
+    """
+
+    name: str
+    root: str
+    dialect: str
+    targets: Mapping[str, Target]
+    default_target: str
+    steps: Mapping[Key, Step]
+    sources: Mapping[Key, Source] = field(default_factory=dict)
+    jobs: tuple[Job, ...] = ()
+    schedules: tuple[Schedule, ...] = ()
+    defaults: Mapping[str, Any] = EMPTY
+    warnings: tuple[Any, ...] = ()  #: errors.Problem with severity "warning"

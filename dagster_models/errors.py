@@ -1,0 +1,83 @@
+"""The tree of errors: what happened, where (file:line:column), what to do next.
+
+    DagsterModelsError
+    ├── ProjectError        the files of a project are wrong: one report of all problems
+    ├── SqlSyntaxError      one text does not parse (core.parse raises it, the loader collects it)
+    ├── WarehouseError      the warehouse refused a statement
+    │   ├── WarehouseLost   the process or server that held the session is gone
+    │   └── Canceled        a statement was stopped because somebody asked for it
+    └── InvalidTransition   a bug of ours: the plan was told something impossible
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class DagsterModelsError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in a project's files.
+
+    ``line`` and ``column`` count from 1; a problem of a whole file has line 1, column 1.
+    """
+
+    what: str
+    path: str
+    line: int = 1
+    column: int = 1
+    fix: str = ""
+    severity: str = "error"  #: "error" stops the load, "warning" is only told
+
+    def __str__(self) -> str:
+        told = f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.what}"
+        return f"{told}\n    {self.fix}" if self.fix else told
+
+
+class ProjectError(DagsterModelsError):
+    """All problems of a project, in the order of their files and lines."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.path, p.line, p.column, p.what)))
+        count = len(self.problems)
+        head = f"{count} problem{'s' if count != 1 else ''} in the project"
+        super().__init__("\n".join([f"{head}:", *map(str, self.problems)]))
+
+
+class SqlSyntaxError(DagsterModelsError):
+    """A text is not the one query that a model must be. Line and column count from 1."""
+
+    def __init__(self, what: str, line: int, column: int, fix: str = "") -> None:
+        self.what, self.line, self.column, self.fix = what, line, column, fix
+        super().__init__(f"{line}:{column}: {what}")
+
+
+class WarehouseError(DagsterModelsError):
+    """The warehouse refused a statement.
+
+    ``kind`` is the driver's own class name (e.g. ``CatalogException``); ``line`` counts from 1 in
+    the statement as sent, None when the warehouse names none. ``transient``: worth another try as
+    it is (a write conflict, out of memory beside others).
+    """
+
+    def __init__(
+        self, kind: str, message: str, *, line: int | None = None, transient: bool = False
+    ) -> None:
+        self.kind, self.message, self.line, self.transient = kind, message, line, transient
+        super().__init__(f"{kind}: {message}")
+
+
+class WarehouseLost(WarehouseError):
+    """The process or server that held the session is gone; what it did is in doubt."""
+
+
+class Canceled(WarehouseError):
+    """The statement was interrupted on request; its transaction is not committed."""
+
+
+class InvalidTransition(DagsterModelsError):
+    """The plan was told something that cannot happen to the step; carries the step's story."""

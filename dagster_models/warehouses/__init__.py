@@ -1,0 +1,1 @@
+"""One file per warehouse behind one small interface (base.py)."""
