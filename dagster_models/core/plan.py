@@ -1,0 +1,330 @@
+"""The plan of one run: a state machine over its steps.
+
+The plan does no I/O and has no clock. The executor tells it what happened (an ``Event``) and it
+answers with what must be done now (``Instruction`` values, in order)::
+
+    for instruction in plan.handle(Event("marts.orders", Cause.COMMITTED)):
+        ...
+
+Every move is a row of ``states.TRANSITIONS``; anything else is a bug of ours and raises
+``InvalidTransition`` with the story of the step. The shape is that of dask.distributed's worker
+state machine; which step comes first is ninja's critical path (weights, see graph.py).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from dagster_models.core.states import (
+    FINAL,
+    HOLDS_SLOT,
+    TRANSITIONS,
+    AskWarehouse,
+    Cancel,
+    Cause,
+    Claim,
+    Event,
+    FailFast,
+    Instruction,
+    Report,
+    Retry,
+    Start,
+    State,
+    Transition,
+)
+from dagster_models.errors import InvalidTransition
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the plan must know of a step beyond its upstreams.
+
+    ``weight``: seconds of the heaviest path from its start to the run's end. ``labels``: limits
+    that it counts against. ``pooled``: a Dagster pool must grant it a place before each attempt.
+    """
+
+    weight: float = 1.0
+    priority: int = 0
+    retries: int = 0
+    retry_delay_seconds: float = 0.0
+    labels: tuple[str, ...] = ()
+    pooled: bool = False
+
+
+_Entry: TypeAlias = tuple[int, float, int, str]  # -priority, -weight, order, step
+
+
+@dataclass(slots=True)
+class _Step:
+    needs: Needs
+    order: int
+    upstream: tuple[str, ...]
+    downstream: list[str] = field(default_factory=list)
+    state: State = State.WAITING
+    missing: int = 0
+    attempt: int = 0
+    claimed: bool = False
+    timed_out: bool = False
+    blame: str | None = None  # the upstream (or the stopping step) that this one was given up for
+    story: list[Transition] = field(default_factory=list)
+
+
+class Plan:
+    """What we still want from this run, and what may start now.
+
+    Args:
+        graph: step -> its upstreams among the steps of this run.
+        needs: step -> its needs; a step that is not there has none.
+        max_concurrent: how many steps may hold a slot at once (at least 1).
+        fail_fast: "false": what does not depend on a failure goes on. "true": the first failure
+            stops the run. "drain": it starts nothing more, what is in flight may finish.
+        limits: label -> how many steps with it may hold a slot at once.
+    """
+
+    def __init__(
+        self,
+        graph: Mapping[str, Sequence[str]],
+        needs: Mapping[str, Needs] | None = None,
+        *,
+        max_concurrent: int,
+        fail_fast: FailFast = "false",
+        limits: Mapping[str, int] | None = None,
+    ) -> None:
+        if max_concurrent < 1:
+            raise ValueError(f"max_concurrent is {max_concurrent}; at least one slot is needed")
+        self.max_concurrent = max_concurrent
+        self.fail_fast = fail_fast
+        self.stopping = False
+        self.stopped_by: str | None = None  # the step whose failure stopped the run
+        self._limits = dict(limits or {})
+        self._used = dict.fromkeys(self._limits, 0)
+        self._steps: dict[str, _Step] = {}
+        for order, (step, upstream) in enumerate(graph.items()):
+            unique = tuple(dict.fromkeys(upstream))
+            self._steps[step] = _Step((needs or {}).get(step, Needs()), order, unique)
+        for step, it in self._steps.items():
+            it.missing = len(it.upstream)
+            for upstream_step in it.upstream:
+                self._steps[upstream_step].downstream.append(step)
+        self._ready: list[_Entry] = []  # a heap
+        self._held: dict[str, list[_Entry]] = {label: [] for label in self._limits}  # heaps
+        self._busy: set[str] = set()
+        self._open = len(self._steps)
+
+    @property
+    def is_complete(self) -> bool:
+        """Every step is in a final state."""
+        return self._open == 0
+
+    @property
+    def in_flight(self) -> frozenset[str]:
+        """The steps that hold a slot."""
+        return frozenset(self._busy)
+
+    def state(self, step: str) -> State:
+        return self._steps[step].state
+
+    def attempt(self, step: str) -> int:
+        """How many attempts of the step were started."""
+        return self._steps[step].attempt
+
+    def story(self, step: str) -> tuple[Transition, ...]:
+        """Every transition of one step, oldest first."""
+        return tuple(self._steps[step].story)
+
+    def begin(self) -> list[Instruction]:
+        """The first instructions; call once."""
+        for step, it in self._steps.items():
+            if it.missing == 0:
+                self._make_ready(step)
+        return self._fill()
+
+    def handle(self, event: Event) -> list[Instruction]:
+        """Apply one event; return what the executor must do now, in order.
+
+        Raises:
+            InvalidTransition: the event cannot happen to the step in its state.
+        """
+        if event.step is None:
+            return [*self._stop(drain=False), *self._fill()]
+        it = self._steps[event.step]
+        cause = self._read(it, event)
+        if cause in (Cause.DELAY_OVER, Cause.CLAIMED):
+            it.claimed = it.claimed or cause is Cause.CLAIMED
+            if it.state is State.READY:  # a stopped run has given it up meanwhile
+                self._queue(event.step)
+            return self._fill()
+        if cause is Cause.TIMEOUT:
+            if it.state is not State.RUNNING:
+                return []  # its answer, or a cancel, came first
+            it.timed_out = True
+        finish = self._move(event.step, cause)
+        out: list[Instruction] = []
+        if cause is Cause.TIMEOUT:
+            out.append(Cancel(event.step))
+        elif cause is Cause.RETRY:
+            it.claimed = False
+            out.append(Retry(event.step, it.attempt, it.needs.retry_delay_seconds))
+        elif finish is State.IN_DOUBT:
+            out.append(AskWarehouse(event.step))
+        elif finish in FINAL:
+            out += self._finished(event.step, event.withheld)
+        return out + self._fill()
+
+    def _read(self, it: _Step, event: Event) -> Cause:
+        """The event's cause, made precise by what the plan knows of the step."""
+        if event.cause is Cause.ROLLED_BACK and it.state is State.RUNNING:
+            if it.attempt <= it.needs.retries and not event.final and not self.stopping:
+                return Cause.RETRY
+        elif event.cause is Cause.CANCELED and it.timed_out:
+            return Cause.TIMED_OUT
+        return event.cause
+
+    def _finished(self, step: str, withheld: frozenset[str]) -> list[Instruction]:
+        it = self._steps[step]
+        out: list[Instruction] = []
+        if it.state is State.CANCELED:
+            it.blame = self.stopped_by
+        out.append(self._report(step))
+        for downstream in it.downstream:
+            if it.state is not State.SUCCEEDED or downstream in withheld:
+                out += self._skip(downstream, blame=step)
+                continue
+            other = self._steps[downstream]
+            other.missing -= 1
+            if other.missing == 0 and other.state is State.WAITING:
+                self._make_ready(downstream)
+        if it.state is State.FAILED and self.fail_fast != "false":
+            self.stopped_by = self.stopped_by or step
+            out += self._stop(drain=self.fail_fast == "drain")
+        return out
+
+    def _skip(self, step: str, blame: str) -> list[Instruction]:
+        """Skip *step* and all that is downstream of it (iteratively: chains can be long)."""
+        out: list[Instruction] = []
+        todo = [(step, blame)]
+        while todo:
+            step, blame = todo.pop()
+            it = self._steps[step]
+            if it.state is not State.WAITING:
+                continue
+            it.blame = blame
+            self._move(step, Cause.UPSTREAM)
+            out.append(self._report(step))
+            todo += [(downstream, step) for downstream in reversed(it.downstream)]
+        return out
+
+    def _stop(self, drain: bool) -> list[Instruction]:
+        """Start nothing more; unless draining, cancel what is in flight."""
+        out: list[Instruction] = []
+        if not self.stopping:
+            self.stopping = True
+            for heap in (self._ready, *self._held.values()):
+                heap.clear()
+            for step, it in self._steps.items():
+                if it.state in (State.WAITING, State.READY):
+                    it.blame = self.stopped_by
+                    self._move(step, Cause.GAVE_UP if it.attempt else Cause.STOPPING)
+                    out.append(self._report(step))
+        if not drain:
+            for step in sorted(self._busy, key=lambda s: self._steps[s].order):
+                if self._steps[step].state is State.RUNNING:
+                    self._move(step, Cause.STOPPING)
+                    out.append(Cancel(step))
+        return out
+
+    def _fill(self) -> list[Instruction]:
+        """Give free slots to the heaviest ready steps that no limit holds back."""
+        out: list[Instruction] = []
+        claiming = 0
+        while self._ready and len(self._busy) + claiming < self.max_concurrent:
+            entry = heapq.heappop(self._ready)
+            step = entry[-1]
+            it = self._steps[step]
+            full = [label for label in it.needs.labels if not self._has_room(label)]
+            if full:
+                heapq.heappush(self._held[full[0]], entry)
+                # The room it leaves under its other labels may be what somebody waits for.
+                for label in it.needs.labels:
+                    self._wake(label)
+            elif it.needs.pooled and not it.claimed:
+                claiming += 1
+                out.append(Claim(step))  # it comes back to the heap with CLAIMED
+            else:
+                it.attempt += 1
+                self._move(step, Cause.STARTED)
+                out.append(Start(step, it.attempt))
+        return out
+
+    def _has_room(self, label: str) -> bool:
+        return self._used[label] < self._limits[label]
+
+    def _wake(self, label: str) -> None:
+        """Let the heaviest step that is held back by *label* try again: one, to stay linear."""
+        if self._held[label] and self._has_room(label):
+            heapq.heappush(self._ready, heapq.heappop(self._held[label]))
+
+    def _make_ready(self, step: str) -> None:
+        self._move(step, Cause.UNBLOCKED)
+        self._queue(step)
+
+    def _queue(self, step: str) -> None:
+        it = self._steps[step]
+        heapq.heappush(self._ready, (-it.needs.priority, -it.needs.weight, it.order, step))
+
+    def _report(self, step: str) -> Report:
+        it = self._steps[step]
+        path = self._path(step)
+        cause = path[0] if len(path) > 1 else it.blame
+        return Report(step, it.state, cause, path if len(path) > 1 else (), it.timed_out)
+
+    def _path(self, step: str) -> tuple[str, ...]:
+        """From the root cause down to *step*, along the upstreams that it was skipped for."""
+        path = [step]
+        while (blame := self._steps[path[-1]].blame) in self._steps[path[-1]].upstream:
+            assert blame is not None
+            path.append(blame)
+        return tuple(reversed(path))
+
+    def _move(self, step: str, cause: Cause) -> State:
+        it = self._steps[step]
+        start, finish = it.state, TRANSITIONS.get((it.state, cause))
+        if finish is None:
+            told = [f"step {step!r} is {start.value}; this cannot happen to it: {cause.value}"]
+            raise InvalidTransition("\n  ".join([*told, *map(str, it.story)]))
+        it.state = finish
+        it.story.append(Transition(start, cause, finish))
+        if (finish in HOLDS_SLOT) != (start in HOLDS_SLOT):
+            change = 1 if finish in HOLDS_SLOT else -1
+            (self._busy.add if change > 0 else self._busy.discard)(step)
+            for label in it.needs.labels:
+                self._used[label] += change
+                if change < 0:
+                    self._wake(label)
+        self._open -= finish in FINAL
+        return finish
+
+    def validate(self) -> None:
+        """Raise AssertionError if the bookkeeping contradicts itself. Linear; for tests."""
+        steps = self._steps
+        busy = {step for step, it in steps.items() if it.state in HOLDS_SLOT}
+        assert busy == self._busy, (busy, self._busy)
+        assert len(busy) <= self.max_concurrent
+        assert self._open == sum(it.state not in FINAL for it in steps.values())
+        for label, limit in self._limits.items():
+            used = sum(label in steps[step].needs.labels for step in busy)
+            assert used == self._used[label] <= limit, label
+        queued = [e[-1] for heap in (self._ready, *self._held.values()) for e in heap]
+        assert len(queued) == len(set(queued)), "queued twice"
+        for step, it in steps.items():
+            succeeded = sum(steps[u].state is State.SUCCEEDED for u in it.upstream)
+            if it.state not in (State.WAITING, State.SKIPPED):
+                assert succeeded == len(it.upstream), f"{step} went on before its upstreams"
+            if step in queued:
+                assert it.state is State.READY, step
+            if self.stopping:
+                assert it.state not in (State.WAITING, State.READY), f"{step} survived the stop"
+            assert it.attempt == sum(t.cause is Cause.STARTED for t in it.story), step

@@ -1,0 +1,153 @@
+"""What can happen to a step: its states, the table of its moves, and the plan's vocabulary.
+
+``TRANSITIONS`` is the whole truth; the plan (plan.py) applies it, the tests draw histories from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, NamedTuple, TypeAlias
+
+FailFast: TypeAlias = Literal["false", "true", "drain"]
+
+
+class State(Enum):
+    WAITING = "waiting"  #: some upstream has not succeeded yet
+    READY = "ready"  #: may start: waits for a slot, a limit, or the delay before its next attempt
+    RUNNING = "running"  #: a worker has it
+    CANCELING = "canceling"  #: running, and asked to stop
+    IN_DOUBT = "in doubt"  #: its worker is gone; only the warehouse knows
+    SUCCEEDED = "succeeded"  #: committed in this run
+    FAILED = "failed"  #: its own error; rolled back
+    CANCELED = "canceled"  #: started, stopped on request, rolled back
+    SKIPPED = "skipped"  #: never started
+
+
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELED, State.SKIPPED})
+HOLDS_SLOT = frozenset({State.RUNNING, State.CANCELING})
+
+
+class Cause(Enum):
+    """Why a step moves. The warehouse, a worker or the clock said so, or the plan did."""
+
+    UNBLOCKED = "its last upstream succeeded"  # plan
+    UPSTREAM = "an upstream did not succeed"  # plan
+    STARTED = "given a slot"  # plan
+    STOPPING = "the run is stopping"  # plan, or the executor with step=None
+    GAVE_UP = "no further attempt, the run is stopping"  # plan
+    COMMITTED = "committed"  # warehouse
+    ROLLED_BACK = "rolled back"  # warehouse
+    RETRY = "rolled back, attempts left"  # plan, out of ROLLED_BACK
+    CANCELED = "canceled"  # warehouse
+    TIMEOUT = "its timeout passed"  # clock
+    TIMED_OUT = "canceled by its timeout"  # plan, out of CANCELED
+    WORKER_LOST = "worker lost"  # worker pool
+    DELAY_OVER = "its delay is over"  # clock; no move
+    CLAIMED = "its pool granted a place"  # executor; no move
+
+
+_S, _C = State, Cause
+TRANSITIONS: Mapping[tuple[State, Cause], State] = {
+    (_S.WAITING, _C.UNBLOCKED): _S.READY,
+    (_S.WAITING, _C.UPSTREAM): _S.SKIPPED,
+    (_S.WAITING, _C.STOPPING): _S.SKIPPED,
+    (_S.READY, _C.STOPPING): _S.SKIPPED,
+    (_S.READY, _C.GAVE_UP): _S.FAILED,  # it has run and was rolled back: not a skip
+    (_S.READY, _C.STARTED): _S.RUNNING,
+    (_S.RUNNING, _C.COMMITTED): _S.SUCCEEDED,
+    (_S.RUNNING, _C.RETRY): _S.READY,
+    (_S.RUNNING, _C.ROLLED_BACK): _S.FAILED,
+    (_S.RUNNING, _C.STOPPING): _S.CANCELING,
+    (_S.RUNNING, _C.TIMEOUT): _S.CANCELING,
+    (_S.RUNNING, _C.WORKER_LOST): _S.IN_DOUBT,
+    (_S.CANCELING, _C.COMMITTED): _S.SUCCEEDED,  # the commit won the race
+    (_S.CANCELING, _C.ROLLED_BACK): _S.FAILED,  # an error of its own came first
+    (_S.CANCELING, _C.CANCELED): _S.CANCELED,
+    (_S.CANCELING, _C.TIMED_OUT): _S.FAILED,
+    (_S.CANCELING, _C.WORKER_LOST): _S.IN_DOUBT,
+    (_S.IN_DOUBT, _C.COMMITTED): _S.SUCCEEDED,
+    (_S.IN_DOUBT, _C.ROLLED_BACK): _S.FAILED,
+    (_S.IN_DOUBT, _C.CANCELED): _S.CANCELED,  # it was killed because it was asked to stop
+    (_S.IN_DOUBT, _C.TIMED_OUT): _S.FAILED,
+}
+del _S, _C
+
+
+class Event(NamedTuple):
+    """Something that the world did to one step (or to the run, if ``step`` is None).
+
+    ``withheld``: with COMMITTED, downstream steps whose input it chose not to produce (Dagster's
+    optional outputs). ``final``: with ROLLED_BACK, another attempt would be in vain.
+    """
+
+    step: str | None
+    cause: Cause
+    withheld: frozenset[str] = frozenset()
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Hand the step to a worker; ``attempt`` counts from 1."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Ask the step's Dagster pool for a place; answer with CLAIMED once it is granted."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskWarehouse:
+    """Find out whether the step's transaction was committed."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Report the failed attempt; send DELAY_OVER after ``delay_seconds``."""
+
+    step: str
+    attempt: int
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The step has reached a final state.
+
+    ``cause`` is the step at the root of it and ``path`` leads from there to this step (both ends
+    included); for a skip or a cancel by a stop that no step caused, ``cause`` is None.
+    """
+
+    step: str
+    state: State
+    cause: str | None = None
+    path: tuple[str, ...] = ()
+    timed_out: bool = False
+
+
+Instruction: TypeAlias = Start | Claim | Cancel | AskWarehouse | Retry | Report
+
+
+class Transition(NamedTuple):
+    """One line of a step's story."""
+
+    start: State
+    cause: Cause
+    finish: State
+
+    def __str__(self) -> str:
+        return f"{self.start.value} --{self.cause.value}--> {self.finish.value}"
