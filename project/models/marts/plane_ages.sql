@@ -1,0 +1,17 @@
+/* @model
+description: Are old aircraft late? One row per band of five years of age.
+owner: analytics@example.com
+columns:
+  age_from: {checks: [unique, not_null]}
+*/
+select
+    least(age // 5 * 5, 25) as age_from,
+    case when age >= 25 then '25 and more' else age_from || ' to ' || age_from + 4 end as age_band,
+    count(*) as planes,
+    sum(flights)::bigint as flights,
+    sum(flights * late_share) / sum(flights) filter (where late_share is not null) as late_share,
+    avg(seats) as mean_seats
+from plane_usage
+where age is not null
+group by all
+order by age_from

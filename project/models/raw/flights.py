@@ -1,0 +1,52 @@
+"""Every scheduled flight from EWR, JFK and LGA in 2013, cancelled ones included.
+
+@model
+description: >
+  One row per scheduled flight. Times of departure are New York's local time, clock times of arrival
+  are the destination's; delays and time in the air are minutes, the distance is miles.
+owner: data@example.com
+columns:
+  departure: {description: "Null: the flight was cancelled."}
+  arrival_delay: {description: "Null: cancelled, or diverted and so never at its destination."}
+  arrival_clock: {description: "Local time at the destination, without a date."}
+"""
+
+import pandas as pd
+import pyarrow as pa
+
+from nycflights import read, utc
+
+
+def clock(hhmm: pd.Series) -> pa.Array:
+    """517.0 -> 05:17, as Arrow times. Midnight comes as 2400."""
+    minutes = (hhmm // 100 % 24) * 60 + hhmm % 100
+    seconds = (minutes * 60).astype("Int32")
+    return pa.array(seconds, type=pa.int32()).cast(pa.time32("s")).cast(pa.time64("us"))
+
+
+def model(warehouse):
+    csv = read("flights.csv.zip")
+    day = pd.to_datetime(csv[["year", "month", "day"]])
+    scheduled = day + pd.to_timedelta(csv["hour"] * 60 + csv["minute"], unit="m")
+    departure = scheduled + pd.to_timedelta(csv["dep_delay"], unit="m")
+    cancelled = int(departure.isna().sum())
+    print(f"{cancelled:,} cancelled; {day.min():%d %B %Y} to {day.max():%d %B %Y}")
+    frame = pd.DataFrame(
+        {
+            "carrier": csv["carrier"],
+            "flight_number": csv["flight"].astype("int32"),
+            "tail_number": csv["tailnum"],
+            "origin": csv["origin"],
+            "destination": csv["dest"],
+            "scheduled_departure": scheduled.astype("datetime64[us]"),
+            "scheduled_hour_utc": utc(csv["time_hour"]),
+            "departure": departure.astype("datetime64[us]"),
+            "departure_delay": csv["dep_delay"].astype("Int32"),
+            "arrival_delay": csv["arr_delay"].astype("Int32"),
+            "air_time": csv["air_time"].astype("Int32"),
+            "distance": csv["distance"].astype("int32"),
+        }
+    )
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.append_column("scheduled_arrival_clock", clock(csv["sched_arr_time"]))
+    return table.append_column("arrival_clock", clock(csv["arr_time"]))
