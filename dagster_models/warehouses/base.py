@@ -1,0 +1,153 @@
+"""What every warehouse offers: a small interface over its native driver.
+
+    Warehouse            one database, open in this process
+      └── WarehouseSession     one connection or cursor of it; used by one thread at a time
+
+A session speaks in relations and in the user's own SQL text; how a warehouse spells a table, reads
+a CSV file or replaces a view by a table is its own file's business. Every method that reaches the
+database raises ``errors.WarehouseError``, in which ``line`` counts in the *user's* text.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.core.model import Relation
+
+#: The schema and table of the commit records, the same in every warehouse.
+RECORDS = Relation("dagster_models", "commits")
+
+#: Error kinds that are ours, where a driver has no class for it.
+INTERRUPTED = "InterruptException"
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One row of the commit record table: the proof that an attempt was published.
+
+    ``rows`` is None where nobody counted (a view); ``committed_at`` is ISO 8601 in UTC, set by the
+    warehouse when the record is written.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    relation: str
+    code_version: str
+    input_versions: Mapping[str, str]
+    rows: int | None = None
+    committed_at: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class WarehouseSession(ABC):
+    """One connection or cursor. Only ``interrupt`` may be called from another thread."""
+
+    @abstractmethod
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run the user's statements; rows of the last one, fetched.
+
+        A COMMIT after an error in the same transaction raises (and rolls back): some warehouses
+        would answer it with a silent rollback.
+        """
+
+    @abstractmethod
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Column names and rows of one query."""
+
+    @property
+    @abstractmethod
+    def in_transaction(self) -> bool:
+        """An explicit transaction is open."""
+
+    @abstractmethod
+    def begin(self) -> None: ...
+
+    @abstractmethod
+    def commit(self) -> None: ...
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Back to before ``begin``; harmless where no transaction is open. Never raises."""
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Stop the statement that is running, if any; may be lost if one is just starting."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Roll back and free; harmless when repeated."""
+
+    @abstractmethod
+    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+        """Build ``relation`` ("table" or "view") from the user's query in the open transaction,
+        in place of whatever bears its name. Rows of a table, None for a view."""
+
+    @abstractmethod
+    def create_from_csv(
+        self, relation: Relation, path: str, column_types: Mapping[str, str]
+    ) -> int:
+        """Build a table from a CSV file with a header; ``line`` of an error is the file's."""
+
+    @abstractmethod
+    def create_from_arrow(self, relation: Relation, path: str) -> int:
+        """Build a table from an Arrow IPC file."""
+
+    @abstractmethod
+    def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
+        """(name, type) of each column, in order."""
+
+    @abstractmethod
+    def count(self, sql: str) -> int:
+        """How many rows a query returns."""
+
+    @abstractmethod
+    def export(self, sql: str, path: str) -> int:
+        """Write a query's rows to a new Arrow IPC file; their number."""
+
+    @abstractmethod
+    def load(self, path: str, relation: Relation, mode: str) -> int:
+        """Write an Arrow IPC file to a table, mode "replace" or "append"; the number of rows."""
+
+    @abstractmethod
+    def prepare(self, schemas: Sequence[str]) -> None:
+        """Create the schemas and the commit record table where missing. Not for use by two
+        sessions at once."""
+
+    @abstractmethod
+    def write_record(self, commit: Commit) -> None:
+        """In the open transaction, so that it is there exactly when the publication is."""
+
+    @abstractmethod
+    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None: ...
+
+
+class Warehouse(ABC):
+    """One database, open in this process."""
+
+    @abstractmethod
+    def session(self) -> WarehouseSession: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Only after every session is closed."""
+
+
+def quoted(relation: Relation) -> str:
+    """The relation's full name with every part quoted as standard SQL does."""
+    parts: Iterable[str | None] = (relation.catalog, relation.schema, relation.name)
+    return ".".join(quote(part) for part in parts if part)
+
+
+def quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A string as a literal of standard SQL."""
+    return "'" + text.replace("'", "''") + "'"

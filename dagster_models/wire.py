@@ -1,0 +1,164 @@
+"""Length-prefixed JSON frames, and the small rows that cross in them.
+
+A frame is four bytes (the length, little endian) and that many bytes of JSON, one object. Bulk data
+never crosses here: it goes through Arrow IPC files, of which the frames carry the paths.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import decimal
+import json
+import socket
+import struct
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError
+
+#: Bytes. A longer frame is a mistake (or not our peer): small things only cross here.
+MAX_FRAME = 64 * 1024 * 1024
+
+_HEADER = struct.Struct("<I")
+
+
+class FrameError(DagsterModelsError):
+    """The bytes are not a frame of ours, or a frame is too large to send."""
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One frame as bytes. Raises FrameError if it is longer than MAX_FRAME."""
+    body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+    if len(body) > MAX_FRAME:
+        raise FrameError(f"a frame of {len(body)} bytes is more than the {MAX_FRAME} that may cross")
+    return _HEADER.pack(len(body)) + body
+
+
+def send(sock: socket.socket, message: Mapping[str, Any]) -> None:
+    """Send one frame. Not thread-safe by itself: callers share a lock or a thread."""
+    sock.sendall(encode(message))
+
+
+def receive(sock: socket.socket) -> dict[str, Any]:
+    """Wait for one frame.
+
+    Reads exactly its bytes, so that a poll on the socket never misses a frame that sits in a
+    buffer. Raises EOFError when the peer is gone (also in the middle of a frame), FrameError for
+    bytes that are no frame.
+    """
+    (length,) = _HEADER.unpack(_read(sock, _HEADER.size))
+    if length > MAX_FRAME:
+        raise FrameError(f"the peer announced a frame of {length} bytes: it does not speak our frames")
+    try:
+        message = json.loads(_read(sock, length))
+    except ValueError as error:
+        raise FrameError(f"the peer sent {length} bytes that are not JSON") from error
+    if not isinstance(message, dict):
+        raise FrameError(f"the peer sent a {type(message).__name__} where an object was expected")
+    return message
+
+
+def _read(sock: socket.socket, size: int) -> bytes:
+    """Exactly ``size`` bytes; a reset by a dying peer is an end like any other."""
+    buffer = bytearray(size)
+    view, got = memoryview(buffer), 0
+    while got < size:
+        try:
+            count = sock.recv_into(view[got:])
+        except ConnectionResetError:
+            count = 0
+        if not count:
+            raise EOFError("the peer closed the connection")
+        got += count
+    return bytes(buffer)
+
+
+# Errors ------------------------------------------------------------------------------------------
+
+
+def error_to_json(error: WarehouseError) -> dict[str, Any]:
+    return {
+        "kind": error.kind,
+        "message": error.message,
+        "line": error.line,
+        "transient": error.transient,
+        "canceled": isinstance(error, Canceled),
+    }
+
+
+def error_from_json(data: Mapping[str, Any]) -> WarehouseError:
+    """The error that error_to_json described: a Canceled or a WarehouseError."""
+    factory = Canceled if data.get("canceled") else WarehouseError
+    return factory(
+        data["kind"],
+        data["message"],
+        line=data.get("line"),
+        transient=bool(data.get("transient")),
+    )
+
+
+# Rows --------------------------------------------------------------------------------------------
+# JSON has too few types for a warehouse's values, so a value that JSON lacks crosses as an object
+# with one key, the type's tag. A struct crosses as an object too ("dict"), hence no ambiguity.
+
+_PLAIN = (str, int, float, bool, type(None))
+
+_DECODE: Mapping[str, Callable[[Any], Any]] = {
+    "date": dt.date.fromisoformat,
+    "datetime": dt.datetime.fromisoformat,
+    "time": dt.time.fromisoformat,
+    "timedelta": lambda v: dt.timedelta(days=v[0], seconds=v[1], microseconds=v[2]),
+    "decimal": decimal.Decimal,
+    "uuid": uuid.UUID,
+    "bytes": base64.b64decode,
+    "tuple": lambda v: tuple(decode_value(item) for item in v),
+    "dict": lambda v: {decode_value(key): decode_value(item) for key, item in v},
+    "text": str,
+}
+
+
+def encode_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows of Python values as JSON types; decode_rows is the inverse."""
+    return [
+        [value if type(value) in _PLAIN else encode_value(value) for value in row] for row in rows
+    ]
+
+
+def decode_rows(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return [tuple(decode_value(value) for value in row) for row in rows]
+
+
+def encode_value(value: Any) -> Any:
+    """One value as JSON types. A type that is not known crosses as its text."""
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, list):
+        return [encode_value(item) for item in value]
+    if isinstance(value, tuple):
+        return {"tuple": [encode_value(item) for item in value]}
+    if isinstance(value, Mapping):
+        return {"dict": [[encode_value(k), encode_value(v)] for k, v in value.items()]}
+    if isinstance(value, dt.datetime):  # before date, which it is a kind of
+        return {"datetime": value.isoformat()}
+    if isinstance(value, (dt.date, dt.time)):
+        return {type(value).__name__: value.isoformat()}
+    if isinstance(value, dt.timedelta):
+        return {"timedelta": [value.days, value.seconds, value.microseconds]}
+    if isinstance(value, decimal.Decimal):
+        return {"decimal": str(value)}
+    if isinstance(value, uuid.UUID):
+        return {"uuid": str(value)}
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"bytes": base64.b64encode(bytes(value)).decode()}
+    return {"text": str(value)}
+
+
+def decode_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [decode_value(item) for item in value]
+    if isinstance(value, dict):
+        ((tag, content),) = value.items()
+        return _DECODE[tag](content)
+    return value
