@@ -86,12 +86,14 @@ def weather_features(days):
         heat=(days["temperature_f"] - 75).clip(lower=0),
     )
     # A day on which no gust was strong enough to be reported had none.
-    frame["gust_mph"] = frame["gust_mph"].mask(frame["rain_in"].notna(), frame["gust_mph"].fillna(0))
+    frame["gust_mph"] = frame["gust_mph"].mask(
+        frame["rain_in"].notna(), frame["gust_mph"].fillna(0)
+    )
     return frame[WEATHER].astype(float)
 
 
 def fit(x, y):
-    """Ridge regression; returns (coefficients per standardized feature, a function that predicts)."""
+    """Ridge regression; returns (coefficient per standardized feature, function that predicts)."""
     centre, scale = x.mean(axis=0), x.std(axis=0)
     scale[scale == 0] = 1.0  # a holiday that is not among these weeks
     z = (x - centre) / scale
@@ -129,5 +131,7 @@ def outlook(last, calendar, actual, holidays):
     dates = pd.Series(pd.date_range(last + pd.Timedelta(days=1), periods=OUTLOOK_DAYS))
     _, predict = fit(calendar.to_numpy(float), actual)
     usual = predict(calendar_features(dates, holidays).to_numpy(float))
-    print(f"outlook: {dates.iloc[0]:%d %b %Y} to {dates.iloc[-1]:%d %b %Y}, mean {usual.mean():.1f} min")
+    print(
+        f"outlook: {dates.iloc[0]:%d %b} to {dates.iloc[-1]:%d %b %Y}, mean {usual.mean():.1f} min"
+    )
     return pd.DataFrame({"date": dates, "kind": "outlook", "usual": usual})

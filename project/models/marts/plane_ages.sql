@@ -9,7 +9,9 @@ select
     case when age >= 25 then '25 and more' else age_from || ' to ' || age_from + 4 end as age_band,
     count(*) as planes,
     sum(flights)::bigint as flights,
-    sum(flights * late_share) / sum(flights) filter (where late_share is not null) as late_share,
+    sum(arrived)::bigint as arrived,
+    sum(late)::bigint as late,
+    sum(late) / sum(arrived) as late_share,
     avg(seats) as mean_seats
 from plane_usage
 where age is not null

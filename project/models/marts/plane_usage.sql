@@ -1,12 +1,14 @@
 /* @model
-description: Which aircraft fly most, and how old are they? One row per registered tail number.
+description: >
+  Which aircraft fly most, and how old are they? One row per tail number; what the register would say
+  is null for those that it lacks.
 owner: analytics@example.com
 columns:
   tail_number: {checks: [unique, not_null]}
   age: {description: "Years in 2013; null where the register has no year."}
 */
 select
-    planes.tail_number,
+    flights.tail_number,
     mode(flights.airline order by flights.airline) as airline,
     planes.manufacturer,
     planes.aircraft_model,
@@ -17,9 +19,12 @@ select
     count(distinct flights.flight_date) filter (where flights.status <> 'cancelled') as days_flown,
     count(distinct flights.destination) as destinations,
     sum(flights.air_minutes) / 60 as air_hours,
-    sum(flights.distance_miles) filter (where flights.status = 'completed') as miles,
+    sum(flights.distance_miles) filter (where flights.status = 'completed')::bigint as miles,
+    count(flights.late) as arrived,
+    count(*) filter (where flights.late) as late,
     avg(flights.late::int) as late_share
-from stg_planes as planes
-join int_flights as flights using (tail_number)
+from int_flights as flights
+left join stg_planes as planes on planes.tail_number = flights.tail_number
+where flights.tail_number is not null -- most of the cancelled flights had no aircraft yet
 group by all
-order by flights desc, planes.tail_number
+order by count(*) desc, flights.tail_number

@@ -13,7 +13,6 @@ columns:
 
 import pandas as pd
 import pyarrow as pa
-
 from nycflights import read, utc
 
 
