@@ -138,6 +138,6 @@ def read_journal(path: str | Path) -> JournalContents:
                 steps[result.step] = result
             elif data["type"] == "end":
                 end = known_fields(RunEnd, data)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             unreadable.append(number)
     return JournalContents(header, tuple(steps.values()), end, tuple(unreadable))

@@ -129,13 +129,17 @@ def totals(results: Iterable[StepResult]) -> dict[str, int]:
     return {**told, "TOTAL": sum(told.values())}
 
 
-def skip_reason(result: StepResult, cause_state: str = "failed") -> str:
-    """Why a step never started, in a few words; the path is told apart (``skip_path``)."""
+def skip_reason(result: StepResult, cause_state: ResultState | None = None) -> str:
+    """Why a step never started, in a few words; the path is told apart (``skip_path``).
+
+    ``cause_state`` is the state of ``result.cause``, if that is known.
+    """
     if result.cause is None:
         return result.message or "the run was stopped"
+    became = "was canceled" if cause_state == "canceled" else "failed"
     if len(result.path) < 2:
-        return f"stopped after {result.cause} {cause_state}"
-    return f"upstream {result.cause} {cause_state}"
+        return f"stopped after {result.cause} {became}"
+    return f"upstream {result.cause} {became}"
 
 
 def skip_path(result: StepResult) -> str:
@@ -190,6 +194,7 @@ def write_run_results(
         OSError: the file cannot be written; an older one is untouched.
     """
     ids = unique_ids(results, header.project, names)
+    states = {result.step: result.state for result in results}
     document = {
         "metadata": {
             "dbt_schema_version": RUN_RESULTS_SCHEMA,
@@ -202,7 +207,7 @@ def write_run_results(
             entry
             for result in results
             for entry in (
-                _entry(result, ids[result.step], compiled.get(result.step)),
+                _entry(result, ids[result.step], compiled.get(result.step), states),
                 *(_check_entry(result, check, ids[result.step]) for check in result.checks),
             )
         ],
@@ -238,7 +243,9 @@ def _name(step: str) -> str:
     return step.partition(".")[2] or step
 
 
-def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str, Any]:
+def _entry(
+    result: StepResult, unique_id: str, compiled: str | None, states: Mapping[str, ResultState]
+) -> dict[str, Any]:
     response: dict[str, Any] = {"state": result.state, "attempt": result.attempt}
     if result.rows is not None:
         response["rows_affected"] = result.rows
@@ -250,7 +257,7 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
         unique_id,
         _STATUS[result.state],
         result.seconds,
-        _message(result),
+        _message(result, states.get(result.cause or "")),
         timing=_timing(result),
         thread_id=result.worker,
         adapter_response=response,
@@ -260,10 +267,10 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
     )
 
 
-def _message(result: StepResult) -> str | None:
+def _message(result: StepResult, cause_state: ResultState | None) -> str | None:
     if result.state == "skipped":
-        path = skip_path(result)
-        return f"{skip_reason(result)}: {path}" if path else skip_reason(result)
+        reason, path = skip_reason(result, cause_state), skip_path(result)
+        return f"{reason}: {path}" if path else reason
     if result.state == "canceled":
         return cancel_story(result)
     if result.error:

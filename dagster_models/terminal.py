@@ -28,7 +28,7 @@ from dagster_models.results import (
 )
 
 WIDTH = 80  #: dbt's: up to here dots lead the eye to the status
-NAME_WIDTH = 24  #: of the column with the step's name before a line of its output, at least
+NAME_WIDTH = (24, 48)  #: least and most of the column with the step's name before its output
 MOST_LINES = 40  #: of one message in the list of failures; all of it is in run_results.json
 INDENT = "    "
 
@@ -89,7 +89,7 @@ class Terminal:
         self._clock = clock
         self._lock = threading.Lock()
         self._gone = False
-        self._name_width = NAME_WIDTH
+        self._name_width = NAME_WIDTH[0]
         self._states: dict[str, ResultState] = {}
 
     def found(
@@ -116,9 +116,8 @@ class Terminal:
 
     def started(self, index: int, total: int, step: Named) -> None:
         """``3 of 14 START table marts.carrier_delays ... [RUN]``; ``index`` counts from 1."""
-        name = clean(step.step)
-        with self._lock:
-            self._name_width = max(self._name_width, len(name))
+        with self._lock:  # one very long name must not push everybody's output off the screen
+            self._name_width = min(max(self._name_width, len(clean(step.step))), NAME_WIDTH[1])
         self._write([_padded(f"{index} of {total} START {_title(step)}", "[RUN]")])
 
     def output(self, step: str, stream_name: str, line: str) -> None:
@@ -145,13 +144,13 @@ class Terminal:
         """The line of a step that reached its final state, with what explains it below."""
         with self._lock:
             self._states[result.step] = result.state
-            cause_state = self._states.get(result.cause or "", "failed")
+            cause_state = self._states.get(result.cause or "")
         head = f"{index} of {total} {_word(result)} "
         took = f"in {result.seconds:.2f}s"
         rows, details = "", [*_reason(result), *map(_check_line, _failing(result))]
         if result.state == "skipped":
             head += clean(result.step)
-            status = clean(skip_reason(result, _passive(cause_state)))
+            status = clean(skip_reason(result, cause_state))
             details = [INDENT + clean(path)] if (path := skip_path(result)) else []
         else:
             head += _title(result)
@@ -238,8 +237,9 @@ def _forget(stream: TextIO) -> None:
     if stream not in (sys.stdout, sys.stderr):
         return
     try:
+        lost = stream.fileno()
         target = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(target, stream.fileno())
+        os.dup2(target, lost)
         os.close(target)
     except (OSError, ValueError):
         pass
@@ -260,10 +260,6 @@ def _word(result: StepResult) -> str:
     return {"succeeded": "OK", "failed": "ERROR", "canceled": "CANCEL", "skipped": "SKIP"}[
         result.state
     ]
-
-
-def _passive(state: ResultState) -> str:
-    return "was canceled" if state == "canceled" else "failed"
 
 
 def _title(step: Named) -> str:
