@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from dagster_models.core.plan import Needs, Plan
 from dagster_models.core.states import (
     FINAL,
@@ -22,8 +25,6 @@ from dagster_models.core.states import (
     State,
 )
 from dagster_models.errors import InvalidTransition
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 @st.composite

@@ -1,0 +1,59 @@
+# Everything is installed into .venv, once; afterwards all targets work offline.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+HOME_DIR := $(CURDIR)/.dagster
+PORT   ?= 3000
+
+export DAGSTER_HOME := $(HOME_DIR)
+# No telemetry, no "new version" notices: neither would work offline.
+export DAGSTER_DISABLE_TELEMETRY := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run ui test lint bench clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(VENV)/.installed $(HOME_DIR)/dagster.yaml ## install into .venv (done by the other targets too)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else "Python 3.10 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Setting up $(VENV) (once, a minute or two) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
+	@$(BIN)/python -m compileall -q dagster_models project
+	@touch $@
+
+$(HOME_DIR)/dagster.yaml:
+	@mkdir -p $(HOME_DIR)
+	@printf 'telemetry:\n  enabled: false\n' > $@
+
+run: setup ## run the example: a year of flights, about 20 steps
+	@echo "Running the job 'flights' of project/ on DuckDB ..."
+	@$(BIN)/dagster job execute -j flights
+	@echo
+	@echo "The report:     project/target/report.html"
+	@echo "The tables:     project/target/flights.duckdb (schemas staging, intermediate, marts)"
+	@echo "The results:    project/target/run_results.json"
+	@echo "Open the UI:    make ui"
+
+ui: setup ## open Dagster's UI on the example, on http://localhost:3000
+	@echo "Dagster's UI: http://localhost:$(PORT) (Ctrl-C ends it)"
+	@$(BIN)/dagster dev --port $(PORT)
+
+test: setup ## lint, types and all tests
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/python -m pytest
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: setup ## the benchmarks; each prints its figures
+	@$(BIN)/python tests/bench/overhead.py
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) $(HOME_DIR) project/target .mypy_cache .ruff_cache .pytest_cache

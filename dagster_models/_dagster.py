@@ -1,0 +1,471 @@
+"""The only door to Dagster's private modules.
+
+Everything that reaches below ``dagster``'s public names stands here, so that an upgrade of Dagster
+is read against one file. What each piece rests on is said beside it (Dagster 1.13).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dagster import DagsterEvent, DagsterInvariantViolationError, DagsterRun, JobDefinition
+from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster._core.events import EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable
+from dagster._core.execution.compute_logs import create_compute_log_file_key
+from dagster._core.execution.context.system import (
+    PlanExecutionContext,
+    PlanOrchestrationContext,
+    StepExecutionContext,
+)
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan import execute_step
+from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
+from dagster._core.execution.plan.inputs import FromMultipleSources
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.execution.plan.outputs import StepOutputHandle
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.state import KnownExecutionState
+from dagster._core.execution.plan.step import ExecutionStep
+from dagster._core.execution.retries import RetryMode, get_retries_config
+from dagster._core.execution.tags import get_tag_concurrency_limits_config
+from dagster._core.executor.base import Executor
+from dagster._core.executor.child_process_executor import ChildProcessCrashException
+from dagster._core.executor.multiprocess import execute_step_out_of_process
+from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.tags import GLOBAL_CONCURRENCY_TAG, PRIORITY_TAG
+from dagster._utils import get_run_crash_explanation
+from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._utils.interrupts import pop_captured_interrupt
+from dagster_shared.error import SerializableErrorInfo
+
+from dagster_models.options import StepTraits
+
+__all__ = [
+    "RETRIES_CONFIG",
+    "TAG_LIMITS_CONFIG",
+    "DagsterEvent",
+    "DagsterRun",
+    "EngineEventData",
+    "ExecutionPlan",
+    "ExecutionStep",
+    "Executor",
+    "ForeignSteps",
+    "PlanExecutionContext",
+    "PlanOrchestrationContext",
+    "RetryMode",
+    "StepExecutionContext",
+    "StepLog",
+    "StepOutputHandle",
+    "StepPools",
+    "compute_function",
+    "engine_event",
+    "error_message",
+    "executable_steps",
+    "execute_with",
+    "exhaust",
+    "failure_event",
+    "interrupted",
+    "known_state",
+    "park",
+    "pool_of",
+    "pop_captured_interrupt",
+    "priority",
+    "quiet_console",
+    "retry_after_seconds",
+    "stop_requested_by_user",
+    "traits",
+    "trigger_hooks",
+    "waking_on_signals",
+    "withheld_by",
+]
+
+
+RETRIES_CONFIG = get_retries_config()  # type: ignore[no-untyped-call]
+TAG_LIMITS_CONFIG = get_tag_concurrency_limits_config()  # type: ignore[no-untyped-call]
+
+
+def execute_with(
+    executor: Executor,
+    plan_context: PlanOrchestrationContext,
+    loop: Callable[[PlanExecutionContext, ExecutionPlan], Iterator[DagsterEvent]],
+) -> Iterator[DagsterEvent]:
+    """Run *loop* as the in-process executor runs its own: resources up, *loop*, resources down."""
+    return iter(
+        ExecuteRunWithPlanIterable(
+            execution_plan=plan_context.execution_plan,
+            iterator=lambda job_context, execution_plan: loop(job_context, execution_plan),
+            execution_context_manager=PlanExecutionContextManager(
+                job=plan_context.job,
+                retry_mode=plan_context.retry_mode,
+                execution_plan=plan_context.execution_plan,
+                run_config=plan_context.run_config,
+                dagster_run=plan_context.dagster_run,
+                instance=plan_context.instance,
+                raise_on_error=plan_context.raise_on_error,
+                output_capture=plan_context.output_capture,
+                step_dependency_config=executor.step_dependency_config,
+            ),
+        )
+    )
+
+
+def executable_steps(execution_plan: ExecutionPlan) -> dict[str, tuple[str, ...]]:
+    """Step key -> its upstream step keys among those that this run executes, in plan order.
+
+    Raises:
+        DagsterInvariantViolationError: the plan has dynamic steps, which are only known midway.
+    """
+    unresolved = [str(h) for h in execution_plan.step_handles_to_execute if "[?]" in h.to_key()]
+    if unresolved:
+        raise DagsterInvariantViolationError(
+            f"models_executor does not run dynamic outputs (steps {', '.join(unresolved)}). Give "
+            "this job Dagster's own executor: `executor_def=multiprocess_executor`."
+        )
+    deps = execution_plan.get_executable_step_deps()
+    order = [step.key for step in execution_plan.get_steps_to_execute_in_topo_order()]
+    known = set(order)
+    return {key: tuple(sorted(deps.get(key, set()) & known)) for key in order}
+
+
+def known_state(
+    execution_plan: ExecutionPlan,
+    attempts: Mapping[str, int],
+    outputs: set[StepOutputHandle] | None = None,
+) -> KnownExecutionState:
+    """What a step must know of the run so far: earlier attempts, and outputs that are ready."""
+    before = execution_plan.known_state
+    return KnownExecutionState(
+        previous_retry_attempts=attempts,
+        dynamic_mappings=before.dynamic_mappings,
+        step_output_versions=before.step_output_versions,
+        ready_outputs=(before.ready_outputs | outputs) if outputs else before.ready_outputs,
+        parent_state=before.parent_state,
+    )
+
+
+def park(context: StepExecutionContext) -> tuple[DagsterEvent, Iterator[DagsterEvent]]:
+    """Start a step's generator and park it at STEP_START, before any context manager is open.
+
+    The rest must be exhausted, never dropped: a GeneratorExit becomes a false STEP_FAILURE.
+    """
+    events = dagster_event_sequence_for_step(context)
+    return next(events), events
+
+
+_one_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dagster_models-events")
+
+
+def exhaust(events: Iterator[DagsterEvent], seconds: float) -> list[DagsterEvent]:
+    """All remaining events of a parked generator; the step's timer shows *seconds*.
+
+    In a thread of its own, because ``raise_execution_interrupts`` makes a signal raise inside the
+    compute function of the main thread: a step that has committed would be written as a failure.
+    """
+    return _one_thread.submit(_exhaust, events, seconds).result()
+
+
+def _exhaust(events: Iterator[DagsterEvent], seconds: float) -> list[DagsterEvent]:
+    # Dagster's step timer starts after STEP_START, where the generator was parked: set it back.
+    original = execute_step.time_execution_scope  # type: ignore[attr-defined]
+
+    @contextlib.contextmanager
+    def since_the_start() -> Iterator[Any]:
+        with original() as timer:
+            timer.start_time -= seconds
+            yield timer
+
+    execute_step.time_execution_scope = since_the_start  # type: ignore[attr-defined]
+    try:
+        return list(events)
+    finally:
+        execute_step.time_execution_scope = original  # type: ignore[attr-defined]
+
+
+def trigger_hooks(context: StepExecutionContext, events: Sequence[DagsterEvent]) -> Iterator[Any]:
+    """Run the op's success and failure hooks on the events of its step."""
+    return _trigger_hook(context, events)
+
+
+def engine_event(
+    context: PlanExecutionContext | PlanOrchestrationContext,
+    message: str,
+    metadata: Mapping[str, Any] | None = None,
+) -> DagsterEvent:
+    """An ENGINE_EVENT of the run, or of the step if *context* is a step's."""
+    return DagsterEvent.engine_event(context, message, EngineEventData(metadata=metadata or {}))
+
+
+def failure_event(context: StepExecutionContext, message: str) -> DagsterEvent:
+    """STEP_FAILURE of a step that has no generator to say it."""
+    told = SerializableErrorInfo(message=message, stack=[], cls_name=None)
+    data = StepFailureData(told, user_failure_data=None)  # type: ignore[no-untyped-call]
+    return DagsterEvent.step_failure_event(context, data)
+
+
+def error_message(event: DagsterEvent) -> str:
+    """What a STEP_FAILURE or STEP_UP_FOR_RETRY says went wrong, the innermost cause."""
+    data: Any = event.event_specific_data
+    error = getattr(data, "error", None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else event.message or "failed"
+
+
+def retry_after_seconds(event: DagsterEvent) -> float:
+    """The delay that a STEP_UP_FOR_RETRY asks for; 0 for any other event."""
+    data: Any = event.event_specific_data
+    return float(getattr(data, "seconds_to_wait", None) or 0.0)
+
+
+def withheld_by(
+    execution_plan: ExecutionPlan, step_key: str, outputs: set[StepOutputHandle]
+) -> frozenset[str]:
+    """Downstream steps whose input *step_key* chose not to produce (optional outputs).
+
+    As ActiveExecution decides: the outputs of asset checks do not count, and a fan-in goes on as
+    long as one of its inputs is there.
+    """
+
+    def is_withheld(handles: set[StepOutputHandle], fan_in: bool) -> bool:
+        gating = {
+            handle
+            for handle in handles
+            if execution_plan.get_step_output(handle).properties.asset_check_key is None
+        }
+        missing = {h for h in gating if h.step_key == step_key and h not in outputs}
+        return bool(missing) and (not fan_in or missing == gating)
+
+    return frozenset(
+        step.key
+        for step in execution_plan.get_steps_to_execute_in_topo_order()
+        for step_input in step.step_inputs
+        if is_withheld(
+            set(step_input.get_step_output_handle_dependencies()),
+            isinstance(step_input.source, FromMultipleSources),
+        )
+    )
+
+
+def traits(step: ExecutionStep) -> StepTraits:
+    """What the plan needs to know of a step of Dagster's."""
+    return StepTraits(tags=step.tags, priority=priority(step), pool=pool_of(step))
+
+
+def compute_function(job: JobDefinition, step: ExecutionStep) -> Callable[..., Any] | None:
+    """The decorated function behind a step's op."""
+    compute = job.get_node(step.node_handle).definition.compute_fn  # type: ignore[attr-defined]
+    return getattr(compute, "decorated_fn", None)
+
+
+def priority(step: ExecutionStep) -> int:
+    """The step's ``dagster/priority`` tag; what is no number counts as 0."""
+    try:
+        return int(step.tags.get(PRIORITY_TAG, 0))
+    except ValueError:
+        return 0
+
+
+def pool_of(step: ExecutionStep) -> str | None:
+    """The step's concurrency pool; Dagster still honours the tag that came before pools."""
+    return step.pool or step.tags.get(GLOBAL_CONCURRENCY_TAG)
+
+
+def interrupted(message: str) -> BaseException:
+    """The error that makes Dagster end the run as canceled (if a user asked) or as failed."""
+    error: BaseException = DagsterExecutionInterruptedError(message)
+    return error
+
+
+def stop_requested_by_user(context: PlanExecutionContext) -> bool:
+    """Whether somebody pressed Terminate for this run."""
+    run = context.instance.get_run_by_id(context.run_id)
+    return run is not None and run.status.value in ("CANCELING", "CANCELED")
+
+
+@contextlib.contextmanager
+def waking_on_signals(wake: socket.socket) -> Iterator[None]:
+    """Let a signal write a byte to *wake*, so that a wait on its other end returns.
+
+    Dagster's handler only sets a flag (``capture_interrupts``) and PEP 475 resumes the wait.
+    """
+    try:
+        before = signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    except ValueError:  # not in the main thread: no signal comes here
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+
+
+def quiet_console(context: PlanExecutionContext | PlanOrchestrationContext) -> None:
+    """Silence the console logger that Dagster adds by default, which prints each event at DEBUG.
+
+    A logger that the user configured in the run config stays as it is, and so do the event log's
+    handlers. Rests on DagsterLogManager keeping console loggers apart from handlers.
+    """
+    if context.run_config.get("loggers"):
+        return
+    for console in context.log._dagster_handler._loggers:
+        console.setLevel(logging.CRITICAL + 1)
+
+
+class StepPools:
+    """Claims of places in Dagster's concurrency pools, for the steps of one run."""
+
+    def __init__(self, context: PlanExecutionContext) -> None:
+        self._context = context
+        self._pools = InstanceConcurrencyContext(context.instance, context.dagster_run)
+        self._told: set[str] = set()
+
+    def __enter__(self) -> StepPools:
+        self._pools.__enter__()
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._pools.__exit__(*exc_info)
+
+    def claim(self, step: ExecutionStep) -> bool:
+        """Ask for a place; False: ask again later."""
+        pool = pool_of(step)
+        return pool is None or bool(self._pools.claim(pool, step.key, priority(step)))
+
+    def blocked(self, step: ExecutionStep) -> Iterator[DagsterEvent]:
+        """Tell the UI, once per step, for which pool the step waits."""
+        if step.key not in self._told:
+            self._told.add(step.key)
+            context = self._context.for_step(step)
+            yield DagsterEvent.step_concurrency_blocked(context, pool_of(step) or "", initial=True)
+
+    def free(self, step: ExecutionStep) -> None:
+        self._pools.free_step(step.key)
+
+
+class StepLog:
+    """The log tab of one or more steps in the UI: what they write to stdout and stderr.
+
+    ``open`` yields the LOGS_CAPTURED event that connects the steps with the log.
+    """
+
+    def __init__(self, context: PlanExecutionContext, step_keys: Sequence[str]) -> None:
+        self._context, self._step_keys = context, list(step_keys)
+        self._manager = context.instance.compute_log_manager
+        file_key = create_compute_log_file_key()  # type: ignore[no-untyped-call]
+        self._key = self._manager.build_log_key_for_run(context.run_id, file_key)
+        self._open = contextlib.ExitStack()
+        self._streams: dict[str, Any] = {}
+
+    def open(self) -> Iterator[DagsterEvent]:
+        kinds = {"stdout": ComputeIOType.STDOUT, "stderr": ComputeIOType.STDERR}
+        for name, kind in kinds.items():
+            stream = self._manager.open_log_stream(self._key, kind)
+            self._streams[name] = self._open.enter_context(stream)
+        captured = CapturedLogContext(self._key)
+        yield DagsterEvent.capture_logs(self._context, self._step_keys, self._key, captured)
+
+    def write(self, stream: str, text: str) -> None:
+        """Append *text* to "stdout" or "stderr"; a no-op log manager has no stream."""
+        file = self._streams.get(stream)
+        if file is not None:
+            file.write(text)
+            file.flush()
+
+    def close(self) -> None:
+        self._open.close()
+        # The local manager tells a page that is open to stop polling by a file of its own.
+        path = getattr(self._manager, "complete_artifact_path", None)
+        if path is not None:
+            with contextlib.suppress(OSError), open(path(self._key), "a"):
+                pass
+
+
+class ForeignSteps:
+    """Steps that are not ours, run as Dagster's multiprocess executor runs them: a process each.
+
+    A thread follows each process and gives what it says to *tell*: ``tell(step key, event)`` for
+    each DagsterEvent (written to the event log by the process itself), ``tell(step key, None)``
+    when it is over, ``tell(step key, error)`` when it died.
+    """
+
+    def __init__(
+        self,
+        context: PlanOrchestrationContext,
+        executor: Executor,
+        tell: Callable[[str, Any], None],
+    ) -> None:
+        self._context, self._executor, self._tell = context, executor, tell
+        self._processes: dict[str, Any] = {}
+        self._stop: dict[str, Any] = {}
+
+    def start(self, step: ExecutionStep, state: KnownExecutionState) -> Iterator[DagsterEvent]:
+        """Yields the event that its process is being started.
+
+        Raises:
+            DagsterUnmetExecutorRequirementsError: the job cannot be loaded in another process.
+        """
+        spawn = multiprocessing.get_context("spawn")
+        stop = self._stop[step.key] = spawn.Event()
+        events = execute_step_out_of_process(
+            spawn,
+            self._context.reconstructable_job,
+            self._context.for_step(step),
+            step,
+            {},
+            self._processes,
+            {step.key: stop},
+            self._executor.retries,
+            state,
+            self._context.execution_plan.repository_load_data,
+        )
+        starting = next(events)
+        if starting is not None:
+            yield starting
+        threading.Thread(
+            target=self._follow, args=(step.key, events), daemon=True, name=f"follow-{step.key}"
+        ).start()
+
+    def _follow(self, key: str, events: Iterator[DagsterEvent | None]) -> None:
+        try:
+            for event in events:
+                if event is not None:
+                    self._tell(key, event)
+            self._tell(key, None)
+        except Exception as error:
+            self._tell(key, error)
+
+    def cancel(self, key: str) -> None:
+        self._stop[key].set()
+
+    def kill(self, key: str) -> None:
+        process = self._processes.get(key)
+        if process is not None and process.is_alive():
+            process.kill()
+
+    def died(
+        self, step: ExecutionStep, error: BaseException, state: KnownExecutionState
+    ) -> Iterator[DagsterEvent]:
+        """The events of a process that ended without a word: what happened, failure or retry."""
+        context = self._context.for_step(step)
+        code = error.exit_code if isinstance(error, ChildProcessCrashException) else None
+        try:
+            raise error
+        except BaseException:
+            told = serializable_error_info_from_exc_info(sys.exc_info())
+        message = get_run_crash_explanation(
+            prefix=f"The process of step {step.key}",
+            exit_code=code,  # type: ignore[arg-type]
+        )
+        yield DagsterEvent.engine_event(context, message, EngineEventData.engine_error(told))
+        yield self._executor.log_failure_or_retry_event_after_error(context, told, state)

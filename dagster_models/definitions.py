@@ -1,0 +1,246 @@
+"""A project folder as Dagster definitions: one asset and one step per model, seed, script."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetExecutionContext,
+    AssetKey,
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    DagsterError,
+    Definitions,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    RetryPolicy,
+    RetryRequested,
+    ScheduleDefinition,
+    TableColumn,
+    TableSchema,
+    define_asset_job,
+    multi_asset,
+)
+
+from dagster_models import handover
+from dagster_models.core import project as core_project
+from dagster_models.core.messages import CheckOutcome
+from dagster_models.core.model import Check, Key, Location, Project, Relation, Source, Step, Target
+from dagster_models.core.states import State
+from dagster_models.errors import Problem, ProjectError
+from dagster_models.executor import models_executor
+from dagster_models.handover import Attempt
+from dagster_models.resource import WarehouseResource
+from dagster_models.single import run_alone
+from dagster_models.tasks import Binding, warehouse_spec
+from dagster_models.translator import PREFIX, ModelsTranslator
+
+logger = logging.getLogger("dagster_models")
+
+
+def load_project(
+    path: str | Path,
+    *,
+    assets: Sequence[AssetsDefinition | AssetSpec] = (),
+    translator: ModelsTranslator | None = None,
+) -> Definitions:
+    """Load a project folder as Dagster definitions.
+
+    Args:
+        path: the folder that holds ``dagster_models.yaml`` and ``models/``.
+        assets: other Dagster assets of this code location. They become part of the result, and a
+            table name in SQL that is the ``dagster/table_name`` of one is a dependency on it.
+        translator: how steps are shown as assets.
+
+    Returns:
+        Definitions with the assets, their checks, the jobs and schedules of
+        ``dagster_models.yaml``, ``models_executor`` as the default executor and the resource
+        ``warehouse``.
+
+    Raises:
+        ProjectError: all problems of the project's files in one report.
+    """
+    project = core_project.load(path, sources=_tables_of(assets))
+    for warning in project.warnings:
+        logger.warning("%s", warning)
+    target = project.targets[project.default_target]
+    built, problems = _build_assets(project, target, translator or ModelsTranslator())
+    if problems:
+        raise ProjectError(problems)
+    jobs = {
+        job.name: define_asset_job(
+            job.name,
+            selection=AssetSelection.from_string(job.selection),
+            description=job.description or None,
+            tags=dict(job.tags),
+        )
+        for job in project.jobs
+    }
+    return Definitions(
+        assets=[*built, *assets],
+        jobs=list(jobs.values()),
+        schedules=[
+            ScheduleDefinition(
+                name=schedule.name,
+                job=jobs[schedule.job],
+                cron_schedule=schedule.cron,
+                execution_timezone=schedule.timezone,
+            )
+            for schedule in project.schedules
+        ],
+        resources={"warehouse": WarehouseResource(**warehouse_spec(project, target))},
+        executor=models_executor,
+    )
+
+
+def _build_assets(
+    project: Project, target: Target, translator: ModelsTranslator
+) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
+    built: list[AssetsDefinition | AssetSpec] = []
+    problems: list[Problem] = []
+    items: list[Step | Source] = [*project.sources.values(), *project.steps.values()]
+    for item in items:
+        try:
+            built += _assets_of(item, project, target, translator)
+        except (DagsterError, ValueError) as error:  # e.g. an owner that is no e-mail address
+            place = item.location
+            what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
+            problems.append(Problem(what, place.path, place.line, place.column))
+    return built, problems
+
+
+def _assets_of(
+    item: Step | Source, project: Project, target: Target, translator: ModelsTranslator
+) -> list[AssetsDefinition | AssetSpec]:
+    if isinstance(item, Source):
+        foreign = item.asset_key is not None  # it comes with the caller's own assets
+        return [] if foreign else [translator.get_asset_spec(item, project, item.relation)]
+    binding = Binding(project, item, target)
+    return [_asset(binding, translator.get_asset_spec(item, project, binding.relation))]
+
+
+def _asset(binding: Binding, spec: AssetSpec) -> AssetsDefinition:
+    config = binding.step.config
+    policy = RetryPolicy(config.retries, delay=config.retry_delay_seconds or None)
+    return multi_asset(
+        name=node_name(binding.step.key),
+        specs=[spec],
+        check_specs=[_check_spec(check, spec.key) for check in binding.step.checks],
+        retry_policy=policy if config.retries else None,
+        pool=config.pool,
+        op_tags={"dagster/priority": str(config.priority)} if config.priority else None,
+    )(_compute_function(binding, spec.key))
+
+
+def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
+    return AssetCheckSpec(
+        name=check.name,
+        asset=asset,
+        description=check.description or None,
+        blocking=check.severity == "error",
+    )
+
+
+def node_name(key: Key) -> str:
+    """The Dagster step key: ``schema__name``, made unique where characters had to be replaced."""
+    plain = f"{key.schema}__{key.name}"
+    safe = re.sub(r"\W", "_", plain, flags=re.ASCII)
+    return safe if safe == plain else f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
+
+
+def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterator[Any]]:
+    def compute(context: AssetExecutionContext) -> Iterator[Any]:
+        step_key = str(context.op_execution_context.op_handle)
+        attempt = handover.take(context.run_id, step_key)
+        if attempt is None:  # not under models_executor
+            attempt = run_alone(binding, context.run_id, context.retry_number + 1)
+        yield from _results(binding, asset, attempt)
+
+    compute.binding = binding  # type: ignore[attr-defined]
+    return compute
+
+
+def _results(binding: Binding, asset: AssetKey, attempt: Attempt) -> Iterator[Any]:
+    """What Dagster is told of an attempt. Nothing published: no materialisation, only an error."""
+    outcome = attempt.outcome
+    if attempt.state is State.READY:
+        raise RetryRequested(
+            max_retries=binding.step.config.retries, seconds_to_wait=attempt.delay_seconds or None
+        ) from Exception(attempt.message)
+    checks = [_check_result(asset, check) for check in outcome.checks]
+    if attempt.state is State.SUCCEEDED:
+        yield MaterializeResult(asset, metadata=_metadata(binding, attempt), check_results=checks)
+        return
+    yield from checks
+    error = outcome.error
+    metadata = (
+        {"traceback": MetadataValue.md(f"```\n{error.traceback}\n```")}
+        if (error and error.traceback)
+        else {}
+    )
+    raise Failure(attempt.message, metadata=metadata, allow_retries=not attempt.decided)
+
+
+def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
+    warn = check.severity == "warn"
+    return AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=check.passed,
+        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
+        description=check.error or None,
+        metadata={"failures": check.failures, "seconds": check.seconds},
+    )
+
+
+def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
+    outcome = attempt.outcome
+    metadata: dict[str, Any] = {f"{PREFIX}/seconds": outcome.seconds}
+    if binding.relation is not None:
+        metadata[f"{PREFIX}/relation"] = str(binding.relation)
+    if outcome.rows is not None:
+        metadata["dagster/row_count"] = outcome.rows
+    if attempt.sql:
+        metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
+    if outcome.columns:
+        declared = {c.name.lower(): c.description for c in binding.step.config.columns}
+        metadata["dagster/column_schema"] = TableSchema(
+            [
+                TableColumn(name, type_, declared.get(name.lower()) or None)
+                for name, type_ in outcome.columns
+            ]
+        )
+    return metadata
+
+
+def _tables_of(assets: Sequence[AssetsDefinition | AssetSpec]) -> list[Source]:
+    """Other Dagster assets as sources, by the table name in their metadata."""
+    found = []
+    for asset in assets:
+        for spec in asset.specs if isinstance(asset, AssetsDefinition) else [asset]:
+            table = spec.metadata.get("dagster/table_name")
+            name = getattr(table, "value", table)
+            if isinstance(name, str) and name:
+                *outer, last = name.split(".")
+                catalog = outer[-2] if len(outer) > 1 else None
+                schema = outer[-1] if outer else "main"
+                relation = Relation(schema, last, catalog)
+                found.append(
+                    Source(
+                        Key(schema, last),
+                        relation,
+                        Location("(Dagster asset)"),
+                        asset_key=tuple(spec.key.path),
+                    )
+                )
+    return found

@@ -1,0 +1,419 @@
+"""The executor's loop: instructions of the plan become work, answers become events.
+
+``Run.events`` is the only place that waits. Each of our steps is driven through Dagster's own
+step generator, parked at STEP_START while a worker works and exhausted when the outcome is there,
+so that data versions, hooks, check results and retries are Dagster's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dagster import DagsterEventType
+
+from dagster_models import _dagster as d
+from dagster_models import handover
+from dagster_models.core.messages import Outcome, Task, TaskError, Verdict
+from dagster_models.core.plan import Plan
+from dagster_models.core.states import (
+    AskWarehouse,
+    Cancel,
+    Cause,
+    Claim,
+    Event,
+    Instruction,
+    Report,
+    Retry,
+    Start,
+    State,
+)
+from dagster_models.errors import DagsterModelsError
+from dagster_models.handover import Attempt
+from dagster_models.options import Options, needs_of
+from dagster_models.reporting import Reporter, failed_to_start, lost_outcome, why
+from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
+from dagster_models.timers import Due, Timers
+from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
+
+_POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
+
+
+@dataclass(frozen=True, slots=True)
+class Spoke:
+    """What a foreign step's process said: an event, None at its end, or the error it died of."""
+
+    step: str
+    said: Any
+
+
+@dataclass(slots=True)
+class _Flight:
+    """One attempt of a step, from its start to its report."""
+
+    context: d.StepExecutionContext
+    attempt: int
+    started_at: float
+    task: Task | None = None  # None: a foreign step
+    events: Iterator[d.DagsterEvent] | None = None
+    start_event: d.DagsterEvent | None = None
+    outcome: Outcome | None = None
+    log: d.StepLog | None = None
+    killed: bool = False
+    retry_after_seconds: float = 0.0  # what Dagster says of a foreign step
+
+
+class Run:
+    """One run under models_executor."""
+
+    def __init__(
+        self,
+        executor: d.Executor,
+        plan_context: d.PlanOrchestrationContext,
+        job_context: d.PlanExecutionContext,
+        execution_plan: d.ExecutionPlan,
+        options: Options,
+    ) -> None:
+        self._job, self._execution_plan, self._options = job_context, execution_plan, options
+        self._run_id = job_context.run_id
+        graph = d.executable_steps(execution_plan)
+        self._steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
+        self._bindings: dict[str, Binding] = {}
+        for key, step in self._steps.items():
+            binding = getattr(d.compute_function(job_context.job_def, step), "binding", None)
+            if binding is not None:
+                self._bindings[key] = binding
+        self._slots = options.slots(self._bindings)
+        needs, limits = needs_of(
+            graph,
+            {key: d.traits(step) for key, step in self._steps.items()},
+            self._bindings,
+            options.tag_concurrency_limits,
+            retrying=not executor.retries.disabled,
+        )
+        self.plan = Plan(
+            graph,
+            needs,
+            max_concurrent=self._slots,
+            fail_fast=options.fail_fast_of(self._bindings, job_context.dagster_run.tags),
+            limits=limits,
+        )
+        self._pool = WorkerPool()
+        self._foreign = d.ForeignSteps(plan_context, executor, self._tell)
+        names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
+        self._reporter = Reporter(self._run_id, names, self._bindings)
+        self._flights: dict[str, _Flight] = {}
+        self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
+        self._outputs: set[d.StepOutputHandle] = set()
+        self._todo: deque[Event] = deque()
+        self._timers = Timers()
+        self._interrupts = 0
+
+    # -- the loop ------------------------------------------------------------------------------
+
+    def events(self) -> Iterator[d.DagsterEvent]:
+        """All DagsterEvents of the run's steps.
+
+        Raises:
+            DagsterExecutionInterruptedError: the run was stopped by a signal or by Terminate.
+        """
+        with contextlib.closing(self._pool), d.StepPools(self._job) as pools:
+            self._pools = pools
+            with d.waking_on_signals(self._pool.wake):
+                try:
+                    yield from self._open()
+                    yield from self._carry_out(self.plan.begin())
+                    yield from self._until_complete()
+                except BaseException:
+                    # Nobody listens any more, but what is in flight must be stopped and told.
+                    self._todo.append(Event(None, Cause.STOPPING))
+                    for _ in self._until_complete():
+                        pass
+                    self._close("failure")
+                    raise
+        self._close(self._status())
+        if self._interrupts:
+            raise d.interrupted("The run was asked to stop.")
+
+    def _open(self) -> Iterator[d.DagsterEvent]:
+        self._reporter.begun(self._slots)
+        in_sql = [key for key, b in self._bindings.items() if not b.in_process_of_its_own]
+        self._log = d.StepLog(self._job, in_sql)
+        if in_sql:
+            yield from self._log.open()
+            self._reporter.tee = lambda text: self._log.write("stdout", text)
+        by_warehouse: dict[str, tuple[dict[str, Any], dict[str, Binding]]] = {}
+        for key, binding in self._bindings.items():
+            spec = warehouse_spec(binding.project, binding.target)
+            by_warehouse.setdefault(repr(spec), (spec, {}))[1][key] = binding
+        for spec, bindings in by_warehouse.values():
+            self._pool.prepare(spec, schemas(bindings))
+
+    def _close(self, status: str) -> None:
+        self._reporter.ended(status)
+        self._log.close()
+
+    def _status(self) -> str:
+        if self._interrupts:
+            return "canceled" if d.stop_requested_by_user(self._job) else "failure"
+        return "success" if self._reporter.succeeded else "failure"
+
+    def _until_complete(self) -> Iterator[d.DagsterEvent]:
+        while not self.plan.is_complete:
+            self._notice_interrupt()
+            if self._todo:
+                yield from self._carry_out(self.plan.handle(self._todo.popleft()))
+                continue
+            for happening in self._pool.wait(self._timers.seconds_left()):
+                yield from self._on(happening)
+            for due in self._timers.due():
+                yield from self._on_time(due)
+
+    def _notice_interrupt(self) -> None:
+        if not d.pop_captured_interrupt():
+            return
+        self._interrupts += 1
+        if self._interrupts == 1:
+            self._reporter.note("Stopping: nothing more is started, what is in flight is canceled")
+            self._todo.append(Event(None, Cause.STOPPING))
+        else:  # asked twice: no more patience
+            for step in self._flights:
+                self._kill(step)
+
+    # -- instructions --------------------------------------------------------------------------
+
+    def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[d.DagsterEvent]:
+        for instruction in instructions:
+            step = instruction.step
+            if isinstance(instruction, Start):
+                ours = step in self._bindings
+                yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
+            elif isinstance(instruction, Claim):
+                yield from self._claim(step)
+            elif isinstance(instruction, Cancel):
+                self._cancel(step)
+            elif isinstance(instruction, AskWarehouse):
+                self._ask_warehouse(step)
+            elif isinstance(instruction, Retry):
+                yield from self._report_retry(instruction)
+            else:
+                yield from self._report(instruction)
+
+    def _start(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
+        binding = self._bindings[step]
+        known = d.known_state(self._execution_plan, {step: attempt - 1})
+        context = self._job.for_step(self._steps[step], known)
+        flight = self._flights[step] = _Flight(context, attempt, time.time())
+        flight.start_event, flight.events = d.park(context)
+        yield flight.start_event
+        try:
+            flight.task = task = task_for(binding, self._run_id, attempt)
+            if binding.in_process_of_its_own:
+                flight.log = d.StepLog(self._job, [step])
+                yield from flight.log.open()
+            self._reporter.started(step, task.sql)
+            self._pool.start(step, task, warehouse_spec(binding.project, binding.target))
+        except (DagsterModelsError, OSError) as error:
+            flight.outcome = failed_to_start(binding.name, attempt, error, flight.started_at)
+            self._todo.append(Event(step, Cause.ROLLED_BACK))
+            return
+        if binding.step.config.timeout_seconds is not None:
+            self._timers.add(binding.step.config.timeout_seconds, Due("timeout", step, attempt))
+
+    def _start_foreign(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
+        known = d.known_state(self._execution_plan, {step: attempt - 1}, self._outputs)
+        context = self._job.for_step(self._steps[step], known)
+        self._flights[step] = _Flight(context, attempt, time.time())
+        self._reporter.started(step, "")
+        yield from self._foreign.start(self._steps[step], known)
+
+    def _claim(self, step: str) -> Iterator[d.DagsterEvent]:
+        if self.plan.state(step) is not State.READY:
+            return  # given up meanwhile
+        if self._pools.claim(self._steps[step]):
+            self._todo.append(Event(step, Cause.CLAIMED))
+            return
+        yield from self._pools.blocked(self._steps[step])
+        self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, 0))
+
+    def _cancel(self, step: str) -> None:
+        flight = self._flights[step]
+        (self._pool if flight.events is not None else self._foreign).cancel(step)
+        self._timers.add(self._options.cancel_grace_seconds, Due("kill", step, flight.attempt))
+
+    def _kill(self, step: str) -> None:
+        flight = self._flights[step]
+        flight.killed = True
+        (self._pool if flight.events is not None else self._foreign).kill(step)
+
+    def _ask_warehouse(self, step: str) -> None:
+        task = self._flights[step].task
+        if task is None or task.kind == "script":  # it publishes nothing: gone is gone
+            self._pool.call_soon(lambda: [Settled(step, committed=False)])
+        else:
+            binding = self._bindings[step]
+            self._pool.settle(step, task, warehouse_spec(binding.project, binding.target))
+
+    def _report_retry(self, retry: Retry) -> Iterator[d.DagsterEvent]:
+        flight = self._flights.pop(retry.step)
+        delay = retry.delay_seconds
+        if flight.events is not None and flight.outcome is not None:
+            self._last[retry.step] = flight.outcome
+            message = why(self._bindings.get(retry.step), flight.outcome)
+            self._reporter.retrying(retry.step, retry.attempt, flight.outcome, message, delay)
+            attempt = Attempt(flight.outcome, State.READY, message, delay_seconds=delay)
+            yield from self._finish(retry.step, flight, attempt)
+        elif flight.retry_after_seconds:
+            delay = flight.retry_after_seconds
+        self._pools.free(self._steps[retry.step])
+        self._timers.add(delay, Due("delay", retry.step, retry.attempt))
+
+    def _report(self, report: Report) -> Iterator[d.DagsterEvent]:
+        step = report.step
+        flight = self._flights.pop(step, None)
+        outcome = flight.outcome if flight else self._last.get(step)
+        message = self._reporter.message(report, outcome)
+        self._reporter.finished(report, self.plan.attempt(step), outcome, message)
+        if flight is not None:
+            self._pools.free(self._steps[step])
+        if flight is None:
+            context = self._job.for_step(self._steps[step])
+            if report.state is State.FAILED:  # it was waiting for another attempt
+                yield d.failure_event(context, message)
+            else:
+                yield d.engine_event(context, f"Skipped: {message}")
+        elif flight.events is not None and outcome is not None:
+            sql = flight.task.sql if flight.task else ""
+            yield from self._finish(step, flight, Attempt(outcome, report.state, message, sql=sql))
+
+    def _finish(self, step: str, flight: _Flight, attempt: Attempt) -> Iterator[d.DagsterEvent]:
+        """Exhaust the parked generator with what became of the attempt."""
+        assert flight.events is not None
+        assert flight.start_event is not None
+        if flight.log is not None:
+            flight.log.close()
+        handover.give(self._run_id, step, attempt)
+        events = d.exhaust(flight.events, attempt.outcome.seconds)
+        for event in events:
+            # What Dagster gets here it names as a cause of the run's failure. A step that we
+            # stopped is none; its event is in the log all the same.
+            if not (event.is_step_failure and attempt.state is State.CANCELED):
+                yield event
+        yield from d.trigger_hooks(flight.context, [flight.start_event, *events])
+
+    # -- happenings ----------------------------------------------------------------------------
+
+    def _on(self, happening: Any) -> Iterator[d.DagsterEvent]:
+        step = happening.step
+        flight = self._flights.get(step)
+        if flight is None:
+            return  # a late word of a worker that was given up
+        if isinstance(happening, Output):
+            self._reporter.output(step, happening.stream, happening.text)
+            if flight.log is not None:
+                flight.log.write(happening.stream, happening.text)
+        elif isinstance(happening, Answered):
+            flight.outcome = happening.outcome
+            self._todo.append(Event(step, self._cause_of(step, happening.outcome)))
+        elif isinstance(happening, Lost):
+            flight.killed = flight.killed or happening.killed
+            name = self._bindings[step].name
+            flight.outcome = lost_outcome(
+                name, flight.attempt, happening.message, flight.started_at
+            )
+            self._todo.append(Event(step, Cause.WORKER_LOST))
+        elif isinstance(happening, Settled):
+            self._settled(happening, flight)
+        else:
+            yield from self._on_foreign(step, flight, happening.said)
+
+    def _cause_of(self, step: str, outcome: Outcome) -> Cause:
+        if outcome.verdict is Verdict.COMMITTED:
+            return Cause.COMMITTED
+        asked = self.plan.state(step) is State.CANCELING
+        return (
+            Cause.CANCELED if outcome.verdict is Verdict.CANCELED and asked else Cause.ROLLED_BACK
+        )
+
+    def _settled(self, settled: Settled, flight: _Flight) -> None:
+        assert flight.outcome is not None
+        step, outcome = settled.step, flight.outcome
+        if settled.committed:
+            flight.outcome = replace(outcome, verdict=Verdict.COMMITTED, error=None)
+            self._todo.append(Event(step, Cause.COMMITTED))
+            return
+        if settled.error and outcome.error is not None:
+            told = f"{outcome.error.message}; {settled.error}"
+            flight.outcome = replace(outcome, error=replace(outcome.error, message=told))
+        # Killed by us because it did not stop in time: that is a cancel, not an error of its own.
+        self._todo.append(Event(step, Cause.CANCELED if flight.killed else Cause.ROLLED_BACK))
+
+    def _on_time(self, due: Due) -> Iterator[d.DagsterEvent]:
+        step = due.step
+        flight = self._flights.get(step)
+        if due.kind == "claim":
+            yield from self._claim(step)
+        elif due.kind == "delay":
+            self._todo.append(Event(step, Cause.DELAY_OVER))
+        elif flight is None or flight.attempt != due.attempt:
+            return  # of an attempt that is over
+        elif due.kind == "timeout":
+            self._todo.append(Event(step, Cause.TIMEOUT))
+        elif self.plan.state(step) is State.CANCELING:
+            self._kill(step)
+
+    # -- foreign steps -------------------------------------------------------------------------
+
+    def _tell(self, step: str, said: Any) -> None:
+        self._pool.call_soon(lambda: [Spoke(step, said)])
+
+    def _on_foreign(self, step: str, flight: _Flight, said: Any) -> Iterator[d.DagsterEvent]:
+        """An event of a foreign step's process; it has written it to the event log itself."""
+        if said is None:
+            if flight.outcome is not None:
+                return
+            said = DagsterModelsError("its process ended without a success or failure event")
+        if isinstance(said, BaseException):
+            known = d.known_state(self._execution_plan, {step: flight.attempt - 1})
+            for event in self._foreign.died(self._steps[step], said, known):
+                yield from self._on_foreign_event(step, flight, event)
+            return
+        yield from self._on_foreign_event(step, flight, said)
+
+    def _on_foreign_event(
+        self, step: str, flight: _Flight, event: d.DagsterEvent
+    ) -> Iterator[d.DagsterEvent]:
+        canceling = self.plan.state(step) is State.CANCELING
+        if not (event.is_step_failure and canceling):
+            yield event
+        if event.is_successful_output:
+            self._outputs.add(event.step_output_data.step_output_handle)
+        kind = event.event_type
+        if kind not in _ENDS or flight.outcome is not None:
+            return
+        seconds = time.time() - flight.started_at
+        outcome = Outcome(step, flight.attempt, Verdict.COMMITTED, flight.started_at, seconds)
+        if kind is DagsterEventType.STEP_SUCCESS:
+            flight.outcome = outcome
+            withheld = d.withheld_by(self._execution_plan, step, self._outputs)
+            self._todo.append(Event(step, Cause.COMMITTED, withheld))
+            return
+        error = TaskError("StepFailure", d.error_message(event))
+        flight.outcome = replace(outcome, verdict=Verdict.ROLLED_BACK, error=error)
+        if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
+            self._todo.append(Event(step, Cause.CANCELED))
+            return
+        flight.retry_after_seconds = d.retry_after_seconds(event)
+        final = kind is DagsterEventType.STEP_FAILURE
+        self._todo.append(Event(step, Cause.ROLLED_BACK, final=final))
+
+
+_ENDS = (
+    DagsterEventType.STEP_SUCCESS,
+    DagsterEventType.STEP_FAILURE,
+    DagsterEventType.STEP_UP_FOR_RETRY,
+)

@@ -1,0 +1,121 @@
+"""What decides how a run goes: its run config, its tags, the project, in this order of weight."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.core.graph import weights
+from dagster_models.core.plan import Needs
+from dagster_models.core.states import FailFast
+from dagster_models.tasks import Binding
+
+FAIL_FAST_TAG = "dagster_models/fail_fast"
+_ANY_NUMBER = 1_000_000_000
+
+
+def read_fail_fast(value: object) -> FailFast | None:
+    """True, False, "true", "false" or "drain" in any case; None stays None.
+
+    Raises:
+        ValueError: anything else.
+    """
+    known: Mapping[str, FailFast] = {"false": "false", "true": "true", "drain": "drain"}
+    if value is None:
+        return None
+    if str(value).lower() not in known:
+        raise ValueError(f"fail_fast is {value!r}; it may be true, false or drain")
+    return known[str(value).lower()]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the run config says; None: not set there."""
+
+    max_concurrent: int | None = None
+    fail_fast: FailFast | None = None
+    cancel_grace_seconds: float = 10.0
+    tag_concurrency_limits: tuple[Mapping[str, Any], ...] = ()
+
+    def slots(self, bindings: Mapping[str, Binding]) -> int:
+        """``max_concurrent`` of the run config, the project, the target's threads, or the cores."""
+        for binding in bindings.values():
+            found = (
+                self.max_concurrent
+                or binding.project.defaults.get("max_concurrent")
+                or binding.target.threads
+            )
+            if found:
+                return int(found)
+        return self.max_concurrent or os.cpu_count() or 1
+
+    def fail_fast_of(self, bindings: Mapping[str, Binding], tags: Mapping[str, str]) -> FailFast:
+        """The run tag, else the run config, else the project, else "false".
+
+        Raises:
+            ValueError: the tag or the setting is none of the allowed values.
+        """
+        of_projects = (b.project.defaults.get("fail_fast") for b in bindings.values())
+        for value in (tags.get(FAIL_FAST_TAG), self.fail_fast, *of_projects):
+            found = read_fail_fast(value)
+            if found is not None:
+                return found
+        return "false"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTraits:
+    """What Dagster knows of a step and the plan needs."""
+
+    tags: Mapping[str, str]
+    priority: int
+    pool: str | None
+
+
+def needs_of(
+    graph: Mapping[str, Sequence[str]],
+    traits: Mapping[str, StepTraits],
+    bindings: Mapping[str, Binding],
+    limits: Sequence[Mapping[str, Any]],
+    retrying: bool,
+) -> tuple[dict[str, Needs], dict[str, int]]:
+    """The needs of each step, and the limits of their labels.
+
+    The process of a foreign step decides about its retries by itself: any number is right.
+    """
+    weight = weights(graph, dict.fromkeys(graph, 1.0))
+    needs: dict[str, Needs] = {}
+    limit_of: dict[str, int] = {}
+    for step, trait in traits.items():
+        binding = bindings.get(step)
+        config = binding.step.config if binding else None
+        labels = labels_of(trait.tags, limits)
+        limit_of.update(labels)
+        needs[step] = Needs(
+            weight=weight[step],
+            priority=trait.priority,
+            retries=0 if not retrying else config.retries if config else _ANY_NUMBER,
+            retry_delay_seconds=config.retry_delay_seconds if config else 0.0,
+            labels=tuple(labels),
+            pooled=trait.pool is not None,
+        )
+    return needs, limit_of
+
+
+def labels_of(tags: Mapping[str, str], limits: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Label -> limit, for the ``tag_concurrency_limits`` that a step with *tags* counts against.
+
+    As Dagster reads them: a limit without value holds for the key, with a value for that pair,
+    with ``applyLimitPerUniqueValue`` for each value by itself.
+    """
+    labels: dict[str, int] = {}
+    for limit in limits:
+        key, value = limit["key"], limit.get("value")
+        if key not in tags or (isinstance(value, str) and tags[key] != value):
+            continue
+        per_value = isinstance(value, str) or bool(value and value["applyLimitPerUniqueValue"])
+        label = f"{key}={tags[key]}" if per_value else key
+        labels[label] = min(limit["limit"], labels.get(label, limit["limit"]))
+    return labels

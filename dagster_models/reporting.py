@@ -1,0 +1,242 @@
+"""What a run tells: terminal, journal and results file, all from one StepResult."""
+
+from __future__ import annotations
+
+import io
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TextIO, cast
+
+from dagster_models.core.messages import Outcome, TaskError, Verdict
+from dagster_models.core.model import Project
+from dagster_models.core.states import Report, State
+from dagster_models.journal import Journal
+from dagster_models.results import RunHeader, StepResult, write_run_results
+from dagster_models.tasks import Binding
+from dagster_models.terminal import Terminal
+
+
+class Reporter:
+    """Tells one run. ``bindings`` are our steps; ``names`` are all steps of the run, by step key.
+
+    The files of a run go to the first project among its steps; a run of foreign steps has none.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        names: Mapping[str, str],
+        bindings: Mapping[str, Binding],
+    ) -> None:
+        self.results: list[StepResult] = []
+        self._names, self._bindings = names, bindings
+        self._index: dict[str, int] = {}
+        self._sql: dict[str, str] = {}
+        self._began = time.time()
+        self.tee: Callable[[str], None] = lambda text: None
+        self._terminal = Terminal(cast(TextIO, _Tee(sys.stdout, lambda text: self.tee(text))))
+        first = next(iter(bindings.values()), None)
+        self._project: Project | None = first.project if first else None
+        self._target = first.target.name if first else ""
+        self._journal: Journal | None = None
+        if first is not None:
+            self._header = RunHeader(
+                run_id=run_id,
+                project=first.project.name,
+                target=first.target.name,
+                started_at=self._began,
+                steps=tuple(names.values()),
+                version=version("dagster-models"),
+            )
+            self._journal = Journal(self.folder, self._header)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's files go."""
+        assert self._project is not None
+        return Path(self._project.root) / "target"
+
+    def begun(self, slots: int) -> None:
+        kinds = Counter(binding.step.kind for binding in self._bindings.values())
+        self._terminal.found(
+            models=kinds["sql"] + kinds["python"],
+            scripts=kinds["script"],
+            seeds=kinds["seed"],
+            checks=sum(len(binding.step.checks) for binding in self._bindings.values()),
+        )
+        self._terminal.concurrency(slots, self._target)
+
+    def note(self, text: str) -> None:
+        self._terminal.note(text)
+
+    def started(self, step_key: str, sql: str) -> None:
+        self._index.setdefault(step_key, len(self._index) + 1)
+        self._sql[self._names[step_key]] = sql
+        blank = self._result(step_key, State.SUCCEEDED, 1, None)
+        self._terminal.started(self._index[step_key], len(self._names), blank)
+
+    def output(self, step_key: str, stream: str, text: str) -> None:
+        self._terminal.output(self._names[step_key], stream, text)
+
+    def retrying(
+        self, step_key: str, attempt: int, outcome: Outcome, message: str, delay_seconds: float
+    ) -> None:
+        result = self._result(step_key, State.FAILED, attempt, outcome, message)
+        index = self._index[step_key]
+        self._terminal.retry(index, len(self._names), result, delay_seconds)
+
+    @property
+    def succeeded(self) -> bool:
+        """Every step that was reported has succeeded."""
+        return all(result.state == "succeeded" for result in self.results)
+
+    def message(self, report: Report, outcome: Outcome | None) -> str:
+        """What became of a step, in one sentence; "" where it succeeded."""
+        cause = self._names[report.cause] if report.cause else None
+        if report.state is State.SUCCEEDED:
+            return ""
+        if report.state is State.SKIPPED:
+            path = " -> ".join(self._names[key] for key in report.path)
+            if cause is None:
+                return "the run was stopped"
+            return (
+                f"upstream {cause} did not succeed ({path})" if path else f"stopped after {cause}"
+            )
+        if report.timed_out:
+            return "its timeout passed; it was canceled and rolled back"
+        if report.state is State.CANCELED:
+            return ""  # the terminal and the results know what to say of it
+        return why(self._bindings.get(report.step), outcome) if outcome else "failed"
+
+    def finished(self, report: Report, attempt: int, outcome: Outcome | None, message: str) -> None:
+        """Write a step's end down: the journal first, as it must not lack what is committed."""
+        step_key = report.step
+        result = self._result(step_key, report.state, attempt, outcome, message, report)
+        self.results.append(result)
+        if self._journal is not None:
+            self._journal.step(result)
+        self._index.setdefault(step_key, len(self._index) + 1)
+        self._terminal.finished(self._index[step_key], len(self._names), result)
+
+    def ended(self, status: str) -> None:
+        """``status``: "success", "failure" or "canceled"."""
+        seconds = time.time() - self._began
+        if self._journal is not None and self._project is not None:
+            self._journal.end(status, self.results, seconds)
+            self._journal.close()
+            write_run_results(
+                self.folder / "run_results.json",
+                self.results,
+                header=self._header,
+                seconds=seconds,
+                generated_at=time.time(),
+                compiled=self._sql,
+                names=[str(key) for key in self._project.steps],
+            )
+        self._terminal.done(self.results, seconds)
+
+    def _result(
+        self,
+        step_key: str,
+        state: State,
+        attempt: int,
+        outcome: Outcome | None,
+        message: str = "",
+        report: Report | None = None,
+    ) -> StepResult:
+        binding = self._bindings.get(step_key)
+        step = binding.step if binding else None
+        relation = binding.relation if binding else None
+        started = outcome is not None and state is not State.SKIPPED
+        return StepResult(
+            step=self._names[step_key],
+            kind=step.kind if step else "asset",
+            materialized=_materialized(binding),
+            state=state.value,  # type: ignore[arg-type]
+            attempt=attempt,
+            started_at=outcome.started_at if outcome and started else None,
+            seconds=outcome.seconds if outcome else 0.0,
+            rows=outcome.rows if outcome else None,
+            relation=str(relation) if relation else "",
+            message=message,
+            cause=self._names[report.cause] if report and report.cause else None,
+            path=tuple(self._names[key] for key in report.path) if report else (),
+            error=outcome.error if outcome else None,
+            file=step.location.path if step else "",
+            checks=outcome.checks if outcome else (),
+            code_version=step.code_version if step else "",
+        )
+
+
+def _materialized(binding: Binding | None) -> str:
+    if binding is None or binding.step.kind == "script":
+        return ""
+    return binding.step.config.materialized if binding.step.kind == "sql" else "table"
+
+
+def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Outcome:
+    """The outcome of an attempt whose worker is gone, as long as nothing better is known."""
+    return Outcome(
+        step=step,
+        attempt=attempt,
+        verdict=Verdict.ROLLED_BACK,
+        started_at=started_at,
+        seconds=max(0.0, time.time() - started_at),
+        error=TaskError("WorkerLost", message),
+    )
+
+
+def why(binding: Binding | None, outcome: Outcome) -> str:
+    """Why an attempt did not commit, in one sentence, with the place in the user's file."""
+    error = outcome.error
+    if error is None:
+        failed = [c for c in outcome.checks if not c.passed and c.severity == "error"]
+        told = (f"check {c.name} failed: {c.error or f'{c.failures:,} rows'}" for c in failed)
+        return "; ".join(told)
+    text = f"{error.kind}: {error.message}" if error.kind else error.message
+    if binding is not None and error.line is not None:
+        return f"{text} ({binding.step.location.path}:{error.line})"
+    return text
+
+
+def failed_to_start(step: str, attempt: int, error: Exception, started_at: float) -> Outcome:
+    """The outcome of an attempt that no worker ever got."""
+    told = str(getattr(error, "message", None) or getattr(error, "what", None) or error)
+    kind = str(getattr(error, "kind", None) or type(error).__name__)
+    line = getattr(error, "line", None)
+    return Outcome(
+        step=step,
+        attempt=attempt,
+        verdict=Verdict.ROLLED_BACK,
+        started_at=started_at,
+        seconds=max(0.0, time.time() - started_at),
+        error=TaskError(kind, told, line=line),
+    )
+
+
+class _Tee(io.TextIOBase):
+    """Writes to a stream and to a sink; what the terminal asks of a stream is the stream's."""
+
+    def __init__(self, stream: TextIO, sink: Callable[[str], None]) -> None:
+        self._stream, self._sink = stream, sink
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def write(self, text: str) -> int:
+        self._sink(text)
+        return self._stream.write(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()

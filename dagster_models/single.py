@@ -1,0 +1,66 @@
+"""One step by itself, for executors that are not ours (in_process, ``materialize()`` in a test)."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.states import State
+from dagster_models.errors import DagsterModelsError
+from dagster_models.handover import Attempt
+from dagster_models.reporting import failed_to_start, lost_outcome, why
+from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
+from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
+
+
+def run_alone(binding: Binding, run_id: str, attempt: int) -> Attempt:
+    """Run one attempt of a step in a worker pool of its own, to its end.
+
+    What interrupts the wait (Ctrl-C, Dagster's termination) ends the workers: what was not
+    committed is rolled back.
+    """
+    began, sql = time.time(), ""
+    spec = warehouse_spec(binding.project, binding.target)
+    with closing(WorkerPool()) as pool:
+        try:
+            task = task_for(binding, run_id, attempt)
+            sql = task.sql
+            pool.prepare(spec, schemas({binding.name: binding}))
+            pool.start(binding.name, task, spec)
+            outcome = _wait(pool, task, spec, began)
+        except (DagsterModelsError, OSError) as error:
+            outcome = failed_to_start(binding.name, attempt, error, began)
+    committed = outcome.verdict is Verdict.COMMITTED
+    return Attempt(
+        outcome,
+        State.SUCCEEDED if committed else State.FAILED,
+        "" if committed else why(binding, outcome),
+        decided=False,
+        sql=sql,
+    )
+
+
+def _wait(pool: WorkerPool, task: Task, spec: Mapping[str, Any], began: float) -> Outcome:
+    """Until the outcome is there; a lost worker's is read from the commit record."""
+    lost: Outcome | None = None
+    while True:
+        for happening in pool.wait(None):
+            if isinstance(happening, Output):
+                stream = sys.stderr if happening.stream == "stderr" else sys.stdout
+                stream.write(happening.text)
+            elif isinstance(happening, Answered):
+                return happening.outcome
+            elif isinstance(happening, Lost):
+                lost = lost_outcome(task.step, task.attempt, happening.message, began)
+                if task.kind == "script":
+                    return lost
+                pool.settle(task.step, task, spec)
+            elif isinstance(happening, Settled) and lost is not None:
+                if happening.committed:
+                    return replace(lost, verdict=Verdict.COMMITTED, error=None)
+                return lost

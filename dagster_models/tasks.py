@@ -1,0 +1,97 @@
+"""From a step of a project to the task that a worker gets: everything is compiled here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster_models.core.messages import CheckTask, Task
+from dagster_models.core.model import Project, Relation, Step, Target
+from dagster_models.core.project import (
+    check_sql,
+    compile_step,
+    compile_text,
+    quoted_relation,
+    relation_for,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A step with the project and target that it belongs to: what a Dagster step stands for."""
+
+    project: Project
+    step: Step
+    target: Target
+
+    @property
+    def name(self) -> str:
+        return str(self.step.key)
+
+    @property
+    def relation(self) -> Relation | None:
+        """The full relation on the target; None for a script."""
+        if self.step.kind == "script":
+            return None
+        return relation_for(self.project, self.step.key, self.target)
+
+    @property
+    def in_process_of_its_own(self) -> bool:
+        """Python runs in a worker process, SQL in a session of the warehouse process."""
+        return self.step.kind in ("python", "script")
+
+
+def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
+    """What ``session.connect`` needs to reach the target's warehouse."""
+    return {"type": target.type, "settings": dict(target.settings)}
+
+
+def schemas(bindings: Mapping[str, Binding]) -> list[str]:
+    """The schemas that must be there before the first of these steps builds, sorted."""
+    relations = (binding.relation for binding in bindings.values())
+    return sorted({relation.schema for relation in relations if relation is not None})
+
+
+def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
+    """The task of one attempt.
+
+    Raises:
+        errors.SqlSyntaxError: a variable of the text has no value.
+    """
+    project, step, target = binding.project, binding.step, binding.target
+    config = step.config
+    root = Path(project.root)
+    names = {name: relation_for(project, key, target) for name, key in step.resolved.items()}
+    return Task(
+        run_id=run_id,
+        step=binding.name,
+        attempt=attempt,
+        kind=step.kind,
+        relation=binding.relation,
+        materialized=config.materialized if step.kind == "sql" else "table",
+        sql=compile_step(project, step, target) if step.kind == "sql" else "",
+        path="" if step.kind == "sql" else str(root / step.location.path),
+        code_version=step.code_version,
+        input_versions=_input_versions(project, step),
+        checks=tuple(
+            CheckTask(check.name, check_sql(project, step, check, target), check.severity)
+            for check in step.checks
+        ),
+        column_types=config.column_types,
+        queries={text: compile_text(project, step, text, target) for text in step.queries},
+        relations={
+            name: quoted_relation(project, relation)
+            for name, relation in names.items()
+            if step.kind in ("python", "script")
+        },
+        variables=step.variables,
+        project_root=project.root,
+    )
+
+
+def _input_versions(project: Project, step: Step) -> dict[str, str]:
+    """The code versions of what the step reads; sources have none."""
+    upstream = (project.steps.get(key) for key in step.upstream)
+    return {str(up.key): up.code_version for up in upstream if up is not None}

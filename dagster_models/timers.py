@@ -1,0 +1,37 @@
+"""What becomes due at a time. The loop's only clock besides time stamps."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+Kind: TypeAlias = Literal["timeout", "kill", "delay", "claim"]
+
+
+class Due(NamedTuple):
+    """``attempt``: of which attempt of the step; one that is over makes it void."""
+
+    kind: Kind
+    step: str
+    attempt: int
+
+
+@dataclass(slots=True)
+class Timers:
+    _heap: list[tuple[float, int, Due]] = field(default_factory=list)
+    _count: int = 0
+
+    def add(self, seconds: float, due: Due) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (time.monotonic() + seconds, self._count, due))
+
+    def seconds_left(self) -> float | None:
+        """Until the next one is due; None: there is none."""
+        return max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else None
+
+    def due(self) -> Iterator[Due]:
+        while self._heap and self._heap[0][0] <= time.monotonic():
+            yield heapq.heappop(self._heap)[2]

@@ -1,0 +1,107 @@
+"""How a step of a project is shown as a Dagster asset. Subclass it to show it otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetDep,
+    AssetKey,
+    AssetSpec,
+    CodeReferencesMetadataValue,
+    LocalFileCodeReference,
+    TableColumn,
+    TableSchema,
+)
+
+from dagster_models.core.model import Column, Key, Project, Relation, Source, Step
+
+PREFIX = "dagster_models"
+"""Namespace of our own tags and metadata."""
+
+_KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
+
+
+class ModelsTranslator:
+    """Turns a model, seed, script or source into the AssetSpec that Dagster shows.
+
+    To change how assets look, override ``get_asset_spec`` and work on what it returns::
+
+        class InCapitals(ModelsTranslator):
+            def get_asset_spec(self, item, project, relation):
+                return super().get_asset_spec(item, project, relation).replace_attributes(
+                    group_name="analytics")
+    """
+
+    def get_asset_spec(
+        self, item: Step | Source, project: Project, relation: Relation | None
+    ) -> AssetSpec:
+        """The spec of *item*; *relation* is its full name on the chosen target (None: a script)."""
+        if isinstance(item, Source):
+            return AssetSpec(
+                key=AssetKey(item.asset_key or list(item.key)),
+                description=item.description or None,
+                group_name="sources",
+                metadata={**_table(relation), **_schema(item.columns), **item.meta},
+            )
+        config = item.config
+        warehouse = project.targets[project.default_target].type
+        return AssetSpec(
+            key=AssetKey(list(item.key)),
+            deps=[AssetDep(asset_key(project, key)) for key in item.upstream],
+            description=_description(item),
+            group_name=config.group or _group(item.key),
+            code_version=item.code_version or None,
+            owners=list(config.owner),
+            tags=dict.fromkeys(config.tags, ""),
+            kinds={_KINDS[item.kind], warehouse},
+            metadata={
+                **_table(relation),
+                **_schema(config.columns),
+                **_code(project, item),
+                f"{PREFIX}/materialized": config.materialized if item.kind == "sql" else item.kind,
+                **config.meta,
+            },
+        )
+
+
+def asset_key(project: Project, key: Key) -> AssetKey:
+    """The Dagster key of a step or source of the project."""
+    source = project.sources.get(key)
+    return AssetKey(list(source.asset_key or key if source else key))
+
+
+def _group(key: Key) -> str:
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in key.schema)
+
+
+def _description(step: Step) -> str | None:
+    parts = [step.config.description]
+    if step.sql:
+        parts.append(f"```sql\n{step.sql.strip()}\n```")
+    return "\n\n".join(part for part in parts if part) or None
+
+
+def _table(relation: Relation | None) -> Mapping[str, Any]:
+    return {"dagster/table_name": str(relation)} if relation else {}
+
+
+def _schema(columns: tuple[Column, ...]) -> Mapping[str, Any]:
+    """The declared columns; what a build finds replaces them with the real types."""
+    if not columns:
+        return {}
+    declared = [
+        TableColumn(column.name, column.type or "?", column.description or None)
+        for column in columns
+    ]
+    return {"dagster/column_schema": TableSchema(declared)}
+
+
+def _code(project: Project, step: Step) -> Mapping[str, Any]:
+    place = step.location
+    reference = LocalFileCodeReference(
+        file_path=str(Path(project.root) / place.path), line_number=place.line, label=place.path
+    )
+    return {"dagster/code_references": CodeReferencesMetadataValue(code_references=[reference])}
