@@ -1,1 +1,53 @@
-"""A folder of plain SQL models and Python scripts as Dagster assets."""
+"""A folder of plain SQL models and Python scripts as Dagster assets.
+
+The names below are loaded at first use (PEP 562), so that ``import dagster_models``, which a worker
+process and every script does, loads neither Dagster nor a driver.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Canceled": "errors",
+    "DagsterModelsError": "errors",
+    "ModelsTranslator": "translator",
+    "Problem": "errors",
+    "ProjectError": "errors",
+    "SqlSyntaxError": "errors",
+    "WarehouseError": "errors",
+    "WarehouseLost": "errors",
+    "WarehouseResource": "resource",
+    "load_project": "definitions",
+    "models_executor": "executor",
+}
+
+__all__ = [
+    "Canceled",
+    "DagsterModelsError",
+    "ModelsTranslator",
+    "Problem",
+    "ProjectError",
+    "SqlSyntaxError",
+    "WarehouseError",
+    "WarehouseLost",
+    "WarehouseResource",
+    "load_project",
+    "models_executor",
+    "warehouse",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "warehouse":  # a module: its functions work on the warehouse of the running step
+        return import_module("dagster_models.warehouse")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

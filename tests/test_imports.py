@@ -1,0 +1,189 @@
+"""The layers of the package, read from its source, and what a fresh process really loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import dagster_models
+from dagster_models.core.graph import find_cycle
+
+PACKAGE = Path(dagster_models.__file__).parent
+
+#: module (or folder) -> what of our own package it may import. What is not named here belongs to
+#: the Dagster side, which may import all of this and is imported by none of it.
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    "errors": set(),
+    "core": {"errors"},
+    "wire": {"errors", "core"},
+    "session": {"errors", "core", "wire"},
+    "tables": {"errors"},
+    "warehouse": {"errors", "core", "session", "tables"},
+    "isolation": {"errors"},
+    "usercode": {"errors", "core", "session", "tables", "warehouse"},
+    "worker": {
+        *("errors", "core", "wire", "session", "tables"),
+        *("warehouse", "isolation", "usercode"),
+    },
+    "warehouses": {"errors", "core"},
+    "materialization": {"errors", "core", "warehouses"},
+    "broker": {"errors", "core", "wire", "warehouses", "materialization"},
+    "worker_pool": {"errors", "core", "wire", "session"},
+}
+
+#: What a layer must not import from outside, also not inside a function.
+NEVER = {
+    "core": {
+        "dagster",
+        "duckdb",
+        "pyarrow",
+        "subprocess",
+        "socket",
+        "threading",
+        "multiprocessing",
+    },
+    "worker": {"dagster", "duckdb", "sqlglot"},
+}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text())
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def imports(tree: ast.AST, package: tuple[str, ...] = ("dagster_models",)) -> Iterator[str]:
+    """Every imported name, dotted, wherever in the file; ``if TYPE_CHECKING`` is no import."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            whole = ".".join(part for part in (base, node.module) if part)
+            yield from (f"{whole}.{alias.name}" for alias in node.names)
+        yield from imports(node, package)
+
+
+def ours(tree: ast.Module) -> set[str]:
+    """The modules of our package that ``tree`` imports."""
+    known = modules()
+    found = set()
+    for name in imports(tree):
+        root, _, rest = name.partition(".")
+        if root != "dagster_models":
+            continue
+        # `from dagster_models.core.model import Key`: the longest part that is a module.
+        while rest and rest not in known and f"{rest}.__init__" not in known:
+            rest = rest.rpartition(".")[0]
+        if rest:
+            found.add(rest)
+    return found
+
+
+def layer(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_run_one_way(module: str) -> None:
+    if layer(module) not in MAY_IMPORT:
+        return  # the Dagster side
+    allowed = MAY_IMPORT[layer(module)] | {layer(module)}
+    bad = {name for name in ours(modules()[module]) if layer(name) not in allowed}
+    assert not bad, f"{module} must not import {', '.join(sorted(bad))}"
+
+
+def test_there_is_no_cycle() -> None:
+    graph = {name: sorted(ours(tree) - {name}) for name, tree in modules().items()}
+    assert find_cycle(graph) is None
+
+
+def test_a_cycle_inside_a_function_would_be_seen() -> None:
+    inside = ast.parse("def f():\n    if True:\n        from dagster_models.errors import Problem")
+    assert ours(inside) == {"errors"}
+    relative = ast.parse("from .core import model")
+    assert ours(relative) == {"core.model"}
+
+
+def test_only_one_module_reaches_into_dagsters_private_parts() -> None:
+    def private(tree: ast.Module) -> bool:
+        imported = any(n.startswith("dagster._") for n in imports(tree))
+        said = any(
+            ast.unparse(n).startswith("dagster._")
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Attribute)
+        )
+        return imported or said
+
+    assert {name for name, tree in modules().items() if private(tree)} <= {"_dagster"}
+
+
+def importers(root: str) -> set[str]:
+    return {
+        name
+        for name, tree in modules().items()
+        if any(n.partition(".")[0] == root for n in imports(tree))
+    }
+
+
+def test_sqlglot_and_the_driver_have_one_home_each() -> None:
+    assert {layer(name) for name in importers("sqlglot")} <= {"core"}
+    assert importers("duckdb") <= {"warehouses.duckdb"}
+
+
+def test_the_layers_stay_free_of_what_they_must_not_know() -> None:
+    worker_side = {"errors", "worker", *MAY_IMPORT["worker"]}
+    for name, tree in modules().items():
+        roots = {imported.partition(".")[0] for imported in imports(tree)}
+        if layer(name) == "core":
+            assert not roots & NEVER["core"], name
+        elif layer(name) in worker_side:
+            assert not roots & NEVER["worker"], name
+
+
+def loaded_by(statement: str) -> set[str]:
+    program = f"import sys\n{statement}\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import dagster_models",
+        "import dagster_models.worker",
+        "from dagster_models import warehouse",
+        "import dagster_models.session",
+    ],
+)
+def test_a_worker_starts_light(statement: str) -> None:
+    heavy = {"dagster", "sqlglot", "duckdb", "pyarrow", "pandas", "polars", "networkx", "yaml"}
+    assert not loaded_by(statement) & (heavy | {"logging", "multiprocessing", "asyncio"})
+
+
+def test_the_public_names_are_exact() -> None:
+    assert set(dagster_models._HOMES) | {"warehouse"} == set(dagster_models.__all__)
+    assert sorted(dagster_models.__all__) == dagster_models.__all__
+    assert set(dagster_models.__all__) <= set(dir(dagster_models))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        dagster_models.nothing  # noqa: B018
+
+
+@pytest.mark.parametrize("name", dagster_models.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    namespace: dict[str, object] = {}
+    exec(f"from dagster_models import {name}", namespace)
+    assert namespace[name] is getattr(dagster_models, name)
