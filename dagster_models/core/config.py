@@ -93,6 +93,19 @@ DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
         "description": fields.text,
     },
 }
+
+
+def _placed_text(node: Marked) -> tuple[str, Location]:
+    return fields.text(node), node.place
+
+
+#: What the header of a checks/*.sql file may say.
+CHECK_KEYS: dict[str, Reader] = {
+    "name": fields.name,
+    "severity": fields.one_of("error", "warn"),
+    "description": fields.text,
+    "model": _placed_text,
+}
 _MERGED = ("meta", "vars", "column_types")
 
 

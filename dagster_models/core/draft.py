@@ -1,0 +1,274 @@
+"""One file of a project -> a draft of its step: everything but what other files decide.
+
+Pure: a draft is made of texts. What is wrong is told, and the draft is made all the same, as other
+files may name it: a model with a typo in it must not make its readers' references unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dagster_models.core.columns import read_columns
+from dagster_models.core.compiled import parsed_text
+from dagster_models.core.config import (
+    CHECK_KEYS,
+    Values,
+    build_config,
+    merge,
+    placed_names,
+    read_header,
+)
+from dagster_models.core.fields import problem, read_mapping, suggest
+from dagster_models.core.header import Header, sql_header
+from dagster_models.core.marked import Marked, Tell, read_yaml
+from dagster_models.core.model import (
+    Check,
+    Key,
+    Location,
+    Reference,
+    Relation,
+    Step,
+    StepKind,
+)
+from dagster_models.core.settings import Settings
+from dagster_models.errors import Problem, SqlSyntaxError
+
+
+_CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A file as read: ``path`` relative to the project with "/", ``text`` without a BOM."""
+
+    path: str
+    key: Key
+    text: str
+    data: bytes
+    defaults: tuple[Values, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A name that a file uses, and where. ``written``: as it is looked up in ``Step.resolved``.
+
+    ``scripts``: the name may be a script's. ``required``: it must resolve, as a header or a check
+    names it; a table in SQL may be one that nobody declared. ``check``: it is read by a check.
+    ``target``: it is written to, not read.
+    """
+
+    parts: tuple[str, ...]
+    written: str
+    place: Location
+    scripts: bool = False
+    required: bool = False
+    check: str = ""
+    target: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A step whose references are not resolved yet. ``path`` is the file's."""
+
+    step: Step
+    reads: tuple[Read, ...] = ()
+    feeds: tuple[Read, ...] = ()  #: ``downstream:`` of a script
+
+    @property
+    def kind(self) -> str:
+        return "model" if self.step.kind in ("sql", "python") else self.step.kind
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDraft:
+    """A file of checks/. ``model``: the name that its header gives, if any."""
+
+    check: Check
+    reads: tuple[Read, ...]
+    model: Read | None = None
+
+
+# --- models ----------------------------------------------------------------------------------
+
+
+def draft_sql(page: Page, settings: Settings, tell: Tell) -> Draft:
+    """A model of a .sql file."""
+    if misplaced := _CHECK_HEADER.match(page.text.lstrip()):
+        line = page.text.count("\n", 0, page.text.index(misplaced[0])) + 1
+        fix = "Write `@model`, or move the file to checks/."
+        tell(Problem("a model's header begins with `@check`", page.path, line, 1, fix))
+    header = read_comment(sql_header(page.text), page, tell)
+    values, reads, _ = configuration(header, "model", page, tell)
+    step = new_step(page, "sql", values, settings, tell)
+    return with_sql(replace(step, sql=page.text), page.text, reads, settings, tell)
+
+
+def draft_unread(page: Page, kind: StepKind, settings: Settings) -> Draft:
+    """The name alone, of a file that could not be read: others may use it all the same."""
+    return Draft(new_step(page, kind, {}, settings, lambda problem: None))
+
+
+def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
+    """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
+    step = new_step(page, "seed", merge(page.defaults), settings, tell)
+    types = json.dumps(dict(step.config.column_types), sort_keys=True)
+    version = version_of(hashlib.sha256(page.data).hexdigest(), types, str(step.relation))
+    return Draft(replace(step, code_version=version), check_reads(step.checks))
+
+
+def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tell: Tell) -> Step:
+    severity = values.get("severity", "error")
+    columns, checks = read_columns(values.get("columns"), page.key, severity, tell)
+    config = build_config(values, columns, materialized="table" if kind == "seed" else "view")
+    if config.group is None:
+        config = replace(config, group=page.key.schema)
+    relation = None
+    if kind != "script":
+        relation = Relation(config.schema or page.key.schema, config.alias or page.key.name)
+    return Step(
+        key=page.key,
+        kind=kind,
+        location=Location(page.path),
+        config=config,
+        relation=relation,
+        checks=checks,
+        variables={**settings.vars, **values.get("vars", {})},
+    )
+
+
+def read_comment(header: Header | None, page: Page, tell: Tell) -> Marked | None:
+    if header is None:
+        return None
+    node = read_yaml(header.yaml, page.path, tell, first_line=header.line, file_text=page.text)
+    if node is not None and not isinstance(node.value, dict):
+        read_mapping(node, {}, tell)  # tells that it is no mapping
+        return None
+    return node
+
+
+def configuration(
+    header: Marked | None, kind: str, page: Page, tell: Tell
+) -> tuple[Values, tuple[Read, ...], tuple[Read, ...]]:
+    """The merged values, and the names of ``upstream:`` and ``downstream:``."""
+    values = merge((*page.defaults, read_header(header, kind, tell)))
+
+    def named(key: str) -> tuple[Read, ...]:
+        return tuple(
+            Read(tuple(name.split(".")), name, place, scripts=True, required=True)
+            for name, place in placed_names(values.get(key))
+        )
+
+    return values, named("upstream"), named("downstream")
+
+
+def check_reads(checks: tuple[Check, ...]) -> tuple[Read, ...]:
+    return tuple(
+        Read(
+            tuple(check.arguments["to"].split(".")),
+            check.arguments["to"],
+            check.location,
+            required=True,
+            check=check.name,
+        )
+        for check in checks
+        if check.test == "relationships"
+    )
+
+
+# --- SQL -------------------------------------------------------------------------------------
+
+
+def with_sql(
+    step: Step, text: str, reads: tuple[Read, ...], settings: Settings, tell: Tell, at: int = 0
+) -> Draft:
+    """*step* with what its query says. ``at``: the line to name, for generated SQL."""
+    reads = (*reads, *check_reads(step.checks))
+    path = step.location.path
+    try:
+        parsed = parsed_text(text, settings.dialect)
+    except SqlSyntaxError as error:
+        if at:
+            what = f"what sql(vars) returned: {error.what} (its line {error.line})"
+            error = SqlSyntaxError(what, at, 1, error.fix)
+        tell(Problem(error.what, path, error.line, error.column, error.fix))
+        return Draft(step, reads)
+
+    def place(line: int, column: int) -> Location:
+        return Location(path, at, 1) if at else Location(path, line, column)
+
+    used = {}
+    for holder in parsed.placeholders:
+        if holder.name in step.variables:
+            used[holder.name] = step.variables[holder.name]
+        else:
+            tell(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
+    version = version_of(
+        parsed.normalized, step.config.materialized, str(step.relation), canonical(used)
+    )
+    step = replace(step, references=parsed.references, code_version=version)
+    found = (read_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
+    return Draft(step, (*found, *reads))
+
+
+def read_of(reference: Reference, place: Location, check: str = "") -> Read:
+    return Read(
+        reference.parts,
+        reference.name,
+        place,
+        check=check,
+        target=reference.written,
+    )
+
+
+def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:
+    fix = "Set it in `vars:` of dagster_models.yaml or of the header."
+    if known:
+        fix = f"{suggest(name, known, 'Variables')} {fix}"
+    return problem(f"the variable `{name}` has no value", place, fix)
+
+
+def draft_check(page: Page, settings: Settings, tell: Tell) -> CheckDraft | None:
+    """A query of checks/, or None if it does not parse. Its Check's model is not decided yet."""
+    # `@check` and `@model` are equally long, so the places stay right.
+    header = read_comment(sql_header(_CHECK_HEADER.sub(r"\1@model", page.text)), page, tell)
+    values = read_mapping(header, CHECK_KEYS, tell)
+    name = values.get("name", page.key.name)
+    try:
+        parsed = parsed_text(page.text, settings.dialect)
+    except SqlSyntaxError as error:
+        tell(Problem(error.what, page.path, error.line, error.column, error.fix))
+        return None
+    for holder in parsed.placeholders:
+        if holder.name not in settings.vars:
+            place = Location(page.path, holder.line, holder.column)
+            tell(unset_variable(holder.name, place, settings.vars))
+    check = Check(
+        name=name,
+        model=Key("", ""),
+        severity=values.get("severity", "error"),
+        location=Location(page.path),
+        text=page.text,
+        description=values.get("description", ""),
+    )
+    reads = tuple(
+        read_of(ref, Location(page.path, ref.line, ref.column), name) for ref in parsed.references
+    )
+    model = None
+    if "model" in values:
+        written, place = values["model"]
+        model = Read(tuple(written.split(".")), written, place, required=True, check=name)
+    return CheckDraft(check, reads, model)
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True, default=str)
+
+
+def version_of(*parts: str) -> str:
+    """16 hex digits of what decides what a step builds."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

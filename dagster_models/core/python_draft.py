@@ -1,0 +1,160 @@
+"""A Python file of models/ or scripts/ -> a draft of its step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dagster_models.core import pyfile
+from dagster_models.core.compiled import parsed_text
+from dagster_models.core.draft import (
+    Draft,
+    Page,
+    Read,
+    canonical,
+    check_reads,
+    configuration,
+    new_step,
+    read_comment,
+    read_of,
+    unset_variable,
+    version_of,
+    with_sql,
+)
+from dagster_models.core.fields import problem
+from dagster_models.core.header import python_header
+from dagster_models.core.marked import Tell
+from dagster_models.core.model import Location, Reference, Step
+from dagster_models.core.parse import ParsedSql
+from dagster_models.core.python_source import fingerprint, generate_sql, line_of_function
+from dagster_models.core.settings import Settings
+from dagster_models.errors import Problem, SqlSyntaxError
+
+
+def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: Tell) -> Draft:
+    """A model of a .py file: ``def model(warehouse)`` or ``def sql(vars)``."""
+    header = read_comment(python_header(page.text), page, tell)
+    values, reads, _ = configuration(header, "model", page, tell)
+    file = _python_file(page, tell)
+    if file is None:
+        return Draft(new_step(page, "python", values, settings, tell), reads)
+    if file.kind == "sql":
+        step = new_step(page, "sql", values, settings, tell)
+        return _generated(step, page, root, reads, settings, tell)
+    if file.kind != "model":
+        what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
+        fix = "Define one of them; a file that builds no relation belongs into scripts/."
+        tell(Problem(what, page.path, 1, 1, fix))
+    own = header.value.get("materialized") if header is not None else None
+    if own is not None and own.value == "view":
+        fix = "Delete `materialized: view`, or generate the query by `def sql(vars)`."
+        tell(problem("a Python model is always a table", own.place, fix))
+    values["materialized"] = "table"
+    step = new_step(page, "python", values, settings, tell)
+    return _with_code(step, file, page, reads, (), helpers, settings, tell)
+
+
+def draft_script(page: Page, settings: Settings, helpers: str, tell: Tell) -> Draft:
+    """A script: it runs, and builds no relation."""
+    header = read_comment(python_header(page.text), page, tell)
+    values, reads, feeds = configuration(header, "script", page, tell)
+    step = new_step(page, "script", values, settings, tell)
+    file = _python_file(page, tell)
+    if file is None:
+        return Draft(step, reads, feeds)
+    return _with_code(step, file, page, reads, feeds, helpers, settings, tell)
+
+
+def _generated(
+    step: Step, page: Page, root: str, reads: tuple[Read, ...], settings: Settings, tell: Tell
+) -> Draft:
+    try:
+        text = generate_sql(page.text, f"{root}/{page.path}", root, step.variables)
+    except SqlSyntaxError as error:
+        tell(Problem(error.what, page.path, error.line, error.column, error.fix))
+        return Draft(step, (*reads, *check_reads(step.checks)))
+    at = line_of_function(page.text, "sql")
+    return with_sql(replace(step, sql=text), text, reads, settings, tell, at)
+
+
+def _python_file(page: Page, tell: Tell) -> pyfile.PythonFile | None:
+    try:
+        return pyfile.read_python(page.text)
+    except SqlSyntaxError as error:
+        tell(Problem(error.what, page.path, error.line, error.column, error.fix))
+        return None
+
+
+def _with_code(
+    step: Step,
+    file: pyfile.PythonFile,
+    page: Page,
+    reads: tuple[Read, ...],
+    feeds: tuple[Read, ...],
+    helpers: str,
+    settings: Settings,
+    tell: Tell,
+) -> Draft:
+    """*step* with the tables that its code can be seen to read. *helpers*: the code it imports."""
+    found: list[Read] = []
+    references: list[Reference] = []
+    for table in file.tables:
+        parts = tuple(part.strip('"') for part in table.name.split("."))
+        references.append(Reference(parts, 0, 0, table.line, table.column))
+        found.append(Read(parts, table.name, Location(page.path, table.line, table.column)))
+    parsed = _parsed_queries(file.queries, page.path, settings.dialect, tell)
+    temporary = {name.lower() for _, query in parsed for name in query.temporary}
+    for at, query in parsed:
+        for ref in query.references:
+            if ref.name.lower() in temporary:  # made by a statement of this file, for its session
+                continue
+            references.append(replace(ref, line=at.line + ref.line - 1))
+            found.append(read_of(ref, _inside(at, ref.line, ref.column)))
+        for holder in query.placeholders:
+            if holder.name not in step.variables:
+                place = _inside(at, holder.line, holder.column)
+                tell(unset_variable(holder.name, place, step.variables))
+    if not step.config.upstream:
+        _tell_unseen(file, parsed, page.path, tell)
+    code = (fingerprint(page.text), helpers, str(step.relation), canonical(step.variables))
+    step = replace(
+        step,
+        references=tuple(references),
+        queries=tuple(dict.fromkeys(query.text for query in file.queries)),
+        code_version=version_of(*code),
+    )
+    return Draft(step, (*found, *reads, *check_reads(step.checks)), feeds)
+
+
+def _parsed_queries(
+    queries: Iterable[pyfile.PyQuery], path: str, dialect: str, tell: Tell
+) -> list[tuple[Location, ParsedSql]]:
+    """Each query that parses, and the place in the file where its text begins."""
+    parsed = []
+    for query in queries:
+        at = Location(path, query.line)
+        try:
+            parsed.append((at, parsed_text(query.text, dialect, queries_only=False)))
+        except SqlSyntaxError as error:
+            place = _inside(at, error.line, error.column)
+            tell(problem(error.what, place, error.fix))
+    return parsed
+
+
+def _inside(at: Location, line: int, column: int) -> Location:
+    """A place of a query in its file. On the query's first line the column is not known: the text
+    may begin after quotes, or be put together of several constants."""
+    return Location(at.path, at.line + line - 1, column if line > 1 else at.column)
+
+
+def _tell_unseen(
+    file: pyfile.PythonFile, parsed: Iterable[tuple[Location, ParsedSql]], path: str, tell: Tell
+) -> None:
+    fix = "Name what it reads in `upstream:` of the header."
+    for line, column, what in file.unseen:
+        place = Location(path, line, column)
+        tell(problem(f"the tables that it reads cannot be seen: {what}", place, fix, "warning"))
+    for at, query in parsed:
+        if query.opaque:
+            told = "the parser does not know this statement: tables may hide in it"
+            tell(problem(told, at, fix, "warning"))
