@@ -77,7 +77,8 @@ class Reference:
 
     ``parts`` are the name's parts without quotes, outermost first, folded by the dialect's rule
     where they were not quoted. ``start`` and ``end`` are offsets in characters of the whole dotted
-    name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an alias.
+    name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an alias, or
+    has no place for one. ``written``: the statement writes it (in a Python file's SQL only).
     """
 
     parts: tuple[str, ...]
@@ -86,6 +87,7 @@ class Reference:
     line: int
     column: int
     aliased: bool = False
+    written: bool = False
 
     @property
     def name(self) -> str:

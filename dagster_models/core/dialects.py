@@ -1,0 +1,128 @@
+"""What differs between SQL dialects and is plain data: case of names, system tables, placeholders.
+
+Dialects are called by sqlglot's names. Sources: the warehouses' manuals; DuckDB 1.5 was asked
+itself (``duckdb_views()`` and which of ``$a``, ``:a`` and ``@a`` it takes for a parameter).
+"""
+
+from __future__ import annotations
+
+import re
+from string import ascii_lowercase, ascii_uppercase
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+_UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
+
+#: A quoted name is another name than the same one unquoted in another case.
+_FOLDS_LOWER = {"postgres", "materialize", "risingwave"}
+_FOLDS_UPPER = {"snowflake", "oracle", "exasol", "teradata"}
+#: Table names are what their bytes are.
+_SENSITIVE = {"bigquery", "mysql", "clickhouse", "doris", "starrocks", "singlestore"}
+
+_SYSTEM_SCHEMAS: dict[str, frozenset[str]] = {
+    "duckdb": frozenset({"pg_catalog"}),
+    "postgres": frozenset({"pg_catalog", "pg_toast"}),
+    "redshift": frozenset({"pg_catalog", "pg_internal"}),
+    "tsql": frozenset({"sys"}),
+    "fabric": frozenset({"sys"}),
+    "mysql": frozenset({"mysql", "sys", "performance_schema"}),
+    "clickhouse": frozenset({"system"}),
+    "oracle": frozenset({"sys"}),
+}
+_DUCKDB_TABLES = frozenset(
+    "duckdb_columns duckdb_constraints duckdb_databases duckdb_dependencies duckdb_extensions"
+    " duckdb_functions duckdb_indexes duckdb_keywords duckdb_logs duckdb_memory duckdb_optimizers"
+    " duckdb_schemas duckdb_secrets duckdb_sequences duckdb_settings duckdb_tables"
+    " duckdb_temporary_files duckdb_types duckdb_variables duckdb_views pragma_database_list"
+    " sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema".split()  # noqa: SIM905 (a list would take a line per name)
+)
+_POSTGRES_TABLES = frozenset(
+    "pg_aggregate pg_am pg_attrdef pg_attribute pg_authid pg_available_extensions pg_cast pg_class"
+    " pg_collation pg_constraint pg_cursors pg_database pg_depend pg_description pg_enum"
+    " pg_event_trigger pg_extension pg_foreign_data_wrapper pg_foreign_server pg_foreign_table"
+    " pg_index pg_indexes pg_inherits pg_language pg_locks pg_matviews pg_namespace pg_opclass"
+    " pg_operator pg_partitioned_table pg_policies pg_policy pg_prepared_statements pg_proc"
+    " pg_publication pg_range pg_replication_slots pg_roles pg_rules pg_sequence pg_sequences"
+    " pg_settings pg_shadow pg_stat_activity pg_stat_all_tables pg_stat_database"
+    " pg_stat_statements pg_stat_user_indexes pg_stat_user_tables pg_statio_user_tables"
+    " pg_statistic pg_stats pg_subscription pg_tables pg_tablespace pg_timezone_names pg_trigger"
+    " pg_type pg_user pg_user_mapping pg_user_mappings pg_views".split()  # noqa: SIM905
+)
+#: Tables that are found without naming their schema.
+_SYSTEM_TABLES: dict[str, frozenset[str]] = {
+    "duckdb": _DUCKDB_TABLES | _POSTGRES_TABLES,
+    "postgres": _POSTGRES_TABLES,
+    "redshift": _POSTGRES_TABLES,
+    "sqlite": frozenset({"sqlite_master", "sqlite_schema", "sqlite_temp_master"}),
+    "mysql": frozenset({"dual"}),
+    "oracle": frozenset({"dual"}),
+}
+
+#: DuckDB and PostgreSQL take ``@x`` for the absolute value, DuckDB knows no ``:x``.
+_SIGILS: dict[str, str] = {
+    "duckdb": "$",
+    "postgres": ":$",
+    "bigquery": "@",
+    "tsql": "@",
+    "fabric": "@",
+    "sqlite": ":$@",
+    "clickhouse": "",
+}
+
+_FILE_ENDING = re.compile(
+    r"\.(csv|tsv|txt|parquet|json|jsonl|ndjson|geojson|xlsx|arrow|arrows|feather|avro|db|duckdb"
+    r"|gpkg|shp)(\.(gz|zst|bz2|xz))?$",
+    re.IGNORECASE,
+)
+_SPARK_FORMATS = {"parquet", "csv", "json", "delta", "orc", "text", "avro", "binaryfile", "iceberg"}
+
+
+def fold(name: str, dialect: str, quoted: bool = False) -> str:
+    """The name as the dialect compares it: two spellings of one table fold to the same string.
+
+    Only ASCII letters change, as in PostgreSQL (UTF-8) and DuckDB: ``Étage`` and ``étage`` are two
+    tables there.
+    """
+    if dialect in _SENSITIVE:
+        return name
+    if dialect in _FOLDS_LOWER:
+        return name if quoted else name.translate(_LOWER)
+    if dialect in _FOLDS_UPPER:
+        return name if quoted else name.translate(_UPPER)
+    return name.translate(_LOWER)
+
+
+def keeps_case(dialect: str) -> bool:
+    """Whether an unquoted name in another case is another name."""
+    return dialect in _SENSITIVE
+
+
+def sigils(dialect: str) -> str:
+    """The characters that begin a named placeholder, e.g. "$" for duckdb."""
+    return _SIGILS.get(dialect, ":")
+
+
+def is_system(parts: tuple[str, ...], dialect: str) -> bool:
+    """Whether the warehouse itself provides the table: a catalog view, never anybody's model."""
+    lower = tuple(part.lower() for part in parts)
+    if "information_schema" in lower[:-1]:
+        return True
+    if len(lower) > 1:
+        if lower[-2] in _SYSTEM_SCHEMAS.get(dialect, ()):
+            return True
+        if dialect == "duckdb" and lower[-2] != "main":
+            return False
+    return lower[-1] in _SYSTEM_TABLES.get(dialect, ()) and (len(lower) == 1 or dialect == "duckdb")
+
+
+def is_file(parts: tuple[str, ...], string: bool, quoted: bool, dialect: str) -> bool:
+    """Whether the name in FROM is a file's, read by the warehouse without a function.
+
+    ``string``: it is written in single quotes, which DuckDB allows for tables too.
+    """
+    name = parts[-1]
+    if dialect == "duckdb" and len(parts) == 1 and quoted:
+        looks = "/" in name or "*" in name or _FILE_ENDING.search(name) is not None
+        return looks or (string and "." in name)
+    if dialect in {"spark", "spark2", "databricks"}:
+        return len(parts) == 2 and parts[0].lower() in _SPARK_FORMATS and "/" in name
+    return False

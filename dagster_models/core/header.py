@@ -1,0 +1,64 @@
+"""Where the YAML of a file's header stands: in the comment `/* @model ... */` or the docstring."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass
+
+#: White space, `-- comments` and other block comments may come before the header.
+_BEFORE = re.compile(r"(?:\ufeff?\s+|--[^\n]*(?:\n|$)|/\*(?!\*?\s*@model\b).*?\*/)*", re.DOTALL)
+_SQL_HEADER = re.compile(r"/\*\*?\s*@model(?=\s|\*/)(.*?)\*/", re.DOTALL)
+_PYTHON_HEADER = re.compile(r"^[ \t]*@model(?=\s|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """``line``: the line of the file, from 1, in which ``yaml`` begins."""
+
+    yaml: str
+    line: int
+
+
+def sql_header(text: str) -> Header | None:
+    """The `/* @model ... */` comment at the head of a SQL file, None if there is none."""
+    before = _BEFORE.match(text)
+    found = _SQL_HEADER.match(text, before.end() if before else 0)
+    if found is None:
+        return None
+    return _header(found.group(1), text.count("\n", 0, found.start(1)) + 1)
+
+
+def python_header(source: str) -> Header | None:
+    """What follows `@model` in a Python module's docstring; None without, and for a file that is
+    not Python (read_python raises for that one)."""
+    docstring = _docstring(source)
+    if docstring is None:
+        return None
+    found = _PYTHON_HEADER.search(docstring.value)
+    written = ast.get_source_segment(source, docstring) or ""
+    place = re.search(r"@model(?=\s|$)", written)
+    if found is None or place is None:
+        return None
+    line = docstring.lineno + written.count("\n", 0, place.start())
+    return _header(docstring.value[found.end() :], line)
+
+
+def _header(yaml: str, line: int) -> Header:
+    """Without the rest of the line of `@model` if that is empty."""
+    rest, newline, below = yaml.partition("\n")
+    if rest.strip() or not newline:
+        return Header(yaml.strip(), line)
+    return Header(below, line + 1)
+
+
+def _docstring(source: str) -> ast.Constant | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape is the interpreter's to tell
+            body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    first = body[0].value if body and isinstance(body[0], ast.Expr) else None
+    return first if isinstance(first, ast.Constant) and isinstance(first.value, str) else None

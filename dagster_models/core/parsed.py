@@ -1,0 +1,55 @@
+"""What parse.py finds in a text of SQL: values, in offsets of characters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dagster_models.core.model import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Qualifier:
+    """The dotted prefix of a column that names a table with its schema: `staging.stg_flights` of
+    `staging.stg_flights.flight_id`.
+
+    ``start`` and ``end`` are offsets in characters (end exclusive), ``name_start`` is where the
+    last part begins, ``reference`` the start of the reference that it belongs to.
+    """
+
+    start: int
+    end: int
+    parts: tuple[str, ...]
+    name_start: int
+    reference: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """A named placeholder with its sigil: `$year`; ``name`` is without. An unnamed one is `?`."""
+
+    name: str
+    start: int
+    end: int
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedSql:
+    """What a text says, in the order of the text.
+
+    ``normalized``: its tokens without comments and white space, keywords and unquoted names in
+    lower case; two texts with the same one mean the same. ``clashing``: the starts of references
+    that only their schema tells apart. ``temporary``: names of tables that the text creates for
+    the session. ``opaque``: the parser does not know a statement of the text (BEGIN ... END,
+    CALL, ...), tables may hide in it. ``semicolons``: offsets of the trailing ones.
+    """
+
+    references: tuple[Reference, ...]
+    qualifiers: tuple[Qualifier, ...]
+    placeholders: tuple[Placeholder, ...]
+    normalized: str
+    clashing: frozenset[int] = frozenset()
+    temporary: tuple[str, ...] = ()
+    opaque: bool = False
+    semicolons: tuple[int, ...] = ()

@@ -1,0 +1,262 @@
+"""What a Python file reads, from its syntax tree: nothing of it is run.
+
+Seen are `warehouse.sql(...)`, `warehouse.execute(...)` and `warehouse.table(...)` on anything that
+is named `warehouse`, with texts that stand in the file: literals, their concatenation, f-strings,
+and names that are given one such text once.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dagster_models.errors import SqlSyntaxError
+
+__all__ = ["PyQuery", "PyTable", "PythonFile", "read_python"]
+
+_QUERY_METHODS = {"sql", "execute"}
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+#: Statements that may give a name a value; what they give is looked for in their own targets.
+_SCOPES = (*_FUNCTIONS, ast.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class PyQuery:
+    """SQL given to ``sql`` or ``execute``. ``line``: where its literal begins, from 1."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PyTable:
+    """``warehouse.table(name)``, placed at its argument."""
+
+    name: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class PythonFile:
+    """``kind``: "model" with a `def model`, "sql" with a `def sql`, else "script".
+
+    ``unseen`` are calls (line, column, what) whose argument only running would tell. ``imports``
+    are dotted; `from a import b` gives `a` and `a.b`, as b may be a module; `from . import b`
+    gives `.` and `.b`.
+    """
+
+    kind: Literal["model", "sql", "script"]
+    queries: tuple[PyQuery, ...] = ()
+    tables: tuple[PyTable, ...] = ()
+    unseen: tuple[tuple[int, int, str], ...] = ()
+    imports: tuple[str, ...] = ()
+
+
+def read_python(source: str) -> PythonFile:
+    """Read a Python file. Raises SqlSyntaxError, with its place, for one that is not Python, or
+    that defines both `model` and `sql`."""
+    tree = _parsed(source)
+    queries: list[PyQuery] = []
+    tables: list[PyTable] = []
+    unseen: list[tuple[int, int, str]] = []
+    lines = source.splitlines()
+    for call, method, names in _calls(tree):
+        argument = _argument(call)
+        text = _text(argument, names) if argument is not None else None
+        if text is None or argument is None:
+            place = argument or call
+            unseen.append((place.lineno, _column(lines, place), f"warehouse.{method}(...)"))
+        elif method == "table":
+            tables.append(PyTable(text.value, argument.lineno, _column(lines, argument)))
+        else:
+            queries.append(PyQuery(text.value, text.line))
+    return PythonFile(_kind(tree), tuple(queries), tuple(tables), tuple(unseen), _imports(tree))
+
+
+def _parsed(source: str) -> ast.Module:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape is the interpreter's to tell
+            return ast.parse(source)
+    except SyntaxError as error:
+        line, column = error.lineno or 1, max(error.offset or 1, 1)
+        raise SqlSyntaxError(f"this is not Python: {error.msg}", line, column) from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise SqlSyntaxError(f"this is not Python: {error}", 1, 1) from None
+
+
+def _kind(tree: ast.Module) -> Literal["model", "sql", "script"]:
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    if "model" in functions and "sql" in functions:
+        later = max(functions["model"], functions["sql"], key=lambda node: node.lineno)
+        raise SqlSyntaxError(
+            "the file defines both model() and sql()",
+            later.lineno,
+            1,
+            "A file builds one relation: keep one of them.",
+        )
+    return "model" if "model" in functions else "sql" if "sql" in functions else "script"
+
+
+def _imports(tree: ast.Module) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(dict.fromkeys(alias.name for alias in node.names))
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            names[base] = None
+            between = "" if base.endswith(".") else "."
+            names.update(
+                (f"{base}{between}{alias.name}", None) for alias in node.names if alias.name != "*"
+            )
+    return tuple(names)
+
+
+# --- Calls and the names that they see -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    value: str
+    line: int
+
+
+#: A name's one text, or None for a name that holds something else; absent: not bound here.
+_Names = Mapping[str, "_Text | None"]
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str, _Names]]:
+    """The calls on `warehouse` in the order of the file, with the names that each sees."""
+    found: list[tuple[ast.Call, str, _Names]] = []
+    stack: list[tuple[ast.AST, _Names]] = [(tree, _bound(tree, {}))]
+    while stack:
+        node, names = stack.pop()
+        for child in ast.iter_child_nodes(node):
+            inner = {**names, **_bound(child, names)} if isinstance(child, _FUNCTIONS) else names
+            stack.append((child, inner))
+        if isinstance(node, ast.Call):
+            method = _method(node)
+            if method is not None:
+                found.append((node, method, names))
+    return iter(sorted(found, key=lambda item: (item[0].lineno, item[0].col_offset)))
+
+
+def _method(call: ast.Call) -> str | None:
+    function = call.func
+    if not isinstance(function, ast.Attribute):
+        return None
+    owner = function.value
+    name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", None)
+    known = function.attr in _QUERY_METHODS or function.attr == "table"
+    return function.attr if name == "warehouse" and known else None
+
+
+def _argument(call: ast.Call) -> ast.expr | None:
+    if call.args:
+        return None if isinstance(call.args[0], ast.Starred) else call.args[0]
+    wanted = {"query", "sql", "text", "statement", "name", "table"}
+    return next((word.value for word in call.keywords if word.arg in wanted), None)
+
+
+def _bound(scope: ast.AST, outer: _Names) -> dict[str, _Text | None]:
+    """The names that a module or function binds itself. One that is bound twice holds None."""
+    bound: dict[str, _Text | None] = {}
+    times: dict[str, int] = {}
+    for name, value in _bindings(scope):
+        times[name] = times.get(name, 0) + 1
+        seen = _text(value, {**outer, **bound}) if value is not None else None
+        bound[name] = seen if times[name] == 1 else None
+    return bound
+
+
+def _bindings(scope: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
+    """(name, its value if it is a plain assignment) for all that the scope binds, in order."""
+    if isinstance(scope, _FUNCTIONS):
+        arguments = scope.args
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+        every += [item for item in (arguments.vararg, arguments.kwarg) if item is not None]
+        yield from ((argument.arg, None) for argument in every)
+    stack: list[ast.AST] = list(reversed(_body(scope)))
+    plain: set[ast.AST] = set()
+    while stack:
+        node = stack.pop()
+        if isinstance(node, _SCOPES):
+            if not isinstance(node, ast.Lambda):
+                yield node.name, None
+            yield from ((name, None) for name in _rebound_from_inside(node))
+            continue
+        target = _plain_target(node)
+        if target is not None:
+            plain.add(target)
+            yield target.id, getattr(node, "value", None)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            if node not in plain:
+                yield node.id, None
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            yield node.name, None
+        stack.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def _body(scope: ast.AST) -> list[ast.AST]:
+    body = getattr(scope, "body", [])
+    return list(body) if isinstance(body, list) else [body]
+
+
+def _plain_target(node: ast.AST) -> ast.Name | None:
+    """The name in `NAME = ...` and `NAME: str = ...`."""
+    if isinstance(node, ast.Assign) and len(node.targets) == 1:
+        target = node.targets[0]
+    elif isinstance(node, ast.AnnAssign) and node.value is not None:
+        target = node.target
+    else:
+        return None
+    return target if isinstance(target, ast.Name) else None
+
+
+def _rebound_from_inside(scope: ast.AST) -> set[str]:
+    """Names that a function takes with `global` or `nonlocal`: it may change them at any time."""
+    kinds = (ast.Global, ast.Nonlocal)
+    return {name for node in ast.walk(scope) if isinstance(node, kinds) for name in node.names}
+
+
+def _text(node: ast.expr | None, names: _Names) -> _Text | None:
+    """The text that an expression must be, or None."""
+    if isinstance(node, ast.Constant):
+        return _Text(node.value, node.lineno) if isinstance(node.value, str) else None
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.JoinedStr):
+        return _joined([_piece(value, names) for value in node.values], node.lineno)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        operands: list[ast.expr] = []
+        rest: ast.expr = node
+        while isinstance(rest, ast.BinOp) and isinstance(rest.op, ast.Add):
+            operands.append(rest.right)
+            rest = rest.left
+        pieces = [_text(operand, names) for operand in [rest, *reversed(operands)]]
+        return _joined(pieces, node.lineno)
+    return None
+
+
+def _piece(node: ast.expr, names: _Names) -> _Text | None:
+    if not isinstance(node, ast.FormattedValue):
+        return _text(node, names)
+    return _text(node.value, names) if node.conversion == -1 and not node.format_spec else None
+
+
+def _joined(pieces: Sequence[_Text | None], line: int) -> _Text | None:
+    values = [piece.value for piece in pieces if piece is not None]
+    return _Text("".join(values), line) if len(values) == len(pieces) else None
+
+
+def _column(lines: Sequence[str], node: ast.expr) -> int:
+    """The column in characters, from 1; ast counts bytes."""
+    line = lines[node.lineno - 1] if node.lineno <= len(lines) else ""
+    return len(line.encode()[: node.col_offset].decode(errors="replace")) + 1

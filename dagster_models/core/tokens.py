@@ -1,0 +1,198 @@
+"""A text of SQL as sqlglot's tokens: where names, placeholders and mistakes stand in it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import ParseError, SqlglotError, TokenError
+from sqlglot.tokens import Token, TokenType
+
+from dagster_models.core.dialects import keeps_case, sigils
+from dagster_models.core.parsed import Placeholder
+from dagster_models.core.positions import Lines
+from dagster_models.errors import SqlSyntaxError
+
+_JINJA_FIX = (
+    "Models are plain SQL, without Jinja: write the table's name instead of ref() or source()."
+)
+_OPERANDS = {
+    TokenType.VAR,
+    TokenType.IDENTIFIER,
+    TokenType.NUMBER,
+    TokenType.STRING,
+    TokenType.R_PAREN,
+    TokenType.R_BRACKET,
+}
+_OPENINGS = ("'", '"', "`", "/*", "$$")
+#: A closed string, name or comment, or else one character (in the group) that may open one.
+_PIECE = re.compile(
+    r"""'(?:[^']|'')*'(?!')|"(?:[^"]|"")*"(?!")|`[^`]*`|--[^\n]*|/\*.*?\*/|(?:\$\$).*?\$\$"""
+    r"""|[^'"`$/-]+|(.)""",
+    re.DOTALL,
+)
+_NAME = re.compile(r"[^\W\d]\w*|\d+")
+
+
+class _Quiet(logging.Filter):
+    """Keeps sqlglot from logging "contains unsupported syntax": what it means is in the result.
+
+    A filter sees every thread's records, so it only holds back that one message.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Falling back to parsing as a 'Command'" not in record.getMessage()
+
+
+logging.getLogger("sqlglot").addFilter(_Quiet())
+
+
+class Source:
+    """A text and its tokens."""
+
+    def __init__(self, text: str, parser: Dialect, dialect: str) -> None:
+        self.text, self.parser, self.dialect = text, parser, dialect
+        self.lines = Lines(text)
+        try:
+            self.tokens: Sequence[Token] = parser.tokenize(text)
+        except TokenError:
+            raise self.unclosed() from None
+        self.at = {token.start: index for index, token in enumerate(self.tokens)}
+
+    def error(self, what: str, offset: int, fix: str = "") -> SqlSyntaxError:
+        line, column = self.lines.place(offset)
+        return SqlSyntaxError(what, line, column, fix)
+
+    def unclosed(self) -> SqlSyntaxError:
+        """An error for text that has no tokens; the tokenizer does not tell where it began."""
+        pieces = _PIECE.finditer(self.text)
+        starts = (m.start() for m in pieces if self.text.startswith(_OPENINGS, m.start()) and m[1])
+        return self.error(
+            "a string, a quoted name or a comment is not closed",
+            next(starts, 0),
+            "Close it, or double the quote that is meant as a character.",
+        )
+
+    def statements(self) -> list[exp.Expression]:
+        """The syntax trees of the text's statements."""
+        try:
+            trees = self.parser.parser().parse(list(self.tokens), self.text)
+        except ParseError as error:
+            raise self.unparsed(error) from None
+        except RecursionError:
+            raise self.error("the SQL is nested too deeply to be read", 0) from None
+        except SqlglotError as error:
+            raise self.error(str(error), 0) from None
+        return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
+
+    def unparsed(self, error: ParseError) -> SqlSyntaxError:
+        details: Mapping[str, Any] = error.errors[0] if error.errors else {}
+        what = str(details.get("description") or error).splitlines()[0]
+        what = re.sub(r"<Token .*?text: (.*?), line: .*>", r"'\1'", what).rstrip(".")
+        what = re.sub(
+            r"Required keyword: '\w+' missing for <class .*>", "something is missing", what
+        )
+        # sqlglot's own lines and columns are wrong after some comments, but a token has the same
+        # wrong ones, so they lead to the token.
+        place = (details.get("line"), details.get("col"))
+        offset = next((t.start for t in self.tokens if (t.line, t.col) == place), 0)
+        jinja = "{{" in self.text or "{%" in self.text
+        return self.error(f"this SQL cannot be read: {what}", offset, _JINJA_FIX if jinja else "")
+
+    def word(self, word: str) -> int:
+        return next((t.start for t in self.tokens if t.text.upper() == word), 0)
+
+    def second_statement(self) -> int:
+        ended = False
+        for token in self.tokens:
+            if _is_semicolon(token):
+                ended = True
+            elif ended:
+                return token.start
+        return 0
+
+    def is_string(self, identifier: exp.Expression) -> bool:
+        index = self.at.get(identifier.meta.get("start", -1))
+        return index is not None and self.tokens[index].token_type == TokenType.STRING
+
+    def is_table_statement(self, start: int) -> bool:
+        """`TABLE orders` is a query, but takes no alias."""
+        before = self.at[start] - 1
+        return before >= 0 and self.tokens[before].token_type == TokenType.TABLE
+
+    def span(self, identifiers: Sequence[exp.Expression]) -> tuple[int, int, int]:
+        """(start, end, start of the last part) of a dotted name, checked against the text."""
+        starts = [identifier.meta.get("start") for identifier in identifiers]
+        ends = [identifier.meta.get("end") for identifier in identifiers]
+        wanted = ".".join(identifier.name for identifier in identifiers)
+        if None in starts or None in ends:
+            raise self.error(f"cannot tell where in the text the name {wanted} stands", 0)
+        start, end = min(starts), max(ends) + 1
+        written = ""
+        index = self.at.get(start, len(self.tokens))
+        while index < len(self.tokens) and self.tokens[index].end < end:
+            written += self.tokens[index].text
+            index += 1
+        if written != wanted or self.tokens[index - 1].end + 1 != end:
+            raise self.error(f"cannot tell where in the text the name {wanted} stands", start)
+        return start, end, starts[-1]
+
+    def placeholders(self) -> list[Placeholder]:
+        brackets: list[bool] = []  # for each open bracket: is it a subscript?
+        result = []
+        for index, token in enumerate(self.tokens):
+            if token.token_type == TokenType.L_BRACKET:
+                before = self.tokens[index - 1] if index else None
+                brackets.append(before is not None and before.token_type != TokenType.ARRAY)
+            elif token.token_type in (TokenType.L_PAREN, TokenType.L_BRACE):
+                brackets.append(False)
+            elif token.token_type in (TokenType.R_BRACKET, TokenType.R_PAREN, TokenType.R_BRACE):
+                if brackets:
+                    brackets.pop()
+            elif self.is_sigil(index, bool(brackets) and brackets[-1]):
+                name = self.tokens[index + 1]
+                line, column = self.lines.place(token.start)
+                text = self.text[name.start : name.end + 1]
+                result.append(Placeholder(text, token.start, name.end + 1, line, column))
+        return result
+
+    def is_sigil(self, index: int, in_subscript: bool) -> bool:
+        token = self.tokens[index]
+        if token.text not in tuple(sigils(self.dialect)) or index + 1 == len(self.tokens):
+            return False
+        name = self.tokens[index + 1]
+        if token.end + 1 != name.start or not _NAME.fullmatch(self.text[name.start : name.end + 1]):
+            return False
+        before = self.tokens[index - 1] if index else None
+        if before is None or token.text != ":":
+            # @@x is a system variable, t.$1 a column of a Snowflake stage
+            return before is None or before.end + 1 != token.start or before.text not in {"@", "."}
+        # a[1:x] is a slice, t.doc:x a path into JSON
+        touches = before.end + 1 == token.start and self.text[before.end].isalnum()
+        return not in_subscript and not touches and before.token_type not in _OPERANDS
+
+    def normalized(self) -> str:
+        keeps = keeps_case(self.dialect)
+        words = []
+        for token in self.tokens:
+            written = self.text[token.start : token.end + 1]
+            bare = _NAME.match(written) is not None and written[-1:] not in "'\""
+            if bare and not (keeps and token.token_type == TokenType.VAR):
+                written = " ".join(written.lower().split())
+            words.append(written)
+        while words and words[-1] == ";":
+            words.pop()
+        return " ".join(words)
+
+    def trailing_semicolons(self) -> tuple[int, ...]:
+        ends = takewhile(_is_semicolon, reversed(self.tokens))
+        return tuple(sorted(token.start for token in ends))
+
+
+def _is_semicolon(token: Token) -> bool:
+    return token.token_type == TokenType.SEMICOLON
