@@ -147,6 +147,19 @@ def skip_path(result: StepResult) -> str:
     return " -> ".join(result.path) if len(result.path) > 2 else ""
 
 
+def explanation(result: StepResult) -> str:
+    """Why a step failed, in full: what the run says of it, and the error if that says more."""
+    error = result.error
+    if error is None or not error.message:
+        return result.message
+    # A driver's message names its kind; that of a Python exception does not.
+    named = error.kind and result.kind not in ("sql", "seed")
+    text = f"{error.kind}: {error.message}" if named else error.message
+    said, known = " ".join(result.message.split()), " ".join(error.message.split())
+    # A timeout's error is the driver's "interrupted": then both are needed.
+    return text if said in known or known in said else f"{result.message}\n{text}"
+
+
 def cancel_story(result: StepResult) -> str:
     """What became of a step that was stopped, and why it was."""
     # A script has no transaction of ours around it: to say "rolled back" would be a guess.
@@ -273,10 +286,9 @@ def _message(result: StepResult, cause_state: ResultState | None) -> str | None:
         return f"{reason}: {path}" if path else reason
     if result.state == "canceled":
         return cancel_story(result)
-    if result.error:
-        at = f"{result.where}: " if result.where else ""
-        return f"{at}{result.error.message or result.message}"
-    return result.message or ("OK" if result.state == "succeeded" else None)
+    if result.state == "failed":
+        return ": ".join(part for part in (result.where, explanation(result)) if part) or None
+    return result.message or "OK"
 
 
 def _check_entry(result: StepResult, check: CheckOutcome, step_id: str) -> dict[str, Any]:

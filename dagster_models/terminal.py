@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +21,7 @@ from dagster_models.results import (
     ResultState,
     StepResult,
     cancel_story,
+    explanation,
     skip_path,
     skip_reason,
     totals,
@@ -189,8 +189,7 @@ class Terminal:
         lines = [f"{self._paint(_word(result), _word(result))} {_title(result)}{where}"]
         if result.state == "failed":
             error = result.error
-            message = clean_lines((error.message if error else "") or result.message)
-            lines += _head(message)
+            lines += _head(clean_lines(explanation(result)))
             # A SQL step's traceback would show our own code, not the user's.
             if error and error.traceback and result.kind not in ("sql", "seed"):
                 lines += _tail(clean_lines(error.traceback))
@@ -223,26 +222,27 @@ class Terminal:
                 self._stream.write(text)  # one call: lines of other processes stay between ours
                 self._stream.flush()
             except (BrokenPipeError, ValueError):  # the reader went away, the stream was closed
-                self._gone = True
-                _forget(self._stream)
+                self._gone = not _forget(self._stream)
             except OSError:
                 pass  # a full disk, a terminal that hung up: the next line may work again
 
 
-def _forget(stream: TextIO) -> None:
-    """Keep Python from flushing to the lost reader at exit: that would end the run with code 120.
+def _forget(stream: TextIO) -> bool:
+    """Send a standard stream that lost its reader nowhere; whether it may be written to again.
 
+    Else Python flushes to the lost reader at exit, and the run ends with code 120.
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """
-    if stream not in (sys.stdout, sys.stderr):
-        return
     try:
         lost = stream.fileno()
+        if lost not in (1, 2):  # not by identity: the stream may be wrapped
+            return False
         target = os.open(os.devnull, os.O_WRONLY)
         os.dup2(target, lost)
         os.close(target)
     except (OSError, ValueError):
-        pass
+        return False
+    return True
 
 
 def _wants_color(stream: TextIO) -> bool:
@@ -278,8 +278,7 @@ def _reason(result: StepResult) -> list[str]:
     """Of a failed attempt: file, line and the first line of its error."""
     if result.state != "failed":
         return []
-    message = result.message or (result.error.message if result.error else "")
-    first = next(iter(clean_lines(message)), "")
+    first = next(iter(clean_lines(explanation(result))), "")
     told = ": ".join(part for part in (clean(result.where), first) if part)
     return [INDENT + told] if told else []
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from results_examples import CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
+from results_examples import BROKEN, CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 from dagster_models.core.messages import CheckOutcome, Task, TaskError
 from dagster_models.results import StepResult
@@ -106,6 +106,16 @@ def play_output(terminal: Terminal) -> None:
     terminal.done([long_name, failed], 1)
 
 
+def play_timeout(terminal: Terminal) -> None:
+    said = "its timeout passed; it was canceled and rolled back"
+    driver = TaskError("InterruptException", "INTERRUPT Error: Interrupted!")
+    slow = replace(FAILED, message=said, error=driver, seconds=30.0)
+    same = replace(FAILED, message=f"CatalogException: {BROKEN.message} (x.sql:12)")
+    for index, result in enumerate([slow, same], 1):
+        terminal.finished(index, 2, result)
+    terminal.done([slow, same], 30.1)
+
+
 def play_hostile(terminal: Terminal) -> None:
     nasty = "one\r\ntwo\x1b[2J\x1b]0;title\x07 \x9b31m\x08\u202egnp.exe\u2028three \udcff\x00"
     terminal.note(nasty)
@@ -126,6 +136,7 @@ PLAYS: dict[str, Callable[[Terminal], None]] = {
     "fail_fast": play_fail_fast,
     "checks": play_checks,
     "output": play_output,
+    "timeout": play_timeout,
     "hostile": play_hostile,
 }
 
@@ -199,17 +210,24 @@ def test_another_encoding_shows_what_it_can() -> None:
 def test_a_reader_that_goes_away_does_not_fail_the_run() -> None:
     program = (
         "import sys; from dagster_models.terminal import Terminal\n"
-        "terminal = Terminal(sys.stdout)\n"
-        "terminal.note('first'); sys.stdin.readline()\n"
-        "for i in range(3): terminal.note('lost')\n"
-        "sys.stderr.write('went on')\n"
+        "class Tee:\n"
+        "    def write(self, text): sys.stderr.write(text[10:]); sys.stdout.write(text)\n"
+        "    def flush(self): sys.stdout.flush()\n"
+        "    def fileno(self): return sys.stdout.fileno()\n"
+        "    def isatty(self): return False\n"
+        "terminal = Terminal(Tee()); terminal.note('first')\n"
+        "sys.stdin.readline()\n"
+        "terminal.note('second'); terminal.note('third')\n"
     )
+    # Unbuffered output would hide what Python does with a buffer that it cannot flush at exit.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     child = subprocess.Popen(
         [sys.executable, "-c", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=environment,
     )
     assert child.stdout
     assert child.stdin
@@ -218,7 +236,7 @@ def test_a_reader_that_goes_away_does_not_fail_the_run() -> None:
     child.stdout.close()
     child.stdin.write("\n")
     child.stdin.close()
-    assert child.stderr.read() == "went on"
+    assert child.stderr.read() == "first\nsecond\nthird\n"
     child.stderr.close()
     assert child.wait() == 0
 
