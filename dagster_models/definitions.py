@@ -35,7 +35,17 @@ from dagster import (
 from dagster_models import handover
 from dagster_models.core import project as core_project
 from dagster_models.core.messages import CheckOutcome
-from dagster_models.core.model import Check, Key, Location, Project, Relation, Source, Step, Target
+from dagster_models.core.model import (
+    Check,
+    Config,
+    Key,
+    Location,
+    Project,
+    Relation,
+    Source,
+    Step,
+    Target,
+)
 from dagster_models.core.states import State
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
@@ -73,7 +83,7 @@ def load_project(
     project = core_project.load(path, sources=_tables_of(assets))
     for warning in project.warnings:
         logger.warning("%s", warning)
-    target = project.targets[project.default_target]
+    target = core_project.usable_target(project)
     built, problems = _build_assets(project, target, translator or ModelsTranslator())
     if problems:
         raise ProjectError(problems)
@@ -138,8 +148,14 @@ def _asset(binding: Binding, spec: AssetSpec) -> AssetsDefinition:
         check_specs=[_check_spec(check, spec.key) for check in binding.step.checks],
         retry_policy=policy if config.retries else None,
         pool=config.pool,
-        op_tags={"dagster/priority": str(config.priority)} if config.priority else None,
+        op_tags=_op_tags(config),
     )(_compute_function(binding, spec.key))
+
+
+def _op_tags(config: Config) -> dict[str, str]:
+    """The model's tags, for ``tag_concurrency_limits``, and its priority."""
+    priority = {"dagster/priority": str(config.priority)} if config.priority else {}
+    return {**dict.fromkeys(config.tags, ""), **priority}
 
 
 def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:

@@ -62,6 +62,7 @@ class _Flight:
     events: Iterator[d.DagsterEvent] | None = None
     start_event: d.DagsterEvent | None = None
     outcome: Outcome | None = None
+    lost: Lost | None = None
     log: d.StepLog | None = None
     killed: bool = False
     retry_after_seconds: float = 0.0  # what Dagster says of a foreign step
@@ -141,7 +142,7 @@ class Run:
 
     def _open(self) -> Iterator[d.DagsterEvent]:
         self._reporter.begun(self._slots)
-        in_sql = [key for key, b in self._bindings.items() if not b.in_process_of_its_own]
+        in_sql = [key for key, b in self._bindings.items() if not b.is_python]
         self._log = d.StepLog(self._job, in_sql)
         if in_sql:
             yield from self._log.open()
@@ -212,7 +213,7 @@ class Run:
         yield flight.start_event
         try:
             flight.task = task = task_for(binding, self._run_id, attempt)
-            if binding.in_process_of_its_own:
+            if binding.is_python:
                 flight.log = d.StepLog(self._job, [step])
                 yield from flight.log.open()
             self._reporter.started(step, task.sql)
@@ -251,12 +252,14 @@ class Run:
         (self._pool if flight.events is not None else self._foreign).kill(step)
 
     def _ask_warehouse(self, step: str) -> None:
-        task = self._flights[step].task
-        if task is None or task.kind == "script":  # it publishes nothing: gone is gone
+        flight = self._flights[step]
+        if flight.task is None or flight.lost is None or flight.task.kind == "script":
+            # It publishes nothing of its own: gone is gone.
             self._pool.call_soon(lambda: [Settled(step, committed=False)])
         else:
             binding = self._bindings[step]
-            self._pool.settle(step, task, warehouse_spec(binding.project, binding.target))
+            spec = warehouse_spec(binding.project, binding.target)
+            self._pool.settle(flight.lost, flight.task, spec)
 
     def _report_retry(self, retry: Retry) -> Iterator[d.DagsterEvent]:
         flight = self._flights.pop(retry.step)
@@ -320,6 +323,7 @@ class Run:
             flight.outcome = happening.outcome
             self._todo.append(Event(step, self._cause_of(step, happening.outcome)))
         elif isinstance(happening, Lost):
+            flight.lost = happening
             flight.killed = flight.killed or happening.killed
             name = self._bindings[step].name
             flight.outcome = lost_outcome(

@@ -59,7 +59,7 @@ def _wait(pool: WorkerPool, task: Task, spec: Mapping[str, Any], began: float) -
                 lost = lost_outcome(task.step, task.attempt, happening.message, began)
                 if task.kind == "script":
                     return lost
-                pool.settle(task.step, task, spec)
+                pool.settle(happening, task, spec)
             elif isinstance(happening, Settled) and lost is not None:
                 if happening.committed:
                     return replace(lost, verdict=Verdict.COMMITTED, error=None)

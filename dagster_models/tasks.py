@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.messages import CheckTask, Task
-from dagster_models.core.model import Project, Relation, Step, Target
-from dagster_models.core.project import (
+from dagster_models.core.compiled import (
     check_sql,
     compile_step,
+    compile_tables,
     compile_text,
-    quoted_relation,
     relation_for,
 )
+from dagster_models.core.messages import CheckTask, Task
+from dagster_models.core.model import Project, Relation, Step, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Binding:
         return relation_for(self.project, self.step.key, self.target)
 
     @property
-    def in_process_of_its_own(self) -> bool:
+    def is_python(self) -> bool:
         """Python runs in a worker process, SQL in a session of the warehouse process."""
         return self.step.kind in ("python", "script")
 
@@ -63,7 +63,6 @@ def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
     project, step, target = binding.project, binding.step, binding.target
     config = step.config
     root = Path(project.root)
-    names = {name: relation_for(project, key, target) for name, key in step.resolved.items()}
     return Task(
         run_id=run_id,
         step=binding.name,
@@ -81,11 +80,7 @@ def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
         ),
         column_types=config.column_types,
         queries={text: compile_text(project, step, text, target) for text in step.queries},
-        relations={
-            name: quoted_relation(project, relation)
-            for name, relation in names.items()
-            if step.kind in ("python", "script")
-        },
+        relations=compile_tables(project, step, target) if binding.is_python else {},
         variables=step.variables,
         project_root=project.root,
     )

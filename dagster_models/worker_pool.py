@@ -14,20 +14,19 @@ import json
 import os
 import select
 import selectors
-import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from dagster_models import wire
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.script_worker import ScriptWorker, start_script_worker
 from dagster_models.session import Session, connect
 
 _READ_BYTES = 65536
@@ -43,11 +42,16 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The worker is gone without an answer. ``killed``: by us, because it did not stop."""
+    """The worker is gone without an answer.
+
+    ``killed``: by us, because it did not stop. ``session_id``: of its session in the warehouse
+    process, "" if it had none.
+    """
 
     step: str
     message: str
     killed: bool
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +86,7 @@ class _SqlWorker:
     killed: bool = False
 
 
-@dataclass(slots=True)
-class _ScriptWorker:
-    """A process of our own; ``partial`` holds the unfinished last line of each stream."""
-
-    process: subprocess.Popen[bytes]
-    control: socket.socket
-    key: str
-    step: str | None = None
-    killed: bool = False
-    partial: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
-
-
-_Worker = _SqlWorker | _ScriptWorker
+_Worker = _SqlWorker | ScriptWorker
 
 
 class WorkerPool:
@@ -103,8 +95,8 @@ class WorkerPool:
     def __init__(self) -> None:
         self._busy: dict[str, _Worker] = {}
         self._idle_sql: dict[str, list[_SqlWorker]] = {}
-        self._idle_scripts: dict[str, list[_ScriptWorker]] = {}
-        self._scripts: list[_ScriptWorker] = []
+        self._idle_scripts: dict[str, list[ScriptWorker]] = {}
+        self._scripts: list[ScriptWorker] = []
         self._calls: deque[Callable[[], Iterable[Happening]]] = deque()
         self._selector = selectors.DefaultSelector()
         self.wake, self._woken = socket.socketpair()
@@ -158,12 +150,12 @@ class WorkerPool:
         if worker is None:
             return
         worker.killed = True
-        if isinstance(worker, _ScriptWorker):
-            _kill_group(worker.process)
+        if isinstance(worker, ScriptWorker):
+            worker.kill()
         else:
-            worker.session.shutdown()  # the select sees its end; the warehouse process rolls back
+            worker.session.hang_up()  # the select sees the end; the warehouse process rolls back
 
-    def settle(self, step: str, task: Task, spec: Mapping[str, Any]) -> None:
+    def settle(self, lost: Lost, task: Task, spec: Mapping[str, Any]) -> None:
         """Read the commit record of a task whose worker is lost; ``wait`` returns Settled.
 
         In a thread, as it waits until the lost session is provably gone.
@@ -172,12 +164,13 @@ class WorkerPool:
         def ask() -> None:
             try:
                 with connect(spec) as session:
-                    settled = Settled(step, session.settle(task))
+                    settled = _ask(session, lost, task)
             except WarehouseError as error:
-                settled = Settled(step, False, f"its commit record could not be read: {error}")
+                told = f"its commit record could not be read: {error}"
+                settled = Settled(lost.step, False, told)
             self.call_soon(lambda: [settled])
 
-        threading.Thread(target=ask, daemon=True, name=f"settle-{step}").start()
+        threading.Thread(target=ask, daemon=True, name=f"settle-{lost.step}").start()
 
     def call_soon(self, call: Callable[[], Iterable[Happening]]) -> None:
         """Thread-safe: let ``wait`` make the call, in its thread, and return what it returns."""
@@ -209,12 +202,12 @@ class WorkerPool:
             if script.step is None:
                 self._tell(script, {"op": "exit"})
             else:
-                _kill_group(script.process)
+                script.kill()
         for script in self._scripts:
             try:
                 script.process.wait(timeout=2)
             except subprocess.TimeoutExpired:
-                _kill_group(script.process)
+                script.kill()
                 script.process.wait()
             self._forget(script)
         self._busy.clear()
@@ -243,7 +236,7 @@ class WorkerPool:
             answer = worker.session.receive()
         except WarehouseLost as error:
             worker.session.close()
-            return [Lost(step, error.message, worker.killed)]
+            return [Lost(step, error.message, worker.killed, worker.session.session_id)]
         except WarehouseError:
             worker.session.close()
             raise
@@ -252,45 +245,35 @@ class WorkerPool:
 
     # -- script workers ------------------------------------------------------------------------
 
-    def _start_script_worker(self, spec: Mapping[str, Any], folder: str) -> _ScriptWorker:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "dagster_models.worker", "--control"]
-        process = subprocess.Popen(
-            [*command, str(theirs.fileno()), json.dumps(spec)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,  # Ctrl-C in the terminal is for the run worker alone
-            cwd=folder,
-        )
-        theirs.close()
-        worker = _ScriptWorker(process, ours, _key(spec))
+    def _start_script_worker(self, spec: Mapping[str, Any], folder: str) -> ScriptWorker:
+        worker = start_script_worker(spec, _key(spec), folder)
         self._scripts.append(worker)
-        self._selector.register(ours, selectors.EVENT_READ, lambda: self._on_control(worker))
-        for name, pipe in _pipes(process):
-            os.set_blocking(pipe.fileno(), False)
+        on_control = partial(self._on_control, worker)
+        self._selector.register(worker.control, selectors.EVENT_READ, on_control)
+        for name, pipe in worker.pipes.items():
             self._selector.register(pipe, selectors.EVENT_READ, partial(self._read, worker, name))
 
         def reap() -> None:  # the control socket's end is no proof: a fork may hold it open
-            process.wait()
+            worker.process.wait()
             self.call_soon(lambda: self._on_exit(worker))
 
-        threading.Thread(target=reap, daemon=True, name=f"reaper-{process.pid}").start()
+        threading.Thread(target=reap, daemon=True, name=f"reaper-{worker.process.pid}").start()
         return worker
 
-    def _tell(self, worker: _ScriptWorker, message: Mapping[str, Any]) -> None:
+    def _tell(self, worker: ScriptWorker, message: Mapping[str, Any]) -> None:
         try:
             wire.send(worker.control, message)
         except OSError:
             return  # it is gone; its exit is on the way
 
-    def _on_control(self, worker: _ScriptWorker) -> list[Happening]:
+    def _on_control(self, worker: ScriptWorker) -> list[Happening]:
         try:
             message = wire.receive(worker.control)
         except (EOFError, OSError):
             self._unregister(worker.control)
             return []  # the reaper thread tells of its exit
+        if message.get("op") == "session":
+            worker.session_id = str(message["session_id"])
         if "outcome" not in message or worker.step is None:
             return []
         step = worker.step
@@ -300,7 +283,7 @@ class WorkerPool:
         self._idle_scripts[worker.key].append(worker)
         return [*output, Answered(step, Outcome.from_json(message["outcome"]))]
 
-    def _on_exit(self, worker: _ScriptWorker) -> list[Happening]:
+    def _on_exit(self, worker: ScriptWorker) -> list[Happening]:
         """The process has ended. Its last frame may still be unread: an answer is an answer."""
         happenings: list[Happening] = []
         while worker.step is not None and _readable(worker.control):
@@ -312,23 +295,24 @@ class WorkerPool:
         if worker.step is not None:
             step = worker.step
             self._busy.pop(step, None)
-            happenings.append(Lost(step, explain_exit(worker.process), worker.killed))
+            told = worker.explain_exit()
+            happenings.append(Lost(step, told, worker.killed, worker.session_id))
         self._forget(worker)
         return happenings
 
-    def _forget(self, worker: _ScriptWorker) -> None:
+    def _forget(self, worker: ScriptWorker) -> None:
         worker.step = None
         for idle in (self._idle_scripts.get(worker.key, []), self._scripts):
             if worker in idle:
                 idle.remove(worker)
         self._unregister(worker.control)
         worker.control.close()
-        for _, pipe in _pipes(worker.process):
+        for pipe in worker.pipes.values():
             self._unregister(pipe)
             pipe.close()
 
-    def _read(self, worker: _ScriptWorker, name: str) -> list[Happening]:
-        pipe = dict(_pipes(worker.process))[name]
+    def _read(self, worker: ScriptWorker, name: str) -> list[Happening]:
+        pipe = worker.pipes[name]
         try:
             data = os.read(pipe.fileno(), _READ_BYTES)
         except BlockingIOError:
@@ -340,18 +324,18 @@ class WorkerPool:
         worker.partial[name] = rest
         return _output(worker, name, lines + newline)
 
-    def _drain(self, worker: _ScriptWorker) -> list[Happening]:
+    def _drain(self, worker: ScriptWorker) -> list[Happening]:
         """All that is in the pipes now, the unfinished last lines too."""
         happenings: list[Happening] = []
-        for name, pipe in _pipes(worker.process):
+        for name, pipe in worker.pipes.items():
             while self._registered(pipe) and (more := self._read_or_none(worker, name)) is not None:
                 happenings += more
             rest, worker.partial[name] = worker.partial[name], b""
             happenings += _output(worker, name, rest)
         return happenings
 
-    def _read_or_none(self, worker: _ScriptWorker, name: str) -> list[Happening] | None:
-        pipe = dict(_pipes(worker.process))[name]
+    def _read_or_none(self, worker: ScriptWorker, name: str) -> list[Happening] | None:
+        pipe = worker.pipes[name]
         return self._read(worker, name) if _readable(pipe) else None
 
     # -- the selector --------------------------------------------------------------------------
@@ -374,13 +358,15 @@ class WorkerPool:
         return []
 
 
-def _pipes(process: subprocess.Popen[bytes]) -> list[tuple[str, IO[bytes]]]:
-    assert process.stdout is not None
-    assert process.stderr is not None
-    return [("stdout", process.stdout), ("stderr", process.stderr)]
+def _ask(session: Session, lost: Lost, task: Task) -> Settled:
+    """Read the commit record, as often as the lost session still lives."""
+    while True:
+        answer = session.settle(task.run_id, task.step, task.attempt, lost.session_id)
+        if answer["committed"] or not answer["session_alive"]:
+            return Settled(lost.step, bool(answer["committed"]))
 
 
-def _output(worker: _ScriptWorker, name: str, data: bytes) -> list[Happening]:
+def _output(worker: ScriptWorker, name: str, data: bytes) -> list[Happening]:
     if not data or worker.step is None:
         return []  # what a thread that outlived its step writes belongs to nobody
     return [Output(worker.step, name, data.decode("utf-8", errors="replace"))]
@@ -398,37 +384,3 @@ def _readable(file: Any) -> bool:
         return bool(poll.poll(0))
     except (OSError, ValueError):
         return False
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    """The process and whatever it started: it leads a session of its own."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-
-
-def explain_exit(process: subprocess.Popen[bytes]) -> str:
-    """One sentence on how a process ended, and what usually causes that."""
-    code = process.returncode
-    if code is None or code >= 0:
-        return (
-            f"its process (pid {process.pid}) exited with code {code} before it answered: "
-            "the code called os._exit, or the interpreter was torn down"
-        )
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    why = _SIGNALS.get(name, "")
-    return f"its process (pid {process.pid}) was ended by {name}{': ' + why if why else ''}"
-
-
-_SIGNALS = {
-    "SIGKILL": "usually the system's out-of-memory killer, or somebody's kill -9",
-    "SIGSEGV": "a crash inside a library written in C",
-    "SIGABRT": "a library written in C gave up, often for lack of memory",
-    "SIGBUS": "often a full disk or /dev/shm",
-    "SIGTERM": "somebody asked it to end",
-    "SIGXFSZ": "a file grew past the allowed size",
-}

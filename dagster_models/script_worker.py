@@ -1,0 +1,95 @@
+"""A worker process of Python steps, as the worker pool sees it: its process, socket and pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+
+@dataclass(slots=True, eq=False)
+class ScriptWorker:
+    """``partial`` holds the unfinished last line of each stream; ``killed``: by us."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    key: str  #: of its warehouse
+    step: str | None = None
+    session_id: str = ""
+    killed: bool = False
+    partial: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
+
+    @property
+    def pipes(self) -> dict[str, IO[bytes]]:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        return {"stdout": self.process.stdout, "stderr": self.process.stderr}
+
+    def kill(self) -> None:
+        """SIGKILL for the process and whatever it started: it leads a session of its own."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            self.process.kill()
+
+    def explain_exit(self) -> str:
+        """One sentence on how the process ended, and what usually causes that."""
+        pid, code = self.process.pid, self.process.returncode
+        if code == IN_DOUBT:
+            return f"its process (pid {pid}) lost the warehouse process while it published"
+        if code is None or code >= 0:
+            return (
+                f"its process (pid {pid}) exited with code {code} before it answered: usually "
+                "os._exit, or a library that ends the process"
+            )
+        return f"its process (pid {pid}) was ended by {explain_signal(-code)}"
+
+
+IN_DOUBT = 3
+"""The exit code of a worker that cannot tell whether its table was published."""
+
+
+def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> ScriptWorker:
+    """Start one in *folder*; its pipes do not block when read."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "dagster_models.worker", "--control", str(theirs.fileno())]
+    process = subprocess.Popen(
+        [*command, json.dumps(spec)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=(theirs.fileno(),),
+        start_new_session=True,  # Ctrl-C in the terminal is for the run worker alone
+        cwd=folder,
+    )
+    theirs.close()
+    worker = ScriptWorker(process, ours, key)
+    for pipe in worker.pipes.values():
+        os.set_blocking(pipe.fileno(), False)
+    return worker
+
+
+def explain_signal(number: int) -> str:
+    """A signal's name and what usually sends it."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    why = _USUAL_CAUSE.get(name)
+    return f"{name}: {why}" if why else name
+
+
+_USUAL_CAUSE = {
+    "SIGKILL": "usually the system's out-of-memory killer, or somebody's kill -9",
+    "SIGSEGV": "a crash inside a library written in C",
+    "SIGABRT": "a library written in C gave up, often for lack of memory",
+    "SIGBUS": "often a full disk or /dev/shm",
+    "SIGTERM": "somebody asked it to end",
+    "SIGXFSZ": "a file grew past the allowed size",
+}

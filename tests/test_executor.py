@@ -1,0 +1,376 @@
+"""models_executor in real runs: Python and foreign steps, limits, retries, ways to stop and die."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from dagster import DagsterInstance
+from running import DAGSTER, ENDLESS, Project, Told, make_project
+
+pytestmark = pytest.mark.slow
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
+    """Read the terminal until a line holds *text*; all that was read."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if text in line:
+            return read
+    pytest.fail(f"{text!r} never came:\n{read}\n{process.stderr.read() if process.stderr else ''}")
+
+
+def finish(project: Project, process: subprocess.Popen[str]) -> Told:
+    stdout, stderr = process.communicate(timeout=60)
+    return project.told(process.returncode, stdout, stderr)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def logs_of(project: Project, step: str) -> tuple[str, str]:
+    """What the UI's log tab shows for a step: (stdout, stderr)."""
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        (run,) = instance.get_runs(limit=1)
+        for entry in instance.all_logs(run.run_id):
+            event = entry.dagster_event
+            if event is None or event.event_type_value != "LOGS_CAPTURED":
+                continue
+            captured = event.logs_captured_data
+            if step in (captured.step_keys or []):
+                key = instance.compute_log_manager.build_log_key_for_run(
+                    run.run_id, captured.file_key
+                )
+                data = instance.compute_log_manager.get_log_data(key)
+                return (data.stdout or b"").decode(), (data.stderr or b"").decode()
+    pytest.fail(f"no log of {step}")
+
+
+PYTHON = '''
+"""
+@model
+description: two rows
+"""
+import os, sys
+import pandas as pd
+
+def model(warehouse):
+    print("working in", os.getpid())
+    print("careful", file=sys.stderr)
+    n = warehouse.sql("select n from alpha").fetchall()[0][0]
+    return pd.DataFrame({"n": [n, n + 1]})
+'''
+
+SCRIPT = """
+from dagster_models import warehouse
+rows = warehouse.table("beta").fetchall()
+print("beta has", len(rows), "rows")
+"""
+
+
+def test_python_models_and_scripts(tmp_path: Path) -> None:
+    files = {
+        "models/alpha.sql": "select 1 as n",
+        "models/beta.py": PYTHON,
+        "models/gamma.sql": "select sum(n) as n from beta",
+        "scripts/tell.py": SCRIPT,
+    }
+    project = make_project(tmp_path, files)
+    told = project.run()
+    assert told.code == 0, told.stdout + told.stderr
+    assert "Found 3 models, 1 script" in told.stdout
+    assert project.rows("select n from main.gamma") == [(3,)]
+    stdout, stderr = logs_of(project, "main__beta")
+    assert stdout.startswith("working in ")
+    assert stderr == "careful\n"
+    assert logs_of(project, "scripts__tell")[0] == "beta has 2 rows\n"
+    (line,) = [line for line in told.stdout.splitlines() if line.endswith("beta has 2 rows")]
+    assert "scripts.tell" in line
+
+
+def test_python_steps_run_in_parallel_and_their_output_is_told_apart(tmp_path: Path) -> None:
+    # Each waits until the other has started: one after the other, they would never end.
+    meet = "\n".join(
+        [
+            "import os",
+            "with open({mine!r}, {mode_mine!r}) as a, open({other!r}, {mode_other!r}) as b: pass",
+            "for i in range(200): print({name!r}, i)",
+        ]
+    )
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    os.mkfifo(one)
+    os.mkfifo(two)
+    scripts = {
+        "scripts/first.py": meet.format(
+            mine=one, mode_mine="w", other=two, mode_other="r", name="first"
+        ),
+        "scripts/second.py": meet.format(
+            mine=one, mode_mine="r", other=two, mode_other="w", name="second"
+        ),
+    }
+    project = make_project(tmp_path, {"models/alpha.sql": "select 1 as n", **scripts})
+    told = project.run({"max_concurrent": 2})
+    assert told.code == 0, told.stdout + told.stderr
+    for name in ("first", "second"):
+        assert logs_of(project, f"scripts__{name}")[0].split() == [
+            word for i in range(200) for word in (name, str(i))
+        ]
+
+
+FOREIGN = """
+import os
+from pathlib import Path
+import dagster as dg
+from dagster_models import load_project
+
+@dg.asset(metadata={"dagster/table_name": "raw.orders"}, retry_policy=dg.RetryPolicy(max_retries=1))
+def orders(context) -> None:
+    if os.environ.get("ORDERS") == "fail" or (
+        os.environ.get("ORDERS") == "once" and context.retry_number == 0
+    ):
+        raise RuntimeError("no orders today")
+
+@dg.asset(deps=[dg.AssetKey(["main", "copies"])])
+def after() -> None: ...
+
+defs = load_project(Path(__file__).parent, assets=[orders, after])
+"""
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Project:
+    project = make_project(
+        tmp_path,
+        {"models/copies.sql": "select 1 as n from (select 1) t where not exists (from orders)"},
+    )
+    project.write({"definitions.py": FOREIGN, "models/copies.sql": "select 1 as n, 'orders' as o"})
+    project.write({"models/copies.sql": "/* @model\nupstream: [raw.orders]\n*/\nselect 1 as n"})
+    return project
+
+
+def test_ordinary_assets_run_in_the_same_job(
+    mixed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS", "once")
+    told = mixed.run()
+    assert told.code == 0, told.stdout + told.stderr
+    assert told.states() == dict.fromkeys(("orders", "main.copies", "after"), "succeeded")
+    assert "orders" in told.of_type("STEP_UP_FOR_RETRY")
+
+
+def test_a_failed_ordinary_asset_skips_the_models_that_read_it(
+    mixed: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ORDERS", "fail")
+    told = mixed.run()
+    assert told.code == 1
+    assert told.states() == {"orders": "failed", "main.copies": "skipped", "after": "skipped"}
+    assert "no orders today" in told.stdout
+
+
+RETRIED = """
+'''
+@model
+retries: 2
+'''
+from pathlib import Path
+
+def model(warehouse):
+    tries = Path("tries")
+    count = int(tries.read_text()) + 1 if tries.exists() else 1
+    tries.write_text(str(count))
+    if count < 3:
+        raise ValueError(f"try {count}")
+    return [{"n": count}]
+"""
+
+
+def test_retries_are_told_and_counted(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/flaky.py": RETRIED})
+    told = project.run()
+    assert told.code == 0, told.stdout + told.stderr
+    assert project.rows("select n from main.flaky") == [(3,)]
+    assert [t for s, t, _ in told.events if s == "main__flaky"].count("STEP_UP_FOR_RETRY") == 2
+    assert told.stdout.count("RETRY") == 2
+    assert told.journal is not None
+    assert told.journal.steps[0].attempt == 3
+
+
+def test_retries_can_be_disabled(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/flaky.py": RETRIED})
+    told = project.run({"retries": {"disabled": {}}})
+    assert told.code == 1
+    assert told.states() == {"main.flaky": "failed"}
+
+
+def test_tag_limits(tmp_path: Path) -> None:
+    tagged = "/* @model\ntags: [heavy]\n*/\nselect count(*) as n from range(2000000)"
+    project = make_project(tmp_path, {f"models/m{i}.sql": tagged for i in range(6)})
+    told = project.run(
+        {"max_concurrent": 4, "tag_concurrency_limits": [{"key": "heavy", "limit": 1}]}
+    )
+    assert told.code == 0, told.stdout + told.stderr
+    assert told.journal is not None
+    spans = sorted((s.started_at or 0, (s.started_at or 0) + s.seconds) for s in told.journal.steps)
+    for (_, end), (start, _) in itertools.pairwise(spans):
+        assert end <= start
+
+
+def test_a_timeout_cancels_and_fails_the_step(tmp_path: Path) -> None:
+    slow = f"/* @model\ntimeout: 0.5\n*/\n{ENDLESS}"
+    project = make_project(tmp_path, {"models/slow.sql": slow, "models/below.sql": "from slow"})
+    told = project.run()
+    assert told.states() == {"main.slow": "failed", "main.below": "skipped"}
+    assert "timeout" in told.stdout
+    assert project.tables() == set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_the_run_and_cancels_what_is_in_flight(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    project = make_project(
+        tmp_path, {"models/slow.sql": ENDLESS, "models/below.sql": "select n from slow"}
+    )
+    process = project.start()
+    before = wait_for(process, "START table main.slow")
+    process.send_signal(number)
+    told = finish(project, process)
+    assert told.code == 1, before + told.stdout
+    assert told.states() == {"main.slow": "canceled", "main.below": "skipped"}
+    assert project.tables() == set()
+    assert project.status() == "FAILURE"  # nobody pressed Terminate
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+BLOCKED = """
+import os, signal
+
+def model(warehouse):
+    warehouse.sql("select 1").fetchall()
+    with open({gate!r}, "w") as file:
+        file.write(str(os.getpid()))
+    while True:
+        signal.pause()
+"""
+
+
+def test_kill_9_of_a_script_worker(tmp_path: Path, gate: Path) -> None:
+    files = {"models/alpha.sql": "select 1 as n", "models/stuck.py": BLOCKED.format(gate=str(gate))}
+    project = make_project(tmp_path, files)
+    process = project.start()
+    pid = int(gate.read_text())  # blocks until the step has opened the other end
+    os.kill(pid, signal.SIGKILL)
+    told = finish(project, process)
+    assert told.states() == {"main.alpha": "succeeded", "main.stuck": "failed"}
+    assert "SIGKILL" in told.stdout
+    assert "out-of-memory" in told.stdout
+
+
+def test_python_code_that_swallows_the_interrupt_is_killed_after_its_grace(
+    tmp_path: Path, gate: Path
+) -> None:
+    swallow = "        try: signal.pause()\n        except KeyboardInterrupt: pass"
+    stubborn = BLOCKED.format(gate=str(gate)).replace("        signal.pause()", swallow)
+    project = make_project(tmp_path, {"models/stuck.py": stubborn})
+    process = project.start({"cancel_grace_seconds": 0.5})
+    pid = int(gate.read_text())
+    process.send_signal(signal.SIGTERM)
+    told = finish(project, process)
+    assert told.states() == {"main.stuck": "canceled"}
+    assert not alive(pid)
+
+
+def test_kill_9_of_the_warehouse_process(tmp_path: Path, gate: Path) -> None:
+    signal_start = f"open({str(gate)!r}, 'w').write('started')"
+    project = make_project(
+        tmp_path,
+        {
+            "models/slow.sql": ENDLESS,
+            "models/below.sql": "select n from slow",
+            "scripts/start.py": signal_start,
+        },
+    )
+    process = project.start({"max_concurrent": 2})
+    wait_for(process, "START table main.slow")
+    assert gate.read_text() == "started"
+    with project.warehouse() as session:
+        os.kill(session.server_pid, signal.SIGKILL)
+    told = finish(project, process)
+    assert told.states()["main.slow"] == "failed"
+    assert told.states()["main.below"] == "skipped"
+    assert "warehouse process" in told.stdout
+    project.write({"models/slow.sql": "select 1 as n"})
+    os.unlink(gate)
+    assert project.run().code == 0
+
+
+def test_kill_9_of_the_run_worker_leaves_no_process_and_the_next_run_works(
+    tmp_path: Path, gate: Path
+) -> None:
+    files = {"models/stuck.py": BLOCKED.format(gate=str(gate)), "models/slow.sql": ENDLESS}
+    project = make_project(tmp_path, files)
+    process = project.start({"max_concurrent": 2})
+    pid = int(gate.read_text())
+    process.kill()
+    process.communicate()
+    project.write({"models/slow.sql": "select 1 as n"})
+    (project.root / "models/stuck.py").unlink()
+    assert project.run().code == 0
+    assert not alive(pid)
+
+
+def test_two_runs_at_once_on_one_file(tmp_path: Path) -> None:
+    files = {f"models/m{i}.sql": "select count(*) as n from range(3000000)" for i in range(4)}
+    project = make_project(tmp_path, files)
+    other = make_project(tmp_path / "other", {})
+    other.write(
+        {
+            "dagster_models.yaml": "name: test\ntargets: {dev: {type: duckdb, path: "
+            f"{project.database}}}}}\nmodels: {{materialized: table}}\n",
+            "models/o.sql": "select 1 as n",
+        }
+    )
+    runs = [project.start(), other.start()]
+    codes = [process.communicate(timeout=90) and process.returncode for process in runs]
+    assert codes == [0, 0]
+    assert len(project.tables()) == 5
+
+
+def test_under_dagsters_own_executor_the_asset_does_the_work_itself(tmp_path: Path) -> None:
+    files = {"models/alpha.sql": "select 1 as n", "models/beta.py": PYTHON}
+    project = make_project(tmp_path, files)
+    project.write(
+        {
+            "inside.py": "import dagster as dg\nfrom definitions import defs\n"
+            "defs = dg.Definitions(assets=defs.assets, executor=dg.in_process_executor,\n"
+            "    jobs=[dg.define_asset_job('test')])\n"
+        }
+    )
+    done = subprocess.run(
+        [DAGSTER, "job", "execute", "-f", "inside.py", "-j", "test"],
+        cwd=project.root,
+        env=project.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert project.rows("select count(*) from main.beta") == [(2,)]
