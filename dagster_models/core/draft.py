@@ -38,7 +38,6 @@ from dagster_models.core.model import (
 from dagster_models.core.settings import Settings
 from dagster_models.errors import Problem, SqlSyntaxError
 
-
 _CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
 
 

@@ -24,10 +24,10 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, No
 
 
 class Wrong(Exception):
-    """A value is not what its key needs. What, where, and what to do."""
+    """A value is not what its key needs. What, where, what to do; ``rest``: what is right of it."""
 
-    def __init__(self, what: str, place: Location, fix: str = "") -> None:
-        self.what, self.place, self.fix = what, place, fix
+    def __init__(self, what: str, place: Location, fix: str = "", rest: Any = None) -> None:
+        self.what, self.place, self.fix, self.rest = what, place, fix, rest
         super().__init__(what)
 
 
@@ -74,6 +74,8 @@ def read_mapping(
                 values[key] = reader(item)
             except Wrong as wrong:
                 tell(problem(f"`{key}`: {wrong.what}", wrong.place, wrong.fix))
+                if wrong.rest is not None:
+                    values[key] = wrong.rest
     return values
 
 
@@ -194,16 +196,17 @@ def positive_seconds(node: Marked) -> float:
 def variables(node: Marked) -> dict[str, Any]:
     """Values that can be written as SQL literals: scalars and lists of them."""
     mapping(node)
-    return {key: _literal(item) for key, _, item in node.items()}
+    rest = {key: item.plain() for key, _, item in node.items()}  # known, so not told as unset
+    for _, _, item in node.items():
+        _refuse_nested(item, rest)
+    return rest
 
 
 _SCALARS = (str, int, float, bool, datetime.date, type(None))  # a datetime is a date
 
 
-def _literal(node: Marked) -> Any:
-    items = node.value if isinstance(node.value, list) else [node]
-    for item in items:
+def _refuse_nested(node: Marked, rest: dict[str, Any]) -> None:
+    for item in node.value if isinstance(node.value, list) else [node]:
         if not isinstance(item.value, _SCALARS):
             fix = "A variable is text, a number, true or false, a date, or a list of these."
-            raise Wrong(f"{describe(item)} cannot be written as SQL", item.place, fix)
-    return node.plain()
+            raise Wrong(f"{describe(item)} cannot be written as SQL", item.place, fix, rest)

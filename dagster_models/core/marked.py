@@ -112,6 +112,8 @@ def _tell_syntax(tell: Tell, page: _Page, problem: str, mark: Any) -> None:
     if "'\\t'" in problem:
         problem = "a tab cannot indent YAML"
         fix = "Indent with spaces."
+    elif "mapping values" in problem:
+        fix = "Put a text that holds `: ` in quotes."
     elif "single document" in problem or "document start" in problem:
         fix = "Write one document only: delete the `---` between them."
     tell(Problem(f"bad YAML: {problem}", page.path, place.line, place.column, fix))

@@ -7,7 +7,6 @@ one ProjectError has them all.
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +32,9 @@ from dagster_models.core.fields import NAME, suggest
 from dagster_models.core.link import link
 from dagster_models.core.marked import Marked, read_yaml
 from dagster_models.core.model import Key, Project, Source, StepKind, Target
+from dagster_models.core.pyfile import read_python
 from dagster_models.core.python_draft import draft_python, draft_script
-from dagster_models.core.python_source import fingerprint, imported_names, module_paths
+from dagster_models.core.python_source import fingerprint, module_paths
 from dagster_models.core.settings import (
     PROJECT_FILE,
     Settings,
@@ -42,7 +42,7 @@ from dagster_models.core.settings import (
     unset_variables,
 )
 from dagster_models.core.sources import read_sources
-from dagster_models.errors import Problem, ProjectError
+from dagster_models.errors import Problem, ProjectError, SqlSyntaxError
 
 __all__ = [
     "check_sql",
@@ -317,10 +317,12 @@ def _helpers(loader: _Loader, source: str) -> str:
 
 def _helper_paths(source: str) -> Iterable[str]:
     try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # told elsewhere, or when it is imported
+        imports = read_python(source).imports
+    except SqlSyntaxError:  # told where it is a model, or when it is imported
         return []
-    return dict.fromkeys(path for name in imported_names(tree) for path in module_paths(name))
+    # A model is loaded as a file, not as part of a package: it has no relative imports.
+    absolute = (name for name in imports if not name.startswith("."))
+    return dict.fromkeys(path for name in absolute for path in module_paths(name))
 
 
 def _fingerprint(text: str) -> str:

@@ -16,22 +16,6 @@ from typing import Any
 from dagster_models.errors import SqlSyntaxError
 
 
-def imported_names(tree: ast.AST) -> list[str]:
-    """Every module that the code may import, dotted, in order of appearance.
-
-    ``from a import b`` gives both ``a`` and ``a.b``, as b may be a module. Relative imports are
-    left out: a model is loaded as a file, not as part of a package.
-    """
-    names: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(dict.fromkeys(alias.name for alias in node.names))
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names[node.module] = None
-            names.update(dict.fromkeys(f"{node.module}.{alias.name}" for alias in node.names))
-    return list(names)
-
-
 def module_paths(name: str) -> list[str]:
     """The files that importing *name* may run, relative to the project's folder."""
     parts = name.split(".")
