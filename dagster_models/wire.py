@@ -32,7 +32,9 @@ def encode(message: Mapping[str, Any]) -> bytes:
     """One frame as bytes. Raises FrameError if it is longer than MAX_FRAME."""
     body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
     if len(body) > MAX_FRAME:
-        raise FrameError(f"a frame of {len(body)} bytes is more than the {MAX_FRAME} that may cross")
+        raise FrameError(
+            f"a frame of {len(body)} bytes is more than the {MAX_FRAME} that may cross"
+        )
     return _HEADER.pack(len(body)) + body
 
 
@@ -50,7 +52,9 @@ def receive(sock: socket.socket) -> dict[str, Any]:
     """
     (length,) = _HEADER.unpack(_read(sock, _HEADER.size))
     if length > MAX_FRAME:
-        raise FrameError(f"the peer announced a frame of {length} bytes: it does not speak our frames")
+        raise FrameError(
+            f"the peer announced a frame of {length} bytes: it does not speak our frames"
+        )
     try:
         message = json.loads(_read(sock, length))
     except ValueError as error:

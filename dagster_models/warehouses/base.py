@@ -23,6 +23,9 @@ RECORDS = Relation("dagster_models", "commits")
 #: Error kinds that are ours, where a driver has no class for it.
 INTERRUPTED = "InterruptException"
 
+#: Kinds after which the open database is of no use: only a new process knows what it holds.
+FATAL = frozenset({"FatalException", "InternalException"})
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -107,12 +110,14 @@ class WarehouseSession(ABC):
         """How many rows a query returns."""
 
     @abstractmethod
-    def export(self, sql: str, path: str) -> int:
-        """Write a query's rows to a new Arrow IPC file; their number."""
+    def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
+        """Write a query's rows to a new Arrow IPC file, in the first of ``folders`` that has room;
+        its path and the number of rows."""
 
     @abstractmethod
-    def load(self, path: str, relation: Relation, mode: str) -> int:
-        """Write an Arrow IPC file to a table, mode "replace" or "append"; the number of rows."""
+    def load(self, path: str, relation: str, mode: str) -> int:
+        """Write an Arrow IPC file to a table, mode "replace" or "append"; the number of rows.
+        ``relation`` is SQL: a name, quoted where it must be."""
 
     @abstractmethod
     def prepare(self, schemas: Sequence[str]) -> None:

@@ -1,0 +1,101 @@
+"""Arrow IPC files: how bulk data crosses between processes.
+
+A file and not a stream: a cut stream is taken for a complete one, a cut file does not open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[str, int]:
+    """Write record batches of a pyarrow schema to a new file; its path and number of rows.
+
+    ``folders``: where it may lie, the best first. The file moves on to the next one when its folder
+    is full (in a container shared memory is often 64 MB). Removed again when anything fails.
+    """
+    import pyarrow as pa
+
+    sink = _Sink(folders)
+    try:
+        rows = 0
+        with pa.ipc.new_file(pa.PythonFile(sink, "w"), schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+        sink.close()
+    except BaseException:
+        sink.discard()
+        raise
+    return sink.path, rows
+
+
+def read(path: str) -> Any:
+    """The file as a pyarrow Table that lies in the mapped file: no copy.
+
+    The file may be unlinked at once; its memory is freed with the table.
+    """
+    import pyarrow as pa
+
+    with pa.memory_map(path) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+class _Sink:
+    """A file that moves to the next folder when the one it lies in is full."""
+
+    closed = False
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        if not folders:
+            raise OSError(errno.ENOENT, "there is no folder for bulk files")
+        self._folders = list(folders)
+        self._name = f"{os.urandom(8).hex()}.arrow"
+        self._open()
+
+    def _open(self) -> None:
+        self.path = os.path.join(self._folders.pop(0), self._name)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        done = 0
+        while done < len(view):
+            try:
+                done += os.write(self._fd, view[done:])
+            except OSError as error:
+                if error.errno not in _FULL or not self._folders:
+                    raise
+                self._move()
+        return done
+
+    def _move(self) -> None:
+        full_path, full = self.path, self._fd
+        self._open()
+        try:
+            os.lseek(full, 0, os.SEEK_SET)
+            with open(full, "rb", closefd=False) as old, open(self._fd, "wb", closefd=False) as new:
+                shutil.copyfileobj(old, new, 1 << 20)
+        finally:
+            os.close(full)
+            os.unlink(full_path)
+
+    def flush(self) -> None:
+        """Nothing is held back: each write goes to the file."""
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            os.close(self._fd)
+
+    def discard(self) -> None:
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)

@@ -1,0 +1,352 @@
+"""DuckDB: one database file (or memory), many cursors.
+
+Only calls that DuckDB 1.5 and 2.0 share are used. What was measured and is relied on here: DDL is
+transactional; CREATE OR REPLACE does not turn a view into a table; an ``interrupt`` that finds no
+statement is forgotten; COMMIT after a failed statement answers "fine" and rolls back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from dagster_models import bulk
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.base import (
+    RECORDS,
+    Commit,
+    Warehouse,
+    WarehouseSession,
+    literal,
+    quote,
+    quoted,
+)
+from dagster_models.warehouses.duckdb_errors import convert, csv_error, translated
+
+#: The name under which a cursor sees an Arrow file while it reads it.
+_INPUT = "dagster_models_input"
+
+
+_OTHER_TYPE = re.compile(r"is of type (Table|View), trying to replace")
+_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+_COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+
+
+def connect(settings: Mapping[str, Any]) -> DuckDB:
+    """Open the database file ``path``; ``memory_limit`` (e.g. "4GB") and ``threads`` are optional.
+
+    Raises WarehouseError, of kind "DatabaseInUse" when another process holds the file.
+    """
+    # A missing relation must be an error, never a Python variable of ours that bears its name.
+    config = {"python_enable_replacements": "false"}
+    for name in ("memory_limit", "threads"):
+        if settings.get(name) is not None:
+            config[name] = str(settings[name])
+    path = str(settings["path"])
+    try:
+        return DuckDB(duckdb.connect(path, config=config))
+    except Exception as error:
+        holder = _HOLDER.search(str(error))
+        if holder is None:
+            raise convert(error) from error
+        program, pid = holder.groups()
+        raise WarehouseError(
+            "DatabaseInUse",
+            f"the process with pid {pid} ({program}) holds the DuckDB file {path}. DuckDB lets one"
+            f" process write a file: close the database there (or end it: kill {pid}), or read it"
+            " through dagster-models, which shares it among its own processes.",
+        ) from error
+
+
+class DuckDB(Warehouse):
+    """One open database."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def session(self) -> DuckDBSession:
+        with translated():
+            return DuckDBSession(self._connection.cursor())
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class DuckDBSession(WarehouseSession):
+    """One cursor: in DuckDB a connection of its own to the same database."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self._in_transaction = False
+        self._failed = False
+
+    # Statements
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._watched():
+            statements = self._cursor.extract_statements(sql)
+        transactional = duckdb.StatementType.TRANSACTION
+        if all(statement.type != transactional for statement in statements):
+            return self._run(sql) if statements else []  # the text as it is: errors name its lines
+        rows: list[tuple[Any, ...]] = []
+        for statement in statements:
+            move = self._move(statement.query) if statement.type == transactional else None
+            rows = []
+            if move:
+                move()
+            else:
+                rows = self._run(statement)
+        return rows
+
+    def _move(self, text: str) -> Callable[[], None]:
+        """BEGIN, COMMIT and ROLLBACK as the methods that know what they mean."""
+        word = _COMMENTS.sub("", text).split(None, 1)[0].rstrip(";").lower()
+        if word in ("commit", "end"):
+            return self.commit
+        return self.begin if word in ("begin", "start") else self.rollback
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self._watched():
+            self._one_statement(sql)
+            self._cursor.execute(sql)
+            names = [column[0] for column in self._cursor.description or ()]
+            return names, self._cursor.fetchall()
+
+    def _run(self, statement: Any, parameters: Sequence[Any] | None = None) -> Any:
+        """Execute and fetch: an answer that is not fetched blocks the cursor in DuckDB 2."""
+        with self._watched():
+            if parameters is None:
+                self._cursor.execute(statement)
+            else:
+                self._cursor.execute(statement, parameters)
+            return self._cursor.fetchall()
+
+    @contextlib.contextmanager
+    def _watched(self, lines_before: int = 0) -> Iterator[None]:
+        try:
+            with translated(lines_before):
+                yield
+        except WarehouseError:
+            self._failed = self._in_transaction
+            raise
+
+    # Transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._in_transaction
+
+    def begin(self) -> None:
+        with translated():
+            self._cursor.execute("BEGIN TRANSACTION").fetchall()
+        self._in_transaction, self._failed = True, False
+
+    def commit(self) -> None:
+        # Only some errors abort a transaction, and after one that did COMMIT succeeds silently and
+        # rolls back. Any other statement tells, so ask one.
+        if self._failed:
+            try:
+                self._run("SELECT 1")
+            except WarehouseError as error:
+                self.rollback()
+                raise WarehouseError(
+                    "TransactionException",
+                    "nothing was committed: a statement of this transaction had failed,"
+                    f" and it is rolled back ({error.message})",
+                ) from error
+        with self._watched():
+            self._cursor.execute("COMMIT").fetchall()
+        self._in_transaction = self._failed = False
+
+    def rollback(self) -> None:
+        # An interrupt on its way may hit the ROLLBACK itself. "No transaction is active" is the
+        # proof that it is done; a database that is broken has nothing to roll back.
+        for _ in range(5):
+            try:
+                self._cursor.execute("ROLLBACK").fetchall()
+            except duckdb.InterruptException:
+                continue
+            except duckdb.Error:
+                pass
+            break
+        self._in_transaction = self._failed = False
+
+    def interrupt(self) -> None:
+        self._cursor.interrupt()
+
+    def close(self) -> None:
+        self.rollback()
+        with contextlib.suppress(duckdb.Error):
+            self._cursor.close()
+
+    # Relations
+
+    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+        with self._watched():
+            self._one_statement(sql)
+        what = "VIEW" if materialized == "view" else "TABLE"
+        name = quoted(relation)
+        rows = self._replace(name, f"CREATE OR REPLACE {what} {name} AS\n", sql)
+        return None if what == "VIEW" else rows
+
+    def create_from_csv(
+        self, relation: Relation, path: str, column_types: Mapping[str, str]
+    ) -> int:
+        types = ", ".join(f"{literal(name)}: {literal(t)}" for name, t in column_types.items())
+        options = f", types={{{types}}}" if types else ""
+        pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
+        # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column.
+        # sample_size=-1: a type is that of all its rows.
+        reader = (
+            f"FROM read_csv({literal(pattern)}, header=true, delim=',', quote='\"', escape='\"',"
+            f" sample_size=-1{options})"
+        )
+        name = quoted(relation)
+        try:
+            return self._replace(name, f"CREATE OR REPLACE TABLE {name} AS\n", reader)
+        except WarehouseError as error:
+            raise csv_error(error, path) from error
+
+    def create_from_arrow(self, relation: Relation, path: str) -> int:
+        return self.load(path, quoted(relation), "replace")
+
+    def _replace(self, name: str, head: str, sql: str) -> int:
+        """CREATE OR REPLACE, also of a view by a table and back; the number of rows.
+
+        That the old one is of the other type is told when the statement is bound, before it runs:
+        cheaper than to look it up each time (10 ms in a catalog of 2,000). Such an error leaves the
+        transaction alive; if it ever did not, the DROP would fail.
+        """
+        text = f"{head}{sql}\n"
+        for _ in range(2):
+            try:
+                with self._watched(lines_before=1):
+                    rows = self._cursor.execute(text).fetchall()
+                return int(rows[0][0]) if rows else 0
+            except WarehouseError as error:
+                other = _OTHER_TYPE.search(error.message)
+                if error.kind != "CatalogException" or other is None:
+                    raise
+                self._run(f"DROP {other.group(1).upper()} {name}")
+        raise WarehouseError("CatalogException", f"{name} changes its type while it is built")
+
+    def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
+        return tuple((row[0], str(row[1])) for row in self._run(f"DESCRIBE {quoted(relation)}"))
+
+    def count(self, sql: str) -> int:
+        with self._watched():
+            self._one_statement(sql)
+        body = sql.rstrip().rstrip(";")
+        try:
+            with self._watched(lines_before=1):
+                rows = self._cursor.execute(f"SELECT count(*) FROM (\n{body}\n)").fetchall()
+        except WarehouseError as error:
+            if error.kind != "ParserException":
+                raise
+            # One statement that is no subquery as it stands: e.g. a comment behind its semicolon.
+            with self._watched():
+                rows = self._cursor.sql(sql).aggregate("count(*)").fetchall()
+        return int(rows[0][0])
+
+    def _one_statement(self, sql: str) -> None:
+        """Refuse a text of several statements, of which one could be a COMMIT."""
+        statements = self._cursor.extract_statements(sql)
+        # One PIVOT parses as several statements, without a text but for one.
+        count = sum(1 for statement in statements if statement.query.strip())
+        transactional = duckdb.StatementType.TRANSACTION
+        if not statements or count > 1 or any(s.type == transactional for s in statements):
+            raise WarehouseError(
+                "ParserException",
+                f"the text holds {len(statements)} statements where one query is expected",
+            )
+
+    # Bulk
+
+    def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
+        with self._watched():
+            self._one_statement(sql)
+            self._cursor.execute(sql)
+            reader = self._cursor.to_arrow_reader()
+            return bulk.write(folders, reader.schema, reader)
+
+    def load(self, path: str, relation: str, mode: str) -> int:
+        with self._arrow(path):
+            if mode == "append":
+                return int(self._run(f"INSERT INTO {relation} BY NAME FROM {_INPUT}")[0][0])
+            return self._replace(
+                relation, f"CREATE OR REPLACE TABLE {relation} AS\n", f"FROM {_INPUT}"
+            )
+
+    @contextlib.contextmanager
+    def _arrow(self, path: str) -> Iterator[None]:
+        """The cursor sees the Arrow IPC file as _INPUT. A cut file does not open."""
+        import pyarrow as pa
+
+        with contextlib.ExitStack() as stack:
+            with translated():
+                table = pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all()
+                self._cursor.register(_INPUT, table)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(duckdb.Error):
+                    self._cursor.unregister(_INPUT)
+
+    # Commit records
+
+    def prepare(self, schemas: Sequence[str]) -> None:
+        # IF NOT EXISTS of a name that is there writes nothing, so it conflicts with nobody.
+        for schema in dict.fromkeys((*schemas, RECORDS.schema)):
+            self._run(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+        self._run(
+            f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id VARCHAR, step VARCHAR,"
+            " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
+            ' "rows" BIGINT, committed_at TIMESTAMP)'
+        )
+
+    def write_record(self, commit: Commit) -> None:
+        self._run(
+            f"INSERT INTO {quoted(RECORDS)} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                commit.run_id,
+                commit.step,
+                commit.attempt,
+                commit.relation,
+                commit.code_version,
+                json.dumps(dict(commit.input_versions)),
+                commit.rows,
+                dt.datetime.now(dt.timezone.utc).replace(tzinfo=None),  # the column is UTC
+            ],
+        )
+
+    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+        try:
+            rows = self._run(
+                'SELECT relation, code_version, input_versions, "rows", committed_at'
+                f" FROM {quoted(RECORDS)} WHERE run_id = ? AND step = ? AND attempt = ?",
+                [run_id, step, attempt],
+            )
+        except WarehouseError as error:
+            if error.kind == "CatalogException":  # no run ever prepared this database
+                return None
+            raise
+        if not rows:
+            return None
+        relation, code_version, input_versions, count, committed_at = rows[0]
+        return Commit(
+            run_id,
+            step,
+            attempt,
+            relation,
+            code_version,
+            json.loads(input_versions or "{}"),
+            count,
+            committed_at.replace(tzinfo=dt.timezone.utc).isoformat(),
+        )

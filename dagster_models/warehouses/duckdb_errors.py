@@ -1,0 +1,96 @@
+"""DuckDB's exceptions as ours: what went wrong, and in which line of the user's text or file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import re
+from collections.abc import Iterator
+
+import duckdb
+
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.base import INTERRUPTED
+
+#: Worth another try as they are: a write conflict, memory that others held.
+_TRANSIENT = frozenset({"TransactionException", "OutOfMemoryException"})
+
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+_LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
+_CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
+_PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
+
+#: How DuckDB opens a message where its class was lost on the way (through an Arrow reader).
+_KINDS = {
+    "INTERRUPT": INTERRUPTED,
+    "Out of Memory": "OutOfMemoryException",
+    "TransactionContext": "TransactionException",
+    "FATAL": "FatalException",
+    "IO": "IOException",
+}
+
+
+@contextlib.contextmanager
+def translated(lines_before: int = 0) -> Iterator[None]:
+    try:
+        yield
+    except WarehouseError:
+        raise
+    except Exception as error:
+        raise convert(error, lines_before) from error
+
+
+def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
+    """A driver's exception as ours. ``lines_before``: lines that we put before the user's text."""
+    message = str(error)
+    kind = type(error).__name__
+    prefix = _PREFIX.match(message)
+    if prefix and not isinstance(error, duckdb.Error):
+        # Through an Arrow reader an error arrives as an OSError with DuckDB's text.
+        words = prefix.group(1)
+        kind = _KINDS.get(words, words.replace(" ", "") + "Exception")
+    line = None
+    found = _LINE.search(message)
+    if found:
+        line = int(found.group(1)) - lines_before
+        message = _LINE.sub(f"LINE {line}:", message) if line > 0 else _without_line(message)
+        line = line if line > 0 else None
+    return WarehouseError(kind, message, line=line, transient=kind in _TRANSIENT)
+
+
+def _without_line(message: str) -> str:
+    """The message without a quotation of a line that is ours and not the user's."""
+    return _LINE_BLOCK.sub("", message)
+
+
+def csv_error(error: WarehouseError, path: str) -> WarehouseError:
+    """The same error with the line of the CSV file, where DuckDB or a look into the file tells."""
+    if error.kind in (INTERRUPTED, *_TRANSIENT):
+        return error
+    message = _without_line(error.message)
+    found = _CSV_LINE.search(message)
+    if found:
+        line: int | None = int(found.group(1))
+        message = message.partition("\n\n")[0]  # the rest is advice on read_csv's options
+    elif (ragged := _ragged_row(path)) is not None:
+        line, count, expected = ragged
+        message = f"line {line} of the CSV file has {count} values, the header has {expected}"
+    else:
+        line = None
+    return WarehouseError(error.kind, f"{path}: {message}", line=line)
+
+
+def _ragged_row(path: str) -> tuple[int, int, int] | None:
+    """(line, values, columns of the header) of the first row with too many or too few values."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows = csv.reader(file)
+            header = next(rows, [])
+            started = rows.line_num + 1  # a quoted value may span lines: name where its row starts
+            for row in rows:
+                if row and len(row) != len(header):
+                    return started, len(row), len(header)
+                started = rows.line_num + 1
+    except (OSError, ValueError, csv.Error):
+        pass
+    return None
