@@ -135,7 +135,8 @@ def _find(read: Read, links: _Links, *, sources: bool = True) -> Key | None:
     if found.unknown and not read.required:
         if read.target or links.unknown == "ignore":
             return None
-        links.tell(problem(found.what, read.place, found.fix, links.unknown))
+        severity = "error" if links.unknown == "error" else "warning"
+        links.tell(problem(found.what, read.place, found.fix, severity))
         return None
     links.tell(problem(found.what, read.place, found.fix))
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dagster_models.core import pyfile
 from dagster_models.core.compiled import parsed_text
 from dagster_models.core.draft import (
     Draft,
@@ -26,6 +25,7 @@ from dagster_models.core.header import python_header
 from dagster_models.core.marked import Tell
 from dagster_models.core.model import Location, Reference, Step
 from dagster_models.core.parse import ParsedSql
+from dagster_models.core.pyfile import PyQuery, PythonFile, read_python
 from dagster_models.core.python_source import fingerprint, generate_sql, line_of_function
 from dagster_models.core.settings import Settings
 from dagster_models.errors import Problem, SqlSyntaxError
@@ -77,9 +77,9 @@ def _generated(
     return with_sql(replace(step, sql=text), text, reads, settings, tell, at)
 
 
-def _python_file(page: Page, tell: Tell) -> pyfile.PythonFile | None:
+def _python_file(page: Page, tell: Tell) -> PythonFile | None:
     try:
-        return pyfile.read_python(page.text)
+        return read_python(page.text)
     except SqlSyntaxError as error:
         tell(Problem(error.what, page.path, error.line, error.column, error.fix))
         return None
@@ -87,7 +87,7 @@ def _python_file(page: Page, tell: Tell) -> pyfile.PythonFile | None:
 
 def _with_code(
     step: Step,
-    file: pyfile.PythonFile,
+    file: PythonFile,
     page: Page,
     reads: tuple[Read, ...],
     feeds: tuple[Read, ...],
@@ -127,7 +127,7 @@ def _with_code(
 
 
 def _parsed_queries(
-    queries: Iterable[pyfile.PyQuery], path: str, dialect: str, tell: Tell
+    queries: Iterable[PyQuery], path: str, dialect: str, tell: Tell
 ) -> list[tuple[Location, ParsedSql]]:
     """Each query that parses, and the place in the file where its text begins."""
     parsed = []
@@ -148,7 +148,7 @@ def _inside(at: Location, line: int, column: int) -> Location:
 
 
 def _tell_unseen(
-    file: pyfile.PythonFile, parsed: Iterable[tuple[Location, ParsedSql]], path: str, tell: Tell
+    file: PythonFile, parsed: Iterable[tuple[Location, ParsedSql]], path: str, tell: Tell
 ) -> None:
     fix = "Name what it reads in `upstream:` of the header."
     for line, column, what in file.unseen:

@@ -97,10 +97,12 @@ def resolve(
     found = tuple(
         c for c in found if (scripts or c.kind != "script") and (sources or c.kind != "source")
     )
-    return _decide(names, parts, found)
+    return _decide(names, parts, found, scripts)
 
 
-def _decide(names: Names, parts: tuple[str, ...], found: tuple[Candidate, ...]) -> Key | Unresolved:
+def _decide(
+    names: Names, parts: tuple[str, ...], found: tuple[Candidate, ...], scripts: bool
+) -> Key | Unresolved:
     live = {c.key: c for c in found if c.enabled and not c.offered}
     live = live or {c.key: c for c in found if c.enabled}
     written = ".".join(parts)
@@ -114,9 +116,9 @@ def _decide(names: Names, parts: tuple[str, ...], found: tuple[Candidate, ...]) 
     if found:
         what = f"`{written}` is disabled (`enabled: false` for {found[0].location.path})"
         return Unresolved(what, "Enable it, or do not read it.")
-    return Unresolved(
-        f"`{written}` is no model, seed or source of the project", _advice(names, parts), True
-    )
+    kinds = "model, seed, script or source" if scripts else "model, seed or source"
+    what = f"`{written}` is no {kinds} of the project"
+    return Unresolved(what, _advice(names, parts), True)
 
 
 def _where(candidate: Candidate) -> str:

@@ -1,0 +1,1 @@
+raise RuntimeError("helpers are no models")

@@ -1,0 +1,1 @@
+select * from "revenue" order by amount desc limit 1

@@ -1,0 +1,2 @@
+def column(status):
+    return f"{status}_orders"
