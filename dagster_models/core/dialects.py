@@ -9,6 +9,11 @@ from __future__ import annotations
 import re
 from string import ascii_lowercase, ascii_uppercase
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _UPPER = str.maketrans(ascii_lowercase, ascii_uppercase)
 
@@ -28,14 +33,14 @@ _SYSTEM_SCHEMAS: dict[str, frozenset[str]] = {
     "clickhouse": frozenset({"system"}),
     "oracle": frozenset({"sys"}),
 }
-_DUCKDB_TABLES = frozenset(
+_DUCKDB_TABLES = _words(
     "duckdb_columns duckdb_constraints duckdb_databases duckdb_dependencies duckdb_extensions"
     " duckdb_functions duckdb_indexes duckdb_keywords duckdb_logs duckdb_memory duckdb_optimizers"
     " duckdb_schemas duckdb_secrets duckdb_sequences duckdb_settings duckdb_tables"
     " duckdb_temporary_files duckdb_types duckdb_variables duckdb_views pragma_database_list"
-    " sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema".split()  # noqa: SIM905 (a list would take a line per name)
+    " sqlite_master sqlite_schema sqlite_temp_master sqlite_temp_schema"
 )
-_POSTGRES_TABLES = frozenset(
+_POSTGRES_TABLES = _words(
     "pg_aggregate pg_am pg_attrdef pg_attribute pg_authid pg_available_extensions pg_cast pg_class"
     " pg_collation pg_constraint pg_cursors pg_database pg_depend pg_description pg_enum"
     " pg_event_trigger pg_extension pg_foreign_data_wrapper pg_foreign_server pg_foreign_table"
@@ -45,7 +50,7 @@ _POSTGRES_TABLES = frozenset(
     " pg_settings pg_shadow pg_stat_activity pg_stat_all_tables pg_stat_database"
     " pg_stat_statements pg_stat_user_indexes pg_stat_user_tables pg_statio_user_tables"
     " pg_statistic pg_stats pg_subscription pg_tables pg_tablespace pg_timezone_names pg_trigger"
-    " pg_type pg_user pg_user_mapping pg_user_mappings pg_views".split()  # noqa: SIM905
+    " pg_type pg_user pg_user_mapping pg_user_mappings pg_views"
 )
 #: Tables that are found without naming their schema.
 _SYSTEM_TABLES: dict[str, frozenset[str]] = {
@@ -103,7 +108,9 @@ def sigils(dialect: str) -> str:
 
 def is_system(parts: tuple[str, ...], dialect: str) -> bool:
     """Whether the warehouse itself provides the table: a catalog view, never anybody's model."""
-    lower = tuple(part.lower() for part in parts)
+    lower = [part.lower() for part in parts]
+    if dialect == "bigquery":  # sqlglot joins its INFORMATION_SCHEMA.TABLES into one part
+        lower = ".".join(lower).split(".")
     if "information_schema" in lower[:-1]:
         return True
     if len(lower) > 1:

@@ -8,9 +8,11 @@ import warnings
 from dataclasses import dataclass
 
 #: White space, `-- comments` and other block comments may come before the header.
-_BEFORE = re.compile(r"(?:\ufeff?\s+|--[^\n]*(?:\n|$)|/\*(?!\*?\s*@model\b).*?\*/)*", re.DOTALL)
+_BEFORE = re.compile(r"\ufeff?(?:\s+|--[^\n]*(?:\n|$)|/\*(?!\*?\s*@model\b).*?\*/)*", re.DOTALL)
 _SQL_HEADER = re.compile(r"/\*\*?\s*@model(?=\s|\*/)(.*?)\*/", re.DOTALL)
 _PYTHON_HEADER = re.compile(r"^[ \t]*@model(?=\s|$)", re.MULTILINE)
+#: The same in the file, where the docstring's quotes may stand before it.
+_IN_SOURCE = re.compile(r"""^[rRuU]?(?:\"{3}|'{3}|"|')?[ \t]*@model(?=\s|$)""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,13 @@ def python_header(source: str) -> Header | None:
     docstring = _docstring(source)
     if docstring is None:
         return None
-    found = _PYTHON_HEADER.search(docstring.value)
+    value = str(docstring.value)
+    found = _PYTHON_HEADER.search(value)
     written = ast.get_source_segment(source, docstring) or ""
-    place = re.search(r"@model(?=\s|$)", written)
+    place = _IN_SOURCE.search(written)
     if found is None or place is None:
         return None
-    line = docstring.lineno + written.count("\n", 0, place.start())
-    return _header(docstring.value[found.end() :], line)
+    return _header(value[found.end() :], docstring.lineno + written.count("\n", 0, place.start()))
 
 
 def _header(yaml: str, line: int) -> Header:

@@ -83,7 +83,7 @@ def statement_references(
     )
 
 
-def _refuse_other_than_one_query(source: Source, statements: Sequence[exp.Expression]) -> None:
+def _refuse_other_than_one_query(source: Source, statements: Sequence[exp.Expr]) -> None:
     if not statements:
         raise source.error("there is no query, only comments", 0, "Write a SELECT.")
     if len(statements) > 1:

@@ -8,6 +8,7 @@ and names that are given one such text once.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ __all__ = ["PyQuery", "PyTable", "PythonFile", "read_python"]
 
 _QUERY_METHODS = {"sql", "execute"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-#: Statements that may give a name a value; what they give is looked for in their own targets.
 _SCOPES = (*_FUNCTIONS, ast.ClassDef)
 
 
@@ -63,7 +63,7 @@ def read_python(source: str) -> PythonFile:
     queries: list[PyQuery] = []
     tables: list[PyTable] = []
     unseen: list[tuple[int, int, str]] = []
-    lines = source.splitlines()
+    lines = re.split(r"\r\n|\r|\n", source)  # what ast takes for lines
     for call, method, names in _calls(tree):
         argument = _argument(call)
         text = _text(argument, names) if argument is not None else None

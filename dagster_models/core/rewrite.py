@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.dialects import fold
 from dagster_models.core.model import Reference
@@ -111,10 +111,6 @@ def _filled(
     value = literal(variables[name], dialect)
     if value.startswith("-"):
         value = f"({value})"  # x-$y must not become the comment x--1
-    if start and (text[start - 1].isalnum() or text[start - 1] in "_$'\""):
-        value = f" {value}"
-    if end < len(text) and (text[end] in "'\""):
-        value = f"{value} "
     return start, end, value
 
 
@@ -130,7 +126,7 @@ def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     return "".join([*pieces, text[done:]])
 
 
-def _literal(value: Any) -> exp.Expression:
+def _literal(value: Any) -> exp.Expr:
     if value is None:
         return exp.Null()
     if isinstance(value, bool):
@@ -153,7 +149,7 @@ def _literal(value: Any) -> exp.Expression:
     raise TypeError(f"a {type(value).__name__} has no SQL literal")
 
 
-def _number(value: int | float | Decimal) -> exp.Expression:
+def _number(value: int | float | Decimal) -> exp.Expr:
     if isinstance(value, Decimal):
         if not value.is_finite():
             raise TypeError(f"{value} has no SQL literal")

@@ -79,7 +79,7 @@ class Found:
 
 
 def find(
-    statement: exp.Expression,
+    statement: exp.Expr,
     dialect: str,
     is_string: Callable[[exp.Identifier], bool],
     temporary: Sequence[str] = (),
@@ -96,7 +96,7 @@ def find(
 class _Walk:
     def __init__(self, dialect: str, is_string: Callable[[exp.Identifier], bool]) -> None:
         self.dialect, self.is_string = dialect, is_string
-        self.stack: list[tuple[exp.Expression, Scope]] = []
+        self.stack: list[tuple[exp.Expr, Scope]] = []
         self.found = Found()
         self.columns: list[tuple[tuple[exp.Identifier, ...], Scope]] = []
         self.scopes: list[Scope] = []
@@ -104,7 +104,7 @@ class _Walk:
     def fold(self, identifier: exp.Identifier) -> str:
         return fold(identifier.name, self.dialect, bool(identifier.args.get("quoted")))
 
-    def visit(self, node: exp.Expression, scope: Scope) -> None:
+    def visit(self, node: exp.Expr, scope: Scope) -> None:
         alias = node.args.get("alias")
         if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
             scope.names.add(self.fold(alias.this))
@@ -124,7 +124,7 @@ class _Walk:
                 continue
             self.stack.append((child, inner))
 
-    def open(self, node: exp.Expression, scope: Scope) -> Scope:
+    def open(self, node: exp.Expr, scope: Scope) -> Scope:
         """The scope of the node's children; the bodies of its CTEs are put on the stack."""
         with_ = node.args.get("with_")
         if with_ is None and not isinstance(node, _OPENS):
@@ -144,7 +144,7 @@ class _Walk:
         self.scopes.append(inner)
         return inner
 
-    def cte(self, body: exp.Expression, name: str, scope: Scope, recursive: bool) -> None:
+    def cte(self, body: exp.Expr, name: str, scope: Scope, recursive: bool) -> None:
         itself = Scope(scope.parent, scope.ctes | {name})
         if not recursive:
             self.stack.append((body, scope))
@@ -235,7 +235,7 @@ class _Walk:
         return None
 
 
-def _ctes(with_: exp.Expression | None) -> list[exp.Expression]:
+def _ctes(with_: exp.Expr | None) -> list[exp.Expr]:
     return list(with_.expressions) if with_ is not None else []
 
 
@@ -244,13 +244,12 @@ def _identifiers(node: exp.Table) -> tuple[exp.Identifier, ...]:
     last = node.this
     tail = list(last.flatten()) if isinstance(last, exp.Dot) else [last]
     parts = [node.args.get("catalog"), node.args.get("db"), *tail]
-    present = [part for part in parts if part is not None and part != ""]
-    if not all(isinstance(part, exp.Identifier) for part in present) or node.this is None:
-        return ()
-    return tuple(present)
+    names = [part for part in parts if isinstance(part, exp.Identifier)]
+    others = [part for part in parts if part and not isinstance(part, exp.Identifier)]
+    return () if others or node.this is None else tuple(names)
 
 
-def _target(node: exp.Table) -> exp.Expression | None:
+def _target(node: exp.Table) -> exp.Expr | None:
     """The statement or clause the table stands under, without the list of columns between."""
     parent = node.parent
     return parent.parent if isinstance(parent, exp.Schema) else parent
@@ -270,9 +269,8 @@ def _is_relation(node: exp.Table) -> bool:
 
 def _is_written(node: exp.Table) -> bool:
     parent = _target(node)
-    of_target = node.arg_key == "this" or isinstance(node.parent, exp.Schema)
     if isinstance(parent, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
-        return of_target and (node if node.parent is parent else node.parent).arg_key == "this"
+        return parent.this is node or parent.this is node.parent
     if isinstance(parent, exp.Copy):
         return bool(parent.args.get("kind"))
     kinds = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Into, exp.Index, exp.Comment)
@@ -295,7 +293,7 @@ def _is_temporary(node: exp.Create) -> bool:
     )
 
 
-def _names_no_relation(node: exp.Expression, child: exp.Expression) -> bool:
+def _names_no_relation(node: exp.Expr, child: exp.Expr) -> bool:
     """The parts of a statement in which a Table node is the name of something else."""
     return isinstance(node, exp.UserDefinedFunction) and child.arg_key == "this"
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.core.dialects import keeps_case, sigils
 from dagster_models.core.parsed import Placeholder
@@ -78,7 +78,7 @@ class Source:
             "Close it, or double the quote that is meant as a character.",
         )
 
-    def statements(self) -> list[exp.Expression]:
+    def statements(self) -> list[exp.Expr]:
         """The syntax trees of the text's statements."""
         try:
             trees = self.parser.parser().parse(list(self.tokens), self.text)
@@ -116,7 +116,7 @@ class Source:
                 return token.start
         return 0
 
-    def is_string(self, identifier: exp.Expression) -> bool:
+    def is_string(self, identifier: exp.Expr) -> bool:
         index = self.at.get(identifier.meta.get("start", -1))
         return index is not None and self.tokens[index].token_type == TokenType.STRING
 
@@ -125,14 +125,14 @@ class Source:
         before = self.at[start] - 1
         return before >= 0 and self.tokens[before].token_type == TokenType.TABLE
 
-    def span(self, identifiers: Sequence[exp.Expression]) -> tuple[int, int, int]:
+    def span(self, identifiers: Sequence[exp.Expr]) -> tuple[int, int, int]:
         """(start, end, start of the last part) of a dotted name, checked against the text."""
-        starts = [identifier.meta.get("start") for identifier in identifiers]
-        ends = [identifier.meta.get("end") for identifier in identifiers]
         wanted = ".".join(identifier.name for identifier in identifiers)
-        if None in starts or None in ends:
+        metas = [identifier.meta for identifier in identifiers]
+        if not all("start" in meta and "end" in meta for meta in metas):
             raise self.error(f"cannot tell where in the text the name {wanted} stands", 0)
-        start, end = min(starts), max(ends) + 1
+        starts = [int(meta["start"]) for meta in metas]
+        start, end = min(starts), max(int(meta["end"]) for meta in metas) + 1
         written = ""
         index = self.at.get(start, len(self.tokens))
         while index < len(self.tokens) and self.tokens[index].end < end:

@@ -1,0 +1,449 @@
+"""SQL text: tables, places and the way back. Cases are data/references/*.sql, executed where that
+can be: on a database that has the tables as written, and on one that only has the replaced ones."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagster_models.core.model import Reference
+from dagster_models.core.parse import (
+    compile_sql,
+    literal,
+    parse_sql,
+    quote,
+    statement_references,
+)
+from dagster_models.errors import SqlSyntaxError
+
+FOLDER = Path(__file__).parent / "data" / "references"
+VARIABLES = {"year": 2013, "end": "it's", "ids": [1, 2], "id": 1}
+FILL = {name: [1] if name == "ids" else 1 for name in VARIABLES}
+
+
+@dataclass(frozen=True)
+class Case:
+    title: str
+    text: str
+    settings: dict[str, str] = field(hash=False)
+    replaced: str | None = None
+
+    @property
+    def dialect(self) -> str:
+        return self.settings["dialect"]
+
+    @property
+    def references(self) -> list[str]:
+        return [name for name in self.settings["references"].split(", ") if name]
+
+
+def read_cases(path: Path) -> Iterator[Case]:
+    for part in re.split(r"^-- title: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        title, _, rest = part.partition("\n")
+        settings, lines, replaced = {}, [], None
+        for line in rest.rstrip("\n").split("\n"):
+            told = re.match(r"-- (dialect|executed|references|replaced):\s?(.*)$", line)
+            if told and told[1] == "replaced":
+                replaced = []
+            elif told:
+                settings[told[1]] = told[2].strip()
+            else:
+                (lines if replaced is None else replaced).append(line)
+        answer = None if replaced is None else "\n".join(replaced)
+        yield Case(title, "\n".join(lines), settings, answer)
+
+
+CASES = [case for path in sorted(FOLDER.glob("*.sql")) for case in read_cases(path)]
+EXECUTED = [c for c in CASES if c.dialect == "duckdb" and c.settings.get("executed") != "no"]
+
+
+def each(cases: list[Case]) -> Any:
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.title)
+
+
+def renamed(dialect: str, suffix: str = "_v2") -> Callable[[Reference], str]:
+    def relation(reference: Reference) -> str:
+        schema, name = ("main", *reference.parts)[-2:]
+        return f"{quote('dev_' + schema, dialect)}.{quote(name + suffix, dialect)}"
+
+    return relation
+
+
+def as_written(text: str) -> Callable[[Reference], str]:
+    return lambda reference: text[reference.start : reference.end]
+
+
+# --- The cases -------------------------------------------------------------------------------
+
+
+def test_the_cases_are_there() -> None:
+    assert len(CASES) >= 60
+    assert len({case.title for case in CASES}) == len(CASES)
+
+
+@each(CASES)
+def test_references(case: Case) -> None:
+    parsed = parse_sql(case.text, case.dialect)
+    assert [reference.name for reference in parsed.references] == case.references
+
+
+@each([case for case in CASES if case.replaced is not None])
+def test_replaced_text(case: Case) -> None:
+    parsed = parse_sql(case.text, case.dialect)
+    told = compile_sql(case.text, parsed, case.dialect, renamed(case.dialect), VARIABLES)
+    assert told == case.replaced
+
+
+@each(CASES)
+def test_names_replaced_by_themselves_give_the_same_bytes(case: Case) -> None:
+    for text in (case.text, f"/* é 🛫 */\r\n{case.text}", case.text.replace("\n", "\r\n")):
+        parsed = parse_sql(text, case.dialect)
+        same = {p.name: text[p.start : p.end] for p in parsed.placeholders}
+        without = re.sub(r";(?= *(--[^\n]*)?\s*$)", "", text)
+        told = compile_sql(text, parsed, case.dialect, lambda _: None, FILL)
+        for place in reversed(parsed.placeholders):
+            ending = literal(FILL[place.name], case.dialect)
+            at = told.rindex(ending, 0, place.start + len(ending) + 8 * len(same))
+            told = told[:at] + same[place.name] + told[at + len(ending) :]
+        assert told == without
+
+
+def tables() -> list[tuple[str, str, str]]:
+    """(schema, name, query) of the tables that the cases read."""
+    orders = (
+        "select * from (values (1, 1, 5.0), (2, 1, 7.5), (3, 2, 1.0)) t(id, customer_id, amount)"
+    )
+    return [
+        ("main", "orders", orders),
+        (
+            "raw",
+            "orders",
+            f"select id, customer_id, amount * 10 as amount from ({orders}) where id > 1",
+        ),
+        ("staging", "orders", f"select * from ({orders}) where id < 3"),
+        ("main", "customers", "select * from (values (1, 'Ann'), (2, 'Bob')) t(id, name)"),
+        (
+            "staging",
+            "flights",
+            "select 1 as flight_id, 'UA' as carrier, -4 as delay, [1, 2, 3] as arr,"
+            " {'a': 1, 'city': 'Oslo'} as info",
+        ),
+        (
+            "main",
+            "cities",
+            "select * from (values ('NL', 2000, 5), ('NL', 2010, 6), ('US', 2000, 9))"
+            " t(country, year, population)",
+        ),
+        ("main", "Étage", "select 1 as id"),
+        ("marts", 'mixed "case"', "select 1 as id"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def written() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the tables by the names that the cases use."""
+    yield from database("", "")
+
+
+@pytest.fixture(scope="module", params=["_v2", ""], ids=["other names", "other schemas"])
+def target(request: pytest.FixtureRequest) -> Iterator[tuple[str, duckdb.DuckDBPyConnection]]:
+    """A database that only has the tables under the names of a target."""
+    for connection in database("dev_", request.param):
+        yield request.param, connection
+
+
+def database(prefix: str, suffix: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:memory") as connection:
+        for schema, name, query in tables():
+            home = quote(prefix + schema, "duckdb")
+            connection.execute(f"create schema if not exists {home}")
+            connection.execute(f"create table {home}.{quote(name + suffix, 'duckdb')} as {query}")
+        yield connection
+
+
+@each(EXECUTED)
+def test_the_replaced_text_means_the_same(
+    case: Case,
+    written: duckdb.DuckDBPyConnection,
+    target: tuple[str, duckdb.DuckDBPyConnection],
+) -> None:
+    suffix, there = target
+    parsed = parse_sql(case.text, "duckdb")
+    plain = compile_sql(case.text, parsed, "duckdb", lambda _: None, VARIABLES)
+    moved = compile_sql(case.text, parsed, "duckdb", renamed("duckdb", suffix), VARIABLES)
+    assert answer(there, moved) == answer(written, plain)
+
+
+def answer(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[str]]:
+    cursor = connection.execute(text)
+    return [column[0] for column in cursor.description], sorted(map(repr, cursor.fetchall()))
+
+
+# --- Places in any text ----------------------------------------------------------------------
+
+FILLER = st.sampled_from(
+    [
+        " ",
+        "\n",
+        "\r\n",
+        "\t",
+        "/* é from x */",
+        "/* 🛫\n */",
+        "-- ü 'x\n",
+        "-- \r\n",
+        " /* \u2028 */ ",
+    ]
+)
+GAP = st.lists(FILLER, max_size=3).map(lambda parts: " " + "".join(parts) + " ")
+NAME = st.sampled_from(["orders", "Étage", '"naïve 🛬"', '"a""b"', "staging.flights", 'é."x.y".z'])
+
+
+@given(names=st.lists(NAME, min_size=1, max_size=4), gaps=st.lists(GAP, min_size=12, max_size=12))
+def test_places_hold_in_any_text(names: list[str], gaps: list[str]) -> None:
+    words = ["select", "'é', '🛫'", "from", ",".join(f"{n} t{i}" for i, n in enumerate(names))]
+    text = "".join(gap + word for gap, word in zip(gaps, words, strict=False)) + gaps[-1]
+    parsed = parse_sql(text, "duckdb")
+    assert [text[r.start : r.end] for r in parsed.references] == names
+    for reference in parsed.references:
+        lines = text.split("\n")
+        assert lines[reference.line - 1][reference.column - 1 :].startswith(
+            text[reference.start : reference.end]
+        )
+    assert compile_sql(text, parsed, "duckdb", as_written(text), {}) == text
+
+
+def test_long_chains_are_read() -> None:
+    terms = " or ".join(f"a = {i}" for i in range(5000))
+    unions = " union all ".join(f"select {i} from t{i}" for i in range(1500))
+    assert [r.name for r in parse_sql(f"select 1 from t where {terms}", "duckdb").references] == [
+        "t"
+    ]
+    assert len(parse_sql(unions, "duckdb").references) == 1500
+
+
+# --- What is refused -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "what"),
+    [
+        ("", (1, 1), "no query"),
+        ("-- nothing\n/* here */ ;", (1, 1), "no query"),
+        ("/* @model\n*/\nselect 1;\n\nselect 2", (5, 1), "second statement"),
+        ("\ninsert into t select 1", (2, 1), "INSERT is a statement"),
+        ("create table t as select 1", (1, 1), "CREATE is a statement"),
+        ("call f()", (1, 1), "CALL is a statement"),
+        ("summarize t", (1, 1), "SUMMARIZE is a statement"),
+        ("select * into t from x", (1, 10), "INTO inside a query"),
+        ("with d as (delete from x returning *) select * from d", (1, 12), "DELETE inside a query"),
+        ("/* é\n*/ select 1\r\n  frm from where", (3, 12), "Expected table name but got 'where'"),
+        ("selec 1", (1, 7), "cannot be read"),
+        ("select 'abc\n from x", (1, 8), "not closed"),
+        ("select 'it''s', \"a\"\"b\", 'x", (1, 25), "not closed"),
+        ("select 1 -- it's\n/* x", (2, 1), "not closed"),
+        ("select " + "(" * 3000 + "1" + ")" * 3000, (1, 1), "too deeply"),
+    ],
+)
+def test_refused(text: str, place: tuple[int, int], what: str) -> None:
+    with pytest.raises(SqlSyntaxError, match=re.escape(what)) as raised:
+        parse_sql(text, "postgres" if "delete" in text or "into t from" in text else "duckdb")
+    assert (raised.value.line, raised.value.column) == place
+
+
+def test_jinja_is_refused_with_advice() -> None:
+    with pytest.raises(SqlSyntaxError) as raised:
+        parse_sql("select * from {{ ref('x') }}", "duckdb")
+    assert "without Jinja" in raised.value.fix
+
+
+def test_a_name_whose_place_is_unsure_is_refused() -> None:
+    """`db..t` has an empty part, which the tokens do not show."""
+    with pytest.raises(SqlSyntaxError, match="where in the text") as raised:
+        parse_sql("select *\nfrom db..t", "tsql")
+    assert (raised.value.line, raised.value.column) == (2, 6)
+
+
+def test_an_unknown_placeholder_is_told_with_its_place() -> None:
+    text = "select 1\n  where $nope = 1"
+    parsed = parse_sql(text, "duckdb")
+    with pytest.raises(SqlSyntaxError, match=r"\$nope has no variable") as raised:
+        compile_sql(text, parsed, "duckdb", lambda _: None, {"year": 1})
+    assert (raised.value.line, raised.value.column) == (2, 9)
+    assert "year" in raised.value.fix
+
+
+@pytest.mark.parametrize("tail", [";", " ;\n-- end", ";;", ";\n/* end */\n"])
+def test_trailing_semicolons_are_dropped_and_comments_kept(tail: str) -> None:
+    text = "select ';' from t" + tail
+    parsed = parse_sql(text, "duckdb")
+    told = compile_sql(text, parsed, "duckdb", lambda _: None, {})
+    assert told == "select ';' from t" + tail.replace(";", "")
+
+
+# --- Any statement ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "reads", "writes"),
+    [
+        ("insert into s.a (x) with c as (select 1) select * from c, d", ["d"], ["s.a"]),
+        ("create table a.b as from c", ["c"], ["a.b"]),
+        ("create or replace view v as select * from w", ["w"], ["v"]),
+        ("create table a (x int references b (y))", ["b"], ["a"]),
+        ("create schema s; create macro f(x) as (select max(i) from t)", ["t"], []),
+        ("update a set x = b.x from b", ["b"], ["a"]),
+        ("delete from a using b where a.x = b.x", ["b"], ["a"]),
+        ("merge into a using b on a.x = b.x when matched then delete", ["b"], ["a"]),
+        ("drop table if exists a; drop schema s", [], ["a"]),
+        ("alter table a add column c int", [], ["a"]),
+        ("truncate a", [], ["a"]),
+        ("copy a from 'x.csv'; copy b to 'y.csv'; copy (from c) to 'z'", ["b", "c"], ["a"]),
+        ("create temp table q as from z; insert into q from y; select * from q", ["z", "y"], []),
+        ("begin; insert into a select 1; commit", [], ["a"]),
+        ("set threads = 1; select * from t", ["t"], []),
+    ],
+)
+def test_statements(text: str, reads: list[str], writes: list[str]) -> None:
+    read, written_ = statement_references(text, "duckdb")
+    assert ([r.name for r in read], [r.name for r in written_]) == (reads, writes)
+
+
+def test_statements_run_under_their_new_names() -> None:
+    text = (
+        "create table s.a as select 1 as x;\n"
+        "insert into s.a select 2;\n"
+        "update s.a set x = s.a.x + 1;\n"
+        "delete from s.a where s.a.x = 2;\n"
+        "create index i on s.a (x); alter table s.a add column y int; select x from s.a"
+    )
+    parsed = parse_sql(text, "duckdb", queries_only=False)
+    with duckdb.connect() as connection:
+        connection.execute("create schema dev_s")
+        moved = compile_sql(text, parsed, "duckdb", renamed("duckdb"), {})
+        assert connection.execute(moved).fetchall() == [(3,)]
+
+
+def test_a_statement_the_parser_does_not_know_is_marked(caplog: pytest.LogCaptureFixture) -> None:
+    assert parse_sql("call f()", "duckdb", queries_only=False).opaque
+    assert not parse_sql("select 1", "duckdb", queries_only=False).opaque
+    assert not caplog.records
+
+
+# --- Normalized text -------------------------------------------------------------------------
+
+
+def test_normalized_forgets_what_does_not_matter() -> None:
+    one = parse_sql("SELECT  A, 'X'\nFROM T -- c\nGROUP   BY A;", "duckdb").normalized
+    two = parse_sql("/* @model */ select a,'X' from t group by a", "duckdb").normalized
+    assert one == two
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "dialect"),
+    [
+        ("select 'X'", "select 'x'", "duckdb"),
+        ("select 'a  b'", "select 'a b'", "duckdb"),
+        ("select 'it''s  A'", "select 'it''s a'", "duckdb"),
+        ('select "A"', 'select "a"', "postgres"),
+        ("select E'A'", "select E'a'", "postgres"),
+        ("select $$A$$", "select $$a$$", "postgres"),
+        ("select * from T", "select * from t", "bigquery"),
+        ("select 1, 2", "select 12", "duckdb"),
+    ],
+)
+def test_normalized_keeps_what_matters(one: str, two: str, dialect: str) -> None:
+    assert parse_sql(one, dialect).normalized != parse_sql(two, dialect).normalized
+
+
+# --- Values and names ------------------------------------------------------------------------
+
+DAYS = st.dates(min_value=datetime.date(1, 1, 1))
+MOMENTS = st.datetimes() | st.datetimes(timezones=st.just(datetime.timezone.utc)).filter(
+    lambda moment: moment.year > 1
+)
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+
+
+def on_duckdb(value: object) -> object:
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        return connection.execute(f"select {literal(value, 'duckdb')}").fetchall()[0][0]
+
+
+@given(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS | DAYS | st.datetimes())
+def test_a_literal_is_its_value(value: object) -> None:
+    told = on_duckdb(value)
+    assert told == value
+    assert type(told) is type(value)
+
+
+def test_literals_that_come_back_in_another_shape() -> None:
+    utc = datetime.timezone.utc
+    assert float(str(on_duckdb(0.1))) == 0.1
+    assert on_duckdb(1e300) == 1e300
+    assert on_duckdb(float("-inf")) == float("-inf")
+    assert on_duckdb(Decimal("-12.50")) == Decimal("-12.50")
+    assert on_duckdb(["a'b", None]) == ["a'b", None]
+    assert on_duckdb([]) == []
+    text = literal(datetime.datetime(2013, 1, 2, 3, 4, 5, 6, tzinfo=utc), "duckdb")
+    with duckdb.connect() as connection:
+        assert connection.execute(f"select epoch_us({text})").fetchall() == [(1357095845000006,)]
+        assert connection.execute(f"select typeof({text})").fetchall() == [
+            ("TIMESTAMP WITH TIME ZONE",)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("value", "dialect", "told"),
+    [
+        ([1, 2], "postgres", "ARRAY[1, 2]"),
+        ([], "postgres", "'{}'"),
+        ("a\\'b", "postgres", "'a\\''b'"),
+        ("a\\'b", "bigquery", "'a\\\\\\'b'"),
+        (datetime.date(2013, 1, 2), "postgres", "CAST('2013-01-02' AS DATE)"),
+        (None, "postgres", "NULL"),
+        (True, "bigquery", "TRUE"),
+    ],
+)
+def test_literals_of_other_dialects(value: object, dialect: str, told: str) -> None:
+    assert literal(value, dialect) == told
+
+
+@pytest.mark.parametrize(
+    "value", [object(), b"x", {"a": 1}, datetime.time(1), "a\0b", Decimal("NaN"), [{}]]
+)
+def test_no_literal(value: object) -> None:
+    with pytest.raises(TypeError, match="has no SQL literal"):
+        literal(value, "duckdb")
+
+
+def test_a_negative_number_makes_no_comment() -> None:
+    text = "select 3-$n as a, 3 -$f as b, 3-$d as c"
+    parsed = parse_sql(text, "duckdb")
+    variables = {"n": -1, "f": -0.5, "d": Decimal(-2)}
+    told = compile_sql(text, parsed, "duckdb", lambda _: None, variables)
+    with duckdb.connect() as connection:
+        assert connection.execute(told).fetchall() == [(4, 3.5, 5)]
+
+
+@given(TEXTS.filter(bool))
+def test_a_quoted_name_is_the_name(name: str) -> None:
+    with duckdb.connect() as connection:
+        cursor = connection.execute(f"select 1 as {quote(name, 'duckdb')}")
+        assert cursor.description[0][0] == name
+
+
+@pytest.mark.parametrize("name", ["", "a\0b"])
+def test_no_name(name: str) -> None:
+    with pytest.raises(ValueError, match="no name"):
+        quote(name, "duckdb")

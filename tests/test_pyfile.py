@@ -1,0 +1,216 @@
+"""Python files and headers: what is seen without running anything, and where it stands."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import pytest
+
+from dagster_models.core.header import Header, python_header, sql_header
+from dagster_models.core.pyfile import PyQuery, PyTable, read_python
+from dagster_models.errors import SqlSyntaxError
+
+
+def read(text: str) -> list[str]:
+    """The queries of a file whose model has this body."""
+    return [query.text for query in read_python(textwrap.dedent(text)).queries]
+
+
+# --- Kinds and imports -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        ("def model(warehouse): ...", "model"),
+        ("def sql(vars): return 'select 1'", "sql"),
+        ("print('hello')", "script"),
+        ("def helper():\n    def model(warehouse): ...", "script"),
+        ("class A:\n    def model(self): ...", "script"),
+        ("", "script"),
+    ],
+)
+def test_kind(source: str, kind: str) -> None:
+    assert read_python(source).kind == kind
+
+
+def test_two_kinds_in_one_file_are_refused() -> None:
+    with pytest.raises(SqlSyntaxError, match="both model") as raised:
+        read_python("def model(warehouse): ...\n\ndef sql(vars): ...")
+    assert raised.value.line == 3
+
+
+def test_imports() -> None:
+    source = """
+    import a, b.c as d
+    from e.f import g, h as i
+    from . import j
+    from ..k import *
+    def model(warehouse):
+        import inside
+    """
+    told = read_python(textwrap.dedent(source)).imports
+    assert set(told) == {"a", "b.c", "e.f", "e.f.g", "e.f.h", ".", ".j", "..k", "inside"}
+
+
+# --- Queries ---------------------------------------------------------------------------------
+
+
+def test_texts_that_stand_in_the_file() -> None:
+    assert read("""
+    TABLE = "staging.flights"
+    QUERY: str = "select * from " + TABLE
+    def model(warehouse):
+        local = f"select 2 from {TABLE}"
+        warehouse.sql("select 1")
+        warehouse.execute("insert into a " "select 1")
+        warehouse.sql(QUERY + " where a = 1")
+        warehouse.sql(local)
+        warehouse.sql(f"select 3")
+        self.warehouse.sql(query="select 4")
+    """) == [
+        "select 1",
+        "insert into a select 1",
+        "select * from staging.flights where a = 1",
+        "select 2 from staging.flights",
+        "select 3",
+        "select 4",
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "warehouse.sql(f'select {x}')",
+        "warehouse.sql('select {}'.format(1))",
+        "warehouse.sql('select %s' % 1)",
+        "warehouse.sql(unknown)",
+        "warehouse.sql()",
+        "warehouse.sql(*parts)",
+        "warehouse.sql(b'select 1')",
+        "q = 'a'; q = 'b'; warehouse.sql(q)",
+        "q = 'a'; q += 'b'; warehouse.sql(q)",
+        "[warehouse.sql(q) for q in queries]",
+        "for Q in ['a']: warehouse.sql(Q)",
+        "with open('x') as Q: warehouse.sql(Q)",
+        "warehouse.sql(f'select {Q!r}')",
+        "warehouse.sql(f'select {Q:>5}')",
+        "warehouse.execute(Q + x)",
+        "warehouse.table(x)",
+        "(lambda Q: warehouse.sql(Q))('x')",
+        "[warehouse.sql(Q) for Q in 'x']",
+    ],
+)
+def test_texts_that_only_running_would_tell(body: str) -> None:
+    head = "" if "Q in" in body or "as Q" in body else "Q = 'a'\n"
+    told = read_python(f"{head}def model(warehouse, x):\n    {body}")
+    assert not told.queries
+    assert not told.tables
+    [(line, column, what)] = told.unseen
+    assert line == head.count("\n") + 2
+    assert re.fullmatch(r"warehouse\.(sql|execute|table)\(\.\.\.\)", what)
+    assert 5 <= column <= 5 + len(body)
+
+
+def test_a_local_name_hides_the_modules() -> None:
+    source = """
+    Q = "select 1"
+    def hidden(warehouse, Q):
+        warehouse.sql(Q)
+    def seen(warehouse):
+        warehouse.sql(Q)
+    def model(warehouse):
+        Q = "select 2"
+        def inner():
+            warehouse.sql(Q)
+    """
+    told = read_python(textwrap.dedent(source))
+    assert [query.text for query in told.queries] == ["select 1", "select 2"]
+    assert [line for line, _, _ in told.unseen] == [4]
+
+
+def test_a_name_that_a_function_may_change_is_not_trusted() -> None:
+    source = """
+    Q = "select 1"
+    def change():
+        global Q
+        Q = "select 2"
+    def model(warehouse):
+        warehouse.sql(Q)
+    """
+    assert read(source) == []
+
+
+def test_only_what_is_named_warehouse_counts() -> None:
+    told = read_python("con.sql('select 1'); warehouse.other('x'); sql('y'); warehouse.x.sql('z')")
+    assert not told.queries
+    assert not told.unseen
+
+
+def test_places_count_characters_not_bytes() -> None:
+    source = "def model(warehouse):\n    é = '🛫'; warehouse.table('staging.flights')\n"
+    assert read_python(source).tables == (PyTable("staging.flights", 2, 30),)
+    assert source.split("\n")[1][29:].startswith("'staging.flights'")
+
+
+def test_a_query_is_placed_where_its_text_begins() -> None:
+    source = 'Q = """\nselect 1\n"""\n\ndef model(warehouse):\n    warehouse.sql(\n        Q)\n'
+    assert read_python(source).queries == (PyQuery("\nselect 1\n", 1),)
+
+
+def test_what_is_not_python_is_told_with_its_place() -> None:
+    with pytest.raises(SqlSyntaxError, match="not Python") as raised:
+        read_python("x = 1\ndef model(:\n    pass")
+    assert (raised.value.line, raised.value.column) == (2, 11)
+    with pytest.raises(SqlSyntaxError, match="not Python"):
+        read_python("x = '\0'")
+
+
+def test_an_odd_escape_is_no_matter() -> None:
+    assert read_python("x = '\\d'").kind == "script"
+    assert python_header("'''\\d\n@model\na: 1\n'''") == Header("a: 1\n", 3)
+
+
+# --- Headers ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("/* @model\na: 1\nb: 2\n*/\nselect 1", Header("a: 1\nb: 2\n", 2)),
+        ("/* @model a: 1 */ select 1", Header("a: 1", 1)),
+        ("\n\n-- hello\n/* licence */\n/*  @model\n\na: 1*/ select 1", Header("\na: 1", 6)),
+        ("\ufeff/* @model\na: 1\n*/select 1", Header("a: 1\n", 2)),
+        ("/* @model\r\na: é\r\n*/ select 1", Header("a: é\r\n", 2)),
+        ("/*@model*/ select 1", Header("", 1)),
+        ("/** @model\na: 1 */ select 1", Header("a: 1 ", 2)),
+        ("/* @models\na: 1 */ select 1", None),
+        ("/* about @model\na: 1 */ select 1", None),
+        ("select 1 /* @model\na: 1 */", None),
+        ("-- /* @model\nselect 1", None),
+        ("/* @model\na: 1", None),
+        ("select 1", None),
+        ("", None),
+    ],
+)
+def test_sql_header(text: str, header: Header | None) -> None:
+    assert sql_header(text) == header
+
+
+@pytest.mark.parametrize(
+    ("source", "header"),
+    [
+        ('"""What it does.\n\n@model\na: 1\n"""\nimport x', Header("a: 1\n", 4)),
+        ('# first\n"""@model\na: 1\n"""', Header("a: 1\n", 3)),
+        ('"""@model a: 1"""', Header("a: 1", 1)),
+        ('"""Uses @model in a sentence.\n\n  @model\na: 1\n"""', Header("a: 1\n", 4)),
+        ('"""Nothing here."""\n"""@model\na: 1"""', None),
+        ('def f():\n    """@model\n    a: 1"""', None),
+        ("x = 1", None),
+        ("def (", None),
+        ("b'''@model\na: 1'''", None),
+    ],
+)
+def test_python_header(source: str, header: Header | None) -> None:
+    assert python_header(source) == header
