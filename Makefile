@@ -28,11 +28,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(HOME_DIR)/dagster.yaml:
 	@mkdir -p $(HOME_DIR)
-	@printf 'telemetry:\n  enabled: false\n' > $@
+	@printf 'telemetry:\n  enabled: false\npython_logs:\n  python_log_level: INFO\n' > $@
 
 run: setup ## run the example: a year of flights, about 20 steps
 	@echo "Running the job 'flights' of project/ on DuckDB ..."
-	@$(BIN)/dagster job execute -j flights
+	@$(BIN)/dagster job execute -m project.definitions -j flights
 	@echo
 	@echo "The report:     project/target/report.html"
 	@echo "The tables:     project/target/flights.duckdb (schemas staging, intermediate, marts)"

@@ -7,7 +7,6 @@ is read against one file. What each piece rests on is said beside it (Dagster 1.
 from __future__ import annotations
 
 import contextlib
-import logging
 import multiprocessing
 import signal
 import socket
@@ -319,7 +318,7 @@ def quiet_console(context: PlanExecutionContext | PlanOrchestrationContext) -> N
     if context.run_config.get("loggers"):
         return
     for console in context.log._dagster_handler._loggers:
-        console.setLevel(logging.CRITICAL + 1)
+        console.disabled = True  # a level would not do: such loggers cache what is enabled
 
 
 class StepPools:

@@ -13,7 +13,6 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetCheckSpec,
-    AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     AssetSelection,
@@ -53,7 +52,7 @@ from dagster_models.handover import Attempt
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
 from dagster_models.tasks import Binding, warehouse_spec
-from dagster_models.translator import PREFIX, ModelsTranslator
+from dagster_models.translator import PREFIX, ModelsTranslator, beta_features
 
 logger = logging.getLogger("dagster_models")
 
@@ -87,15 +86,7 @@ def load_project(
     built, problems = _build_assets(project, target, translator or ModelsTranslator())
     if problems:
         raise ProjectError(problems)
-    jobs = {
-        job.name: define_asset_job(
-            job.name,
-            selection=AssetSelection.from_string(job.selection),
-            description=job.description or None,
-            tags=dict(job.tags),
-        )
-        for job in project.jobs
-    }
+    jobs = {job.name: _job(job) for job in project.jobs}
     return Definitions(
         assets=[*built, *assets],
         jobs=list(jobs.values()),
@@ -110,6 +101,22 @@ def load_project(
         ],
         resources={"warehouse": WarehouseResource(**warehouse_spec(project, target))},
         executor=models_executor,
+    )
+
+
+def _job(job: Job) -> Any:
+    with beta_features():
+        try:
+            selection = AssetSelection.from_string(job.selection)
+        except DagsterError as error:
+            what = f"job {job.name}: Dagster cannot read its selection: {error}"
+            fix = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
+            raise ProjectError([Problem(what, "dagster_models.yaml", fix=fix)]) from None
+    return define_asset_job(
+        job.name,
+        selection=selection,
+        description=job.description or None,
+        tags=dict(job.tags),
     )
 
 
@@ -175,7 +182,8 @@ def node_name(key: Key) -> str:
 
 
 def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterator[Any]]:
-    def compute(context: AssetExecutionContext) -> Iterator[Any]:
+    # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
+    def compute(context):  # type: ignore[no-untyped-def]
         step_key = str(context.op_execution_context.op_handle)
         attempt = handover.take(context.run_id, step_key)
         if attempt is None:  # not under models_executor

@@ -300,7 +300,7 @@ class Run:
         if flight.log is not None:
             flight.log.close()
         handover.give(self._run_id, step, attempt)
-        events = d.exhaust(flight.events, attempt.outcome.seconds)
+        events = d.exhaust(flight.events, time.time() - flight.started_at)
         for event in events:
             # What Dagster gets here it names as a cause of the run's failure. A step that we
             # stopped is none; its event is in the log all the same.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from dagster import (
     AssetDep,
     AssetKey,
     AssetSpec,
+    BetaWarning,
     CodeReferencesMetadataValue,
     LocalFileCodeReference,
     TableColumn,
@@ -67,6 +70,14 @@ class ModelsTranslator:
         )
 
 
+@contextmanager
+def beta_features() -> Iterator[None]:
+    """What Dagster calls beta and its own integrations use all the same: without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        yield
+
+
 def asset_key(project: Project, key: Key) -> AssetKey:
     """The Dagster key of a step or source of the project."""
     source = project.sources.get(key)
@@ -101,7 +112,7 @@ def _schema(columns: tuple[Column, ...]) -> Mapping[str, Any]:
 
 def _code(project: Project, step: Step) -> Mapping[str, Any]:
     place = step.location
-    reference = LocalFileCodeReference(
-        file_path=str(Path(project.root) / place.path), line_number=place.line, label=place.path
-    )
-    return {"dagster/code_references": CodeReferencesMetadataValue(code_references=[reference])}
+    path = str(Path(project.root) / place.path)
+    with beta_features():
+        reference = LocalFileCodeReference(file_path=path, line_number=place.line, label=place.path)
+        return {"dagster/code_references": CodeReferencesMetadataValue(code_references=[reference])}

@@ -153,7 +153,7 @@ class WorkerPool:
         if isinstance(worker, ScriptWorker):
             worker.kill()
         else:
-            worker.session.hang_up()  # the select sees the end; the warehouse process rolls back
+            worker.session.shutdown()  # the select sees the end; the warehouse process rolls back
 
     def settle(self, lost: Lost, task: Task, spec: Mapping[str, Any]) -> None:
         """Read the commit record of a task whose worker is lost; ``wait`` returns Settled.
@@ -164,7 +164,7 @@ class WorkerPool:
         def ask() -> None:
             try:
                 with connect(spec) as session:
-                    settled = _ask(session, lost, task)
+                    settled = Settled(lost.step, session.settle(task, lost.session_id))
             except WarehouseError as error:
                 told = f"its commit record could not be read: {error}"
                 settled = Settled(lost.step, False, told)
@@ -356,14 +356,6 @@ class WorkerPool:
         except (BlockingIOError, OSError):
             pass
         return []
-
-
-def _ask(session: Session, lost: Lost, task: Task) -> Settled:
-    """Read the commit record, as often as the lost session still lives."""
-    while True:
-        answer = session.settle(task.run_id, task.step, task.attempt, lost.session_id)
-        if answer["committed"] or not answer["session_alive"]:
-            return Settled(lost.step, bool(answer["committed"]))
 
 
 def _output(worker: ScriptWorker, name: str, data: bytes) -> list[Happening]:
