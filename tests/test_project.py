@@ -562,3 +562,33 @@ def test_any_graph_of_files_comes_back_as_it_was(
         assert {str(read) for read in step.upstream} <= built
         built.add(str(k))
     assert list(load(root).steps) == list(project.steps)
+
+
+def test_a_text_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling in the process that loaded must not parse again: it is most of the load's time."""
+    project = make(
+        tmp_path,
+        {
+            "models/a.sql": f"select 1 as x -- {tmp_path}",
+            "models/b.py": "def model(warehouse):\n    return warehouse.sql('select 7 as x')\n",
+            "checks/c.sql": f"select * from a where x is null -- {tmp_path}",
+        },
+    )
+
+    def parse_again(*_: object, **__: object) -> None:
+        raise AssertionError("parsed again")
+
+    monkeypatch.setattr("dagster_models.core.compiled.parse_sql", parse_again)
+    target = usable_target(project)
+    a, b = project.steps[Key("main", "a")], project.steps[Key("main", "b")]
+    assert compile_step(project, a, target) == a.sql
+    assert compile_text(project, b, b.queries[0], target) == "select 7 as x"
+    assert '"main"."a"' in check_sql(project, a, a.checks[0], target)
+
+
+def test_a_project_full_of_unknown_names_gets_few_suggestions(tmp_path: Path) -> None:
+    """Each suggestion compares with all names: without a limit this is quadratic."""
+    files = {f"models/model_{i}.sql": f"select * from modle_{i}" for i in range(400)}
+    warnings = make(tmp_path, files).warnings
+    assert len(warnings) == 400
+    assert 0 < len([w for w in warnings if not w.fix.startswith("Declare")]) <= 125

@@ -14,9 +14,14 @@ _PARSED_TEXTS = 8192
 _FOLDS_LOWER = frozenset({"postgres", "redshift"})
 
 
-@lru_cache(maxsize=_PARSED_TEXTS)
-def parsed_text(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
+def parsed_text(text: str, dialect: str, *, queries_only: bool = True) -> ParsedSql:
     """``parse_sql``, remembered. Raises SqlSyntaxError (not remembered)."""
+    return _parsed(text, dialect, queries_only)
+
+
+# Its arguments are always given in this one way: to lru_cache a default is another key.
+@lru_cache(maxsize=_PARSED_TEXTS)
+def _parsed(text: str, dialect: str, queries_only: bool) -> ParsedSql:
     return parse_sql(text, dialect, queries_only=queries_only)
 
 
@@ -71,7 +76,7 @@ def _has_relation(project: Project, key: Key) -> bool:
 def _compiled(
     project: Project, step: Step, text: str, target: Target, *, queries_only: bool
 ) -> str:
-    parsed = parsed_text(text, project.dialect, queries_only)
+    parsed = parsed_text(text, project.dialect, queries_only=queries_only)
     relation_of = _relation_of(project, step, target)
     return compile_sql(text, parsed, project.dialect, relation_of, step.variables)
 
@@ -93,7 +98,7 @@ def check_sql(project: Project, step: Step, check: Check, target: Target) -> str
     ``unique`` gives one row per value that is there twice or more, with its number of rows.
     """
     if check.test == "query":
-        return compile_text(project, step, check.text, target)
+        return _compiled(project, step, check.text, target, queries_only=True)
     model = relation_sql(project, step.key, target)
     column = _column(check.column or "", project.dialect)
     return _COLUMN_CHECKS[check.test](project, step, check, target, model, column)
