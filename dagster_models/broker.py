@@ -56,6 +56,9 @@ _HELLO_SECONDS = 10.0
 #: The loser of an election waits so long: the winner may be just leaving.
 _ELECTION_SECONDS = 1.0
 
+#: So long a client waits for the last sessions of a database file that was removed.
+_LEAVING_SECONDS = 0.5
+
 _PREPARE_TRIES = 3
 
 Message = Mapping[str, Any]
@@ -158,7 +161,9 @@ class Server:
 
     def _close_replaced(self) -> None:
         with self._changed:
-            busy = [c for c in self._connections.values() if c.session is not None]
+            others = [c for c in self._connections.values() if c.session is not None]
+        end = time.monotonic() + _LEAVING_SECONDS  # some may be just leaving
+        busy = [c for c in others if not c.gone.wait(max(0.0, end - time.monotonic()))]
         if busy or self._warehouse is None:
             raise WarehouseError(
                 "DatabaseReplaced",

@@ -18,6 +18,8 @@ _TRANSIENT = frozenset({"TransactionException", "OutOfMemoryException"})
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
 _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
+#: What follows is advice on the options of read_csv, which are ours.
+_CSV_ADVICE = re.compile(r"\n\n|\nPossible")
 _PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
 
 #: How DuckDB opens a message where its class was lost on the way (through an Arrow reader).
@@ -69,14 +71,11 @@ def csv_error(error: WarehouseError, path: str) -> WarehouseError:
         return error
     message = _without_line(error.message)
     found = _CSV_LINE.search(message)
-    if found:
-        line: int | None = int(found.group(1))
-        message = message.partition("\n\n")[0]  # the rest is advice on read_csv's options
-    elif (ragged := _ragged_row(path)) is not None:
+    line = int(found.group(1)) if found else None
+    message = _CSV_ADVICE.split(message, maxsplit=1)[0]
+    if error.kind != "ConversionException" and (ragged := _ragged_row(path)) is not None:
         line, count, expected = ragged
         message = f"line {line} of the CSV file has {count} values, the header has {expected}"
-    else:
-        line = None
     return WarehouseError(error.kind, f"{path}: {message}", line=line)
 
 
