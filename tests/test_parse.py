@@ -104,6 +104,20 @@ def test_replaced_text(case: Case) -> None:
     assert told == case.replaced
 
 
+def test_a_name_that_stays_needs_no_alias() -> None:
+    text = "select Orders.id, s.Items.x from Orders, s.Items"
+    parsed = parse_sql(text, "postgres")
+    told = compile_sql(text, parsed, "postgres", renamed("postgres", suffix=""), {})
+    assert told == 'select Orders.id, Items.x from "dev_main"."orders", "dev_s"."items"'
+
+
+def test_a_relation_that_is_no_name_gets_the_old_one() -> None:
+    text = "select orders.id from orders"
+    parsed = parse_sql(text, "duckdb")
+    told = compile_sql(text, parsed, "duckdb", lambda _: "read_parquet('o')", {})
+    assert told == "select orders.id from read_parquet('o') AS \"orders\""
+
+
 @each(CASES)
 def test_names_replaced_by_themselves_give_the_same_bytes(case: Case) -> None:
     for text in (case.text, f"/* é 🛫 */\r\n{case.text}", case.text.replace("\n", "\r\n")):
@@ -145,6 +159,7 @@ def tables() -> list[tuple[str, str, str]]:
             " t(country, year, population)",
         ),
         ("main", "Étage", "select 1 as id"),
+        ("main", "info", "select 1 as n"),
         ("marts", 'mixed "case"', "select 1 as id"),
     ]
 

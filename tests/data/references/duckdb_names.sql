@@ -156,3 +156,10 @@ select customers from (select id as customers from orders) t
 -- dialect: duckdb
 select customers.id from orders as customers
 -- references: orders
+
+-- title: the field of a struct that is named like a bare table
+-- dialect: duckdb
+select f.info.city from staging.flights f, info
+-- references: staging.flights, info
+-- replaced:
+select f.info.city from "dev_staging"."flights_v2" f, "dev_main"."info_v2" AS "info"

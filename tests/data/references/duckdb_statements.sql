@@ -89,7 +89,7 @@ select count(*) from duckdb_settings() s, duckdb_tables t, pg_catalog.pg_class, 
 -- title: files by name
 -- dialect: duckdb
 -- executed: no
-select * from 'flights/*.parquet' a, "data.csv" b, 's3://bucket/x' c, read_csv('x.csv') d
+select * from 'flights/*.parquet' a, "data.csv" b, 's3://bucket/x' c, 'ids.dat' i, read_csv('x.csv') d
 -- references:
 
 -- title: show in FROM

@@ -71,10 +71,10 @@ with a as (select * from Raw.Orders) select * from A, "raw".t, table(flatten(inp
 
 -- title: snowflake: paths into JSON and placeholders
 -- dialect: snowflake
-select src:year.month, :year from orders where src:a = :id
+select src:year.month, src :month, :year from orders where src:a = :id
 -- references: ORDERS
 -- replaced:
-select src:year.month, 2013 from "dev_main"."ORDERS_v2" AS "ORDERS" where src:a = 1
+select src:year.month, src :month, 2013 from "dev_main"."ORDERS_v2" AS "ORDERS" where src:a = 1
 
 -- title: snowflake: a CTE reads itself without the word
 -- dialect: snowflake
