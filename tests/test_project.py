@@ -592,3 +592,36 @@ def test_a_project_full_of_unknown_names_gets_few_suggestions(tmp_path: Path) ->
     warnings = make(tmp_path, files).warnings
     assert len(warnings) == 400
     assert 0 < len([w for w in warnings if not w.fix.startswith("Declare")]) <= 125
+
+
+def test_a_check_goes_to_the_most_downstream_of_what_it_reads(tmp_path: Path) -> None:
+    files = {
+        "models/c.sql": "select 1 as x",
+        "models/b.sql": "select * from c",
+        "models/a.sql": "select * from b",
+        "models/z.sql": "select 1 as x",
+        "checks/same.sql": "select * from c except select * from a",
+        "checks/of_all.sql": "/* @check\nmodel: a\n*/\nselect * from a, z, c",
+    }
+    project = make(tmp_path, files)
+    a = project.steps[Key("main", "a")]
+    assert [check.name for check in a.checks] == ["of_all", "same"]
+    # z must be built before the check runs; c already is, as b reads it: no edge is added.
+    assert upstream(project, "main.a") == ["main.b", "main.z"]
+
+
+def test_what_a_script_writes_is_not_upstream_of_it(tmp_path: Path) -> None:
+    code = "from dagster_models import warehouse\nwarehouse.execute('insert into a from b')\n"
+    files = {"models/a.sql": "select 1 as x", "models/b.sql": "select 2 as x"}
+    project = make(tmp_path, {**files, "scripts/s.py": code})
+    script = project.steps[Key("scripts", "s")]
+    assert upstream(project, "scripts.s") == ["main.b"]
+    compiled = compile_text(project, script, script.queries[0], usable_target(project))
+    assert compiled == 'insert into "main"."a" from "main"."b"'
+
+
+def test_a_python_model_is_a_table_and_a_sql_model_a_view_by_default(tmp_path: Path) -> None:
+    code = "def model(warehouse):\n    return []\n"
+    project = make(tmp_path, {"models/a.sql": "select 1 as x", "models/b.py": code})
+    kinds = {key.name: step.config.materialized for key, step in project.steps.items()}
+    assert kinds == {"a": "view", "b": "table"}

@@ -106,7 +106,7 @@ def check_sql(project: Project, step: Step, check: Check, target: Target) -> str
 
 def _column(name: str, dialect: str) -> str:
     """A column named in YAML, where nobody quotes: folded as the warehouse folds it."""
-    simple = name.replace("_", "a").isalnum() and not name[0].isdigit() and name.isascii()
+    simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
     return quote(name.lower() if simple and dialect in _FOLDS_LOWER else name, dialect)
 
 
