@@ -120,7 +120,9 @@ def execute_with(
 
 
 def executable_steps(execution_plan: ExecutionPlan) -> dict[str, tuple[str, ...]]:
-    """Step key -> its upstream step keys among those that this run executes, in plan order.
+    """Step key -> its upstream step keys among those that this run executes.
+
+    In topological order, alphabetical within a level: Dagster's own order differs from run to run.
 
     Raises:
         DagsterInvariantViolationError: the plan has dynamic steps, which are only known midway.
@@ -132,8 +134,9 @@ def executable_steps(execution_plan: ExecutionPlan) -> dict[str, tuple[str, ...]
             "this job Dagster's own executor: `executor_def=multiprocess_executor`."
         )
     deps = execution_plan.get_executable_step_deps()
-    order = [step.key for step in execution_plan.get_steps_to_execute_in_topo_order()]
-    known = set(order)
+    known = {step.key for step in execution_plan.get_steps_to_execute_in_topo_order()}
+    levels = execution_plan.get_all_steps_by_level()
+    order = [key for level in levels for key in sorted(s.key for s in level) if key in known]
     return {key: tuple(sorted(deps.get(key, set()) & known)) for key in order}
 
 

@@ -19,8 +19,8 @@ from dagster_models.journal import JournalContents, read_journal
 
 DAGSTER = str(Path(sys.executable).parent / "dagster")
 
-#: Runs for many minutes on any machine unless it is stopped; DuckDB answers an interrupt at once.
-ENDLESS = "select sum(hash(a.range * b.range)) as n from range(1000000000) a, range(1000000000) b"
+#: Runs for many hours in little memory unless it is stopped; DuckDB answers an interrupt at once.
+ENDLESS = "select sum(i) as n from range(100000000000000) t(i)"
 
 DEFINITIONS = """
 from pathlib import Path
