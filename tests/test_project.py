@@ -114,7 +114,7 @@ def test_the_shop_is_read_whole(shop: Project) -> None:
     assert shop.defaults["fail_fast"] == "drain"
     assert shop.defaults["max_concurrent"] == 3
     assert [str(warning) for warning in shop.warnings] == [
-        "scripts/notify.py:8:1: warning: `finance_report` is no model, seed or source of the"
+        "scripts/notify.py:9:1: warning: `finance_report` is no model, seed or source of the"
         " project\n    Declare it in models/sources.yaml if it is read and not built here."
     ]
 

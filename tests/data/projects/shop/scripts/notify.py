@@ -3,6 +3,7 @@ upstream: [scripts.import_orders, revenue]
 retries: 2
 retry_delay: 1.5
 """
+
 from dagster_models import warehouse
 
 warehouse.execute("insert into audit.log select count(*) from finance_report")

@@ -3,4 +3,5 @@
 @model
 downstream: [stg_orders, stg_payments]
 """
+
 print("imported")
