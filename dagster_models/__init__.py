@@ -7,7 +7,23 @@ process and every script does, loads neither Dagster nor a driver.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dagster_models import warehouse
+    from dagster_models.definitions import load_project
+    from dagster_models.errors import (
+        Canceled,
+        DagsterModelsError,
+        Problem,
+        ProjectError,
+        SqlSyntaxError,
+        WarehouseError,
+        WarehouseLost,
+    )
+    from dagster_models.executor import models_executor
+    from dagster_models.resource import WarehouseResource
+    from dagster_models.translator import ModelsTranslator
 
 _HOMES = {
     "Canceled": "errors",

@@ -197,7 +197,8 @@ class Streams:
 
     def restore(self) -> None:
         """After a step: flush whatever it wrote, then back to the pipes that we were given."""
-        for stream in (sys.stdout, sys.stderr, *self._objects.values()):
+        replaced = (getattr(sys, name, None) for name in ("stdout", "stderr"))
+        for stream in (*replaced, *self._objects.values()):
             _flush(stream)
         for number, copy in self._copies.items():
             os.dup2(copy, number)  # inheritable again, as 1 and 2 must be
@@ -207,8 +208,8 @@ class Streams:
         self._install()
 
     def _install(self) -> None:
-        sys.stdout = sys.__stdout__ = self._objects[1]  # type: ignore[misc, assignment]
-        sys.stderr = sys.__stderr__ = self._objects[2]  # type: ignore[misc, assignment]
+        sys.stdout = sys.__stdout__ = self._objects[1]  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._objects[2]  # type: ignore[misc]
 
 
 def _open(number: int) -> TextIOWrapper:

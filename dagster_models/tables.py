@@ -35,18 +35,6 @@ def to_arrow(value: Any, what: str = "the value") -> pyarrow.Table | pyarrow.Rec
     return _with_text_for_null(table)
 
 
-def write_file(table: pyarrow.Table | pyarrow.RecordBatchReader, path: str) -> None:
-    """Write an Arrow IPC FILE (not a stream: a cut file does not open)."""
-    import pyarrow as pa
-
-    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-        if isinstance(table, pa.Table):
-            writer.write_table(table)
-        else:
-            for batch in table:
-                writer.write_batch(batch)
-
-
 def _convert(value: Any, what: str) -> pyarrow.Table | pyarrow.RecordBatchReader:
     import pyarrow as pa
 

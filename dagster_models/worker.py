@@ -41,7 +41,7 @@ from dagster_models.core.messages import Outcome, Task, TaskError, Verdict
 from dagster_models.errors import WarehouseLost
 from dagster_models.isolation import Streams, isolated
 from dagster_models.session import Session, connect
-from dagster_models.tables import ACCEPTED, to_arrow, write_file
+from dagster_models.tables import ACCEPTED, to_arrow
 from dagster_models.usercode import StepFailed, call_model, explain, interrupted, run_script
 from dagster_models.warehouse import Connection, Warehouse, bound
 
@@ -245,9 +245,8 @@ class Worker:
 
 def _build(session: Session, task: Task, table: Any) -> Outcome:
     """Send the table as an Arrow IPC file; the warehouse process builds and publishes it."""
-    path = session.bulk_path()
+    path = session.write_bulk(table)
     try:
-        write_file(table, path)
         return session.run(replace(task, kind="arrow", path=path))
     finally:
         with suppress(FileNotFoundError):

@@ -23,7 +23,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "core": {"errors"},
     "wire": {"errors", "core"},
-    "session": {"errors", "core", "wire"},
+    "bulk": {"errors"},
+    "rendezvous": {"errors"},
+    "launch": {"errors", "rendezvous"},
+    "session": {"errors", "core", "wire", "bulk", "rendezvous", "launch"},
     "tables": {"errors"},
     "warehouse": {"errors", "core", "session", "tables"},
     "isolation": {"errors"},
@@ -32,10 +35,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "core", "wire", "session", "tables"),
         *("warehouse", "isolation", "usercode"),
     },
-    "warehouses": {"errors", "core"},
+    "warehouses": {"errors", "core", "bulk"},
     "materialization": {"errors", "core", "warehouses"},
-    "broker": {"errors", "core", "wire", "warehouses", "materialization"},
-    "worker_pool": {"errors", "core", "wire", "session"},
+    "broker": {
+        *("errors", "core", "wire", "bulk", "rendezvous", "launch"),
+        *("warehouses", "materialization"),
+    },
+    "script_worker": {"errors", "core", "wire"},
+    "worker_pool": {"errors", "core", "wire", "session", "script_worker"},
 }
 
 #: What a layer must not import from outside, also not inside a function.
@@ -50,6 +57,7 @@ NEVER = {
         "multiprocessing",
     },
     "worker": {"dagster", "duckdb", "sqlglot"},
+    "broker": {"dagster", "sqlglot", "pandas", "polars"},
 }
 
 
@@ -116,17 +124,17 @@ def test_a_cycle_inside_a_function_would_be_seen() -> None:
     assert ours(relative) == {"core.model"}
 
 
-def test_only_one_module_reaches_into_dagsters_private_parts() -> None:
-    def private(tree: ast.Module) -> bool:
-        imported = any(n.startswith("dagster._") for n in imports(tree))
-        said = any(
-            ast.unparse(n).startswith("dagster._")
-            for n in ast.walk(tree)
-            if isinstance(n, ast.Attribute)
-        )
-        return imported or said
+def private(tree: ast.Module) -> bool:
+    """Whether it imports or names one of Dagster's private modules."""
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    return any(name.startswith("dagster._") for name in imports(tree)) or any(
+        ast.unparse(node).startswith("dagster._") for node in attributes
+    )
 
-    assert {name for name, tree in modules().items() if private(tree)} <= {"_dagster"}
+
+def test_one_door_leads_to_dagsters_private_modules() -> None:
+    # "storage" goes from this line when its names have moved behind the door.
+    assert {name for name, tree in modules().items() if private(tree)} == {"_dagster", "storage"}
 
 
 def importers(root: str) -> set[str]:
@@ -138,18 +146,30 @@ def importers(root: str) -> set[str]:
 
 
 def test_sqlglot_and_the_driver_have_one_home_each() -> None:
-    assert {layer(name) for name in importers("sqlglot")} <= {"core"}
-    assert importers("duckdb") <= {"warehouses.duckdb"}
+    assert {layer(name) for name in importers("sqlglot")} == {"core"}
+    assert {layer(name) for name in importers("duckdb")} == {"warehouses"}
 
 
-def test_the_layers_stay_free_of_what_they_must_not_know() -> None:
-    worker_side = {"errors", "worker", *MAY_IMPORT["worker"]}
-    for name, tree in modules().items():
-        roots = {imported.partition(".")[0] for imported in imports(tree)}
-        if layer(name) == "core":
-            assert not roots & NEVER["core"], name
-        elif layer(name) in worker_side:
-            assert not roots & NEVER["worker"], name
+def reached_from(module: str) -> set[str]:
+    reached, pending = set(), [module]
+    while pending:
+        name = pending.pop()
+        if name not in reached and name in modules():
+            reached.add(name)
+            pending += ours(modules()[name])
+    return reached
+
+
+def outside(names: set[str]) -> set[str]:
+    """The root names of all that these modules import."""
+    return {name.partition(".")[0] for module in names for name in imports(modules()[module])}
+
+
+def test_core_is_pure_and_the_worker_light_also_inside_functions() -> None:
+    core = {name for name in modules() if layer(name) == "core"}
+    assert not outside(core) & NEVER["core"]
+    assert not outside(reached_from("worker")) & NEVER["worker"]
+    assert not outside(reached_from("broker")) & NEVER["broker"]
 
 
 def loaded_by(statement: str) -> set[str]:

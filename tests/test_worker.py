@@ -300,6 +300,13 @@ def test_nothing_of_a_step_reaches_the_next(worker: Driver) -> None:
     assert json.loads(after) == json.loads(before)
 
 
+def test_a_step_starts_in_the_projects_folder_and_leaves_the_workers(worker: Driver) -> None:
+    where = "import os\nprint(os.getcwd())\nos.chdir('/')"
+    for root in ("", str(worker.folder), ""):
+        assert worker.run("script", where, project_root=root).error is None
+        assert worker.out.take("\n") == f"{root or os.getcwd()}\n"
+
+
 def test_modules_of_the_project_are_read_anew(worker: Driver) -> None:
     source = "import helper, package.inner\nprint(helper.VALUE, package.inner.VALUE)"
     for value in ("1", "22"):
@@ -330,14 +337,14 @@ def test_a_models_module_hides_no_other(worker: Driver) -> None:
 
 
 def test_a_cancel_interrupts_python(worker: Driver, session: Session) -> None:
-    source = "import time\ndef model(w):\n    print('on')\n    time.sleep(600)\n"
+    source = "import time\ndef model(w):\n    print('on'); time.sleep(600)\n"
     worker.start("python", source)
     worker.out.take("on")
     worker.cancel()
     outcome = worker.answer()
     assert outcome.verdict is Verdict.CANCELED
     assert outcome.error is not None
-    assert (outcome.error.kind, outcome.error.line) == ("Canceled", 4)
+    assert (outcome.error.kind, outcome.error.line) == ("Canceled", 3)
     assert worker.run("script", "").verdict is Verdict.COMMITTED
 
 
@@ -376,8 +383,8 @@ def test_a_model_that_swallows_the_interrupt_is_not_published(
     source = """
     import time
     def model(warehouse):
-        print('on')
         try:
+            print('on')
             time.sleep(600)
         except KeyboardInterrupt:
             return [{"n": 1}]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -53,7 +56,7 @@ class Pipe:
         assert not self._thread.is_alive(), "a process still holds the pipe"
 
     def close(self) -> None:
-        self._thread.join(WAIT_SECONDS)
+        self.wait_for_end()  # before the close, which would wait for the reader without an end
         self._file.close()
 
 
@@ -95,8 +98,7 @@ class Driver:
             kind=kind,
             relation=relation,
             path=str(path),
-            project_root=str(self.folder),
-            **more,
+            **{"project_root": str(self.folder), **more},
         )
         wire.send(self.control, {"op": "task", "task": task.to_json()})
 
@@ -128,8 +130,10 @@ class Driver:
 
     def close(self) -> None:
         self.control.close()
-        if self.process.poll() is None:
-            self.process.wait(WAIT_SECONDS)
+        self.process.wait(WAIT_SECONDS)
+        # Whatever it left behind, so that a test that fails leaves nothing.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.out.close()
         self.err.close()
 
