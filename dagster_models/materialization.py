@@ -145,7 +145,8 @@ def _attempts(
             broken[warning.check.name] = warning.check
         except WarehouseError as error:
             conflicts += 1
-            if error.kind != "TransactionException" or conflicts > CONFLICT_RETRIES:
+            conflict = error.transient and error.kind == "TransactionException"
+            if not conflict or conflicts > CONFLICT_RETRIES:
                 raise
             stop.wait(CONFLICT_DELAY_SECONDS * conflicts)
 

@@ -356,6 +356,33 @@ def test_a_full_disk_never_lies(tmp_path: Path) -> None:
                 assert bool(there) is (verdict == "committed"), (number, verdicts)
 
 
+def test_a_database_that_broke_is_opened_anew(tmp_path: Path) -> None:
+    """A checkpoint that fails makes DuckDB refuse everything: the process ends, the data stays."""
+    spec = spec_of(tmp_path / "w.duckdb")
+    code = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))\n"
+        + CLIENT
+        + "print(session.server_pid, flush=True); sys.stdin.readline()\n"
+        "for number in range(12):\n"
+        "    session.execute(f'create table t{number} as select uuid() from range(9000)')\n"
+        "try: session.execute('checkpoint')\n"
+        "except Exception as error: print(error.kind, flush=True)\n"
+    )
+    with python(code, json.dumps(spec)) as client:
+        pid = int(line_of(client))
+        with connect(spec) as other:
+            assert other.server_pid == pid
+            assert client.stdin is not None
+            client.stdin.write("\n")
+            client.stdin.flush()
+            assert line_of(client) == "FatalException"
+            with pytest.raises(WarehouseLost, match="Failed to create checkpoint"):
+                other.query("select 1")
+    with connect(spec) as session:
+        assert session.server_pid != pid
+        assert session.query("select count(*) from duckdb_tables()") == [(12,)]
+
+
 # Who serves --------------------------------------------------------------------------------------
 
 

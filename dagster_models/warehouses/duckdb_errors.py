@@ -7,13 +7,8 @@ import csv
 import re
 from collections.abc import Iterator
 
-import duckdb
-
 from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import INTERRUPTED
-
-#: Worth another try as they are: a write conflict, memory that others held.
-_TRANSIENT = frozenset({"TransactionException", "OutOfMemoryException"})
 
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
@@ -47,7 +42,7 @@ def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
     message = str(error)
     kind = type(error).__name__
     prefix = _PREFIX.match(message)
-    if prefix and not isinstance(error, duckdb.Error):
+    if prefix and isinstance(error, OSError):
         # Through an Arrow reader an error arrives as an OSError with DuckDB's text.
         words = prefix.group(1)
         kind = _KINDS.get(words, words.replace(" ", "") + "Exception")
@@ -57,7 +52,14 @@ def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
         line = int(found.group(1)) - lines_before
         message = _LINE.sub(f"LINE {line}:", message) if line > 0 else _without_line(message)
         line = line if line > 0 else None
-    return WarehouseError(kind, message, line=line, transient=kind in _TRANSIENT)
+    return WarehouseError(kind, message, line=line, transient=_is_transient(kind, message))
+
+
+def _is_transient(kind: str, message: str) -> bool:
+    """Worth another try as it is: a write conflict, or memory that others held."""
+    # Not every TransactionException is a conflict: a full disk fails a COMMIT with one.
+    conflict = kind == "TransactionException" and "conflict" in message.lower()
+    return conflict or kind == "OutOfMemoryException"
 
 
 def _without_line(message: str) -> str:
@@ -67,7 +69,7 @@ def _without_line(message: str) -> str:
 
 def csv_error(error: WarehouseError, path: str) -> WarehouseError:
     """The same error with the line of the CSV file, where DuckDB or a look into the file tells."""
-    if error.kind in (INTERRUPTED, *_TRANSIENT):
+    if error.kind == INTERRUPTED or error.transient:
         return error
     message = _without_line(error.message)
     found = _CSV_LINE.search(message)
