@@ -3,7 +3,7 @@
     python -m dagster_models.broker '{"type": "duckdb", "settings": {"path": ...}}'
 
     main thread            accepts; ends the process when nobody came for some idle seconds
-    per connection
+    per connection         connection.py
       reader thread        frames in; "cancel" and the connection's end interrupt what runs
       worker thread        the session (a cursor): one request at a time, one answer each
 
@@ -20,38 +20,27 @@ import faulthandler
 import importlib
 import json
 import os
-import queue
 import select
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster_models import launch, materialization, rendezvous, wire
-from dagster_models.core.messages import Task
-from dagster_models.core.model import Relation
-from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
-from dagster_models.materialization import Stop
-from dagster_models.warehouses.base import (
-    FATAL,
-    INTERRUPTED,
-    Warehouse,
-    WarehouseSession,
-    quoted,
-)
+from dagster_models import launch, rendezvous
+from dagster_models.connection import Connection
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.base import Warehouse, WarehouseSession
 
 #: type of a target -> the module that has ``connect(settings) -> Warehouse``.
 WAREHOUSES = {"duckdb": "dagster_models.warehouses.duckdb"}
 
 IDLE_SECONDS = 2.0
 
-#: An interrupt that comes between two statements is lost, so it is repeated this often.
-_INTERRUPT_SECONDS = 0.02
-
-_HELLO_SECONDS = 10.0
+#: Between two tries to get what somebody else has.
+_RETRY_SECONDS = 0.02
 
 #: The loser of an election waits so long: the winner may be just leaving.
 _ELECTION_SECONDS = 1.0
@@ -61,7 +50,8 @@ _LEAVING_SECONDS = 0.5
 
 _PREPARE_TRIES = 3
 
-Message = Mapping[str, Any]
+#: A log that is longer is emptied at the next start.
+_LOG_BYTES = 1 << 20
 
 
 class Server:
@@ -185,7 +175,7 @@ class Server:
                 except WarehouseError as error:  # a script's own transaction may be in the way
                     if not (left and error.kind == "TransactionException"):
                         raise
-                    time.sleep(_INTERRUPT_SECONDS)
+                    time.sleep(_RETRY_SECONDS)
             self._prepared.update(schemas)
 
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
@@ -194,241 +184,13 @@ class Server:
         return connection is None or connection.gone.wait(timeout_seconds)
 
 
-class Connection:
-    """One client: its socket, its session, its two threads."""
-
-    def __init__(self, server: Server, sock: socket.socket) -> None:
-        self.id = f"{os.getpid()}-{os.urandom(6).hex()}"
-        self.gone = threading.Event()
-        self.session: WarehouseSession | None = None
-        self._server = server
-        self._sock = sock
-        self._folders: list[str] = []
-        self._requests: queue.SimpleQueue[tuple[Message, Stop] | None] = queue.SimpleQueue()
-        self._stop = Stop()
-        self._idle = threading.Event()
-        self._idle.set()
-
-    def start(self) -> None:
-        threading.Thread(target=self._read, name=f"reader-{self.id}", daemon=True).start()
-
-    def hang_up(self) -> None:
-        """Make the reader see the end of the connection; answers can still be sent."""
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RD)
-
-    # The reader thread
-
-    def _read(self) -> None:
-        worker: threading.Thread | None = None
-        try:
-            self._greet()
-            worker = threading.Thread(target=self._work, name=f"worker-{self.id}", daemon=True)
-            worker.start()
-            while True:
-                message = wire.receive(self._sock)
-                if message.get("op") == "cancel":
-                    self._cancel()
-                elif self._idle.is_set():
-                    self._idle.clear()
-                    self._stop = Stop()
-                    self._requests.put((message, self._stop))
-                else:
-                    raise wire.FrameError("a request came before the last one was answered")
-        except (EOFError, OSError):
-            pass  # the client is gone, by its own will or not
-        except (wire.FrameError, WarehouseError) as error:
-            print(f"session {self.id} refused: {error}", file=sys.stderr, flush=True)
-        finally:
-            self._cancel()
-            self._requests.put(None)
-            if worker is not None:
-                worker.join()
-            self._free()
-
-    def _greet(self) -> None:
-        """The handshake. Raises what ends the connection, after the client was told."""
-        self._sock.settimeout(_HELLO_SECONDS)
-        hello = wire.receive(self._sock)
-        self._sock.settimeout(None)
-        mine = launch.greeting(self._server.path)
-        try:
-            _check_hello(hello, mine)
-            self.session = self._server.open_session()
-            self._folders = self._server.bulk.make(self.id)
-        except WarehouseError as error:
-            wire.send(self._sock, {"error": wire.error_to_json(error)})
-            raise
-        told = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
-        wire.send(self._sock, {"hello": told})
-
-    def _cancel(self) -> None:
-        """Interrupt until the request is answered. Nothing to do when there is none."""
-        session = self.session
-        while session is not None and not self._idle.is_set():
-            self._stop.ask(session.interrupt)
-            self._idle.wait(_INTERRUPT_SECONDS)
-
-    def _free(self) -> None:
-        if self.session is not None:
-            self.session.close()
-            self.session = None
-        self._server.bulk.remove(self.id)
-        self._sock.close()
-        self.gone.set()
-        self._server.remove(self)
-
-    # The worker thread
-
-    def _work(self) -> None:
-        while (request := self._requests.get()) is not None:
-            message, stop = request
-            fatal = ""
-            try:
-                answer = self._answer(message, stop)
-                error = (answer.get("outcome") or {}).get("error")
-            except WarehouseError as failure:
-                error = wire.error_to_json(failure)
-                answer = {"error": error}
-                if isinstance(failure, WarehouseLost):
-                    fatal = str(failure)
-            if error and error["kind"] in FATAL:
-                fatal = f"{error['kind']}: {error['message']}"
-            # Idle before the answer goes: the client's next request may be here at once.
-            self._idle.set()
-            if not (fatal and "error" in answer and answer["error"]["kind"] == "WarehouseLost"):
-                with contextlib.suppress(OSError):
-                    self._reply(answer)
-            if fatal:
-                _die(fatal)
-
-    def _reply(self, answer: Message) -> None:
-        try:
-            wire.send(self._sock, answer)
-        except wire.FrameError as error:
-            refused = WarehouseError(
-                "ResultTooLarge", f"{error}: use export (Arrow) for results of this size"
-            )
-            wire.send(self._sock, {"error": wire.error_to_json(refused)})
-
-    def _answer(self, message: Message, stop: Stop) -> dict[str, Any]:
-        """The answer to one request. Raises WarehouseError for the client to raise."""
-        operation = _OPERATIONS.get(str(message.get("op")))
-        assert self.session is not None
-        try:
-            if operation is None:
-                raise WarehouseError(
-                    "InvalidRequest", f"there is no operation {message.get('op')!r}"
-                )
-            return operation(self, self.session, message, stop)
-        except WarehouseError as error:
-            if error.kind == INTERRUPTED and stop.is_set():
-                raise Canceled(error.kind, "stopped on request") from error
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            raise WarehouseError("InvalidRequest", f"{message.get('op')}: {error!r}") from error
-        except OSError as error:  # e.g. no room for an export
-            raise WarehouseError(type(error).__name__, str(error)) from error
-
-    def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        task = Task.from_json(message["task"])
-        if task.relation is not None and not session.in_transaction:
-            self._server.prepare(session, [task.relation.schema], anew=False)
-        return {"outcome": materialization.run(session, task, stop).to_json()}
-
-    def prepare(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        self._server.prepare(session, message["schemas"], anew=True)
-        return {}
-
-    def execute(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        session.execute(message["sql"])
-        return {}
-
-    def query(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        names, rows = session.query(message["sql"])
-        return {"columns": names, "rows": wire.encode_rows(rows)}
-
-    def export(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        path, rows = session.export(message["sql"], self._folders)
-        return {"path": path, "rows": rows}
-
-    def load(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        relation = message["relation"]
-        name = relation if isinstance(relation, str) else quoted(Relation(**relation))
-        return {"rows": session.load(message["path"], name, message["mode"])}
-
-    def begin(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        session.begin()
-        return {}
-
-    def commit(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        with stop.shielded():
-            session.commit()
-        return {}
-
-    def rollback(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        with stop.shielded():
-            session.rollback()
-        return {}
-
-    def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        # Its end first, then the record: the other way round it could commit in between.
-        gone = self._server.await_end(message.get("session", ""), float(message["wait_seconds"]))
-        record = session.find_record(message["run_id"], message["step"], int(message["attempt"]))
-        return {
-            "committed": record is not None,
-            "record": record.to_json() if record else None,
-            "session_alive": not gone,
-        }
-
-
-Operation = Callable[[Connection, WarehouseSession, Message, Stop], dict[str, Any]]
-
-_OPERATIONS: Mapping[str, Operation] = {
-    "task": Connection.task,
-    "prepare": Connection.prepare,
-    "execute": Connection.execute,
-    "query": Connection.query,
-    "export": Connection.export,
-    "import": Connection.load,
-    "begin": Connection.begin,
-    "commit": Connection.commit,
-    "rollback": Connection.rollback,
-    "settle": Connection.settle,
-}
-
-
-def _check_hello(hello: Message, mine: Message) -> None:
-    """Refuse who is not of our kind. Raises WarehouseError."""
-    if hello.get("op") != "hello" or hello.get("path") != mine["path"]:
-        raise WarehouseError(
-            "InvalidRequest", f"this is the warehouse process (pid {mine['pid']}) of {mine['path']}"
-        )
-    for what in ("protocol", "version"):
-        if hello.get(what) != mine[what]:
-            raise WarehouseError(
-                "VersionMismatch",
-                f"the warehouse process (pid {mine['pid']}) of {mine['path']} runs dagster-models"
-                f" {mine['version']} (protocol {mine['protocol']}), this client"
-                f" {hello.get('version')} (protocol {hello.get('protocol')}): let the runs of the"
-                f" other version end, or end the process: kill {mine['pid']}",
-            )
-
-
-def _die(why: str) -> None:
-    """End at once, without the tidying that a broken database could block."""
-    print(f"the database is of no use any more, this process ends: {why}", file=sys.stderr)
-    sys.stderr.flush()
-    os._exit(70)
-
-
 def _elect(path: str) -> int | None:
     """The flock that makes us the warehouse process of ``path``; None if another one is it."""
     end = time.monotonic() + _ELECTION_SECONDS
     while (lock := rendezvous.acquire(f"{path}.lock")) is None:
         if time.monotonic() > end:
             return None
-        time.sleep(_INTERRUPT_SECONDS)
+        time.sleep(_RETRY_SECONDS)
     return lock
 
 
@@ -458,6 +220,13 @@ def main(argument: str) -> int:
         return 1
     if lock is None:
         return 0
+    if spec["type"] not in WAREHOUSES:
+        known = ", ".join(WAREHOUSES)
+        print(f"type: {spec['type']!r} is no warehouse that is known: {known}", file=sys.stderr)
+        return 1
+    with contextlib.suppress(OSError):  # by hand it may be a terminal
+        if os.fstat(2).st_size > _LOG_BYTES:
+            os.ftruncate(2, 0)
     server = Server(spec, path)
     signal.signal(signal.SIGTERM, server.stop)
     address = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.sock"

@@ -528,6 +528,11 @@ def test_a_path_that_is_no_file(path: str | None) -> None:
         connect({"type": "duckdb", "settings": {"path": path}})
 
 
+def test_a_type_that_is_not_known(spec: dict[str, Any]) -> None:
+    with pytest.raises(WarehouseError, match="'oracle' is no warehouse that is known: duckdb"):
+        connect({**spec, "type": "oracle"})
+
+
 def test_a_bad_setting_is_told(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="Memory"):
         connect(spec_of(tmp_path / "w.duckdb", memory_limit="plenty"))

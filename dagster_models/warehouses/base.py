@@ -89,7 +89,8 @@ class WarehouseSession(ABC):
     @abstractmethod
     def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
         """Build ``relation`` ("table" or "view") from the user's query in the open transaction,
-        in place of whatever bears its name. Rows of a table, None for a view."""
+        in place of whatever bears its name. Rows of a table, None for a view. This, or one of the
+        next two, is the first statement of its transaction."""
 
     @abstractmethod
     def create_from_csv(

@@ -28,11 +28,14 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
-from dagster_models.warehouses.duckdb_errors import convert, csv_error, translated
+from dagster_models.warehouses.duckdb_errors import NO_LINES, convert, csv_error, translated
 
 #: The name under which a cursor sees an Arrow file while it reads it.
 _INPUT = "dagster_models_input"
 
+
+#: Errors of a text, told when it is bound.
+_BEFORE_IT_RAN = frozenset({"BinderException", "CatalogException", "ParserException"})
 
 _OTHER_TYPE = re.compile(r"is of type (Table|View), trying to replace")
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
@@ -217,45 +220,71 @@ class DuckDBSession(WarehouseSession):
             raise csv_error(error, path) from error
 
     def create_from_arrow(self, relation: Relation, path: str) -> int:
-        return self.load(path, quoted(relation), "replace")
+        name = quoted(relation)
+        with self._arrow(path):
+            head = f"CREATE OR REPLACE TABLE {name} AS\n"
+            return self._replace(name, head, f"FROM {_INPUT}") or 0
 
-    def _replace(self, name: str, head: str, sql: str) -> int | None:
+    def _replace(self, name: str, head: str, sql: str, *, first: bool = True) -> int | None:
         """CREATE OR REPLACE, also of a view by a table and back; the number of rows if told.
 
         That the old one is of the other type is told when the statement is bound, before it runs:
-        cheaper than to look it up each time (10 ms in a catalog of 2,000). Such an error leaves the
-        transaction alive; if it ever did not, the DROP would fail.
+        cheaper than to look it up each time (10 ms in a catalog of 2,000). In DuckDB 2 it ends the
+        transaction, which starts anew then; so this must be its ``first`` statement.
         """
         text = f"{head}{sql}\n"
-        for _ in range(2):
-            try:
-                with self._watched(lines_before=1):
-                    rows = self._cursor.execute(text).fetchall()
-                return int(rows[0][0]) if rows else None
-            except WarehouseError as error:
-                other = _OTHER_TYPE.search(error.message)
-                if error.kind != "CatalogException" or other is None:
-                    raise
-                self._run(f"DROP {other.group(1).upper()} {name}")
-        raise WarehouseError("CatalogException", f"{name} changes its type while it is built")
+        try:
+            return self._create(text)
+        except WarehouseError as error:
+            other = _OTHER_TYPE.search(error.message)
+            if other is None or (self._in_transaction and not first):
+                raise
+            kind = other.group(1).upper()
+        ours = not self._in_transaction
+        self.rollback()
+        self.begin()
+        try:
+            self._run(f"DROP {kind} {name}")
+            rows = self._create(text)
+            if ours:
+                self.commit()
+            return rows
+        except BaseException:
+            if ours:
+                self.rollback()
+            raise
+
+    def _create(self, text: str) -> int | None:
+        with self._watched(lines_before=1):
+            rows = self._cursor.execute(text).fetchall()
+        return int(rows[0][0]) if rows else None
 
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
         return tuple((row[0], str(row[1])) for row in self._run(f"DESCRIBE {quoted(relation)}"))
 
     def count(self, sql: str) -> int:
+        text = f"SELECT count(*) FROM (\n{self._subquery(sql)}\n)"
+        with self._watched(lines_before=1):
+            return int(self._cursor.execute(text).fetchall()[0][0])
+
+    def _subquery(self, sql: str) -> str:
+        """One query without its semicolon, also where a comment follows that."""
         with self._watched():
             self._one_statement(sql)
-        body = sql.rstrip().rstrip(";")
+        end = len(sql)
+        while end > 0:
+            if self._parses(f"SELECT count(*) FROM (\n{sql[:end]}\n)"):
+                return sql[:end]
+            end = sql.rfind(";", 0, end)
+        return sql  # no subquery: running it tells why
+
+    def _parses(self, sql: str) -> bool:
+        """Only parses, so that a transaction outlives a "no" (in DuckDB 2 any error ends it)."""
         try:
-            with self._watched(lines_before=1):
-                rows = self._cursor.execute(f"SELECT count(*) FROM (\n{body}\n)").fetchall()
-        except WarehouseError as error:
-            if error.kind != "ParserException":
-                raise
-            # One statement that is no subquery as it stands: e.g. a comment behind its semicolon.
-            with self._watched():
-                rows = self._cursor.sql(sql).aggregate("count(*)").fetchall()
-        return int(rows[0][0])
+            self._one_statement(sql)
+        except duckdb.ParserException:
+            return False
+        return True
 
     def _one_statement(self, sql: str) -> None:
         """Refuse a text of several statements, of which one could be a COMMIT."""
@@ -274,16 +303,25 @@ class DuckDBSession(WarehouseSession):
     def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
         with self._watched():
             self._one_statement(sql)
-            self._cursor.execute(sql)
-            reader = self._cursor.to_arrow_reader()
-            return bulk.write(folders, reader.schema, reader)
+        try:
+            # Later errors quote DuckDB's own rewriting of the query.
+            with self._watched(lines_before=NO_LINES):
+                result = self._cursor.sql(sql)
+                if result is None:
+                    raise WarehouseError("InvalidInput", "the statement returns no rows to export")
+                reader = result.to_arrow_reader()
+                return bulk.write(folders, reader.schema, reader)
+        except WarehouseError as error:
+            if error.kind in _BEFORE_IT_RAN:
+                self._run(sql)  # fails too, and names the line
+            raise
 
     def load(self, path: str, relation: str, mode: str) -> int:
         with self._arrow(path):
             if mode == "append":
                 return int(self._run(f"INSERT INTO {relation} BY NAME FROM {_INPUT}")[0][0])
             head = f"CREATE OR REPLACE TABLE {relation} AS\n"
-            return self._replace(relation, head, f"FROM {_INPUT}") or 0
+            return self._replace(relation, head, f"FROM {_INPUT}", first=False) or 0
 
     @contextlib.contextmanager
     def _arrow(self, path: str) -> Iterator[None]:

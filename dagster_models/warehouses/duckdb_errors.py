@@ -17,6 +17,9 @@ _CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
 _CSV_ADVICE = re.compile(r"\n\n|\nPossible")
 _PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
 
+#: For ``lines_before``: no line of the statement is the user's.
+NO_LINES = 1 << 30
+
 #: How DuckDB opens a message where its class was lost on the way (through an Arrow reader).
 _KINDS = {
     "INTERRUPT": INTERRUPTED,
