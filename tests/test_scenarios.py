@@ -11,6 +11,7 @@ pytestmark = pytest.mark.slow
 
 FAILS = "select error('division by zero') as n from main.alpha"
 SLOW = "select count(*) as n from main.alpha, range(30000000) where hash(range) <> 0"
+STUCK = f"{ENDLESS}, main.alpha"
 FILES = {
     "models/alpha.sql": "select 1 as n",
     "models/beta_a.sql": "select n from alpha",
@@ -78,15 +79,21 @@ def test_an_error_skips_what_is_downstream_and_nothing_else(project: Project, sl
         gamma_b="succeeded",
     )
     assert "division by zero" in told.stdout
-    assert "models/beta_a.sql:1" in told.stdout
+    assert "models/beta_a.sql" in told.stdout
     assert "upstream main.beta_a failed" in told.stdout
     assert project.status() == "FAILURE"
     ends = [message for _, type_, message in told.events if type_ == "PIPELINE_FAILURE"]
     assert ends == ["Steps failed: ['main__beta_a']."] or "main__beta_a" in ends[0]
 
 
+def test_an_error_names_the_line_of_the_users_file(project: Project) -> None:
+    project.write({"models/beta_a.sql": "-- a comment\nselect\n  nope\nfrom alpha"})
+    told = project.run()
+    assert "models/beta_a.sql:3" in told.stdout, told.stdout
+
+
 def test_fail_fast_cancels_what_is_in_flight(project: Project) -> None:
-    project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": ENDLESS})
+    project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": STUCK})
     told = project.run({"max_concurrent": 2, "fail_fast": True})
     assert told.code == 1
     agree(
@@ -105,7 +112,7 @@ def test_fail_fast_cancels_what_is_in_flight(project: Project) -> None:
 
 
 def test_fail_fast_with_one_slot_starts_nothing_more(project: Project) -> None:
-    project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": ENDLESS})
+    project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": STUCK})
     told = project.run({"max_concurrent": 1, "fail_fast": True})
     agree(
         project,
