@@ -54,6 +54,7 @@ class Connection:
         self._connect = connect
         self._session: Session | None = None
         self._turn = threading.RLock()
+        self._thread = 0  # whose turn it is
         self._pid = os.getpid()
 
     def use(self, do: Callable[[Session], T]) -> T:
@@ -64,6 +65,7 @@ class Connection:
                 "read the data before forking, or use threads"
             )
         with self._turn:
+            self._thread = threading.get_ident()
             try:
                 if self._session is None:
                     self._session = self._connect()
@@ -72,11 +74,16 @@ class Connection:
                 if not _answered(error):
                     self.close()
                 raise
+            finally:
+                self._thread = 0
 
-    def cancel(self) -> None:
-        """Stop the statement in flight, if any. From any thread; never blocks on a turn."""
+    def cancel(self, spare: int | None = None) -> None:
+        """Stop the statement in flight, if any. From any thread; never blocks on a turn.
+
+        ``spare``: the ident of a thread whose statement may go on.
+        """
         session = self._session
-        if session is not None:
+        if session is not None and self._thread not in (0, spare):
             # If it was closed meanwhile, nothing is in flight on it.
             with suppress(OSError, ValueError, DagsterModelsError):
                 session.cancel()
@@ -85,6 +92,7 @@ class Connection:
         """End the session; what it left open is rolled back by the warehouse process."""
         session, self._session = self._session, None
         if session is not None:
+            session.shutdown()  # wakes a thread of the user's that still waits for an answer
             session.close()
 
     def fileno(self) -> int | None:

@@ -115,12 +115,16 @@ class Worker:
     def _press(self, attempt: Attempt) -> None:
         """Stop the attempt. The main thread looks at ``canceled`` after each change of phase, and
         the phase is read here after ``canceled`` was set: one of the two sees the other."""
+        main = threading.main_thread().ident or 0
         if attempt.phase is Phase.USER_CODE:
             self._connection.cancel()
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(main, signal.SIGINT)
         while not attempt.over.wait(_CANCEL_AGAIN_SECONDS):
             if attempt.phase is Phase.PUBLISHING:
                 self._connection.cancel()
+            elif attempt.phase is Phase.USER_CODE:
+                # For queries of threads that the code waits for. Its own clean-up may go on.
+                self._connection.cancel(spare=main)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         """SIGINT, in the main thread. It raises in user code, once, and nowhere else."""

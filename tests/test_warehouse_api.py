@@ -46,6 +46,10 @@ def test_every_kind_of_table_becomes_the_same_rows(shape: str) -> None:
     assert table(SHAPES[shape]).to_pylist() == ROWS
 
 
+def test_text_of_polars_is_of_a_kind_that_everybody_reads() -> None:
+    assert table(pl.DataFrame({"t": ["x"]})).schema.types == [pa.large_string()]
+
+
 def test_a_stream_is_not_read_before_it_is_written() -> None:
     batch = pa.RecordBatch.from_pylist(ROWS)
     read = []
@@ -247,11 +251,18 @@ def test_threads_take_turns(warehouse: Warehouse) -> None:
 def test_a_cancel_from_another_thread_stops_the_query(connection: Connection) -> None:
     warehouse = Warehouse(connection)
     warehouse.sql("select 1").fetchall()
-    timer = threading.Timer(0.3, connection.cancel)
-    timer.start()
+    done = threading.Event()
+
+    def press() -> None:
+        while not done.wait(0.05):
+            connection.cancel()
+
+    thread = threading.Thread(target=press)
+    thread.start()
     with pytest.raises(Canceled):
         warehouse.sql("select count(*) from range(100000000) a, range(100000) b").fetchall()
-    timer.join()
+    done.set()
+    thread.join()
     assert warehouse.sql("select 1").fetchall() == [(1,)]
 
 
@@ -266,6 +277,36 @@ def test_an_interrupt_drops_the_session(connection: Connection) -> None:
         connection.use(interrupt)
     assert connection.use(lambda session: session.session_id) != first
     assert Warehouse(connection).sql("select 2").fetchall() == [(2,)]
+
+
+def test_an_error_of_a_statement_keeps_the_session(warehouse: Warehouse) -> None:
+    warehouse.execute("create temp table mine as select 1 as n")
+    with pytest.raises(WarehouseError):
+        warehouse.execute("select * from nowhere")
+    assert warehouse.table("mine").fetchall() == [(1,)]
+
+
+def test_a_close_wakes_a_thread_that_waits_for_an_answer(connection: Connection) -> None:
+    asked, errors = threading.Event(), list[BaseException]()
+
+    def ask(session: Any) -> None:
+        session.send({"op": "query", "sql": "select count(*) from range(100000000), range(100000)"})
+        asked.set()
+        session.receive()
+
+    def wait() -> None:
+        try:
+            connection.use(ask)
+        except WarehouseError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert asked.wait(20)
+    connection.close()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(errors) == 1
 
 
 # Outside of a run ------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class Driver:
     """A worker, and a project folder of files for it."""
 
     def __init__(self, folder: Path, spec: Mapping[str, Any]) -> None:
-        self.folder, self.sessions = folder, list[dict[str, Any]]()
+        self.folder = folder
         self.control, theirs = socket.socketpair()
         self.control.settimeout(WAIT_SECONDS)
         self.process = subprocess.Popen(
@@ -104,8 +104,14 @@ class Driver:
 
     def answer(self) -> Outcome:
         while "outcome" not in (message := wire.receive(self.control)):
-            self.sessions.append(message)
+            assert message["op"] == "session"
         return Outcome.from_json(message["outcome"])
+
+    def next_session(self) -> dict[str, Any]:
+        """Wait until the worker opens a session; what it says of it."""
+        message = wire.receive(self.control)
+        assert message["op"] == "session"
+        return message
 
     def run(self, kind: str, source: str, name: str = "built", **more: Any) -> Outcome:
         self.start(kind, source, name, **more)
