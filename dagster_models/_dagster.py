@@ -396,22 +396,24 @@ class StepLog:
 class ForeignSteps:
     """Steps that are not ours, run as Dagster's multiprocess executor runs them: a process each.
 
-    A thread follows each process and gives what it says to *tell*: ``tell(step key, event)`` for
-    each DagsterEvent (written to the event log by the process itself), ``tell(step key, None)``
-    when it is over, ``tell(step key, error)`` when it died.
+    A thread follows each process and gives what it says to *tell*, as ``tell(step key, attempt,
+    said)``: each DagsterEvent (written to the event log by the process itself), None when it is
+    over, the error when it died.
     """
 
     def __init__(
         self,
         context: PlanOrchestrationContext,
         executor: Executor,
-        tell: Callable[[str, Any], None],
+        tell: Callable[[str, int, Any], None],
     ) -> None:
         self._context, self._executor, self._tell = context, executor, tell
         self._processes: dict[str, Any] = {}
         self._stop: dict[str, Any] = {}
 
-    def start(self, step: ExecutionStep, state: KnownExecutionState) -> Iterator[DagsterEvent]:
+    def start(
+        self, step: ExecutionStep, attempt: int, state: KnownExecutionState
+    ) -> Iterator[DagsterEvent]:
         """Yields the event that its process is being started.
 
         Raises:
@@ -435,17 +437,20 @@ class ForeignSteps:
         if starting is not None:
             yield starting
         threading.Thread(
-            target=self._follow, args=(step.key, events), daemon=True, name=f"follow-{step.key}"
+            target=self._follow,
+            args=(step.key, attempt, events),
+            daemon=True,
+            name=f"follow-{step.key}",
         ).start()
 
-    def _follow(self, key: str, events: Iterator[DagsterEvent | None]) -> None:
+    def _follow(self, key: str, attempt: int, events: Iterator[DagsterEvent | None]) -> None:
         try:
             for event in events:
                 if event is not None:
-                    self._tell(key, event)
-            self._tell(key, None)
+                    self._tell(key, attempt, event)
+            self._tell(key, attempt, None)
         except Exception as error:
-            self._tell(key, error)
+            self._tell(key, attempt, error)
 
     def cancel(self, key: str) -> None:
         self._stop[key].set()
@@ -465,9 +470,7 @@ class ForeignSteps:
             raise error
         except BaseException:
             told = serializable_error_info_from_exc_info(sys.exc_info())
-        message = get_run_crash_explanation(
-            prefix=f"The process of step {step.key}",
-            exit_code=code,  # type: ignore[arg-type]
-        )
+        prefix = f"The process of step {step.key}"
+        message = f"{prefix}: {error}" if code is None else get_run_crash_explanation(prefix, code)
         yield DagsterEvent.engine_event(context, message, EngineEventData.engine_error(told))
         yield self._executor.log_failure_or_retry_event_after_error(context, told, state)

@@ -214,6 +214,7 @@ def main(argument: str) -> int:
     path = rendezvous.real_path(spec["settings"])
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
     try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
         lock = _elect(path)
     except OSError as error:
         print(f"cannot make {path}.lock beside the database: {error}", file=sys.stderr)

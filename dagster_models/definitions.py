@@ -37,6 +37,7 @@ from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (
     Check,
     Config,
+    Job,
     Key,
     Location,
     Project,

@@ -48,6 +48,7 @@ class Spoke:
     """What a foreign step's process said: an event, None at its end, or the error it died of."""
 
     step: str
+    attempt: int
     said: Any
 
 
@@ -129,8 +130,9 @@ class Run:
                     yield from self._open()
                     yield from self._carry_out(self.plan.begin())
                     yield from self._until_complete()
-                except BaseException:
+                except BaseException as error:
                     # Nobody listens any more, but what is in flight must be stopped and told.
+                    self._reporter.broke(error)
                     self._todo.append(Event(None, Cause.STOPPING))
                     for _ in self._until_complete():
                         pass
@@ -230,7 +232,7 @@ class Run:
         context = self._job.for_step(self._steps[step], known)
         self._flights[step] = _Flight(context, attempt, time.time())
         self._reporter.started(step, "")
-        yield from self._foreign.start(self._steps[step], known)
+        yield from self._foreign.start(self._steps[step], attempt, known)
 
     def _claim(self, step: str) -> Iterator[d.DagsterEvent]:
         if self.plan.state(step) is not State.READY:
@@ -332,7 +334,7 @@ class Run:
             self._todo.append(Event(step, Cause.WORKER_LOST))
         elif isinstance(happening, Settled):
             self._settled(happening, flight)
-        else:
+        elif happening.attempt == flight.attempt:  # a process outlives its last event a little
             yield from self._on_foreign(step, flight, happening.said)
 
     def _cause_of(self, step: str, outcome: Outcome) -> Cause:
@@ -372,8 +374,8 @@ class Run:
 
     # -- foreign steps -------------------------------------------------------------------------
 
-    def _tell(self, step: str, said: Any) -> None:
-        self._pool.call_soon(lambda: [Spoke(step, said)])
+    def _tell(self, step: str, attempt: int, said: Any) -> None:
+        self._pool.call_soon(lambda: [Spoke(step, attempt, said)])
 
     def _on_foreign(self, step: str, flight: _Flight, said: Any) -> Iterator[d.DagsterEvent]:
         """An event of a foreign step's process; it has written it to the event log itself."""

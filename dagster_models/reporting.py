@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -72,6 +73,11 @@ class Reporter:
 
     def note(self, text: str) -> None:
         self._terminal.note(text)
+
+    def broke(self, error: BaseException) -> None:
+        """The executor itself failed: the console that would tell of it is silenced."""
+        traceback.print_exception(error, file=sys.stderr)
+        self.note(f"The run broke: {type(error).__name__}: {error}")
 
     def started(self, step_key: str, sql: str) -> None:
         self._index.setdefault(step_key, len(self._index) + 1)
