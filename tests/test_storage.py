@@ -400,6 +400,7 @@ def test_a_file_that_was_made_anew_is_opened_anew(
 def test_wipe_leaves_nothing_behind(pooled: PooledSqliteEventLogStorage, tmp_path: Path) -> None:
     pooled.store_event(event("run", 0, "alpha"))
     pooled.wipe()
+    assert pooled._shards.names() == ("index",)  # no deleted file is held open
     assert {path.name.partition(".")[0] for path in (tmp_path / "runs").iterdir()} == {"index"}
     pooled.store_event(event("run", 1, "alpha"))
     assert numbers(stock(tmp_path / "runs"), "run") == [1]
@@ -430,6 +431,7 @@ def test_an_error_rolls_back_and_the_next_use_works(pooled: PooledSqliteEventLog
 
     with pytest.raises(ValueError, match="on the way"):
         change_and_fail()
+    assert "run" not in pooled._shards.names()  # a connection in doubt is not used again
     pooled.store_event(event("run", 1))
     assert numbers(pooled, "run") == [0, 1]
 
@@ -480,10 +482,12 @@ def test_a_storage_that_is_forgotten_closes_its_files(tmp_path: Path) -> None:
     storage = PooledSqliteEventLogStorage(str(tmp_path))
     storage.store_event(event("run", 0, "alpha"))
     assert open_files() > before
+    shards = storage._shards
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", ResourceWarning)
         del storage
         gc.collect()
+    assert shards.names() == (), "left to the garbage collector"
     assert open_files() == before
     assert not told
 
