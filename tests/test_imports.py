@@ -37,9 +37,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "warehouses": {"errors", "core", "bulk"},
     "materialization": {"errors", "core", "warehouses"},
-    "broker": {
+    "connection": {
         *("errors", "core", "wire", "bulk", "rendezvous", "launch"),
         *("warehouses", "materialization"),
+    },
+    "broker": {
+        *("errors", "core", "wire", "bulk", "rendezvous", "launch"),
+        *("warehouses", "materialization", "connection"),
     },
     "script_worker": {"errors", "core", "wire"},
     "worker_pool": {"errors", "core", "wire", "session", "script_worker"},

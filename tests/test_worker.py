@@ -369,15 +369,22 @@ def test_a_cancel_interrupts_a_query(worker: Driver) -> None:
 
 def test_a_cancel_stops_queries_in_threads_that_the_model_waits_for(worker: Driver) -> None:
     source = f"""
+    import threading
     from concurrent.futures import ThreadPoolExecutor
     def model(warehouse):
+        stopped = threading.Event()
+        def late():
+            stopped.wait()  # begins when the cancel has come already
+            warehouse.sql({NEVER_ENDS!r}).df()
         with ThreadPoolExecutor() as pool:
-            future = pool.submit(warehouse.sql({NEVER_ENDS!r}).df)
-            print("on")
-            return future.result()
+            future = pool.submit(late)
+            try:
+                print("on")
+                future.result()
+            finally:
+                stopped.set()
     """
     worker.start("python", source)
-    worker.next_session()
     worker.out.take("on")
     worker.cancel()
     assert worker.answer().verdict is Verdict.CANCELED
