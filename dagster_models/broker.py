@@ -73,6 +73,7 @@ class Server:
         self._stopping = False
         self._idle_since = time.monotonic()
         self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
 
     # The loop
 
@@ -112,7 +113,12 @@ class Server:
     def stop(self, *_: object) -> None:
         """Signal handler: end soon, but in order."""
         self._stopping = True
-        self.wake()
+
+    def stop_on(self, number: int) -> None:
+        """Stop at a signal, whichever thread the kernel gives it to: often one of DuckDB's, and
+        then nothing but the wakeup descriptor ends the main thread's select."""
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        signal.signal(number, self.stop)
 
     def close(self) -> None:
         """Interrupt, roll back, close. Leaving with busy query threads would abort the process."""
@@ -229,7 +235,7 @@ def main(argument: str) -> int:
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)
     server = Server(spec, path)
-    signal.signal(signal.SIGTERM, server.stop)
+    server.stop_on(signal.SIGTERM)
     address = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.sock"
     listener = _listen(address)
     inode = os.stat(address).st_ino

@@ -182,7 +182,11 @@ class Connection:
     def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         task = Task.from_json(message["task"])
         if task.relation is not None and not session.in_transaction:
-            self._server.prepare(session, [task.relation.schema], anew=False)
+            try:
+                with stop.shielded():
+                    self._server.prepare(session, [task.relation.schema], anew=False)
+            except WarehouseError as error:
+                return {"outcome": materialization.refused(task, error).to_json()}
         return {"outcome": materialization.run(session, task, stop).to_json()}
 
     def prepare(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:

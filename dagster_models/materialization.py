@@ -120,6 +120,12 @@ def run(session: WarehouseSession, task: Task, stop: Stop) -> Outcome:
     )
 
 
+def refused(task: Task, error: WarehouseError) -> Outcome:
+    """The outcome of a task that could not even begin."""
+    told = TaskError(error.kind, error.message, transient=error.transient)
+    return Outcome(task.step, task.attempt, Verdict.ROLLED_BACK, time.time(), error=told)
+
+
 def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
     error = TaskError(failure.kind, failure.message, line=failure.line, transient=failure.transient)
     if failure.kind != INTERRUPTED:

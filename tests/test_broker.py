@@ -313,7 +313,9 @@ def test_a_killed_server_is_told_and_replaced(spec: dict[str, Any]) -> None:
         assert session.query("from s.t") == [("old",)]
 
 
-def test_sigterm_ends_the_server_in_order(spec: dict[str, Any]) -> None:
+@pytest.mark.parametrize("_", range(5))
+def test_sigterm_ends_the_server_in_order(spec: dict[str, Any], _: int) -> None:
+    """Whichever thread the signal meets, and whatever the task has come to."""
     with connect(spec) as session:
         session.send({"op": "task", "task": task("t", ENDLESS).to_json()})
         os.kill(session.server_pid, signal.SIGTERM)
@@ -376,7 +378,7 @@ def test_a_database_that_broke_is_opened_anew(tmp_path: Path) -> None:
             client.stdin.write("\n")
             client.stdin.flush()
             assert line_of(client) == "FatalException"
-            with pytest.raises(WarehouseLost, match="Failed to create checkpoint"):
+            with pytest.raises(WarehouseError, match="Failed to create checkpoint"):
                 other.query("select 1")
     with connect(spec) as session:
         assert session.server_pid != pid
@@ -514,10 +516,16 @@ def test_a_file_that_is_no_database(tmp_path: Path) -> None:
         connect(spec_of(tmp_path / "w.duckdb"))
 
 
-def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+def test_the_databases_folder_is_made(tmp_path: Path) -> None:
+    with connect(spec_of(tmp_path / "target" / "of" / "w.duckdb")) as session:
+        assert session.query("select 1") == [(1,)]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     started = time.monotonic()
-    with pytest.raises(WarehouseError, match="No such file or directory") as caught:
-        connect(spec_of(tmp_path / "nowhere" / "w.duckdb"))
+    with pytest.raises(WarehouseError, match="Not a directory") as caught:
+        connect(spec_of(tmp_path / "file" / "w.duckdb"))
     assert caught.value.kind == "StartFailed"
     assert time.monotonic() - started < 10
 
@@ -625,6 +633,14 @@ def test_one_cancel_stops_one_session(spec: dict[str, Any], session: Session) ->
         session.cancel()
         assert "error" in session.receive()
         assert other.receive()["rows"] == [[4285714]]
+
+
+def test_a_schema_that_cannot_be_made_is_an_outcome(session: Session) -> None:
+    built = Task("r", "t", 1, "sql", Relation("", "t"), sql="select 1")
+    outcome = session.run(built)
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert session.query("select 1") == [(1,)]
 
 
 def test_new_schemas_do_not_conflict(spec: dict[str, Any]) -> None:
