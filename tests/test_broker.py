@@ -524,7 +524,7 @@ def test_the_databases_folder_is_made(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     started = time.monotonic()
-    with pytest.raises(WarehouseError, match="Not a directory") as caught:
+    with pytest.raises(WarehouseError, match="File exists") as caught:
         connect(spec_of(tmp_path / "file" / "w.duckdb"))
     assert caught.value.kind == "StartFailed"
     assert time.monotonic() - started < 10
