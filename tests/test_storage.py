@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -319,8 +320,10 @@ def test_a_reader_of_the_stock_class_follows_a_run_while_it_is_written(
         assert json.loads(reader.stdout.readline()) == [list(range(300)), True]
 
 
-def killed_after(process: subprocess.Popen[str], run_id: str, batch: int, lines: int) -> int:
-    """Let a writer store, kill it after that many lines; the last number that it had stored."""
+def killed_after(
+    process: subprocess.Popen[str], run_id: str, batch: int, lines: int, seconds: float
+) -> int:
+    """Let a writer store, kill it that long after that many lines; the last number stored."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{run_id} {batch}\n")
@@ -328,7 +331,9 @@ def killed_after(process: subprocess.Popen[str], run_id: str, batch: int, lines:
     pid, last = int(process.stdout.readline()), -1
     for _ in range(lines):
         last = int(process.stdout.readline())
-    os.kill(pid, signal.SIGKILL)  # in the middle of some later event, or of making the file
+    # Without a pause every kill would hit the beginning of an event, before it writes anything.
+    time.sleep(seconds)
+    os.kill(pid, signal.SIGKILL)
     while (line := process.stdout.readline()) != "gone\n":
         last = int(line)
     return last
@@ -339,8 +344,9 @@ def test_nothing_that_was_stored_is_lost_when_the_writer_is_killed(tmp_path: Pat
     in_index = 0
     with start("writers", tmp_path) as process:
         for attempt in range(16):
-            run_id, batch = f"run-{attempt}", chance.choice([1, 1, 4])
-            last = killed_after(process, run_id, batch, lines=chance.randint(0, 30))
+            run_id, batch = f"run-{attempt}", 8 if attempt % 2 else 1
+            lines, seconds = chance.randint(0, 12), chance.uniform(0, 0.03)
+            last = killed_after(process, run_id, batch, lines, seconds)
             for path in tmp_path.glob("*.db"):
                 with connect(path) as db:
                     assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
