@@ -1,12 +1,12 @@
 """The tree of errors: what happened, where (file:line:column), what to do next.
 
-    DagsterModelsError
-    ├── ProjectError        the files of a project are wrong: one report of all problems
-    ├── SqlSyntaxError      one text does not parse (core.parse raises it, the loader collects it)
-    ├── WarehouseError      the warehouse refused a statement
-    │   ├── WarehouseLost   the process or server that held the session is gone
-    │   └── Canceled        a statement was stopped because somebody asked for it
-    └── InvalidTransition   a bug of ours: the plan was told something impossible
+DagsterModelsError
+├── ProjectError        the files of a project are wrong: one report of all problems
+├── SqlSyntaxError      one text does not parse (core.parse raises it, the loader collects it)
+├── WarehouseError      the warehouse refused a statement
+│   ├── WarehouseLost   the process or server that held the session is gone
+│   └── Canceled        a statement was stopped because somebody asked for it
+└── InvalidTransition   a bug of ours: the plan was told something impossible
 """
 
 from __future__ import annotations

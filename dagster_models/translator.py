@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from dagster_models.core.model import Column, Key, Project, Relation, Source, St
 
 PREFIX = "dagster_models"
 """Namespace of our own tags and metadata."""
+
+_HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page shows what it says already
 
 _KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
 
@@ -91,7 +94,7 @@ def _group(key: Key) -> str:
 def _description(step: Step) -> str | None:
     parts = [step.config.description]
     if step.sql:
-        parts.append(f"```sql\n{step.sql.strip()}\n```")
+        parts.append(f"```sql\n{_HEADER.sub('', step.sql).strip()}\n```")
     return "\n\n".join(part for part in parts if part) or None
 
 
