@@ -26,9 +26,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q dagster_models project
 	@touch $@
 
-$(HOME_DIR)/dagster.yaml:
+$(HOME_DIR)/dagster.yaml: docs/dagster.yaml
 	@mkdir -p $(HOME_DIR)
-	@printf 'telemetry:\n  enabled: false\npython_logs:\n  python_log_level: INFO\n' > $@
+	@cp docs/dagster.yaml $@
 
 run: setup ## run the example: a year of flights, about 20 steps
 	@echo "Running the job 'flights' of project/ on DuckDB ..."

@@ -42,7 +42,13 @@ from dagster._core.executor.base import Executor
 from dagster._core.executor.child_process_executor import ChildProcessCrashException
 from dagster._core.executor.multiprocess import execute_step_out_of_process
 from dagster._core.storage.compute_log_manager import CapturedLogContext, ComputeIOType
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
+    INDEX_SHARD_NAME,
+    SqliteEventLogStorage,
+)
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
 from dagster._core.storage.tags import GLOBAL_CONCURRENCY_TAG, PRIORITY_TAG
+from dagster._serdes import ConfigurableClassData
 from dagster._utils import get_run_crash_explanation
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import pop_captured_interrupt
@@ -51,8 +57,11 @@ from dagster_shared.error import SerializableErrorInfo
 from dagster_models.options import StepTraits
 
 __all__ = [
+    "INDEX_SHARD_NAME",
     "RETRIES_CONFIG",
+    "SQLITE_BUSY_TIMEOUT_SECONDS",
     "TAG_LIMITS_CONFIG",
+    "ConfigurableClassData",
     "DagsterEvent",
     "DagsterRun",
     "EngineEventData",
@@ -63,11 +72,13 @@ __all__ = [
     "PlanExecutionContext",
     "PlanOrchestrationContext",
     "RetryMode",
+    "SqliteEventLogStorage",
     "StepExecutionContext",
     "StepLog",
     "StepOutputHandle",
     "StepPools",
     "compute_function",
+    "create_db_conn_string",
     "engine_event",
     "error_message",
     "executable_steps",

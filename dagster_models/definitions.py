@@ -213,7 +213,16 @@ def _results(binding: Binding, asset: AssetKey, attempt: Attempt) -> Iterator[An
         if (error and error.traceback)
         else {}
     )
-    raise Failure(attempt.message, metadata=metadata, allow_retries=not attempt.decided)
+    kind = StepCanceled if attempt.state is State.CANCELED else StepFailed
+    raise kind(attempt.message, metadata=metadata, allow_retries=not attempt.decided)
+
+
+class StepFailed(Failure):
+    """The warehouse or the step's own process said no; nothing was published."""
+
+
+class StepCanceled(Failure):
+    """Stopped on request and rolled back. Dagster has no event for it but STEP_FAILURE."""
 
 
 def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:

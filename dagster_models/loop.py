@@ -218,7 +218,7 @@ class Run:
             if binding.is_python:
                 flight.log = d.StepLog(self._job, [step])
                 yield from flight.log.open()
-            self._reporter.started(step, task.sql)
+            self._reporter.started(step, task.sql, time.time() - flight.started_at)
             self._pool.start(step, task, warehouse_spec(binding.project, binding.target))
         except (DagsterModelsError, OSError) as error:
             flight.outcome = failed_to_start(binding.name, attempt, error, flight.started_at)
@@ -281,8 +281,7 @@ class Run:
         step = report.step
         flight = self._flights.pop(step, None)
         outcome = flight.outcome if flight else self._last.get(step)
-        message = self._reporter.message(report, outcome)
-        self._reporter.finished(report, self.plan.attempt(step), outcome, message)
+        message = self._reporter.finished(report, self.plan.attempt(step), outcome)
         if flight is not None:
             self._pools.free(self._steps[step])
         if flight is None:

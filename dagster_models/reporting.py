@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO, cast
@@ -16,7 +17,7 @@ from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.core.states import Report, State
 from dagster_models.journal import Journal
-from dagster_models.results import RunHeader, StepResult, write_run_results
+from dagster_models.results import RunHeader, StepResult, cancel_story, write_run_results
 from dagster_models.tasks import Binding
 from dagster_models.terminal import Terminal
 
@@ -37,6 +38,7 @@ class Reporter:
         self._names, self._bindings = names, bindings
         self._index: dict[str, int] = {}
         self._sql: dict[str, str] = {}
+        self._compile_seconds: dict[str, float] = {}
         self._began = time.time()
         self.tee: Callable[[str], None] = lambda text: None
         self._terminal = Terminal(cast(TextIO, _Tee(sys.stdout, lambda text: self.tee(text))))
@@ -79,9 +81,10 @@ class Reporter:
         traceback.print_exception(error, file=sys.stderr)
         self.note(f"The run broke: {type(error).__name__}: {error}")
 
-    def started(self, step_key: str, sql: str) -> None:
+    def started(self, step_key: str, sql: str, compile_seconds: float = 0.0) -> None:
         self._index.setdefault(step_key, len(self._index) + 1)
         self._sql[self._names[step_key]] = sql
+        self._compile_seconds[step_key] = compile_seconds
         blank = self._result(step_key, State.SUCCEEDED, 1, None)
         self._terminal.started(self._index[step_key], len(self._names), blank)
 
@@ -100,7 +103,7 @@ class Reporter:
         """Every step that was reported has succeeded."""
         return all(result.state == "succeeded" for result in self.results)
 
-    def message(self, report: Report, outcome: Outcome | None) -> str:
+    def _message(self, report: Report, outcome: Outcome | None) -> str:
         """What became of a step, in one sentence; "" where it succeeded."""
         cause = self._names[report.cause] if report.cause else None
         if report.state is State.SUCCEEDED:
@@ -118,30 +121,45 @@ class Reporter:
             return ""  # the terminal and the results know what to say of it
         return why(self._bindings.get(report.step), outcome) if outcome else "failed"
 
-    def finished(self, report: Report, attempt: int, outcome: Outcome | None, message: str) -> None:
-        """Write a step's end down: the journal first, as it must not lack what is committed."""
+    def finished(self, report: Report, attempt: int, outcome: Outcome | None) -> str:
+        """Write a step's end down: the journal first, as it must not lack what is committed.
+
+        Returns what became of the step, in one sentence; "" where it succeeded.
+        """
         step_key = report.step
+        message = self._message(report, outcome)
         result = self._result(step_key, report.state, attempt, outcome, message, report)
         self.results.append(result)
         if self._journal is not None:
-            self._journal.step(result)
+            self._safely(partial(self._journal.step, result))
         self._index.setdefault(step_key, len(self._index) + 1)
         self._terminal.finished(self._index[step_key], len(self._names), result)
+        return f"Canceled: {cancel_story(result)}" if result.state == "canceled" else message
+
+    def _safely(self, write: Callable[[], None]) -> None:
+        """A full disk costs the run its files, not its truth: the event log has it too."""
+        try:
+            write()
+        except OSError as error:
+            self.note(f"WARNING: the results could not be written: {error}")
 
     def ended(self, status: str) -> None:
         """``status``: "success", "failure" or "canceled"."""
         seconds = time.time() - self._began
         if self._journal is not None and self._project is not None:
-            self._journal.end(status, self.results, seconds)
+            self._safely(partial(self._journal.end, status, self.results, seconds))
             self._journal.close()
-            write_run_results(
-                self.folder / "run_results.json",
-                self.results,
-                header=self._header,
-                seconds=seconds,
-                generated_at=time.time(),
-                compiled=self._sql,
-                names=[str(key) for key in self._project.steps],
+            self._safely(
+                partial(
+                    write_run_results,
+                    self.folder / "run_results.json",
+                    self.results,
+                    header=self._header,
+                    seconds=seconds,
+                    generated_at=time.time(),
+                    compiled=self._sql,
+                    names=[str(key) for key in self._project.steps],
+                )
             )
         self._terminal.done(self.results, seconds)
 
@@ -166,6 +184,7 @@ class Reporter:
             attempt=attempt,
             started_at=outcome.started_at if outcome and started else None,
             seconds=outcome.seconds if outcome else 0.0,
+            compile_seconds=self._compile_seconds.get(step_key, 0.0),
             rows=outcome.rows if outcome else None,
             relation=str(relation) if relation else "",
             message=message,

@@ -39,18 +39,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dagster import Field, StringSource
-from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
-    INDEX_SHARD_NAME,
-    SqliteEventLogStorage,
-)
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
-from dagster._serdes import ConfigurableClassData
+from dagster import EventLogEntry, Field, StringSource
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
+from dagster_models._dagster import (
+    INDEX_SHARD_NAME,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    ConfigurableClassData,
+    SqliteEventLogStorage,
+    create_db_conn_string,
+)
 from dagster_models.errors import DagsterModelsError
 
 __all__ = ["PooledSqliteEventLogStorage"]

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
-from dagster_models.session import Session, connect
 
 from dagster_models.journal import JournalContents, read_journal
+from dagster_models.session import Session, connect
 
 DAGSTER = str(Path(sys.executable).parent / "dagster")
 

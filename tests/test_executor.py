@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
+
 from running import DAGSTER, ENDLESS, Project, Told, make_project
 
 pytestmark = pytest.mark.slow

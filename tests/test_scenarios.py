@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from running import ENDLESS, Project, Told, make_project
 
 pytestmark = pytest.mark.slow
