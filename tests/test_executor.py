@@ -375,3 +375,16 @@ def test_under_dagsters_own_executor_the_asset_does_the_work_itself(tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert project.rows("select count(*) from main.beta") == [(2,)]
+
+
+def test_a_schema_that_bears_the_databases_own_name(tmp_path: Path) -> None:
+    """`test.alpha` in test.duckdb: DuckDB cannot tell the schema from the catalog."""
+    files = {
+        "models/test/alpha.sql": "select 1 as n",
+        "models/test/beta.sql": "select test.alpha.n from test.alpha",
+        "models/test/gamma.sql": "/* @model\nmaterialized: view\n*/\nselect n from beta",
+    }
+    project = make_project(tmp_path, files)
+    told = project.run()
+    assert told.code == 0, told.stdout
+    assert project.rows("select n from test.test.gamma") == [(1,)]

@@ -35,7 +35,11 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
     relation = project.steps[key].relation
     if relation is None:
         raise ValueError(f"{key} is a script: it has no relation")
-    return Relation(target.schema_prefix + relation.schema, relation.name, relation.catalog)
+    schema = target.schema_prefix + relation.schema
+    # `flights.routes` in the database `flights` could be either's: there the catalog must be said.
+    ambiguous = target.catalog is not None and schema.lower() == target.catalog.lower()
+    catalog = relation.catalog or (target.catalog if ambiguous else None)
+    return Relation(schema, relation.name, catalog)
 
 
 def relation_sql(project: Project, key: Key, target: Target) -> str:

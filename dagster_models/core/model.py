@@ -199,6 +199,7 @@ class Target:
     """One entry of ``targets:``: which warehouse, with which schema prefix and threads.
 
     ``settings`` is what the warehouse's own file understands (for duckdb: ``path``, absolute).
+    ``catalog`` is the database's own name where a schema of the same name would be ambiguous.
     """
 
     name: str
@@ -206,6 +207,7 @@ class Target:
     settings: Mapping[str, Any] = EMPTY
     schema_prefix: str = ""
     threads: int | None = None
+    catalog: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

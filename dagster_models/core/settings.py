@@ -159,7 +159,7 @@ def _read_targets(
     if targets or (node is not None and node.value):
         return targets
     path = os.path.join(root, "target", f"{project}.duckdb")
-    return {"dev": Target("dev", "duckdb", {"path": path})}
+    return {"dev": Target("dev", "duckdb", {"path": path}, catalog=_duckdb_catalog(path))}
 
 
 def _read_target(
@@ -184,9 +184,17 @@ def _read_target(
     known = {**readers, **TARGET_TYPES[type_]}
     values = read_mapping(_without(filled, unset, known), known, tell)
     settings = {k: v for k, v in {**values, **unset}.items() if k not in readers or k in unset}
+    catalog = None
     if type_ == "duckdb":
-        settings["path"] = _duckdb_path(settings.get("path"), name, place, root, tell)
-    return Target(name, type_, settings, values.get("schema_prefix", ""), values.get("threads"))
+        path = settings["path"] = _duckdb_path(settings.get("path"), name, place, root, tell)
+        catalog = _duckdb_catalog(path)
+    prefix = values.get("schema_prefix", "")
+    return Target(name, type_, settings, prefix, values.get("threads"), catalog)
+
+
+def _duckdb_catalog(path: str) -> str:
+    """The name that DuckDB gives to a database: its file's, up to the first dot."""
+    return os.path.basename(path).split(".")[0]
 
 
 def _filled(node: Marked, environ: Mapping[str, str], number: bool = False) -> Marked:

@@ -42,6 +42,11 @@ defs = Definitions(assets=assets, jobs=[define_asset_job("bench")], executor=exe
 """
 
 
+POOLED = """telemetry: {enabled: false}
+event_log_storage: {module: dagster_models.storage, class: PooledSqliteEventLogStorage}
+"""
+
+
 def graph_of(models: int, layers: int) -> dict[str, list[str]]:
     """Each model reads two of the layer above."""
     width = max(1, models // layers)
@@ -71,7 +76,7 @@ def write_ours(root: Path, graph: dict[str, list[str]]) -> None:
 def write_dbt(root: Path, graph: dict[str, list[str]]) -> None:
     (root / "models").mkdir(parents=True)
     (root / "dbt_project.yml").write_text(
-        "name: bench\nversion: '1'\nprofile: bench\nmodel-paths: [models]\n"
+        "name: bench\nversion: '1.0.0'\nprofile: bench\nmodel-paths: [models]\n"
         "models: {+materialized: table}\nflags: {send_anonymous_usage_stats: false}\n"
     )
     (root / "profiles.yml").write_text(
@@ -94,12 +99,13 @@ class Contender:
     command: list[str]
     cwd: Path
     env: dict[str, str] = field(default_factory=dict)
+    instance: str = "telemetry: {enabled: false}\n"  # dagster.yaml
     walls: list[float] = field(default_factory=list)
     per_step: list[float] = field(default_factory=list)
 
     def run(self, steps: int) -> None:
         with tempfile.TemporaryDirectory() as home:
-            Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+            Path(home, "dagster.yaml").write_text(self.instance)
             env = {**os.environ, **self.env, "DAGSTER_HOME": home, "DO_NOT_TRACK": "1"}
             began = time.perf_counter()
             done = subprocess.run(
@@ -140,6 +146,8 @@ def contenders(folder: Path, graph: dict[str, list[str]], dbt: str | None) -> li
         config.write_text(f"execution: {{config: {{max_concurrent: {slots}}}}}\n")
         command = [*dagster, *job, "--config", str(config)]
         found.append(Contender(f"dagster-models, {slots} slots", command, ours))
+        pooled = Contender("  with the pooled event log", command, ours, instance=POOLED)
+        found.append(pooled)
         if dbt:
             write_dbt(theirs / str(slots), graph)
             command = [dbt, "run", "--threads", str(slots), "--profiles-dir", "."]
