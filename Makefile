@@ -32,7 +32,7 @@ $(HOME_DIR)/dagster.yaml: docs/dagster.yaml
 
 run: setup ## run the example: a year of flights, about 20 steps
 	@echo "Running the job 'flights' of project/ on DuckDB ..."
-	@$(BIN)/dagster job execute -m project.definitions -j flights
+	@PYTHONWARNINGS='ignore:Function `job_execute_command`' $(BIN)/dagster job execute -m project.definitions -j flights
 	@echo
 	@echo "The report:     project/target/report.html"
 	@echo "The tables:     project/target/flights.duckdb (schemas staging, intermediate, marts)"
