@@ -104,6 +104,8 @@ class Connection:
         try:
             _check_hello(hello, mine)
             self.session = self._server.open_session()
+            if hello.get("folder"):
+                self.session.read_files_from(str(hello["folder"]))
             self._folders = self._server.bulk.make(self.id)
         except WarehouseError as error:
             wire.send(self._sock, {"error": wire.error_to_json(error)})

@@ -23,11 +23,13 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
             with warehouse.connect() as connection:
                 print(connection.table("marts.carrier_delays").df())
 
-    ``type`` and ``settings`` are those of a target.
+    ``type`` and ``settings`` are those of a target; relative paths of files that SQL reads begin
+    at ``folder``.
     """
 
     type: str = "duckdb"
     settings: dict[str, Any] = Field(default_factory=dict)
+    folder: str = ""
 
     @contextmanager
     def connect(self) -> Iterator[Warehouse]:
@@ -36,7 +38,7 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
         Raises:
             WarehouseError: the warehouse cannot be reached.
         """
-        spec = {"type": self.type, "settings": self.settings}
+        spec = {"type": self.type, "settings": self.settings, "folder": self.folder}
         connection = Connection(lambda: connect(spec))
         try:
             yield Warehouse(connection)

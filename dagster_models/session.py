@@ -33,7 +33,8 @@ def connect(spec: Mapping[str, Any], timeout_seconds: float = 20.0) -> Session:
     """Open a session; starts the warehouse process if nobody has.
 
     ``spec``: {"type": "duckdb", "settings": {"path": ..., "memory_limit"?, "threads"?,
-    "idle_seconds"?}}; the settings of the client that starts the process hold for all.
+    "idle_seconds"?}, "folder"?: where relative paths of files in SQL begin}; the settings of the
+    client that starts the process hold for all.
 
     Raises WarehouseError: the database does not open, another program holds it (kind
     "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
@@ -62,7 +63,8 @@ def _dial(spec: Mapping[str, Any], path: str, deadline: float) -> Session | None
     try:
         sock.settimeout(max(0.1, deadline - time.monotonic()))
         sock.connect(address["socket"])
-        wire.send(sock, {"op": "hello", **launch.greeting(path)})
+        hello = {"op": "hello", "folder": spec.get("folder"), **launch.greeting(path)}
+        wire.send(sock, hello)
         answer = wire.receive(sock)
         sock.settimeout(None)
     except (OSError, EOFError):

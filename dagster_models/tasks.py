@@ -45,7 +45,7 @@ class Binding:
 
 def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
     """What ``session.connect`` needs to reach the target's warehouse."""
-    return {"type": target.type, "settings": dict(target.settings)}
+    return {"type": target.type, "settings": dict(target.settings), "folder": project.root}
 
 
 def schemas(bindings: Mapping[str, Binding]) -> list[str]:

@@ -100,6 +100,17 @@ def test_the_shell_command_and_the_run_config(clone: Path) -> None:
     assert "Concurrency: 8 slots" in told
 
 
+@pytest.mark.slow
+def test_the_commands(clone: Path) -> None:
+    (clone / ".venv/bin/dagster-models").symlink_to(Path(sys.executable).parent / "dagster-models")
+    check, ls, compile_, results = block("sh", "dagster-models check").splitlines()
+    assert "No errors in 33 steps of flights." in shell(check, clone)
+    assert len(shell(ls, clone).splitlines()) == 33
+    assert '"intermediate"."int_flights"' in shell(compile_, clone)
+    shell("make run", clone)
+    assert "TOTAL=33" in shell(results, clone)
+
+
 def test_the_tree_is_the_examples() -> None:
     lines = block("text", "project/\n").splitlines()[1:]
     for line in lines:

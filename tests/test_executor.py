@@ -388,3 +388,17 @@ def test_a_schema_that_bears_the_databases_own_name(tmp_path: Path) -> None:
     told = project.run()
     assert told.code == 0, told.stdout
     assert project.rows("select n from test.test.gamma") == [(1,)]
+
+
+def test_files_in_sql_are_found_from_the_projects_folder(tmp_path: Path) -> None:
+    files = {
+        "data/rows.csv": "n\n1\n2\n",
+        "models/by_name.sql": "select n from 'data/rows.csv'",
+        "models/by_function.sql": "select sum(n) as n from read_csv('data/rows.csv')",
+        "models/in_python.py": "def model(warehouse):\n"
+        "    return warehouse.sql(\"select n + 1 as n from 'data/rows.csv'\")\n",
+    }
+    project = make_project(tmp_path, files)
+    told = project.run()
+    assert told.code == 0, told.stdout
+    assert project.rows("select n from by_function") == [(3,)]

@@ -51,6 +51,9 @@ class Commit:
 class WarehouseSession(ABC):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
+    def read_files_from(self, folder: str) -> None:  # noqa: B027 - most read no local files
+        """Resolve the relative paths of files that SQL reads against *folder*."""
+
     @abstractmethod
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         """Run the user's statements; rows of the last one, fetched.

@@ -90,6 +90,11 @@ class DuckDBSession(WarehouseSession):
         self._in_transaction = False
         self._failed = False
 
+    def read_files_from(self, folder: str) -> None:
+        # It is a list divided by commas, with no way to quote one: such a folder is left out.
+        if "," not in folder:
+            self._run(f"set session file_search_path = {literal(folder)}")
+
     # Statements
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
