@@ -7,11 +7,8 @@ is read against one file. What each piece rests on is said beside it (Dagster 1.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import signal
 import socket
-import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -61,6 +58,7 @@ __all__ = [
     "RETRIES_CONFIG",
     "SQLITE_BUSY_TIMEOUT_SECONDS",
     "TAG_LIMITS_CONFIG",
+    "ChildProcessCrashException",
     "ConfigurableClassData",
     "DagsterEvent",
     "DagsterRun",
@@ -68,7 +66,7 @@ __all__ = [
     "ExecutionPlan",
     "ExecutionStep",
     "Executor",
-    "ForeignSteps",
+    "KnownExecutionState",
     "PlanExecutionContext",
     "PlanOrchestrationContext",
     "RetryMode",
@@ -82,9 +80,11 @@ __all__ = [
     "engine_event",
     "error_message",
     "executable_steps",
+    "execute_step_out_of_process",
     "execute_with",
     "exhaust",
     "failure_event",
+    "get_run_crash_explanation",
     "interrupted",
     "known_state",
     "park",
@@ -93,6 +93,7 @@ __all__ = [
     "priority",
     "quiet_console",
     "retry_after_seconds",
+    "serializable_error_info_from_exc_info",
     "stop_requested_by_user",
     "traits",
     "trigger_hooks",
@@ -402,86 +403,3 @@ class StepLog:
         if path is not None:
             with contextlib.suppress(OSError), open(path(self._key), "a"):
                 pass
-
-
-class ForeignSteps:
-    """Steps that are not ours, run as Dagster's multiprocess executor runs them: a process each.
-
-    A thread follows each process and gives what it says to *tell*, as ``tell(step key, attempt,
-    said)``: each DagsterEvent (written to the event log by the process itself), None when it is
-    over, the error when it died.
-    """
-
-    def __init__(
-        self,
-        context: PlanOrchestrationContext,
-        executor: Executor,
-        tell: Callable[[str, int, Any], None],
-    ) -> None:
-        self._context, self._executor, self._tell = context, executor, tell
-        self._processes: dict[str, Any] = {}
-        self._stop: dict[str, Any] = {}
-
-    def start(
-        self, step: ExecutionStep, attempt: int, state: KnownExecutionState
-    ) -> Iterator[DagsterEvent]:
-        """Yields the event that its process is being started.
-
-        Raises:
-            DagsterUnmetExecutorRequirementsError: the job cannot be loaded in another process.
-        """
-        spawn = multiprocessing.get_context("spawn")
-        stop = self._stop[step.key] = spawn.Event()
-        events = execute_step_out_of_process(
-            spawn,
-            self._context.reconstructable_job,
-            self._context.for_step(step),
-            step,
-            {},
-            self._processes,
-            {step.key: stop},
-            self._executor.retries,
-            state,
-            self._context.execution_plan.repository_load_data,
-        )
-        starting = next(events)
-        if starting is not None:
-            yield starting
-        threading.Thread(
-            target=self._follow,
-            args=(step.key, attempt, events),
-            daemon=True,
-            name=f"follow-{step.key}",
-        ).start()
-
-    def _follow(self, key: str, attempt: int, events: Iterator[DagsterEvent | None]) -> None:
-        try:
-            for event in events:
-                if event is not None:
-                    self._tell(key, attempt, event)
-            self._tell(key, attempt, None)
-        except Exception as error:
-            self._tell(key, attempt, error)
-
-    def cancel(self, key: str) -> None:
-        self._stop[key].set()
-
-    def kill(self, key: str) -> None:
-        process = self._processes.get(key)
-        if process is not None and process.is_alive():
-            process.kill()
-
-    def died(
-        self, step: ExecutionStep, error: BaseException, state: KnownExecutionState
-    ) -> Iterator[DagsterEvent]:
-        """The events of a process that ended without a word: what happened, failure or retry."""
-        context = self._context.for_step(step)
-        code = error.exit_code if isinstance(error, ChildProcessCrashException) else None
-        try:
-            raise error
-        except BaseException:
-            told = serializable_error_info_from_exc_info(sys.exc_info())
-        prefix = f"The process of step {step.key}"
-        message = f"{prefix}: {error}" if code is None else get_run_crash_explanation(prefix, code)
-        yield DagsterEvent.engine_event(context, message, EngineEventData.engine_error(told))
-        yield self._executor.log_failure_or_retry_event_after_error(context, told, state)

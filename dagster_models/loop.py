@@ -11,14 +11,14 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from dagster import DagsterEventType
 
 from dagster_models import _dagster as d
 from dagster_models import handover
-from dagster_models.core.messages import Outcome, Task, TaskError, Verdict
+from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.plan import Plan
 from dagster_models.core.states import (
     AskWarehouse,
@@ -33,6 +33,8 @@ from dagster_models.core.states import (
     State,
 )
 from dagster_models.errors import DagsterModelsError
+from dagster_models.flight import Flight, Spoke
+from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
 from dagster_models.options import Options, needs_of
 from dagster_models.reporting import Reporter, failed_to_start, lost_outcome, why
@@ -41,32 +43,6 @@ from dagster_models.timers import Due, Timers
 from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
 
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
-
-
-@dataclass(frozen=True, slots=True)
-class Spoke:
-    """What a foreign step's process said: an event, None at its end, or the error it died of."""
-
-    step: str
-    attempt: int
-    said: Any
-
-
-@dataclass(slots=True)
-class _Flight:
-    """One attempt of a step, from its start to its report."""
-
-    context: d.StepExecutionContext
-    attempt: int
-    started_at: float
-    task: Task | None = None  # None: a foreign step
-    events: Iterator[d.DagsterEvent] | None = None
-    start_event: d.DagsterEvent | None = None
-    outcome: Outcome | None = None
-    lost: Lost | None = None
-    log: d.StepLog | None = None
-    killed: bool = False
-    retry_after_seconds: float = 0.0  # what Dagster says of a foreign step
 
 
 class Run:
@@ -105,10 +81,10 @@ class Run:
             limits=limits,
         )
         self._pool = WorkerPool()
-        self._foreign = d.ForeignSteps(plan_context, executor, self._tell)
+        self._foreign = ForeignSteps(plan_context, executor, self._tell)
         names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
         self._reporter = Reporter(self._run_id, names, self._bindings)
-        self._flights: dict[str, _Flight] = {}
+        self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
         self._outputs: set[d.StepOutputHandle] = set()
         self._todo: deque[Event] = deque()
@@ -210,7 +186,7 @@ class Run:
         binding = self._bindings[step]
         known = d.known_state(self._execution_plan, {step: attempt - 1})
         context = self._job.for_step(self._steps[step], known)
-        flight = self._flights[step] = _Flight(context, attempt, time.time())
+        flight = self._flights[step] = Flight(context, attempt, time.time())
         flight.start_event, flight.events = d.park(context)
         yield flight.start_event
         try:
@@ -230,7 +206,7 @@ class Run:
     def _start_foreign(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
         known = d.known_state(self._execution_plan, {step: attempt - 1}, self._outputs)
         context = self._job.for_step(self._steps[step], known)
-        self._flights[step] = _Flight(context, attempt, time.time())
+        self._flights[step] = Flight(context, attempt, time.time())
         self._reporter.started(step, "")
         yield from self._foreign.start(self._steps[step], attempt, known)
 
@@ -294,7 +270,7 @@ class Run:
             sql = flight.task.sql if flight.task else ""
             yield from self._finish(step, flight, Attempt(outcome, report.state, message, sql=sql))
 
-    def _finish(self, step: str, flight: _Flight, attempt: Attempt) -> Iterator[d.DagsterEvent]:
+    def _finish(self, step: str, flight: Flight, attempt: Attempt) -> Iterator[d.DagsterEvent]:
         """Exhaust the parked generator with what became of the attempt."""
         assert flight.events is not None
         assert flight.start_event is not None
@@ -344,7 +320,7 @@ class Run:
             Cause.CANCELED if outcome.verdict is Verdict.CANCELED and asked else Cause.ROLLED_BACK
         )
 
-    def _settled(self, settled: Settled, flight: _Flight) -> None:
+    def _settled(self, settled: Settled, flight: Flight) -> None:
         assert flight.outcome is not None
         step, outcome = settled.step, flight.outcome
         if settled.committed:
@@ -376,7 +352,7 @@ class Run:
     def _tell(self, step: str, attempt: int, said: Any) -> None:
         self._pool.call_soon(lambda: [Spoke(step, attempt, said)])
 
-    def _on_foreign(self, step: str, flight: _Flight, said: Any) -> Iterator[d.DagsterEvent]:
+    def _on_foreign(self, step: str, flight: Flight, said: Any) -> Iterator[d.DagsterEvent]:
         """An event of a foreign step's process; it has written it to the event log itself."""
         if said is None:
             if flight.outcome is not None:
@@ -390,7 +366,7 @@ class Run:
         yield from self._on_foreign_event(step, flight, said)
 
     def _on_foreign_event(
-        self, step: str, flight: _Flight, event: d.DagsterEvent
+        self, step: str, flight: Flight, event: d.DagsterEvent
     ) -> Iterator[d.DagsterEvent]:
         canceling = self.plan.state(step) is State.CANCELING
         if not (event.is_step_failure and canceling):

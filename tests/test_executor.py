@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -402,3 +403,48 @@ def test_files_in_sql_are_found_from_the_projects_folder(tmp_path: Path) -> None
     told = project.run()
     assert told.code == 0, told.stdout
     assert project.rows("select n from by_function") == [(3,)]
+
+
+REEXECUTE = """
+import sys
+from dagster import DagsterInstance, ReexecutionOptions, execute_job
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+with DagsterInstance.get() as instance:
+    (run,) = instance.get_runs(limit=1)
+    repository = ReconstructableRepository.for_file("definitions.py", "defs")
+    job = repository.get_reconstructable_job("test")
+    options = ReexecutionOptions.from_failure(run.run_id, instance)
+    sys.exit(not execute_job(job, instance, reexecution_options=options).success)
+"""
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_re_execution_from_failure_runs_what_failed_was_canceled_or_was_skipped(
+    tmp_path: Path, fail_fast: bool
+) -> None:
+    files = {
+        "models/a.sql": "select 1 as n",
+        "models/b.sql": "select error('no') as n from a",
+        "models/c.sql": f"{ENDLESS}, a" if fail_fast else "select n from a",
+        "models/d.sql": "select n from b",
+        "models/e.sql": "select n from c",
+        "again.py": REEXECUTE,
+    }
+    project = make_project(tmp_path, files)
+    first = project.run({"max_concurrent": 2, "fail_fast": fail_fast})
+    assert first.states()["main.b"] == "failed"
+    assert first.states()["main.c"] == ("canceled" if fail_fast else "succeeded")
+    project.write({"models/b.sql": "select n from a", "models/c.sql": "select n from a"})
+    again = subprocess.run(
+        [sys.executable, "again.py"],
+        cwd=project.root,
+        env=project.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr[-3000:]
+    told = project.told(0, again.stdout, again.stderr)
+    expected = {"main.b", "main.d"} | ({"main.c", "main.e"} if fail_fast else set())
+    assert told.states() == dict.fromkeys(expected, "succeeded")
