@@ -15,7 +15,11 @@ from typing import IO, Any
 
 @dataclass(slots=True, eq=False)
 class ScriptWorker:
-    """``partial`` holds the unfinished last line of each stream; ``killed``: by us."""
+    """``partial`` holds the unfinished last line of each stream; ``killed``: by us.
+
+    ``interrupted``: a step was asked to stop. What a KeyboardInterrupt leaves behind (a library
+    half imported, a lock held) must not meet another step: such a worker is not used again.
+    """
 
     process: subprocess.Popen[bytes]
     control: socket.socket
@@ -23,6 +27,7 @@ class ScriptWorker:
     step: str | None = None
     session_id: str = ""
     killed: bool = False
+    interrupted: bool = False
     partial: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
 
     @property

@@ -135,8 +135,9 @@ def _refuse_bad_names(names: Sequence[str], what: str) -> None:
     seen: dict[str, str] = {}
     for name in names:
         # SQL compares names without case: the warehouse would refuse or silently rename one.
-        other = seen.setdefault(name.casefold(), name)
-        if other is not name:
+        other = seen.get(name.casefold())
+        seen[name.casefold()] = name
+        if other is not None:
             raise ValueError(
                 f"{what} has two columns of one name, {other!r} and {name!r}; rename one "
                 "(SQL does not tell upper from lower case; a named pandas index is a column too)"

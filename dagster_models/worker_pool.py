@@ -142,6 +142,7 @@ class WorkerPool:
         if isinstance(worker, _SqlWorker):
             worker.session.cancel()
         elif worker is not None:
+            worker.interrupted = True
             self._tell(worker, {"op": "cancel"})
 
     def kill(self, step: str) -> None:
@@ -280,7 +281,10 @@ class WorkerPool:
         output = self._drain(worker)  # it flushes before it answers: all of it is here
         worker.step = None
         del self._busy[step]
-        self._idle_scripts[worker.key].append(worker)
+        if worker.interrupted:
+            self._tell(worker, {"op": "exit"})
+        else:
+            self._idle_scripts[worker.key].append(worker)
         return [*output, Answered(step, Outcome.from_json(message["outcome"]))]
 
     def _on_exit(self, worker: ScriptWorker) -> list[Happening]:

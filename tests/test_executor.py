@@ -448,3 +448,36 @@ def test_re_execution_from_failure_runs_what_failed_was_canceled_or_was_skipped(
     told = project.told(0, again.stdout, again.stderr)
     expected = {"main.b", "main.d"} | ({"main.c", "main.e"} if fail_fast else set())
     assert told.states() == dict.fromkeys(expected, "succeeded")
+
+
+FIRST = '''
+"""
+@model
+timeout: 0.5
+priority: 1
+"""
+import os, time
+
+def model(warehouse):
+    print("pid", os.getpid())
+    time.sleep(600)
+'''
+OTHER = """
+import os
+
+def model(warehouse):
+    print("pid", os.getpid())
+    return [{"n": 1}]
+"""
+
+
+def test_a_python_worker_that_was_interrupted_is_not_used_again(tmp_path: Path) -> None:
+    files = {"models/first.py": FIRST, "models/second.py": OTHER, "models/third.py": OTHER}
+    project = make_project(tmp_path, files)
+    told = project.run({"max_concurrent": 1})
+    assert told.states()["main.first"] == "failed"
+    first, second, third = (
+        logs_of(project, f"main__{name}")[0] for name in ("first", "second", "third")
+    )
+    assert first != second
+    assert second == third  # one that was not is warm for the whole run
