@@ -12,6 +12,7 @@ import queue
 import socket
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -143,6 +144,10 @@ class Connection:
                 answer = {"error": error}
                 if isinstance(failure, WarehouseLost):
                     fatal = str(failure)
+            except Exception as failure:  # a mistake of ours must not leave the client waiting
+                traceback.print_exc()
+                error = wire.error_to_json(WarehouseError("InternalError", repr(failure)))
+                answer = {"error": error}
             if error and error["kind"] in FATAL:
                 fatal = f"{error['kind']}: {error['message']}"
             # Idle before the answer goes: the client's next request may be here at once.

@@ -687,3 +687,10 @@ def test_an_interrupted_request_closes_the_session(
     with pytest.raises(KeyboardInterrupt):
         session.query("select 1")
     assert session.closed, "its late answer must not be taken for the next one's"
+
+
+def test_a_mistake_of_ours_is_an_answer_and_the_session_lives_on(session: Session) -> None:
+    """A worker thread that died of it would leave the client waiting for good."""
+    with pytest.raises(WarehouseError, match="InternalError"):
+        session.request({"op": "task", "task": ["no", "mapping"]})
+    assert session.query("select 1") == [(1,)]

@@ -29,6 +29,9 @@ _OPERANDS = {
     TokenType.R_PAREN,
     TokenType.R_BRACKET,
 }
+_OPENS = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
+_CLOSES = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
+_MOST_NESTED = 400
 _OPENINGS = ("'", '"', "`", "/*", "$$")
 #: A closed string, name or comment, or else one character (in the group) that may open one.
 _PIECE = re.compile(
@@ -80,6 +83,8 @@ class Source:
 
     def statements(self) -> list[exp.Expr]:
         """The syntax trees of the text's statements."""
+        if (deep := self._too_deep()) is not None:
+            raise self.error("the SQL is nested too deeply to be read", deep)
         try:
             trees = self.parser.parser().parse(list(self.tokens), self.text)
         except ParseError as error:
@@ -89,6 +94,19 @@ class Source:
         except SqlglotError as error:
             raise self.error(str(error), 0) from None
         return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
+
+    def _too_deep(self) -> int | None:
+        """Where the text nests deeper than any query does: the offset, None if it does not.
+
+        sqlglot's parser recurses, and its compiled build does so in C, where a stack that runs out
+        ends the process (seen with Python 3.13 at 30,000 parentheses).
+        """
+        depth = 0
+        for token in self.tokens:
+            depth += (token.token_type in _OPENS) - (token.token_type in _CLOSES)
+            if depth > _MOST_NESTED:
+                return token.start
+        return None
 
     def unparsed(self, error: ParseError) -> SqlSyntaxError:
         details: Mapping[str, Any] = error.errors[0] if error.errors else {}
