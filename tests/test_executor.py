@@ -481,3 +481,34 @@ def test_a_python_worker_that_was_interrupted_is_not_used_again(tmp_path: Path) 
     )
     assert first != second
     assert second == third  # one that was not is warm for the whole run
+
+
+def test_dagster_knows_duration_rows_columns_and_versions(tmp_path: Path) -> None:
+    slow = "select count(*) as n, 'x' as s from range(60000000) t(i) where hash(i) <> 0"
+    project = make_project(
+        tmp_path, {"models/alpha.sql": slow, "models/beta.sql": "select n from alpha"}
+    )
+    told = project.run()
+    assert told.journal is not None
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        (run,) = instance.get_runs(limit=1)
+        events = [e.dagster_event for e in instance.all_logs(run.run_id) if e.dagster_event]
+    by_type = {(e.event_type_value, e.step_key): e for e in events}
+    (alpha,) = [step for step in told.journal.steps if step.step == "main.alpha"]
+    assert alpha.seconds > 0.02
+    success = by_type["STEP_SUCCESS", "main__alpha"]
+    # Dagster's own timer would only see how long it took to write the events down.
+    assert success.step_success_data.duration_ms / 1000 >= alpha.seconds
+    published = by_type["ASSET_MATERIALIZATION", "main__alpha"].materialization
+    assert published.metadata["dagster/row_count"].value == 1
+    schema = published.metadata["dagster/column_schema"].value
+    assert [(column.name, column.type) for column in schema.columns] == [
+        ("n", "BIGINT"),
+        ("s", "VARCHAR"),
+    ]
+    assert published.metadata["dagster_models/relation"].value == "main.alpha"
+    assert "60000000" in published.metadata["dagster_models/compiled_sql"].value
+    tags = published.tags
+    assert tags["dagster/code_version"] == alpha.code_version
+    below = by_type["ASSET_MATERIALIZATION", "main__beta"].materialization.tags
+    assert below["dagster/input_data_version/main/alpha"] == tags["dagster/data_version"]
