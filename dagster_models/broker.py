@@ -26,12 +26,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster_models import launch, rendezvous
 from dagster_models.connection import Connection
 from dagster_models.errors import WarehouseError
+from dagster_models.materialization import Stop
 from dagster_models.warehouses.base import Warehouse, WarehouseSession
 
 #: type of a target -> the module that has ``connect(settings) -> Warehouse``.
@@ -70,6 +71,7 @@ class Server:
         self._prepared: set[str] = set()
         self._connections: dict[str, Connection] = {}
         self._changed = threading.Lock()
+        self._writers: dict[str, threading.Lock] = {}
         self._stopping = False
         self._idle_since = time.monotonic()
         self._woken, self._wake = os.pipe()
@@ -183,6 +185,21 @@ class Server:
                         raise
                     time.sleep(_RETRY_SECONDS)
             self._prepared.update(schemas)
+
+    @contextlib.contextmanager
+    def writing(self, relation: str, stop: Stop) -> Iterator[None]:
+        """One task at a time builds a relation: two transactions at once would conflict, and the
+        second would lose its work to the first. The later one wins. A stop ends the wait."""
+        with self._changed:
+            turn = self._writers.setdefault(relation.lower(), threading.Lock())
+        ours = turn.acquire(blocking=False)
+        while not ours and not stop.wait(_RETRY_SECONDS):
+            ours = turn.acquire(blocking=False)
+        try:
+            yield
+        finally:
+            if ours:
+                turn.release()
 
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
         """Wait for a session's end; True if it is gone (or was never here)."""

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from dagster_models import launch, materialization, rendezvous, wire
@@ -40,6 +41,7 @@ class Host(Protocol):
 
     def open_session(self) -> WarehouseSession: ...
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
+    def writing(self, relation: str, stop: Stop) -> AbstractContextManager[None]: ...
     def await_end(self, session_id: str, timeout_seconds: float) -> bool: ...
     def remove(self, connection: Connection) -> None: ...
 
@@ -194,7 +196,13 @@ class Connection:
                     self._server.prepare(session, [task.relation.schema], anew=False)
             except WarehouseError as error:
                 return {"outcome": materialization.refused(task, error).to_json()}
-        return {"outcome": materialization.run(session, task, stop).to_json()}
+        with self._server.writing(str(task.relation), stop):
+            return {"outcome": materialization.run(session, task, stop).to_json()}
+
+    def in_transaction(
+        self, session: WarehouseSession, message: Message, stop: Stop
+    ) -> dict[str, Any]:
+        return {"in_transaction": session.in_transaction}
 
     def prepare(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         self._server.prepare(session, message["schemas"], anew=True)
@@ -246,6 +254,7 @@ Operation = Callable[[Connection, WarehouseSession, Message, Stop], dict[str, An
 
 _OPERATIONS: Mapping[str, Operation] = {
     "task": Connection.task,
+    "in_transaction": Connection.in_transaction,
     "prepare": Connection.prepare,
     "execute": Connection.execute,
     "query": Connection.query,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from dagster_models.core.model import (
     Location,
     Project,
     Relation,
+    Schedule,
     Source,
     Step,
     Target,
@@ -85,40 +86,52 @@ def load_project(
         logger.warning("%s", warning)
     target = core_project.usable_target(project)
     built, problems = _build_assets(project, target, translator or ModelsTranslator())
+    jobs = {job.name: _job(job, problems) for job in project.jobs}
+    schedules = [_schedule(schedule, jobs, problems) for schedule in project.schedules]
     if problems:
         raise ProjectError(problems)
-    jobs = {job.name: _job(job) for job in project.jobs}
     return Definitions(
         assets=[*built, *assets],
         jobs=list(jobs.values()),
-        schedules=[
-            ScheduleDefinition(
-                name=schedule.name,
-                job=jobs[schedule.job],
-                cron_schedule=schedule.cron,
-                execution_timezone=schedule.timezone,
-            )
-            for schedule in project.schedules
-        ],
+        schedules=schedules,
         resources={"warehouse": WarehouseResource(**warehouse_spec(project, target))},
         executor=models_executor,
     )
 
 
-def _job(job: Job) -> Any:
+def _job(job: Job, problems: list[Problem]) -> Any:
     with beta_features():
         try:
-            selection = AssetSelection.from_string(job.selection)
+            return define_asset_job(
+                job.name,
+                selection=AssetSelection.from_string(job.selection),
+                description=job.description or None,
+                tags=dict(job.tags),
+            )
         except DagsterError as error:
-            what = f"job {job.name}: Dagster cannot read its selection: {error}"
             fix = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
-            raise ProjectError([Problem(what, "dagster_models.yaml", fix=fix)]) from None
-    return define_asset_job(
-        job.name,
-        selection=selection,
-        description=job.description or None,
-        tags=dict(job.tags),
-    )
+            problems.append(_refused(f"job {job.name}", error, fix))
+    return None
+
+
+def _schedule(schedule: Schedule, jobs: Mapping[str, Any], problems: list[Problem]) -> Any:
+    try:
+        return ScheduleDefinition(
+            name=schedule.name,
+            job=jobs[schedule.job],
+            cron_schedule=schedule.cron,
+            execution_timezone=schedule.timezone,
+        )
+    except (DagsterError, ValueError) as error:
+        if jobs[schedule.job] is not None:  # else the job's own problem is told
+            fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
+            problems.append(_refused(f"schedule {schedule.name}", error, fix))
+    return None
+
+
+def _refused(what: str, error: Exception, fix: str) -> Problem:
+    said = " ".join(str(error).split())
+    return Problem(f"Dagster refuses {what}: {said}", "dagster_models.yaml", fix=fix)
 
 
 def _build_assets(

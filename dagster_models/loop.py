@@ -42,6 +42,7 @@ from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
 from dagster_models.timers import Due, Timers
 from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
 
+_WIND_DOWN_SECONDS = 5.0
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
 
 
@@ -109,14 +110,30 @@ class Run:
                 except BaseException as error:
                     # Nobody listens any more, but what is in flight must be stopped and told.
                     self._reporter.broke(error)
-                    self._todo.append(Event(None, Cause.STOPPING))
-                    for _ in self._until_complete():
-                        pass
+                    self._wind_down()
                     self._close("failure")
                     raise
         self._close(self._status())
         if self._interrupts:
             raise d.interrupted("The run was asked to stop.")
+
+    def _wind_down(self) -> None:
+        """Stop what is in flight and tell what became of it; bounded, as something is broken."""
+        self._todo.append(Event(None, Cause.STOPPING))
+        deadline = time.monotonic() + self._options.cancel_grace_seconds + _WIND_DOWN_SECONDS
+        self._timers.add(deadline - time.monotonic(), Due("kill", "", 0))  # ends the last wait
+        for _ in self._until_complete():
+            if time.monotonic() > deadline:
+                break
+        for step, flight in list(self._flights.items()):
+            if (
+                flight.events is not None
+            ):  # dropped, a generator would tell Dagster of a GeneratorExit
+                told = "the run broke before it answered; its commit record tells what became of it"
+                name = self._bindings[step].name
+                lost = lost_outcome(name, flight.attempt, told, flight.started_at)
+                for _ in self._finish(step, flight, Attempt(lost, State.FAILED, told)):
+                    pass
 
     def _open(self) -> Iterator[d.DagsterEvent]:
         self._reporter.begun(self._slots)
@@ -196,7 +213,7 @@ class Run:
                 yield from flight.log.open()
             self._reporter.started(step, task.sql, time.time() - flight.started_at)
             self._pool.start(step, task, warehouse_spec(binding.project, binding.target))
-        except (DagsterModelsError, OSError) as error:
+        except Exception as error:  # whatever it is, the step must end
             flight.outcome = failed_to_start(binding.name, attempt, error, flight.started_at)
             self._todo.append(Event(step, Cause.ROLLED_BACK))
             return

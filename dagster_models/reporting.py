@@ -55,7 +55,10 @@ class Reporter:
                 steps=tuple(names.values()),
                 version=version("dagster-models"),
             )
-            self._journal = Journal(self.folder, self._header)
+            try:
+                self._journal = Journal(self.folder, self._header)
+            except OSError as error:
+                self._cannot_write(error)
 
     @property
     def folder(self) -> Path:
@@ -141,7 +144,10 @@ class Reporter:
         try:
             write()
         except OSError as error:
-            self.note(f"WARNING: the results could not be written: {error}")
+            self._cannot_write(error)
+
+    def _cannot_write(self, error: OSError) -> None:
+        self.note(f"WARNING: the results could not be written: {error}")
 
     def ended(self, status: str) -> None:
         """``status``: "success", "failure" or "canceled"."""

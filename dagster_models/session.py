@@ -183,6 +183,10 @@ class Session:
         """Run statements for their effect."""
         self.request({"op": "execute", "sql": sql})
 
+    def in_transaction(self) -> bool:
+        """Whether a transaction that was begun by hand is open."""
+        return bool(self.request({"op": "in_transaction"})["in_transaction"])
+
     def begin(self) -> None:
         self.request({"op": "begin"})
 

@@ -76,6 +76,12 @@ def _from_pandas(frame: Any, what: str) -> pyarrow.Table:
         if name is not None:
             columns.append((name, frame.index.get_level_values(level).to_series()))
     columns += [(name, frame.iloc[:, at]) for at, name in enumerate(frame.columns)]
+    for name, values in columns:
+        if str(values.dtype).startswith("period["):  # Arrow would store the number of the period
+            raise ValueError(
+                f"column {name!r} of {what} holds periods, which no warehouse knows; "
+                "convert it with .dt.to_timestamp() or .astype(str)"
+            )
     for name, _ in columns:
         if isinstance(name, tuple):
             raise ValueError(f"{what} has a column with several levels, {name!r}; flatten its name")

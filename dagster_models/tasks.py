@@ -81,7 +81,6 @@ def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
         column_types=config.column_types,
         queries={text: compile_text(project, step, text, target) for text in step.queries},
         relations=compile_tables(project, step, target) if binding.is_python else {},
-        variables=step.variables,
         project_root=project.root,
     )
 

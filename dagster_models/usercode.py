@@ -6,6 +6,7 @@ import builtins
 import inspect
 import os
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,17 +52,29 @@ def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
 def run_script(task: Task) -> None:
     """Run the file as ``python file`` would. Raises StepFailed for an exit code that is not 0."""
     # As with `python scripts/report.py`, the script's own folder comes first.
+    before = set(threading.enumerate())
     with _module(task, "__main__", [os.path.dirname(task.path), task.project_root]) as module:
         try:
             _execute(task.path, module)
+            _end_as_a_program(before, module)
         except SystemExit as stop:
             code = stop.code
             if code is None or (isinstance(code, int) and code == 0):
+                _end_as_a_program(before, module)
                 return
             if not isinstance(code, int):
                 print(code, file=sys.stderr)  # as the interpreter does it
             message = f"exit code {code}" if isinstance(code, int) else f"exit code 1: {code}"
             raise StepFailed("SystemExit", message, _deepest_line(stop, task.path)) from None
+
+
+def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -> None:
+    """What ``python file`` does at its end: wait for threads, then close what was left open."""
+    for thread in threading.enumerate():
+        if thread not in before and not thread.daemon:
+            thread.join()
+    # Functions hold their module in a circle, and it the files that were not closed.
+    module.__dict__.clear()
 
 
 @contextmanager

@@ -77,6 +77,10 @@ class Connection:
             finally:
                 self._thread = 0
 
+    def in_transaction(self) -> bool:
+        """Whether the user's code has left a transaction open."""
+        return self._session is not None and self.use(lambda session: session.in_transaction())
+
     def cancel(self, spare: int | None = None) -> None:
         """Stop the statement in flight, if any. From any thread; never blocks on a turn.
 

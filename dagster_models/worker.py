@@ -189,6 +189,14 @@ class Worker:
             return None, late
 
     def _call(self, task: Task) -> Any:
+        table = self._file(task)
+        if self._connection.in_transaction():
+            # The end of the session rolls it back: to say nothing would lose the user's work.
+            what = "the code left a transaction open, which is rolled back"
+            raise StepFailed("OpenTransaction", f"{what}: say warehouse.execute('commit')")
+        return table
+
+    def _file(self, task: Task) -> Any:
         warehouse = Warehouse(self._connection, task.queries, task.relations)
         with bound(warehouse):
             if task.kind == "script":

@@ -328,3 +328,21 @@ def test_a_closed_session_has_rolled_back(warehouse: DuckDB, tmp_path: Path) -> 
     warehouse.close()
     with duckdb.connect(str(tmp_path / "w.duckdb")) as direct:
         assert direct.sql("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n3,4\n5,6,7\n",
+        "a\n1,2\n3,4\n",
+        "a,b\n'x,y',2\n",
+        "My title\na,b\n1,2\n",
+        "a,b\n1,2\n# note\n3,4\n",
+    ],
+)
+def test_a_seed_loses_no_line_in_silence(
+    session: WarehouseSession, tmp_path: Path, text: str
+) -> None:
+    """DuckDB's reader would skip what does not fit above the longest table that it can find."""
+    with pytest.raises(WarehouseError):
+        seed(session, tmp_path / "s.csv", text)

@@ -405,6 +405,57 @@ def test_files_in_sql_are_found_from_the_projects_folder(tmp_path: Path) -> None
     assert project.rows("select n from by_function") == [(3,)]
 
 
+def test_a_date_among_the_variables(tmp_path: Path) -> None:
+    files = {
+        "models/alpha.sql": "select $since as since",
+        "models/beta.py": "def model(warehouse): return warehouse.table('alpha')\n",
+    }
+    project = make_project(tmp_path, files, "vars: {since: 2024-01-31}\n")
+    told = project.run()
+    assert told.code == 0, told.stdout
+    assert [str(row[0]) for row in project.rows("select since from beta")] == ["2024-01-31"]
+
+
+BROKEN = """
+from dagster_models import worker_pool
+
+def start(self, step, task, spec):
+    raise RuntimeError("a mistake of ours")
+
+worker_pool.WorkerPool.start = start
+"""
+
+
+def test_a_mistake_of_ours_fails_the_step_and_ends_the_run(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/alpha.sql": "select 1 as n"})
+    project.write({"definitions.py": BROKEN + (project.root / "definitions.py").read_text()})
+    told = project.run()
+    assert told.states() == {"main.alpha": "failed"}
+    assert "a mistake of ours" in told.stdout
+
+
+def test_a_run_whose_files_cannot_be_written_still_runs(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/alpha.sql": "select 1 as n"})
+    elsewhere = tmp_path / "elsewhere.duckdb"
+    settings = (project.root / "dagster_models.yaml").read_text()
+    settings = settings.replace("target/test.duckdb", str(elsewhere))
+    project.write({"dagster_models.yaml": settings, "target": "a file, no folder"})
+    process = project.start()
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, stdout
+    assert "the results could not be written" in stdout
+    assert "Done. PASS=1" in stdout
+
+
+def test_two_runs_that_build_the_same_relation_take_turns(tmp_path: Path) -> None:
+    slow = "select count(*) as n from range(200000000) t(i) where hash(i) <> 0"
+    project = make_project(tmp_path, {"models/a.sql": slow, "models/b.sql": "select n from a"})
+    runs = [project.start(), project.start()]
+    told = [process.communicate(timeout=90)[0] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], told
+    assert len(project.rows("select * from dagster_models.commits")) == 4
+
+
 REEXECUTE = """
 import sys
 from dagster import DagsterInstance, ReexecutionOptions, execute_job

@@ -106,6 +106,10 @@ def test_what_is_no_table_is_refused(value: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        (
+            pd.DataFrame({"p": pd.period_range("2024-01", periods=2, freq="M")}),
+            "column 'p' of the table holds periods",
+        ),
         (pd.DataFrame({"n": [1], "o": [object()]}), "column 'o' of the table cannot be stored"),
         (pd.DataFrame({"n": [1, "x"]}, dtype=object), "column 'n' .* types int, str; convert"),
         ([{"n": 1}, {"n": "x"}], "column 'n' of the table mixes values of types int, str"),

@@ -129,7 +129,7 @@ def test_another_exit_code_is_a_failure(worker: Driver, code: str, message: str)
     )
 
 
-def test_a_transaction_left_open_is_rolled_back(worker: Driver, session: Session) -> None:
+def test_a_transaction_left_open_is_rolled_back_and_told(worker: Driver, session: Session) -> None:
     session.execute("create table kept as select 1 as n")
     outcome = worker.run(
         "python",
@@ -140,8 +140,14 @@ def test_a_transaction_left_open_is_rolled_back(worker: Driver, session: Session
             return [{"n": 1}]
         """,
     )
-    assert outcome.verdict is Verdict.COMMITTED
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.kind == "OpenTransaction"
     assert session.query("select n from kept") == [(1,)]
+    script = "from dagster_models import warehouse\nwarehouse.execute('begin; delete from kept')"
+    assert worker.run("script", script).verdict is Verdict.ROLLED_BACK
+    assert worker.run("script", f"{script}\nwarehouse.execute('commit')").error is None
+    assert session.query("select n from kept") == []
 
 
 # Errors in the user's terms ----------------------------------------------------------------------
@@ -575,7 +581,7 @@ def test_children_and_threads_that_stay_do_not_block(worker: Driver) -> None:
     source = """
     import subprocess, sys, threading, time
     subprocess.Popen(["sleep", "600"])
-    threading.Thread(target=time.sleep, args=(600,)).start()
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
     quitter = threading.Thread(target=sys.exit, args=(3,))
     quitter.start()
     quitter.join()
@@ -583,6 +589,27 @@ def test_children_and_threads_that_stay_do_not_block(worker: Driver) -> None:
     assert worker.run("script", source).verdict is Verdict.COMMITTED
     assert worker.exit() == 0
     worker.out.wait_for_end()
+
+
+def test_a_script_ends_as_a_program_does(worker: Driver) -> None:
+    """Its threads are waited for, and what it left open is written."""
+    source = """
+    import sys, threading
+    def work():
+        go.wait()
+        print("worked")
+    go = threading.Event()
+    threading.Thread(target=work).start()
+    threading.Timer(0.1, go.set).start()
+    left = open("left.txt", "w")
+    left.write("all of it")
+    def circle(): return left
+    sys.exit(0)
+    """
+    assert worker.run("script", source).verdict is Verdict.COMMITTED
+    assert worker.out.take("worked")
+    (left,) = worker.folder.parent.rglob("left.txt")
+    assert left.read_text() == "all of it"
 
 
 def test_a_forked_child_that_returns_is_not_taken_for_the_worker(worker: Driver) -> None:

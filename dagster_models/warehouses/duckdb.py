@@ -212,11 +212,12 @@ class DuckDBSession(WarehouseSession):
         types = ", ".join(f"{literal(name)}: {literal(t)}" for name, t in column_types.items())
         options = f", types={{{types}}}" if types else ""
         pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
-        # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column.
+        # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column,
+        # or skips the lines above it, and takes a line that begins with # for a comment.
         # sample_size=-1: a type is that of all its rows.
         reader = (
             f"FROM read_csv({literal(pattern)}, header=true, delim=',', quote='\"', escape='\"',"
-            f" sample_size=-1{options})"
+            f" skip=0, comment='', sample_size=-1{options})"
         )
         name = quoted(relation)
         try:
