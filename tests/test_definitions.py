@@ -1,0 +1,136 @@
+"""A project as Dagster sees it: assets, sources, checks, jobs, and what Dagster refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_models import ModelsTranslator, ProjectError, load_project
+from dagster_models.core.model import Key
+from dagster_models.definitions import node_name
+from running import Project, make_project
+
+SOURCES = """
+sources:
+  - name: raw
+    description: as it comes
+    tables:
+      - name: flights
+        columns: [{name: id, description: the key}]
+"""
+MODEL = """/* @model
+description: Flights, cleaned.
+owner: ops@example.com
+tags: [nightly]
+columns:
+  id: {description: the key, checks: [unique, {not_null: {severity: warn}}]}
+*/
+select id from raw.flights
+"""
+FILES = {
+    "models/sources.yaml": SOURCES,
+    "models/staging/stg_flights.sql": MODEL,
+    "models/marts/total.sql": "select count(*) as n from stg_flights",
+    "models/marts/forecast.py": "def model(warehouse):\n    return warehouse.table('total')\n",
+    "scripts/tell.py": "from dagster_models import warehouse\nwarehouse.table('forecast').df()\n",
+    "seeds/names.csv": "id,name\n1,one\n",
+}
+JOBS = "jobs: {test: {selection: '*'}}\nschedules: {daily: {job: test, cron: '0 6 * * *'}}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path, FILES, JOBS)
+
+
+def test_the_assets_of_a_project(project: Project) -> None:
+    defs = load_project(project.root)
+    dg.Definitions.validate_loadable(defs)
+    graph = defs.resolve_asset_graph()
+    key = dg.AssetKey(["staging", "stg_flights"])
+    node = graph.get(key)
+    assert node.group_name == "staging"
+    assert node.owners == ["ops@example.com"]
+    assert node.kinds == {"sql", "duckdb"}
+    assert "nightly" in node.tags
+    assert node.code_version
+    assert node.description is not None
+    assert node.description.startswith("Flights, cleaned.")
+    assert "select id from raw.flights" in node.description
+    assert node.metadata["dagster/table_name"] == "staging.stg_flights"
+    (reference,) = node.metadata["dagster/code_references"].code_references
+    assert reference.file_path == str(project.root / "models/staging/stg_flights.sql")
+    checks = {check.name: check.blocking for check in check_specs(defs, key)}
+    assert checks == {"unique_id": True, "not_null_id": False}
+
+
+def check_specs(defs: dg.Definitions, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [
+        s
+        for a in defs.assets or []
+        if isinstance(a, dg.AssetsDefinition)
+        for s in a.check_specs
+        if s.asset_key == key
+    ]
+
+
+def test_dependencies_and_external_sources(project: Project) -> None:
+    graph = load_project(project.root).resolve_asset_graph()
+    parents = {
+        "/".join(node.key.path): {"/".join(parent.path) for parent in node.parent_keys}
+        for node in graph.asset_nodes
+    }
+    assert parents == {
+        "raw/flights": set(),
+        "staging/stg_flights": {"raw/flights"},
+        "marts/total": {"staging/stg_flights"},
+        "marts/forecast": {"marts/total"},
+        "scripts/tell": {"marts/forecast"},
+        "seeds/names": set(),
+    }
+    source = graph.get(dg.AssetKey(["raw", "flights"]))
+    assert not source.is_materializable
+    assert source.is_external
+
+
+def test_jobs_schedules_and_the_default_executor(project: Project) -> None:
+    repository = load_project(project.root).get_repository_def()
+    assert repository.get_job("test").executor_def.name == "models_executor"
+    assert repository.get_schedule_def("daily").cron_schedule == "0 6 * * *"
+
+
+def test_a_translator_changes_how_assets_look(project: Project) -> None:
+    class Shouting(ModelsTranslator):
+        def get_asset_spec(self, *args: Any) -> dg.AssetSpec:
+            return super().get_asset_spec(*args).replace_attributes(group_name="all")
+
+    graph = load_project(project.root, translator=Shouting()).resolve_asset_graph()
+    assert {node.group_name for node in graph.asset_nodes} == {"all"}
+
+
+def test_what_dagster_refuses_is_told_in_one_report(tmp_path: Path) -> None:
+    files = {
+        "models/a.sql": "/* @model\nowner: nobody\n*/\nselect 1 as n",
+        "models/b.sql": "/* @model\ntags: ['a b!']\n*/\nselect 1 as n",
+    }
+    settings = (
+        "jobs: {test: {selection: '*'}, bad: {selection: '((('}}\n"
+        "schedules: {never: {job: test, cron: '99 * * * *'}}\n"
+    )
+    project = make_project(tmp_path, files, settings)
+    with pytest.raises(ProjectError) as raised:
+        load_project(project.root)
+    told = str(raised.value)
+    assert told.startswith("4 problems in the project:")
+    for what in ("models/a.sql", "models/b.sql", "job bad", "schedule never"):
+        assert what in told
+
+
+def test_step_keys_are_safe_and_distinct() -> None:
+    assert node_name(Key("marts", "total")) == "marts__total"
+    odd = {node_name(Key("marts", name)) for name in ("a-b", "a b", "a_b", "ä_b")}
+    assert len(odd) == 4
+    assert all(name.isascii() and name.isidentifier() for name in odd)
