@@ -174,3 +174,14 @@ def make_project(folder: Path, files: Mapping[str, str], settings: str = "") -> 
     project.home.mkdir(parents=True, exist_ok=True)
     (project.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     return project
+
+
+def open_home(project: Project) -> None:
+    """Make the tables of the Dagster home, for tests that start two runs at once on a new one.
+
+    Two processes that do so at the same time race in Dagster itself, which asks whether a table is
+    there and then creates it ("table secondary_indexes already exists").
+    """
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        instance.get_runs(limit=1)
+        instance.all_logs("no such run")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from running import DAGSTER, ENDLESS, Project, Told, make_project
+from running import DAGSTER, ENDLESS, Project, Told, make_project, open_home
 
 pytestmark = pytest.mark.slow
 
@@ -450,8 +450,9 @@ def test_a_run_whose_files_cannot_be_written_still_runs(tmp_path: Path) -> None:
 def test_two_runs_that_build_the_same_relation_take_turns(tmp_path: Path) -> None:
     slow = "select count(*) as n from range(200000000) t(i) where hash(i) <> 0"
     project = make_project(tmp_path, {"models/a.sql": slow, "models/b.sql": "select n from a"})
+    open_home(project)
     runs = [project.start(), project.start()]
-    told = [process.communicate(timeout=90)[0] for process in runs]
+    told = [process.communicate(timeout=90) for process in runs]
     assert [process.returncode for process in runs] == [0, 0], told
     assert len(project.rows("select * from dagster_models.commits")) == 4
 
