@@ -79,6 +79,7 @@ __all__ = [
     "create_db_conn_string",
     "engine_event",
     "error_message",
+    "event_log_files",
     "executable_steps",
     "execute_step_out_of_process",
     "execute_with",
@@ -204,6 +205,17 @@ def _exhaust(events: Iterator[DagsterEvent], seconds: float) -> list[DagsterEven
         return list(events)
     finally:
         execute_step.time_execution_scope = original  # type: ignore[attr-defined]
+
+
+def event_log_files(context: PlanOrchestrationContext) -> list[str]:
+    """The files that Dagster's own SQLite event log writes for a run, the run's own first.
+
+    Empty for every other storage, also for one that is derived from it.
+    """
+    storage = context.instance.event_log_storage
+    if type(storage) is not SqliteEventLogStorage:
+        return []
+    return [storage.path_for_shard(shard) for shard in (context.run_id, INDEX_SHARD_NAME)]
 
 
 def trigger_hooks(context: StepExecutionContext, events: Sequence[DagsterEvent]) -> Iterator[Any]:

@@ -16,6 +16,7 @@ from dagster import Any as AnyConfig
 from dagster import Field, InitExecutorContext, Int, Noneable, executor
 
 from dagster_models import _dagster as d
+from dagster_models.idle_connections import held_open
 from dagster_models.loop import Run
 from dagster_models.options import FAIL_FAST_TAG, Options, read_fail_fast
 
@@ -101,4 +102,7 @@ class ModelsExecutor(d.Executor):
             d.quiet_console(job_context)
             return Run(self, plan_context, job_context, plan, self._options).events()
 
-        yield from d.execute_with(self, plan_context, loop)
+        with held_open(d.event_log_files(plan_context)) as event_log:
+            for event in d.execute_with(self, plan_context, loop):
+                event_log.touch()
+                yield event
