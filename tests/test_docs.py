@@ -91,8 +91,10 @@ def test_the_two_commands(clone: Path) -> None:
 def test_the_shell_command_and_the_run_config(clone: Path) -> None:
     home = clone / "home"
     home.mkdir()
-    command = block("sh", "dagster job execute").strip()
+    command = block("sh", "dagster job execute -m").strip()
     told = shell(command, clone, DAGSTER_HOME=str(home))
+    assert "TOTAL=33" in told
+    told = shell(block("sh", "export DAGSTER_CLI"), clone, DAGSTER_HOME=str(home))
     assert "TOTAL=33" in told
     config = clone / "run_config.yaml"
     config.write_text(block("yaml", "max_concurrent: 8"))
