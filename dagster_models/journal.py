@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Journal:
         try:
             size = os.fstat(self._fd).st_size
             self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
-            self._append("run", asdict(header))
+            self._append("run", header.to_json())
         except BaseException:
             self.close()
             raise
@@ -130,7 +130,7 @@ def read_journal(path: str | Path) -> JournalContents:
         try:
             data = json.loads(line)
             if data["type"] == "run":  # a resumed run writes a second header, and has not ended
-                header = known_fields(RunHeader, {**data, "steps": tuple(data["steps"])})
+                header = RunHeader.from_json(data)
                 end = None
             elif data["type"] == "step":
                 result = StepResult.from_json(data)

@@ -31,15 +31,17 @@ from dagster_models.core.states import (
     Retry,
     Start,
     State,
+    Wait,
 )
 from dagster_models.errors import DagsterModelsError
 from dagster_models.flight import Flight, Spoke
 from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
 from dagster_models.options import Options, needs_of
-from dagster_models.reporting import Reporter, failed_to_start, lost_outcome, why
+from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outcome, why
 from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
 from dagster_models.timers import Due, Timers
+from dagster_models.waits import Waits
 from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
 
 _WIND_DOWN_SECONDS = 5.0
@@ -84,7 +86,10 @@ class Run:
         self._pool = WorkerPool()
         self._foreign = ForeignSteps(plan_context, executor, self._tell)
         names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
-        self._reporter = Reporter(self._run_id, names, self._bindings)
+        self._waits = Waits()
+        self._reporter = Reporter(
+            self._run_id, names, self._bindings, Room(self._slots, limits, graph)
+        )
         self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
         self._outputs: set[d.StepOutputHandle] = set()
@@ -186,10 +191,13 @@ class Run:
         for instruction in instructions:
             step = instruction.step
             if isinstance(instruction, Start):
+                self._waits.turn(step, None)
                 ours = step in self._bindings
                 yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
             elif isinstance(instruction, Claim):
                 yield from self._claim(step)
+            elif isinstance(instruction, Wait):
+                self._waits.turn(step, instruction.reason)
             elif isinstance(instruction, Cancel):
                 self._cancel(step)
             elif isinstance(instruction, AskWarehouse):
@@ -233,6 +241,7 @@ class Run:
         if self._pools.claim(self._steps[step]):
             self._todo.append(Event(step, Cause.CLAIMED))
             return
+        self._todo.append(Event(step, Cause.BLOCKED))
         yield from self._pools.blocked(self._steps[step])
         self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, 0))
 
@@ -274,7 +283,8 @@ class Run:
         step = report.step
         flight = self._flights.pop(step, None)
         outcome = flight.outcome if flight else self._last.get(step)
-        message = self._reporter.finished(report, self.plan.attempt(step), outcome)
+        waited = self._waits.end(step)
+        message = self._reporter.finished(report, self.plan.attempt(step), outcome, waited)
         if flight is not None:
             self._pools.free(self._steps[step])
         if flight is None:

@@ -99,7 +99,7 @@ def needs_of(
             retries=0 if not retrying else config.retries if config else _ANY_NUMBER,
             retry_delay_seconds=config.retry_delay_seconds if config else 0.0,
             labels=tuple(labels),
-            pooled=trait.pool is not None,
+            pool=trait.pool,
         )
     return needs, limit_of
 
@@ -116,6 +116,6 @@ def labels_of(tags: Mapping[str, str], limits: Sequence[Mapping[str, Any]]) -> d
         if key not in tags or (isinstance(value, str) and tags[key] != value):
             continue
         per_value = isinstance(value, str) or bool(value and value["applyLimitPerUniqueValue"])
-        label = f"{key}={tags[key]}" if per_value else key
+        label = f"tag {key}={tags[key]}" if per_value else f"tag {key}"
         labels[label] = min(limit["limit"], labels.get(label, limit["limit"]))
     return labels

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,16 @@ from dagster_models.journal import Journal
 from dagster_models.results import RunHeader, StepResult, cancel_story, write_run_results
 from dagster_models.tasks import Binding
 from dagster_models.terminal import Terminal
+from dagster_models.waits import Waited
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a run's journal says of how much may be in flight: see ``RunHeader``. By step key."""
+
+    slots: int
+    limits: Mapping[str, int]
+    upstream: Mapping[str, tuple[str, ...]]
 
 
 class Reporter:
@@ -33,6 +44,7 @@ class Reporter:
         run_id: str,
         names: Mapping[str, str],
         bindings: Mapping[str, Binding],
+        room: Room,
     ) -> None:
         self.results: list[StepResult] = []
         self._names, self._bindings = names, bindings
@@ -54,6 +66,12 @@ class Reporter:
                 started_at=self._began,
                 steps=tuple(names.values()),
                 version=version("dagster-models"),
+                slots=room.slots,
+                limits=room.limits,
+                upstream={
+                    names[step]: tuple(names[read] for read in upstream)
+                    for step, upstream in room.upstream.items()
+                },
             )
             try:
                 self._journal = Journal(self.folder, self._header)
@@ -124,7 +142,9 @@ class Reporter:
             return ""  # the terminal and the results know what to say of it
         return why(self._bindings.get(report.step), outcome) if outcome else "failed"
 
-    def finished(self, report: Report, attempt: int, outcome: Outcome | None) -> str:
+    def finished(
+        self, report: Report, attempt: int, outcome: Outcome | None, waited: Waited | None = None
+    ) -> str:
         """Write a step's end down: the journal first, as it must not lack what is committed.
 
         Returns what became of the step, in one sentence; "" where it succeeded.
@@ -132,6 +152,9 @@ class Reporter:
         step_key = report.step
         message = self._message(report, outcome)
         result = self._result(step_key, report.state, attempt, outcome, message, report)
+        result = replace(result, ended_at=time.time())
+        if waited is not None:
+            result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
         self.results.append(result)
         if self._journal is not None:
             self._safely(partial(self._journal.step, result))

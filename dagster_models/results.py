@@ -36,6 +36,9 @@ class StepResult:
     the execution, ``compile_seconds`` what went before it. ``cause`` is the root step that failed;
     ``path`` leads from it to this step, both included, and is empty when this step was stopped
     because of the failure without reading from it. ``file`` is relative to the project's folder.
+    ``ready_at`` and ``ended_at``, in epoch seconds (UTC), are when it might have started and when
+    it was reported; ``waited`` is what it waited for in between: reason -> seconds (see
+    ``core.states.Wait``). What is left of that span it was in flight, all attempts together.
     """
 
     step: str
@@ -56,6 +59,9 @@ class StepResult:
     checks: tuple[CheckOutcome, ...] = ()
     code_version: str = ""
     worker: str = ""
+    ready_at: float | None = None
+    ended_at: float | None = None
+    waited: Mapping[str, float] = EMPTY
 
     @property
     def warned(self) -> bool:
@@ -69,7 +75,7 @@ class StepResult:
         return f"{self.file}:{line}" if self.file and line else self.file
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "waited": dict(self.waited)}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StepResult:
@@ -93,7 +99,8 @@ class RunHeader:
     """What is known before a run's first step.
 
     ``steps`` are the planned ones, ``started_at`` is in epoch seconds (UTC), ``version`` is this
-    package's.
+    package's. ``slots``: how many steps may be in flight at once; ``limits``: how many of those
+    that wait for the same reason; ``upstream``: what each step reads of this run's steps.
     """
 
     run_id: str
@@ -102,6 +109,18 @@ class RunHeader:
     started_at: float
     steps: tuple[str, ...]
     version: str
+    slots: int = 0
+    limits: Mapping[str, int] = EMPTY
+    upstream: Mapping[str, tuple[str, ...]] = EMPTY
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "limits": dict(self.limits), "upstream": dict(self.upstream)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunHeader:
+        """The inverse of to_json; fields that a newer version wrote are ignored."""
+        upstream = {step: tuple(read) for step, read in data.get("upstream", {}).items()}
+        return known_fields(cls, {**data, "steps": tuple(data["steps"]), "upstream": upstream})
 
 
 T = TypeVar("T")

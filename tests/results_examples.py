@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from dagster_models.core.messages import CheckOutcome, TaskError
 from dagster_models.results import ResultKind, ResultState, RunHeader, StepResult
 
-HEADER = RunHeader("run-1", "flights", "dev", 1_700_000_000.0, ("a.b", "a.c"), "0.1.0")
+HEADER = RunHeader(
+    "run-1",
+    "flights",
+    "dev",
+    1_700_000_000.0,
+    ("a.b", "a.c"),
+    "0.1.0",
+    slots=4,
+    limits={"tag heavy": 1},
+    upstream={"a.b": (), "a.c": ("a.b",)},
+)
 BROKEN = TaskError(
     "CatalogException",
     'Catalog Error: Table with name flihgts does not exist!\nDid you mean "flights"?\n\n'
@@ -67,5 +77,8 @@ step_results = st.builds(
     checks=st.lists(checks, max_size=3, unique_by=lambda check: check.name).map(tuple),
     code_version=text,
     worker=text,
+    ready_at=st.none() | st.floats(0, 4e9),
+    ended_at=st.none() | st.floats(0, 4e9),
+    waited=st.dictionaries(text, seconds, max_size=3),
 )
 runs = st.lists(step_results, max_size=8, unique_by=lambda result: result.step)

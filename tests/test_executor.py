@@ -227,6 +227,18 @@ def test_tag_limits(tmp_path: Path) -> None:
     spans = sorted((s.started_at or 0, (s.started_at or 0) + s.seconds) for s in told.journal.steps)
     for (_, end), (start, _) in itertools.pairwise(spans):
         assert end <= start
+    assert told.journal.header is not None
+    assert told.journal.header.slots == 4
+    assert told.journal.header.limits == {"tag heavy": 1}
+    first, *others = sorted(told.journal.steps, key=lambda step: step.started_at or 0)
+    assert first.waited == {}
+    for step in others:
+        assert step.ready_at is not None
+        assert step.ended_at is not None
+        # What it did not wait it was in flight.
+        in_flight = step.ended_at - step.ready_at - sum(step.waited.values())
+        assert step.waited["tag heavy"] > 0
+        assert step.seconds <= in_flight + 0.01
 
 
 def test_a_timeout_cancels_and_fails_the_step(tmp_path: Path) -> None:

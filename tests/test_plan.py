@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from dagster_models.core.plan import Needs, Plan
 from dagster_models.core.states import (
     FINAL,
+    RETRY_DELAY,
+    SLOT,
     TRANSITIONS,
     AskWarehouse,
     Cancel,
@@ -23,6 +25,7 @@ from dagster_models.core.states import (
     Retry,
     Start,
     State,
+    Wait,
 )
 from dagster_models.errors import InvalidTransition
 
@@ -43,7 +46,7 @@ def needs_of(draw: st.DrawFn) -> Needs:
         priority=draw(st.integers(-1, 1)),
         retries=draw(st.integers(0, 2)),
         labels=tuple(sorted(draw(st.sets(st.sampled_from("ab"))))),
-        pooled=draw(st.booleans()),
+        pool=draw(st.sampled_from([None, "p"])),
     )
 
 
@@ -69,6 +72,8 @@ class World:
         self.asked_to_stop: set[str] = set()
         self.lost: set[str] = set()
         self.claiming: set[str] = set()
+        self.blocked: set[str] = set()
+        self.waits: dict[str, str] = {}
         self.delayed: set[str] = set()
         self.committed: set[str] = set()
         self.withheld: set[str] = set()
@@ -84,10 +89,15 @@ class World:
                 assert self.stopped_at is None, "started after the stop"
                 assert step not in self.committed, "ran again after its commit"
                 self.running.add(step)
+                self.waits.pop(step, None)
                 self.attempts[step] += 1
                 assert instruction.attempt == self.attempts[step] <= self.needs[step].retries + 1
             elif isinstance(instruction, Claim):
                 self.claiming.add(step)
+            elif isinstance(instruction, Wait):
+                assert step not in self.running
+                assert self.waits.get(step) != instruction.reason, "told twice"
+                self.waits[step] = instruction.reason
             elif isinstance(instruction, Cancel):
                 assert step in self.running
                 self.asked_to_stop.add(step)
@@ -98,6 +108,7 @@ class World:
             else:
                 assert step not in self.reports, "reported twice"
                 self.reports[step] = instruction
+                self.waits.pop(step, None)
                 failed = instruction.state is State.FAILED
                 if failed and self.fail_fast != "false" and self.stopped_at is None:
                     self.stopped_at = len(self.reports)
@@ -105,6 +116,27 @@ class World:
         for label, limit in self.limits.items():
             assert sum(label in self.needs[s].labels for s in self.running) <= limit
         self.plan.validate()
+        self.check_waits()
+
+    def check_waits(self) -> None:
+        """Whoever is ready is told to wait, for what really holds it back."""
+        for step, reads in self.graph.items():
+            idle = step not in self.running | self.lost and step not in self.reports
+            assert (step in self.waits) == (idle and set(reads) <= self.committed), step
+        for step, reason in self.waits.items():
+            if reason == RETRY_DELAY:
+                assert step in self.delayed
+            elif reason == "pool p":
+                assert self.needs[step].pool == "p"
+                assert step in self.claiming | self.blocked
+            elif reason == SLOT:
+                assert len(self.running) == self.slots or self.claiming
+            else:
+                assert reason in self.needs[step].labels
+                # What has its place under the limit already, but waits for a slot, holds it.
+                others = self.running | {s for s, why in self.waits.items() if why == SLOT}
+                using = sum(reason in self.needs[s].labels for s in others)
+                assert using >= self.limits[reason], f"{step} waits for {reason} in vain"
 
     def moves(self) -> list[tuple[str | None, Cause]]:
         out: list[tuple[str | None, Cause]] = []
@@ -115,7 +147,8 @@ class World:
                 out.append((step, Cause.CANCELED))
         for step in sorted(self.lost):
             out += [(step, Cause.COMMITTED), (step, Cause.ROLLED_BACK)]
-        out += [(step, Cause.CLAIMED) for step in sorted(self.claiming)]
+        out += [(step, Cause.CLAIMED) for step in sorted(self.claiming | self.blocked)]
+        out += [(step, Cause.BLOCKED) for step in sorted(self.claiming)]
         out += [(step, Cause.DELAY_OVER) for step in sorted(self.delayed)]
         return out
 
@@ -138,11 +171,13 @@ class World:
             if below and self.data.draw(st.integers(0, 5)) == 0:
                 withheld = frozenset(below[:1])
                 self.withheld |= withheld
-        for place in (self.running, self.lost, self.claiming, self.delayed):
+        for place in (self.running, self.lost, self.claiming, self.blocked, self.delayed):
             place.discard(step)
+        if cause is Cause.BLOCKED:
+            self.blocked.add(step)
         if cause is Cause.WORKER_LOST:
             pass
-        elif cause not in (Cause.CLAIMED, Cause.DELAY_OVER):
+        elif cause not in (Cause.CLAIMED, Cause.BLOCKED, Cause.DELAY_OVER):
             self.asked_to_stop.discard(step)
         self.carry_out(self.plan.handle(Event(step, cause, withheld)))
 
@@ -184,7 +219,7 @@ DIAMOND = {"alpha": (), "beta_a": ("alpha",), "beta_b": ("alpha",), "gamma": ("b
 def test_heaviest_first_and_no_more_than_the_slots() -> None:
     needs = {"x": Needs(weight=1), "y": Needs(weight=9), "z": Needs(weight=1, priority=5)}
     plan = Plan({"x": (), "y": (), "z": ()}, needs, max_concurrent=2)
-    assert plan.begin() == [Start("z", 1), Start("y", 1)]
+    assert plan.begin() == [Start("z", 1), Start("y", 1), Wait("x", SLOT)]
     assert plan.handle(Event("y", Cause.COMMITTED)) == [Report("y", State.SUCCEEDED), Start("x", 1)]
 
 
@@ -223,7 +258,7 @@ def test_drain_lets_in_flight_finish_and_starts_nothing() -> None:
 def test_a_stopped_step_that_waits_for_its_next_attempt_has_failed() -> None:
     plan = Plan({"a": (), "b": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
     out = drive(plan, Event("a", Cause.ROLLED_BACK))
-    assert out[1] == Retry("a", 1, 0.0)
+    assert Retry("a", 1, 0.0) in out
     out = plan.handle(Event(None, Cause.STOPPING))
     assert Report("a", State.FAILED) in out
     assert plan.handle(Event("a", Cause.DELAY_OVER)) == []
@@ -262,3 +297,26 @@ def test_the_cost_of_10_000_steps_is_linear(shape: str) -> None:
                 todo.append(instruction.step)
     assert plan.is_complete
     assert time.process_time() - began < 10
+
+
+def test_a_step_whose_pool_is_full_keeps_no_slot_and_no_limit_from_others() -> None:
+    needs = {
+        "a": Needs(weight=9, pool="p", labels=("one",)),
+        "b": Needs(weight=5, labels=("one",)),
+        "c": Needs(weight=1),
+    }
+    plan = Plan({"a": (), "b": (), "c": ()}, needs, max_concurrent=1, limits={"one": 1})
+    assert plan.begin() == [Claim("a"), Wait("a", "pool p"), Wait("b", SLOT), Wait("c", SLOT)]
+    assert plan.handle(Event("a", Cause.BLOCKED)) == [Start("b", 1)]
+    assert plan.handle(Event("a", Cause.CLAIMED)) == [Wait("a", SLOT)]
+    assert plan.waits_for("a") == SLOT
+    assert plan.handle(Event("b", Cause.COMMITTED)) == [Report("b", State.SUCCEEDED), Start("a", 1)]
+    plan.validate()
+
+
+def test_what_a_ready_step_waits_for_is_told_when_it_changes() -> None:
+    needs = dict.fromkeys("abc", Needs(labels=("one",)))
+    plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=2, limits={"one": 1})
+    assert plan.begin() == [Start("a", 1), Wait("b", "one"), Wait("c", "one")]
+    assert plan.handle(Event("a", Cause.COMMITTED)) == [Report("a", State.SUCCEEDED), Start("b", 1)]
+    plan.validate()

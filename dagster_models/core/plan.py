@@ -21,6 +21,8 @@ from typing import TypeAlias
 from dagster_models.core.states import (
     FINAL,
     HOLDS_SLOT,
+    RETRY_DELAY,
+    SLOT,
     TRANSITIONS,
     AskWarehouse,
     Cancel,
@@ -34,6 +36,7 @@ from dagster_models.core.states import (
     Start,
     State,
     Transition,
+    Wait,
 )
 from dagster_models.errors import InvalidTransition
 
@@ -43,7 +46,7 @@ class Needs:
     """What the plan must know of a step beyond its upstreams.
 
     ``weight``: seconds of the heaviest path from its start to the run's end. ``labels``: limits
-    that it counts against. ``pooled``: a Dagster pool must grant it a place before each attempt.
+    that it counts against. ``pool``: of Dagster's, must grant it a place before each attempt.
     """
 
     weight: float = 1.0
@@ -51,7 +54,7 @@ class Needs:
     retries: int = 0
     retry_delay_seconds: float = 0.0
     labels: tuple[str, ...] = ()
-    pooled: bool = False
+    pool: str | None = None
 
 
 _Entry: TypeAlias = tuple[int, float, int, str]  # -priority, -weight, order, step
@@ -67,6 +70,8 @@ class _Step:
     missing: int = 0
     attempt: int = 0
     claimed: bool = False
+    waits_for: str | None = None  # of a ready step: the reason that it has not started
+    told: str | None = None  # what the last Wait said
     timed_out: bool = False
     blame: str | None = None  # the upstream (or the stopping step) that this one was given up for
     story: list[Transition] = field(default_factory=list)
@@ -111,6 +116,7 @@ class Plan:
                 self._steps[upstream_step].downstream.append(step)
         self._ready: list[_Entry] = []  # a heap
         self._held: dict[str, list[_Entry]] = {label: [] for label in self._limits}  # heaps
+        self._moved: list[str] = []  # steps whose reason to wait may be another one now
         self._busy: set[str] = set()
         self._open = len(self._steps)
 
@@ -130,6 +136,10 @@ class Plan:
     def attempt(self, step: str) -> int:
         """How many attempts of the step were started."""
         return self._steps[step].attempt
+
+    def waits_for(self, step: str) -> str | None:
+        """Why a ready step has not started (see ``Wait``); None for a step that is not ready."""
+        return self._steps[step].waits_for
 
     def story(self, step: str) -> tuple[Transition, ...]:
         """Every transition of one step, oldest first."""
@@ -152,6 +162,8 @@ class Plan:
             return [*self._stop(drain=False), *self._fill()]
         it = self._steps[event.step]
         cause = self._read(it, event)
+        if cause is Cause.BLOCKED:
+            return self._fill()
         if cause in (Cause.DELAY_OVER, Cause.CLAIMED):
             it.claimed = it.claimed or cause is Cause.CLAIMED
             if it.state is State.READY:  # a stopped run has given it up meanwhile
@@ -167,6 +179,7 @@ class Plan:
             out.append(Cancel(event.step))
         elif cause is Cause.RETRY:
             it.claimed = False
+            self._wait(event.step, RETRY_DELAY)
             out.append(Retry(event.step, it.attempt, it.needs.retry_delay_seconds))
         elif finish is State.IN_DOUBT:
             out.append(AskWarehouse(event.step))
@@ -247,17 +260,38 @@ class Plan:
             full = [label for label in it.needs.labels if not self._has_room(label)]
             if full:
                 heapq.heappush(self._held[full[0]], entry)
-                # The room it leaves under its other labels may be what somebody waits for.
-                for label in it.needs.labels:
-                    self._wake(label)
-            elif it.needs.pooled and not it.claimed:
+                self._wait(step, full[0])
+                self._pass_on(it)
+            elif it.needs.pool is not None and not it.claimed:
                 claiming += 1
+                self._wait(step, f"pool {it.needs.pool}")
                 out.append(Claim(step))  # it comes back to the heap with CLAIMED
+                self._pass_on(it)
             else:
                 it.attempt += 1
                 self._move(step, Cause.STARTED)
                 out.append(Start(step, it.attempt))
+        return out + self._waits()
+
+    def _wait(self, step: str, reason: str) -> None:
+        self._steps[step].waits_for = reason
+        self._moved.append(step)
+
+    def _waits(self) -> list[Instruction]:
+        """What ready steps wait for, where it is not what was told before."""
+        out: list[Instruction] = []
+        for step in self._moved:
+            it = self._steps[step]
+            if it.waits_for is not None and it.waits_for != it.told:
+                it.told = it.waits_for
+                out.append(Wait(step, it.waits_for))
+        self._moved.clear()
         return out
+
+    def _pass_on(self, it: _Step) -> None:
+        """The room that a step leaves under its labels may be what somebody waits for."""
+        for label in it.needs.labels:
+            self._wake(label)
 
     def _has_room(self, label: str) -> bool:
         return self._used[label] < self._limits[label]
@@ -265,7 +299,9 @@ class Plan:
     def _wake(self, label: str) -> None:
         """Let the heaviest step that is held back by *label* try again: one, to stay linear."""
         if self._held[label] and self._has_room(label):
-            heapq.heappush(self._ready, heapq.heappop(self._held[label]))
+            entry = heapq.heappop(self._held[label])
+            heapq.heappush(self._ready, entry)
+            self._wait(entry[-1], SLOT)
 
     def _make_ready(self, step: str) -> None:
         self._move(step, Cause.UNBLOCKED)
@@ -274,6 +310,7 @@ class Plan:
     def _queue(self, step: str) -> None:
         it = self._steps[step]
         heapq.heappush(self._ready, (-it.needs.priority, -it.needs.weight, it.order, step))
+        self._wait(step, SLOT)
 
     def _report(self, step: str) -> Report:
         it = self._steps[step]
@@ -296,6 +333,8 @@ class Plan:
             told = [f"step {step!r} is {start.value}; this cannot happen to it: {cause.value}"]
             raise InvalidTransition("\n  ".join([*told, *map(str, it.story)]))
         it.state = finish
+        if start is State.READY:
+            it.waits_for = it.told = None
         it.story.append(Transition(start, cause, finish))
         if (finish in HOLDS_SLOT) != (start in HOLDS_SLOT):
             change = 1 if finish in HOLDS_SLOT else -1
@@ -319,12 +358,18 @@ class Plan:
             assert used == self._used[label] <= limit, label
         queued = [e[-1] for heap in (self._ready, *self._held.values()) for e in heap]
         assert len(queued) == len(set(queued)), "queued twice"
+        ready = {entry[-1] for entry in self._ready}
+        helds = [(label, {e[-1] for e in heap}) for label, heap in self._held.items()]
         for step, it in steps.items():
             succeeded = sum(steps[u].state is State.SUCCEEDED for u in it.upstream)
             if it.state not in (State.WAITING, State.SKIPPED):
                 assert succeeded == len(it.upstream), f"{step} went on before its upstreams"
             if step in queued:
                 assert it.state is State.READY, step
+            assert (it.waits_for is not None) == (it.state is State.READY), step
+            assert it.told == it.waits_for, f"{step} waits for {it.waits_for}, told: {it.told}"
+            assert (step in ready) == (it.waits_for == SLOT), step
+            assert all((step in held) == (it.waits_for == label) for label, held in helds), step
             if self.stopping:
                 assert it.state not in (State.WAITING, State.READY), f"{step} survived the stop"
             assert it.attempt == sum(t.cause is Cause.STARTED for t in it.story), step

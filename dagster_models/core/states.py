@@ -46,6 +46,7 @@ class Cause(Enum):
     WORKER_LOST = "worker lost"  # worker pool
     DELAY_OVER = "its delay is over"  # clock; no move
     CLAIMED = "its pool granted a place"  # executor; no move
+    BLOCKED = "its pool has no place"  # executor; no move
 
 
 _S, _C = State, Cause
@@ -98,9 +99,25 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask the step's Dagster pool for a place; answer with CLAIMED once it is granted."""
+    """Ask the step's Dagster pool for a place; answer with CLAIMED once it is granted, and with
+    BLOCKED before if it is not at once: the slot that was kept for the step is then free."""
 
     step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The step is ready and cannot start: from now on it waits for *reason*.
+
+    ``slot``, ``retry delay``, ``pool <name>``, or the label of the limit that is reached.
+    """
+
+    step: str
+    reason: str
+
+
+SLOT = "slot"  #: reason of a Wait
+RETRY_DELAY = "retry delay"  #: reason of a Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +156,7 @@ class Report:
     timed_out: bool = False
 
 
-Instruction: TypeAlias = Start | Claim | Cancel | AskWarehouse | Retry | Report
+Instruction: TypeAlias = Start | Claim | Wait | Cancel | AskWarehouse | Retry | Report
 
 
 class Transition(NamedTuple):
