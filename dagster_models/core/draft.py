@@ -7,12 +7,12 @@ files may name it: a model with a typo in it must not make its readers' referenc
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dagster_models.core.canonical import canonical, content_config, version_of
 from dagster_models.core.columns import read_columns
 from dagster_models.core.compiled import parsed_text
 from dagster_models.core.config import (
@@ -115,7 +115,7 @@ def draft_unread(page: Page, kind: StepKind, settings: Settings) -> Draft:
 def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
     """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
     step = new_step(page, "seed", merge(page.defaults), settings, tell)
-    types = json.dumps(dict(step.config.column_types), sort_keys=True)
+    types = canonical(step.config.column_types)
     version = version_of(hashlib.sha256(page.data).hexdigest(), types, str(step.relation))
     return Draft(replace(step, code_version=version), check_reads(step.checks))
 
@@ -207,7 +207,7 @@ def with_sql(
         else:
             tell(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
     version = version_of(
-        parsed.normalized, step.config.materialized, str(step.relation), canonical(used)
+        parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
     step = replace(step, references=parsed.references, code_version=version)
     found = (read_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
@@ -262,12 +262,3 @@ def draft_check(page: Page, settings: Settings, tell: Tell) -> CheckDraft | None
         written, place = values["model"]
         model = Read(tuple(written.split(".")), written, place, required=True, check=name)
     return CheckDraft(check, reads, model)
-
-
-def canonical(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True, default=str)
-
-
-def version_of(*parts: str) -> str:
-    """16 hex digits of what decides what a step builds."""
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from dagster_models.core.canonical import canonical, version_of
 from dagster_models.core.draft import CheckDraft, Draft, Read
 from dagster_models.core.fields import problem
 from dagster_models.core.graph import find_cycles, order
@@ -30,6 +31,7 @@ class _Links:
     names: Names
     tell: Tell
     unknown: str  #: error | warn | ignore
+    sources: dict[Key, Source] = field(default_factory=dict)
     edges: Edges = field(default_factory=dict)
     resolved: dict[Key, dict[str, Key]] = field(default_factory=dict)
     checks: dict[Key, list[Check]] = field(default_factory=dict)
@@ -50,7 +52,8 @@ def link(
     drafts = _without_duplicates(drafts, own, tell)
     candidates = [_candidate(draft) for draft in drafts]
     candidates += source_candidates(own) + source_candidates(offered, offered=True)
-    links = _Links(build_names(candidates), tell, unknown_references)
+    known = {source.key: source for source in (*offered, *own)}
+    links = _Links(build_names(candidates), tell, unknown_references, known)
     live = [draft for draft in drafts if draft.step.config.enabled]
     for draft in live:
         _link_reads(draft, links)
@@ -279,4 +282,21 @@ def _finished(draft: Draft, links: _Links) -> Step:
         resolved=links.resolved[step.key],
         upstream=tuple(links.edges[step.key]),
         checks=tuple(checks),
+        code_version=_version(step, links),
     )
+
+
+def _version(step: Step, links: _Links) -> str:
+    """With what its references mean: the same text may come to read another relation.
+
+    A model is known by its key, so that a new alias of it changes its own version only.
+    """
+    if not step.code_version:
+        return ""
+    resolved = links.resolved[step.key]
+    found = {ref.name: resolved[ref.name] for ref in step.references if ref.name in resolved}
+    meant = {
+        name: str(links.sources[key].relation if key in links.sources else key)
+        for name, key in found.items()
+    }
+    return version_of(step.code_version, canonical(meant))

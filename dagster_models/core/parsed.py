@@ -39,10 +39,11 @@ class ParsedSql:
     """What a text says, in the order of the text.
 
     ``normalized``: its tokens without comments and white space, keywords and unquoted names in
-    lower case; two texts with the same one mean the same. ``clashing``: the starts of references
-    that only their schema tells apart. ``temporary``: names of tables that the text creates for
-    the session. ``opaque``: the parser does not know a statement of the text (BEGIN ... END,
-    CALL, ...), tables may hide in it. ``semicolons``: offsets of the trailing ones.
+    lower case, independent CTEs in one order; two texts with the same one mean the same.
+    ``clashing``: the starts of references that only their schema tells apart. ``temporary``:
+    names of tables that the text creates for the session. ``opaque``: the parser does not know a
+    statement of the text (BEGIN ... END, CALL, ...), tables may hide in it. ``semicolons``:
+    offsets of the trailing ones.
     """
 
     references: tuple[Reference, ...]

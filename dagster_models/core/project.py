@@ -8,7 +8,7 @@ one ProjectError has them all.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.core.compiled import (
@@ -29,12 +29,11 @@ from dagster_models.core.draft import (
     draft_unread,
 )
 from dagster_models.core.fields import NAME, suggest
+from dagster_models.core.imports import imported_code
 from dagster_models.core.link import link
 from dagster_models.core.marked import Marked, read_yaml
 from dagster_models.core.model import Key, Project, Source, StepKind, Target
-from dagster_models.core.pyfile import read_python
 from dagster_models.core.python_draft import draft_python, draft_script
-from dagster_models.core.python_source import fingerprint, module_paths
 from dagster_models.core.settings import (
     PROJECT_FILE,
     Settings,
@@ -42,7 +41,7 @@ from dagster_models.core.settings import (
     unset_variables,
 )
 from dagster_models.core.sources import read_sources
-from dagster_models.errors import Problem, ProjectError, SqlSyntaxError
+from dagster_models.errors import Problem, ProjectError
 
 __all__ = [
     "check_sql",
@@ -72,7 +71,7 @@ class _File:
 class _Loader:
     root: str
     problems: list[Problem] = field(default_factory=list)
-    helpers: dict[str, str] = field(default_factory=dict)  #: a module's file -> its fingerprint
+    modules: dict[str, str | None] = field(default_factory=dict)  #: the texts of imported files
 
     def tell(self, problem: Problem) -> None:
         self.problems.append(problem)
@@ -237,9 +236,9 @@ def _draft(loader: _Loader, settings: Settings, folder: str, ending: str, page: 
     if folder == "seeds":
         return draft_seed(page, settings, loader.tell)
     if folder == "scripts":
-        return draft_script(page, settings, _helpers(loader, page.text), loader.tell)
+        return draft_script(page, settings, _helpers(loader, page), loader.tell)
     if ending == ".py":
-        helpers = _helpers(loader, page.text)
+        helpers = _helpers(loader, page)
         return draft_python(page, settings, loader.root, helpers, loader.tell)
     return draft_sql(page, settings, loader.tell)
 
@@ -300,33 +299,22 @@ def _key(folder: str, parts: tuple[str, ...], schema: str) -> Key:
     return Key(schema if folder == "models" else folder, parts[-1])
 
 
-def _helpers(loader: _Loader, source: str) -> str:
-    """The code of all modules of the project that *source* imports, and those that they import."""
-    seen: dict[str, str] = {}
-    todo = [source]
-    while todo:
-        for path in _helper_paths(todo.pop()):
-            if path in seen or not os.path.isfile(os.path.join(loader.root, path)):
-                continue
-            with open(os.path.join(loader.root, path), "rb") as file:
-                text = file.read().decode("utf-8-sig", "replace")
-            seen[path] = loader.helpers.setdefault(path, _fingerprint(text))
-            todo.append(text)
-    return "\n".join(f"{path}\n{seen[path]}" for path in sorted(seen))
+def _helpers(loader: _Loader, page: Page) -> str:
+    """The code of all modules of the project that the file imports, directly or through others."""
+    own = page.path.rpartition("/")[0] + "/"
+    folders = (own, "") if page.path.startswith("scripts/") else ("",)  # as in usercode.py
+
+    def read(path: str) -> str | None:
+        if path not in loader.modules:
+            loader.modules[path] = _module(os.path.join(loader.root, path))
+        return loader.modules[path]
+
+    return imported_code(page.text, folders, read)
 
 
-def _helper_paths(source: str) -> Iterable[str]:
+def _module(path: str) -> str | None:
     try:
-        imports = read_python(source).imports
-    except SqlSyntaxError:  # told where it is a model, or when it is imported
-        return []
-    # A model is loaded as a file, not as part of a package: it has no relative imports.
-    absolute = (name for name in imports if not name.startswith("."))
-    return dict.fromkeys(path for name in absolute for path in module_paths(name))
-
-
-def _fingerprint(text: str) -> str:
-    try:
-        return fingerprint(text)
-    except (SyntaxError, ValueError):
-        return text
+        with open(path, "rb") as file:
+            return file.read().decode("utf-8-sig", "replace")
+    except OSError:
+        return None

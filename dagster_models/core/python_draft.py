@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+from dagster_models.core.canonical import canonical, content_config, version_of
 from dagster_models.core.compiled import parsed_text
 from dagster_models.core.draft import (
     Draft,
     Page,
     Read,
-    canonical,
     check_reads,
     configuration,
     new_step,
     read_comment,
     read_of,
     unset_variable,
-    version_of,
     with_sql,
 )
 from dagster_models.core.fields import problem
@@ -104,6 +104,7 @@ def _with_code(
         found.append(Read(parts, table.name, Location(page.path, table.line, table.column)))
     parsed = _parsed_queries(file.queries, page.path, settings.dialect, tell)
     temporary = {name.lower() for _, query in parsed for name in query.temporary}
+    used: dict[str, Any] = {}
     for at, query in parsed:
         for ref in query.references:
             if ref.name.lower() in temporary:  # made by a statement of this file, for its session
@@ -111,17 +112,19 @@ def _with_code(
             references.append(replace(ref, line=at.line + ref.line - 1))
             found.append(read_of(ref, _inside(at, ref.line, ref.column)))
         for holder in query.placeholders:
-            if holder.name not in step.variables:
+            if holder.name in step.variables:
+                used[holder.name] = step.variables[holder.name]
+            else:
                 place = _inside(at, holder.line, holder.column)
                 tell(unset_variable(holder.name, place, step.variables))
     if not step.config.upstream:
         _tell_unseen(file, parsed, page.path, tell)
-    code = (fingerprint(page.text), helpers, str(step.relation), canonical(step.variables))
+    code = (fingerprint(page.text), helpers, content_config(step.config), str(step.relation))
     step = replace(
         step,
         references=tuple(references),
         queries=tuple(dict.fromkeys(query.text for query in file.queries)),
-        code_version=version_of(*code),
+        code_version=version_of(*code, canonical(used)),
     )
     return Draft(step, (*found, *reads, *check_reads(step.checks)), feeds)
 

@@ -13,6 +13,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from dagster_models.core.canonical import canonical_words
 from dagster_models.core.dialects import keeps_case, sigils
 from dagster_models.core.parsed import Placeholder
 from dagster_models.core.positions import Lines
@@ -205,7 +206,7 @@ class Source:
             words.append(written)
         while words and words[-1] == ";":
             words.pop()
-        return " ".join(words)
+        return " ".join(canonical_words(words))
 
     def trailing_semicolons(self) -> tuple[int, ...]:
         ends = takewhile(_is_semicolon, reversed(self.tokens))

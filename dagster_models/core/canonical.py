@@ -1,0 +1,156 @@
+"""What decides the contents of a step, in one form: two that mean the same have the same one.
+
+    canonical_words(words)   the tokens of a query, with its CTEs in one order
+    content_config(config)   the settings that decide what is built, of those that were set
+    version_of(*parts)       16 hex digits
+
+The form is made of the text's own tokens, never of SQL that is generated from the tree: what a
+parser does not understand it may drop, and a change of meaning would go unseen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from dagster_models.core.model import Config
+
+#: Settings that say how a step is shown, found, ordered or run, and not what it builds. What is
+#: not named here decides the contents: a new setting is safe before it is exact. ``alias`` and
+#: ``schema`` are in the relation, ``column_types`` in the version of the seed.
+SHOWN_OR_RUN = frozenset(
+    {
+        *("alias", "schema", "column_types", "enabled"),
+        *("description", "owner", "group", "tags", "meta", "columns"),
+        *("upstream", "downstream", "pool", "priority"),
+        *("retries", "retry_delay_seconds", "timeout_seconds"),
+    }
+)
+
+
+def version_of(*parts: str) -> str:
+    """16 hex digits of what decides what a step builds."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def canonical(values: Mapping[str, Any]) -> str:
+    """A mapping as text, the same for equal ones."""
+    return json.dumps(values, sort_keys=True, default=str)
+
+
+def content_config(config: Config) -> str:
+    """The settings that decide the contents. Those at their default are left out, so that a new
+    release with a new setting leaves every version as it is."""
+    return canonical(
+        {
+            field.name: getattr(config, field.name)
+            for field in fields(config)
+            if field.name not in SHOWN_OR_RUN and getattr(config, field.name) != field.default
+        }
+    )
+
+
+def canonical_words(words: Sequence[str]) -> list[str]:
+    """The words of a query with the CTEs of each WITH in one order.
+
+    Two CTEs next to each other may change places where neither says the other's name: then the
+    one that comes first in the alphabet goes first. One that names another keeps its place behind
+    (or before) it: ``with a as (select * from b), b as (...)`` reads a table b, and would read the
+    CTE the other way round.
+    """
+    closing = _closings(words)
+    result: list[str] = []
+    index = 0
+    while index < len(words):
+        result.append(words[index])
+        index += 1
+        if words[index - 1] != "with":
+            continue
+        if index < len(words) and words[index] == "recursive":
+            result.append(words[index])
+            index += 1
+        ctes, end = _ctes(words, index, closing)
+        if ctes:
+            # What is inside has WITHs of its own.
+            result += _joined(_ordered([canonical_words(cte) for cte in ctes]))
+            index = end
+    return result
+
+
+def _closings(words: Sequence[str]) -> dict[int, int]:
+    """The index of each opening parenthesis -> that of its closing one."""
+    stack: list[int] = []
+    closing = {}
+    for index, word in enumerate(words):
+        if word == "(":
+            stack.append(index)
+        elif word == ")" and stack:
+            closing[stack.pop()] = index
+    return closing
+
+
+def _ctes(
+    words: Sequence[str], start: int, closing: Mapping[int, int]
+) -> tuple[list[Sequence[str]], int]:
+    """The words of each ``name [(columns)] as [[not] materialized] (...)`` from *start* on, and
+    where they end; none if what follows is no list of CTEs (``with ordinality``, ``with ties``)."""
+    ctes: list[Sequence[str]] = []
+    at = start
+    while True:
+        body = _body(words, at, closing)
+        if body is None:
+            return ([], start) if not ctes else (ctes, at - 1)
+        end = closing[body] + 1
+        ctes.append(words[at:end])
+        if end >= len(words) or words[end] != ",":
+            return ctes, end
+        at = end + 1
+
+
+def _body(words: Sequence[str], at: int, closing: Mapping[int, int]) -> int | None:
+    """The index of the parenthesis that opens the body of the CTE at *at*."""
+    at += 1
+    if at in closing:
+        at = closing[at] + 1
+    if at >= len(words) or words[at] != "as":
+        return None
+    at += 1
+    while at < len(words) and words[at] in ("not", "materialized"):
+        at += 1
+    return at if at in closing else None
+
+
+def _joined(ctes: Sequence[Sequence[str]]) -> list[str]:
+    result = list(ctes[0])
+    for cte in ctes[1:]:
+        result += [",", *cte]
+    return result
+
+
+def _ordered(ctes: Sequence[list[str]]) -> list[list[str]]:
+    """The one order of all those that keep dependent CTEs as they are: at each turn, of those that
+    wait for no other, the first in the alphabet."""
+    names = [_bare(cte[0]) for cte in ctes]
+    said = [{_bare(word) for word in cte} for cte in ctes]
+    before: list[set[int]] = [
+        {i for i in range(j) if names[i] in said[j] or names[j] in said[i]}
+        for j in range(len(ctes))
+    ]
+    left = list(range(len(ctes)))
+    done: set[int] = set()
+    result = []
+    while left:
+        free = (index for index in left if before[index] <= done)
+        first = min(free, key=lambda index: ctes[index])
+        left.remove(first)
+        done.add(first)
+        result.append(ctes[first])
+    return result
+
+
+def _bare(word: str) -> str:
+    """A name in any spelling: quoted ones may mean the same as unquoted ones."""
+    return word.strip('"`[]').lower()
