@@ -1,21 +1,16 @@
-"""The plan against a warehouse of its own: what it reports must be what was committed."""
+"""The plan, example by example; test_plan_machine.py has all the others."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dagster_models.core.plan import Needs, Plan
 from dagster_models.core.states import (
     FINAL,
-    RETRY_DELAY,
     SLOT,
     TRANSITIONS,
-    AskWarehouse,
     Cancel,
     Cause,
     Claim,
@@ -28,181 +23,6 @@ from dagster_models.core.states import (
     Wait,
 )
 from dagster_models.errors import InvalidTransition
-
-
-@st.composite
-def graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
-    size = draw(st.integers(0, 12))
-    return {
-        f"s{i}": tuple(f"s{j}" for j in sorted(draw(st.sets(st.integers(0, i - 1))))) if i else ()
-        for i in range(size)
-    }
-
-
-@st.composite
-def needs_of(draw: st.DrawFn) -> Needs:
-    return Needs(
-        weight=draw(st.floats(0, 100)),
-        priority=draw(st.integers(-1, 1)),
-        retries=draw(st.integers(0, 2)),
-        labels=tuple(sorted(draw(st.sets(st.sampled_from("ab"))))),
-        pool=draw(st.sampled_from([None, "p"])),
-    )
-
-
-class World:
-    """A warehouse and workers that know by themselves what was started and committed."""
-
-    def __init__(self, data: st.DataObject) -> None:
-        graph = data.draw(graphs())
-        self.data = data
-        self.graph = graph
-        self.needs = {step: data.draw(needs_of()) for step in graph}
-        self.fail_fast = data.draw(st.sampled_from(["false", "true", "drain"]))
-        self.slots = data.draw(st.integers(1, 4))
-        self.limits = {"a": 1, "b": 2}
-        self.plan = Plan(
-            graph,
-            self.needs,
-            max_concurrent=self.slots,
-            fail_fast=self.fail_fast,
-            limits=self.limits,
-        )
-        self.running: set[str] = set()
-        self.asked_to_stop: set[str] = set()
-        self.lost: set[str] = set()
-        self.claiming: set[str] = set()
-        self.blocked: set[str] = set()
-        self.waits: dict[str, str] = {}
-        self.delayed: set[str] = set()
-        self.committed: set[str] = set()
-        self.withheld: set[str] = set()
-        self.attempts: dict[str, int] = dict.fromkeys(graph, 0)
-        self.reports: dict[str, Report] = {}
-        self.stopped_at: int | None = None
-
-    def carry_out(self, instructions: Sequence[Instruction]) -> None:
-        for instruction in instructions:
-            step = instruction.step
-            if isinstance(instruction, Start):
-                assert set(self.graph[step]) <= self.committed, "started before its upstreams"
-                assert self.stopped_at is None, "started after the stop"
-                assert step not in self.committed, "ran again after its commit"
-                self.running.add(step)
-                self.waits.pop(step, None)
-                self.attempts[step] += 1
-                assert instruction.attempt == self.attempts[step] <= self.needs[step].retries + 1
-            elif isinstance(instruction, Claim):
-                self.claiming.add(step)
-            elif isinstance(instruction, Wait):
-                assert step not in self.running
-                assert self.waits.get(step) != instruction.reason, "told twice"
-                self.waits[step] = instruction.reason
-            elif isinstance(instruction, Cancel):
-                assert step in self.running
-                self.asked_to_stop.add(step)
-            elif isinstance(instruction, AskWarehouse):
-                self.lost.add(step)
-            elif isinstance(instruction, Retry):
-                self.delayed.add(step)
-            else:
-                assert step not in self.reports, "reported twice"
-                self.reports[step] = instruction
-                self.waits.pop(step, None)
-                failed = instruction.state is State.FAILED
-                if failed and self.fail_fast != "false" and self.stopped_at is None:
-                    self.stopped_at = len(self.reports)
-        assert len(self.running) <= self.slots
-        for label, limit in self.limits.items():
-            assert sum(label in self.needs[s].labels for s in self.running) <= limit
-        self.plan.validate()
-        self.check_waits()
-
-    def check_waits(self) -> None:
-        """Whoever is ready is told to wait, for what really holds it back."""
-        for step, reads in self.graph.items():
-            idle = step not in self.running | self.lost and step not in self.reports
-            assert (step in self.waits) == (idle and set(reads) <= self.committed), step
-        for step, reason in self.waits.items():
-            if reason == RETRY_DELAY:
-                assert step in self.delayed
-            elif reason == "pool p":
-                assert self.needs[step].pool == "p"
-                assert step in self.claiming | self.blocked
-            elif reason == SLOT:
-                assert len(self.running) == self.slots or self.claiming
-            else:
-                assert reason in self.needs[step].labels
-                # What has its place under the limit already, but waits for a slot, holds it.
-                others = self.running | {s for s, why in self.waits.items() if why == SLOT}
-                using = sum(reason in self.needs[s].labels for s in others)
-                assert using >= self.limits[reason], f"{step} waits for {reason} in vain"
-
-    def moves(self) -> list[tuple[str | None, Cause]]:
-        out: list[tuple[str | None, Cause]] = []
-        for step in sorted(self.running):
-            out += [(step, Cause.COMMITTED), (step, Cause.ROLLED_BACK), (step, Cause.WORKER_LOST)]
-            out.append((step, Cause.TIMEOUT))
-            if step in self.asked_to_stop:
-                out.append((step, Cause.CANCELED))
-        for step in sorted(self.lost):
-            out += [(step, Cause.COMMITTED), (step, Cause.ROLLED_BACK)]
-        out += [(step, Cause.CLAIMED) for step in sorted(self.claiming | self.blocked)]
-        out += [(step, Cause.BLOCKED) for step in sorted(self.claiming)]
-        out += [(step, Cause.DELAY_OVER) for step in sorted(self.delayed)]
-        return out
-
-    def step_once(self) -> None:
-        if self.data.draw(st.integers(0, 20)) == 0:
-            self.stopped_at = self.stopped_at or 0
-            self.carry_out(self.plan.handle(Event(None, Cause.STOPPING)))
-            return
-        moves = self.moves()
-        assert moves, "nothing can happen any more, but the plan is not complete"
-        step, cause = self.data.draw(st.sampled_from(moves))
-        assert step is not None
-        withheld: frozenset[str] = frozenset()
-        if cause is Cause.TIMEOUT:
-            self.carry_out(self.plan.handle(Event(step, cause)))
-            return
-        if cause is Cause.COMMITTED:
-            self.committed.add(step)
-            below = sorted(d for d, up in self.graph.items() if step in up)
-            if below and self.data.draw(st.integers(0, 5)) == 0:
-                withheld = frozenset(below[:1])
-                self.withheld |= withheld
-        for place in (self.running, self.lost, self.claiming, self.blocked, self.delayed):
-            place.discard(step)
-        if cause is Cause.BLOCKED:
-            self.blocked.add(step)
-        if cause is Cause.WORKER_LOST:
-            pass
-        elif cause not in (Cause.CLAIMED, Cause.BLOCKED, Cause.DELAY_OVER):
-            self.asked_to_stop.discard(step)
-        self.carry_out(self.plan.handle(Event(step, cause, withheld)))
-
-
-@settings(max_examples=600, deadline=None)
-@given(st.data())
-def test_any_history_reports_what_the_warehouse_holds(data: st.DataObject) -> None:
-    world = World(data)
-    world.carry_out(world.plan.begin())
-    while not world.plan.is_complete:
-        world.step_once()
-    assert set(world.reports) == set(world.graph)
-    for step, report in world.reports.items():
-        assert (report.state is State.SUCCEEDED) == (step in world.committed)
-        assert (report.state is State.SKIPPED) == (world.attempts[step] == 0)
-        if report.path:
-            assert report.path[0] == report.cause
-            assert report.path[-1] == step
-            for upstream, downstream in zip(report.path, report.path[1:], strict=False):
-                assert upstream in world.graph[downstream]
-            cause = world.reports[report.path[0]]
-            if not set(report.path) & world.withheld:
-                assert cause.state in (State.FAILED, State.CANCELED)
-        if report.state is State.SKIPPED and not world.plan.stopping:
-            assert report.path, "a skip without its cause"
 
 
 def drive(plan: Plan, *events: Event) -> list[Instruction]:

@@ -316,7 +316,8 @@ class Plan:
         it = self._steps[step]
         path = self._path(step)
         cause = path[0] if len(path) > 1 else it.blame
-        return Report(step, it.state, cause, path if len(path) > 1 else (), it.timed_out)
+        timed_out = it.story[-1].cause is Cause.TIMED_OUT  # an error or a commit may come before it
+        return Report(step, it.state, cause, path if len(path) > 1 else (), timed_out)
 
     def _path(self, step: str) -> tuple[str, ...]:
         """From the root cause down to *step*, along the upstreams that it was skipped for."""
