@@ -19,9 +19,10 @@ from pathlib import Path
 from dagster_models.core.compiled import compile_step
 from dagster_models.core.fields import nearest
 from dagster_models.core.model import Project, Step
-from dagster_models.core.project import load, usable_target
+from dagster_models.core.project import usable_target
 from dagster_models.errors import DagsterModelsError, ProjectError
 from dagster_models.journal import latest_journal, read_journal
+from dagster_models.loading import load
 from dagster_models.terminal import Terminal
 
 PROJECT_FILE = "dagster_models.yaml"

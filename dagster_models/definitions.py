@@ -51,6 +51,7 @@ from dagster_models.core.states import State
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
 from dagster_models.handover import Attempt
+from dagster_models.loading import load
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
 from dagster_models.tasks import Binding, warehouse_spec
@@ -81,7 +82,7 @@ def load_project(
     Raises:
         ProjectError: all problems of the project's files in one report.
     """
-    project = core_project.load(path, sources=_tables_of(assets))
+    project = load(path, sources=_tables_of(assets))
     for warning in project.warnings:
         logger.warning("%s", warning)
     target = core_project.usable_target(project)

@@ -8,10 +8,11 @@ one ProjectError has them all.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.core.compiled import (
+    Text,
     check_sql,
     compile_step,
     compile_tables,
@@ -82,11 +83,14 @@ def load(
     *,
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
+    parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
     ``sources``: what other Dagster assets offer, with ``asset_key`` set; those that nothing reads
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
+    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed; it
+    may ``remember`` what it knows of them.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``.
     """
     loader = _Loader(os.path.abspath(root))
@@ -98,7 +102,7 @@ def load(
     if not os.path.isdir(os.path.join(loader.root, "models")) and node is not None:
         fix = "Create it: each .sql or .py file in it builds one table or view."
         loader.tell(Problem("there is no models/ folder", "models", fix=fix))
-    drafts, checks, declared = _read_all(loader, settings, files)
+    drafts, checks, declared = _read_all(loader, settings, files, parse_ahead)
     steps, known = link(drafts, checks, declared, sources, settings.unknown_references, loader.tell)
     if any(problem.severity == "error" for problem in loader.problems):
         raise ProjectError(loader.problems)
@@ -207,10 +211,12 @@ def _file(folder: str, parts: tuple[str, ...], name: str) -> _File | None:
 
 
 def _read_all(
-    loader: _Loader, settings: Settings, files: Mapping[str, Sequence[_File]]
+    loader: _Loader,
+    settings: Settings,
+    files: Mapping[str, Sequence[_File]],
+    parse_ahead: Callable[[Sequence[Text]], None],
 ) -> tuple[list[Draft], list[CheckDraft], list[Source]]:
-    drafts: list[Draft] = []
-    checks: list[CheckDraft] = []
+    pages: list[tuple[str, _File, Page]] = []
     sources: list[Source] = []
     defaults = _defaults(loader, settings, files)
     for folder, found in files.items():
@@ -219,13 +225,18 @@ def _read_all(
                 sources += _read_yaml_file(loader, folder, file)
                 continue
             page = _page(loader, settings, folder, file, defaults.get(folder, {}))
-            if page is None:
-                continue
-            if folder == "checks":
-                check = draft_check(page, settings, loader.tell) if page.data else None
-                checks += [check] if check is not None else []
-            else:
-                drafts.append(_draft(loader, settings, folder, file.ending, page))
+            if page is not None:
+                pages.append((folder, file, page))
+    sql = [page for _, file, page in pages if file.ending == ".sql" and page.data]
+    parse_ahead([(page.text, settings.dialect, True) for page in sql])
+    drafts: list[Draft] = []
+    checks: list[CheckDraft] = []
+    for folder, file, page in pages:
+        if folder == "checks":
+            check = draft_check(page, settings, loader.tell) if page.data else None
+            checks += [check] if check is not None else []
+        else:
+            drafts.append(_draft(loader, settings, folder, file.ending, page))
     return drafts, checks, sources
 
 
