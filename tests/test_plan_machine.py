@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pytest
 from hypothesis import settings
@@ -29,6 +30,7 @@ from dagster_models.core.states import (
     Cause,
     Claim,
     Event,
+    FailFast,
     Instruction,
     Report,
     Retry,
@@ -38,11 +40,14 @@ from dagster_models.core.states import (
 )
 from dagster_models.errors import InvalidTransition
 
+Graph: TypeAlias = dict[str, tuple[str, ...]]
+
 LIMITS = {"a": 1, "b": 2}
+MODES: tuple[FailFast, ...] = ("false", "true", "drain")
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
+def graphs(draw: st.DrawFn) -> Graph:
     size = draw(st.integers(1, 10))
     return {
         f"s{i}": tuple(f"s{j}" for j in sorted(draw(st.sets(st.integers(0, i - 1), max_size=3))))
@@ -84,6 +89,17 @@ class PlanMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.graph: Graph = {}
+
+    @initialize(
+        graph=graphs(), data=st.data(), slots=st.integers(1, 4), fail_fast=st.sampled_from(MODES)
+    )
+    def a_run(self, graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast) -> None:
+        self.graph, self.slots, self.fail_fast = graph, slots, fail_fast
+        self.needs = {step: data.draw(NEEDS, step) for step in graph}
+        self.plan = Plan(
+            graph, self.needs, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS
+        )
         self.warehouse = FakeWarehouse()
         self.running: dict[str, int] = {}
         self.asked: dict[str, Cause] = {}
@@ -94,28 +110,20 @@ class PlanMachine(RuleBasedStateMachine):
         self.delayed: set[str] = set()
         self.waits: dict[str, str] = {}
         self.withheld: set[str] = set()
-        self.attempts: dict[str, int] = {}
+        self.attempts = dict.fromkeys(graph, 0)
         self.expected: dict[str, State] = {}
         self.timed_out: set[str] = set()
         self.reports: dict[str, Report] = {}
-        self.stopped = False
-
-    @initialize(
-        graph=graphs(),
-        data=st.data(),
-        slots=st.integers(1, 4),
-        fail_fast=st.sampled_from(["false", "true", "drain"]),
-    )
-    def begin(
-        self, graph: dict[str, tuple[str, ...]], data: st.DataObject, slots: int, fail_fast: str
-    ) -> None:
-        self.graph, self.slots, self.fail_fast = graph, slots, fail_fast
-        self.needs = {step: data.draw(NEEDS, step) for step in graph}
-        self.attempts = dict.fromkeys(graph, 0)
-        self.plan = Plan(
-            graph, self.needs, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS
-        )
+        self.stopped = self.canceling = False
         self.carry_out(self.plan.begin())
+
+    @precondition(lambda self: self.plan.is_complete)
+    @rule(graph=graphs(), data=st.data(), slots=st.integers(1, 4), fail_fast=st.sampled_from(MODES))
+    def another_run(
+        self, graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast
+    ) -> None:
+        self.compare()
+        self.a_run(graph, data, slots, fail_fast)
 
     # -- what the plan tells ---------------------------------------------------------------------
 
@@ -135,7 +143,7 @@ class PlanMachine(RuleBasedStateMachine):
                 self.waits[instruction.step] = instruction.reason
             elif isinstance(instruction, Cancel):
                 assert instruction.step in self.running
-                assert instruction.step in self.asked or self.stopped
+                assert instruction.step in self.asked or self.canceling
                 self.asked.setdefault(instruction.step, Cause.STOPPING)
             elif isinstance(instruction, AskWarehouse):
                 assert instruction.step in self.lost
@@ -179,6 +187,7 @@ class PlanMachine(RuleBasedStateMachine):
         self.waits.pop(step, None)
         if report.state is State.FAILED and self.fail_fast != "false":
             self.stopped = True
+            self.canceling = self.canceling or self.fail_fast == "true"
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -205,6 +214,7 @@ class PlanMachine(RuleBasedStateMachine):
             if cause is Cause.CANCELED:
                 self.timed_out.add(step)
         self.tell(Event(step, cause, withheld, final))
+        self.refuses_the_impossible(step)
 
     @precondition(lambda self: self.running)
     @rule(data=st.data())
@@ -284,25 +294,21 @@ class PlanMachine(RuleBasedStateMachine):
         self.delayed.remove(step)  # also of a step that a stop has given up meanwhile
         self.tell(Event(step, Cause.DELAY_OVER))
 
-    @precondition(lambda self: self.graph)
-    @rule(twice=st.booleans())
-    def somebody_stops_the_run(self, twice: bool) -> None:
-        self.stopped = True
-        for _ in range(1 + twice):
+    @precondition(lambda self: not self.plan.is_complete)
+    @rule(how_often=st.sampled_from([0, 0, 0, 0, 1, 2]))
+    def somebody_stops_the_run(self, how_often: int) -> None:
+        for _ in range(how_often):
+            self.stopped = self.canceling = True
             self.tell(Event(None, Cause.STOPPING))
 
-    @precondition(lambda self: self.graph)
-    @rule(data=st.data())
-    def the_impossible_is_refused(self, data: st.DataObject) -> None:
-        """What cannot happen raises with the step's story, and changes nothing."""
-        step = data.draw(st.sampled_from(sorted(self.graph)))
+    def refuses_the_impossible(self, step: str) -> None:
+        """A late answer, say: it raises with the step's story, and changes nothing."""
         state = self.plan.state(step)
-        answers = (Cause.COMMITTED, Cause.ROLLED_BACK, Cause.CANCELED, Cause.WORKER_LOST)
-        cause = data.draw(st.sampled_from(answers))
-        if (state, cause) not in TRANSITIONS:
-            with pytest.raises(InvalidTransition, match=f"{step}.*{state.value}"):
-                self.plan.handle(Event(step, cause))
-            assert self.plan.state(step) is state
+        for cause in (Cause.COMMITTED, Cause.ROLLED_BACK, Cause.CANCELED, Cause.WORKER_LOST):
+            if (state, cause) not in TRANSITIONS:
+                with pytest.raises(InvalidTransition, match=f"{step}.*{state.value}"):
+                    self.plan.handle(Event(step, cause))
+        assert self.plan.state(step) is state
 
     # -- what always holds -----------------------------------------------------------------------
 
@@ -331,6 +337,7 @@ class PlanMachine(RuleBasedStateMachine):
     def bookkeeping_is_consistent(self) -> None:
         self.plan.validate()
         assert self.plan.in_flight == set(self.running)
+        assert not self.canceling or set(self.running) <= set(self.asked), "not asked to stop"
         assert self.plan.is_complete == (set(self.reports) == set(self.graph))
 
     @invariant()
@@ -392,7 +399,7 @@ class PlanMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Whatever is under way ends, and then every step was told, as the warehouse has it."""
-        if sys.exc_info()[0] is not None or not hasattr(self, "plan"):
+        if sys.exc_info()[0] is not None or not self.graph:
             return  # Hypothesis tears down what has failed, too
         while not self.plan.is_complete:
             for step in sorted(self.claiming | self.blocked):
@@ -409,6 +416,9 @@ class PlanMachine(RuleBasedStateMachine):
                 if step in self.running:
                     self.answer(step, Cause.CANCELED if step in self.asked else Cause.COMMITTED)
             self.plan.validate()
+        self.compare()
+
+    def compare(self) -> None:
         assert set(self.reports) == set(self.graph)
         for step, report in self.reports.items():
             assert report.state in FINAL
