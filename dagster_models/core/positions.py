@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import accumulate
 
 
 class Lines:
@@ -11,7 +12,7 @@ class Lines:
     __slots__ = ("_starts",)
 
     def __init__(self, text: str) -> None:
-        self._starts = [0, *(i + 1 for i, char in enumerate(text) if char == "\n")]
+        self._starts = list(accumulate((len(line) + 1 for line in text.split("\n")), initial=0))
 
     def place(self, offset: int) -> tuple[int, int]:
         """(line, column) of the character at ``offset``."""

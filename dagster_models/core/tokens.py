@@ -32,6 +32,8 @@ _OPERANDS = {
 }
 _OPENS = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.CASE}
 _CLOSES = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
+_OPENS_BRACKET = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
+_CLOSES_BRACKET = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 _MOST_NESTED = 400
 _OPENINGS = ("'", '"', "`", "/*", "$$")
 #: A closed string, name or comment, or else one character (in the group) that may open one.
@@ -162,18 +164,20 @@ class Source:
         return start, end, starts[-1]
 
     def placeholders(self) -> list[Placeholder]:
+        marks = tuple(sigils(self.dialect))
+        if not any(mark in self.text for mark in marks):
+            return []
         brackets: list[bool] = []  # for each open bracket: is it a subscript?
         result = []
         for index, token in enumerate(self.tokens):
-            if token.token_type == TokenType.L_BRACKET:
-                before = self.tokens[index - 1] if index else None
+            kind = token.token_type
+            if kind in _OPENS_BRACKET:
+                before = self.tokens[index - 1] if index and kind == TokenType.L_BRACKET else None
                 brackets.append(before is not None and before.token_type != TokenType.ARRAY)
-            elif token.token_type in (TokenType.L_PAREN, TokenType.L_BRACE):
-                brackets.append(False)
-            elif token.token_type in (TokenType.R_BRACKET, TokenType.R_PAREN, TokenType.R_BRACE):
+            elif kind in _CLOSES_BRACKET:
                 if brackets:
                     brackets.pop()
-            elif self.is_sigil(index, bool(brackets) and brackets[-1]):
+            elif token.text in marks and self.is_sigil(index, bool(brackets) and brackets[-1]):
                 name = self.tokens[index + 1]
                 line, column = self.lines.place(token.start)
                 text = self.text[name.start : name.end + 1]
@@ -182,7 +186,7 @@ class Source:
 
     def is_sigil(self, index: int, in_subscript: bool) -> bool:
         token = self.tokens[index]
-        if token.text not in tuple(sigils(self.dialect)) or index + 1 == len(self.tokens):
+        if index + 1 == len(self.tokens):
             return False
         name = self.tokens[index + 1]
         if token.end + 1 != name.start or not _NAME.fullmatch(self.text[name.start : name.end + 1]):
@@ -196,13 +200,15 @@ class Source:
         return not in_subscript and not touches and before.token_type not in _OPERANDS
 
     def normalized(self) -> str:
-        keeps = keeps_case(self.dialect)
+        keeps, text = keeps_case(self.dialect), self.text
         words = []
         for token in self.tokens:
-            written = self.text[token.start : token.end + 1]
-            bare = _NAME.match(written) is not None and written[-1:] not in "'\""
+            written = text[token.start : token.end + 1]
+            bare = (written[:1].isalnum() or written[:1] == "_") and written[-1:] not in "'\""
             if bare and not (keeps and token.token_type == TokenType.VAR):
-                written = " ".join(written.lower().split())
+                written = written.lower()
+                if not written.isalnum():  # `group   by` is one token
+                    written = " ".join(written.split())
             words.append(written)
         while words and words[-1] == ";":
             words.pop()
