@@ -22,7 +22,6 @@ from dagster import (
     Failure,
     MaterializeResult,
     MetadataValue,
-    RetryPolicy,
     RetryRequested,
     ScheduleDefinition,
     TableColumn,
@@ -52,6 +51,7 @@ from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
 from dagster_models.handover import Attempt
 from dagster_models.loading import load
+from dagster_models.options import retry_policy
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
 from dagster_models.tasks import Binding, warehouse_spec
@@ -163,12 +163,11 @@ def _assets_of(
 
 def _asset(binding: Binding, spec: AssetSpec) -> AssetsDefinition:
     config = binding.step.config
-    policy = RetryPolicy(config.retries, delay=config.retry_delay_seconds or None)
     return multi_asset(
         name=node_name(binding.step.key),
         specs=[spec],
         check_specs=[_check_spec(check, spec.key) for check in binding.step.checks],
-        retry_policy=policy if config.retries else None,
+        retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,
         pool=config.pool,
         op_tags=_op_tags(config),
     )(_compute_function(binding, spec.key))
@@ -214,7 +213,8 @@ def _results(binding: Binding, asset: AssetKey, attempt: Attempt) -> Iterator[An
     outcome = attempt.outcome
     if attempt.state is State.READY:
         raise RetryRequested(
-            max_retries=binding.step.config.retries, seconds_to_wait=attempt.delay_seconds or None
+            max_retries=binding.step.config.retries.max_retries,
+            seconds_to_wait=attempt.delay_seconds or None,
         ) from Exception(attempt.message)
     checks = [_check_result(asset, check) for check in outcome.checks]
     if attempt.state is State.SUCCEEDED:
@@ -256,6 +256,8 @@ def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
     metadata: dict[str, Any] = {f"{PREFIX}/seconds": outcome.seconds}
     if binding.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(binding.relation)
+    if attempt.built_on_previous:
+        metadata[f"{PREFIX}/built_on_previous"] = ", ".join(attempt.built_on_previous)
     if outcome.rows is not None:
         metadata["dagster/row_count"] = outcome.rows
     if attempt.sql:

@@ -20,6 +20,16 @@ class Spoke:
     said: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """Whether the relation of a step that failed can be read: an earlier run's. ``error``: why
+    that could not be told."""
+
+    step: str
+    kept: bool
+    error: str = ""
+
+
 @dataclass(slots=True)
 class Flight:
     """One attempt of a step, from its start to its report."""

@@ -28,6 +28,7 @@ class Attempt:
     delay_seconds: float = 0.0
     decided: bool = True
     sql: str = ""  #: as it was sent to the warehouse
+    built_on_previous: tuple[str, ...] = ()  #: upstreams that failed in this run
 
 
 _attempts: dict[tuple[str, str], Attempt] = {}

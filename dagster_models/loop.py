@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dagster import DagsterEventType
-
 from dagster_models import _dagster as d
 from dagster_models import handover
-from dagster_models.core.messages import Outcome, TaskError, Verdict
+from dagster_models.core.compiled import relation_sql
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.model import Retries
 from dagster_models.core.plan import Plan
 from dagster_models.core.states import (
+    AskPrevious,
     AskWarehouse,
     Cancel,
     Cause,
@@ -33,11 +34,11 @@ from dagster_models.core.states import (
     State,
     Wait,
 )
-from dagster_models.errors import DagsterModelsError
-from dagster_models.flight import Flight, Spoke
+from dagster_models.flight import Flight, Previous, Spoke
 from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
-from dagster_models.options import Options, needs_of
+from dagster_models.lookup import can_be_read
+from dagster_models.options import Options, needs_of, retry_policy
 from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outcome, why
 from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
 from dagster_models.timers import Due, Timers
@@ -84,7 +85,7 @@ class Run:
             limits=limits,
         )
         self._pool = WorkerPool()
-        self._foreign = ForeignSteps(plan_context, executor, self._tell)
+        self._foreign = ForeignSteps(plan_context, executor, execution_plan, self._tell)
         names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
         self._waits = Waits()
         self._reporter = Reporter(
@@ -92,7 +93,6 @@ class Run:
         )
         self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
-        self._outputs: set[d.StepOutputHandle] = set()
         self._todo: deque[Event] = deque()
         self._timers = Timers()
         self._interrupts = 0
@@ -202,6 +202,8 @@ class Run:
                 self._cancel(step)
             elif isinstance(instruction, AskWarehouse):
                 self._ask_warehouse(step)
+            elif isinstance(instruction, AskPrevious):
+                self._ask_previous(step)
             elif isinstance(instruction, Retry):
                 yield from self._report_retry(instruction)
             else:
@@ -215,7 +217,7 @@ class Run:
         flight.start_event, flight.events = d.park(context)
         yield flight.start_event
         try:
-            flight.task = task = task_for(binding, self._run_id, attempt)
+            flight.task = task = task_for(binding, self._run_id, attempt, self._previous(step))
             if binding.is_python:
                 flight.log = d.StepLog(self._job, [step])
                 yield from flight.log.open()
@@ -228,12 +230,18 @@ class Run:
         if binding.step.config.timeout_seconds is not None:
             self._timers.add(binding.step.config.timeout_seconds, Due("timeout", step, attempt))
 
+    def _previous(self, step: str) -> tuple[str, ...]:
+        """The names of its upstreams that failed, and whose previous versions it reads."""
+        return tuple(self._bindings[key].name for key in self.plan.built_on_previous(step))
+
     def _start_foreign(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
-        known = d.known_state(self._execution_plan, {step: attempt - 1}, self._outputs)
-        context = self._job.for_step(self._steps[step], known)
+        context = self._job.for_step(self._steps[step])
         self._flights[step] = Flight(context, attempt, time.time())
         self._reporter.started(step, "")
-        yield from self._foreign.start(self._steps[step], attempt, known)
+        yield from self._foreign.start(self._steps[step], attempt)
+
+    def _tell(self, step: str, attempt: int, said: Any) -> None:
+        self._pool.call_soon(lambda: [Spoke(step, attempt, said)])
 
     def _claim(self, step: str) -> Iterator[d.DagsterEvent]:
         if self.plan.state(step) is not State.READY:
@@ -265,12 +273,27 @@ class Run:
             spec = warehouse_spec(binding.project, binding.target)
             self._pool.settle(flight.lost, flight.task, spec)
 
+    def _ask_previous(self, step: str) -> None:
+        binding = self._bindings[step]
+        if binding.relation is None:  # a script: it serves nobody with a relation
+            self._todo.append(Event(step, Cause.KEPT))
+            return
+        sql = relation_sql(binding.project, binding.step.key, binding.target)
+        spec = warehouse_spec(binding.project, binding.target)
+
+        def ask() -> Previous:
+            return Previous(step, *can_be_read(spec, sql))
+
+        self._pool.call_in_thread(ask, f"previous-{step}")
+
     def _report_retry(self, retry: Retry) -> Iterator[d.DagsterEvent]:
         flight = self._flights.pop(retry.step)
-        delay = retry.delay_seconds
+        binding = self._bindings.get(retry.step)
+        policy = retry_policy(binding.step.config.retries if binding else Retries())
+        delay = float(policy.calculate_delay(retry.attempt))
         if flight.events is not None and flight.outcome is not None:
             self._last[retry.step] = flight.outcome
-            message = why(self._bindings.get(retry.step), flight.outcome)
+            message = why(binding, flight.outcome)
             self._reporter.retrying(retry.step, retry.attempt, flight.outcome, message, delay)
             attempt = Attempt(flight.outcome, State.READY, message, delay_seconds=delay)
             yield from self._finish(retry.step, flight, attempt)
@@ -284,7 +307,10 @@ class Run:
         flight = self._flights.pop(step, None)
         outcome = flight.outcome if flight else self._last.get(step)
         waited = self._waits.end(step)
-        message = self._reporter.finished(report, self.plan.attempt(step), outcome, waited)
+        previous = self.plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
+        message = self._reporter.finished(
+            report, self.plan.attempt(step), outcome, waited, previous
+        )
         if flight is not None:
             self._pools.free(self._steps[step])
         if flight is None:
@@ -295,7 +321,9 @@ class Run:
                 yield d.engine_event(context, f"Skipped: {message}")
         elif flight.events is not None and outcome is not None:
             sql = flight.task.sql if flight.task else ""
-            yield from self._finish(step, flight, Attempt(outcome, report.state, message, sql=sql))
+            previous = self._previous(step)
+            attempt = Attempt(outcome, report.state, message, sql=sql, built_on_previous=previous)
+            yield from self._finish(step, flight, attempt)
 
     def _finish(self, step: str, flight: Flight, attempt: Attempt) -> Iterator[d.DagsterEvent]:
         """Exhaust the parked generator with what became of the attempt."""
@@ -316,6 +344,11 @@ class Run:
 
     def _on(self, happening: Any) -> Iterator[d.DagsterEvent]:
         step = happening.step
+        if isinstance(happening, Previous):
+            if happening.error:
+                self._reporter.note(f"{self._bindings[step].name}: {happening.error}")
+            self._todo.append(Event(step, Cause.KEPT if happening.kept else Cause.MISSING))
+            return
         flight = self._flights.get(step)
         if flight is None:
             return  # a late word of a worker that was given up
@@ -337,7 +370,13 @@ class Run:
         elif isinstance(happening, Settled):
             self._settled(happening, flight)
         elif happening.attempt == flight.attempt:  # a process outlives its last event a little
-            yield from self._on_foreign(step, flight, happening.said)
+            canceling = self.plan.state(step) is State.CANCELING
+            events, event = self._foreign.heard(
+                self._steps[step], flight, happening.said, canceling
+            )
+            yield from events
+            if event is not None:
+                self._todo.append(event)
 
     def _cause_of(self, step: str, outcome: Outcome) -> Cause:
         if outcome.verdict is Verdict.COMMITTED:
@@ -373,55 +412,3 @@ class Run:
             self._todo.append(Event(step, Cause.TIMEOUT))
         elif self.plan.state(step) is State.CANCELING:
             self._kill(step)
-
-    # -- foreign steps -------------------------------------------------------------------------
-
-    def _tell(self, step: str, attempt: int, said: Any) -> None:
-        self._pool.call_soon(lambda: [Spoke(step, attempt, said)])
-
-    def _on_foreign(self, step: str, flight: Flight, said: Any) -> Iterator[d.DagsterEvent]:
-        """An event of a foreign step's process; it has written it to the event log itself."""
-        if said is None:
-            if flight.outcome is not None:
-                return
-            said = DagsterModelsError("its process ended without a success or failure event")
-        if isinstance(said, BaseException):
-            known = d.known_state(self._execution_plan, {step: flight.attempt - 1})
-            for event in self._foreign.died(self._steps[step], said, known):
-                yield from self._on_foreign_event(step, flight, event)
-            return
-        yield from self._on_foreign_event(step, flight, said)
-
-    def _on_foreign_event(
-        self, step: str, flight: Flight, event: d.DagsterEvent
-    ) -> Iterator[d.DagsterEvent]:
-        canceling = self.plan.state(step) is State.CANCELING
-        if not (event.is_step_failure and canceling):
-            yield event
-        if event.is_successful_output:
-            self._outputs.add(event.step_output_data.step_output_handle)
-        kind = event.event_type
-        if kind not in _ENDS or flight.outcome is not None:
-            return
-        seconds = time.time() - flight.started_at
-        outcome = Outcome(step, flight.attempt, Verdict.COMMITTED, flight.started_at, seconds)
-        if kind is DagsterEventType.STEP_SUCCESS:
-            flight.outcome = outcome
-            withheld = d.withheld_by(self._execution_plan, step, self._outputs)
-            self._todo.append(Event(step, Cause.COMMITTED, withheld))
-            return
-        error = TaskError("StepFailure", d.error_message(event))
-        flight.outcome = replace(outcome, verdict=Verdict.ROLLED_BACK, error=error)
-        if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
-            self._todo.append(Event(step, Cause.CANCELED))
-            return
-        flight.retry_after_seconds = d.retry_after_seconds(event)
-        final = kind is DagsterEventType.STEP_FAILURE
-        self._todo.append(Event(step, Cause.ROLLED_BACK, final=final))
-
-
-_ENDS = (
-    DagsterEventType.STEP_SUCCESS,
-    DagsterEventType.STEP_FAILURE,
-    DagsterEventType.STEP_UP_FOR_RETRY,
-)

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dagster import Backoff, Jitter, RetryPolicy
+
 from dagster_models.core.graph import weights
+from dagster_models.core.model import Retries
 from dagster_models.core.plan import Needs
 from dagster_models.core.states import FailFast
 from dagster_models.tasks import Binding
@@ -28,6 +31,16 @@ def read_fail_fast(value: object) -> FailFast | None:
     if str(value).lower() not in known:
         raise ValueError(f"fail_fast is {value!r}; it may be true, false or drain")
     return known[str(value).lower()]
+
+
+def retry_policy(retries: Retries) -> RetryPolicy:
+    """The same in Dagster's own value, which shows it in the UI and calculates the delays."""
+    return RetryPolicy(
+        retries.max_retries,
+        delay=retries.delay_seconds or None,
+        backoff=Backoff[retries.backoff.upper()] if retries.backoff else None,
+        jitter=Jitter[retries.jitter.upper()] if retries.jitter else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +109,8 @@ def needs_of(
         needs[step] = Needs(
             weight=weight[step],
             priority=trait.priority,
-            retries=0 if not retrying else config.retries if config else _ANY_NUMBER,
-            retry_delay_seconds=config.retry_delay_seconds if config else 0.0,
+            retries=0 if not retrying else config.retries.max_retries if config else _ANY_NUMBER,
+            on_error=config.on_error if config else "skip_downstream",
             labels=tuple(labels),
             pool=trait.pool,
         )

@@ -133,6 +133,8 @@ class Reporter:
             path = " -> ".join(self._names[key] for key in report.path)
             if cause is None:
                 return "the run was stopped"
+            if report.no_previous:
+                return f"upstream {cause} failed and has no previous version to build on ({path})"
             return (
                 f"upstream {cause} did not succeed ({path})" if path else f"stopped after {cause}"
             )
@@ -143,7 +145,12 @@ class Reporter:
         return why(self._bindings.get(report.step), outcome) if outcome else "failed"
 
     def finished(
-        self, report: Report, attempt: int, outcome: Outcome | None, waited: Waited | None = None
+        self,
+        report: Report,
+        attempt: int,
+        outcome: Outcome | None,
+        waited: Waited | None,
+        built_on_previous: tuple[str, ...],
     ) -> str:
         """Write a step's end down: the journal first, as it must not lack what is committed.
 
@@ -152,7 +159,8 @@ class Reporter:
         step_key = report.step
         message = self._message(report, outcome)
         result = self._result(step_key, report.state, attempt, outcome, message, report)
-        result = replace(result, ended_at=time.time())
+        names = tuple(self._names[key] for key in built_on_previous)
+        result = replace(result, ended_at=time.time(), built_on_previous=names)
         if waited is not None:
             result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
         self.results.append(result)
@@ -219,6 +227,7 @@ class Reporter:
             message=message,
             cause=self._names[report.cause] if report and report.cause else None,
             path=tuple(self._names[key] for key in report.path) if report else (),
+            no_previous=report.no_previous if report else False,
             error=outcome.error if outcome else None,
             file=step.location.path if step else "",
             checks=outcome.checks if outcome else (),

@@ -39,6 +39,8 @@ class StepResult:
     ``ready_at`` and ``ended_at``, in epoch seconds (UTC), are when it might have started and when
     it was reported; ``waited`` is what it waited for in between: reason -> seconds (see
     ``core.states.Wait``). What is left of that span it was in flight, all attempts together.
+    ``built_on_previous`` are the upstreams that failed in this run with ``on_error: continue``;
+    ``no_previous``: skipped, as the one that failed so has no previous version.
     """
 
     step: str
@@ -62,6 +64,8 @@ class StepResult:
     ready_at: float | None = None
     ended_at: float | None = None
     waited: Mapping[str, float] = EMPTY
+    built_on_previous: tuple[str, ...] = ()
+    no_previous: bool = False
 
     @property
     def warned(self) -> bool:
@@ -86,6 +90,7 @@ class StepResult:
             {
                 **data,
                 "path": tuple(data.get("path", ())),
+                "built_on_previous": tuple(data.get("built_on_previous", ())),
                 "checks": tuple(
                     known_fields(CheckOutcome, check) for check in data.get("checks", ())
                 ),
@@ -156,6 +161,8 @@ def skip_reason(result: StepResult, cause_state: ResultState | None = None) -> s
     if result.cause is None:
         return result.message or "the run was stopped"
     became = "was canceled" if cause_state == "canceled" else "failed"
+    if result.no_previous:
+        became += " and has no previous version"
     if len(result.path) < 2:
         return f"stopped after {result.cause} {became}"
     return f"upstream {result.cause} {became}"
@@ -283,6 +290,8 @@ def _entry(
         response["rows_affected"] = result.rows
     if result.cause:
         response |= {"cause": result.cause, "path": list(result.path)}
+    if result.built_on_previous:
+        response["built_on_previous"] = list(result.built_on_previous)
     if result.code_version:
         response["code_version"] = result.code_version
     return _result(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from dagster_models.core.compiled import (
 )
 from dagster_models.core.messages import CheckTask, Task
 from dagster_models.core.model import Project, Relation, Step, Target
+
+#: Of an input that an earlier run built, as it failed in this one. No code version equals it.
+UNKNOWN_VERSION = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +57,10 @@ def schemas(bindings: Mapping[str, Binding]) -> list[str]:
     return sorted({relation.schema for relation in relations if relation is not None})
 
 
-def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
-    """The task of one attempt.
+def task_for(
+    binding: Binding, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
+) -> Task:
+    """The task of one attempt; ``built_on_previous`` are upstreams that failed in this run.
 
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
@@ -73,7 +78,7 @@ def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
         sql=compile_step(project, step, target) if step.kind == "sql" else "",
         path="" if step.kind == "sql" else str(root / step.location.path),
         code_version=step.code_version,
-        input_versions=_input_versions(project, step),
+        input_versions=_input_versions(project, step, built_on_previous),
         checks=tuple(
             CheckTask(check.name, check_sql(project, step, check, target), check.severity)
             for check in step.checks
@@ -85,7 +90,10 @@ def task_for(binding: Binding, run_id: str, attempt: int) -> Task:
     )
 
 
-def _input_versions(project: Project, step: Step) -> dict[str, str]:
+def _input_versions(
+    project: Project, step: Step, built_on_previous: Collection[str]
+) -> dict[str, str]:
     """The code versions of what the step reads; sources have none."""
     upstream = (project.steps.get(key) for key in step.upstream)
-    return {str(up.key): up.code_version for up in upstream if up is not None}
+    versions = {str(up.key): up.code_version for up in upstream if up is not None}
+    return {**versions, **dict.fromkeys(built_on_previous, UNKNOWN_VERSION)}

@@ -159,6 +159,9 @@ class Terminal:
                 details = [INDENT + clean(cancel_story(result))]
             elif result.state == "succeeded" and result.rows is not None:
                 rows = _count(result.rows, "row")
+            if result.state == "succeeded" and result.built_on_previous:
+                names = ", ".join(map(clean, result.built_on_previous))
+                details.append(f"{INDENT}built on the previous version of {names}, which failed")
         self._write([_padded(head, self._status(_word(result), status), rows), *details])
 
     def done(self, results: Sequence[StepResult], seconds: float) -> None:

@@ -162,16 +162,24 @@ class WorkerPool:
         In a thread, as it waits until the lost session is provably gone.
         """
 
-        def ask() -> None:
+        def ask() -> Settled:
             try:
                 with connect(spec) as session:
-                    settled = Settled(lost.step, session.settle(task, lost.session_id))
+                    return Settled(lost.step, session.settle(task, lost.session_id))
             except WarehouseError as error:
                 told = f"its commit record could not be read: {error}"
-                settled = Settled(lost.step, False, told)
-            self.call_soon(lambda: [settled])
+                return Settled(lost.step, False, told)
 
-        threading.Thread(target=ask, daemon=True, name=f"settle-{lost.step}").start()
+        self.call_in_thread(ask, f"settle-{lost.step}")
+
+    def call_in_thread(self, call: Callable[[], Happening], name: str) -> None:
+        """Make a call that may wait in a thread of its own; ``wait`` returns what it returned."""
+
+        def run() -> None:
+            happening = call()
+            self.call_soon(lambda: [happening])
+
+        threading.Thread(target=run, daemon=True, name=name).start()
 
     def call_soon(self, call: Callable[[], Iterable[Happening]]) -> None:
         """Thread-safe: let ``wait`` make the call, in its thread, and return what it returns."""

@@ -80,5 +80,7 @@ step_results = st.builds(
     ready_at=st.none() | st.floats(0, 4e9),
     ended_at=st.none() | st.floats(0, 4e9),
     waited=st.dictionaries(text, seconds, max_size=3),
+    built_on_previous=st.lists(names, max_size=2).map(tuple),
+    no_previous=st.booleans(),
 )
 runs = st.lists(step_results, max_size=8, unique_by=lambda result: result.step)

@@ -29,6 +29,24 @@ defs = load_project(Path(__file__).parent)
 """
 
 
+REEXECUTE = """
+import sys
+from dagster import DagsterInstance, ReexecutionOptions, execute_job
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+def main():
+    with DagsterInstance.get() as instance:
+        (run,) = instance.get_runs(limit=1)
+        repository = ReconstructableRepository.for_file("definitions.py", "defs")
+        job = repository.get_reconstructable_job("test")
+        options = ReexecutionOptions.from_failure(run.run_id, instance)
+        return execute_job(job, instance, reexecution_options=options).success
+
+if __name__ == "__main__":  # the processes of foreign steps import this file
+    sys.exit(not main())
+"""
+
+
 @dataclass(frozen=True)
 class Project:
     """A project folder for tests, with a Dagster home beside it."""
@@ -75,6 +93,21 @@ class Project:
         process = self.start(config)
         stdout, stderr = process.communicate(timeout=100)
         return self.told(process.returncode, stdout, stderr)
+
+    def run_again_from_failure(self) -> Told:
+        """Re-execute the last run from its failure, as the UI's button does."""
+        program = self.root.parent / "again.py"
+        program.write_text(REEXECUTE)
+        process = subprocess.run(
+            [sys.executable, str(program)],
+            cwd=self.root,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        return self.told(process.returncode, process.stdout, process.stderr)
 
     def told(self, code: int, stdout: str, stderr: str) -> Told:
         """What every place tells of the last run."""

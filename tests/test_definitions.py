@@ -46,6 +46,16 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path, FILES, JOBS)
 
 
+def test_dagster_has_the_retry_policy(tmp_path: Path) -> None:
+    header = "/* @model\nretries: {max_retries: 3, delay: 2, backoff: linear, jitter: full}\n*/\n"
+    files = {"models/a.sql": f"{header}select 1 as n", "models/b.sql": "select n from a"}
+    project = make_project(tmp_path, files)
+    job = load_project(project.root).resolve_job_def("test")
+    policies = {node.name: node.definition.retry_policy for node in job.nodes}
+    expected = dg.RetryPolicy(3, 2.0, dg.Backoff.LINEAR, dg.Jitter.FULL)
+    assert policies == {"main__a": expected, "main__b": None}
+
+
 def test_the_assets_of_a_project(project: Project) -> None:
     defs = load_project(project.root)
     dg.Definitions.validate_loadable(defs)

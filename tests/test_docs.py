@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from dagster_models.core.messages import TaskError
+from dagster_models.core.model import Retries
+from dagster_models.core.project import load
 from dagster_models.results import StepResult
 from dagster_models.session import connect
 from dagster_models.terminal import Terminal
@@ -118,6 +120,16 @@ def test_the_tree_is_the_examples() -> None:
     for line in lines:
         pattern = line.split()[0]
         assert list((REPOSITORY / "project").glob(pattern)), pattern
+
+
+def test_what_a_failure_does(tmp_path: Path) -> None:
+    settings = "name: test\n" + block("yaml", "on_error: continue")
+    files = {"dagster_models.yaml": settings, "models/marts/a.sql": "select 1 as n"}
+    project = make_project(tmp_path, files)
+    (step,) = load(project.root).steps.values()
+    assert step.config.on_error == "continue"
+    assert step.config.timeout_seconds == 1800
+    assert step.config.retries == Retries(3, 10.0, "exponential", "full")
 
 
 def run_in(project: Project) -> str:

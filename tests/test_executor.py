@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -469,20 +468,6 @@ def test_two_runs_that_build_the_same_relation_take_turns(tmp_path: Path) -> Non
     assert len(project.rows("select * from dagster_models.commits")) == 4
 
 
-REEXECUTE = """
-import sys
-from dagster import DagsterInstance, ReexecutionOptions, execute_job
-from dagster._core.definitions.reconstruct import ReconstructableRepository
-
-with DagsterInstance.get() as instance:
-    (run,) = instance.get_runs(limit=1)
-    repository = ReconstructableRepository.for_file("definitions.py", "defs")
-    job = repository.get_reconstructable_job("test")
-    options = ReexecutionOptions.from_failure(run.run_id, instance)
-    sys.exit(not execute_job(job, instance, reexecution_options=options).success)
-"""
-
-
 @pytest.mark.parametrize("fail_fast", [False, True])
 def test_re_execution_from_failure_runs_what_failed_was_canceled_or_was_skipped(
     tmp_path: Path, fail_fast: bool
@@ -493,23 +478,14 @@ def test_re_execution_from_failure_runs_what_failed_was_canceled_or_was_skipped(
         "models/c.sql": f"{ENDLESS}, a" if fail_fast else "select n from a",
         "models/d.sql": "select n from b",
         "models/e.sql": "select n from c",
-        "again.py": REEXECUTE,
     }
     project = make_project(tmp_path, files)
     first = project.run({"max_concurrent": 2, "fail_fast": fail_fast})
     assert first.states()["main.b"] == "failed"
     assert first.states()["main.c"] == ("canceled" if fail_fast else "succeeded")
     project.write({"models/b.sql": "select n from a", "models/c.sql": "select n from a"})
-    again = subprocess.run(
-        [sys.executable, "again.py"],
-        cwd=project.root,
-        env=project.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert again.returncode == 0, again.stderr[-3000:]
-    told = project.told(0, again.stdout, again.stderr)
+    told = project.run_again_from_failure()
+    assert told.code == 0, told.stderr
     expected = {"main.b", "main.d"} | ({"main.c", "main.e"} if fail_fast else set())
     assert told.states() == dict.fromkeys(expected, "succeeded")
 

@@ -11,10 +11,12 @@ from dagster_models.core.states import (
     FINAL,
     SLOT,
     TRANSITIONS,
+    AskPrevious,
     Cancel,
     Cause,
     Claim,
     Event,
+    FailFast,
     Instruction,
     Report,
     Retry,
@@ -78,7 +80,7 @@ def test_drain_lets_in_flight_finish_and_starts_nothing() -> None:
 def test_a_stopped_step_that_waits_for_its_next_attempt_has_failed() -> None:
     plan = Plan({"a": (), "b": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
     out = drive(plan, Event("a", Cause.ROLLED_BACK))
-    assert Retry("a", 1, 0.0) in out
+    assert Retry("a", 1) in out
     out = plan.handle(Event(None, Cause.STOPPING))
     assert Report("a", State.FAILED) in out
     assert plan.handle(Event("a", Cause.DELAY_OVER)) == []
@@ -139,4 +141,52 @@ def test_what_a_ready_step_waits_for_is_told_when_it_changes() -> None:
     plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=2, limits={"one": 1})
     assert plan.begin() == [Start("a", 1), Wait("b", "one"), Wait("c", "one")]
     assert plan.handle(Event("a", Cause.COMMITTED)) == [Report("a", State.SUCCEEDED), Start("b", 1)]
+    plan.validate()
+
+
+CHAIN = {"a": (), "b": ("a",), "c": ("b",), "other": ()}
+
+
+def test_on_error_continue_builds_on_the_previous_version() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert out[2:] == [Report("a", State.FAILED), AskPrevious("a")]
+    assert plan.handle(Event("a", Cause.KEPT)) == [Start("b", 1)]
+    assert plan.built_on_previous("b") == ("a",)
+    assert plan.handle(Event("b", Cause.COMMITTED)) == [Report("b", State.SUCCEEDED), Start("c", 1)]
+    assert plan.built_on_previous("c") == ()
+
+
+def test_on_error_continue_without_a_previous_version_skips_and_says_so() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert plan.handle(Event("a", Cause.MISSING)) == [
+        Report("b", State.SKIPPED, "a", ("a", "b"), no_previous=True),
+        Report("c", State.SKIPPED, "a", ("a", "b", "c"), no_previous=True),
+    ]
+
+
+@pytest.mark.parametrize("fail_fast", ["true", "drain"])
+def test_fail_fast_goes_before_on_error_continue(fail_fast: FailFast) -> None:
+    needs = {"a": Needs(on_error="continue")}
+    plan = Plan(CHAIN, needs, max_concurrent=2, fail_fast=fail_fast)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert Report("b", State.SKIPPED, "a", ("a", "b")) in out
+    assert (Cancel("other") in out) == (fail_fast == "true")
+
+
+@pytest.mark.parametrize("fail_fast", ["false", "true", "drain"])
+def test_on_error_abort_stops_the_run_whatever_fail_fast_says(fail_fast: FailFast) -> None:
+    needs = {"a": Needs(on_error="abort")}
+    plan = Plan({**CHAIN, "third": ()}, needs, max_concurrent=2, fail_fast=fail_fast)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert Report("third", State.SKIPPED, "a") in out
+    assert out[-1] == Cancel("other")
+
+
+def test_a_stop_ends_the_wait_for_a_previous_version() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    drive(plan, Event("a", Cause.ROLLED_BACK), Event(None, Cause.STOPPING))
+    assert plan.state("b") is State.SKIPPED
+    assert plan.handle(Event("a", Cause.KEPT)) == []
     plan.validate()

@@ -25,6 +25,7 @@ from dagster_models.core.states import (
     RETRY_DELAY,
     SLOT,
     TRANSITIONS,
+    AskPrevious,
     AskWarehouse,
     Cancel,
     Cause,
@@ -62,6 +63,7 @@ NEEDS = st.builds(
     weight=st.sampled_from([0.0, 1.0, 2.5, 100.0]),
     priority=st.sampled_from([0, 0, 0, -1, 1]),
     retries=st.sampled_from([0, 0, 1, 2]),
+    on_error=st.sampled_from(["skip_downstream", "skip_downstream", "continue", "abort"]),
     labels=st.sampled_from([(), (), ("a",), ("b",), ("a", "b")]),
     pool=st.sampled_from([None, None, "p"]),
 )
@@ -115,6 +117,9 @@ class PlanMachine(RuleBasedStateMachine):
         self.timed_out: set[str] = set()
         self.reports: dict[str, Report] = {}
         self.stopped = self.canceling = False
+        self.looking_up: set[str] = set()  # whether a failed step's previous version is there
+        self.kept: set[str] = set()
+        self.no_previous: set[str] = set()
         self.carry_out(self.plan.begin())
 
     @precondition(lambda self: self.plan.is_complete)
@@ -147,6 +152,11 @@ class PlanMachine(RuleBasedStateMachine):
                 self.asked.setdefault(instruction.step, Cause.STOPPING)
             elif isinstance(instruction, AskWarehouse):
                 assert instruction.step in self.lost
+            elif isinstance(instruction, AskPrevious):
+                assert not self.stopped
+                assert self.reports[instruction.step].state is State.FAILED
+                assert self.needs[instruction.step].on_error == "continue"
+                self.looking_up.add(instruction.step)
             elif isinstance(instruction, Retry):
                 self.retry(instruction)
             else:
@@ -154,7 +164,9 @@ class PlanMachine(RuleBasedStateMachine):
 
     def start(self, start: Start) -> None:
         step = start.step
-        assert all(self.warehouse.holds(up) for up in self.graph[step]), "before its upstreams"
+        assert self.built(self.graph[step]), "before its upstreams"
+        stale = tuple(up for up in self.graph[step] if up in self.kept)
+        assert self.plan.built_on_previous(step) == stale
         assert not self.stopped, "started after the stop"
         assert step not in self.reports, "ran again after its report"
         assert step not in self.delayed, "its delay is not over"
@@ -185,9 +197,10 @@ class PlanMachine(RuleBasedStateMachine):
         assert report.timed_out == (step in self.timed_out)
         self.reports[step] = report
         self.waits.pop(step, None)
-        if report.state is State.FAILED and self.fail_fast != "false":
+        aborts = self.needs[step].on_error == "abort"
+        if report.state is State.FAILED and (self.fail_fast != "false" or aborts):
             self.stopped = True
-            self.canceling = self.canceling or self.fail_fast == "true"
+            self.canceling = self.canceling or aborts or self.fail_fast == "true"
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -294,6 +307,14 @@ class PlanMachine(RuleBasedStateMachine):
         self.delayed.remove(step)  # also of a step that a stop has given up meanwhile
         self.tell(Event(step, Cause.DELAY_OVER))
 
+    @precondition(lambda self: self.looking_up)
+    @rule(data=st.data(), found=st.booleans())
+    def its_previous_version_is_looked_for(self, data: st.DataObject, found: bool) -> None:
+        step = data.draw(st.sampled_from(sorted(self.looking_up)))
+        self.looking_up.remove(step)  # also after a stop: then nobody wants it any more
+        (self.kept if found else self.no_previous).add(step)
+        self.tell(Event(step, Cause.KEPT if found else Cause.MISSING))
+
     @precondition(lambda self: not self.plan.is_complete)
     @rule(how_often=st.sampled_from([0, 0, 0, 0, 1, 2]))
     def somebody_stops_the_run(self, how_often: int) -> None:
@@ -316,7 +337,11 @@ class PlanMachine(RuleBasedStateMachine):
         return (-self.needs[step].priority, -self.needs[step].weight)
 
     def built(self, steps: Sequence[str]) -> bool:
-        return all(step in self.reports and self.warehouse.holds(step) for step in steps)
+        """All of them may be built on: published in this run, or before it and told so."""
+        return all(
+            step in self.reports and (self.warehouse.holds(step) or step in self.kept)
+            for step in steps
+        )
 
     def startable(self) -> list[str]:
         """Steps that wait for nothing but a slot."""
@@ -385,13 +410,15 @@ class PlanMachine(RuleBasedStateMachine):
     @invariant()
     def something_can_happen_until_all_is_told(self) -> None:
         alive = self.running or self.lost or self.claiming or self.blocked or self.delayed
+        alive = alive or self.looking_up
         assert alive or self.plan.is_complete
 
     @invariant()
     def what_is_downstream_of_no_success_is_skipped(self) -> None:
         assert not self.expected, "an answer was not reported"
         for step, report in self.reports.items():
-            if report.state is not State.SUCCEEDED:
+            served = report.state is State.SUCCEEDED or step in self.kept | self.looking_up
+            if not served:
                 for below, upstream in self.graph.items():
                     assert step not in upstream or self.plan.state(below) is State.SKIPPED
 
@@ -410,6 +437,10 @@ class PlanMachine(RuleBasedStateMachine):
             for step in sorted(self.delayed):
                 self.delayed.remove(step)
                 self.tell(Event(step, Cause.DELAY_OVER))
+            for step in sorted(self.looking_up):
+                self.looking_up.remove(step)
+                self.kept.add(step)
+                self.tell(Event(step, Cause.KEPT))
             for step in sorted(self.lost):
                 self.settle(step, commits=True)
             for step in sorted(self.running):
@@ -436,6 +467,9 @@ class PlanMachine(RuleBasedStateMachine):
                 assert root.state in (State.FAILED, State.CANCELED)
         if report.state is State.SKIPPED and not self.plan.stopping:
             assert report.path, "a skip without its cause"
+            assert not self.built(self.graph[report.step]) or report.step in self.withheld
+        in_vain = bool(report.path) and report.cause in self.no_previous
+        assert report.no_previous == in_vain
 
 
 TestPlanMachine = PlanMachine.TestCase

@@ -13,7 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from project_cases import report_of, split_case, write_project
 
-from dagster_models.core.model import Job, Key, Location, Project, Relation, Schedule, Source
+from dagster_models.core.model import (
+    Job,
+    Key,
+    Location,
+    Project,
+    Relation,
+    Retries,
+    Schedule,
+    Source,
+)
 from dagster_models.core.project import (
     check_sql,
     compile_step,
@@ -155,11 +164,12 @@ def test_defaults_by_folder_and_the_own_header(shop: Project) -> None:
     )
     assert (revenue.materialized, revenue.tags) == ("table", ("all", "mart"))
     assert revenue.meta == {"team": "data", "tier": 2}
-    assert (revenue.retry_delay_seconds, revenue.timeout_seconds) == (300.0, 7200.0)
+    assert revenue.retries == Retries(2, 300.0, "exponential", "full")
+    assert (revenue.timeout_seconds, revenue.on_error) == (7200.0, "continue")
     assert (forecast.materialized, forecast.timeout_seconds) == ("table", None)
     assert forecast.owner == ("a@example.com", "team:data")
     notify = shop.steps[Key("scripts", "notify")].config
-    assert (notify.pool, notify.retries, notify.retry_delay_seconds) == ("ops", 2, 1.5)
+    assert (notify.pool, notify.retries, notify.on_error) == ("ops", Retries(2), "abort")
     groups = {str(key): step.config.group for key, step in shop.steps.items()}
     assert groups["marts.revenue"] == "marts"
     assert groups["main.top"] == "main"

@@ -12,7 +12,7 @@ from typing import Any
 from dagster_models.core import fields
 from dagster_models.core.fields import Reader, Wrong, problem, read_mapping
 from dagster_models.core.marked import Marked, Tell
-from dagster_models.core.model import Column, Config, Location
+from dagster_models.core.model import Column, Config, Location, Retries
 
 Values = dict[str, Any]
 """Configuration as read: key -> plain value, only of keys that were written."""
@@ -58,6 +58,34 @@ def as_is(node: Marked) -> Marked:
     return node
 
 
+_RETRIES: dict[str, Reader] = {
+    "max_retries": fields.integer(0),
+    "delay": fields.seconds,
+    "backoff": fields.one_of("linear", "exponential"),
+    "jitter": fields.one_of("full", "plus_minus"),
+}
+
+
+def retries(node: Marked) -> Retries:
+    """A number of retries, or Dagster's RetryPolicy in its words."""
+    if not isinstance(node.value, dict):
+        return Retries(fields.integer(0)(node))
+    values: dict[str, Any] = {}
+    for key, place, item in node.items():
+        if key not in _RETRIES:
+            raise Wrong(f"unknown key `{key}`", place, fields.suggest(key, _RETRIES))
+        values[key] = _RETRIES[key](item)
+    for key in ("backoff", "jitter"):
+        if key in values and not values.get("delay"):
+            raise Wrong(f"`{key}` needs a `delay`", node.keys[key], "Add e.g. `delay: 10s`.")
+    return Retries(
+        values.get("max_retries", 1),  # as in Dagster
+        values.get("delay", 0.0),
+        values.get("backoff"),
+        values.get("jitter"),
+    )
+
+
 _SHARED: dict[str, Reader] = {
     "enabled": fields.boolean,
     "owner": fields.words,
@@ -66,8 +94,8 @@ _SHARED: dict[str, Reader] = {
     "meta": fields.mapping,
     "pool": fields.text,
     "priority": fields.integer(),
-    "retries": fields.integer(0),
-    "retry_delay": fields.seconds,
+    "retries": retries,
+    "on_error": fields.one_of("skip_downstream", "continue", "abort"),
     "timeout": fields.positive_seconds,
     "vars": fields.variables,
 }
@@ -135,7 +163,6 @@ def build_config(values: Values, columns: tuple[Column, ...], *, materialized: s
         columns=columns,
         upstream=names_of(values.get("upstream")),
         downstream=names_of(values.get("downstream")),
-        retry_delay_seconds=values.get("retry_delay", 0.0),
         timeout_seconds=values.get("timeout"),
     )
 

@@ -127,6 +127,23 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a step that failed is tried again, and after how long: Dagster's RetryPolicy.
+
+    After attempt n (from 1) the delay is ``delay_seconds``, with ``backoff`` linear times n, with
+    exponential times 2**n - 1; ``jitter`` makes it random as ``dagster.Jitter`` says.
+    """
+
+    max_retries: int = 0
+    delay_seconds: float = 0.0
+    backoff: Literal["linear", "exponential"] | None = None
+    jitter: Literal["full", "plus_minus"] | None = None
+
+
+OnError = Literal["skip_downstream", "continue", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What decides how a step is built and shown; the keys are dbt's words."""
 
@@ -145,8 +162,8 @@ class Config:
     column_types: Mapping[str, str] = EMPTY  #: seeds: column -> type
     pool: str | None = None  #: Dagster's concurrency pool
     priority: int = 0  #: the dagster/priority tag
-    retries: int = 0
-    retry_delay_seconds: float = 0.0
+    retries: Retries = Retries()
+    on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
 
 

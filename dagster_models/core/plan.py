@@ -18,12 +18,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from dagster_models.core.model import OnError
 from dagster_models.core.states import (
     FINAL,
     HOLDS_SLOT,
     RETRY_DELAY,
     SLOT,
     TRANSITIONS,
+    AskPrevious,
     AskWarehouse,
     Cancel,
     Cause,
@@ -47,12 +49,14 @@ class Needs:
 
     ``weight``: seconds of the heaviest path from its start to the run's end. ``labels``: limits
     that it counts against. ``pool``: of Dagster's, must grant it a place before each attempt.
+    ``on_error``: what its failure does to others. "skip_downstream"; "continue": what is downstream
+    builds on its previous version; "abort": it stops the run, whatever ``fail_fast`` says.
     """
 
     weight: float = 1.0
     priority: int = 0
     retries: int = 0
-    retry_delay_seconds: float = 0.0
+    on_error: OnError = "skip_downstream"
     labels: tuple[str, ...] = ()
     pool: str | None = None
 
@@ -73,6 +77,8 @@ class _Step:
     waits_for: str | None = None  # of a ready step: the reason that it has not started
     told: str | None = None  # what the last Wait said
     timed_out: bool = False
+    asked: bool = False  # whether its previous version is there, and no answer yet
+    kept: bool | None = None  # it failed: whether its previous version serves what is downstream
     blame: str | None = None  # the upstream (or the stopping step) that this one was given up for
     story: list[Transition] = field(default_factory=list)
 
@@ -141,6 +147,10 @@ class Plan:
         """Why a ready step has not started (see ``Wait``); None for a step that is not ready."""
         return self._steps[step].waits_for
 
+    def built_on_previous(self, step: str) -> tuple[str, ...]:
+        """The upstreams that failed in this run, and whose previous versions *step* reads."""
+        return tuple(u for u in self._steps[step].upstream if self._steps[u].kept)
+
     def story(self, step: str) -> tuple[Transition, ...]:
         """Every transition of one step, oldest first."""
         return tuple(self._steps[step].story)
@@ -162,6 +172,9 @@ class Plan:
             return [*self._stop(drain=False), *self._fill()]
         it = self._steps[event.step]
         cause = self._read(it, event)
+        if cause in (Cause.KEPT, Cause.MISSING) and it.asked:
+            it.asked, it.kept = False, cause is Cause.KEPT
+            return [*self._release(event.step, frozenset()), *self._fill()]
         if cause is Cause.BLOCKED:
             return self._fill()
         if cause in (Cause.DELAY_OVER, Cause.CLAIMED):
@@ -180,7 +193,7 @@ class Plan:
         elif cause is Cause.RETRY:
             it.claimed = False
             self._wait(event.step, RETRY_DELAY)
-            out.append(Retry(event.step, it.attempt, it.needs.retry_delay_seconds))
+            out.append(Retry(event.step, it.attempt))
         elif finish is State.IN_DOUBT:
             out.append(AskWarehouse(event.step))
         elif finish in FINAL:
@@ -202,17 +215,30 @@ class Plan:
         if it.state is State.CANCELED:
             it.blame = self.stopped_by
         out.append(self._report(step))
+        failed, on_error = it.state is State.FAILED, it.needs.on_error
+        if failed and (self.fail_fast != "false" or on_error == "abort"):
+            out += self._release(step, withheld)
+            self.stopped_by = self.stopped_by or step
+            out += self._stop(drain=self.fail_fast == "drain" and on_error != "abort")
+        elif failed and on_error == "continue" and not self.stopping and it.downstream:
+            it.asked = True
+            out.append(AskPrevious(step))
+        else:
+            out += self._release(step, withheld)
+        return out
+
+    def _release(self, step: str, withheld: frozenset[str]) -> list[Instruction]:
+        """Let what is downstream of a step that is over go on, or skip it."""
+        it = self._steps[step]
+        out: list[Instruction] = []
         for downstream in it.downstream:
-            if it.state is not State.SUCCEEDED or downstream in withheld:
+            if not (it.state is State.SUCCEEDED or it.kept) or downstream in withheld:
                 out += self._skip(downstream, blame=step)
                 continue
             other = self._steps[downstream]
             other.missing -= 1
             if other.missing == 0 and other.state is State.WAITING:
                 self._make_ready(downstream)
-        if it.state is State.FAILED and self.fail_fast != "false":
-            self.stopped_by = self.stopped_by or step
-            out += self._stop(drain=self.fail_fast == "drain")
         return out
 
     def _skip(self, step: str, blame: str) -> list[Instruction]:
@@ -315,9 +341,11 @@ class Plan:
     def _report(self, step: str) -> Report:
         it = self._steps[step]
         path = self._path(step)
-        cause = path[0] if len(path) > 1 else it.blame
         timed_out = it.story[-1].cause is Cause.TIMED_OUT  # an error or a commit may come before it
-        return Report(step, it.state, cause, path if len(path) > 1 else (), timed_out)
+        if len(path) == 1:
+            return Report(step, it.state, it.blame, (), timed_out)
+        no_previous = self._steps[path[0]].kept is False
+        return Report(step, it.state, path[0], path, timed_out, no_previous)
 
     def _path(self, step: str) -> tuple[str, ...]:
         """From the root cause down to *step*, along the upstreams that it was skipped for."""
@@ -362,9 +390,14 @@ class Plan:
         ready = {entry[-1] for entry in self._ready}
         helds = [(label, {e[-1] for e in heap}) for label, heap in self._held.items()]
         for step, it in steps.items():
-            succeeded = sum(steps[u].state is State.SUCCEEDED for u in it.upstream)
+            served = sum(
+                steps[u].state is State.SUCCEEDED or steps[u].kept is True for u in it.upstream
+            )
             if it.state not in (State.WAITING, State.SKIPPED):
-                assert succeeded == len(it.upstream), f"{step} went on before its upstreams"
+                assert served == len(it.upstream), f"{step} went on before its upstreams"
+            if it.asked or it.kept is not None:
+                assert (it.state, it.needs.on_error) == (State.FAILED, "continue"), step
+                assert it.asked == (it.kept is None), step
             if step in queued:
                 assert it.state is State.READY, step
             assert (it.waits_for is not None) == (it.state is State.READY), step

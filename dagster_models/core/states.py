@@ -32,7 +32,7 @@ HOLDS_SLOT = frozenset({State.RUNNING, State.CANCELING})
 class Cause(Enum):
     """Why a step moves. The warehouse, a worker or the clock said so, or the plan did."""
 
-    UNBLOCKED = "its last upstream succeeded"  # plan
+    UNBLOCKED = "its last upstream succeeded"  # plan; or failed, with on_error: continue
     UPSTREAM = "an upstream did not succeed"  # plan
     STARTED = "given a slot"  # plan
     STOPPING = "the run is stopping"  # plan, or the executor with step=None
@@ -47,6 +47,8 @@ class Cause(Enum):
     DELAY_OVER = "its delay is over"  # clock; no move
     CLAIMED = "its pool granted a place"  # executor; no move
     BLOCKED = "its pool has no place"  # executor; no move
+    KEPT = "its previous version is there"  # warehouse, of a step that failed; no move
+    MISSING = "it has no previous version"  # the same
 
 
 _S, _C = State, Cause
@@ -133,12 +135,19 @@ class AskWarehouse:
 
 
 @dataclass(frozen=True, slots=True)
+class AskPrevious:
+    """The step failed and is to be built on all the same: find out whether the relation of an
+    earlier run is there, and answer with KEPT or MISSING."""
+
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retry:
-    """Report the failed attempt; send DELAY_OVER after ``delay_seconds``."""
+    """Report the failed attempt; send DELAY_OVER after the delay of its retry policy."""
 
     step: str
     attempt: int
-    delay_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +156,8 @@ class Report:
 
     ``cause`` is the step at the root of it and ``path`` leads from there to this step (both ends
     included); for a skip or a cancel by a stop that no step caused, ``cause`` is None.
+    ``no_previous``: skipped, though the cause says on_error: continue, as there is nothing to
+    build on.
     """
 
     step: str
@@ -154,9 +165,10 @@ class Report:
     cause: str | None = None
     path: tuple[str, ...] = ()
     timed_out: bool = False
+    no_previous: bool = False
 
 
-Instruction: TypeAlias = Start | Claim | Wait | Cancel | AskWarehouse | Retry | Report
+Instruction: TypeAlias = Start | Claim | Wait | Cancel | AskWarehouse | AskPrevious | Retry | Report
 
 
 class Transition(NamedTuple):

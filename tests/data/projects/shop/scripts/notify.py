@@ -1,7 +1,7 @@
 """@model
 upstream: [scripts.import_orders, revenue]
 retries: 2
-retry_delay: 1.5
+on_error: abort
 """
 
 from dagster_models import warehouse
