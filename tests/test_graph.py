@@ -119,6 +119,13 @@ def test_an_unknown_duration_costs_a_unit_and_sources_cost_nothing() -> None:
     assert weights({"a": ("raw.source",), "b": ("a",)}, {}) == {"b": 1.0, "a": 2.0}
 
 
+def test_an_unknown_duration_beside_known_ones_costs_their_mean() -> None:
+    graph = {"a": (), "b": ("a",), "new": ("b",)}
+    elsewhere = {"not in this run": 1000.0}
+    weight = weights(graph, {"a": 20.0, "b": 40.0, **elsewhere})
+    assert weight == {"new": 30.0, "b": 70.0, "a": 90.0}
+
+
 def test_weights_are_linear() -> None:
     """Quadratic work on 20,000 steps would take minutes; linear takes a fraction of a second."""
     layers = [[f"l{d}_{i}" for i in range(100)] for d in range(200)]

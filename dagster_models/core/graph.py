@@ -23,7 +23,7 @@ import networkx as nx
 Graph: TypeAlias = Mapping[str, Sequence[str]]
 """Step -> what it reads directly."""
 
-UNIT_SECONDS = 1.0  #: the cost of a step without a past; only ratios matter
+UNIT_SECONDS = 1.0  #: the cost of a step where none has a past; only ratios matter
 
 
 def _digraph(graph: Graph) -> nx.DiGraph[str]:
@@ -97,12 +97,16 @@ def weights(graph: Graph, seconds: Mapping[str, float]) -> dict[str, float]:
     """Seconds from each step's start to the run's end along its heaviest path. Linear time.
 
     Starting the heaviest ready step first is critical path scheduling. A step that is not in
-    *seconds* costs ``UNIT_SECONDS``. Raises ValueError on a circle, as ``order``.
+    *seconds* costs the mean of those that are (tests/bench/schedule.py: durations have heavy tails,
+    where the median makes runs longer), ``UNIT_SECONDS`` where none is. Raises ValueError on a
+    circle, as ``order``.
     """
+    known = [seconds[step] for step in graph if step in seconds]
+    unknown_seconds = sum(known) / len(known) if known else UNIT_SECONDS
     result: dict[str, float] = {}
     heaviest_reader = dict.fromkeys(graph, 0.0)
     for step in reversed(order(graph)):
-        result[step] = seconds.get(step, UNIT_SECONDS) + heaviest_reader[step]
+        result[step] = seconds.get(step, unknown_seconds) + heaviest_reader[step]
         for upstream in graph[step]:
             if upstream in graph:
                 heaviest_reader[upstream] = max(heaviest_reader[upstream], result[step])
