@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 from dagster_models import _dagster as d
@@ -188,26 +189,38 @@ class Run:
     # -- instructions --------------------------------------------------------------------------
 
     def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[d.DagsterEvent]:
-        for instruction in instructions:
-            step = instruction.step
-            if isinstance(instruction, Start):
-                self._waits.turn(step, None)
-                ours = step in self._bindings
-                yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
-            elif isinstance(instruction, Claim):
-                yield from self._claim(step)
-            elif isinstance(instruction, Wait):
-                self._waits.turn(step, instruction.reason)
-            elif isinstance(instruction, Cancel):
-                self._cancel(step)
-            elif isinstance(instruction, AskWarehouse):
-                self._ask_warehouse(step)
-            elif isinstance(instruction, AskPrevious):
-                self._ask_previous(step)
-            elif isinstance(instruction, Retry):
-                yield from self._report_retry(instruction)
+        for never_started, several in groupby(instructions, self._tells_of_a_skip):
+            if never_started:  # thousands, when a large run is stopped
+                with d.one_commit(self._job):
+                    skips = [event for it in several for event in self._carry_out_one(it)]
+                yield from skips
             else:
-                yield from self._report(instruction)
+                for instruction in several:
+                    yield from self._carry_out_one(instruction)
+
+    def _tells_of_a_skip(self, instruction: Instruction) -> bool:
+        return isinstance(instruction, Report) and instruction.step not in self._flights
+
+    def _carry_out_one(self, instruction: Instruction) -> Iterator[d.DagsterEvent]:
+        step = instruction.step
+        if isinstance(instruction, Start):
+            self._waits.turn(step, None)
+            ours = step in self._bindings
+            yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
+        elif isinstance(instruction, Claim):
+            yield from self._claim(step)
+        elif isinstance(instruction, Wait):
+            self._waits.turn(step, instruction.reason)
+        elif isinstance(instruction, Cancel):
+            self._cancel(step)
+        elif isinstance(instruction, AskWarehouse):
+            self._ask_warehouse(step)
+        elif isinstance(instruction, AskPrevious):
+            self._ask_previous(step)
+        elif isinstance(instruction, Retry):
+            yield from self._report_retry(instruction)
+        else:
+            yield from self._report(instruction)
 
     def _start(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
         binding = self._bindings[step]
@@ -332,7 +345,7 @@ class Run:
         if flight.log is not None:
             flight.log.close()
         handover.give(self._run_id, step, attempt)
-        events = d.exhaust(flight.events, time.time() - flight.started_at)
+        events = d.exhaust(flight.context, flight.events, time.time() - flight.started_at)
         for event in events:
             # What Dagster gets here it names as a cause of the run's failure. A step that we
             # stopped is none; its event is in the log all the same.

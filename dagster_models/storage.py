@@ -132,6 +132,23 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                     for event in of_run:
                         self.store_event(event)
 
+    @contextlib.contextmanager
+    def one_commit(self, run_id: str) -> Iterator[None]:
+        """What this thread stores of the run within the block is committed together, at its end.
+
+        Also if the block raises: what was stored is what happened. The executor writes a step's
+        last events so, which are then there all or not at all. Other threads wait meanwhile, and
+        other processes that write too: the block should be short.
+        """
+        raised: BaseException | None = None
+        with self.index_connection(), self.run_connection(run_id):
+            try:
+                yield
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            raise raised
+
     def wipe(self) -> None:
         with self._shards.lock:  # nobody opens a file again before it is deleted
             self._shards.close()

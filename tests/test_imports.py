@@ -197,6 +197,13 @@ def test_a_worker_starts_light(statement: str) -> None:
     assert not loaded_by(statement) & (heavy | {"logging", "multiprocessing", "asyncio"})
 
 
+def test_a_project_without_a_circle_is_loaded_without_networkx() -> None:
+    """Its import would be a twentieth of the start of every run."""
+    ordered = "from dagster_models.core.graph import find_cycles, order; "
+    assert not loaded_by(ordered + "order({'a': ()}), find_cycles({'a': ()})") & {"networkx"}
+    assert "networkx" not in loaded_by("import dagster_models.definitions")
+
+
 def test_the_public_names_are_exact() -> None:
     assert set(dagster_models._HOMES) | {"warehouse"} == set(dagster_models.__all__)
     assert sorted(dagster_models.__all__) == dagster_models.__all__

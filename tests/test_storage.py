@@ -6,6 +6,7 @@ other process of the tests below (see ``PROGRAMS``).
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -241,34 +242,40 @@ def say(*words: object) -> None:
 
 
 def writers(folder: str) -> None:
-    """For each line "run_id batch": fork a process that stores events of that run until killed.
+    """For each line "run_id how batch": fork a process that stores events of that run until killed.
 
     It tells its process id, then every number whose store call has returned; "gone" is told after
     it. (Forked from here and not started each by itself, as importing Dagster takes seconds.)
     """
     for line in sys.stdin:
-        run_id, batch = line.split()
+        run_id, how, batch = line.split()
         child = os.fork()
         if child == 0:
             say(os.getpid())
-            store_until_killed(PooledSqliteEventLogStorage(folder), run_id, int(batch))
+            store_until_killed(PooledSqliteEventLogStorage(folder), run_id, how, int(batch))
         os.waitpid(child, 0)
         say("gone")
 
 
-def store_until_killed(storage: SqliteEventLogStorage, run_id: str, batch: int) -> None:
+def store_until_killed(
+    storage: PooledSqliteEventLogStorage, run_id: str, how: str, batch: int
+) -> None:
     for first in range(0, sys.maxsize, batch):
         events = [event(run_id, number, "alpha") for number in range(first, first + batch)]
-        if batch == 1:
-            storage.store_event(events[0])
-        else:
+        if how == "batch":
             storage.store_event_batch(events)
+        else:
+            with storage.one_commit(run_id) if how == "one_commit" else contextlib.nullcontext():
+                one_by_one(storage, events)
         say(first + batch - 1)
 
 
-def watcher(folder: str, run_id: str, last: str) -> None:
-    """Follow a run as the stock class' live logs do, until its last event; tell what was seen."""
-    storage, seen, done = SqliteEventLogStorage(folder), [], threading.Event()
+STORAGES = {"stock": SqliteEventLogStorage, "pooled": PooledSqliteEventLogStorage}
+
+
+def watcher(folder: str, of: str, run_id: str, last: str) -> None:
+    """Follow a run as a webserver's live logs do, until its last event; tell what was seen."""
+    storage, seen, done = STORAGES[of](folder), [], threading.Event()
 
     def on_event(entry: EventLogEntry, cursor: str) -> None:
         seen.append(int(entry.user_message))
@@ -306,27 +313,31 @@ def forker(folder: str) -> None:
 PROGRAMS = {"writers": writers, "watcher": watcher, "forker": forker}
 
 
-def test_a_reader_of_the_stock_class_follows_a_run_while_it_is_written(
-    pooled: PooledSqliteEventLogStorage, tmp_path: Path
+@pytest.mark.parametrize("reader_of", STORAGES)
+def test_a_webserver_follows_a_run_while_it_is_written(
+    pooled: PooledSqliteEventLogStorage, tmp_path: Path, reader_of: str
 ) -> None:
     pooled.store_event(event("run", 0, "alpha"))
-    with start("watcher", tmp_path / "runs", "run", 299) as reader:
+    with start("watcher", tmp_path / "runs", reader_of, "run", 299) as reader:
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
-        for number in range(1, 300):
+        for number in range(1, 100):
             pooled.store_event(event("run", number, "alpha"))
+        for first in range(100, 300, 10):
+            with pooled.one_commit("run"):
+                one_by_one(pooled, [event("run", n, "alpha") for n in range(first, first + 10)])
         # Nothing is closed here: what the reader sees, it sees of a writer that goes on.
         assert json.loads(reader.stdout.readline()) == list(range(300))
         assert json.loads(reader.stdout.readline()) == [list(range(300)), True]
 
 
 def killed_after(
-    process: subprocess.Popen[str], run_id: str, batch: int, lines: int, seconds: float
+    process: subprocess.Popen[str], run_id: str, how: str, lines: int, seconds: float
 ) -> int:
     """Let a writer store, kill it that long after that many lines; the last number stored."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(f"{run_id} {batch}\n")
+    process.stdin.write(f"{run_id} {how}\n")
     process.stdin.flush()
     pid, last = int(process.stdout.readline()), -1
     for _ in range(lines):
@@ -339,14 +350,18 @@ def killed_after(
     return last
 
 
+#: How events are stored, and how many of them are there all or not at all.
+HOW = (("single", 1), ("batch", 8), ("one_commit", 4))
+
+
 def test_nothing_that_was_stored_is_lost_when_the_writer_is_killed(tmp_path: Path) -> None:
     chance = random.Random(1)
     in_index = 0
     with start("writers", tmp_path) as process:
-        for attempt in range(16):
-            run_id, batch = f"run-{attempt}", 8 if attempt % 2 else 1
+        for attempt in range(18):
+            run_id, how, batch = f"run-{attempt}", *HOW[attempt % 3]
             lines, seconds = chance.randint(0, 12), chance.uniform(0, 0.03)
-            last = killed_after(process, run_id, batch, lines, seconds)
+            last = killed_after(process, run_id, f"{how} {batch}", lines, seconds)
             for path in tmp_path.glob("*.db"):
                 with connect(path) as db:
                     assert db.execute("pragma integrity_check").fetchall() == [("ok",)]
@@ -459,6 +474,35 @@ def test_a_batch_that_the_index_refuses_leaves_nothing_in_either_file(
     pooled.store_event_batch(events[:2])
     assert numbers(pooled, "run") == [9, 0, 1]
     assert materialized(pooled, "alpha") == [0]
+
+
+def test_what_one_commit_holds_is_seen_by_others_all_at_once(
+    pooled: PooledSqliteEventLogStorage, tmp_path: Path
+) -> None:
+    others = stock(tmp_path / "runs")
+    pooled.store_event(event("run", 0, "alpha"))
+    with pooled.one_commit("run"):
+        pooled.store_event(event("run", 1, "alpha"))
+        pooled.store_event(event("run", 2))
+        assert numbers(pooled, "run") == [0, 1, 2]  # the same thread goes on from there
+        assert materialized(pooled, "alpha") == [0, 1]
+        assert numbers(others, "run") == materialized(others, "alpha") == [0]
+    assert numbers(others, "run") == [0, 1, 2]
+    assert materialized(others, "alpha") == [0, 1]
+
+
+def test_an_error_within_one_commit_takes_nothing_back(
+    pooled: PooledSqliteEventLogStorage, tmp_path: Path
+) -> None:
+    def store_and_fail() -> None:
+        with pooled.one_commit("run"):
+            pooled.store_event(event("run", 0, "alpha"))
+            raise ValueError("of the user's code")
+
+    with pytest.raises(ValueError, match="of the user's code"):
+        store_and_fail()
+    assert numbers(stock(tmp_path / "runs"), "run") == [0]
+    assert materialized(stock(tmp_path / "runs"), "alpha") == [0]
 
 
 def open_files() -> int:

@@ -6,6 +6,7 @@ import datetime
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
@@ -69,6 +70,7 @@ def literal(value: Any, dialect: str) -> str:
     return _literal(value).sql(dialect=dialect)
 
 
+@lru_cache(maxsize=10_000)  # each relation is quoted again for each of its readers
 def quote(identifier: str, dialect: str) -> str:
     """An identifier, quoted. Raises ValueError for an empty one or one with a NUL character."""
     if not identifier or "\0" in identifier:
