@@ -89,6 +89,7 @@ class DuckDBSession(WarehouseSession):
         self._cursor = cursor
         self._in_transaction = False
         self._failed = False
+        self._input: Any = None  # the Arrow table that is seen as _INPUT
 
     def read_files_from(self, folder: str) -> None:
         # It is a list divided by commas, with no way to quote one: such a folder is left out.
@@ -249,6 +250,8 @@ class DuckDBSession(WarehouseSession):
         ours = not self._in_transaction
         self.rollback()
         self.begin()
+        if self._input is not None:  # to see it was part of what is rolled back
+            self._cursor.register(_INPUT, self._input)
         try:
             self._run(f"DROP {kind} {name}")
             rows = self._create(text)
@@ -338,9 +341,11 @@ class DuckDBSession(WarehouseSession):
             with translated():
                 table = pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all()
                 self._cursor.register(_INPUT, table)
+            self._input = table
             try:
                 yield
             finally:
+                self._input = None
                 with contextlib.suppress(duckdb.Error):
                     self._cursor.unregister(_INPUT)
 
