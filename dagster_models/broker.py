@@ -1,6 +1,6 @@
 """The warehouse process: the one that has the database open, for all who use it on this machine.
 
-    python -m dagster_models.broker '{"type": "duckdb", "settings": {"path": ...}}'
+    echo '{"type": "duckdb", "settings": {"path": ...}}' | python -m dagster_models.broker
 
     main thread            accepts; ends the process when nobody came for some idle seconds
     per connection         connection.py
@@ -33,10 +33,13 @@ from dagster_models import launch, rendezvous
 from dagster_models.connection import Connection
 from dagster_models.errors import WarehouseError
 from dagster_models.materialization import Stop
-from dagster_models.warehouses.base import Warehouse, WarehouseSession
+from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
 
 #: type of a target -> the module that has ``connect(settings) -> Warehouse``.
-WAREHOUSES = {"duckdb": "dagster_models.warehouses.duckdb"}
+WAREHOUSES = {
+    "duckdb": "dagster_models.warehouses.duckdb",
+    "postgres": "dagster_models.warehouses.postgres",
+}
 
 IDLE_SECONDS = 2.0
 
@@ -62,10 +65,9 @@ class Server:
         self.path = path
         self.log = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.log"
         self.bulk = rendezvous.BulkFolders()
-        self._settings = {**spec["settings"], "path": path}
+        self._settings = spec["settings"]
         self._connect = importlib.import_module(WAREHOUSES[spec["type"]]).connect
         self._warehouse: Warehouse | None = None
-        self._file: os.stat_result | None = None
         self._opening = threading.Lock()
         self._preparing = threading.Lock()
         self._prepared: set[str] = set()
@@ -136,26 +138,23 @@ class Server:
 
     # What connections ask for
 
-    def open_session(self) -> WarehouseSession:
+    def open_session(self, name: str) -> WarehouseSession:
         """A session of the database, which is opened by the first. Raises WarehouseError.
+
+        ``name``: under which a server shows it, and under which its end is asked for.
 
         A database that failed to open is tried again for the next client: the one who fixed it.
         """
         with self._opening:
-            if self._warehouse is not None and not self._same_file():
+            if self._warehouse is not None and self._warehouse.is_replaced():
                 self._close_replaced()
             if self._warehouse is None:
                 self._warehouse = self._connect(self._settings)
-                self._file = os.stat(self.path)
                 self._prepared = set()
-            return self._warehouse.session()
-
-    def _same_file(self) -> bool:
-        """What we have open is what the path names: else all we write would be lost unseen."""
-        try:
-            return self._file is not None and os.path.samestat(self._file, os.stat(self.path))
-        except FileNotFoundError:
-            return False
+            warehouse = self._warehouse
+            if warehouse.capabilities.shared_fate:
+                return warehouse.session(name)
+        return warehouse.session(name)  # a server may keep one waiting: the others need not
 
     def _close_replaced(self) -> None:
         with self._changed:
@@ -181,7 +180,7 @@ class Server:
                     session.prepare(schemas)
                     break
                 except WarehouseError as error:  # a script's own transaction may be in the way
-                    if not (left and error.kind == "TransactionException"):
+                    if not (left and error.kind == CONFLICT):
                         raise
                     time.sleep(_RETRY_SECONDS)
             self._prepared.update(schemas)
@@ -200,6 +199,11 @@ class Server:
         finally:
             if ours:
                 turn.release()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        assert self._warehouse is not None
+        return self._warehouse.capabilities
 
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
         """Wait for a session's end; True if it is gone (or was never here)."""
@@ -230,11 +234,11 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
-def main(argument: str) -> int:
+def main() -> int:
     """Serve one database until idle. Exit code 0 also for the loser of an election."""
     faulthandler.enable()
-    spec = json.loads(argument)
-    path = rendezvous.real_path(spec["settings"])
+    spec = json.load(sys.stdin)
+    path = rendezvous.real_path(spec)
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
@@ -274,4 +278,4 @@ def main(argument: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main())

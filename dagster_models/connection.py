@@ -12,6 +12,7 @@ import queue
 import socket
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -22,7 +23,13 @@ from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
 from dagster_models.materialization import Stop
-from dagster_models.warehouses.base import FATAL, INTERRUPTED, WarehouseSession, quoted
+from dagster_models.warehouses.base import (
+    FATAL,
+    INTERRUPTED,
+    Capabilities,
+    WarehouseSession,
+    quoted,
+)
 
 #: An interrupt that comes between two statements is lost, so it is repeated this often.
 INTERRUPT_SECONDS = 0.02
@@ -39,7 +46,9 @@ class Host(Protocol):
     log: str
     bulk: rendezvous.BulkFolders
 
-    def open_session(self) -> WarehouseSession: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+    def open_session(self, name: str) -> WarehouseSession: ...
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
     def writing(self, relation: str, stop: Stop) -> AbstractContextManager[None]: ...
     def await_end(self, session_id: str, timeout_seconds: float) -> bool: ...
@@ -106,7 +115,7 @@ class Connection:
         mine = launch.greeting(self._server.path)
         try:
             _check_hello(hello, mine)
-            self.session = self._server.open_session()
+            self.session = self._server.open_session(self.id)
             if hello.get("folder"):
                 self.session.read_files_from(str(hello["folder"]))
             self._folders = self._server.bulk.make(self.id)
@@ -137,14 +146,15 @@ class Connection:
     def _work(self) -> None:
         while (request := self._requests.get()) is not None:
             message, stop = request
-            fatal = ""
+            fatal, lost = "", False
             try:
                 answer = self._answer(message, stop)
                 error = (answer.get("outcome") or {}).get("error")
             except WarehouseError as failure:
                 error = wire.error_to_json(failure)
                 answer = {"error": error}
-                if isinstance(failure, WarehouseLost):
+                lost = isinstance(failure, WarehouseLost)
+                if lost and self._server.capabilities.shared_fate:
                     fatal = str(failure)
             except Exception as failure:  # a mistake of ours must not leave the client waiting
                 traceback.print_exc()
@@ -154,11 +164,13 @@ class Connection:
                 fatal = f"{error['kind']}: {error['message']}"
             # Idle before the answer goes: the client's next request may be here at once.
             self._idle.set()
-            if not (fatal and "error" in answer and answer["error"]["kind"] == "WarehouseLost"):
+            if not (fatal and lost):
                 with contextlib.suppress(OSError):
                     self._reply(answer)
             if fatal:
                 _die(fatal)
+            if lost:  # of a server, and of no use; the others may live on
+                self.hang_up()
 
     def _reply(self, answer: Message) -> None:
         try:
@@ -194,6 +206,8 @@ class Connection:
             try:
                 with stop.shielded():
                     self._server.prepare(session, [task.relation.schema], anew=False)
+            except WarehouseLost:
+                raise
             except WarehouseError as error:
                 return {"outcome": materialization.refused(task, error).to_json()}
         with self._server.writing(str(task.relation), stop):
@@ -241,7 +255,10 @@ class Connection:
 
     def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         # Its end first, then the record: the other way round it could commit in between.
-        gone = self._server.await_end(message.get("session", ""), float(message["wait_seconds"]))
+        name, wait_seconds = message.get("session", ""), float(message["wait_seconds"])
+        end = time.monotonic() + wait_seconds
+        gone = self._server.await_end(name, wait_seconds)
+        gone = gone and session.await_gone(name, max(0.0, end - time.monotonic()))
         record = session.find_record(message["run_id"], message["step"], int(message["attempt"]))
         return {
             "committed": record is not None,

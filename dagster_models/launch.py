@@ -90,13 +90,14 @@ def _log_path(path: str) -> str:
 
 
 def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
-    settings = {**spec["settings"], "path": path}
-    argument = json.dumps({"type": spec["type"], "settings": settings})
+    settings = dict(spec["settings"])
+    if "path" in settings:  # it may be relative to our folder
+        settings["path"] = path
     fd = os.open(_log_path(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "dagster_models.broker", argument],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "dagster_models.broker"],
+            stdin=subprocess.PIPE,
             stdout=fd,
             stderr=fd,
             start_new_session=True,  # Ctrl-C is meant for the run, not for those who share the file
@@ -104,6 +105,10 @@ def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(fd)
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
+        # Not in the arguments, which every user of the machine can list: it may hold a password.
+        pipe.write(json.dumps({"type": spec["type"], "settings": settings}).encode())
     with _children_lock:
         for pid in [pid for pid, other in _children.items() if other.poll() is not None]:
             if len(_children) > 8:  # keep some of the dead: their sessions may still ask how

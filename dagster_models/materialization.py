@@ -26,7 +26,7 @@ from dagster_models.core.messages import (
 )
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import INTERRUPTED, Commit, WarehouseSession
+from dagster_models.warehouses.base import CONFLICT, INTERRUPTED, Commit, WarehouseSession
 
 #: Write conflicts are retried here, as the loser of one lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -151,7 +151,7 @@ def _attempts(
             broken[warning.check.name] = warning.check
         except WarehouseError as error:
             conflicts += 1
-            conflict = error.transient and error.kind == "TransactionException"
+            conflict = error.transient and error.kind == CONFLICT
             if not conflict or conflicts > CONFLICT_RETRIES:
                 raise
             stop.wait(CONFLICT_DELAY_SECONDS * conflicts)

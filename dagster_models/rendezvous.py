@@ -2,6 +2,7 @@
 
 <db>.lock                  beside the database; flock'ed by its warehouse process for life, and
                            holds its address: clients with another TMPDIR find it too
+<runtime>/<server>.lock    the same for a database server
 <runtime>/<hash>.sock      its socket, in a private folder; a hash, as socket addresses are short
 <runtime>/<hash>.log       its stderr
 <runtime>/<hash>.start     flock'ed by the one client that starts it
@@ -23,17 +24,26 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from dagster_models import servers
 from dagster_models.errors import WarehouseError
 
 #: Raised when frames change: processes of different versions refuse each other by name.
-PROTOCOL = 1
+PROTOCOL = 2
 
 #: A socket address holds 104 bytes on macOS and 108 on Linux, with the closing zero.
 _ADDRESS_BYTES = 103
 
 
-def real_path(settings: Mapping[str, Any]) -> str:
-    """The database file of a target's settings. Raises WarehouseError where there is none."""
+def real_path(spec: Mapping[str, Any]) -> str:
+    """The path that stands for the warehouse of a spec: the database file, for a server a name in
+    the runtime folder. The lock file has this path and ".lock".
+
+    Raises WarehouseError where there is none.
+    """
+    settings = spec["settings"]
+    if spec.get("type") in servers.SERVERS:
+        # Sessions of two processes do not hurt each other there: it need not lie at one place.
+        return os.path.join(runtime_folder(), servers.file_name(spec["type"], settings))
     path = settings.get("path")
     if not path or str(path).startswith((":memory:", "md:")):
         raise WarehouseError(

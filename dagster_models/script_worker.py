@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -11,6 +10,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
+
+from dagster_models import wire
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +66,7 @@ def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> Scrip
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", "dagster_models.worker", "--control", str(theirs.fileno())]
     process = subprocess.Popen(
-        [*command, json.dumps(spec)],
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -74,6 +75,7 @@ def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> Scrip
         cwd=folder,
     )
     theirs.close()
+    wire.send(ours, spec)  # not in the arguments, which every user of the machine can list
     worker = ScriptWorker(process, ours, key)
     for pipe in worker.pipes.values():
         os.set_blocking(pipe.fileno(), False)

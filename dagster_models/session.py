@@ -33,14 +33,15 @@ def connect(spec: Mapping[str, Any], timeout_seconds: float = 20.0) -> Session:
     """Open a session; starts the warehouse process if nobody has.
 
     ``spec``: {"type": "duckdb", "settings": {"path": ..., "memory_limit"?, "threads"?,
-    "idle_seconds"?}, "folder"?: where relative paths of files in SQL begin}; the settings of the
+    "idle_seconds"?}, "folder"?: where relative paths of files in SQL begin}, or {"type":
+    "postgres", "settings": {"dsn": ..., ...}} (see warehouses/postgres.py); the settings of the
     client that starts the process hold for all.
 
     Raises WarehouseError: the database does not open, another program holds it (kind
     "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
     answered in time ("Timeout").
     """
-    path = rendezvous.real_path(spec["settings"])
+    path = rendezvous.real_path(spec)
     deadline = time.monotonic() + timeout_seconds
     with launch.Starter(spec, path) as starter:
         while True:
@@ -122,12 +123,17 @@ class Session:
             raise self._lost() from error
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the answer to a request. Raises WarehouseLost if the process is gone."""
+        """Wait for the answer to a request. Raises WarehouseLost if the process is gone, or the
+        server's session that it held for us."""
         self._refuse_if_closed()
         try:
-            return wire.receive(self._sock)
+            answer = wire.receive(self._sock)
         except (EOFError, OSError) as error:
             raise self._lost() from error
+        if (answer.get("error") or {}).get("lost"):
+            self.close()
+            raise wire.error_from_json(answer["error"])
+        return answer
 
     def request(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Send, wait, and raise the error that the answer tells: WarehouseError or Canceled."""

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError
+from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError, WarehouseLost
 
 #: Bytes. A longer frame is a mistake (or not our peer): small things only cross here.
 MAX_FRAME = 64 * 1024 * 1024
@@ -89,12 +89,14 @@ def error_to_json(error: WarehouseError) -> dict[str, Any]:
         "line": error.line,
         "transient": error.transient,
         "canceled": isinstance(error, Canceled),
+        "lost": isinstance(error, WarehouseLost),
     }
 
 
 def error_from_json(data: Mapping[str, Any]) -> WarehouseError:
-    """The error that error_to_json described: a Canceled or a WarehouseError."""
-    factory = Canceled if data.get("canceled") else WarehouseError
+    """The error that error_to_json described: Canceled, WarehouseLost or WarehouseError."""
+    lost = WarehouseLost if data.get("lost") else WarehouseError
+    factory = Canceled if data.get("canceled") else lost
     return factory(
         data["kind"],
         data["message"],

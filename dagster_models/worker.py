@@ -1,11 +1,12 @@
-"""The worker process of Python steps: ``python -m dagster_models.worker --control FD SPEC``.
+"""The worker process of Python steps: ``python -m dagster_models.worker --control FD``.
 
     run worker ──control (socket pair)── reader thread ── queue ──> main thread: the user's code
          │                                     └── SIGINT, cancel ──────┘          │
          └────────── stdout, stderr (pipes, one step's output at a time) ──────────┤
                                              warehouse process ──── session ───────┘
 
-Warm for a whole run, one step at a time. It is told ``{"op": "task", "task": ...}``,
+Warm for a whole run, one step at a time. It is told of its warehouse first (what
+``session.connect`` needs), then ``{"op": "task", "task": ...}``,
 ``{"op": "cancel"}`` and ``{"op": "exit"}``; it says ``{"op": "ready", "pid": ...}`` once,
 ``{"op": "session", "session_id": ..., "server_pid": ...}`` for each session that it opens, and
 ``{"outcome": ...}`` for each task, after all output of the step was written. The end of the control
@@ -21,7 +22,6 @@ from __future__ import annotations
 
 import argparse
 import atexit
-import json
 import os
 import queue
 import signal
@@ -275,14 +275,16 @@ def _outcome(task: Task, verdict: Verdict, error: BaseException) -> Outcome:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m dagster_models.worker", allow_abbrev=False)
     parser.add_argument("--control", type=int, required=True, metavar="FD")
-    parser.add_argument("spec", help="the warehouse, as JSON")
     options = parser.parse_args(arguments)
     control = socket.socket(fileno=options.control)
     control.set_inheritable(False)
     if os.getpgrp() != os.getpid():
         os.setsid()  # what ends our group must not end the run worker's
-    worker = Worker(control, json.loads(options.spec))
-    worker.serve()
+    try:
+        spec = wire.receive(control)
+    except (EOFError, OSError):
+        os._exit(0)  # the run worker is gone already
+    Worker(control, spec).serve()
     _leave()
 
 

@@ -396,15 +396,18 @@ def test_twenty_clients_at_once_get_one_server(spec: dict[str, Any]) -> None:
 
 
 def test_of_two_servers_one_is_elected(
-    spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch.Starter, "ensure_started", lambda _: None)
-    command = [sys.executable, "-m", "dagster_models.broker", json.dumps(spec)]
+    command = [sys.executable, "-m", "dagster_models.broker"]
+    text = tmp_path / "spec.json"
+    text.write_text(json.dumps(spec))
     with contextlib.ExitStack() as stack:
-        servers = [
-            stack.enter_context(subprocess.Popen(command, stderr=subprocess.DEVNULL))
-            for _ in range(2)
-        ]
+        servers = []
+        for _ in range(2):
+            told = stack.enter_context(text.open())
+            server = subprocess.Popen(command, stdin=told, stderr=subprocess.DEVNULL)
+            servers.append(stack.enter_context(server))
         with connect(spec) as session:
             winner, loser = sorted(servers, key=lambda server: server.pid != session.server_pid)
             assert winner.pid == session.server_pid

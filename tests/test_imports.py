@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"errors"},
     "wire": {"errors", "core"},
     "bulk": {"errors"},
-    "rendezvous": {"errors"},
+    "servers": {"errors", "core"},
+    "rendezvous": {"errors", "servers"},
     "launch": {"errors", "rendezvous"},
     "session": {"errors", "core", "wire", "bulk", "rendezvous", "launch"},
     "tables": {"errors"},
@@ -35,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "core", "wire", "session", "tables"),
         *("warehouse", "isolation", "usercode"),
     },
-    "warehouses": {"errors", "core", "bulk"},
+    "warehouses": {"errors", "core", "bulk", "servers"},
     "materialization": {"errors", "core", "warehouses"},
     "connection": {
         *("errors", "core", "wire", "bulk", "rendezvous", "launch"),
@@ -54,13 +56,14 @@ NEVER = {
     "core": {
         "dagster",
         "duckdb",
+        "psycopg",
         "pyarrow",
         "subprocess",
         "socket",
         "threading",
         "multiprocessing",
     },
-    "worker": {"dagster", "duckdb", "sqlglot"},
+    "worker": {"dagster", "duckdb", "psycopg", "sqlglot"},
     "broker": {"dagster", "sqlglot", "pandas", "polars"},
 }
 
@@ -151,6 +154,41 @@ def importers(root: str) -> set[str]:
 def test_sqlglot_and_the_driver_have_one_home_each() -> None:
     assert {layer(name) for name in importers("sqlglot")} == {"core"}
     assert {layer(name) for name in importers("duckdb")} == {"warehouses"}
+    assert {layer(name) for name in importers("psycopg")} == {"warehouses"}
+
+
+#: Where names of warehouses may stand in code: the tables of types, and what knows SQL dialects.
+KNOW_NAMES = {
+    *("broker", "servers", "core.settings"),
+    *("core.compiled", "core.dialects", "core.parse", "core.rewrite", "core.scopes"),
+}
+
+
+def test_nobody_asks_which_warehouse_it_is() -> None:
+    """No materialisation, executor or loader code compares with, or names, one of them."""
+    for name, tree in modules().items():
+        if layer(name) == "warehouses" or name in KNOW_NAMES:
+            continue
+        documentation = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        named = [
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documentation
+            and re.search("duckdb|postgres", node.value, re.IGNORECASE)
+        ]
+        assert len(named) <= TOLD.get(name, 0), f"{name} names a warehouse: {named}"
+
+
+#: How often one is named where a user reads it, or as the default of a setting.
+TOLD = {"tables": 1, "resource": 1}
 
 
 def reached_from(module: str) -> set[str]:

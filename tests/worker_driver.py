@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -70,7 +69,7 @@ class Driver:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "dagster_models.worker"),
-                *("--control", str(theirs.fileno()), json.dumps(spec)),
+                *("--control", str(theirs.fileno())),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -79,6 +78,7 @@ class Driver:
             start_new_session=True,
         )
         theirs.close()
+        wire.send(self.control, spec)
         self.out, self.err = Pipe(self.process.stdout), Pipe(self.process.stderr)
         assert wire.receive(self.control) == {"op": "ready", "pid": self.process.pid}
 

@@ -52,11 +52,16 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
     return Relation(schema, relation.name, catalog)
 
 
+def _dialect(project: Project, target: Target) -> str:
+    """In which names and values are written; the user's text is parsed in the project's."""
+    return target.dialect or project.dialect
+
+
 def relation_sql(project: Project, key: Key, target: Target) -> str:
     """The same, quoted, as SQL."""
     relation = relation_for(project, key, target)
     parts = (relation.catalog, relation.schema, relation.name)
-    return ".".join(quote(part, project.dialect) for part in parts if part)
+    return ".".join(quote(part, _dialect(project, target)) for part in parts if part)
 
 
 def compile_step(project: Project, step: Step, target: Target) -> str:
@@ -92,7 +97,14 @@ def _compiled(
 ) -> str:
     parsed = parsed_text(text, project.dialect, queries_only=queries_only)
     relation_of = _relation_of(project, step, target)
-    return compile_sql(text, parsed, project.dialect, relation_of, step.variables)
+    return compile_sql(
+        text,
+        parsed,
+        project.dialect,
+        relation_of,
+        step.variables,
+        literals=_dialect(project, target),
+    )
 
 
 def _relation_of(project: Project, step: Step, target: Target) -> Callable[[Reference], str | None]:
@@ -114,7 +126,7 @@ def check_sql(project: Project, step: Step, check: Check, target: Target) -> str
     if check.test == "query":
         return _compiled(project, step, check.text, target, queries_only=True)
     model = relation_sql(project, step.key, target)
-    column = _column(check.column or "", project.dialect)
+    column = _column(check.column or "", _dialect(project, target))
     return _COLUMN_CHECKS[check.test](project, step, check, target, model, column)
 
 
@@ -144,7 +156,7 @@ def _accepted_values(
 ) -> str:
     # NULL passes, as in dbt; in the list it would make every `not in` unknown, so it is left out.
     values = [value for value in check.arguments["values"] if value is not None]
-    listed = ", ".join(literal(value, project.dialect) for value in values)
+    listed = ", ".join(literal(value, _dialect(project, target)) for value in values)
     outside = f"{column} not in ({listed})" if values else f"{column} is not null"
     return (
         f"select {column} as value_field, count(*) as n_records\n"
@@ -156,7 +168,7 @@ def _relationships(
     project: Project, step: Step, check: Check, target: Target, model: str, column: str
 ) -> str:
     parent = relation_sql(project, step.resolved[check.arguments["to"]], target)
-    field = _column(check.arguments["field"], project.dialect)
+    field = _column(check.arguments["field"], _dialect(project, target))
     return (
         f"select child.{column} as from_field\nfrom {model} as child\n"
         f"left join {parent} as parent on child.{column} = parent.{field}\n"

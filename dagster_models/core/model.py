@@ -217,6 +217,7 @@ class Target:
 
     ``settings`` is what the warehouse's own file understands (for duckdb: ``path``, absolute).
     ``catalog`` is the database's own name where a schema of the same name would be ambiguous.
+    ``dialect``: in which names and values are written for it, "" for the project's own.
     """
 
     name: str
@@ -225,6 +226,7 @@ class Target:
     schema_prefix: str = ""
     threads: int | None = None
     catalog: str | None = None
+    dialect: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def usable_target(project: Project, name: str | None = None) -> Target:
         fix = suggest(name, project.targets, "Targets")
         raise ProjectError([Problem(f"there is no target `{name}`", PROJECT_FILE, fix=fix)])
     target = project.targets[name]
-    unset = dict.fromkeys(unset_variables(target))
+    unset = dict.fromkeys(unset_variables(target, os.environ))
     if unset:
         what = f"target `{name}` needs the environment variable{'s' if len(unset) > 1 else ''} "
         fix = "Set it where Dagster runs, or choose another target."

@@ -26,13 +26,16 @@ def compile_sql(
     dialect: str,
     relation_of: Callable[[Reference], str | None],
     variables: Mapping[str, object],
+    *,
+    literals: str = "",
 ) -> str:
     """The text for the warehouse: table names and placeholders replaced, nothing else changed.
 
     ``relation_of`` gives the full, quoted name of what a reference means, None to leave it. A
     reference that has no alias keeps its old name as one where the new name ends differently, so
     that columns qualified by it still work. Columns qualified with the schema as well lose it.
-    ``variables`` become literals. A trailing semicolon is dropped.
+    ``variables`` become literals of the dialect ``literals`` (default: ``dialect``). A trailing
+    semicolon is dropped.
 
     Raises SqlSyntaxError for a placeholder without a variable, TypeError for a variable that has
     no literal.
@@ -52,7 +55,7 @@ def compile_sql(
             name = renamed[qualifier.reference] or text[qualifier.name_start : qualifier.end]
             edits.append((qualifier.start, qualifier.end, name))
     for placeholder in parsed.placeholders:
-        edits.append(_filled(text, placeholder, variables, dialect))
+        edits.append(_filled(text, placeholder, variables, literals or dialect))
     edits += [(at, at + 1, "") for at in parsed.semicolons]
     return _edited(text, edits)
 

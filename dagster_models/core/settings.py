@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core import fields
+from dagster_models.core.environment import VARIABLE, filled, names_in
 from dagster_models.core.fields import Reader, Wrong, problem, read_mapping, suggest
 from dagster_models.core.marked import Marked, Tell
 from dagster_models.core.model import EMPTY, Job, Location, Schedule, Target
@@ -22,8 +23,29 @@ TARGET_TYPES: Mapping[str, Mapping[str, Reader]] = {
         "memory_limit": fields.text,
         "idle_seconds": fields.seconds,
     },
+    "postgres": {
+        "dsn": fields.text,
+        "host": fields.text,
+        "port": fields.integer(1),
+        "dbname": fields.text,
+        "user": fields.text,
+        "password": fields.text,
+        "sslmode": fields.text,
+        "sslrootcert": fields.text,
+        "sslcert": fields.text,
+        "sslkey": fields.text,
+        "connect_seconds": fields.seconds,
+        "lock_timeout": fields.seconds,
+        "idle_seconds": fields.seconds,
+    },
 }
-_NUMBERS = ("threads", "idle_seconds")
+_NUMBERS = ("threads", "idle_seconds", "port", "connect_seconds", "lock_timeout")
+#: May hold a password: filled in only by the process that connects, never here.
+SECRET_SETTINGS = ("dsn", "password")
+#: The dialect in which names and values are written for a warehouse; others: the project's own.
+TARGET_DIALECTS: Mapping[str, str] = {"postgres": "postgres"}
+#: The environment variable that names the target of a run.
+TARGET_VARIABLE = "DAGSTER_MODELS_TARGET"
 #: sqlglot's names of the dialects; the parser is asked for no other.
 DIALECTS = (
     "athena",
@@ -43,7 +65,6 @@ DIALECTS = (
     "trino",
     "tsql",
 )
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +131,9 @@ def read_settings(
         values["name"] = "project"
     name = values["name"]
     targets = _read_targets(values.get("targets"), name, root, environ, tell)
-    default = _default_target(values.get("target"), targets, node, tell)
+    default = environ.get(TARGET_VARIABLE) or _default_target(
+        values.get("target"), targets, node, tell
+    )
     jobs = _read_jobs(values.get("jobs"), name, tell)
     schedules = _read_schedules(values.get("schedules"), [job.name for job in jobs], tell)
     return Settings(
@@ -165,11 +188,11 @@ def _read_targets(
 def _read_target(
     name: str, place: Location, node: Marked, root: str, environ: Mapping[str, str], tell: Tell
 ) -> Target | None:
-    filled = _filled(node, environ)
-    if not isinstance(filled.value, dict):
+    given = _filled(node, environ)
+    if not isinstance(given.value, dict):
         tell(problem(f"target `{name}` has no settings", place, "Write `type: duckdb`."))
         return None
-    type_node = filled.value.get("type")
+    type_node = given.value.get("type")
     type_ = str(type_node.value) if type_node is not None else ""
     if type_ not in TARGET_TYPES:
         at = type_node.place if type_node is not None else place
@@ -179,17 +202,21 @@ def _read_target(
         return None
     # A value whose variable is unset cannot be read as a number yet; it is kept as text and told
     # by `usable_target` when somebody wants this target.
-    unset = {key: item.value for key, _, item in filled.items() if _unset(item.value)}
+    unset = {key: item.value for key, _, item in given.items() if names_in(item.value)}
     readers = {"type": fields.text, "threads": fields.integer(1), "schema_prefix": fields.text}
     known = {**readers, **TARGET_TYPES[type_]}
-    values = read_mapping(_without(filled, unset, known), known, tell)
+    values = read_mapping(_without(given, unset, known), known, tell)
     settings = {k: v for k, v in {**values, **unset}.items() if k not in readers or k in unset}
     catalog = None
     if type_ == "duckdb":
         path = settings["path"] = _duckdb_path(settings.get("path"), name, place, root, tell)
         catalog = _duckdb_catalog(path)
+    for key in SECRET_SETTINGS:
+        if key in settings:
+            _refuse_password(key, given.value[key], tell)
     prefix = values.get("schema_prefix", "")
-    return Target(name, type_, settings, prefix, values.get("threads"), catalog)
+    dialect = TARGET_DIALECTS.get(type_, "")
+    return Target(name, type_, settings, prefix, values.get("threads"), catalog, dialect)
 
 
 def _duckdb_catalog(path: str) -> str:
@@ -200,16 +227,31 @@ def _duckdb_catalog(path: str) -> str:
 def _filled(node: Marked, environ: Mapping[str, str], number: bool = False) -> Marked:
     """*node* with ``${X}`` replaced where X is set; made a number where a *number* goes."""
     if isinstance(node.value, dict):
-        items = {key: _filled(item, environ, key in _NUMBERS) for key, _, item in node.items()}
+        items = {
+            key: item if key in SECRET_SETTINGS else _filled(item, environ, key in _NUMBERS)
+            for key, _, item in node.items()
+        }
         return Marked(items, node.place, node.keys)
     if not isinstance(node.value, str) or not VARIABLE.search(node.value):
         return node
-    text = VARIABLE.sub(lambda m: environ.get(m[1], m[0]), node.value)
+    text = filled(node.value, environ)
     return Marked(int(text) if number and text.isdecimal() else text, node.place)
 
 
-def _unset(value: Any) -> list[str]:
-    return VARIABLE.findall(value) if isinstance(value, str) else []
+_PASSWORD = re.compile(
+    r"://[^/@]*:(?P<url>[^@]+)@|\bpassword\s*=\s*(?P<pair>'[^']*'|[^\s&]+)", re.I
+)
+
+
+def _refuse_password(key: str, node: Marked, tell: Tell) -> None:
+    """A password belongs to the environment: this file is in git, and its values are shown."""
+    found = _PASSWORD.search(str(node.value)) if key == "dsn" else None
+    password = (found["url"] or found["pair"]) if found else ""
+    if key == "password":
+        password = str(node.value)
+    if VARIABLE.sub("", password):
+        fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."
+        tell(problem(f"`{key}` holds a password as plain text", node.place, fix))
 
 
 def _without(node: Marked, unset: Collection[str], known: Collection[str]) -> Marked:
@@ -225,7 +267,7 @@ def _duckdb_path(path: str | None, name: str, place: Location, root: str, tell: 
     if path.startswith(":"):
         what = f"target `{name}`: a database in memory ends with the process that made it"
         tell(problem(what, place, "Name a file, e.g. `path: target/warehouse.duckdb`."))
-    if _unset(path):
+    if names_in(path):
         return path
     return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
@@ -247,9 +289,14 @@ def _default_target(
     return written
 
 
-def unset_variables(target: Target) -> list[str]:
-    """The environment variables that *target* needs and that were not set at load."""
-    return [name for value in target.settings.values() for name in _unset(value)]
+def unset_variables(target: Target, environ: Mapping[str, str]) -> list[str]:
+    """The environment variables that *target* needs and that are not set."""
+    return [
+        name
+        for key, value in target.settings.items()
+        for name in names_in(value)
+        if key not in SECRET_SETTINGS or name not in environ
+    ]
 
 
 # --- jobs and schedules ----------------------------------------------------------------------

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.model import Relation
@@ -20,8 +20,30 @@ from dagster_models.core.model import Relation
 #: The schema and table of the commit records, the same in every warehouse.
 RECORDS = Relation("dagster_models", "commits")
 
-#: Error kinds that are ours, where a driver has no class for it.
+#: Error kinds that are ours, as drivers have no class for it, or each one of its own.
 INTERRUPTED = "InterruptException"
+#: Two writers met, and the loser lost nothing but time.
+CONFLICT = "TransactionException"
+
+#: What a warehouse may offer, and what that means. What one lacks is in its ``Capabilities``.
+FEATURES: Mapping[str, str] = {
+    "publish": "table, view, seed, Python model: one transaction with its commit record",
+    "cancel": "a running statement is stopped from another thread, and its answer proves it",
+    "error_line": "an error of a text names its line",
+    "runtime_error_line": "an error that comes up while rows are read names its line",
+    "seed_error_line": "a bad row or value of a seed is named with its line in the file",
+    "type_change": "a table becomes a view, and back, under the readers of its name",
+    "dependent_views": "views on a table survive its rebuild, also views of others",
+    "grants": "grants and comments on a relation survive its rebuild",
+    "indexes": "indexes on a table survive its rebuild",
+    "snapshot_readers": "a long reading transaction neither delays a rebuild nor sees it",
+    "two_processes": "several processes, also of several machines, may write at once",
+    "local_files": "SQL may read files of this machine",
+    "nested_types": "structs and maps are types of their own",
+    "unsigned_types": "integers without a sign are types of their own",
+    "decimal_nan": "an exact number may be NaN",
+    "any_name": "names of any length",
+}
 
 #: Kinds after which the open database is of no use: only a new process knows what it holds.
 FATAL = frozenset({"FatalException", "InternalException"})
@@ -48,8 +70,34 @@ class Commit:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What differs between warehouses, as data: nobody asks which one it is.
+
+    ``shared_fate``: sessions and this process end together (the database is open in it); else a
+    session can be lost alone, and can outlive this process. ``lacks``: feature -> the reason.
+    """
+
+    name: str
+    shared_fate: bool
+    lacks: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.lacks) - set(FEATURES)
+        if unknown:
+            raise ValueError(f"{self.name} lacks what is no feature: {sorted(unknown)}")
+
+
 class WarehouseSession(ABC):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
+
+    def await_gone(self, name: str, timeout_seconds: float) -> bool:
+        """Wait for the end of another session, which this process does not have (any more).
+
+        True if nothing can be committed by it any more; where sessions end with the process that
+        holds them, that is so.
+        """
+        return True
 
     def read_files_from(self, folder: str) -> None:  # noqa: B027 - most read no local files
         """Resolve the relative paths of files that SQL reads against *folder*."""
@@ -139,8 +187,16 @@ class WarehouseSession(ABC):
 class Warehouse(ABC):
     """One database, open in this process."""
 
+    capabilities: Capabilities
+
     @abstractmethod
-    def session(self) -> WarehouseSession: ...
+    def session(self, name: str = "") -> WarehouseSession:
+        """A new session; ``name`` is how a server shows it, and how ``await_gone`` finds it."""
+
+    def is_replaced(self) -> bool:
+        """What is open is not what the settings name any more: all that is written would be lost
+        unseen."""
+        return False
 
     @abstractmethod
     def close(self) -> None:

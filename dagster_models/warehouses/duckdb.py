@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import (
     RECORDS,
+    Capabilities,
     Commit,
     Warehouse,
     WarehouseSession,
@@ -42,6 +44,30 @@ _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 
 
+CAPABILITIES = Capabilities(
+    "duckdb",
+    shared_fate=True,
+    lacks={
+        "grants": "DuckDB has no grants, and CREATE OR REPLACE drops comments",
+        "indexes": "CREATE OR REPLACE TABLE drops the old table's indexes",
+        "two_processes": "one process writes a file; all processes of a machine share it",
+        "decimal_nan": "DECIMAL has no NaN",
+    },
+)
+
+
+def csv_reader(path: str, options: str = "") -> str:
+    """The SQL that reads a CSV file with a header as the table that it is."""
+    pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
+    # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column,
+    # or skips the lines above it, and takes a line that begins with # for a comment.
+    # sample_size=-1: a type is that of all its rows.
+    return (
+        f"FROM read_csv({literal(pattern)}, header=true, delim=',', quote='\"', escape='\"',"
+        f" skip=0, comment='', sample_size=-1{options})"
+    )
+
+
 def connect(settings: Mapping[str, Any]) -> DuckDB:
     """Open the database file ``path``; ``memory_limit`` (e.g. "4GB") and ``threads`` are optional.
 
@@ -54,7 +80,7 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
             config[name] = str(settings[name])
     path = str(settings["path"])
     try:
-        return DuckDB(duckdb.connect(path, config=config))
+        return DuckDB(duckdb.connect(path, config=config), path)
     except Exception as error:
         holder = _HOLDER.search(str(error))
         if holder is None:
@@ -71,10 +97,19 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
 class DuckDB(Warehouse):
     """One open database."""
 
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    capabilities = CAPABILITIES
 
-    def session(self) -> DuckDBSession:
+    def __init__(self, connection: Any, path: str) -> None:
+        self._connection, self._path = connection, path
+        self._file = os.stat(path) if os.path.exists(path) else None
+
+    def is_replaced(self) -> bool:
+        try:
+            return self._file is None or not os.path.samestat(self._file, os.stat(self._path))
+        except FileNotFoundError:
+            return True
+
+    def session(self, name: str = "") -> DuckDBSession:
         with translated():
             return DuckDBSession(self._connection.cursor())
 
@@ -212,17 +247,10 @@ class DuckDBSession(WarehouseSession):
     ) -> int:
         types = ", ".join(f"{literal(name)}: {literal(t)}" for name, t in column_types.items())
         options = f", types={{{types}}}" if types else ""
-        pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
-        # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column,
-        # or skips the lines above it, and takes a line that begins with # for a comment.
-        # sample_size=-1: a type is that of all its rows.
-        reader = (
-            f"FROM read_csv({literal(pattern)}, header=true, delim=',', quote='\"', escape='\"',"
-            f" skip=0, comment='', sample_size=-1{options})"
-        )
         name = quoted(relation)
+        head = f"CREATE OR REPLACE TABLE {name} AS\n"
         try:
-            return self._replace(name, f"CREATE OR REPLACE TABLE {name} AS\n", reader) or 0
+            return self._replace(name, head, csv_reader(path, options)) or 0
         except WarehouseError as error:
             raise csv_error(error, path) from error
 

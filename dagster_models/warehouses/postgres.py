@@ -1,0 +1,563 @@
+"""PostgreSQL (14 or later): one database of a server, one connection per session.
+
+The warehouse process holds the connections, also those of scripts: so one place knows the password,
+cancels, and tells what became of a session, and a script needs no driver. What was measured and is
+relied on here: DDL is transactional; a statement's answer alone proves a cancel; a killed client's
+query runs on unless ``client_connection_check_interval`` is set; COMMIT after an error answers
+"fine" (with the tag ROLLBACK).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import pq
+
+from dagster_models import bulk, servers
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses import postgres_in, postgres_out
+from dagster_models.warehouses import postgres_relations as relations
+from dagster_models.warehouses.base import (
+    CONFLICT,
+    INTERRUPTED,
+    RECORDS,
+    Capabilities,
+    Commit,
+    Warehouse,
+    WarehouseSession,
+    quote,
+    quoted,
+)
+from dagster_models.warehouses.postgres_errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
+from dagster_models.warehouses.postgres_seed import bad_value, read_seed
+from dagster_models.warehouses.postgres_text import TRANSACTION, one_query, statements
+
+CAPABILITIES = Capabilities(
+    "postgres",
+    shared_fate=False,
+    lacks={
+        "runtime_error_line": "the server gives a place only to errors of a text",
+        "local_files": "SQL runs on the server, which sees its own files only",
+        "nested_types": "structs, maps and lists of lists are stored as jsonb",
+        "unsigned_types": "they are stored in the next larger type",
+        "any_name": "a name has 63 bytes at most; a longer one is refused, not cut",
+    },
+)
+
+#: So long a server is tried that does not answer: it may be restarting.
+CONNECT_SECONDS = 10.0
+LOCK_TIMEOUT_SECONDS = 30.0
+_CHECK_INTERVAL_MILLISECONDS = 500
+_CANCEL_SECONDS = 5.0
+_TERMINATE_SECONDS = 1.0
+
+#: One for all processes that prepare this database: "dagster-m" as a number.
+_PREPARE_LOCK = 0x64616773_7465722D
+_RECORDS_DDL = (
+    f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id text, step text, attempt integer,"
+    " relation text, code_version text, input_versions jsonb, rows bigint,"
+    " committed_at timestamptz, PRIMARY KEY (run_id, step, attempt))"
+)
+#: A network that swallows packets must not keep a session waiting for hours.
+_KEEPALIVE = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+
+
+def connect(settings: Mapping[str, Any]) -> Postgres:
+    """The database of a target's settings: ``dsn``, or libpq's ``host``, ``port``, ``dbname``,
+    ``user``, ``password`` and ``ssl*``; ``connect_seconds``, ``lock_timeout`` (seconds).
+
+    Connects with the first session. Raises WarehouseError for settings that cannot be read.
+    """
+    return Postgres(
+        {**_KEEPALIVE, **servers.parameters(settings)},
+        float(settings.get("connect_seconds", CONNECT_SECONDS)),
+        float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
+    )
+
+
+class Postgres(Warehouse):
+    """One database of a server."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self, parameters: Mapping[str, str], connect_seconds: float, lock_timeout: float
+    ) -> None:
+        self._parameters = dict(parameters)
+        self._connect_seconds = connect_seconds
+        self._settings_sql = (
+            f"SET client_connection_check_interval = {_CHECK_INTERVAL_MILLISECONDS};"
+            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))}"
+        )
+        self._unreachable_until = 0.0
+
+    def session(self, name: str = "") -> PostgresSession:
+        return PostgresSession(self, f"dagster-models {name}".rstrip())
+
+    def close(self) -> None:
+        """Nothing is open but the sessions."""
+
+    def open(self, name: str, give_up: threading.Event) -> psycopg.Connection:
+        """A new connection. A server that is away is tried for ``connect_seconds``, once where it
+        was so just before. Raises WarehouseError; of kind INTERRUPTED if ``give_up`` is set."""
+        began, delay = time.monotonic(), 0.05
+        deadline = began + self._connect_seconds if began >= self._unreachable_until else began
+        while True:
+            try:
+                return self._open(name)
+            except psycopg.Error as error:
+                now = time.monotonic()
+                if not _may_come_back(error):
+                    raise self._no_connection(error, now - began) from None
+                if now + delay > deadline:
+                    self._unreachable_until = now + self._connect_seconds
+                    raise self._no_connection(error, now - began) from None
+            if give_up.wait(delay):
+                raise WarehouseError(INTERRUPTED, "stopped while it waited for the server")
+            delay = min(delay * 1.6, 1.0)
+
+    def _open(self, name: str) -> psycopg.Connection:
+        timeout = max(2, round(self._connect_seconds))
+        told = {"connect_timeout": str(timeout), **self._parameters, "application_name": name[:63]}
+        # The keyword form of everything: what a DSN may hold, its own options too, is in there.
+        connection = psycopg.connect(
+            **told,  # type: ignore[arg-type]
+            autocommit=True,
+            prepare_threshold=None,  # a pooler between us and the server may not keep them
+        )
+        try:
+            connection.execute(self._settings_sql)
+        except psycopg.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _no_connection(self, error: psycopg.Error, seconds: float) -> WarehouseError:
+        place = self._parameters
+        where = f"{place.get('host', 'local socket')}:{place.get('port', '5432')}"
+        what = " ".join(str(error).split())
+        password = place.get("password")
+        if password:
+            what = what.replace(password, "***")
+        return WarehouseError(
+            "ConnectionFailed",
+            f"the PostgreSQL server at {where} cannot be reached as user"
+            f" {place.get('user', '(default)')}, database {place.get('dbname', '(default)')},"
+            f" after {seconds:.0f} s: {what}",
+            transient=_may_come_back(error),
+        )
+
+
+def _may_come_back(error: psycopg.Error) -> bool:
+    """A server that is down or starting, or has no room for another session, for now."""
+    state = sqlstate(error)
+    if state:
+        return state in ("57P03", "57P01", "57P02", "53300")
+    # Without an answer of the server. A password that is wrong, a database that is not there, a
+    # name that no DNS knows: libpq tells these in words only.
+    words = str(error).lower()
+    hopeless = (
+        "authentication failed",
+        "does not exist",
+        "no password supplied",
+        "could not translate host name",
+        "certificate",
+        "pg_hba.conf",
+        "ssl",
+    )
+    return isinstance(error, psycopg.OperationalError) and not any(w in words for w in hopeless)
+
+
+class PostgresSession(WarehouseSession):
+    """One connection."""
+
+    def __init__(self, server: Postgres, name: str) -> None:
+        self._server, self._name = server, name
+        self._give_up = threading.Event()
+        self._touched = False  # by SQL of the user's: settings and temporary tables are its own
+        self._about: tuple[int, ...] = ()  # the relations that are being replaced, by OID
+        self._connection = server.open(name, self._give_up)
+
+    # Statements
+
+    def execute(self, sql: str) -> list[Row]:
+        self._touched = True
+        rows: list[Row] = []
+        for statement in statements(sql):
+            move = self._move(statement.word) if statement.word in TRANSACTION else None
+            if move and len(statement.text.split()) <= 2:
+                move()
+                rows = []
+            else:
+                rows = self.run(statement.text, lines_before=-statement.lines_before)
+        return rows
+
+    def _move(self, word: str) -> Callable[[], None] | None:
+        """BEGIN, COMMIT and ROLLBACK as the methods that know what they mean."""
+        if word in ("commit", "end"):
+            return self.commit
+        if word in ("rollback", "abort"):
+            return self.rollback
+        return self.begin if word == "begin" else None
+
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        self._touched = True
+        with self._watched(sql), self._connection.cursor() as cursor:
+            cursor.execute(one_query(sql).encode())
+            names = [column.name for column in cursor.description or ()]
+            return names, cursor.fetchall() if cursor.description else []
+
+    def run(
+        self,
+        sql: str,
+        parameters: relations.Parameters | None = None,
+        *,
+        lines_before: int = 0,
+        single: bool = False,
+    ) -> list[Row]:
+        """Execute one statement and fetch. ``single``: the server refuses several ones."""
+        with self._watched(sql, lines_before), self._connection.cursor() as cursor:
+            # With bytes psycopg checks no type of SQL; binary results mean the extended protocol.
+            cursor.execute(sql.encode(), parameters, binary=single or None)
+            self.affected = cursor.rowcount
+            return cursor.fetchall() if cursor.description else []
+
+    affected = 0  #: rows of the last ``run``
+
+    @contextlib.contextmanager
+    def _watched(self, sent: str = "", lines_before: int = 0) -> Iterator[None]:
+        try:
+            yield
+        except WarehouseError:
+            raise
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            if is_lost(error, self._connection):
+                self._connection.close()
+                raise lost(error) from error
+            told = convert(error, sent, lines_before)
+            if sqlstate(error) == LOCK_TIMEOUT:
+                told = self._with_holders(told)
+            raise told from error
+
+    def _with_holders(self, error: WarehouseError) -> WarehouseError:
+        """Who has what we waited for, asked while he still has it."""
+        held: list[str] = []
+        with contextlib.suppress(psycopg.Error, WarehouseError):
+            gone = threading.Event()
+            with self._server.open(self._name, gone) as other:
+                held = relations.holders(other, self._about, (self._connection.info.backend_pid,))
+        message = (
+            "waited for a lock until lock_timeout, and gave up; what was there before stays"
+            f" ({error.message.splitlines()[0]})"
+        )
+        if held:
+            message += ". The lock is held by:\n" + "\n".join(held)
+        return WarehouseError(error.kind, message, line=error.line, transient=True)
+
+    # Transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        status = self._connection.info.transaction_status
+        return status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN)
+
+    def begin(self) -> None:
+        self._revive()
+        self.run("BEGIN")
+
+    def _revive(self) -> None:
+        """A session that ended while it was idle, e.g. as the server restarted, had nothing to
+        lose but what the user's code set: where that is none, it connects anew."""
+        if self._touched or self.in_transaction or not self._has_ended():
+            return
+        self._connection.close()
+        self._give_up.clear()
+        self._connection = self._server.open(self._name, self._give_up)
+
+    def _has_ended(self) -> bool:
+        connection = self._connection
+        if connection.closed or connection.broken:
+            return True
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return False
+        try:  # a notice, or the end
+            connection.pgconn.consume_input()
+        except psycopg.Error:
+            return True
+        return connection.pgconn.status != pq.ConnStatus.OK
+
+    def commit(self) -> None:
+        with self._watched("COMMIT"), self._connection.cursor() as cursor:
+            cursor.execute("COMMIT")
+            if cursor.statusmessage == "COMMIT":
+                return
+        raise WarehouseError(
+            CONFLICT,
+            "nothing was committed: a statement of this transaction had failed, and it is rolled"
+            " back",
+        )
+
+    def rollback(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            if self.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def interrupt(self) -> None:
+        self._give_up.set()
+        with contextlib.suppress(psycopg.Error, OSError):
+            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
+
+    def close(self) -> None:
+        self.rollback()
+        with contextlib.suppress(psycopg.Error):
+            self._connection.close()
+
+    def await_gone(self, name: str, timeout_seconds: float) -> bool:
+        """By pg_stat_activity: a backend shows its session's name from its first moment on."""
+        began = time.monotonic()
+        where = "application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()"
+        label = (f"dagster-models {name}"[:63],)
+        while self.run(f"SELECT pid FROM pg_stat_activity WHERE {where}", label):
+            passed = time.monotonic() - began
+            if passed > timeout_seconds:
+                return False
+            if passed > _TERMINATE_SECONDS:  # its client is gone: end it, and see that it ends
+                self.run(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}", label
+                )
+            time.sleep(0.05)
+        return True
+
+    # Relations
+
+    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+        text = one_query(sql)
+        if materialized == "view":
+            self._build(relation, lambda: relations.put_view(self, quoted(relation), text))
+            return None
+
+        def fill(name: str, temporary: bool) -> int:
+            head = f"{relations.create_table(name, temporary)} AS\n"
+            self.run(f"{head}{text}\n", lines_before=head.count("\n"), single=True)
+            return self.affected
+
+        return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
+
+    def create_from_csv(
+        self, relation: Relation, path: str, column_types: Mapping[str, str]
+    ) -> int:
+        schema, reader = read_seed(path, column_types)
+        definitions = _seed_columns(schema, column_types)
+        try:
+            return self._build(
+                relation,
+                lambda: relations.put_table(
+                    self, quoted(relation), self._copy_of(schema, reader, definitions)
+                ),
+            )
+        except WarehouseError as error:
+            raise bad_value(error, path) from error
+
+    def create_from_arrow(self, relation: Relation, path: str) -> int:
+        return self._build(relation, lambda: self._put_arrow(quoted(relation), path))
+
+    def _put_arrow(self, name: str, path: str) -> int:
+        with _arrow_file(path) as (schema, batches):
+            definitions = postgres_in.column_definitions(schema)
+            fill = self._copy_of(schema, batches, definitions)
+            return relations.put_table(self, name, fill)
+
+    def _build(self, relation: Relation, build: Callable[[], T]) -> T:
+        postgres_in.refuse_long(relation.schema, "a schema")
+        postgres_in.refuse_long(relation.name, "a relation")
+        try:
+            return build()
+        finally:
+            self._about = ()
+
+    def about(self, *oids: int) -> None:
+        """The relations whose locks are wanted next, for the error of a lock timeout."""
+        self._about = oids
+
+    def _copy_of(self, schema: Any, batches: Any, definitions: str) -> relations.Fill:
+        def fill(name: str, temporary: bool) -> int:
+            self.run(f"{relations.create_table(name, temporary, definitions)}")
+            return self._copy_in(name, schema.names, batches)
+
+        return fill
+
+    def _copy_in(self, name: str, columns: Sequence[str], batches: Any) -> int:
+        listed = ", ".join(map(quote, columns))
+        text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
+        with self._watched(), self._connection.cursor() as cursor:
+            with cursor.copy(text.encode()) as copy:
+                for chunk in postgres_in.csv_chunks(batches):
+                    copy.write(chunk)
+            return cursor.rowcount
+
+    def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
+        return relations.columns(self, quoted(relation))
+
+    def count(self, sql: str) -> int:
+        head = "SELECT count(*) FROM (\n"
+        rows = self.run(f"{head}{one_query(sql)}\n) AS counted", lines_before=1, single=True)
+        return int(rows[0][0])
+
+    # Bulk
+
+    def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
+        self._touched = True
+        text = one_query(sql)
+        if statements(text)[0].word in ("show", "explain", "table"):  # no subqueries
+            return self._export_small(text, folders)
+        described = self._describe(text)
+        if not described:
+            raise WarehouseError("InvalidInput", "the statement returns no columns to export")
+        names = [f"c{at}" for at in range(len(described))]
+        listed = ", ".join(c.sql(f"q.{name}") for c, name in zip(described, names, strict=True))
+        head = f"COPY (SELECT {listed} FROM (\n"
+        sent = f"{head}{text}\n) AS q({', '.join(names)})) TO STDOUT (FORMAT csv)"
+        with (
+            self._watched(sent, 1),
+            self._connection.cursor() as cursor,
+            cursor.copy(sent.encode()) as copy,
+        ):
+            return postgres_out.write(described, copy, folders)
+
+    def _describe(self, text: str) -> list[postgres_out.OutColumn]:
+        head = "SELECT * FROM (\n"
+        sent = f"{head}{text}\n) AS q LIMIT 0"
+        with self._watched(sent, 1), self._connection.cursor() as cursor:
+            cursor.execute(sent.encode(), binary=True)
+            found = [(c.name, c.type_code, c.precision, c.scale) for c in cursor.description or ()]
+        return relations.out_columns(self, found)
+
+    def _export_small(self, text: str, folders: Sequence[str]) -> tuple[str, int]:
+        import pyarrow as pa
+
+        names, rows = self.query(text)
+        columns = [[row[at] for row in rows] for at in range(len(names))]
+        table = pa.table([pa.array(column) for column in columns], names=names)
+        return bulk.write(folders, table.schema, table.to_batches())
+
+    def load(self, path: str, relation: str, mode: str) -> int:
+        self._touched = True
+        with self._own_transaction():
+            if mode != "append":
+                return self._put_arrow(relation, path)
+            with _arrow_file(path) as (schema, batches):
+                return self._copy_in(relation, schema.names, batches)
+
+    @contextlib.contextmanager
+    def _own_transaction(self) -> Iterator[None]:
+        """One of our own where the user's code has none open."""
+        if self.in_transaction:
+            yield
+            return
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    # Commit records
+
+    def prepare(self, schemas: Sequence[str]) -> None:
+        for schema in schemas:
+            postgres_in.refuse_long(schema, "a schema")
+        wanted = list(dict.fromkeys((*schemas, RECORDS.schema)))
+        self._revive()
+        with self._own_transaction():
+            # What is there is not made again: that takes rights which a user may not have. And two
+            # that make one name at once would collide, IF NOT EXISTS or not.
+            if not self._missing(wanted):
+                return
+            self.run("SELECT pg_advisory_xact_lock(%s)", [_PREPARE_LOCK])
+            for statement in self._missing(wanted):
+                self.run(statement)
+
+    def _missing(self, schemas: Sequence[str]) -> list[str]:
+        found = {
+            name
+            for (name,) in self.run(
+                "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)", [list(schemas)]
+            )
+        }
+        ddl = [f"CREATE SCHEMA {quote(schema)}" for schema in schemas if schema not in found]
+        records = RECORDS.schema in found and relations.find(self, quoted(RECORDS)) is not None
+        return ddl if records else [*ddl, _RECORDS_DDL]
+
+    def write_record(self, commit: Commit) -> None:
+        self.run(
+            f"INSERT INTO {quoted(RECORDS)} VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
+            [
+                commit.run_id,
+                commit.step,
+                commit.attempt,
+                commit.relation,
+                commit.code_version,
+                json.dumps(dict(commit.input_versions)),
+                commit.rows,
+            ],
+        )
+
+    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+        if relations.find(self, quoted(RECORDS)) is None:  # no run ever prepared this database
+            return None
+        rows = self.run(
+            "SELECT relation, code_version, input_versions::text, rows,"
+            " to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
+            f" FROM {quoted(RECORDS)} WHERE run_id = %s AND step = %s AND attempt = %s",
+            [run_id, step, attempt],
+        )
+        if not rows:
+            return None
+        relation, code_version, input_versions, count, committed_at = rows[0]
+        versions = json.loads(input_versions or "{}")
+        return Commit(run_id, step, attempt, relation, code_version, versions, count, committed_at)
+
+
+def _seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:
+    import pyarrow as pa
+
+    postgres_in.column_definitions(schema)  # for what it refuses
+    types = {
+        name: postgres_in.sql_type(field.type)
+        for name, field in zip(schema.names, schema, strict=True)
+    }
+    assert isinstance(schema, pa.Schema)
+    return ", ".join(f"{quote(n)} {column_types.get(n, t)}" for n, t in types.items())
+
+
+@contextlib.contextmanager
+def _arrow_file(path: str) -> Iterator[tuple[Any, Any]]:
+    """The schema and the batches of an Arrow IPC file, one at a time. A cut file does not open."""
+    import pyarrow as pa
+
+    with contextlib.ExitStack() as stack:
+        try:
+            source = stack.enter_context(pa.memory_map(path))
+            file = pa.ipc.open_file(source)
+        except (OSError, pa.ArrowException) as error:
+            raise WarehouseError(type(error).__name__, str(error)) from error
+        yield file.schema, (file.get_batch(at) for at in range(file.num_record_batches))

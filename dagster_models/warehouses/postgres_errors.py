@@ -1,0 +1,85 @@
+"""PostgreSQL's errors as ours: what went wrong, and in which line of the user's text."""
+
+from __future__ import annotations
+
+import psycopg
+
+from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.warehouses.base import CONFLICT, INTERRUPTED
+
+#: SQLSTATE -> our kind. Appendix A of PostgreSQL's manual.
+_KINDS = {
+    "57014": INTERRUPTED,  # query_canceled
+    "40001": CONFLICT,  # serialization_failure
+    "40P01": CONFLICT,  # deadlock_detected
+}
+LOCK_TIMEOUT = "55P03"
+_OUT_OF_MEMORY = "53200"
+_TOO_MANY_CONNECTIONS = "53300"
+#: The server ends the session, or takes no new one yet: 57P01 to 57P05, and class 08.
+_ENDED = ("57P", "08")
+
+#: Two sessions that create one name at once collide in the system's own tables.
+_CATALOG_RACES = ("tuple concurrently updated", "tuple concurrently deleted")
+
+
+def sqlstate(error: BaseException | None) -> str:
+    return (getattr(error, "sqlstate", None) or "") if error else ""
+
+
+def is_lost(error: Exception, connection: psycopg.Connection | None) -> bool:
+    """The session is gone, and with it all that it had not committed."""
+    if connection is not None and (connection.closed or connection.broken):
+        return True
+    return isinstance(error, psycopg.OperationalError) and sqlstate(error).startswith(_ENDED)
+
+
+def convert(error: Exception, sent: str = "", lines_before: int = 0) -> WarehouseError:
+    """A driver's exception as ours.
+
+    ``sent``: the text as sent; ``lines_before``: its lines that are not the user's (negative where
+    the user's text begins earlier).
+    """
+    state = sqlstate(error)
+    kind = _KINDS.get(state, type(error).__name__)
+    diagnosis = getattr(error, "diag", None)
+    message = (diagnosis.message_primary if diagnosis else None) or str(error).strip()
+    race = state == "23505" and (diagnosis is not None and diagnosis.schema_name == "pg_catalog")
+    if race or message in _CATALOG_RACES:
+        kind = CONFLICT
+    line = None
+    if diagnosis is not None:
+        for word, more in (("DETAIL", diagnosis.message_detail), ("HINT", diagnosis.message_hint)):
+            if more:
+                message += f"\n{word}: {more}"
+        if diagnosis.statement_position and sent:
+            before = sent[: int(diagnosis.statement_position) - 1]
+            line = before.count("\n") + 1 - lines_before
+            if line > 0:
+                message += f"\nLINE {line}: {_quotation(sent, before)}"
+            else:
+                line = None
+    transient = kind == CONFLICT or state in (LOCK_TIMEOUT, _OUT_OF_MEMORY, _TOO_MANY_CONNECTIONS)
+    return WarehouseError(kind, message, line=line, transient=transient)
+
+
+def _quotation(sent: str, before: str) -> str:
+    """The line of the text, and a mark below the place."""
+    start = before.rfind("\n") + 1
+    end = sent.find("\n", start)
+    line = sent[start:] if end < 0 else sent[start:end]
+    if len(line) > 200:
+        return line[:200]
+    return f"{line}\n{' ' * (len(before) - start)}^"
+
+
+def lost(error: Exception) -> WarehouseLost:
+    """The loss of a session; what it was doing is in doubt until its commit record is read."""
+    state = sqlstate(error)
+    said = " ".join(str(error).split()) or type(error).__name__
+    return WarehouseLost(
+        "WarehouseLost",
+        f"the server ended the session ({said})"
+        + (": it is shutting down, or somebody ended it" if state == "57P01" else ""),
+        transient=True,
+    )

@@ -1,0 +1,103 @@
+"""Fixtures of warehouses, and the matrix of what each one was seen to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dagster_models.warehouses.base import FEATURES
+from postgres_server import GIVEN, start_server
+from systems import NAMES, System, duckdb_system, postgres_system
+
+_matrix: dict[tuple[str, str], str] = {}
+
+
+@pytest.fixture(scope="session")
+def postgres_admin() -> Iterator[str]:
+    """The connection string of a server for this test run, with the right to make databases."""
+    given = os.environ.get(GIVEN)
+    if given:
+        yield given
+        return
+    server = start_server()
+    yield server.dsn
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _postgres_database(postgres_admin: str) -> Iterator[str]:
+    name = f"dagster_models_test_{os.getpid()}"
+    with psycopg.connect(postgres_admin, autocommit=True) as admin:
+        admin.execute(f'create database "{name}"'.encode())
+    if "://" in postgres_admin:  # the form that most users write
+        yield f"{postgres_admin.rpartition('/')[0]}/{name}"
+    else:
+        yield psycopg.conninfo.make_conninfo(postgres_admin, dbname=name)
+    with psycopg.connect(postgres_admin, autocommit=True) as admin:
+        admin.execute(f'drop database "{name}" with (force)'.encode())
+
+
+_EMPTY = """
+DO $$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace
+                WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+    CREATE SCHEMA public;
+END $$
+"""
+
+
+@pytest.fixture
+def postgres_dsn(_postgres_database: str) -> str:
+    """The connection string of an empty database: the same one, emptied, as that is faster."""
+    with psycopg.connect(_postgres_database, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '20s'; SET client_min_messages = warning")
+        connection.execute(_EMPTY)
+    return _postgres_database
+
+
+@pytest.fixture(params=NAMES)
+def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
+    """Each warehouse in turn. A test of a feature that one lacks must fail there."""
+    if request.param == "duckdb":
+        made = duckdb_system(str(tmp_path / "w.duckdb"))
+    else:
+        made = postgres_system(request.getfixturevalue("postgres_dsn"))
+    for mark in request.node.iter_markers("feature"):
+        reason = made.capabilities.lacks.get(mark.args[0])
+        if reason:
+            request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+    return made
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    callspec = getattr(item, "callspec", None)
+    for mark in item.iter_markers("feature"):
+        name = callspec.params.get("system") if callspec else None
+        if name and report.when == "call":
+            key = (mark.args[0], str(name))
+            if report.failed:
+                _matrix[key] = "FAILED"
+            else:
+                _matrix.setdefault(key, "no" if report.skipped else "yes")
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if not _matrix:
+        return
+    terminalreporter.section("what each warehouse was seen to do")
+    width = max(map(len, FEATURES))
+    terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in NAMES))
+    for feature in FEATURES:
+        cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in NAMES)
+        terminalreporter.write_line(f"{feature:<{width}}{cells}".rstrip())

@@ -1,0 +1,129 @@
+"""The warehouses under test: the same questions to each, in its own words where it needs some."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagster_models.core.model import Relation
+from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
+
+NAMES = ("duckdb", "postgres")
+
+
+@dataclass(frozen=True)
+class System:
+    """One warehouse, with an empty database. The fields of SQL are what differs in the words."""
+
+    name: str
+    settings: dict[str, Any]
+    endless: str  #: runs for minutes, and is not too large for memory
+    series: str  #: FROM it: {n} numbers, in the column i
+    types: dict[str, str] = field(default_factory=dict)
+    relations: str = ""  #: (schema, name, "table" or "view") of all but the system's own
+    indexes: str = ""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """For session.connect."""
+        return {"type": self.name, "settings": {**self.settings, "idle_seconds": 0.5}}
+
+    @property
+    def module(self) -> Any:
+        return importlib.import_module(f"dagster_models.warehouses.{self.name}")
+
+    @property
+    def capabilities(self) -> Capabilities:
+        found: Capabilities = self.module.CAPABILITIES
+        return found
+
+    def open(self) -> Warehouse:
+        warehouse: Warehouse = self.module.connect(self.settings)
+        return warehouse
+
+    def rows_of(self, count: int) -> str:
+        return self.series.format(n=count)
+
+    def type_of(self, duckdb: str) -> str:
+        return self.types.get(duckdb, duckdb)
+
+
+def duckdb_system(path: str) -> System:
+    return System(
+        "duckdb",
+        {"path": path},
+        endless="select count(*) from range(1000000) a(i), range(1000000) b(j) where i * j % 7 = 8",
+        series="range({n}) as series(i)",
+        relations=(
+            "select table_schema, table_name, case table_type when 'VIEW' then 'view' else 'table'"
+            " end from information_schema.tables where table_schema <> 'dagster_models'"
+            " order by 1, 2"
+        ),
+        indexes="select index_name from duckdb_indexes() order by 1",
+    )
+
+
+def postgres_system(dsn: str) -> System:
+    return System(
+        "postgres",
+        {"dsn": dsn, "lock_timeout": 5, "connect_seconds": 5},
+        endless=(
+            "select count(*) from generate_series(1, 1000000) a(i),"
+            " generate_series(1, 1000000) b(j) where i::bigint * j % 7 = 8"
+        ),
+        series="generate_series(0, {n} - 1) as series(i)",
+        types={
+            "INTEGER": "integer",
+            "BIGINT": "bigint",
+            "VARCHAR": "text",
+            "DATE": "date",
+            "DOUBLE": "double precision",
+            "DECIMAL(9,2)": "numeric(9,2)",
+            "BOOLEAN": "boolean",
+            "TIMESTAMP": "timestamp without time zone",
+        },
+        relations=(
+            "select table_schema::text, table_name::text, case table_type when 'VIEW' then 'view'"
+            " else 'table' end from information_schema.tables where table_schema not in"
+            " ('dagster_models', 'pg_catalog', 'information_schema') order by 1, 2"
+        ),
+        indexes=(
+            "select indexname::text from pg_indexes where schemaname not in"
+            " ('dagster_models', 'pg_catalog') order by 1"
+        ),
+    )
+
+
+@contextmanager
+def session_of(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+    session = warehouse.session()
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def instrument(session: WarehouseSession, **acts: Any) -> WarehouseSession:
+    """Let a test act at points of a task: ``before_commit=..., after_commit=...``."""
+    for point, act in acts.items():
+        when, _, name = point.partition("_")
+        setattr(session, name, _acting(getattr(session, name), act, when))
+    return session
+
+
+def _acting(method: Any, act: Any, when: str) -> Any:
+    def acting(*arguments: Any) -> Any:
+        if when == "before":
+            act()
+        result = method(*arguments)
+        if when == "after":
+            act()
+        return result
+
+    return acting
+
+
+T = Relation("s", "t")

@@ -1,0 +1,700 @@
+"""What every warehouse does, asked of each: its sessions, relations, seeds, bulk and records.
+
+``feature`` marks name what a warehouse may lack by its own capability data; there the test must
+fail. test_materialization.py and test_warehouse_api.py ask the layers above in the same way.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import decimal
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from dagster_models import bulk
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.base import (
+    CONFLICT,
+    INTERRUPTED,
+    Commit,
+    Warehouse,
+    WarehouseSession,
+    quoted,
+)
+from systems import System, T, session_of
+
+
+@pytest.fixture
+def warehouse(system: System) -> Iterator[Warehouse]:
+    warehouse = system.open()
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+    with session_of(warehouse) as session:
+        session.prepare(["s"])
+        yield session
+
+
+def create(session: WarehouseSession, what: str, sql: str, relation: Relation = T) -> int | None:
+    """In a transaction, as a task does it."""
+    session.begin()
+    try:
+        made = session.create(relation, what, sql)
+    except BaseException:
+        session.rollback()
+        raise
+    session.commit()
+    return made
+
+
+# Errors ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.feature("error_line")
+@pytest.mark.parametrize("what", ["table", "view"])
+@pytest.mark.parametrize(
+    ("sql", "line"),
+    [
+        ("select 1 as a,\n  nope", 2),
+        ("-- head\n/* and\nmore */ select\n1 from\nnosuch", 5),
+        ("select 1,\n\n from from", 3),
+        ("\n\nselekt 1", 3),
+        ("nosuch", 1),
+    ],
+)
+def test_an_error_has_the_line_of_the_users_text(
+    session: WarehouseSession, what: str, sql: str, line: int
+) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        create(session, what, sql)
+    assert caught.value.line == line
+    assert f"LINE {line}:" in caught.value.message
+
+
+@pytest.mark.feature("error_line")
+def test_an_error_of_every_use_has_its_line(session: WarehouseSession, tmp_path: Path) -> None:
+    bad = "select 1,\n nope"
+    for use in (
+        lambda: session.count(bad),
+        lambda: session.query(bad),
+        lambda: session.export(bad, [str(tmp_path)]),
+    ):
+        with pytest.raises(WarehouseError) as caught:
+            use()
+        assert caught.value.line == 2
+    assert list(tmp_path.glob("*.arrow")) == []
+
+
+@pytest.mark.feature("runtime_error_line")
+def test_an_error_while_rows_are_read_has_its_line(
+    system: System, session: WarehouseSession
+) -> None:
+    case = "cast(case when i = 9 then 'x' else '1' end as int)"
+    with pytest.raises(WarehouseError) as caught:
+        create(session, "table", f"select 1 as one,\n {case} as n\nfrom {system.rows_of(10)}")
+    assert caught.value.line == 2
+
+
+@pytest.mark.parametrize("what", ["table", "view"])
+def test_a_statement_that_is_no_query(session: WarehouseSession, what: str) -> None:
+    session.execute("create table s.other (n int)")
+    with pytest.raises(WarehouseError):
+        create(session, what, "insert into s.other values (1)")
+    assert session.query("select * from s.other")[1] == []
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1 as n; -- done; really",
+        "select 1 as n;;\n",
+        "-- a\nselect 1 as n -- b",
+        "with w as (select 1 as n) select * from w",
+        "(select 1 as n)",
+        "values (1)",
+        'select 1 as "a;b" /* ; */',
+    ],
+)
+def test_texts_that_are_one_query(session: WarehouseSession, sql: str) -> None:
+    assert create(session, "table", sql) == 1
+    assert session.count(sql) == 1
+    assert session.query(sql)[1] == [(1,)]
+    assert create(session, "view", sql) is None
+
+
+@pytest.mark.parametrize(
+    "sql", ["", "-- nothing", "select 1; select 2", "select 1; commit", "commit", "select 1; begin"]
+)
+def test_texts_that_are_not_one_query(session: WarehouseSession, sql: str) -> None:
+    for use in (lambda: create(session, "table", sql), lambda: session.count(sql)):
+        with pytest.raises(WarehouseError, match="one query is expected"):
+            use()
+
+
+# Relations ---------------------------------------------------------------------------------------
+
+
+def test_columns_have_the_warehouses_types(system: System, session: WarehouseSession) -> None:
+    create(session, "view", "select cast(1.5 as decimal(9, 2)) as d, cast('a' as varchar) as v")
+    found = session.columns(T)
+    assert found[0] == ("d", system.type_of("DECIMAL(9,2)"))
+    assert [name for name, _ in found] == ["d", "v"]
+
+
+@pytest.mark.feature("type_change")
+def test_a_relation_may_change_its_type(system: System, session: WarehouseSession) -> None:
+    for what in ("table", "view", "view", "table", "table"):
+        create(session, what, "select 1 as n")
+        assert session.query(system.relations)[1] == [("s", "t", what)]
+
+
+def test_rollback_of_a_type_change_brings_the_old_one_back(
+    system: System, session: WarehouseSession
+) -> None:
+    create(session, "view", "select 'old' as n")
+    session.begin()
+    session.create(T, "table", "select 'new' as n")
+    session.rollback()
+    assert session.query("select n from s.t")[1] == [("old",)]
+    assert session.query(system.relations)[1] == [("s", "t", "view")]
+
+
+@pytest.mark.parametrize(
+    "change", ["select 2 as n", "select 2 as n, 'x' as more", "select 'a' as m"]
+)
+@pytest.mark.parametrize("what", ["table", "view"])
+def test_a_rebuilt_relation_has_the_new_columns_and_rows(
+    session: WarehouseSession, what: str, change: str
+) -> None:
+    create(session, what, "select 1 as n")
+    create(session, what, change)
+    assert session.query("select * from s.t") == session.query(change)
+
+
+@pytest.mark.feature("dependent_views")
+@pytest.mark.parametrize("change", ["select 2 as n", "select 'x' as more, cast(2 as bigint) as n"])
+def test_views_on_a_table_survive_its_rebuild(session: WarehouseSession, change: str) -> None:
+    create(session, "table", "select 1 as n")
+    session.execute("create schema other; create view other.one as select n from s.t")
+    session.execute("create view other.two as select n + 1 as m from other.one")
+    create(session, "table", change)
+    assert session.query("select * from other.one")[1] == [(2,)]
+    assert session.query("select * from other.two")[1] == [(3,)]
+
+
+@pytest.mark.feature("indexes")
+@pytest.mark.parametrize("change", ["select 2 as n", "select 'x' as more, cast(2 as bigint) as n"])
+def test_indexes_survive_a_rebuild(system: System, session: WarehouseSession, change: str) -> None:
+    create(session, "table", "select 1 as n")
+    session.execute("create index on_n on s.t (n)")
+    create(session, "table", change)
+    assert session.query(system.indexes)[1] == [("on_n",)]
+
+
+@pytest.mark.feature("grants")
+@pytest.mark.parametrize("change", ["select 2 as n", "select 'x' as more, cast(2 as bigint) as n"])
+@pytest.mark.parametrize("what", ["table", "view"])
+def test_grants_and_comments_survive_a_rebuild(
+    session: WarehouseSession, what: str, change: str
+) -> None:
+    create(session, what, "select 1 as n")
+    session.execute(f"grant select on s.t to pg_monitor; comment on {what} s.t is 'it''s ours'")
+    session.execute("comment on column s.t.n is 'the number'")
+    create(session, what, change)
+    told = session.query(
+        "select relacl::text, obj_description(oid), (select col_description(oid, attnum)"
+        " from pg_attribute where attrelid = pg_class.oid and attname = 'n')"
+        " from pg_class where oid = to_regclass('s.t')"
+    )[1][0]
+    assert "pg_monitor=r/" in told[0]
+    assert told[1:] == ("it's ours", "the number")
+
+
+@pytest.mark.feature("snapshot_readers")
+def test_a_long_reader_neither_delays_nor_sees_a_rebuild(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    create(session, "table", "select 'old' as n")
+    with session_of(warehouse) as reader:
+        reader.begin()
+        reader.execute("select n from s.t")
+        create(session, "table", "select 'new' as n")
+        assert reader.query("select count(*) from s.t")[1] == [(1,)]
+        reader.commit()
+        assert reader.query("select n from s.t")[1] == [("new",)]
+
+
+# Hostile names and values ------------------------------------------------------------------------
+
+HOSTILE = st.text(
+    st.sampled_from("aA\"'`;\\\n$%-/*ÄßЖ名😀 .") | st.characters(exclude_categories=["Cs"]),
+    min_size=1,
+    max_size=40,
+).filter(lambda name: "\0" not in name and name.strip() != "")
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(schema=HOSTILE, name=HOSTILE, value=st.text(max_size=20).filter(lambda t: "\0" not in t))
+@example(schema='s"; drop schema s cascade; --', name="t'); drop table s.kept; --", value="$1 %s")
+@example(schema="s\n", name="$$", value="\\")
+@example(schema="Ä" * 31, name="名" * 21, value="")
+def test_hostile_names_and_values_neither_inject_nor_collide(
+    system: System, session: WarehouseSession, schema: str, name: str, value: str
+) -> None:
+    relation = Relation(schema, name)
+    long = max(len(schema.encode()), len(name.encode())) > 63
+    if session.query("select count(*) from information_schema.tables where table_name = 'kept'")[
+        1
+    ] == [(0,)]:
+        session.execute("create table s.kept as select 'kept' as n")
+    if long and system.capabilities.lacks.get("any_name"):
+        for use in (
+            lambda: session.prepare([schema]),
+            lambda: create(session, "table", "select 1 as n", relation),
+        ):
+            with contextlib.suppress(WarehouseError):
+                use()
+                assert max(len(schema.encode()), 63) == 63, "a long schema was made"
+        assert session.query("select n from s.kept")[1] == [("kept",)]
+        return
+    session.prepare([schema])
+    for what in ("table", "view", "table"):
+        create(session, what, "select 'x' as n", relation)
+        session.begin()
+        session.write_record(Commit("r", value, 1, str(relation), value, {value: value}, 1))
+        found = session.find_record("r", value, 1)
+        session.rollback()
+        assert found is not None
+        assert (found.relation, found.input_versions) == (str(relation), {value: value})
+    assert [n for n, _ in session.columns(relation)] == ["n"]
+    assert session.query(f"select n from {quoted(relation)}")[1] == [("x",)]
+    assert session.query("select n from s.kept")[1] == [("kept",)]
+
+
+@pytest.mark.feature("any_name")
+def test_names_that_agree_in_their_first_63_bytes_are_two(session: WarehouseSession) -> None:
+    for end in "ab":
+        create(session, "table", f"select '{end}' as n", Relation("s", "n" * 63 + end))
+    for end in "ab":
+        name = quoted(Relation("s", "n" * 63 + end))
+        assert session.query(f"select n from {name}")[1] == [(end,)]
+
+
+# Seeds -------------------------------------------------------------------------------------------
+
+
+def seed(session: WarehouseSession, path: Path, text: str, **types: str) -> int:
+    path.write_text(text, encoding="utf-8")
+    session.begin()
+    try:
+        rows = session.create_from_csv(T, str(path), types)
+    except BaseException:
+        session.rollback()
+        raise
+    session.commit()
+    return rows
+
+
+def test_a_seed_has_inferred_types(
+    system: System, session: WarehouseSession, tmp_path: Path
+) -> None:
+    text = 'n,day,name,x,at,yes\n1,2020-01-01,a,1.5,2020-01-01 10:00:00,true\n2,,"b, c",,,false\n'
+    assert seed(session, tmp_path / "a.csv", text) == 2
+    kinds = ("BIGINT", "DATE", "VARCHAR", "DOUBLE", "TIMESTAMP", "BOOLEAN")
+    assert [type_ for _, type_ in session.columns(T)] == [system.type_of(kind) for kind in kinds]
+    moment = dt.datetime(2020, 1, 1, 10)
+    assert session.query("select * from s.t order by n")[1] == [
+        (1, dt.date(2020, 1, 1), "a", 1.5, moment, True),
+        (2, None, "b, c", None, None, False),
+    ]
+
+
+def test_a_seed_with_types(session: WarehouseSession, tmp_path: Path) -> None:
+    text = "zip,n\n01234,1\n"
+    assert seed(session, tmp_path / "a.csv", text, zip="VARCHAR", n="DECIMAL(9,2)") == 1
+    assert session.query("select zip, n from s.t")[1] == [("01234", decimal.Decimal("1.00"))]
+
+
+def test_a_type_is_that_of_all_rows(
+    system: System, session: WarehouseSession, tmp_path: Path
+) -> None:
+    assert seed(session, tmp_path / "a.csv", "n\n" + "1\n" * 30_000 + "x\n") == 30_001
+    assert session.columns(T) == (("n", system.type_of("VARCHAR")),)
+
+
+def test_a_seeds_name_is_no_pattern(session: WarehouseSession, tmp_path: Path) -> None:
+    (tmp_path / "a1.csv").write_text("n\n1\n2\n")
+    assert seed(session, tmp_path / "a[1].csv", "n\n7\n") == 1
+    assert seed(session, tmp_path / "a*.csv", "n\n8\n") == 1
+    assert session.query("select n from s.t")[1] == [(8,)]
+
+
+def test_a_seed_of_a_header_alone(session: WarehouseSession, tmp_path: Path) -> None:
+    assert seed(session, tmp_path / "a.csv", "n,m\n") == 0
+    assert [name for name, _ in session.columns(T)] == ["n", "m"]
+
+
+@pytest.mark.feature("seed_error_line")
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("a,b\n1,x\n2,y,z\n3,w\n", 3, "3 values, the header has 2"),
+        ("a,b\n1,x\n2\n3,w\n", 3, "1 values, the header has 2"),
+        ('a,b\n1,"x\ny"\n2\n3,w\n', 4, "1 values, the header has 2"),
+        ("a,b\n" + "1,x\n" * 30_000 + "2,y,z\n", 30_002, "3 values, the header has 2"),
+    ],
+)
+def test_a_seed_with_a_bad_row(
+    session: WarehouseSession, tmp_path: Path, text: str, line: int, told: str
+) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        seed(session, tmp_path / "a.csv", text)
+    assert caught.value.line == line
+    assert told in caught.value.message
+    assert "a.csv" in caught.value.message
+
+
+@pytest.mark.feature("seed_error_line")
+def test_a_seed_with_a_bad_value(session: WarehouseSession, tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        seed(session, tmp_path / "a.csv", "n\n1\noops\n", n="INTEGER")
+    assert caught.value.line == 3
+    assert "oops" in caught.value.message
+    assert "a.csv" in caught.value.message
+
+
+@pytest.mark.parametrize("types", [{"zz": "INTEGER"}, {"n": "NOTYPE"}])
+def test_a_seed_with_wrong_types(
+    session: WarehouseSession, tmp_path: Path, types: dict[str, str]
+) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        seed(session, tmp_path / "a.csv", "n\n1\n", **types)
+    said = caught.value.message.lower()
+    assert next(iter({*types, *types.values()} & {"zz", "NOTYPE"})).lower() in said
+
+
+def test_a_seed_that_is_not_there(session: WarehouseSession) -> None:
+    with pytest.raises(WarehouseError, match=r"nowhere\.csv"):
+        session.create_from_csv(T, "nowhere.csv", {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b\n1,2\n3,4\n5,6,7\n",
+        "a\n1,2\n3,4\n",
+        "a,b\n'x,y',2\n",
+        "My title\na,b\n1,2\n",
+        "a,b\n1,2\n# note\n3,4\n",
+    ],
+)
+def test_a_seed_loses_no_line_in_silence(
+    session: WarehouseSession, tmp_path: Path, text: str
+) -> None:
+    """DuckDB's reader would skip what does not fit above the longest table that it can find."""
+    with pytest.raises(WarehouseError):
+        seed(session, tmp_path / "s.csv", text)
+
+
+# Types both ways ---------------------------------------------------------------------------------
+
+UTC = dt.timezone.utc
+VALUES: dict[str, tuple[pa.DataType, list[object]]] = {
+    "bool": (pa.bool_(), [True, False]),
+    "int8": (pa.int8(), [-128, 127]),
+    "int16": (pa.int16(), [-(2**15), 2**15 - 1]),
+    "int32": (pa.int32(), [-(2**31), 2**31 - 1]),
+    "int64": (pa.int64(), [-(2**63), 2**63 - 1]),
+    "uint8": (pa.uint8(), [0, 255]),
+    "uint32": (pa.uint32(), [0, 2**32 - 1]),
+    "uint64": (pa.uint64(), [0, 2**64 - 1]),
+    "float": (pa.float32(), [0.1, -1e30, float("inf")]),
+    "double": (pa.float64(), [0.1, 1e308, 5e-324, -0.0, float("inf"), float("-inf")]),
+    "nan": (pa.float64(), [float("nan"), 1.5]),
+    "decimal": (pa.decimal128(38, 10), [decimal.Decimal("1.5"), decimal.Decimal("-" + "9" * 28)]),
+    "text": (pa.string(), ["", "NULL", "\\N", 'a"b', "a,b\n\r\tc", "é😀", "  ", "\\", "'"]),
+    "large_string": (pa.large_string(), ["x"]),
+    "bytes": (pa.binary(), [b"", b"\x00\xff\n", b"\\x41"]),
+    "date": (pa.date32(), [dt.date(1, 1, 1), dt.date(9999, 12, 31)]),
+    "time": (pa.time64("us"), [dt.time(0), dt.time(23, 59, 59, 999999)]),
+    "timestamp": (pa.timestamp("us"), [dt.datetime(1, 1, 1), dt.datetime(2020, 2, 29, 1, 2, 3, 4)]),
+    "timestamptz": (pa.timestamp("us", "UTC"), [dt.datetime(2020, 2, 29, 1, 2, 3, 4, UTC)]),
+    "interval": (
+        pa.month_day_nano_interval(),
+        [pa.MonthDayNano([14, -3, 4_000_005_000]), pa.MonthDayNano([0, 0, -1000])],
+    ),
+    "duration": (pa.duration("us"), [dt.timedelta(days=-1, microseconds=5)]),
+    "ints": (pa.list_(pa.int32()), [[1, None, 3], []]),
+    "texts": (pa.list_(pa.string()), [["a,b", 'c"d', "{}", "", "NULL", None, "\\"]]),
+    "dates": (pa.list_(pa.date32()), [[dt.date(2020, 1, 1), None]]),
+    "struct": (pa.struct([("a", pa.int64()), ("b", pa.string())]), [{"a": 1, "b": "x"}]),
+    "dictionary": (pa.dictionary(pa.int8(), pa.string()), ["a", "b"]),
+    "null": (pa.null(), [None]),
+}
+#: What comes back in another type of Arrow, with the same values.
+OTHER_TYPE = {"duration", "dictionary", "large_string", "null", "int8", "uint8", "uint32", "uint64"}
+
+
+def through(session: WarehouseSession, table: pa.Table, folder: Path) -> pa.Table:
+    """Load a table and export it again."""
+    path, _ = bulk.write([str(folder)], table.schema, table.to_batches())
+    session.load(path, "s.through", "replace")
+    back, rows = session.export("select * from s.through", [str(folder)])
+    read = bulk.read(back)
+    assert read.num_rows == rows == table.num_rows
+    return read
+
+
+@pytest.mark.parametrize("kind", [k for k in VALUES if k not in ("struct", "nan")])
+def test_values_come_back_as_they_went(
+    session: WarehouseSession, tmp_path: Path, kind: str
+) -> None:
+    type_, values = VALUES[kind]
+    table = pa.table({"v": pa.array([*values, None], type_), "w": range(len(values) + 1)})
+    back = through(session, table, tmp_path)
+    if kind == "duration":
+        table = table.set_column(
+            0,
+            "v",
+            pa.array(
+                [
+                    pa.MonthDayNano([0, 0, (v // dt.timedelta(microseconds=1)) * 1000])  # type: ignore[operator]
+                    for v in values
+                ]
+                + [None]
+            ),
+        )
+    if kind not in OTHER_TYPE:
+        found = back.schema.field("v").type
+        # DuckDB names the session's zone, which may be another name of UTC.
+        assert found == type_ or (pa.types.is_timestamp(found) and found.tz == "Etc/UTC")
+    assert back.column("v").to_pylist() == table.column("v").to_pylist()
+
+
+def test_not_a_number_comes_back(session: WarehouseSession, tmp_path: Path) -> None:
+    type_, values = VALUES["nan"]
+    back = through(session, pa.table({"v": pa.array([*values, None], type_)}), tmp_path)
+    assert [repr(value) for value in back.column("v").to_pylist()] == ["nan", "1.5", "None"]
+
+
+@pytest.mark.feature("nested_types")
+def test_a_struct_comes_back(session: WarehouseSession, tmp_path: Path) -> None:
+    type_, values = VALUES["struct"]
+    back = through(session, pa.table({"v": pa.array([*values, None], type_)}), tmp_path)
+    assert back.column("v").to_pylist() == [*values, None]
+
+
+@pytest.mark.feature("unsigned_types")
+def test_unsigned_integers_stay_what_they_are(session: WarehouseSession, tmp_path: Path) -> None:
+    back = through(session, pa.table({"v": pa.array([1], pa.uint16())}), tmp_path)
+    assert back.schema.field("v").type == pa.uint16()
+
+
+@pytest.mark.feature("decimal_nan")
+def test_an_exact_number_that_is_none(session: WarehouseSession, tmp_path: Path) -> None:
+    path, _ = session.export(
+        "select cast(v as decimal(9, 2)) as v from (values ('NaN'), ('1.5')) as t(v)",
+        [str(tmp_path)],
+    )
+    assert [repr(value) for value in bulk.read(path).column("v").to_pylist()] == ["nan", "1.5"]
+
+
+def test_an_empty_frame_keeps_its_columns(session: WarehouseSession, tmp_path: Path) -> None:
+    schema = pa.schema([(kind, type_) for kind, (type_, _) in VALUES.items() if kind != "struct"])
+    back = through(session, schema.empty_table(), tmp_path)
+    assert back.column_names == schema.names
+
+
+def test_exact_numbers_without_a_declared_precision_stay_exact(
+    system: System, session: WarehouseSession, tmp_path: Path
+) -> None:
+    path, _ = session.export(
+        "select sum(v) as s, max(v) as m from"
+        " (values (12345678901234567890.123), (0.001), (null)) as t(v)",
+        [str(tmp_path)],
+    )
+    row = bulk.read(path).to_pylist()[0]
+    assert row["s"] == decimal.Decimal("12345678901234567890.124")
+    assert row["m"] == decimal.Decimal("12345678901234567890.123")
+
+
+def test_a_uuid_is_read(session: WarehouseSession, tmp_path: Path) -> None:
+    one = "f47ac10b-58cc-4372-a567-0e02b2c3d479"
+    path, _ = session.export(f"select cast('{one}' as uuid) as u", [str(tmp_path)])
+    assert str(bulk.read(path).column("u").to_pylist()[0]) == one
+    assert session.query(f"select cast('{one}' as uuid)")[1] == [(uuid.UUID(one),)]
+
+
+def test_two_columns_of_one_name_and_one_of_nulls(
+    session: WarehouseSession, tmp_path: Path
+) -> None:
+    path, rows = session.export("select 1 as a, 2 as a", [str(tmp_path)])
+    assert [column.to_pylist() for column in bulk.read(path).columns] == [[1], [2]]
+    path, rows = session.export(
+        "select * from (values (cast(null as int)), (null)) as t(n)", [str(tmp_path)]
+    )
+    assert rows == 2
+    assert bulk.read(path).column("n").to_pylist() == [None, None]
+
+
+def test_many_rows_both_ways(system: System, session: WarehouseSession, tmp_path: Path) -> None:
+    """More than one chunk of each kind, in order."""
+    path, rows = session.export(
+        "select i as n, cast(i as varchar) || repeat('x', 100) as t"
+        f" from {system.rows_of(150_000)}",
+        [str(tmp_path)],
+    )
+    assert rows == 150_000
+    assert session.load(path, "s.many", "replace") == 150_000
+    assert session.load(path, "s.many", "append") == 150_000
+    assert session.query("select count(*), count(distinct t), max(n) from s.many")[1] == [
+        (300_000, 150_000, 149_999)
+    ]
+
+
+def test_append_matches_columns_by_name(session: WarehouseSession, tmp_path: Path) -> None:
+    session.execute("create table s.named (a int, b varchar)")
+    table = pa.table({"b": ["x"], "a": pa.array([1], pa.int32())})
+    path, _ = bulk.write([str(tmp_path)], table.schema, table.to_batches())
+    assert session.load(path, "s.named", "append") == 1
+    assert session.query("select a, b from s.named")[1] == [(1, "x")]
+
+
+def test_load_replaces_a_view(session: WarehouseSession, tmp_path: Path) -> None:
+    session.execute("create view s.v as select 'old' as n")
+    path, rows = session.export("select 'new' as n", [str(tmp_path)])
+    assert rows == 1
+    assert session.load(path, "s.v", "replace") == 1
+    assert not session.in_transaction
+    assert session.query("select * from s.v")[1] == [("new",)]
+    assert session.load(path, "s.v", "append") == 1
+
+
+# Transactions, cancel, records -------------------------------------------------------------------
+
+
+def test_statements_of_a_text_commit_one_by_one(session: WarehouseSession) -> None:
+    with pytest.raises(WarehouseError, match="nope"):
+        session.execute("create table s.a as select 1 as n;\n create table s.b as\nselect nope")
+    assert session.query("select count(*) from s.a")[1] == [(1,)]
+    session.execute("begin; insert into s.a values (2); rollback")
+    session.execute("begin; insert into s.a values (3); commit")
+    assert session.query("select n from s.a order by n")[1] == [(1,), (3,)]
+
+
+@pytest.mark.parametrize("bad", ["select nope", "from from", "select cast('x' as int)"])
+def test_a_commit_that_does_not_raise_has_committed(session: WarehouseSession, bad: str) -> None:
+    """Which errors end a transaction differs: in DuckDB 1.5 few do, elsewhere all."""
+    session.begin()
+    session.execute("create table s.kept as select 1 as n")
+    with pytest.raises(WarehouseError):
+        session.execute(bad)
+    try:
+        session.commit()
+        expected = 1
+    except WarehouseError:
+        expected = 0
+    assert not session.in_transaction
+    found = session.query("select * from information_schema.tables where table_name = 'kept'")[1]
+    assert len(found) == expected
+
+
+@pytest.mark.feature("cancel")
+def test_an_interrupt_stops_what_runs_and_nothing_else(
+    system: System, session: WarehouseSession
+) -> None:
+    for _ in range(20):
+        session.interrupt()
+        assert session.query("select 1")[1] == [(1,)]
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.wait(0.02):
+            session.interrupt()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    try:
+        with pytest.raises(WarehouseError) as caught:
+            session.query(system.endless)
+    finally:
+        done.set()
+        thread.join()
+    assert caught.value.kind == INTERRUPTED
+    assert session.query("select 1")[1] == [(1,)]
+
+
+def test_prepare_may_be_repeated_in_a_busy_database(warehouse: Warehouse) -> None:
+    with session_of(warehouse) as one, session_of(warehouse) as other:
+        one.prepare(["a"])
+        one.begin()
+        one.execute("create table a.t as select 1 as n")
+        other.prepare(["a"])
+        one.commit()
+
+
+def test_a_record_is_read_as_it_was_written(warehouse: Warehouse) -> None:
+    with session_of(warehouse) as session:
+        assert session.find_record("r", "s.t", 1) is None, "of a database that nobody prepared"
+        session.prepare([])
+        assert session.find_record("r", "s.t", 1) is None
+        for attempt, rows in ((1, 7), (2, None)):
+            session.write_record(Commit("r", "s.t", attempt, "s.t", "v1", {"s.up": "x'y"}, rows))
+        found = session.find_record("r", "s.t", 1)
+        assert found is not None
+        assert (found.rows, found.input_versions, found.code_version) == (7, {"s.up": "x'y"}, "v1")
+        then = dt.datetime.fromisoformat(found.committed_at)
+        assert abs(dt.datetime.now(UTC) - then) < dt.timedelta(minutes=5)
+        assert session.find_record("r", "s.t", 3) is None
+
+
+def test_a_closed_session_has_rolled_back(warehouse: Warehouse, system: System) -> None:
+    session = warehouse.session()
+    session.prepare(["s"])
+    session.begin()
+    session.create(T, "table", "select 1 as n")
+    session.close()
+    session.close()
+    with session_of(warehouse) as other:
+        assert other.query(system.relations)[1] == []
+
+
+def test_an_append_only_conflict_is_transient(warehouse: Warehouse, system: System) -> None:
+    """Two writers of one relation: one wins, the other is told something worth another try."""
+    with session_of(warehouse) as one, session_of(warehouse) as other:
+        one.prepare(["s"])
+        create(one, "table", "select 0 as n")
+        one.begin()
+        one.create(T, "table", "select 1 as n")
+        other.begin()
+        failure: list[WarehouseError] = []
+
+        def second() -> None:
+            try:
+                other.create(T, "table", "select 2 as n")
+            except WarehouseError as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        if system.capabilities.shared_fate:
+            thread.join()
+            assert [(e.kind, e.transient) for e in failure] == [(CONFLICT, True)]
+        one.commit()
+        thread.join()
+        other.rollback() if failure else other.commit()
+        assert one.query("select count(*) from s.t")[1] == [(1,)]
