@@ -357,9 +357,9 @@ def test_an_arrow_file(warehouse: Warehouse, session: WarehouseSession, tmp_path
 
 
 def test_an_arrow_file_takes_the_place_of_a_view(
-    warehouse: DuckDB, session: WarehouseSession, tmp_path: Path
+    warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
 ) -> None:
     path, _ = session.export("select 'new' as n", [str(tmp_path)])
-    session.execute("drop table if exists s.t; create view s.t as select 1 as x")
+    session.execute("drop table if exists s.t; create view s.t as select 1 as n")
     assert run(session, replace(TASK, kind="arrow", path=path), Stop()).error is None
     assert held(warehouse) == PUBLISHED
