@@ -369,7 +369,6 @@ class StepPools:
     def __init__(self, context: PlanExecutionContext) -> None:
         self._context = context
         self._pools = InstanceConcurrencyContext(context.instance, context.dagster_run)
-        self._told: set[str] = set()
 
     def __enter__(self) -> StepPools:
         self._pools.__enter__()
@@ -383,12 +382,10 @@ class StepPools:
         pool = pool_of(step)
         return pool is None or bool(self._pools.claim(pool, step.key, priority(step)))
 
-    def blocked(self, step: ExecutionStep) -> Iterator[DagsterEvent]:
-        """Tell the UI, once per step, for which pool the step waits."""
-        if step.key not in self._told:
-            self._told.add(step.key)
-            context = self._context.for_step(step)
-            yield DagsterEvent.step_concurrency_blocked(context, pool_of(step) or "", initial=True)
+    def blocked(self, step: ExecutionStep) -> DagsterEvent:
+        """Tells the UI for which pool the step waits."""
+        context = self._context.for_step(step)
+        return DagsterEvent.step_concurrency_blocked(context, pool_of(step) or "", initial=True)
 
     def free(self, step: ExecutionStep) -> None:
         self._pools.free_step(step.key)

@@ -40,10 +40,10 @@ from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
 from dagster_models.lookup import can_be_read
 from dagster_models.options import Options, needs_of, retry_policy
-from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outcome, why
+from dagster_models.reporting import Reporter, Room, failed_to_start, limit_words, lost_outcome, why
 from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
 from dagster_models.timers import Due, Timers
-from dagster_models.waits import Waits
+from dagster_models.waits import TELL_AFTER_SECONDS, TELL_EVERY_SECONDS, Waits
 from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
 
 _WIND_DOWN_SECONDS = 5.0
@@ -88,7 +88,7 @@ class Run:
         self._pool = WorkerPool()
         self._foreign = ForeignSteps(plan_context, executor, execution_plan, self._tell)
         names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
-        self._waits = Waits()
+        self._waits, self._limits, self._telling = Waits(), limits, False
         self._reporter = Reporter(
             self._run_id, names, self._bindings, Room(self._slots, limits, graph)
         )
@@ -208,9 +208,9 @@ class Run:
             ours = step in self._bindings
             yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
         elif isinstance(instruction, Claim):
-            yield from self._claim(step)
+            self._claim(step)
         elif isinstance(instruction, Wait):
-            self._waits.turn(step, instruction.reason)
+            self._wait(step, instruction.reason)
         elif isinstance(instruction, Cancel):
             self._cancel(step)
         elif isinstance(instruction, AskWarehouse):
@@ -256,15 +256,37 @@ class Run:
     def _tell(self, step: str, attempt: int, said: Any) -> None:
         self._pool.call_soon(lambda: [Spoke(step, attempt, said)])
 
-    def _claim(self, step: str) -> Iterator[d.DagsterEvent]:
+    def _claim(self, step: str) -> None:
         if self.plan.state(step) is not State.READY:
             return  # given up meanwhile
         if self._pools.claim(self._steps[step]):
             self._todo.append(Event(step, Cause.CLAIMED))
             return
         self._todo.append(Event(step, Cause.BLOCKED))
-        yield from self._pools.blocked(self._steps[step])
         self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, 0))
+
+    def _wait(self, step: str, reason: str) -> None:
+        self._waits.turn(step, reason)
+        if self._waits.limited and not self._telling:
+            self._telling = True
+            self._timers.add(TELL_AFTER_SECONDS, Due("tell", "", 0))
+
+    def _tell_waits(self) -> Iterator[d.DagsterEvent]:
+        """Tell the UI and the terminal which limits are waited for: one step at a time."""
+        for reason, seconds, steps in self._waits.reminders():
+            self._reporter.waiting(reason, self._limits.get(reason), seconds, steps)
+        self._telling = self._waits.limited
+        untold = self._waits.next_untold()
+        if untold is not None:
+            step, reason = untold
+            if reason.startswith("pool "):
+                yield self._pools.blocked(self._steps[step])
+            else:
+                told = f"Waiting for {limit_words(reason, self._limits.get(reason))}"
+                yield d.engine_event(self._job.for_step(self._steps[step]), told)
+        if self._telling:
+            pause = TELL_AFTER_SECONDS if untold is None else TELL_EVERY_SECONDS
+            self._timers.add(pause, Due("tell", "", 0))
 
     def _cancel(self, step: str) -> None:
         flight = self._flights[step]
@@ -415,8 +437,10 @@ class Run:
     def _on_time(self, due: Due) -> Iterator[d.DagsterEvent]:
         step = due.step
         flight = self._flights.get(step)
-        if due.kind == "claim":
-            yield from self._claim(step)
+        if due.kind == "tell":
+            yield from self._tell_waits()
+        elif due.kind == "claim":
+            self._claim(step)
         elif due.kind == "delay":
             self._todo.append(Event(step, Cause.DELAY_OVER))
         elif flight is None or flight.attempt != due.attempt:

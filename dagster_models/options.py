@@ -53,16 +53,13 @@ class Options:
     tag_concurrency_limits: tuple[Mapping[str, Any], ...] = ()
 
     def slots(self, bindings: Mapping[str, Binding]) -> int:
-        """``max_concurrent`` of the run config, the project, the target's threads, or the cores."""
-        for binding in bindings.values():
-            found = (
-                self.max_concurrent
-                or binding.project.defaults.get("max_concurrent")
-                or binding.target.threads
-            )
-            if found:
-                return int(found)
-        return self.max_concurrent or os.cpu_count() or 1
+        """``max_concurrent`` of the run config, else of a project; else the threads of all targets,
+        each without any counting as many as there are cores."""
+        cores = os.cpu_count() or 1
+        of_projects = (b.project.defaults.get("max_concurrent") for b in bindings.values())
+        found = self.max_concurrent or next(filter(None, of_projects), None)
+        threads = [limit or cores for _, limit in warehouses(bindings).values()]
+        return int(found or sum(threads) or cores)
 
     def fail_fast_of(self, bindings: Mapping[str, Binding], tags: Mapping[str, str]) -> FailFast:
         """The run tag, else the run config, else the project, else "false".
@@ -87,6 +84,39 @@ class StepTraits:
     pool: str | None
 
 
+def warehouses(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int | None]]:
+    """Each warehouse of a run: its name -> its steps, and the least of the threads of its targets.
+
+    Two targets of one database are one warehouse; two that only share a name are two.
+    """
+    found: dict[str, tuple[list[str], int | None]] = {}
+    names: dict[str, str] = {}
+    for step, binding in bindings.items():
+        target = binding.target
+        where = str(target.settings.get("path") or sorted(target.settings.items()))
+        name = names.get(where)
+        if name is None:
+            longer = f"{binding.project.name}.{target.name}"
+            free = (name for name in (target.name, longer, where) if name not in found)
+            name = names[where] = next(free, where)
+        steps, limit = found.setdefault(name, ([], None))
+        steps.append(step)
+        found[name] = steps, min(filter(None, (limit, target.threads)), default=None)
+    return found
+
+
+def warehouse_limits(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int]]:
+    """Label -> steps and limit, where a run has several warehouses.
+
+    Where it has one, its threads are the default of ``max_concurrent`` and no limit beside it, as
+    dbt's ``--threads`` goes before the profile's.
+    """
+    found = warehouses(bindings)
+    if len(found) < 2:
+        return {}
+    return {f"warehouse {name}": (steps, n) for name, (steps, n) in found.items() if n}
+
+
 def needs_of(
     graph: Mapping[str, Sequence[str]],
     traits: Mapping[str, StepTraits],
@@ -101,10 +131,15 @@ def needs_of(
     weight = weights(graph, dict.fromkeys(graph, 1.0))
     needs: dict[str, Needs] = {}
     limit_of: dict[str, int] = {}
+    of_warehouse = {
+        step: {label: limit}
+        for label, (steps, limit) in warehouse_limits(bindings).items()
+        for step in steps
+    }
     for step, trait in traits.items():
         binding = bindings.get(step)
         config = binding.step.config if binding else None
-        labels = labels_of(trait.tags, limits)
+        labels = {**labels_of(trait.tags, limits), **of_warehouse.get(step, {})}
         limit_of.update(labels)
         needs[step] = Needs(
             weight=weight[step],

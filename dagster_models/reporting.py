@@ -21,7 +21,7 @@ from dagster_models.journal import Journal
 from dagster_models.results import RunHeader, StepResult, cancel_story, write_run_results
 from dagster_models.tasks import Binding
 from dagster_models.terminal import Terminal
-from dagster_models.waits import Waited
+from dagster_models.waits import LONG_SECONDS, Waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,13 @@ class Reporter:
         self._compile_seconds[step_key] = compile_seconds
         blank = self._result(step_key, State.SUCCEEDED, 1, None)
         self._terminal.started(self._index[step_key], len(self._names), blank)
+
+    def waiting(self, reason: str, limit: int | None, seconds: float, step_keys: list[str]) -> None:
+        """A limit has held steps back for so long."""
+        first, *others = (self._names[key] for key in step_keys)
+        more = f" and {len(others)} more" if others else ""
+        since = f" (for {seconds:.0f}s)" if seconds >= LONG_SECONDS else ""
+        self.note(f"Waiting for {limit_words(reason, limit)}: {first}{more}{since}")
 
     def output(self, step_key: str, stream: str, text: str) -> None:
         self._terminal.output(self._names[step_key], stream, text)
@@ -239,6 +246,11 @@ def _materialized(binding: Binding | None) -> str:
     if binding is None or binding.step.kind == "script":
         return ""
     return binding.step.config.materialized if binding.step.kind == "sql" else "table"
+
+
+def limit_words(reason: str, limit: int | None) -> str:
+    """A limit that a step waits for: ``tag heavy (at most 1 in flight)``."""
+    return f"{reason} (at most {limit} in flight)" if limit else f"a place in {reason}"
 
 
 def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Outcome:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["timeout", "kill", "delay", "claim"]
+Kind: TypeAlias = Literal["timeout", "kill", "delay", "claim", "tell"]
 
 
 class Due(NamedTuple):

@@ -190,3 +190,15 @@ def test_a_stop_ends_the_wait_for_a_previous_version() -> None:
     assert plan.state("b") is State.SKIPPED
     assert plan.handle(Event("a", Cause.KEPT)) == []
     plan.validate()
+
+
+def test_while_one_step_waits_for_a_full_pool_the_others_stand_behind_it() -> None:
+    needs = {step: Needs(weight=w, pool="p") for step, w in (("a", 3), ("b", 2), ("c", 1))}
+    plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=1)
+    assert plan.begin()[0] == Claim("a")
+    assert plan.handle(Event("a", Cause.BLOCKED)) == [Wait("b", "pool p"), Wait("c", "pool p")]
+    plan.validate()
+    assert plan.handle(Event("a", Cause.CLAIMED)) == [Start("a", 1), Wait("b", SLOT)]
+    plan.validate()
+    assert plan.handle(Event("a", Cause.COMMITTED))[1] == Claim("b")
+    plan.validate()

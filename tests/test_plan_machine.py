@@ -378,7 +378,10 @@ class PlanMachine(RuleBasedStateMachine):
             assert self.stopped or not self.unclaimed()
 
     def unclaimed(self) -> list[str]:
-        """Steps that could ask their pool for a place, and did not."""
+        """Steps that could ask their pool for a place, and did not. One that was turned away is
+        enough: the others stand behind it."""
+        if self.blocked:
+            return []
         asked = self.claimed | self.claiming | self.blocked
         claimed, self.claimed = self.claimed, set(self.graph)
         try:
@@ -397,7 +400,9 @@ class PlanMachine(RuleBasedStateMachine):
                 assert step in self.delayed
             elif reason == "pool p":
                 assert self.needs[step].pool == "p"
-                assert step in self.claiming | self.blocked
+                # Or it stands behind one whose turn to ask it is, once there is a slot.
+                turn = [s for s, why in self.waits.items() if why == SLOT and self.needs[s].pool]
+                assert step in self.claiming or self.blocked or set(turn) - self.claimed
             elif reason == SLOT:
                 assert len(self.running) == self.slots or self.claiming
             else:

@@ -83,6 +83,11 @@ class _Step:
     story: list[Transition] = field(default_factory=list)
 
 
+def _pool(it: _Step) -> str:
+    """Its pool, as the reason of a Wait."""
+    return f"pool {it.needs.pool}"
+
+
 class Plan:
     """What we still want from this run, and what may start now.
 
@@ -122,6 +127,9 @@ class Plan:
                 self._steps[upstream_step].downstream.append(step)
         self._ready: list[_Entry] = []  # a heap
         self._held: dict[str, list[_Entry]] = {label: [] for label in self._limits}  # heaps
+        # pool -> the steps that it has no place for; the others of the pool are held until then:
+        # a thousand steps must not all ask again and again.
+        self._blocked: dict[str, set[str]] = {}
         self._moved: list[str] = []  # steps whose reason to wait may be another one now
         self._busy: set[str] = set()
         self._open = len(self._steps)
@@ -176,9 +184,11 @@ class Plan:
             it.asked, it.kept = False, cause is Cause.KEPT
             return [*self._release(event.step, frozenset()), *self._fill()]
         if cause is Cause.BLOCKED:
+            self._blocked.setdefault(_pool(it), set()).add(event.step)
             return self._fill()
         if cause in (Cause.DELAY_OVER, Cause.CLAIMED):
-            it.claimed = it.claimed or cause is Cause.CLAIMED
+            if cause is Cause.CLAIMED:
+                self._claimed(event.step)
             if it.state is State.READY:  # a stopped run has given it up meanwhile
                 self._queue(event.step)
             return self._fill()
@@ -289,9 +299,12 @@ class Plan:
                 self._wait(step, full[0])
                 self._pass_on(it)
             elif it.needs.pool is not None and not it.claimed:
-                claiming += 1
-                self._wait(step, f"pool {it.needs.pool}")
-                out.append(Claim(step))  # it comes back to the heap with CLAIMED
+                self._wait(step, _pool(it))
+                if self._blocked.get(_pool(it)):
+                    heapq.heappush(self._held.setdefault(_pool(it), []), entry)
+                else:
+                    claiming += 1
+                    out.append(Claim(step))  # it comes back to the heap with CLAIMED
                 self._pass_on(it)
             else:
                 it.attempt += 1
@@ -314,10 +327,24 @@ class Plan:
         self._moved.clear()
         return out
 
+    def _claimed(self, step: str) -> None:
+        """It has its place: the next one of its pool may ask."""
+        it = self._steps[step]
+        it.claimed = True
+        self._blocked.setdefault(_pool(it), set()).discard(step)
+        self._next_of_pool(_pool(it))
+
     def _pass_on(self, it: _Step) -> None:
-        """The room that a step leaves under its labels may be what somebody waits for."""
+        """The room that a step leaves under its labels, or its turn to ask its pool, may be what
+        somebody waits for."""
         for label in it.needs.labels:
             self._wake(label)
+        if not it.claimed:
+            self._next_of_pool(_pool(it))
+
+    def _next_of_pool(self, pool: str) -> None:
+        if self._held.get(pool) and not self._blocked.get(pool):
+            self._wake_one(pool)
 
     def _has_room(self, label: str) -> bool:
         return self._used[label] < self._limits[label]
@@ -325,9 +352,12 @@ class Plan:
     def _wake(self, label: str) -> None:
         """Let the heaviest step that is held back by *label* try again: one, to stay linear."""
         if self._held[label] and self._has_room(label):
-            entry = heapq.heappop(self._held[label])
-            heapq.heappush(self._ready, entry)
-            self._wait(entry[-1], SLOT)
+            self._wake_one(label)
+
+    def _wake_one(self, reason: str) -> None:
+        entry = heapq.heappop(self._held[reason])
+        heapq.heappush(self._ready, entry)
+        self._wait(entry[-1], SLOT)
 
     def _make_ready(self, step: str) -> None:
         self._move(step, Cause.UNBLOCKED)
@@ -403,7 +433,9 @@ class Plan:
             assert (it.waits_for is not None) == (it.state is State.READY), step
             assert it.told == it.waits_for, f"{step} waits for {it.waits_for}, told: {it.told}"
             assert (step in ready) == (it.waits_for == SLOT), step
-            assert all((step in held) == (it.waits_for == label) for label, held in helds), step
+            for reason, held in helds:
+                assert step not in held or it.waits_for == reason, step
+                assert (it.waits_for == reason) == (step in held) or reason == _pool(it), step
             if self.stopping:
                 assert it.state not in (State.WAITING, State.READY), f"{step} survived the stop"
             assert it.attempt == sum(t.cause is Cause.STARTED for t in it.story), step
