@@ -3,6 +3,7 @@ can be: on a database that has the tables as written, and on one that only has t
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.core.model import Reference
 from dagster_models.core.parse import (
@@ -24,10 +27,11 @@ from dagster_models.core.parse import (
     quote,
     statement_references,
 )
+from dagster_models.core.tokens import Source
 from dagster_models.errors import SqlSyntaxError
 
 FOLDER = Path(__file__).parent / "data" / "references"
-VARIABLES = {"year": 2013, "end": "it's", "ids": [1, 2], "id": 1}
+VARIABLES = {"year": 2013, "end": "it's", "ids": [1, 2], "id": 1, "doc": 1}
 FILL = {name: [1] if name == "ids" else 1 for name in VARIABLES}
 
 
@@ -282,11 +286,27 @@ def test_jinja_is_refused_with_advice() -> None:
     assert "without Jinja" in raised.value.fix
 
 
-def test_a_name_whose_place_is_unsure_is_refused() -> None:
-    """`db..t` has an empty part, which the tokens do not show."""
-    with pytest.raises(SqlSyntaxError, match="where in the text") as raised:
-        parse_sql("select *\nfrom db..t", "tsql")
-    assert (raised.value.line, raised.value.column) == (2, 6)
+@given(
+    text=st.sampled_from(["select * from db.t, db.t", 'select \'é🛫\' from "a""b".c, c']),
+    moves=st.lists(st.integers(-30, 30) | st.none(), min_size=4, max_size=4),
+)
+def test_places_that_do_not_fit_the_text_are_refused(text: str, moves: list[int | None]) -> None:
+    """Whatever sqlglot says of a name's place: we find the name there, or nothing at all."""
+    source = Source(text, Dialect.get_or_raise("duckdb"), "duckdb")
+    [tree] = source.statements()
+    for table in tree.find_all(exp.Table):
+        names = [table.args["db"], table.this] if table.args.get("db") else [table.this]
+        for name, move, other in zip(names, moves, moves[2:], strict=False):
+            if move is None:
+                name.meta.pop("start")
+            else:
+                name.meta.update(
+                    start=name.meta["start"] + move, end=name.meta["end"] + (other or 0)
+                )
+        with contextlib.suppress(SqlSyntaxError):
+            start, end, _ = source.span(names)
+            written = Dialect.get_or_raise("duckdb").tokenize(text[start:end])
+            assert [token.text for token in written[::2]] == [name.name for name in names]
 
 
 def test_an_unknown_placeholder_is_told_with_its_place() -> None:

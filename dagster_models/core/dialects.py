@@ -23,6 +23,11 @@ _FOLDS_UPPER = {"snowflake", "oracle", "exasol", "teradata"}
 #: Table names are what their bytes are.
 _SENSITIVE = {"bigquery", "mysql", "clickhouse", "doris", "starrocks", "singlestore"}
 
+#: The names of CTEs and the aliases of tables have no case there, though tables do.
+_ALIASES_FOLD = {"bigquery"}
+#: The schema that is meant by `db..t`.
+_DEFAULT_SCHEMAS = {"tsql": "dbo", "fabric": "dbo", "snowflake": "PUBLIC"}
+
 _SYSTEM_SCHEMAS: dict[str, frozenset[str]] = {
     "duckdb": frozenset({"pg_catalog"}),
     "postgres": frozenset({"pg_catalog", "pg_toast"}),
@@ -62,6 +67,20 @@ _SYSTEM_TABLES: dict[str, frozenset[str]] = {
     "oracle": frozenset({"dual"}),
 }
 
+#: What Redshift's own tables begin with; with some that have no such beginning.
+_REDSHIFT_TABLES = re.compile(
+    r"(stv|stl|svv|svl|svcs)_|pg_table_def$|sys_(query|load|unload|copy|connection|external_query"
+    r"|serverless|session|transaction|vacuum|analyze|procedure|stream|userlog|mv|integration)_"
+)
+#: Catalogs that hold nobody's models, where a name has three parts.
+_SYSTEM_CATALOGS: dict[str, frozenset[str]] = {
+    "snowflake": frozenset({"snowflake"}),
+    "databricks": frozenset({"system"}),
+    "trino": frozenset({"system"}),
+    "presto": frozenset({"system"}),
+    "tsql": frozenset({"master", "msdb", "tempdb", "model"}),
+}
+
 #: DuckDB and PostgreSQL take ``@x`` for the absolute value, DuckDB knows no ``:x``.
 _SIGILS: dict[str, str] = {
     "duckdb": "$",
@@ -96,6 +115,16 @@ def fold(name: str, dialect: str, quoted: bool = False) -> str:
     return name.translate(_LOWER)
 
 
+def fold_alias(folded: str, dialect: str) -> str:
+    """A folded name as CTEs and the aliases of tables are compared."""
+    return folded.translate(_LOWER) if dialect in _ALIASES_FOLD else folded
+
+
+def default_schema(dialect: str) -> str:
+    """The schema of `db..t`."""
+    return _DEFAULT_SCHEMAS.get(dialect, "")
+
+
 def keeps_case(dialect: str) -> bool:
     """Whether an unquoted name in another case is another name."""
     return dialect in _SENSITIVE
@@ -112,6 +141,12 @@ def is_system(parts: tuple[str, ...], dialect: str) -> bool:
     if dialect == "bigquery":  # sqlglot joins its INFORMATION_SCHEMA.TABLES into one part
         lower = ".".join(lower).split(".")
     if "information_schema" in lower[:-1]:
+        return True
+    if len(lower) == 3 and lower[0] in _SYSTEM_CATALOGS.get(dialect, ()):
+        return True
+    if dialect == "bigquery" and lower[-1] in ("__tables__", "__tables_summary__"):
+        return True
+    if dialect == "redshift" and len(lower) == 1 and _REDSHIFT_TABLES.match(lower[0]):
         return True
     if len(lower) > 1:
         if lower[-2] in _SYSTEM_SCHEMAS.get(dialect, ()):

@@ -79,6 +79,8 @@ class Reference:
     where they were not quoted. ``start`` and ``end`` are offsets in characters of the whole dotted
     name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an alias, or
     has no place for one. ``written``: the statement writes it (in a Python file's SQL only).
+    ``certain``: it names a relation; else it may be a column too, as in ClickHouse's `x in y`, and
+    is one where no relation is so named. ``in_string``: the name stands in a string of the SQL.
     """
 
     parts: tuple[str, ...]
@@ -88,10 +90,13 @@ class Reference:
     column: int
     aliased: bool = False
     written: bool = False
+    certain: bool = True
+    in_string: bool = False
 
     @property
     def name(self) -> str:
-        return ".".join(self.parts)
+        """The parts with dots between; one that has a dot itself is quoted: "a.b" is not a.b."""
+        return ".".join(f'"{part}"' if "." in part else part for part in self.parts)
 
 
 Severity = Literal["error", "warn"]

@@ -5,8 +5,9 @@
 
 The text is never generated from the syntax tree. sqlglot says where its tokens are; what is
 replaced is replaced there, after checking that the tokens at these places are the name, and every
-other byte stays. This is the door to the rooms behind it: tokens.py (places), scopes.py (which
-names are tables), rewrite.py (the way back); sqlglot is imported in these four only.
+other byte stays. This is the door to the rooms behind it: tokens.py (places), prepare.py (tokens
+as the parser should see them), scopes.py and nodes.py (which names are tables), rewrite.py (the way
+back); sqlglot is imported in these only.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
     temporary: list[str] = []
     opaque = False
     for statement in statements:
-        found = find(statement, dialect, source.is_string, temporary)
+        arguments = source.prepared.tables
+        found = find(statement, dialect, source.is_string, temporary, arguments)
         _place_names(source, found, references, qualifiers, clashing)
         temporary += found.temporary
         opaque = opaque or found.opaque
@@ -69,6 +71,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         temporary=tuple(temporary),
         opaque=opaque,
         semicolons=source.trailing_semicolons(),
+        unseen=tuple((*source.lines.place(at), what) for at, what in source.prepared.unseen),
     )
 
 
@@ -116,9 +119,18 @@ def _place_names(
     for table in found.tables:
         start, end, _ = source.span(table.identifiers)
         line, column = source.lines.place(start)
-        fixed = table.aliased or source.is_table_statement(start)
+        prepared = source.prepared
+        fixed = table.aliased or start in prepared.fixed or source.is_table_statement(start)
         references[start] = Reference(
-            table.parts, start, end, line, column, aliased=fixed, written=table.written
+            table.parts,
+            start,
+            end,
+            line,
+            column,
+            aliased=fixed,
+            written=table.written,
+            certain=table.certain,
+            in_string=start in prepared.in_strings,
         )
         if table in found.clashing:
             clashing.add(start)

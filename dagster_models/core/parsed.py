@@ -42,8 +42,9 @@ class ParsedSql:
     lower case, independent CTEs in one order; two texts with the same one mean the same.
     ``clashing``: the starts of references that only their schema tells apart. ``temporary``:
     names of tables that the text creates for the session. ``opaque``: the parser does not know a
-    statement of the text (BEGIN ... END, CALL, ...), tables may hide in it. ``semicolons``:
-    offsets of the trailing ones.
+    statement of the text (BEGIN ... END, CALL, ...), tables may hide in it. ``unseen``: (line,
+    column, what) of tables that only running would tell (`query_table(getvariable('t'))`).
+    ``semicolons``: offsets of the trailing ones.
     """
 
     references: tuple[Reference, ...]
@@ -54,3 +55,4 @@ class ParsedSql:
     temporary: tuple[str, ...] = ()
     opaque: bool = False
     semicolons: tuple[int, ...] = ()
+    unseen: tuple[tuple[int, int, str], ...] = ()

@@ -49,6 +49,8 @@ def compile_sql(
         alias = _alias(reference, relation, reference.start in parsed.clashing, dialect)
         renamed[reference.start] = alias if reference.start in parsed.clashing else None
         replaced = f"{relation} AS {alias}" if alias else relation
+        if reference.in_string:
+            replaced = replaced.replace("'", "''")
         edits.append((reference.start, reference.end, replaced))
     for qualifier in parsed.qualifiers:
         if qualifier.reference in renamed:

@@ -7,22 +7,38 @@ scopes are walked here, with a stack of our own: a real file has an OR chain of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from dagster_models.core.dialects import fold, is_file, is_system
+from dagster_models.core.dialects import default_schema, fold, fold_alias, is_file, is_system
+from dagster_models.core.nodes import (
+    has_room,
+    identifiers_of,
+    is_relation,
+    is_temporary,
+    is_written,
+    names_no_relation,
+)
 
 #: What a name is looked up in: each of these has a FROM list (or a target) of its own.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
-#: Under these a table may be given an alias; in `summarize t` or `create table t` it may not.
-_ROOM = (exp.From, exp.Join, exp.Subquery, exp.Pivot, exp.Update, exp.Delete, exp.Merge, exp.Table)
 #: `from t, t.items` reads an array column of t there; elsewhere it is the table t.items.
 _ARRAY_PATHS = {"bigquery", "redshift"}
 #: A CTE reads itself there without the word RECURSIVE.
-_ALWAYS_RECURSIVE = {"snowflake", "tsql", "fabric", "oracle", "bigquery_legacy"}
-_RELATION_KINDS = {"TABLE", "VIEW", "MATERIALIZED VIEW"}
+_ALWAYS_RECURSIVE = {"snowflake", "tsql", "fabric", "oracle"}
+#: The CTEs of one WITH RECURSIVE see each other in any order (the manuals of both).
+_RECURSIVE_IN_ANY_ORDER = {"postgres", "bigquery"}
+#: The CTEs of any WITH do (measured with ClickHouse 26.9).
+_IN_ANY_ORDER = {"clickhouse"}
+#: Functions with the name of a table among their arguments: which one.
+_TABLE_ARGUMENTS = {
+    ("clickhouse", "cluster"): 1,
+    ("clickhouse", "clusterallreplicas"): 1,
+    ("tsql", "containstable"): 0,
+    ("tsql", "freetexttable"): 0,
+}
 
 
 @dataclass(slots=True)
@@ -32,6 +48,7 @@ class Scope:
     parent: Scope | None
     ctes: frozenset[str]
     names: set[str] = field(default_factory=set)
+    aliases: set[str] = field(default_factory=set)  #: of expressions; kept for ClickHouse's IN
     tables: list[FoundTable] = field(default_factory=list)
 
     def chain(self) -> Iterator[Scope]:
@@ -46,7 +63,8 @@ class Scope:
 class FoundTable:
     """A name of a table: its identifiers (outermost first) and what they fold to.
 
-    ``aliased``: it has an alias, or stands where none may be written.
+    ``aliased``: it has an alias, or stands where none may be written. ``certain``: it is the name
+    of a table; else it may be a column's too (ClickHouse's `x in y`).
     """
 
     identifiers: tuple[exp.Identifier, ...]
@@ -54,6 +72,7 @@ class FoundTable:
     aliased: bool
     written: bool
     scope: Scope
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,10 +102,12 @@ def find(
     dialect: str,
     is_string: Callable[[exp.Identifier], bool],
     temporary: Sequence[str] = (),
+    arguments: Collection[int] = (),
 ) -> Found:
     """Walk a statement. ``temporary`` are names that earlier statements of the text created;
-    ``is_string`` says whether an identifier is written in single quotes."""
-    walk = _Walk(dialect, is_string)
+    ``is_string`` says whether an identifier is written in single quotes; ``arguments`` are the
+    places of names that look like columns and are tables (prepare.py)."""
+    walk = _Walk(dialect, is_string, arguments)
     walk.stack.append((statement, Scope(None, frozenset(temporary))))
     while walk.stack:
         walk.visit(*walk.stack.pop())
@@ -94,20 +115,35 @@ def find(
 
 
 class _Walk:
-    def __init__(self, dialect: str, is_string: Callable[[exp.Identifier], bool]) -> None:
-        self.dialect, self.is_string = dialect, is_string
+    def __init__(
+        self,
+        dialect: str,
+        is_string: Callable[[exp.Identifier], bool],
+        arguments: Collection[int],
+    ) -> None:
+        self.dialect, self.is_string, self.arguments = dialect, is_string, arguments
         self.stack: list[tuple[exp.Expr, Scope]] = []
         self.found = Found()
         self.columns: list[tuple[tuple[exp.Identifier, ...], Scope]] = []
+        self.lists: list[FoundTable] = []  #: after IN in ClickHouse: tables, columns or aliases
         self.scopes: list[Scope] = []
 
     def fold(self, identifier: exp.Identifier) -> str:
         return fold(identifier.name, self.dialect, bool(identifier.args.get("quoted")))
 
+    def alias(self, identifier: exp.Identifier) -> str:
+        return fold_alias(self.fold(identifier), self.dialect)
+
+    def local(self, table: FoundTable) -> tuple[str, ...]:
+        """The table's parts as columns are looked up by them."""
+        return tuple(fold_alias(part, self.dialect) for part in table.parts)
+
     def visit(self, node: exp.Expr, scope: Scope) -> None:
         alias = node.args.get("alias")
         if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
-            scope.names.add(self.fold(alias.this))
+            scope.names.add(self.alias(alias.this))
+        elif isinstance(alias, exp.Identifier):
+            scope.aliases.add(self.alias(alias))
         if isinstance(node, exp.Table):
             self.table(node, scope)
         elif isinstance(node, exp.Column):
@@ -118,9 +154,11 @@ class _Walk:
             self.found.opaque = True
         elif isinstance(node, exp.Create):
             self.create(node)
+        elif isinstance(node, exp.Anonymous):
+            self.function(node, scope)
         inner = self.open(node, scope)
         for child in node.iter_expressions():
-            if child.arg_key == "with_" or _names_no_relation(node, child):
+            if child.arg_key == "with_" or names_no_relation(node, child):
                 continue
             self.stack.append((child, inner))
 
@@ -133,14 +171,23 @@ class _Walk:
         recursive = with_ is not None and (
             bool(with_.args.get("recursive")) or self.dialect in _ALWAYS_RECURSIVE
         )
-        named = [(cte.this, self.fold(cte.args["alias"].this)) for cte in _ctes(with_)]
-        if recursive and self.dialect == "postgres":
-            # PostgreSQL lets the CTEs of one WITH RECURSIVE see each other in any order.
-            ctes = ctes.union(name for _, name in named)
+        named, constants = [], set()
+        for cte in _ctes(with_):
+            name = self.alias(cte.args["alias"].this)
+            if cte.args.get("scalar"):  # ClickHouse: `with 5 as x`
+                constants.add(name)
+                self.stack.append((cte.this, Scope(scope, ctes)))
+            else:
+                named.append((cte.this, name))
+        every = ctes.union(name for _, name in named)
+        if recursive and self.dialect in _RECURSIVE_IN_ANY_ORDER:
+            ctes = every
         for body, name in named:
-            self.cte(body, name, Scope(scope, ctes), recursive)
+            seen = (every - {name}) | (ctes & {name}) if self.dialect in _IN_ANY_ORDER else ctes
+            self.cte(body, name, Scope(scope, seen), recursive)
             ctes = ctes | {name}
-        inner = Scope(scope, ctes)
+        inner = Scope(scope, every)
+        inner.aliases |= constants
         self.scopes.append(inner)
         return inner
 
@@ -148,65 +195,93 @@ class _Walk:
         itself = Scope(scope.parent, scope.ctes | {name})
         if not recursive:
             self.stack.append((body, scope))
-        elif self.dialect != "duckdb":
+        elif self.dialect != "duckdb" and self.dialect not in _ALWAYS_RECURSIVE:
             self.stack.append((body, itself))
         elif isinstance(body, exp.Union) and not body.args.get("with_"):
             # DuckDB (measured): the first half still reads the table of that name, only the
-            # second half reads the CTE; without a UNION there is no recursion at all.
+            # second half reads the CTE; without a UNION there is no recursion at all. Where the
+            # word RECURSIVE is not needed nothing else can be meant.
             for child in body.iter_expressions():
                 self.stack.append((child, scope if child.arg_key == "this" else itself))
         else:
             self.stack.append((body, scope))
 
     def table(self, node: exp.Table, scope: Scope) -> None:
-        identifiers = _identifiers(node)
-        if not identifiers or not _is_relation(node):
+        names = identifiers_of(node)
+        if not names or not is_relation(node):
             return
-        parts = tuple(self.fold(identifier) for identifier in identifiers)
+        parts = tuple(self.fold(identifier) for identifier in names)
+        if len(parts) == 2 and node.args.get("catalog") is not None:  # `db..t`
+            parts = (parts[0], default_schema(self.dialect), parts[1])
         aliased = bool(node.alias)
         if not aliased:
-            scope.names.add(parts[-1])
-        if len(parts) == 1 and parts[0] in scope.ctes:
+            scope.names.add(fold_alias(parts[-1], self.dialect))
+        if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
             return
-        last = identifiers[-1]
+        marks = names[-1].args  # T-SQL: #t and ##t
+        if marks.get("temporary") or marks.get("global_"):
+            return
+        last = names[-1]
         quoted = bool(last.args.get("quoted"))
         if is_system(parts, self.dialect) or is_file(
             parts, self.is_string(last), quoted, self.dialect
         ):
             return
-        if self.dialect == "duckdb" and parts == ("show",) and not quoted:
-            return  # `from (show tables)`, which sqlglot takes for a table `show`
-        free = not aliased and _has_room(node, self.dialect)
-        self.add(FoundTable(identifiers, parts, not free, _is_written(node), scope))
+        free = not aliased and has_room(node, self.dialect)
+        self.add(FoundTable(names, parts, not free, is_written(node), scope))
 
     def add(self, table: FoundTable) -> None:
         self.found.tables.append(table)
         table.scope.tables.append(table)
 
     def column(self, node: exp.Column, scope: Scope) -> None:
-        if node.args.get("db") is not None:
+        first = node.parts[0]
+        if self.arguments and first.meta.get("start") in self.arguments:
+            self.argument(node, scope)
+        elif node.args.get("db") is not None:
             parts = (node.args.get("catalog"), node.args["db"], node.args["table"])
             self.columns.append((tuple(p for p in parts if isinstance(p, exp.Identifier)), scope))
 
+    def argument(self, node: exp.Expr, scope: Scope, certain: bool = True) -> FoundTable | None:
+        """A name that looks like a column's and is a table's."""
+        names = node.parts if isinstance(node, exp.Column) else ()
+        identifiers = tuple(part for part in names if isinstance(part, exp.Identifier))
+        parts = tuple(self.fold(identifier) for identifier in identifiers)
+        if not parts or is_system(parts, self.dialect):
+            return None
+        if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
+            return None
+        table = FoundTable(identifiers, parts, True, False, scope, certain)
+        if certain:
+            self.add(table)
+        return table
+
+    def function(self, node: exp.Anonymous, scope: Scope) -> None:
+        place = _TABLE_ARGUMENTS.get((self.dialect, node.name.lower()))
+        if place is not None and place < len(node.expressions):
+            self.argument(node.expressions[place], scope)
+
     def clickhouse_in(self, node: exp.In, scope: Scope) -> None:
-        """ClickHouse: `x in db.t` reads the table db.t."""
-        field_ = node.args.get("field")
-        if isinstance(field_, exp.Column):
-            identifiers = tuple(p for p in field_.parts if isinstance(p, exp.Identifier))
-            parts = tuple(self.fold(identifier) for identifier in identifiers)
-            if parts and not (len(parts) == 1 and parts[0] in scope.ctes):
-                self.add(FoundTable(identifiers, parts, True, False, scope))
+        """ClickHouse: `x in db.t` reads the table db.t, if there is no column or alias so named."""
+        listed = node.args.get("field")
+        table = self.argument(listed, scope, certain=False) if listed is not None else None
+        if table is not None:
+            self.lists.append(table)
 
     def create(self, node: exp.Create) -> None:
-        if _is_temporary(node):
+        if is_temporary(node):
             table = node.this.this if isinstance(node.this, exp.Schema) else node.this
             if isinstance(table, exp.Table) and isinstance(table.this, exp.Identifier):
                 self.found.temporary.append(self.fold(table.this))
 
     def result(self) -> Found:
         if self.dialect in _ARRAY_PATHS:
-            tables = [table for table in self.found.tables if not _is_array_path(table)]
+            tables = [table for table in self.found.tables if not self.is_array_path(table)]
             self.found.tables = tables
+        for table in self.lists:
+            known = table.scope.chain()
+            if not any(table.parts[0] in (s.names | s.aliases) for s in known):
+                self.add(table)
         for identifiers, scope in self.columns:
             qualifier = self.qualifier(identifiers, scope)
             if qualifier is not None:
@@ -214,6 +289,10 @@ class _Walk:
         for scope in self.scopes:
             self.found.clashing.update(_clashing(scope.tables))
         return self.found
+
+    def is_array_path(self, table: FoundTable) -> bool:
+        first = fold_alias(table.parts[0], self.dialect)
+        return len(table.parts) > 1 and any(first in s.names for s in table.scope.chain())
 
     def qualifier(
         self, identifiers: tuple[exp.Identifier, ...], scope: Scope
@@ -223,83 +302,20 @@ class _Walk:
         `a.b.c.d` may be catalog.schema.table.column or schema.table.column.field, so every prefix
         is tried, the longest first, in the scopes from the inside out.
         """
-        parts = tuple(self.fold(identifier) for identifier in identifiers)
+        parts = tuple(self.alias(identifier) for identifier in identifiers)
         for around in scope.chain():
             free = [table for table in around.tables if not table.aliased]
             for length in range(len(parts), 1, -1):
                 prefix = parts[:length]
-                fitting = [t for t in free if _same_table(t.parts, prefix, around.names)]
+                fitting = [t for t in free if _same_table(self.local(t), prefix, around.names)]
                 if fitting:
-                    best = max(fitting, key=lambda t: (t.parts == prefix, len(t.parts)))
+                    best = max(fitting, key=lambda t: (self.local(t) == prefix, len(t.parts)))
                     return FoundQualifier(identifiers[:length], prefix, best)
         return None
 
 
 def _ctes(with_: exp.Expr | None) -> list[exp.Expr]:
     return list(with_.expressions) if with_ is not None else []
-
-
-def _identifiers(node: exp.Table) -> tuple[exp.Identifier, ...]:
-    """The parts of a table's name; () for a function, a variable or a list of values."""
-    last = node.this
-    tail = list(last.flatten()) if isinstance(last, exp.Dot) else [last]
-    parts = [node.args.get("catalog"), node.args.get("db"), *tail]
-    names = [part for part in parts if isinstance(part, exp.Identifier)]
-    others = [part for part in parts if part and not isinstance(part, exp.Identifier)]
-    return () if others or node.this is None else tuple(names)
-
-
-def _target(node: exp.Table) -> exp.Expr | None:
-    """The statement or clause the table stands under, without the list of columns between."""
-    parent = node.parent
-    return parent.parent if isinstance(parent, exp.Schema) else parent
-
-
-def _is_relation(node: exp.Table) -> bool:
-    """Whether the name is a relation's: not one of a schema, a function or a temporary table."""
-    parent = _target(node)
-    if isinstance(parent, (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use)):
-        return False
-    if isinstance(parent, (exp.Create, exp.Drop)) and node.find_ancestor(exp.Query) is None:
-        if isinstance(parent, exp.Create) and _is_temporary(parent):
-            return False
-        return str(parent.args.get("kind") or "").upper() in _RELATION_KINDS
-    return True
-
-
-def _is_written(node: exp.Table) -> bool:
-    parent = _target(node)
-    if isinstance(parent, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
-        return parent.this is node or parent.this is node.parent
-    if isinstance(parent, exp.Copy):
-        return bool(parent.args.get("kind"))
-    kinds = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Into, exp.Index, exp.Comment)
-    return isinstance(parent, kinds)
-
-
-def _has_room(node: exp.Table, dialect: str) -> bool:
-    if any(node.args.get(key) for key in ("when", "version", "changes", "only")):
-        return False  # the alias would have to follow the clause
-    parent = _target(node)
-    if isinstance(parent, exp.Insert):
-        return dialect in {"duckdb", "postgres"}
-    return isinstance(parent, _ROOM)
-
-
-def _is_temporary(node: exp.Create) -> bool:
-    properties = node.args.get("properties")
-    return properties is not None and any(
-        isinstance(item, exp.TemporaryProperty) for item in properties.expressions
-    )
-
-
-def _names_no_relation(node: exp.Expr, child: exp.Expr) -> bool:
-    """The parts of a statement in which a Table node is the name of something else."""
-    return isinstance(node, exp.UserDefinedFunction) and child.arg_key == "this"
-
-
-def _is_array_path(table: FoundTable) -> bool:
-    return len(table.parts) > 1 and any(table.parts[0] in s.names for s in table.scope.chain())
 
 
 def _same_table(table: tuple[str, ...], prefix: tuple[str, ...], names: set[str]) -> bool:

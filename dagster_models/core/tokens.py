@@ -17,6 +17,7 @@ from dagster_models.core.canonical import canonical_words
 from dagster_models.core.dialects import keeps_case, sigils
 from dagster_models.core.parsed import Placeholder
 from dagster_models.core.positions import Lines
+from dagster_models.core.prepare import prepare
 from dagster_models.errors import SqlSyntaxError
 
 _JINJA_FIX = (
@@ -68,7 +69,10 @@ class Source:
             self.tokens: Sequence[Token] = parser.tokenize(text)
         except TokenError:
             raise self.unclosed() from None
+        #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
+        self.prepared = prepare(text, self.tokens, dialect, parser.tokenize)
         self.at = {token.start: index for index, token in enumerate(self.tokens)}
+        self.name_at = {token.start: i for i, token in enumerate(self.prepared.tokens)}
 
     def error(self, what: str, offset: int, fix: str = "") -> SqlSyntaxError:
         line, column = self.lines.place(offset)
@@ -89,7 +93,7 @@ class Source:
         if (deep := self._too_deep()) is not None:
             raise self.error("the SQL is nested too deeply to be read", deep)
         try:
-            trees = self.parser.parser().parse(list(self.tokens), self.text)
+            trees = self.parser.parser().parse(self.prepared.tokens, self.text)
         except ParseError as error:
             raise self.unparsed(error) from None
         except RecursionError:
@@ -143,7 +147,7 @@ class Source:
 
     def is_table_statement(self, start: int) -> bool:
         """`TABLE orders` is a query, but takes no alias."""
-        before = self.at[start] - 1
+        before = self.at.get(start, 0) - 1
         return before >= 0 and self.tokens[before].token_type == TokenType.TABLE
 
     def span(self, identifiers: Sequence[exp.Expr]) -> tuple[int, int, int]:
@@ -155,11 +159,16 @@ class Source:
         starts = [int(meta["start"]) for meta in metas]
         start, end = min(starts), max(int(meta["end"]) for meta in metas) + 1
         written = ""
-        index = self.at.get(start, len(self.tokens))
-        while index < len(self.tokens) and self.tokens[index].end < end:
-            written += self.tokens[index].text
+        tokens = self.prepared.tokens
+        index = self.name_at.get(start, len(tokens))
+        while index < len(tokens) and tokens[index].end < end:
+            written += tokens[index].text
             index += 1
-        if written != wanted or self.tokens[index - 1].end + 1 != end:
+        # `db..t`: the schema between the dots is the default one
+        if (
+            written.replace("..", ".") != wanted.replace("..", ".")
+            or tokens[index - 1].end + 1 != end
+        ):
             raise self.error(f"cannot tell where in the text the name {wanted} stands", start)
         return start, end, starts[-1]
 

@@ -1,0 +1,81 @@
+"""What a table in sqlglot's syntax tree is: a relation or another thing of the same form, read or
+written, and whether it has room for an alias."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+#: Under these a table may be given an alias; in `summarize t` or `create table t` it may not.
+_ROOM = (exp.From, exp.Join, exp.Subquery, exp.Pivot, exp.Update, exp.Delete, exp.Merge, exp.Table)
+#: Grammar in which the alias stands behind another clause: `orders tablesample (1 percent) o`.
+_ALIAS_AFTER: dict[str, tuple[str, ...]] = {
+    "spark": ("sample",),
+    "spark2": ("sample",),
+    "databricks": ("sample",),
+    "mysql": ("partition",),
+}
+_MODELS = (exp.Predict, exp.MLForecast, exp.GenerateEmbedding)
+_RELATION_KINDS = {"TABLE", "VIEW", "MATERIALIZED VIEW"}
+
+
+def identifiers_of(node: exp.Table) -> tuple[exp.Identifier, ...]:
+    """The parts of a table's name; () for a function, a variable or a list of values."""
+    last = node.this
+    tail = list(last.flatten()) if isinstance(last, exp.Dot) else [last]
+    parts = [node.args.get("catalog"), node.args.get("db"), *tail]
+    names = [part for part in parts if isinstance(part, exp.Identifier)]
+    others = [part for part in parts if part and not isinstance(part, exp.Identifier)]
+    return () if others or node.this is None else tuple(names)
+
+
+def _target(node: exp.Table) -> exp.Expr | None:
+    """The statement or clause the table stands under, without the list of columns between."""
+    parent = node.parent
+    return parent.parent if isinstance(parent, exp.Schema) else parent
+
+
+def is_relation(node: exp.Table) -> bool:
+    """Whether the name is a relation's: not one of a schema, a function or a temporary table."""
+    parent = _target(node)
+    if isinstance(parent, (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use)):
+        return False
+    if isinstance(parent, (exp.Create, exp.Drop)) and node.find_ancestor(exp.Query) is None:
+        if isinstance(parent, exp.Create) and is_temporary(parent):
+            return False
+        return str(parent.args.get("kind") or "").upper() in _RELATION_KINDS
+    return True
+
+
+def is_written(node: exp.Table) -> bool:
+    parent = _target(node)
+    if isinstance(parent, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
+        return parent.this is node or parent.this is node.parent
+    if isinstance(parent, exp.Copy):
+        return bool(parent.args.get("kind"))
+    kinds = (exp.Create, exp.Drop, exp.Alter, exp.TruncateTable, exp.Into, exp.Index, exp.Comment)
+    return isinstance(parent, kinds)
+
+
+def has_room(node: exp.Table, dialect: str) -> bool:
+    behind = ("when", "version", "changes", "only", *_ALIAS_AFTER.get(dialect, ()))
+    if any(node.args.get(key) for key in behind):
+        return False  # the alias would have to follow the clause
+    parent = _target(node)
+    if isinstance(parent, exp.Insert):
+        return dialect in {"duckdb", "postgres"}
+    return isinstance(parent, _ROOM)
+
+
+def is_temporary(node: exp.Create) -> bool:
+    properties = node.args.get("properties")
+    return properties is not None and any(
+        isinstance(item, exp.TemporaryProperty) for item in properties.expressions
+    )
+
+
+def names_no_relation(node: exp.Expr, child: exp.Expr) -> bool:
+    """The parts of a statement in which a Table node is the name of something else: a function,
+    an alias in a hint, a model of machine learning."""
+    if isinstance(child, exp.Hint):
+        return True
+    return isinstance(node, (exp.UserDefinedFunction, *_MODELS)) and child.arg_key == "this"

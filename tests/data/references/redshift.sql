@@ -1,0 +1,81 @@
+-- title: redshift: quoted names fold too
+-- dialect: redshift
+with "Orders" as (select 1 as id) select * from orders, "Sales"."Items"
+-- references: sales.items
+
+-- title: redshift: a CTE of the name of its table
+-- dialect: redshift
+with orders as (select * from orders) select * from orders
+-- references: orders
+
+-- title: redshift: arrays of a SUPER column, two levels deep
+-- dialect: redshift
+select c.name, o.id, l.sku from raw.customers c, c.orders o, o.lines as l at i
+-- references: raw.customers
+
+-- title: redshift: UNPIVOT of an object
+-- dialect: redshift
+select attr, val from raw.events e, unpivot e.props as val at attr
+-- references: raw.events
+
+-- title: redshift: an array of a CTE
+-- dialect: redshift
+with c as (select * from raw.customers) select * from c, c.orders as o
+-- references: raw.customers
+
+-- title: redshift: external schemas and three parts
+-- dialect: redshift
+select * from spectrum.events e join dev.public.users u on u.id = e.user_id
+-- references: spectrum.events, dev.public.users
+
+-- title: redshift: system tables and views
+-- dialect: redshift
+select * from stv_recents, svv_tables, stl_query q, pg_table_def, sys_query_history, svl_qlog, pg_catalog.stv_inflight
+-- references:
+
+-- title: redshift: a late-binding name that looks like a system table
+-- dialect: redshift
+select * from raw.stl_query, raw.pg_table_def
+-- references: raw.stl_query, raw.pg_table_def
+
+-- title: redshift: LISTAGG, approximate counts and intervals
+-- dialect: redshift
+select listagg(x, ',') within group (order by y), approximate count(distinct z), dateadd(day, -1, d)::date from raw.t
+-- references: raw.t
+
+-- title: redshift: QUALIFY
+-- dialect: redshift
+select * from raw.t qualify row_number() over (partition by a order by b) = 1
+-- references: raw.t
+
+-- title: redshift: PIVOT and UNPIVOT
+-- dialect: redshift
+select * from (select a, b from raw.t) pivot (count(a) for b in (1, 2)) union all select * from raw.u unpivot (c for d in (e, f))
+-- references: raw.t, raw.u
+
+-- title: redshift: TOP and EXCLUDE
+-- dialect: redshift
+select top 10 * exclude a from raw.t
+-- references: raw.t
+
+-- title: redshift: a recursive CTE
+-- dialect: redshift
+with recursive n(i) as (select 1 union all select i + 1 from n where i < 5) select * from n join raw.t on t.id = n.i
+-- references: raw.t
+
+-- title: redshift: JSON paths of a SUPER column
+-- dialect: redshift
+select e.props.customers.id, e.props."Orders"[0].id, json_extract_path_text(x, 'from') from raw.events e
+-- references: raw.events
+
+-- title: redshift: MINUS
+-- dialect: redshift
+select id from a minus select id from b
+-- references: a, b
+
+-- title: redshift: correlated subqueries and EXISTS
+-- dialect: redshift
+select * from raw.a where exists (select 1 from raw.b where b.id = a.id) and x = (select max(x) from raw.c)
+-- references: raw.a, raw.b, raw.c
+-- replaced:
+select * from "dev_raw"."a_v2" AS "a" where exists (select 1 from "dev_raw"."b_v2" AS "b" where b.id = a.id) and x = (select max(x) from "dev_raw"."c_v2" AS "c")
