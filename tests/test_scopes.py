@@ -81,10 +81,7 @@ class Writer:
         for _ in range(self.draw(st.integers(1, 3))):
             name = self.pick("t0", "t1", "t2", "c0")
             kind = self.pick("", "", " materialized", " not materialized")
-            if recursive and self.maybe():
-                body = self.recursion(name, seen)
-            else:
-                body = self.query(seen)
+            body = self.recursion(name, seen) if recursive and self.maybe() else self.query(seen)
             ctes.append(f"{self.cased(name)} as{kind} ({body})")
             seen = seen | {name}
             # DuckDB does not bind a CTE that nothing uses, so it would not tell what it reads.
@@ -212,9 +209,9 @@ def queries(draw: st.DrawFn) -> str:
 # --- The oracle ------------------------------------------------------------------------------
 
 
-def database(skipped: tuple[str, str] | None, prefix: str = "", suffix: str = "") -> (
-    duckdb.DuckDBPyConnection
-):
+def database(
+    skipped: tuple[str, str] | None, prefix: str = "", suffix: str = ""
+) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     connection.execute("set python_enable_replacements = false; set threads = 1")
     for number, (schema, name) in enumerate(RELATIONS):
