@@ -68,7 +68,7 @@ class Writer:
             return self.set_operation(seen)
         if shape == "from":
             item = self.item(seen, lateral_to=None)
-            return f"from {item.text} select {self.columns(item)}"
+            return f"from {item.text} select distinct {self.columns(item)}"
         if shape == "table":
             return f"from {self.table(seen)[0]} select {COLUMNS}"
         if shape == "paren":
@@ -110,7 +110,8 @@ class Writer:
             items.append(self.item(seen, lateral_to=items[0]))
         first = items[0]
         comma = self.pick(", ", " cross join ", f",{self.space()}")
-        text = f"select {self.columns(first)}{self.space()}from{self.space()}"
+        # Distinct, or the rows of nested joins multiply beyond measure.
+        text = f"select distinct {self.columns(first)}{self.space()}from{self.space()}"
         text += comma.join(item.text for item in items)
         if self.budget > 0 and self.maybe():
             text += f" where {self.condition(first, seen)}"
@@ -180,7 +181,7 @@ class Writer:
                 f"select * from {table} pivot (max(b) for a in (1, 2))",
                 f"pivot (select a, b from ({self.query(seen)}) q) on a in (1, 2) using max(b)",
             )
-            return Item(f"(select {made} from ({pivot})) {alias}", alias)
+            return Item(f"(select distinct {made} from ({pivot})) {alias}", alias)
         if shape == "unpivot":
             unpivot = self.pick(
                 f"unpivot {table} on a, b into name k value v",
@@ -188,12 +189,14 @@ class Writer:
                 f"summarize {table}",
                 f"describe {table}",
             )
-            return Item(f"(select {made} from ({unpivot})) {alias}", alias)
+            return Item(f"(select distinct {made} from ({unpivot})) {alias}", alias)
         if shape == "joined":
             left, right = self.table(seen)[0], self.table(seen)[0]
             word = self.pick("join", "left join", "semi join", "anti join", "natural join")
             on = "" if word == "natural join" else " on x.a = y.a"
-            return Item(f"(select x.* from ({left} x {word} {right} y{on})) {alias}", alias)
+            return Item(
+                f"(select distinct x.* from ({left} x {word} {right} y{on})) {alias}", alias
+            )
         assert lateral_to is not None
         if shape == "unnest":
             return Item(f"unnest({lateral_to.name}.xs) {alias}(z)", lateral_to.name)
