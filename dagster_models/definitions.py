@@ -55,7 +55,7 @@ from dagster_models.options import retry_policy
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
 from dagster_models.tasks import Binding, warehouse_spec
-from dagster_models.translator import PREFIX, ModelsTranslator, beta_features
+from dagster_models.translator import PREFIX, ModelsTranslator, beta_features, column_lineage
 
 logger = logging.getLogger("dagster_models")
 
@@ -254,6 +254,7 @@ def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
 def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
     outcome = attempt.outcome
     metadata: dict[str, Any] = {f"{PREFIX}/seconds": outcome.seconds}
+    metadata.update(column_lineage(binding.project, binding.step))
     if binding.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(binding.relation)
     if attempt.built_on_previous:

@@ -17,8 +17,10 @@ from typing import TextIO, cast
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.core.states import Report, State
+from dagster_models.core.trace_project import Built
 from dagster_models.journal import Journal
 from dagster_models.results import RunHeader, StepResult, cancel_story, write_run_results
+from dagster_models.schemas import remember
 from dagster_models.tasks import Binding
 from dagster_models.terminal import Terminal
 from dagster_models.waits import LONG_SECONDS, Waited
@@ -48,6 +50,7 @@ class Reporter:
     ) -> None:
         self.results: list[StepResult] = []
         self._names, self._bindings = names, bindings
+        self._built: dict[str, Built] = {}
         self._index: dict[str, int] = {}
         self._sql: dict[str, str] = {}
         self._compile_seconds: dict[str, float] = {}
@@ -173,6 +176,10 @@ class Reporter:
         self.results.append(result)
         if self._journal is not None:
             self._safely(partial(self._journal.step, result))
+        binding = self._bindings.get(step_key)
+        ours = binding is not None and binding.project is self._project
+        if ours and result.state == "succeeded" and outcome is not None and outcome.columns:
+            self._built[result.step] = Built(result.code_version, outcome.columns)
         self._index.setdefault(step_key, len(self._index) + 1)
         self._terminal.finished(self._index[step_key], len(self._names), result)
         return f"Canceled: {cancel_story(result)}" if result.state == "canceled" else message
@@ -205,6 +212,7 @@ class Reporter:
                     names=[str(key) for key in self._project.steps],
                 )
             )
+            self._safely(partial(remember, self._project.root, self._built))
         self._terminal.done(self.results, seconds)
 
     def _result(

@@ -17,6 +17,8 @@ from dagster import (
     CodeReferencesMetadataValue,
     LocalFileCodeReference,
     TableColumn,
+    TableColumnDep,
+    TableColumnLineage,
     TableSchema,
 )
 
@@ -50,7 +52,7 @@ class ModelsTranslator:
                 key=AssetKey(item.asset_key or list(item.key)),
                 description=item.description or None,
                 group_name="sources",
-                metadata={**_table(relation), **_schema(item.columns), **item.meta},
+                metadata={**_table(relation), **_declared(item.columns), **item.meta},
             )
         config = item.config
         warehouse = project.targets[project.default_target].type
@@ -65,7 +67,8 @@ class ModelsTranslator:
             kinds={_KINDS[item.kind], warehouse},
             metadata={
                 **_table(relation),
-                **_schema(config.columns),
+                **_schema(item),
+                **column_lineage(project, item),
                 **_code(project, item),
                 f"{PREFIX}/materialized": config.materialized if item.kind == "sql" else item.kind,
                 **config.meta,
@@ -102,15 +105,39 @@ def _table(relation: Relation | None) -> Mapping[str, Any]:
     return {"dagster/table_name": str(relation)} if relation else {}
 
 
-def _schema(columns: tuple[Column, ...]) -> Mapping[str, Any]:
-    """The declared columns; what a build finds replaces them with the real types."""
+def _declared(columns: tuple[Column, ...]) -> Mapping[str, Any]:
     if not columns:
         return {}
-    declared = [
-        TableColumn(column.name, column.type or "?", column.description or None)
-        for column in columns
-    ]
+    declared = [TableColumn(c.name, c.type or "?", c.description or None) for c in columns]
     return {"dagster/column_schema": TableSchema(declared)}
+
+
+def _schema(step: Step) -> Mapping[str, Any]:
+    """The columns as they are known at load, with what is declared of them; what a build finds
+    takes their place."""
+    traced = [column for column in step.trace.columns if column.name]
+    if not traced or not step.trace.closed:
+        return _declared(step.config.columns)
+    declared = {column.name.lower(): column for column in step.config.columns}
+    columns = []
+    for column in traced:
+        said = declared.get(column.name.lower(), Column(column.name))
+        type_ = column.type or said.type or "?"
+        columns.append(TableColumn(column.name, type_, said.description or None))
+    return {"dagster/column_schema": TableSchema(columns)}
+
+
+def column_lineage(project: Project, step: Step) -> Mapping[str, Any]:
+    """What each column is made of, where it is known; {} for what has no columns upstream."""
+    deps: dict[str, list[TableColumnDep]] = {}
+    for column in step.trace.columns:
+        # An incremental model that reads itself is not upstream of itself.
+        sources = [(Key(*name), source) for name, source in column.sources if name != step.key]
+        if column.name and sources:
+            deps[column.name] = [
+                TableColumnDep(asset_key(project, key), source) for key, source in sources
+            ]
+    return {"dagster/column_lineage": TableColumnLineage(deps)} if deps else {}
 
 
 def _code(project: Project, step: Step) -> Mapping[str, Any]:

@@ -6,7 +6,9 @@ files may name it: a model with a typo in it must not make its readers' referenc
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -36,6 +38,7 @@ from dagster_models.core.model import (
     StepKind,
 )
 from dagster_models.core.settings import Settings
+from dagster_models.core.trace_project import seed_trace
 from dagster_models.errors import Problem, SqlSyntaxError
 
 _CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
@@ -117,7 +120,9 @@ def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
     step = new_step(page, "seed", merge(page.defaults), settings, tell)
     types = canonical(step.config.column_types)
     version = version_of(hashlib.sha256(page.data).hexdigest(), types, str(step.relation))
-    return Draft(replace(step, code_version=version), check_reads(step.checks))
+    header = next(csv.reader(io.StringIO(page.text)), [])
+    found = seed_trace(header, step.config.column_types, settings.dialect)
+    return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
 
 
 def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tell: Tell) -> Step:
@@ -209,7 +214,7 @@ def with_sql(
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
-    step = replace(step, references=parsed.references, code_version=version)
+    step = replace(step, references=parsed.references, code_version=version, sql_line=at)
     found = (read_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
     return Draft(step, (*found, *reads))
 

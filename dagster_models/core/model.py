@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from dagster_models.core.traced import NOTHING_TRACED, Trace
+
 
 class _Empty(Mapping[str, Any]):
     """The empty mapping. Not a MappingProxyType: before 3.12 that has no hash, and dataclasses
@@ -182,7 +184,9 @@ class Step:
     ``sql`` is the query as written (the file's text, or what ``def sql(vars)`` returned), "" for
     other kinds. ``references`` are resolved into ``upstream`` (each key once, in order of
     appearance) through ``resolved`` (the name as written -> key). ``queries`` are the literal SQL
-    texts of a Python file, compiled at load so that its process needs no parser.
+    texts of a Python file, compiled at load so that its process needs no parser. ``sql_line``:
+    the line of `def sql` where the query was generated, 0 where it stands in the file itself.
+    ``trace``: what is known of the columns of a query or a seed.
     """
 
     key: Key
@@ -198,6 +202,8 @@ class Step:
     checks: tuple[Check, ...] = ()
     code_version: str = ""
     variables: Mapping[str, Any] = EMPTY
+    sql_line: int = 0
+    trace: Trace = NOTHING_TRACED
 
 
 @dataclass(frozen=True, slots=True)

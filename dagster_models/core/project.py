@@ -7,6 +7,7 @@ one ProjectError has them all.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ from dagster_models.core.settings import (
     unset_variables,
 )
 from dagster_models.core.sources import read_sources
+from dagster_models.core.trace_project import Built, Columns, trace_steps
 from dagster_models.errors import Problem, ProjectError
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
 ]
 
 FOLDERS = {"models": (".sql", ".py"), "seeds": (".csv",), "scripts": (".py",), "checks": (".sql",)}
+SCHEMAS_FILE = os.path.join("target", "schemas.json")
 SOURCE_FILES = ("sources.yaml", "sources.yml")
 _SKIPPED = frozenset({"__pycache__"})
 
@@ -84,6 +87,7 @@ def load(
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
     parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
+    columns: bool = True,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
@@ -91,6 +95,7 @@ def load(
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
     ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed; it
     may ``remember`` what it knows of them.
+    ``columns``: find out each step's columns and their lineage, half of the work of a load.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``.
     """
     loader = _Loader(os.path.abspath(root))
@@ -104,6 +109,9 @@ def load(
         loader.tell(Problem("there is no models/ folder", "models", fix=fix))
     drafts, checks, declared = _read_all(loader, settings, files, parse_ahead)
     steps, known = link(drafts, checks, declared, sources, settings.unknown_references, loader.tell)
+    if columns:
+        how = Columns(settings.dialect, settings.unknown_columns, loader.tell)
+        steps = trace_steps(steps, known, _built(loader.root), how)
     if any(problem.severity == "error" for problem in loader.problems):
         raise ProjectError(loader.problems)
     return Project(
@@ -135,6 +143,19 @@ def usable_target(project: Project, name: str | None = None) -> Target:
         fix = "Set it where Dagster runs, or choose another target."
         raise ProjectError([Problem(what + ", ".join(unset), PROJECT_FILE, fix=fix)])
     return target
+
+
+def _built(root: str) -> dict[str, Built]:
+    """What runs left in target/schemas.json (schemas.py writes it). It may be missing, cut or old:
+    all that is lost then is knowledge of columns that the SQL alone does not give."""
+    try:
+        with open(os.path.join(root, SCHEMAS_FILE), encoding="utf-8") as file:
+            return {
+                name: Built(version, tuple((column, type_) for column, type_ in columns))
+                for name, (version, columns) in json.load(file).items()
+            }
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 # --- reading files ---------------------------------------------------------------------------

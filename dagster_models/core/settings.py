@@ -83,6 +83,7 @@ class Settings:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     unknown_references: str = "warn"
+    unknown_columns: str = "error"
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -112,6 +113,7 @@ _KEYS: dict[str, Reader] = {
     "fail_fast": _fail_fast,
     "max_concurrent": fields.integer(1),
     "unknown_references": fields.one_of("error", "warn", "ignore"),
+    "unknown_columns": fields.one_of("error", "warn", "ignore"),
 }
 
 
@@ -149,6 +151,7 @@ def read_settings(
         jobs=jobs,
         schedules=schedules,
         unknown_references=values.get("unknown_references", "warn"),
+        unknown_columns=values.get("unknown_columns", "error"),
         defaults={
             "fail_fast": values.get("fail_fast", False),
             "max_concurrent": values.get("max_concurrent"),
