@@ -27,23 +27,41 @@ from typing import Any
 
 from dagster_models.core import project as core_project
 from dagster_models.core.compiled import Text, remember
+from dagster_models.core.lineage import trace
 from dagster_models.core.model import Project, Source
 from dagster_models.core.parsed import ParsedSql
+from dagster_models.core.traced import ColumnProblem, Schema, Trace, TracedColumn, Upstream
 from dagster_models.parse_worker import parse
 
 CACHE_FILE = "target/parsed.cache"
+TRACES_FILE = "target/traces.cache"
 
 #: Fewer texts are parsed sooner than a process starts.
 TEXTS_PER_PROCESS = 250
 
 
-def load(path: str | os.PathLike[str], *, sources: Sequence[Source] = ()) -> Project:
-    """``core.project.load``, fast. Raises ProjectError as that does."""
+def load(
+    path: str | os.PathLike[str], *, sources: Sequence[Source] = (), columns: bool = True
+) -> Project:
+    """``core.project.load``, fast. Raises ProjectError as that does.
+
+    ``columns``: find out each step's columns and their lineage too.
+    """
+    traces = Traces(Path(path, TRACES_FILE))
 
     def parse_ahead(texts: Sequence[Text]) -> None:
         remember_all(texts, Path(path, CACHE_FILE))
 
-    return core_project.load(path, sources=sources, parse_ahead=parse_ahead)
+    try:
+        return core_project.load(
+            path,
+            sources=sources,
+            parse_ahead=parse_ahead,
+            tracer=traces.trace if columns else None,
+        )
+    finally:
+        if columns:
+            traces.save()
 
 
 def remember_all(texts: Sequence[Text], file: Path) -> None:
@@ -133,6 +151,73 @@ def _parsed(entry: bytes) -> ParsedSql | None:
     except Exception:  # as above
         return None
     return found if isinstance(found, ParsedSql) else None
+
+
+# --- columns --------------------------------------------------------------------------------
+
+
+class Traces:
+    """``lineage.trace``, remembered between loads: by its text, its dialect and the schemas of
+    what it reads, so that a changed column upstream makes the trace of each reader anew."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._known: Mapping[str, bytes] | None = None
+        self._used: dict[str, bytes] = {}
+        self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> itself, and what stands for it
+
+    def trace(self, text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
+        if self._known is None:
+            self._known = read_cache(self._file)
+        key = self._key(text, dialect, upstream)
+        entry = self._known.get(key)
+        found = _trace(entry) if entry is not None else None
+        if entry is None or found is None:
+            found = trace(text, dialect, upstream)
+            entry = pickle.dumps(_plain(found), protocol=5)
+        self._used[key] = entry
+        return found
+
+    def save(self) -> None:
+        """Keep what this load used, and nothing else."""
+        if self._known is not None and self._used.keys() != self._known.keys():
+            write_cache(self._file, self._used)
+
+    def _key(self, text: str, dialect: str, upstream: Mapping[str, Upstream]) -> str:
+        digest = hashlib.sha256(repr((dialect, text)).encode())
+        for name, item in sorted(upstream.items()):
+            digest.update(repr((name, item.key, self._schema(item.schema))).encode())
+        return digest.hexdigest()
+
+    def _schema(self, schema: Schema) -> str:
+        """One model may have a thousand readers: its columns are written out once."""
+        found = self._schemas.get(id(schema))
+        if found is None:
+            found = schema, hashlib.sha256(repr(schema).encode()).hexdigest()
+            self._schemas[id(schema)] = found
+        return found[1]
+
+
+def _plain(found: Trace) -> tuple[Any, ...]:
+    """A trace as nothing but tuples and texts, in the order of its fields."""
+    columns = tuple((c.name, c.type, c.sources, c.reason, c.digest) for c in found.columns)
+    problems = tuple((p.what, p.line, p.column, p.fix, p.certain) for p in found.problems)
+    return columns, problems, found.closed, found.certain, found.reason, found.rows
+
+
+def _trace(entry: bytes) -> Trace | None:
+    try:
+        columns, problems, closed, certain, reason, rows = _Values(io.BytesIO(entry)).load()
+        return Trace(
+            tuple(TracedColumn(*column) for column in columns),
+            closed,
+            certain,
+            reason,
+            rows,
+            tuple(ColumnProblem(*problem) for problem in problems),
+        )
+    except Exception:  # as above
+        return None
 
 
 # --- all cores -------------------------------------------------------------------------------

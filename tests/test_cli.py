@@ -65,7 +65,9 @@ def test_a_missing_project_is_told(
 
 @pytest.mark.slow
 def test_results_of_a_real_run(tmp_path: Path) -> None:
-    project = make_project(tmp_path, {**FILES, "models/marts/bad.sql": "select nope from orders"})
+    project = make_project(
+        tmp_path, {**FILES, "models/marts/bad.sql": "select nope(id) from orders"}
+    )
     assert project.run().code == 1
     command = [str(Path(sys.executable).parent / "dagster-models"), "results"]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)

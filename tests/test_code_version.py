@@ -175,7 +175,7 @@ def test_settings_are_told_apart() -> None:
     assert {field.name for field in fields(Config)} >= SHOWN_OR_RUN
     assert content_config(Config()) == "{}"
     assert content_config(Config(materialized="table")) != "{}"
-    shown = Config(description="x", owner=("a@b.c",), tags=("t",), retries=3, pool="p", priority=1)
+    shown = Config(description="x", owner=("a@b.c",), tags=("t",), pool="p", priority=1)
     assert content_config(shown) == "{}"
 
 

@@ -9,12 +9,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from project_cases import write_project
 
 from dagster_models import loading
 from dagster_models.core import compiled, project
+from dagster_models.core.lineage import trace
 from dagster_models.core.model import Key
+from dagster_models.core.traced import Trace
 from dagster_models.errors import ProjectError
 from dagster_models.loading import CACHE_FILE, load, parse_all, read_cache, write_cache
 
@@ -212,3 +216,40 @@ def test_two_loaders_at_once_and_one_that_is_killed(root: Path) -> None:
     told = [loader.communicate(timeout=60)[0].split() for loader in loaders]
     assert told[:2] == [["44"] * 5] * 2
     assert len(read_cache(root / CACHE_FILE)) == 45
+
+
+# --- columns ---------------------------------------------------------------------------------
+
+
+def traced(root: Path) -> dict[str, list[str]]:
+    steps = load(root).steps
+    return {str(key): [f"{c.name} {c.type}" for c in s.trace.columns] for key, s in steps.items()}
+
+
+def test_traces_are_remembered_and_never_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "models/a.sql": "select 1 as x",
+        "models/b.sql": "select * from a",
+        "models/c.sql": "select x from b",
+        "models/d.sql": "select 1 as y",
+    }
+    root = write_project(tmp_path, files)
+    first = traced(root)
+    made: list[str] = []
+
+    def noted(text: str, dialect: str, upstream: Any) -> Trace:
+        made.append(text)
+        return trace(text, dialect, upstream)
+
+    monkeypatch.setattr("dagster_models.loading.trace", noted)
+    assert traced(root) == first
+    assert made == []
+    # A changed type upstream changes every reader's trace, and no other.
+    (root / "models/a.sql").write_text("select 'a' as x")
+    changed = traced(root)
+    assert changed["main.c"] == ["x VARCHAR"]
+    assert made == ["select 'a' as x", "select * from a", "select x from b"]
+    (root / "target/traces.cache").write_bytes(b"damaged")
+    assert traced(root) == changed

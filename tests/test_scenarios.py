@@ -88,7 +88,7 @@ def test_an_error_skips_what_is_downstream_and_nothing_else(project: Project, sl
 
 
 def test_an_error_names_the_line_of_the_users_file(project: Project) -> None:
-    project.write({"models/beta_a.sql": "-- a comment\nselect\n  nope\nfrom alpha"})
+    project.write({"models/beta_a.sql": "-- a comment\nselect\n  nope(1)\nfrom alpha"})
     told = project.run()
     assert "models/beta_a.sql:3" in told.stdout, told.stdout
 

@@ -44,6 +44,7 @@ class Expressions:
     def __init__(self, dialect: str, lines: Lines, query: Query) -> None:
         self.dialect, self.lines, self.query = dialect, lines, query
         self.types: dict[int, str] = {}
+        self.spreads = False  #: whether what was read holds DuckDB's COLUMNS(...)
         self.problems: list[ColumnProblem] = []
         self.withheld: list[ColumnProblem] = []  #: of CTEs, that perhaps nothing reads
 
@@ -83,6 +84,8 @@ class Expressions:
         if isinstance(item, (exp.Lambda, exp.Comprehension)):
             names = item.expressions if isinstance(item, exp.Lambda) else [item.expression]
             bound = bound | {name.name.lower() for name in names if isinstance(name, exp.Expr)}
+        elif isinstance(item, exp.Columns):
+            self.spreads = True
         if isinstance(item, exp.Identifier):
             quoted = bool(item.args.get("quoted"))
             parts.append(fold(item.name, self.dialect, quoted))
@@ -132,9 +135,11 @@ class Expressions:
         """What a column means; None if there is none (told unless *silent*)."""
         if isinstance(node.this, exp.Star):
             return self.row_of(node, scope)
-        names = [part for part in node.parts if isinstance(part, exp.Identifier)]
-        if len(names) == 1:
-            return self.bare(names[0], scope, silent)
+        args = node.args
+        if args.get("table") is None and isinstance(node.this, exp.Identifier):
+            return self.bare(node.this, scope, silent)
+        parts = (args.get("catalog"), args.get("db"), args.get("table"), node.this)
+        names = [part for part in parts if isinstance(part, exp.Identifier)]
         # `a.b.c`: the FROM item may be said with its schema, and fields of a struct may follow.
         for index in range(len(names) - 2, -1, -1):
             item = scope.item(self.folded(names[index]))
@@ -143,7 +148,7 @@ class Expressions:
             column = names[index + 1]
             found = item.shape.by_name.get(column.name.lower())
             if found:
-                exact = [v for n, v in item.shape.columns if n == column.name]
+                exact = [v for n, v in item.shape.columns if n == column.name and len(found) > 1]
                 return self.field(exact[0] if exact else found[0], names[index + 2 :])
             if not item.shape.knows_all:
                 return self.field(guessed(column.name, [item]), names[index + 2 :])

@@ -277,8 +277,9 @@ class _Walk:
             return self.qualified_star(inner, scope)
         if isinstance(inner, exp.Columns) and not isinstance(node, exp.Alias):
             return self.matching(inner, scope)
+        self.expressions.spreads = False
         value = self.expressions.read(inner, scope)
-        if isinstance(node, exp.Aliases) or inner.find(exp.Columns) is not None:
+        if isinstance(node, exp.Aliases) or self.expressions.spreads:
             return Shape((), False, True, (), "an expression gives several columns")
         type_ = self.types.of(inner)
         spread = self.dialect == "duckdb" and isinstance(inner, (exp.Explode, exp.Unnest))
@@ -290,7 +291,7 @@ class _Walk:
             name = self.output(node.args["alias"])
         else:
             name = self.implied_name(inner, scope)
-        return Shape(((name, replace(value, type=type_)),))
+        return Shape(((name, value.typed(type_)),))
 
     def implied_name(self, node: exp.Expr, scope: Scope) -> str:
         """What the warehouse calls a column without an alias; "" where only it knows."""
@@ -299,7 +300,8 @@ class _Walk:
             if self.dialect != "duckdb":
                 return written
             # DuckDB takes the relation's own spelling: `select ID` from a column `id` is `id`.
-            found = (item.shape.spelled(written) for item in scope.items)
+            lower = written.lower()
+            found = (item.shape.spellings.get(lower) for item in scope.items)
             return next((name for name in found if name is not None), written)
         if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
             return self.output(node.expression)

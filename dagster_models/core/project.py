@@ -32,6 +32,7 @@ from dagster_models.core.draft import (
 )
 from dagster_models.core.fields import NAME, suggest
 from dagster_models.core.imports import imported_code
+from dagster_models.core.lineage import trace
 from dagster_models.core.link import link
 from dagster_models.core.marked import Marked, read_yaml
 from dagster_models.core.model import Key, Project, Source, StepKind, Target
@@ -43,7 +44,7 @@ from dagster_models.core.settings import (
     unset_variables,
 )
 from dagster_models.core.sources import read_sources
-from dagster_models.core.trace_project import Built, Columns, trace_steps
+from dagster_models.core.trace_project import Built, Columns, Tracer, trace_steps
 from dagster_models.errors import Problem, ProjectError
 
 __all__ = [
@@ -87,7 +88,7 @@ def load(
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
     parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
-    columns: bool = True,
+    tracer: Tracer | None = trace,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
@@ -95,7 +96,7 @@ def load(
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
     ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed; it
     may ``remember`` what it knows of them.
-    ``columns``: find out each step's columns and their lineage, half of the work of a load.
+    ``tracer`` finds out a query's columns; None leaves them out, which is half of the work.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``.
     """
     loader = _Loader(os.path.abspath(root))
@@ -109,8 +110,8 @@ def load(
         loader.tell(Problem("there is no models/ folder", "models", fix=fix))
     drafts, checks, declared = _read_all(loader, settings, files, parse_ahead)
     steps, known = link(drafts, checks, declared, sources, settings.unknown_references, loader.tell)
-    if columns:
-        how = Columns(settings.dialect, settings.unknown_columns, loader.tell)
+    if tracer is not None:
+        how = Columns(settings.dialect, settings.unknown_columns, loader.tell, tracer)
         steps = trace_steps(steps, known, _built(loader.root), how)
     if any(problem.severity == "error" for problem in loader.problems):
         raise ProjectError(loader.problems)

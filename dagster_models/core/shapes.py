@@ -24,6 +24,9 @@ class Value:
     digest: str = ""
     reason: str = ""
 
+    def typed(self, type_: str) -> Value:
+        return Value(type_, self.sources, self.digest, self.reason)
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -48,10 +51,10 @@ class Shape:
             found.setdefault(name.lower(), []).append(value)
         return found
 
-    def spelled(self, name: str) -> str | None:
-        """The name of a column as it is written in the relation."""
-        names = (column for column, _ in self.columns if column.lower() == name.lower())
-        return next(names, None)
+    @cached_property
+    def spellings(self) -> dict[str, str]:
+        """Lower case -> the name of a column as it is written in the relation."""
+        return {name.lower(): name for name, _ in reversed(self.columns)}
 
     @cached_property
     def knows_all(self) -> bool:

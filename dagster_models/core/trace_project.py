@@ -8,7 +8,7 @@ make an unknown column an error; the rest may be incomplete or out of date, so i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.core.datatypes import declared_type
@@ -32,13 +32,18 @@ class Built:
     columns: tuple[tuple[str, str], ...]
 
 
+Tracer = Callable[[str, str, Mapping[str, Upstream]], Trace]
+"""``lineage.trace``, or one that remembers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """How unknown columns are told. ``level``: error | warn | ignore."""
+    """How columns are found, and unknown ones told. ``level``: error | warn | ignore."""
 
     dialect: str
     level: str
     tell: Tell
+    trace: Tracer = trace
 
 
 def trace_steps(
@@ -64,7 +69,7 @@ def _traced(step: Step, schemas: Mapping[Key, Schema], columns: Columns) -> Step
     if step.kind != "sql" or step.config.materialized == "function":
         return step
     names = {reference.name for reference in step.references}
-    found = trace(step.sql, columns.dialect, _upstream(step, schemas, names))
+    found = columns.trace(step.sql, columns.dialect, _upstream(step, schemas, names))
     for it in found.problems:
         place = Location(step.location.path, it.line, it.column)
         _tell(it, Location(place.path, step.sql_line) if step.sql_line else place, columns)
@@ -76,7 +81,7 @@ def _upstream(
 ) -> dict[str, Upstream]:
     """What each name in the step's SQL means. What has no schema yet is the step itself."""
     return {
-        name: Upstream(key, schemas.get(key, Schema()))
+        name: Upstream((key.schema, key.name), schemas.get(key, Schema()))
         for name, key in step.resolved.items()
         if names is None or name in names
     }
@@ -132,7 +137,7 @@ def _look_at_check(
 ) -> None:
     """A check of a column that is not there could only fail."""
     if check.test == "query":
-        for it in trace(check.text, columns.dialect, _upstream(step, schemas)).problems:
+        for it in columns.trace(check.text, columns.dialect, _upstream(step, schemas)).problems:
             _tell(it, Location(check.location.path, it.line, it.column), columns)
         return
     wanted = [(step.key, check.column or "")]
