@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from dagster_models.core.datatypes import fields_of
-from dagster_models.core.dialects import fold
+from dagster_models.core.dialects import fold, fold_alias
 from dagster_models.core.fields import nearest
 from dagster_models.core.positions import Lines
 from dagster_models.core.shapes import (
@@ -203,6 +203,10 @@ class Expressions:
 
     def folded(self, name: exp.Expr | None) -> str:
         """A name that qualifies columns, as the dialect compares it; "" for none."""
+        return fold_alias(self.table(name), self.dialect)
+
+    def table(self, name: exp.Expr | None) -> str:
+        """A part of a table's name, as the dialect compares it; "" for none."""
         if not isinstance(name, exp.Identifier):
             return ""
         return fold(name.name, self.dialect, bool(name.args.get("quoted")))

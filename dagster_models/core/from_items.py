@@ -10,6 +10,7 @@ from sqlglot import exp
 from dagster_models.core.datatypes import settled, unified
 from dagster_models.core.expression_types import Types
 from dagster_models.core.expressions import Expressions, Query
+from dagster_models.core.nodes import identifiers_of
 from dagster_models.core.shapes import Item, Scope, Shape, Value, column_of, digest_of, together
 from dagster_models.core.traced import Upstream
 
@@ -160,27 +161,26 @@ class FromItems:
         return Shape(columns, False, False, (), hidden, value.digest)
 
     def table(self, node: exp.Table, scope: Scope, given: Sequence[str] = ()) -> tuple[Shape, str]:
-        last = node.this
-        tail = list(last.flatten()) if isinstance(last, exp.Dot) else [last]
-        parts = [node.args.get("catalog"), node.args.get("db"), *tail]
-        names = [self.name(part) for part in parts if part is not None]
-        if not all(names):
+        identifiers = identifiers_of(node)
+        if not identifiers:
             value = self.expressions.read(node.this, scope)
             return self.function(node.this, value, given), node.this.name.lower()
-        if len(names) == 1 and names[0] in scope.ctes:
-            shape = scope.ctes[names[0]]
+        names = [self.expressions.table(part) for part in identifiers]
+        own = self.name(identifiers[-1])
+        if len(names) == 1 and own in scope.ctes:
+            shape = scope.ctes[own]
             self.expressions.problems += shape.problems
-            return shape, names[0]
+            return shape, own
         found = self.upstream.get(".".join(names))
         clauses = (node.args.get(key) for key in ("sample", "when", "version", "changes"))
         told = [str(clause) for clause in clauses if clause is not None]
         rows = digest_of("table", *(found.key if found else names), *told)
         if found is None:
-            return Shape(closed=False, certain=False, rows=rows), names[-1]
+            return Shape(closed=False, certain=False, rows=rows), own
         schema = found.schema
         columns = tuple((name, column_of(found.key, name, type_)) for name, type_ in schema.columns)
         origins = () if schema.closed else (found.key,)
-        return Shape(columns, schema.closed, schema.certain, origins, "", rows), names[-1]
+        return Shape(columns, schema.closed, schema.certain, origins, "", rows), own
 
     def pivoted(self, pivot: exp.Pivot, shape: Shape, scope: Scope) -> Shape:
         """PIVOT and UNPIVOT: what is neither spread nor gathered stays."""

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.core.datatypes import declared_type
+from dagster_models.core.dialects import COLUMNS_MEASURED
 from dagster_models.core.fields import problem, suggest
 from dagster_models.core.lineage import trace
 from dagster_models.core.marked import Tell
 from dagster_models.core.model import Check, Column, Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Schema, Trace, TracedColumn, Upstream
 
-#: Where the rules of names were measured on the warehouse itself; elsewhere they only warn.
-MEASURED_DIALECTS = frozenset({"duckdb"})
 #: Its relation has the columns of the query as it is now, and no others.
 _REBUILT = frozenset({"view", "table"})
 
@@ -90,7 +89,7 @@ def _upstream(
 def _tell(it: ColumnProblem, place: Location, columns: Columns) -> None:
     if columns.level == "ignore":
         return
-    certain = it.certain and columns.dialect in MEASURED_DIALECTS
+    certain = it.certain and columns.dialect in COLUMNS_MEASURED
     severity = "error" if certain and columns.level == "error" else "warning"
     columns.tell(problem(it.what, place, it.fix, severity))
 
