@@ -39,6 +39,7 @@ class Writer:
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
         self.count = 0
+        self.endless = False
         self.budget = draw(st.integers(4, 14))
 
     def pick(self, *choices: str) -> str:
@@ -81,7 +82,10 @@ class Writer:
         for _ in range(self.draw(st.integers(1, 3))):
             name = self.pick("t0", "t1", "t2", "c0")
             kind = self.pick("", "", " materialized", " not materialized")
+            # `union all` of a name that happens to be the CTE's own would never end.
+            around, self.endless = self.endless, self.endless or recursive
             body = self.recursion(name, seen) if recursive and self.maybe() else self.query(seen)
+            self.endless = around
             ctes.append(f"{self.cased(name)} as{kind} ({body})")
             seen = seen | {name}
             # DuckDB does not bind a CTE that nothing uses, so it would not tell what it reads.
@@ -101,7 +105,8 @@ class Writer:
         return f"({first}) union {step}"
 
     def set_operation(self, seen: frozenset[str]) -> str:
-        word = self.pick("union all", "union", "except", "intersect all", "union by name")
+        words = ["union", "except", "intersect all", "union by name"]
+        word = self.pick(*words, *([] if self.endless else ["union all"]))
         return f"({self.query(seen)}) {word} ({self.query(seen)})"
 
     def select(self, seen: frozenset[str]) -> str:
