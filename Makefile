@@ -9,6 +9,8 @@ export DAGSTER_HOME := $(HOME_DIR)
 # No telemetry, no "new version" notices: neither would work offline.
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Dagster hands the events that announce a run's assets to the pooled event log in batches.
+export DAGSTER_EVENT_BATCH_SIZE := 1000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui test lint bench clean

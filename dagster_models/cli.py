@@ -4,6 +4,8 @@
     dagster-models ls                  its steps in the order they would run
     dagster-models compile marts.x     the SQL that is sent to the warehouse
     dagster-models results             what the last run did, from its journal
+    dagster-models explain             why the last run took as long as it did, from its journal
+    dagster-models explain last marts.x    what became of one step, and when
 
 The project is the folder given with ``--project``, else the nearest one at or above the current
 folder that holds ``dagster_models.yaml``, else ``./project``.
@@ -21,7 +23,9 @@ from dagster_models.core.fields import nearest
 from dagster_models.core.model import Project, Step
 from dagster_models.core.project import usable_target
 from dagster_models.errors import DagsterModelsError, ProjectError
-from dagster_models.journal import latest_journal, read_journal
+from dagster_models.explain import explain
+from dagster_models.explain_text import run_lines, step_lines
+from dagster_models.journal import find_journal, read_journal
 from dagster_models.loading import load
 from dagster_models.terminal import Terminal
 
@@ -53,7 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     compile_.set_defaults(run=_compile)
     results = commands.add_parser("results", help="show what the last run did")
     results.set_defaults(run=_results)
+    explain_ = commands.add_parser("explain", help="show why a run took as long as it did")
+    explain_.add_argument("run_id", nargs="?", default="last", metavar="RUN", help=_RUN_HELP)
+    explain_.add_argument("step", nargs="?", metavar="STEP", help="only the story of this step")
+    explain_.add_argument("--steps", action="store_true", help="the story of every step, too")
+    explain_.set_defaults(run=_explain)
     return parser
+
+
+_RUN_HELP = "a run's id or how it begins; last, the default, is the one that wrote last"
 
 
 def find_project(given: Path | None) -> Path:
@@ -121,10 +133,7 @@ def _find(project: Project, name: str) -> Step:
 
 def _results(options: argparse.Namespace) -> int:
     folder = find_project(options.project) / "target"
-    path = latest_journal(folder)
-    if path is None:
-        raise DagsterModelsError(f"no run has left a journal in {folder / 'runs'}")
-    contents = read_journal(path)
+    contents = read_journal(find_journal(folder))
     total = len(contents.header.steps) if contents.header else len(contents.steps)
     terminal = Terminal(sys.stdout, clock=lambda: "")
     for index, result in enumerate(contents.steps, start=1):
@@ -133,6 +142,30 @@ def _results(options: argparse.Namespace) -> int:
     if contents.end is None:
         terminal.note("The run has not ended: it still goes on, or it was killed.")
     return 0 if contents.end and contents.end.status == "success" else 1
+
+
+def _explain(options: argparse.Namespace) -> int:
+    path = find_journal(find_project(options.project) / "target", options.run_id)
+    contents = read_journal(path)
+    told = explain(contents)
+    if told is None or contents.header is None:
+        raise DagsterModelsError(f"{path} does not tell which run it is of: its head is torn")
+    stories = {result.step: step_lines(told, result, contents.header) for result in contents.steps}
+    if options.step is None:
+        lines = run_lines(told, contents.header)
+        if options.steps:
+            lines += [line for story in stories.values() for line in ("", *story)]
+    else:
+        found = [s for s in stories if options.step in (s, s.partition(".")[2])]
+        if len(found) != 1:
+            close = ", ".join(found or nearest(options.step, stories, 3)) or "none"
+            raise DagsterModelsError(
+                f"the run has {len(found) or 'no'} steps of the name {options.step!r} that ended; "
+                f"close to it: {close}"
+            )
+        lines = stories[found[0]]
+    print("\n".join(lines))
+    return 0
 
 
 if __name__ == "__main__":

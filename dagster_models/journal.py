@@ -114,6 +114,28 @@ def latest_journal(target_folder: str | Path) -> Path | None:
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
+def find_journal(target_folder: str | Path, run_id: str = "last") -> Path:
+    """The journal of a run, by its id or how that begins; "last": the one written to last.
+
+    Raises:
+        DagsterModelsError: there is none, or the beginning is that of several.
+    """
+    runs = Path(target_folder) / "runs"
+    if run_id == "last":
+        latest = latest_journal(target_folder)
+        if latest is None:
+            raise DagsterModelsError(f"no run has left a journal in {runs}")
+        return latest
+    found = sorted(path for path in runs.glob("*.jsonl") if path.stem.startswith(run_id))
+    exact = [path for path in found if path.stem == run_id]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise DagsterModelsError(f"no run whose id begins with {run_id!r} has a journal in {runs}")
+    told = ", ".join(path.stem for path in found)
+    raise DagsterModelsError(f"several runs begin with {run_id!r}: {told}")
+
+
 def read_journal(path: str | Path) -> JournalContents:
     """Read a journal, finished or not; a torn line costs only itself.
 

@@ -35,6 +35,7 @@ from dagster_models.core.states import (
     State,
     Wait,
 )
+from dagster_models.explain_text import metadata, summary
 from dagster_models.flight import Flight, Previous, Spoke
 from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
@@ -120,6 +121,9 @@ class Run:
                     self._close("failure")
                     raise
         self._close(self._status())
+        told = self._reporter.explanation()
+        if told is not None:
+            yield d.engine_event(self._job, summary(told), metadata(told))
         if self._interrupts:
             raise d.interrupted("The run was asked to stop.")
 

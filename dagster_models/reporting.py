@@ -18,8 +18,15 @@ from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.core.states import Report, State
 from dagster_models.core.trace_project import Built
-from dagster_models.journal import Journal
-from dagster_models.results import RunHeader, StepResult, cancel_story, write_run_results
+from dagster_models.explain import Explanation, explain
+from dagster_models.journal import Journal, JournalContents, RunEnd
+from dagster_models.results import (
+    RunHeader,
+    StepResult,
+    cancel_story,
+    totals,
+    write_run_results,
+)
 from dagster_models.schemas import remember
 from dagster_models.tasks import Binding
 from dagster_models.terminal import Terminal
@@ -61,6 +68,8 @@ class Reporter:
         self._project: Project | None = first.project if first else None
         self._target = first.target.name if first else ""
         self._journal: Journal | None = None
+        self._header: RunHeader | None = None
+        self._end: RunEnd | None = None
         if first is not None:
             self._header = RunHeader(
                 run_id=run_id,
@@ -194,10 +203,15 @@ class Reporter:
     def _cannot_write(self, error: OSError) -> None:
         self.note(f"WARNING: the results could not be written: {error}")
 
+    def explanation(self) -> Explanation | None:
+        """Why the run took as long as it did; None if none of its steps was ours."""
+        return explain(JournalContents(self._header, tuple(self.results), self._end))
+
     def ended(self, status: str) -> None:
         """``status``: "success", "failure" or "canceled"."""
         seconds = time.time() - self._began
-        if self._journal is not None and self._project is not None:
+        self._end = RunEnd(status, totals(self.results), seconds)
+        if self._journal and self._project and self._header:
             self._safely(partial(self._journal.end, status, self.results, seconds))
             self._journal.close()
             self._safely(

@@ -16,7 +16,10 @@ import yaml
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Retries
 from dagster_models.core.project import load
-from dagster_models.results import StepResult
+from dagster_models.explain import explain
+from dagster_models.explain_text import run_lines
+from dagster_models.journal import JournalContents, RunEnd
+from dagster_models.results import RunHeader, StepResult, totals
 from dagster_models.session import connect
 from dagster_models.terminal import Terminal
 from running import DAGSTER, Project, make_project
@@ -107,12 +110,15 @@ def test_the_shell_command_and_the_run_config(clone: Path) -> None:
 @pytest.mark.slow
 def test_the_commands(clone: Path) -> None:
     (clone / ".venv/bin/dagster-models").symlink_to(Path(sys.executable).parent / "dagster-models")
-    check, ls, compile_, results = block("sh", "dagster-models check").splitlines()
+    commands = block("sh", "dagster-models check").splitlines()
+    check, ls, compile_, results, explain_, one = commands
     assert "No errors in 33 steps of flights." in shell(check, clone)
     assert len(shell(ls, clone).splitlines()) == 33
     assert '"intermediate"."int_flights"' in shell(compile_, clone)
     shell("make run", clone)
     assert "TOTAL=33" in shell(results, clone)
+    assert "Critical path: " in shell(explain_, clone)
+    assert shell(one, clone).startswith("marts.carrier_delays: sql table, succeeded")
 
 
 def test_the_tree_is_the_examples() -> None:
@@ -222,6 +228,29 @@ def test_the_terminal_is_shown_as_it_is() -> None:
     terminal.finished(3, 4, canceled)
     terminal.done([done, failed, skipped, canceled], 0.36)
     assert stream.getvalue() == block("text", "Found 4 models")
+
+
+def test_the_explanation_is_shown_as_it_is() -> None:
+    spans = {
+        "staging.stg_flights": (0.5, 3.5, {}),
+        "staging.stg_weather": (0.5, 3.9, {}),
+        "marts.routes": (3.5, 6.2, {}),
+        "marts.carrier_delays": (3.5, 6.65, {"slot": 0.4}),
+    }
+    results = [
+        StepResult(
+            *(step, "sql", "table", "succeeded"), ready_at=ready, ended_at=end, waited=waited
+        )
+        for step, (ready, end, waited) in spans.items()
+    ]
+    upstream = {step: ("staging.stg_flights",) for step in spans if step.startswith("marts")}
+    header = RunHeader(
+        *("7f3c41d0", "flights", "dev", 0.0, tuple(spans), "0.1.0"), slots=2, upstream=upstream
+    )
+    end = RunEnd("success", totals(results), 6.7)
+    told = explain(JournalContents(header, tuple(results), end))
+    assert told is not None
+    assert "\n".join(run_lines(told, header)) + "\n" == block("text", "Run 7f3c41d0")
 
 
 def test_no_block_of_the_readme_is_left_out() -> None:
