@@ -218,6 +218,8 @@ def _results(binding: Binding, asset: AssetKey, attempt: Attempt) -> Iterator[An
         ) from Exception(attempt.message)
     checks = [_check_result(asset, check) for check in outcome.checks]
     if attempt.state is State.SUCCEEDED:
+        told = {check.name for check in outcome.checks}
+        checks += [_lost_result(asset, c) for c in binding.step.checks if c.name not in told]
         yield MaterializeResult(asset, metadata=_metadata(binding, attempt), check_results=checks)
         return
     yield from checks
@@ -248,6 +250,22 @@ def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
         description=check.error or None,
         metadata={"failures": check.failures, "seconds": check.seconds},
+    )
+
+
+def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
+    """Of a step whose worker was lost after its commit. Dagster fails a step that lacks a result.
+
+    What must pass has passed, or there would be no commit record; of a warning nobody knows.
+    """
+    warn = check.severity == "warn"
+    lost = "the worker was lost before it told, after the commit"
+    return AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=not warn,
+        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
+        description=f"not known: {lost}" if warn else f"passed, by the commit record: {lost}",
     )
 
 

@@ -126,6 +126,8 @@ class Run:
             yield d.engine_event(self._job, summary(told), metadata(told))
         if self._interrupts:
             raise d.interrupted("The run was asked to stop.")
+        # One that came after the last step has ended would make Dagster fail a run that is done.
+        d.pop_captured_interrupt()
 
     def _wind_down(self) -> None:
         """Stop what is in flight and tell what became of it; bounded, as something is broken."""
@@ -164,9 +166,10 @@ class Run:
         self._log.close()
 
     def _status(self) -> str:
-        if self._interrupts:
-            return "canceled" if d.stop_requested_by_user(self._job) else "failure"
-        return "success" if self._reporter.succeeded else "failure"
+        if self._reporter.succeeded and not self._interrupts:
+            return "success"
+        # As Dagster calls it, also when Terminate came too late to stop anything.
+        return "canceled" if d.stop_requested_by_user(self._job) else "failure"
 
     def _until_complete(self) -> Iterator[d.DagsterEvent]:
         while not self.plan.is_complete:
