@@ -154,7 +154,7 @@ class _Work:
         """Where the content of a string begins in the text; None if it has escapes."""
         written = self.text[token.start : token.end + 1]
         before = written.find(token.text) if token.text else -1
-        if before < 1 or "'" in token.text:
+        if before < 1 or len(written) != len(token.text) + 2 * before:
             return None
         return token.start + before
 
@@ -255,12 +255,17 @@ def _query_in_text(work: _Work, index: int) -> int:
         return 0
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
+    inner = prepare(inside.text, tokens, work.dialect, work.tokenize)
     work.emit(work.tokens[index], (TokenType.L_PAREN, "("))
-    for token in tokens:
+    for token in inner.tokens:
         moved = _token(token, token.token_type, token.text, token.start + at, token.end + at)
         work.result.tokens.append(moved)
+    work.result.tables.update(start + at for start in inner.tables)
+    work.result.fixed.update(start + at for start in inner.fixed)
+    work.result.unseen += [(start + at, what) for start, what in inner.unseen]
+    work.result.in_strings.update(start + at for start in inner.in_strings)
     if work.text[inside.start] == "'":
-        work.result.in_strings.update(token.start + at for token in tokens)
+        work.result.in_strings.update(token.start + at for token in inner.tokens)
     work.emit(work.tokens[index + 3], (TokenType.R_PAREN, ")"))
     return 4
 
