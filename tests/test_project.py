@@ -635,3 +635,28 @@ def test_a_python_model_is_a_table_and_a_sql_model_a_view_by_default(tmp_path: P
     project = make(tmp_path, {"models/a.sql": "select 1 as x", "models/b.py": code})
     kinds = {key.name: step.config.materialized for key, step in project.steps.items()}
     assert kinds == {"a": "view", "b": "table"}
+
+
+def test_tables_that_only_running_would_tell_are_named_in_a_warning(tmp_path: Path) -> None:
+    unseen = "from query_table(getvariable('t'))"
+    header = "/* @model\nupstream: [b]\n*/ "
+    python = f'def model(warehouse):\n    return warehouse.sql("{unseen}")\n'
+    files = {"dagster_models.yaml": "name: p\n", "models/b.sql": "select 1 as x"}
+    seen = {**files, "models/a.sql": "from query_table('b')"}
+    assert upstream(make(tmp_path / "0", seen), "main.a") == ["main.b"]
+    assert make(tmp_path / "1", {**files, "models/a.sql": header + unseen}).warnings == ()
+    for number, told in enumerate([{"models/a.sql": unseen}, {"models/a.py": python}]):
+        [warning] = make(tmp_path / f"told{number}", {**files, **told}).warnings
+        assert "cannot be seen: query_table(...)" in warning.what
+        assert "upstream:" in warning.fix
+
+
+def test_a_name_after_in_that_nobody_bears_is_a_column(tmp_path: Path) -> None:
+    yaml = "name: p\ndialect: clickhouse\n"
+    files = {
+        "models/b.sql": "select 1 as x, [2] as ids",
+        "models/a.sql": "select x in ids, x in b from b",
+    }
+    project = make(tmp_path, {"dagster_models.yaml": yaml, **files})
+    assert project.warnings == ()
+    assert upstream(project, "main.a") == ["main.b"]

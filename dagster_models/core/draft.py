@@ -71,6 +71,7 @@ class Read:
     required: bool = False
     check: str = ""
     target: bool = False
+    certain: bool = True  #: else it may be a column's name: nothing to tell if nobody bears it
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,10 @@ def with_sql(
             used[holder.name] = step.variables[holder.name]
         else:
             tell(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
+    for line, column, what in parsed.unseen if not step.config.upstream else ():
+        told = f"the tables that it reads cannot be seen: {what}"
+        fix = "Name what it reads in `upstream:` of the header."
+        tell(problem(told, place(line, column), fix, "warning"))
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
@@ -226,6 +231,7 @@ def read_of(reference: Reference, place: Location, check: str = "") -> Read:
         place,
         check=check,
         target=reference.written,
+        certain=reference.certain,
     )
 
 

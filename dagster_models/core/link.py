@@ -136,7 +136,7 @@ def _find(read: Read, links: _Links, *, sources: bool = True) -> Key | None:
     if not isinstance(found, Unresolved):
         return found
     if found.unknown and not read.required:
-        if read.target or links.unknown == "ignore":
+        if read.target or not read.certain or links.unknown == "ignore":
             return None
         severity = "error" if links.unknown == "error" else "warning"
         links.tell(problem(found.what, read.place, found.fix, severity))

@@ -158,6 +158,10 @@ def _tell_unseen(
         place = Location(path, line, column)
         tell(problem(f"the tables that it reads cannot be seen: {what}", place, fix, "warning"))
     for at, query in parsed:
+        for line, column, what in query.unseen:
+            place = _inside(at, line, column)
+            told = f"the tables that it reads cannot be seen: {what}"
+            tell(problem(told, place, fix, "warning"))
         if query.opaque:
             told = "the parser does not know this statement: tables may hide in it"
             tell(problem(told, at, fix, "warning"))
