@@ -161,7 +161,7 @@ class Source:
         written = ""
         tokens = self.prepared.tokens
         index = self.name_at.get(start, len(tokens))
-        while index < len(tokens) and tokens[index].end < end:
+        while index < len(tokens) and start <= tokens[index].start and tokens[index].end < end:
             written += tokens[index].text
             index += 1
         # `db..t`: the schema between the dots is the default one

@@ -1,0 +1,33 @@
+-- title: query_table names a table in a text
+-- dialect: duckdb
+select o.id from query_table('raw.orders') o
+-- references: raw.orders
+-- replaced:
+select o.id from "dev_raw"."orders_v2" o
+
+-- title: query_table of several tables
+-- dialect: duckdb
+select id from query_table(['orders', 'raw.orders'])
+-- references: orders, raw.orders
+-- replaced:
+select id from query_table(['"dev_main"."orders_v2"', '"dev_raw"."orders_v2"'])
+
+-- title: query_table reads the CTE of that name
+-- dialect: duckdb
+with orders as (select 9 as id) from query_table('orders')
+-- references:
+
+-- title: a query in a text
+-- dialect: duckdb
+select id from query('select id from raw.orders where id > 1')
+-- references: raw.orders
+
+-- title: a query in dollar quotes, with strings of its own
+-- dialect: duckdb
+select n from query($$select id as n from orders where 'from x' <> 'y'$$)
+-- references: orders
+
+-- title: SHOW of a table in FROM
+-- dialect: duckdb
+select column_name from (show orders)
+-- references: orders
