@@ -20,10 +20,13 @@ from typing import Any
 import pytest
 
 from dagster_models import launch, rendezvous, wire
+from dagster_models.connection import Connection
 from dagster_models.core.messages import Outcome, Task, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
+from dagster_models.materialization import Stop
 from dagster_models.session import Session, connect
+from dagster_models.warehouses.base import Commit
 
 #: Runs for minutes if nobody stops it.
 ENDLESS = "select count(*) from range(1000000) a(i), range(1000000) b(j) where a.i * b.j % 7 = 8"
@@ -697,3 +700,28 @@ def test_a_mistake_of_ours_is_an_answer_and_the_session_lives_on(session: Sessio
     with pytest.raises(WarehouseError, match="InternalError"):
         session.request({"op": "task", "task": ["no", "mapping"]})
     assert session.query("select 1") == [(1,)]
+
+
+def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> None:
+    """The lost session may be within its COMMIT: read too early, the record is not there yet."""
+    ended: list[str] = []
+
+    class Host:
+        def await_end(self, session_id: str, timeout_seconds: float) -> bool:
+            ended.append(session_id)
+            return True
+
+    class Reader:
+        def await_gone(self, name: str, timeout_seconds: float) -> bool:
+            return True
+
+        def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+            return Commit(run_id, step, attempt, "s.t", "", {}) if ended else None
+
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = Connection(Host(), ours)  # type: ignore[arg-type]
+        asked = {"run_id": "r", "step": "s.t", "attempt": 1, "session": "lost", "wait_seconds": 1}
+        answer = connection.settle(Reader(), asked, Stop())  # type: ignore[arg-type]
+    assert answer["committed"]
+    assert not answer["session_alive"]

@@ -59,13 +59,17 @@ def watch_the_warehouse() -> None:
 
 
 def watch_the_journal() -> None:
-    """A point of the run worker: after a step's line in the journal, before Dagster's events."""
+    """A point of the run worker: after a step's line in the journal, before Dagster's events.
+
+    Not of skips: they are told many at once, in a transaction that keeps others out meanwhile.
+    """
     from dagster_models.journal import Journal
 
     write = Journal.step
 
     def told_step(self, result):
         write(self, result)
-        reach("journaled", result.step)
+        if result.state != "skipped":
+            reach("journaled", result.step)
 
     Journal.step = told_step
