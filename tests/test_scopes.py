@@ -165,7 +165,9 @@ class Writer:
         if shape == "query":
             return Item(f"({self.query(seen)}) {alias}", alias)
         if shape == "named":
-            return self.aliased(f"query_table('{self.table(seen)[0]}')", alias)
+            # DuckDB 1.5 takes query_table('main.t') for a CTE t, if there is one: its fault.
+            name = self.pick("t0", "t1", "t2", *(sorted(seen) or ["main.t0", "s.t1"]))
+            return self.aliased(f"query_table('{name}')", alias)
         if shape == "text":
             inner = self.query(seen)
             return Item(f"(select {COLUMNS} from query($${inner}$$)) {alias}", alias)
@@ -291,6 +293,7 @@ def check(world: World, text: str) -> None:
 
 @settings(
     max_examples=EXAMPLES,
+    derandomize=EXAMPLES <= 150,  # the suite plays the same examples each time
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )

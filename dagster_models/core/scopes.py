@@ -197,7 +197,7 @@ class _Walk:
             self.stack.append((body, scope))
         elif self.dialect != "duckdb" and self.dialect not in _ALWAYS_RECURSIVE:
             self.stack.append((body, itself))
-        elif isinstance(body, exp.Union) and not body.args.get("with_"):
+        elif _recurses(body):
             # DuckDB (measured): the first half still reads the table of that name, only the
             # second half reads the CTE; without a UNION there is no recursion at all. Where the
             # word RECURSIVE is not needed nothing else can be meant.
@@ -312,6 +312,12 @@ class _Walk:
                     best = max(fitting, key=lambda t: (self.local(t) == prefix, len(t.parts)))
                     return FoundQualifier(identifiers[:length], prefix, best)
         return None
+
+
+def _recurses(body: exp.Expr) -> bool:
+    """DuckDB (measured): neither UNION BY NAME nor a UNION below a WITH of its own recurses."""
+    plain = isinstance(body, exp.Union) and not body.args.get("with_")
+    return plain and not body.args.get("by_name")
 
 
 def _ctes(with_: exp.Expr | None) -> list[exp.Expr]:

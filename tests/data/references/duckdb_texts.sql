@@ -31,3 +31,8 @@ select n from query($$select id as n from orders where 'from x' <> 'y'$$)
 -- dialect: duckdb
 select column_name from (show orders)
 -- references: orders
+
+-- title: UNION BY NAME is no recursion
+-- dialect: duckdb
+with recursive orders as (select id from orders union by name select id + 1 as id from orders) select id from orders
+-- references: orders, orders
