@@ -47,7 +47,10 @@ def dsn_parameters(dsn: str) -> dict[str, str]:
     Raises WarehouseError, which does not quote the string: it may hold a password.
     """
     if _URL.match(dsn):
-        url = urlsplit(dsn)
+        try:
+            url = urlsplit(dsn)
+        except ValueError:
+            raise _unreadable() from None
         account, _, place = url.netloc.rpartition("@")
         user, _, password = account.partition(":")
         found = {"user": user, "password": password, "dbname": url.path[1:]}
@@ -65,15 +68,19 @@ def dsn_parameters(dsn: str) -> dict[str, str]:
     while at < len(dsn):
         match = _PAIR.match(dsn, at)
         if match is None:
-            raise WarehouseError(
-                "InvalidSettings",
-                "dsn: it is no connection string: write postgresql://user@host:5432/database"
-                " (its value is not shown, as it may hold a password)",
-            )
+            raise _unreadable()
         value = match[2][1:-1] if match[2].startswith("'") else match[2]
         parameters[match[1]] = re.sub(r"\\(.)", r"\1", value)
         at = match.end()
     return parameters
+
+
+def _unreadable() -> WarehouseError:
+    return WarehouseError(
+        "InvalidSettings",
+        "dsn: it is no connection string: write postgresql://user@host:5432/database"
+        " (its value is not shown, as it may hold a password)",
+    )
 
 
 def parameters(settings: Mapping[str, Any]) -> dict[str, str]:

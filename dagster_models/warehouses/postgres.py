@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from psycopg import pq
 
 from dagster_models import bulk, servers
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.warehouses import postgres_in, postgres_out
 from dagster_models.warehouses import postgres_relations as relations
 from dagster_models.warehouses.base import (
@@ -278,31 +277,16 @@ class PostgresSession(WarehouseSession):
         return status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN)
 
     def begin(self) -> None:
-        self._revive()
-        self.run("BEGIN")
-
-    def _revive(self) -> None:
-        """A session that ended while it was idle, e.g. as the server restarted, had nothing to
-        lose but what the user's code set: where that is none, it connects anew."""
-        if self._touched or self.in_transaction or not self._has_ended():
-            return
-        self._connection.close()
-        self._give_up.clear()
-        self._connection = self._server.open(self._name, self._give_up)
-
-    def _has_ended(self) -> bool:
-        connection = self._connection
-        if connection.closed or connection.broken:
-            return True
-        poll = select.poll()
-        poll.register(connection.fileno(), select.POLLIN)
-        if not poll.poll(0):
-            return False
-        try:  # a notice, or the end
-            connection.pgconn.consume_input()
-        except psycopg.Error:
-            return True
-        return connection.pgconn.status != pq.ConnStatus.OK
+        try:
+            self.run("BEGIN")
+        except WarehouseLost:
+            # It ended while it was idle, e.g. as the server restarted: nothing is in doubt, and
+            # nothing lost but what the user's code may have set. Where that is none, connect anew.
+            if self._touched:
+                raise
+            self._give_up.clear()
+            self._connection = self._server.open(self._name, self._give_up)
+            self.run("BEGIN")
 
     def commit(self) -> None:
         with self._watched("COMMIT"), self._connection.cursor() as cursor:
@@ -486,7 +470,6 @@ class PostgresSession(WarehouseSession):
         for schema in schemas:
             postgres_in.refuse_long(schema, "a schema")
         wanted = list(dict.fromkeys((*schemas, RECORDS.schema)))
-        self._revive()
         with self._own_transaction():
             # What is there is not made again: that takes rights which a user may not have. And two
             # that make one name at once would collide, IF NOT EXISTS or not.
