@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import json
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,13 +28,14 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import (
     CONFLICT,
+    FEATURES,
     INTERRUPTED,
     Commit,
     Warehouse,
     WarehouseSession,
     quoted,
 )
-from systems import System, T, session_of
+from systems import NAMES, System, T, session_of
 
 
 @pytest.fixture
@@ -698,3 +703,52 @@ def test_an_append_only_conflict_is_transient(warehouse: Warehouse, system: Syst
         thread.join()
         other.rollback() if failure else other.commit()
         assert one.query("select count(*) from s.t")[1] == [(1,)]
+
+
+# The docs ----------------------------------------------------------------------------------------
+
+
+def test_the_table_of_the_docs_is_the_capability_data() -> None:
+    every = [import_module(f"dagster_models.warehouses.{name}").CAPABILITIES for name in NAMES]
+    lines = [
+        f"| | {' | '.join(c.name for c in every)} |",
+        "| --- |" + " --- |" * len(every),
+        *(
+            f"| {meaning} | {' | '.join(_cell(c.lacks.get(feature)) for c in every)} |"
+            for feature, meaning in FEATURES.items()
+        ),
+    ]
+    page = (Path(__file__).parent.parent / "docs" / "warehouses.md").read_text(encoding="utf-8")
+    assert "\n".join(lines) in page, "write this table:\n" + "\n".join(lines)
+
+
+def _cell(reason: str | None) -> str:
+    return f"no: {reason}" if reason else "yes"
+
+
+@pytest.mark.feature("two_processes")
+def test_two_processes_may_write_at_once(system: System) -> None:
+    code = (
+        "import importlib, json, sys\n"
+        "module = importlib.import_module(sys.argv[1])\n"
+        "session = module.connect(json.loads(sys.argv[2])).session()\n"
+        "session.execute('create table theirs as select 1 as n')\n"
+    )
+    warehouse = system.open()
+    try:
+        with session_of(warehouse) as session:
+            session.execute("create table ours as select 1 as n")
+            arguments = [system.module.__name__, json.dumps(system.settings)]
+            subprocess.run(
+                [sys.executable, "-c", code, *arguments], check=True, stderr=subprocess.DEVNULL
+            )
+            assert len(session.query(system.relations)[1]) == 2
+    finally:
+        warehouse.close()
+
+
+@pytest.mark.feature("local_files")
+def test_sql_may_read_files_of_this_machine(session: WarehouseSession, tmp_path: Path) -> None:
+    (tmp_path / "here.csv").write_text("n\n1\n")
+    session.read_files_from(str(tmp_path))
+    assert session.query("select n from 'here.csv'")[1] == [(1,)]

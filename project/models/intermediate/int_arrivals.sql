@@ -14,7 +14,7 @@ with departures as (
         air_time,
         -- Adding the delay to UTC is right on the two nights when the clocks change as well.
         (scheduled_departure at time zone 'America/New_York') at time zone 'UTC'
-            + to_minutes(departure_delay) as departed_utc,
+            + departure_delay * interval '1 minute' as departed_utc,
         cast(departure as date) as departure_day
     from staging.stg_flights
     where status <> 'cancelled'
@@ -28,12 +28,24 @@ candidates as (
             at time zone 'UTC' as next_day
     from departures
     join staging.stg_airports on stg_airports.airport = departures.destination
+),
+
+arrivals as (
+    select *, case when same_day > departed_utc then same_day else next_day end as arrived_utc
+    from candidates
+),
+
+timed as (
+    select
+        *,
+        cast(extract(epoch from arrived_utc - departed_utc) / 60 as int) as gate_to_gate_minutes
+    from arrivals
 )
 
 select
     flight_id,
     departed_utc,
-    case when same_day > departed_utc then same_day else next_day end as arrived_utc,
-    date_diff('minute', departed_utc, arrived_utc) as gate_to_gate_minutes,
+    arrived_utc,
+    gate_to_gate_minutes,
     gate_to_gate_minutes - air_time as taxi_minutes
-from candidates
+from timed

@@ -16,7 +16,8 @@ select
     max(gust_mph) as gust_mph,
     sum(rain_in) / count(distinct origin) as rain_in,
     -- Hours of an airport that pilots can't call clear.
-    count(*) filter (where visibility_miles < 3) / count(distinct origin) as low_visibility_hours
+    1.0 * count(*) filter (where visibility_miles < 3) / count(distinct origin)
+        as low_visibility_hours
 from local_hours
-where hour(local_hour) >= 5
+where extract(hour from local_hour) >= 5
 group by cast(local_hour as date)

@@ -13,4 +13,4 @@ select
     avg(departure_delay) as departure_delay,
     avg((status = 'cancelled')::int) as cancelled_share
 from int_flights
-group by all
+group by origin, month, scheduled_hour

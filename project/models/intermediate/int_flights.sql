@@ -21,9 +21,9 @@ select
 
     flights.scheduled_departure,
     cast(flights.scheduled_departure as date) as flight_date,
-    month(flights.scheduled_departure) as month,
-    isodow(flights.scheduled_departure) as weekday,
-    hour(flights.scheduled_departure) as scheduled_hour,
+    cast(extract(month from flights.scheduled_departure) as int) as month,
+    cast(extract(isodow from flights.scheduled_departure) as int) as weekday,
+    cast(extract(hour from flights.scheduled_departure) as int) as scheduled_hour,
 
     flights.departure_delay,
     flights.arrival_delay,

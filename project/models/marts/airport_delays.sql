@@ -26,5 +26,5 @@ select
     avg(taxi_minutes) as mean_taxi_minutes
 from visits
 join stg_airports as airports on airports.airport = visits.airport
-group by all
+group by visits.airport, visits.role, airports.name, airports.latitude, airports.longitude
 order by role desc, flights desc

@@ -8,7 +8,7 @@ select
     month,
     count(*) as flights,
     count(*) filter (where status = 'cancelled') as cancelled,
-    cancelled / flights as cancelled_share,
+    avg((status = 'cancelled')::int) as cancelled_share,
     count(distinct flight_date) filter (where status = 'cancelled') as days_with_cancellations
 from int_flights
 group by carrier, airline, month

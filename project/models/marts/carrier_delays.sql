@@ -16,8 +16,9 @@ select
     avg(late::int) as late_share,
     avg(departure_delay) as mean_departure_delay,
     avg(arrival_delay) as mean_arrival_delay,
-    median(arrival_delay) as median_arrival_delay,
-    quantile_cont(arrival_delay, 0.9) as worst_tenth_arrival_delay,
+    percentile_cont(0.5) within group (order by arrival_delay) as median_arrival_delay,
+    percentile_cont(0.9) within group (order by arrival_delay)
+        as worst_tenth_arrival_delay,
     avg(made_up_minutes) as mean_made_up_minutes
 from int_flights
 group by carrier, airline

@@ -12,7 +12,7 @@ with days as (
         count(*) filter (where status = 'cancelled') as cancelled,
         avg(late::int) as late_share,
         avg(departure_delay) as mean_departure_delay,
-        sum(greatest(departure_delay, 0)) / 60 as hours_lost
+        sum(greatest(departure_delay, 0)) / 60.0 as hours_lost
     from int_flights
     group by flight_date
 ),
@@ -20,11 +20,13 @@ with days as (
 near_holidays as (
     select
         days.date,
-        arg_min(holidays.holiday, abs(days.date - holidays.date)) as holiday,
-        arg_min(days.date - holidays.date, abs(days.date - holidays.date)) as days_after_holiday
+        days.date - holidays.date as days_after_holiday,
+        holidays.holiday,
+        row_number() over (
+            partition by days.date order by abs(days.date - holidays.date), holidays.date
+        ) as nearest
     from days
     join holidays on abs(days.date - holidays.date) <= 2
-    group by days.date
 )
 
 select
@@ -37,6 +39,6 @@ select
     weather.rain_in,
     weather.low_visibility_hours
 from days
-left join near_holidays using (date)
-left join int_daily_weather as weather using (date)
-order by date
+left join near_holidays on near_holidays.date = days.date and near_holidays.nearest = 1
+left join int_daily_weather as weather on weather.date = days.date
+order by days.date

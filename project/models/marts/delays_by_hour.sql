@@ -9,7 +9,7 @@ select
     count(*) as flights,
     avg(late::int) as late_share,
     avg(departure_delay) as mean_departure_delay,
-    median(departure_delay) as median_departure_delay,
+    percentile_cont(0.5) within group (order by departure_delay) as median_departure_delay,
     avg((status = 'cancelled')::int) as cancelled_share
 from int_flights
 group by origin, scheduled_hour

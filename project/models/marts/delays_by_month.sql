@@ -6,7 +6,9 @@ columns:
 */
 select
     month,
-    strftime(min(flight_date), '%b') as month_name,
+    (array[
+        'Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'
+    ])[month] as month_name,
     count(*) as flights,
     avg(late::int) as late_share,
     avg(departure_delay) as mean_departure_delay,

@@ -8,7 +8,7 @@ columns:
 */
 select
     weekday,
-    strftime(min(flight_date), '%a') as weekday_name,
+    (array['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'])[weekday] as weekday_name,
     scheduled_hour,
     count(*) as flights,
     avg(late::int) as late_share,

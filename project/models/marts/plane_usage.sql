@@ -9,7 +9,7 @@ columns:
 */
 select
     flights.tail_number,
-    mode(flights.airline order by flights.airline) as airline,
+    mode() within group (order by flights.airline) as airline,
     planes.manufacturer,
     planes.aircraft_model,
     planes.seats,
@@ -18,13 +18,15 @@ select
     count(*) filter (where flights.status <> 'cancelled') as flights,
     count(distinct flights.flight_date) filter (where flights.status <> 'cancelled') as days_flown,
     count(distinct flights.destination) as destinations,
-    sum(flights.air_minutes) / 60 as air_hours,
-    sum(flights.distance_miles) filter (where flights.status = 'completed')::bigint as miles,
+    sum(flights.air_minutes) / 60.0 as air_hours,
+    cast(sum(flights.distance_miles) filter (where flights.status = 'completed') as bigint)
+        as miles,
     count(flights.late) as arrived,
     count(*) filter (where flights.late) as late,
     avg(flights.late::int) as late_share
 from int_flights as flights
 left join stg_planes as planes on planes.tail_number = flights.tail_number
 where flights.tail_number is not null -- most of the cancelled flights had no aircraft yet
-group by all
+group by
+    flights.tail_number, planes.manufacturer, planes.aircraft_model, planes.seats, planes.built
 order by count(*) desc, flights.tail_number

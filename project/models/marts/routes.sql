@@ -13,13 +13,13 @@ select
     count(*) as flights,
     count(distinct carrier) as carriers,
     max(distance_miles) as distance_miles,
-    median(air_minutes) as median_air_minutes,
-    60 * sum(distance_miles) filter (where air_minutes is not null) / sum(air_minutes)
+    percentile_cont(0.5) within group (order by air_minutes) as median_air_minutes,
+    60.0 * sum(distance_miles) filter (where air_minutes is not null) / sum(air_minutes)
         as ground_speed_mph,
     avg(late::int) as late_share,
     avg(arrival_delay) as mean_arrival_delay,
     avg((status = 'cancelled')::int) as cancelled_share
 from int_flights
 join stg_airports as airports on airports.airport = int_flights.destination
-group by all
+group by origin, destination, airports.name
 order by flights desc, route

@@ -18,7 +18,8 @@ with banded as (
 
 select
     band,
-    ['early', '0 to 14 min', '15 to 59 min', '1 to 3 h', '3 h and more'][band] as departed,
+    (array['early', '0 to 14 min', '15 to 59 min', '1 to 3 h', '3 h and more'])[band]
+        as departed,
     count(*) as flights,
     avg(made_up_minutes) as mean_made_up_minutes,
     avg((arrival_delay <= 0)::int) as arrived_on_time_share

@@ -24,7 +24,7 @@ columns:
       - accepted_values: {values: [completed, cancelled, diverted]}
 */
 select
-    strftime(scheduled_departure, '%Y-%m-%d') || '-' || carrier || '-' || flight_number || '-'
+    cast(cast(scheduled_departure as date) as varchar) || '-' || carrier || '-' || flight_number || '-'
         || origin as flight_id,
     *,
     case
