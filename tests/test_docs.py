@@ -15,7 +15,7 @@ import yaml
 
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Retries
-from dagster_models.core.project import load
+from dagster_models.core.project import load, usable_target
 from dagster_models.explain import explain
 from dagster_models.explain_text import run_lines
 from dagster_models.journal import JournalContents, RunEnd
@@ -126,6 +126,19 @@ def test_the_tree_is_the_examples() -> None:
     for line in lines:
         pattern = line.split()[0]
         assert list((REPOSITORY / "project").glob(pattern)), pattern
+
+
+def test_the_targets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {
+        "dagster_models.yaml": block("yaml", "type: postgres"),
+        "models/a.sql": "select 1 as n",
+    }
+    project = make_project(tmp_path, files)
+    monkeypatch.setenv("DAGSTER_MODELS_TARGET", "pg")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@db/warehouse")
+    target = usable_target(load(project.root))
+    assert (target.type, target.schema_prefix, target.threads) == ("postgres", "dev_", 8)
+    assert "s3cr3t" not in repr(target)
 
 
 def test_what_a_failure_does(tmp_path: Path) -> None:

@@ -370,9 +370,11 @@ def test_a_server_that_is_away_is_waited_for_and_told(server: PostgresServer) ->
     assert caught.value.kind == "ConnectionFailed"
     assert caught.value.transient
     assert f"127.0.0.1:{server.port}" in caught.value.message
-    threading.Timer(0.5, server.start).start()
+    starting = threading.Timer(0.5, server.start)
+    starting.start()
     with connect({"type": "postgres", "settings": {**settings, "connect_seconds": 15}}) as session:
         assert session.query("select 1") == [(1,)]
+    starting.join()
 
 
 MODELS = {f"models/t{n}.sql": f"select {n} as n, pg_sleep(0.1)::text as s" for n in range(30)} | {
@@ -476,7 +478,7 @@ def test_a_password_is_nowhere_but_in_the_environment(
     monkeypatch.setenv("DATABASE_URL", secret_dsn)
     files = {
         "models/a.sql": "select 1 as n",
-        "models/wrong.sql": "select nope",
+        "models/wrong.sql": "select 1 / (n - 1) as n from a",
         "models/b.py": '"""\n@model\n"""\ndef model(warehouse):\n    secret = 1 / 0\n',
         "models/c.py": '"""\n@model\n"""\nfrom pathlib import Path\nfrom time import sleep\n'
         "def model(warehouse):\n    rows = warehouse.sql('select n from a').df()\n"
@@ -485,7 +487,12 @@ def test_a_password_is_nowhere_but_in_the_environment(
     }
     project = postgres_project(tmp_path, files)
     process = project.start()
-    until(lambda: (project.root / "waiting").exists())
+    try:
+        until(lambda: (project.root / "waiting").exists())
+    except AssertionError:
+        process.kill()
+        print(*process.communicate(timeout=20))
+        raise
     listed = command_lines()
     assert "dagster_models.broker" in listed
     assert "dagster_models.worker" in listed
