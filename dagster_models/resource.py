@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import ConfigurableResource
-from pydantic import Field
+from dagster import ConfigurableResource, EnvVar
+from pydantic import Field, field_validator
 
 from dagster_models.session import connect
 from dagster_models.warehouse import Connection, Warehouse
@@ -24,12 +24,21 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
                 print(connection.table("marts.carrier_delays").df())
 
     ``type`` and ``settings`` are those of a target; relative paths of files that SQL reads begin
-    at ``folder``.
+    at ``folder``. A setting may be an ``EnvVar``.
     """
 
     type: str = "duckdb"
     settings: dict[str, Any] = Field(default_factory=dict)
     folder: str = ""
+
+    @field_validator("settings", mode="before")
+    @classmethod
+    def _variables(cls, settings: Any) -> Any:
+        """An EnvVar as ``${NAME}``, which only the process that connects fills in: Dagster would
+        hand its value to whoever shows the resource's settings."""
+        if not isinstance(settings, dict):
+            return settings
+        return {key: _as_variable(value) for key, value in settings.items()}
 
     @contextmanager
     def connect(self) -> Iterator[Warehouse]:
@@ -44,3 +53,11 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
             yield Warehouse(connection)
         finally:
             connection.close()
+
+
+def _as_variable(value: Any) -> Any:
+    if isinstance(value, EnvVar):
+        return f"${{{value.env_var_name}}}"
+    if isinstance(value, dict) and set(value) == {"env"}:  # the same, once in Dagster's config
+        return f"${{{value['env']}}}"
+    return value

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import dagster as dg
 import psycopg
 import pytest
 
-from dagster_models import rendezvous, servers
+from dagster_models import WarehouseResource, rendezvous, servers
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError, WarehouseLost
@@ -344,6 +345,36 @@ def test_a_killed_warehouse_process_leaves_no_query_behind(
             "settled while its backend could still commit"
         )
         assert session.query("select n from s.t") == [("old",)]
+
+
+def test_a_session_is_gone_when_its_backend_is(system: System, admin: psycopg.Connection) -> None:
+    """It may commit until then, so nothing is settled before; one that stays is ended."""
+    warehouse = connect_here(system.settings)
+    lost = warehouse.session("1-lost")
+    with session_of(warehouse) as other:
+        assert not other.await_gone("1-lost", 0.1)
+        assert other.await_gone("1-lost", 10)
+        assert not backends(admin, "application_name like '%1-lost'")
+        with pytest.raises(WarehouseLost):
+            lost.query("select 1")
+
+
+def test_an_env_var_of_dagster_reaches_the_server_and_no_setting(
+    postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_DSN", postgres_dsn)
+    settings = {"dsn": dg.EnvVar("MY_DSN"), "idle_seconds": 0.1}
+    seen = []
+
+    @dg.asset
+    def asked(warehouse: WarehouseResource) -> None:
+        seen.append(warehouse.settings)
+        with warehouse.connect() as connection:
+            seen.append(connection.sql("select 1 as n").fetchall())
+
+    resource = WarehouseResource(type="postgres", settings=settings)
+    assert dg.materialize([asked], resources={"warehouse": resource}).success
+    assert seen == [{"dsn": "${MY_DSN}", "idle_seconds": 0.1}, [(1,)]]
 
 
 def test_an_idle_session_outlives_a_restart_of_the_server(server: PostgresServer) -> None:
