@@ -44,7 +44,12 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     SqliteEventLogStorage,
 )
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
-from dagster._core.storage.tags import GLOBAL_CONCURRENCY_TAG, PRIORITY_TAG
+from dagster._core.storage.tags import (
+    ASSET_RESUME_RETRY_TAG,
+    GLOBAL_CONCURRENCY_TAG,
+    PRIORITY_TAG,
+    RESUME_RETRY_TAG,
+)
 from dagster._serdes import ConfigurableClassData
 from dagster._utils import get_run_crash_explanation
 from dagster._utils.error import serializable_error_info_from_exc_info
@@ -94,6 +99,7 @@ __all__ = [
     "pop_captured_interrupt",
     "priority",
     "quiet_console",
+    "resumed_runs",
     "retry_after_seconds",
     "serializable_error_info_from_exc_info",
     "stop_requested_by_user",
@@ -326,6 +332,23 @@ def interrupted(message: str) -> BaseException:
     """The error that makes Dagster end the run as canceled (if a user asked) or as failed."""
     error: BaseException = DagsterExecutionInterruptedError(message)
     return error
+
+
+def resumed_runs(context: PlanExecutionContext) -> list[str]:
+    """The runs that this one goes on from (a re-execution from failure), the last one first.
+
+    A run that was re-executed as a whole wanted all of it built anew: the line ends there.
+    """
+    run: DagsterRun | None = context.dagster_run
+    found: list[str] = []
+    while run is not None and _is_resumed(run) and run.parent_run_id not in (None, *found):
+        found.append(str(run.parent_run_id))
+        run = context.instance.get_run_by_id(found[-1])
+    return found
+
+
+def _is_resumed(run: DagsterRun) -> bool:
+    return "true" in (run.tags.get(RESUME_RETRY_TAG), run.tags.get(ASSET_RESUME_RETRY_TAG))
 
 
 def stop_requested_by_user(context: PlanExecutionContext) -> bool:

@@ -253,6 +253,14 @@ class Connection:
             session.rollback()
         return {}
 
+    def records(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        return {"records": [record.to_json() for record in session.last_records()]}
+
+    def standing(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        task, attempt = Task.from_json(message["task"]), int(message["attempt"])
+        found = materialization.standing(session, task, attempt, message["rows"])
+        return {"outcome": found.to_json() if found else None}
+
     def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         # Its end first, then the record: the other way round it could commit in between.
         name, wait_seconds = message.get("session", ""), float(message["wait_seconds"])
@@ -281,6 +289,8 @@ _OPERATIONS: Mapping[str, Operation] = {
     "commit": Connection.commit,
     "rollback": Connection.rollback,
     "settle": Connection.settle,
+    "records": Connection.records,
+    "standing": Connection.standing,
 }
 
 

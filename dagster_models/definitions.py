@@ -275,6 +275,9 @@ def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
     metadata.update(column_lineage(binding.project, binding.step))
     if binding.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(binding.relation)
+    if attempt.committed_in:
+        metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(attempt.committed_in)
+        del metadata[f"{PREFIX}/seconds"]  # this run built nothing
     if attempt.built_on_previous:
         metadata[f"{PREFIX}/built_on_previous"] = ", ".join(attempt.built_on_previous)
     if outcome.rows is not None:

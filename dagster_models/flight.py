@@ -43,5 +43,6 @@ class Flight:
     outcome: Outcome | None = None
     lost: Lost | None = None
     log: d.StepLog | None = None
+    committed_in: str = ""  # an earlier run, that this one goes on from
     killed: bool = False
     retry_after_seconds: float = 0.0  # what Dagster says of a foreign step

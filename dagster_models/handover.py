@@ -28,6 +28,7 @@ class Attempt:
     delay_seconds: float = 0.0
     decided: bool = True
     sql: str = ""  #: as it was sent to the warehouse
+    committed_in: str = ""  #: the earlier run that committed it; "" is this one
     built_on_previous: tuple[str, ...] = ()  #: upstreams that failed in this run
 
 

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 
 from dagster_models import _dagster as d
-from dagster_models import handover
+from dagster_models import handover, resume
 from dagster_models.core.compiled import relation_sql
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Retries
@@ -64,7 +64,7 @@ class Run:
     ) -> None:
         self._job, self._execution_plan, self._options = job_context, execution_plan, options
         self._run_id = job_context.run_id
-        graph = d.executable_steps(execution_plan)
+        self._graph = graph = d.executable_steps(execution_plan)
         self._steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
         self._bindings: dict[str, Binding] = {}
         for key, step in self._steps.items():
@@ -112,7 +112,9 @@ class Run:
             with d.waking_on_signals(self._pool.wake):
                 try:
                     yield from self._open()
-                    yield from self._carry_out(self.plan.begin())
+                    yield from self._resume()
+                    # What has a flight by now was found, and is only to be reported.
+                    yield from self._carry_out(self.plan.begin(tuple(self._flights)))
                     yield from self._until_complete()
                 except BaseException as error:
                     # Nobody listens any more, but what is in flight must be stopped and told.
@@ -160,6 +162,18 @@ class Run:
             by_warehouse.setdefault(repr(spec), (spec, {}))[1][key] = binding
         for spec, bindings in by_warehouse.values():
             self._pool.prepare(spec, schemas(bindings))
+
+    def _resume(self) -> Iterator[d.DagsterEvent]:
+        """Give a flight to each step that the runs before this one have committed."""
+        earlier = d.resumed_runs(self._job)
+        if not earlier:
+            return
+        for found in resume.find(self._graph, self._bindings, earlier, self._run_id):
+            flight = self._take_off(found.step, attempt=1)
+            flight.task, flight.outcome = found.task, found.outcome
+            flight.committed_in = found.commit.run_id
+            assert flight.start_event is not None
+            yield flight.start_event
 
     def _close(self, status: str) -> None:
         self._reporter.ended(status)
@@ -229,12 +243,18 @@ class Run:
         else:
             yield from self._report(instruction)
 
-    def _start(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
-        binding = self._bindings[step]
+    def _take_off(self, step: str, attempt: int) -> Flight:
+        """Start the step for Dagster, and park it there."""
         known = d.known_state(self._execution_plan, {step: attempt - 1})
         context = self._job.for_step(self._steps[step], known)
         flight = self._flights[step] = Flight(context, attempt, time.time())
         flight.start_event, flight.events = d.park(context)
+        return flight
+
+    def _start(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
+        binding = self._bindings[step]
+        flight = self._take_off(step, attempt)
+        assert flight.start_event is not None
         yield flight.start_event
         try:
             flight.task = task = task_for(binding, self._run_id, attempt, self._previous(step))
@@ -350,9 +370,9 @@ class Run:
         outcome = flight.outcome if flight else self._last.get(step)
         waited = self._waits.end(step)
         previous = self.plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
-        message = self._reporter.finished(
-            report, self.plan.attempt(step), outcome, waited, previous
-        )
+        attempts = self.plan.attempt(step)
+        earlier = flight.committed_in if flight else ""
+        message = self._reporter.finished(report, attempts, outcome, waited, previous, earlier)
         if flight is not None:
             self._pools.free(self._steps[step])
         if flight is None:
@@ -365,6 +385,7 @@ class Run:
             sql = flight.task.sql if flight.task else ""
             previous = self._previous(step)
             attempt = Attempt(outcome, report.state, message, sql=sql, built_on_previous=previous)
+            attempt = replace(attempt, committed_in=flight.committed_in)
             yield from self._finish(step, flight, attempt)
 
     def _finish(self, step: str, flight: Flight, attempt: Attempt) -> Iterator[d.DagsterEvent]:

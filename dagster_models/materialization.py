@@ -120,6 +120,26 @@ def run(session: WarehouseSession, task: Task, stop: Stop) -> Outcome:
     )
 
 
+def standing(
+    session: WarehouseSession, task: Task, attempt: int, rows: int | None
+) -> Outcome | None:
+    """The outcome of a publication of an earlier run that is still there, as if it were made now.
+
+    Its columns and checks are read again, as its commit record does not have them. None: it cannot
+    be read, or does not pass its checks any more.
+    """
+    if task.relation is None:
+        return None
+    try:
+        columns = session.columns(task.relation)
+        checks = tuple(_one_check(session, check) for check in task.checks)
+    except WarehouseError:
+        return None
+    if _failure(checks) is not None:
+        return None
+    return Outcome(task.step, attempt, Verdict.COMMITTED, rows=rows, columns=columns, checks=checks)
+
+
 def refused(task: Task, error: WarehouseError) -> Outcome:
     """The outcome of a task that could not even begin."""
     told = TaskError(error.kind, error.message, transient=error.transient)

@@ -170,6 +170,7 @@ class Reporter:
         outcome: Outcome | None,
         waited: Waited | None,
         built_on_previous: tuple[str, ...],
+        committed_in: str = "",
     ) -> str:
         """Write a step's end down: the journal first, as it must not lack what is committed.
 
@@ -180,6 +181,8 @@ class Reporter:
         result = self._result(step_key, report.state, attempt, outcome, message, report)
         names = tuple(self._names[key] for key in built_on_previous)
         result = replace(result, ended_at=time.time(), built_on_previous=names)
+        if committed_in:  # it was not started in this run
+            result = replace(result, attempt=0, started_at=None, committed_in=committed_in)
         if waited is not None:
             result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
         self.results.append(result)

@@ -40,6 +40,7 @@ class StepResult:
     it was reported; ``waited`` is what it waited for in between: reason -> seconds (see
     ``core.states.Wait``). What is left of that span it was in flight, all attempts together.
     ``built_on_previous`` are the upstreams that failed in this run with ``on_error: continue``;
+    ``committed_in``: the earlier run that committed it, where this one went on from there.
     ``no_previous``: skipped, as the one that failed so has no previous version.
     """
 
@@ -66,6 +67,7 @@ class StepResult:
     waited: Mapping[str, float] = EMPTY
     built_on_previous: tuple[str, ...] = ()
     no_previous: bool = False
+    committed_in: str = ""
 
     @property
     def warned(self) -> bool:
@@ -290,6 +292,8 @@ def _entry(
         response["rows_affected"] = result.rows
     if result.cause:
         response |= {"cause": result.cause, "path": list(result.path)}
+    if result.committed_in:
+        response["committed_in"] = result.committed_in
     if result.built_on_previous:
         response["built_on_previous"] = list(result.built_on_previous)
     if result.code_version:

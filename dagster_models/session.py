@@ -248,6 +248,18 @@ class Session:
         """Create schemas and the commit record table where missing."""
         self.request({"op": "prepare", "schemas": list(schemas)})
 
+    def records(self) -> list[dict[str, Any]]:
+        """The last commit record of each relation, as ``warehouses.base.Commit`` has it."""
+        found: list[dict[str, Any]] = self.request({"op": "records"})["records"]
+        return found
+
+    def standing(self, task: Task, attempt: int, rows: int | None) -> Outcome | None:
+        """The outcome of an earlier run's attempt of this task, if its relation is still there and
+        passes its checks; nothing is built."""
+        message = {"op": "standing", "task": task.to_json(), "attempt": attempt, "rows": rows}
+        outcome = self.request(message)["outcome"]
+        return Outcome.from_json(outcome) if outcome else None
+
     def settle(self, task: Task, session_id: str = "", wait_seconds: float = 10.0) -> bool:
         """Was the attempt committed, whose session was lost? Reads its commit record.
 

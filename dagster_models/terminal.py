@@ -155,6 +155,8 @@ class Terminal:
         else:
             head += _title(result)
             status = f"{_word(result)} {took}"
+            if result.committed_in:
+                status = f"{_word(result)} by run {clean(result.committed_in)[:8]}"
             if result.state == "canceled":
                 details = [INDENT + clean(cancel_story(result))]
             elif result.state == "succeeded" and result.rows is not None:

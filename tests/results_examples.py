@@ -82,5 +82,6 @@ step_results = st.builds(
     waited=st.dictionaries(text, seconds, max_size=3),
     built_on_previous=st.lists(names, max_size=2).map(tuple),
     no_previous=st.booleans(),
+    committed_in=text,
 )
 runs = st.lists(step_results, max_size=8, unique_by=lambda result: result.step)

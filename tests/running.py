@@ -40,7 +40,9 @@ def main():
         repository = ReconstructableRepository.for_file("definitions.py", "defs")
         job = repository.get_reconstructable_job("test")
         options = ReexecutionOptions.from_failure(run.run_id, instance)
-        return execute_job(job, instance, reexecution_options=options).success
+        tags = {"dagster/is_resume_retry": "true"}  # as the UI and the daemon do
+        result = execute_job(job, instance, tags=tags, reexecution_options=options)
+        return result.success
 
 if __name__ == "__main__":  # the processes of foreign steps import this file
     sys.exit(not main())

@@ -667,6 +667,17 @@ def test_a_record_is_read_as_it_was_written(warehouse: Warehouse) -> None:
         assert session.find_record("r", "s.t", 3) is None
 
 
+def test_the_last_record_of_each_relation(warehouse: Warehouse) -> None:
+    with session_of(warehouse) as session:
+        assert session.last_records() == [], "of a database that nobody prepared"
+        session.prepare([])
+        for run, step in (("r1", "s.t"), ("r1", "s.u"), ("r2", "s.t")):
+            session.write_record(Commit(run, step, 1, step, "v1", {"s.up": "x"}, 3))
+        last = {record.relation: record for record in session.last_records()}
+        assert {name: record.run_id for name, record in last.items()} == {"s.t": "r2", "s.u": "r1"}
+        assert last["s.t"] == session.find_record("r2", "s.t", 1)
+
+
 def test_a_closed_session_has_rolled_back(warehouse: Warehouse, system: System) -> None:
     session = warehouse.session()
     session.prepare(["s"])

@@ -14,7 +14,7 @@ state machine; which step comes first is ninja's critical path (weights, see gra
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -163,12 +163,21 @@ class Plan:
         """Every transition of one step, oldest first."""
         return tuple(self._steps[step].story)
 
-    def begin(self) -> list[Instruction]:
-        """The first instructions; call once."""
+    def begin(self, found: Collection[str] = ()) -> list[Instruction]:
+        """The first instructions; call once.
+
+        ``found``: steps that an earlier run committed, with all their upstreams of this run; they
+        are reported as succeeded, and not started.
+        """
+        out: list[Instruction] = []
+        for step in found:
+            self._move(step, Cause.FOUND)
+        for step in found:
+            out += self._finished(step, frozenset())
         for step, it in self._steps.items():
-            if it.missing == 0:
+            if it.missing == 0 and it.state is State.WAITING:
                 self._make_ready(step)
-        return self._fill()
+        return out + self._fill()
 
     def handle(self, event: Event) -> list[Instruction]:
         """Apply one event; return what the executor must do now, in order.

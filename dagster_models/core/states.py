@@ -33,6 +33,7 @@ class Cause(Enum):
     """Why a step moves. The warehouse, a worker or the clock said so, or the plan did."""
 
     UNBLOCKED = "its last upstream succeeded"  # plan; or failed, with on_error: continue
+    FOUND = "an earlier run committed it"  # warehouse, before the first step
     UPSTREAM = "an upstream did not succeed"  # plan
     STARTED = "given a slot"  # plan
     STOPPING = "the run is stopping"  # plan, or the executor with step=None
@@ -54,6 +55,7 @@ class Cause(Enum):
 _S, _C = State, Cause
 TRANSITIONS: Mapping[tuple[State, Cause], State] = {
     (_S.WAITING, _C.UNBLOCKED): _S.READY,
+    (_S.WAITING, _C.FOUND): _S.SUCCEEDED,  # re-execution from failure: it was in doubt
     (_S.WAITING, _C.UPSTREAM): _S.SKIPPED,
     (_S.WAITING, _C.STOPPING): _S.SKIPPED,
     (_S.READY, _C.STOPPING): _S.SKIPPED,

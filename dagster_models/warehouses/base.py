@@ -10,6 +10,7 @@ database raises ``errors.WarehouseError``, in which ``line`` counts in the *user
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,13 @@ class Commit:
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Commit:
+        """From the columns of the table, in their order; input versions and time as text."""
+        run_id, step, attempt, relation, code_version, inputs, rows, committed_at = row
+        versions = json.loads(inputs or "{}")
+        return cls(run_id, step, attempt, relation, code_version, versions, rows, committed_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +190,10 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None: ...
+
+    @abstractmethod
+    def last_records(self) -> list[Commit]:
+        """The last commit record of each relation: who published what is there now."""
 
 
 class Warehouse(ABC):

@@ -405,26 +405,25 @@ class DuckDBSession(WarehouseSession):
         )
 
     def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+        found = self._records(
+            "WHERE run_id = ? AND step = ? AND attempt = ?", [run_id, step, attempt]
+        )
+        return found[0] if found else None
+
+    def last_records(self) -> list[Commit]:
+        return self._records(
+            "QUALIFY row_number() OVER (PARTITION BY relation ORDER BY committed_at DESC) = 1", []
+        )
+
+    def _records(self, which: str, parameters: list[Any]) -> list[Commit]:
+        columns = ", ".join(f'"{name}"' for name in Commit.__dataclass_fields__)
         try:
-            rows = self._run(
-                'SELECT relation, code_version, input_versions, "rows", committed_at'
-                f" FROM {quoted(RECORDS)} WHERE run_id = ? AND step = ? AND attempt = ?",
-                [run_id, step, attempt],
-            )
+            rows = self._run(f"SELECT {columns} FROM {quoted(RECORDS)} {which}", parameters)
         except WarehouseError as error:
             if error.kind == "CatalogException":  # no run ever prepared this database
-                return None
+                return []
             raise
-        if not rows:
-            return None
-        relation, code_version, input_versions, count, committed_at = rows[0]
-        return Commit(
-            run_id,
-            step,
-            attempt,
-            relation,
-            code_version,
-            json.loads(input_versions or "{}"),
-            count,
-            committed_at.replace(tzinfo=dt.timezone.utc).isoformat(),
-        )
+        return [
+            Commit.of_row((*row[:7], row[7].replace(tzinfo=dt.timezone.utc).isoformat()))
+            for row in rows
+        ]

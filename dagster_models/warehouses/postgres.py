@@ -505,19 +505,25 @@ class PostgresSession(WarehouseSession):
         )
 
     def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+        which = "WHERE run_id = %s AND step = %s AND attempt = %s"
+        found = self._records("", which, [run_id, step, attempt])
+        return found[0] if found else None
+
+    def last_records(self) -> list[Commit]:
+        which = "ORDER BY relation, committed_at DESC"
+        return self._records("DISTINCT ON (relation)", which, [])
+
+    def _records(self, distinct: str, which: str, parameters: list[Any]) -> list[Commit]:
         if relations.find(self, quoted(RECORDS)) is None:  # no run ever prepared this database
-            return None
+            return []
         rows = self.run(
-            "SELECT relation, code_version, input_versions::text, rows,"
+            f"SELECT {distinct} run_id, step, attempt, relation, code_version,"
+            " input_versions::text, rows,"
             " to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
-            f" FROM {quoted(RECORDS)} WHERE run_id = %s AND step = %s AND attempt = %s",
-            [run_id, step, attempt],
+            f" FROM {quoted(RECORDS)} {which}",
+            parameters,
         )
-        if not rows:
-            return None
-        relation, code_version, input_versions, count, committed_at = rows[0]
-        versions = json.loads(input_versions or "{}")
-        return Commit(run_id, step, attempt, relation, code_version, versions, count, committed_at)
+        return [Commit.of_row(row) for row in rows]
 
 
 def _seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:
