@@ -3,6 +3,8 @@
     dagster-models check               all problems of the project; exit code 1 if there are errors
     dagster-models ls                  its steps in the order they would run
     dagster-models compile marts.x     the SQL that is sent to the warehouse
+    dagster-models lineage marts.x.y   what a column is made of, and what is made of it
+    dagster-models diff HEAD~3         what changed in meaning since a commit, and what it touches
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
     dagster-models explain last marts.x    what became of one step, and when
@@ -18,11 +20,15 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dagster_models.commands.check import FORMATS, errors_among, report
+from dagster_models.commands.diff import as_json, as_text, diff
+from dagster_models.commands.lineage import lineage
+from dagster_models.core.compare import selection
 from dagster_models.core.compiled import compile_step
 from dagster_models.core.fields import nearest
 from dagster_models.core.model import Project, Step
 from dagster_models.core.project import usable_target
-from dagster_models.errors import DagsterModelsError, ProjectError
+from dagster_models.errors import DagsterModelsError, Problem, ProjectError
 from dagster_models.explain import explain
 from dagster_models.explain_text import run_lines, step_lines
 from dagster_models.journal import find_journal, read_journal
@@ -48,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--project", type=Path, help="its folder")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser("check", help="find all problems of the project")
+    check.add_argument("--format", choices=FORMATS, default="human", help="human, if not said")
     check.set_defaults(run=_check)
     ls = commands.add_parser("ls", help="list its steps in the order they would run")
     ls.set_defaults(run=_ls)
@@ -55,6 +62,17 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("model", help="schema.name, or a name that only one model bears")
     compile_.add_argument("--target", help="one of the project's targets")
     compile_.set_defaults(run=_compile)
+    lineage_ = commands.add_parser("lineage", help="show what columns are made of")
+    lineage_.add_argument("name", metavar="MODEL[.COLUMN]", help="of a column, up and down")
+    lineage_.set_defaults(run=_lineage)
+    diff_ = commands.add_parser("diff", help="show what changed in meaning since a commit")
+    diff_.add_argument(
+        "ref", nargs="?", default="HEAD", metavar="GIT_REF", help="HEAD, if not said"
+    )
+    how = diff_.add_mutually_exclusive_group()
+    how.add_argument("--select", action="store_true", help="only a Dagster asset selection of it")
+    how.add_argument("--format", choices=("human", "json"), default="human")
+    diff_.set_defaults(run=_diff)
     results = commands.add_parser("results", help="show what the last run did")
     results.set_defaults(run=_results)
     explain_ = commands.add_parser("explain", help="show why a run took as long as it did")
@@ -87,22 +105,39 @@ def find_project(given: Path | None) -> Path:
 
 
 def _check(options: argparse.Namespace) -> int:
+    root = find_project(options.project)
+    good = ""
     try:
-        project = load(find_project(options.project))
+        project = load(root)
+        problems: Sequence[Problem] = project.warnings
+        good = f"No errors in {len(project.steps)} steps of {project.name}."
     except ProjectError as error:
-        for problem in error.problems:
-            print(problem)
-        errors = sum(problem.severity == "error" for problem in error.problems)
-        print(f"{errors} error{'s' if errors != 1 else ''}")
-        return 1
-    for warning in project.warnings:
-        print(warning)
-    print(f"No errors in {len(project.steps)} steps of {project.name}.")
+        problems = error.problems
+    if text := report(problems, options.format, root, good):
+        print(text)
+    return 1 if errors_among(problems) else 0
+
+
+def _lineage(options: argparse.Namespace) -> int:
+    print(lineage(load(find_project(options.project)), options.name))
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    commit, comparison = diff(find_project(options.project), options.ref)
+    if options.select:
+        text = selection(comparison)
+    elif options.format == "json":
+        text = as_json(options.ref, commit, comparison)
+    else:
+        text = as_text(options.ref, commit, comparison)
+    if text:
+        print(text)
     return 0
 
 
 def _ls(options: argparse.Namespace) -> int:
-    project = load(find_project(options.project))
+    project = load(find_project(options.project), columns=False)
     width = max((len(str(key)) for key in project.steps), default=0)
     for step in project.steps.values():
         built = step.config.materialized if step.kind == "sql" else step.kind
@@ -111,7 +146,7 @@ def _ls(options: argparse.Namespace) -> int:
 
 
 def _compile(options: argparse.Namespace) -> int:
-    project = load(find_project(options.project))
+    project = load(find_project(options.project), columns=False)
     step = _find(project, options.model)
     print(compile_step(project, step, usable_target(project, options.target)).strip())
     return 0
@@ -123,8 +158,8 @@ def _find(project: Project, name: str) -> Step:
     if len(found) == 1:
         return found[0]
     if found:
-        told = ", ".join(str(step.key) for step in found)
-        raise DagsterModelsError(f"several SQL models bear the name {name!r}: {told}")
+        every = ", ".join(str(step.key) for step in found)
+        raise DagsterModelsError(f"several SQL models bear the name {name!r}: {every}")
     spellings = {spelling: step for step in known for spelling in (str(step.key), step.key.name)}
     close = dict.fromkeys(str(spellings[near].key) for near in nearest(name, spellings, 3))
     hint = f"; did you mean {' or '.join(close)}?" if close else ""

@@ -202,12 +202,15 @@ def _plain(found: Trace) -> tuple[Any, ...]:
     """A trace as nothing but tuples and texts, in the order of its fields."""
     columns = tuple((c.name, c.type, c.sources, c.reason, c.digest) for c in found.columns)
     problems = tuple((p.what, p.line, p.column, p.fix, p.certain) for p in found.problems)
-    return columns, problems, found.closed, found.certain, found.reason, found.rows
+    rest = (found.closed, found.certain, found.reason, found.rows, found.row_sources)
+    return columns, problems, *rest
 
 
 def _trace(entry: bytes) -> Trace | None:
     try:
-        columns, problems, closed, certain, reason, rows = _Values(io.BytesIO(entry)).load()
+        columns, problems, closed, certain, reason, rows, deciding = _Values(
+            io.BytesIO(entry)
+        ).load()
         return Trace(
             tuple(TracedColumn(*column) for column in columns),
             closed,
@@ -215,6 +218,7 @@ def _trace(entry: bytes) -> Trace | None:
             reason,
             rows,
             tuple(ColumnProblem(*problem) for problem in problems),
+            deciding,
         )
     except Exception:  # as above
         return None

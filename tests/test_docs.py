@@ -38,6 +38,11 @@ def block(language: str, holding: str) -> str:
 
 used: set[str] = set()
 
+COMMIT = (
+    "rm -rf .git && git init -q -b main && git add -A && "
+    "git -c user.name=t -c user.email=t@example.com -c commit.gpgsign=false commit -q -m first"
+)
+
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -110,15 +115,38 @@ def test_the_shell_command_and_the_run_config(clone: Path) -> None:
 @pytest.mark.slow
 def test_the_commands(clone: Path) -> None:
     (clone / ".venv/bin/dagster-models").symlink_to(Path(sys.executable).parent / "dagster-models")
-    commands = block("sh", "dagster-models check").splitlines()
-    check, ls, compile_, results, explain_, one = commands
-    assert "No errors in 33 steps of flights." in shell(check, clone)
-    assert len(shell(ls, clone).splitlines()) == 33
-    assert '"intermediate"."int_flights"' in shell(compile_, clone)
+    lines = block("sh", "dagster-models check").splitlines()
+    said = {" ".join(line.split()[1:3]): line for line in lines}
+    said = {words if "last" in words else words.split()[0]: said[words] for words in said}
+    assert "No errors in 33 steps of flights." in shell(said.pop("check"), clone)
+    assert len(shell(said.pop("ls"), clone).splitlines()) == 33
+    assert '"intermediate"."int_flights"' in shell(said.pop("compile"), clone)
+    assert "marts.carrier_delays.late_share DOUBLE" in shell(said.pop("lineage"), clone)
+    shell(COMMIT, clone)
+    assert "No model changed" in shell(said.pop("diff"), clone)
     shell("make run", clone)
-    assert "TOTAL=33" in shell(results, clone)
-    assert "Critical path: " in shell(explain_, clone)
-    assert shell(one, clone).startswith("marts.carrier_delays: sql table, succeeded")
+    assert "TOTAL=33" in shell(said.pop("results"), clone)
+    assert "Critical path: " in shell(said.pop("explain"), clone)
+    one = shell(said.pop("explain last"), clone)
+    assert one.startswith("marts.carrier_delays: sql table, succeeded")
+    assert not said
+
+
+@pytest.mark.slow
+def test_the_selection_of_what_changed(clone: Path) -> None:
+    """As after `git switch -c change`: a mart is changed, and only it and the report are built."""
+    (clone / ".venv/bin/dagster-models").unlink(missing_ok=True)
+    (clone / ".venv/bin/dagster-models").symlink_to(Path(sys.executable).parent / "dagster-models")
+    home = clone / "home_of_selection"
+    home.mkdir()
+    shell("make run", clone)
+    shell(COMMIT, clone)
+    mart = clone / "project/models/marts/worst_days.sql"
+    mart.write_text(f"-- changed\n{mart.read_text()}")
+    assert shell("dagster-models diff --select main", clone) == ""
+    mart.write_text(mart.read_text().replace("limit 25", "limit 24"))
+    told = shell(block("sh", "--select"), clone, DAGSTER_HOME=str(home))
+    assert "TOTAL=2" in told
 
 
 def test_the_tree_is_the_examples() -> None:

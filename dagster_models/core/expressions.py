@@ -48,7 +48,7 @@ class Expressions:
         self.problems: list[ColumnProblem] = []
         self.withheld: list[ColumnProblem] = []  #: of CTEs, that perhaps nothing reads
 
-    def read(self, node: exp.Expr, scope: Scope, fields: bool = False) -> Value:
+    def read(self, node: exp.Expr, scope: Scope) -> Value:
         """What *node* is made of. A stack and no recursion: an OR chain may have 600 terms."""
         if isinstance(node, exp.Column):
             return self.noted(node, scope)
@@ -114,6 +114,7 @@ class Expressions:
 
     def subquery(self, node: exp.Query, scope: Scope) -> Value:
         shape = self.query(node, scope, scope.ctes)
+        scope.deciding |= shape.row_sources
         sources: frozenset[Origin] = frozenset()
         reason = shape.reason
         for _, value in shape.columns:

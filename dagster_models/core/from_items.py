@@ -58,6 +58,7 @@ class FromItems:
             item = self.from_item(node, scope)
             scope.items.append(item)
             rows.append(item.shape.rows)
+            scope.deciding |= item.shape.row_sources
         for join in node.args.get("joins") or ():
             self.join(join, scope, rows)
         return scope.items[before:]
@@ -80,7 +81,9 @@ class FromItems:
             self.merge(name, before, added, scope, kind[1])
         rows += (name.name.lower() for name in names)
         if join.args.get("on") is not None:
-            rows.append(self.expressions.read(join.args["on"], scope).digest)
+            condition = self.expressions.read(join.args["on"], scope)
+            scope.deciding |= condition.sources
+            rows.append(condition.digest)
         if _CHOOSING.intersection(word.upper() for word in kind):
             del scope.items[everything:]
         elif "NATURAL" in kind and not all(item.shape.closed for item in scope.items):
@@ -100,6 +103,7 @@ class FromItems:
             left = self.expressions.bare(column, Scope(None, {}, before), silent)
         right = self.expressions.bare(column, Scope(None, {}, added), silent)
         left, right = left or Value(), right or Value()
+        scope.deciding |= left.sources | right.sources
         if side.upper() == "RIGHT":
             merged = replace(right, type=right.type if right.type == left.type else "")
         elif side.upper() == "FULL":

@@ -71,7 +71,8 @@ def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
         names = " and ".join(dict.fromkeys(map(".".join, shape.origins))) or "what it reads"
         reason = f"the columns of {names} are not all known"
     problems = walk.expressions.all_problems()
-    return Trace(columns, shape.closed, shape.certain, reason, shape.rows, problems)
+    deciding = tuple(sorted(shape.row_sources))
+    return Trace(columns, shape.closed, shape.certain, reason, shape.rows, problems, deciding)
 
 
 class _Walk:
@@ -171,6 +172,10 @@ class _Walk:
             right = self.query(operation.expression, outer, ctes)
             word = f"{type(operation).__name__} {operation.args.get('distinct')}"
             rows = digest_of(word, shape.rows, right.rows)
+            deciding = shape.row_sources | right.row_sources
+            if operation.args.get("distinct"):
+                every = (*shape.columns, *right.columns)
+                deciding |= {source for _, value in every for source in value.sources}
             if isinstance(operation, exp.Except):
                 # Which rows there are depends on the right half, the values come from the left.
                 matched = self.by_position(shape, right)
@@ -181,11 +186,13 @@ class _Walk:
                     )
                 ]
                 parts = [value.digest for _, value in right.columns]
-                shape = replace(shape, columns=tuple(kept), rows=digest_of(rows, *parts))
+                shape = replace(shape, columns=tuple(kept))
+                rows = digest_of(rows, *parts)
             elif operation.args.get("by_name"):
-                shape = replace(self.by_name(shape, right), rows=rows)
+                shape = self.by_name(shape, right)
             else:
-                shape = replace(self.by_position(shape, right), rows=rows)
+                shape = self.by_position(shape, right)
+            shape = replace(shape, rows=rows, row_sources=frozenset(deciding))
         return shape
 
     def by_position(self, left: Shape, right: Shape) -> Shape:
@@ -259,11 +266,24 @@ class _Walk:
         for key, clause in node.args.items():
             if key not in _OWN:
                 rows += (key, self.clause(clause, scope))
-        return Shape(tuple(columns), closed, certain, tuple(origins), reason, digest_of(*rows))
+        if node.args.get("distinct") or node.args.get("group"):
+            for _, value in columns:
+                scope.deciding |= value.sources
+        return Shape(
+            tuple(columns),
+            closed,
+            certain,
+            tuple(origins),
+            reason,
+            digest_of(*rows),
+            frozenset(scope.deciding),
+        )
 
     def clause(self, clause: object, scope: Scope) -> str:
         if isinstance(clause, exp.Expr):
-            return self.expressions.read(clause, scope, fields=True).digest
+            value = self.expressions.read(clause, scope)
+            scope.deciding |= value.sources
+            return value.digest
         if isinstance(clause, list):
             return digest_of(*(self.clause(item, scope) for item in clause))
         return str(clause)

@@ -89,6 +89,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
     tracer: Tracer | None = trace,
+    unknown_columns: str | None = None,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
@@ -97,6 +98,7 @@ def load(
     ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed; it
     may ``remember`` what it knows of them.
     ``tracer`` finds out a query's columns; None leaves them out, which is half of the work.
+    ``unknown_columns`` goes before the project file's own.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``.
     """
     loader = _Loader(os.path.abspath(root))
@@ -111,7 +113,8 @@ def load(
     drafts, checks, declared = _read_all(loader, settings, files, parse_ahead)
     steps, known = link(drafts, checks, declared, sources, settings.unknown_references, loader.tell)
     if tracer is not None:
-        how = Columns(settings.dialect, settings.unknown_columns, loader.tell, tracer)
+        level = unknown_columns or settings.unknown_columns
+        how = Columns(settings.dialect, level, loader.tell, tracer)
         steps = trace_steps(steps, known, _built(loader.root), how)
     if any(problem.severity == "error" for problem in loader.problems):
         raise ProjectError(loader.problems)

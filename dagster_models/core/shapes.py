@@ -42,6 +42,7 @@ class Shape:
     origins: tuple[Name, ...] = ()
     reason: str = ""
     rows: str = ""
+    row_sources: frozenset[Origin] = frozenset()  #: the columns that decide which rows there are
     problems: tuple[ColumnProblem, ...] = ()  #: of a CTE, told when it is read
 
     @cached_property
@@ -107,6 +108,7 @@ class Scope:
     ctes: dict[str, Shape]
     items: list[Item] = field(default_factory=list)
     since: int = 0  #: the index of the first item behind the last comma: USING looks no further
+    deciding: set[Origin] = field(default_factory=set)  #: see Shape.row_sources
     merged: dict[str, Value] = field(default_factory=dict)  #: columns of USING, by lower case
     aliases: dict[str, Value] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)  #: names of the SELECT's columns, lower case

@@ -70,7 +70,8 @@ class Trace:
     """What is known of a query's columns. ``closed`` and ``certain`` as in Schema.
 
     ``reason``: why some columns are missing. ``rows`` is a digest of all that decides which rows
-    there are: FROM, WHERE, GROUP BY, LIMIT and so on, down to the upstream columns.
+    there are: FROM, WHERE, GROUP BY, LIMIT and so on, down to the upstream columns, which are in
+    ``row_sources``.
     """
 
     columns: tuple[TracedColumn, ...] = ()
@@ -79,6 +80,7 @@ class Trace:
     reason: str = ""
     rows: str = ""
     problems: tuple[ColumnProblem, ...] = ()
+    row_sources: tuple[Origin, ...] = ()
 
     @property
     def schema(self) -> Schema:
