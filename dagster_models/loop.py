@@ -39,6 +39,7 @@ from dagster_models.explain_text import metadata, summary
 from dagster_models.flight import Flight, Previous, Spoke
 from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
+from dagster_models.history import step_seconds_or_none
 from dagster_models.lookup import can_be_read
 from dagster_models.options import Options, needs_of, retry_policy
 from dagster_models.reporting import Reporter, Room, failed_to_start, limit_words, lost_outcome, why
@@ -72,12 +73,14 @@ class Run:
             if binding is not None:
                 self._bindings[key] = binding
         self._slots = options.slots(self._bindings)
+        seconds, no_history = step_seconds_or_none(job_context.instance, job_context.job_name)
         needs, limits = needs_of(
             graph,
             {key: d.traits(step) for key, step in self._steps.items()},
             self._bindings,
             options.tag_concurrency_limits,
             retrying=not executor.retries.disabled,
+            seconds=seconds,
         )
         self.plan = Plan(
             graph,
@@ -93,6 +96,8 @@ class Run:
         self._reporter = Reporter(
             self._run_id, names, self._bindings, Room(self._slots, limits, graph)
         )
+        if no_history:
+            self._reporter.note(f"Past durations could not be read: {no_history}")
         self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
         self._todo: deque[Event] = deque()

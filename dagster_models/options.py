@@ -123,12 +123,14 @@ def needs_of(
     bindings: Mapping[str, Binding],
     limits: Sequence[Mapping[str, Any]],
     retrying: bool,
+    seconds: Mapping[str, float],
 ) -> tuple[dict[str, Needs], dict[str, int]]:
     """The needs of each step, and the limits of their labels.
 
-    The process of a foreign step decides about its retries by itself: any number is right.
+    ``seconds``: how long steps took before, where it is known (history.py). The process of a
+    foreign step decides about its retries by itself: any number is right.
     """
-    weight = weights(graph, dict.fromkeys(graph, 1.0))
+    weight = weights(graph, seconds)
     needs: dict[str, Needs] = {}
     limit_of: dict[str, int] = {}
     of_warehouse = {

@@ -200,3 +200,34 @@ def test_a_full_pool_is_told_in_the_ui_and_the_terminal(tmp_path: Path) -> None:
     assert messages.count("Step blocked by limit for pool api") == 1  # Dagster's own words
     assert told.journal is not None
     assert max(step.waited.get("pool api", 0.0) for step in told.journal.steps) >= 1
+
+
+NO_HISTORY = """
+from dagster_models import history
+
+def broken(*_):
+    raise OSError("no such table")
+
+history.step_seconds = broken
+"""
+
+
+@pytest.mark.slow
+def test_the_steps_that_took_longest_start_first(tmp_path: Path) -> None:
+    slow = "import time\n\ndef model(warehouse):\n    time.sleep(2)\n    return [{'n': 1}]\n"
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n", "models/b.py": slow})
+
+    def order() -> list[str]:
+        told = project.run({"max_concurrent": 1})
+        assert told.code == 0, told.stdout + told.stderr
+        started = [line.split() for line in told.stdout.splitlines() if " START " in line]
+        assert "Past durations" not in told.stdout
+        return [words[words.index("table") + 1] for words in started]
+
+    assert order() == ["main.a", "main.b"]  # nothing is known
+    assert order() == ["main.b", "main.a"]
+    definitions = (project.root / "definitions.py").read_text()
+    project.write({"definitions.py": NO_HISTORY + definitions})
+    told = project.run({"max_concurrent": 1})
+    assert told.code == 0
+    assert "Past durations could not be read: OSError: no such table" in told.stdout
