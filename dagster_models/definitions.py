@@ -24,8 +24,6 @@ from dagster import (
     MetadataValue,
     RetryRequested,
     ScheduleDefinition,
-    TableColumn,
-    TableSchema,
     define_asset_job,
     multi_asset,
 )
@@ -55,7 +53,13 @@ from dagster_models.options import retry_policy
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
 from dagster_models.tasks import Binding, warehouse_spec
-from dagster_models.translator import PREFIX, ModelsTranslator, beta_features, column_lineage
+from dagster_models.translator import (
+    PREFIX,
+    ModelsTranslator,
+    beta_features,
+    column_lineage,
+    column_schema,
+)
 
 logger = logging.getLogger("dagster_models")
 
@@ -285,13 +289,7 @@ def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
     if attempt.sql:
         metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
     if outcome.columns:
-        declared = {c.name.lower(): c.description for c in binding.step.config.columns}
-        metadata["dagster/column_schema"] = TableSchema(
-            [
-                TableColumn(name, type_, declared.get(name.lower()) or None)
-                for name, type_ in outcome.columns
-            ]
-        )
+        metadata["dagster/column_schema"] = column_schema(binding.step, outcome.columns)
     return metadata
 
 

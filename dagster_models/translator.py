@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,15 @@ from dagster import (
 )
 
 from dagster_models.core.model import Column, Key, Project, Relation, Source, Step
+from dagster_models.core.traced import TracedColumn
 
 PREFIX = "dagster_models"
 """Namespace of our own tags and metadata."""
 
 _HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page shows what it says already
+
+#: So many are written out in a column's description.
+MOST_SOURCES = 6
 
 _KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
 
@@ -113,18 +117,32 @@ def _declared(columns: tuple[Column, ...]) -> Mapping[str, Any]:
 
 
 def _schema(step: Step) -> Mapping[str, Any]:
-    """The columns as they are known at load, with what is declared of them; what a build finds
-    takes their place."""
-    traced = [column for column in step.trace.columns if column.name]
+    """The columns as they are known at load; what a build finds takes their place."""
+    traced = [(column.name, column.type) for column in step.trace.columns if column.name]
     if not traced or not step.trace.closed:
         return _declared(step.config.columns)
+    return {"dagster/column_schema": column_schema(step, traced)}
+
+
+def column_schema(step: Step, columns: Iterable[tuple[str, str]]) -> TableSchema:
+    """Columns (name, type) with what is declared of them, and what they are made of: that is
+    written out too, as the open-source UI keeps ``dagster/column_lineage`` to itself."""
     declared = {column.name.lower(): column for column in step.config.columns}
-    columns = []
-    for column in traced:
-        said = declared.get(column.name.lower(), Column(column.name))
-        type_ = column.type or said.type or "?"
-        columns.append(TableColumn(column.name, type_, said.description or None))
-    return {"dagster/column_schema": TableSchema(columns)}
+    traced = {column.name.lower(): column for column in step.trace.columns}
+    result = []
+    for name, type_ in columns:
+        said = declared.get(name.lower(), Column(name))
+        made_of = _made_of(traced.get(name.lower(), TracedColumn(name)))
+        description = "\n\n".join(text for text in (said.description, made_of) if text)
+        result.append(TableColumn(name, type_ or said.type or "?", description or None))
+    return TableSchema(result)
+
+
+def _made_of(column: TracedColumn) -> str:
+    named = [f"`{'.'.join(key)}.{source}`" for key, source in column.sources]
+    if len(named) > MOST_SOURCES:
+        named = [*named[: MOST_SOURCES - 1], f"{len(named) - MOST_SOURCES + 1} more"]
+    return f"From {', '.join(named)}" if named else ""
 
 
 def column_lineage(project: Project, step: Step) -> Mapping[str, Any]:

@@ -164,6 +164,26 @@ def schema_of(metadata: Mapping[str, object]) -> list[tuple[str, str, str | None
     return [(column.name, column.type, column.description) for column in schema.columns]
 
 
+def test_declared_and_made_of(tmp_path: Path) -> None:
+    text = FILES["models/marts/totals.sql"]
+    header = "/* @model columns: {total: {description: Sum of ids.}} */ "
+    many = ", ".join(f"{n} as c{n}" for n in range(9))
+    wide = " + ".join(f"c{n}" for n in range(9))
+    files = {
+        "models/marts/totals.sql": header + text,
+        "models/staging/many.sql": f"select {many}",
+        "models/marts/wide.sql": f"select {wide} as w from many",
+    }
+    project = make_project(tmp_path, {**FILES, **files})
+    every = load_project(project.root).resolve_all_asset_specs()
+    specs = {spec.key.to_user_string(): spec for spec in every}
+    (_, (_, _, total)) = schema_of(specs["marts/totals"].metadata)
+    assert total == "Sum of ids.\n\nFrom `staging.orders.id`"
+    ((_, _, w),) = schema_of(specs["marts/wide"].metadata)
+    assert w is not None
+    assert w.endswith("`staging.many.c4`, 4 more")
+
+
 TOTALS = {
     "amount": [("staging/orders", "amount")],
     "total": [("staging/orders", "id")],
@@ -178,8 +198,8 @@ def test_dagster_knows_columns_before_any_run(tmp_path: Path) -> None:
     }
     assert lineage_of(specs["marts/totals"].metadata) == TOTALS
     assert schema_of(specs["marts/totals"].metadata) == [
-        ("amount", "DECIMAL(10,2)", None),
-        ("total", "HUGEINT", None),
+        ("amount", "DECIMAL(10,2)", "From `staging.orders.amount`"),
+        ("total", "HUGEINT", "From `staging.orders.id`"),
     ]
     described = [("id", "BIGINT", None), ("amount", "DECIMAL(10,2)", "in EUR")]
     assert schema_of(specs["staging/orders"].metadata) == described
@@ -197,7 +217,7 @@ def test_a_materialization_tells_lineage_and_leaves_its_columns(tmp_path: Path) 
         assert event.asset_materialization is not None
         metadata = event.asset_materialization.metadata
         assert lineage_of(metadata) == TOTALS
-        assert [name for name, *_ in schema_of(metadata)] == ["amount", "total"]
+        assert schema_of(metadata)[1] == ("total", "HUGEINT", "From `staging.orders.id`")
     left = json.loads((project.root / "target" / "schemas.json").read_text())
     assert left["marts.python"][1] == [["n", "INTEGER"]]
     assert left["marts.totals"][1] == [["amount", "DECIMAL(10,2)"], ["total", "HUGEINT"]]
