@@ -95,6 +95,7 @@ __all__ = [
     "known_state",
     "one_commit",
     "park",
+    "pool_blocked",
     "pool_of",
     "pop_captured_interrupt",
     "priority",
@@ -386,6 +387,12 @@ def quiet_console(context: PlanExecutionContext | PlanOrchestrationContext) -> N
         console.disabled = True  # a level would not do: such loggers cache what is enabled
 
 
+def pool_blocked(context: StepExecutionContext) -> DagsterEvent:
+    """Tells the UI for which pool the step waits."""
+    pool = pool_of(context.step) or ""
+    return DagsterEvent.step_concurrency_blocked(context, pool, initial=True)
+
+
 class StepPools:
     """Claims of places in Dagster's concurrency pools, for the steps of one run."""
 
@@ -404,11 +411,6 @@ class StepPools:
         """Ask for a place; False: ask again later."""
         pool = pool_of(step)
         return pool is None or bool(self._pools.claim(pool, step.key, priority(step)))
-
-    def blocked(self, step: ExecutionStep) -> DagsterEvent:
-        """Tells the UI for which pool the step waits."""
-        context = self._context.for_step(step)
-        return DagsterEvent.step_concurrency_blocked(context, pool_of(step) or "", initial=True)
 
     def free(self, step: ExecutionStep) -> None:
         self._pools.free_step(step.key)

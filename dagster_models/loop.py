@@ -42,10 +42,10 @@ from dagster_models.handover import Attempt
 from dagster_models.history import step_seconds_or_none
 from dagster_models.lookup import can_be_read
 from dagster_models.options import Options, needs_of, retry_policy
-from dagster_models.reporting import Reporter, Room, failed_to_start, limit_words, lost_outcome, why
+from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outcome, why
 from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
+from dagster_models.telling import WaitTeller
 from dagster_models.timers import Due, Timers
-from dagster_models.waits import TELL_AFTER_SECONDS, TELL_EVERY_SECONDS, Waits
 from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
 
 _WIND_DOWN_SECONDS = 5.0
@@ -92,7 +92,6 @@ class Run:
         self._pool = WorkerPool()
         self._foreign = ForeignSteps(plan_context, executor, execution_plan, self._tell)
         names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
-        self._waits, self._limits, self._telling = Waits(), limits, False
         self._reporter = Reporter(
             self._run_id, names, self._bindings, Room(self._slots, limits, graph)
         )
@@ -102,6 +101,7 @@ class Run:
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
         self._todo: deque[Event] = deque()
         self._timers = Timers()
+        self._teller = WaitTeller(job_context, self._steps, limits, self._reporter, self._timers)
         self._interrupts = 0
 
     # -- the loop ------------------------------------------------------------------------------
@@ -230,13 +230,13 @@ class Run:
     def _carry_out_one(self, instruction: Instruction) -> Iterator[d.DagsterEvent]:
         step = instruction.step
         if isinstance(instruction, Start):
-            self._waits.turn(step, None)
+            self._teller.waits.turn(step, None)
             ours = step in self._bindings
             yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
         elif isinstance(instruction, Claim):
             self._claim(step)
         elif isinstance(instruction, Wait):
-            self._wait(step, instruction.reason)
+            self._teller.wait(step, instruction.reason)
         elif isinstance(instruction, Cancel):
             self._cancel(step)
         elif isinstance(instruction, AskWarehouse):
@@ -297,29 +297,6 @@ class Run:
         self._todo.append(Event(step, Cause.BLOCKED))
         self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, 0))
 
-    def _wait(self, step: str, reason: str) -> None:
-        self._waits.turn(step, reason)
-        if self._waits.limited and not self._telling:
-            self._telling = True
-            self._timers.add(TELL_AFTER_SECONDS, Due("tell", "", 0))
-
-    def _tell_waits(self) -> Iterator[d.DagsterEvent]:
-        """Tell the UI and the terminal which limits are waited for: one step at a time."""
-        for reason, seconds, steps in self._waits.reminders():
-            self._reporter.waiting(reason, self._limits.get(reason), seconds, steps)
-        self._telling = self._waits.limited
-        untold = self._waits.next_untold()
-        if untold is not None:
-            step, reason = untold
-            if reason.startswith("pool "):
-                yield self._pools.blocked(self._steps[step])
-            else:
-                told = f"Waiting for {limit_words(reason, self._limits.get(reason))}"
-                yield d.engine_event(self._job.for_step(self._steps[step]), told)
-        if self._telling:
-            pause = TELL_AFTER_SECONDS if untold is None else TELL_EVERY_SECONDS
-            self._timers.add(pause, Due("tell", "", 0))
-
     def _cancel(self, step: str) -> None:
         flight = self._flights[step]
         (self._pool if flight.events is not None else self._foreign).cancel(step)
@@ -373,7 +350,7 @@ class Run:
         step = report.step
         flight = self._flights.pop(step, None)
         outcome = flight.outcome if flight else self._last.get(step)
-        waited = self._waits.end(step)
+        waited = self._teller.waits.end(step)
         previous = self.plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
         attempts = self.plan.attempt(step)
         earlier = flight.committed_in if flight else ""
@@ -471,7 +448,7 @@ class Run:
         step = due.step
         flight = self._flights.get(step)
         if due.kind == "tell":
-            yield from self._tell_waits()
+            yield from self._teller.due()
         elif due.kind == "claim":
             self._claim(step)
         elif due.kind == "delay":

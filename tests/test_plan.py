@@ -202,3 +202,9 @@ def test_while_one_step_waits_for_a_full_pool_the_others_stand_behind_it() -> No
     plan.validate()
     assert plan.handle(Event("a", Cause.COMMITTED))[1] == Claim("b")
     plan.validate()
+
+
+def test_a_step_that_fails_in_a_stopped_run_asks_for_no_previous_version() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    drive(plan, Event(None, Cause.STOPPING))
+    assert plan.handle(Event("a", Cause.ROLLED_BACK)) == [Report("a", State.FAILED)]
