@@ -162,7 +162,7 @@ KNOW_NAMES = {
     *("broker", "servers", "core.settings"),
     *("core.compiled", "core.dialects", "core.parse", "core.rewrite", "core.scopes"),
     *("core.datatypes", "core.expression_types", "core.expressions", "core.from_items"),
-    *("core.lineage", "core.nodes", "core.prepare"),
+    *("core.lineage", "core.nodes", "core.prepare", "core.stars"),
 }
 
 
