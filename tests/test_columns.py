@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -14,8 +15,10 @@ from dagster_models import load_project
 from dagster_models.core.model import Key, Project
 from dagster_models.core.project import load
 from dagster_models.core.trace_project import Built
+from dagster_models.core.traced import Trace, TracedColumn
 from dagster_models.errors import ProjectError
 from dagster_models.schemas import remember
+from dagster_models.translator import column_lineage
 from running import make_project
 
 SOURCES = """
@@ -182,6 +185,14 @@ def test_declared_and_made_of(tmp_path: Path) -> None:
     ((_, _, w),) = schema_of(specs["marts/wide"].metadata)
     assert w is not None
     assert w.endswith("`staging.many.c4`, 4 more")
+
+
+def test_a_model_is_not_upstream_of_itself(tmp_path: Path) -> None:
+    project = make(tmp_path, {"models/a.sql": "select 1 as x", "models/b.sql": "select x from a"})
+    sources = ((("main", "a"), "x"), (("main", "b"), "x"))
+    trace = Trace((TracedColumn("x", sources=sources), TracedColumn("y", sources=sources[1:])))
+    step = replace(project.steps[Key("main", "b")], trace=trace)
+    assert lineage_of(column_lineage(project, step)) == {"x": [("main/a", "x")]}
 
 
 TOTALS = {

@@ -319,6 +319,16 @@ def test_what_cannot_be_told_apart(root: Path, capsys: pytest.CaptureFixture[str
     ]
 
 
+def test_an_older_version_with_an_unknown_column(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What check would refuse can still be compared with."""
+    write(root, {"models/marts/ids.sql": "select idd as id from stg"})
+    git(root, "commit", "--quiet", "-am", "a typo")
+    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    assert "    ~ id: its expression, ? -> INTEGER" in told(root, capsys)
+
+
 def test_a_project_that_the_commit_has_not(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = make_project(root.parent / "other", {"models/a.sql": "select 1 as x"})
     assert told(other.root, capsys)[2:] == ["+ main.a (models/a.sql)"]

@@ -71,3 +71,11 @@ select o.a, amount from orders as o(a)
 -- given: orders (id INTEGER)
 with unused as (select id + 1 as x from orders) select id from orders
 -- column: id INTEGER <- orders.id
+
+-- title: four columns go round in the recursion
+-- given: t (a INTEGER, b INTEGER, c INTEGER, d INTEGER)
+with recursive p(w, x, y, z) as (
+    select a, b, c, d from t union all select x, y, z, w from p where w < 3
+)
+select w from p
+-- column: w INTEGER <- t.a, t.b, t.c, t.d

@@ -105,3 +105,9 @@ select * from a join b using (k)
 with o as (select * exclude (amount) from orders) select amount from o
 -- column: amount ? (the column is not known)
 -- problem: 1:58 certain: there is no column `amount`. Columns are: id.
+
+-- title: DuckDB does not look into a CTE that nothing reads
+-- given: orders (id INTEGER)
+with unused as (select nope from orders), used as (select id from orders) select id from used
+-- column: id INTEGER <- orders.id
+-- problem: 1:24 there is no column `nope`. Columns are: id.

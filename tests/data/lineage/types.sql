@@ -168,7 +168,7 @@ from t
 -- given: t (i INTEGER, g BIGINT, z DOUBLE, f FLOAT, v VARCHAR, d DATE, c DECIMAL(10,2))
 select case when i > 1 then i else z end as a, case when i > 1 then f else i end as b, case when i > 1 then 'x' end as e,
     coalesce(i, 1.5) as h, coalesce(z, c) as j, coalesce(v, 'x') as k, least(i, g) as l, coalesce(d, current_date) as m,
-    case when i > 1 then null else g end as n
+    case when i > 1 then null else g end as n, coalesce(f, c) as o, coalesce(f, 1.5) as p, coalesce(i, f) as q
 from t
 -- column: a DOUBLE <- t.i, t.z
 -- column: b FLOAT <- t.f, t.i
@@ -179,3 +179,6 @@ from t
 -- column: l BIGINT <- t.g, t.i
 -- column: m DATE <- t.d
 -- column: n BIGINT <- t.g, t.i
+-- column: o ? <- t.c, t.f
+-- column: p ? <- t.f
+-- column: q FLOAT <- t.f, t.i
