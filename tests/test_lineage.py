@@ -11,8 +11,10 @@ from lineage_cases import CASES, Case, split_columns, tell
 from lineage_queries import TABLES, Queries
 from sqlglot import exp
 from sqlglot.lineage import lineage
+from test_parse import CASES as REFERENCES
+from test_parse import Case as ReferenceCase
 
-from dagster_models.core.lineage import trace
+from dagster_models.core.lineage import followed, trace
 from dagster_models.core.traced import Schema, Upstream
 
 #: Cases that DuckDB can run: its own dialect, and every table's columns are known.
@@ -165,6 +167,24 @@ def test_what_decides_the_rows(sql: str, decide: list[str]) -> None:
     upstream = {name: Upstream(("db", name), schema) for name, schema in schemas.items()}
     found = trace(sql, "duckdb", upstream).row_sources
     assert [f"{name}.{column}" for (_, name), column in found] == decide
+
+
+@pytest.mark.parametrize("case", REFERENCES, ids=lambda case: case.title)
+def test_sql_of_every_dialect_is_followed_or_left_alone(case: ReferenceCase) -> None:
+    """Where nothing is known of any table, nothing can be wrong with a column."""
+    found = followed(case.text, case.dialect, {})
+    assert found.problems == ()
+    assert found.reason or found.closed or found.columns
+
+
+def test_what_was_not_foreseen_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr("dagster_models.core.lineage.followed", fails)
+    assert trace("select 1", "duckdb", {}).reason == (
+        "this query could not be followed (KeyError: 'x')"
+    )
 
 
 # --- any query ------------------------------------------------------------------------------

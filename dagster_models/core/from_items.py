@@ -42,12 +42,18 @@ class FromItems:
         ]
         read = [[self.expressions.read(cell, scope) for cell in row] for row in rows]
         columns = []
-        prefix, first = ("column", 1) if self.dialect == "postgres" else ("col", 0)
         for index in range(min(map(len, rows), default=0)):
             cells = [row[index] for row in read]
             type_ = settled(self.types.choice([row[index] for row in rows]))
-            columns.append((f"{prefix}{first + index}", together(cells, type_, "values")))
+            name = self.value_name(index)
+            columns.append((name, together(cells, type_, "values")))
         return Shape(tuple(columns), rows=digest_of("values", str(len(rows))))
+
+    def value_name(self, index: int) -> str:
+        """What a column of VALUES is called without an alias; "" where that was not looked up."""
+        if self.dialect == "duckdb":
+            return f"col{index}"
+        return f"column{index + 1}" if self.dialect in ("postgres", "snowflake") else ""
 
     def add(self, node: exp.Expr, scope: Scope, rows: list[str]) -> list[Item]:
         """Put an item, and what is joined to it, into the scope; the items that came of it."""
@@ -98,10 +104,8 @@ class FromItems:
         if not isinstance(column, exp.Identifier):
             return
         lower, silent = column.name.lower(), "start" not in column.meta
-        left = scope.merged.get(lower)
-        if left is None:
-            left = self.expressions.bare(column, Scope(None, {}, before), silent)
-        right = self.expressions.bare(column, Scope(None, {}, added), silent)
+        left = self.expressions.bare(column, _side(before), silent)
+        right = self.expressions.bare(column, _side(added), silent)
         left, right = left or Value(), right or Value()
         scope.deciding |= left.sources | right.sources
         if side.upper() == "RIGHT":
@@ -111,6 +115,9 @@ class FromItems:
         else:
             merged = left
         scope.merged[lower] = merged
+        owner = next((item for item in before if lower in item.shape.by_name), None)
+        if owner is not None:
+            owner.shown[lower] = merged
         for item in added:
             item.hidden.add(lower)
 
@@ -136,7 +143,8 @@ class FromItems:
         if isinstance(node, exp.Table):
             return self.table(node, scope, names)
         if isinstance(node, exp.Subquery):
-            if isinstance(node.this, exp.Query) and not isinstance(node.this, exp.Subquery):
+            whole = isinstance(node.this, (exp.Query, exp.Pivot))
+            if whole and not isinstance(node.this, exp.Subquery):
                 # DuckDB lets a subquery see the items before it without the word LATERAL.
                 return self.query(node.this, scope, scope.ctes), ""
             inner = Scope(scope.outer, scope.ctes)
@@ -146,8 +154,17 @@ class FromItems:
             return self.values(node, scope), ""
         if isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
             return self.query(node.this, scope, scope.ctes), ""
-        value = self.expressions.read(node.this if isinstance(node, exp.Lateral) else node, scope)
-        return self.function(node, value, names), ""
+        inner_node = node.this if isinstance(node, exp.Lateral) else node
+        return self.function(node, self.arguments(inner_node, scope), names), ""
+
+    def arguments(self, node: exp.Expr | None, scope: Scope) -> Value:
+        """What a table function is given. Its arguments may be names of tables and parameters, so
+        what looks like an unknown column is none."""
+        since = len(self.expressions.problems)
+        value = self.expressions.read(node, scope) if node is not None else Value()
+        if not isinstance(node, (exp.Unnest, exp.Explode)):
+            del self.expressions.problems[since:]
+        return value
 
     def function(self, node: exp.Expr, value: Value, names: Sequence[str]) -> Shape:
         """A table function: each of its columns may be made of all its arguments."""
@@ -167,8 +184,9 @@ class FromItems:
     def table(self, node: exp.Table, scope: Scope, given: Sequence[str] = ()) -> tuple[Shape, str]:
         identifiers = identifiers_of(node)
         if not identifiers:
-            value = self.expressions.read(node.this, scope)
-            return self.function(node.this, value, given), node.this.name.lower()
+            value = self.arguments(node.this, scope)
+            name = node.this.name.lower() if node.this is not None else ""
+            return self.function(node.this or node, value, given), name
         names = [self.expressions.table(part) for part in identifiers]
         own = self.name(identifiers[-1])
         if len(names) == 1 and own in scope.ctes:
@@ -194,11 +212,11 @@ class FromItems:
             return Shape((), False, False, (), reason, digest)
         if pivot.args.get("unpivot"):
             return self.unpivoted(pivot, shape, scope, digest)
-        read = [self.expressions.read(item, scope) for item in pivot.expressions]
+        read = [self.arguments(item, scope) for item in pivot.expressions]
         used = {column.name.lower() for column in pivot.find_all(exp.Column)}
         kept = [(name, value) for name, value in shape.columns if name.lower() not in used]
         fields = list(pivot.args.get("fields") or ())
-        keys = [self.expressions.read(field, scope) for field in fields]
+        keys = [self.arguments(field, scope) for field in fields]
         names = [column.name for column in pivot.args.get("columns") or ()]
         if not names or pivot.args.get("group") is not None or len(read) != 1:
             return _unfollowed(kept, "the columns that a PIVOT makes", digest)
@@ -244,6 +262,12 @@ class FromItems:
             label, value = into.this.name, into.expressions[0].name
         names = [column.name for column in node.expressions]
         return self.gathered(item.shape, names, label, value, digest)
+
+
+def _side(items: list[Item]) -> Scope:
+    """One side of a join by itself, with what USING has merged in it before."""
+    merged = {name: value for item in items for name, value in item.shown.items()}
+    return Scope(None, {}, items, merged=merged)
 
 
 def _is_group(node: exp.Subquery) -> bool:

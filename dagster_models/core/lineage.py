@@ -42,23 +42,31 @@ _ROUNDS = 4
 
 
 def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
-    """What *text*, one query, says of its columns. Never raises.
+    """What *text*, one query, says of its columns. Never raises: nobody has seen all SQL, and
+    what it is to know of columns is no reason to refuse a query that the warehouse takes.
 
     ``upstream``: each name of a table as ``Reference.name`` has it -> what it means; a name that
     is not there is something outside of the project, of which nothing is known. The result
     depends on the three arguments alone.
     """
     try:
-        source = Source(text, Dialect.get_or_raise(dialect), dialect)
-        (tree,) = source.statements()
-        walk = _Walk(dialect, upstream, source.lines)
-        shape = walk.query(tree, None, {})
+        return followed(text, dialect, upstream)
     except SqlSyntaxError as error:
         return Trace(reason=error.what)
     except RecursionError:
         return Trace(reason="the query is nested too deeply")
-    except ValueError:
+    except Exception as error:
+        return Trace(reason=f"this query could not be followed ({type(error).__name__}: {error})")
+
+
+def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
+    """As ``trace``, but raises what it did not foresee."""
+    source = Source(text, Dialect.get_or_raise(dialect), dialect)
+    statements = source.statements()
+    if len(statements) != 1:
         return Trace(reason="it is not one statement")
+    walk = _Walk(dialect, upstream, source.lines)
+    shape = walk.query(statements[0], None, {})
     columns = tuple(
         TracedColumn(
             name, settled(value.type), tuple(sorted(value.sources)), value.reason, value.digest
@@ -263,6 +271,7 @@ class _Walk:
             if alias is not None:
                 for name, value in part.columns:
                     scope.aliases.setdefault(name.lower(), value)
+        scope.outputs |= {name.lower() for name, _ in columns}
         for key, clause in node.args.items():
             if key not in _OWN:
                 rows += (key, self.clause(clause, scope))

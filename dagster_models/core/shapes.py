@@ -98,6 +98,7 @@ class Item:
     name: str
     shape: Shape
     hidden: set[str] = field(default_factory=set)  #: merged by USING: not in ``*`` again
+    shown: dict[str, Value] = field(default_factory=dict)  #: the merged columns that ``*`` has here
 
 
 @dataclass(slots=True)

@@ -25,8 +25,8 @@ class Stars:
             for name, value in item.shape.columns:
                 if merge and name.lower() in item.hidden:
                     continue
-                if merge and name.lower() in scope.merged:
-                    value = scope.merged[name.lower()]
+                if merge:
+                    value = item.shown.get(name.lower(), value)
                 columns.append((name, value))
         if merge and self.dialect != "duckdb" and scope.merged:
             first = [column for column in columns if column[0].lower() in scope.merged]
