@@ -188,7 +188,7 @@ def test_a_real_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "models/staging/orders.sql": "select 1 as id",
             "models/staging/clients.sql": "select 1 as id",
             "models/marts/totals.sql": "select count(*) as n from orders",
-            "models/marts/bad.sql": "select nope from clients",
+            "models/marts/bad.sql": "select error('no') as n from clients",
             "models/marts/worse.sql": "select * from bad",
         },
     )
