@@ -60,7 +60,10 @@ lint: setup
 	@$(BIN)/mypy
 
 bench: setup ## the benchmarks; each prints its figures
+	@$(BIN)/python tests/bench/schedule.py
 	@$(BIN)/python tests/bench/overhead.py
+	@$(BIN)/python tests/bench/sleepers.py
+	@$(BIN)/python tests/bench/memory.py
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(HOME_DIR) project/target .mypy_cache .ruff_cache .pytest_cache

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -12,7 +15,7 @@ from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError
 from dagster_models.materialization import CONFLICT_RETRIES, Stop, run
-from dagster_models.warehouses.base import WarehouseSession
+from dagster_models.warehouses.base import Commit, WarehouseSession
 from dagster_models.warehouses.duckdb import DuckDB, connect
 from systems import instrument
 
@@ -42,6 +45,33 @@ def test_settings_reach_the_database(tmp_path: Path) -> None:
     ] == [("1.0 GiB", 1)]
     session.close()
     warehouse.close()
+
+
+def test_a_step_is_published_without_pandas(tmp_path: Path) -> None:
+    """DuckDB imports it with the first parameters of a statement: 0.3 s of each first step."""
+    program = (
+        "import sys; from test_duckdb import *\n"
+        "session = connect({'path': sys.argv[1]}).session()\n"
+        "session.prepare(['s'])\n"
+        "assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED\n"
+        "assert len(session.last_records()) == 1\n"
+        "assert not {'pandas', 'numpy'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "w.duckdb")]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "back\\slash", "two\nlines", "ü\t$1 ? ;--"])
+def test_a_commit_record_keeps_every_name(session: WarehouseSession, name: str) -> None:
+    session.prepare([])
+    commit = Commit(name, name, 2, name, name, {name: name}, None)
+    session.write_record(commit)
+    found = session.find_record(name, name, 2)
+    assert found is not None
+    assert replace(found, committed_at="") == commit
 
 
 def test_a_missing_table_is_never_a_python_variable(session: WarehouseSession) -> None:

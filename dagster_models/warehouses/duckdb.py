@@ -390,19 +390,19 @@ class DuckDBSession(WarehouseSession):
         )
 
     def write_record(self, commit: Commit) -> None:
-        self._run(
-            f"INSERT INTO {quoted(RECORDS)} VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                commit.run_id,
-                commit.step,
-                commit.attempt,
-                commit.relation,
-                commit.code_version,
-                json.dumps(dict(commit.input_versions)),
-                commit.rows,
-                dt.datetime.now(dt.timezone.utc).replace(tzinfo=None),  # the column is UTC
-            ],
+        now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)  # the column is UTC
+        # As literals: with its first parameters DuckDB imports pandas, 0.3 s in every run.
+        values = (
+            literal(commit.run_id),
+            literal(commit.step),
+            str(commit.attempt),
+            literal(commit.relation),
+            literal(commit.code_version),
+            literal(json.dumps(dict(commit.input_versions))),
+            "NULL" if commit.rows is None else str(commit.rows),
+            literal(now.isoformat(" ")),
         )
+        self._run(f"INSERT INTO {quoted(RECORDS)} VALUES ({', '.join(values)})")
 
     def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
         found = self._records(
@@ -418,7 +418,7 @@ class DuckDBSession(WarehouseSession):
     def _records(self, which: str, parameters: list[Any]) -> list[Commit]:
         columns = ", ".join(f'"{name}"' for name in Commit.__dataclass_fields__)
         try:
-            rows = self._run(f"SELECT {columns} FROM {quoted(RECORDS)} {which}", parameters)
+            rows = self._run(f"SELECT {columns} FROM {quoted(RECORDS)} {which}", parameters or None)
         except WarehouseError as error:
             if error.kind == "CatalogException":  # no run ever prepared this database
                 return []

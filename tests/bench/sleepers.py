@@ -1,0 +1,163 @@
+"""Models that wait and use no CPU: how many slots are really filled, and how fast one is refilled.
+
+    python tests/bench/sleepers.py [--models 48] [--seconds 1.0] [--slots 1 2 4 8 16] [--quick]
+
+A model sleeps by reading a named pipe that this program writes to after a time. Two tables:
+
+- width: models that sleep equally, makespan against ideal (whole rounds of sleep), goal 10 %;
+- delay: a chain of quick models beside seven that sleep all along; from each one's STEP_SUCCESS to
+  the STEP_START of its downstream, goal 20 ms. ``--stock`` measures Dagster's multiprocess executor
+  in the same way, with assets that sleep.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from commands import Command, Ran, dagster, write_ours
+
+GOAL_WIDTH, GOAL_DELAY_MS = 0.10, 20.0
+CHAIN, LONG = 20, 7
+
+STOCK = """
+import time
+from dagster import Definitions, asset, define_asset_job, multiprocess_executor
+def make(name, deps, seconds):
+    @asset(name=name, deps=deps)
+    def compute(): time.sleep(seconds)
+    return compute
+chain = [make(f"c{{i}}", [f"c{{i - 1}}"] if i else [], 0) for i in range({chain})]
+long = [make(f"long{{i}}", [], {seconds}) for i in range({long})]
+executor = multiprocess_executor.configured({{"max_concurrent": {slots}}})
+defs = Definitions(assets=[*long, *chain], jobs=[define_asset_job("bench")], executor=executor)
+"""
+
+
+@contextmanager
+def pipes(folder: Path, names: Sequence[str], hold: Callable[[], object]) -> Iterator[list[str]]:
+    """SQL for each name that waits until *hold* returns, counted from when it is read."""
+
+    def serve(path: Path) -> None:
+        with open(path, "w") as pipe:  # returns when somebody reads
+            hold()
+            pipe.write("id\n1\n")
+
+    texts = []
+    for name in names:
+        path = folder / f"{name}.pipe"
+        os.mkfifo(path)
+        threading.Thread(target=serve, args=(path,), daemon=True).start()
+        options = "auto_detect = false, header = true, columns = {id: 'int'}"
+        texts.append(f"select id from read_csv('{path}', {options})")
+    yield texts
+
+
+def width(models: int, seconds: float, slots: int) -> Ran:
+    names = [f"m{i}" for i in range(models)]
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        with pipes(root, names, lambda: time.sleep(seconds)) as texts:
+            ours = write_ours(root / "ours", dict(zip(names, texts, strict=True)))
+            return dagster("ours", ours, slots, storage="pooled").run()
+
+
+def tell_widths(models: int, seconds: float, widths: Sequence[int]) -> None:
+    print(f"{models} models that sleep {seconds} s (goal: {GOAL_WIDTH:.0%} above ideal)")
+    print(f"{'slots':>7}{'makespan':>12}{'ideal':>10}{'above':>8}{'command':>11}")
+    for slots in widths:
+        ran = width(models, seconds, slots)
+        ideal = math.ceil(models / slots) * seconds
+        took = ran.step_seconds or 0.0
+        print(
+            f"{slots:7}{took:10.2f} s{ideal:8.2f} s{took / ideal - 1:8.1%}{ran.wall:9.2f} s",
+            flush=True,
+        )
+
+
+def delay_of_ours(storage: str) -> Ran:
+    """The last of the chain is read as a pipe too, and its reader ends the long ones' sleep."""
+    arrived = threading.Event()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        long = [f"long{i}" for i in range(LONG)]
+        with (
+            pipes(root, long, lambda: arrived.wait(120)) as texts,
+            pipes(root, ["end"], arrived.set) as (end,),
+        ):
+            chain = {f"c{i}": f"select * from c{i - 1}" for i in range(1, CHAIN)}
+            last = f"{end} union all select id from c{CHAIN - 1}"
+            sql = {
+                **dict(zip(long, texts, strict=True)),
+                "c0": "select 1 as id",
+                **chain,
+                "end": last,
+            }
+            # One slot more than there are sleepers: their heavier chain does not keep them out.
+            ours = write_ours(root / "ours", sql)
+            return dagster("ours", ours, LONG + 1, storage=storage).run()
+
+
+def delay_of_stock() -> Ran:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        text = STOCK.format(chain=CHAIN // 2, long=LONG, slots=LONG + 1, seconds=40)
+        (root / "definitions.py").write_text(text)
+        command: Command = dagster("stock", root)
+        return command.run()
+
+
+def delays(ran: Ran) -> list[float]:
+    """Milliseconds from a step's success to its downstream's start, while all others sleep."""
+    started = {step: at for kind, step, at in ran.events if kind == "STEP_START"}
+    ended = {step: at for kind, step, at in ran.events if kind == "STEP_SUCCESS"}
+    long = [step for step in started if "long" in step]
+    begin, end = max(started[s] for s in long), min(ended[s] for s in long)
+    prefix = "bench__" if long[0].startswith("bench__") else ""
+    pairs = ((f"{prefix}c{i}", f"{prefix}c{i + 1}") for i in range(CHAIN))
+    return [
+        1000 * (started[b] - ended[a])
+        for a, b in pairs
+        if b in started and begin <= ended[a] and started[b] <= end
+    ]
+
+
+def tell_delay(name: str, ran: Ran) -> None:
+    found = sorted(delays(ran))
+    p95 = found[round(0.95 * (len(found) - 1))]
+    print(
+        f"{name:28}{statistics.median(found):8.1f}{p95:8.1f}{found[-1]:8.1f}   of {len(found)}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--models", type=int, default=48)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--slots", type=int, nargs="+", default=[1, 2, 4, 8, 16])
+    parser.add_argument("--stock", action="store_true", help="Dagster's multiprocess executor too")
+    parser.add_argument("--quick", action="store_true", help="one width, few models, no chain")
+    options = parser.parse_args()
+    if options.quick:
+        tell_widths(4, 0.05, [4])
+        return
+    tell_widths(options.models, options.seconds, options.slots)
+    print(f"\nms from success to the downstream's start, {LONG} long steps in flight")
+    print(f"{'(goal: ' + str(GOAL_DELAY_MS) + ')':28}{'median':>8}{'p95':>8}{'max':>8}")
+    for storage in ("pooled", "stock"):
+        tell_delay(f"ours, {storage} event log", delay_of_ours(storage))
+    if options.stock:
+        tell_delay("Dagster multiprocess", delay_of_stock())
+
+
+if __name__ == "__main__":
+    main()
