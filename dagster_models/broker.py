@@ -26,11 +26,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster_models import launch, rendezvous
-from dagster_models.connection import Connection
+from dagster_models.connection import Connection, die
 from dagster_models.errors import WarehouseError
 from dagster_models.materialization import Stop
 from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
@@ -48,6 +48,12 @@ _RETRY_SECONDS = 0.02
 
 #: The loser of an election waits so long: the winner may be just leaving.
 _ELECTION_SECONDS = 1.0
+
+#: So long a statement may take to end after its interrupt.
+STUCK_SECONDS = 2.0
+
+#: So long a COMMIT may take when the process was asked to end.
+_COMMIT_SECONDS = 30.0
 
 #: So long a client waits for the last sessions of a database file that was removed.
 _LEAVING_SECONDS = 0.5
@@ -73,7 +79,7 @@ class Server:
         self._prepared: set[str] = set()
         self._connections: dict[str, Connection] = {}
         self._changed = threading.Lock()
-        self._writers: dict[str, threading.Lock] = {}
+        self._writers: dict[str, Connection] = {}  # by relation: whose turn it is
         self._stopping = False
         self._idle_since = time.monotonic()
         self._woken, self._wake = os.pipe()
@@ -86,6 +92,7 @@ class Server:
         idle_seconds = float(self._settings.get("idle_seconds", IDLE_SECONDS))
         while not self._stopping:
             left = None
+            self._leave_the_stuck()
             if not self._connections:
                 left = self._idle_since + idle_seconds - time.monotonic()
                 if left <= 0:
@@ -102,7 +109,21 @@ class Server:
         connection = Connection(self, sock)
         with self._changed:
             self._connections[connection.id] = connection
-        connection.start()
+        try:
+            connection.start()
+        except RuntimeError as error:  # no memory for a thread: a new process has some
+            die(f"a session cannot be served: {error}")
+
+    def _leave_the_stuck(self) -> None:
+        """End the process when all that is left in it are statements that hear no interrupt, of
+        clients that are gone: they hold what they were building. Who comes meanwhile waits to be
+        accepted, and then finds a new process."""
+        with self._changed:
+            left = list(self._connections.values())
+        if not left or any(not connection.harmless.is_set() for connection in left):
+            return
+        if not _all(left, lambda c: c.gone, STUCK_SECONDS):
+            die(f"{len(left)} sessions hear no interrupt, and nobody waits for them")
 
     def remove(self, connection: Connection) -> None:
         with self._changed:
@@ -130,8 +151,10 @@ class Server:
             connections = list(self._connections.values())
         for connection in connections:
             connection.hang_up()
-        for connection in connections:
-            connection.gone.wait()
+        # A COMMIT under way may take its time; what hears no interrupt may not.
+        in_time = _all(connections, lambda c: c.harmless, _COMMIT_SECONDS)
+        if not (in_time and _all(connections, lambda c: c.gone, STUCK_SECONDS)):
+            die("a session hears no interrupt")
         if self._warehouse is not None:
             self._warehouse.close()
         self.bulk.close()
@@ -186,19 +209,34 @@ class Server:
             self._prepared.update(schemas)
 
     @contextlib.contextmanager
-    def writing(self, relation: str, stop: Stop) -> Iterator[None]:
+    def writing(self, relation: str, writer: Connection, stop: Stop) -> Iterator[None]:
         """One task at a time builds a relation: two transactions at once would conflict, and the
-        second would lose its work to the first. The later one wins. A stop ends the wait."""
-        with self._changed:
-            turn = self._writers.setdefault(relation.lower(), threading.Lock())
-        ours = turn.acquire(blocking=False)
-        while not ours and not stop.wait(_RETRY_SECONDS):
-            ours = turn.acquire(blocking=False)
+        second would lose its work to the first. The later one wins. A stop ends the wait.
+
+        Raises WarehouseError: who builds it was stopped, and hears no interrupt.
+        """
+        key, patience = relation.lower(), STUCK_SECONDS
+        while (holder := self._take_turn(key, writer)) is not writer:
+            if stop.wait(_RETRY_SECONDS):
+                break
+            patience -= _RETRY_SECONDS if holder.harmless.is_set() else 0
+            if patience < 0:
+                raise WarehouseError(
+                    "RelationHeld",
+                    f"{relation} is held by a query of an earlier run that was stopped and hears no"
+                    " interrupt. It ends with the warehouse process, when nobody else uses that:"
+                    f" try again later, or kill {os.getpid()}",
+                )
         try:
             yield
         finally:
-            if ours:
-                turn.release()
+            with self._changed:
+                if self._writers.get(key) is writer:
+                    del self._writers[key]
+
+    def _take_turn(self, key: str, writer: Connection) -> Connection:
+        with self._changed:
+            return self._writers.setdefault(key, writer)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -206,9 +244,30 @@ class Server:
         return self._warehouse.capabilities
 
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
-        """Wait for a session's end; True if it is gone (or was never here)."""
+        """Wait for a session's end; True if nothing of it can be published any more."""
         connection = self._connections.get(session_id)
-        return connection is None or connection.gone.wait(timeout_seconds)
+        return connection is None or connection.harmless.wait(timeout_seconds)
+
+    def published(self, session_id: str) -> None:
+        """A session that was lost has published already: what it still does need not be awaited,
+        and whoever builds the relation next need not wait for its turn."""
+        connection = self._connections.get(session_id)
+        if connection is None:
+            return
+        connection.harmless.set()
+        with self._changed:
+            self._writers = {k: w for k, w in self._writers.items() if w is not connection}
+        self.wake()
+
+
+def _all(
+    connections: Sequence[Connection],
+    event: Callable[[Connection], threading.Event],
+    timeout_seconds: float,
+) -> bool:
+    """Wait until an event of each connection has happened; False if the time was too short."""
+    end = time.monotonic() + timeout_seconds
+    return all(event(c).wait(max(0.0, end - time.monotonic())) for c in connections)
 
 
 def _elect(path: str) -> int | None:

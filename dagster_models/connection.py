@@ -50,9 +50,13 @@ class Host(Protocol):
     def capabilities(self) -> Capabilities: ...
     def open_session(self, name: str) -> WarehouseSession: ...
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
-    def writing(self, relation: str, stop: Stop) -> AbstractContextManager[None]: ...
+    def writing(
+        self, relation: str, writer: Connection, stop: Stop
+    ) -> AbstractContextManager[None]: ...
     def await_end(self, session_id: str, timeout_seconds: float) -> bool: ...
+    def published(self, session_id: str) -> None: ...
     def remove(self, connection: Connection) -> None: ...
+    def wake(self) -> None: ...
 
 
 class Connection:
@@ -61,6 +65,9 @@ class Connection:
     def __init__(self, server: Host, sock: socket.socket) -> None:
         self.id = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.gone = threading.Event()
+        #: The client is gone and nothing of it can be published any more: it is gone itself, or
+        #: only still runs a statement that hears no interrupt.
+        self.harmless = threading.Event()
         self.session: WarehouseSession | None = None
         self._server = server
         self._sock = sock
@@ -87,9 +94,10 @@ class Connection:
             worker = threading.Thread(target=self._work, name=f"worker-{self.id}", daemon=True)
             worker.start()
             while True:
+                self._interrupt_until_spoken_to()
                 message = wire.receive(self._sock)
                 if message.get("op") == "cancel":
-                    self._cancel()
+                    self._interrupt()
                 elif self._idle.is_set():
                     self._idle.clear()
                     self._stop = Stop()
@@ -99,9 +107,9 @@ class Connection:
         except (EOFError, OSError):
             pass  # the client is gone, by its own will or not
         except (wire.FrameError, WarehouseError) as error:
-            print(f"session {self.id} refused: {error}", file=sys.stderr, flush=True)
+            log(f"session {self.id} refused: {error}")
         finally:
-            self._cancel()
+            self._end_request()
             self._requests.put(None)
             if worker is not None:
                 worker.join()
@@ -125,11 +133,26 @@ class Connection:
         told = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
         wire.send(self._sock, {"hello": told})
 
-    def _cancel(self) -> None:
-        """Interrupt until the request is answered. Nothing to do when there is none."""
-        session = self.session
-        while session is not None and not self._idle.is_set():
-            self._stop.ask(session.interrupt)
+    def _interrupt(self) -> None:
+        """Nothing to do when no request is in hand."""
+        if self.session is not None and not self._idle.is_set():
+            self._stop.ask(self.session.interrupt)
+
+    def _interrupt_until_spoken_to(self) -> None:
+        """Repeat the interrupt of a request that was canceled, until it is answered or the client
+        speaks: its end must be heard, also where a statement hears no interrupt."""
+        while self._stop.is_set() and not self._idle.is_set():
+            if wire.readable(self._sock, INTERRUPT_SECONDS):
+                return
+            self._interrupt()
+
+    def _end_request(self) -> None:
+        """The client is gone: interrupt until the request in hand, if any, has ended."""
+        while not self._idle.is_set():
+            self._interrupt()
+            if self._stop.in_time and not self.harmless.is_set():
+                self.harmless.set()
+                self._server.wake()
             self._idle.wait(INTERRUPT_SECONDS)
 
     def _free(self) -> None:
@@ -139,6 +162,7 @@ class Connection:
         self._server.bulk.remove(self.id)
         self._sock.close()
         self.gone.set()
+        self.harmless.set()
         self._server.remove(self)
 
     # The worker thread
@@ -156,8 +180,8 @@ class Connection:
                 lost = isinstance(failure, WarehouseLost)
                 if lost and self._server.capabilities.shared_fate:
                     fatal = str(failure)
-            except Exception as failure:  # a mistake of ours must not leave the client waiting
-                traceback.print_exc()
+            except BaseException as failure:  # what it is, it must not leave the client waiting
+                log(traceback.format_exc())
                 error = wire.error_to_json(WarehouseError("InternalError", repr(failure)))
                 answer = {"error": error}
             if error and error["kind"] in FATAL:
@@ -168,7 +192,7 @@ class Connection:
                 with contextlib.suppress(OSError):
                     self._reply(answer)
             if fatal:
-                _die(fatal)
+                die(fatal)
             if lost:  # of a server, and of no use; the others may live on
                 self.hang_up()
 
@@ -210,8 +234,13 @@ class Connection:
                 raise
             except WarehouseError as error:
                 return {"outcome": materialization.refused(task, error).to_json()}
-        with self._server.writing(str(task.relation), stop):
-            return {"outcome": materialization.run(session, task, stop).to_json()}
+        try:
+            with self._server.writing(str(task.relation), self, stop):
+                return {"outcome": materialization.run(session, task, stop).to_json()}
+        except WarehouseLost:
+            raise
+        except WarehouseError as error:  # it never got its turn
+            return {"outcome": materialization.refused(task, error).to_json()}
 
     def in_transaction(
         self, session: WarehouseSession, message: Message, stop: Stop
@@ -262,16 +291,22 @@ class Connection:
         return {"outcome": found.to_json() if found else None}
 
     def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        # Its end first, then the record: the other way round it could commit in between.
-        name, wait_seconds = message.get("session", ""), float(message["wait_seconds"])
-        end = time.monotonic() + wait_seconds
-        gone = self._server.await_end(name, wait_seconds)
-        gone = gone and session.await_gone(name, max(0.0, end - time.monotonic()))
-        record = session.find_record(message["run_id"], message["step"], int(message["attempt"]))
+        attempt = (message["run_id"], message["step"], int(message["attempt"]))
+        name = message.get("session", "")
+        record, over = session.find_record(*attempt), True
+        if record is None:
+            # Its end first, then the record: the other way round it could commit in between.
+            seconds = float(message["wait_seconds"])
+            end = time.monotonic() + seconds
+            over = self._server.await_end(name, seconds)
+            over = over and session.await_gone(name, max(0.0, end - time.monotonic()))
+            record = session.find_record(*attempt)
+        if record is not None:
+            self._server.published(name)
         return {
             "committed": record is not None,
             "record": record.to_json() if record else None,
-            "session_alive": not gone,
+            "session_alive": not over,
         }
 
 
@@ -311,8 +346,13 @@ def _check_hello(hello: Message, mine: Message) -> None:
             )
 
 
-def _die(why: str) -> None:
+def log(text: str) -> None:
+    """Write to the process's log, which must not matter: its disk may be the full one."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def die(why: str) -> None:
     """End at once, without the tidying that a broken database could block."""
-    print(f"the database is of no use any more, this process ends: {why}", file=sys.stderr)
-    sys.stderr.flush()
+    log(f"the database is of no use any more, this process ends: {why}")
     os._exit(70)

@@ -56,6 +56,19 @@ class SqlSyntaxError(DagsterModelsError):
         super().__init__(f"{line}:{column}: {what}")
 
 
+MOST_CHARACTERS = 64_000
+"""Of a message or traceback, which travel in one frame and into logs: an error may quote a value
+of any size."""
+
+
+def shortened(text: str) -> str:
+    """*text*, without its middle if it is longer than MOST_CHARACTERS."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    half = MOST_CHARACTERS // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half} characters ...\n{text[-half:]}"
+
+
 class WarehouseError(DagsterModelsError):
     """The warehouse refused a statement.
 
@@ -67,6 +80,7 @@ class WarehouseError(DagsterModelsError):
     def __init__(
         self, kind: str, message: str, *, line: int | None = None, transient: bool = False
     ) -> None:
+        message = shortened(message)
         self.kind, self.message, self.line, self.transient = kind, message, line, transient
         super().__init__(f"{kind}: {message}")
 

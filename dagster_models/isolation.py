@@ -113,6 +113,23 @@ def _save_signals() -> Restore:
     return restore
 
 
+def _save_limits() -> Restore:
+    """What the process may use; a hard limit that was lowered stays, nobody can raise it."""
+    import resource
+
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    limits = sorted({getattr(resource, name) for name in names})
+    before = {number: resource.getrlimit(number) for number in limits}
+
+    def restore() -> None:
+        for number, (soft, hard) in before.items():
+            now, most = resource.getrlimit(number)
+            if (now, most) != (soft, hard):
+                resource.setrlimit(number, (soft if most == hard else most, most))
+
+    return restore
+
+
 def _save_logging() -> Restore:
     """The root logger. ``logging`` itself is not imported for it: a fresh one has no handlers."""
     known = sys.modules.get("logging")
@@ -143,6 +160,7 @@ _SAVES: tuple[Callable[[], Restore], ...] = (
     _save_lists,
     _save_attributes,
     _save_signals,
+    _save_limits,
     _save_logging,
 )
 
@@ -217,6 +235,16 @@ def _open(number: int) -> TextIOWrapper:
     return open(
         number, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
+
+
+def occupy_standard_descriptors() -> None:
+    """Open what user code has closed of 0, 1 and 2 on nothing: else the next file gets that number,
+    and whatever is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
 
 
 def _flush(stream: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from dagster_models import rendezvous
 from dagster_models.errors import WarehouseError
+from dagster_models.leftovers import MARK
 
 #: The processes that this one started, by pid: only a parent can tell how its child ended.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -101,6 +102,7 @@ def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
             stdout=fd,
             stderr=fd,
             start_new_session=True,  # Ctrl-C is meant for the run, not for those who share the file
+            env={name: value for name, value in os.environ.items() if name != MARK},
             cwd=rendezvous.runtime_folder(),  # -m puts it on sys.path: a project's json.py must not
         )
     finally:
@@ -194,6 +196,19 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def kill(pid: int, path: str) -> None:
+    """SIGKILL for the warehouse process of *path*, if it is still the one with that pid."""
+    address = rendezvous.read_address(path) or {}
+    if address.get("pid") != pid or address.get("host") != socket.gethostname():
+        return  # another one has taken its place: it is gone
+    free = rendezvous.acquire(f"{path}.lock")
+    if free is not None:  # nobody holds the lock for life any more: the pid may be anybody's
+        os.close(free)
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def started_line(pid: int) -> str:

@@ -44,6 +44,7 @@ class Stop:
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._shielded = False
+        self.in_time = False  #: asked before the publication began: there will be none
 
     def is_set(self) -> bool:
         return self._asked.is_set()
@@ -56,6 +57,7 @@ class Stop:
         with self._lock:
             self._asked.set()
             if not self._shielded:
+                self.in_time = True
                 interrupt()
 
     @contextmanager

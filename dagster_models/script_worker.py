@@ -8,10 +8,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 from dagster_models import wire
+from dagster_models.leftovers import MARK, kill_marked
+from dagster_models.session import SessionIdentity
 
 
 @dataclass(slots=True, eq=False)
@@ -25,8 +28,9 @@ class ScriptWorker:
     process: subprocess.Popen[bytes]
     control: socket.socket
     key: str  #: of its warehouse
+    mark: str  #: in the environment of all that it starts
     step: str | None = None
-    session_id: str = ""
+    session: SessionIdentity | None = None
     killed: bool = False
     interrupted: bool = False
     partial: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
@@ -39,16 +43,36 @@ class ScriptWorker:
 
     def kill(self) -> None:
         """SIGKILL for the process and whatever it started: it leads a session of its own."""
-        try:
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
+        if self.process.returncode is None:
             self.process.kill()
+        kill_marked(self.mark)
+
+    def wait_for_end(self) -> None:
+        """Wait for the process. One that died, or had a step that was stopped, leaves nobody
+        behind; what a step started that went well may stay in a session of its own (a daemon)."""
+        if hasattr(os, "waitid"):  # the end without the reaping: its group is still its own
+            with suppress(ChildProcessError):
+                end = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+                if end is None or self._is_death(end.si_status):
+                    self.kill()
+        if self._is_death(self.process.wait()):
+            kill_marked(self.mark)
+
+    def _is_death(self, status: int) -> bool:
+        return status != 0 or self.interrupted or self.killed
 
     def explain_exit(self) -> str:
         """One sentence on how the process ended, and what usually causes that."""
         pid, code = self.process.pid, self.process.returncode
         if code == IN_DOUBT:
             return f"its process (pid {pid}) lost the warehouse process while it published"
+        if code == UNHEARD:
+            return (
+                f"its process (pid {pid}) could not answer: the code has closed descriptors that "
+                "it did not open (os.close, os.closerange)"
+            )
         if code is None or code >= 0:
             return (
                 f"its process (pid {pid}) exited with code {code} before it answered: usually "
@@ -60,11 +84,15 @@ class ScriptWorker:
 IN_DOUBT = 3
 """The exit code of a worker that cannot tell whether its table was published."""
 
+UNHEARD = 4
+"""The exit code of a worker whose answer could not be sent."""
+
 
 def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> ScriptWorker:
     """Start one in *folder*; its pipes do not block when read."""
     ours, theirs = socket.socketpair()
     command = [sys.executable, "-m", "dagster_models.worker", "--control", str(theirs.fileno())]
+    mark = os.urandom(8).hex()
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -73,10 +101,11 @@ def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> Scrip
         pass_fds=(theirs.fileno(),),
         start_new_session=True,  # Ctrl-C in the terminal is for the run worker alone
         cwd=folder,
+        env={**os.environ, MARK: mark},
     )
     theirs.close()
     wire.send(ours, spec)  # not in the arguments, which every user of the machine can list
-    worker = ScriptWorker(process, ours, key)
+    worker = ScriptWorker(process, ours, key, mark)
     for pipe in worker.pipes.values():
         os.set_blocking(pipe.fileno(), False)
     return worker

@@ -54,6 +54,35 @@ def connect(spec: Mapping[str, Any], timeout_seconds: float = 20.0) -> Session:
             time.sleep(_POLL_SECONDS)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionIdentity:
+    """Names a session after its end; ``server_pid``: of the warehouse process that had it."""
+
+    session_id: str
+    server_pid: int
+
+
+def settle(
+    spec: Mapping[str, Any], task: Task, lost: SessionIdentity | None, wait_seconds: float = 10.0
+) -> bool:
+    """Was the attempt committed, whose session was lost? Final, see ``Session.settle``.
+
+    A warehouse process that cannot tell (it hangs in the COMMIT of that session, or does not speak
+    any more) is killed after the wait, as only its end makes sure; other sessions of it are lost,
+    too, and the next process reads the record. Raises WarehouseError if the record can't be read.
+    """
+    session_id = lost.session_id if lost else ""
+    try:
+        with connect(spec) as session:
+            return session.settle(task, session_id, wait_seconds)
+    except WarehouseError as error:
+        if lost is None or error.kind not in ("InDoubt", "Timeout"):
+            raise
+    launch.kill(lost.server_pid, rendezvous.real_path(spec))
+    with connect(spec) as session:
+        return session.settle(task, session_id, wait_seconds)
+
+
 def _dial(spec: Mapping[str, Any], path: str, deadline: float) -> Session | None:
     """A session with the process that listens; None if none does, or it is just leaving."""
     address = rendezvous.read_address(path)
@@ -91,6 +120,7 @@ class Session:
         self.path: str = hello["path"]  #: of the database file, real
         self.bulk_folders: list[str] = hello["bulk"]  #: private to this session, the best first
         self._log: str = hello["log"]
+        self._broken_off = False
 
     def __enter__(self) -> Session:
         return self
@@ -108,6 +138,10 @@ class Session:
     def fileno(self) -> int:
         """For a selector: readable when an answer, or the end, is there."""
         return self._sock.fileno()
+
+    @property
+    def identity(self) -> SessionIdentity:
+        return SessionIdentity(self.session_id, self.server_pid)
 
     @property
     def closed(self) -> bool:
@@ -166,6 +200,7 @@ class Session:
     def shutdown(self) -> None:
         """Break the connection, as if the other side had: a thread or selector that waits for an
         answer sees its end, and the warehouse process interrupts and rolls back."""
+        self._broken_off = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
@@ -175,6 +210,8 @@ class Session:
 
     def _lost(self) -> WarehouseLost:
         self.close()
+        if self._broken_off:
+            return WarehouseLost("WarehouseLost", "it did not stop in time: its session was ended")
         return WarehouseLost(
             "WarehouseLost", launch.obituary(self.server_pid, self._log, self.path)
         )
@@ -240,8 +277,25 @@ class Session:
                 os.unlink(path)
 
     def run(self, task: Task) -> Outcome:
-        """Build and publish one relation (kinds "sql", "seed" and "arrow")."""
-        answer = self.request({"op": "task", "task": task.to_json()})
+        """Build and publish one relation (kinds "sql", "seed" and "arrow").
+
+        Raises WarehouseLost, and closes the session: no outcome came, so that only the commit
+        record tells.
+        """
+        try:
+            self.send({"op": "task", "task": task.to_json()})
+            return self.receive_outcome()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
+                raise
+            raise WarehouseLost("WarehouseLost", f"its outcome was not told: {error}") from error
+
+    def receive_outcome(self) -> Outcome:
+        """Wait for the answer to a task. Raises WarehouseError: it was none, so it is in doubt."""
+        answer = self.receive()
+        if "error" in answer:
+            raise wire.error_from_json(answer["error"])
         return Outcome.from_json(answer["outcome"])
 
     def prepare(self, schemas: Sequence[str]) -> None:

@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from dagster_models.core.messages import Task, TaskError
-from dagster_models.errors import Canceled, WarehouseError
+from dagster_models.errors import Canceled, WarehouseError, shortened
 from dagster_models.warehouse import Warehouse
 
 _OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
-_MOST_CHARACTERS = 64_000  #: of a message or traceback, which travel in one frame and into a log
 
 
 class StepFailed(Exception):
@@ -134,13 +133,13 @@ def explain(error: BaseException, path: str) -> TaskError:
     """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
     begins in that file and shows no frame of this package."""
     if isinstance(error, StepFailed):
-        return TaskError(error.kind, _cut(error.message), error.line)
+        return TaskError(error.kind, shortened(error.message), error.line)
     line = _deepest_line(error, path)
     if isinstance(error, WarehouseError):
         kind, message, transient = error.kind, error.message, error.transient
     else:
         kind, message, transient = type(error).__name__, _text(error), False
-    return TaskError(kind, _cut(message), line, _cut(_traceback(error)), transient)
+    return TaskError(kind, shortened(message), line, shortened(_traceback(error)), transient)
 
 
 def _deepest_line(error: BaseException, path: str) -> int | None:
@@ -181,10 +180,3 @@ def _without_our_frames(told: Any) -> None:
         kept = [frame for frame in link.stack if not frame.filename.startswith(_OURS)]
         link.stack = traceback.StackSummary.from_list(kept)
         pending += [link.__cause__, link.__context__, *(getattr(link, "exceptions", None) or ())]
-
-
-def _cut(text: str) -> str:
-    if len(text) <= _MOST_CHARACTERS:
-        return text
-    half = _MOST_CHARACTERS // 2
-    return f"{text[:half]}\n... {len(text) - 2 * half} characters ...\n{text[-half:]}"

@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 import decimal
 import json
+import select
 import socket
 import struct
 import uuid
@@ -62,6 +63,19 @@ def receive(sock: socket.socket) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise FrameError(f"the peer sent a {type(message).__name__} where an object was expected")
     return message
+
+
+def readable(file: Any, timeout_seconds: float = 0.0) -> bool:
+    """Something, or the end, can be read without waiting longer than that; False for a closed one.
+
+    By poll: select knows no descriptor past 1023.
+    """
+    try:
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        return bool(poll.poll(timeout_seconds * 1000))
+    except (OSError, ValueError):
+        return False
 
 
 def _read(sock: socket.socket, size: int) -> bytes:

@@ -39,7 +39,8 @@ from typing import Any, NoReturn
 from dagster_models import wire
 from dagster_models.core.messages import Outcome, Task, TaskError, Verdict
 from dagster_models.errors import WarehouseLost
-from dagster_models.isolation import Streams, isolated
+from dagster_models.isolation import Streams, isolated, occupy_standard_descriptors
+from dagster_models.leftovers import MARK, kill_marked
 from dagster_models.session import Session, connect
 from dagster_models.tables import ACCEPTED, to_arrow
 from dagster_models.usercode import StepFailed, call_model, explain, interrupted, run_script
@@ -48,6 +49,7 @@ from dagster_models.warehouse import Connection, Warehouse, bound
 _GRACE_SECONDS = 0.5  #: for user code to be interrupted when the run worker is dead
 _CANCEL_AGAIN_SECONDS = 0.05  #: a cancel that reaches the warehouse before the task does is lost
 _EXIT_IN_DOUBT = 3
+_EXIT_UNHEARD = 4
 
 
 class Phase(Enum):
@@ -79,6 +81,7 @@ class Worker:
         self._connection = Connection(self._connect)
         self._streams = Streams()
         self._pid = os.getpid()
+        self._mark = os.environ.get(MARK, "")
 
     def serve(self) -> None:
         signal.signal(signal.SIGINT, self._on_interrupt)
@@ -139,6 +142,7 @@ class Worker:
         if attempt is not None:
             self._cancel(attempt)
             attempt.over.wait(_GRACE_SECONDS)
+        kill_marked(self._mark)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
     # -- the main thread -----------------------------------------------------------------------
@@ -164,6 +168,7 @@ class Worker:
             # A child that the user's code forked came back through our frames: it is not us.
             if os.getpid() != self._pid:
                 os._exit(0)
+            self._streams.restore()  # before a socket gets the number of one that was closed
         if error is not None:
             by_us = attempt.canceled.is_set() and interrupted(error)
             return _outcome(task, Verdict.CANCELED if by_us else Verdict.ROLLED_BACK, error)
@@ -225,7 +230,7 @@ class Worker:
             return self._connection.use(lambda session: _build(session, attempt.task, table))
         except WarehouseLost:
             raise
-        except Exception as error:  # refused before it began: a full disk, no connection
+        except Exception as error:  # before the task was sent: a full disk, no connection
             return _outcome(attempt.task, Verdict.ROLLED_BACK, error)
 
     def _exit_in_doubt(self, error: WarehouseLost) -> NoReturn:
@@ -236,6 +241,7 @@ class Worker:
     # -- the outside world ---------------------------------------------------------------------
 
     def _connect(self) -> Session:
+        occupy_standard_descriptors()  # else a session gets a number that print writes to
         session = connect(self._spec)
         self._send(
             {"op": "session", "session_id": session.session_id, "server_pid": session.server_pid}
@@ -243,8 +249,16 @@ class Worker:
         return session
 
     def _send(self, message: Mapping[str, Any]) -> None:
-        with self._sending, suppress(OSError):  # nobody there: the reader sees it, and we end
-            wire.send(self._control, message)
+        try:
+            with self._sending:
+                wire.send(self._control, message)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # nobody there: the reader sees it, and we end
+        except OSError:
+            # User code has closed our descriptors: without a word from us the run worker reads the
+            # commit record, but it must see that we are gone.
+            kill_marked(self._mark)
+            os._exit(_EXIT_UNHEARD)
 
     def _let_go(self) -> None:
         """In a forked child: our sockets must end with this process, not with the child."""

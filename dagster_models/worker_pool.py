@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import selectors
 import socket
 import subprocess
@@ -25,11 +24,13 @@ from typing import Any, TypeAlias
 
 from dagster_models import wire
 from dagster_models.core.messages import Outcome, Task
-from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.errors import WarehouseError
 from dagster_models.script_worker import ScriptWorker, start_script_worker
-from dagster_models.session import Session, connect
+from dagster_models.session import Session, SessionIdentity, connect, settle
 
 _READ_BYTES = 65536
+_LINE_BYTES = 4 * _READ_BYTES  #: a longer line is told in pieces
+_SETTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,14 @@ class Answered:
 class Lost:
     """The worker is gone without an answer.
 
-    ``killed``: by us, because it did not stop. ``session_id``: of its session in the warehouse
-    process, "" if it had none.
+    ``killed``: by us, because it did not stop. ``session``: its session in the warehouse process,
+    None if it had none.
     """
 
     step: str
     message: str
     killed: bool
-    session_id: str = ""
+    session: SessionIdentity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +165,8 @@ class WorkerPool:
 
         def ask() -> Settled:
             try:
-                with connect(spec) as session:
-                    return Settled(lost.step, session.settle(task, lost.session_id))
+                committed = settle(spec, task, lost.session, _SETTLE_SECONDS)
+                return Settled(lost.step, committed)
             except WarehouseError as error:
                 told = f"its commit record could not be read: {error}"
                 return Settled(lost.step, False, told)
@@ -230,7 +231,7 @@ class WorkerPool:
         idle = self._idle_sql.setdefault(_key(spec), [])
         while idle:
             worker = idle.pop()
-            if not _readable(worker.session):  # an idle session says nothing but its end
+            if not wire.readable(worker.session):  # an idle session says nothing but its end
                 return worker
             worker.session.close()
         return _SqlWorker(connect(spec), _key(spec))
@@ -242,15 +243,12 @@ class WorkerPool:
         worker.step = None
         del self._busy[step]
         try:
-            answer = worker.session.receive()
-        except WarehouseLost as error:
+            outcome = worker.session.receive_outcome()
+        except WarehouseError as error:
             worker.session.close()
-            return [Lost(step, error.message, worker.killed, worker.session.session_id)]
-        except WarehouseError:
-            worker.session.close()
-            raise
+            return [Lost(step, error.message, worker.killed, worker.session.identity)]
         self._idle_sql[worker.key].append(worker)
-        return [Answered(step, Outcome.from_json(answer["outcome"]))]
+        return [Answered(step, outcome)]
 
     # -- script workers ------------------------------------------------------------------------
 
@@ -263,7 +261,7 @@ class WorkerPool:
             self._selector.register(pipe, selectors.EVENT_READ, partial(self._read, worker, name))
 
         def reap() -> None:  # the control socket's end is no proof: a fork may hold it open
-            worker.process.wait()
+            worker.wait_for_end()
             self.call_soon(lambda: self._on_exit(worker))
 
         threading.Thread(target=reap, daemon=True, name=f"reaper-{worker.process.pid}").start()
@@ -282,7 +280,7 @@ class WorkerPool:
             self._unregister(worker.control)
             return []  # the reaper thread tells of its exit
         if message.get("op") == "session":
-            worker.session_id = str(message["session_id"])
+            worker.session = SessionIdentity(str(message["session_id"]), message["server_pid"])
         if "outcome" not in message or worker.step is None:
             return []
         step = worker.step
@@ -298,7 +296,7 @@ class WorkerPool:
     def _on_exit(self, worker: ScriptWorker) -> list[Happening]:
         """The process has ended. Its last frame may still be unread: an answer is an answer."""
         happenings: list[Happening] = []
-        while worker.step is not None and _readable(worker.control):
+        while worker.step is not None and wire.readable(worker.control):
             before = worker.step
             happenings += self._on_control(worker)
             if worker.step == before and not self._registered(worker.control):
@@ -308,7 +306,7 @@ class WorkerPool:
             step = worker.step
             self._busy.pop(step, None)
             told = worker.explain_exit()
-            happenings.append(Lost(step, told, worker.killed, worker.session_id))
+            happenings.append(Lost(step, told, worker.killed, worker.session))
         self._forget(worker)
         return happenings
 
@@ -333,6 +331,8 @@ class WorkerPool:
             self._unregister(pipe)
             return []
         lines, newline, rest = (worker.partial[name] + data).rpartition(b"\n")
+        if len(rest) > _LINE_BYTES:  # copied at each read: a line without an end would take hours
+            lines, newline, rest = lines + newline, rest, b""
         worker.partial[name] = rest
         return _output(worker, name, lines + newline)
 
@@ -348,7 +348,7 @@ class WorkerPool:
 
     def _read_or_none(self, worker: ScriptWorker, name: str) -> list[Happening] | None:
         pipe = worker.pipes[name]
-        return self._read(worker, name) if _readable(pipe) else None
+        return self._read(worker, name) if wire.readable(pipe) else None
 
     # -- the selector --------------------------------------------------------------------------
 
@@ -378,13 +378,3 @@ def _output(worker: ScriptWorker, name: str, data: bytes) -> list[Happening]:
 
 def _key(spec: Mapping[str, Any]) -> str:
     return json.dumps(spec, sort_keys=True)
-
-
-def _readable(file: Any) -> bool:
-    """Something, or the end, can be read at once. By poll: select knows no descriptor past 1023."""
-    try:
-        poll = select.poll()
-        poll.register(file, select.POLLIN)
-        return bool(poll.poll(0))
-    except (OSError, ValueError):
-        return False

@@ -707,6 +707,9 @@ def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> Non
     ended: list[str] = []
 
     class Host:
+        def published(self, session_id: str) -> None:
+            assert session_id == "lost"
+
         def await_end(self, session_id: str, timeout_seconds: float) -> bool:
             ended.append(session_id)
             return True

@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bulk": {"errors"},
     "servers": {"errors", "core"},
     "rendezvous": {"errors", "servers"},
-    "launch": {"errors", "rendezvous"},
+    "leftovers": set(),
+    "launch": {"errors", "rendezvous", "leftovers"},
     "session": {"errors", "core", "wire", "bulk", "rendezvous", "launch"},
     "tables": {"errors"},
     "warehouse": {"errors", "core", "session", "tables"},
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "usercode": {"errors", "core", "session", "tables", "warehouse"},
     "worker": {
         *("errors", "core", "wire", "session", "tables"),
-        *("warehouse", "isolation", "usercode"),
+        *("warehouse", "isolation", "usercode", "leftovers"),
     },
     "warehouses": {"errors", "core", "bulk", "servers"},
     "materialization": {"errors", "core", "warehouses"},
@@ -47,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "core", "wire", "bulk", "rendezvous", "launch"),
         *("warehouses", "materialization", "connection"),
     },
-    "script_worker": {"errors", "core", "wire"},
+    "script_worker": {"errors", "core", "wire", "session", "leftovers"},
     "worker_pool": {"errors", "core", "wire", "session", "script_worker"},
 }
 

@@ -48,7 +48,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch, what: str) -> list[ScriptWorker]:
                 stderr=subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
             )
-        started.append(ScriptWorker(process, ours, key))
+        started.append(ScriptWorker(process, ours, key, mark="nobody bears it"))
         return started[-1]
 
     monkeypatch.setattr(worker_pool, "start_script_worker", start)
