@@ -63,6 +63,7 @@ bench: setup ## the benchmarks; each prints its figures
 	@$(BIN)/python tests/bench/schedule.py
 	@$(BIN)/python tests/bench/overhead.py
 	@$(BIN)/python tests/bench/sleepers.py
+	@$(BIN)/python tests/bench/stopping.py
 	@$(BIN)/python tests/bench/memory.py
 
 clean: ## remove what the other targets made

@@ -20,6 +20,7 @@ def test_each_runs_in_its_smallest_setting() -> None:
         "schedule.py": "goal met: with known durations",
         "overhead.py": "ours, pooled event log",
         "sleepers.py": "4 models that sleep",
+        "stopping.py": "from STEP_FAILURE to the run's failure",
     }
     if sys.platform == "linux":
         told["memory.py"] = "warehouse process"

@@ -163,9 +163,9 @@ def events_of(home: Path) -> list[tuple[str, str, float]]:
                 "select dagster_event_type, step_key, timestamp from event_logs "
                 "where step_key is not null and dagster_event_type is not null order by id"
             )
-            return [(kind, step, _epoch(at)) for kind, step, at in rows]
+            return [(kind, step, epoch(at)) for kind, step, at in rows]
     return []
 
 
-def _epoch(timestamp: str) -> float:
+def epoch(timestamp: str) -> float:
     return datetime.fromisoformat(timestamp).replace(tzinfo=timezone.utc).timestamp()
