@@ -1,0 +1,103 @@
+"""Ways to ask a run to stop that the tests of the executor do not play."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from running import ENDLESS, Project, make_project
+
+pytestmark = pytest.mark.slow
+
+BOTH = {
+    "models/sql.sql": ENDLESS,
+    "models/py.py": "import time\ndef model(warehouse):\n    print('asleep', flush=True)\n"
+    "    time.sleep(600)\n",
+    "models/below.sql": "select n from sql",
+}
+STUBBORN = """
+import signal
+
+def model(warehouse):
+    print("working", flush=True)
+    while True:
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            print("not yet", flush=True)
+"""
+
+
+def start(project: Project, **config: object) -> subprocess.Popen[str]:
+    """As a terminal does it: the run in a process group of its own."""
+    return subprocess.Popen(
+        project.command(config),
+        cwd=project.root,
+        env=project.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def read_until(process: subprocess.Popen[str], *texts: str) -> None:
+    assert process.stdout is not None
+    missing = set(texts)
+    while missing:
+        line = process.stdout.readline()
+        assert line, f"ended before {missing}"
+        missing = {text for text in missing if text not in line}
+
+
+def test_ctrl_c_reaches_the_whole_process_group_and_cancels(tmp_path: Path) -> None:
+    """A terminal sends SIGINT to all processes of the command, not to the run worker alone: a
+    worker that died of it would turn a cancel into a failure."""
+    project = make_project(tmp_path, BOTH)
+    process = start(project, max_concurrent=2)
+    read_until(process, "START table main.sql", "asleep")
+    os.killpg(process.pid, signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    told = project.told(process.returncode, stdout, stderr)
+    assert told.states() == {
+        "main.sql": "canceled",
+        "main.py": "canceled",
+        "main.below": "skipped",
+    }
+    assert project.tables() == set()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/stuck.py": STUBBORN})
+    process = start(project, cancel_grace_seconds=3600)
+    read_until(process, "working")
+    process.send_signal(signal.SIGINT)
+    read_until(process, "not yet")  # the first one was heard, and not obeyed
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)  # not an hour
+    told = project.told(process.returncode, stdout, stderr)
+    assert told.states() == {"main.stuck": "canceled"}
+
+
+def test_a_stop_while_the_project_is_loading_starts_nothing(tmp_path: Path) -> None:
+    gate, on = tmp_path / "gate", tmp_path / "on"
+    os.mkfifo(gate)
+    os.mkfifo(on)
+    project = make_project(tmp_path, {"models/alpha.sql": "select 1 as n"})
+    loading = (
+        f"import os\nif not os.path.exists({str(tmp_path / 'once')!r}):\n"
+        f"    open({str(tmp_path / 'once')!r}, 'w').close()\n"
+        f"    open({str(gate)!r}, 'w').close()\n    open({str(on)!r}).close()\n"
+    )
+    project.write({"definitions.py": loading + (project.root / "definitions.py").read_text()})
+    process = start(project)
+    gate.read_text()  # it is in the middle of loading
+    process.send_signal(signal.SIGTERM)
+    on.write_text("")
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert project.tables() == set()
