@@ -62,8 +62,16 @@ def prepare(
     text: str, tokens: Sequence[Token], dialect: str, tokenize: Callable[[str], Sequence[Token]]
 ) -> Prepared:
     """*tokens* of *text* for the parser of *dialect*. Never raises: what is odd stays as it is."""
+    lower = text.lower()
+    rules = [
+        rule
+        for rule in (_table_argument, *_RULES.get(dialect, ()))
+        if any(word in lower for word in _WORDS[rule])
+    ]
     work = _Work(text, tokens, dialect, tokenize)
-    rules = [*_EVERYWHERE, *_RULES.get(dialect, ())]
+    if not rules:  # nearly every text
+        work.result.tokens = list(tokens)
+        return work.result
     index = 0
     while index < len(tokens):
         taken = next((n for rule in rules if (n := rule(work, index))), 0)
@@ -361,7 +369,19 @@ def _clickhouse_null(work: _Work, index: int) -> int:
     return 1
 
 
-_EVERYWHERE: tuple[_Rule, ...] = (_table_argument,)
+#: A rule can only apply to a text that holds one of these, in lower case.
+_WORDS: Mapping[_Rule, tuple[str, ...]] = {
+    _table_argument: ("table",),
+    _named_in_text: ("query_table", "table", "identifier"),
+    _query_in_text: ("query",),
+    _show: ("show",),
+    _only: ("only",),
+    _alias_of_using: ("using",),
+    _table_statement: ("table",),
+    _mysql_words: (*_MODIFIERS, "oj"),
+    _bigquery_words: ("`", "rb'", 'rb"', "br'", 'br"'),
+    _clickhouse_null: ("null",),
+}
 _RULES: Mapping[str, tuple[_Rule, ...]] = {
     "duckdb": (_named_in_text, _query_in_text, _show),
     "snowflake": (_named_in_text,),

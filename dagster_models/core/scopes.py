@@ -24,6 +24,7 @@ from dagster_models.core.nodes import (
 
 #: What a name is looked up in: each of these has a FROM list (or a target) of its own.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
+_LEAVES = (exp.Identifier, exp.Literal)  # nearly all nodes of a tree: nothing is in them
 #: `from t, t.items` reads an array column of t there; elsewhere it is the table t.items.
 _ARRAY_PATHS = {"bigquery", "redshift"}
 #: A CTE reads itself there without the word RECURSIVE.
@@ -158,9 +159,10 @@ class _Walk:
             self.function(node, scope)
         inner = self.open(node, scope)
         for child in node.iter_expressions():
-            if child.arg_key == "with_" or names_no_relation(node, child):
+            if isinstance(child, _LEAVES) or child.arg_key == "with_":
                 continue
-            self.stack.append((child, inner))
+            if not names_no_relation(node, child):
+                self.stack.append((child, inner))
 
     def open(self, node: exp.Expr, scope: Scope) -> Scope:
         """The scope of the node's children; the bodies of its CTEs are put on the stack."""

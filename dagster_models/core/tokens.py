@@ -72,7 +72,9 @@ class Source:
         #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
         self.prepared = prepare(text, self.tokens, dialect, parser.tokenize)
         self.at = {token.start: index for index, token in enumerate(self.tokens)}
-        self.name_at = {token.start: i for i, token in enumerate(self.prepared.tokens)}
+        self.name_at = self.at
+        if self.prepared.tokens != self.tokens:
+            self.name_at = {token.start: i for i, token in enumerate(self.prepared.tokens)}
 
     def error(self, what: str, offset: int, fix: str = "") -> SqlSyntaxError:
         line, column = self.lines.place(offset)
