@@ -49,7 +49,7 @@ from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
 from dagster_models.handover import Attempt
 from dagster_models.loading import load
-from dagster_models.options import retry_policy
+from dagster_models.options import chosen_target, retry_policy
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
 from dagster_models.tasks import Binding, warehouse_spec
@@ -99,9 +99,18 @@ def load_project(
         assets=[*built, *assets],
         jobs=list(jobs.values()),
         schedules=schedules,
-        resources={"warehouse": WarehouseResource(**warehouse_spec(project, target))},
+        resources={"warehouse": _warehouse(project, target)},
         executor=models_executor,
     )
+
+
+def _warehouse(project: Project, target: Target) -> WarehouseResource:
+    """The default target's; a run may choose one of the others."""
+    targets = {
+        name: {"type": other.type, "settings": dict(other.settings)}
+        for name, other in project.targets.items()
+    }
+    return WarehouseResource(**warehouse_spec(project, target), targets=targets)
 
 
 def _job(job: Job, problems: list[Problem]) -> Any:
@@ -202,11 +211,12 @@ def node_name(key: Key) -> str:
 def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterator[Any]]:
     # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
     def compute(context):  # type: ignore[no-untyped-def]
-        step_key = str(context.op_execution_context.op_handle)
-        attempt = handover.take(context.run_id, step_key)
+        run, step_key = context.run, str(context.op_execution_context.op_handle)
+        attempt = handover.take(run.run_id, step_key)
+        chosen = binding.on(chosen_target(run.tags, run.run_config))
         if attempt is None:  # not under models_executor
-            attempt = run_alone(binding, context.run_id, context.retry_number + 1)
-        yield from _results(binding, asset, attempt)
+            attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
+        yield from _results(chosen, asset, attempt)
 
     compute.binding = binding  # type: ignore[attr-defined]
     return compute
@@ -275,10 +285,15 @@ def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
 
 def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
     outcome = attempt.outcome
-    metadata: dict[str, Any] = {f"{PREFIX}/seconds": outcome.seconds}
+    metadata: dict[str, Any] = {
+        f"{PREFIX}/seconds": outcome.seconds,
+        f"{PREFIX}/target": binding.target.name,
+    }
     metadata.update(column_lineage(binding.project, binding.step))
     if binding.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(binding.relation)
+        # The asset's own name of its table is the default target's; this run may have another.
+        metadata["dagster/table_name"] = str(binding.relation)
     if attempt.committed_in:
         metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(attempt.committed_in)
         del metadata[f"{PREFIX}/seconds"]  # this run built nothing

@@ -9,16 +9,17 @@ ExecutionPlan ─> Plan ── instructions ──> Run (loop.py) ── tasks �
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from dagster import Any as AnyConfig
-from dagster import Field, InitExecutorContext, Int, Noneable, executor
+from dagster import Field, InitExecutorContext, Int, Noneable, String, executor
 
 from dagster_models import _dagster as d
 from dagster_models.idle_connections import held_open
 from dagster_models.loop import Run
-from dagster_models.options import FAIL_FAST_TAG, Options, read_fail_fast
+from dagster_models.options import FAIL_FAST_TAG, TARGET_TAG, Options, read_fail_fast
 
 _CONFIG = {
     "max_concurrent": Field(
@@ -34,6 +35,12 @@ _CONFIG = {
         "stops the run and cancels what is in flight. drain: it starts nothing more, what is in "
         f"flight may finish. The run tag {FAIL_FAST_TAG} goes before it; default: "
         "dagster_models.yaml, else false.",
+    ),
+    "target": Field(
+        Noneable(String),
+        default_value=None,
+        description="The target of dagster_models.yaml that this run builds in. The run tag "
+        f"{TARGET_TAG} goes before it; default: the project's.",
     ),
     "cancel_grace_seconds": Field(
         float,
@@ -67,12 +74,14 @@ def models_executor(init: InitExecutorContext) -> ModelsExecutor:
         raise ValueError(f"max_concurrent is {slots}; at least one slot is needed")
     retries: Any = config["retries"]
     limits: Any = config.get("tag_concurrency_limits") or []
+    target: Any = config["target"]
     return ModelsExecutor(
         Options(
             max_concurrent=slots,
             fail_fast=read_fail_fast(config["fail_fast"]),
             cancel_grace_seconds=float(config["cancel_grace_seconds"]),  # type: ignore[arg-type]
             tag_concurrency_limits=tuple(limits),
+            target=target,
         ),
         d.RetryMode.from_config(retries) or d.RetryMode.ENABLED,
     )
@@ -100,7 +109,12 @@ class ModelsExecutor(d.Executor):
             job_context: d.PlanExecutionContext, plan: d.ExecutionPlan
         ) -> Iterator[d.DagsterEvent]:
             d.quiet_console(job_context)
-            return Run(self, plan_context, job_context, plan, self._options).events()
+            try:
+                run = Run(self, plan_context, job_context, plan, self._options)
+            except Exception as error:  # e.g. no such target; the console would not tell
+                print(f"The run cannot begin: {error}", file=sys.stderr)
+                raise
+            return run.events()
 
         with held_open(d.event_log_files(plan_context)) as event_log:
             for event in d.execute_with(self, plan_context, loop):

@@ -67,11 +67,13 @@ class Run:
         self._run_id = job_context.run_id
         self._graph = graph = d.executable_steps(execution_plan)
         self._steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
+        run = job_context.dagster_run
+        target = options.target_of(run.tags, run.run_config)
         self._bindings: dict[str, Binding] = {}
         for key, step in self._steps.items():
             binding = getattr(d.compute_function(job_context.job_def, step), "binding", None)
             if binding is not None:
-                self._bindings[key] = binding
+                self._bindings[key] = binding.on(target)
         self._slots = options.slots(self._bindings)
         seconds, no_history = step_seconds_or_none(job_context.instance, job_context.job_name)
         needs, limits = needs_of(
@@ -86,7 +88,7 @@ class Run:
             graph,
             needs,
             max_concurrent=self._slots,
-            fail_fast=options.fail_fast_of(self._bindings, job_context.dagster_run.tags),
+            fail_fast=options.fail_fast_of(self._bindings, run.tags),
             limits=limits,
         )
         self._pool = WorkerPool()

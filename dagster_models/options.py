@@ -16,6 +16,7 @@ from dagster_models.core.states import FailFast
 from dagster_models.tasks import Binding
 
 FAIL_FAST_TAG = "dagster_models/fail_fast"
+TARGET_TAG = "dagster_models/target"
 _ANY_NUMBER = 1_000_000_000
 
 
@@ -31,6 +32,18 @@ def read_fail_fast(value: object) -> FailFast | None:
     if str(value).lower() not in known:
         raise ValueError(f"fail_fast is {value!r}; it may be true, false or drain")
     return known[str(value).lower()]
+
+
+def chosen_target(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
+    """The target that a run asks for: by its tag, else by its run config; None: the default one.
+
+    Both stand in the run itself, so every process of the run reads the same.
+    """
+    config = (run_config.get("execution") or {}).get("config") or {}
+    said = config.get("target")
+    if isinstance(said, Mapping):  # Dagster's {env: NAME}
+        said = os.environ.get(str(said.get("env")))
+    return tags.get(TARGET_TAG) or said or None
 
 
 def retry_policy(retries: Retries) -> RetryPolicy:
@@ -51,6 +64,23 @@ class Options:
     fail_fast: FailFast | None = None
     cancel_grace_seconds: float = 10.0
     tag_concurrency_limits: tuple[Mapping[str, Any], ...] = ()
+    target: str | None = None
+
+    def target_of(self, tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
+        """``chosen_target`` of a run under these options.
+
+        Raises:
+            ValueError: the executor was configured with a target in Python: assets of the user's
+                own, in other processes, would not hear of it.
+        """
+        found = chosen_target(tags, run_config)
+        if found is None and self.target is not None:
+            raise ValueError(
+                f"models_executor was configured with target {self.target!r} in Python. Choose it"
+                f" in the run config of the job (execution: config: target), or by the run tag"
+                f" {TARGET_TAG}"
+            )
+        return found
 
     def slots(self, bindings: Mapping[str, Binding]) -> int:
         """``max_concurrent`` of the run config, else of a project; else the threads of all targets,

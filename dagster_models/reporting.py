@@ -189,7 +189,12 @@ class Reporter:
         if self._journal is not None:
             self._safely(partial(self._journal.step, result))
         binding = self._bindings.get(step_key)
-        ours = binding is not None and binding.project is self._project
+        # Of another target than that which the next load describes, the types may be others.
+        ours = (
+            binding is not None
+            and binding.project is self._project
+            and binding.target.name == binding.project.default_target
+        )
         if ours and result.state == "succeeded" and outcome is not None and outcome.columns:
             self._built[result.step] = Built(result.code_version, outcome.columns)
         self._index.setdefault(step_key, len(self._index) + 1)

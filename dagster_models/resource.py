@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import ConfigurableResource, EnvVar
-from pydantic import Field, field_validator
+from dagster import ConfigurableResource, EnvVar, InitResourceContext
+from pydantic import Field, PrivateAttr, field_validator
 
+from dagster_models.errors import WarehouseError
+from dagster_models.options import TARGET_TAG, chosen_target
 from dagster_models.session import connect
 from dagster_models.warehouse import Connection, Warehouse
 
@@ -24,12 +26,20 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
                 print(connection.table("marts.carrier_delays").df())
 
     ``type`` and ``settings`` are those of a target; relative paths of files that SQL reads begin
-    at ``folder``. A setting may be an ``EnvVar``.
+    at ``folder``. A setting may be an ``EnvVar``. ``targets`` (name -> type and settings) are
+    those that a run may choose instead, by its tag ``dagster_models/target`` or its run config.
     """
 
     type: str = "duckdb"
     settings: dict[str, Any] = Field(default_factory=dict)
     folder: str = ""
+    targets: dict[str, Any] = Field(default_factory=dict)
+    _target: str | None = PrivateAttr(default=None)
+
+    def setup_for_execution(self, context: InitResourceContext) -> None:
+        """Called by Dagster: what the run asks for holds for its models and for this alike."""
+        run = context.run
+        self._target = chosen_target(run.tags, run.run_config) if run is not None else None
 
     @field_validator("settings", mode="before")
     @classmethod
@@ -45,14 +55,26 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
         """A ``Warehouse`` with sql, table, execute and load, on a session of its own.
 
         Raises:
-            WarehouseError: the warehouse cannot be reached.
+            WarehouseError: the warehouse cannot be reached, or the run asks for a target that is
+                not there.
         """
         spec = {"type": self.type, "settings": self.settings, "folder": self.folder}
+        if self._target is not None and self.targets:  # one of the user's own has none to choose
+            spec |= self._chosen(self._target)
         connection = Connection(lambda: connect(spec))
         try:
             yield Warehouse(connection)
         finally:
             connection.close()
+
+    def _chosen(self, target: str) -> dict[str, Any]:
+        if target not in self.targets:
+            raise WarehouseError(
+                "InvalidSettings",
+                f"there is no target `{target}`, which the run asks for (run tag {TARGET_TAG}, or"
+                f" `target` in its run config). Targets: {', '.join(self.targets)}",
+            )
+        return dict(self.targets[target])
 
 
 def _as_variable(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from dagster_models.core.compiled import (
 )
 from dagster_models.core.messages import CheckTask, Task
 from dagster_models.core.model import Project, Relation, Step, Target
+from dagster_models.core.project import usable_target
 
 #: Of an input that an earlier run built, as it failed in this one. No code version equals it.
 UNKNOWN_VERSION = "unknown"
@@ -39,6 +40,16 @@ class Binding:
         if self.step.kind == "script":
             return None
         return relation_for(self.project, self.step.key, self.target)
+
+    def on(self, target: str | None) -> Binding:
+        """The same step on another target of its project; None: as it is.
+
+        Raises:
+            errors.ProjectError: there is no such target, or a variable that it needs is not set.
+        """
+        if target is None or target == self.target.name:
+            return self
+        return replace(self, target=usable_target(self.project, target))
 
     @property
     def is_python(self) -> bool:

@@ -22,11 +22,12 @@ pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parent.parent
 
 
-def run(folder: Path, target: str) -> str:
+def run(folder: Path, *more: str) -> str:
+    """On PostgreSQL by the environment, unless the run config says something else."""
     done = subprocess.run(
-        [DAGSTER, "job", "execute", "-m", "project.definitions", "-j", "flights"],
+        [DAGSTER, "job", "execute", "-m", "project.definitions", "-j", "flights", *more],
         cwd=folder,
-        env={**os.environ, "DAGSTER_MODELS_TARGET": target, "DAGSTER_HOME": str(folder / "home")},
+        env={**os.environ, "DAGSTER_MODELS_TARGET": "pg", "DAGSTER_HOME": str(folder / "home")},
         capture_output=True,
         text=True,
         check=False,
@@ -77,7 +78,11 @@ def test_the_example_on_both_warehouses(
     shutil.copytree(REPOSITORY / "project", tmp_path / "project", ignore=ignored)
     (tmp_path / "home").mkdir()
     shutil.copy(REPOSITORY / "docs" / "dagster.yaml", tmp_path / "home")
-    ends = {run(tmp_path, target).rstrip().splitlines()[-1][10:] for target in ("dev", "pg")}
+    (tmp_path / "dev.yaml").write_text("execution: {config: {target: dev}}\n")
+    by_environment, by_run_config = run(tmp_path), run(tmp_path, "--config", "dev.yaml")
+    assert "slots (target='pg')" in by_environment
+    assert "slots (target='dev')" in by_run_config
+    ends = {text.rstrip().splitlines()[-1][10:] for text in (by_environment, by_run_config)}
     assert ends == {"Done. PASS=31 WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL=33"}
     project = load(tmp_path / "project")
     dev, pg = (usable_target(project, name) for name in ("dev", "pg"))
