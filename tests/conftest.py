@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +94,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    _tell_reference_cases(terminalreporter)
     if not _matrix:
         return
     terminalreporter.section("what each warehouse was seen to do")
@@ -101,3 +103,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for feature in FEATURES:
         cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in NAMES)
         terminalreporter.write_line(f"{feature:<{width}}{cells}".rstrip())
+
+
+def _tell_reference_cases(terminalreporter: pytest.TerminalReporter) -> None:
+    """How many of the cases of data/references an engine was asked about in this run."""
+    cases = sys.modules.get("reference_cases")
+    if cases is None or not cases.ran:
+        return
+    told = ", ".join(f"{len(titles)} by {engine}" for engine, titles in cases.ran.items())
+    terminalreporter.section("cases of references that were run")
+    terminalreporter.write_line(f"{told}, of {len(cases.CASES)}")

@@ -9,10 +9,10 @@ import duckdb
 import pytest
 from lineage_cases import CASES, Case, split_columns, tell
 from lineage_queries import TABLES, Queries
+from reference_cases import CASES as REFERENCES
+from reference_cases import Case as ReferenceCase
 from sqlglot import exp
 from sqlglot.lineage import lineage
-from test_parse import CASES as REFERENCES
-from test_parse import Case as ReferenceCase
 
 from dagster_models.core.lineage import followed, trace
 from dagster_models.core.traced import Schema, Upstream

@@ -1,25 +1,20 @@
-"""SQL text: tables, places and the way back. Cases are data/references/*.sql, executed where that
-can be: on a database that has the tables as written, and on one that only has the replaced ones."""
+"""SQL text: places in any text, what is refused, any statement, placeholders and literals."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference_cases import as_written, renamed
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
-from dagster_models.core.model import Reference
 from dagster_models.core.parse import (
     compile_sql,
     literal,
@@ -29,184 +24,6 @@ from dagster_models.core.parse import (
 )
 from dagster_models.core.tokens import Source
 from dagster_models.errors import SqlSyntaxError
-
-FOLDER = Path(__file__).parent / "data" / "references"
-VARIABLES = {"year": 2013, "end": "it's", "ids": [1, 2], "id": 1, "doc": 1}
-FILL = {name: [1] if name == "ids" else 1 for name in VARIABLES}
-
-
-@dataclass(frozen=True)
-class Case:
-    title: str
-    text: str
-    settings: dict[str, str] = field(hash=False)
-    replaced: str | None = None
-
-    @property
-    def dialect(self) -> str:
-        return self.settings["dialect"]
-
-    @property
-    def references(self) -> list[str]:
-        return [name for name in self.settings["references"].split(", ") if name]
-
-
-def read_cases(path: Path) -> Iterator[Case]:
-    for part in re.split(r"^-- title: ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
-        title, _, rest = part.partition("\n")
-        settings, lines, replaced = {}, [], None
-        for line in rest.rstrip("\n").split("\n"):
-            told = re.match(r"-- (dialect|executed|references|replaced):\s?(.*)$", line)
-            if told and told[1] == "replaced":
-                replaced = []
-            elif told:
-                settings[told[1]] = told[2].strip()
-            else:
-                (lines if replaced is None else replaced).append(line)
-        answer = None if replaced is None else "\n".join(replaced)
-        yield Case(title, "\n".join(lines), settings, answer)
-
-
-CASES = [case for path in sorted(FOLDER.glob("*.sql")) for case in read_cases(path)]
-EXECUTED = [c for c in CASES if c.dialect == "duckdb" and c.settings.get("executed") != "no"]
-
-
-def each(cases: list[Case]) -> Any:
-    return pytest.mark.parametrize("case", cases, ids=lambda case: case.title)
-
-
-def renamed(dialect: str, suffix: str = "_v2") -> Callable[[Reference], str]:
-    def relation(reference: Reference) -> str:
-        schema, name = ("main", *reference.parts)[-2:]
-        return f"{quote('dev_' + schema, dialect)}.{quote(name + suffix, dialect)}"
-
-    return relation
-
-
-def as_written(text: str) -> Callable[[Reference], str]:
-    return lambda reference: text[reference.start : reference.end]
-
-
-# --- The cases -------------------------------------------------------------------------------
-
-
-def test_the_cases_are_there() -> None:
-    assert len(CASES) >= 300
-    assert len({case.title for case in CASES}) == len(CASES)
-
-
-@each(CASES)
-def test_references(case: Case) -> None:
-    parsed = parse_sql(case.text, case.dialect)
-    assert [reference.name for reference in parsed.references] == case.references
-
-
-@each([case for case in CASES if case.replaced is not None])
-def test_replaced_text(case: Case) -> None:
-    parsed = parse_sql(case.text, case.dialect)
-    told = compile_sql(case.text, parsed, case.dialect, renamed(case.dialect), VARIABLES)
-    assert told == case.replaced
-
-
-def test_a_name_that_stays_needs_no_alias() -> None:
-    text = "select Orders.id, s.Items.x from Orders, s.Items"
-    parsed = parse_sql(text, "postgres")
-    told = compile_sql(text, parsed, "postgres", renamed("postgres", suffix=""), {})
-    assert told == 'select Orders.id, Items.x from "dev_main"."orders", "dev_s"."items"'
-
-
-def test_a_relation_that_is_no_name_gets_the_old_one() -> None:
-    text = "select orders.id from orders"
-    parsed = parse_sql(text, "duckdb")
-    told = compile_sql(text, parsed, "duckdb", lambda _: "read_parquet('o')", {})
-    assert told == "select orders.id from read_parquet('o') AS \"orders\""
-
-
-@each(CASES)
-def test_names_replaced_by_themselves_give_the_same_bytes(case: Case) -> None:
-    for text in (case.text, f"/* é 🛫 */\r\n{case.text}", case.text.replace("\n", "\r\n")):
-        parsed = parse_sql(text, case.dialect)
-        same = {p.name: text[p.start : p.end] for p in parsed.placeholders}
-        without = re.sub(r";(?= *(--[^\n]*)?\s*$)", "", text)
-        told = compile_sql(text, parsed, case.dialect, lambda _: None, FILL)
-        for place in reversed(parsed.placeholders):
-            ending = literal(FILL[place.name], case.dialect)
-            at = told.rindex(ending, 0, place.start + len(ending) + 8 * len(same))
-            told = told[:at] + same[place.name] + told[at + len(ending) :]
-        assert told == without
-
-
-def tables() -> list[tuple[str, str, str]]:
-    """(schema, name, query) of the tables that the cases read."""
-    orders = (
-        "select * from (values (1, 1, 5.0), (2, 1, 7.5), (3, 2, 1.0)) t(id, customer_id, amount)"
-    )
-    return [
-        ("main", "orders", orders),
-        (
-            "raw",
-            "orders",
-            f"select id, customer_id, amount * 10 as amount from ({orders}) where id > 1",
-        ),
-        ("staging", "orders", f"select * from ({orders}) where id < 3"),
-        ("main", "customers", "select * from (values (1, 'Ann'), (2, 'Bob')) t(id, name)"),
-        (
-            "staging",
-            "flights",
-            "select 1 as flight_id, 'UA' as carrier, -4 as delay, [1, 2, 3] as arr,"
-            " {'a': 1, 'city': 'Oslo'} as info",
-        ),
-        (
-            "main",
-            "cities",
-            "select * from (values ('NL', 2000, 5), ('NL', 2010, 6), ('US', 2000, 9))"
-            " t(country, year, population)",
-        ),
-        ("main", "Étage", "select 1 as id"),
-        ("main", "info", "select 1 as n"),
-        ("marts", 'mixed "case"', "select 1 as id"),
-    ]
-
-
-@pytest.fixture(scope="module")
-def written() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database with the tables by the names that the cases use."""
-    yield from database("", "")
-
-
-@pytest.fixture(scope="module", params=["_v2", ""], ids=["other names", "other schemas"])
-def target(request: pytest.FixtureRequest) -> Iterator[tuple[str, duckdb.DuckDBPyConnection]]:
-    """A database that only has the tables under the names of a target."""
-    for connection in database("dev_", request.param):
-        yield request.param, connection
-
-
-def database(prefix: str, suffix: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(":memory:memory") as connection:
-        for schema, name, query in tables():
-            home = quote(prefix + schema, "duckdb")
-            connection.execute(f"create schema if not exists {home}")
-            connection.execute(f"create table {home}.{quote(name + suffix, 'duckdb')} as {query}")
-        yield connection
-
-
-@each(EXECUTED)
-def test_the_replaced_text_means_the_same(
-    case: Case,
-    written: duckdb.DuckDBPyConnection,
-    target: tuple[str, duckdb.DuckDBPyConnection],
-) -> None:
-    suffix, there = target
-    parsed = parse_sql(case.text, "duckdb")
-    plain = compile_sql(case.text, parsed, "duckdb", lambda _: None, VARIABLES)
-    moved = compile_sql(case.text, parsed, "duckdb", renamed("duckdb", suffix), VARIABLES)
-    assert answer(there, moved) == answer(written, plain)
-
-
-def answer(connection: duckdb.DuckDBPyConnection, text: str) -> tuple[list[str], list[str]]:
-    cursor = connection.execute(text)
-    return [column[0] for column in cursor.description], sorted(map(repr, cursor.fetchall()))
-
 
 # --- Places in any text ----------------------------------------------------------------------
 
@@ -410,10 +227,12 @@ MOMENTS = st.datetimes() | st.datetimes(timezones=st.just(datetime.timezone.utc)
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
+DUCKDB = duckdb.connect(":memory:")
+DUCKDB.execute("set timezone = 'UTC'")
+
+
 def on_duckdb(value: object) -> object:
-    with duckdb.connect() as connection:
-        connection.execute("set timezone = 'UTC'")
-        return connection.execute(f"select {literal(value, 'duckdb')}").fetchall()[0][0]
+    return DUCKDB.execute(f"select {literal(value, 'duckdb')}").fetchall()[0][0]
 
 
 @given(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS | DAYS | st.datetimes())
@@ -474,9 +293,8 @@ def test_a_negative_number_makes_no_comment() -> None:
 
 @given(TEXTS.filter(bool))
 def test_a_quoted_name_is_the_name(name: str) -> None:
-    with duckdb.connect() as connection:
-        cursor = connection.execute(f"select 1 as {quote(name, 'duckdb')}")
-        assert cursor.description[0][0] == name
+    cursor = DUCKDB.execute(f"select 1 as {quote(name, 'duckdb')}")
+    assert cursor.description[0][0] == name
 
 
 @pytest.mark.parametrize("name", ["", "a\0b"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from sqlglot import exp
 
@@ -49,6 +50,7 @@ class Scope:
     parent: Scope | None
     ctes: frozenset[str]
     names: set[str] = field(default_factory=set)
+    given: set[str] = field(default_factory=set)  #: those of ``names`` that will stay as they are
     aliases: set[str] = field(default_factory=set)  #: of expressions; kept for ClickHouse's IN
     tables: list[FoundTable] = field(default_factory=list)
 
@@ -88,8 +90,9 @@ class FoundQualifier:
 @dataclass(slots=True)
 class Found:
     """What a statement says. ``clashing``: tables of one FROM list that only their schema tells
-    apart, so that their bare names would be ambiguous. ``temporary``: tables that it creates for
-    the session. ``opaque``: sqlglot does not understand the statement, tables may hide in it."""
+    apart, so that their bare names would be ambiguous or mean another. ``temporary``: tables that
+    it creates for the session. ``opaque``: sqlglot does not understand the statement, tables may
+    hide in it."""
 
     tables: list[FoundTable] = field(default_factory=list)
     qualifiers: list[FoundQualifier] = field(default_factory=list)
@@ -126,6 +129,7 @@ class _Walk:
         self.stack: list[tuple[exp.Expr, Scope]] = []
         self.found = Found()
         self.columns: list[tuple[tuple[exp.Identifier, ...], Scope]] = []
+        self.bare: list[tuple[exp.Identifier, Scope]] = []  #: the `a` of columns `a.b`
         self.lists: list[FoundTable] = []  #: after IN in ClickHouse: tables, columns or aliases
         self.scopes: list[Scope] = []
 
@@ -142,7 +146,9 @@ class _Walk:
     def visit(self, node: exp.Expr, scope: Scope) -> None:
         alias = node.args.get("alias")
         if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
-            scope.names.add(self.alias(alias.this))
+            name = self.alias(alias.this)
+            scope.names.add(name)
+            scope.given.add(name)
         elif isinstance(alias, exp.Identifier):
             scope.aliases.add(self.alias(alias))
         if isinstance(node, exp.Table):
@@ -216,21 +222,26 @@ class _Walk:
         if len(parts) == 2 and node.args.get("catalog") is not None:  # `db..t`
             parts = (parts[0], default_schema(self.dialect), parts[1])
         aliased = bool(node.alias)
+        name = fold_alias(parts[-1], self.dialect)
         if not aliased:
-            scope.names.add(fold_alias(parts[-1], self.dialect))
-        if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
-            return
-        marks = names[-1].args  # T-SQL: #t and ##t
-        if marks.get("temporary") or marks.get("global_"):
-            return
-        last = names[-1]
-        quoted = bool(last.args.get("quoted"))
-        if is_system(parts, self.dialect) or is_file(
-            parts, self.is_string(last), quoted, self.dialect
-        ):
+            scope.names.add(name)
+        if self.is_elsewhere(names[-1], parts, scope):
+            if not aliased:
+                scope.given.add(name)
             return
         free = not aliased and has_room(node, self.dialect)
         self.add(FoundTable(names, parts, not free, is_written(node), scope))
+
+    def is_elsewhere(self, last: exp.Identifier, parts: tuple[str, ...], scope: Scope) -> bool:
+        """Whether the name is a CTE's, a session's own table's, the system's or a file's."""
+        if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
+            return True
+        if last.args.get("temporary") or last.args.get("global_"):  # T-SQL: #t and ##t
+            return True
+        quoted = bool(last.args.get("quoted"))
+        return is_system(parts, self.dialect) or is_file(
+            parts, self.is_string(last), quoted, self.dialect
+        )
 
     def add(self, table: FoundTable) -> None:
         self.found.tables.append(table)
@@ -243,6 +254,8 @@ class _Walk:
         elif node.args.get("db") is not None:
             parts = (node.args.get("catalog"), node.args["db"], node.args["table"])
             self.columns.append((tuple(p for p in parts if isinstance(p, exp.Identifier)), scope))
+        elif isinstance(owner := node.args.get("table"), exp.Identifier):
+            self.bare.append((owner, scope))
 
     def argument(self, node: exp.Expr, scope: Scope, certain: bool = True) -> FoundTable | None:
         """A name that looks like a column's and is a table's."""
@@ -284,13 +297,47 @@ class _Walk:
             known = table.scope.chain()
             if not any(table.parts[0] in (s.names | s.aliases) for s in known):
                 self.add(table)
+        clashing, qualifiers = self.found.clashing, self.found.qualifiers
+        for scope in self.scopes:
+            clashing.update(self.clashing(scope))
         for identifiers, scope in self.columns:
             qualifier = self.qualifier(identifiers, scope)
             if qualifier is not None:
-                self.found.qualifiers.append(qualifier)
-        for scope in self.scopes:
-            self.found.clashing.update(_clashing(scope.tables))
+                qualifiers.append(qualifier)
+                if self.is_captured(qualifier.table, scope):
+                    clashing.add(qualifier.table)
+        if clashing:  # their names as aliases are not the bare ones
+            for identifier, scope in self.bare:
+                name = self.alias(identifier)
+                owner = self.named(name, scope)
+                if owner is not None and owner in clashing:
+                    qualifiers.append(FoundQualifier((identifier,), (name,), owner))
         return self.found
+
+    def clashing(self, scope: Scope) -> Iterator[FoundTable]:
+        """Tables of one FROM list that share their last part, with each other or with an alias."""
+        by_name: dict[str, list[FoundTable]] = {}
+        for table in scope.tables:
+            if not table.aliased:
+                by_name.setdefault(self.local(table)[-1], []).append(table)
+        for name, same in by_name.items():
+            if name in scope.given or len({table.parts for table in same}) > 1:
+                yield from same
+
+    def is_captured(self, table: FoundTable, scope: Scope) -> bool:
+        """Whether the table's bare name would mean another FROM item where *scope* sees it from
+        within: `select (select s.t.a from u as t) from s.t`."""
+        name = self.local(table)[-1]
+        inner = takewhile(lambda around: around is not table.scope, scope.chain())
+        return any(name in around.names for around in inner)
+
+    def named(self, name: str, scope: Scope) -> FoundTable | None:
+        """The one table that the bare name means as a column's prefix."""
+        around = next((s for s in scope.chain() if name in s.names), None)
+        if around is None or name in around.given:
+            return None
+        same = [t for t in around.tables if not t.aliased and self.local(t)[-1] == name]
+        return same[0] if len(same) == 1 else None
 
     def is_array_path(self, table: FoundTable) -> bool:
         first = fold_alias(table.parts[0], self.dialect)
@@ -336,13 +383,3 @@ def _same_table(table: tuple[str, ...], prefix: tuple[str, ...], names: set[str]
         return False
     length = min(len(table), len(prefix))
     return table[-length:] == prefix[-length:]
-
-
-def _clashing(tables: Sequence[FoundTable]) -> Iterator[FoundTable]:
-    by_name: dict[str, list[FoundTable]] = {}
-    for table in tables:
-        if not table.aliased:
-            by_name.setdefault(table.parts[-1], []).append(table)
-    for same in by_name.values():
-        if len({table.parts for table in same}) > 1:
-            yield from same

@@ -163,3 +163,27 @@ select f.info.city from staging.flights f, info
 -- references: staging.flights, info
 -- replaced:
 select f.info.city from "dev_staging"."flights_v2" f, "dev_main"."info_v2" AS "info"
+
+-- title: an alias that is another table's bare name
+-- dialect: duckdb
+select raw.orders.id from raw.orders, customers as orders
+-- references: raw.orders, customers
+-- replaced:
+select "raw.orders".id from "dev_raw"."orders_v2" AS "raw.orders", "dev_main"."customers_v2" as orders
+
+-- title: a CTE that is another table's bare name
+-- dialect: duckdb
+with orders as (select 7 as id) select raw.orders.id from raw.orders, orders
+-- references: raw.orders
+
+-- title: an alias of a subquery would capture a table around it
+-- dialect: duckdb
+select orders.id, (select max(raw.orders.id + orders.id) from customers as orders) as most from raw.orders
+-- references: customers, raw.orders
+-- replaced:
+select "raw.orders".id, (select max("raw.orders".id + orders.id) from "dev_main"."customers_v2" as orders) as most from "dev_raw"."orders_v2" AS "raw.orders"
+
+-- title: a table of a subquery would capture one of another schema around it
+-- dialect: duckdb
+select exists (select 1 from staging.orders where orders.id = raw.orders.id) as there, orders.id from raw.orders
+-- references: staging.orders, raw.orders

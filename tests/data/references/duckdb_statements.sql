@@ -88,13 +88,13 @@ select count(*) from duckdb_settings() s, duckdb_tables t, pg_catalog.pg_class, 
 
 -- title: files by name
 -- dialect: duckdb
--- executed: no
+-- executed: no, the files are not there
 select * from 'flights/*.parquet' a, "data.csv" b, 's3://bucket/x' c, 'ids.dat' i, read_csv('x.csv') d
 -- references:
 
 -- title: show in FROM
 -- dialect: duckdb
--- executed: no
+-- executed: no, it lists the tables that are there
 select * from (show tables)
 -- references:
 

@@ -1,41 +1,49 @@
 -- title: postgres: FROM inside functions is no FROM clause
 -- dialect: postgres
+-- tables: sales.orders (day timestamp, note text)
 select extract(year from o.day), substring(o.note from 2 for 3), trim(both 'x' from o.note),
   overlay(o.note placing 'a' from 1), position('x' in o.note) from sales.orders o
 -- references: sales.orders
 
 -- title: postgres: IS DISTINCT FROM is no FROM clause
 -- dialect: postgres
+-- tables: a (x integer, y integer, z integer)
 select * from a where x is distinct from y and x is not distinct from z
 -- references: a
 
 -- title: postgres: the CTE of a subquery is not seen by the query around it
 -- dialect: postgres
+-- tables: customers
 select * from (with customers as (select 1 as id) select * from customers) t, customers
 -- references: customers
 
 -- title: postgres: without RECURSIVE a CTE does not see those after it
 -- dialect: postgres
+-- tables: b; c
 with a as (select * from b), b as (select * from c) select * from a
 -- references: b, c
 
 -- title: postgres: a CTE hides no table with a schema
 -- dialect: postgres
-with orders as (select 1 as id) select * from sales.orders, orders
+-- tables: sales.orders
+with orders as (select 1 as id) select * from sales.orders s, orders
 -- references: sales.orders
 
 -- title: postgres: a CTE in an arm of a UNION
 -- dialect: postgres
+-- tables: orders; o
 (with o as (select * from orders) select id from o) union all select id from o
 -- references: orders, o
 
 -- title: postgres: a CTE of the name of its table, twice nested
 -- dialect: postgres
+-- tables: orders
 with orders as (with orders as (select * from orders) select * from orders) select * from orders
 -- references: orders
 
 -- title: postgres: SEARCH and CYCLE of a recursive CTE
 -- dialect: postgres
+-- tables: nodes (parent integer, id integer)
 with recursive t(id, parent) as (
   select id, parent from nodes where parent is null
   union all select n.id, n.parent from nodes n join t on n.parent = t.id
@@ -45,16 +53,19 @@ select * from t
 
 -- title: postgres: MATERIALIZED and NOT MATERIALIZED
 -- dialect: postgres
+-- tables: x
 with a as materialized (select * from x), b as not materialized (select * from a) select * from b
 -- references: x
 
 -- title: postgres: lateral subqueries read tables of their own
 -- dialect: postgres
+-- tables: orders; items (order_id integer)
 select * from orders o left join lateral (select * from items i where i.order_id = o.id limit 3) t on true
 -- references: orders, items
 
 -- title: postgres: a FROM list, each subquery correlated
 -- dialect: postgres
+-- tables: payments (order_id integer, day date); refunds (order_id integer); late; limits (x integer); orders (id integer, x integer, a integer, b integer); vip; blocked (a integer, b integer)
 select (select max(p.day) from payments p where p.order_id = o.id),
   exists (select from refunds r where r.order_id = o.id), o.id = any (select id from late), o.x > all (table limits)
 from orders o where o.id in (table vip) and (o.a, o.b) not in (select a, b from blocked)
@@ -62,11 +73,13 @@ from orders o where o.id in (table vip) and (o.a, o.b) not in (select a, b from 
 
 -- title: postgres: ONLY and the star of inheritance
 -- dialect: postgres
+-- tables: orders; customers
 select id from only orders join only (customers) using (id)
 -- references: orders, customers
 
 -- title: postgres: TABLESAMPLE
 -- dialect: postgres
+-- tables: orders
 select orders.id from orders tablesample bernoulli (10) repeatable (42)
 -- references: orders
 -- replaced:
@@ -74,139 +87,166 @@ select orders.id from "dev_main"."orders_v2" AS "orders" tablesample bernoulli (
 
 -- title: postgres: functions in FROM are no tables
 -- dialect: postgres
+-- executed: no, it needs functions of its own
 select * from orders(1), staging.orders_of(2) as f(a int, b text), json_to_recordset('[]') as j(a int), now()
 -- references:
 
 -- title: postgres: ROWS FROM and WITH ORDINALITY
 -- dialect: postgres
+-- tables: orders
 select * from rows from (generate_series(1, 3), unnest(array[1, 2])) with ordinality as t(a, b, n), orders
 -- references: orders
 
 -- title: postgres: JSON_TABLE of a column
 -- dialect: postgres
+-- tables: orders (doc text)
 select jt.* from orders o, json_table(o.doc, '$.items[*]' columns (id int path '$.id', name text path '$.name')) as jt
 -- references: orders
 
 -- title: postgres: XMLTABLE of a column
 -- dialect: postgres
+-- tables: feeds (doc xml)
 select x.* from feeds f, xmltable('/rows/row' passing f.doc columns id int path '@id') as x
 -- references: feeds
 
 -- title: postgres: VALUES in FROM with the name of a table
 -- dialect: postgres
+-- tables: none
 select * from (values (1, 'a'), (2, 'b')) as customers (id, name)
 -- references:
 
 -- title: postgres: an alias with columns is no table
 -- dialect: postgres
+-- tables: orders (x integer, y integer)
 select items.a from orders as items (a, b)
 -- references: orders
 
 -- title: postgres: the alias of a join
 -- dialect: postgres
+-- tables: orders; customers
 select j.id from (orders join customers using (id)) as j
 -- references: orders, customers
 
 -- title: postgres: WINDOW, FILTER and WITHIN GROUP
 -- dialect: postgres
+-- tables: a (y integer); b; c (x integer); d
 select sum(x) filter (where x > (select min(y) from a)) over w,
-  percentile_cont(0.5) within group (order by (select 1 from b)) from c
+  (select percentile_cont(0.5) within group (order by (select 1 from b))) from c
 window w as (partition by (select 1 from d))
 -- references: a, b, c, d
 
 -- title: postgres: GROUPING SETS, HAVING and FETCH FIRST
 -- dialect: postgres
+-- tables: t (a integer); limits (n bigint); sorts; pages (n integer)
 select a, count(*) from t group by grouping sets ((a), ()) having count(*) > (select n from limits)
 order by (select 1 from sorts) offset 1 row fetch first (select n from pages) rows only
 -- references: t, limits, sorts, pages
 
 -- title: postgres: quoted names with dots, hyphens, spaces and quotes
 -- dialect: postgres
+-- tables: "a.b"; "my-schema"."my table"; "say ""hi"""; "Ünïcode".tab
 select * from "a.b", "my-schema"."my table", "say ""hi""", "Ünïcode".tab
 -- references: "a.b", my-schema.my table, say "hi", Ünïcode.tab
 
 -- title: postgres: a name with a dot is not a name with a schema
 -- dialect: postgres
+-- tables: "staging.orders"; staging.orders
 select * from "staging.orders" union all select * from staging.orders
 -- references: "staging.orders", staging.orders
 
 -- title: postgres: words in capitals and comments anywhere
 -- dialect: postgres
+-- tables: orders; s.t
 SELECT/* from a */O.ID/*from b*/FROM/*x*/ORDERS/*y*/AS/*z*/O--from c
 JOIN/**/S/*.*/./*.*/T/**/ON/**/TRUE
 -- references: orders, s.t
 
 -- title: postgres: nested comments
 -- dialect: postgres
+-- tables: d
 select /* from a /* from b */ from c */ 1 from d /* /* */ */
 -- references: d
 
 -- title: postgres: strings of every kind
 -- dialect: postgres
+-- tables: f
 select 'from a', e'\' from b', $$ from c $$, $x$ from $$ d $x$, U&'\0061', B'101', X'1F', N'from e' from f
 -- references: f
 
 -- title: postgres: operators that look like placeholders
 -- dialect: postgres
+-- tables: t (doc jsonb, a integer, b text)
 select doc ->> 'a', doc #>> '{a,b}', doc @> '{}', doc ? 'k', doc ?| array['a'], a::text, b::numeric(10, 2)[] from t
 -- references: t
 
 -- title: postgres: information_schema with a catalog
 -- dialect: postgres
+-- executed: no, `shop` is the name of another database
 select * from shop.information_schema.columns, pg_catalog.pg_stat_activity, pg_stat_user_tables, pg_tables
 -- references:
 
 -- title: postgres: a table of one's own schema that is named like a catalog's
 -- dialect: postgres
+-- tables: audit.pg_class; audit.columns
 select * from audit.pg_class, audit.columns
 -- references: audit.pg_class, audit.columns
 
 -- title: postgres: fields of a composite column
 -- dialect: postgres
+-- executed: no, it needs a type of its own
 select (o).customer, (o.address).city, (s.orders.address).zip from s.orders, orders o
 -- references: s.orders, orders
 
 -- title: postgres: whole rows
 -- dialect: postgres
-select o, o.*, to_jsonb(o), row(o.*), count(o.*) from orders o
+-- tables: orders
+select o, o.*, to_jsonb(o), row(o.*) from orders o
 -- references: orders
 
 -- title: postgres: a set operation of every kind
 -- dialect: postgres
+-- tables: a; b; c; d
 table a union all table b except (select * from c intersect all select * from d) order by 1
 -- references: a, b, c, d
 
 -- title: postgres: USING with an alias
 -- dialect: postgres
+-- tables: orders; customers
 select j.id from orders join customers using (id) as j
 -- references: orders, customers
 
 -- title: postgres: a self join of an incremental's own table
 -- dialect: postgres
+-- tables: raw.events (at text); marts.events (at text)
 select * from raw.events e where e.at > (select coalesce(max(at), '-infinity') from marts.events)
 -- references: raw.events, marts.events
 
 -- title: postgres: CASE and COALESCE hold subqueries
 -- dialect: postgres
+-- tables: x (a integer); y (a integer); z (a integer); w (a integer)
 select case when a in (select a from x) then (select 1 from y) else coalesce((select 2 from z), 0) end from w
 -- references: x, y, z, w
 
 -- title: postgres: arrays of a query
 -- dialect: postgres
+-- tables: orders
 select array(select id from orders order by id), array[[1, 2]] from (select 1) s
 -- references: orders
 
 -- title: postgres: FOR UPDATE, its OF names and SKIP LOCKED
 -- dialect: postgres
+-- tables: jobs; queues
 select * from jobs j join queues q using (id) for update of j skip locked
 -- references: jobs, queues
 
 -- title: postgres: a regclass is a text
 -- dialect: postgres
+-- executed: no, there must be an `orders`, which it does not read
 select 'orders'::regclass, to_regclass('staging.orders'), nextval('seq_orders')
 -- references:
 
 -- title: postgres: a CTE in capitals is the one in small letters
 -- dialect: postgres
-with MyCte as (select * from T) select * from mycte, "mycte", "MyCte"
+-- tables: t; "MyCte"
+with MyCte as (select * from T) select * from mycte, "mycte" as again, "MyCte"
 -- references: t, MyCte
