@@ -130,13 +130,18 @@ class Writer:
 
     def condition(self, outer: Item, seen: frozenset[str]) -> str:
         self.budget -= 1
-        inner = self.query(seen)
+        inner = f"({self.query(seen)}) q"
+        q = "q"
+        if self.budget > 0 and self.maybe():  # what may have the name of a table around it
+            item = self.item(seen, lateral_to=None)
+            inner, q = item.text, item.name
         return self.pick(
-            f"exists ({inner})",
-            f"{outer.name}.a in (select a from ({inner}) q)",
-            f"({outer.name}.a, 1) not in (select q.b, 1 from ({inner}) q)",
-            f"{outer.name}.b >= all (select q.b from ({inner}) q where q.a <= {outer.name}.a)",
-            f"coalesce((select max(q.a) from ({inner}) q), 0) < 9",
+            f"exists (select {q}.a from {inner})",
+            f"exists (select 1 from {inner} where {q}.a = {outer.name}.b - 10)",
+            f"{outer.name}.a in (select a from {inner})",
+            f"({outer.name}.a, 1) not in (select {q}.b, 1 from {inner})",
+            f"{outer.name}.b >= all (select {q}.b from {inner} where {q}.a <= {outer.name}.a)",
+            f"coalesce((select max({q}.a + {outer.name}.a) from {inner}), 0) < 9",
             f"case when {outer.name}.r.t0 = 1 then true else len({outer.name}.xs) > 0 end",
         )
 
@@ -157,7 +162,7 @@ class Writer:
             shapes += ["query", "query", "pivot", "unpivot", "named", "joined", "text"]
             shapes += ["lateral", "unnest"] if lateral_to is not None else []
         shape = self.pick(*shapes)
-        alias = self.pick(self.fresh(), self.fresh(), "t2", "s", "main")
+        alias = self.pick(self.fresh(), self.fresh(), "t0", "t1", "t2", "s", "main")
         if shape == "table":
             return Item(*self.table(seen))
         if shape == "aliased":
