@@ -64,6 +64,12 @@ def create(session: WarehouseSession, what: str, sql: str, relation: Relation = 
     return made
 
 
+def test_a_table_is_built_from_its_previous_version(session: WarehouseSession) -> None:
+    create(session, "table", "select 1 as n")
+    create(session, "table", "with t as (select n from s.t) select n + 1 as n from t")
+    assert session.query("select n from s.t")[1] == [(2,)]
+
+
 # Errors ------------------------------------------------------------------------------------------
 
 

@@ -552,3 +552,32 @@ def test_dagster_knows_duration_rows_columns_and_versions(tmp_path: Path) -> Non
     assert tags["dagster/code_version"] == alpha.code_version
     below = by_type["ASSET_MATERIALIZATION", "main__beta"].materialization.tags
     assert below["dagster/input_data_version/main/alpha"] == tags["dagster/data_version"]
+
+
+def test_a_table_reads_its_own_previous_version(tmp_path: Path) -> None:
+    """In SQL, in a CTE of its own name, and in Python: no circle, and each run goes on."""
+    python = """
+def model(warehouse):
+    there = "select count(*) from information_schema.tables where table_name = 'd'"
+    if not warehouse.sql(there).fetchone()[0]:
+        return [{"n": 1}]
+    return warehouse.sql("select n + (select max(n) from a) as n from d")
+"""
+    header = "/* @model upstream: main.{} */ "
+    project = make_project(
+        tmp_path,
+        {
+            "models/a.sql": header.format("a") + "select n + 1 as n from a",
+            "models/b.sql": header.format("b")
+            + "with b as (select b.n from main.b) select b.n + a.n as n from b, a",
+            "models/c.sql": "with c as (select 1 as n) select n from c",
+            "models/d.py": python,
+        },
+    )
+    project.database.parent.mkdir()
+    with project.warehouse() as session:
+        session.execute("create table main.a as select 0 as n")
+        session.execute("create table main.b as select 0 as n")
+    assert [project.run().code for _ in range(2)] == [0, 0]
+    told = "select (select n from a), (select n from b), (select n from c), (select n from d)"
+    assert project.rows(told) == [(2, 3, 1, 3)]

@@ -302,6 +302,7 @@ def check(world: World, text: str) -> None:
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
+@pytest.mark.timeout(300 if EXAMPLES <= 150 else 0)
 @given(text=queries())
 def test_references_are_what_the_binder_reads(world: World, text: str) -> None:
     try:

@@ -59,7 +59,8 @@ def link(
         _link_reads(draft, links)
     for draft in live:
         _link_feeds(draft, links)
-    _drop_self_references(links)
+    for draft in live:
+        _drop_self_reference(draft, links)
     if not _tell_cycles(links):
         for draft in live:
             _link_own_checks(draft, links)
@@ -171,11 +172,27 @@ def _link_feeds(draft: Draft, links: _Links) -> None:
             links.edges[found].setdefault(draft.step.key, feed.place)
 
 
-def _drop_self_references(links: _Links) -> None:
-    for key, reads in links.edges.items():
-        if key in reads:
-            fix = "Read another table, or write its schema if a table of another schema is meant."
-            links.tell(problem(f"{key} -> {key}: it reads itself", reads.pop(key), fix))
+def _drop_self_reference(draft: Draft, links: _Links) -> None:
+    """A table that reads itself reads what it was before: its name stays resolved, and there is no
+    edge. SQL that does so has no first build unless somebody made the table, so it is asked to say
+    that it is meant; Python code can look whether the table is there."""
+    step = draft.step
+    place = links.edges[step.key].pop(step.key, None)
+    if place is None:
+        return
+    other = "write the schema of the table that is meant"
+    if step.config.materialized == "view":
+        fix = f"Make it a table (`materialized: table`) to read its previous version, or {other}."
+        links.tell(problem(f"{step.key} is a view that reads itself", place, fix))
+    elif step.kind == "sql" and not any(read.scripts for read in _self_reads(draft, links)):
+        what = f"{step.key} reads itself: its previous version, which its first build does not have"
+        fix = f"Say that it is meant, by `upstream: {step.key}` in its header, or {other}."
+        links.tell(problem(what, place, fix, "warning"))
+
+
+def _self_reads(draft: Draft, links: _Links) -> list[Read]:
+    resolved = links.resolved[draft.step.key]
+    return [read for read in draft.reads if resolved.get(read.written) == draft.step.key]
 
 
 def _graph(links: _Links) -> dict[str, tuple[str, ...]]:

@@ -150,3 +150,11 @@ select json_value(o.doc, '$.customers.id'), o.doc.value('(/a/b)[1]', 'int') from
 -- executed: no, DuckDB knows no names in brackets
 select * from containstable(dbo.docs, body, 'x') c join dbo.docs d on d.id = c.[key]
 -- references: dbo.docs, dbo.docs
+
+-- title: tsql: an alias that is the bare name of another table keeps it
+-- dialect: tsql
+-- executed: no, DuckDB finds the bare name ambiguous
+select orders.id, raw.orders.id as other from raw.orders, dbo.customers as orders
+-- references: raw.orders, dbo.customers
+-- replaced:
+select orders.id, [raw.orders].id as other from [dev_raw].[orders_v2] AS [raw.orders], [dev_dbo].[customers_v2] as orders
