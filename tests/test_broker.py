@@ -497,6 +497,29 @@ def test_a_removed_database_is_not_written_to(spec: dict[str, Any], tmp_path: Pa
         assert os.path.exists(session.path)
 
 
+def test_what_goes_to_a_removed_database_is_not_told_as_done(
+    session: Session, tmp_path: Path
+) -> None:
+    session.prepare(["s"])
+    session.begin()
+    session.execute("create table t as select 1")
+    os.unlink(session.path)
+    (tmp_path / "w.duckdb.lock").unlink()  # as `rm -rf target` does
+    for promise in (
+        session.commit,
+        session.begin,
+        lambda: session.execute("create table u as select 1"),
+        session.records,
+    ):
+        with pytest.raises(WarehouseError, match="removed or replaced") as caught:
+            promise()
+        assert caught.value.kind == "DatabaseReplaced"
+    outcome = session.run(task("t", "select 1"))
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.kind == "DatabaseReplaced"
+
+
 # Refusals ----------------------------------------------------------------------------------------
 
 

@@ -111,7 +111,15 @@ class DuckDB(Warehouse):
 
     def session(self, name: str = "") -> DuckDBSession:
         with translated():
-            return DuckDBSession(self._connection.cursor())
+            return DuckDBSession(self._connection.cursor(), self._refuse_if_replaced)
+
+    def _refuse_if_replaced(self) -> None:
+        if self.is_replaced():
+            raise WarehouseError(
+                "DatabaseReplaced",
+                f"{self._path} was removed or replaced while it was open: what is written to the old"
+                " file is lost, so nothing is committed to it any more. Run again.",
+            )
 
     def close(self) -> None:
         self._connection.close()
@@ -120,8 +128,10 @@ class DuckDB(Warehouse):
 class DuckDBSession(WarehouseSession):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Any, refuse_if_replaced: Callable[[], None]) -> None:
         self._cursor = cursor
+        #: A commit to a file that has no name any more succeeds, and nobody will ever see it.
+        self._refuse_if_replaced = refuse_if_replaced
         self._in_transaction = False
         self._failed = False
         self._input: Any = None  # the Arrow table that is seen as _INPUT
@@ -138,7 +148,10 @@ class DuckDBSession(WarehouseSession):
             statements = self._cursor.extract_statements(sql)
         transactional = duckdb.StatementType.TRANSACTION
         if all(statement.type != transactional for statement in statements):
-            return self._run(sql) if statements else []  # the text as it is: errors name its lines
+            # The text as it is: errors name its lines.
+            found: list[tuple[Any, ...]] = self._run(sql) if statements else []
+            self._refuse_if_replaced()
+            return found
         rows: list[tuple[Any, ...]] = []
         for statement in statements:
             move = self._move(statement.query) if statement.type == transactional else None
@@ -188,6 +201,7 @@ class DuckDBSession(WarehouseSession):
         return self._in_transaction
 
     def begin(self) -> None:
+        self._refuse_if_replaced()
         with translated():
             self._cursor.execute("BEGIN TRANSACTION").fetchall()
         self._in_transaction, self._failed = True, False
@@ -205,9 +219,15 @@ class DuckDBSession(WarehouseSession):
                     "nothing was committed: a statement of this transaction had failed,"
                     f" and it is rolled back ({error.message})",
                 ) from error
+        try:
+            self._refuse_if_replaced()
+        except WarehouseError:
+            self.rollback()
+            raise
         with self._watched():
             self._cursor.execute("COMMIT").fetchall()
         self._in_transaction = self._failed = False
+        self._refuse_if_replaced()  # it may have gone meanwhile: then the record is in no file
 
     def rollback(self) -> None:
         # An interrupt on its way may hit the ROLLBACK itself. "No transaction is active" is the
@@ -416,6 +436,7 @@ class DuckDBSession(WarehouseSession):
         )
 
     def _records(self, which: str, parameters: list[Any]) -> list[Commit]:
+        self._refuse_if_replaced()
         columns = ", ".join(f'"{name}"' for name in Commit.__dataclass_fields__)
         try:
             rows = self._run(f"SELECT {columns} FROM {quoted(RECORDS)} {which}", parameters or None)
