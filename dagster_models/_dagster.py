@@ -13,8 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from dagster import DagsterEvent, DagsterInvariantViolationError, DagsterRun, JobDefinition
-from dagster._core.errors import DagsterExecutionInterruptedError
+from dagster import (
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    DagsterEvent,
+    DagsterInvariantViolationError,
+    DagsterRun,
+    JobDefinition,
+)
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.compute_logs import create_compute_log_file_key
@@ -75,6 +84,7 @@ __all__ = [
     "PlanExecutionContext",
     "PlanOrchestrationContext",
     "RetryMode",
+    "Selections",
     "SqliteEventLogStorage",
     "StepExecutionContext",
     "StepLog",
@@ -452,3 +462,24 @@ class StepLog:
         if path is not None:
             with contextlib.suppress(OSError), open(path(self._key), "a"):
                 pass
+
+
+class Selections:
+    """Resolves asset selections over one graph, which is made when the first one asks: resolving
+    by the public method makes it anew for each job."""
+
+    def __init__(self, assets: Sequence[AssetsDefinition | AssetSpec]) -> None:
+        self._assets = assets
+        self._graph: AssetGraph | None = None
+
+    def lacks(self, selection: AssetSelection) -> str:
+        """Why *selection* selects nothing; "" if it selects something."""
+        if self._graph is None:
+            self._graph = AssetGraph.from_assets(
+                AssetsDefinition(specs=[a]) if isinstance(a, AssetSpec) else a for a in self._assets
+            )
+        try:
+            found = selection.resolve(self._graph)
+        except DagsterInvalidSubsetError as error:
+            return str(error).partition(". ")[0]
+        return "" if found else "it would run nothing"

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dagster_models.commands.check import FORMATS, errors_among, report
+from dagster_models.commands.check import FORMATS, errors_among, refusals, report
 from dagster_models.commands.diff import as_json, as_text, diff
 from dagster_models.commands.lineage import lineage
 from dagster_models.core.compare import selection
@@ -109,7 +109,7 @@ def _check(options: argparse.Namespace) -> int:
     good = ""
     try:
         project = load(root)
-        problems: Sequence[Problem] = project.warnings
+        problems: Sequence[Problem] = [*project.warnings, *refusals(project)]
         good = f"No errors in {len(project.steps)} steps of {project.name}."
     except ProjectError as error:
         problems = error.problems

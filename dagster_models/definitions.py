@@ -29,6 +29,7 @@ from dagster import (
 )
 
 from dagster_models import handover
+from dagster_models._dagster import Selections
 from dagster_models.core import project as core_project
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (
@@ -90,18 +91,40 @@ def load_project(
     for warning in project.warnings:
         logger.warning("%s", warning)
     target = core_project.usable_target(project)
-    built, problems = _build_assets(project, target, translator or ModelsTranslator())
-    jobs = {job.name: _job(job, problems) for job in project.jobs}
-    schedules = [_schedule(schedule, jobs, problems) for schedule in project.schedules]
+    definitions, problems = build(project, target, assets, translator)
     if problems:
         raise ProjectError(problems)
-    return Definitions(
+    return definitions
+
+
+def build(
+    project: Project,
+    target: Target,
+    assets: Sequence[AssetsDefinition | AssetSpec] = (),
+    translator: ModelsTranslator | None = None,
+    *,
+    of_empty_jobs: str = "error",
+) -> tuple[Definitions, list[Problem]]:
+    """The definitions of a loaded project, and what Dagster refuses of it, each with its place.
+
+    ``of_empty_jobs``: the severity of a job that selects nothing: "error" or "warning".
+    """
+    built, problems = _build_assets(project, target, translator or ModelsTranslator())
+    selections = Selections([*built, *assets])
+    jobs = {}
+    for job in project.jobs:
+        jobs[job.name] = _job(job, problems)
+        if jobs[job.name] and job.selection != "*":
+            problems += _nothing_selected(job, project, selections, of_empty_jobs)
+    schedules = [_schedule(schedule, jobs, problems) for schedule in project.schedules]
+    definitions = Definitions(
         assets=[*built, *assets],
-        jobs=list(jobs.values()),
-        schedules=schedules,
+        jobs=list(filter(None, jobs.values())),
+        schedules=list(filter(None, schedules)),
         resources={"warehouse": _warehouse(project, target)},
         executor=models_executor,
     )
+    return definitions, problems
 
 
 def _warehouse(project: Project, target: Target) -> WarehouseResource:
@@ -111,6 +134,24 @@ def _warehouse(project: Project, target: Target) -> WarehouseResource:
         for name, other in project.targets.items()
     }
     return WarehouseResource(**warehouse_spec(project, target), targets=targets)
+
+
+_SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
+
+
+def _nothing_selected(
+    job: Job, project: Project, selections: Selections, severity: str
+) -> list[Problem]:
+    """A job that would end well each night, and run nothing."""
+    with beta_features():
+        missing = selections.lacks(AssetSelection.from_string(job.selection))
+    if not missing:
+        return []
+    meant = [key for key in project.steps if job.selection in (key.name, str(key))]
+    fix = f'Did you mean `key:"{meant[0].schema}/{meant[0].name}"`?' if meant else _SELECTION
+    what = f"the selection of job {job.name} matches nothing: {missing}"
+    place = job.location
+    return [Problem(what, place.path, place.line, place.column, fix, severity)]
 
 
 def _job(job: Job, problems: list[Problem]) -> Any:
@@ -123,8 +164,7 @@ def _job(job: Job, problems: list[Problem]) -> Any:
                 tags=dict(job.tags),
             )
         except DagsterError as error:
-            fix = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
-            problems.append(_refused(f"job {job.name}", error, fix))
+            problems.append(_refused(f"job {job.name}", error, job.location, _SELECTION))
     return None
 
 
@@ -139,13 +179,14 @@ def _schedule(schedule: Schedule, jobs: Mapping[str, Any], problems: list[Proble
     except (DagsterError, ValueError) as error:
         if jobs[schedule.job] is not None:  # else the job's own problem is told
             fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
-            problems.append(_refused(f"schedule {schedule.name}", error, fix))
+            problems.append(_refused(f"schedule {schedule.name}", error, schedule.location, fix))
     return None
 
 
-def _refused(what: str, error: Exception, fix: str) -> Problem:
+def _refused(what: str, error: Exception, place: Location, fix: str) -> Problem:
     said = " ".join(str(error).split())
-    return Problem(f"Dagster refuses {what}: {said}", "dagster_models.yaml", fix=fix)
+    told = f"Dagster refuses {what}: {said}"
+    return Problem(told, place.path, place.line, place.column, fix)
 
 
 def _build_assets(

@@ -9,8 +9,10 @@ import dagster as dg
 import pytest
 
 from dagster_models import ModelsTranslator, ProjectError, load_project
+from dagster_models.commands.check import refusals
 from dagster_models.core.model import Key
 from dagster_models.definitions import node_name
+from dagster_models.loading import load
 from running import Project, make_project
 
 SOURCES = """
@@ -122,21 +124,49 @@ def test_a_translator_changes_how_assets_look(project: Project) -> None:
 
 
 def test_what_dagster_refuses_is_told_in_one_report(tmp_path: Path) -> None:
-    files = {
-        "models/a.sql": "/* @model\nowner: nobody\n*/\nselect 1 as n",
-        "models/b.sql": "/* @model\ntags: ['a b!']\n*/\nselect 1 as n",
-    }
+    files = {"models/a.sql": "select 1 as n"}
     settings = (
-        "jobs: {test: {selection: '*'}, bad: {selection: '((('}}\n"
-        "schedules: {never: {job: test, cron: '99 * * * *'}}\n"
+        "jobs:\n"
+        "  good: {selection: 'key:\"main/a\"'}\n"
+        "  bad: {selection: '((('}\n"
+        "  typo: {selection: 'tag:hourlyy'}\n"
+        "  name: {selection: a}\n"
+        "schedules:\n"
+        "  never: {job: good, cron: '99 * * * *'}\n"
     )
     project = make_project(tmp_path, files, settings)
     with pytest.raises(ProjectError) as raised:
         load_project(project.root)
-    told = str(raised.value)
-    assert told.startswith("4 problems in the project:")
-    for what in ("models/a.sql", "models/b.sql", "job bad", "schedule never"):
-        assert what in told
+    problems = {(p.line, p.column): (p.what, p.fix) for p in raised.value.problems}
+    places = {what: at for at, (what, _) in problems.items()}
+    assert len(problems) == 4
+    lines = (Path(project.root) / "dagster_models.yaml").read_text().splitlines()
+    for said, what in {
+        "((": "job bad",
+        "hourlyy": "job typo",
+        "a}": "job name",
+        "99": "never",
+    }.items():
+        line, column = next(at for told, at in places.items() if what in told)
+        assert said in lines[line - 1][column - 1 :]
+    fixes = dict(problems.values())
+    assert [fix for what, fix in fixes.items() if "job name" in what] == [
+        'Did you mean `key:"main/a"`?'
+    ]
+
+
+def test_a_job_of_the_callers_own_assets_is_a_warning_of_check_and_right_in_a_load(
+    tmp_path: Path,
+) -> None:
+    @dg.asset(key_prefix="raw")
+    def orders() -> None: ...
+
+    settings = "jobs: {theirs: {selection: 'key:\"raw/orders\"'}}\n"
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n"}, settings)
+    assert [problem.severity for problem in refusals(load(project.root))] == ["warning"]
+    definitions = load_project(project.root, assets=[orders])
+    selected = definitions.resolve_job_def("theirs").asset_layer.selected_asset_keys
+    assert selected == {orders.key}
 
 
 def test_step_keys_are_safe_and_distinct() -> None:

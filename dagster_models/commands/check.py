@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dagster_models.core.model import Project
 from dagster_models.errors import Problem
 
 FORMATS = ("human", "json", "github")
@@ -14,6 +15,16 @@ FORMATS = ("human", "json", "github")
 
 def errors_among(problems: Sequence[Problem]) -> int:
     return sum(problem.severity == "error" for problem in problems)
+
+
+def refusals(project: Project) -> list[Problem]:
+    """What Dagster refuses of a project that is right by itself. That a job selects nothing is a
+    warning here: it may select assets which only ``load_project(assets=...)`` knows."""
+    from dagster_models.definitions import build  # a second, for this command alone
+
+    target = project.targets.get(project.default_target)
+    any_target = target or next(iter(project.targets.values()))
+    return build(project, any_target, of_empty_jobs="warning")[1]
 
 
 def report(problems: Sequence[Problem], format_: str, root: Path, good: str) -> str:

@@ -88,9 +88,9 @@ def retries(node: Marked) -> Retries:
 
 _SHARED: dict[str, Reader] = {
     "enabled": fields.boolean,
-    "owner": fields.words,
+    "owner": fields.owners,
     "group": fields.name,
-    "tags": fields.words,
+    "tags": fields.tags,
     "meta": fields.mapping,
     "pool": fields.text,
     "priority": fields.integer(),

@@ -26,7 +26,7 @@ from dagster_models.core.config import (
     read_header,
 )
 from dagster_models.core.fields import problem, read_mapping, suggest
-from dagster_models.core.header import Header, sql_header
+from dagster_models.core.header import Header, sql_header, unread_python_header, unread_sql_header
 from dagster_models.core.marked import Marked, Tell, read_yaml
 from dagster_models.core.model import (
     Check,
@@ -147,13 +147,26 @@ def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tel
 
 
 def read_comment(header: Header | None, page: Page, tell: Tell) -> Marked | None:
+    """The configuration in a header. Settings that nobody reads are told, not dropped."""
     if header is None:
+        _tell_unread_header(page, tell)
         return None
     node = read_yaml(header.yaml, page.path, tell, first_line=header.line, file_text=page.text)
     if node is not None and not isinstance(node.value, dict):
         read_mapping(node, {}, tell)  # tells that it is no mapping
         return None
     return node
+
+
+def _tell_unread_header(page: Page, tell: Tell) -> None:
+    if page.path.endswith(".py"):
+        line = unread_python_header(page.text)
+        fix = "It stands in the module's docstring, below a line `@model`, also in a script."
+    else:
+        line = unread_sql_header(page.text)
+        fix = "It stands in a comment `/* @model ... */` at the head of the file."
+    if line is not None:
+        tell(Problem("this header is not read", page.path, line, 1, fix))
 
 
 def configuration(

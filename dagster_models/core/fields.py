@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
+import zoneinfo
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -152,6 +153,41 @@ def words(node: Marked) -> tuple[str, ...]:
     """One text or a list of texts."""
     items = node.value if isinstance(node.value, list) else [node]
     return tuple(text(item) for item in items)
+
+
+#: What Dagster takes.
+_OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z|]{2,7}\Z|team:.+\Z")
+_TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")
+
+
+def owners(node: Marked) -> tuple[str, ...]:
+    """One owner or a list of them, each an e-mail address or ``team:name``."""
+    for item in node.value if isinstance(node.value, list) else [node]:
+        if not _OWNER.match(text(item)):
+            fix = "Write an e-mail address, or `team:` and a name."
+            raise Wrong(f"{describe(item)} is no owner", item.place, fix)
+    return words(node)
+
+
+def tags(node: Marked) -> tuple[str, ...]:
+    """One tag or a list of them."""
+    for item in node.value if isinstance(node.value, list) else [node]:
+        if not _TAG.match(text(item)):
+            fix = "Use letters, digits, _ - . and at most one / in up to 63 characters."
+            raise Wrong(f"{describe(item)} cannot be a tag", item.place, fix)
+    return words(node)
+
+
+def timezone(node: Marked) -> str:
+    try:
+        zoneinfo.ZoneInfo(text(node))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = zoneinfo.available_timezones()
+        if known:  # else this machine has no list of them
+            close = nearest(text(node), known)
+            fix = f"Did you mean `{close[0]}`?" if close else "E.g. `Europe/Berlin`."
+            raise Wrong(f"there is no time zone {node.value!r}", node.place, fix) from None
+    return text(node)
 
 
 def mapping(node: Marked) -> dict[str, Any]:

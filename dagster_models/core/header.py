@@ -13,6 +13,15 @@ _SQL_HEADER = re.compile(r"/\*\*?\s*@model(?=\s|\*/)(.*?)\*/", re.DOTALL)
 _PYTHON_HEADER = re.compile(r"^[ \t]*@model(?=\s|$)", re.MULTILINE)
 #: The same in the file, where the docstring's quotes may stand before it.
 _IN_SOURCE = re.compile(r"""^[rRuU]?(?:\"{3}|'{3}|"|')?[ \t]*@model(?=\s|$)""", re.MULTILINE)
+#: What was meant as a header and is none: in a line comment, below the head, of another name.
+_MEANT_IN_SQL = re.compile(
+    r"^[ \t]*(?:--[ \t]*@model(?=\s*(?:\n|\Z|\w+:))|/\*\*?\s*@(?:model|script|seed|config)\b)",
+    re.MULTILINE,
+)
+_MEANT_IN_COMMENTS = re.compile(
+    r"\A(?:[ \t]*(?:#[^\n]*)?\n)*?[ \t]*#[ \t]*@(?:model|script)[ \t]*$", re.M
+)
+_MEANT_IN_DOCSTRING = re.compile(r"^[ \t]*@(?:script|seed|config)[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +54,22 @@ def python_header(source: str) -> Header | None:
     if found is None or place is None:
         return None
     return _header(value[found.end() :], docstring.lineno + written.count("\n", 0, place.start()))
+
+
+def unread_sql_header(text: str) -> int | None:
+    """The line, from 1, of what was meant as a header in a SQL file that has none."""
+    found = _MEANT_IN_SQL.search(text)
+    return text.count("\n", 0, text.index("@", found.start())) + 1 if found else None
+
+
+def unread_python_header(source: str) -> int | None:
+    """The same in a Python file."""
+    if found := _MEANT_IN_COMMENTS.search(source):
+        return source.count("\n", 0, found.end()) + 1
+    docstring = _docstring(source)
+    if docstring is None or not _MEANT_IN_DOCSTRING.search(str(docstring.value)):
+        return None
+    return docstring.lineno
 
 
 def _header(yaml: str, line: int) -> Header:

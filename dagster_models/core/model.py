@@ -246,6 +246,7 @@ class Schedule:
     job: str
     cron: str
     timezone: str = "UTC"
+    location: Location = field(default=Location("dagster_models.yaml"), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +257,7 @@ class Job:
     selection: str = "*"
     description: str = ""
     tags: Mapping[str, str] = EMPTY
+    location: Location = field(default=Location("dagster_models.yaml"), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -312,7 +312,7 @@ _JOB: dict[str, Reader] = {
 _SCHEDULE: dict[str, Reader] = {
     "job": fields.text,
     "cron": fields.text,
-    "timezone": fields.text,
+    "timezone": fields.timezone,
 }
 
 
@@ -322,8 +322,15 @@ def _read_jobs(node: Marked | None, project: str, tell: Tell) -> tuple[Job, ...]
         if not fields.NAME.match(name):
             fix = "Use letters, digits and _ only."
             tell(problem(f"`{name}` cannot be the name of a job", place, fix))
-        jobs.append(Job(name, **read_mapping(item, _JOB, tell)))
+        jobs.append(
+            Job(name, **read_mapping(item, _JOB, tell), location=_place(item, "selection", place))
+        )
     return tuple(jobs) or (Job(project),)
+
+
+def _place(node: Marked, key: str, otherwise: Location) -> Location:
+    item = node.value.get(key) if isinstance(node.value, dict) else None
+    return item.place if isinstance(item, Marked) else otherwise
 
 
 def _read_schedules(node: Marked | None, jobs: Collection[str], tell: Tell) -> tuple[Schedule, ...]:
@@ -347,5 +354,5 @@ def _read_schedules(node: Marked | None, jobs: Collection[str], tell: Tell) -> t
             fix = suggest(values["job"], jobs, "Jobs")
             tell(problem(f"there is no job `{values['job']}`", at, fix))
         else:
-            schedules.append(Schedule(name, **values))
+            schedules.append(Schedule(name, **values, location=_place(item, "cron", place)))
     return tuple(schedules)

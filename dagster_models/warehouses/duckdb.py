@@ -117,8 +117,8 @@ class DuckDB(Warehouse):
         if self.is_replaced():
             raise WarehouseError(
                 "DatabaseReplaced",
-                f"{self._path} was removed or replaced while it was open: what is written to the old"
-                " file is lost, so nothing is committed to it any more. Run again.",
+                f"{self._path} was removed or replaced while it was open: what is written to the"
+                " old file is lost, so nothing is committed to it any more. Run again.",
             )
 
     def close(self) -> None:
