@@ -257,6 +257,84 @@ def test_what_matters_to_python(path: str, old: str, new: str, step: str, tmp_pa
     assert {name for name in before if before[name] != after[name]} == {step}
 
 
+QUERIES = """
+TABLE = "b"
+QUERY = f"select x as Total from {TABLE} where x > 1"
+SHOWN = "select x from b"
+
+def model(warehouse):
+    print(SHOWN)
+    warehouse.execute("insert into c select 'a  b' from b order by 1")
+    warehouse.sql(SHOWN)
+    where = " where x = 1"
+    warehouse.sql("select x, y from b" + where)
+    return warehouse.sql(QUERY)
+"""
+
+
+def version_of_python(root: Path, code: str) -> str:
+    files = {"models/a.py": code, "models/b.sql": "select 1 as x, 2 as y", "seeds/c.csv": "x\n1\n"}
+    return versions(root, files)["main.a"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('f"select x as', 'f"select  x\tas'),
+        ('> 1"', '>1 -- the rest"'),
+        ('TABLE = "b"', 'TABLE = "/* all of */ b"'),
+        ('f"select x as Total from {TABLE} where x > 1"', '"select x as Total from b where x > 1"'),
+        ('f"select x as Total', 'f"""\n  -- why\n  select x as Total""" f"'),
+        ("insert into c", "insert   into /* it */ c"),
+        ("order by", "order   by"),
+        ('"select x, y from b" + where', 'f"select x, y from b{where}"'),
+        ('" where x = 1"', '"\\n where x  =  1;"'),
+    ],
+)
+def test_comments_and_spaces_of_queries_do_not_matter(old: str, new: str, tmp_path: Path) -> None:
+    assert QUERIES.count(old) == 1
+    changed = version_of_python(tmp_path, QUERIES.replace(old, new))
+    assert changed == version_of_python(tmp_path, QUERIES)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("as Total", "as total"),  # what its frame calls the column
+        ("'a  b'", "'a b'"),
+        ("x > 1", "x > 2"),
+        ('TABLE = "b"', 'TABLE = "main.b"'),
+        ('SHOWN = "select x', 'SHOWN = "select  x'),  # printed too
+        ('" where x = 1"', '" where x = 1 or true"'),
+        ("print(SHOWN)", "print(SHOWN, QUERY)"),
+        ("return warehouse.sql(QUERY)", "return warehouse.sql(QUERY).df()"),
+    ],
+)
+def test_what_may_matter_of_queries_does(old: str, new: str, tmp_path: Path) -> None:
+    code = QUERIES.replace(old, new)
+    assert version_of_python(tmp_path, code) != version_of_python(tmp_path, QUERIES)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "print(QUERY)",
+        "len(TABLE)",
+        "f'{QUERY}'",
+        "globals()['QUERY']",
+        "import sys; sys.modules[__name__].QUERY",
+        "OTHER = TABLE; print(OTHER)",
+        "def f():\n    global QUERY",
+        "QUERY.strip()",
+    ],
+)
+def test_a_text_that_is_used_otherwise_counts_as_it_is(use: str, tmp_path: Path) -> None:
+    code = f"{QUERIES}\n{use}\n"
+    old, new = ('TABLE = "b"', 'TABLE = " b"') if "TABLE" in use else ("x > 1", "x  > 1")
+    changed = version_of_python(tmp_path, code.replace(old, new))
+    assert changed != version_of_python(tmp_path, code)
+
+
 # --- as Dagster's UI shows it ----------------------------------------------------------------
 
 

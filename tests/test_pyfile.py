@@ -113,6 +113,44 @@ def test_texts_that_only_running_would_tell(body: str) -> None:
     assert 5 <= column <= 5 + len(body)
 
 
+@pytest.mark.parametrize(
+    ("source", "line", "what"),
+    [
+        ("def model(warehouse):\n    rows(warehouse)", 2, "warehouse is given to rows(...)"),
+        ("def model(warehouse):\n    rows(1, db=warehouse)", 2, "warehouse is given to rows(...)"),
+        ("def f(db): ...\ndef model(warehouse):\n    f(warehouse)", 3, "given to f(...)"),
+        ("def model(warehouse):\n    a.b(warehouse=warehouse)", 2, "given to a.b(...)"),
+        ("def model(warehouse):\n    db = warehouse", 2, "given to another name"),
+        ("def model(warehouse):\n    return [warehouse]", 2, "given to another name"),
+        ("def model(warehouse):\n    run = warehouse.sql", 2, "warehouse.sql is not called here"),
+        ("def model(warehouse):\n    map(warehouse.table, n)", 2, "warehouse.table is not called"),
+        ("\ndef model(db):\n    db.sql('from a')", 2, "the warehouse is named db, not warehouse"),
+        ("from dagster_models import warehouse as w", 1, "the warehouse is named w, not"),
+    ],
+)
+def test_where_the_warehouse_goes_out_of_sight(source: str, line: int, what: str) -> None:
+    [(at, column, told)] = read_python(source).unseen
+    assert at == line
+    assert column >= 1
+    assert what in told
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(warehouse): ...\ndef model(warehouse):\n    return f(warehouse)",
+        "def f(n, *, warehouse): ...\ndef model(warehouse):\n    f(1, warehouse=warehouse)",
+        "class A:\n    def __init__(self, warehouse):\n        self.warehouse = warehouse",
+        "def model(warehouse):\n    if warehouse is None: return\n    warehouse.load(x, 'a')",
+        "from dagster_models import warehouse\nwarehouse.table('a')",
+        "from dagster_models import warehouse as warehouse",
+        "def helper(db): db.sql(x)",
+    ],
+)
+def test_where_the_warehouse_stays_in_sight(source: str) -> None:
+    assert read_python(source).unseen == ()
+
+
 def test_a_local_name_hides_the_modules() -> None:
     source = """
     Q = "select 1"

@@ -211,7 +211,9 @@ class Writer:
             )
         assert lateral_to is not None
         if shape == "unnest":
-            return Item(f"unnest({lateral_to.name}.xs) {alias}(z)", lateral_to.name)
+            # With the name of a table beside it DuckDB tells the two apart by their columns, which
+            # we do not know: there the alias gets the name, and DuckDB refuses the other.
+            return Item(f"unnest({lateral_to.name}.xs) {self.fresh()}(z)", lateral_to.name)
         inner = f"select {COLUMNS} from ({self.query(seen)}) z where z.a <= {lateral_to.name}.a"
         return Item(f"{self.pick('lateral ', '')}({inner}) {alias}", alias)
 

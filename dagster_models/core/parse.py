@@ -30,6 +30,7 @@ __all__ = [
     "compile_sql",
     "literal",
     "parse_sql",
+    "plain_text",
     "quote",
     "statement_references",
 ]
@@ -73,6 +74,14 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         semicolons=source.trailing_semicolons(),
         unseen=tuple((*source.lines.place(at), what) for at, what in source.prepared.unseen),
     )
+
+
+def plain_text(text: str, dialect: str) -> str:
+    """The text without comments and white space, all else as it is written, also its case.
+
+    Raises SqlSyntaxError for a text that has no tokens.
+    """
+    return Source(text, Dialect.get_or_raise(dialect), dialect).plain()
 
 
 def statement_references(

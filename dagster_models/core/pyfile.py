@@ -2,7 +2,8 @@
 
 Seen are `warehouse.sql(...)`, `warehouse.execute(...)` and `warehouse.table(...)` on anything that
 is named `warehouse`, with texts that stand in the file: literals, their concatenation, f-strings,
-and names that are given one such text once.
+and names that are given one such text once. Where the warehouse itself goes out of sight
+(``helper(warehouse)``) that is told, as its queries may be anything.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias, TypeGuard
 
 from dagster_models.errors import SqlSyntaxError
 
-__all__ = ["PyQuery", "PyTable", "PythonFile", "read_python"]
+__all__ = ["PyQuery", "PyTable", "PythonFile", "read_python", "seen_sql"]
 
+_WAREHOUSE = "warehouse"
 _QUERY_METHODS = {"sql", "execute"}
+_METHODS = {*_QUERY_METHODS, "table"}
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef)
+_Placed: TypeAlias = "ast.expr | ast.stmt | ast.arg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,20 @@ def read_python(source: str) -> PythonFile:
             tables.append(PyTable(text.value, argument.lineno, _column(lines, argument)))
         else:
             queries.append(PyQuery(text.value, text.line))
-    return PythonFile(_kind(tree), tuple(queries), tuple(tables), tuple(unseen), _imports(tree))
+    kind = _kind(tree)
+    unseen += [(n.lineno, _column(lines, n), what) for n, what in _out_of_sight(tree, kind)]
+    return PythonFile(kind, tuple(queries), tuple(tables), tuple(sorted(unseen)), _imports(tree))
+
+
+def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
+    """The calls of ``sql`` and ``execute`` whose text is known, each with its argument and text."""
+    found = []
+    for call, method, names in _calls(tree):
+        argument = _argument(call) if method in _QUERY_METHODS else None
+        text = _text(argument, names)
+        if argument is not None and text is not None:
+            found.append((call, argument, text.value))
+    return found
 
 
 def _parsed(source: str) -> ast.Module:
@@ -130,7 +147,7 @@ class _Text:
 _Names = Mapping[str, "_Text | None"]
 
 
-def _calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str, _Names]]:
+def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str, _Names]]:
     """The calls on `warehouse` in the order of the file, with the names that each sees."""
     found: list[tuple[ast.Call, str, _Names]] = []
     stack: list[tuple[ast.AST, _Names]] = [(tree, _bound(tree, {}))]
@@ -152,8 +169,7 @@ def _method(call: ast.Call) -> str | None:
         return None
     owner = function.value
     name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", None)
-    known = function.attr in _QUERY_METHODS or function.attr == "table"
-    return function.attr if name == "warehouse" and known else None
+    return function.attr if name == _WAREHOUSE and function.attr in _METHODS else None
 
 
 def _argument(call: ast.Call) -> ast.expr | None:
@@ -161,6 +177,75 @@ def _argument(call: ast.Call) -> ast.expr | None:
         return None if isinstance(call.args[0], ast.Starred) else call.args[0]
     wanted = {"query", "sql", "text", "statement", "name", "table"}
     return next((word.value for word in call.keywords if word.arg in wanted), None)
+
+
+# --- Where the warehouse goes out of sight ---------------------------------------------------
+
+
+def _out_of_sight(tree: ast.Module, kind: str) -> Iterator[tuple[_Placed, str]]:
+    """(place, what) of each use of the warehouse under which its queries cannot be seen."""
+    functions = {f.name: f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
+    if kind == "model":
+        arguments = next(
+            f.args for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == "model"
+        )
+        given = [*arguments.posonlyargs, *arguments.args][:1]
+        if given and given[0].arg != _WAREHOUSE:
+            yield given[0], f"the warehouse is named {given[0].arg}, not {_WAREHOUSE}"
+    for parent in ast.walk(tree):
+        if isinstance(parent, ast.ImportFrom):
+            for alias in parent.names:
+                if alias.name == _WAREHOUSE and alias.asname not in (None, _WAREHOUSE):
+                    yield parent, f"the warehouse is named {alias.asname}, not {_WAREHOUSE}"
+        called = parent.func if isinstance(parent, ast.Call) else None
+        for child in _children(parent):
+            if _is_warehouse(child) and not _stays_in_sight(parent, child, functions):
+                to = f"{ast.unparse(called)}(...)" if called is not None else "another name"
+                yield child, f"{_WAREHOUSE} is given to {to}"
+            elif child is not called and isinstance(child, ast.Attribute):
+                method = f"{_WAREHOUSE}.{child.attr}"
+                if _is_warehouse(child.value) and child.attr in _METHODS:
+                    yield child, f"{method} is not called here"
+
+
+def _children(node: ast.AST) -> Iterable[ast.AST]:
+    """As ast.iter_child_nodes, but what is given by a keyword belongs to the call."""
+    if isinstance(node, ast.Call):
+        return (node.func, *node.args, *(word.value for word in node.keywords))
+    return () if isinstance(node, ast.keyword) else ast.iter_child_nodes(node)
+
+
+#: What the warehouse leaves a scope by under another name, or none.
+_CARRIERS = (
+    *(ast.AnnAssign, ast.NamedExpr, ast.Return, ast.Yield, ast.Starred),
+    *(ast.Tuple, ast.List, ast.Set, ast.Dict),
+)
+
+
+def _is_warehouse(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name) and node.id == _WAREHOUSE and isinstance(node.ctx, ast.Load)
+
+
+def _stays_in_sight(
+    parent: ast.AST, child: ast.AST, functions: Mapping[str, ast.FunctionDef]
+) -> bool:
+    """Whether the warehouse keeps its name: `self.warehouse = warehouse`, or as the argument of
+    that name of a function of the file. A condition does nothing with it."""
+    if isinstance(parent, ast.Assign):
+        named = (getattr(t, "attr", getattr(t, "id", "")) for t in parent.targets)
+        return all(name == _WAREHOUSE for name in named)
+    if isinstance(parent, ast.Call):
+        function = functions.get(parent.func.id) if isinstance(parent.func, ast.Name) else None
+        if function is None:
+            return False
+        own = [*function.args.posonlyargs, *function.args.args]
+        given = dict(zip(parent.args, (argument.arg for argument in own), strict=False))
+        given |= {word.value: word.arg or "" for word in parent.keywords}
+        return given.get(child) == _WAREHOUSE  # type: ignore[call-overload,no-any-return]
+    return not isinstance(parent, _CARRIERS)
+
+
+# --- Texts -----------------------------------------------------------------------------------
 
 
 def _bound(scope: ast.AST, outer: _Names) -> dict[str, _Text | None]:
@@ -256,7 +341,7 @@ def _joined(pieces: Sequence[_Text | None], line: int) -> _Text | None:
     return _Text("".join(values), line) if len(values) == len(pieces) else None
 
 
-def _column(lines: Sequence[str], node: ast.expr) -> int:
+def _column(lines: Sequence[str], node: _Placed) -> int:
     """The column in characters, from 1; ast counts bytes."""
     line = lines[node.lineno - 1] if node.lineno <= len(lines) else ""
     return len(line.encode()[: node.col_offset].decode(errors="replace")) + 1

@@ -24,7 +24,7 @@ from dagster_models.core.fields import problem
 from dagster_models.core.header import python_header
 from dagster_models.core.marked import Tell
 from dagster_models.core.model import Location, Reference, Step
-from dagster_models.core.parse import ParsedSql
+from dagster_models.core.parse import ParsedSql, plain_text
 from dagster_models.core.pyfile import PyQuery, PythonFile, read_python
 from dagster_models.core.python_source import fingerprint, generate_sql, line_of_function
 from dagster_models.core.settings import Settings
@@ -119,12 +119,22 @@ def _with_code(
                 tell(unset_variable(holder.name, place, step.variables))
     if not step.config.upstream:
         _tell_unseen(file, parsed, page.path, tell)
-    code = (fingerprint(page.text), helpers, content_config(step.config), str(step.relation))
+
+    def plain_sql(text: str) -> str | None:
+        try:
+            parsed_text(text, settings.dialect, queries_only=False)  # what is no SQL is just a text
+            return plain_text(text, settings.dialect)
+        except SqlSyntaxError:
+            return None
+
+    code = fingerprint(page.text, plain_sql), helpers
     step = replace(
         step,
         references=tuple(references),
         queries=tuple(dict.fromkeys(query.text for query in file.queries)),
-        code_version=version_of(*code, canonical(used)),
+        code_version=version_of(
+            *code, content_config(step.config), str(step.relation), canonical(used)
+        ),
     )
     return Draft(step, (*found, *reads, *check_reads(step.checks)), feeds)
 

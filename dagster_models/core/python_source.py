@@ -10,9 +10,10 @@ import os
 import sys
 import traceback
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from dagster_models.core.pyfile import seen_sql
 from dagster_models.errors import SqlSyntaxError
 
 
@@ -23,19 +24,95 @@ def module_paths(name: str) -> list[str]:
     return [*paths, "/".join(parts) + ".py"]
 
 
-def fingerprint(source: str) -> str:
+def fingerprint(source: str, plain_sql: Callable[[str], str | None] = lambda text: None) -> str:
     """The code without comments, docstrings and formatting: equal for what runs alike.
+
+    ``plain_sql`` gives a query without its comments and white space, None where that is not sure.
+    Where a text of the file can only be a query, as it stands in the call itself or has a name that
+    nothing but such calls uses, it counts in that form. Case stays: ``df["Total"]`` may rest on it.
 
     Unparsed rather than ``ast.dump``: the dump's text differs between Python versions (3.12 and
     3.13 changed it), and an upgrade of Python must not look like a change of every model.
     """
     tree = ast.parse(source)
+    _simplify_sql(tree, plain_sql)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         holder = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         if isinstance(node, holder) and body and _is_docstring(body[0]):
             node.body = body[1:] or [ast.Pass()]
     return ast.unparse(ast.fix_missing_locations(tree))
+
+
+#: With these a program may see its own texts by other ways than their names.
+_LOOKS_INSIDE = {"globals", "locals", "vars", "eval", "exec", "inspect", "ast", "__dict__", "dir"}
+
+
+def _simplify_sql(tree: ast.Module, plain_sql: Callable[[str], str | None]) -> None:
+    """Put the plain form of each query into its call, and take the texts that it is made of away
+    where nothing else uses them."""
+    simple = [
+        (call, argument, plain)
+        for call, argument, text in seen_sql(tree)
+        if (plain := plain_sql(text)) is not None
+    ]
+    if not simple:
+        return
+    for_queries = {id(node): "" for _, argument, _ in simple for node in ast.walk(argument)}
+    texts = list(_named_texts(tree))
+    if _sees_itself(tree):
+        texts = []
+    for name, assignment in texts:
+        for_queries.update(
+            (id(node), name) for node in ast.walk(assignment) if node is not assignment
+        )
+    loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    free = {name for name, _ in texts} - _named_otherwise(tree)
+    while True:  # what a name is made of is free if the name is
+        kept = {n.id for n in loads if id(n) not in for_queries}
+        kept |= {n.id for n in loads if (by := for_queries.get(id(n))) and by not in free}
+        if free.isdisjoint(kept):
+            break
+        free -= kept
+    for call, argument, plain in simple:
+        new = ast.copy_location(ast.Constant(plain), argument)
+        if call.args:
+            call.args[0] = new
+        else:
+            next(word for word in call.keywords if word.value is argument).value = new
+    for name, assignment in texts:
+        if name in free:
+            assignment.value = ast.copy_location(ast.Constant(None), assignment)
+
+
+def _named_texts(tree: ast.AST) -> Iterator[tuple[str, ast.Assign | ast.AnnAssign]]:
+    """`QUERY = "select 1"`, with any text that has no effect but to be there."""
+    pure = (ast.Constant, ast.Name, ast.JoinedStr, ast.FormattedValue, ast.BinOp)
+    around = (*pure, ast.Add, ast.Load)
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        plain = all(isinstance(part, around) for part in ast.walk(node.value))
+        if plain and len(targets) == 1 and isinstance(targets[0], ast.Name):
+            yield targets[0].id, node
+
+
+def _sees_itself(tree: ast.AST) -> bool:
+    """Whether the program may see its own texts by other ways than their names."""
+    names = (getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree))
+    return not _LOOKS_INSIDE.isdisjoint(names)
+
+
+def _named_otherwise(tree: ast.AST) -> set[str]:
+    """Names that are used in another way than by a plain load: `self.QUERY`, `global QUERY`."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            names.update(node.names)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+    return names
 
 
 def _is_docstring(node: ast.stmt) -> bool:

@@ -43,6 +43,7 @@ _PIECE = re.compile(
     r"""|[^'"`$/-]+|(.)""",
     re.DOTALL,
 )
+_QUOTE = re.compile(r"""['"`$\[]""")
 _NAME = re.compile(r"[^\W\d]\w*|\d+")
 
 
@@ -224,6 +225,14 @@ class Source:
         while words and words[-1] == ";":
             words.pop()
         return " ".join(canonical_words(words))
+
+    def plain(self) -> str:
+        """The tokens as they are written, also in their case, with one blank between them."""
+        words = [self.text[token.start : token.end + 1] for token in self.tokens]
+        while words and words[-1] == ";":
+            words.pop()
+        # `group   by` is one token
+        return " ".join(w if _QUOTE.search(w) else " ".join(w.split()) for w in words)
 
     def trailing_semicolons(self) -> tuple[int, ...]:
         ends = takewhile(_is_semicolon, reversed(self.tokens))
