@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from dagster import (
 
 from dagster_models import handover
 from dagster_models._dagster import Selections
+from dagster_models.column_metadata import column_lineage, column_schema
 from dagster_models.core import project as core_project
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (
@@ -49,7 +51,7 @@ from dagster_models.core.states import State
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
 from dagster_models.handover import Attempt
-from dagster_models.loading import load
+from dagster_models.loading import load, rare_collections
 from dagster_models.options import chosen_target, retry_policy
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone
@@ -58,11 +60,13 @@ from dagster_models.translator import (
     PREFIX,
     ModelsTranslator,
     beta_features,
-    column_lineage,
-    column_schema,
 )
 
 logger = logging.getLogger("dagster_models")
+
+#: Of every compute function. Dagster asks for it 16 times an asset, which is a quarter of what an
+#: asset costs where Python has to find it out each time.
+_SIGNATURE = Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
 def load_project(
@@ -109,7 +113,8 @@ def build(
 
     ``of_empty_jobs``: the severity of a job that selects nothing: "error" or "warning".
     """
-    built, problems = _build_assets(project, target, translator or ModelsTranslator())
+    with rare_collections():
+        built, problems = _build_assets(project, target, translator or ModelsTranslator())
     selections = Selections([*built, *assets])
     jobs = {}
     for job in project.jobs:
@@ -260,6 +265,7 @@ def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterat
         yield from _results(chosen, asset, attempt)
 
     compute.binding = binding  # type: ignore[attr-defined]
+    compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return compute
 
 

@@ -1,9 +1,8 @@
-"""Loading with the parse cache and on all cores gives what loading without them gives."""
+"""Loading with the caches and on all cores gives what loading without them gives."""
 
 from __future__ import annotations
 
-import os
-import pickle
+import gc
 import signal
 import subprocess
 import sys
@@ -12,39 +11,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project_cases import write_project
+from project_cases import DEFAULT, write_project
 
-from dagster_models import loading
+from dagster_models import cores, loading, sql_worker
+from dagster_models.cache import read_entries, write_entries
 from dagster_models.core import compiled, project
-from dagster_models.core.lineage import trace
 from dagster_models.core.model import Key
-from dagster_models.core.traced import Trace
+from dagster_models.core.traced import Query
+from dagster_models.cores import Cores
 from dagster_models.errors import ProjectError
-from dagster_models.loading import CACHE_FILE, load, parse_all, read_cache, write_cache
+from dagster_models.loading import PARSED_FILE, TRACES_FILE, key_of, load
 
 FILES = {
-    "dagster_models.yaml": "name: test\ntargets: {dev: {type: duckdb, path: t.duckdb}}\n",
     "models/a.sql": "select 1 as n",
     "models/b.sql": "with a as (select * from a) select a.n, $year as y from a",
     "models/c.sql": "select staging.b.n from staging.b -- a comment",
     "models/staging/b.sql": "select n from main.b",
     "checks/few.sql": "select * from a where n > 1",
 }
-CONFIG = "vars: {year: 2013}\n"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + (CONFIG if name.endswith(".yaml") else ""))
-    return tmp_path
+    return write_project(
+        tmp_path, {"dagster_models.yaml": f"{DEFAULT}vars: {{year: 2013}}\n", **FILES}
+    )
 
 
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """As a new process: nothing is remembered but what the cache file holds."""
+    """As a new process: nothing is remembered but what the cache files hold."""
 
     def forget() -> None:
         monkeypatch.setattr(compiled, "_remembered", {})
@@ -54,114 +50,78 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 @pytest.fixture
-def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The texts that had to be parsed, in the order in which they were."""
-    texts: list[str] = []
+def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The texts that had to be parsed and traced, in the order in which they were."""
+    texts: dict[str, list[str]] = {"parse": [], "trace": []}
 
-    def parse(text: compiled.Text) -> bytes | None:
-        texts.append(text[0])
-        return real(text)
+    def noted(job: str) -> Callable[[Any], bytes | None]:
+        def do(item: Any) -> bytes | None:
+            texts[job].append(item[0])
+            return sql_worker.JOBS[job](item)
 
-    real = loading.parse
-    monkeypatch.setattr(loading, "parse", parse)
+        return do
+
+    monkeypatch.setattr(cores, "JOBS", {job: noted(job) for job in sql_worker.JOBS})
     return texts
 
 
-def test_what_was_parsed_is_not_parsed_again(
-    root: Path, parsed: list[str], forgetful: Callable[[], None]
+def test_what_was_found_out_is_not_found_out_again(
+    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
 ) -> None:
     first = load(root)
-    assert len(parsed) == 5
+    assert len(done["parse"]) == len(done["trace"]) == 5
     forgetful()
-    parsed.clear()
+    done["parse"].clear()
+    done["trace"].clear()
     second = load(root)
-    assert parsed == []
+    assert done == {"parse": [], "trace": []}
     forgetful()
     assert second == first == project.load(root)
 
 
-def test_one_changed_file_is_all_that_is_parsed(
-    root: Path, parsed: list[str], forgetful: Callable[[], None]
+def test_one_changed_file_is_all_that_is_read(
+    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
 ) -> None:
     before = load(root)
-    parsed.clear()
+    for texts in done.values():
+        texts.clear()
     forgetful()
     (root / "models/a.sql").write_text("select 2 as n")
     after = load(root)
-    assert parsed == ["select 2 as n"]
+    assert done == {"parse": ["select 2 as n"], "trace": ["select 2 as n"]}
     a = Key("main", "a")
     assert after.steps[a].code_version != before.steps[a].code_version
-    assert len(read_cache(root / CACHE_FILE)) == 5  # the text that is gone is gone
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        b"",
-        b"not a pickle",
-        pickle.dumps(("another stamp", {})),
-        pickle.dumps((loading.stamp(), {"key": 1})),
-        pickle.dumps(([loading.stamp()], None)),
-    ],
-)
-def test_a_damaged_or_foreign_cache_is_none(
-    root: Path, damage: bytes, forgetful: Callable[[], None]
+def test_a_changed_column_changes_the_traces_of_its_readers_and_no_others(
+    root: Path, done: dict[str, list[str]]
 ) -> None:
-    good = load(root)
-    (root / CACHE_FILE).write_bytes(damage)
-    forgetful()
-    assert load(root) == good
-    assert len(read_cache(root / CACHE_FILE)) == 5
-
-
-def test_an_entry_that_is_cut_is_parsed_anew(
-    root: Path, parsed: list[str], forgetful: Callable[[], None]
-) -> None:
-    good = load(root)
-    entries = {key: entry[:-5] for key, entry in read_cache(root / CACHE_FILE).items()}
-    write_cache(root / CACHE_FILE, entries)
-    parsed.clear()
-    forgetful()
-    assert load(root) == good
-    assert len(parsed) == 5
-
-
-class Harmful:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (os.mkdir, ("harm",))
-
-
-def test_a_cache_cannot_run_code(
-    root: Path, monkeypatch: pytest.MonkeyPatch, forgetful: Callable[[], None]
-) -> None:
-    monkeypatch.chdir(root)
-    good = load(root)
-    (root / CACHE_FILE).write_bytes(pickle.dumps((loading.stamp(), {"key": Harmful()})))
-    forgetful()
-    assert load(root) == good
-    harmful = dict.fromkeys(read_cache(root / CACHE_FILE), pickle.dumps(Harmful()))
-    write_cache(root / CACHE_FILE, harmful)
-    forgetful()
-    assert load(root) == good
-    assert not (root / "harm").exists()
-
-
-def test_code_that_reads_sql_otherwise_has_another_stamp(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    (root / "models/d.sql").write_text("select 1 as z")
     load(root)
-    assert len(read_cache(root / CACHE_FILE)) == 5
-    loading.stamp.cache_clear()
-    monkeypatch.setattr(loading, "version", lambda name: "99.0")
-    try:
-        assert read_cache(root / CACHE_FILE) == {}
-    finally:
-        loading.stamp.cache_clear()
+    done["trace"].clear()
+    (root / "models/a.sql").write_text("select 'a' as n")
+    c = load(root).steps[Key("main", "c")]
+    assert [(column.name, column.type) for column in c.trace.columns] == [("n", "VARCHAR")]
+    assert "select 1 as z" not in done["trace"]
+    assert len(done["trace"]) == 5
 
 
-def test_a_folder_that_cannot_be_written_is_only_slower(root: Path) -> None:
-    (root / "target").write_text("a file, no folder")
-    assert len(load(root).steps) == 4
+def test_another_dialect_reads_the_same_text_otherwise(
+    root: Path, forgetful: Callable[[], None]
+) -> None:
+    seen = set()
+    for dialect in ("duckdb", "snowflake"):
+        (root / "dagster_models.yaml").write_text(
+            f"{DEFAULT}dialect: {dialect}\nunknown_columns: warn\nvars: {{year: 2013}}\n"
+        )
+        found = load(root).steps[Key("main", "b")]
+        forgetful()
+        assert found == project.load(root).steps[Key("main", "b")]
+        forgetful()
+        seen |= {found.references[0].parts, found.trace.columns[0].name}
+    assert seen == {("a",), ("A",), "n", "N"}
+    text = ("select 1", "duckdb", True)
+    assert key_of(text) != key_of((*text[:2], False))
 
 
 def test_a_text_that_does_not_parse_is_told_as_ever(root: Path) -> None:
@@ -171,29 +131,111 @@ def test_a_text_that_does_not_parse_is_told_as_ever(root: Path) -> None:
             load(root)
 
 
-def test_all_cores_give_the_same_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = [(f"select {i} as n from t{i % 7}", "duckdb", True) for i in range(30)]
-    texts[17] = ("select from from", "duckdb", True)
-    alone = parse_all(texts)
+@pytest.mark.parametrize("file", [PARSED_FILE, TRACES_FILE])
+@pytest.mark.parametrize("worth", [b"", b"(1, 2)", b"plain", None])
+def test_an_entry_that_is_damaged_is_made_anew(
+    file: str,
+    worth: bytes | None,
+    root: Path,
+    done: dict[str, list[str]],
+    forgetful: Callable[[], None],
+) -> None:
+    good = load(root)
+    entries = read_entries(root / file)
+    cut = {key: entry[:-5] if worth is None else worth for key, entry in entries.items()}
+    write_entries(root / file, cut)
+    for texts in done.values():
+        texts.clear()
+    forgetful()
+    assert load(root) == good
+    assert len(done["parse" if file == PARSED_FILE else "trace"]) == 5
+
+
+def test_a_folder_that_cannot_be_written_is_only_slower(root: Path) -> None:
+    (root / "target").write_text("a file, no folder")
+    assert len(load(root).steps) == 4
+
+
+def test_the_collector_is_left_as_it_was(root: Path) -> None:
+    before = gc.get_threshold()
+    (root / "models/a.sql").write_text("select (1")
+    with pytest.raises(ProjectError):
+        load(root)
+    assert gc.get_threshold() == before
+    gc.set_threshold(0)  # the user's own choice
+    try:
+        with loading.rare_collections():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)
+
+
+# --- all cores -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "ITEMS_PER_NEW_PROCESS", {"parse": 7, "trace": 7})
+    monkeypatch.setattr(cores, "_cores", lambda: 3)
+
+
+TEXTS = [(f"select {i} as n from t{i % 7}", "duckdb", True) for i in range(30)]
+TEXTS[17] = ("select from from", "duckdb", True)
+QUERIES = [Query(text, dialect, {}) for text, dialect, _ in TEXTS]
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_all_cores_give_the_same_and_in_order(done: dict[str, list[str]]) -> None:
+    alone = [sql_worker.parse(text) for text in TEXTS]
     assert alone[17] is None
-    monkeypatch.setattr(loading, "TEXTS_PER_PROCESS", 7)
-    monkeypatch.setattr(loading, "_cores", lambda: 3)
-    assert parse_all(texts) == alone
+    with Cores() as several:
+        assert several.map("parse", TEXTS) == alone
+        assert len(done["parse"]) == 10
+        # The same processes, whatever is asked of them.
+        assert several.map("trace", QUERIES) == [sql_worker.trace_columns(q) for q in QUERIES]
+        assert len(done["trace"]) == 10
+        workers = list(several._workers)
+        assert len(workers) == 2
+    assert all(worker.poll() is not None for worker in workers)
 
 
+@pytest.mark.usefixtures("three_cores")
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "import time; print('no pickle')"])
-def test_a_parse_worker_that_fails_is_done_without(
+def test_a_process_that_fails_is_done_without(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: str
 ) -> None:
-    texts = [(f"select {i} as n", "duckdb", True) for i in range(20)]
-    alone = parse_all(texts)
     worker = tmp_path / "worker"
     worker.write_text(f"#!{sys.executable}\n{end}\n")
     worker.chmod(0o755)
-    monkeypatch.setattr(loading, "TEXTS_PER_PROCESS", 5)
-    monkeypatch.setattr(loading, "_cores", lambda: 2)
-    monkeypatch.setattr(loading.sys, "executable", str(worker))
-    assert parse_all(texts) == alone
+    monkeypatch.setattr(cores.sys, "executable", str(worker))
+    with Cores() as several:
+        assert several.map("parse", TEXTS) == [sql_worker.parse(text) for text in TEXTS]
+        assert several._workers == []
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_process_that_is_killed_between_two_jobs(done: dict[str, list[str]]) -> None:
+    with Cores() as several:
+        several.map("parse", TEXTS)
+        several._workers[0].kill()
+        several._workers[0].wait()
+        assert several.map("trace", QUERIES) == [sql_worker.trace_columns(q) for q in QUERIES]
+        assert len(several._workers) == 1
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_project_is_the_same_on_all_cores(tmp_path: Path) -> None:
+    """Wide and deep: queries of one level at once, levels one after the other."""
+    files = {"models/m0.sql": "select 1 as a, 'x' as b", "models/odd.sql": "select nope from m0"}
+    for number in range(1, 60):
+        above = f"m{max(0, number - 20)}"
+        files[f"models/m{number}.sql"] = f"select a + {number} as a, b from {above}"
+    files["dagster_models.yaml"] = f"{DEFAULT}unknown_columns: warn\n"
+    root = write_project(tmp_path, files)
+    found = load(root)
+    assert found == project.load(root)
+    assert [problem.path for problem in found.warnings] == ["models/odd.sql"]
+    assert len(read_entries(root / TRACES_FILE)) == 61
 
 
 LOADER = """
@@ -215,41 +257,4 @@ def test_two_loaders_at_once_and_one_that_is_killed(root: Path) -> None:
     loaders[2].send_signal(signal.SIGKILL)
     told = [loader.communicate(timeout=60)[0].split() for loader in loaders]
     assert told[:2] == [["44"] * 5] * 2
-    assert len(read_cache(root / CACHE_FILE)) == 45
-
-
-# --- columns ---------------------------------------------------------------------------------
-
-
-def traced(root: Path) -> dict[str, list[str]]:
-    steps = load(root).steps
-    return {str(key): [f"{c.name} {c.type}" for c in s.trace.columns] for key, s in steps.items()}
-
-
-def test_traces_are_remembered_and_never_stale(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files = {
-        "models/a.sql": "select 1 as x",
-        "models/b.sql": "select * from a",
-        "models/c.sql": "select x from b",
-        "models/d.sql": "select 1 as y",
-    }
-    root = write_project(tmp_path, files)
-    first = traced(root)
-    made: list[str] = []
-
-    def noted(text: str, dialect: str, upstream: Any) -> Trace:
-        made.append(text)
-        return trace(text, dialect, upstream)
-
-    monkeypatch.setattr("dagster_models.loading.trace", noted)
-    assert traced(root) == first
-    assert made == []
-    # A changed type upstream changes every reader's trace, and no other.
-    (root / "models/a.sql").write_text("select 'a' as x")
-    changed = traced(root)
-    assert changed["main.c"] == ["x VARCHAR"]
-    assert made == ["select 'a' as x", "select * from a", "select x from b"]
-    (root / "target/traces.cache").write_bytes(b"damaged")
-    assert traced(root) == changed
+    assert len(read_entries(root / PARSED_FILE)) == 45

@@ -17,6 +17,7 @@ from dagster_models.core.compare import selection as selection_of
 from dagster_models.core.model import Project, Step
 from dagster_models.core.settings import PROJECT_FILE
 from dagster_models.errors import DagsterModelsError, ProjectError
+from dagster_models.loading import load
 
 #: What a load reads; data beside a project may be large.
 _ENDINGS = (".sql", ".py", ".csv", ".yaml", ".yml")
@@ -38,18 +39,18 @@ def diff(root: Path, ref: str) -> tuple[str, Comparison]:
         *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"),
         told=f"git knows no commit {ref!r}",
     )
-    new = _load(root, "the project as it is")
+    new = _load(root, "the project as it is", root)
     with _checked_out(root, top, commit) as before:
         if not (before / PROJECT_FILE).is_file():
             old = Project(new.name, str(before), new.dialect, {}, new.default_target, {})
         else:
-            old = _load(before, f"the project at {ref}")
+            old = _load(before, f"the project at {ref}", root)
         return commit[:10], compare(old, new, _text)
 
 
-def _load(root: Path, what: str) -> Project:
+def _load(folder: Path, what: str, caches: Path) -> Project:
     try:
-        return core_project.load(root, unknown_columns="ignore")
+        return load(folder, unknown_columns="ignore", caches=caches)
     except ProjectError as error:
         raise DagsterModelsError(f"{what} does not load: {error}") from error
 

@@ -98,6 +98,8 @@ class Reference:
     @property
     def name(self) -> str:
         """The parts with dots between; one that has a dot itself is quoted: "a.b" is not a.b."""
+        if len(self.parts) == 1 and "." not in self.parts[0]:
+            return self.parts[0]
         return ".".join(f'"{part}"' if "." in part else part for part in self.parts)
 
 

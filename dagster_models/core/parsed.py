@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
 from dagster_models.core.model import Reference
 
@@ -56,3 +57,19 @@ class ParsedSql:
     opaque: bool = False
     semicolons: tuple[int, ...] = ()
     unseen: tuple[tuple[int, int, str], ...] = ()
+
+
+def plain_parsed(parsed: ParsedSql) -> tuple[Any, ...]:
+    """What a text says as tuples, sets, texts and numbers, in the order of its fields."""
+    return astuple(parsed)
+
+
+def parsed_of(plain: tuple[Any, ...]) -> ParsedSql:
+    """What ``plain_parsed`` made *plain* of. Raises anything if it is of something else."""
+    references, qualifiers, placeholders, *rest = plain
+    return ParsedSql(
+        tuple(Reference(*reference) for reference in references),
+        tuple(Qualifier(*qualifier) for qualifier in qualifiers),
+        tuple(Placeholder(*placeholder) for placeholder in placeholders),
+        *rest,
+    )

@@ -32,7 +32,6 @@ from dagster_models.core.draft import (
 )
 from dagster_models.core.fields import NAME, suggest
 from dagster_models.core.imports import imported_code
-from dagster_models.core.lineage import trace
 from dagster_models.core.link import link
 from dagster_models.core.marked import Marked, read_yaml
 from dagster_models.core.model import Key, Project, Source, StepKind, Target
@@ -44,7 +43,7 @@ from dagster_models.core.settings import (
     unset_variables,
 )
 from dagster_models.core.sources import read_sources
-from dagster_models.core.trace_project import Built, Columns, Tracer, trace_steps
+from dagster_models.core.trace_project import Built, Columns, Tracer, trace_each, trace_steps
 from dagster_models.errors import Problem, ProjectError
 
 __all__ = [
@@ -88,7 +87,7 @@ def load(
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
     parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
-    tracer: Tracer | None = trace,
+    tracer: Tracer | None = trace_each,
     unknown_columns: str | None = None,
 ) -> Project:
     """The project in the folder *root*, resolved.
@@ -97,7 +96,7 @@ def load(
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
     ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed; it
     may ``remember`` what it knows of them.
-    ``tracer`` finds out a query's columns; None leaves them out, which is half of the work.
+    ``tracer`` finds out the columns of queries; None leaves them out, which is half of the work.
     ``unknown_columns`` goes before the project file's own.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``.
     """

@@ -17,7 +17,7 @@ from dagster_models.core.fields import problem, suggest
 from dagster_models.core.lineage import trace
 from dagster_models.core.marked import Tell
 from dagster_models.core.model import Check, Column, Key, Location, Source, Step
-from dagster_models.core.traced import ColumnProblem, Schema, Trace, TracedColumn, Upstream
+from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
 
 #: Its relation has the columns of the query as it is now, and no others.
 _REBUILT = frozenset({"view", "table"})
@@ -31,8 +31,12 @@ class Built:
     columns: tuple[tuple[str, str], ...]
 
 
-Tracer = Callable[[str, str, Mapping[str, Upstream]], Trace]
-"""``lineage.trace``, or one that remembers."""
+Tracer = Callable[[Sequence[Query]], Sequence[Trace]]
+"""``trace_each``, or one that remembers and uses all cores."""
+
+
+def trace_each(queries: Sequence[Query]) -> list[Trace]:
+    return [trace(*query) for query in queries]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Columns:
     dialect: str
     level: str
     tell: Tell
-    trace: Tracer = trace
+    trace: Tracer = trace_each
 
 
 def trace_steps(
@@ -53,26 +57,42 @@ def trace_steps(
 ) -> dict[Key, Step]:
     """The steps, in topological order as they come, each with its trace; problems are told."""
     schemas = {key: _declared(source.columns, columns.dialect) for key, source in sources.items()}
-    traced: dict[Key, Step] = {}
-    for key, step in steps.items():
-        step = _traced(step, schemas, columns)
-        traced[key] = step
-        schemas[key] = _known(step, built.get(str(key)), columns.dialect)
+    traced = dict(steps)
+    for level in _levels(steps):
+        queries = [step for step in level if _is_traced(step)]
+        found = columns.trace([_query(step, schemas, columns.dialect) for step in queries])
+        traced.update((s.key, replace(s, trace=t)) for s, t in zip(queries, found, strict=True))
+        for step in level:
+            version = built.get(str(step.key))
+            schemas[step.key] = _known(traced[step.key], version, columns.dialect)
     for step in traced.values():
-        for check in step.checks:
-            _look_at_check(check, step, schemas, columns)
+        for it in step.trace.problems:
+            line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
+            _tell(it, Location(step.location.path, line, column), columns)
+    _look_at_checks(traced, schemas, columns)
     return traced
 
 
-def _traced(step: Step, schemas: Mapping[Key, Schema], columns: Columns) -> Step:
-    if step.kind != "sql" or step.config.materialized == "function":
-        return step
+def _levels(steps: Mapping[Key, Step]) -> list[list[Step]]:
+    """Steps that read nothing of each other, behind all that they read: a level's queries can be
+    looked at in any order, or at once."""
+    depth: dict[Key, int] = {}
+    levels: list[list[Step]] = []
+    for key, step in steps.items():
+        depth[key] = 1 + max([depth[read] for read in step.upstream if read in depth], default=-1)
+        if depth[key] == len(levels):
+            levels.append([])
+        levels[depth[key]].append(step)
+    return levels
+
+
+def _is_traced(step: Step) -> bool:
+    return step.kind == "sql" and step.config.materialized != "function"
+
+
+def _query(step: Step, schemas: Mapping[Key, Schema], dialect: str) -> Query:
     names = {reference.name for reference in step.references}
-    found = columns.trace(step.sql, columns.dialect, _upstream(step, schemas, names))
-    for it in found.problems:
-        place = Location(step.location.path, it.line, it.column)
-        _tell(it, Location(place.path, step.sql_line) if step.sql_line else place, columns)
-    return replace(step, trace=found)
+    return Query(step.sql, dialect, _upstream(step, schemas, names))
 
 
 def _upstream(
@@ -131,14 +151,26 @@ def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> 
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _look_at_check(
-    check: Check, step: Step, schemas: Mapping[Key, Schema], columns: Columns
+def _look_at_checks(
+    steps: Mapping[Key, Step], schemas: Mapping[Key, Schema], columns: Columns
 ) -> None:
     """A check of a column that is not there could only fail."""
-    if check.test == "query":
-        for it in columns.trace(check.text, columns.dialect, _upstream(step, schemas)).problems:
+    checks = [(check, step) for step in steps.values() for check in step.checks]
+    texts = [(check, step) for check, step in checks if check.test == "query"]
+    found = columns.trace(
+        [Query(c.text, columns.dialect, _upstream(step, schemas)) for c, step in texts]
+    )
+    for (check, _), trace_ in zip(texts, found, strict=True):
+        for it in trace_.problems:
             _tell(it, Location(check.location.path, it.line, it.column), columns)
-        return
+    for check, step in checks:
+        if check.test != "query":
+            _look_at_column_check(check, step, schemas, columns)
+
+
+def _look_at_column_check(
+    check: Check, step: Step, schemas: Mapping[Key, Schema], columns: Columns
+) -> None:
     wanted = [(step.key, check.column or "")]
     to, field = str(check.arguments.get("to")), check.arguments.get("field")
     if to in step.resolved and field:

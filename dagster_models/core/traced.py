@@ -6,7 +6,9 @@ and for each the upstream columns that it is made of.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 #: (schema, name), as model.Key.
 Name = tuple[str, str]
@@ -35,9 +37,16 @@ class Upstream:
     schema: Schema = Schema()
 
 
-@dataclass(frozen=True, slots=True)
-class TracedColumn:
-    """One column of a query.
+class Query(NamedTuple):
+    """What decides a trace: the arguments of ``lineage.trace``."""
+
+    text: str
+    dialect: str
+    upstream: Mapping[str, Upstream]
+
+
+class TracedColumn(NamedTuple):
+    """One column of a query. (A tuple, as a project has hundreds of thousands of them.)
 
     ``name`` is "" where only the warehouse knows it (an expression without an alias). ``type`` is
     the warehouse's own word, "" if not known. ``reason`` says why ``sources`` are not all there.
@@ -85,9 +94,32 @@ class Trace:
     @property
     def schema(self) -> Schema:
         """What a reader of the query's relation may rely on."""
-        named = tuple((column.name, column.type) for column in self.columns if column.name)
+        named = tuple([(name, type_) for name, type_, *_ in self.columns if name])
         closed = self.closed and len(named) == len(self.columns)
         return Schema(named, closed, self.certain)
 
 
 NOTHING_TRACED = Trace()
+
+
+def plain_trace(found: Trace) -> tuple[Any, ...]:
+    """A trace as nothing but tuples and texts, in the order of its fields."""
+    problems = tuple((p.what, p.line, p.column, p.fix, p.certain) for p in found.problems)
+    columns = tuple(map(tuple, found.columns))
+    rest = (found.closed, found.certain, found.reason, found.rows)
+    return (columns, *rest, problems, found.row_sources)
+
+
+def trace_of(plain: tuple[Any, ...]) -> Trace:
+    """The trace that ``plain_trace`` made *plain* of. Raises anything for something else."""
+    columns, *rest, problems, row_sources = plain
+    closed, certain, reason, rows = rest
+    return Trace(
+        tuple(map(TracedColumn._make, columns)),
+        closed,
+        certain,
+        reason,
+        rows,
+        tuple(ColumnProblem(*problem) for problem in problems),
+        row_sources,
+    )

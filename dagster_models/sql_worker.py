@@ -1,0 +1,51 @@
+"""Parses and traces SQL in a process of its own: shares in by stdin, entries out by stdout.
+
+    python -m dagster_models.sql_worker
+
+Started by cores.py for a project with many files that nobody has read yet. A share is a job and
+its items, an answer the list of their entries, both as pickles; the end of stdin ends the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from dagster_models.cache import encode
+from dagster_models.core.compiled import Text
+from dagster_models.core.lineage import trace
+from dagster_models.core.parse import parse_sql
+from dagster_models.core.parsed import plain_parsed
+from dagster_models.core.traced import Query, plain_trace
+from dagster_models.errors import SqlSyntaxError
+
+
+def parse(text: Text) -> bytes | None:
+    """What a text says; None if it does not parse (the loader tells why)."""
+    sql, dialect, queries_only = text
+    try:
+        return encode(plain_parsed(parse_sql(sql, dialect, queries_only=queries_only)))
+    except SqlSyntaxError:
+        return None
+
+
+def trace_columns(query: Query) -> bytes | None:
+    return encode(plain_trace(trace(*query)))
+
+
+JOBS: Mapping[str, Callable[[Any], bytes | None]] = {"parse": parse, "trace": trace_columns}
+
+
+def main() -> None:
+    with contextlib.suppress(EOFError):
+        while True:
+            job, items = pickle.load(sys.stdin.buffer)
+            pickle.dump([JOBS[job](item) for item in items], sys.stdout.buffer, protocol=5)
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
