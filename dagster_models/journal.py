@@ -73,6 +73,13 @@ class Journal:
         """Write down the run's end; ``status`` is "success", "failure" or "canceled"."""
         self._append("end", {"status": status, "totals": totals(results), "seconds": seconds})
 
+    def is_removed(self) -> bool:
+        """Whether what is written goes to a file that nobody will find."""
+        try:
+            return not os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return True
+
     def close(self) -> None:
         """Close the file; harmless when it is closed already."""
         if self._fd >= 0:

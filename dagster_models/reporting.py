@@ -18,6 +18,7 @@ from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.core.states import Report, State
 from dagster_models.core.trace_project import Built
+from dagster_models.errors import DagsterModelsError
 from dagster_models.explain import Explanation, explain
 from dagster_models.journal import Journal, JournalContents, RunEnd
 from dagster_models.results import (
@@ -68,6 +69,7 @@ class Reporter:
         self._project: Project | None = first.project if first else None
         self._target = first.target.name if first else ""
         self._journal: Journal | None = None
+        self._broke = ""
         self._header: RunHeader | None = None
         self._end: RunEnd | None = None
         if first is not None:
@@ -110,9 +112,15 @@ class Reporter:
         self._terminal.note(text)
 
     def broke(self, error: BaseException) -> None:
-        """The executor itself failed: the console that would tell of it is silenced."""
-        traceback.print_exception(error, file=sys.stderr)
-        self.note(f"The run broke: {type(error).__name__}: {error}")
+        """The executor itself failed: the console that would tell of it is silenced.
+
+        What is raised on purpose says all; of anything else the traceback does.
+        """
+        self._broke = str(error)
+        if not isinstance(error, DagsterModelsError):
+            traceback.print_exception(error, file=sys.stderr)
+            self._broke = f"{type(error).__name__}: {error}"
+        self.note(f"The run broke: {self._broke}")
 
     def started(self, step_key: str, sql: str, compile_seconds: float = 0.0) -> None:
         self._index.setdefault(step_key, len(self._index) + 1)
@@ -221,6 +229,8 @@ class Reporter:
         self._end = RunEnd(status, totals(self.results), seconds)
         if self._journal and self._project and self._header:
             self._safely(partial(self._journal.end, status, self.results, seconds))
+            if self._journal.is_removed():
+                self.note(f"WARNING: {self._journal.path} was removed during the run")
             self._journal.close()
             self._safely(
                 partial(
@@ -235,7 +245,7 @@ class Reporter:
                 )
             )
             self._safely(partial(remember, self._project.root, self._built))
-        self._terminal.done(self.results, seconds)
+        self._terminal.done(self.results, seconds, self._broke)
 
     def _result(
         self,

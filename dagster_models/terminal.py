@@ -166,11 +166,15 @@ class Terminal:
                 details.append(f"{INDENT}built on the previous version of {names}, which failed")
         self._write([_padded(head, self._status(_word(result), status), rows), *details])
 
-    def done(self, results: Sequence[StepResult], seconds: float) -> None:
-        """The run's end: every failure and warning again, then the totals as dbt tells them."""
+    def done(self, results: Sequence[StepResult], seconds: float, broke: str = "") -> None:
+        """The run's end: every failure and warning again, then the totals as dbt tells them.
+
+        ``broke``: what went wrong with the run itself, if anything did.
+        """
         count = totals(results)
         lines = ["", f"Finished {_count(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
         told = [
+            f"{1 if broke else 0} error of the run itself",
             _count(count["ERROR"], "error"),
             _count(count["WARN"], "warning"),
             f"{count['SKIP']} skipped",
@@ -178,10 +182,13 @@ class Terminal:
         ]
         told = [text for text in told if not text.startswith("0 ")]
         if told:
-            word = "ERROR" if count["ERROR"] else "WARN"
+            word = "ERROR" if count["ERROR"] or broke else "WARN"
             lines += [self._paint(word, f"Completed with {', '.join(told)}"), ""]
         else:
             lines += [self._paint("OK", "Completed successfully"), ""]
+        if broke:
+            head, *more = clean_lines(broke)
+            lines += [f"{self._paint('ERROR', 'ERROR')} {head}", *(INDENT + m for m in more), ""]
         for result in results:
             if result.state == "failed" or result.warned:
                 lines += [*self._again(result, results), ""]

@@ -445,6 +445,32 @@ def test_a_mistake_of_ours_fails_the_step_and_ends_the_run(tmp_path: Path) -> No
     assert "a mistake of ours" in told.stdout
 
 
+def test_a_database_that_does_not_open_is_told_as_what_it_is(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n", "models/b.sql": "from a"})
+    project.database.parent.mkdir(parents=True)
+    project.database.write_bytes(b"no database" * 1000)
+    told = project.run()
+    assert told.states() == {"main.a": "skipped", "main.b": "skipped"}
+    assert "Traceback" not in told.stderr + told.stdout
+    assert "Completed with 1 error of the run itself, 2 skipped" in told.stdout
+    assert "ERROR IOException: " in told.stdout
+
+
+def test_a_target_folder_removed_during_the_run_is_told(tmp_path: Path) -> None:
+    remove = (
+        "import shutil\n\n\n"
+        "def model(warehouse):\n    shutil.rmtree('target')\n    return [{'x': 1}]\n"
+    )
+    project = make_project(tmp_path, {"models/a.py": remove, "models/b.sql": "from a"})
+    told = project.run()
+    assert told.code == 1
+    assert "was removed or replaced while it was open" in told.stdout
+    assert ".jsonl was removed during the run" in told.stdout
+    statuses = told.statuses()
+    assert statuses["b"] == "error"  # its session has the old file
+    assert ("main.a" in project.tables()) == (statuses["a"] == "success")
+
+
 def test_a_run_whose_files_cannot_be_written_still_runs(tmp_path: Path) -> None:
     project = make_project(tmp_path, {"models/alpha.sql": "select 1 as n"})
     elsewhere = tmp_path / "elsewhere.duckdb"
