@@ -74,6 +74,7 @@ def load_project(
     *,
     assets: Sequence[AssetsDefinition | AssetSpec] = (),
     translator: ModelsTranslator | None = None,
+    resource_key: str = "warehouse",
 ) -> Definitions:
     """Load a project folder as Dagster definitions.
 
@@ -82,11 +83,13 @@ def load_project(
         assets: other Dagster assets of this code location. They become part of the result, and a
             table name in SQL that is the ``dagster/table_name`` of one is a dependency on it.
         translator: how steps are shown as assets.
+        resource_key: of the project's WarehouseResource. Each of several projects in one code
+            location (``Definitions.merge``) needs its own.
 
     Returns:
         Definitions with the assets, their checks, the jobs and schedules of
         ``dagster_models.yaml``, ``models_executor`` as the default executor and the resource
-        ``warehouse``.
+        ``resource_key``.
 
     Raises:
         ProjectError: all problems of the project's files in one report.
@@ -95,7 +98,7 @@ def load_project(
     for warning in project.warnings:
         logger.warning("%s", warning)
     target = core_project.usable_target(project)
-    definitions, problems = build(project, target, assets, translator)
+    definitions, problems = build(project, target, assets, translator, resource_key)
     if problems:
         raise ProjectError(problems)
     return definitions
@@ -106,6 +109,7 @@ def build(
     target: Target,
     assets: Sequence[AssetsDefinition | AssetSpec] = (),
     translator: ModelsTranslator | None = None,
+    resource_key: str = "warehouse",
     *,
     of_empty_jobs: str = "error",
 ) -> tuple[Definitions, list[Problem]]:
@@ -126,7 +130,7 @@ def build(
         assets=[*built, *assets],
         jobs=list(filter(None, jobs.values())),
         schedules=list(filter(None, schedules)),
-        resources={"warehouse": _warehouse(project, target)},
+        resources={resource_key: _warehouse(project, target)},
         executor=models_executor,
     )
     return definitions, problems
@@ -248,10 +252,16 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
 
 
 def node_name(key: Key) -> str:
-    """The Dagster step key: ``schema__name``, made unique where characters had to be replaced."""
+    """The Dagster step key: ``schema__name``, made unique where characters had to be replaced, or
+    where the schema's end could not be told from the name's beginning."""
     plain = f"{key.schema}__{key.name}"
     safe = re.sub(r"\W", "_", plain, flags=re.ASCII)
-    return safe if safe == plain else f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
+    apart = "__" not in key.schema and not key.schema.endswith("_")
+    return (
+        safe
+        if safe == plain and apart
+        else f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
+    )
 
 
 def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterator[Any]]:

@@ -64,7 +64,8 @@ class Reporter:
         self._compile_seconds: dict[str, float] = {}
         self._began = time.time()
         self.tee: Callable[[str], None] = lambda text: None
-        self._terminal = Terminal(cast(TextIO, _Tee(sys.stdout, lambda text: self.tee(text))))
+        shown = sys.stdout or io.StringIO()  # None: closed by whoever started the run
+        self._terminal = Terminal(cast(TextIO, _Tee(shown, lambda text: self.tee(text))))
         first = next(iter(bindings.values()), None)
         self._project: Project | None = first.project if first else None
         self._target = first.target.name if first else ""

@@ -52,7 +52,7 @@ def _wait(pool: WorkerPool, task: Task, spec: Mapping[str, Any], began: float) -
         for happening in pool.wait(None):
             if isinstance(happening, Output):
                 stream = sys.stderr if happening.stream == "stderr" else sys.stdout
-                stream.write(happening.text)
+                print(happening.text, end="", file=stream)  # None: closed by whoever started it
             elif isinstance(happening, Answered):
                 return happening.outcome
             elif isinstance(happening, Lost):

@@ -169,8 +169,25 @@ def test_a_job_of_the_callers_own_assets_is_a_warning_of_check_and_right_in_a_lo
     assert selected == {orders.key}
 
 
+def test_two_projects_in_one_code_location(tmp_path: Path) -> None:
+    first = make_project(tmp_path / "1", {"models/a.sql": "select 1 as n"})
+    second = make_project(tmp_path / "2", {"models/b.sql": "select 2 as n"}, "jobs: {other: {}}\n")
+    merged = dg.Definitions.merge(
+        load_project(first.root), load_project(second.root, resource_key="other_warehouse")
+    )
+    repository = merged.get_repository_def()
+    assert set(repository.get_top_level_resources()) == {"warehouse", "other_warehouse"}
+    result = merged.resolve_job_def("test").execute_in_process()
+    assert result.success
+    assert first.rows("from main.a") == [(1,)]
+    assert second.rows("from main.b") == [(2,)]
+
+
 def test_step_keys_are_safe_and_distinct() -> None:
     assert node_name(Key("marts", "total")) == "marts__total"
     odd = {node_name(Key("marts", name)) for name in ("a-b", "a b", "a_b", "ä_b")}
     assert len(odd) == 4
+    alike = [Key("m", "a__b"), Key("m__a", "b"), Key("m_", "b"), Key("m", "_b"), Key("m__a_", "b")]
+    assert len({node_name(key) for key in alike}) == len(alike)
+    assert node_name(Key("staging", "stg_shop__orders")) == "staging__stg_shop__orders"
     assert all(name.isascii() and name.isidentifier() for name in odd)

@@ -126,6 +126,14 @@ def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
     return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
 
 
+_SYSTEM = "it is the warehouse's own"
+_RESERVED = {
+    "dagster_models": "the commit records stand there, which prove what was published",
+    "information_schema": _SYSTEM,
+    "pg_catalog": _SYSTEM,
+}
+
+
 def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tell: Tell) -> Step:
     severity = values.get("severity", "error")
     columns, checks = read_columns(values.get("columns"), page.key, severity, tell)
@@ -135,6 +143,10 @@ def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tel
     relation = None
     if kind != "script":
         relation = Relation(config.schema or page.key.schema, config.alias or page.key.name)
+        if relation.schema.lower() in _RESERVED:
+            why = _RESERVED[relation.schema.lower()]
+            what = f"the schema `{relation.schema}` is not for models: {why}"
+            tell(Problem(what, page.path, 1, 1, "Rename the folder, or set `schema:`."))
     return Step(
         key=page.key,
         kind=kind,
