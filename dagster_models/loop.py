@@ -444,7 +444,9 @@ class Run:
             told = f"{outcome.error.message}; {settled.error}"
             flight.outcome = replace(outcome, error=replace(outcome.error, message=told))
         # Killed by us because it did not stop in time: that is a cancel, not an error of its own.
-        self._todo.append(Event(step, Cause.CANCELED if flight.killed else Cause.ROLLED_BACK))
+        cause = Cause.CANCELED if flight.killed else Cause.ROLLED_BACK
+        # Where nobody can tell whether it was committed, another attempt would be a gamble.
+        self._todo.append(Event(step, cause, final=bool(settled.error)))
 
     def _on_time(self, due: Due) -> Iterator[d.DagsterEvent]:
         step = due.step

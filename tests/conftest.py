@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from dagster_models.warehouses.base import FEATURES
-from postgres_server import GIVEN, start_server
+from postgres_server import GIVEN, dsn_of_database, start_server
 from systems import NAMES, System, duckdb_system, postgres_system
 
 _matrix: dict[tuple[str, str], str] = {}
@@ -34,10 +34,7 @@ def _postgres_database(postgres_admin: str) -> Iterator[str]:
     name = f"dagster_models_test_{os.getpid()}"
     with psycopg.connect(postgres_admin, autocommit=True) as admin:
         admin.execute(f'create database "{name}"'.encode())
-    if "://" in postgres_admin:  # the form that most users write
-        yield f"{postgres_admin.rpartition('/')[0]}/{name}"
-    else:
-        yield psycopg.conninfo.make_conninfo(postgres_admin, dbname=name)
+    yield dsn_of_database(postgres_admin, name)
     with psycopg.connect(postgres_admin, autocommit=True) as admin:
         admin.execute(f'drop database "{name}" with (force)'.encode())
 

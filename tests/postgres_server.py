@@ -19,7 +19,7 @@ import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg
 
@@ -35,6 +35,13 @@ fsync = off
 shared_buffers = 64MB
 log_min_messages = warning
 """
+
+
+def dsn_of_database(dsn: str, database: str) -> str:
+    """The same server and user, and another database."""
+    if "://" in dsn:  # the form that most users write
+        return urlsplit(dsn)._replace(path=f"/{database}").geturl()
+    return psycopg.conninfo.make_conninfo(dsn, dbname=database)
 
 
 def binaries() -> Path | None:

@@ -19,6 +19,9 @@ from dagster_models.session import Session, connect
 
 DAGSTER = str(Path(sys.executable).parent / "dagster")
 
+#: Whether everything is tested that random runs and large tables of cases have, instead of a part.
+EXHAUSTIVE = bool(os.environ.get("DAGSTER_MODELS_TEST_EXHAUSTIVE"))
+
 #: Runs for many hours in little memory unless it is stopped; DuckDB answers an interrupt at once.
 ENDLESS = "select sum(i) as n from range(100000000000000) t(i)"
 

@@ -227,12 +227,11 @@ class PlanMachine(RuleBasedStateMachine):
         final: bool = False,
     ) -> None:
         """The end of an attempt: an answer of its worker, or of the commit record."""
-        in_doubt = step in self.lost
-        attempt = self.lost.pop(step) if in_doubt else self.running.pop(step)
+        attempt = self.lost.pop(step) if step in self.lost else self.running.pop(step)
         asked = self.asked.pop(step, None)
         self.warehouse.end((step, attempt), commits=cause is Cause.COMMITTED)
         retries = attempt <= self.needs[step].retries
-        retries = retries and not (in_doubt or asked or self.stopped or final)
+        retries = retries and not (asked or self.stopped or final)
         if cause is Cause.COMMITTED:
             self.expected[step] = State.SUCCEEDED
         elif cause is Cause.CANCELED and asked is Cause.STOPPING:
@@ -289,6 +288,17 @@ class PlanMachine(RuleBasedStateMachine):
         """Once the session is gone: by then what was under way has ended, one way or the other."""
         step = data.draw(st.sampled_from(sorted(self.lost)))
         self.settle(step, commits)
+
+    @precondition(
+        lambda self: any(item not in self.warehouse.records for item in self.lost.items())
+    )
+    @rule(data=st.data())
+    def its_commit_record_cannot_be_read(self, data: st.DataObject) -> None:
+        """Nobody can tell, so nothing follows: neither another attempt nor what is below."""
+        lost = sorted(
+            step for step, n in self.lost.items() if (step, n) not in self.warehouse.records
+        )
+        self.answer(data.draw(st.sampled_from(lost)), Cause.ROLLED_BACK, final=True)
 
     def settle(self, step: str, commits: bool) -> None:
         key = (step, self.lost[step])

@@ -1,10 +1,12 @@
 """A catalogue of ways to die: way x point x who, on real processes, and what becomes of the table.
 
-    python tests/test_ways_to_die.py        prints the table
-
 The worker pool, the warehouse process and the script worker are the real ones; faults/ makes a
-warehouse process fail at an exact point, and a script worker dies by the code of the model in it.
-After each death: the outcome is true of the warehouse, nothing is left over, the next run succeeds.
+warehouse process, or the server behind it, fail at an exact point, and a script worker dies by the
+code of the model in it. After each death: the outcome is true of the warehouse, nothing is left
+over, the next run succeeds. By default every way and every point of each who dies is tried, but not
+every way at every point (``pairwise`` in deaths.py). All of it, and the table of it::
+
+    DAGSTER_MODELS_TEST_EXHAUSTIVE=1 pytest -s tests/test_ways_to_die.py
 """
 
 from __future__ import annotations
@@ -15,243 +17,136 @@ import os
 import resource
 import select
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
+import psycopg
 import pytest
+from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, python_of, sql_of
 
 from dagster_models import rendezvous, worker_pool
 from dagster_models.core.messages import CheckTask, Task, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.session import connect
 from dagster_models.worker_pool import Answered, Lost, Settled, WorkerPool
+from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
+from running import EXHAUSTIVE
 
 pytestmark = pytest.mark.slow
 
 FAULTS = str(Path(__file__).parent / "faults")
-VICTIM = "main.victim"
 BOUND_SECONDS = 15.0  #: no way to die may take a run longer
 GRACE_SECONDS = 0.3
 
-POINTS = ("begin", "build", "check", "record", "commit")
-TITLES = ("before BEGIN", "in the build", "in a check", "after the record", "after COMMIT")
-
-# The table -----------------------------------------------------------------------------------
-# F failed, C canceled: the table is as before. S succeeded: it is the new one. E: either, and as
-# it is told. A digit says why there is no such death.
-
-WAREHOUSE_DIES = {
-    "sys.exit": "F F F F S",
-    "os._exit": "F F F F S",
-    "segfault": "F F F F S",
-    "SIGKILL": "F F F F S",
-    "out of memory": "F F F E S",
-    "hang": "C C C C S",
-    "closed stdout": "S S S S S",
-    "full disk": "F F F F S",
-}
-CASES = {
-    "SQL step, warehouse process": {
-        **WAREHOUSE_DIES,
-        "memory_limit": "1 F F 1 1",
-        "gigantic result": "2 F F 2 2",
-    },
-    "Python step, warehouse process": {
-        **WAREHOUSE_DIES,
-        **dict.fromkeys(("sys.exit", "segfault", "closed stdout"), "5 5 5 5 5"),
-        "out of memory": "E E E E S",
-        "full disk": "E E E F S",
-    },
-    "Python step, its worker": {
-        "sys.exit": "F 3 3 3 3",
-        "os._exit": "F F F S S",
-        "segfault": "F F F S S",
-        "SIGKILL": "F F F S S",
-        "out of memory": "F S S S S",
-        "hang": "C C C S S",
-        "nonsense result": "F 4 4 4 4",
-        "gigantic result": "S 4 4 4 4",
-        "gigantic error": "F 4 4 4 4",
-        "closed stdout": "S S S S S",
-        "closed descriptors": "F S S S S",
-        "full disk": "S S S S S",  # a limit that user code lowers is its own: ours is put back
-    },
-}
-REASONS = {
-    "1": "DuckDB refuses what a query asks for; these points ask for nothing",
-    "2": "only a query's own text can be gigantic, and none of the user's runs here",
-    "3": "the user's code has returned: sys.exit in a thread of its ends only that thread",
-    "4": "the model returns, or raises, before BEGIN",
-    "5": "the same code in the same process as for an SQL step",
-}
-STATES = {"F": "failed", "S": "succeeded", "C": "canceled", "E": "either"}
+# The grounds ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Case:
-    who: str
-    way: str
-    point: str
-    state: str
+class Ground(Protocol):
+    """A new database with the victim's old table and the table of the commit records.
 
-    @property
-    def in_worker(self) -> bool:
-        return self.who.endswith("its worker")
+    ``settings``: of its target; ``ask``: when every process has let go of it; ``sessions``: of
+    others, that a server still has.
+    """
 
+    settings: dict[str, Any]
 
-ALL = [
-    Case(who, way, point, STATES[cell])
-    for who, ways in CASES.items()
-    for way, cells in ways.items()
-    for point, cell in zip(POINTS, cells.split(), strict=True)
-    if cell in STATES
-]
-
-# What the victim does ------------------------------------------------------------------------
-
-NEW = "select 'new' as n"
-ENDLESS = "select 'new' as n, sum(i) as s from range(100000000000000) t(i)"
-ENDLESS_CHECK = "select sum(i) as s from range(100000000000000) t(i)"
-LARGE = "select 'new' as n, list(i) as l from range(20000000) t(i)"  # a list cannot spill
-LARGE_CHECK = "select list(i) as l from range(20000000) t(i) having len(l) < 0"
-OFFENDS_NOBODY = "select * from main.victim where n <> 'new'"
-GIGANTIC = "error(repeat('x', 100000000))"
+    def ask(self, sql: str) -> list[tuple[Any, ...]]: ...
+    def sessions(self) -> list[tuple[Any, ...]]: ...
 
 
-def sql_of(case: Case) -> tuple[str, str]:
-    """The query and the check of an SQL step."""
-    query, check = NEW, OFFENDS_NOBODY
-    if case.in_worker:  # it is in Python that something goes wrong
-        return query, check
-    if case.way in ("os._exit", "segfault", "SIGKILL"):
-        query = ENDLESS if case.point == "build" else query
-        check = ENDLESS_CHECK if case.point == "check" else check
-    elif case.way in ("out of memory", "full disk", "memory_limit"):
-        query = LARGE if case.point in ("begin", "build") else query
-        check = LARGE_CHECK if case.point == "check" else check
-        if case.way == "full disk":
-            query, check = "select 'new' as n, i from range(200000) t(i)", OFFENDS_NOBODY
-    elif case.way == "gigantic result":
-        query = f"select {GIGANTIC} as n" if case.point == "build" else query
-        check = f"select {GIGANTIC} as n" if case.point == "check" else check
-    return query, check
+class DuckDBFile:
+    def __init__(self, folder: Path, template: Path) -> None:
+        self._path = shutil.copy(template, folder / "w.duckdb")
+        self.settings = {"path": str(self._path)}
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self._path)) as direct:
+            return direct.sql(sql).fetchall()
+
+    def sessions(self) -> list[tuple[Any, ...]]:
+        return []
 
 
-DEEDS = {
-    "sys.exit": "sys.exit(3)",
-    "os._exit": "os._exit(7)",
-    "segfault": "resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); faulthandler._sigsegv()",
-    "SIGKILL": "os.kill(os.getpid(), 9)",
-    "out of memory": "limit(resource.RLIMIT_AS, memory()); fill = fill_it",
-    "hang": "hold_the_interpreter()",
-    "closed stdout": "sys.stdout.close(); os.close(1); os.close(2)",
-    "closed descriptors": "os.closerange(0, 256)",
-    "full disk": "limit(resource.RLIMIT_FSIZE, 0)",
-}
+class PostgresDatabase:
+    def __init__(self, admin: str, template: str) -> None:
+        name = f"ways_{os.getpid()}_{os.urandom(4).hex()}"
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template}".encode())
+        self._dsn = dsn_of_database(admin, name)
+        self.settings = {"dsn": self._dsn, "connect_seconds": 30}
 
-MODEL = """
-import ctypes, faulthandler, os, resource, signal, sys, threading
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._dsn, autocommit=True) as direct:
+            return direct.execute(sql.encode()).fetchall()
 
-def limit(what, soft):
-    resource.setrlimit(what, (soft, resource.getrlimit(what)[1]))
-
-def memory():
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[0]) * resource.getpagesize()
-
-def hold_the_interpreter():
-    # As a library in C does that neither lets go of the interpreter's lock nor looks at signals.
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    while True:
-        ctypes.PyDLL(None).sleep(1000)
-
-def strike():
-    fill_it = bytes
-    {deed}
-
-def told(text):
-    try:
-        with open(os.path.join({folder!r}, "gone"), "w") as file:
-            file.write(text)
-    except OSError:
-        pass
-
-def wait():
-    with open(os.path.join({folder!r}, "reached")) as file:
-        file.read()
-    gone = os.open(os.path.join({folder!r}, "gone"), os.O_WRONLY)
-    {thread}
-
-def model(warehouse):
-    {body}
-"""
-IN_A_THREAD = "threading.Thread(target=wait, daemon=True).start(); return [{'n': 'new'}]"
-RETURNS = "return [{'n': 'new'}]"
-BODIES = {
-    "out of memory": "strike(); return [{'n': 'new', 'x': bytes(1 << 30)}]",
-    "hang": "os.close(os.open(os.path.join(FOLDER, 'reached'), os.O_WRONLY)); strike()",
-    "nonsense result": "return (row for row in [threading.Lock()])",
-    "gigantic result": "import pyarrow as pa; "
-    "return pa.table({'n': ['new'] * 1000, 'x': ['x' * 100_000] * 1000})",
-    "gigantic error": "raise ValueError('x' * 100_000_000)",
-}
-
-
-def python_of(case: Case, folder: Path) -> str:
-    deed = DEEDS.get(case.way, "pass") if case.in_worker else "pass"
-    if not case.in_worker:
-        body = RETURNS
-    elif case.point == "begin":
-        body = BODIES.get(case.way, f"strike(); {RETURNS}").replace("FOLDER", repr(str(folder)))
-    else:
-        body = IN_A_THREAD
-    dies = case.way in ("os._exit", "segfault", "SIGKILL", "hang")
-    go_on = "os.write(gone, b'go on'); os.close(gone)"
-    if case.way == "closed descriptors":
-        thread = "os.write(gone, b'go on'); strike()"  # closes it too
-    elif case.way == "hang":
-        thread = "os.close(gone); strike()"
-    else:
-        thread = "strike()" if dies else f"strike(); {go_on}"
-    return MODEL.format(deed=deed, folder=str(folder), thread=thread, body=body)
-
-
-# The stage -----------------------------------------------------------------------------------
+    def sessions(self) -> list[tuple[Any, ...]]:
+        return self.ask(
+            "select application_name, state, query from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the victim's old table, and the commit records' table."""
+def duckdb_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "w.duckdb"
-    settings = {"path": str(path), "idle_seconds": 0.3}
-    with connect({"type": "duckdb", "settings": settings}) as session:
+    furnish({"type": "duckdb", "settings": {"path": str(path)}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server that may be killed. It is not there where one is given, which must live."""
+    server = start_server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def postgres_template(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """The connection string of a server, and the name of the database to be copied."""
+    given = os.environ.get(GIVEN)
+    admin = given or request.getfixturevalue("server").dsn
+    name = f"ways_template_{os.getpid()}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    furnish({"type": "postgres", "settings": {"dsn": dsn_of_database(admin, name)}})
+    yield admin, name
+    with psycopg.connect(admin, autocommit=True) as connection:
+        like = f"ways_%{os.getpid()}%"
+        found = connection.execute("select datname from pg_database where datname like %s", [like])
+        for (database,) in found.fetchall():
+            connection.execute(f"drop database {database} with (force)".encode())
+
+
+def furnish(spec: dict[str, Any]) -> None:
+    spec["settings"]["idle_seconds"] = 0.1
+    with connect(spec) as session:
         session.prepare(["main"])
         session.execute("create table main.victim as select 'old' as n")
         pid = session.server_pid
     wait_for_end({pid})
-    return path
+
+
+# The stage -----------------------------------------------------------------------------------
 
 
 @dataclass
 class Stage:
     """A database, a folder for the fault's files, and all processes that were started on it."""
 
+    warehouse: str
+    ground: Ground
     folder: Path
     mark: str
 
-    @property
-    def database(self) -> Path:
-        return self.folder / "w.duckdb"
-
     def spec(self, **settings: Any) -> dict[str, Any]:
-        path = str(self.database)
-        return {"type": "duckdb", "settings": {"path": path, "idle_seconds": 0.3, **settings}}
+        told = {**self.ground.settings, "idle_seconds": 0.3, **settings}
+        return {"type": self.warehouse, "settings": told}
 
     def processes(self) -> set[int]:
         """Those that inherited our mark, whosever children they are by now."""
@@ -266,9 +161,16 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    shutil.copy(template, tmp_path / "w.duckdb")
-    stage = Stage(tmp_path, os.urandom(8).hex())
+def stage(
+    case: Case, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
+    if case.in_server and GIVEN in os.environ:
+        pytest.skip("the server is not ours: its processes must live")
+    if case.warehouse == "duckdb":
+        ground: Ground = DuckDBFile(tmp_path, request.getfixturevalue("duckdb_template"))
+    else:
+        ground = PostgresDatabase(*request.getfixturevalue("postgres_template"))
+    stage = Stage(case.warehouse, ground, tmp_path, os.urandom(8).hex())
     monkeypatch.setenv("WAYS_TO_DIE", stage.mark)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([FAULTS, os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setattr(worker_pool, "_SETTLE_SECONDS", 0.5)
@@ -278,6 +180,20 @@ def stage(tmp_path: Path, template: Path, monkeypatch: pytest.MonkeyPatch) -> It
     for pid in stage.processes():  # of a test that failed
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, 9)
+
+
+@contextlib.contextmanager
+def started_again(case: Case, request: pytest.FixtureRequest) -> Iterator[None]:
+    """When a case kills the server, somebody starts it again."""
+    if case.way != "server killed":
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("server")
+    assert server.process is not None
+    thread = threading.Thread(target=lambda p: (p.wait(), server.start()), args=(server.process,))
+    thread.start()
+    yield
+    thread.join()
 
 
 def wait_for_end(pids: set[int]) -> None:
@@ -349,15 +265,18 @@ def stop_when_reached(pool: WorkerPool, stage: Stage) -> None:
 
 # The deaths ----------------------------------------------------------------------------------
 
-OUTCOMES: dict[tuple[str, str, str], str] = {}
+OUTCOMES: dict[Case, str] = {}
 
 
-@pytest.mark.parametrize("case", ALL, ids=lambda c: f"{c.who}-{c.way}-{c.point}".replace(" ", "_"))
-def test_a_death(case: Case, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("case", ALL if EXHAUSTIVE else pairwise(ALL), ids=str)
+def test_a_death(
+    case: Case, stage: Stage, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     way = "none" if case.way in ("memory_limit", "gigantic result", "gigantic error") else case.way
     if case.in_worker:
         way = "none" if case.point == "begin" else "meet"
     fault = {"step": VICTIM, "point": case.point, "way": way, "folder": str(stage.folder)}
+    fault["warehouse"] = case.warehouse
     monkeypatch.setenv("FAULT", json.dumps(fault))
     spec = stage.spec(**({"memory_limit": "50MB"} if case.way == "memory_limit" else {}))
     query, check = sql_of(case)
@@ -369,13 +288,13 @@ def test_a_death(case: Case, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> N
         path.write_text(python_of(case, stage.folder))
         more = {"checks": (CheckTask("c", check),), "path": str(path)}
         more["project_root"] = str(stage.folder)
-    with contextlib.closing(WorkerPool()) as pool:
+    with started_again(case, request), contextlib.closing(WorkerPool()) as pool:
         if case.way == "hang":
             stop_when_reached(pool, stage)
         began = time.monotonic()
         state, told = run(pool, task_of(kind, "first", **more), spec)
         seconds = time.monotonic() - began
-        OUTCOMES[case.who, case.way, case.point] = state
+        OUTCOMES[case] = state
         print(f"{state} in {seconds:.2f} s: {told[:2000]}")
         assert case.state in (state, "either"), told
         monkeypatch.delenv("FAULT")
@@ -385,6 +304,7 @@ def test_a_death(case: Case, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> N
             check_the_next(pool, kind, stage)
     if case.way == "hang":  # what hears no interrupt holds its table until its process ends
         check_the_truth(stage, state)
+        wait_for_end(stage.processes())
         with contextlib.closing(WorkerPool()) as pool:
             check_the_next(pool, kind, stage)
     check_nothing_is_left(stage)
@@ -421,15 +341,19 @@ def check_the_truth(stage: Stage, state: str) -> None:
 def check_nothing_is_left(stage: Stage) -> None:
     wait_for_end(stage.processes())
     assert stage.processes() == set()
-    lock = rendezvous.acquire(f"{stage.database}.lock")
+    lock = rendezvous.acquire(f"{rendezvous.real_path(stage.spec())}.lock")
     assert lock is not None
     os.close(lock)
-    with duckdb.connect(str(stage.database)) as direct:
-        assert direct.sql("select min(n) from main.victim").fetchall() == [("after",)]
-        found = direct.sql(
-            "select table_schema || '.' || table_name from information_schema.tables"
-        ).fetchall()
-        assert sorted(found) == [("dagster_models.commits",), ("main.victim",)]
+    end = time.monotonic() + 15
+    while sessions := stage.ground.sessions():
+        assert time.monotonic() < end, sessions
+        time.sleep(0.02)  # a server tells of no session's end
+    assert stage.ground.ask("select min(n) from main.victim") == [("after",)]
+    found = stage.ground.ask(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_schema not in ('pg_catalog', 'information_schema') order by 1"
+    )
+    assert found == [("dagster_models.commits",), ("main.victim",)]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -440,21 +364,22 @@ def table() -> Iterator[None]:
 
 
 def as_table() -> str:
-    width = max(len(way) for ways in CASES.values() for way in ways)
+    width = max(len(way) for tables in CASES.values() for ways in tables.values() for way in ways)
+    found = {
+        (case.warehouse, case.who, case.way, case.point): state for case, state in OUTCOMES.items()
+    }
     lines = []
-    for who, ways in CASES.items():
-        heads = "".join(f"{title:18}" for title in TITLES)
-        lines += ["", f"{who} dies", f"  {'':{width}}  {heads}".rstrip()]
-        for way, cells in ways.items():
-            found = [
-                OUTCOMES.get((who, way, point), f"- [{cell}]" if cell in REASONS else "not run")
-                for point, cell in zip(POINTS, cells.split(), strict=True)
-            ]
-            cells_told = "".join(f"{text:18}" for text in found)
-            lines.append(f"  {way:{width}}  {cells_told}".rstrip())
+    for warehouse, tables in CASES.items():
+        for who, ways in tables.items():
+            heads = "".join(f"{title:18}" for title in TITLES)
+            lines += ["", f"{who} dies ({warehouse})", f"  {'':{width}}  {heads}".rstrip()]
+            for way, cells in ways.items():
+                told = [
+                    found.get(
+                        (warehouse, who, way, point), f"- [{cell}]" if cell in REASONS else ""
+                    )
+                    for point, cell in zip(POINTS, cells.split(), strict=True)
+                ]
+                lines.append(f"  {way:{width}}  {''.join(f'{text:18}' for text in told)}".rstrip())
     lines += ["", *(f"[{number}] {reason}" for number, reason in REASONS.items())]
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(pytest.main([__file__, "-q", "-s", "--no-header"]))

@@ -1,8 +1,8 @@
 """The run worker of a history: forked from a process that has Dagster imported, then one job.
 
 Importing Dagster takes 2 s, so multiprocessing's fork server does it once (it has no other thread,
-and never imports DuckDB). Each child then is what ``dagster job execute`` is: the same command, in
-a session and process group of its own, with its own standard streams.
+and never imports a driver). Each child then is what ``dagster job execute`` is: the same command,
+in a session and process group of its own, with its own standard streams.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ import dagster_models.definitions
 import dagster_models.executor
 import dagster_models.storage  # noqa: F401 - what every run needs, imported once
 
-importlib.import_module("sqlglot.dialects.duckdb")
+for dialect in ("duckdb", "postgres"):
+    importlib.import_module(f"sqlglot.dialects.{dialect}")
 with tempfile.TemporaryDirectory() as home:  # an instance imports as much again
     Path(home, "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with DagsterInstance.from_config(home) as instance:
@@ -38,7 +39,8 @@ def execute(
 ) -> None:
     """Be ``dagster <arguments>`` in *folder*."""
     assert threading.active_count() == 1, "forked from a process with threads"
-    assert "duckdb" not in sys.modules, "forked from a process with DuckDB"
+    drivers = {"duckdb", "psycopg"} & set(sys.modules)
+    assert not drivers, f"forked from a process with {drivers}"
     os.setsid()
     os.chdir(folder)
     os.environ.update(env)

@@ -9,6 +9,10 @@ from typing import Any
 
 from running import ENDLESS
 
+WAREHOUSES = ("duckdb", "postgres")
+
+OLD, NEW, CLEAN = 1, 2, 3  #: versions of what a relation holds: before, of the run, of the next one
+
 #: What becomes of a step if nobody interferes. "endless" ones must be stopped by somebody.
 FATES: Mapping[str, tuple[str, ...]] = {
     "table": ("error", "check", "warn", "timeout", "endless", "slow check"),
@@ -29,6 +33,8 @@ POINTS: Mapping[str, tuple[str, ...]] = {
 }
 STOPS = ("term", "int", "terminate", "term twice")
 KILLS = ("kill here", "kill warehouse", "kill run")
+#: Of a server: it ends a session when asked to, and restarts when one of its backends is killed.
+SERVER_KILLS = ("kill session", "kill server")
 TIMEOUT_SECONDS = 0.4
 
 
@@ -83,6 +89,7 @@ class History:
     fail_fast: str
     pooled: bool  # Dagster's event log by our storage class
     interferences: tuple[Interference, ...]
+    warehouse: str = "duckdb"
 
     @property
     def config(self) -> dict[str, Any]:
@@ -94,8 +101,53 @@ class History:
         }
 
 
-def history(seed: int) -> History:
-    """The history of a seed."""
+def history(seed: int, warehouse: str = "duckdb") -> History:
+    """The history of a seed: on each warehouse the same project, and about the same happens."""
+    found = _history(seed)
+    if warehouse == "duckdb":
+        return found
+    chance = random.Random(f"{seed} on a server")
+    interferences = tuple(_on_a_server(it, found.nodes, chance) for it in found.interferences)
+    return replace(found, warehouse=warehouse, interferences=interferences)
+
+
+def _on_a_server(it: Interference, nodes: tuple[Node, ...], chance: random.Random) -> Interference:
+    """Most kills hit the server or a session there; not where only a process's end is one."""
+    by_step = {node.step: node for node in nodes}
+    never_asks = it.point == "code" and by_step[it.step].fate in NEEDS_A_STOP
+    if it.action not in KILLS or never_asks or chance.random() < 0.3:
+        return it
+    return replace(it, action=chance.choice(SERVER_KILLS))
+
+
+def sparing_the_server(found: History) -> History:
+    """For a server that is not ours: sessions are ended, and none of its processes is killed."""
+    softened = (
+        replace(it, action="kill session") if it.action == "kill server" else it
+        for it in found.interferences
+    )
+    return replace(found, interferences=tuple(softened))
+
+
+def sample(warehouse: str, count: int, among: int = 200) -> list[int]:
+    """Seeds whose histories together meet as much as so few can: each adds the most that is new."""
+    left = {seed: _meets(history(seed, warehouse)) for seed in range(among)}
+    seeds: list[int] = []
+    while len(seeds) < count:
+        seeds.append(max(left, key=lambda seed: (len(left[seed]), -seed)))
+        met = left.pop(seeds[-1])
+        left = {seed: meets - met for seed, meets in left.items()}
+    return seeds
+
+
+def _meets(found: History) -> set[tuple[str, ...]]:
+    kinds = {node.step: node.kind for node in found.nodes}
+    meets = {(node.kind, node.fate) for node in found.nodes}
+    meets |= {(it.action, it.point) for it in found.interferences}
+    return meets | {(it.action, kinds.get(it.step, "")) for it in found.interferences}
+
+
+def _history(seed: int) -> History:
     chance = random.Random(seed)
     nodes: list[Node] = []
     for i in range(chance.randint(3, 8)):
@@ -169,24 +221,62 @@ def _interference(nodes: list[Node], chance: random.Random) -> Interference:
 
 PROJECT = """\
 name: truth
-targets: {dev: {type: duckdb, path: target/truth.duckdb, threads: 2, idle_seconds: 0.1}}
-models: {materialized: table}
-jobs: {test: {selection: "*"}}
+dialect: {warehouse}
+targets: {{dev: {{type: {warehouse}, {target}, threads: 2, idle_seconds: 0.1}}}}
+models: {{materialized: table}}
+jobs: {{test: {{selection: "*"}}}}
 """
 
 
-def files(nodes: tuple[Node, ...], version: int, heal: bool = False) -> dict[str, str]:
+@dataclass(frozen=True)
+class Words:
+    """What differs between the warehouses in the project's files."""
+
+    target: str
+    error: str  # an expression that fails when it is computed
+    error_of_view: str  # one that CREATE VIEW refuses
+    endless: str  # a query
+    nowhere: str  # the rest of FROM and WHERE that looks for hours, and finds no row
+
+
+WORDS: Mapping[str, Words] = {
+    "duckdb": Words(
+        "path: target/truth.duckdb",
+        "error('no')",
+        "(select count(*) from read_csv('missing.csv'))",
+        ENDLESS,
+        "range(100000000000000) t(i) where i < 0",
+    ),
+    "postgres": Words(
+        "dsn: '${TRUTH_DSN}'",
+        "1 / (0 * random())::integer",
+        "'no'::integer",
+        "select count(*) as n from generate_series(1, 99999) t(i), generate_series(1, 99999) u(j),"
+        " generate_series(1, 99999) w(k)",
+        "generate_series(1, 99999) t(i), generate_series(1, 99999) u(j),"
+        " generate_series(1, 99999) w(k) where a.v + i + j + k < 0",
+    ),
+}
+
+
+def files(found: History, version: int, heal: bool = False) -> dict[str, str]:
     """The project's files. Each relation holds ``version``, and that of all it was built from;
     ``heal``: every step succeeds."""
-    texts = {"models/README.md": ""}  # the folder must be there
-    for node in nodes:
+    words = WORDS[found.warehouse]
+    project = PROJECT.format(warehouse=found.warehouse, target=words.target)
+    texts = {"dagster_models.yaml": project, "models/README.md": ""}  # the folder must be there
+    for node in found.nodes:
         fate = "ok" if heal else node.fate
         folder = {"script": "scripts", "seed": "seeds"}.get(node.kind, "models")
         extension = {"python": "py", "script": "py", "seed": "csv"}.get(node.kind, "sql")
-        write = {"table": _sql, "view": _sql, "python": _python, "script": _script, "seed": _seed}
-        texts[f"{folder}/{node.name}.{extension}"] = write[node.kind](node, version, fate)
+        if node.kind in ("table", "view"):
+            text = _sql(node, version, fate, words)
+        else:
+            write = {"python": _python, "script": _script, "seed": _seed}
+            text = write[node.kind](node, version, fate)
+        texts[f"{folder}/{node.name}.{extension}"] = text
         if fate == "slow check":
-            sql = f"select a.v from {node.name} a, range(100000000000000) t(i) where i < 0"
+            sql = f"select a.v from {node.name} a, {words.nowhere}"
             texts[f"checks/slow_{node.name}.sql"] = sql
     return texts
 
@@ -204,16 +294,15 @@ def _header(node: Node, fate: str) -> str:
     return "\n".join(lines)
 
 
-def _sql(node: Node, version: int, fate: str) -> str:
+def _sql(node: Node, version: int, fate: str, words: Words) -> str:
     columns = [f"{version} as v"]
     columns += [f"(select max(v) from {up}) as u_{up}" for up in node.upstream]
     if fate in ("check", "warn"):
         columns.append("null as bad")
     if fate == "error":
-        missing = "(select count(*) from read_csv('missing.csv')) as e"
-        columns.append(missing if node.kind == "view" else "error('no') as e")
+        columns.append(f"{words.error_of_view if node.kind == 'view' else words.error} as e")
     if fate in ("timeout", "endless"):
-        columns.append(f"({ENDLESS}) as n")
+        columns.append(f"({words.endless}) as n")
     return f"/* @model\n{_header(node, fate)}\n*/\nselect {', '.join(columns)}\n"
 
 

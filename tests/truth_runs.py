@@ -22,8 +22,7 @@ from typing import Any
 import truth_child
 from dagster import DagsterInstance
 from truth_projects import Interference
-
-from dagster_models import rendezvous
+from truth_warehouses import Truth
 
 #: A run that is not over by then hangs.
 LONGEST_SECONDS = 60.0
@@ -55,6 +54,7 @@ class Played:
     done: list[str] = field(default_factory=list)  # actions that took place
     story: list[str] = field(default_factory=list)  # points, actions and ends, in order
     survivors: list[str] = field(default_factory=list)
+    hurt: set[str] = field(default_factory=set)  # steps that a kill may have hit; "*": any
     late: bool = False  # a signal may have come when the executor was through
 
     def did(self, *actions: str) -> bool:
@@ -70,16 +70,26 @@ class Played:
         return "Stopping: " in self.terminal
 
 
+@dataclass(frozen=True)
+class Came:
+    """Who comes to a point: a process of the run, and the server's that works for it (0: none)."""
+
+    pid: int = 0
+    backend: int = 0
+
+
 class Player:
     """One ``dagster job execute`` in *root*, followed until the last process of it has ended."""
 
-    def __init__(self, root: Path, home: Path, interferences: Sequence[Interference]) -> None:
-        self._root, self._home = root, home
+    def __init__(
+        self, root: Path, home: Path, truth: Truth, interferences: Sequence[Interference]
+    ) -> None:
+        self._root, self._home, self._truth = root, home, truth
         self._interferences = interferences
         self._seen: Counter[tuple[str, str]] = Counter()
         self._played = Played()
         self._line = b""
-        self._due: list[tuple[float, Interference, int]] = []
+        self._due: list[tuple[float, Interference, Came]] = []
         self._held: list[socket.socket] = []  # processes that go on when a stop is noticed
         self._asks_again = False
         self._watched: set[int] = set()
@@ -114,6 +124,7 @@ class Player:
             "NO_COLOR": "1",
             "PYTHONPATH": path,
             "DAGSTER_MODELS_TRUTH_POINTS": address,
+            **self._truth.env,
         }
 
     def _command(self, config: Mapping[str, Any]) -> list[str]:
@@ -138,7 +149,7 @@ class Player:
                 key.data()
             for due in [due for due in self._due if due[0] <= time.monotonic()]:
                 self._due.remove(due)
-                self._act(due[1], due[2])
+                self._act(*due[1:])
 
     def _give_up(self) -> None:
         alive = [] if self._played.exit_code is not None else [self._process.pid]
@@ -189,17 +200,17 @@ class Player:
                 if self._asks_again:
                     self._signal(signal.SIGTERM)
                 self._release()
-            self._comes_to("line", "", 0)
+            self._comes_to("line", "", Came())
 
     def _on_point(self, listener: socket.socket) -> None:
         sock, _ = listener.accept()
         said = sock.recv(4096).decode().split()
-        if len(said) != 3:  # killed while it said so
+        if len(said) != 4:  # killed while it said so
             sock.close()
             return
-        pid, point, step = int(said[0]), said[1], said[2]
-        self._played.story.append(f"{point} {step} ({pid})")
-        if self._comes_to(point, step, pid) and self._played.exit_code is None:
+        came, point, step = Came(int(said[0]), int(said[3])), said[1], said[2]
+        self._played.story.append(f"{point} {step} ({came.pid})")
+        if self._comes_to(point, step, came) and self._played.exit_code is None:
             self._held.append(sock)
         else:
             sock.close()
@@ -211,7 +222,7 @@ class Player:
 
     # -- interfering -----------------------------------------------------------------------------
 
-    def _comes_to(self, point: str, step: str, pid: int) -> bool:
+    def _comes_to(self, point: str, step: str, came: Came) -> bool:
         """Act if it is time to; True: whoever came must wait until the stop is noticed."""
         self._seen[point, step] += 1
         count, hold = self._seen[point, step], False
@@ -219,15 +230,15 @@ class Player:
             on_time = count >= it.nth if it.always else count == it.nth
             if (it.point, it.step) == (point, step) and on_time:
                 if it.delay_seconds is not None:
-                    self._due.append((time.monotonic() + it.delay_seconds, it, pid))
+                    self._due.append((time.monotonic() + it.delay_seconds, it, came))
                 else:
-                    self._act(it, pid)
+                    self._act(it, came)
                     # The run worker cannot notice anything while it waits for us itself.
                     waits = it.patient and point != "journaled"
                     hold = hold or (waits and not it.action.startswith("kill"))
         return hold and not self._played.stopped
 
-    def _act(self, it: Interference, pid: int) -> None:
+    def _act(self, it: Interference, came: Came) -> None:
         if self._played.exit_code is not None:
             return
         action = it.action
@@ -235,15 +246,14 @@ class Player:
             action = {"code": "kill worker", "journaled": "kill run"}.get(
                 it.point, "kill warehouse"
             )
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        elif action == "kill warehouse":
-            database = self._root / "target" / "truth.duckdb"
-            address = rendezvous.read_address(str(database)) or {}
-            with contextlib.suppress(ProcessLookupError, KeyError):
-                os.kill(address["pid"], signal.SIGKILL)
-        elif action == "kill run":
+        # Only who is held at a point is surely not past the end, and still busy with its step.
+        held = it.delay_seconds is None and it.point != "line"
+        alone = action == "kill worker" or (action == "kill session" and came.backend)
+        if action == "kill run":
             self._signal(signal.SIGKILL)
+        elif action.startswith("kill"):
+            self._played.hurt.add(it.step if held and alone else "*")
+            self._kill(action, came)
         elif action == "int":
             self._signal(signal.SIGINT)
         elif action == "terminate":
@@ -251,11 +261,23 @@ class Player:
         else:
             self._asks_again = self._asks_again or action == "term twice"
             self._signal(signal.SIGTERM)
-        # Only who is held at a point is surely not past the end.
-        held = it.delay_seconds is None and it.point != "line"
         self._played.late = self._played.late or not held
         self._played.done.append(action)
         self._played.story.append(f"! {action}")
+
+    def _kill(self, action: str, came: Came) -> None:
+        if action == "kill session":
+            self._truth.end_session(came.backend)
+        elif action == "kill server":
+            self._truth.kill_backend(came.backend)
+        else:
+            warehouse = action == "kill warehouse"
+            for pid in self._warehouse_processes() if warehouse else [came.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _warehouse_processes(self) -> list[int]:
+        return [p for p in self._processes() if "dagster_models.broker" in _read_of(p, "cmdline")]
 
     def _signal(self, number: int) -> None:
         assert self._process.pid is not None

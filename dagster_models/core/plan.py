@@ -221,8 +221,9 @@ class Plan:
 
     def _read(self, it: _Step, event: Event) -> Cause:
         """The event's cause, made precise by what the plan knows of the step."""
-        if event.cause is Cause.ROLLED_BACK and it.state is State.RUNNING:
-            if it.attempt <= it.needs.retries and not event.final and not self.stopping:
+        if event.cause is Cause.ROLLED_BACK and it.state in (State.RUNNING, State.IN_DOUBT):
+            in_vain = event.final or self.stopping or it.timed_out
+            if it.attempt <= it.needs.retries and not in_vain:
                 return Cause.RETRY
         elif event.cause is Cause.CANCELED and it.timed_out:
             return Cause.TIMED_OUT

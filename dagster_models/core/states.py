@@ -73,6 +73,7 @@ TRANSITIONS: Mapping[tuple[State, Cause], State] = {
     (_S.CANCELING, _C.TIMED_OUT): _S.FAILED,
     (_S.CANCELING, _C.WORKER_LOST): _S.IN_DOUBT,
     (_S.IN_DOUBT, _C.COMMITTED): _S.SUCCEEDED,
+    (_S.IN_DOUBT, _C.RETRY): _S.READY,
     (_S.IN_DOUBT, _C.ROLLED_BACK): _S.FAILED,
     (_S.IN_DOUBT, _C.CANCELED): _S.CANCELED,  # it was killed because it was asked to stop
     (_S.IN_DOUBT, _C.TIMED_OUT): _S.FAILED,

@@ -1,16 +1,18 @@
-"""Makes a real warehouse process die, hang or run short at one point of one step.
+"""Makes a real warehouse process, or the server behind it, die or run short at one point of a step.
 
-The environment variable FAULT is JSON: ``step`` (or "*"), ``point`` (see POINTS), ``way`` (a
-function below, or "meet": let the step's worker die here) and ``folder`` for the files by which the
-test and this process tell each other where they are. A fault happens once per folder.
+The environment variable FAULT is JSON: ``warehouse``, ``step`` (or "*"), ``point`` (deaths.py),
+``way`` (a function below, or "meet": let the step's worker die here) and ``folder`` for the files
+by which the test and this process tell each other where they are. It happens once per folder.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -19,7 +21,12 @@ from collections.abc import Callable
 from typing import Any
 
 #: Deaths that a statement is in the middle of: a thread strikes while the statement runs.
-STRIKES_WHILE_IT_RUNS = ("os._exit", "segfault", "SIGKILL")
+STRIKES_WHILE_IT_RUNS = (
+    *("os._exit", "segfault", "SIGKILL"),
+    *("session ended", "backend killed", "server killed"),
+)
+
+SESSIONS = {"duckdb": "DuckDBSession", "postgres": "PostgresSession"}
 
 
 def leave() -> None:
@@ -61,6 +68,36 @@ def close_output() -> None:
     sys.stderr.close()
 
 
+def end_backend(backend: int) -> None:
+    """What pg_terminate_backend sends; return when it has ended."""
+    _end(backend, signal.SIGTERM, waited=backend)
+
+
+def kill_backend(backend: int) -> None:
+    """The server then ends all its sessions, and starts again."""
+    _end(backend, signal.SIGKILL, waited=backend)
+
+
+def kill_server(backend: int) -> None:
+    """Its main process; the test starts it again. A backend ends when it next waits."""
+    with open(f"/proc/{backend}/stat") as file:
+        main = int(file.read().rpartition(")")[2].split()[1])
+    _end(main, signal.SIGKILL, waited=backend)
+
+
+def _end(pid: int, number: int, waited: int) -> None:
+    process = os.pidfd_open(waited)
+    os.kill(pid, number)
+    select.select([process], [], [])
+    os.close(process)
+
+
+SERVER_WAYS: dict[str, Callable[[int], None]] = {
+    "session ended": end_backend,
+    "backend killed": kill_backend,
+    "server killed": kill_server,
+}
+
 WAYS: dict[str, Callable[[], None]] = {
     "sys.exit": leave,
     "os._exit": end,
@@ -93,9 +130,11 @@ class Fault:
             return False
         return True
 
-    def strike(self) -> None:
+    def strike(self, session: Any) -> None:
         if self.way == "meet":
             self.meet()
+        elif self.way in SERVER_WAYS:
+            SERVER_WAYS[self.way](session._connection.info.backend_pid)
         else:
             if self.way == "hang":  # the test stops the step as soon as it does
                 with open(f"{self.folder}/reached", "w"):
@@ -113,9 +152,12 @@ class Fault:
 
 def install(text: str) -> None:
     from dagster_models import materialization
-    from dagster_models.warehouses.duckdb import DuckDBSession
 
-    fault = Fault(**json.loads(text))
+    told = json.loads(text)
+    warehouse = told.pop("warehouse")
+    module = importlib.import_module(f"dagster_models.warehouses.{warehouse}")
+    session_class = getattr(module, SESSIONS[warehouse])
+    fault = Fault(**told)
     run = materialization.run
 
     def noted(session: Any, task: Any, stop: Any) -> Any:
@@ -127,48 +169,39 @@ def install(text: str) -> None:
 
     materialization.run = noted
 
-    def before(name: str, point: str) -> None:
-        method = getattr(DuckDBSession, name)
-
-        def call(self: Any, *args: Any) -> Any:
-            if fault.is_due(point):
-                fault.strike()
-            return method(self, *args)
-
-        setattr(DuckDBSession, name, call)
-
-    def around(name: str, point: str) -> None:
-        method = getattr(DuckDBSession, name)
+    def wrap(name: str, point: str, strike_and_call: Callable[..., Any]) -> None:
+        method = getattr(session_class, name)
 
         def call(self: Any, *args: Any) -> Any:
             if not fault.is_due(point):
                 return method(self, *args)
-            if fault.way in STRIKES_WHILE_IT_RUNS:
-                threading.Thread(target=lambda: (time.sleep(0.05), fault.strike())).start()
-                return method(self, *args)
-            if fault.way in ("out of memory", "full disk"):
-                fault.strike()
-                return method(self, *args)
-            result = method(self, *args)
-            fault.strike()
-            return result
+            return strike_and_call(self, lambda: method(self, *args))
 
-        setattr(DuckDBSession, name, call)
+        setattr(session_class, name, call)
 
-    def after(name: str, point: str) -> None:
-        method = getattr(DuckDBSession, name)
+    def before(session: Any, method: Callable[[], Any]) -> Any:
+        fault.strike(session)
+        return method()
 
-        def call(self: Any, *args: Any) -> Any:
-            result = method(self, *args)
-            if fault.is_due(point):
-                fault.strike()
-            return result
+    def after(session: Any, method: Callable[[], Any]) -> Any:
+        result = method()
+        fault.strike(session)
+        return result
 
-        setattr(DuckDBSession, name, call)
+    def in_the_middle(session: Any, method: Callable[[], Any]) -> Any:
+        """Of a text, which is an endless one for this."""
+        if fault.way not in STRIKES_WHILE_IT_RUNS:
+            return in_a_short_one(session, method)
+        threading.Thread(target=lambda: (time.sleep(0.05), fault.strike(session))).start()
+        return method()
 
-    before("begin", "begin")
-    for name in ("create", "create_from_csv", "create_from_arrow"):
-        around(name, "build")
-    around("count", "check")
-    after("write_record", "record")
-    after("commit", "commit")
+    def in_a_short_one(session: Any, method: Callable[[], Any]) -> Any:
+        short_of = fault.way in ("out of memory", "full disk")
+        return (before if short_of else after)(session, method)
+
+    wrap("begin", "begin", before)
+    wrap("create", "build", in_the_middle)
+    wrap("create_from_arrow", "build", in_a_short_one)
+    wrap("count", "check", in_the_middle)
+    wrap("write_record", "record", after)
+    wrap("commit", "commit", after)

@@ -11,12 +11,14 @@ import socket
 ADDRESS = "DAGSTER_MODELS_TRUTH_POINTS"
 
 
-def reach(point: str, step: str) -> None:
-    """Tell the test, and wait for its word."""
+def reach(point: str, step: str, session=None) -> None:
+    """Tell the test, and wait for its word; of a server's session, which process serves it."""
+    connection = getattr(session, "_connection", None)
+    backend = connection.info.backend_pid if hasattr(connection, "info") else 0
     with socket.socket(socket.AF_UNIX) as sock:
         try:
             sock.connect(os.environ[ADDRESS])
-            sock.sendall(f"{os.getpid()} {point} {step}\n".encode())
+            sock.sendall(f"{os.getpid()} {point} {step} {backend}\n".encode())
             sock.recv(1)
         except OSError:
             return  # the test is over, or has died
@@ -33,11 +35,11 @@ class Told:
 
     def write_record(self, commit):
         self._session.write_record(commit)
-        reach("recorded", self._step)
+        reach("recorded", self._step, self._session)
 
     def commit(self):
         self._session.commit()
-        reach("committed", self._step)
+        reach("committed", self._step, self._session)
 
 
 def watch_the_warehouse() -> None:
@@ -47,9 +49,9 @@ def watch_the_warehouse() -> None:
     create, publish = materialization._create, materialization._publish
 
     def told_create(session, task, *rest):
-        reach("begun", task.step)
+        reach("begun", task.step, session)
         rows = create(session, task, *rest)
-        reach("built", task.step)
+        reach("built", task.step, session)
         return rows
 
     def told_publish(session, task, *rest):
