@@ -128,6 +128,8 @@ class PostgresServer:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
+                    # Tests find processes by what stands in their environment: it is none of them.
+                    env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
                     start_new_session=True,
                 )
             while self.process.poll() is None:
