@@ -74,12 +74,20 @@ def models_executor(init: InitExecutorContext) -> ModelsExecutor:
         raise ValueError(f"max_concurrent is {slots}; at least one slot is needed")
     retries: Any = config["retries"]
     limits: Any = config.get("tag_concurrency_limits") or []
+    for limit in limits:
+        if limit["limit"] < 1:
+            raise ValueError(
+                f"tag_concurrency_limits: {limit}: nothing with that tag could ever run"
+            )
+    grace: Any = config["cancel_grace_seconds"]
+    if grace < 0:
+        raise ValueError(f"cancel_grace_seconds is {grace}; it may be 0 or more")
     target: Any = config["target"]
     return ModelsExecutor(
         Options(
             max_concurrent=slots,
             fail_fast=read_fail_fast(config["fail_fast"]),
-            cancel_grace_seconds=float(config["cancel_grace_seconds"]),  # type: ignore[arg-type]
+            cancel_grace_seconds=float(grace),
             tag_concurrency_limits=tuple(limits),
             target=target,
         ),

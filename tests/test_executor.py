@@ -240,6 +240,24 @@ def test_tag_limits(tmp_path: Path) -> None:
         assert step.seconds <= in_flight + 0.01
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("max_concurrent", 0, "at least one slot is needed"),
+        ("tag_concurrency_limits", [{"key": "heavy", "limit": 0}], "could ever run"),
+        ("cancel_grace_seconds", -1.0, "it may be 0 or more"),
+    ],
+)
+def test_a_run_config_under_which_nothing_would_run_is_refused(
+    tmp_path: Path, key: str, value: object, said: str
+) -> None:
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n"})
+    told = project.run({key: value})
+    assert told.code == 1
+    assert said in told.stdout + told.stderr
+    assert not told.events or told.of_type("STEP_START") == set()
+
+
 def test_a_timeout_cancels_and_fails_the_step(tmp_path: Path) -> None:
     slow = f"/* @model\ntimeout: 0.5\n*/\n{ENDLESS}"
     project = make_project(tmp_path, {"models/slow.sql": slow, "models/below.sql": "from slow"})
