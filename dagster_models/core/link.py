@@ -269,6 +269,11 @@ def _attach(draft: CheckDraft, links: _Links) -> None:
     else:
         key = _most_downstream(draft, links)
         if key is None:
+            named = [resolve(links.names, read.parts) for read in draft.reads]
+            if any(isinstance(name, Unresolved) and not name.unknown for name in named):
+                for read in draft.reads:
+                    _find(read, links)  # tells which models it may mean
+                return
             what = f"the check `{draft.check.name}` reads no model of the project"
             fix = "Name the model that it is about: `/* @check model: ... */`."
             links.tell(problem(what, draft.check.location, fix))
