@@ -31,6 +31,7 @@ from dagster_models.session import Session, SessionIdentity, connect, settle
 _READ_BYTES = 65536
 _LINE_BYTES = 4 * _READ_BYTES  #: a longer line is told in pieces
 _SETTLE_SECONDS = 10.0
+_LONGEST_WAIT_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,12 @@ class WorkerPool:
             return  # a full buffer wakes as well; a closed one has nobody to wake
 
     def wait(self, timeout_seconds: float | None) -> list[Happening]:
-        """Wait until something happens, a signal comes or the time is over (None: no limit)."""
+        """Wait until something happens, a signal comes or the time is over (None: no limit).
+
+        It may return early: the kernel counts milliseconds in 31 bits.
+        """
+        if timeout_seconds is not None:
+            timeout_seconds = min(timeout_seconds, _LONGEST_WAIT_SECONDS)
         happenings: list[Happening] = []
         # Answers before ends: a worker may answer and exit at once.
         for key, _ in self._selector.select(timeout_seconds):

@@ -55,6 +55,11 @@ def hasty(monkeypatch: pytest.MonkeyPatch, what: str) -> list[ScriptWorker]:
     return started
 
 
+def test_a_wait_may_be_longer_than_the_kernel_can_count(pool: WorkerPool) -> None:
+    pool.call_soon(list)
+    assert pool.wait(1e15) == []
+
+
 def test_an_answer_counts_also_where_the_end_of_its_worker_is_noticed_first(
     pool: WorkerPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

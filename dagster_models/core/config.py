@@ -92,7 +92,7 @@ _SHARED: dict[str, Reader] = {
     "group": fields.name,
     "tags": fields.tags,
     "meta": fields.mapping,
-    "pool": fields.text,
+    "pool": fields.pool,
     "priority": fields.integer(),
     "retries": retries,
     "on_error": fields.one_of("skip_downstream", "continue", "abort"),

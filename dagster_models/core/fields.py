@@ -178,6 +178,12 @@ def tags(node: Marked) -> tuple[str, ...]:
     return words(node)
 
 
+def pool(node: Marked) -> str:
+    if not re.fullmatch(r"\S+", text(node)):
+        raise Wrong(f"{describe(node)} cannot be a pool", node.place, "Use no white space.")
+    return text(node)
+
+
 def timezone(node: Marked) -> str:
     try:
         zoneinfo.ZoneInfo(text(node))
