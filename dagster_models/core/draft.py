@@ -10,7 +10,7 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,8 +122,22 @@ def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
     types = canonical(step.config.column_types)
     version = version_of(hashlib.sha256(page.data).hexdigest(), types, str(step.relation))
     header = next(csv.reader(io.StringIO(page.text)), [])
+    for what, fix in _wrong_in_header(header):
+        tell(Problem(what, page.path, 1, 1, fix))
     found = seed_trace(header, step.config.column_types, settings.dialect)
     return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
+
+
+def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:
+    """What a warehouse would take, and change in silence: problem and fix."""
+    names = [name.strip().lower() for name in header]
+    for name in dict.fromkeys(name for name in names if name and names.count(name) > 1):
+        yield f"two columns are named `{name}`", "Give each column of the first line its own name."
+    if header and not all(names):
+        yield "a column has no name", "Name every column in the first line."
+    if len(header) == 1 and (found := re.search(r"[;\t|]", header[0])):
+        divider = {"\t": "tabs"}.get(found[0], f"`{found[0]}`")
+        yield f"the columns are divided by {divider}, not by commas", "Save the file with commas."
 
 
 _SYSTEM = "it is the warehouse's own"
