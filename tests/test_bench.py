@@ -18,6 +18,7 @@ def test_each_runs_in_its_smallest_setting() -> None:
     are the same on every machine."""
     told = {
         "schedule.py": "goal met: with known durations",
+        "loading.py": "lineage anew",
         "overhead.py": "ours, pooled event log",
         "sleepers.py": "4 models that sleep",
         "stopping.py": "from STEP_FAILURE to the run's failure",

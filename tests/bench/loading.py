@@ -1,11 +1,14 @@
 """Loading of seeded synthetic projects: cold, warm, and with one changed file; beside dbt parse.
 
-    python tests/bench/loading.py [--models 100 1000 5000] [--runs 3] [--dbt PATH] [--sqlmesh PATH]
+    python tests/bench/loading.py [--models 100 1000 5000 10000] [--runs 3] [--dbt PATH]
+                                  [--sqlmesh PATH]
 
 Each figure is a process of its own that loads the project as Dagster does. "Dagster's own" builds
 as many assets without a project around them and is what remains of a load that costs nothing;
-"beyond" is the load minus that. dbt and SQLMesh are measured where found. Bytecode is compiled
-first; models have CTEs, joins and 30 columns.
+"beyond" is the load minus that. "lineage anew" has lost its columns and knows its texts. dbt and
+SQLMesh are whole commands, measured where found; SQLMesh reads its own form of the same models.
+Contenders take turns. CPU seconds are those of all processes: on a machine that others use too,
+they say more than the clock. Bytecode is compiled first; models have CTEs, joins and 30 columns.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import argparse
 import compileall
 import json
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -21,31 +25,34 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import synthetic
 
 import dagster_models
-from dagster_models.loading import CACHE_FILE
+from dagster_models.loading import PARSED_FILE, TRACES_FILE
 
-#: What a process is asked for: seconds of the load (imports apart) and its peak memory in MiB.
+#: What a process is asked for: seconds and CPU seconds of the load (imports apart), peak MiB.
 LOAD = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 import dagster
 from dagster_models import load_project
 import dagster_models.definitions
-began = time.perf_counter()
+def cpu():
+    return sum(os.times()[:4])
+began, cpu_began = time.perf_counter(), cpu()
 defs = load_project(sys.argv[1])
-seconds = time.perf_counter() - began
+seconds, cpu_seconds = time.perf_counter() - began, cpu() - cpu_began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([seconds, peak, len(list(defs.assets))]))
+print(json.dumps([seconds, cpu_seconds, peak, len(list(defs.assets))]))
 """
 DAGSTER = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from dagster import AssetSpec, Definitions, define_asset_job, multi_asset
 import dagster_models.definitions
 reads = json.load(sys.stdin)
-began = time.perf_counter()
+began, cpu_began = time.perf_counter(), time.process_time()
 def make(name, deps):
     @multi_asset(name=name, specs=[AssetSpec(["main", name], deps=[["main", d] for d in deps],
                  code_version="1", group_name="main", metadata={"dagster/table_name": name})])
@@ -53,88 +60,135 @@ def make(name, deps):
     return compute
 assets = [make(name, [d for d in deps if d in reads]) for name, deps in reads.items()]
 Definitions(assets=assets)
-seconds = time.perf_counter() - began
-print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, len(assets)]))
+seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps([seconds, cpu_seconds, peak, len(assets)]))
 """
+OWN, DBT = "Dagster's own", "dbt parse"
 
 
-def measured(program: str, root: Path, stdin: str = "") -> tuple[float, float]:
-    """(seconds, peak MiB) that a process says of itself."""
+@dataclass(frozen=True)
+class Figure:
+    """``peak``: MiB of the loading process; 0: not measured."""
+
+    seconds: float
+    cpu: float
+    peak: float = 0.0
+
+
+def measured(program: str, root: Path, stdin: str = "") -> Figure:
+    """What a process says of itself."""
     command = [sys.executable, "-c", program, str(root)]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    seconds, peak, _ = json.loads(done.stdout.splitlines()[-1])
-    return seconds, peak
+    return Figure(*json.loads(done.stdout.splitlines()[-1])[:3])
 
 
-def whole(command: list[str], cwd: Path) -> float:
+def whole(command: list[str], cwd: Path) -> Figure:
     env = {**os.environ, "DO_NOT_TRACK": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-    began = time.perf_counter()
+    env["SQLMESH__DISABLE_ANONYMIZED_ANALYTICS"] = "true"
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         sys.exit(f"{command} failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
-    return time.perf_counter() - began
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Figure(seconds, cpu)
+
+
+def ours(project: synthetic.Synthetic, root: Path) -> dict[str, Callable[[], Figure]]:
+    synthetic.write_ours(project, root)
+    changed = root / "models" / "layer_0" / "m00000.sql"
+
+    def without(*files: str) -> Figure:
+        for file in files:
+            (root / file).unlink(missing_ok=True)
+        return measured(LOAD, root)
+
+    def one_changed() -> Figure:
+        changed.write_text(changed.read_text() + "-- again\n")
+        return measured(LOAD, root)
+
+    return {
+        "cold": lambda: without(PARSED_FILE, TRACES_FILE),
+        "warm": without,
+        "lineage anew": lambda: without(TRACES_FILE),
+        "one file changed": one_changed,
+        OWN: lambda: measured(DAGSTER, root, json.dumps(project.reads)),
+    }
+
+
+def theirs(
+    project: synthetic.Synthetic, folder: Path, dbt: str | None, sqlmesh: str | None
+) -> dict[str, Callable[[], Figure]]:
+    found: dict[str, Callable[[], Figure]] = {}
+    if dbt:
+        of_dbt = folder / "dbt"
+        synthetic.write_dbt(project, of_dbt)
+        parse = [dbt, "parse", "--profiles-dir", "."]
+        found[DBT] = lambda: whole([*parse, "--no-partial-parse"], of_dbt)
+        found["dbt parse, partial"] = lambda: whole(parse, of_dbt)
+    if sqlmesh:
+        of_sqlmesh = folder / "sqlmesh"
+        synthetic.write_sqlmesh(project, of_sqlmesh)
+        info = [sqlmesh, "--paths", str(of_sqlmesh), "info", "--skip-connection"]
+
+        def anew() -> Figure:
+            shutil.rmtree(of_sqlmesh / ".cache", ignore_errors=True)
+            return whole(info, of_sqlmesh)
+
+        found["sqlmesh info"] = anew
+        found["sqlmesh info, cached"] = lambda: whole(info, of_sqlmesh)
+    return found
 
 
 def bench(models: int, runs: int, dbt: str | None, sqlmesh: str | None, folder: Path) -> None:
     project = synthetic.make(models)
-    ours, theirs = folder / f"ours{models}", folder / f"dbt{models}"
-    synthetic.write_ours(project, ours)
-    changed = ours / "models" / "layer_0" / "m00000.sql"
-
-    def cold() -> tuple[float, float]:
-        (ours / CACHE_FILE).unlink(missing_ok=True)
-        return measured(LOAD, ours)
-
-    def one_changed() -> tuple[float, float]:
-        changed.write_text(changed.read_text() + "-- again\n")
-        return measured(LOAD, ours)
-
-    contenders: dict[str, Callable[[], tuple[float, float]]] = {
-        "cold": cold,
-        "warm": lambda: measured(LOAD, ours),
-        "one file changed": one_changed,
-        "Dagster's own": lambda: measured(DAGSTER, ours, json.dumps(project.reads)),
-    }
-    if dbt:
-        synthetic.write_dbt(project, theirs)
-        parse = [dbt, "parse", "--no-partial-parse", "--profiles-dir", "."]
-        contenders["dbt parse (whole command)"] = lambda: (whole(parse, theirs), 0.0)
-    if sqlmesh and dbt:
-        # SQLMesh reads dbt's project; its own cache is removed, as ours is.
-        def load() -> tuple[float, float]:
-            shutil.rmtree(theirs / ".cache", ignore_errors=True)
-            return whole(
-                [sqlmesh, "--paths", str(theirs), "info", "--skip-connection"], theirs
-            ), 0.0
-
-        contenders["sqlmesh info (whole command)"] = load
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
+    contenders = ours(project, folder / "ours")
+    contenders |= theirs(project, folder, dbt, sqlmesh)
+    found: dict[str, list[Figure]] = {name: [] for name in contenders}
     for _ in range(runs):
         for name, run in contenders.items():
             found[name].append(run())
-    own = statistics.median(s for s, _ in found["Dagster's own"])
+    tell(models, {name: median(figures) for name, figures in found.items()}, runs)
+
+
+def median(figures: list[Figure]) -> Figure:
+    return Figure(
+        statistics.median(f.seconds for f in figures),
+        statistics.median(f.cpu for f in figures),
+        statistics.median(f.peak for f in figures),
+    )
+
+
+def tell(models: int, figures: dict[str, Figure], runs: int) -> None:
+    """``beyond``: minus Dagster's own, by the clock and in CPU seconds; / dbt: of dbt's seconds."""
+    own, dbt = figures[OWN], figures.get(DBT)
     print(f"\n{models} models, median of {runs}")
-    print(f"{'':32}{'load':>10}{'beyond':>10}{'per model':>12}{'peak MiB':>10}")
-    for name, figures in found.items():
-        seconds = statistics.median(s for s, _ in figures)
-        peak = statistics.median(p for _, p in figures)
-        beyond = f"{seconds - own:8.2f} s{1000 * (seconds - own) / models:9.2f} ms"
-        memory = f"{peak:10.0f}" if peak else ""
-        print(f"{name:32}{seconds:8.2f} s{beyond if peak else ' ' * 21}{memory}")
+    print(f"{'':24}{'load':>10}{'CPU':>10}{'beyond':>10}{'CPU':>10}{'/ dbt':>8}{'MiB':>7}")
+    for name, figure in figures.items():
+        line = f"{name:24}{figure.seconds:8.2f} s{figure.cpu:8.2f} s"
+        if figure.peak:
+            beyond, cpu = figure.seconds - own.seconds, figure.cpu - own.cpu
+            share = f"{cpu / dbt.cpu:8.2f}" if dbt else f"{'-':>8}"
+            line += f"{beyond:8.2f} s{cpu:8.2f} s{share}{figure.peak:7.0f}"
+        print(line, flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--models", type=int, nargs="+", default=[100, 1000, 5000])
+    parser.add_argument("--models", type=int, nargs="+", default=[100, 1000, 5000, 10000])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--dbt", default=shutil.which("dbt"))
     parser.add_argument("--sqlmesh", default=shutil.which("sqlmesh"))
+    parser.add_argument("--quick", action="store_true", help="ours alone, 20 models, once")
     options = parser.parse_args()
     compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
-    with tempfile.TemporaryDirectory() as folder:
-        for models in options.models:
+    if options.quick:
+        options.models, options.runs, options.dbt, options.sqlmesh = [20], 1, None, None
+    for models in options.models:
+        with tempfile.TemporaryDirectory() as folder:
             bench(models, options.runs, options.dbt, options.sqlmesh, Path(folder))
 
 

@@ -1,4 +1,4 @@
-"""Seeded projects for benchmarks: models with CTEs, joins and 30 columns, in our form and dbt's."""
+"""Seeded projects for benchmarks, in our form and others: models with CTEs, joins and 30 columns."""
 
 from __future__ import annotations
 
@@ -120,3 +120,23 @@ def write_dbt(project: Synthetic, root: Path) -> None:
         place = root / "models" / f"layer_{int(name[1:]) // 500}"
         place.mkdir(exist_ok=True)
         (place / f"{name}.sql").write_text(project.sql(name, table))
+
+
+def write_sqlmesh(project: Synthetic, root: Path) -> None:
+    (root / "models").mkdir(parents=True)
+    (root / "config.yaml").write_text(
+        "gateways:\n  dev:\n    connection: {type: duckdb, database: bench.duckdb}\n"
+        "default_gateway: dev\nmodel_defaults: {dialect: duckdb, start: 2024-01-01}\n"
+    )
+    columns = "".join(f"    c{i}: INT\n" for i in range(COLUMNS))
+    (root / "external_models.yaml").write_text(
+        "".join(f"- name: raw.src_{i}\n  columns:\n{columns}" for i in range(SOURCES))
+    )
+
+    def table(name: str) -> str:
+        return name if "." in name else f"bench.{name}"
+
+    for name in project.reads:
+        (root / "models" / f"{name}.sql").write_text(
+            f"MODEL (name bench.{name}, kind FULL);\n\n{project.sql(name, table)}"
+        )
