@@ -1,4 +1,4 @@
-"""Seeded projects for benchmarks, in our form and others: models with CTEs, joins and 30 columns."""
+"""Seeded projects for benchmarks, in our form and others: with CTEs, joins and 30 columns."""
 
 from __future__ import annotations
 
