@@ -119,7 +119,10 @@ def write_entries(file: Path, entries: Mapping[str, bytes]) -> None:
     """Replace the file as a whole. Where it cannot be written the next load takes its time."""
     data = encode((stamp(), dict(entries)))
     with contextlib.suppress(OSError):
-        file.parent.mkdir(exist_ok=True)
+        if not file.parent.is_dir():
+            file.parent.mkdir()
+            # What is made of a project is no part of it, and `git add -A` is typed quickly.
+            (file.parent / ".gitignore").write_text("*\n")
         _remove_leftovers(file)
         with _temporary(file) as new:
             new.write(_digest(data) + data)

@@ -20,10 +20,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dagster_models.commands.check import FORMATS, errors_among, refusals, report
+from dagster_models.commands import streams
+from dagster_models.commands.check import (
+    FORMATS,
+    errors_among,
+    others_broken,
+    refusals,
+    refuse_broken,
+    report,
+)
 from dagster_models.commands.diff import as_json, as_text, diff
 from dagster_models.commands.lineage import lineage
-from dagster_models.core.compare import selection
+from dagster_models.core.compare import op_selection, selection
 from dagster_models.core.compiled import compile_step
 from dagster_models.core.fields import nearest
 from dagster_models.core.model import Project, Step
@@ -36,17 +44,22 @@ from dagster_models.loading import load
 from dagster_models.terminal import Terminal
 
 PROJECT_FILE = "dagster_models.yaml"
+NO_MODELS = "It has no models yet: a .sql file in models/ is one."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code: 0 well, 1 errors in the project, 2 a wrong call."""
+    streams.prepare()
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        with streams.reader_may_leave():
+            return run(options)
     except DagsterModelsError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # as a shell says it
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     how = diff_.add_mutually_exclusive_group()
     how.add_argument("--select", action="store_true", help="only a Dagster asset selection of it")
+    how.add_argument("--ops", action="store_true", help="the same for `job execute --op-selection`")
     how.add_argument("--format", choices=("human", "json"), default="human")
     diff_.set_defaults(run=_diff)
     results = commands.add_parser("results", help="show what the last run did")
@@ -110,7 +124,9 @@ def _check(options: argparse.Namespace) -> int:
     try:
         project = load(root)
         problems: Sequence[Problem] = [*project.warnings, *refusals(project)]
-        good = f"No errors in {len(project.steps)} steps of {project.name}."
+        steps = len(project.steps)
+        good = f"No errors in {steps} step{'s' if steps != 1 else ''} of {project.name}."
+        good += "" if steps else f" {NO_MODELS}"
     except ProjectError as error:
         problems = error.problems
     if text := report(problems, options.format, root, good):
@@ -119,7 +135,9 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _lineage(options: argparse.Namespace) -> int:
-    print(lineage(load(find_project(options.project)), options.name))
+    project = load(find_project(options.project), whole=False)
+    print(lineage(project, options.name))
+    _tell_of_others(project)
     return 0
 
 
@@ -127,6 +145,8 @@ def _diff(options: argparse.Namespace) -> int:
     commit, comparison = diff(find_project(options.project), options.ref)
     if options.select:
         text = selection(comparison)
+    elif options.ops:
+        text = op_selection(comparison)
     elif options.format == "json":
         text = as_json(options.ref, commit, comparison)
     else:
@@ -137,19 +157,31 @@ def _diff(options: argparse.Namespace) -> int:
 
 
 def _ls(options: argparse.Namespace) -> int:
-    project = load(find_project(options.project), columns=False)
+    project = load(find_project(options.project), columns=False, whole=False)
+    if not project.steps:
+        print(NO_MODELS, file=sys.stderr)
     width = max((len(str(key)) for key in project.steps), default=0)
     for step in project.steps.values():
         built = step.config.materialized if step.kind == "sql" else step.kind
         print(f"{str(step.key).ljust(width)}  {built.ljust(6)}  {step.location.path}")
-    return 0
+    return _tell_of_others(project)
 
 
 def _compile(options: argparse.Namespace) -> int:
-    project = load(find_project(options.project), columns=False)
+    project = load(find_project(options.project), columns=False, whole=False)
     step = _find(project, options.model)
+    refuse_broken(project, step)
     print(compile_step(project, step, usable_target(project, options.target)).strip())
+    _tell_of_others(project)
     return 0
+
+
+def _tell_of_others(project: Project) -> int:
+    """One model that is wrong does not hide the others. The exit code of a list of all."""
+    told = others_broken(project)
+    if told:
+        print(told, file=sys.stderr)
+    return 1 if told else 0
 
 
 def _find(project: Project, name: str) -> Step:

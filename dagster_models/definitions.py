@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -47,6 +45,7 @@ from dagster_models.core.model import (
     Step,
     Target,
 )
+from dagster_models.core.node_names import node_name
 from dagster_models.core.states import State
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
@@ -248,19 +247,6 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
         asset=asset,
         description=check.description or None,
         blocking=check.severity == "error",
-    )
-
-
-def node_name(key: Key) -> str:
-    """The Dagster step key: ``schema__name``, made unique where characters had to be replaced, or
-    where the schema's end could not be told from the name's beginning."""
-    plain = f"{key.schema}__{key.name}"
-    safe = re.sub(r"\W", "_", plain, flags=re.ASCII)
-    apart = "__" not in key.schema and not key.schema.endswith("_")
-    return (
-        safe
-        if safe == plain and apart
-        else f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
     )
 
 

@@ -36,9 +36,10 @@ def load(
     sources: Sequence[Source] = (),
     columns: bool = True,
     unknown_columns: str | None = None,
+    whole: bool = True,
     caches: str | os.PathLike[str] | None = None,
 ) -> Project:
-    """``core.project.load``, fast. Raises ProjectError as that does.
+    """``core.project.load`` with its arguments, fast. Raises ProjectError as that does.
 
     ``columns``: find out each step's columns and their lineage too. ``caches``: the project whose
     caches are used, this one if not said.
@@ -53,6 +54,7 @@ def load(
                 parse_ahead=lambda texts: parse_ahead(texts, parsed, cores),
                 tracer=Traces(traces, cores).trace if columns else None,
                 unknown_columns=unknown_columns,
+                whole=whole,
             )
         finally:
             parsed.save()

@@ -22,6 +22,7 @@ ENTRIES = {"one": encode((1, "a")), "two": encode(("b",))}
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     place = tmp_path / "target" / "things.cache"
+    place.parent.mkdir()
     write_entries(place, ENTRIES)
     assert read_entries(place) == ENTRIES
     return place
@@ -166,6 +167,15 @@ def test_what_nobody_asks_for_does_not_pile_up(tmp_path: Path) -> None:
     for number in range(50):
         use([f"{number}"])
     assert list(read_entries(place)) == ["49", "48"]
+
+
+def test_a_folder_of_its_own_is_kept_out_of_git(tmp_path: Path) -> None:
+    write_entries(tmp_path / "target" / "things.cache", ENTRIES)
+    assert (tmp_path / "target" / ".gitignore").read_text() == "*\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    write_entries(other / "things.cache", ENTRIES)  # the user's own folder, who knows what for
+    assert [path.name for path in other.iterdir()] == ["things.cache"]
 
 
 # --- writers ---------------------------------------------------------------------------------

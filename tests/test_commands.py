@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -276,13 +278,50 @@ def test_the_checkout_stays_as_it_is(root: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize(
     ("ref", "words"),
-    [("no-such-branch", "git knows no commit 'no-such-branch'"), ("--help", "git knows no commit")],
+    [
+        ("mian", "git knows no commit 'mian'; did you mean main?"),
+        ("--help", "git knows no commit '--help'"),
+        ("HEAD~7", "git knows no commit 'HEAD~7'"),
+        ("HEAD:project/dagster_models.yaml", "git knows no commit"),
+        ("", "git knows no commit ''"),
+    ],
 )
 def test_an_unknown_commit(
     ref: str, words: str, root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(root, "diff", "--", ref) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_shallow_clone_says_that_it_is_one(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    git(root, "commit", "--quiet", "-am", "second")
+    source = f"file://{root.parent}"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", source, str(tmp_path / "shallow"))
+    shallow = tmp_path / "shallow" / root.name
+    assert told(shallow, capsys)[0].startswith("No model changed")
+    assert run(shallow, "diff", "HEAD~1") == 1
+    assert "git fetch --unshallow" in capsys.readouterr().err
+
+
+def test_a_repository_without_a_commit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path / "repository", FILES)
+    git(project.root, "init", "--quiet")
+    assert run(project.root, "diff") == 1
+    assert "no commit yet" in capsys.readouterr().err
+
+
+def test_in_a_hook_of_git(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git tells hooks where its folder is, and a command of its own would take it for theirs."""
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    plain = told(root, capsys)
+    monkeypatch.setenv("GIT_DIR", str(root.parent / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(root.parent / ".git" / "index"))
+    assert told(root, capsys) == plain
 
 
 def test_no_repository(
@@ -344,3 +383,110 @@ def test_the_selection_is_one_that_dagster_takes(
     graph = load_project(root).resolve_asset_graph()
     selected = dg.AssetSelection.from_string(text).resolve(graph)
     assert {key.to_user_string() for key in selected} == {"marts/sums", "marts/big", "marts/code"}
+    (ops,) = told(root, capsys, "--ops")
+    job = load_project(root).resolve_job_def("test")
+    chosen = job.get_subset(op_selection=ops.split(","))
+    assert {node.name for node in chosen.nodes} == {"marts__sums", "marts__big", "marts__code"}
+
+
+@pytest.mark.slow
+def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "select 7 as id"})
+    (ops,) = told(root, capsys, "--ops")
+    with_home = {**os.environ, "DAGSTER_HOME": str(root.parent)}
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-f", "definitions.py"]
+    done = subprocess.run(
+        [*command, "-j", "test", "--op-selection", ops],
+        cwd=root,
+        env=with_home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 of 2 OK table marts.ids" in done.stdout + done.stderr
+    assert "TOTAL=2" in done.stdout + done.stderr
+
+
+# --- one wrong file ---------------------------------------------------------------------------
+
+
+def test_a_wrong_file_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {"models/marts/wrong.sql": "select (", "models/marts/reads.sql": "select 1 from wrong"}
+    project = make_project(tmp_path, {**FILES, **wrong})
+    elsewhere = "1 error in the project, left aside here: `dagster-models check` tells"
+    assert run(project.root, "ls") == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 7
+    assert elsewhere in said.err
+    assert run(project.root, "compile", "sums") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("select id, sum(amount)")
+    assert elsewhere in said.err
+    assert run(project.root, "lineage", "stg.amount") == 0
+    assert "marts.sums.total" in capsys.readouterr().out
+    for command in ("compile", "lineage"):
+        assert run(project.root, command, "wrong") == 1
+        said = capsys.readouterr()
+        assert "models/marts/wrong.sql:1:" in said.err
+        assert said.out == ""
+    assert run(project.root, "diff") == 1
+
+
+@pytest.mark.parametrize("command", ["ls", "compile", "lineage"])
+def test_a_wrong_project_file_is_all_there_is_to_say(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project(tmp_path, FILES)
+    (project.root / "dagster_models.yaml").write_text("nome: test\n")
+    assert run(project.root, *(command, "sums")[: 1 if command == "ls" else 2]) == 1
+    assert "dagster_models.yaml:1:1: error: unknown key `nome`" in capsys.readouterr().err
+
+
+def test_a_project_without_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, {})
+    (project.root / "models").mkdir(exist_ok=True)
+    assert run(project.root, "check") == 0
+    assert "no models yet" in capsys.readouterr().out
+    assert run(project.root, "ls") == 0
+    assert "no models yet" in capsys.readouterr().err
+
+
+# --- whatever reads it ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_readers_that_leave_and_terminals_of_another_encoding(tmp_path: Path) -> None:
+    extra = {"models/marts/u.sql": "select 1 as größe, 'ä' as name"}
+    extra |= {f"models/marts/m{i}.sql": "select id from stg" for i in range(300)}
+    root = make_project(tmp_path, {**FILES, **extra}).root
+    command = [sys.executable, "-m", "dagster_models.cli", "--project", str(root)]
+
+    def out(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        env = {**os.environ, **environment}
+        return subprocess.run([*command, *arguments], env=env, capture_output=True, check=False)
+
+    ascii_ = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    # What is sent to the warehouse stays what it is, in a file.
+    assert out("compile", "u", **ascii_).stdout == "select 1 as größe, 'ä' as name\n".encode()
+    told = out("lineage", "stg.id", PYTHONIOENCODING="ascii")
+    assert b"|-- marts.ids.id INTEGER" in told.stdout
+    assert told.stderr == b""
+    told = out("compile", "u", PYTHONIOENCODING="ascii")
+    assert told.stdout == b"select 1 as gr\\xf6\\xdfe, '\\xe4' as name\n"
+    for arguments in (("ls",), ("lineage", "stg.id"), ("check",)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [*command, *arguments], stdout=writer, stderr=subprocess.PIPE, check=False
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b"")
+    if Path("/dev/full").exists():
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [*command, "ls"], stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 1
+        assert done.stderr == b"the output cannot be written: No space left on device\n"

@@ -101,7 +101,7 @@ def test_the_two_commands(clone: Path) -> None:
 def test_the_shell_command_and_the_run_config(clone: Path) -> None:
     home = clone / "home"
     home.mkdir()
-    command = block("sh", "dagster job execute -m").strip()
+    command = block("sh", "job execute -m project.definitions -j flights\n").strip()
     told = shell(command, clone, DAGSTER_HOME=str(home))
     assert "TOTAL=33" in told
     told = shell(block("sh", "export DAGSTER_CLI"), clone, DAGSTER_HOME=str(home))
@@ -144,9 +144,10 @@ def test_the_selection_of_what_changed(clone: Path) -> None:
     mart = clone / "project/models/marts/worst_days.sql"
     mart.write_text(f"-- changed\n{mart.read_text()}")
     assert shell("dagster-models diff --select main", clone) == ""
+    assert shell(block("sh", "--ops"), clone, DAGSTER_HOME=str(home)) == ""  # and runs nothing
     mart.write_text(mart.read_text().replace("limit 25", "limit 24"))
-    told = shell(block("sh", "--select"), clone, DAGSTER_HOME=str(home))
-    assert "TOTAL=2" in told
+    for way in ("--select", "--ops"):
+        assert "TOTAL=2" in shell(block("sh", way), clone, DAGSTER_HOME=str(home))
 
 
 def test_the_tree_is_the_examples() -> None:

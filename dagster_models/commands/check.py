@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dagster_models.core.model import Project
-from dagster_models.errors import Problem
+from dagster_models.core.model import Project, Source, Step
+from dagster_models.errors import Problem, ProjectError
 
 FORMATS = ("human", "json", "github")
 
@@ -25,6 +25,26 @@ def refusals(project: Project) -> list[Problem]:
     target = project.targets.get(project.default_target)
     any_target = target or next(iter(project.targets.values()))
     return build(project, any_target, of_empty_jobs="warning")[1]
+
+
+def refuse_broken(project: Project, item: Step | Source) -> None:
+    """Of a project that was loaded although some of its files are wrong.
+
+    Raises:
+        ProjectError: the item's own file is one of them.
+    """
+    wrong = [p for p in project.warnings if p.severity == "error" and p.path == item.location.path]
+    if wrong:
+        raise ProjectError(wrong)
+
+
+def others_broken(project: Project) -> str:
+    """A line that says that other files are wrong; "" if none is."""
+    errors = errors_among(project.warnings)
+    if not errors:
+        return ""
+    count = f"{errors} error{'s' if errors != 1 else ''}"
+    return f"{count} in the project, left aside here: `dagster-models check` tells them"
 
 
 def report(problems: Sequence[Problem], format_: str, root: Path, good: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from dagster_models.core import project as core_project
 from dagster_models.core.compare import ALL, ColumnChange, Comparison, StepChange, compare
 from dagster_models.core.compare import selection as selection_of
+from dagster_models.core.fields import nearest
 from dagster_models.core.model import Project, Step
 from dagster_models.core.settings import PROJECT_FILE
 from dagster_models.errors import DagsterModelsError, ProjectError
@@ -31,14 +32,10 @@ def diff(root: Path, ref: str) -> tuple[str, Comparison]:
         DagsterModelsError: no git repository, no such commit, or one of the two does not load.
     """
     root = root.resolve()
-    top = Path(
-        _git(root, "rev-parse", "--show-toplevel", told="the project is in no git repository")
-    )
-    commit = _git(
-        root,
-        *("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}"),
-        told=f"git knows no commit {ref!r}",
-    )
+    if not root.is_dir():
+        raise DagsterModelsError(f"there is no folder {root}")
+    top = Path(_git(root, "rev-parse", "--show-toplevel", told=_NO_REPOSITORY))
+    commit = _commit(root, ref)
     new = _load(root, "the project as it is", root)
     with _checked_out(root, top, commit) as before:
         if not (before / PROJECT_FILE).is_file():
@@ -62,6 +59,32 @@ def _text(project: Project, step: Step) -> str:
 
 # --- git -------------------------------------------------------------------------------------
 
+_NO_REPOSITORY = "the project is in no git repository, and diff compares it with a commit"
+#: Set where git itself starts us, in a hook: of the repository's folder, and not of the project's.
+_OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
+
+
+def _commit(root: Path, ref: str) -> str:
+    """The full name of the commit that *ref* means."""
+    verify = ("rev-parse", "--verify", "--quiet", "--end-of-options")
+    found = _run(root, (*verify, f"{ref}^{{commit}}"), b"")
+    if not found.returncode:
+        return found.stdout.decode().strip()
+    if _run(root, (*verify, "HEAD^{commit}"), b"").returncode:
+        raise DagsterModelsError("the repository has no commit yet: commit first, then compare")
+    told = f"git knows no commit {ref!r}"
+    listed = _run(root, ("for-each-ref", "--format=%(refname:short)"), b"")
+    names = listed.stdout.decode(errors="replace").split()
+    if close := nearest(ref, names, 3):
+        told += f"; did you mean {' or '.join(close)}?"
+    shallow = _run(root, ("rev-parse", "--is-shallow-repository"), b"")
+    if shallow.stdout.strip() == b"true":
+        told += (
+            "; this clone is shallow: `git fetch --unshallow` brings the commits before it "
+            "(GitHub: `fetch-depth: 0` of actions/checkout)"
+        )
+    raise DagsterModelsError(told)
+
 
 def _git(folder: Path, *arguments: str, told: str) -> str:
     done = _run(folder, arguments, b"")
@@ -74,7 +97,8 @@ def _git(folder: Path, *arguments: str, told: str) -> str:
 def _run(
     folder: Path, arguments: tuple[str, ...], given: bytes
 ) -> subprocess.CompletedProcess[bytes]:
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+    environment = {**kept, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     command = ["git", *arguments]
     try:
         return subprocess.run(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from dagster_models.commands.check import refuse_broken
+from dagster_models.commands.streams import shows
 from dagster_models.core.fields import nearest
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.errors import DagsterModelsError
@@ -23,6 +25,8 @@ class _Columns:
     upstream: Mapping[Name, Sequence[Name]]
     downstream: Mapping[Name, Sequence[Name]]
     reasons: Mapping[Name, str]
+    branches: tuple[str, str] = ("├── ", "└── ")  #: to one that others follow, and to the last
+    stem: str = "│   "
 
 
 def lineage(project: Project, name: str) -> str:
@@ -33,6 +37,7 @@ def lineage(project: Project, name: str) -> str:
     """
     graph = _columns(project)
     item, column = _find(project, name)
+    refuse_broken(project, item)
     if column is None:
         return "\n".join(_model_lines(item, graph))
     start = (item.key, column.lower())
@@ -73,7 +78,10 @@ def _columns(project: Project) -> _Columns:
         for declared in step.config.columns:
             told = f"{step.key}.{declared.name} {declared.type}".rstrip()
             written.setdefault((step.key, declared.name.lower()), told)
-    return _Columns(written, upstream, downstream, reasons)
+    columns = _Columns(written, upstream, downstream, reasons)
+    if not shows("├└│"):
+        columns = replace(columns, branches=("|-- ", "`-- "), stem="|   ")
+    return columns
 
 
 def _model_lines(item: Step | Source, graph: _Columns) -> Iterator[str]:
@@ -106,10 +114,10 @@ def _tree(
         again = name in seen and bool(below)
         reason = f" ({graph.reasons[name]})" if name in graph.reasons else ""
         end = " (see above)" if again else reason
-        yield f"{before}{'└── ' if last else '├── '}{graph.written[name]}{end}"
+        yield f"{before}{graph.branches[last]}{graph.written[name]}{end}"
         if not again:
             seen.add(name)
-            _push(stack, below, before + ("    " if last else "│   "))
+            _push(stack, below, before + ("    " if last else graph.stem))
 
 
 def _push(stack: list[tuple[Name, str, bool]], names: Sequence[Name], indent: str) -> None:

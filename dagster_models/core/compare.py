@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dagster_models.core.model import Key, Project, Step
+from dagster_models.core.node_names import node_name
 
 ALL = "*"
 """All columns, and which rows there are."""
@@ -157,7 +158,16 @@ def _hits(touched: Mapping[Key, set[str]]) -> Callable[[ColumnName], bool]:
 
 def selection(comparison: Comparison) -> str:
     """A Dagster asset selection: what changed, and all that is downstream of it; "" for nothing."""
+    return " or ".join(f'key:"{key.schema}/{key.name}"+' for key in _selected(comparison))
+
+
+def op_selection(comparison: Comparison) -> str:
+    """The same for ``--op-selection`` of a job that holds all of it."""
+    return ",".join(f"{node_name(key)}*" for key in _selected(comparison))
+
+
+def _selected(comparison: Comparison) -> list[Key]:
     keys = [change.key for change in comparison.changes if change.kind != "removed"]
     if any(change.kind == "removed" for change in comparison.changes):
         keys += list(comparison.affected)  # what read it is downstream of nothing that is left
-    return " or ".join(f'key:"{key.schema}/{key.name}"+' for key in dict.fromkeys(keys))
+    return list(dict.fromkeys(keys))

@@ -279,4 +279,4 @@ class Project:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     defaults: Mapping[str, Any] = EMPTY
-    warnings: tuple[Any, ...] = ()  #: errors.Problem with severity "warning"
+    warnings: tuple[Any, ...] = ()  #: errors.Problem; with severity "error" only if asked for

@@ -89,6 +89,7 @@ def load(
     parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
     tracer: Tracer | None = trace_each,
     unknown_columns: str | None = None,
+    whole: bool = True,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
@@ -98,7 +99,8 @@ def load(
     may ``remember`` what it knows of them.
     ``tracer`` finds out the columns of queries; None leaves them out, which is half of the work.
     ``unknown_columns`` goes before the project file's own.
-    Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``.
+    Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``. With
+    ``whole=False`` so are the errors of single files: what other files say is right all the same.
     """
     loader = _Loader(os.path.abspath(root))
     node = _project_file(loader)
@@ -115,7 +117,8 @@ def load(
         level = unknown_columns or settings.unknown_columns
         how = Columns(settings.dialect, level, loader.tell, tracer)
         steps = trace_steps(steps, known, _built(loader.root), how)
-    if any(problem.severity == "error" for problem in loader.problems):
+    errors = [problem for problem in loader.problems if problem.severity == "error"]
+    if errors and (whole or any("/" not in problem.path for problem in errors)):
         raise ProjectError(loader.problems)
     return Project(
         name=settings.name,
