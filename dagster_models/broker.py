@@ -161,10 +161,11 @@ class Server:
 
     # What connections ask for
 
-    def open_session(self, name: str) -> WarehouseSession:
+    def open_session(self, name: str, given_up: Callable[[], bool]) -> WarehouseSession:
         """A session of the database, which is opened by the first. Raises WarehouseError.
 
         ``name``: under which a server shows it, and under which its end is asked for.
+        ``given_up``: whether its client is gone, while a server keeps us waiting.
 
         A database that failed to open is tried again for the next client: the one who fixed it.
         """
@@ -177,7 +178,9 @@ class Server:
             warehouse = self._warehouse
             if warehouse.capabilities.shared_fate:
                 return warehouse.session(name)
-        return warehouse.session(name)  # a server may keep one waiting: the others need not
+        return warehouse.session(
+            name, given_up
+        )  # a server may keep one waiting: the others need not
 
     def _close_replaced(self) -> None:
         with self._changed:

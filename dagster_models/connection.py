@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, Protocol
 
 from dagster_models import launch, materialization, rendezvous, wire
@@ -48,7 +49,7 @@ class Host(Protocol):
 
     @property
     def capabilities(self) -> Capabilities: ...
-    def open_session(self, name: str) -> WarehouseSession: ...
+    def open_session(self, name: str, given_up: Callable[[], bool]) -> WarehouseSession: ...
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
     def writing(
         self, relation: str, writer: Connection, stop: Stop
@@ -123,7 +124,8 @@ class Connection:
         mine = launch.greeting(self._server.path)
         try:
             _check_hello(hello, mine)
-            self.session = self._server.open_session(self.id)
+            # Who waits for our hello says nothing but its end.
+            self.session = self._server.open_session(self.id, partial(wire.readable, self._sock))
             if hello.get("folder"):
                 self.session.read_files_from(str(hello["folder"]))
             self._folders = self._server.bulk.make(self.id)

@@ -4,30 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from dagster_models import _dagster as d
 from dagster_models.core.messages import Outcome, Task
-from dagster_models.worker_pool import Lost
-
-
-@dataclass(frozen=True, slots=True)
-class Spoke:
-    """What a foreign step's process said: an event, None at its end, or the error it died of."""
-
-    step: str
-    attempt: int
-    said: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Previous:
-    """Whether the relation of a step that failed can be read: an earlier run's. ``error``: why
-    that could not be told."""
-
-    step: str
-    kept: bool
-    error: str = ""
+from dagster_models.happenings import Lost
 
 
 @dataclass(slots=True)

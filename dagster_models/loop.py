@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from dagster_models import _dagster as d
 from dagster_models import handover, resume
@@ -36,9 +36,18 @@ from dagster_models.core.states import (
     Wait,
 )
 from dagster_models.explain_text import metadata, summary
-from dagster_models.flight import Flight, Previous, Spoke
+from dagster_models.flight import Flight
 from dagster_models.foreign import ForeignSteps
 from dagster_models.handover import Attempt
+from dagster_models.happenings import (
+    Answered,
+    Lost,
+    NotStarted,
+    Output,
+    Previous,
+    Settled,
+    Spoke,
+)
 from dagster_models.history import step_seconds_or_none
 from dagster_models.lookup import can_be_read
 from dagster_models.options import Options, needs_of, retry_policy
@@ -46,7 +55,9 @@ from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outco
 from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
 from dagster_models.telling import WaitTeller
 from dagster_models.timers import Due, Timers
-from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
+from dagster_models.worker_pool import WorkerPool
+
+T = TypeVar("T")
 
 _WIND_DOWN_SECONDS = 5.0
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
@@ -120,6 +131,8 @@ class Run:
                 try:
                     yield from self._open()
                     yield from self._resume()
+                    while self._todo:  # asked to stop before anything was started
+                        yield from self._carry_out(self.plan.handle(self._todo.popleft()))
                     # What has a flight by now was found, and is only to be reported.
                     yield from self._carry_out(self.plan.begin(tuple(self._flights)))
                     yield from self._until_complete()
@@ -167,15 +180,42 @@ class Run:
         for key, binding in self._bindings.items():
             spec = warehouse_spec(binding.project, binding.target)
             by_warehouse.setdefault(repr(spec), (spec, {}))[1][key] = binding
-        for spec, bindings in by_warehouse.values():
-            self._pool.prepare(spec, schemas(bindings))
+
+        def prepare() -> None:
+            for spec, bindings in by_warehouse.values():
+                self._pool.prepare(spec, schemas(bindings))
+
+        self._listening(prepare, "prepare")
+
+    def _listening(self, call: Callable[[], T], name: str) -> T | None:
+        """The result of a call that may wait for a server; None if the run is asked to stop first.
+        Before anything is started: so nothing else can happen."""
+
+        def attempt() -> tuple[T | None, Exception | None]:
+            try:
+                return call(), None
+            except Exception as error:
+                return None, error
+
+        self._pool.call_in_thread(attempt, name)
+        while not self._interrupts:
+            for result, error in self._pool.wait(None):
+                if error is not None:
+                    raise error
+                return result  # type: ignore[no-any-return]
+            self._notice_interrupt()
+        return None
 
     def _resume(self) -> Iterator[d.DagsterEvent]:
         """Give a flight to each step that the runs before this one have committed."""
         earlier = d.resumed_runs(self._job)
-        if not earlier:
+        if not earlier or self._interrupts:
             return
-        for found in resume.find(self._graph, self._bindings, earlier, self._run_id):
+
+        def find() -> list[resume.Found]:
+            return list(resume.find(self._graph, self._bindings, earlier, self._run_id))
+
+        for found in self._listening(find, "resume") or ():
             flight = self._take_off(found.step, attempt=1)
             flight.task, flight.outcome = found.task, found.outcome
             flight.committed_in = found.commit.run_id
@@ -406,6 +446,12 @@ class Run:
         elif isinstance(happening, Answered):
             flight.outcome = happening.outcome
             self._todo.append(Event(step, self._cause_of(step, happening.outcome)))
+        elif isinstance(happening, NotStarted):
+            name = self._bindings[step].name
+            flight.outcome = failed_to_start(
+                name, flight.attempt, happening.error, flight.started_at
+            )
+            self._todo.append(Event(step, self._cause_of(step, flight.outcome)))
         elif isinstance(happening, Lost):
             flight.lost = happening
             flight.killed = flight.killed or happening.killed

@@ -18,7 +18,7 @@ from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.core.states import Report, State
 from dagster_models.core.trace_project import Built
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import Canceled, DagsterModelsError
 from dagster_models.explain import Explanation, explain
 from dagster_models.journal import Journal, JournalContents, RunEnd
 from dagster_models.results import (
@@ -321,13 +321,14 @@ def why(binding: Binding | None, outcome: Outcome) -> str:
 
 def failed_to_start(step: str, attempt: int, error: Exception, started_at: float) -> Outcome:
     """The outcome of an attempt that no worker ever got."""
+    canceled = isinstance(error, Canceled)
     told = str(getattr(error, "message", None) or getattr(error, "what", None) or error)
     kind = str(getattr(error, "kind", None) or type(error).__name__)
     line = getattr(error, "line", None)
     return Outcome(
         step=step,
         attempt=attempt,
-        verdict=Verdict.ROLLED_BACK,
+        verdict=Verdict.CANCELED if canceled else Verdict.ROLLED_BACK,
         started_at=started_at,
         seconds=max(0.0, time.time() - started_at),
         error=TaskError(kind, told, line=line),

@@ -29,7 +29,7 @@ from dagster_models.errors import WarehouseError, WarehouseLost
 _POLL_SECONDS = 0.01
 
 
-def connect(spec: Mapping[str, Any], timeout_seconds: float = 20.0) -> Session:
+def connect(spec: Mapping[str, Any], timeout_seconds: float | None = None) -> Session:
     """Open a session; starts the warehouse process if nobody has.
 
     ``spec``: {"type": "duckdb", "settings": {"path": ..., "memory_limit"?, "threads"?,
@@ -39,9 +39,13 @@ def connect(spec: Mapping[str, Any], timeout_seconds: float = 20.0) -> Session:
 
     Raises WarehouseError: the database does not open, another program holds it (kind
     "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
-    answered in time ("Timeout").
+    answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
+    ``connect_seconds`` need it).
     """
     path = rendezvous.real_path(spec)
+    if timeout_seconds is None:
+        # A server is tried for so long, and the last try may take as long once more.
+        timeout_seconds = max(20.0, 2 * float(spec["settings"].get("connect_seconds", 0)) + 5)
     deadline = time.monotonic() + timeout_seconds
     with launch.Starter(spec, path) as starter:
         while True:

@@ -13,9 +13,10 @@ from dagster_models.core.messages import Outcome, Task, Verdict
 from dagster_models.core.states import State
 from dagster_models.errors import DagsterModelsError
 from dagster_models.handover import Attempt
+from dagster_models.happenings import Answered, Lost, NotStarted, Output, Settled
 from dagster_models.reporting import failed_to_start, lost_outcome, why
 from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
-from dagster_models.worker_pool import Answered, Lost, Output, Settled, WorkerPool
+from dagster_models.worker_pool import WorkerPool
 
 
 def run_alone(binding: Binding, run_id: str, attempt: int) -> Attempt:
@@ -55,6 +56,8 @@ def _wait(pool: WorkerPool, task: Task, spec: Mapping[str, Any], began: float) -
                 print(happening.text, end="", file=stream)  # None: closed by whoever started it
             elif isinstance(happening, Answered):
                 return happening.outcome
+            elif isinstance(happening, NotStarted):
+                return failed_to_start(task.step, task.attempt, happening.error, began)
             elif isinstance(happening, Lost):
                 lost = lost_outcome(task.step, task.attempt, happening.message, began)
                 if task.kind == "script":

@@ -20,11 +20,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 from dagster_models import wire
 from dagster_models.core.messages import Outcome, Task
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import Canceled, WarehouseError
+from dagster_models.happenings import Answered, Happening, Lost, NotStarted, Output, Settled
 from dagster_models.script_worker import ScriptWorker, start_script_worker
 from dagster_models.session import Session, SessionIdentity, connect, settle
 
@@ -32,50 +33,6 @@ _READ_BYTES = 65536
 _LINE_BYTES = 4 * _READ_BYTES  #: a longer line is told in pieces
 _SETTLE_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The worker's answer to a task."""
-
-    step: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The worker is gone without an answer.
-
-    ``killed``: by us, because it did not stop. ``session``: its session in the warehouse process,
-    None if it had none.
-    """
-
-    step: str
-    message: str
-    killed: bool
-    session: SessionIdentity | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Lines that a step wrote; ``stream`` is "stdout" or "stderr", ``text`` whole lines."""
-
-    step: str
-    stream: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """The commit record was read. ``error``: it could not be, and nobody can tell."""
-
-    step: str
-    committed: bool
-    error: str = ""
-
-
-Happening: TypeAlias = Any
-"""Answered, Lost, Output, Settled, or what a call given to ``call_soon`` returned."""
 
 
 @dataclass(slots=True)
@@ -88,7 +45,16 @@ class _SqlWorker:
     killed: bool = False
 
 
-_Worker = _SqlWorker | ScriptWorker
+@dataclass(slots=True)
+class _Reaching:
+    """A task that waits until a thread has a session for it."""
+
+    step: str
+    task: Task
+    key: str
+
+
+_Worker = _SqlWorker | _Reaching | ScriptWorker
 
 
 class WorkerPool:
@@ -100,6 +66,8 @@ class WorkerPool:
         self._idle_scripts: dict[str, list[ScriptWorker]] = {}
         self._scripts: list[ScriptWorker] = []
         self._calls: deque[Callable[[], Iterable[Happening]]] = deque()
+        self._closing = threading.Lock()  # between close and threads that bring a session
+        self._closed = False
         self._selector = selectors.DefaultSelector()
         self.wake, self._woken = socket.socketpair()
         for end in (self.wake, self._woken):
@@ -111,38 +79,53 @@ class WorkerPool:
     def prepare(self, spec: Mapping[str, Any], schemas: Sequence[str]) -> None:
         """Reach the warehouse, make the schemas and the commit record table, once and serially.
 
+        It may wait for a server: call it in a thread where others must not wait meanwhile.
+
         Raises:
             WarehouseError: it cannot be reached, or refuses.
         """
-        worker = _SqlWorker(connect(spec), _key(spec))
-        self._idle_sql.setdefault(worker.key, []).append(worker)
-        worker.session.prepare(schemas)
+        session = connect(spec)
+        try:
+            session.prepare(schemas)
+        except BaseException:
+            session.close()
+            raise
+        self._bring(session, _key(spec))
 
     def start(self, step: str, task: Task, spec: Mapping[str, Any]) -> None:
         """Hand the task to an idle worker, or to a new one; ``step`` names it from here on.
 
+        Never waits for a server: where a task needs a new session, a thread opens it, and ``wait``
+        returns NotStarted if that fails.
+
         Raises:
-            WarehouseError: the warehouse cannot be reached; nothing was started.
+            WarehouseError: its session is just gone; nothing was started.
+            OSError: no process can be started.
         """
-        message = {"op": "task", "task": task.to_json()}
         if task.kind in ("python", "script"):
             idle = self._idle_scripts.setdefault(_key(spec), [])
             script = idle.pop() if idle else self._start_script_worker(spec, task.project_root)
             script.step, script.killed = step, False
             self._busy[step] = script
-            self._tell(script, message)
+            self._tell(script, _request(task))
             return
-        worker = self._living_session(spec)
-        worker.session.send(message)
-        worker.step, worker.killed = step, False
-        self._busy[step] = worker
-        self._selector.register(worker.session, selectors.EVENT_READ, lambda: self._on_sql(worker))
+        worker = self._living_session(_key(spec))
+        if worker is not None:
+            self._send(worker, step, task)
+        else:
+            self._busy[step] = reaching = _Reaching(step, task, _key(spec))
+            name = f"reach-{step}"
+            threading.Thread(
+                target=self._reach, args=(reaching, spec), daemon=True, name=name
+            ).start()
 
     def cancel(self, step: str) -> None:
         """Ask the step's worker to stop; its answer tells what became of it."""
         worker = self._busy.get(step)
         if isinstance(worker, _SqlWorker):
             worker.session.cancel()
+        elif isinstance(worker, _Reaching):
+            self._give_up(worker)
         elif worker is not None:
             worker.interrupted = True
             self._tell(worker, {"op": "cancel"})
@@ -151,6 +134,9 @@ class WorkerPool:
         """End a worker that did not stop in time: SIGKILL, or the end of its session."""
         worker = self._busy.get(step)
         if worker is None:
+            return
+        if isinstance(worker, _Reaching):
+            self._give_up(worker)
             return
         worker.killed = True
         if isinstance(worker, ScriptWorker):
@@ -208,6 +194,10 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers; what is still in flight is interrupted and rolled back."""
+        with self._closing:
+            self._closed = True
+        while self._calls:  # one may bring a session
+            self._calls.popleft()()
         for busy in self._busy.values():
             if isinstance(busy, _SqlWorker):
                 busy.session.close()
@@ -233,14 +223,63 @@ class WorkerPool:
 
     # -- sessions ------------------------------------------------------------------------------
 
-    def _living_session(self, spec: Mapping[str, Any]) -> _SqlWorker:
-        idle = self._idle_sql.setdefault(_key(spec), [])
+    def _living_session(self, key: str) -> _SqlWorker | None:
+        idle = self._idle_sql.setdefault(key, [])
         while idle:
             worker = idle.pop()
             if not wire.readable(worker.session):  # an idle session says nothing but its end
                 return worker
             worker.session.close()
-        return _SqlWorker(connect(spec), _key(spec))
+        return None
+
+    def _send(self, worker: _SqlWorker, step: str, task: Task) -> None:
+        worker.session.send(_request(task))
+        worker.step, worker.killed = step, False
+        self._busy[step] = worker
+        self._selector.register(worker.session, selectors.EVENT_READ, lambda: self._on_sql(worker))
+
+    def _reach(self, waiting: _Reaching, spec: Mapping[str, Any]) -> None:
+        """In a thread of its own: a server that is away may take its time."""
+        try:
+            session = connect(spec)
+        except Exception as error:  # whatever it is, the step must end
+            told = error if isinstance(error, WarehouseError) else _unexpected(error)
+            self.call_soon(lambda: self._unreached(waiting, told))
+            return
+        self._bring(session, waiting.key, waiting)
+
+    def _bring(self, session: Session, key: str, waiting: _Reaching | None = None) -> None:
+        """Thread-safe: a new session, for the task that waits for it."""
+        with self._closing:
+            if not self._closed:
+                self.call_soon(lambda: self._reached(_SqlWorker(session, key), waiting))
+                return
+        session.close()
+
+    def _reached(self, worker: _SqlWorker, waiting: _Reaching | None) -> list[Happening]:
+        if self._closed:
+            worker.session.close()
+        elif waiting is None or self._busy.get(waiting.step) is not waiting:  # or given up
+            self._idle_sql.setdefault(worker.key, []).append(worker)
+        else:
+            try:
+                self._send(worker, waiting.step, waiting.task)
+            except WarehouseError as error:
+                worker.session.close()
+                return self._unreached(waiting, error)
+        return []
+
+    def _unreached(self, waiting: _Reaching, error: WarehouseError) -> list[Happening]:
+        if self._busy.get(waiting.step) is not waiting:
+            return []
+        del self._busy[waiting.step]
+        return [NotStarted(waiting.step, error)]
+
+    def _give_up(self, waiting: _Reaching) -> None:
+        """What the thread still brings is for the next one."""
+        del self._busy[waiting.step]
+        stopped = Canceled("Canceled", "stopped before it had a session of the warehouse")
+        self.call_soon(lambda: [NotStarted(waiting.step, stopped)])
 
     def _on_sql(self, worker: _SqlWorker) -> list[Happening]:
         step = worker.step
@@ -380,6 +419,14 @@ def _output(worker: ScriptWorker, name: str, data: bytes) -> list[Happening]:
     if not data or worker.step is None:
         return []  # what a thread that outlived its step writes belongs to nobody
     return [Output(worker.step, name, data.decode("utf-8", errors="replace"))]
+
+
+def _request(task: Task) -> dict[str, Any]:
+    return {"op": "task", "task": task.to_json()}
+
+
+def _unexpected(error: Exception) -> WarehouseError:
+    return WarehouseError(type(error).__name__, f"the warehouse cannot be reached: {error}")
 
 
 def _key(spec: Mapping[str, Any]) -> str:

@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("warehouses", "materialization", "connection"),
     },
     "script_worker": {"errors", "core", "wire", "session", "leftovers"},
-    "worker_pool": {"errors", "core", "wire", "session", "script_worker"},
+    "happenings": {"errors", "core", "session"},
+    "worker_pool": {"errors", "core", "wire", "session", "script_worker", "happenings"},
 }
 
 #: What a layer must not import from outside, also not inside a function.

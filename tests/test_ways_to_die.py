@@ -32,8 +32,9 @@ from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, 
 from dagster_models import rendezvous, worker_pool
 from dagster_models.core.messages import CheckTask, Task, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.happenings import Answered, Lost, Settled
 from dagster_models.session import connect
-from dagster_models.worker_pool import Answered, Lost, Settled, WorkerPool
+from dagster_models.worker_pool import WorkerPool
 from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
 from running import EXHAUSTIVE
 

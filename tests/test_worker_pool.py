@@ -12,8 +12,9 @@ import pytest
 
 from dagster_models import worker_pool
 from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.happenings import Answered, Lost
 from dagster_models.script_worker import ScriptWorker
-from dagster_models.worker_pool import Answered, Lost, WorkerPool
+from dagster_models.worker_pool import WorkerPool
 
 TASK = Task("run", "scripts.s", 1, "script", path="s.py")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,8 +202,14 @@ class Warehouse(ABC):
     capabilities: Capabilities
 
     @abstractmethod
-    def session(self, name: str = "") -> WarehouseSession:
-        """A new session; ``name`` is how a server shows it, and how ``await_gone`` finds it."""
+    def session(
+        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+    ) -> WarehouseSession:
+        """A new session; ``name`` is how a server shows it, and how ``await_gone`` finds it.
+
+        ``given_up``: asked now and then while a server keeps us waiting; true: nobody wants the
+        session any more, and the error's kind is INTERRUPTED.
+        """
 
     def is_replaced(self) -> bool:
         """What is open is not what the settings name any more: all that is written would be lost

@@ -109,7 +109,9 @@ class DuckDB(Warehouse):
         except FileNotFoundError:
             return True
 
-    def session(self, name: str = "") -> DuckDBSession:
+    def session(
+        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+    ) -> DuckDBSession:
         with translated():
             return DuckDBSession(self._connection.cursor(), self._refuse_if_replaced)
 

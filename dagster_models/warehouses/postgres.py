@@ -26,7 +26,6 @@ from dagster_models.warehouses import postgres_in, postgres_out
 from dagster_models.warehouses import postgres_relations as relations
 from dagster_models.warehouses.base import (
     CONFLICT,
-    INTERRUPTED,
     RECORDS,
     Capabilities,
     Commit,
@@ -35,6 +34,7 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
+from dagster_models.warehouses.postgres_connect import Server
 from dagster_models.warehouses.postgres_errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
 from dagster_models.warehouses.postgres_seed import bad_value, read_seed
 from dagster_models.warehouses.postgres_text import TRANSACTION, one_query, statements
@@ -54,7 +54,6 @@ CAPABILITIES = Capabilities(
 #: So long a server is tried that does not answer: it may be restarting.
 CONNECT_SECONDS = 10.0
 LOCK_TIMEOUT_SECONDS = 30.0
-_CHECK_INTERVAL_MILLISECONDS = 500
 _CANCEL_SECONDS = 5.0
 _TERMINATE_SECONDS = 1.0
 
@@ -65,13 +64,6 @@ _RECORDS_DDL = (
     " relation text, code_version text, input_versions jsonb, rows bigint,"
     " committed_at timestamptz, PRIMARY KEY (run_id, step, attempt))"
 )
-#: A network that swallows packets must not keep a session waiting for hours.
-_KEEPALIVE = {
-    "keepalives_idle": "30",
-    "keepalives_interval": "10",
-    "keepalives_count": "3",
-    "tcp_user_timeout": "60000",
-}
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -84,9 +76,11 @@ def connect(settings: Mapping[str, Any]) -> Postgres:
     Connects with the first session. Raises WarehouseError for settings that cannot be read.
     """
     return Postgres(
-        {**_KEEPALIVE, **servers.parameters(settings)},
-        float(settings.get("connect_seconds", CONNECT_SECONDS)),
-        float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
+        Server(
+            servers.parameters(settings),
+            float(settings.get("connect_seconds", CONNECT_SECONDS)),
+            float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
+        )
     )
 
 
@@ -95,103 +89,27 @@ class Postgres(Warehouse):
 
     capabilities = CAPABILITIES
 
-    def __init__(
-        self, parameters: Mapping[str, str], connect_seconds: float, lock_timeout: float
-    ) -> None:
-        self._parameters = dict(parameters)
-        self._connect_seconds = connect_seconds
-        self._settings_sql = (
-            f"SET client_connection_check_interval = {_CHECK_INTERVAL_MILLISECONDS};"
-            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))}"
-        )
-        self._unreachable_until = 0.0
+    def __init__(self, server: Server) -> None:
+        self._server = server
 
-    def session(self, name: str = "") -> PostgresSession:
-        return PostgresSession(self, f"dagster-models {name}".rstrip())
+    def session(
+        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+    ) -> PostgresSession:
+        return PostgresSession(self._server, f"dagster-models {name}".rstrip(), given_up)
 
     def close(self) -> None:
         """Nothing is open but the sessions."""
-
-    def open(self, name: str, give_up: threading.Event) -> psycopg.Connection:
-        """A new connection. A server that is away is tried for ``connect_seconds``, once where it
-        was so just before. Raises WarehouseError; of kind INTERRUPTED if ``give_up`` is set."""
-        began, delay = time.monotonic(), 0.05
-        deadline = began + self._connect_seconds if began >= self._unreachable_until else began
-        while True:
-            try:
-                return self._open(name)
-            except psycopg.Error as error:
-                now = time.monotonic()
-                if not _may_come_back(error):
-                    raise self._no_connection(error, now - began) from None
-                if now + delay > deadline:
-                    self._unreachable_until = now + self._connect_seconds
-                    raise self._no_connection(error, now - began) from None
-            if give_up.wait(delay):
-                raise WarehouseError(INTERRUPTED, "stopped while it waited for the server")
-            delay = min(delay * 1.6, 1.0)
-
-    def _open(self, name: str) -> psycopg.Connection:
-        timeout = max(2, round(self._connect_seconds))
-        told = {"connect_timeout": str(timeout), **self._parameters, "application_name": name[:63]}
-        # The keyword form of everything: what a DSN may hold, its own options too, is in there.
-        connection = psycopg.connect(
-            **told,  # type: ignore[arg-type]
-            autocommit=True,
-            prepare_threshold=None,  # a pooler between us and the server may not keep them
-        )
-        try:
-            connection.execute(self._settings_sql)
-        except psycopg.Error:
-            connection.close()
-            raise
-        return connection
-
-    def _no_connection(self, error: psycopg.Error, seconds: float) -> WarehouseError:
-        place = self._parameters
-        where = f"{place.get('host', 'local socket')}:{place.get('port', '5432')}"
-        what = " ".join(str(error).split())
-        password = place.get("password")
-        if password:
-            what = what.replace(password, "***")
-        return WarehouseError(
-            "ConnectionFailed",
-            f"the PostgreSQL server at {where} cannot be reached as user"
-            f" {place.get('user', '(default)')}, database {place.get('dbname', '(default)')},"
-            f" after {seconds:.0f} s: {what}",
-            transient=_may_come_back(error),
-        )
-
-
-def _may_come_back(error: psycopg.Error) -> bool:
-    """A server that is down or starting, or has no room for another session, for now."""
-    state = sqlstate(error)
-    if state:
-        return state in ("57P03", "57P01", "57P02", "53300")
-    # Without an answer of the server. A password that is wrong, a database that is not there, a
-    # name that no DNS knows: libpq tells these in words only.
-    words = str(error).lower()
-    hopeless = (
-        "authentication failed",
-        "does not exist",
-        "no password supplied",
-        "could not translate host name",
-        "certificate",
-        "pg_hba.conf",
-        "ssl",
-    )
-    return isinstance(error, psycopg.OperationalError) and not any(w in words for w in hopeless)
 
 
 class PostgresSession(WarehouseSession):
     """One connection."""
 
-    def __init__(self, server: Postgres, name: str) -> None:
+    def __init__(self, server: Server, name: str, given_up: Callable[[], bool]) -> None:
         self._server, self._name = server, name
         self._give_up = threading.Event()
         self._touched = False  # by SQL of the user's: settings and temporary tables are its own
         self._about: tuple[int, ...] = ()  # the relations that are being replaced, by OID
-        self._connection = server.open(name, self._give_up)
+        self._connection = server.open(name, given_up)
 
     # Statements
 
@@ -257,10 +175,11 @@ class PostgresSession(WarehouseSession):
     def _with_holders(self, error: WarehouseError) -> WarehouseError:
         """Who has what we waited for, asked while he still has it."""
         held: list[str] = []
-        with contextlib.suppress(psycopg.Error, WarehouseError):
-            gone = threading.Event()
-            with self._server.open(self._name, gone) as other:
-                held = relations.holders(other, self._about, (self._connection.info.backend_pid,))
+        with (
+            contextlib.suppress(psycopg.Error, WarehouseError),
+            self._server.open(self._name, lambda: False) as other,
+        ):
+            held = relations.holders(other, self._about, (self._connection.info.backend_pid,))
         message = (
             "waited for a lock until lock_timeout, and gave up; what was there before stays"
             f" ({error.message.splitlines()[0]})"
@@ -285,7 +204,7 @@ class PostgresSession(WarehouseSession):
             if self._touched:
                 raise
             self._give_up.clear()
-            self._connection = self._server.open(self._name, self._give_up)
+            self._connection = self._server.open(self._name, self._give_up.is_set)
             self.run("BEGIN")
 
     def commit(self) -> None:

@@ -1,0 +1,162 @@
+"""A server that does not answer keeps nobody waiting but those who need it.
+
+The gate is a real socket between us and a real server. Shut, it accepts and never answers, as a
+server that hangs does. ``connect_seconds`` is a minute, so whatever waits for a connection fails
+its test by the test's own limit, also on a slow machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from test_postgres import postgres_project, until
+
+from dagster_models import rendezvous
+from dagster_models.core.messages import Task, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.errors import Canceled
+from dagster_models.happenings import Answered, NotStarted
+from dagster_models.worker_pool import WorkerPool
+
+pytestmark = pytest.mark.slow
+
+LIMIT_SECONDS = 40.0  #: of a machine that is busy; connecting takes longer
+
+
+class Gate:
+    """Forwards some connections to a server; of the next ones it never answers any."""
+
+    def __init__(self, lets_in: int = 0, address: tuple[str, int] = ("", 0)) -> None:
+        self._lets_in, self._address = lets_in, address
+        self.knocked = threading.Event()  #: somebody came to the shut gate
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        for sock in (self._listener, *self._sockets):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                inner, _ = self._listener.accept()
+                self._sockets.append(inner)
+                if self._lets_in == 0:
+                    self.knocked.set()
+                    continue
+                self._lets_in -= 1
+                outer = socket.create_connection(self._address)
+                self._sockets.append(outer)
+                for ends in ((inner, outer), (outer, inner)):
+                    threading.Thread(target=self._forward, args=ends, daemon=True).start()
+
+    def _forward(self, source: socket.socket, drain: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                drain.sendall(data)
+        with contextlib.suppress(OSError):
+            drain.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def away() -> Iterator[Gate]:
+    with contextlib.closing(Gate()) as gate:
+        yield gate
+
+
+def settings_of(gate: Gate) -> dict[str, object]:
+    account = {"user": "u", "dbname": "d", "sslmode": "disable"}
+    return {"host": "127.0.0.1", "port": gate.port, **account, "connect_seconds": 60}
+
+
+def test_a_task_waits_for_its_server_without_the_pool(away: Gate, tmp_path: Path) -> None:
+    """Others go on, and a cancel is answered at once."""
+    database = {"type": "duckdb", "settings": {"path": str(tmp_path / "w.duckdb")}}
+    spec = {"type": "postgres", "settings": settings_of(away)}
+    task = Task("r", "s.t", 1, "sql", Relation("s", "t"), "table", "select 1 as n")
+    with contextlib.closing(WorkerPool()) as pool:
+        pool.start("away", task, spec)
+        assert away.knocked.wait(LIMIT_SECONDS)
+        pool.start("here", task, database)
+        while not (happenings := pool.wait(LIMIT_SECONDS)):
+            assert "away" in pool._busy, "it waits, and nothing has become of it"
+        (answered,) = happenings
+        assert isinstance(answered, Answered)
+        assert (answered.step, answered.outcome.verdict) == ("here", Verdict.COMMITTED)
+        pool.cancel("away")
+        (stopped,) = pool.wait(0)
+        assert isinstance(stopped, NotStarted)
+        assert isinstance(stopped.error, Canceled)
+        pool.start("away", task, spec)  # another attempt, of the same name
+        pool.kill("away")
+        assert [type(happening) for happening in pool.wait(0)] == [NotStarted]
+
+
+def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
+    """The warehouse process does not stay for a connection whose client is gone."""
+    spec = {"type": "postgres", "settings": {**settings_of(away), "idle_seconds": 0.1}}
+    program = "import json, sys; from dagster_models.session import connect\n"
+    program += "connect(json.loads(sys.argv[1]))"
+    with subprocess.Popen([sys.executable, "-c", program, json.dumps(spec)]) as client:
+        assert away.knocked.wait(LIMIT_SECONDS)
+        client.kill()
+    lock = f"{rendezvous.real_path(spec)}.lock"
+    until(lambda: (held := rendezvous.acquire(lock)) is not None and not os.close(held))
+
+
+def test_terminate_is_heard_while_the_server_is_away(away: Gate, tmp_path: Path) -> None:
+    url = f"postgresql://u:p@127.0.0.1:{away.port}/d?sslmode=disable"
+    project = postgres_project(tmp_path, {"models/a.sql": "select 1 as n"}, ", connect_seconds: 60")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        process = project.start()
+    assert away.knocked.wait(LIMIT_SECONDS)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
+    print(f"from SIGTERM to the end of the process: {time.monotonic() - began:.2f} s")
+    told = project.told(process.returncode, stdout, stderr)
+    assert told.code != 0
+    assert told.states() == {"main.a": "skipped"}
+    assert "the run was stopped" in stdout
+    assert told.of_type("STEP_START") == set()
+
+
+def test_timeouts_and_other_steps_go_on_while_the_server_is_away(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first model gets the session that prepared the run; the second one none."""
+    url = urlsplit(postgres_dsn)
+    gate = Gate(1, (url.hostname or "", url.port or 5432))
+    account = url.netloc.rpartition("@")[0]
+    way = url._replace(netloc=f"{account}@127.0.0.1:{gate.port}").geturl()
+    monkeypatch.setenv("DATABASE_URL", way)
+    files = {
+        "models/a.sql": "select 1 as n",
+        "models/below.sql": "select n from a",
+        "models/b.sql": "/* @model\ntimeout: 1s */ select 1 as n",
+    }
+    project = postgres_project(tmp_path, files, ", connect_seconds: 60")
+    with contextlib.closing(gate):
+        process = project.start()
+        stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
+    told = project.told(process.returncode, stdout, stderr)
+    assert gate.knocked.is_set()
+    assert told.states() == {"main.a": "succeeded", "main.below": "succeeded", "main.b": "failed"}
+    assert "its timeout passed" in stdout
