@@ -344,6 +344,8 @@ def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
         metadata[f"{PREFIX}/built_on_previous"] = ", ".join(attempt.built_on_previous)
     if outcome.rows is not None:
         metadata["dagster/row_count"] = outcome.rows
+    if outcome.bytes is not None:
+        metadata[f"{PREFIX}/bytes"] = outcome.bytes
     if attempt.sql:
         metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
     if outcome.columns:

@@ -78,6 +78,7 @@ class _Build:
     """What is known of an attempt so far; an outcome lists it also when the attempt fails."""
 
     rows: int | None = None
+    bytes: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
     checks: tuple[CheckOutcome, ...] = ()
 
@@ -116,6 +117,7 @@ def run(session: WarehouseSession, task: Task, stop: Stop) -> Outcome:
         started_at=started_at,
         seconds=time.perf_counter() - clock,
         rows=build.rows,
+        bytes=build.bytes,
         columns=build.columns,
         checks=build.checks,
         error=error,
@@ -133,13 +135,21 @@ def standing(
     if task.relation is None:
         return None
     try:
-        columns = session.columns(task.relation)
+        columns, size = session.columns(task.relation), session.size(task.relation)
         checks = tuple(_one_check(session, check) for check in task.checks)
     except WarehouseError:
         return None
     if _failure(checks) is not None:
         return None
-    return Outcome(task.step, attempt, Verdict.COMMITTED, rows=rows, columns=columns, checks=checks)
+    return Outcome(
+        task.step,
+        attempt,
+        Verdict.COMMITTED,
+        rows=rows,
+        bytes=size,
+        columns=columns,
+        checks=checks,
+    )
 
 
 def refused(task: Task, error: WarehouseError) -> Outcome:
@@ -164,7 +174,7 @@ def _attempts(
     broken: dict[str, CheckOutcome] = {}
     conflicts = 0
     while True:
-        build.rows, build.columns, build.checks = None, (), ()
+        build.rows, build.bytes, build.columns, build.checks = None, None, (), ()
         try:
             return _transaction(session, task, stop, build, broken)
         except _Stopped:
@@ -200,6 +210,7 @@ def _transaction(
         session.begin()
         build.rows = _create(session, task, task.relation)
         build.columns = session.columns(task.relation)
+        build.bytes = session.size(task.relation)
         _check(session, task, stop, build, broken)
         failed = _failure(build.checks)
         if failed is None:

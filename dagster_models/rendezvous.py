@@ -28,7 +28,7 @@ from dagster_models import servers
 from dagster_models.errors import WarehouseError
 
 #: Raised when frames change: processes of different versions refuse each other by name.
-PROTOCOL = 2
+PROTOCOL = 3
 
 #: A socket address holds 104 bytes on macOS and 108 on Linux, with the closing zero.
 _ADDRESS_BYTES = 103

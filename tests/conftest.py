@@ -61,6 +61,13 @@ def postgres_dsn(_postgres_database: str) -> str:
     return _postgres_database
 
 
+@pytest.fixture
+def admin(postgres_dsn: str) -> Iterator[psycopg.Connection]:
+    """A connection of somebody else's."""
+    with psycopg.connect(postgres_dsn, autocommit=True, application_name="somebody") as connection:
+        yield connection
+
+
 @pytest.fixture(params=NAMES)
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn. A test of a feature that one lacks must fail there."""

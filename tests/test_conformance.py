@@ -247,6 +247,14 @@ def test_a_long_reader_neither_delays_nor_sees_a_rebuild(
         assert reader.query("select n from s.t")[1] == [("new",)]
 
 
+@pytest.mark.feature("size")
+def test_the_bytes_of_a_table_are_known(system: System, session: WarehouseSession) -> None:
+    create(session, "view", "select 1 as n")
+    assert session.size(T) is None
+    create(session, "table", f"select i as n from {system.rows_of(10_000)}")
+    assert 10_000 < (session.size(T) or 0) < 1_000_000
+
+
 # Hostile names and values ------------------------------------------------------------------------
 
 HOSTILE = st.text(

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import dagster as dg
 import psycopg
 import pytest
+from on_postgres import backends, postgres_project, task, until
 
 from dagster_models import WarehouseResource, rendezvous, servers
 from dagster_models.core.messages import Task, Verdict
@@ -26,12 +27,9 @@ from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.session import Session, connect
 from dagster_models.warehouses.postgres import connect as connect_here
 from postgres_server import PostgresServer, start_server
-from running import Project, make_project
 from systems import System, instrument, postgres_system, session_of
 
 pytestmark = pytest.mark.slow
-
-WAIT_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -47,38 +45,11 @@ def session(system: System) -> Iterator[Session]:
 
 
 @pytest.fixture
-def admin(postgres_dsn: str) -> Iterator[psycopg.Connection]:
-    """A connection of somebody else's."""
-    with psycopg.connect(postgres_dsn, autocommit=True, application_name="somebody") as connection:
-        yield connection
-
-
-@pytest.fixture
 def server() -> Iterator[PostgresServer]:
     """A server of the test's own, to be killed."""
     server = start_server()
     yield server
     server.stop()
-
-
-def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table") -> Task:
-    return Task(run_id, f"s.{name}", 1, "sql", Relation("s", name), materialized, sql)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait until what another process does is seen on the server."""
-    end = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)
-
-
-def backends(admin: psycopg.Connection, where: str) -> list[int]:
-    rows = admin.execute(
-        "select pid from pg_stat_activity where application_name like 'dagster-models%'"
-        f" and datname = current_database() and {where}".encode()
-    ).fetchall()
-    return [pid for (pid,) in rows]
 
 
 # Locks -------------------------------------------------------------------------------------------
@@ -180,111 +151,6 @@ def test_a_user_who_may_not_make_schemas_uses_those_that_are_there(
             assert refused.error.kind == "InsufficientPrivilege"
     finally:
         admin.execute(f"drop owned by {role}; drop role {role}".encode())
-
-
-# What hangs on a relation ------------------------------------------------------------------------
-
-
-def test_a_view_of_others_that_cannot_follow_refuses_the_change(
-    session: Session, admin: psycopg.Connection
-) -> None:
-    session.run(task("t", "select 1 as n"))
-    admin.execute("create view public.theirs as select n from s.t")
-    outcome = session.run(task("t", "select 'x' as other", run_id="2"))
-    assert outcome.error is not None
-    assert outcome.error.kind == "DependentView"
-    assert "public.theirs" in outcome.error.message
-    assert session.query("select n from public.theirs") == [(1,)]
-
-
-def test_a_view_of_ours_that_cannot_follow_waits_for_its_own_step(session: Session) -> None:
-    session.run(task("t", "select 1 as n"))
-    session.run(task("v", "select n from s.t", materialized="view"))
-    assert session.run(task("t", "select 2 as m", run_id="2")).error is None
-    view = session.run(task("v", "select m from s.t", run_id="2", materialized="view"))
-    assert view.error is None
-    assert session.query("select m from s.v") == [(2,)]
-
-
-def test_all_that_hangs_on_a_view_chain_is_made_again(
-    session: Session, admin: psycopg.Connection
-) -> None:
-    session.run(task("t", "select 1 as n"))
-    admin.execute("create materialized view public.m as select n from s.t")
-    admin.execute("create unique index on_m on public.m (n)")
-    admin.execute("create view public.v with (security_barrier) as select n + 1 as k from public.m")
-    admin.execute("grant select on public.v to pg_monitor; comment on view public.v is 'hm'")
-    admin.execute("alter table s.t add constraint one unique (n)")
-    assert session.run(task("t", "select 7 as n, 'x' as more", run_id="2")).error is None
-    assert session.query("select k from public.v") == [(8,)]
-    assert session.query(
-        "select obj_description('public.v'::regclass), relacl::text like '%pg_monitor=r%',"
-        " reloptions::text from pg_class where oid = 'public.v'::regclass"
-    ) == [("hm", True, "{security_barrier=true}")]
-    assert session.query("select conname::text from pg_constraint where conname = 'one'") == [
-        ("one",)
-    ]
-    assert session.query("select indexname::text from pg_indexes where indexname = 'on_m'")
-
-
-def test_a_schemas_default_grants_do_not_widen_a_rebuilt_table(
-    session: Session, admin: psycopg.Connection
-) -> None:
-    session.run(task("t", "select 1 as n"))
-    admin.execute("alter default privileges in schema s grant select on tables to pg_monitor")
-    assert session.run(task("t", "select 2 as n, 3 as m", run_id="2")).error is None
-    acl = session.query("select coalesce(relacl::text, '') from pg_class where relname = 't'")
-    assert "pg_monitor" not in acl[0][0]
-
-
-def test_a_materialized_view_of_others_is_not_replaced(
-    session: Session, admin: psycopg.Connection
-) -> None:
-    session.prepare(["s"])
-    admin.execute("create materialized view s.t as select 1 as n")
-    outcome = session.run(task("t", "select 2 as n"))
-    assert outcome.error is not None
-    assert "a materialized view that no model builds" in outcome.error.message
-
-
-def test_1600_columns_and_no_more(session: Session, tmp_path: Path) -> None:
-    import pyarrow as pa
-
-    wide = pa.table({f"c{n}": [True] for n in range(1600)})  # a row has 8 kB
-    assert session.load(wide, "public.wide") == 1
-    assert session.export("select * from public.wide").num_columns == 1600
-    with pytest.raises(WarehouseError, match="1601 columns; PostgreSQL takes 1600"):
-        session.load(wide.append_column("more", pa.array([True])), "public.wide")
-    listed = ", ".join(f"1 as c{n}" for n in range(1601))
-    outcome = session.run(task("t", f"select {listed}"))
-    assert outcome.error is not None
-    assert "1600" in outcome.error.message
-
-
-def test_types_of_the_servers_own(session: Session) -> None:
-    session.execute("create type public.mood as enum ('sad', 'happy')")
-    table = session.export(
-        "select 'happy'::public.mood as e, '{\"a\": [1.50, null]}'::jsonb as j,"
-        " '10.0.0.1'::inet as i, array['sad']::public.mood[] as es,"
-        " array[1.50, null]::numeric(9,2)[] as ns, array['\\x00ff'::bytea] as bs,"
-        " array[timestamptz '2020-01-01 00:00+02'] as ts, 'x'::bpchar as c"
-    )
-    (row,) = table.to_pylist()
-    assert (row["e"], row["j"], row["i"], row["es"]) == (
-        "happy",
-        '{"a": [1.50, null]}',
-        "10.0.0.1",
-        ["sad"],
-    )
-    assert [str(n) for n in row["ns"]] == ["1.50", "None"]
-    assert row["bs"] == [b"\x00\xff"]
-    assert row["ts"][0].isoformat() == "2019-12-31T22:00:00+00:00"
-
-
-def test_a_date_that_arrow_has_no_room_for_is_told(session: Session) -> None:
-    with pytest.raises(WarehouseError, match="cast the column to text"):
-        session.export("select 'infinity'::date as d")
-    assert session.query("select 1") == [(1,)]
 
 
 # Loss --------------------------------------------------------------------------------------------
@@ -412,15 +278,6 @@ MODELS = {f"models/t{n}.sql": f"select {n} as n, pg_sleep(0.1)::text as s" for n
     "models/last.sql": "select count(*) as n from "
     + ", ".join(f"(select n from t{n}) as a{n}" for n in range(30))
 }
-
-
-def postgres_project(folder: Path, files: dict[str, str], settings: str = "") -> Project:
-    project = make_project(folder, files)
-    text = (project.root / "dagster_models.yaml").read_text()
-    lines = [line for line in text.splitlines() if not line.startswith("targets:")]
-    target = f'targets: {{pg: {{type: postgres, dsn: "${{DATABASE_URL}}", threads: 4{settings}}}}}'
-    (project.root / "dagster_models.yaml").write_text("\n".join([*lines, target]) + "\n")
-    return project
 
 
 def test_a_run_whose_server_is_killed_tells_what_is_there(

@@ -1,4 +1,4 @@
-"""What user code may return (tables.py), and the ``warehouse`` object on a real DuckDB file."""
+"""What user code may return (tables.py), and the ``warehouse`` object on each warehouse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -22,6 +21,7 @@ from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError
 from dagster_models.session import connect
 from dagster_models.tables import to_arrow
 from dagster_models.warehouse import Connection, Warehouse, bound, quoted
+from systems import System
 
 
 def table(value: Any) -> pa.Table:
@@ -130,9 +130,8 @@ def test_a_column_that_cannot_be_stored_is_named(value: Any, message: str) -> No
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[Connection]:
-    spec = {"type": "duckdb", "settings": {"path": str(tmp_path / "w.duckdb"), "idle_seconds": 0.2}}
-    connection = Connection(lambda: connect(spec))
+def connection(system: System) -> Iterator[Connection]:
+    connection = Connection(lambda: connect(system.spec))
     yield connection
     connection.close()
 
@@ -164,7 +163,9 @@ def test_a_result_in_every_shape(warehouse: Warehouse) -> None:
 
 
 def test_python_values_of_a_row(warehouse: Warehouse) -> None:
-    query = "select date '2013-01-01', 1.50::decimal(9, 2), timestamp '2013-01-01 10:00', [1, 2]"
+    query = (
+        "select date '2013-01-01', 1.50::decimal(9, 2), timestamp '2013-01-01 10:00', array[1, 2]"
+    )
     (row,) = warehouse.sql(query)
     moment = dt.datetime(2013, 1, 1, 10)
     assert row == (dt.date(2013, 1, 1), decimal.Decimal("1.50"), moment, [1, 2])
@@ -175,7 +176,10 @@ def test_two_columns_of_one_name_stay_two(warehouse: Warehouse) -> None:
 
 
 def test_df_gives_numbers_to_count_with(warehouse: Warehouse) -> None:
-    frame = warehouse.sql("select sum(1) as n, 1.5::decimal(9, 2) as d, date '2013-01-01' as day")
+    frame = warehouse.sql(
+        "select sum(cast(1 as decimal(9, 0))) as n, 1.5::decimal(9, 2) as d,"
+        " date '2013-01-01' as day"
+    )
     kinds = {name: kind.kind for name, kind in frame.df().dtypes.items()}
     assert kinds == {"n": "f", "d": "f", "day": "M"}
 
@@ -201,15 +205,16 @@ def test_names_are_replaced_as_the_project_says(warehouse: Warehouse) -> None:
 
 
 def test_load_replaces_or_appends(warehouse: Warehouse) -> None:
-    warehouse.load(pd.DataFrame({"n": [1]}), "main.loaded")
-    warehouse.load(pl.DataFrame({"n": [2]}), "main.loaded", mode="append")
-    assert sorted(warehouse.table("loaded").fetchall()) == [(1,), (2,)]
-    warehouse.load([{"m": 3}], "main.loaded")
-    assert warehouse.table("main.loaded").arrow().to_pylist() == [{"m": 3}]
+    warehouse.execute("create schema s")
+    warehouse.load(pd.DataFrame({"n": [1]}), "s.loaded")
+    warehouse.load(pl.DataFrame({"n": [2]}), "s.loaded", mode="append")
+    assert sorted(warehouse.table("s.loaded").fetchall()) == [(1,), (2,)]
+    warehouse.load([{"m": 3}], "s.loaded")
+    assert warehouse.table("s.loaded").arrow().to_pylist() == [{"m": 3}]
     with pytest.raises(ValueError, match="mode is 'upsert'"):
-        warehouse.load([{"m": 3}], "main.loaded", mode="upsert")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match=r"the data for main\.loaded is of type int"):
-        warehouse.load(3, "main.loaded")
+        warehouse.load([{"m": 3}], "s.loaded", mode="upsert")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"the data for s\.loaded is of type int"):
+        warehouse.load(3, "s.loaded")
 
 
 @pytest.mark.parametrize("text", ["insert into t values (1)", "-- why\n/* so */ CREATE table t(n)"])
@@ -240,11 +245,12 @@ def test_dotted_names_are_quoted(name: str, sql: Any) -> None:
             quoted(name)
 
 
-def test_threads_take_turns(warehouse: Warehouse) -> None:
+def test_threads_take_turns(system: System, warehouse: Warehouse) -> None:
     found: list[int] = []
 
     def ask(n: int) -> None:
-        found.append(warehouse.sql(f"select sum(i) + {n} from range(100000) t(i)").fetchall()[0][0])
+        query = f"select sum(i) + {n} from {system.rows_of(100_000)}"
+        found.append(warehouse.sql(query).fetchall()[0][0])
 
     threads = [threading.Thread(target=ask, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -254,7 +260,9 @@ def test_threads_take_turns(warehouse: Warehouse) -> None:
     assert sorted(found) == [4999950000 + n for n in range(8)]
 
 
-def test_a_cancel_from_another_thread_stops_the_query(connection: Connection) -> None:
+def test_a_cancel_from_another_thread_stops_the_query(
+    system: System, connection: Connection
+) -> None:
     warehouse = Warehouse(connection)
     warehouse.sql("select 1").fetchall()
     done = threading.Event()
@@ -266,7 +274,7 @@ def test_a_cancel_from_another_thread_stops_the_query(connection: Connection) ->
     thread = threading.Thread(target=press)
     thread.start()
     with pytest.raises(Canceled):
-        warehouse.sql("select count(*) from range(100000000) a, range(100000) b").fetchall()
+        warehouse.sql(system.endless).fetchall()
     done.set()
     thread.join()
     assert warehouse.sql("select 1").fetchall() == [(1,)]

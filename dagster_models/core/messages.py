@@ -106,7 +106,10 @@ class CheckOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a task. Times are epoch seconds (UTC) and seconds; ``rows`` None: unknown."""
+    """What became of a task. Times are epoch seconds (UTC) and seconds.
+
+    ``bytes``: what the relation takes in the warehouse's storage. None, as of ``rows``: unknown.
+    """
 
     step: str
     attempt: int
@@ -114,6 +117,7 @@ class Outcome:
     started_at: float = 0.0
     seconds: float = 0.0
     rows: int | None = None
+    bytes: int | None = None
     columns: tuple[tuple[str, str], ...] = ()  #: (name, the warehouse's type)
     checks: tuple[CheckOutcome, ...] = ()
     error: TaskError | None = None

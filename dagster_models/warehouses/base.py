@@ -37,6 +37,7 @@ FEATURES: Mapping[str, str] = {
     "dependent_views": "views on a table survive its rebuild, also views of others",
     "grants": "grants and comments on a relation survive its rebuild",
     "indexes": "indexes on a table survive its rebuild",
+    "size": "the bytes that a table takes are known",
     "snapshot_readers": "a long reading transaction neither delays a rebuild nor sees it",
     "two_processes": "several processes, also of several machines, may write at once",
     "local_files": "SQL may read files of this machine",
@@ -164,6 +165,10 @@ class WarehouseSession(ABC):
     @abstractmethod
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
         """(name, type) of each column, in order."""
+
+    def size(self, relation: Relation) -> int | None:
+        """The bytes that it takes in storage; None where that is not known, or it is a view."""
+        return None
 
     @abstractmethod
     def count(self, sql: str) -> int:

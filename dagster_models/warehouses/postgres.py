@@ -36,6 +36,7 @@ from dagster_models.warehouses.base import (
 )
 from dagster_models.warehouses.postgres_connect import Server
 from dagster_models.warehouses.postgres_errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
+from dagster_models.warehouses.postgres_keepsakes import Parameters
 from dagster_models.warehouses.postgres_seed import bad_value, read_seed
 from dagster_models.warehouses.postgres_text import TRANSACTION, one_query, statements
 
@@ -143,7 +144,7 @@ class PostgresSession(WarehouseSession):
     def run(
         self,
         sql: str,
-        parameters: relations.Parameters | None = None,
+        parameters: Parameters | None = None,
         *,
         lines_before: int = 0,
         single: bool = False,
@@ -318,6 +319,16 @@ class PostgresSession(WarehouseSession):
 
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
         return relations.columns(self, quoted(relation))
+
+    def size(self, relation: Relation) -> int | None:
+        # With its indexes and what is stored out of line; after a rebuild in place with the dead
+        # rows, which autovacuum frees.
+        rows = self.run(
+            "SELECT pg_total_relation_size(oid) FROM pg_class"
+            " WHERE oid = to_regclass(%s) AND relkind <> 'v'",
+            [quoted(relation)],
+        )
+        return int(rows[0][0]) if rows else None
 
     def count(self, sql: str) -> int:
         head = "SELECT count(*) FROM (\n"

@@ -8,47 +8,36 @@ would be faster, but locks out every reader until COMMIT, and shows an empty tab
 snapshots. Measured on 1M x 10 rows: see docs/warehouses.md.
 
 A relation whose columns or kind change is made anew, and what hung on it is made again in the same
-transaction: views that read it, grants, comments, indexes, constraints. A view of somebody else
+transaction: views that read it, and all that postgres_keepsakes.py knows. A view of somebody else
 that does not work with the new columns refuses the change; one that a model of ours built is gone
 until its own step builds it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from typing import Any
 
 import psycopg
 
 from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import RECORDS, quoted
 from dagster_models.warehouses.postgres_errors import sqlstate
+from dagster_models.warehouses.postgres_keepsakes import (
+    KINDS,
+    Runner,
+    keepsakes,
+    make_again,
+    refuse_what_cannot_be_kept,
+)
 from dagster_models.warehouses.postgres_out import OutColumn
 
 _STAGING = 'pg_temp."dagster_models_new"'
 
-Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
-
 #: Makes the table of that name and fills it; the number of rows. The bool: it is a temporary one.
 Fill = Callable[[str, bool], int]
-
-
-class Runner(Protocol):
-    """The session, as far as this file needs it."""
-
-    affected: int
-
-    def run(
-        self,
-        sql: str,
-        parameters: Parameters | None = None,
-        *,
-        lines_before: int = 0,
-        single: bool = False,
-    ) -> list[tuple[Any, ...]]: ...
-
-    def about(self, *oids: int) -> None: ...
 
 
 def create_table(name: str, temporary: bool, definitions: str = "") -> str:
@@ -83,10 +72,12 @@ def columns(session: Runner, name: str) -> tuple[tuple[str, str], ...]:
 def put_table(session: Runner, name: str, fill: Fill) -> int:
     """A table with what ``fill`` makes, in place of what bears the name; its rows."""
     found = find(session, name)
-    if found is None:
-        return fill(name, False)
-    if found[1] not in ("r", "p"):
-        return int(_remake(session, name, found, lambda: fill(name, False)))
+    if found is None or found[1] not in ("r", "p"):
+        fill_it = partial(fill, name, False)
+        rows = int(fill_it() if found is None else _remake(session, name, found, fill_it))
+        session.run(f"ANALYZE {name}")
+        return rows
+    _refuse_hidden_rows(session, found[0], name)
     session.run(f"DROP TABLE IF EXISTS {_STAGING}")
     rows = fill(_STAGING, True)
     session.about(found[0])
@@ -97,11 +88,13 @@ def put_table(session: Runner, name: str, fill: Fill) -> int:
     same = _columns_for_insert(session, found[0], _STAGING)
     if same:
         session.run(f"DELETE FROM {name}")
-        session.run(f"INSERT INTO {name} ({same}) SELECT {same} FROM {_STAGING}")
+        overriding = "OVERRIDING SYSTEM VALUE"  # a column may have become an identity
+        session.run(f"INSERT INTO {name} ({same}) {overriding} SELECT {same} FROM {_STAGING}")
     else:
         again = f"CREATE TABLE {name} AS SELECT * FROM {_STAGING}"
         _remake(session, name, found, lambda: session.run(again))
     session.run(f"DROP TABLE {_STAGING}")
+    session.run(f"ANALYZE {name}")
     return rows
 
 
@@ -128,6 +121,16 @@ def put_view(session: Runner, name: str, sql: str) -> None:
                 raise
             session.run("ROLLBACK TO SAVEPOINT dagster_models")
     _remake(session, name, found, make)
+
+
+def _refuse_hidden_rows(session: Runner, oid: int, name: str) -> None:
+    """DELETE would spare, in silence, the rows that a policy hides from us."""
+    if session.run("SELECT row_security_active(%s::oid)", [oid])[0][0]:
+        raise WarehouseError(
+            "RowLevelSecurity",
+            f"row-level security holds for this user on {name}, so that it cannot replace all rows:"
+            " build as its owner (without FORCE ROW LEVEL SECURITY), or as a role with BYPASSRLS",
+        )
 
 
 def _columns_for_insert(session: Runner, old: int, new: str) -> str | None:
@@ -158,8 +161,6 @@ class _Dependent:
     again: tuple[str, ...]
 
 
-_DROP = {"r": "TABLE", "p": "TABLE", "v": "VIEW", "m": "MATERIALIZED VIEW"}
-
 _DEPENDENTS = """
 WITH RECURSIVE found(oid, depth) AS (
     SELECT DISTINCT rule.ev_class, 1
@@ -185,57 +186,6 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 ORDER BY views.depth, c.oid
 """
 
-#: Statements that give a relation the owner, grants, comments and options that another one had.
-_KEEPSAKES = """
-SELECT format('ALTER TABLE %%s OWNER TO %%I', %(name)s::text, pg_get_userbyid(relowner))
-FROM pg_class WHERE oid = %(oid)s::oid AND pg_get_userbyid(relowner) <> current_user
-UNION ALL
-SELECT format('GRANT %%s ON %%s TO %%s%%s', acl.privilege_type, %(name)s::text,
-              CASE acl.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(acl.grantee))
-              END, CASE WHEN acl.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-FROM pg_class, aclexplode(relacl) AS acl
-WHERE oid = %(oid)s::oid AND acl.grantee <> relowner
-UNION ALL
-SELECT format('COMMENT ON %%s %%s IS %%L', %(kind)s::text, %(name)s::text,
-              obj_description(%(oid)s::oid, 'pg_class'))
-WHERE obj_description(%(oid)s::oid, 'pg_class') IS NOT NULL
-"""
-
-#: The same for each of its columns, with the column's name: it may be gone.
-_COLUMN_KEEPSAKES = """
-SELECT attname::text, format('COMMENT ON COLUMN %%s.%%I IS %%L', %(name)s::text, attname,
-                             col_description(%(oid)s::oid, attnum))
-FROM pg_attribute
-WHERE attrelid = %(oid)s::oid AND attnum > 0 AND NOT attisdropped
-  AND col_description(%(oid)s::oid, attnum) IS NOT NULL
-UNION ALL
-SELECT attname::text, format('GRANT %%s (%%I) ON %%s TO %%s', acl.privilege_type, attname,
-              %(name)s::text, CASE acl.grantee WHEN 0 THEN 'PUBLIC'
-              ELSE quote_ident(pg_get_userbyid(acl.grantee)) END)
-FROM pg_attribute, aclexplode(attacl) AS acl
-WHERE attrelid = %(oid)s::oid AND attnum > 0 AND NOT attisdropped
-"""
-
-_INDEXES = """
-SELECT pg_get_indexdef(i.indexrelid)
-FROM pg_index AS i
-WHERE i.indrelid = %(oid)s::oid
-  AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid)
-UNION ALL
-SELECT format('ALTER TABLE %%s ADD CONSTRAINT %%I %%s', %(name)s::text, conname,
-              pg_get_constraintdef(oid))
-FROM pg_constraint WHERE conrelid = %(oid)s::oid AND contype IN ('p', 'u', 'c', 'x', 'f')
-"""
-
-#: Grants that the schema's defaults gave to the new one, and nobody had given to the old one.
-_UNASKED_GRANTS = """
-SELECT DISTINCT format('REVOKE ALL ON %%s FROM %%s', %(name)s::text,
-                       CASE acl.grantee WHEN 0 THEN 'PUBLIC'
-                       ELSE quote_ident(pg_get_userbyid(acl.grantee)) END)
-FROM pg_class, aclexplode(relacl) AS acl
-WHERE oid = to_regclass(%(name)s::text) AND acl.grantee <> relowner
-"""
-
 
 def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[], Any]) -> Any:
     """Drop the old relation and the views on it, make the new one, and all that hung on it."""
@@ -247,27 +197,17 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
             f"{name} is {what.get(kind, 'no table or view')} that no model builds:"
             " give the model another name (alias), or drop it",
         )
+    refuse_what_cannot_be_kept(session, oid, name, kind)
     dependents = _dependents(session, oid)
     session.about(oid, *(view.oid for view in dependents))
-    before, of_columns = _keepsakes(session, oid, name, _DROP[kind])
-    indexes = _rows(session, _INDEXES, oid=oid, name=name) if kind in ("r", "p") else []
+    kept = keepsakes(session, oid, name, kind)
     for view in reversed(dependents):
-        session.run(f"DROP {_DROP['m' if view.materialized else 'v']} {view.name}")
-    session.run(f"DROP {_DROP[kind]} {name}")
+        session.run(f"DROP {KINDS['m' if view.materialized else 'v']} {view.name}")
+    session.run(f"DROP {KINDS[kind]} {name}")
     made = make()
     found = find(session, name)
-    new_kind = found[1] if found else "r"
-    for statement in _rows(session, _UNASKED_GRANTS, name=name):
-        session.run(statement)
-    for statement in before:
-        session.run(statement.replace(f"COMMENT ON {_DROP[kind]}", f"COMMENT ON {_DROP[new_kind]}"))
     there = {column for column, _ in columns(session, name)}
-    for column, statement in of_columns:
-        if column in there:
-            session.run(statement)
-    if new_kind == "r":
-        for statement in indexes:
-            _if_it_still_can(session, statement)
+    make_again(session, kept, name, (kind, found[1] if found else "r"), there)
     for view in dependents:
         _remake_view(session, view, name)
     return made
@@ -276,35 +216,10 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
 def _dependents(session: Runner, oid: int) -> list[_Dependent]:
     found = []
     for view_oid, name, materialized, sql in session.run(_DEPENDENTS, [oid]):
-        kind = _DROP["m" if materialized else "v"]
-        more, of_columns = _keepsakes(session, view_oid, name, kind)
-        indexes = _rows(session, _INDEXES, oid=view_oid, name=name) if materialized else []
-        again = (sql, *more, *(statement for _, statement in of_columns), *indexes)
+        kept = keepsakes(session, view_oid, name, "m" if materialized else "v")
+        again = (sql, *(keepsake.sql for keepsake in kept))
         found.append(_Dependent(view_oid, name, materialized, again))
     return found
-
-
-def _keepsakes(
-    session: Runner, oid: int, name: str, kind: str
-) -> tuple[list[str], list[tuple[str, str]]]:
-    wanted = {"oid": oid, "name": name, "kind": kind}
-    rows = session.run(_COLUMN_KEEPSAKES, wanted)
-    return _rows(session, _KEEPSAKES, **wanted), [(column, sql) for column, sql in rows]
-
-
-def _rows(session: Runner, sql: str, **parameters: Any) -> list[str]:
-    return [row[0] for row in session.run(sql, parameters)]
-
-
-def _if_it_still_can(session: Runner, statement: str) -> None:
-    """An index or constraint of columns that are gone goes with them, as with DROP COLUMN."""
-    session.run("SAVEPOINT dagster_models_index")
-    try:
-        session.run(statement)
-    except WarehouseError as error:
-        if sqlstate(error.__cause__) not in ("42703", "42883", "42704"):
-            raise
-        session.run("ROLLBACK TO SAVEPOINT dagster_models_index")
 
 
 def _remake_view(session: Runner, view: _Dependent, name: str) -> None:
