@@ -85,6 +85,10 @@ class WarehouseError(DagsterModelsError):
         super().__init__(f"{kind}: {message}")
 
 
+#: Kind of a WarehouseError: the server takes no further session now; those that we have go on.
+TOO_MANY_SESSIONS = "TooManySessions"
+
+
 class WarehouseLost(WarehouseError):
     """The process or server that held the session is gone; what it did is in doubt."""
 

@@ -32,6 +32,7 @@ def run_alone(binding: Binding, run_id: str, attempt: int) -> Attempt:
             task = task_for(binding, run_id, attempt)
             sql = task.sql
             pool.prepare(spec, schemas({binding.name: binding}))
+            pool.wait(0)  # takes the session in
             pool.start(binding.name, task, spec)
             outcome = _wait(pool, task, spec, began)
         except (DagsterModelsError, OSError) as error:

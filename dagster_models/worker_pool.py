@@ -10,6 +10,7 @@ only its own step, as each worker has a channel of its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -18,16 +19,16 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from dagster_models import wire
 from dagster_models.core.messages import Outcome, Task
-from dagster_models.errors import Canceled, WarehouseError
-from dagster_models.happenings import Answered, Happening, Lost, NotStarted, Output, Settled
+from dagster_models.errors import WarehouseError
+from dagster_models.happenings import Answered, Happening, Lost, Output, Settled
 from dagster_models.script_worker import ScriptWorker, start_script_worker
-from dagster_models.session import Session, SessionIdentity, connect, settle
+from dagster_models.session import SessionIdentity, settle
+from dagster_models.sql_workers import SqlWorkers
 
 _READ_BYTES = 65536
 _LINE_BYTES = 4 * _READ_BYTES  #: a longer line is told in pieces
@@ -35,44 +36,20 @@ _SETTLE_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 3600.0
 
 
-@dataclass(slots=True)
-class _SqlWorker:
-    """A session of the warehouse process."""
-
-    session: Session
-    key: str  # of its warehouse
-    step: str | None = None
-    killed: bool = False
-
-
-@dataclass(slots=True)
-class _Reaching:
-    """A task that waits until a thread has a session for it."""
-
-    step: str
-    task: Task
-    key: str
-
-
-_Worker = _SqlWorker | _Reaching | ScriptWorker
-
-
 class WorkerPool:
     """The workers of one run. ``spec`` is everywhere what ``session.connect`` needs."""
 
     def __init__(self) -> None:
-        self._busy: dict[str, _Worker] = {}
-        self._idle_sql: dict[str, list[_SqlWorker]] = {}
+        self._busy: dict[str, ScriptWorker] = {}
         self._idle_scripts: dict[str, list[ScriptWorker]] = {}
         self._scripts: list[ScriptWorker] = []
         self._calls: deque[Callable[[], Iterable[Happening]]] = deque()
-        self._closing = threading.Lock()  # between close and threads that bring a session
-        self._closed = False
         self._selector = selectors.DefaultSelector()
         self.wake, self._woken = socket.socketpair()
         for end in (self.wake, self._woken):
             end.setblocking(False)
         self._selector.register(self._woken, selectors.EVENT_READ, self._on_wake)
+        self._sql = SqlWorkers(self._selector, self.call_soon)
 
     # -- what the executor asks for ------------------------------------------------------------
 
@@ -84,13 +61,7 @@ class WorkerPool:
         Raises:
             WarehouseError: it cannot be reached, or refuses.
         """
-        session = connect(spec)
-        try:
-            session.prepare(schemas)
-        except BaseException:
-            session.close()
-            raise
-        self._bring(session, _key(spec))
+        self._sql.prepare(spec, _key(spec), schemas)
 
     def start(self, step: str, task: Task, spec: Mapping[str, Any]) -> None:
         """Hand the task to an idle worker, or to a new one; ``step`` names it from here on.
@@ -102,47 +73,32 @@ class WorkerPool:
             WarehouseError: its session is just gone; nothing was started.
             OSError: no process can be started.
         """
-        if task.kind in ("python", "script"):
-            idle = self._idle_scripts.setdefault(_key(spec), [])
-            script = idle.pop() if idle else self._start_script_worker(spec, task.project_root)
-            script.step, script.killed = step, False
-            self._busy[step] = script
-            self._tell(script, _request(task))
+        if task.kind not in ("python", "script"):
+            self._sql.start(step, task, spec, _key(spec))
             return
-        worker = self._living_session(_key(spec))
-        if worker is not None:
-            self._send(worker, step, task)
-        else:
-            self._busy[step] = reaching = _Reaching(step, task, _key(spec))
-            name = f"reach-{step}"
-            threading.Thread(
-                target=self._reach, args=(reaching, spec), daemon=True, name=name
-            ).start()
+        idle = self._idle_scripts.setdefault(_key(spec), [])
+        script = idle.pop() if idle else self._start_script_worker(spec, task.project_root)
+        script.step, script.killed = step, False
+        self._busy[step] = script
+        self._tell(script, {"op": "task", "task": task.to_json()})
 
     def cancel(self, step: str) -> None:
         """Ask the step's worker to stop; its answer tells what became of it."""
-        worker = self._busy.get(step)
-        if isinstance(worker, _SqlWorker):
-            worker.session.cancel()
-        elif isinstance(worker, _Reaching):
-            self._give_up(worker)
-        elif worker is not None:
-            worker.interrupted = True
-            self._tell(worker, {"op": "cancel"})
+        script = self._busy.get(step)
+        if script is None:
+            self._sql.cancel(step)
+            return
+        script.interrupted = True
+        self._tell(script, {"op": "cancel"})
 
     def kill(self, step: str) -> None:
         """End a worker that did not stop in time: SIGKILL, or the end of its session."""
-        worker = self._busy.get(step)
-        if worker is None:
+        script = self._busy.get(step)
+        if script is None:
+            self._sql.kill(step)
             return
-        if isinstance(worker, _Reaching):
-            self._give_up(worker)
-            return
-        worker.killed = True
-        if isinstance(worker, ScriptWorker):
-            worker.kill()
-        else:
-            worker.session.shutdown()  # the select sees the end; the warehouse process rolls back
+        script.killed = True
+        script.kill()
 
     def settle(self, lost: Lost, task: Task, spec: Mapping[str, Any]) -> None:
         """Read the commit record of a task whose worker is lost; ``wait`` returns Settled.
@@ -194,16 +150,10 @@ class WorkerPool:
 
     def close(self) -> None:
         """End all workers; what is still in flight is interrupted and rolled back."""
-        with self._closing:
-            self._closed = True
-        while self._calls:  # one may bring a session
-            self._calls.popleft()()
-        for busy in self._busy.values():
-            if isinstance(busy, _SqlWorker):
-                busy.session.close()
-        for idle in self._idle_sql.values():
-            for worker in idle:
-                worker.session.close()
+        self._sql.close()
+        while self._calls:  # one may bring a session, which is closed; of the others nobody hears
+            with contextlib.suppress(Exception):
+                self._calls.popleft()()
         for script in self._scripts:
             if script.step is None:
                 self._tell(script, {"op": "exit"})
@@ -220,80 +170,6 @@ class WorkerPool:
         self._selector.close()
         self.wake.close()
         self._woken.close()
-
-    # -- sessions ------------------------------------------------------------------------------
-
-    def _living_session(self, key: str) -> _SqlWorker | None:
-        idle = self._idle_sql.setdefault(key, [])
-        while idle:
-            worker = idle.pop()
-            if not wire.readable(worker.session):  # an idle session says nothing but its end
-                return worker
-            worker.session.close()
-        return None
-
-    def _send(self, worker: _SqlWorker, step: str, task: Task) -> None:
-        worker.session.send(_request(task))
-        worker.step, worker.killed = step, False
-        self._busy[step] = worker
-        self._selector.register(worker.session, selectors.EVENT_READ, lambda: self._on_sql(worker))
-
-    def _reach(self, waiting: _Reaching, spec: Mapping[str, Any]) -> None:
-        """In a thread of its own: a server that is away may take its time."""
-        try:
-            session = connect(spec)
-        except Exception as error:  # whatever it is, the step must end
-            told = error if isinstance(error, WarehouseError) else _unexpected(error)
-            self.call_soon(lambda: self._unreached(waiting, told))
-            return
-        self._bring(session, waiting.key, waiting)
-
-    def _bring(self, session: Session, key: str, waiting: _Reaching | None = None) -> None:
-        """Thread-safe: a new session, for the task that waits for it."""
-        with self._closing:
-            if not self._closed:
-                self.call_soon(lambda: self._reached(_SqlWorker(session, key), waiting))
-                return
-        session.close()
-
-    def _reached(self, worker: _SqlWorker, waiting: _Reaching | None) -> list[Happening]:
-        if self._closed:
-            worker.session.close()
-        elif waiting is None or self._busy.get(waiting.step) is not waiting:  # or given up
-            self._idle_sql.setdefault(worker.key, []).append(worker)
-        else:
-            try:
-                self._send(worker, waiting.step, waiting.task)
-            except WarehouseError as error:
-                worker.session.close()
-                return self._unreached(waiting, error)
-        return []
-
-    def _unreached(self, waiting: _Reaching, error: WarehouseError) -> list[Happening]:
-        if self._busy.get(waiting.step) is not waiting:
-            return []
-        del self._busy[waiting.step]
-        return [NotStarted(waiting.step, error)]
-
-    def _give_up(self, waiting: _Reaching) -> None:
-        """What the thread still brings is for the next one."""
-        del self._busy[waiting.step]
-        stopped = Canceled("Canceled", "stopped before it had a session of the warehouse")
-        self.call_soon(lambda: [NotStarted(waiting.step, stopped)])
-
-    def _on_sql(self, worker: _SqlWorker) -> list[Happening]:
-        step = worker.step
-        assert step is not None
-        self._selector.unregister(worker.session)
-        worker.step = None
-        del self._busy[step]
-        try:
-            outcome = worker.session.receive_outcome()
-        except WarehouseError as error:
-            worker.session.close()
-            return [Lost(step, error.message, worker.killed, worker.session.identity)]
-        self._idle_sql[worker.key].append(worker)
-        return [Answered(step, outcome)]
 
     # -- script workers ------------------------------------------------------------------------
 
@@ -419,14 +295,6 @@ def _output(worker: ScriptWorker, name: str, data: bytes) -> list[Happening]:
     if not data or worker.step is None:
         return []  # what a thread that outlived its step writes belongs to nobody
     return [Output(worker.step, name, data.decode("utf-8", errors="replace"))]
-
-
-def _request(task: Task) -> dict[str, Any]:
-    return {"op": "task", "task": task.to_json()}
-
-
-def _unexpected(error: Exception) -> WarehouseError:
-    return WarehouseError(type(error).__name__, f"the warehouse cannot be reached: {error}")
 
 
 def _key(spec: Mapping[str, Any]) -> str:

@@ -50,7 +50,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "script_worker": {"errors", "core", "wire", "session", "leftovers"},
     "happenings": {"errors", "core", "session"},
-    "worker_pool": {"errors", "core", "wire", "session", "script_worker", "happenings"},
+    "sql_workers": {"errors", "core", "wire", "session", "happenings"},
+    "worker_pool": {
+        *("errors", "core", "wire", "session", "script_worker", "sql_workers", "happenings"),
+    },
 }
 
 #: What a layer must not import from outside, also not inside a function.

@@ -141,12 +141,16 @@ def test_drain_lets_what_is_in_flight_finish(project: Project) -> None:
 
 
 LATE_CANCEL = """
+import threading
 from dagster_models import worker_pool
 from dagster_models.session import connect
 
 cancel = worker_pool.WorkerPool.cancel
 
 def late(self, step):
+    threading.Thread(target=when_committed, args=(self, step), daemon=True).start()
+
+def when_committed(self, step):
     # The cancel reaches the warehouse only after the step has committed there.
     spec = {"type": "duckdb", "settings": {"path": DATABASE}}
     with connect(spec) as session:

@@ -10,7 +10,7 @@ from functools import partial
 
 import psycopg
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import TOO_MANY_SESSIONS, WarehouseError
 from dagster_models.warehouses.base import INTERRUPTED
 from dagster_models.warehouses.postgres_errors import sqlstate
 
@@ -22,6 +22,9 @@ _KEEPALIVE = {
     "tcp_user_timeout": "60000",
 }
 _CHECK_INTERVAL_MILLISECONDS = 500
+#: A role may have chosen other forms of text, in which values would come back as others or not at
+#: all. Of DateStyle only the output: in which order a text is read stays the role's.
+_EXACT = "SET DateStyle = ISO; SET bytea_output = hex; SET extra_float_digits = 1"
 #: So often we look whether somebody still wants the connection.
 _LOOK_SECONDS = 0.05
 
@@ -40,7 +43,7 @@ class Server:
         self._connect_seconds = connect_seconds
         self._settings_sql = (
             f"SET client_connection_check_interval = {_CHECK_INTERVAL_MILLISECONDS};"
-            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))}"
+            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};{_EXACT}"
         )
         self._unreachable_until = 0.0
 
@@ -66,6 +69,7 @@ class Server:
     def _open(self, name: str, seconds: float) -> psycopg.Connection:
         timeout = max(2, round(seconds))  # libpq knows no shorter one
         told = {"connect_timeout": str(timeout), **self._parameters, "application_name": name[:63]}
+        told["client_encoding"] = "UTF8"  # we send bytes, whatever the database is stored in
         # The keyword form of everything: what a DSN may hold, its own options too, is in there.
         connection = psycopg.connect(
             **told,  # type: ignore[arg-type]
@@ -87,7 +91,7 @@ class Server:
         if password:
             what = what.replace(password, "***")
         return WarehouseError(
-            "ConnectionFailed",
+            TOO_MANY_SESSIONS if _is_full(error) else "ConnectionFailed",
             f"the PostgreSQL server at {where} cannot be reached as user"
             f" {place.get('user', '(default)')}, database {place.get('dbname', '(default)')},"
             f" after {seconds:.0f} s: {what}",
@@ -131,6 +135,12 @@ def _sleep(seconds: float, given_up: Callable[[], bool]) -> None:
 
 def _given_up() -> WarehouseError:
     return WarehouseError(INTERRUPTED, "stopped while it waited for the server")
+
+
+def _is_full(error: psycopg.Error) -> bool:
+    """By its words: of a connection that failed libpq has no SQLSTATE."""
+    words = ("too many clients", "too many connections", "remaining connection slots")
+    return sqlstate(error) == "53300" or any(word in str(error) for word in words)
 
 
 def _may_come_back(error: psycopg.Error) -> bool:

@@ -7,13 +7,16 @@ import psycopg
 from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.warehouses.base import CONFLICT, INTERRUPTED
 
+LOCK_TIMEOUT = "55P03"
+_CANCELED = "57014"
+_READ_ONLY = "25006"
+_NO_RIGHT = "42501"
 #: SQLSTATE -> our kind. Appendix A of PostgreSQL's manual.
 _KINDS = {
-    "57014": INTERRUPTED,  # query_canceled
+    _CANCELED: INTERRUPTED,
     "40001": CONFLICT,  # serialization_failure
     "40P01": CONFLICT,  # deadlock_detected
 }
-LOCK_TIMEOUT = "55P03"
 _OUT_OF_MEMORY = "53200"
 _TOO_MANY_CONNECTIONS = "53300"
 #: The server ends the session, or takes no new one yet: 57P01 to 57P05, and class 08.
@@ -52,6 +55,10 @@ def convert(error: Exception, sent: str = "", lines_before: int = 0) -> Warehous
         for word, more in (("DETAIL", diagnosis.message_detail), ("HINT", diagnosis.message_hint)):
             if more:
                 message += f"\n{word}: {more}"
+        advice = _advice(state, message)
+        if advice:
+            kind = "StatementTimeout" if state == _CANCELED else kind
+            message += f"\nHINT: {advice}"
         if diagnosis.statement_position and sent:
             before = sent[: int(diagnosis.statement_position) - 1]
             line = before.count("\n") + 1 - lines_before
@@ -61,6 +68,30 @@ def convert(error: Exception, sent: str = "", lines_before: int = 0) -> Warehous
                 line = None
     transient = kind == CONFLICT or state in (LOCK_TIMEOUT, _OUT_OF_MEMORY, _TOO_MANY_CONNECTIONS)
     return WarehouseError(kind, message, line=line, transient=transient)
+
+
+def _advice(state: str, message: str) -> str:
+    """What PostgreSQL does not say: whose setting it is, and what to do."""
+    # The server has one SQLSTATE for a cancel and for its own timeout; the words may be translated.
+    if state == _CANCELED and "statement timeout" in message:
+        return (
+            "statement_timeout is a setting of the server, the database or this role, and not of"
+            " dagster-models: raise it there, or in the target's dsn"
+            " (?options=-c%20statement_timeout=0)"
+        )
+    if state == _READ_ONLY:
+        return (
+            "this server, database or role only allows reading (a standby, or"
+            " default_transaction_read_only): choose the primary (target_session_attrs=read-write"
+            " in the dsn), or another role"
+        )
+    if state == _NO_RIGHT and "permission denied for database" in message:
+        return (
+            "a run makes the schemas that are missing, and `dagster_models` for its commit records:"
+            " GRANT CREATE ON DATABASE to this role, or make them for it (CREATE SCHEMA ..."
+            " AUTHORIZATION ...)"
+        )
+    return ""
 
 
 def _quotation(sent: str, before: str) -> str:
