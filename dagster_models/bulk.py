@@ -9,8 +9,10 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+
+from dagster_models.errors import WarehouseError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -46,6 +48,23 @@ def read(path: str) -> Any:
 
     with pa.memory_map(path) as source:
         return pa.ipc.open_file(source).read_all()
+
+
+@contextlib.contextmanager
+def batches(path: str) -> Iterator[tuple[Any, Iterator[Any]]]:
+    """The schema and the record batches of the file, one at a time.
+
+    Raises WarehouseError where it does not open, as one that is cut does not.
+    """
+    import pyarrow as pa
+
+    with contextlib.ExitStack() as stack:
+        try:
+            source = stack.enter_context(pa.memory_map(path))
+            file = pa.ipc.open_file(source)
+        except (OSError, pa.ArrowException) as error:
+            raise WarehouseError(type(error).__name__, str(error)) from error
+        yield file.schema, (file.get_batch(at) for at in range(file.num_record_batches))
 
 
 class _Sink:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 from dagster_models import _dagster as d
 from dagster_models import handover, resume
@@ -52,12 +52,10 @@ from dagster_models.history import step_seconds_or_none
 from dagster_models.lookup import can_be_read
 from dagster_models.options import Options, needs_of, retry_policy
 from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outcome, why
-from dagster_models.tasks import Binding, schemas, task_for, warehouse_spec
+from dagster_models.tasks import Binding, schemas_by_warehouse, task_for, warehouse_spec
 from dagster_models.telling import WaitTeller
 from dagster_models.timers import Due, Timers
 from dagster_models.worker_pool import WorkerPool
-
-T = TypeVar("T")
 
 _WIND_DOWN_SECONDS = 5.0
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
@@ -176,35 +174,17 @@ class Run:
         if in_sql:
             yield from self._log.open()
             self._reporter.tee = lambda text: self._log.write("stdout", text)
-        by_warehouse: dict[str, tuple[dict[str, Any], dict[str, Binding]]] = {}
-        for key, binding in self._bindings.items():
-            spec = warehouse_spec(binding.project, binding.target)
-            by_warehouse.setdefault(repr(spec), (spec, {}))[1][key] = binding
+        wanted = schemas_by_warehouse(self._bindings)
 
         def prepare() -> None:
-            for spec, bindings in by_warehouse.values():
-                self._pool.prepare(spec, schemas(bindings))
+            for spec, schemas in wanted:
+                self._pool.prepare(spec, schemas)
 
-        self._listening(prepare, "prepare")
+        self._pool.while_listening(prepare, "prepare", self._asked_to_stop)
 
-    def _listening(self, call: Callable[[], T], name: str) -> T | None:
-        """The result of a call that may wait for a server; None if the run is asked to stop first.
-        Before anything is started: so nothing else can happen."""
-
-        def attempt() -> tuple[T | None, Exception | None]:
-            try:
-                return call(), None
-            except Exception as error:
-                return None, error
-
-        self._pool.call_in_thread(attempt, name)
-        while not self._interrupts:
-            for result, error in self._pool.wait(None):
-                if error is not None:
-                    raise error
-                return result  # type: ignore[no-any-return]
-            self._notice_interrupt()
-        return None
+    def _asked_to_stop(self) -> bool:
+        self._notice_interrupt()
+        return self._interrupts > 0
 
     def _resume(self) -> Iterator[d.DagsterEvent]:
         """Give a flight to each step that the runs before this one have committed."""
@@ -215,7 +195,7 @@ class Run:
         def find() -> list[resume.Found]:
             return list(resume.find(self._graph, self._bindings, earlier, self._run_id))
 
-        for found in self._listening(find, "resume") or ():
+        for found in self._pool.while_listening(find, "resume", self._asked_to_stop) or ():
             flight = self._take_off(found.step, attempt=1)
             flight.task, flight.outcome = found.task, found.outcome
             flight.committed_in = found.commit.run_id

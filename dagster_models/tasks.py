@@ -68,6 +68,17 @@ def schemas(bindings: Mapping[str, Binding]) -> list[str]:
     return sorted({relation.schema for relation in relations if relation is not None})
 
 
+def schemas_by_warehouse(
+    bindings: Mapping[str, Binding],
+) -> list[tuple[dict[str, Any], list[str]]]:
+    """The ``schemas`` of each warehouse that the steps build in, with its ``warehouse_spec``."""
+    found: dict[str, tuple[dict[str, Any], dict[str, Binding]]] = {}
+    for key, binding in bindings.items():
+        spec = warehouse_spec(binding.project, binding.target)
+        found.setdefault(repr(spec), (spec, {}))[1][key] = binding
+    return [(spec, schemas(of_spec)) for spec, of_spec in found.values()]
+
+
 def task_for(
     binding: Binding, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
 ) -> Task:

@@ -20,7 +20,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from dagster_models import wire
 from dagster_models.core.messages import Outcome, Task
@@ -29,6 +29,8 @@ from dagster_models.happenings import Answered, Happening, Lost, Output, Settled
 from dagster_models.script_worker import ScriptWorker, start_script_worker
 from dagster_models.session import SessionIdentity, settle
 from dagster_models.sql_workers import SqlWorkers
+
+T = TypeVar("T")
 
 _READ_BYTES = 65536
 _LINE_BYTES = 4 * _READ_BYTES  #: a longer line is told in pieces
@@ -124,6 +126,27 @@ class WorkerPool:
             self.call_soon(lambda: [happening])
 
         threading.Thread(target=run, daemon=True, name=name).start()
+
+    def while_listening(
+        self, call: Callable[[], T], name: str, stopped: Callable[[], bool]
+    ) -> T | None:
+        """What a call that may wait for a server returns or raises; None if ``stopped``, which is
+        asked after each signal, comes true first. For when nothing is in flight: what else happens
+        meanwhile is lost."""
+
+        def attempt() -> tuple[T | None, Exception | None]:
+            try:
+                return call(), None
+            except Exception as error:
+                return None, error
+
+        self.call_in_thread(attempt, name)
+        while not stopped():
+            for result, error in self.wait(None):
+                if error is not None:
+                    raise error
+                return result  # type: ignore[no-any-return]
+        return None
 
     def call_soon(self, call: Callable[[], Iterable[Happening]]) -> None:
         """Thread-safe: let ``wait`` make the call, in its thread, and return what it returns."""

@@ -10,7 +10,6 @@ query runs on unless ``client_connection_check_interval`` is set; COMMIT after a
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +22,10 @@ from dagster_models import bulk, servers
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.warehouses import postgres_in, postgres_out
+from dagster_models.warehouses import postgres_records as records
 from dagster_models.warehouses import postgres_relations as relations
 from dagster_models.warehouses.base import (
     CONFLICT,
-    RECORDS,
     Capabilities,
     Commit,
     Warehouse,
@@ -37,7 +36,7 @@ from dagster_models.warehouses.base import (
 from dagster_models.warehouses.postgres_connect import Server
 from dagster_models.warehouses.postgres_errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
 from dagster_models.warehouses.postgres_keepsakes import Parameters
-from dagster_models.warehouses.postgres_seed import bad_value, read_seed
+from dagster_models.warehouses.postgres_seed import bad_value, read_seed, seed_columns
 from dagster_models.warehouses.postgres_text import TRANSACTION, one_query, statements
 
 CAPABILITIES = Capabilities(
@@ -57,14 +56,6 @@ CONNECT_SECONDS = 10.0
 LOCK_TIMEOUT_SECONDS = 30.0
 _CANCEL_SECONDS = 5.0
 _TERMINATE_SECONDS = 1.0
-
-#: One for all processes that prepare this database: "dagster-m" as a number.
-_PREPARE_LOCK = 0x64616773_7465722D
-_RECORDS_DDL = (
-    f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id text, step text, attempt integer,"
-    " relation text, code_version text, input_versions jsonb, rows bigint,"
-    " committed_at timestamptz, PRIMARY KEY (run_id, step, attempt))"
-)
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
@@ -269,7 +260,7 @@ class PostgresSession(WarehouseSession):
         self, relation: Relation, path: str, column_types: Mapping[str, str]
     ) -> int:
         schema, reader = read_seed(path, column_types)
-        definitions = _seed_columns(schema, column_types)
+        definitions = seed_columns(schema, column_types)
         try:
             return self._build(
                 relation,
@@ -284,7 +275,7 @@ class PostgresSession(WarehouseSession):
         return self._build(relation, lambda: self._put_arrow(quoted(relation), path))
 
     def _put_arrow(self, name: str, path: str) -> int:
-        with _arrow_file(path) as (schema, batches):
+        with bulk.batches(path) as (schema, batches):
             definitions = postgres_in.column_definitions(schema)
             fill = self._copy_of(schema, batches, definitions)
             return relations.put_table(self, name, fill)
@@ -377,7 +368,7 @@ class PostgresSession(WarehouseSession):
         with self._own_transaction():
             if mode != "append":
                 return self._put_arrow(relation, path)
-            with _arrow_file(path) as (schema, batches):
+            with bulk.batches(path) as (schema, batches):
                 return self._copy_in(relation, schema.names, batches)
 
     @contextlib.contextmanager
@@ -399,84 +390,14 @@ class PostgresSession(WarehouseSession):
     def prepare(self, schemas: Sequence[str]) -> None:
         for schema in schemas:
             postgres_in.refuse_long(schema, "a schema")
-        wanted = list(dict.fromkeys((*schemas, RECORDS.schema)))
         with self._own_transaction():
-            # What is there is not made again: that takes rights which a user may not have. And two
-            # that make one name at once would collide, IF NOT EXISTS or not.
-            if not self._missing(wanted):
-                return
-            self.run("SELECT pg_advisory_xact_lock(%s)", [_PREPARE_LOCK])
-            for statement in self._missing(wanted):
-                self.run(statement)
-
-    def _missing(self, schemas: Sequence[str]) -> list[str]:
-        found = {
-            name
-            for (name,) in self.run(
-                "SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)", [list(schemas)]
-            )
-        }
-        ddl = [f"CREATE SCHEMA {quote(schema)}" for schema in schemas if schema not in found]
-        records = RECORDS.schema in found and relations.find(self, quoted(RECORDS)) is not None
-        return ddl if records else [*ddl, _RECORDS_DDL]
+            records.prepare(self, schemas)
 
     def write_record(self, commit: Commit) -> None:
-        self.run(
-            f"INSERT INTO {quoted(RECORDS)} VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
-            [
-                commit.run_id,
-                commit.step,
-                commit.attempt,
-                commit.relation,
-                commit.code_version,
-                json.dumps(dict(commit.input_versions)),
-                commit.rows,
-            ],
-        )
+        records.write(self, commit)
 
     def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
-        which = "WHERE run_id = %s AND step = %s AND attempt = %s"
-        found = self._records("", which, [run_id, step, attempt])
-        return found[0] if found else None
+        return records.find(self, run_id, step, attempt)
 
     def last_records(self) -> list[Commit]:
-        which = "ORDER BY relation, committed_at DESC"
-        return self._records("DISTINCT ON (relation)", which, [])
-
-    def _records(self, distinct: str, which: str, parameters: list[Any]) -> list[Commit]:
-        if relations.find(self, quoted(RECORDS)) is None:  # no run ever prepared this database
-            return []
-        rows = self.run(
-            f"SELECT {distinct} run_id, step, attempt, relation, code_version,"
-            " input_versions::text, rows,"
-            " to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
-            f" FROM {quoted(RECORDS)} {which}",
-            parameters,
-        )
-        return [Commit.of_row(row) for row in rows]
-
-
-def _seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:
-    import pyarrow as pa
-
-    postgres_in.column_definitions(schema)  # for what it refuses
-    types = {
-        name: postgres_in.sql_type(field.type)
-        for name, field in zip(schema.names, schema, strict=True)
-    }
-    assert isinstance(schema, pa.Schema)
-    return ", ".join(f"{quote(n)} {column_types.get(n, t)}" for n, t in types.items())
-
-
-@contextlib.contextmanager
-def _arrow_file(path: str) -> Iterator[tuple[Any, Any]]:
-    """The schema and the batches of an Arrow IPC file, one at a time. A cut file does not open."""
-    import pyarrow as pa
-
-    with contextlib.ExitStack() as stack:
-        try:
-            source = stack.enter_context(pa.memory_map(path))
-            file = pa.ipc.open_file(source)
-        except (OSError, pa.ArrowException) as error:
-            raise WarehouseError(type(error).__name__, str(error)) from error
-        yield file.schema, (file.get_batch(at) for at in range(file.num_record_batches))
+        return records.last(self)

@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 
 from dagster_models.errors import WarehouseError
-from dagster_models.warehouses.base import literal
+from dagster_models.warehouses import postgres_in
+from dagster_models.warehouses.base import literal, quote
 from dagster_models.warehouses.duckdb import csv_reader
 from dagster_models.warehouses.duckdb_errors import convert, csv_error
 
@@ -40,6 +41,19 @@ def _batches(connection: Any, reader: Any, path: str) -> Iterator[Any]:
             yield from reader
         except Exception as error:
             raise csv_error(convert(error), path) from error
+
+
+def seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:
+    """The columns of its table as SQL: the declared types, else what the reader found."""
+    import pyarrow as pa
+
+    postgres_in.column_definitions(schema)  # for what it refuses
+    types = {
+        name: postgres_in.sql_type(field.type)
+        for name, field in zip(schema.names, schema, strict=True)
+    }
+    assert isinstance(schema, pa.Schema)
+    return ", ".join(f"{quote(n)} {column_types.get(n, t)}" for n, t in types.items())
 
 
 def bad_value(error: WarehouseError, path: str) -> WarehouseError:

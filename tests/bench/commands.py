@@ -26,6 +26,9 @@ STORAGES = {
 #: As the Makefile sets it; the stock storage does nothing with it.
 BATCHES = {"DAGSTER_EVENT_BATCH_SIZE": "1000"}
 
+OUR_DUCKDB = "{type: duckdb, path: target/bench.duckdb}"
+DBTS_DUCKDB = "{type: duckdb, path: bench.duckdb}"
+
 STOCK_EXECUTOR = """
 from dagster import Definitions, asset, define_asset_job, in_process_executor, multiprocess_executor
 import os
@@ -57,13 +60,12 @@ def query(deps: Sequence[str], name: Callable[[str], str]) -> str:
     return "\nunion all\n".join(f"select id from {name(dep)} where id < 0" for dep in deps)
 
 
-def write_ours(root: Path, texts: Mapping[str, str]) -> Path:
-    """A project of SQL models, named ``bench``; *texts*: the SQL of each."""
+def write_ours(root: Path, texts: Mapping[str, str], target: str = OUR_DUCKDB) -> Path:
+    """A project of SQL models, named ``bench``; *texts*: the SQL of each. *target*: YAML."""
     models = root / "models" / "bench"
     models.mkdir(parents=True)
     (root / "dagster_models.yaml").write_text(
-        "name: bench\ntargets: {dev: {type: duckdb, path: target/bench.duckdb}}\n"
-        "models: {materialized: table}\n"
+        f"name: bench\ntargets: {{dev: {target}}}\nmodels: {{materialized: table}}\n"
     )
     for name, text in texts.items():
         (models / f"{name}.sql").write_text(text)
@@ -74,15 +76,14 @@ def write_ours(root: Path, texts: Mapping[str, str]) -> Path:
     return root
 
 
-def write_dbt(root: Path, graph: Graph) -> Path:
+def write_dbt(root: Path, graph: Graph, output: str = DBTS_DUCKDB) -> Path:
+    """The same for dbt; *output*: YAML of its profile."""
     (root / "models").mkdir(parents=True)
     (root / "dbt_project.yml").write_text(
         "name: bench\nversion: '1.0.0'\nprofile: bench\nmodel-paths: [models]\n"
         "models: {+materialized: table}\nflags: {send_anonymous_usage_stats: false}\n"
     )
-    (root / "profiles.yml").write_text(
-        "bench:\n  target: dev\n  outputs:\n    dev: {type: duckdb, path: bench.duckdb}\n"
-    )
+    (root / "profiles.yml").write_text(f"bench:\n  target: dev\n  outputs:\n    dev: {output}\n")
     for name, deps in graph.items():
         text = query(deps, lambda dep: "{{ ref('" + dep + "') }}")
         (root / "models" / f"{name}.sql").write_text(text)

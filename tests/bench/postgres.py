@@ -1,24 +1,29 @@
-"""What PostgreSQL costs: publishing in place beside a swap, rows in and out, a cancel.
+"""What PostgreSQL costs: publishing in place beside a swap, rows in and out, a cancel; and whole
+runs beside ``dbt run`` with dbt-postgres on the same server (postgres_runs.py).
 
-    python tests/bench/postgres.py
+    python tests/bench/postgres.py [publishing memory cancel overhead width stopping] [--dbt PATH]
 
 Starts a server of its own (or uses DAGSTER_MODELS_TEST_POSTGRES). Ratios tell, seconds do not.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
+import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from postgres_runs import RUNS
 
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
@@ -137,14 +142,24 @@ _MINUTE = (
 
 
 def main() -> None:
+    parts: dict[str, Callable[[str], None]] = {
+        part.__name__: part for part in (publishing, memory, cancel)
+    }
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("parts", nargs="*", default=[*parts, *RUNS])
+    parser.add_argument("--dbt", default=shutil.which("dbt"), help="a dbt that has dbt-postgres")
+    parser.add_argument("--quick", action="store_true", help="ours alone, in the smallest setting")
+    options = parser.parse_args()
+    parts |= {
+        name: partial(run, dbt=options.dbt, quick=options.quick) for name, run in RUNS.items()
+    }
     given = os.environ.get(GIVEN)
     server = None if given else start_server()
     dsn = given or (server.dsn if server else "")
     try:
-        with tempfile.TemporaryDirectory():
-            for part in (publishing, memory, cancel):
-                print(f"-- {part.__name__}")
-                part(dsn)
+        for name in RUNS if options.quick else options.parts:
+            print(f"-- {name}", flush=True)
+            parts[name](dsn)
     finally:
         if server is not None:
             server.stop()
