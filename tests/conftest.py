@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dagster_models.warehouses.base import FEATURES
+from dagster_models.warehouses.base import FEATURES, Warehouse, WarehouseSession
 from postgres_server import GIVEN, dsn_of_database, start_server
-from systems import NAMES, System, duckdb_system, postgres_system
+from systems import NAMES, System, duckdb_system, postgres_system, session_of
 
 _matrix: dict[tuple[str, str], str] = {}
 
@@ -80,6 +80,20 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
         if reason:
             request.node.add_marker(pytest.mark.xfail(reason=reason, strict=True))
     return made
+
+
+@pytest.fixture
+def warehouse(system: System) -> Iterator[Warehouse]:
+    warehouse = system.open()
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+    with session_of(warehouse) as session:
+        session.prepare(["s"])
+        yield session
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,8 @@ from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSes
 
 NAMES = ("duckdb", "postgres")
 
+T = Relation("s", "t")
+
 
 @dataclass(frozen=True)
 class System:
@@ -126,4 +128,19 @@ def _acting(method: Any, act: Any, when: str) -> Any:
     return acting
 
 
-T = Relation("s", "t")
+def create(session: WarehouseSession, what: str, sql: str, relation: Relation = T) -> int | None:
+    """In a transaction, as a task does it."""
+    session.begin()
+    try:
+        made = session.create(relation, what, sql)
+    except BaseException:
+        session.rollback()
+        raise
+    session.commit()
+    return made
+
+
+def test_a_table_is_built_from_its_previous_version(session: WarehouseSession) -> None:
+    create(session, "table", "select 1 as n")
+    create(session, "table", "with t as (select n from s.t) select n + 1 as n from t")
+    assert session.query("select n from s.t")[1] == [(2,)]
