@@ -1,7 +1,7 @@
 """A server that does not answer keeps nobody waiting but those who need it.
 
 The gate is a real socket between us and a real server. Shut, it accepts and never answers, as a
-server that hangs does. ``connect_seconds`` is a minute, so whatever waits for a connection fails
+server that hangs does. ``connect_seconds`` is ten minutes, so whatever waits for a connection fails
 its test by the test's own limit, also on a slow machine.
 """
 
@@ -31,7 +31,7 @@ from dagster_models.worker_pool import WorkerPool
 
 pytestmark = pytest.mark.slow
 
-LIMIT_SECONDS = 40.0  #: of a machine that is busy; connecting takes longer
+LIMIT_SECONDS = 100.0  #: of a machine that is busy; connecting takes longer
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def away() -> Iterator[Gate]:
 
 def settings_of(gate: Gate) -> dict[str, object]:
     account = {"user": "u", "dbname": "d", "sslmode": "disable"}
-    return {"host": "127.0.0.1", "port": gate.port, **account, "connect_seconds": 60}
+    return {"host": "127.0.0.1", "port": gate.port, **account, "connect_seconds": 600}
 
 
 def test_a_task_waits_for_its_server_without_the_pool(away: Gate, tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
 
 def test_terminate_is_heard_while_the_server_is_away(away: Gate, tmp_path: Path) -> None:
     url = f"postgresql://u:p@127.0.0.1:{away.port}/d?sslmode=disable"
-    project = postgres_project(tmp_path, {"models/a.sql": "select 1 as n"}, ", connect_seconds: 60")
+    project = postgres_project(
+        tmp_path, {"models/a.sql": "select 1 as n"}, ", connect_seconds: 600"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", url)
         process = project.start()
@@ -110,7 +112,7 @@ def test_timeouts_and_other_steps_go_on_while_the_server_is_away(
         "models/below.sql": "/* @model\ntimeout: 1s */\nselect pg_sleep(600)::text as s from a",
         "models/b.sql": "/* @model\ntimeout: 1s */ select 1 as n",
     }
-    project = postgres_project(tmp_path, files, ", connect_seconds: 60")
+    project = postgres_project(tmp_path, files, ", connect_seconds: 600")
     with contextlib.closing(gate):
         process = project.start()
         stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
