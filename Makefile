@@ -65,6 +65,7 @@ bench: setup ## the benchmarks; each prints its figures
 	@$(BIN)/python tests/bench/sleepers.py
 	@$(BIN)/python tests/bench/stopping.py
 	@$(BIN)/python tests/bench/memory.py
+	@$(BIN)/python tests/bench/postgres.py overhead width stopping
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) $(HOME_DIR) project/target .mypy_cache .ruff_cache .pytest_cache

@@ -8,8 +8,6 @@ statement is forgotten; COMMIT after a failed statement answers "fine" and rolls
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,14 +18,13 @@ import duckdb
 from dagster_models import bulk
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError
+from dagster_models.warehouses import duckdb_records as records
 from dagster_models.warehouses.base import (
-    RECORDS,
     Capabilities,
     Commit,
     Warehouse,
     WarehouseSession,
     literal,
-    quote,
     quoted,
 )
 from dagster_models.warehouses.duckdb_errors import NO_LINES, convert, csv_error, translated
@@ -403,51 +400,15 @@ class DuckDBSession(WarehouseSession):
     # Commit records
 
     def prepare(self, schemas: Sequence[str]) -> None:
-        # IF NOT EXISTS of a name that is there writes nothing, so it conflicts with nobody.
-        for schema in dict.fromkeys((*schemas, RECORDS.schema)):
-            self._run(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
-        self._run(
-            f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id VARCHAR, step VARCHAR,"
-            " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
-            ' "rows" BIGINT, committed_at TIMESTAMP)'
-        )
+        records.prepare(self._run, schemas)
 
     def write_record(self, commit: Commit) -> None:
-        now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)  # the column is UTC
-        # As literals: with its first parameters DuckDB imports pandas, 0.3 s in every run.
-        values = (
-            literal(commit.run_id),
-            literal(commit.step),
-            str(commit.attempt),
-            literal(commit.relation),
-            literal(commit.code_version),
-            literal(json.dumps(dict(commit.input_versions))),
-            "NULL" if commit.rows is None else str(commit.rows),
-            literal(now.isoformat(" ")),
-        )
-        self._run(f"INSERT INTO {quoted(RECORDS)} VALUES ({', '.join(values)})")
+        records.write(self._run, commit)
 
     def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
-        found = self._records(
-            "WHERE run_id = ? AND step = ? AND attempt = ?", [run_id, step, attempt]
-        )
-        return found[0] if found else None
+        self._refuse_if_replaced()
+        return records.find(self._run, run_id, step, attempt)
 
     def last_records(self) -> list[Commit]:
-        return self._records(
-            "QUALIFY row_number() OVER (PARTITION BY relation ORDER BY committed_at DESC) = 1", []
-        )
-
-    def _records(self, which: str, parameters: list[Any]) -> list[Commit]:
         self._refuse_if_replaced()
-        columns = ", ".join(f'"{name}"' for name in Commit.__dataclass_fields__)
-        try:
-            rows = self._run(f"SELECT {columns} FROM {quoted(RECORDS)} {which}", parameters or None)
-        except WarehouseError as error:
-            if error.kind == "CatalogException":  # no run ever prepared this database
-                return []
-            raise
-        return [
-            Commit.of_row((*row[:7], row[7].replace(tzinfo=dt.timezone.utc).isoformat()))
-            for row in rows
-        ]
+        return records.last(self._run)
