@@ -37,6 +37,9 @@ INTERRUPT_SECONDS = 0.02
 
 _HELLO_SECONDS = 10.0
 
+#: So long a session whose client is gone is only interrupted, before it is cut off.
+_DEAF_SECONDS = 2.0
+
 Message = Mapping[str, Any]
 
 
@@ -150,8 +153,11 @@ class Connection:
 
     def _end_request(self) -> None:
         """The client is gone: interrupt until the request in hand, if any, has ended."""
+        cut_off_at = time.monotonic() + _DEAF_SECONDS
         while not self._idle.is_set():
             self._interrupt()
+            if time.monotonic() > cut_off_at and self._stop.in_time and self.session is not None:
+                self.session.cut_off()
             if self._stop.in_time and not self.harmless.is_set():
                 self.harmless.set()
                 self._server.wake()

@@ -367,6 +367,7 @@ def test_a_password_is_nowhere_but_in_the_environment(
     files = {
         "models/a.sql": "select 1 as n",
         "models/wrong.sql": "select 1 / (n - 1) as n from a",
+        "models/slow.sql": "/* @model\ntimeout: 1s */\nselect pg_sleep(600)::text as s",
         "models/b.py": '"""\n@model\n"""\ndef model(warehouse):\n    secret = 1 / 0\n',
         "models/c.py": '"""\n@model\n"""\nfrom pathlib import Path\nfrom time import sleep\n'
         "def model(warehouse):\n    rows = warehouse.sql('select n from a').df()\n"
@@ -390,6 +391,8 @@ def test_a_password_is_nowhere_but_in_the_environment(
     told = project.told(process.returncode, stdout, stderr)
     assert told.states()["main.c"] == "succeeded"
     assert told.states()["main.wrong"] == "failed"
+    assert told.states()["main.slow"] == "failed"
+    assert "its timeout passed; it was canceled and rolled back" in stdout
     assert not leaks(stdout + stderr)
     checked = 0
     runtime = Path(rendezvous.runtime_folder())

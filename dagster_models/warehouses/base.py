@@ -142,6 +142,10 @@ class WarehouseSession(ABC):
     def interrupt(self) -> None:
         """Stop the statement that is running, if any; may be lost if one is just starting."""
 
+    def cut_off(self) -> None:  # noqa: B027 - a cursor has nothing to cut
+        """From another thread, for a session that hears no interrupt and whose client is gone: end
+        its connection, so that the server rolls back."""
+
     @abstractmethod
     def close(self) -> None:
         """Roll back and free; harmless when repeated."""

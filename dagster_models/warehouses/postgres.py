@@ -10,6 +10,8 @@ query runs on unless ``client_connection_check_interval`` is set; COMMIT after a
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +56,7 @@ CAPABILITIES = Capabilities(
 #: So long a server is tried that does not answer: it may be restarting.
 CONNECT_SECONDS = 10.0
 LOCK_TIMEOUT_SECONDS = 30.0
-_CANCEL_SECONDS = 5.0
+_CANCEL_SECONDS = 3.0
 _TERMINATE_SECONDS = 1.0
 
 Row = tuple[Any, ...]
@@ -219,6 +221,16 @@ class PostgresSession(WarehouseSession):
         self._give_up.set()
         with contextlib.suppress(psycopg.Error, OSError):
             self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
+
+    def cut_off(self) -> None:
+        # A cancel needs a connection of its own, for which the server may have no room or no
+        # answer. Of a socket that is shut both ends hear: the thread that waits for it, and the
+        # backend, by client_connection_check_interval.
+        with (
+            contextlib.suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as sock,
+        ):
+            sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self.rollback()
