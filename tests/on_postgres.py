@@ -13,7 +13,7 @@ from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
 from running import Project, make_project
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0  #: of a machine that is busy
 
 
 def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table") -> Task:
