@@ -11,6 +11,8 @@ import psycopg
 
 from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
+from dagster_models.happenings import Happening
+from dagster_models.worker_pool import WorkerPool
 from running import Project, make_project
 
 WAIT_SECONDS = 60.0  #: of a machine that is busy
@@ -18,6 +20,14 @@ WAIT_SECONDS = 60.0  #: of a machine that is busy
 
 def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table") -> Task:
     return Task(run_id, f"s.{name}", 1, "sql", Relation("s", name), materialized, sql)
+
+
+def happenings_of(pool: WorkerPool) -> list[Happening]:
+    """What happens next in a worker pool."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not (found := pool.wait(1)):
+        assert time.monotonic() < end, "nothing happens"
+    return found
 
 
 def until(condition: Callable[[], Any]) -> None:

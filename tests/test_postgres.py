@@ -274,9 +274,13 @@ def test_a_server_that_is_away_is_waited_for_and_told(server: PostgresServer) ->
     starting.join()
 
 
+#: Two of them wait for a lock that the test holds: so some are in flight for certain.
 MODELS = {f"models/t{n}.sql": f"select {n} as n, pg_sleep(0.1)::text as s" for n in range(30)} | {
+    **dict.fromkeys(
+        ("models/t10.sql", "models/t11.sql"), "select 1 as n, pg_advisory_lock(12)::text as s"
+    ),
     "models/last.sql": "select count(*) as n from "
-    + ", ".join(f"(select n from t{n}) as a{n}" for n in range(30))
+    + ", ".join(f"(select n from t{n}) as a{n}" for n in range(30)),
 }
 
 
@@ -286,6 +290,8 @@ def test_a_run_whose_server_is_killed_tells_what_is_there(
     """30 models; the oracle is what the server holds afterwards."""
     monkeypatch.setenv("DATABASE_URL", server.dsn)
     project = postgres_project(tmp_path, MODELS)
+    holder = psycopg.connect(server.dsn)
+    holder.execute("select pg_advisory_lock(12)")
     process = project.start()
 
     def built() -> int:
@@ -295,6 +301,7 @@ def test_a_run_whose_server_is_killed_tells_what_is_there(
 
     until(lambda: built() >= 6)
     server.kill()
+    holder.close()
     server.start()
     stdout, stderr = process.communicate(timeout=90)
     told = project.told(process.returncode, stdout, stderr)
@@ -316,7 +323,7 @@ def test_a_run_whose_server_is_killed_tells_what_is_there(
     print({state: list(states.values()).count(state) for state in sorted(set(states.values()))})
     assert succeeded == tables == records
     failed = {step for step, state in states.items() if state == "failed"}
-    assert failed, "some were in flight"
+    assert {"main.t10", "main.t11"} <= failed
     assert set(states.values()) == {"succeeded", "failed", "skipped"}
     assert len(succeeded) > 6, "the steps that follow connect anew"
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pytest
 from gate import Gate, make_certificate
-from on_postgres import backends, task, until
+from on_postgres import backends, happenings_of, task, until
 
 from dagster_models import launch, rendezvous
 from dagster_models.core.messages import Task, Verdict
@@ -110,16 +110,13 @@ def test_fewer_connections_than_threads_are_shared(
             pool.start(step, task(step, "select pg_sleep(0.3)::text as s"), spec)
         done: dict[str, Any] = {}
         while len(done) < len(steps):
-            for happening in pool.wait(60):
-                done[happening.step] = happening
+            done |= {happening.step: happening for happening in happenings_of(pool)}
         assert {type(happening) for happening in done.values()} == {Answered}
         assert {happening.outcome.verdict for happening in done.values()} == {Verdict.COMMITTED}
     admin.execute(f"alter role {role} connection limit 0".encode())
     with contextlib.closing(WorkerPool()) as pool:  # none of ours could come free
         pool.start("t", task("t", "select 1 as n"), spec)
-        while not (happenings := pool.wait(60)):
-            pass
-        (refused,) = happenings
+        (refused,) = happenings_of(pool)
         assert isinstance(refused, NotStarted)
         assert (refused.error.kind, refused.error.transient) == ("TooManySessions", True)
         assert f'too many connections for role "{role}"' in refused.error.message

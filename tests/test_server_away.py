@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from gate import Gate
-from on_postgres import backends, postgres_project, until
+from on_postgres import backends, happenings_of, postgres_project, until
 
 from dagster_models import rendezvous
 from dagster_models.core.messages import Task, Verdict
@@ -55,9 +55,7 @@ def test_a_task_waits_for_its_server_without_the_pool(away: Gate, tmp_path: Path
         pool.start("away", task, spec)
         assert away.knocked.wait(LIMIT_SECONDS)
         pool.start("here", task, database)
-        while not (happenings := pool.wait(LIMIT_SECONDS)):
-            pass  # a thread has come back
-        (answered,) = happenings
+        (answered,) = happenings_of(pool)
         assert isinstance(answered, Answered)
         assert (answered.step, answered.outcome.verdict) == ("here", Verdict.COMMITTED)
         pool.cancel("away")
