@@ -131,12 +131,16 @@ def test_timeouts_and_other_steps_go_on_while_the_server_is_away(
 def test_a_session_ends_also_where_no_cancel_reaches_the_server(
     postgres_dsn: str, admin: psycopg.Connection
 ) -> None:
-    """A cancel takes a connection of its own, for which there may be no room."""
-    with contextlib.closing(Gate(1, postgres_dsn)) as gate:
+    """A cancel takes a connection of its own, for which there may be no room. Another session
+    lives on, so the process does not end either."""
+    with contextlib.closing(Gate(2, postgres_dsn)) as gate:
         spec = {"type": "postgres", "settings": {"dsn": gate.dsn, "idle_seconds": 0.1}}
-        with connect(spec) as session:
-            session.prepare(["s"])
-            one = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql="select pg_sleep(600)::text s")
-            session.send({"op": "task", "task": one.to_json()})
-            until(lambda: backends(admin, "query like '%pg_sleep%'"))
-        until(lambda: not backends(admin, "true"))
+        with connect(spec) as other:
+            with connect(spec) as session:
+                session.prepare(["s"])
+                sql = "select pg_sleep(600)::text as s"
+                one = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql=sql)
+                session.send({"op": "task", "task": one.to_json()})
+                until(lambda: backends(admin, "query like '%pg_sleep%'"))
+            until(lambda: not backends(admin, "query like '%pg_sleep%'"))
+            assert other.query("select 1") == [(1,)]
