@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -225,6 +226,21 @@ def test_a_session_is_gone_when_its_backend_is(system: System, admin: psycopg.Co
             lost.query("select 1")
 
 
+def test_nothing_is_settled_while_its_backend_could_commit(
+    session: Session, postgres_dsn: str
+) -> None:
+    """A commit record that is written and not committed: to read it is no proof of anything."""
+    name = "dagster-models 1-lost"
+    with contextlib.closing(psycopg.connect(postgres_dsn, application_name=name)) as lost:
+        lost.execute(
+            "insert into dagster_models.commits (run_id, step, attempt) values ('k', 's.t', 1)"
+        )
+        assert not session.settle(task("t", "", run_id="k"), "1-lost")
+        with pytest.raises(psycopg.OperationalError):
+            lost.commit()
+    assert session.query("select count(*) from dagster_models.commits") == [(0,)]
+
+
 def test_an_env_var_of_dagster_reaches_the_server_and_no_setting(
     postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,8 +319,7 @@ def test_a_run_whose_server_is_killed_tells_what_is_there(
     server.kill()
     holder.close()
     server.start()
-    stdout, stderr = process.communicate(timeout=90)
-    told = project.told(process.returncode, stdout, stderr)
+    told = project.told(*await_end(process))
     states = told.states()
     assert len(states) == 31
     assert told.code != 0
@@ -326,6 +341,38 @@ def test_a_run_whose_server_is_killed_tells_what_is_there(
     assert {"main.t10", "main.t11"} <= failed
     assert set(states.values()) == {"succeeded", "failed", "skipped"}
     assert len(succeeded) > 6, "the steps that follow connect anew"
+
+
+def test_a_step_of_which_nobody_can_tell_is_not_tried_again(
+    server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server stays away, and with it the commit record: the first attempt may be published."""
+    monkeypatch.setenv("DATABASE_URL", server.dsn)
+    header = "/* @model\nretries: 3\n*/\n"
+    files = {
+        "models/t.sql": f"{header}select pg_sleep(600)::text as s",
+        "models/u.sql": "select s from t",
+    }
+    project = postgres_project(tmp_path, files, ", connect_seconds: 1")
+    process = project.start()
+
+    def sleeps() -> int:
+        with psycopg.connect(server.dsn) as connection:
+            sql = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
+            return int(connection.execute(sql).fetchall()[0][0])
+
+    until(sleeps)
+    server.kill()
+    told = project.told(*await_end(process))
+    assert told.states() == {"main.t": "failed", "main.u": "skipped"}
+    assert told.journal is not None
+    assert [step.attempt for step in told.journal.steps if step.step == "main.t"] == [1]
+    assert "its commit record could not be read" in told.stdout
+
+
+def await_end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    stdout, stderr = process.communicate(timeout=90)
+    return process.returncode, stdout, stderr
 
 
 # Passwords ---------------------------------------------------------------------------------------
