@@ -167,7 +167,14 @@ KNOW_NAMES = {
     *("broker", "servers", "core.settings"),
     *("core.compiled", "core.dialects", "core.parse", "core.rewrite", "core.scopes"),
     *("core.datatypes", "core.expression_types", "core.expressions", "core.from_items"),
-    *("core.lineage", "core.nodes", "core.prepare", "core.stars"),
+    *(
+        "core.lineage",
+        "core.nodes",
+        "core.prepare",
+        "core.stars",
+        "core.token_rules",
+        "core.token_work",
+    ),
 }
 
 

@@ -97,6 +97,24 @@ def test_refused(text: str, place: tuple[int, int], what: str) -> None:
     assert (raised.value.line, raised.value.column) == place
 
 
+def test_a_failure_of_the_parsers_own_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse(*_: object) -> None:
+        raise TypeError("Expr object expected; got None")
+
+    parser = Dialect.get_or_raise("duckdb").parser_class
+    monkeypatch.setattr(parser, "parse", parse)
+    with pytest.raises(SqlSyntaxError, match=r"the parser failed \(TypeError: Expr") as raised:
+        parse_sql("\n  select 1", "duckdb")
+    assert (raised.value.line, raised.value.column) == (2, 3)
+
+
+def test_a_table_named_by_a_parameter_is_unseen() -> None:
+    parsed = parse_sql("select * from a\njoin ${catalog}.s.t on true", "databricks")
+    assert [r.name for r in parsed.references] == ["a"]
+    assert parsed.unseen == ((2, 6, "${...}"),)
+    assert not parse_sql("select '${x}', f(${y}) from a", "databricks").unseen
+
+
 def test_jinja_is_refused_with_advice() -> None:
     with pytest.raises(SqlSyntaxError) as raised:
         parse_sql("select * from {{ ref('x') }}", "duckdb")
@@ -169,6 +187,11 @@ def test_trailing_semicolons_are_dropped_and_comments_kept(tail: str) -> None:
 def test_statements(text: str, reads: list[str], writes: list[str]) -> None:
     read, written_ = statement_references(text, "duckdb")
     assert ([r.name for r in read], [r.name for r in written_]) == (reads, writes)
+
+
+def test_a_procedure_is_no_table() -> None:
+    read, written = statement_references("exec dbo.refresh 17", "tsql")
+    assert (read, written) == ((), ())
 
 
 def test_statements_run_under_their_new_names() -> None:

@@ -37,7 +37,7 @@ def _target(node: exp.Table) -> exp.Expr | None:
 def is_relation(node: exp.Table) -> bool:
     """Whether the name is a relation's: not one of a schema, a function or a temporary table."""
     parent = _target(node)
-    if isinstance(parent, (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use)):
+    if isinstance(parent, (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use, exp.Execute)):
         return False
     if isinstance(parent, (exp.Create, exp.Drop)) and node.find_ancestor(exp.Query) is None:
         if isinstance(parent, exp.Create) and is_temporary(parent):
@@ -77,5 +77,7 @@ def names_no_relation(node: exp.Expr, child: exp.Expr) -> bool:
     """The parts of a statement in which a Table node is the name of something else: a function,
     an alias in a hint, a model of machine learning."""
     if isinstance(child, exp.Hint):
+        return True
+    if isinstance(node, exp.Table) and child.arg_key == "format":  # of a stage's files
         return True
     return isinstance(node, (exp.UserDefinedFunction, *_MODELS)) and child.arg_key == "this"

@@ -173,6 +173,8 @@ class _Walk:
     def open(self, node: exp.Expr, scope: Scope) -> Scope:
         """The scope of the node's children; the bodies of its CTEs are put on the stack."""
         with_ = node.args.get("with_")
+        if not isinstance(with_, exp.With):  # `is json with unique keys` has a bool there
+            with_ = None
         if with_ is None and not isinstance(node, _OPENS):
             return scope
         ctes = scope.ctes

@@ -103,6 +103,9 @@ class Source:
             raise self.error("the SQL is nested too deeply to be read", 0) from None
         except SqlglotError as error:
             raise self.error(str(error), 0) from None
+        except Exception as error:  # a mistake of the parser's must not be one of the project
+            what = f"this SQL cannot be read: the parser failed ({type(error).__name__}: {error})"
+            raise self.error(what, self.tokens[0].start if self.tokens else 0) from error
         return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
 
     def _too_deep(self) -> int | None:

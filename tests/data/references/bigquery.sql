@@ -225,3 +225,19 @@ from sales.orders |> where x > 1 |> join sales.items using (id) |> aggregate sum
 -- executed: no, DuckDB does not parse it, from `from` on
 select `from`, o.order, o.`select`, date, timestamp from `sales`.`table` as o
 -- references: sales.table
+
+-- title: bigquery: names of tables that begin with digits
+-- dialect: bigquery
+-- executed: no, DuckDB knows no such names
+select a.x, 0.5, 1.5 from sales.2023_orders as a, proj.sales.20240101, `sales.2022_orders`
+-- references: sales.2023_orders, proj.sales.20240101, sales.2022_orders
+-- replaced:
+select a.x, 0.5, 1.5 from `dev_sales`.`2023_orders_v2` as a, `dev_sales`.`20240101_v2` AS `20240101`, `dev_sales`.`2022_orders_v2` AS `2022_orders`
+
+-- title: bigquery: dashes in any part of a name
+-- dialect: bigquery
+-- executed: no, DuckDB knows no such names
+select a.x * 1 from data-1.table-2d as a join my-data.orders using (x) join `a-b`.c on a.x-c.x = 1
+-- references: data-1.table-2d, my-data.orders, a-b.c
+-- replaced:
+select a.x * 1 from `dev_data-1`.`table-2d_v2` as a join `dev_my-data`.`orders_v2` AS `orders` using (x) join `dev_a-b`.`c_v2` AS `c` on a.x-c.x = 1

@@ -148,3 +148,9 @@ select * from a natural left join b, { oj c left outer join d on c.id = d.id }
 -- tables: orders
 select /*! straight_join */ id from orders
 -- references: orders
+
+-- title: mysql: a modifier of old
+-- dialect: mysql
+-- executed: no, DuckDB knows no modifiers
+select sql_cache id from orders
+-- references: orders

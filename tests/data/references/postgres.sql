@@ -250,3 +250,15 @@ select 'orders'::regclass, to_regclass('staging.orders'), nextval('seq_orders')
 -- tables: t; "MyCte"
 with MyCte as (select * from T) select * from mycte, "mycte" as again, "MyCte"
 -- references: t, MyCte
+
+-- title: postgres: IS JSON with its words
+-- dialect: postgres
+-- tables: orders (doc text)
+select doc is json with unique keys, doc is not json object without unique keys from orders
+-- references: orders
+
+-- title: postgres: the distance of vectors
+-- dialect: postgres
+-- executed: no, it needs an extension
+select id from items order by embedding <#> '[3,1,2]', (select max(x) from other) limit 5
+-- references: items, other

@@ -195,3 +195,9 @@ select transform(xs, x -> x + 1), filter(xs, x int -> x > 1), count(*) from raw.
 -- executed: no, DuckDB has no directory()
 select * from directory(@raw.docs) d
 -- references:
+
+-- title: snowflake: the format of a stage's files is no table
+-- dialect: snowflake
+-- executed: no, DuckDB has no stages
+select t.$1, o.id from @my_stage (file_format => my_format) t, raw.orders o
+-- references: RAW.ORDERS

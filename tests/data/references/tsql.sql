@@ -158,3 +158,29 @@ select orders.id, raw.orders.id as other from raw.orders, dbo.customers as order
 -- references: raw.orders, dbo.customers
 -- replaced:
 select orders.id, [raw.orders].id as other from [dev_raw].[orders_v2] AS [raw.orders], [dev_dbo].[customers_v2] as orders
+
+-- title: tsql: OPTION with hints by name
+-- dialect: tsql
+-- executed: no, DuckDB knows no hints
+select id from dbo.orders where id in (select id from dbo.late) option (recompile, use hint ('DISALLOW_BATCH_MODE'))
+-- references: dbo.orders, dbo.late
+
+-- title: tsql: MATCH of a graph names what stands in FROM
+-- dialect: tsql
+-- executed: no, DuckDB has no graphs
+select p2.name from dbo.person p1, dbo.knows k, dbo.person p2 where match(p1-(k)->p2) and p1.id in (select id from dbo.vip)
+-- references: dbo.person, dbo.knows, dbo.person, dbo.vip
+
+-- title: tsql: APPLY of a table is a join
+-- dialect: tsql
+-- executed: no, DuckDB knows no APPLY
+select a.id, b.id from dbo.a outer apply b cross apply dbo.c as x cross apply dbo.lines_of(a.id) l
+-- references: dbo.a, b, dbo.c
+-- replaced:
+select a.id, b.id from [dev_dbo].[a_v2] AS [a] outer apply [dev_main].[b_v2] AS [b] cross apply [dev_dbo].[c_v2] as x cross apply dbo.lines_of(a.id) l
+
+-- title: tsql: index hints with an equals sign
+-- dialect: tsql
+-- executed: no, DuckDB knows no hints
+select a.id from dbo.a with (index = ix_1) join dbo.b as b with (nolock, index = (ix_2)) on a.id = b.id where a.[index] = 1
+-- references: dbo.a, dbo.b

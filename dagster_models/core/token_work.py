@@ -1,0 +1,138 @@
+"""The list of tokens on its way to the parser: what a rule (token_rules.py) reads and writes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlglot.tokenizer_core import Token, TokenType
+
+NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
+TEXTS = {TokenType.STRING, TokenType.HEREDOC_STRING, TokenType.RAW_STRING}
+WORD = re.compile(r"[^\W\d]\w*$")
+#: A parenthesis behind one of these opens no list of arguments.
+_NO_CALL = {
+    *(TokenType.IN, TokenType.ANY, TokenType.ALL, TokenType.SOME, TokenType.EXISTS),
+    *(TokenType.ALIAS, TokenType.FROM, TokenType.JOIN, TokenType.USING, TokenType.LATERAL),
+    *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT, TokenType.WHERE, TokenType.AND),
+    *(TokenType.OR, TokenType.NOT, TokenType.ON, TokenType.SELECT, TokenType.VALUES),
+    *(TokenType.TABLE, TokenType.OVER, TokenType.DISTINCT, TokenType.WITH),
+}
+
+
+@dataclass(slots=True)
+class Prepared:
+    """``tables``: where names begin in a function's arguments that are tables (`f(table t)`);
+    ``fixed``: where names begin that may be given no alias; ``in_strings``: where names begin
+    that stand in a string; ``unseen``: (offset, what) of tables that only running would tell."""
+
+    tokens: list[Token] = field(default_factory=list)
+    tables: set[int] = field(default_factory=set)
+    fixed: set[int] = field(default_factory=set)
+    in_strings: set[int] = field(default_factory=set)
+    unseen: list[tuple[int, str]] = field(default_factory=list)
+
+
+class Work:
+    """The state of one pass. ``opened``: for each open parenthesis, the token before it."""
+
+    def __init__(
+        self,
+        text: str,
+        tokens: Sequence[Token],
+        dialect: str,
+        tokenize: Callable[[str], Sequence[Token]],
+        prepare: Callable[[str, Sequence[Token]], Prepared],
+    ) -> None:
+        self.text, self.tokens, self.dialect, self.tokenize = text, tokens, dialect, tokenize
+        self.prepare = prepare  #: for a text inside the text
+        self.result = Prepared()
+        self.opened: list[Token | None] = []
+        self.closed: Token | None = None  #: what stood before the parenthesis just closed
+        self.before: Token | None = None
+        self.braces = 0
+
+    def parenthesis(self, token: Token) -> None:
+        if token.token_type == TokenType.L_PAREN:
+            self.opened.append(self.before)
+        elif token.token_type == TokenType.R_PAREN:
+            self.closed = self.opened.pop() if self.opened else None
+        self.before = token
+
+    def kind(self, index: int) -> TokenType | None:
+        return self.tokens[index].token_type if 0 <= index < len(self.tokens) else None
+
+    def word(self, index: int) -> str:
+        return self.tokens[index].text.lower() if 0 <= index < len(self.tokens) else ""
+
+    def in_call(self) -> bool:
+        """Whether the innermost parenthesis is a function's."""
+        caller = self.opened[-1] if self.opened else None
+        return (
+            caller is not None
+            and caller.token_type not in _NO_CALL
+            and (caller.token_type in NAMES or WORD.match(caller.text) is not None)
+        )
+
+    def name_end(self, index: int) -> int:
+        """The index after the dotted name at *index*; *index* itself if there is none."""
+        end = index
+        while self.kind(end) in NAMES or (end > index and WORD.match(self.word(end))):
+            if self.kind(end + 1) != TokenType.DOT:
+                return end + 1
+            end += 2
+        return index
+
+    def closing(self, index: int) -> int:
+        """The index of the parenthesis that closes the one at *index*; the last token's if none."""
+        depth = 0
+        for at in range(index, len(self.tokens)):
+            kind = self.tokens[at].token_type
+            depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
+            if not depth:
+                return at
+        return len(self.tokens) - 1
+
+    def emit(self, like: Token, *words: tuple[TokenType, str]) -> None:
+        self.result.tokens += [
+            token_like(like, kind, text, like.start, like.end) for kind, text in words
+        ]
+
+    def name_of(self, content: str) -> list[tuple[TokenType, str]] | None:
+        """The tokens of a dotted name that stands in a string."""
+        try:
+            tokens = self.tokenize(content)
+        except Exception:  # any text may stand in a string
+            return None
+        odd = [token.token_type in NAMES or WORD.match(token.text) for token in tokens[::2]]
+        dots = all(token.token_type == TokenType.DOT for token in tokens[1::2])
+        if len(tokens) % 2 == 0 or not all(odd) or not dots:
+            return None
+        kinds = {TokenType.IDENTIFIER: TokenType.IDENTIFIER, TokenType.DOT: TokenType.DOT}
+        return [(kinds.get(token.token_type, TokenType.VAR), token.text) for token in tokens]
+
+    def emit_at(self, kind: TokenType, text: str, start: int) -> None:
+        """A token that stands in the text as it is."""
+        like = self.before or self.tokens[0]
+        self.result.tokens.append(token_like(like, kind, text, start, start + len(text) - 1))
+
+    def emit_name(self, name: Sequence[tuple[TokenType, str]], start: int, end: int) -> None:
+        """The tokens of a name that stands for the text from *start* to *end* (inclusive)."""
+        for place, (kind, text) in enumerate(name):
+            last = place == len(name) - 1
+            at = start + place
+            like = self.before or self.tokens[0]
+            self.result.tokens.append(token_like(like, kind, text, at, end if last else at))
+
+    def content(self, token: Token) -> int | None:
+        """Where the content of a string begins in the text; None if it has escapes."""
+        written = self.text[token.start : token.end + 1]
+        before = written.find(token.text) if token.text else -1
+        if before < 1 or len(written) != len(token.text) + 2 * before:
+            return None
+        return token.start + before
+
+
+def token_like(like: Token, kind: TokenType, text: str, start: int, end: int) -> Token:
+    return Token(kind, text, line=like.line, col=like.col, start=start, end=end, comments=[])
