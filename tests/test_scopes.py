@@ -242,13 +242,20 @@ def database(
     return connection
 
 
-@dataclass(frozen=True)
 class World:
     """``full`` has all relations, ``without`` lacks one each, ``moved`` has their new names."""
 
-    full: duckdb.DuckDBPyConnection
-    without: dict[tuple[str, str], duckdb.DuckDBPyConnection]
-    moved: dict[str, duckdb.DuckDBPyConnection]
+    def __init__(self) -> None:
+        self.without = {key: database(key) for key in RELATIONS}
+        self.open()
+
+    def open(self) -> None:
+        self.full = database(None)
+        self.moved = {suffix: database(None, "dev_", suffix) for suffix in ("", "_v2")}
+
+    def close(self) -> None:
+        for connection in (self.full, *self.moved.values()):
+            connection.close()
 
     def reads(self, text: str) -> set[tuple[str, str]]:
         return {key for key, connection in self.without.items() if not binds(connection, text)}
@@ -256,12 +263,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    without = {key: database(key) for key in RELATIONS}
-    moved = {suffix: database(None, "dev_", suffix) for suffix in ("", "_v2")}
-    full = database(None)
-    yield World(full, without, moved)
-    for connection in (full, *without.values(), *moved.values()):
-        connection.close()
+    world = World()
+    yield world
+    world.close()
 
 
 def binds(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
@@ -293,9 +297,15 @@ def check(world: World, text: str) -> None:
     parsed = parse_sql(text, "duckdb")
     assert {key_of(reference) for reference in parsed.references} == world.reads(text)
     assert compile_sql(text, parsed, "duckdb", lambda _: None, {}) == text
-    for suffix, connection in world.moved.items():
-        moved = compile_sql(text, parsed, "duckdb", renamed(suffix), {})
-        assert rows(connection, moved) == rows(world.full, text), moved
+    try:
+        for suffix, connection in world.moved.items():
+            moved = compile_sql(text, parsed, "duckdb", renamed(suffix), {})
+            assert rows(connection, moved) == rows(world.full, text), moved
+    except duckdb.InternalException:  # a mistake of DuckDB's (1.5.6 has some in recursive CTEs)
+        event("an internal error of DuckDB's")
+        world.close()
+        world.open()  # it does not work after that
+        assume(False)
 
 
 @settings(

@@ -227,14 +227,16 @@ def _bigquery_words(work: Work, index: int) -> int:
 
 def _bigquery_digits(work: Work, index: int) -> int:
     """BigQuery: in `data.2023_sales` the table's name begins with digits."""
-    following = work.tokens[index + 1] if index + 1 < len(work.tokens) else None
-    if work.kind(index) != TokenType.NUMBER or work.kind(index - 1) != TokenType.DOT:
+    if work.kind(index) != TokenType.NUMBER:
         return 0
+    taken = 2 if work.touch(index, index + 1, TokenType.VAR) else 1
+    after_dot = work.touch(index - 2, index - 1, TokenType.DOT) and work.kind(index - 2) in NAMES
+    after_from = work.kind(index - 1) in (TokenType.FROM, TokenType.JOIN) and taken == 2
+    if not after_dot and not after_from:
+        return 0  # `.5` is a dot and a number too
     token = work.tokens[index]
-    touches = following is not None and following.start == token.end + 1
-    taken = 2 if touches and work.kind(index + 1) == TokenType.VAR else 1
     name = work.text[token.start : work.tokens[index + taken - 1].end + 1]
-    work.emit_name([(TokenType.VAR, name)], token.start, token.start + len(name) - 1)
+    work.emit_at(TokenType.VAR, name, token.start)
     return taken
 
 
@@ -308,8 +310,7 @@ def _spark_parameter(work: Work, index: int) -> int:
 
 def _postgres_vector(work: Work, index: int) -> int:
     """pgvector's and PostGIS's `<#>`: two tokens to sqlglot, and no operator."""
-    touches = work.kind(index) == TokenType.LT and work.kind(index + 1) == TokenType.HASH_ARROW
-    if not touches or work.tokens[index].end + 1 != work.tokens[index + 1].start:
+    if work.kind(index) != TokenType.LT or not work.touch(index, index + 1, TokenType.HASH_ARROW):
         return 0
     work.emit(work.tokens[index], (TokenType.LT, "<"))
     return 2
@@ -334,7 +335,7 @@ WORDS: Mapping[Rule, tuple[str, ...]] = {
     _table_statement: ("table",),
     _mysql_words: (*_MODIFIERS, "oj"),
     _bigquery_words: ("`", "rb'", 'rb"', "br'", 'br"'),
-    _bigquery_digits: tuple(f".{digit}" for digit in range(10)),
+    _bigquery_digits: tuple(f"{before}{digit}" for before in ".\n " for digit in range(10)),
     _tsql_hints: ("option",),
     _tsql_match: ("match",),
     _tsql_apply: ("apply",),

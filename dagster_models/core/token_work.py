@@ -66,6 +66,12 @@ class Work:
     def word(self, index: int) -> str:
         return self.tokens[index].text.lower() if 0 <= index < len(self.tokens) else ""
 
+    def touch(self, index: int, following: int, kind: TokenType) -> bool:
+        """Whether the token at *following* is a *kind* and stands right behind the one before."""
+        if index < 0 or self.kind(following) != kind:
+            return False
+        return self.tokens[index].end + 1 == self.tokens[following].start
+
     def in_call(self) -> bool:
         """Whether the innermost parenthesis is a function's."""
         caller = self.opened[-1] if self.opened else None

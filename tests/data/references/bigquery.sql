@@ -229,10 +229,10 @@ select `from`, o.order, o.`select`, date, timestamp from `sales`.`table` as o
 -- title: bigquery: names of tables that begin with digits
 -- dialect: bigquery
 -- executed: no, DuckDB knows no such names
-select a.x, 0.5, 1.5 from sales.2023_orders as a, proj.sales.20240101, `sales.2022_orders`
--- references: sales.2023_orders, proj.sales.20240101, sales.2022_orders
+select a.x, 0.5, f(x, .5), 1.5 from sales.2023_orders as a, proj.sales.20240101, `sales.2022_orders` join 2021_orders using (x)
+-- references: sales.2023_orders, proj.sales.20240101, sales.2022_orders, 2021_orders
 -- replaced:
-select a.x, 0.5, 1.5 from `dev_sales`.`2023_orders_v2` as a, `dev_sales`.`20240101_v2` AS `20240101`, `dev_sales`.`2022_orders_v2` AS `2022_orders`
+select a.x, 0.5, f(x, .5), 1.5 from `dev_sales`.`2023_orders_v2` as a, `dev_sales`.`20240101_v2` AS `20240101`, `dev_sales`.`2022_orders_v2` AS `2022_orders` join `dev_main`.`2021_orders_v2` AS `2021_orders` using (x)
 
 -- title: bigquery: dashes in any part of a name
 -- dialect: bigquery
