@@ -3,6 +3,7 @@
 DagsterModelsError
 ├── ProjectError        the files of a project are wrong: one report of all problems
 ├── SqlSyntaxError      one text does not parse (core.parse raises it, the loader collects it)
+│   └── UnreadableSql   it is beyond the parser's grammar, and may not be beyond the warehouse's
 ├── WarehouseError      the warehouse refused a statement
 │   ├── WarehouseLost   the process or server that held the session is gone
 │   └── Canceled        a statement was stopped because somebody asked for it
@@ -54,6 +55,10 @@ class SqlSyntaxError(DagsterModelsError):
     def __init__(self, what: str, line: int, column: int, fix: str = "") -> None:
         self.what, self.line, self.column, self.fix = what, line, column, fix
         super().__init__(f"{line}:{column}: {what}")
+
+
+class UnreadableSql(SqlSyntaxError):
+    """The parser does not know this SQL. The warehouse may, as no parser knows all of it."""
 
 
 MOST_CHARACTERS = 64_000

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.parse import ParsedSql, compile_sql, literal, parse_sql, quote
+from dagster_models.core.unread import read_tokens
+from dagster_models.errors import UnreadableSql
 
 Text: TypeAlias = tuple[str, str, bool]
 """The arguments of ``parse_sql``: text, dialect, queries_only."""
@@ -95,7 +97,10 @@ def _has_relation(project: Project, key: Key) -> bool:
 def _compiled(
     project: Project, step: Step, text: str, target: Target, *, queries_only: bool
 ) -> str:
-    parsed = parsed_text(text, project.dialect, queries_only=queries_only)
+    try:
+        parsed = parsed_text(text, project.dialect, queries_only=queries_only)
+    except UnreadableSql:  # a project that does not take these has not been loaded
+        parsed = read_tokens(text, project.dialect)
     relation_of = _relation_of(project, step, target)
     return compile_sql(
         text,

@@ -37,9 +37,11 @@ from dagster_models.core.model import (
     Step,
     StepKind,
 )
+from dagster_models.core.parsed import ParsedSql
 from dagster_models.core.settings import Settings
 from dagster_models.core.trace_project import seed_trace
-from dagster_models.errors import Problem, SqlSyntaxError
+from dagster_models.core.unread import read_tokens
+from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 
 _CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
 
@@ -234,13 +236,18 @@ def with_sql(
     reads = (*reads, *check_reads(step.checks))
     path = step.location.path
     try:
-        parsed = parsed_text(text, settings.dialect)
+        parsed, unread = _read_sql(text, settings)
     except SqlSyntaxError as error:
+        what, line, column = error.what, error.line, error.column
         if at:
-            what = f"what sql(vars) returned: {error.what} (its line {error.line})"
-            error = SqlSyntaxError(what, at, 1, error.fix)
-        tell(Problem(error.what, path, error.line, error.column, error.fix))
+            what, line, column = f"what sql(vars) returned: {what} (its line {line})", at, 1
+        tell(Problem(what, path, line, column, error.fix))
         return Draft(step, reads)
+    if unread is not None:
+        what = f"{unread.what}; it depends on what `upstream:` names, its columns are not known"
+        fix = "" if step.config.upstream else "Name what it reads in `upstream:` of the header."
+        line, column = (at, 1) if at else (unread.line, unread.column)
+        tell(Problem(what, path, line, column, fix, "warning"))
 
     def place(line: int, column: int) -> Location:
         return Location(path, at, 1) if at else Location(path, line, column)
@@ -258,9 +265,25 @@ def with_sql(
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
-    step = replace(step, references=parsed.references, code_version=version, sql_line=at)
+    step = replace(
+        step,
+        references=parsed.references,
+        code_version=version,
+        sql_line=at,
+    )
     found = (read_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
     return Draft(step, (*found, *reads))
+
+
+def _read_sql(text: str, settings: Settings) -> tuple[ParsedSql, UnreadableSql | None]:
+    """What a query says; where the parser does not know it and the project takes that, what its
+    tokens alone tell, and the error."""
+    try:
+        return parsed_text(text, settings.dialect), None
+    except UnreadableSql as error:
+        if settings.unreadable_sql != "warn":
+            raise
+        return read_tokens(text, settings.dialect), error
 
 
 def read_of(reference: Reference, place: Location, check: str = "") -> Read:
@@ -288,10 +311,13 @@ def draft_check(page: Page, settings: Settings, tell: Tell) -> CheckDraft | None
     values = read_mapping(header, CHECK_KEYS, tell)
     name = values.get("name", page.key.name)
     try:
-        parsed = parsed_text(page.text, settings.dialect)
+        parsed, unread = _read_sql(page.text, settings)
     except SqlSyntaxError as error:
         tell(Problem(error.what, page.path, error.line, error.column, error.fix))
         return None
+    if unread is not None:
+        what = f"{unread.what}; what it reads beside its model is not known"
+        tell(Problem(what, page.path, unread.line, unread.column, severity="warning"))
     for holder in parsed.placeholders:
         if holder.name not in settings.vars:
             place = Location(page.path, holder.line, holder.column)

@@ -28,7 +28,7 @@ from dagster_models.core.parse import ParsedSql, plain_text
 from dagster_models.core.pyfile import PyQuery, PythonFile, read_python
 from dagster_models.core.python_source import fingerprint, generate_sql, line_of_function
 from dagster_models.core.settings import Settings
-from dagster_models.errors import Problem, SqlSyntaxError
+from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 
 
 def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: Tell) -> Draft:
@@ -102,10 +102,10 @@ def _with_code(
         parts = tuple(part.strip('"') for part in table.name.split("."))
         references.append(Reference(parts, 0, 0, table.line, table.column))
         found.append(Read(parts, table.name, Location(page.path, table.line, table.column)))
-    parsed = _parsed_queries(file.queries, page.path, settings.dialect, tell)
-    temporary = {name.lower() for _, query in parsed for name in query.temporary}
+    parsed = _parsed_queries(file.queries, page.path, settings, tell)
+    temporary = {name.lower() for _, _, query in parsed for name in query.temporary}
     used: dict[str, Any] = {}
-    for at, query in parsed:
+    for at, _, query in parsed:
         for ref in query.references:
             if ref.name.lower() in temporary:  # made by a statement of this file, for its session
                 continue
@@ -118,7 +118,7 @@ def _with_code(
                 place = _inside(at, holder.line, holder.column)
                 tell(unset_variable(holder.name, place, step.variables))
     if not step.config.upstream:
-        _tell_unseen(file, parsed, page.path, tell)
+        _tell_unseen(file, [(at, query) for at, _, query in parsed], page.path, tell)
 
     def plain_sql(text: str) -> str | None:
         try:
@@ -131,7 +131,7 @@ def _with_code(
     step = replace(
         step,
         references=tuple(references),
-        queries=tuple(dict.fromkeys(query.text for query in file.queries)),
+        queries=tuple(dict.fromkeys(text for _, text, _ in parsed)),
         code_version=version_of(
             *code, content_config(step.config), str(step.relation), canonical(used)
         ),
@@ -140,18 +140,31 @@ def _with_code(
 
 
 def _parsed_queries(
-    queries: Iterable[PyQuery], path: str, dialect: str, tell: Tell
-) -> list[tuple[Location, ParsedSql]]:
-    """Each query that parses, and the place in the file where its text begins."""
+    queries: Iterable[PyQuery], path: str, settings: Settings, tell: Tell
+) -> list[tuple[Location, str, ParsedSql]]:
+    """Each query that parses, and the place in the file where its text begins. One that the parser
+    does not know is sent as it stands in the file, where the project takes that."""
     parsed = []
     for query in queries:
         at = Location(path, query.line)
         try:
-            parsed.append((at, parsed_text(query.text, dialect, queries_only=False)))
+            found = parsed_text(query.text, settings.dialect, queries_only=False)
         except SqlSyntaxError as error:
-            place = _inside(at, error.line, error.column)
-            tell(problem(error.what, place, error.fix))
+            place, what, fix, severity = (
+                _inside(at, error.line, error.column),
+                *_judged(error, settings),
+            )
+            tell(problem(what, place, fix, severity))
+        else:
+            parsed.append((at, query.text, found))
     return parsed
+
+
+def _judged(error: SqlSyntaxError, settings: Settings) -> tuple[str, str, str]:
+    if isinstance(error, UnreadableSql) and settings.unreadable_sql == "warn":
+        what = f"{error.what}; it is sent as it is, and depends on what `upstream:` names"
+        return what, "Write the full names of the tables in it.", "warning"
+    return error.what, error.fix, "error"
 
 
 def _inside(at: Location, line: int, column: int) -> Location:

@@ -84,6 +84,7 @@ class Settings:
     schedules: tuple[Schedule, ...] = ()
     unknown_references: str = "warn"
     unknown_columns: str = "error"
+    unreadable_sql: str = "error"
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -114,6 +115,7 @@ _KEYS: dict[str, Reader] = {
     "max_concurrent": fields.integer(1),
     "unknown_references": fields.one_of("error", "warn", "ignore"),
     "unknown_columns": fields.one_of("error", "warn", "ignore"),
+    "unreadable_sql": fields.one_of("error", "warn"),
 }
 
 
@@ -152,6 +154,7 @@ def read_settings(
         schedules=schedules,
         unknown_references=values.get("unknown_references", "warn"),
         unknown_columns=values.get("unknown_columns", "error"),
+        unreadable_sql=values.get("unreadable_sql", "error"),
         defaults={
             "fail_fast": values.get("fail_fast", False),
             "max_concurrent": values.get("max_concurrent"),

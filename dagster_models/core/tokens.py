@@ -18,10 +18,14 @@ from dagster_models.core.dialects import keeps_case, sigils
 from dagster_models.core.parsed import Placeholder
 from dagster_models.core.positions import Lines
 from dagster_models.core.prepare import prepare
-from dagster_models.errors import SqlSyntaxError
+from dagster_models.errors import SqlSyntaxError, UnreadableSql
 
 _JINJA_FIX = (
     "Models are plain SQL, without Jinja: write the table's name instead of ref() or source()."
+)
+_FIX = (
+    "Correct it. If the warehouse takes it as it is, set `unreadable_sql: warn` in"
+    " dagster_models.yaml (docs/references.md)."
 )
 _OPERANDS = {
     TokenType.VAR,
@@ -81,6 +85,10 @@ class Source:
         line, column = self.lines.place(offset)
         return SqlSyntaxError(what, line, column, fix)
 
+    def unreadable(self, what: str, offset: int, fix: str = "") -> UnreadableSql:
+        line, column = self.lines.place(offset)
+        return UnreadableSql(what, line, column, fix)
+
     def unclosed(self) -> SqlSyntaxError:
         """An error for text that has no tokens; the tokenizer does not tell where it began."""
         pieces = _PIECE.finditer(self.text)
@@ -105,7 +113,7 @@ class Source:
             raise self.error(str(error), 0) from None
         except Exception as error:  # a mistake of the parser's must not be one of the project
             what = f"this SQL cannot be read: the parser failed ({type(error).__name__}: {error})"
-            raise self.error(what, self.tokens[0].start if self.tokens else 0) from error
+            raise self.unreadable(what, self.tokens[0].start if self.tokens else 0) from error
         return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
 
     def _too_deep(self) -> int | None:
@@ -133,7 +141,10 @@ class Source:
         place = (details.get("line"), details.get("col"))
         offset = next((t.start for t in self.tokens if (t.line, t.col) == place), 0)
         jinja = "{{" in self.text or "{%" in self.text
-        return self.error(f"this SQL cannot be read: {what}", offset, _JINJA_FIX if jinja else "")
+        told = f"this SQL cannot be read: {what}"
+        return (
+            self.error(told, offset, _JINJA_FIX) if jinja else self.unreadable(told, offset, _FIX)
+        )
 
     def word(self, word: str) -> int:
         return next((t.start for t in self.tokens if t.text.upper() == word), 0)
@@ -161,7 +172,9 @@ class Source:
         wanted = ".".join(identifier.name for identifier in identifiers)
         metas = [identifier.meta for identifier in identifiers]
         if not all("start" in meta and "end" in meta for meta in metas):
-            raise self.error(f"cannot tell where in the text the name {wanted} stands", 0)
+            raise self.unreadable(
+                f"cannot tell where in the text the name {wanted} stands", 0, _FIX
+            )
         starts = [int(meta["start"]) for meta in metas]
         start, end = min(starts), max(int(meta["end"]) for meta in metas) + 1
         written = ""
@@ -175,7 +188,9 @@ class Source:
             written.replace("..", ".") != wanted.replace("..", ".")
             or tokens[index - 1].end + 1 != end
         ):
-            raise self.error(f"cannot tell where in the text the name {wanted} stands", start)
+            raise self.unreadable(
+                f"cannot tell where in the text the name {wanted} stands", start, _FIX
+            )
         return start, end, starts[-1]
 
     def placeholders(self) -> list[Placeholder]:
