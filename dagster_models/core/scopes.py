@@ -342,8 +342,23 @@ class _Walk:
         return same[0] if len(same) == 1 else None
 
     def is_array_path(self, table: FoundTable) -> bool:
-        first = fold_alias(table.parts[0], self.dialect)
-        return len(table.parts) > 1 and any(first in s.names for s in table.scope.chain())
+        """Whether the first part is what another FROM item is called; `orders.orders` is not."""
+        parts = self.local(table)
+        itself = table.scope if parts[0] == parts[-1] else None
+        return len(parts) > 1 and any(
+            parts[0] in around.names
+            for around in table.scope.chain()
+            if around is not itself or parts[0] in around.given or self.is_second(table)
+        )
+
+    def is_second(self, table: FoundTable) -> bool:
+        """Whether a table before it in the same FROM list has the same bare name."""
+        name, start = self.local(table)[-1], table.identifiers[0].meta.get("start", 0)
+        return any(
+            not other.aliased and self.local(other)[-1] == name
+            for other in table.scope.tables
+            if other is not table and other.identifiers[0].meta.get("start", 0) < start
+        )
 
     def qualifier(
         self, identifiers: tuple[exp.Identifier, ...], scope: Scope

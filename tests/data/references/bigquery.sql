@@ -241,3 +241,9 @@ select a.x * 1 from data-1.table-2d as a join my-data.orders using (x) join `a-b
 -- references: data-1.table-2d, my-data.orders, a-b.c
 -- replaced:
 select a.x * 1 from `dev_data-1`.`table-2d_v2` as a join `dev_my-data`.`orders_v2` AS `orders` using (x) join `dev_a-b`.`c_v2` AS `c` on a.x-c.x = 1
+
+-- title: bigquery: a dataset that is named like its table
+-- dialect: bigquery
+-- executed: no, DuckDB has no paths of arrays in FROM
+select * from orders.orders, orders.items union all select * from items.items join orders.items as o on true
+-- references: orders.orders, items.items, orders.items
