@@ -7,6 +7,7 @@ is read against one file. What each piece rests on is said beside it (Dagster 1.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -379,10 +380,16 @@ def waking_on_signals(wake: socket.socket) -> Iterator[None]:
     except ValueError:  # not in the main thread: no signal comes here
         yield
         return
+    # A closed terminal ends a run as Ctrl-C does; under nohup the signal is ignored, and stays so.
+    hangs_up = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    if hangs_up:
+        signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
+        if hangs_up:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def quiet_console(context: PlanExecutionContext | PlanOrchestrationContext) -> None:

@@ -14,7 +14,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dagster_models.core.messages import (
     CheckOutcome,
@@ -231,6 +231,9 @@ def _create(session: WarehouseSession, task: Task, relation: Relation) -> int | 
     if task.kind == "sql":
         return session.create(relation, task.materialized, task.sql)
     if task.kind == "seed":
+        with suppress(OSError), open(task.path, "rb") as file:  # the warehouse tells of those
+            if not task.is_of(file.read()):
+                raise WarehouseError("FileChanged", task.changed)
         return session.create_from_csv(relation, task.path, task.column_types)
     if task.kind == "arrow":
         return session.create_from_arrow(relation, task.path)

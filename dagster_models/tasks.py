@@ -109,6 +109,7 @@ def task_for(
         queries={text: compile_text(project, step, text, target) for text in step.queries},
         relations=compile_tables(project, step, target) if binding.is_python else {},
         project_root=project.root,
+        digest=step.digest,
     )
 
 

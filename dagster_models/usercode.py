@@ -34,7 +34,7 @@ def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
     """
     name = "".join(c if c.isalnum() else "_" for c in f"_model_{task.step}")
     with _module(task, name, [task.project_root]) as module:
-        _execute(task.path, module)
+        _execute(task, module)
         model = getattr(module, "model", None)
         if not callable(model):
             raise StepFailed("NoModel", f"{task.path} defines no function model(warehouse)")
@@ -54,7 +54,7 @@ def run_script(task: Task) -> None:
     before = set(threading.enumerate())
     with _module(task, "__main__", [os.path.dirname(task.path), task.project_root]) as module:
         try:
-            _execute(task.path, module)
+            _execute(task, module)
             _end_as_a_program(before, module)
         except SystemExit as stop:
             code = stop.code
@@ -97,11 +97,13 @@ def _module(task: Task, name: str, folders: list[str]) -> Iterator[types.ModuleT
             sys.modules[name] = before
 
 
-def _execute(path: str, module: types.ModuleType) -> None:
-    with open(path, "rb") as file:
+def _execute(task: Task, module: types.ModuleType) -> None:
+    with open(task.path, "rb") as file:
         source = file.read()
+    if not task.is_of(source):  # its commit record would prove what was not run
+        raise StepFailed("FileChanged", task.changed)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
-    exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+    exec(compile(source, task.path, "exec", dont_inherit=True), module.__dict__)
 
 
 def _refuse_other_signature(model: Any, line: int) -> None:

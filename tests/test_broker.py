@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import pytest
 
 from dagster_models import launch, rendezvous, wire
 from dagster_models.connection import Connection
-from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.messages import Outcome, Task, Verdict, digest_of
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
 from dagster_models.materialization import Stop
@@ -518,6 +519,22 @@ def test_what_goes_to_a_removed_database_is_not_told_as_done(
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
     assert outcome.error.kind == "DatabaseReplaced"
+
+
+def test_a_seed_that_is_another_file_by_now_is_not_published(
+    session: Session, tmp_path: Path
+) -> None:
+    path = tmp_path / "codes.csv"
+    path.write_text("code\n1\n")
+    loaded = Task("r", "s.t", 1, "seed", Relation("s", "t"), path=str(path))
+    loaded = replace(loaded, digest=digest_of(path.read_bytes()))
+    session.prepare(["s"])
+    assert session.run(loaded).verdict is Verdict.COMMITTED
+    path.write_text("code\n2\n")
+    outcome = session.run(replace(loaded, attempt=2))
+    assert outcome.error is not None
+    assert outcome.error.kind == "FileChanged"
+    assert session.query("from s.t") == [(1,)]
 
 
 # Refusals ----------------------------------------------------------------------------------------

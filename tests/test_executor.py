@@ -258,6 +258,31 @@ def test_a_run_config_under_which_nothing_would_run_is_refused(
     assert not told.events or told.of_type("STEP_START") == set()
 
 
+def test_a_file_that_changes_during_the_run_is_not_run_as_what_it_was(tmp_path: Path) -> None:
+    change = (
+        "from pathlib import Path\n\n\ndef model(warehouse):\n"
+        "    for name in ('models/later.py', 'scripts/tell.py', 'seeds/codes.csv'):\n"
+        "        path = Path(name)\n        path.write_text(path.read_text() + '\\n')\n"
+        "    return [{'n': 1}]\n"
+    )
+    later = '"""\n@model\nupstream: change\n"""\n\n\ndef model(warehouse):\n    return [{"n": 1}]\n'
+    files = {
+        "models/change.py": change,
+        "models/later.py": later,
+        "scripts/tell.py": '"""\n@model\nupstream: change\n"""\nprint("told")\n',
+        "seeds/codes.csv": "code\n1\n",
+    }
+    project = make_project(tmp_path, files)
+    told = project.run({"max_concurrent": 1})
+    states = told.states()
+    assert states.pop("main.change") == "succeeded"
+    seed = states.pop("seeds.codes")  # nothing says which of the two comes first
+    assert seed == ("succeeded" if "seeds.codes" in project.tables() else "failed")
+    assert set(states.values()) == {"failed"}
+    assert "models/later.py was changed after the run had loaded the project" in told.stdout
+    assert "main.later" not in project.tables()
+
+
 def test_a_timeout_cancels_and_fails_the_step(tmp_path: Path) -> None:
     slow = f"/* @model\ntimeout: 0.5\n*/\n{ENDLESS}"
     project = make_project(tmp_path, {"models/slow.sql": slow, "models/below.sql": "from slow"})
@@ -267,7 +292,7 @@ def test_a_timeout_cancels_and_fails_the_step(tmp_path: Path) -> None:
     assert project.tables() == set()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_the_run_and_cancels_what_is_in_flight(
     tmp_path: Path, number: signal.Signals
 ) -> None:

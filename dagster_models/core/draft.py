@@ -7,7 +7,6 @@ files may name it: a model with a typo in it must not make its readers' referenc
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from dagster_models.core.config import (
 from dagster_models.core.fields import problem, read_mapping, suggest
 from dagster_models.core.header import Header, sql_header, unread_python_header, unread_sql_header
 from dagster_models.core.marked import Marked, Tell, read_yaml
+from dagster_models.core.messages import digest_of
 from dagster_models.core.model import (
     Check,
     Key,
@@ -122,7 +122,7 @@ def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
     """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
     step = new_step(page, "seed", merge(page.defaults), settings, tell)
     types = canonical(step.config.column_types)
-    version = version_of(hashlib.sha256(page.data).hexdigest(), types, str(step.relation))
+    version = version_of(step.digest, types, str(step.relation))
     header = next(csv.reader(io.StringIO(page.text)), [])
     for what, fix in _wrong_in_header(header):
         tell(Problem(what, page.path, 1, 1, fix))
@@ -171,6 +171,7 @@ def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tel
         relation=relation,
         checks=checks,
         variables={**settings.vars, **values.get("vars", {})},
+        digest="" if kind == "sql" else digest_of(page.data),
     )
 
 

@@ -7,6 +7,8 @@ carry them are wire.py's.
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -42,6 +44,7 @@ class Task:
 
     ``kind``: "sql" (build ``relation`` from ``sql``), "seed" (from the CSV file ``path``),
     "arrow" (from the Arrow IPC file ``path``), "python" and "script" (run the file ``path``).
+    ``digest``: of the file's bytes when the project was loaded, "" where it does not matter.
     ``sql`` is final: names replaced, variables filled in. ``queries`` maps the literal SQL of a
     Python file to the text to send; ``relations`` maps table names as written there to SQL.
     """
@@ -62,6 +65,7 @@ class Task:
     relations: Mapping[str, str] = EMPTY
     variables: Mapping[str, Any] = EMPTY
     project_root: str = ""
+    digest: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return _plain(self)
@@ -76,6 +80,21 @@ class Task:
                 "checks": tuple(CheckTask(**check) for check in data.get("checks", ())),
             }
         )
+
+    def is_of(self, data: bytes) -> bool:
+        """Whether the file still is the one whose code version the task bears."""
+        return not self.digest or self.digest == digest_of(data)
+
+    @property
+    def changed(self) -> str:
+        """What to say if it is not."""
+        name = os.path.relpath(self.path, self.project_root) if self.project_root else self.path
+        return f"{name} was changed after the run had loaded the project: run it again"
+
+
+def digest_of(data: bytes) -> str:
+    """Of a file's bytes: part of its code version."""
+    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -188,7 +188,8 @@ class Step:
     appearance) through ``resolved`` (the name as written -> key). ``queries`` are the literal SQL
     texts of a Python file, compiled at load so that its process needs no parser. ``sql_line``:
     the line of `def sql` where the query was generated, 0 where it stands in the file itself.
-    ``trace``: what is known of the columns of a query or a seed.
+    ``trace``: what is known of the columns of a query or a seed. ``digest``: of the bytes of a file
+    that is read again when the step runs (Python, a seed).
     """
 
     key: Key
@@ -206,6 +207,7 @@ class Step:
     variables: Mapping[str, Any] = EMPTY
     sql_line: int = 0
     trace: Trace = NOTHING_TRACED
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
