@@ -2,12 +2,12 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-HOME_DIR := $(CURDIR)/.dagster
+HOME_DIR := .dagster
 PORT   ?= 3000
 # A target of project/dagster_models.yaml; empty: its default one. `pg` needs DATABASE_URL.
 TARGET ?=
 
-export DAGSTER_HOME := $(HOME_DIR)
+export DAGSTER_HOME := $(CURDIR)/$(HOME_DIR)
 ifneq ($(TARGET),)
 export DAGSTER_MODELS_TARGET := $(TARGET)
 endif

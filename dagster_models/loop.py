@@ -435,10 +435,11 @@ class Run:
         elif isinstance(happening, Lost):
             flight.lost = happening
             flight.killed = flight.killed or happening.killed
-            name = self._bindings[step].name
-            flight.outcome = lost_outcome(
-                name, flight.attempt, happening.message, flight.started_at
-            )
+            name, told = self._bindings[step].name, happening.message
+            if flight.killed:  # by us: its end is no riddle
+                grace = self._options.cancel_grace_seconds
+                told = f"it did not stop within {grace:g} s of being asked to, and was killed"
+            flight.outcome = lost_outcome(name, flight.attempt, told, flight.started_at)
             self._todo.append(Event(step, Cause.WORKER_LOST))
         elif isinstance(happening, Settled):
             self._settled(happening, flight)

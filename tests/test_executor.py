@@ -351,6 +351,10 @@ def test_python_code_that_swallows_the_interrupt_is_killed_after_its_grace(
     process.send_signal(signal.SIGTERM)
     told = finish(project, process)
     assert told.states() == {"main.stuck": "canceled"}
+    assert told.journal is not None
+    (stuck,) = told.journal.steps
+    assert stuck.error is not None  # its end is no riddle: we killed it
+    assert stuck.error.message.startswith("it did not stop within 0.5 s of being asked to")
     assert not alive(pid)
 
 

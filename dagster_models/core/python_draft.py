@@ -43,7 +43,7 @@ def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: 
         return _generated(step, page, root, reads, settings, tell)
     if file.kind != "model":
         what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
-        fix = "Define one of them; a file that builds no relation belongs into scripts/."
+        fix = "Define one, without `async`; a file that builds no relation belongs into scripts/."
         tell(Problem(what, page.path, 1, 1, fix))
     own = header.value.get("materialized") if header is not None else None
     if own is not None and own.value == "view":
