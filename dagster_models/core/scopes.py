@@ -203,6 +203,8 @@ class _Walk:
 
     def cte(self, body: exp.Expr, name: str, scope: Scope, recursive: bool) -> None:
         itself = Scope(scope.parent, scope.ctes | {name})
+        while isinstance(body, (exp.Subquery, exp.Paren)) and not _is_more_than_parentheses(body):
+            body = body.this
         if not recursive:
             self.stack.append((body, scope))
         elif self.dialect != "duckdb" and self.dialect not in _ALWAYS_RECURSIVE:
@@ -378,6 +380,10 @@ class _Walk:
                     best = max(fitting, key=lambda t: (self.local(t) == prefix, len(t.parts)))
                     return FoundQualifier(identifiers[:length], prefix, best)
         return None
+
+
+def _is_more_than_parentheses(node: exp.Expr) -> bool:
+    return any(value for key, value in node.args.items() if key != "this")
 
 
 def _recurses(body: exp.Expr) -> bool:

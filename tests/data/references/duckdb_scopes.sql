@@ -130,3 +130,8 @@ qualify row_number() over (order by customer_id) = 1
 -- dialect: duckdb
 select a.id, b.id from orders a join orders b using (id)
 -- references: orders, orders
+
+-- title: a recursive CTE in parentheses
+-- dialect: duckdb
+with recursive t as (((select id from orders) union (select id + 1 from t where id < 3))) select * from t
+-- references: orders
