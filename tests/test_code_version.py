@@ -315,6 +315,14 @@ def test_what_may_matter_of_queries_does(old: str, new: str, tmp_path: Path) -> 
     assert version_of_python(tmp_path, code) != version_of_python(tmp_path, QUERIES)
 
 
+def test_what_a_hole_holds_matters(tmp_path: Path) -> None:
+    code = (
+        "def model(warehouse, i=1):\n    return warehouse.sql(f'select x from b where x = {i}')\n"
+    )
+    changed = code.replace("{i}", "{i + 1}")
+    assert version_of_python(tmp_path, changed) != version_of_python(tmp_path, code)
+
+
 @pytest.mark.parametrize(
     "use",
     [

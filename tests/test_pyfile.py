@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from dagster_models.core.header import Header, python_header, sql_header
-from dagster_models.core.pyfile import PyQuery, PyTable, read_python
+from dagster_models.core.pyfile import HOLE, PyQuery, PyTable, read_python
 from dagster_models.errors import SqlSyntaxError
 
 
@@ -111,6 +111,31 @@ def test_texts_that_only_running_would_tell(body: str) -> None:
     assert line == head.count("\n") + 2
     assert re.fullmatch(r"warehouse\.(sql|execute|table)\(\.\.\.\)", what)
     assert 5 <= column <= 5 + len(body)
+
+
+def test_texts_that_are_known_but_for_some_parts() -> None:
+    told = read_python(
+        textwrap.dedent("""
+        T = "orders"
+        def model(warehouse, n):
+            q = f"select * from {T} where x = {n}"
+            warehouse.sql(q)
+            warehouse.sql("select 1 from a where " + n)
+            warehouse.execute(f"insert into {n:>3} select 1")
+            warehouse.table(f"orders_{n}")
+            warehouse.sql(f"{n}")
+            warehouse.sql(q + " limit 1")
+        """)
+    )
+    assert not told.queries
+    assert [query.text.replace(HOLE, "?") for _, query in told.partial] == [
+        "select * from orders where x = ?",
+        "select 1 from a where ?",
+        "insert into ? select 1",
+        "select * from orders where x = ? limit 1",
+    ]
+    assert [line for line, _, _ in told.unseen] == [5, 6, 7, 8, 9, 10]
+    assert [place for place, _ in told.partial] == [(5, 19), (6, 19), (7, 23), (10, 19)]
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,14 @@ from typing import Literal, TypeAlias, TypeGuard
 
 from dagster_models.errors import SqlSyntaxError
 
-__all__ = ["PyQuery", "PyTable", "PythonFile", "read_python", "seen_sql"]
+__all__ = ["HOLE", "PyQuery", "PyTable", "PythonFile", "read_python", "seen_sql"]
 
 _WAREHOUSE = "warehouse"
 _QUERY_METHODS = {"sql", "execute"}
 _METHODS = {*_QUERY_METHODS, "table"}
+#: Stands for what only running would tell, in a text that is known otherwise: `f"... = {day}"`. A
+#: table whose name holds it is not known.
+HOLE = "dagster_models_hole"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef)
 _Placed: TypeAlias = "ast.expr | ast.stmt | ast.arg"
@@ -50,7 +53,8 @@ class PythonFile:
 
     ``unseen`` are calls (line, column, what) whose argument only running would tell. ``imports``
     are dotted; `from a import b` gives `a` and `a.b`, as b may be a module; `from . import b`
-    gives `.` and `.b`.
+    gives `.` and `.b`. ``partial``: of those unseen calls whose text is known but for some holes,
+    (line, column) and the query with a HOLE for each.
     """
 
     kind: Literal["model", "sql", "script"]
@@ -58,6 +62,7 @@ class PythonFile:
     tables: tuple[PyTable, ...] = ()
     unseen: tuple[tuple[int, int, str], ...] = ()
     imports: tuple[str, ...] = ()
+    partial: tuple[tuple[tuple[int, int], PyQuery], ...] = ()
 
 
 def read_python(source: str) -> PythonFile:
@@ -67,20 +72,25 @@ def read_python(source: str) -> PythonFile:
     queries: list[PyQuery] = []
     tables: list[PyTable] = []
     unseen: list[tuple[int, int, str]] = []
+    partial: list[tuple[tuple[int, int], PyQuery]] = []
     lines = re.split(r"\r\n|\r|\n", source)  # what ast takes for lines
     for call, method, names in _calls(tree):
         argument = _argument(call)
         text = _text(argument, names) if argument is not None else None
-        if text is None or argument is None:
-            place = argument or call
-            unseen.append((place.lineno, _column(lines, place), f"warehouse.{method}(...)"))
+        if text is None or argument is None or text.holes:
+            node = argument or call
+            place = node.lineno, _column(lines, node)
+            unseen.append((*place, f"warehouse.{method}(...)"))
+            if text is not None and method in _QUERY_METHODS:
+                partial.append((place, PyQuery(text.value, text.line)))
         elif method == "table":
             tables.append(PyTable(text.value, argument.lineno, _column(lines, argument)))
         else:
             queries.append(PyQuery(text.value, text.line))
     kind = _kind(tree)
     unseen += [(n.lineno, _column(lines, n), what) for n, what in _out_of_sight(tree, kind)]
-    return PythonFile(kind, tuple(queries), tuple(tables), tuple(sorted(unseen)), _imports(tree))
+    seen = tuple(queries), tuple(tables), tuple(sorted(unseen))
+    return PythonFile(kind, *seen, _imports(tree), tuple(partial))
 
 
 def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
@@ -89,7 +99,7 @@ def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
     for call, method, names in _calls(tree):
         argument = _argument(call) if method in _QUERY_METHODS else None
         text = _text(argument, names)
-        if argument is not None and text is not None:
+        if argument is not None and text is not None and not text.holes:
             found.append((call, argument, text.value))
     return found
 
@@ -141,6 +151,7 @@ def _imports(tree: ast.Module) -> tuple[str, ...]:
 class _Text:
     value: str
     line: int
+    holes: bool = False  #: parts of it are not known
 
 
 #: A name's one text, or None for a name that holds something else; absent: not bound here.
@@ -312,7 +323,8 @@ def _rebound_from_inside(scope: ast.AST) -> set[str]:
 
 
 def _text(node: ast.expr | None, names: _Names) -> _Text | None:
-    """The text that an expression must be, or None."""
+    """The text that an expression must be, with a HOLE for each part that is not known; None where
+    nothing of it is."""
     if isinstance(node, ast.Constant):
         return _Text(node.value, node.lineno) if isinstance(node.value, str) else None
     if isinstance(node, ast.Name):
@@ -337,8 +349,12 @@ def _piece(node: ast.expr, names: _Names) -> _Text | None:
 
 
 def _joined(pieces: Sequence[_Text | None], line: int) -> _Text | None:
-    values = [piece.value for piece in pieces if piece is not None]
-    return _Text("".join(values), line) if len(values) == len(pieces) else None
+    known = [piece for piece in pieces if piece is not None]
+    if pieces and not known:
+        return None
+    values = [HOLE if piece is None else piece.value for piece in pieces]
+    holes = len(known) < len(pieces) or any(piece.holes for piece in known)
+    return _Text("".join(values), line, holes)
 
 
 def _column(lines: Sequence[str], node: _Placed) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +26,7 @@ from dagster_models.core.header import python_header
 from dagster_models.core.marked import Tell
 from dagster_models.core.model import Location, Reference, Step
 from dagster_models.core.parse import ParsedSql, plain_text
-from dagster_models.core.pyfile import PyQuery, PythonFile, read_python
+from dagster_models.core.pyfile import HOLE, PyQuery, PythonFile, read_python
 from dagster_models.core.python_source import fingerprint, generate_sql, line_of_function
 from dagster_models.core.settings import Settings
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
@@ -117,8 +118,14 @@ def _with_code(
             else:
                 place = _inside(at, holder.line, holder.column)
                 tell(unset_variable(holder.name, place, step.variables))
+    partly: set[tuple[int, int]] = set()
+    for call, at, query in _partly_seen(file, page.path, settings.dialect):
+        seen = [ref for ref in query.references if HOLE not in ref.name.lower()]
+        if len(seen) == len(query.references):
+            partly.add(call)
+        found += [read_of(ref, _inside(at, ref.line, ref.column)) for ref in seen]
     if not step.config.upstream:
-        _tell_unseen(file, [(at, query) for at, _, query in parsed], page.path, tell)
+        _tell_unseen(file, partly, [(at, q) for at, _, q in parsed], page.path, tell)
 
     def plain_sql(text: str) -> str | None:
         try:
@@ -160,6 +167,17 @@ def _parsed_queries(
     return parsed
 
 
+def _partly_seen(
+    file: PythonFile, path: str, dialect: str
+) -> Iterator[tuple[tuple[int, int], Location, ParsedSql]]:
+    """The queries that are known but for some values in them: (place of the call, of the text,
+    what it says)."""
+    for place, query in file.partial:
+        with contextlib.suppress(SqlSyntaxError):  # then nothing is seen
+            parsed = parsed_text(query.text, dialect, queries_only=False)
+            yield place, Location(path, query.line), parsed
+
+
 def _judged(error: SqlSyntaxError, settings: Settings) -> tuple[str, str, str]:
     if isinstance(error, UnreadableSql) and settings.unreadable_sql == "warn":
         what = f"{error.what}; it is sent as it is, and depends on what `upstream:` names"
@@ -174,11 +192,20 @@ def _inside(at: Location, line: int, column: int) -> Location:
 
 
 def _tell_unseen(
-    file: PythonFile, parsed: Iterable[tuple[Location, ParsedSql]], path: str, tell: Tell
+    file: PythonFile,
+    partly: Collection[tuple[int, int]],
+    parsed: Iterable[tuple[Location, ParsedSql]],
+    path: str,
+    tell: Tell,
 ) -> None:
     fix = "Name what it reads in `upstream:` of the header."
     for line, column, what in file.unseen:
         place = Location(path, line, column)
+        if (line, column) in partly:
+            told = f"no names are replaced in a text that is put together at run time: {what}"
+            instead = "Write values as $variables, or full names of tables and `upstream:`."
+            tell(problem(told, place, instead, "warning"))
+            continue
         tell(problem(f"the tables that it reads cannot be seen: {what}", place, fix, "warning"))
     for at, query in parsed:
         for line, column, what in query.unseen:
