@@ -38,12 +38,13 @@ log_min_messages = warning
 
 
 #: Waits for the end of its input, which comes with the end of the test run, by whatever. A server
-#: that is just being started has not written its pid yet. SIGINT: clients are cut.
+#: that is just being started has not written its pid yet. SIGQUIT: at once, and without the files
+#: in order, as nobody will open them again.
 _GUARD = """
 read -r _
 for _ in 1 2 3 4 5 6 7 8 9 10; do [ -s "$1/data/postmaster.pid" ] && break; sleep 0.1; done
 if read -r pid < "$1/data/postmaster.pid"; then
-    kill -INT "$pid"
+    kill -QUIT "$pid"
     for _ in $(seq 200); do kill -0 "$pid" || break; sleep 0.05; done
     kill -KILL "$pid"
 fi 2> /dev/null

@@ -93,6 +93,37 @@ def test_a_timeout_fails_the_step() -> None:
     assert out[0] == Report("a", State.FAILED, timed_out=True)
 
 
+def test_a_step_whose_loss_published_nothing_is_tried_again() -> None:
+    plan = Plan({"a": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    drive(plan, Event("a", Cause.WORKER_LOST))
+    assert plan.handle(Event("a", Cause.ROLLED_BACK))[0] == Retry("a", 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "final"),
+    [
+        ((), True),  # its commit record cannot be read: it may be published
+        ((Event("a", Cause.TIMEOUT),), False),  # it died while its timeout stopped it
+        ((Event(None, Cause.STOPPING),), False),
+    ],
+)
+def test_a_lost_step_is_not_always_tried_again(before: tuple[Event, ...], final: bool) -> None:
+    plan = Plan({"a": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    drive(plan, *before, Event("a", Cause.WORKER_LOST))
+    out = plan.handle(Event("a", Cause.ROLLED_BACK, final=final))
+    assert out == [Report("a", State.FAILED)]
+
+
+def test_of_a_step_that_gave_up_on_error_abort_holds_as_well() -> None:
+    """It waits for its next attempt when another failure drains the run: then it has failed."""
+    needs = {"a": Needs(retries=1, on_error="abort")}
+    plan = Plan({"a": (), "b": (), "c": ()}, needs, max_concurrent=3, fail_fast="drain")
+    drive(plan, Event("a", Cause.ROLLED_BACK))
+    out = plan.handle(Event("b", Cause.ROLLED_BACK))
+    assert [i.step for i in out if isinstance(i, Report)] == ["b", "a"]
+    assert out[-1] == Cancel("c")
+
+
 def test_an_impossible_event_tells_the_story() -> None:
     plan = Plan({"a": ()}, max_concurrent=1)
     drive(plan, Event("a", Cause.COMMITTED))

@@ -283,11 +283,12 @@ class PlanMachine(RuleBasedStateMachine):
         self.tell(Event(step, Cause.WORKER_LOST))
 
     @precondition(lambda self: self.lost)
-    @rule(data=st.data(), commits=st.booleans())
-    def its_commit_record_is_read(self, data: st.DataObject, commits: bool) -> None:
-        """Once the session is gone: by then what was under way has ended, one way or the other."""
+    @rule(data=st.data(), commits=st.booleans(), killed=st.booleans())
+    def its_commit_record_is_read(self, data: st.DataObject, commits: bool, killed: bool) -> None:
+        """Once the session is gone: by then what was under way has ended, one way or the other.
+        ``killed``: it did not stop in time, if it was asked to; else it died before by itself."""
         step = data.draw(st.sampled_from(sorted(self.lost)))
-        self.settle(step, commits)
+        self.settle(step, commits, killed)
 
     @precondition(
         lambda self: any(item not in self.warehouse.records for item in self.lost.items())
@@ -300,14 +301,15 @@ class PlanMachine(RuleBasedStateMachine):
         )
         self.answer(data.draw(st.sampled_from(lost)), Cause.ROLLED_BACK, final=True)
 
-    def settle(self, step: str, commits: bool) -> None:
+    def settle(self, step: str, commits: bool, killed: bool = True) -> None:
         key = (step, self.lost[step])
         if key in self.warehouse.open:
             self.warehouse.end(key, commits)
         if key in self.warehouse.records:
             self.answer(step, Cause.COMMITTED)
         else:  # the executor calls it canceled where it has killed what did not stop
-            self.answer(step, Cause.CANCELED if step in self.asked else Cause.ROLLED_BACK)
+            canceled = killed and step in self.asked
+            self.answer(step, Cause.CANCELED if canceled else Cause.ROLLED_BACK)
 
     @precondition(lambda self: self.claiming)
     @rule(data=st.data(), granted=st.booleans())

@@ -288,6 +288,9 @@ class Plan:
                     it.blame = self.stopped_by
                     self._move(step, Cause.GAVE_UP if it.attempt else Cause.STOPPING)
                     out.append(self._report(step))
+                    # Given up is failed, and of this one nothing in flight may outlive that.
+                    if it.attempt and it.needs.on_error == "abort":
+                        drain = False
         if not drain:
             for step in sorted(self._busy, key=lambda s: self._steps[s].order):
                 if self._steps[step].state is State.RUNNING:
