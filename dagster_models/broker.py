@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster_models import launch, rendezvous
-from dagster_models.connection import Connection, die
+from dagster_models.connection import STUCK_SECONDS, Connection, die
 from dagster_models.errors import WarehouseError
 from dagster_models.materialization import Stop
 from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
@@ -48,9 +48,6 @@ _RETRY_SECONDS = 0.02
 
 #: The loser of an election waits so long: the winner may be just leaving.
 _ELECTION_SECONDS = 1.0
-
-#: So long a statement may take to end after its interrupt.
-STUCK_SECONDS = 2.0
 
 #: So long a COMMIT may take when the process was asked to end.
 _COMMIT_SECONDS = 30.0

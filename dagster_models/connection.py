@@ -37,8 +37,8 @@ INTERRUPT_SECONDS = 0.02
 
 _HELLO_SECONDS = 10.0
 
-#: So long a session whose client is gone is only interrupted, before it is cut off.
-_DEAF_SECONDS = 2.0
+#: So long a statement may take to end after its interrupt.
+STUCK_SECONDS = 2.0
 
 Message = Mapping[str, Any]
 
@@ -153,7 +153,7 @@ class Connection:
 
     def _end_request(self) -> None:
         """The client is gone: interrupt until the request in hand, if any, has ended."""
-        cut_off_at = time.monotonic() + _DEAF_SECONDS
+        cut_off_at = time.monotonic() + STUCK_SECONDS
         while not self._idle.is_set():
             self._interrupt()
             if time.monotonic() > cut_off_at and self._stop.in_time and self.session is not None:
