@@ -176,9 +176,9 @@ class PostgresServer:
         """Let the guard stop it and remove its folder."""
         assert self.guard.stdin is not None
         self.guard.stdin.close()
+        if self.process is not None:  # first: the guard waits for its end, and a zombie has none
+            self.process.wait(timeout=30)
         self.guard.wait(timeout=30)
-        if self.process is not None:
-            self.process.wait()
 
 
 def start_server() -> PostgresServer:
