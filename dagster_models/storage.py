@@ -1,9 +1,10 @@
 """An event log storage for Dagster on SQLite that keeps its connections open.
 
 Dagster's own :class:`SqliteEventLogStorage` makes an SQLAlchemy engine, a connection and, as the
-last one to close a file, a checkpoint for every single event; that is most of the time of a step
-that does little. This subclass keeps one engine with one connection per file ("shard": one per run,
-and the index) and changes nothing else: the same files, the same rows, the same transactions, the
+last one to close a file, a checkpoint for every single event, and looks up what the tables are like
+several times for each; that is most of the time of a step that does little. This subclass keeps one
+engine with one connection per file ("shard": one per run, and the index), remembers what it saw
+of the tables, and changes nothing else: the same files, the same rows, the same transactions, the
 same PRAGMAs. Going there and back needs no migration. In ``dagster.yaml``::
 
     event_log_storage:
@@ -34,7 +35,7 @@ import sqlite3
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -117,8 +118,31 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def has_table(self, table_name: str) -> bool:
         """Whether the index has the table. Asked for every materialisation that has tags."""
-        with self._shards.connection(INDEX_SHARD_NAME) as connection:
-            return bool(connection.dialect.has_table(connection, table_name))
+
+        def ask() -> bool:
+            with self._shards.connection(INDEX_SHARD_NAME) as connection:
+                return bool(connection.dialect.has_table(connection, table_name))
+
+        return self._remembered(f"table {table_name}", ask)
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of data is done. Asked twice for the inputs of every step."""
+        stock = super().has_secondary_index
+        return self._remembered(f"migration {name}", lambda: bool(stock(name)))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        """Whether the index has the column: the stock class has SQLAlchemy look at the table for
+        every asset event, and twice for the inputs of every step."""
+        stock = super()._has_asset_key_col_on_connection
+        return self._remembered(f"column {column_name}", lambda: bool(stock(conn, column_name)))
+
+    def _remembered(self, fact: str, ask: Callable[[], bool]) -> bool:
+        """A yes stays one as long as the index is the same file: `dagster instance migrate`, also
+        of another process, only adds. A no is asked again."""
+        facts = self._shards.facts(INDEX_SHARD_NAME)
+        if fact not in facts and ask():
+            facts.add(fact)
+        return fact in facts
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in one transaction per file: all of them, or none if one is refused.
@@ -189,14 +213,16 @@ class _SqliteConnection(sqlite3.Connection):
 
 
 class _Shard:
-    """One file with its engine; ``open`` is the connection of the block that is using it."""
+    """One file with its engine; ``open`` is the connection of the block that is using it, and
+    ``facts`` what was found out about the file and holds as long as it is the same one."""
 
-    __slots__ = ("engine", "identity", "open", "path")
+    __slots__ = ("engine", "facts", "identity", "open", "path")
 
     def __init__(self, folder: str, name: str) -> None:
         self.path = os.path.join(folder, f"{name}.db")
         self.open: Connection | None = None
         self.identity: FileIdentity = None
+        self.facts: set[str] = set()
         self.engine: Engine = create_engine(
             create_db_conn_string(folder, name),
             poolclass=QueuePool,
@@ -243,6 +269,11 @@ class Shards:
         """The shards that are open, the least recently used first."""
         with self.lock:
             return tuple(self._shards)
+
+    def facts(self, name: str) -> set[str]:
+        """What is known of a shard's file; to be added to."""
+        with self.lock:
+            return self._get(name).facts
 
     @contextlib.contextmanager
     def connection(self, name: str) -> Iterator[Connection]:

@@ -428,6 +428,38 @@ def test_wipe_leaves_nothing_behind(pooled: PooledSqliteEventLogStorage, tmp_pat
     assert materialized(pooled, "alpha") == [1]
 
 
+def test_what_the_tables_are_like_is_looked_up_once_per_file(
+    pooled: PooledSqliteEventLogStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A yes is kept as long as the file is the same one; a no is asked again."""
+    asked: list[str] = []
+
+    def noted(name: str) -> None:
+        real = getattr(SqliteEventLogStorage, name)
+
+        def ask(storage: SqliteEventLogStorage, *arguments: Any) -> bool:
+            asked.append(arguments[-1])
+            return bool(real(storage, *arguments))
+
+        monkeypatch.setattr(SqliteEventLogStorage, name, ask)
+
+    noted("has_secondary_index")
+    noted("_has_asset_key_col_on_connection")
+    for number in range(3):
+        pooled.store_event(event("run", number, "alpha"))
+        assert len(pooled.get_asset_records([AssetKey("alpha")])) == 1
+    once = {"asset_key_index_columns", "last_materialization_timestamp", "cached_status_data"}
+    assert set(asked) == once
+    assert len(asked) == 3
+    assert not pooled.has_secondary_index("of a later version")
+    stock(tmp_path / "runs").enable_secondary_index("of a later version")
+    assert pooled.has_secondary_index("of a later version")
+    for path in (tmp_path / "runs").glob("index.db*"):
+        path.unlink()
+    stock(tmp_path / "runs").store_event(event("run", 7))
+    assert not pooled.has_secondary_index("of a later version")
+
+
 def test_a_result_that_was_not_read_to_its_end_does_not_stop_the_next_write(
     pooled: PooledSqliteEventLogStorage, tmp_path: Path
 ) -> None:
