@@ -7,6 +7,7 @@ is read against one file. What each piece rests on is said beside it (Dagster 1.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -15,15 +16,34 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dagster import (
+    AssetCheckSpec,
     AssetsDefinition,
     AssetSelection,
     AssetSpec,
     DagsterEvent,
     DagsterInvariantViolationError,
     DagsterRun,
+    In,
     JobDefinition,
+    Nothing,
+    OpDefinition,
+    Out,
+    RetryPolicy,
+    multi_asset,
+)
+from dagster._core.definitions.assets.definition.asset_spec import (
+    SYSTEM_METADATA_KEY_DAGSTER_TYPE,
+    SYSTEM_METADATA_KEY_IO_MANAGER_KEY,
+    AssetExecutionType,
+)
+from dagster._core.definitions.assets.definition.assets_definition import (
+    stringify_asset_key_to_input_name,
 )
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.decorators.decorator_assets_definition_builder import (
+    create_check_specs_by_output_name,
+)
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
 from dagster._core.errors import DagsterExecutionInterruptedError, DagsterInvalidSubsetError
 from dagster._core.events import EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
@@ -64,6 +84,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster._utils import get_run_crash_explanation
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import pop_captured_interrupt
+from dagster._utils.warnings import disable_dagster_warnings
 from dagster_shared.error import SerializableErrorInfo
 
 from dagster_models.options import StepTraits
@@ -91,6 +112,7 @@ __all__ = [
     "StepLog",
     "StepOutputHandle",
     "StepPools",
+    "asset_of",
     "compute_function",
     "create_db_conn_string",
     "engine_event",
@@ -124,6 +146,86 @@ __all__ = [
 
 RETRIES_CONFIG = get_retries_config()  # type: ignore[no-untyped-call]
 TAG_LIMITS_CONFIG = get_tag_concurrency_limits_config()  # type: ignore[no-untyped-call]
+
+
+def asset_of(
+    compute: Callable[..., Any],
+    name: str,
+    spec: AssetSpec,
+    check_specs: Sequence[AssetCheckSpec],
+    retry_policy: RetryPolicy | None,
+    pool: str | None,
+    op_tags: Mapping[str, str],
+) -> AssetsDefinition:
+    """``multi_asset`` of one asset that *compute*, a function of the context alone, builds.
+
+    The decorator finds out by *compute*'s signature what is known here, over and over, which is
+    half of its time. Rests on ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs``; what a
+    translator of the user's own may add to a spec is the decorator's.
+    """
+    if _needs_the_decorator(spec):
+        decorate = multi_asset(
+            name=name,
+            specs=[spec],
+            check_specs=check_specs,
+            retry_policy=retry_policy,
+            pool=pool,
+            op_tags=op_tags,
+        )
+        return decorate(compute)
+    keys = {
+        stringify_asset_key_to_input_name(dep.asset_key).replace("-", "_"): dep.asset_key
+        for dep in spec.deps
+        if dep.asset_key != spec.key
+    }
+    output = spec.key.to_python_identifier()
+    checks = create_check_specs_by_output_name(check_specs)
+    built = Out(
+        Nothing,
+        description=spec.description,
+        is_required=not spec.skippable,
+        metadata=spec.metadata,
+        code_version=spec.code_version,
+    )
+    with disable_dagster_warnings():
+        op = OpDefinition(
+            DecoratedOpFunction(compute),
+            name=name,
+            ins=dict.fromkeys(keys, _NOTHING),
+            outs={output: built, **dict.fromkeys(checks, Out(None))},
+            config_schema={},
+            tags=op_tags,
+            retry_policy=retry_policy,
+            pool=pool,
+        )
+        functools.update_wrapper(op, compute)
+        return AssetsDefinition.dagster_internal_init(
+            keys_by_input_name=keys,
+            keys_by_output_name={output: spec.key},
+            node_def=op,
+            can_subset=False,
+            resource_defs={},
+            backfill_policy=None,
+            check_specs_by_output_name=checks,
+            specs=[spec],
+            hook_defs=frozenset(),
+            is_subset=False,
+            selected_asset_keys=None,
+            selected_asset_check_keys=None,
+            execution_type=AssetExecutionType.MATERIALIZATION,
+        )
+
+
+_NOTHING = In(dagster_type=Nothing)
+
+
+def _needs_the_decorator(spec: AssetSpec) -> bool:
+    stored = {SYSTEM_METADATA_KEY_IO_MANAGER_KEY, SYSTEM_METADATA_KEY_DAGSTER_TYPE}
+    return (
+        spec.partitions_def is not None
+        or not stored.isdisjoint(spec.metadata)
+        or any(dep.partition_mapping is not None for dep in spec.deps)
+    )
 
 
 def execute_with(

@@ -24,11 +24,10 @@ from dagster import (
     RetryRequested,
     ScheduleDefinition,
     define_asset_job,
-    multi_asset,
 )
 
 from dagster_models import handover
-from dagster_models._dagster import Selections
+from dagster_models._dagster import Selections, asset_of
 from dagster_models.column_metadata import column_lineage, column_schema
 from dagster_models.core import project as core_project
 from dagster_models.core.messages import CheckOutcome
@@ -225,14 +224,15 @@ def _assets_of(
 
 def _asset(binding: Binding, spec: AssetSpec) -> AssetsDefinition:
     config = binding.step.config
-    return multi_asset(
+    return asset_of(
+        _compute_function(binding, spec.key),
         name=node_name(binding.step.key),
-        specs=[spec],
+        spec=spec,
         check_specs=[_check_spec(check, spec.key) for check in binding.step.checks],
         retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,
         pool=config.pool,
         op_tags=_op_tags(config),
-    )(_compute_function(binding, spec.key))
+    )
 
 
 def _op_tags(config: Config) -> dict[str, str]:

@@ -191,3 +191,50 @@ def test_step_keys_are_safe_and_distinct() -> None:
     assert len({node_name(key) for key in alike}) == len(alike)
     assert node_name(Key("staging", "stg_shop__orders")) == "staging__stg_shop__orders"
     assert all(name.isascii() and name.isidentifier() for name in odd)
+
+
+HEADER = """/* @model
+tags: [nightly]
+pool: few
+priority: 3
+retries: {max_retries: 2, delay: 1}
+description: Its flights.
+columns:
+  id: {checks: [unique, {not_null: {severity: warn}}]}
+*/
+"""
+
+
+class Stored(ModelsTranslator):
+    """What a user may add to a spec: here it is kept by an I/O manager."""
+
+    def get_asset_spec(self, *arguments: Any) -> dg.AssetSpec:
+        return super().get_asset_spec(*arguments).with_io_manager_key("store")
+
+
+@pytest.mark.parametrize("translator", [ModelsTranslator(), Stored()])
+def test_assets_are_what_the_decorator_makes(
+    translator: ModelsTranslator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        **FILES,
+        "models/marts/many.sql": f"{HEADER}select id from stg_flights join total on true",
+        "models/marts/more.sql": "select * from many, raw.flights",
+    }
+    project = make_project(tmp_path, files, JOBS)
+
+    def snapshot() -> tuple[Any, dict[Any, list[Any]]]:
+        defs = load_project(project.root, translator=translator)
+        defs = dg.Definitions.merge(defs, dg.Definitions(resources={"store": dg.mem_io_manager}))
+        job = defs.get_repository_def().get_job("test")
+        told: dict[Any, list[Any]] = {}
+        for made in defs.get_repository_def().asset_graph.assets_defs:
+            of_asset = [made.keys_by_input_name, made.keys_by_output_name, list(made.specs)]
+            if made.is_executable:
+                of_asset += [made.check_specs_by_output_name, made.op.retry_policy, made.op.pool]
+            told[tuple(made.keys)] = of_asset
+        return job.get_job_snapshot(), told
+
+    ours = snapshot()
+    monkeypatch.setattr("dagster_models._dagster._needs_the_decorator", lambda spec: True)
+    assert snapshot() == ours
