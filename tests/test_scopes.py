@@ -109,7 +109,35 @@ class Writer:
         word = self.pick(*words, *([] if self.endless else ["union all"]))
         return f"({self.query(seen)}) {word} ({self.query(seen)})"
 
+    def clash(self, seen: frozenset[str]) -> str:
+        """A table that is told from another FROM item, beside it or inside, by its schema alone."""
+        table = self.pick("s.t0", "s.t1", "main.t0", "main.t1", "main.t2")
+        bare = table.split(".")[1]
+        other = self.pick(
+            f"{self.table(seen)[0]} as {bare}", f"({self.query(seen)}) {self.cased(bare)}"
+        )
+        inside = self.pick(
+            f"exists (select 1 from {other} where {table}.a <= {bare}.b)",
+            f"{bare}.a in (select {table}.a from {other} where {bare}.b > 0)",
+            f"(select max({bare}.a + {table}.a) from {other}) > 0",
+        )
+        tail = self.pick(
+            f", {other}",
+            f", {other} where {table}.b > 0",
+            f" where {inside}",
+            f" where {bare}.b >= 0 and {inside}",
+        )
+        first = self.pick(
+            f"{table}.a",
+            f"(select coalesce(max({table}.a * 100 + {bare}.a), 0) from {other}) as a",
+        )
+        rest = ", ".join(f"{table}.{column}" for column in ("b", "xs", "r"))
+        return f"select distinct {first}, {rest} from {table}{tail}"
+
     def select(self, seen: frozenset[str]) -> str:
+        if self.budget > 0 and self.pick("", "", "", "clash"):
+            self.budget -= 2
+            return self.clash(seen)
         items = [self.item(seen, lateral_to=None)]
         if self.budget > 0 and self.maybe():
             items.append(self.item(seen, lateral_to=items[0]))
