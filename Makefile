@@ -52,7 +52,7 @@ ui: setup ## open Dagster's UI on the example, on http://localhost:3000
 
 test: setup ## lint, types and all tests
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff check .
