@@ -61,14 +61,18 @@ def canonical_words(words: Sequence[str]) -> list[str]:
     (or before) it: ``with a as (select * from b), b as (...)`` reads a table b, and would read the
     CTE the other way round.
     """
+    if "with" not in words:  # nearly every CTE
+        return list(words)
     closing = _closings(words)
     result: list[str] = []
     index = 0
-    while index < len(words):
-        result.append(words[index])
-        index += 1
-        if words[index - 1] != "with":
-            continue
+    while True:
+        try:
+            after = words.index("with", index) + 1
+        except ValueError:
+            return [*result, *words[index:]]
+        result += words[index:after]
+        index = after
         if index < len(words) and words[index] == "recursive":
             result.append(words[index])
             index += 1
@@ -77,7 +81,6 @@ def canonical_words(words: Sequence[str]) -> list[str]:
             # What is inside has WITHs of its own.
             result += _joined(_ordered([canonical_words(cte) for cte in ctes]))
             index = end
-    return result
 
 
 def _closings(words: Sequence[str]) -> dict[int, int]:
@@ -134,7 +137,7 @@ def _ordered(ctes: Sequence[list[str]]) -> list[list[str]]:
     """The one order of all those that keep dependent CTEs as they are: at each turn, of those that
     wait for no other, the first in the alphabet."""
     names = [_bare(cte[0]) for cte in ctes]
-    said = [{_bare(word) for word in cte} for cte in ctes]
+    said = [{_bare(word) for word in set(cte)} for cte in ctes]
     before: list[set[int]] = [
         {i for i in range(j) if names[i] in said[j] or names[j] in said[i]}
         for j in range(len(ctes))

@@ -231,15 +231,17 @@ class Source:
 
     def normalized(self) -> str:
         keeps, text = keeps_case(self.dialect), self.text
+        forms: dict[str, str] = {}  # a query says the same words over and over
         words = []
         for token in self.tokens:
             written = text[token.start : token.end + 1]
-            bare = (written[:1].isalnum() or written[:1] == "_") and written[-1:] not in "'\""
-            if bare and not (keeps and token.token_type == TokenType.VAR):
-                written = written.lower()
-                if not written.isalnum():  # `group   by` is one token
-                    written = " ".join(written.split())
-            words.append(written)
+            if keeps and token.token_type == TokenType.VAR:
+                words.append(written)
+                continue
+            form = forms.get(written)
+            if form is None:
+                form = forms[written] = _folded(written)
+            words.append(form)
         while words and words[-1] == ";":
             words.pop()
         return " ".join(canonical_words(words))
@@ -255,6 +257,14 @@ class Source:
     def trailing_semicolons(self) -> tuple[int, ...]:
         ends = takewhile(_is_semicolon, reversed(self.tokens))
         return tuple(sorted(token.start for token in ends))
+
+
+def _folded(written: str) -> str:
+    """A token in lower case and with single blanks, if it has no quotes."""
+    if not (written[:1].isalnum() or written[:1] == "_") or written[-1:] in "'\"":
+        return written
+    lower = written.lower()
+    return lower if lower.isalnum() else " ".join(lower.split())  # `group   by` is one token
 
 
 def _is_semicolon(token: Token) -> bool:
