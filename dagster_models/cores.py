@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from dagster_models.errors import WarehouseError
+from dagster_models.rendezvous import runtime_folder
 from dagster_models.sql_worker import JOBS
 
 #: Fewer items are done sooner than a process starts (0.3 s of one core): parsing a text takes 1 to
@@ -73,8 +75,9 @@ def _start() -> subprocess.Popen[bytes] | None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            cwd=runtime_folder(),  # -m puts it on sys.path: a project's json.py must not
         )
-    except OSError:
+    except (OSError, WarehouseError):  # no process, or somebody else's runtime folder
         return None
 
 

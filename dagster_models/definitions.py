@@ -28,6 +28,7 @@ from dagster import (
 
 from dagster_models import handover
 from dagster_models._dagster import Selections, asset_of
+from dagster_models.collector import rare_collections
 from dagster_models.column_metadata import column_lineage, column_schema
 from dagster_models.core import project as core_project
 from dagster_models.core.messages import CheckOutcome
@@ -49,7 +50,7 @@ from dagster_models.core.states import State
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.executor import models_executor
 from dagster_models.handover import Attempt
-from dagster_models.loading import load, rare_collections
+from dagster_models.loading import load
 from dagster_models.options import chosen_target, retry_policy
 from dagster_models.resource import WarehouseResource
 from dagster_models.single import run_alone

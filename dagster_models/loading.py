@@ -9,14 +9,13 @@ which half the files changed, finds what he has of it.
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from dagster_models.cache import Cache, decode
+from dagster_models.collector import rare_collections
 from dagster_models.core import project as core_project
 from dagster_models.core.compiled import Text, remember
 from dagster_models.core.model import Project, Source
@@ -26,8 +25,6 @@ from dagster_models.cores import Cores
 
 PARSED_FILE = "target/parsed.cache"
 TRACES_FILE = "target/traces.cache"
-
-_RARELY = (50_000, 20, 100)
 
 
 def load(
@@ -59,24 +56,6 @@ def load(
         finally:
             parsed.save()
             traces.save()
-
-
-@contextlib.contextmanager
-def rare_collections() -> Iterator[None]:
-    """A load makes a million objects, and nearly all of them stay: Python's collector, left as it
-    is, looks through them over and over and takes a third of the time.
-
-    It still comes by, as syntax trees are circles. The longest block of several threads decides.
-    """
-    before = gc.get_threshold()
-    if not 0 < before[0] < _RARELY[0]:
-        yield
-        return
-    gc.set_threshold(*_RARELY)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 # --- texts -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagster_models.cache import encode
+from dagster_models.collector import rare_collections
 from dagster_models.core.compiled import Text
 from dagster_models.core.lineage import trace
 from dagster_models.core.parse import parse_sql
@@ -40,7 +41,7 @@ JOBS: Mapping[str, Callable[[Any], bytes | None]] = {"parse": parse, "trace": tr
 
 
 def main() -> None:
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError), rare_collections():
         while True:
             job, items = pickle.load(sys.stdin.buffer)
             pickle.dump([JOBS[job](item) for item in items], sys.stdout.buffer, protocol=5)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from project_cases import DEFAULT, write_project
 
-from dagster_models import cores, loading, sql_worker
+from dagster_models import cores, sql_worker
 from dagster_models.cache import read_entries, write_entries
+from dagster_models.collector import rare_collections
 from dagster_models.core import compiled, project
 from dagster_models.core.model import Key
 from dagster_models.core.traced import Query
@@ -164,7 +165,7 @@ def test_the_collector_is_left_as_it_was(root: Path) -> None:
     assert gc.get_threshold() == before
     gc.set_threshold(0)  # the user's own choice
     try:
-        with loading.rare_collections():
+        with rare_collections():
             assert gc.get_threshold()[0] == 0
     finally:
         gc.set_threshold(*before)
@@ -221,6 +222,17 @@ def test_a_process_that_is_killed_between_two_jobs(done: dict[str, list[str]]) -
         several._workers[0].wait()
         assert several.map("trace", QUERIES) == [sql_worker.trace_columns(q) for q in QUERIES]
         assert len(several._workers) == 1
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_file_beside_the_project_is_no_module_of_a_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sqlglot.py").write_text("raise RuntimeError('of the project')")
+    monkeypatch.chdir(tmp_path)
+    with Cores() as several:
+        assert several.map("parse", TEXTS) == [sql_worker.parse(text) for text in TEXTS]
+        assert len(several._workers) == 2  # none has died
 
 
 @pytest.mark.usefixtures("three_cores")

@@ -1,0 +1,27 @@
+"""Python's collector, held back while very many objects are made that stay."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+from collections.abc import Iterator
+
+_RARELY = (50_000, 20, 100)
+
+
+@contextlib.contextmanager
+def rare_collections() -> Iterator[None]:
+    """A load makes a million objects, and nearly all of them stay: the collector, left as it is,
+    looks through them over and over and takes a third of the time.
+
+    It still comes by, as syntax trees are circles. The longest block of several threads decides.
+    """
+    before = gc.get_threshold()
+    if not 0 < before[0] < _RARELY[0]:
+        yield
+        return
+    gc.set_threshold(*_RARELY)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
