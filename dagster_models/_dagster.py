@@ -180,19 +180,12 @@ def asset_of(
     }
     output = spec.key.to_python_identifier()
     checks = create_check_specs_by_output_name(check_specs)
-    built = Out(
-        Nothing,
-        description=spec.description,
-        is_required=not spec.skippable,
-        metadata=spec.metadata,
-        code_version=spec.code_version,
-    )
     with disable_dagster_warnings():
         op = OpDefinition(
             DecoratedOpFunction(compute),
             name=name,
             ins=dict.fromkeys(keys, _NOTHING),
-            outs={output: built, **dict.fromkeys(checks, Out(None))},
+            outs={output: _out_of(spec), **dict.fromkeys(checks, Out(None))},
             config_schema={},
             tags=op_tags,
             retry_policy=retry_policy,
@@ -217,6 +210,16 @@ def asset_of(
 
 
 _NOTHING = In(dagster_type=Nothing)
+
+
+def _out_of(spec: AssetSpec) -> Out:
+    return Out(
+        Nothing,
+        description=spec.description,
+        is_required=not spec.skippable,
+        metadata=spec.metadata,
+        code_version=spec.code_version,
+    )
 
 
 def _needs_the_decorator(spec: AssetSpec) -> bool:

@@ -471,9 +471,11 @@ class Run:
             told = f"{outcome.error.message}; {settled.error}"
             flight.outcome = replace(outcome, error=replace(outcome.error, message=told))
         # Killed by us because it did not stop in time: that is a cancel, not an error of its own.
-        cause = Cause.CANCELED if flight.killed else Cause.ROLLED_BACK
-        # Where nobody can tell whether it was committed, another attempt would be a gamble.
-        self._todo.append(Event(step, cause, final=bool(settled.error)))
+        # Where nobody can tell whether it was committed, a cancel would claim that it was not, and
+        # another attempt would be a gamble.
+        unknown = bool(settled.error)
+        cause = Cause.CANCELED if flight.killed and not unknown else Cause.ROLLED_BACK
+        self._todo.append(Event(step, cause, final=unknown))
 
     def _on_time(self, due: Due) -> Iterator[d.DagsterEvent]:
         step = due.step

@@ -84,7 +84,10 @@ class Project:
             command += ["--config", str(path)]
         return command
 
-    def start(self, config: Mapping[str, Any] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, config: Mapping[str, Any] | None = None, *, start_new_session: bool = False
+    ) -> subprocess.Popen[str]:
+        """``start_new_session``: in a process group of its own, as a terminal does it."""
         return subprocess.Popen(
             self.command(config),
             cwd=self.root,
@@ -92,6 +95,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=start_new_session,
         )
 
     def run(self, config: Mapping[str, Any] | None = None) -> Told:

@@ -337,6 +337,7 @@ def test_prepare_may_be_repeated_in_a_busy_database(warehouse: Warehouse) -> Non
         one.execute("create table a.t as select 1 as n")
         other.prepare(["a"])
         one.commit()
+        assert other.query("select n from a.t")[1] == [(1,)]
 
 
 def test_a_record_is_read_as_it_was_written(warehouse: Warehouse) -> None:

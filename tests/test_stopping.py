@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from running import ENDLESS, Project, make_project
+from running import ENDLESS, make_project
 
 pytestmark = pytest.mark.slow
 
@@ -23,26 +23,14 @@ STUBBORN = """
 import signal
 
 def model(warehouse):
-    print("working", flush=True)
+    said = "working"
     while True:
-        try:
+        try:  # around both: the interrupt may come before the pause
+            print(said, flush=True)
             signal.pause()
         except KeyboardInterrupt:
-            print("not yet", flush=True)
+            said = "not yet"
 """
-
-
-def start(project: Project, **config: object) -> subprocess.Popen[str]:
-    """As a terminal does it: the run in a process group of its own."""
-    return subprocess.Popen(
-        project.command(config),
-        cwd=project.root,
-        env=project.env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
 
 
 def read_until(process: subprocess.Popen[str], *texts: str) -> None:
@@ -58,7 +46,7 @@ def test_ctrl_c_reaches_the_whole_process_group_and_cancels(tmp_path: Path) -> N
     """A terminal sends SIGINT to all processes of the command, not to the run worker alone: a
     worker that died of it would turn a cancel into a failure."""
     project = make_project(tmp_path, BOTH)
-    process = start(project, max_concurrent=2)
+    process = project.start({"max_concurrent": 2}, start_new_session=True)
     read_until(process, "START table main.sql", "asleep")
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
@@ -73,7 +61,7 @@ def test_ctrl_c_reaches_the_whole_process_group_and_cancels(tmp_path: Path) -> N
 
 def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(tmp_path: Path) -> None:
     project = make_project(tmp_path, {"models/stuck.py": STUBBORN})
-    process = start(project, cancel_grace_seconds=3600)
+    process = project.start({"cancel_grace_seconds": 3600}, start_new_session=True)
     read_until(process, "working")
     process.send_signal(signal.SIGINT)
     read_until(process, "not yet")  # the first one was heard, and not obeyed
@@ -94,7 +82,7 @@ def test_a_stop_while_the_project_is_loading_starts_nothing(tmp_path: Path) -> N
         f"    open({str(gate)!r}, 'w').close()\n    open({str(on)!r}).close()\n"
     )
     project.write({"definitions.py": loading + (project.root / "definitions.py").read_text()})
-    process = start(project)
+    process = project.start(start_new_session=True)
     gate.read_text()  # it is in the middle of loading
     process.send_signal(signal.SIGTERM)
     on.write_text("")

@@ -13,9 +13,6 @@ def node_name(key: Key) -> str:
     could not be told from the name's beginning."""
     plain = f"{key.schema}__{key.name}"
     safe = re.sub(r"\W", "_", plain, flags=re.ASCII)
-    apart = "__" not in key.schema and not key.schema.endswith("_")
-    return (
-        safe
-        if safe == plain and apart
-        else f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
-    )
+    if safe == plain and "__" not in key.schema and not key.schema.endswith("_"):
+        return safe
+    return f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"
