@@ -175,9 +175,8 @@ class Server:
             warehouse = self._warehouse
             if warehouse.capabilities.shared_fate:
                 return warehouse.session(name)
-        return warehouse.session(
-            name, given_up
-        )  # a server may keep one waiting: the others need not
+        # Outside of the lock: a server may keep one waiting, the others need not.
+        return warehouse.session(name, given_up)
 
     def _close_replaced(self) -> None:
         with self._changed:

@@ -158,9 +158,8 @@ class Run:
             if time.monotonic() > deadline:
                 break
         for step, flight in list(self._flights.items()):
-            if (
-                flight.events is not None
-            ):  # dropped, a generator would tell Dagster of a GeneratorExit
+            # Dropped, a generator would tell Dagster of a GeneratorExit.
+            if flight.events is not None:
                 told = "the run broke before it answered; its commit record tells what became of it"
                 name = self._bindings[step].name
                 lost = lost_outcome(name, flight.attempt, told, flight.started_at)

@@ -9,6 +9,8 @@ import ssl
 import struct
 import subprocess
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,7 +31,13 @@ class Gate:
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
+
+    def _start(self, work: Callable[..., None], *arguments: socket.socket) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     @property
     def dsn(self) -> str:
@@ -38,9 +46,13 @@ class Gate:
         return self._url._replace(netloc=f"{account}@127.0.0.1:{self.port}").geturl()
 
     def close(self) -> None:
+        # A thread may just be opening a socket, and another thread for it: both lists still grow.
+        for thread in self._threads:
+            for sock in (self._listener, *self._sockets):
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+            thread.join()
         for sock in (self._listener, *self._sockets):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
             sock.close()
 
     def _accept(self) -> None:
@@ -53,7 +65,7 @@ class Gate:
                     continue
                 self._lets_in -= 1
                 if self._tls is not None:
-                    threading.Thread(target=self._encrypt, args=(inner,), daemon=True).start()
+                    self._start(self._encrypt, inner)
                     continue
                 self._join(inner)
 
@@ -61,16 +73,20 @@ class Gate:
         assert self._tls is not None
         if inner.recv(8, socket.MSG_WAITALL) == _SSL_REQUEST:
             inner.sendall(b"S")
+            wrap = partial(self._tls.wrap_socket, server_side=True, do_handshake_on_connect=False)
             with contextlib.suppress(OSError):  # the client does not like our certificate
-                self._join(self._tls.wrap_socket(inner, server_side=True))
+                encrypted = wrap(inner)
+                self._sockets.append(encrypted)
+                encrypted.do_handshake()
+                self._join(encrypted)
         else:
             inner.close()
 
     def _join(self, inner: socket.socket) -> None:
         outer = socket.create_connection((self._url.hostname or "", self._url.port or 5432))
-        self._sockets += [inner, outer]
+        self._sockets.append(outer)
         for ends in ((inner, outer), (outer, inner)):
-            threading.Thread(target=self._forward, args=ends, daemon=True).start()
+            self._start(self._forward, *ends)
 
     def _forward(self, source: socket.socket, drain: socket.socket) -> None:
         with contextlib.suppress(OSError):

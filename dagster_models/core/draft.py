@@ -266,12 +266,7 @@ def with_sql(
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
-    step = replace(
-        step,
-        references=parsed.references,
-        code_version=version,
-        sql_line=at,
-    )
+    step = replace(step, references=parsed.references, code_version=version, sql_line=at)
     found = (read_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
     return Draft(step, (*found, *reads))
 
