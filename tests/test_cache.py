@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import pickle
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -224,6 +224,20 @@ cache.write_entries(Path(sys.argv[1]), {"stuck": cache.encode(1)})
 """
 
 
+@contextmanager
+def stuck_writer(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """A writer that has written and locked its temporary file. (Of two that come at the same
+    moment one may remove the other's, which is not locked yet: that costs time, no more.)"""
+    command = [sys.executable, "-c", STUCK, str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "written\n"
+            yield writer
+        finally:
+            writer.kill()
+
+
 @pytest.mark.slow
 def test_what_a_killed_writer_left_is_removed_and_what_a_live_one_writes_is_not(
     file: Path,
@@ -231,22 +245,17 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_live_one_writes_is_not(
     def others() -> set[str]:
         return {path.name for path in file.parent.iterdir()} - {"things.cache"}
 
-    command = [sys.executable, "-c", STUCK, str(file)]
-    writers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "written\n"
-    assert len(others()) == 2
-    (file.parent / "things.cacheab12cd34").write_bytes(b"as version 0.1 left them")
-    (file.parent / "other.cache.1234").write_bytes(b"of another file")
-    writers[0].send_signal(signal.SIGKILL)
-    writers[0].communicate()
-    write_entries(file, ENTRIES)
-    left = others()
-    assert len(left) == 2
-    assert "other.cache.1234" in left  # and the file of the writer that lives
-    writers[1].kill()
-    writers[1].communicate()
+    with stuck_writer(file) as killed, stuck_writer(file) as alive:
+        assert len(others()) == 2
+        (file.parent / "things.cacheab12cd34").write_bytes(b"as version 0.1 left them")
+        (file.parent / "other.cache.1234").write_bytes(b"of another file")
+        killed.kill()
+        killed.wait()
+        write_entries(file, ENTRIES)
+        left = others()
+        assert len(left) == 2
+        assert "other.cache.1234" in left  # and the file of the writer that lives
+        alive.kill()
     write_entries(file, ENTRIES)
     assert others() == {"other.cache.1234"}
     assert read_entries(file) == ENTRIES
