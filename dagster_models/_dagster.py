@@ -81,6 +81,7 @@ from dagster._core.storage.tags import (
     RESUME_RETRY_TAG,
 )
 from dagster._serdes import ConfigurableClassData
+from dagster._time import datetime_from_timestamp
 from dagster._utils import get_run_crash_explanation
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import pop_captured_interrupt
@@ -115,6 +116,7 @@ __all__ = [
     "asset_of",
     "compute_function",
     "create_db_conn_string",
+    "datetime_from_timestamp",
     "engine_event",
     "error_message",
     "event_log_files",

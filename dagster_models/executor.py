@@ -17,6 +17,7 @@ from dagster import Any as AnyConfig
 from dagster import Field, InitExecutorContext, Int, Noneable, String, executor
 
 from dagster_models import _dagster as d
+from dagster_models.collector import what_is_there_stays
 from dagster_models.idle_connections import held_open
 from dagster_models.loop import Run
 from dagster_models.options import FAIL_FAST_TAG, TARGET_TAG, Options, read_fail_fast
@@ -124,7 +125,7 @@ class ModelsExecutor(d.Executor):
                 raise
             return run.events()
 
-        with held_open(d.event_log_files(plan_context)) as event_log:
+        with held_open(d.event_log_files(plan_context)) as event_log, what_is_there_stays():
             for event in d.execute_with(self, plan_context, loop):
                 event_log.touch()
                 yield event

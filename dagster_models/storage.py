@@ -36,11 +36,20 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dagster import EventLogEntry, Field, StringSource
+from dagster import (
+    AssetKey,
+    EventLogEntry,
+    EventLogRecord,
+    Field,
+    StringSource,
+    deserialize_value,
+    serialize_value,
+)
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool, QueuePool
@@ -51,6 +60,7 @@ from dagster_models._dagster import (
     ConfigurableClassData,
     SqliteEventLogStorage,
     create_db_conn_string,
+    datetime_from_timestamp,
 )
 from dagster_models.errors import DagsterModelsError
 
@@ -81,6 +91,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         folder = os.path.abspath(base_dir if base_dir is not None else _default_folder())
         # Before the stock constructor, which may already read and write the index.
         self._shards = Shards(folder)
+        self._written: tuple[EventLogEntry | None, str] = (None, "")  # the last row that was made
         super().__init__(folder, inst_data)
         # Not every instance is disposed of; a connection that is merely forgotten warns on 3.13.
         weakref.finalize(self, self._shards.close_unless_busy)
@@ -136,6 +147,48 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         stock = super()._has_asset_key_col_on_connection
         return self._remembered(f"column {column_name}", lambda: bool(stock(conn, column_name)))
 
+    def _event_to_row(self, event: EventLogEntry) -> dict[str, Any]:
+        row: dict[str, Any] = super()._event_to_row(event)
+        self._written = event, row["event"]
+        return row
+
+    def _get_asset_entry_values(
+        self, event: EventLogEntry, event_id: int, has_asset_key_index_cols: bool
+    ) -> dict[str, Any]:
+        """What the asset's row is to hold of an event. A materialisation whole: its text was just
+        made for its own row, and making it is a third of the time of storing a step's events."""
+        written, text = self._written  # by another thread, maybe
+        if written is not event or not event.get_dagster_event().is_step_materialization:
+            return dict(super()._get_asset_entry_values(event, event_id, has_asset_key_index_cols))
+        record = serialize_value(EventLogRecord(event_id, None))  # type: ignore[arg-type]
+        values: dict[str, Any] = {
+            "last_materialization": record.replace("null", text, 1),
+            "last_run_id": event.run_id,
+        }
+        if has_asset_key_index_cols:
+            values["last_materialization_timestamp"] = datetime_from_timestamp(event.timestamp)
+        return values
+
+    def _get_latest_materialization_records(
+        self, raw_asset_rows: Sequence[Any]
+    ) -> Mapping[AssetKey, EventLogRecord | None]:
+        """Each asset's last materialisation. Asked for the inputs of every step.
+
+        A row holds it, unless the asset was wiped or an old version of Dagster wrote the row; the
+        stock class asks the database for those, also where there are none, and reads the text of
+        an upstream again for each of its downstreams.
+        """
+        found: dict[AssetKey, EventLogRecord | None] = {}
+        for row in raw_asset_rows:
+            key = AssetKey.from_db_string(row["asset_key"])
+            record = None if row["asset_details"] else _record_of(row["last_materialization"])
+            if key is None or record is None:
+                stock: Mapping[AssetKey, EventLogRecord | None]
+                stock = super()._get_latest_materialization_records(raw_asset_rows)
+                return stock
+            found[key] = record
+        return found
+
     def _remembered(self, fact: str, ask: Callable[[], bool]) -> bool:
         """A yes stays one as long as the index is the same file: `dagster instance migrate`, also
         of another process, only adds. A no is asked again."""
@@ -181,6 +234,13 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def dispose(self) -> None:
         super().dispose()  # first the watcher, which reads
         self._shards.close()
+
+
+@lru_cache(maxsize=256)
+def _record_of(text: str | None) -> EventLogRecord | None:
+    """The record that an asset's row holds as *text*; None if it is of another form."""
+    record = deserialize_value(text) if text else None
+    return record if isinstance(record, EventLogRecord) else None
 
 
 def _default_folder() -> str:

@@ -15,7 +15,7 @@ from project_cases import DEFAULT, write_project
 
 from dagster_models import cores, sql_worker
 from dagster_models.cache import read_entries, write_entries
-from dagster_models.collector import rare_collections
+from dagster_models.collector import rare_collections, what_is_there_stays
 from dagster_models.core import compiled, project
 from dagster_models.core.model import Key
 from dagster_models.core.traced import Query
@@ -169,6 +169,9 @@ def test_the_collector_is_left_as_it_was(root: Path) -> None:
             assert gc.get_threshold()[0] == 0
     finally:
         gc.set_threshold(*before)
+    with what_is_there_stays():
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
 
 
 # --- all cores -------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from dagster import (
     MaterializeResult,
     asset,
     materialize,
+    serialize_value,
 )
 from dagster._core.events import StepMaterializationData
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
@@ -458,6 +459,38 @@ def test_what_the_tables_are_like_is_looked_up_once_per_file(
         path.unlink()
     stock(tmp_path / "runs").store_event(event("run", 7))
     assert not pooled.has_secondary_index("of a later version")
+
+
+def test_the_last_materialisations_are_those_that_the_stock_class_finds(
+    recorded: Sequence[EventLogEntry],
+    pooled: PooledSqliteEventLogStorage,
+    tmp_path: Path,
+) -> None:
+    """Read again and again by one that remembers, while others write, wipe and write old forms."""
+    theirs = stock(tmp_path / "runs")
+    keys = [AssetKey("alpha"), AssetKey("beta"), AssetKey("elsewhere")]
+
+    def both_find(alpha: bool) -> None:
+        for _ in range(2):
+            found = pooled.get_asset_records(keys)
+            assert found == theirs.get_asset_records(keys)
+            entries = {
+                record.asset_entry.asset_key.path[-1]: record.asset_entry for record in found
+            }
+            assert ("alpha" in entries and bool(entries["alpha"].last_materialization)) == alpha
+
+    one_by_one(pooled, recorded)
+    both_find(alpha=True)
+    theirs.wipe_asset(keys[0])
+    both_find(alpha=False)
+    one_by_one(theirs, recorded)  # after the wipe, and of a time before it
+    both_find(alpha=False)
+    pooled.store_event(event("later", 1, "alpha")._replace(timestamp=time.time() + 1))
+    both_find(alpha=True)
+    with theirs.index_connection() as conn:  # as Dagster 0.11 wrote it
+        old = serialize_value(AssetMaterialization("alpha"))
+        conn.execute(sqlalchemy.text("update asset_keys set last_materialization = :o"), {"o": old})
+    both_find(alpha=True)
 
 
 def test_a_result_that_was_not_read_to_its_end_does_not_stop_the_next_write(
