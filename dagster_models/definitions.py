@@ -259,6 +259,9 @@ def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterat
         chosen = binding.on(chosen_target(run.tags, run.run_config))
         if attempt is None:  # not under models_executor
             attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
+        if attempt.state is State.SUCCEEDED:
+            # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
+            context.add_asset_metadata(_metadata(binding, attempt), asset)
         yield from _results(chosen, asset, attempt)
 
     compute.binding = binding  # type: ignore[attr-defined]
@@ -278,7 +281,7 @@ def _results(binding: Binding, asset: AssetKey, attempt: Attempt) -> Iterator[An
     if attempt.state is State.SUCCEEDED:
         told = {check.name for check in outcome.checks}
         checks += [_lost_result(asset, c) for c in binding.step.checks if c.name not in told]
-        yield MaterializeResult(asset, metadata=_metadata(binding, attempt), check_results=checks)
+        yield MaterializeResult(asset, check_results=checks)
         return
     yield from checks
     error = outcome.error

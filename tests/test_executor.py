@@ -621,6 +621,7 @@ def test_dagster_knows_duration_rows_columns_and_versions(tmp_path: Path) -> Non
     ]
     assert published.metadata["dagster_models/relation"].value == "main.alpha"
     assert "60000000" in published.metadata["dagster_models/compiled_sql"].value
+    assert not by_type["STEP_OUTPUT", "main__alpha"].event_specific_data.metadata  # not twice
     tags = published.tags
     assert tags["dagster/code_version"] == alpha.code_version
     below = by_type["ASSET_MATERIALIZATION", "main__beta"].materialization.tags
