@@ -424,7 +424,9 @@ class Run:
                 flight.log.write(happening.stream, happening.text)
         elif isinstance(happening, Answered):
             flight.outcome = happening.outcome
-            self._todo.append(Event(step, self._cause_of(step, happening.outcome)))
+            error = happening.outcome.error
+            cause = self._cause_of(step, happening.outcome)
+            self._todo.append(Event(step, cause, final=error is not None and error.final))
         elif isinstance(happening, NotStarted):
             name = self._bindings[step].name
             flight.outcome = failed_to_start(

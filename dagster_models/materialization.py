@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from dagster_models.core.messages import (
+    FILE_CHANGED,
     CheckOutcome,
     CheckTask,
     Outcome,
@@ -159,7 +160,13 @@ def refused(task: Task, error: WarehouseError) -> Outcome:
 
 
 def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
-    error = TaskError(failure.kind, failure.message, line=failure.line, transient=failure.transient)
+    error = TaskError(
+        failure.kind,
+        failure.message,
+        line=failure.line,
+        transient=failure.transient,
+        final=failure.kind == FILE_CHANGED,
+    )
     if failure.kind != INTERRUPTED:
         return Verdict.ROLLED_BACK, error
     if stop.is_set():
@@ -233,7 +240,7 @@ def _create(session: WarehouseSession, task: Task, relation: Relation) -> int | 
     if task.kind == "seed":
         with suppress(OSError), open(task.path, "rb") as file:  # the warehouse tells of those
             if not task.is_of(file.read()):
-                raise WarehouseError("FileChanged", task.changed)
+                raise WarehouseError(FILE_CHANGED, task.changed)
         return session.create_from_csv(relation, task.path, task.column_types)
     if task.kind == "arrow":
         return session.create_from_arrow(relation, task.path)

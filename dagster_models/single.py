@@ -42,7 +42,7 @@ def run_alone(binding: Binding, run_id: str, attempt: int) -> Attempt:
         outcome,
         State.SUCCEEDED if committed else State.FAILED,
         "" if committed else why(binding, outcome),
-        decided=False,
+        decided=outcome.error is not None and outcome.error.final,
         sql=sql,
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dagster_models.core.messages import Task, TaskError
+from dagster_models.core.messages import FILE_CHANGED, Task, TaskError
 from dagster_models.errors import Canceled, WarehouseError, shortened
 from dagster_models.warehouse import Warehouse
 
@@ -20,10 +20,13 @@ _OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class StepFailed(Exception):
-    """The file ran, but not to what it must give. ``line`` counts from 1 in the user's file."""
+    """The file ran, but not to what it must give. ``line`` counts from 1 in the user's file.
+    ``final``: another attempt would be in vain."""
 
-    def __init__(self, kind: str, message: str, line: int | None = None) -> None:
-        self.kind, self.message, self.line = kind, message, line
+    def __init__(
+        self, kind: str, message: str, line: int | None = None, final: bool = False
+    ) -> None:
+        self.kind, self.message, self.line, self.final = kind, message, line, final
         super().__init__(message)
 
 
@@ -101,7 +104,7 @@ def _execute(task: Task, module: types.ModuleType) -> None:
     with open(task.path, "rb") as file:
         source = file.read()
     if not task.is_of(source):  # its commit record would prove what was not run
-        raise StepFailed("FileChanged", task.changed)
+        raise StepFailed(FILE_CHANGED, task.changed, final=True)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
     exec(compile(source, task.path, "exec", dont_inherit=True), module.__dict__)
 
@@ -135,13 +138,14 @@ def explain(error: BaseException, path: str) -> TaskError:
     """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
     begins in that file and shows no frame of this package."""
     if isinstance(error, StepFailed):
-        return TaskError(error.kind, shortened(error.message), error.line)
+        return TaskError(error.kind, shortened(error.message), error.line, final=error.final)
     line = _deepest_line(error, path)
     if isinstance(error, WarehouseError):
         kind, message, transient = error.kind, error.message, error.transient
     else:
         kind, message, transient = type(error).__name__, _text(error), False
-    return TaskError(kind, shortened(message), line, shortened(_traceback(error)), transient)
+    final = getattr(error, "allow_retries", True) is False  # of a dagster.Failure
+    return TaskError(kind, shortened(message), line, shortened(_traceback(error)), transient, final)
 
 
 def _deepest_line(error: BaseException, path: str) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from running import DAGSTER, ENDLESS, Project, Told, make_project, open_home
+from running import ENDLESS, Project, Told, make_project, open_home
 
 pytestmark = pytest.mark.slow
 
@@ -206,6 +206,30 @@ def test_retries_are_told_and_counted(tmp_path: Path) -> None:
     assert told.stdout.count("RETRY") == 2
     assert told.journal is not None
     assert told.journal.steps[0].attempt == 3
+
+
+IN_PROCESS = """
+from pathlib import Path
+import dagster as dg
+from dagster_models import load_project
+defs = load_project(Path(__file__).parent)
+defs = dg.Definitions(
+    assets=defs.assets, executor=dg.in_process_executor, jobs=[dg.define_asset_job("test")]
+)
+"""
+IN_VAIN = RETRIED.replace("ValueError(f", "dagster.Failure(allow_retries=False, description=f")
+
+
+@pytest.mark.parametrize("executor", ["models_executor", "in_process"])
+def test_a_failure_that_forbids_retries_has_none(tmp_path: Path, executor: str) -> None:
+    text = IN_VAIN.replace("from pathlib", "import dagster\nfrom pathlib")
+    project = make_project(tmp_path, {"models/flaky.py": text})
+    if executor == "in_process":
+        project.write({"definitions.py": IN_PROCESS})
+    told = project.run()
+    assert told.code == 1
+    assert (project.root / "tries").read_text() == "1"
+    assert "STEP_UP_FOR_RETRY" not in {kind for _, kind, _ in told.events}
 
 
 def test_retries_can_be_disabled(tmp_path: Path) -> None:
@@ -417,22 +441,9 @@ def test_two_runs_at_once_on_one_file(tmp_path: Path) -> None:
 def test_under_dagsters_own_executor_the_asset_does_the_work_itself(tmp_path: Path) -> None:
     files = {"models/alpha.sql": "select 1 as n", "models/beta.py": PYTHON}
     project = make_project(tmp_path, files)
-    project.write(
-        {
-            "inside.py": "import dagster as dg\nfrom definitions import defs\n"
-            "defs = dg.Definitions(assets=defs.assets, executor=dg.in_process_executor,\n"
-            "    jobs=[dg.define_asset_job('test')])\n"
-        }
-    )
-    done = subprocess.run(
-        [DAGSTER, "job", "execute", "-f", "inside.py", "-j", "test"],
-        cwd=project.root,
-        env=project.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    project.write({"definitions.py": IN_PROCESS})
+    told = project.run()
+    assert told.code == 0, told.stderr[-3000:]
     assert project.rows("select count(*) from main.beta") == [(2,)]
 
 

@@ -92,6 +92,10 @@ class Task:
         return f"{name} was changed after the run had loaded the project: run it again"
 
 
+#: The kind of error of a task whose file is no more what was loaded: to try again is in vain.
+FILE_CHANGED = "FileChanged"
+
+
 def digest_of(data: bytes) -> str:
     """Of a file's bytes: part of its code version."""
     return hashlib.sha256(data).hexdigest()
@@ -99,13 +103,17 @@ def digest_of(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """Why an attempt did not commit. ``line`` counts from 1 in the user's file, if known."""
+    """Why an attempt did not commit. ``line`` counts from 1 in the user's file, if known.
+
+    ``transient``: worth another try as it is. ``final``: another attempt would be in vain.
+    """
 
     kind: str
     message: str
     line: int | None = None
     traceback: str = ""
     transient: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
