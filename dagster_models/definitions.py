@@ -261,7 +261,7 @@ def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterat
             attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
         if attempt.state is State.SUCCEEDED:
             # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
-            context.add_asset_metadata(_metadata(binding, attempt), asset)
+            context.add_asset_metadata(_metadata(chosen, attempt), asset)
         yield from _results(chosen, asset, attempt)
 
     compute.binding = binding  # type: ignore[attr-defined]
