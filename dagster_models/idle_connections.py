@@ -52,7 +52,11 @@ def _open(path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     # A connection has no file open before it has read something, and no part in the log before
     # that: the result must be read to its end, or it would keep an old snapshot.
-    connection.execute("pragma schema_version").fetchall()
+    try:
+        connection.execute("pragma schema_version").fetchall()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 
