@@ -110,6 +110,7 @@ class Run:
             self._reporter.note(f"Past durations could not be read: {no_history}")
         self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
+        self._asked: dict[str, int] = {}  #: how often a step has asked its pool for a place
         self._todo: deque[Event] = deque()
         self._timers = Timers()
         self._teller = WaitTeller(job_context, self._steps, limits, self._reporter, self._timers)
@@ -312,11 +313,17 @@ class Run:
     def _claim(self, step: str) -> None:
         if self.plan.state(step) is not State.READY:
             return  # given up meanwhile
+        asked = self._asked[step] = self._asked.get(step, 0) + 1
         if self._pools.claim(self._steps[step]):
             self._todo.append(Event(step, Cause.CLAIMED))
             return
         self._todo.append(Event(step, Cause.BLOCKED))
-        self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, 0))
+        self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, asked))
+
+    def _free(self, step: str) -> None:
+        """Give its place in its pool to the next, who need not wait until it would ask again."""
+        for waiting in self._pools.free(self._steps[step]):
+            self._timers.add(0.0, Due("claim", waiting, self._asked[waiting]))
 
     def _cancel(self, step: str) -> None:
         flight = self._flights[step]
@@ -364,7 +371,7 @@ class Run:
             yield from self._finish(retry.step, flight, attempt)
         elif flight.retry_after_seconds:
             delay = flight.retry_after_seconds
-        self._pools.free(self._steps[retry.step])
+        self._free(retry.step)
         self._timers.add(delay, Due("delay", retry.step, retry.attempt))
 
     def _report(self, report: Report) -> Iterator[d.DagsterEvent]:
@@ -377,7 +384,7 @@ class Run:
         earlier = flight.committed_in if flight else ""
         message = self._reporter.finished(report, attempts, outcome, waited, previous, earlier)
         if flight is not None:
-            self._pools.free(self._steps[step])
+            self._free(step)
         if flight is None:
             context = self._job.for_step(self._steps[step])
             if report.state is State.FAILED:  # it was waiting for another attempt
@@ -484,7 +491,8 @@ class Run:
         if due.kind == "tell":
             yield from self._teller.due()
         elif due.kind == "claim":
-            self._claim(step)
+            if self._asked[step] == due.attempt:  # else it has asked since, and may have its place
+                self._claim(step)
         elif due.kind == "delay":
             self._todo.append(Event(step, Cause.DELAY_OVER))
         elif flight is None or flight.attempt != due.attempt:

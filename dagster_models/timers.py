@@ -12,7 +12,8 @@ Kind: TypeAlias = Literal["timeout", "kill", "delay", "claim", "tell"]
 
 
 class Due(NamedTuple):
-    """``attempt``: of which attempt of the step; one that is over makes it void."""
+    """``attempt``: of which attempt of the step (for "claim": after which of its questions to the
+    pool); one that is over makes it void."""
 
     kind: Kind
     step: str

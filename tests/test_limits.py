@@ -202,6 +202,65 @@ def test_a_full_pool_is_told_in_the_ui_and_the_terminal(tmp_path: Path) -> None:
     assert max(step.waited.get("pool api", 0.0) for step in told.journal.steps) >= 1
 
 
+#: Nobody asks a full pool again in time: a place is taken when it comes free, or never.
+ASKS_ONCE = """
+from dagster_models import loop
+
+loop._POOL_POLL_SECONDS = {seconds}
+"""
+
+
+def with_pool_of_one(tmp_path: Path, files: dict[str, str], seconds: float) -> Project:
+    project = make_project(tmp_path, files)
+    definitions = (project.root / "definitions.py").read_text()
+    project.write({"definitions.py": ASKS_ONCE.format(seconds=seconds) + definitions})
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        instance.event_log_storage.set_concurrency_slots("one", 1)
+    return project
+
+
+@pytest.mark.slow
+def test_a_place_that_a_step_leaves_is_taken_at_once(tmp_path: Path) -> None:
+    model = "/* @model\npool: one\nretries: 1\n*/\nselect 1 as n"
+    models = {f"models/m{i}.sql": model for i in range(6)}
+    models["models/m3.sql"] = model.replace("1 as n", "error('no')")
+    project = with_pool_of_one(tmp_path, models, seconds=3600)
+    told = project.run({"max_concurrent": 3})
+    assert sorted(told.states().values()) == ["failed", *["succeeded"] * 5]
+
+
+@pytest.mark.slow
+def test_a_place_that_waits_for_a_slot_is_not_taken_twice(tmp_path: Path) -> None:
+    """`second` gets its place while the scripts have all slots: its next look is void."""
+    # Nothing happens that one could wait for: they take far longer than until the next look.
+    busy = '"""\n@model\npriority: -1\n"""\nimport time\n\ntime.sleep(0.5)\n'
+    files = {f"scripts/busy{i}.py": busy for i in range(2)}
+    for name in ("first", "second"):
+        files[f"models/{name}.sql"] = "/* @model\npool: one\n*/\nselect 1 as n"
+    project = with_pool_of_one(tmp_path, files, seconds=0.05)
+    told = project.run({"max_concurrent": 2})
+    assert told.code == 0, told.stdout + told.stderr
+    started = [line for line in told.stdout.splitlines() if " START " in line]
+    assert "main.second" in started[-1]  # both slots were taken when it got its place
+    assert set(told.states().values()) == {"succeeded"}
+
+
+@pytest.mark.slow
+def test_a_run_does_not_wait_for_the_place_of_the_run_that_it_re_executes(tmp_path: Path) -> None:
+    files = {"models/a.sql": "/* @model\npool: one\n*/\nselect * from read_csv('none.csv')"}
+    project = with_pool_of_one(tmp_path, files, seconds=3600)
+    assert project.run().code != 0
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        (run,) = instance.get_runs()
+        # What is left of a run worker that was killed.
+        left = instance.event_log_storage.claim_concurrency_slot("one", run.run_id, "main__a")
+        assert left.is_claimed
+    project.write({"none.csv": "n\n1\n"})
+    told = project.run_again_from_failure()
+    assert told.code == 0, told.stdout + told.stderr
+    assert project.rows("select n from main.a") == [(1,)]
+
+
 NO_HISTORY = """
 from dagster_models import history
 
