@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster import Any as AnyConfig
@@ -20,7 +20,7 @@ from dagster_models import _dagster as d
 from dagster_models.collector import what_is_there_stays
 from dagster_models.idle_connections import held_open
 from dagster_models.loop import Run
-from dagster_models.options import FAIL_FAST_TAG, TARGET_TAG, Options, read_fail_fast
+from dagster_models.options import FAIL_FAST_TAG, TARGET_TAG, options_of
 
 _CONFIG = {
     "max_concurrent": Field(
@@ -66,41 +66,18 @@ def models_executor(init: InitExecutorContext) -> ModelsExecutor:
             max_concurrent: 8
             fail_fast: true
 
-    Raises:
-        ValueError: a setting that is none of the allowed values.
+    What the settings say is read when the run begins: Dagster takes an error in this function for
+    one of its own, and the run's failure, which alerts see, would not tell it.
     """
-    config = init.executor_config
-    slots: Any = config["max_concurrent"]
-    if slots is not None and slots < 1:
-        raise ValueError(f"max_concurrent is {slots}; at least one slot is needed")
-    retries: Any = config["retries"]
-    limits: Any = config.get("tag_concurrency_limits") or []
-    for limit in limits:
-        if limit["limit"] < 1:
-            raise ValueError(
-                f"tag_concurrency_limits: {limit}: nothing with that tag could ever run"
-            )
-    grace: Any = config["cancel_grace_seconds"]
-    if grace < 0:
-        raise ValueError(f"cancel_grace_seconds is {grace}; it may be 0 or more")
-    target: Any = config["target"]
-    return ModelsExecutor(
-        Options(
-            max_concurrent=slots,
-            fail_fast=read_fail_fast(config["fail_fast"]),
-            cancel_grace_seconds=float(grace),
-            tag_concurrency_limits=tuple(limits),
-            target=target,
-        ),
-        d.RetryMode.from_config(retries) or d.RetryMode.ENABLED,
-    )
+    config: Any = init.executor_config
+    return ModelsExecutor(config, d.RetryMode.from_config(config["retries"]) or d.RetryMode.ENABLED)
 
 
 class ModelsExecutor(d.Executor):
     """See ``models_executor``."""
 
-    def __init__(self, options: Options, retries: d.RetryMode) -> None:
-        self._options, self._retries = options, retries
+    def __init__(self, config: Mapping[str, Any], retries: d.RetryMode) -> None:
+        self._config, self._retries = config, retries
 
     @property
     def retries(self) -> d.RetryMode:
@@ -119,7 +96,7 @@ class ModelsExecutor(d.Executor):
         ) -> Iterator[d.DagsterEvent]:
             d.quiet_console(job_context)
             try:
-                run = Run(self, plan_context, job_context, plan, self._options)
+                run = Run(self, plan_context, job_context, plan, options_of(self._config))
             except Exception as error:  # e.g. no such target; the console would not tell
                 print(f"The run cannot begin: {error}", file=sys.stderr)
                 raise

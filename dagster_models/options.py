@@ -105,6 +105,32 @@ class Options:
         return "false"
 
 
+def options_of(config: Mapping[str, Any]) -> Options:
+    """The options that the executor's config says.
+
+    Raises:
+        ValueError: a setting that is none of the allowed values.
+    """
+    slots, grace = config["max_concurrent"], config["cancel_grace_seconds"]
+    if slots is not None and slots < 1:
+        raise ValueError(f"max_concurrent is {slots}; at least one slot is needed")
+    limits = config.get("tag_concurrency_limits") or []
+    for limit in limits:
+        if limit["limit"] < 1:
+            raise ValueError(
+                f"tag_concurrency_limits: {limit}: nothing with that tag could ever run"
+            )
+    if grace < 0:
+        raise ValueError(f"cancel_grace_seconds is {grace}; it may be 0 or more")
+    return Options(
+        max_concurrent=slots,
+        fail_fast=read_fail_fast(config["fail_fast"]),
+        cancel_grace_seconds=float(grace),
+        tag_concurrency_limits=tuple(limits),
+        target=config["target"],
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class StepTraits:
     """What Dagster knows of a step and the plan needs."""

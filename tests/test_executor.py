@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance
+from dagster import DagsterEventType, DagsterInstance
 
 from running import ENDLESS, Project, Told, make_project, open_home
 
@@ -270,6 +270,7 @@ def test_tag_limits(tmp_path: Path) -> None:
         ("max_concurrent", 0, "at least one slot is needed"),
         ("tag_concurrency_limits", [{"key": "heavy", "limit": 0}], "could ever run"),
         ("cancel_grace_seconds", -1.0, "it may be 0 or more"),
+        ("fail_fast", "maybe", "it may be true, false or drain"),
     ],
 )
 def test_a_run_config_under_which_nothing_would_run_is_refused(
@@ -278,8 +279,17 @@ def test_a_run_config_under_which_nothing_would_run_is_refused(
     project = make_project(tmp_path, {"models/a.sql": "select 1 as n"})
     told = project.run({key: value})
     assert told.code == 1
-    assert said in told.stdout + told.stderr
-    assert not told.events or told.of_type("STEP_START") == set()
+    assert f"The run cannot begin: {key}" in told.stderr
+    assert said in told.stderr
+    assert told.of_type("STEP_START") == set()
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        (run,) = instance.get_runs()
+        (failure,) = instance.all_logs(run.run_id, of_type=DagsterEventType.RUN_FAILURE)
+    # It is this event that Dagster hands to run failure sensors, and what the UI shows first.
+    assert failure.dagster_event is not None
+    error = failure.dagster_event.job_failure_data.error
+    assert error is not None
+    assert said in error.message
 
 
 def test_a_file_that_changes_during_the_run_is_not_run_as_what_it_was(tmp_path: Path) -> None:
