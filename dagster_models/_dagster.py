@@ -115,6 +115,7 @@ __all__ = [
     "StepPools",
     "asset_of",
     "compute_function",
+    "configured_resources",
     "create_db_conn_string",
     "datetime_from_timestamp",
     "engine_event",
@@ -468,6 +469,19 @@ def resumed_runs(context: PlanExecutionContext) -> list[str]:
 
 def _is_resumed(run: DagsterRun) -> bool:
     return "true" in (run.tags.get(RESUME_RETRY_TAG), run.tags.get(ASSET_RESUME_RETRY_TAG))
+
+
+def configured_resources(context: PlanExecutionContext, kind: type) -> list[str]:
+    """The keys of the job's resources of the class *kind* that the run config gives values to."""
+    said: Any = context.run_config.get("resources") or {}
+    definitions = context.job_def.resource_defs
+    return [
+        key
+        for key, config in said.items()
+        if config
+        and config.get("config")
+        and getattr(definitions.get(key), "configurable_resource_cls", None) is kind
+    ]
 
 
 def stop_requested_by_user(context: PlanExecutionContext) -> bool:

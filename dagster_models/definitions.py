@@ -92,6 +92,7 @@ def load_project(
 
     Raises:
         ProjectError: all problems of the project's files in one report.
+        TypeError: *assets* holds something else than assets, e.g. a list of them.
     """
     project = load(path, sources=_tables_of(assets))
     for warning in project.warnings:
@@ -361,6 +362,12 @@ def _tables_of(assets: Sequence[AssetsDefinition | AssetSpec]) -> list[Source]:
     """Other Dagster assets as sources, by the table name in their metadata."""
     found = []
     for asset in assets:
+        if not hasattr(asset, "specs") and not hasattr(asset, "metadata"):  # as SourceAsset has
+            raise TypeError(
+                f"load_project(assets=...) takes assets and asset specs, not {asset!r:.200}. A list"
+                " of them is unpacked by `*`; resources, jobs and sensors are merged with"
+                " Definitions.merge"
+            )
         for spec in asset.specs if isinstance(asset, AssetsDefinition) else [asset]:
             table = spec.metadata.get("dagster/table_name")
             name = getattr(table, "value", table)

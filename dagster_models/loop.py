@@ -52,11 +52,16 @@ from dagster_models.history import step_seconds_or_none
 from dagster_models.lookup import can_be_read
 from dagster_models.options import Options, needs_of, retry_policy
 from dagster_models.reporting import Reporter, Room, failed_to_start, lost_outcome, why
+from dagster_models.resource import WarehouseResource
 from dagster_models.tasks import Binding, schemas_by_warehouse, task_for, warehouse_spec
 from dagster_models.telling import WaitTeller
 from dagster_models.timers import Due, Timers
 from dagster_models.worker_pool import WorkerPool
 
+_OF_OTHERS = (
+    "The run config of the resource {key} holds for your own assets only: the models are built in"
+    " their target, which `execution: config: target` chooses"
+)
 _WIND_DOWN_SECONDS = 5.0
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
 
@@ -169,6 +174,10 @@ class Run:
 
     def _open(self) -> Iterator[d.DagsterEvent]:
         self._reporter.begun(self._slots)
+        for key in d.configured_resources(self._job, WarehouseResource):
+            told = _OF_OTHERS.format(key=key)
+            self._reporter.note(f"WARNING: {told}")
+            yield d.engine_event(self._job, told)
         in_sql = [key for key, b in self._bindings.items() if not b.is_python]
         self._log = d.StepLog(self._job, in_sql)
         if in_sql:

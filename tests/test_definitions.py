@@ -238,3 +238,11 @@ def test_assets_are_what_the_decorator_makes(
     ours = snapshot()
     monkeypatch.setattr("dagster_models._dagster._needs_the_decorator", lambda spec: True)
     assert snapshot() == ours
+
+
+def test_what_is_no_asset_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    root = make_project(tmp_path, {"models/a.sql": "select 1 as n"}).root
+    wrong: list[Any] = [[dg.AssetSpec("b")], object()]
+    for other in wrong:
+        with pytest.raises(TypeError, match=r"takes assets and asset specs.*Definitions.merge"):
+            load_project(root, assets=[other])

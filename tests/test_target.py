@@ -174,3 +174,19 @@ def test_the_tag_goes_before_the_run_config(monkeypatch: pytest.MonkeyPatch) -> 
     assert options.target_of({}, by_env) == "pg"
     with pytest.raises(ValueError, match="execution: config: target"):
         options.target_of({}, {})
+
+
+def test_a_warehouse_that_is_configured_in_the_launchpad_is_not_that_of_the_models(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    project = project_of_one(tmp_path)
+    repository = ReconstructableRepository.for_file(str(project.root / "definitions.py"), "defs")
+    elsewhere = {"settings": {"path": str(tmp_path / "elsewhere.duckdb")}}
+    config = {"resources": {"warehouse": {"config": elsewhere}}}
+    with dg.DagsterInstance.from_config(str(project.home)) as instance:
+        job = repository.get_reconstructable_job("test")
+        assert dg.execute_job(job, instance, run_config=config).success
+    said = "The run config of the resource warehouse holds for your own assets only"
+    assert f"WARNING: {said}" in capfd.readouterr().out
+    assert [message for _, _, message in project.events() if message.startswith(said)]
+    assert project.rows("select n from marts.a") == [(1,)]
