@@ -73,11 +73,9 @@ def is_temporary(node: exp.Create) -> bool:
     )
 
 
-def names_no_relation(node: exp.Expr, child: exp.Expr) -> bool:
-    """The parts of a statement in which a Table node is the name of something else: a function,
-    an alias in a hint, a model of machine learning."""
-    if isinstance(child, exp.Hint):
-        return True
-    if isinstance(node, exp.Table) and child.arg_key == "format":  # of a stage's files
-        return True
-    return isinstance(node, (exp.UserDefinedFunction, *_MODELS)) and child.arg_key == "this"
+def without_relations(kind: type[exp.Expr]) -> frozenset[str]:
+    """Under which arguments of such a node a Table is the name of something else: a function, a
+    model of machine learning, the format of a stage's files."""
+    if issubclass(kind, exp.Table):
+        return frozenset({"format"})
+    return frozenset({"this"} if issubclass(kind, (exp.UserDefinedFunction, *_MODELS)) else ())

@@ -36,7 +36,6 @@ __all__ = [
 ]
 
 _QUERIES = (exp.Query, exp.Values, exp.Pivot)
-_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
 
 
 def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
@@ -60,6 +59,10 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
     for statement in statements:
         arguments = source.prepared.tables
         found = find(statement, dialect, source.is_string, temporary, arguments)
+        if queries_only and found.writes:
+            word = found.writes[0]
+            what = f"{word} inside a query writes, a model only reads"
+            raise source.error(what, source.word(word))
         _place_names(source, found, references, qualifiers, clashing)
         temporary += found.temporary
         opaque = opaque or found.opaque
@@ -112,10 +115,6 @@ def _refuse_other_than_one_query(source: Source, statements: Sequence[exp.Expr])
             "A model's SQL is one query (SELECT, WITH, FROM, VALUES, PIVOT); what it builds is "
             "said by `materialized:` in the header.",
         )
-    writing = next((node for node in tree.find_all(*_WRITES)), None)
-    if writing is not None:
-        word = type(writing).__name__.upper()
-        raise source.error(f"{word} inside a query writes, a model only reads", source.word(word))
 
 
 def _place_names(

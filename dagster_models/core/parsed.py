@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from dagster_models.core.model import Reference
@@ -59,9 +61,24 @@ class ParsedSql:
     unseen: tuple[tuple[int, int, str], ...] = ()
 
 
+def _values(of: type) -> Callable[[Any], tuple[Any, ...]]:
+    """``dataclasses.astuple`` for values that hold no others, without its copies."""
+    return attrgetter(*(field.name for field in fields(of)))
+
+
+_of_parsed, _of_reference = _values(ParsedSql), _values(Reference)
+_of_qualifier, _of_placeholder = _values(Qualifier), _values(Placeholder)
+
+
 def plain_parsed(parsed: ParsedSql) -> tuple[Any, ...]:
     """What a text says as tuples, sets, texts and numbers, in the order of its fields."""
-    return astuple(parsed)
+    references, qualifiers, placeholders, *rest = _of_parsed(parsed)
+    return (
+        tuple(map(_of_reference, references)),
+        tuple(map(_of_qualifier, qualifiers)),
+        tuple(map(_of_placeholder, placeholders)),
+        *rest,
+    )
 
 
 def parsed_of(plain: tuple[Any, ...]) -> ParsedSql:

@@ -8,7 +8,7 @@ in the text, so what is found is found where it stands.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sqlglot.tokenizer_core import Token
 
@@ -19,7 +19,7 @@ __all__ = ["Prepared", "prepare"]
 
 
 def prepare(
-    text: str, tokens: Sequence[Token], dialect: str, tokenize: Callable[[str], Sequence[Token]]
+    text: str, tokens: list[Token], dialect: str, tokenize: Callable[[str], list[Token]]
 ) -> Prepared:
     """*tokens* of *text* for the parser of *dialect*. Never raises: what is odd stays as it is."""
     lower = text.lower()
@@ -29,13 +29,12 @@ def prepare(
         if any(word in lower for word in WORDS[rule])
     ]
 
-    def inside(inner: str, of_it: Sequence[Token]) -> Prepared:
+    def inside(inner: str, of_it: list[Token]) -> Prepared:
         return prepare(inner, of_it, dialect, tokenize)
 
-    work = Work(text, tokens, dialect, tokenize, inside)
     if not rules:  # nearly every text
-        work.result.tokens = list(tokens)
-        return work.result
+        return Prepared(tokens)
+    work = Work(text, tokens, dialect, tokenize, inside)
     index = 0
     while index < len(tokens):
         taken = next((n for rule in rules if (n := rule(work, index))), 0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any, NamedTuple, TypeAlias
 
 from sqlglot import exp
 
@@ -20,12 +21,15 @@ from dagster_models.core.nodes import (
     is_relation,
     is_temporary,
     is_written,
-    names_no_relation,
+    without_relations,
 )
 
 #: What a name is looked up in: each of these has a FROM list (or a target) of its own.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
-_LEAVES = (exp.Identifier, exp.Literal)  # nearly all nodes of a tree: nothing is in them
+#: Nearly all nodes of a tree, and nothing is in them. (What a hint names are aliases.)
+_LEAVES = frozenset({exp.Identifier, exp.Literal, exp.Hint})
+#: What changes a relation; a query has none of them in it.
+_WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
 #: `from t, t.items` reads an array column of t there; elsewhere it is the table t.items.
 _ARRAY_PATHS = {"bigquery", "redshift"}
 #: A CTE reads itself there without the word RECURSIVE.
@@ -92,13 +96,14 @@ class Found:
     """What a statement says. ``clashing``: tables of one FROM list that only their schema tells
     apart, so that their bare names would be ambiguous or mean another. ``temporary``: tables that
     it creates for the session. ``opaque``: sqlglot does not understand the statement, tables may
-    hide in it."""
+    hide in it. ``writes``: the kinds of statements and clauses in it that write."""
 
     tables: list[FoundTable] = field(default_factory=list)
     qualifiers: list[FoundQualifier] = field(default_factory=list)
     clashing: set[FoundTable] = field(default_factory=set)
     temporary: list[str] = field(default_factory=list)
     opaque: bool = False
+    writes: list[str] = field(default_factory=list)
 
 
 def find(
@@ -144,38 +149,38 @@ class _Walk:
         return tuple(fold_alias(part, self.dialect) for part in table.parts)
 
     def visit(self, node: exp.Expr, scope: Scope) -> None:
-        alias = node.args.get("alias")
+        args = node.args
+        alias = args.get("alias")
+        if alias is not None:
+            self.given(alias, scope)
+        look, opens, without = _KINDS.get(type(node)) or _kind(type(node))
+        if look is not None:
+            look(self, node, scope)
+        inner = scope
+        if opens or args.get("with_") is not None:
+            inner = self.open(node, opens, scope)
+        for child in node.iter_expressions():
+            of = type(child)
+            if of in _LEAVES or child.arg_key in without:
+                continue
+            if of is not exp.Column or not self.plain_column(child, inner):
+                self.stack.append((child, inner))
+
+    def given(self, alias: exp.Expr, scope: Scope) -> None:
+        """The name of a FROM item or of an expression."""
         if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
             name = self.alias(alias.this)
             scope.names.add(name)
             scope.given.add(name)
-        elif isinstance(alias, exp.Identifier):
+        elif self.dialect == "clickhouse" and isinstance(alias, exp.Identifier):
             scope.aliases.add(self.alias(alias))
-        if isinstance(node, exp.Table):
-            self.table(node, scope)
-        elif isinstance(node, exp.Column):
-            self.column(node, scope)
-        elif isinstance(node, exp.In) and self.dialect == "clickhouse":
-            self.clickhouse_in(node, scope)
-        elif isinstance(node, exp.Command):
-            self.found.opaque = True
-        elif isinstance(node, exp.Create):
-            self.create(node)
-        elif isinstance(node, exp.Anonymous):
-            self.function(node, scope)
-        inner = self.open(node, scope)
-        for child in node.iter_expressions():
-            if isinstance(child, _LEAVES) or child.arg_key == "with_":
-                continue
-            if not names_no_relation(node, child):
-                self.stack.append((child, inner))
 
-    def open(self, node: exp.Expr, scope: Scope) -> Scope:
+    def open(self, node: exp.Expr, opens: bool, scope: Scope) -> Scope:
         """The scope of the node's children; the bodies of its CTEs are put on the stack."""
         with_ = node.args.get("with_")
         if not isinstance(with_, exp.With):  # `is json with unique keys` has a bool there
             with_ = None
-        if with_ is None and not isinstance(node, _OPENS):
+        if with_ is None and not opens:
             return scope
         ctes = scope.ctes
         recursive = with_ is not None and (
@@ -251,9 +256,21 @@ class _Walk:
         self.found.tables.append(table)
         table.scope.tables.append(table)
 
+    def plain_column(self, node: exp.Expr, scope: Scope) -> bool:
+        """Whether the column is an `a` or `t.a`, as nearly all are: then nothing more is in it."""
+        args = node.args
+        owner = args.get("table")
+        whole = type(args["this"]) is exp.Identifier and (
+            owner is None or (type(owner) is exp.Identifier and args.get("db") is None)
+        )
+        if not whole or self.arguments:
+            return False
+        if owner is not None:
+            self.bare.append((owner, scope))
+        return True
+
     def column(self, node: exp.Column, scope: Scope) -> None:
-        first = node.parts[0]
-        if self.arguments and first.meta.get("start") in self.arguments:
+        if self.arguments and node.parts[0].meta.get("start") in self.arguments:
             self.argument(node, scope)
         elif node.args.get("db") is not None:
             parts = (node.args.get("catalog"), node.args["db"], node.args["table"])
@@ -280,14 +297,22 @@ class _Walk:
         if place is not None and place < len(node.expressions):
             self.argument(node.expressions[place], scope)
 
-    def clickhouse_in(self, node: exp.In, scope: Scope) -> None:
+    def inside(self, node: exp.In, scope: Scope) -> None:
         """ClickHouse: `x in db.t` reads the table db.t, if there is no column or alias so named."""
+        if self.dialect != "clickhouse":
+            return
         listed = node.args.get("field")
         table = self.argument(listed, scope, certain=False) if listed is not None else None
         if table is not None:
             self.lists.append(table)
 
-    def create(self, node: exp.Create) -> None:
+    def command(self, node: exp.Command, scope: Scope) -> None:
+        self.found.opaque = True
+
+    def write(self, node: exp.Expr, scope: Scope) -> None:
+        self.found.writes.append(type(node).__name__.upper())
+
+    def create(self, node: exp.Create, scope: Scope) -> None:
         if is_temporary(node):
             table = node.this.this if isinstance(node.this, exp.Schema) else node.this
             if isinstance(table, exp.Table) and isinstance(table.this, exp.Identifier):
@@ -380,6 +405,38 @@ class _Walk:
                     best = max(fitting, key=lambda t: (self.local(t) == prefix, len(t.parts)))
                     return FoundQualifier(identifiers[:length], prefix, best)
         return None
+
+
+_Look: TypeAlias = Callable[[_Walk, Any, Scope], None]
+_LOOKS: tuple[tuple[type[exp.Expr], _Look], ...] = (
+    (exp.Table, _Walk.table),
+    (exp.Column, _Walk.column),
+    (exp.In, _Walk.inside),
+    (exp.Command, _Walk.command),
+    (exp.Create, _Walk.create),
+    (exp.Anonymous, _Walk.function),
+    *((kind, _Walk.write) for kind in _WRITES),
+)
+
+
+class _Kind(NamedTuple):
+    """What the walk does at a class of nodes. ``without``: arguments with no relations in them, or
+    with those that are looked at elsewhere."""
+
+    look: _Look | None
+    opens: bool
+    without: frozenset[str]
+
+
+#: A query has hundreds of nodes, and only some dozens of classes.
+_KINDS: dict[type[exp.Expr], _Kind] = {}
+
+
+def _kind(of: type[exp.Expr]) -> _Kind:
+    look = next((look for kind, look in _LOOKS if issubclass(of, kind)), None)
+    without = without_relations(of) | {"with_"}
+    _KINDS[of] = _Kind(look, issubclass(of, _OPENS), without)
+    return _KINDS[of]
 
 
 def _is_more_than_parentheses(node: exp.Expr) -> bool:

@@ -40,10 +40,10 @@ class Work:
     def __init__(
         self,
         text: str,
-        tokens: Sequence[Token],
+        tokens: list[Token],
         dialect: str,
-        tokenize: Callable[[str], Sequence[Token]],
-        prepare: Callable[[str, Sequence[Token]], Prepared],
+        tokenize: Callable[[str], list[Token]],
+        prepare: Callable[[str, list[Token]], Prepared],
     ) -> None:
         self.text, self.tokens, self.dialect, self.tokenize = text, tokens, dialect, tokenize
         self.prepare = prepare  #: for a text inside the text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
@@ -39,6 +40,7 @@ _OPENS = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE, TokenType.C
 _CLOSES = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE, TokenType.END}
 _OPENS_BRACKET = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
 _CLOSES_BRACKET = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
+_OPENING_WORDS = ("(", "[", "{", "CASE")  #: of _OPENS
 _MOST_NESTED = 400
 _OPENINGS = ("'", '"', "`", "/*", "$$")
 #: A closed string, name or comment, or else one character (in the group) that may open one.
@@ -71,15 +73,20 @@ class Source:
         self.text, self.parser, self.dialect = text, parser, dialect
         self.lines = Lines(text)
         try:
-            self.tokens: Sequence[Token] = parser.tokenize(text)
+            self.tokens: list[Token] = parser.tokenize(text)
         except TokenError:
             raise self.unclosed() from None
         #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
         self.prepared = prepare(text, self.tokens, dialect, parser.tokenize)
-        self.at = {token.start: index for index, token in enumerate(self.tokens)}
-        self.name_at = self.at
-        if self.prepared.tokens != self.tokens:
-            self.name_at = {token.start: i for i, token in enumerate(self.prepared.tokens)}
+        #: Where the parser's own tokens begin, if they are not those of the text.
+        self.prepared_at: dict[int, int] | None = None
+        if self.prepared.tokens is not self.tokens:
+            self.prepared_at = {token.start: i for i, token in enumerate(self.prepared.tokens)}
+
+    def at(self, start: int) -> int | None:
+        """The index of the token that begins there."""
+        index = bisect_right(self.tokens, start, key=_start) - 1
+        return index if index >= 0 and self.tokens[index].start == start else None
 
     def error(self, what: str, offset: int, fix: str = "") -> SqlSyntaxError:
         line, column = self.lines.place(offset)
@@ -122,6 +129,9 @@ class Source:
         sqlglot's parser recurses, and its compiled build does so in C, where a stack that runs out
         ends the process (seen with Python 3.13 at 30,000 parentheses).
         """
+        upper = self.text.upper()
+        if sum(map(upper.count, _OPENING_WORDS)) <= _MOST_NESTED:  # nearly every text
+            return None
         depth = 0
         for token in self.tokens:
             depth += (token.token_type in _OPENS) - (token.token_type in _CLOSES)
@@ -159,12 +169,12 @@ class Source:
         return 0
 
     def is_string(self, identifier: exp.Expr) -> bool:
-        index = self.at.get(identifier.meta.get("start", -1))
+        index = self.at(identifier.meta.get("start", -1))
         return index is not None and self.tokens[index].token_type == TokenType.STRING
 
     def is_table_statement(self, start: int) -> bool:
         """`TABLE orders` is a query, but takes no alias."""
-        before = self.at.get(start, 0) - 1
+        before = (self.at(start) or 0) - 1
         return before >= 0 and self.tokens[before].token_type == TokenType.TABLE
 
     def span(self, identifiers: Sequence[exp.Expr]) -> tuple[int, int, int]:
@@ -179,7 +189,8 @@ class Source:
         start, end = min(starts), max(int(meta["end"]) for meta in metas) + 1
         written = ""
         tokens = self.prepared.tokens
-        index = self.name_at.get(start, len(tokens))
+        at = self.at(start) if self.prepared_at is None else self.prepared_at.get(start)
+        index = len(tokens) if at is None else at
         while index < len(tokens) and start <= tokens[index].start and tokens[index].end < end:
             written += tokens[index].text
             index += 1
@@ -231,17 +242,13 @@ class Source:
 
     def normalized(self) -> str:
         keeps, text = keeps_case(self.dialect), self.text
-        forms: dict[str, str] = {}  # a query says the same words over and over
-        words = []
-        for token in self.tokens:
-            written = text[token.start : token.end + 1]
-            if keeps and token.token_type == TokenType.VAR:
-                words.append(written)
-                continue
-            form = forms.get(written)
-            if form is None:
-                form = forms[written] = _folded(written)
-            words.append(form)
+        written = [text[token.start : token.end + 1] for token in self.tokens]
+        forms = {word: _folded(word) for word in set(written)}  # it says the same ones again
+        words = [forms[word] for word in written]
+        if keeps:
+            for index, token in enumerate(self.tokens):
+                if token.token_type == TokenType.VAR:
+                    words[index] = written[index]
         while words and words[-1] == ";":
             words.pop()
         return " ".join(canonical_words(words))
@@ -265,6 +272,10 @@ def _folded(written: str) -> str:
         return written
     lower = written.lower()
     return lower if lower.isalnum() else " ".join(lower.split())  # `group   by` is one token
+
+
+def _start(token: Token) -> int:
+    return int(token.start)
 
 
 def _is_semicolon(token: Token) -> bool:
