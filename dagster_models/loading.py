@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dagster_models.cache import Cache, decode
@@ -61,19 +61,26 @@ def load(
 # --- texts -----------------------------------------------------------------------------------
 
 
-def parse_ahead(texts: Sequence[Text], known: Cache, cores: Cores) -> None:
-    """Let ``parsed_text`` know all texts that parse."""
-    new: dict[str, Text] = {}
-    for key, text in {key_of(text): text for text in texts}.items():
+def parse_ahead(texts: Sequence[Text], known: Cache, cores: Cores) -> Iterator[int]:
+    """Let ``parsed_text`` know all texts that parse: the place of each text, as it is known or is
+    known not to parse."""
+    places: dict[str, list[int]] = {}
+    for place, text in enumerate(texts):
+        places.setdefault(key_of(text), []).append(place)
+    new: list[str] = []
+    for key, at in places.items():
         try:
-            remember(text, parsed_of(known.get(key)))
+            remember(texts[at[0]], parsed_of(known.get(key)))
         except Exception:  # it is not known, or damaged
-            new[key] = text
-    entries = cores.map("parse", list(new.values()))
-    for (key, text), entry in zip(new.items(), entries, strict=True):
+            new.append(key)
+        else:
+            yield from at
+    for index, entry in cores.each("parse", [texts[places[key][0]] for key in new]):
+        key = new[index]
         if entry is not None:
-            remember(text, parsed_of(decode(entry)))
+            remember(texts[places[key][0]], parsed_of(decode(entry)))
             known.put(key, entry)
+        yield from places[key]
 
 
 def key_of(text: Text) -> str:

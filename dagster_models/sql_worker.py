@@ -4,6 +4,7 @@
 
 Started by cores.py for a project with many files that nobody has read yet. A share is a job and
 its items, an answer the list of their entries, both as pickles; the end of stdin ends the process.
+An answer to nothing comes first: it is there and waits for a share.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from typing import Any
 from dagster_models.cache import encode
 from dagster_models.collector import rare_collections
 from dagster_models.core.compiled import Text
-from dagster_models.core.lineage import trace
 from dagster_models.core.parse import parse_sql
 from dagster_models.core.parsed import plain_parsed
 from dagster_models.core.traced import Query, plain_trace
@@ -34,6 +34,8 @@ def parse(text: Text) -> bytes | None:
 
 
 def trace_columns(query: Query) -> bytes | None:
+    from dagster_models.core.lineage import trace  # 0.1 s, and the texts are parsed first
+
     return encode(plain_trace(trace(*query)))
 
 
@@ -41,11 +43,13 @@ JOBS: Mapping[str, Callable[[Any], bytes | None]] = {"parse": parse, "trace": tr
 
 
 def main() -> None:
+    entries: list[bytes | None] = []
     with contextlib.suppress(EOFError), rare_collections():
         while True:
-            job, items = pickle.load(sys.stdin.buffer)
-            pickle.dump([JOBS[job](item) for item in items], sys.stdout.buffer, protocol=5)
+            pickle.dump(entries, sys.stdout.buffer, protocol=5)
             sys.stdout.buffer.flush()
+            job, items = pickle.load(sys.stdin.buffer)
+            entries = [JOBS[job](item) for item in items]
 
 
 if __name__ == "__main__":

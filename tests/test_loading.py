@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from project_cases import DEFAULT, write_project
 
-from dagster_models import cores, sql_worker
+from dagster_models import cores, loading, sql_worker
 from dagster_models.cache import read_entries, write_entries
 from dagster_models.collector import rare_collections, what_is_there_stays
 from dagster_models.core import compiled, project
@@ -183,64 +183,159 @@ def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "_cores", lambda: 3)
 
 
+@pytest.fixture
+def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cores], None]:
+    """Of a block's work nothing is done here before another process is there for a share."""
+
+    def make_lazy(several: Cores) -> None:
+        def waiting(job: str) -> Callable[[Any], bytes | None]:
+            def do(item: Any) -> bytes | None:
+                if several._workers and not several._idle:
+                    assert several._answers.select(60), "no process has said anything"
+                return sql_worker.JOBS[job](item)
+
+            return do
+
+        monkeypatch.setattr(cores, "JOBS", {job: waiting(job) for job in sql_worker.JOBS})
+
+    return make_lazy
+
+
 TEXTS = [(f"select {i} as n from t{i % 7}", "duckdb", True) for i in range(30)]
 TEXTS[17] = ("select from from", "duckdb", True)
 QUERIES = [Query(text, dialect, {}) for text, dialect, _ in TEXTS]
+ALONE = [sql_worker.parse(text) for text in TEXTS]
+TRACED = [sql_worker.trace_columns(query) for query in QUERIES]
 
 
 @pytest.mark.usefixtures("three_cores")
-def test_all_cores_give_the_same_and_in_order(done: dict[str, list[str]]) -> None:
-    alone = [sql_worker.parse(text) for text in TEXTS]
-    assert alone[17] is None
+def test_all_cores_give_the_same_and_in_order(
+    lazy: Callable[[Cores], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ALONE[17] is None
+    shares: list[int] = []
+    sent = cores._send
+    monkeypatch.setattr(cores, "_send", lambda w, s: (shares.append(len(s[1])), sent(w, s))[0])
     with Cores() as several:
-        assert several.map("parse", TEXTS) == alone
-        assert len(done["parse"]) == 10
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
         # The same processes, whatever is asked of them.
-        assert several.map("trace", QUERIES) == [sql_worker.trace_columns(q) for q in QUERIES]
-        assert len(done["trace"]) == 10
+        assert several.map("trace", QUERIES) == TRACED
         workers = list(several._workers)
         assert len(workers) == 2
+    assert 20 < sum(shares) < 60
+    assert max(shares) < 10
     assert all(worker.poll() is not None for worker in workers)
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_nobody_waits_for_a_process_that_is_slow_to_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text("#!/bin/sh\nread forever\n")
+    worker.chmod(0o755)
+    monkeypatch.setattr(cores.sys, "executable", str(worker))
+    with Cores() as several:
+        assert several.map("parse", TEXTS) == ALONE
+        assert len(several._workers) == 2
 
 
 @pytest.mark.usefixtures("three_cores")
 @pytest.mark.parametrize("end", ["import os; os._exit(3)", "import time; print('no pickle')"])
 def test_a_process_that_fails_is_done_without(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], end: str
 ) -> None:
     worker = tmp_path / "worker"
     worker.write_text(f"#!{sys.executable}\n{end}\n")
     worker.chmod(0o755)
     monkeypatch.setattr(cores.sys, "executable", str(worker))
     with Cores() as several:
-        assert several.map("parse", TEXTS) == [sql_worker.parse(text) for text in TEXTS]
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
+        assert several._workers == []
+
+
+ODD = """
+import pickle, sys
+from dagster_models import sql_worker
+pickle.dump([], sys.stdout.buffer)
+sys.stdout.buffer.flush()
+pickle.load(sys.stdin.buffer)
+{then}
+"""
+
+
+@pytest.mark.usefixtures("three_cores")
+@pytest.mark.parametrize(
+    "then",
+    ["sys.exit(3)", "pickle.dump([None], sys.stdout.buffer)", "print('no pickle', flush=True)"],
+)
+def test_the_share_of_a_process_that_fails_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], then: str
+) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!{sys.executable}\n{ODD.format(then=then)}")
+    worker.chmod(0o755)
+    monkeypatch.setattr(cores.sys, "executable", str(worker))
+    with Cores() as several:
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
         assert several._workers == []
 
 
 @pytest.mark.usefixtures("three_cores")
-def test_a_process_that_is_killed_between_two_jobs(done: dict[str, list[str]]) -> None:
+def test_a_process_that_is_killed_between_two_jobs(lazy: Callable[[Cores], None]) -> None:
     with Cores() as several:
+        lazy(several)
         several.map("parse", TEXTS)
         several._workers[0].kill()
         several._workers[0].wait()
-        assert several.map("trace", QUERIES) == [sql_worker.trace_columns(q) for q in QUERIES]
+        assert several.map("trace", QUERIES) == TRACED
         assert len(several._workers) == 1
 
 
 @pytest.mark.usefixtures("three_cores")
+def test_work_that_is_given_up_midway_leaves_no_answers_behind(
+    lazy: Callable[[Cores], None],
+) -> None:
+    with Cores() as several:
+        lazy(several)
+        begun = several.each("parse", TEXTS)
+        next(begun)
+        next(begun)
+        begun.close()
+        assert several.map("trace", QUERIES) == TRACED
+
+
+@pytest.mark.usefixtures("three_cores")
 def test_a_file_beside_the_project_is_no_module_of_a_process(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None]
 ) -> None:
     (tmp_path / "sqlglot.py").write_text("raise RuntimeError('of the project')")
     monkeypatch.chdir(tmp_path)
     with Cores() as several:
-        assert several.map("parse", TEXTS) == [sql_worker.parse(text) for text in TEXTS]
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
         assert len(several._workers) == 2  # none has died
 
 
 @pytest.mark.usefixtures("three_cores")
-def test_a_project_is_the_same_on_all_cores(tmp_path: Path) -> None:
+def test_a_project_is_the_same_on_all_cores(
+    tmp_path: Path,
+    lazy: Callable[[Cores], None],
+    forgetful: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Wide and deep: queries of one level at once, levels one after the other."""
+    used: list[Cores] = []
+
+    def made() -> Cores:
+        used.append(Cores())
+        lazy(used[0])
+        return used[0]
+
+    monkeypatch.setattr(loading, "Cores", made)
     files = {"models/m0.sql": "select 1 as a, 'x' as b", "models/odd.sql": "select nope from m0"}
     for number in range(1, 60):
         above = f"m{max(0, number - 20)}"
@@ -248,7 +343,11 @@ def test_a_project_is_the_same_on_all_cores(tmp_path: Path) -> None:
     files["dagster_models.yaml"] = f"{DEFAULT}unknown_columns: warn\n"
     root = write_project(tmp_path, files)
     found = load(root)
-    assert found == project.load(root)
+    assert len(used) == 1
+    forgetful()
+    alone = project.load(root)
+    assert found == alone
+    assert list(found.steps) == list(alone.steps)
     assert [problem.path for problem in found.warnings] == ["models/odd.sql"]
     assert len(read_entries(root / TRACES_FILE)) == 61
 

@@ -31,6 +31,12 @@ SHOWN_OR_RUN = frozenset(
 )
 
 
+_CONTENT = tuple(
+    (field.name, field.default) for field in fields(Config) if field.name not in SHOWN_OR_RUN
+)
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode
+
+
 def version_of(*parts: str) -> str:
     """16 hex digits of what decides what a step builds."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
@@ -38,19 +44,14 @@ def version_of(*parts: str) -> str:
 
 def canonical(values: Mapping[str, Any]) -> str:
     """A mapping as text, the same for equal ones."""
-    return json.dumps(values, sort_keys=True, default=str)
+    return _encode(values)
 
 
 def content_config(config: Config) -> str:
     """The settings that decide the contents. Those at their default are left out, so that a new
     release with a new setting leaves every version as it is."""
-    return canonical(
-        {
-            field.name: getattr(config, field.name)
-            for field in fields(config)
-            if field.name not in SHOWN_OR_RUN and getattr(config, field.name) != field.default
-        }
-    )
+    values = ((name, getattr(config, name), default) for name, default in _CONTENT)
+    return canonical({name: value for name, value, default in values if value != default})
 
 
 def canonical_words(words: Sequence[str]) -> list[str]:

@@ -109,8 +109,8 @@ def draft_sql(page: Page, settings: Settings, tell: Tell) -> Draft:
         tell(Problem("a model's header begins with `@check`", page.path, line, 1, fix))
     header = read_comment(sql_header(page.text), page, tell)
     values, reads, _ = configuration(header, "model", page, tell)
-    step = new_step(page, "sql", values, settings, tell)
-    return with_sql(replace(step, sql=page.text), page.text, reads, settings, tell)
+    step = new_step(page, "sql", values, settings, tell, page.text)
+    return with_sql(step, page.text, reads, settings, tell)
 
 
 def draft_unread(page: Page, kind: StepKind, settings: Settings) -> Draft:
@@ -150,12 +150,13 @@ _RESERVED = {
 }
 
 
-def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tell: Tell) -> Step:
+def new_step(
+    page: Page, kind: StepKind, values: Values, settings: Settings, tell: Tell, sql: str = ""
+) -> Step:
     severity = values.get("severity", "error")
     columns, checks = read_columns(values.get("columns"), page.key, severity, tell)
+    values = {"group": page.key.schema, **values}
     config = build_config(values, columns, materialized="table" if kind == "seed" else "view")
-    if config.group is None:
-        config = replace(config, group=page.key.schema)
     relation = None
     if kind != "script":
         relation = Relation(config.schema or page.key.schema, config.alias or page.key.name)
@@ -169,6 +170,7 @@ def new_step(page: Page, kind: StepKind, values: Values, settings: Settings, tel
         location=Location(page.path),
         config=config,
         relation=relation,
+        sql=sql,
         checks=checks,
         variables={**settings.vars, **values.get("vars", {})},
         digest="" if kind == "sql" else digest_of(page.data),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from dagster_models.core.canonical import canonical, version_of
 from dagster_models.core.draft import CheckDraft, Draft, Read
 from dagster_models.core.fields import problem
-from dagster_models.core.graph import find_cycles, order
+from dagster_models.core.graph import Graph, find_cycles, order
 from dagster_models.core.marked import Tell
 from dagster_models.core.model import Check, Key, Location, Source, Step
 from dagster_models.core.resolve import (
@@ -61,14 +61,18 @@ def link(
         _link_feeds(draft, links)
     for draft in live:
         _drop_self_reference(draft, links)
-    if not _tell_cycles(links):
+    graph = _graph(links)
+    circular = _tell_cycles(graph, links)
+    if not circular and (checks or any(draft.step.checks for draft in live)):
         for draft in live:
             _link_own_checks(draft, links)
         for check in checks:
             _attach(check, links)
-        if not _tell_cycles(links):
-            position = {name: index for index, name in enumerate(order(_graph(links)))}
-            live.sort(key=lambda draft: position[str(draft.step.key)])
+        graph = _graph(links)
+        circular = _tell_cycles(graph, links)
+    if not circular:
+        position = {name: index for index, name in enumerate(order(graph))}
+        live.sort(key=lambda draft: position[str(draft.step.key)])
     steps = {draft.step.key: _finished(draft, links) for draft in live}
     read = {key for reads in links.edges.values() for key in reads}
     kept = [*own, *(source for source in offered if source.key in read)]
@@ -195,13 +199,13 @@ def _self_reads(draft: Draft, links: _Links) -> list[Read]:
     return [read for read in draft.reads if resolved.get(read.written) == draft.step.key]
 
 
-def _graph(links: _Links) -> dict[str, tuple[str, ...]]:
+def _graph(links: _Links) -> Graph:
     return {str(key): tuple(map(str, reads)) for key, reads in links.edges.items()}
 
 
-def _tell_cycles(links: _Links) -> bool:
-    by_name = {str(key): key for key in links.edges}
-    cycles = find_cycles(_graph(links))
+def _tell_cycles(graph: Graph, links: _Links) -> bool:
+    cycles = find_cycles(graph)
+    by_name = {str(key): key for key in links.edges} if cycles else {}
     for cycle in cycles:
         place = links.edges[by_name[cycle[0]]][by_name[cycle[1]]]
         fix = "Each reads the next: take one of these references away."

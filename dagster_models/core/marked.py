@@ -122,8 +122,8 @@ def _tell_syntax(tell: Tell, page: _Page, problem: str, mark: Any) -> None:
 def _indents(text: str, first_line: int, file_text: str | None) -> tuple[int, ...]:
     if file_text is None:
         return ()
-    around = file_text.split("\n")[first_line - 1 :]
     lines = text.split("\n")
+    around = file_text.split("\n", first_line - 1 + len(lines))[first_line - 1 :]
     return tuple(
         max(outer.find(inner.rstrip("\r")), 0) for inner, outer in zip(lines, around, strict=False)
     )

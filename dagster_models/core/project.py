@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dagster_models.core.compiled import (
     Text,
@@ -56,6 +57,8 @@ __all__ = [
     "usable_target",
 ]
 
+ParseAhead = Callable[[Sequence[Text]], Iterable[int]]
+
 FOLDERS = {"models": (".sql", ".py"), "seeds": (".csv",), "scripts": (".py",), "checks": (".sql",)}
 SCHEMAS_FILE = os.path.join("target", "schemas.json")
 SOURCE_FILES = ("sources.yaml", "sources.yml")
@@ -86,7 +89,7 @@ def load(
     *,
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
-    parse_ahead: Callable[[Sequence[Text]], None] = lambda texts: None,
+    parse_ahead: ParseAhead = lambda texts: range(len(texts)),
     tracer: Tracer | None = trace_each,
     unknown_columns: str | None = None,
     whole: bool = True,
@@ -95,8 +98,9 @@ def load(
 
     ``sources``: what other Dagster assets offer, with ``asset_key`` set; those that nothing reads
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
-    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed; it
-    may ``remember`` what it knows of them.
+    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed.
+    It gives the place of each text once, when it may be parsed, and may ``remember`` what it knows
+    of it by then.
     ``tracer`` finds out the columns of queries; None leaves them out, which is half of the work.
     ``unknown_columns`` goes before the project file's own.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``. With
@@ -241,7 +245,7 @@ def _read_all(
     loader: _Loader,
     settings: Settings,
     files: Mapping[str, Sequence[_File]],
-    parse_ahead: Callable[[Sequence[Text]], None],
+    parse_ahead: ParseAhead,
 ) -> tuple[list[Draft], list[CheckDraft], list[Source]]:
     pages: list[tuple[str, _File, Page]] = []
     sources: list[Source] = []
@@ -254,20 +258,26 @@ def _read_all(
             page = _page(loader, settings, folder, file, defaults.get(folder, {}))
             if page is not None:
                 pages.append((folder, file, page))
-    sql = [page for _, file, page in pages if file.ending == ".sql" and page.data]
-    parse_ahead([(page.text, settings.dialect, True) for page in sql])
-    drafts: list[Draft] = []
-    checks: list[CheckDraft] = []
-    for folder, file, page in pages:
-        if folder == "checks":
-            check = draft_check(page, settings, loader.tell) if page.data else None
-            checks += [check] if check is not None else []
-        else:
-            drafts.append(_draft(loader, settings, folder, file.ending, page))
-    return drafts, checks, sources
+    sql = {
+        index: (page.text, settings.dialect, True)
+        for index, (_, file, page) in enumerate(pages)
+        if file.ending == ".sql" and page.data
+    }
+    order, others = list(sql), [index for index in range(len(pages)) if index not in sql]
+    made: dict[int, Draft | CheckDraft | None] = {}
+    for index in chain((order[at] for at in parse_ahead(list(sql.values()))), others):
+        folder, file, page = pages[index]
+        made[index] = _draft(loader, settings, folder, file.ending, page)
+    in_order = [made[index] for index in range(len(pages))]
+    drafts = [draft for draft in in_order if isinstance(draft, Draft)]
+    return drafts, [check for check in in_order if isinstance(check, CheckDraft)], sources
 
 
-def _draft(loader: _Loader, settings: Settings, folder: str, ending: str, page: Page) -> Draft:
+def _draft(
+    loader: _Loader, settings: Settings, folder: str, ending: str, page: Page
+) -> Draft | CheckDraft | None:
+    if folder == "checks":
+        return draft_check(page, settings, loader.tell) if page.data else None
     if not page.data:
         kinds: dict[str, StepKind] = {"seeds": "seed", "scripts": "script"}
         return draft_unread(page, kinds.get(folder, "sql"), settings)
