@@ -137,6 +137,8 @@ def _joined(ctes: Sequence[Sequence[str]]) -> list[str]:
 def _ordered(ctes: Sequence[list[str]]) -> list[list[str]]:
     """The one order of all those that keep dependent CTEs as they are: at each turn, of those that
     wait for no other, the first in the alphabet."""
+    if len(ctes) == 1:
+        return list(ctes)
     names = [_bare(cte[0]) for cte in ctes]
     said = [{_bare(word) for word in set(cte)} for cte in ctes]
     before: list[set[int]] = [
