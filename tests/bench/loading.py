@@ -3,10 +3,13 @@
     python tests/bench/loading.py [--models 100 1000 5000 10000] [--runs 3] [--dbt PATH]
                                   [--sqlmesh PATH]
 
-Each figure is a process of its own that loads the project as Dagster does. "Dagster's own" builds
-as many assets without a project around them and is what remains of a load that costs nothing;
-"beyond" is the load minus that. "lineage anew" has lost its columns and knows its texts. dbt and
-SQLMesh are whole commands, measured where found; SQLMesh reads its own form of the same models.
+Each figure is a process of its own that loads the project as ``load_project`` does. "reading" is
+what of that comes before the first asset is made. "Dagster's own" builds as many assets without a
+project around them and is what remains of a load that costs nothing; "beyond" is the load minus
+that. Two loads are cold, with nothing known: "cold" finds out dependencies and code versions, as
+dbt parse does, "cold, lineage" the columns and their lineage too, as the others do and as
+``load_project`` does. "lineage anew" has lost its columns and knows its texts. dbt and SQLMesh are
+whole commands, measured where found; SQLMesh reads its own form of the same models.
 Contenders take turns. CPU seconds are those of all processes: on a machine that others use too,
 they say more than the clock. Bytecode is compiled first; models have CTEs, joins and 30 columns.
 """
@@ -33,19 +36,24 @@ import synthetic
 import dagster_models
 from dagster_models.loading import PARSED_FILE, TRACES_FILE
 
-#: What a process is asked for: seconds and CPU seconds of the load (imports apart), peak MiB.
+#: What a process is asked for: seconds and CPU seconds of the load (imports apart), peak MiB, and
+#: seconds of reading.
 LOAD = """
 import json, os, resource, sys, time
 import dagster
-from dagster_models import load_project
-import dagster_models.definitions
+import dagster_models.definitions as definitions
 def cpu():
     return sum(os.times()[:4])
 began, cpu_began = time.perf_counter(), cpu()
-defs = load_project(sys.argv[1])
+project = definitions.load(sys.argv[1], columns=sys.argv[2] == "lineage")
+read = time.perf_counter() - began
+target = definitions.core_project.usable_target(project)
+defs, problems = definitions.build(project, target)
 seconds, cpu_seconds = time.perf_counter() - began, cpu() - cpu_began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([seconds, cpu_seconds, peak, len(list(defs.assets))]))
+assert len(list(defs.assets)) > len(project.steps) and not problems
+assert any(s.trace.columns for s in project.steps.values()) == (sys.argv[2] == "lineage")
+print(json.dumps([seconds, cpu_seconds, peak, read]))
 """
 DAGSTER = """
 import json, os, resource, sys, time
@@ -62,27 +70,28 @@ assets = [make(name, [d for d in deps if d in reads]) for name, deps in reads.it
 Definitions(assets=assets)
 seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu_began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([seconds, cpu_seconds, peak, len(assets)]))
+print(json.dumps([seconds, cpu_seconds, peak]))
 """
 OWN, DBT = "Dagster's own", "dbt parse"
 
 
 @dataclass(frozen=True)
 class Figure:
-    """``peak``: MiB of the loading process; 0: not measured."""
+    """``peak``: MiB of the loading process; ``reading``: seconds; 0: not measured."""
 
     seconds: float
     cpu: float
     peak: float = 0.0
+    reading: float = 0.0
 
 
-def measured(program: str, root: Path, stdin: str = "") -> Figure:
+def measured(program: str, *arguments: str, stdin: str = "") -> Figure:
     """What a process says of itself."""
-    command = [sys.executable, "-c", program, str(root)]
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr[-3000:])
-    return Figure(*json.loads(done.stdout.splitlines()[-1])[:3])
+    return Figure(*json.loads(done.stdout.splitlines()[-1]))
 
 
 def whole(command: list[str], cwd: Path) -> Figure:
@@ -101,21 +110,22 @@ def ours(project: synthetic.Synthetic, root: Path) -> dict[str, Callable[[], Fig
     synthetic.write_ours(project, root)
     changed = root / "models" / "layer_0" / "m00000.sql"
 
-    def without(*files: str) -> Figure:
+    def without(*files: str, what: str = "lineage") -> Figure:
         for file in files:
             (root / file).unlink(missing_ok=True)
-        return measured(LOAD, root)
+        return measured(LOAD, str(root), what)
 
     def one_changed() -> Figure:
         changed.write_text(changed.read_text() + "-- again\n")
-        return measured(LOAD, root)
+        return without()
 
     return {
-        "cold": lambda: without(PARSED_FILE, TRACES_FILE),
+        "cold": lambda: without(PARSED_FILE, TRACES_FILE, what="dependencies"),
+        "cold, lineage": lambda: without(PARSED_FILE, TRACES_FILE),
         "warm": without,
         "lineage anew": lambda: without(TRACES_FILE),
         "one file changed": one_changed,
-        OWN: lambda: measured(DAGSTER, root, json.dumps(project.reads)),
+        OWN: lambda: measured(DAGSTER, stdin=json.dumps(project.reads)),
     }
 
 
@@ -159,20 +169,26 @@ def median(figures: list[Figure]) -> Figure:
         statistics.median(f.seconds for f in figures),
         statistics.median(f.cpu for f in figures),
         statistics.median(f.peak for f in figures),
+        statistics.median(f.reading for f in figures),
     )
 
 
 def tell(models: int, figures: dict[str, Figure], runs: int) -> None:
-    """``beyond``: minus Dagster's own, by the clock and in CPU seconds; / dbt: of dbt's seconds."""
+    """``beyond``: minus Dagster's own; ``/ dbt``: of that, by the clock and in CPU seconds."""
     own, dbt = figures[OWN], figures.get(DBT)
     print(f"\n{models} models, median of {runs}")
-    print(f"{'':24}{'load':>10}{'CPU':>10}{'beyond':>10}{'CPU':>10}{'/ dbt':>8}{'MiB':>7}")
+    titles = ("load", "CPU", "reading", "beyond", "CPU", "/ dbt", "CPU", "MiB")
+    print(" " * 20 + "".join(f"{title:>10}" for title in titles))
     for name, figure in figures.items():
-        line = f"{name:24}{figure.seconds:8.2f} s{figure.cpu:8.2f} s"
-        if figure.peak:
+        line = f"{name:20}{figure.seconds:8.2f} s{figure.cpu:8.2f} s"
+        if figure.reading:
             beyond, cpu = figure.seconds - own.seconds, figure.cpu - own.cpu
-            share = f"{cpu / dbt.cpu:8.2f}" if dbt else f"{'-':>8}"
-            line += f"{beyond:8.2f} s{cpu:8.2f} s{share}{figure.peak:7.0f}"
+            line += f"{figure.reading:8.2f} s{beyond:8.2f} s{cpu:8.2f} s"
+            if dbt:
+                line += f"{beyond / dbt.seconds:10.2f}{cpu / dbt.cpu:10.2f}"
+            else:
+                line += f"{'-':>10}{'-':>10}"
+            line += f"{figure.peak:10.0f}"
         print(line, flush=True)
 
 
