@@ -59,29 +59,25 @@ class Cores:
         self._start(min(_cores(), len(items) // ITEMS_PER_NEW_PROCESS[job]) - 1)
         todo, found = deque(range(len(items))), deque[tuple[int, bytes | None]]()
         sent: dict[subprocess.Popen[bytes], list[int]] = {}
-        try:
-            while todo or sent or found:
-                for worker in self._heard(wait=not (todo or found)):
-                    share = sent.pop(worker, [])
-                    answer = _answer(worker, len(share))
-                    if answer is None:
-                        todo.extendleft(reversed(share))
-                        self._end(worker)
-                    else:
-                        found.extend(zip(share, answer, strict=True))
-                        self._idle.append(worker)
-                while self._idle and len(todo) >= LEAST_ITEMS:
-                    worker = self._idle.pop()
-                    sent[worker] = share = [todo.popleft() for _ in range(self._fair(len(todo)))]
-                    _send(worker, (job, [items[place] for place in share]))
-                if found:
-                    yield found.popleft()
-                elif todo:
-                    place = todo.popleft()
-                    yield place, JOBS[job](items[place])
-        finally:
-            for worker in sent:  # nobody waits for its answer any more
-                self._end(worker)
+        while todo or sent or found:
+            for worker in self._heard(wait=not (todo or found)):
+                share = sent.pop(worker, [])
+                answer = _answer(worker, len(share))
+                if answer is None:
+                    todo.extendleft(reversed(share))
+                    self._end(worker)
+                else:
+                    found.extend(zip(share, answer, strict=True))
+                    self._idle.append(worker)
+            while self._idle and len(todo) >= LEAST_ITEMS:
+                worker = self._idle.pop()
+                sent[worker] = share = [todo.popleft() for _ in range(self._fair(len(todo)))]
+                _send(worker, (job, [items[place] for place in share]))
+            if found:
+                yield found.popleft()
+            elif todo:
+                place = todo.popleft()
+                yield place, JOBS[job](items[place])
 
     def _fair(self, count: int) -> int:
         """How many of so many items are one share: fewer and fewer, so that all end at once."""
@@ -139,8 +135,8 @@ def _send(worker: subprocess.Popen[bytes], share: tuple[str, Sequence[Any]]) -> 
 
 
 def _answer(worker: subprocess.Popen[bytes], count: int) -> list[bytes | None] | None:
-    """What a worker says to its share, None if it died. The first that it says is that it is
-    there: an answer to nothing."""
+    """What a worker says to its share, None if it died or answers something else (to a share of
+    work that was given up). The first that it says is that it is there: an answer to nothing."""
     assert worker.stdout is not None
     with contextlib.suppress(Exception):
         results: list[bytes | None] = pickle.load(worker.stdout)

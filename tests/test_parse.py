@@ -89,12 +89,20 @@ def test_long_chains_are_read() -> None:
         ("select 1 -- it's\n/* x", (2, 1), "not closed"),
         ("select " + "(" * 3000 + "1" + ")" * 3000, (1, 408), "too deeply"),
         ("select " + "(" * 99_999 + "1" + ")" * 99_999, (1, 408), "too deeply"),
+        ("select " + "\nCase when 1 then " * 999 + "1" + " end" * 999, (402, 1), "too deeply"),
     ],
 )
 def test_refused(text: str, place: tuple[int, int], what: str) -> None:
     with pytest.raises(SqlSyntaxError, match=re.escape(what)) as raised:
         parse_sql(text, "postgres" if "delete" in text or "into t from" in text else "duckdb")
     assert (raised.value.line, raised.value.column) == place
+
+
+def test_a_quoted_name_in_a_text_is_not_in_single_quotes_itself() -> None:
+    """DuckDB reads a file where single quotes hold a dot, a table where double ones do."""
+    (found,) = parse_sql("""select id from query('select id from "a.b"')""", "duckdb").references
+    assert found.parts == ("a.b",)
+    assert parse_sql("select id from 'a.b'", "duckdb").references == ()
 
 
 def test_a_failure_of_the_parsers_own_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:

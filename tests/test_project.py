@@ -145,6 +145,13 @@ def test_what_reads_what(shop: Project) -> None:
     }
 
 
+def test_steps_come_after_what_only_their_checks_read(tmp_path: Path) -> None:
+    header = "/* @model\ncolumns: {n: {checks: [{relationships: {to: z, field: n}}]}}\n*/\n"
+    files = {"models/a.sql": f"{header}select 1 as n", "models/z.sql": "select 1 as n"}
+    loaded = load(write_project(tmp_path, files))
+    assert [key.name for key in loaded.steps] == ["z", "a"]
+
+
 def test_steps_come_after_what_they_read(shop: Project) -> None:
     order = list(shop.steps)
     for key, step in shop.steps.items():
