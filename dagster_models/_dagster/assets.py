@@ -31,6 +31,9 @@ from dagster._core.definitions.decorators.decorator_assets_definition_builder im
     create_check_specs_by_output_name,
 )
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+from dagster._core.definitions.definition_config_schema import (
+    convert_user_facing_definition_config_schema,
+)
 from dagster._core.errors import DagsterInvalidSubsetError
 from dagster._utils.warnings import disable_dagster_warnings
 
@@ -73,7 +76,7 @@ def asset_of(
             name=name,
             ins=dict.fromkeys(keys, _NOTHING),
             outs={output: _out_of(spec), **dict.fromkeys(checks, Out(None))},
-            config_schema={},
+            config_schema=_NO_CONFIG,
             tags=op_tags,
             retry_policy=retry_policy,
             pool=pool,
@@ -97,6 +100,8 @@ def asset_of(
 
 
 _NOTHING = In(dagster_type=Nothing)
+#: Frozen, and costly to make for each.
+_NO_CONFIG = convert_user_facing_definition_config_schema({})
 
 
 def _out_of(spec: AssetSpec) -> Out:
