@@ -20,13 +20,10 @@ _OURS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class StepFailed(Exception):
-    """The file ran, but not to what it must give. ``line`` counts from 1 in the user's file.
-    ``final``: another attempt would be in vain."""
+    """The file ran, but not to what it must give. ``line`` counts from 1 in the user's file."""
 
-    def __init__(
-        self, kind: str, message: str, line: int | None = None, final: bool = False
-    ) -> None:
-        self.kind, self.message, self.line, self.final = kind, message, line, final
+    def __init__(self, kind: str, message: str, line: int | None = None) -> None:
+        self.kind, self.message, self.line = kind, message, line
         super().__init__(message)
 
 
@@ -104,7 +101,7 @@ def _execute(task: Task, module: types.ModuleType) -> None:
     with open(task.path, "rb") as file:
         source = file.read()
     if not task.is_of(source):  # its commit record would prove what was not run
-        raise StepFailed(FILE_CHANGED, task.changed, final=True)
+        raise StepFailed(FILE_CHANGED, task.changed)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
     exec(compile(source, task.path, "exec", dont_inherit=True), module.__dict__)
 
@@ -138,7 +135,8 @@ def explain(error: BaseException, path: str) -> TaskError:
     """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
     begins in that file and shows no frame of this package."""
     if isinstance(error, StepFailed):
-        return TaskError(error.kind, shortened(error.message), error.line, final=error.final)
+        final = error.kind == FILE_CHANGED
+        return TaskError(error.kind, shortened(error.message), error.line, final=final)
     line = _deepest_line(error, path)
     if isinstance(error, WarehouseError):
         kind, message, transient = error.kind, error.message, error.transient

@@ -241,21 +241,6 @@ def test_nobody_waits_for_a_process_that_is_slow_to_start(
         assert len(several._workers) == 2
 
 
-@pytest.mark.usefixtures("three_cores")
-@pytest.mark.parametrize("end", ["import os; os._exit(3)", "import time; print('no pickle')"])
-def test_a_process_that_fails_is_done_without(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], end: str
-) -> None:
-    worker = tmp_path / "worker"
-    worker.write_text(f"#!{sys.executable}\n{end}\n")
-    worker.chmod(0o755)
-    monkeypatch.setattr(cores.sys, "executable", str(worker))
-    with Cores() as several:
-        lazy(several)
-        assert several.map("parse", TEXTS) == ALONE
-        assert several._workers == []
-
-
 ODD = """
 import pickle, sys
 from dagster_models import sql_worker
@@ -264,18 +249,23 @@ sys.stdout.buffer.flush()
 pickle.load(sys.stdin.buffer)
 {then}
 """
+#: The first two never say that they are there; the others do, and fail at their first share.
+ENDS = [
+    "import os; os._exit(3)",
+    "import time; print('no pickle')",
+    ODD.format(then="sys.exit(3)"),
+    ODD.format(then="pickle.dump([None], sys.stdout.buffer)"),
+    ODD.format(then="print('no pickle', flush=True)"),
+]
 
 
 @pytest.mark.usefixtures("three_cores")
-@pytest.mark.parametrize(
-    "then",
-    ["sys.exit(3)", "pickle.dump([None], sys.stdout.buffer)", "print('no pickle', flush=True)"],
-)
-def test_the_share_of_a_process_that_fails_is_done_here(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], then: str
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_process_that_fails_had_to_do_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], end: str
 ) -> None:
     worker = tmp_path / "worker"
-    worker.write_text(f"#!{sys.executable}\n{ODD.format(then=then)}")
+    worker.write_text(f"#!{sys.executable}\n{end}\n")
     worker.chmod(0o755)
     monkeypatch.setattr(cores.sys, "executable", str(worker))
     with Cores() as several:
