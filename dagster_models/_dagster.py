@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from dagster import (
@@ -107,6 +108,7 @@ __all__ = [
     "ExecutionStep",
     "Executor",
     "KnownExecutionState",
+    "Parked",
     "PlanExecutionContext",
     "PlanOrchestrationContext",
     "RetryMode",
@@ -313,35 +315,50 @@ def park(context: StepExecutionContext) -> tuple[DagsterEvent, Iterator[DagsterE
 _one_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dagster_models-events")
 
 
-def exhaust(
-    context: StepExecutionContext, events: Iterator[DagsterEvent], seconds: float
-) -> list[DagsterEvent]:
-    """All remaining events of a parked generator; the step's timer shows *seconds*.
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """A parked generator whose step is over, which took ``seconds``."""
+
+    context: StepExecutionContext
+    events: Iterator[DagsterEvent]
+    seconds: float
+
+
+def exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
+    """All remaining events of parked generators of one run, of each; in one commit, if possible.
 
     In a thread of its own, because ``raise_execution_interrupts`` makes a signal raise inside the
     compute function of the main thread: a step that has committed would be written as a failure.
+    If one of them raises, the others are exhausted all the same.
     """
-    return _one_thread.submit(_exhaust, context, events, seconds).result()
+    return _one_thread.submit(_exhaust, parked).result()
 
 
-def _exhaust(
-    context: StepExecutionContext, events: Iterator[DagsterEvent], seconds: float
-) -> list[DagsterEvent]:
+def _exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
     # Dagster's step timer starts after STEP_START, where the generator was parked: set it back.
     original = execute_step.time_execution_scope  # type: ignore[attr-defined]
+    found: list[list[DagsterEvent]] = []
+    raised: list[BaseException] = []
 
     @contextlib.contextmanager
     def since_the_start() -> Iterator[Any]:
         with original() as timer:
-            timer.start_time -= seconds
+            timer.start_time -= it.seconds
             yield timer
 
     execute_step.time_execution_scope = since_the_start  # type: ignore[attr-defined]
     try:
-        with one_commit(context):
-            return list(events)
+        with one_commit(parked[0].context):
+            for it in parked:
+                try:
+                    found.append(list(it.events))
+                except BaseException as error:
+                    raised.append(error)
     finally:
         execute_step.time_execution_scope = original  # type: ignore[attr-defined]
+    if raised:
+        raise raised[0]
+    return found
 
 
 def one_commit(context: PlanExecutionContext) -> contextlib.AbstractContextManager[None]:

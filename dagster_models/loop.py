@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from itertools import groupby
 from typing import Any
 
@@ -64,6 +65,15 @@ _OF_OTHERS = (
 )
 _WIND_DOWN_SECONDS = 5.0
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
+
+
+class Kind(Enum):
+    """Instructions that can be carried out together."""
+
+    START = auto()
+    END = auto()  #: of an attempt
+    SKIP = auto()  #: of a step that has no attempt under way
+    OTHER = auto()
 
 
 class Run:
@@ -169,7 +179,7 @@ class Run:
                 told = "the run broke before it answered; its commit record tells what became of it"
                 name = self._bindings[step].name
                 lost = lost_outcome(name, flight.attempt, told, flight.started_at)
-                for _ in self._finish(step, flight, Attempt(lost, State.FAILED, told)):
+                for _ in self._finish([(flight, Attempt(lost, State.FAILED, told))]):
                     pass
 
     def _open(self) -> Iterator[d.DagsterEvent]:
@@ -225,7 +235,8 @@ class Run:
         while not self.plan.is_complete:
             self._notice_interrupt()
             if self._todo:
-                yield from self._carry_out(self.plan.handle(self._todo.popleft()))
+                events, self._todo = self._todo, deque()
+                yield from self._carry_out(self.plan.handle_all(events))
                 continue
             for happening in self._pool.wait(self._timers.seconds_left()):
                 yield from self._on(happening)
@@ -246,8 +257,14 @@ class Run:
     # -- instructions --------------------------------------------------------------------------
 
     def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[d.DagsterEvent]:
-        for never_started, several in groupby(instructions, self._tells_of_a_skip):
-            if never_started:  # thousands, when a large run is stopped
+        """Alike ones that follow each other are stored in one commit: a wait for the disk is a
+        fifth of what a small step takes, and thousands are told of when a large run is stopped."""
+        for alike, several in groupby(instructions, self._kind):
+            if alike is Kind.START:
+                yield from self._start_all([it for it in several if isinstance(it, Start)])
+            elif alike is Kind.END:
+                yield from self._report_all([it for it in several if isinstance(it, Report)])
+            elif alike is Kind.SKIP:
                 with d.one_commit(self._job):
                     skips = [event for it in several for event in self._carry_out_one(it)]
                 yield from skips
@@ -255,15 +272,20 @@ class Run:
                 for instruction in several:
                     yield from self._carry_out_one(instruction)
 
-    def _tells_of_a_skip(self, instruction: Instruction) -> bool:
-        return isinstance(instruction, Report) and instruction.step not in self._flights
+    def _kind(self, instruction: Instruction) -> Kind:
+        if isinstance(instruction, Start):
+            return Kind.START if instruction.step in self._bindings else Kind.OTHER
+        if isinstance(instruction, Report):
+            flight = self._flights.get(instruction.step)
+            if flight is None:
+                return Kind.SKIP
+            return Kind.END if flight.events is not None else Kind.OTHER
+        return Kind.OTHER
 
     def _carry_out_one(self, instruction: Instruction) -> Iterator[d.DagsterEvent]:
         step = instruction.step
         if isinstance(instruction, Start):
-            self._teller.waits.turn(step, None)
-            ours = step in self._bindings
-            yield from (self._start if ours else self._start_foreign)(step, instruction.attempt)
+            yield from self._start_foreign(step, instruction.attempt)
         elif isinstance(instruction, Claim):
             self._claim(step)
         elif isinstance(instruction, Wait):
@@ -281,17 +303,24 @@ class Run:
 
     def _take_off(self, step: str, attempt: int) -> Flight:
         """Start the step for Dagster, and park it there."""
+        self._teller.waits.turn(step, None)
         known = d.known_state(self._execution_plan, {step: attempt - 1})
         context = self._job.for_step(self._steps[step], known)
         flight = self._flights[step] = Flight(context, attempt, time.time())
         flight.start_event, flight.events = d.park(context)
         return flight
 
-    def _start(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
-        binding = self._bindings[step]
-        flight = self._take_off(step, attempt)
-        assert flight.start_event is not None
-        yield flight.start_event
+    def _start_all(self, starts: Sequence[Start]) -> Iterator[d.DagsterEvent]:
+        with d.one_commit(self._job):  # told before it is done
+            flights = {it.step: self._take_off(it.step, it.attempt) for it in starts}
+        for step, flight in flights.items():
+            assert flight.start_event is not None
+            yield flight.start_event
+            yield from self._hand_over(step, flight)
+
+    def _hand_over(self, step: str, flight: Flight) -> Iterator[d.DagsterEvent]:
+        """Give the step to a worker."""
+        binding, attempt = self._bindings[step], flight.attempt
         try:
             flight.task = task = task_for(binding, self._run_id, attempt, self._previous(step))
             if binding.is_python:
@@ -311,6 +340,7 @@ class Run:
         return tuple(self._bindings[key].name for key in self.plan.built_on_previous(step))
 
     def _start_foreign(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
+        self._teller.waits.turn(step, None)
         context = self._job.for_step(self._steps[step])
         self._flights[step] = Flight(context, attempt, time.time())
         self._reporter.started(step, "")
@@ -377,15 +407,45 @@ class Run:
             message = why(binding, flight.outcome)
             self._reporter.retrying(retry.step, retry.attempt, flight.outcome, message, delay)
             attempt = Attempt(flight.outcome, State.READY, message, delay_seconds=delay)
-            yield from self._finish(retry.step, flight, attempt)
+            yield from self._finish([(flight, attempt)])
         elif flight.retry_after_seconds:
             delay = flight.retry_after_seconds
         self._free(retry.step)
         self._timers.add(delay, Due("delay", retry.step, retry.attempt))
 
+    def _report_all(self, reports: Sequence[Report]) -> Iterator[d.DagsterEvent]:
+        """Of attempts that are parked."""
+        ends: list[tuple[Flight, Attempt]] = []
+        for report in reports:
+            flight = self._flights.pop(report.step)
+            message = self._over(report, flight)
+            assert flight.outcome is not None
+            attempt = Attempt(
+                flight.outcome,
+                report.state,
+                message,
+                sql=flight.task.sql if flight.task else "",
+                committed_in=flight.committed_in,
+                built_on_previous=self._previous(report.step),
+            )
+            ends.append((flight, attempt))
+        yield from self._finish(ends)
+
     def _report(self, report: Report) -> Iterator[d.DagsterEvent]:
+        """Of a foreign step, or of one that has no attempt under way."""
         step = report.step
         flight = self._flights.pop(step, None)
+        message = self._over(report, flight)
+        if flight is None:
+            context = self._job.for_step(self._steps[step])
+            if report.state is State.FAILED:  # it was waiting for another attempt
+                yield d.failure_event(context, message)
+            else:
+                yield d.engine_event(context, f"Skipped: {message}")
+
+    def _over(self, report: Report, flight: Flight | None) -> str:
+        """The step has come to its end: what the terminal and the journal say of it."""
+        step = report.step
         outcome = flight.outcome if flight else self._last.get(step)
         waited = self._teller.waits.end(step)
         previous = self.plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
@@ -394,33 +454,26 @@ class Run:
         message = self._reporter.finished(report, attempts, outcome, waited, previous, earlier)
         if flight is not None:
             self._free(step)
-        if flight is None:
-            context = self._job.for_step(self._steps[step])
-            if report.state is State.FAILED:  # it was waiting for another attempt
-                yield d.failure_event(context, message)
-            else:
-                yield d.engine_event(context, f"Skipped: {message}")
-        elif flight.events is not None and outcome is not None:
-            sql = flight.task.sql if flight.task else ""
-            previous = self._previous(step)
-            attempt = Attempt(outcome, report.state, message, sql=sql, built_on_previous=previous)
-            attempt = replace(attempt, committed_in=flight.committed_in)
-            yield from self._finish(step, flight, attempt)
+        return message
 
-    def _finish(self, step: str, flight: Flight, attempt: Attempt) -> Iterator[d.DagsterEvent]:
-        """Exhaust the parked generator with what became of the attempt."""
-        assert flight.events is not None
-        assert flight.start_event is not None
-        if flight.log is not None:
-            flight.log.close()
-        handover.give(self._run_id, step, attempt)
-        events = d.exhaust(flight.context, flight.events, time.time() - flight.started_at)
-        for event in events:
+    def _finish(self, ends: Sequence[tuple[Flight, Attempt]]) -> Iterator[d.DagsterEvent]:
+        """Exhaust the parked generators with what became of the attempts."""
+        parked: list[d.Parked] = []
+        for flight, attempt in ends:
+            assert flight.events is not None
+            if flight.log is not None:
+                flight.log.close()
+            handover.give(self._run_id, flight.context.step.key, attempt)
+            seconds = time.time() - flight.started_at
+            parked.append(d.Parked(flight.context, flight.events, seconds))
+        for (flight, attempt), events in zip(ends, d.exhaust(parked), strict=True):
             # What Dagster gets here it names as a cause of the run's failure. A step that we
             # stopped is none; its event is in the log all the same.
-            if not (event.is_step_failure and attempt.state is State.CANCELED):
-                yield event
-        yield from d.trigger_hooks(flight.context, [flight.start_event, *events])
+            for event in events:
+                if not (event.is_step_failure and attempt.state is State.CANCELED):
+                    yield event
+            assert flight.start_event is not None
+            yield from d.trigger_hooks(flight.context, [flight.start_event, *events])
 
     # -- happenings ----------------------------------------------------------------------------
 

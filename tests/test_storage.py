@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,8 +46,10 @@ from dagster._core.events import StepMaterializationData
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import get_alembic_config, run_alembic_downgrade
 
+from dagster_models._dagster import Parked, exhaust
 from dagster_models.errors import DagsterModelsError
 from dagster_models.storage import MAX_OPEN_SHARDS, PooledSqliteEventLogStorage
+from running import make_project
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -577,6 +580,72 @@ def test_an_error_within_one_commit_takes_nothing_back(
         store_and_fail()
     assert numbers(stock(tmp_path / "runs"), "run") == [0]
     assert materialized(stock(tmp_path / "runs"), "alpha") == [0]
+
+
+def test_steps_that_end_together_are_stored_together(
+    pooled: PooledSqliteEventLogStorage, tmp_path: Path
+) -> None:
+    """And one that raises takes nothing from the others, which must not be dropped."""
+    others = stock(tmp_path / "runs")
+    context: Any = SimpleNamespace(run_id="run", instance=SimpleNamespace(event_log_storage=pooled))
+    seen: list[list[int]] = []
+
+    def ending(number: int) -> Iterator[Any]:
+        pooled.store_event(event("run", number))
+        seen.append(numbers(others, "run"))
+        if number == 2:
+            raise ValueError("of step 2")
+        yield number
+
+    steps = [Parked(context, ending(number), 1.0) for number in (1, 2, 3)]
+    pooled.store_event(event("run", 0))
+    assert exhaust(steps[:1]) == [[1]]
+    with pytest.raises(ValueError, match="of step 2"):
+        exhaust(steps[1:])
+    assert seen == [[0], [0, 1], [0, 1]]
+    assert numbers(others, "run") == [0, 1, 2, 3]
+
+
+def test_steps_that_start_together_are_stored_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is told of before it is done, and one commit is one wait for the disk."""
+    project = make_project(tmp_path, {f"models/m{n}.sql": "select 1 as id" for n in range(5)})
+    (project.home / "dagster.yaml").write_text(POOLED_YAML)
+    project.write({"definitions.py": COUNTING})
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    assert project.run({"max_concurrent": 5}).code == 0
+    commits = [line.split() for line in (project.root / "commits").read_text().splitlines()]
+    starts = [commit for commit in commits if "STEP_START" in commit]
+    assert starts == [["STEP_START"] * 5]
+
+
+#: Notes the step events of each commit.
+COUNTING = """
+from pathlib import Path
+from dagster_models import load_project, storage
+
+here = Path(__file__).parent
+stored = []
+transaction, store = storage._transaction, storage.PooledSqliteEventLogStorage.store_event
+
+@storage.contextlib.contextmanager
+def counting(shard):
+    with transaction(shard) as connection:
+        yield connection
+    if stored and "index" not in shard.path:
+        with open(here / "commits", "a") as file:
+            print(*stored, file=file)
+        stored.clear()
+
+def storing(self, event):
+    if event.dagster_event is not None:
+        stored.append(event.dagster_event.event_type_value)
+    store(self, event)
+
+storage._transaction, storage.PooledSqliteEventLogStorage.store_event = counting, storing
+defs = load_project(here)
+"""
 
 
 def open_files() -> int:

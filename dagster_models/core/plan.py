@@ -14,7 +14,7 @@ state machine; which step comes first is ninja's critical path (weights, see gra
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -218,6 +218,29 @@ class Plan:
         elif finish in FINAL:
             out += self._finished(event.step, event.withheld)
         return out + self._fill()
+
+    def handle_all(self, events: Iterable[Event]) -> list[Instruction]:
+        """Apply events that came together: what they ask to be done, and then what they ask to be
+        told, which takes longer. The steps of a wide run tend to end at one moment, and a slot
+        would stand empty until all of them are told of.
+
+        What rests on something told stays behind it: whatever becomes of a step that is downstream
+        of a Report, a Claim of the place that it frees, and what comes later for the same step.
+
+        Raises:
+            InvalidTransition: as ``handle``.
+        """
+        instructions = [it for event in events for it in self.handle(event)]
+        told = {it.step for it in instructions if isinstance(it, Report)}
+        behind: set[str] = set()
+        first: list[Instruction] = []
+        then: list[Instruction] = []
+        for it in instructions:
+            rests = isinstance(it, (Report, Retry, Claim))
+            if rests or not told.isdisjoint(self._steps[it.step].upstream):
+                behind.add(it.step)
+            (then if it.step in behind else first).append(it)
+        return first + then
 
     def _read(self, it: _Step, event: Event) -> Cause:
         """The event's cause, made precise by what the plan knows of the step."""
