@@ -6,10 +6,8 @@ files may name it: a model with a typo in it must not make its readers' referenc
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,7 +37,6 @@ from dagster_models.core.model import (
 )
 from dagster_models.core.parsed import ParsedSql
 from dagster_models.core.settings import Settings
-from dagster_models.core.trace_project import seed_trace
 from dagster_models.core.unread import read_tokens
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 
@@ -116,30 +113,6 @@ def draft_sql(page: Page, settings: Settings, tell: Tell) -> Draft:
 def draft_unread(page: Page, kind: StepKind, settings: Settings) -> Draft:
     """The name alone, of a file that could not be read: others may use it all the same."""
     return Draft(new_step(page, kind, {}, settings, lambda problem: None))
-
-
-def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
-    """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
-    step = new_step(page, "seed", merge(page.defaults), settings, tell)
-    types = canonical(step.config.column_types)
-    version = version_of(step.digest, types, str(step.relation))
-    header = next(csv.reader(io.StringIO(page.text)), [])
-    for what, fix in _wrong_in_header(header):
-        tell(Problem(what, page.path, 1, 1, fix))
-    found = seed_trace(header, step.config.column_types, settings.dialect)
-    return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
-
-
-def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:
-    """What a warehouse would take, and change in silence: problem and fix."""
-    names = [name.strip().lower() for name in header]
-    for name in dict.fromkeys(name for name in names if name and names.count(name) > 1):
-        yield f"two columns are named `{name}`", "Give each column of the first line its own name."
-    if header and not all(names):
-        yield "a column has no name", "Name every column in the first line."
-    if len(header) == 1 and (found := re.search(r"[;\t|]", header[0])):
-        divider = {"\t": "tabs"}.get(found[0], f"`{found[0]}`")
-        yield f"the columns are divided by {divider}, not by commas", "Save the file with commas."
 
 
 _SYSTEM = "it is the warehouse's own"

@@ -27,7 +27,6 @@ from dagster_models.core.draft import (
     Draft,
     Page,
     draft_check,
-    draft_seed,
     draft_sql,
     draft_unread,
 )
@@ -37,6 +36,7 @@ from dagster_models.core.link import link
 from dagster_models.core.marked import Marked, read_yaml
 from dagster_models.core.model import Key, Project, Source, StepKind, Target
 from dagster_models.core.python_draft import draft_python, draft_script
+from dagster_models.core.seed_draft import draft_seed
 from dagster_models.core.settings import (
     PROJECT_FILE,
     Settings,

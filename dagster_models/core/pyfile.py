@@ -54,7 +54,8 @@ class PythonFile:
     ``unseen`` are calls (line, column, what) whose argument only running would tell. ``imports``
     are dotted; `from a import b` gives `a` and `a.b`, as b may be a module; `from . import b`
     gives `.` and `.b`. ``partial``: of those unseen calls whose text is known but for some holes,
-    (line, column) and the query with a HOLE for each.
+    (line, column) and the query with a HOLE for each. ``idle_main``: the line of a `def main` that
+    the file itself never names, so that nothing calls it; 0 if there is none.
     """
 
     kind: Literal["model", "sql", "script"]
@@ -63,6 +64,7 @@ class PythonFile:
     unseen: tuple[tuple[int, int, str], ...] = ()
     imports: tuple[str, ...] = ()
     partial: tuple[tuple[tuple[int, int], PyQuery], ...] = ()
+    idle_main: int = 0
 
 
 def read_python(source: str) -> PythonFile:
@@ -90,7 +92,7 @@ def read_python(source: str) -> PythonFile:
     kind = _kind(tree)
     unseen += [(n.lineno, _column(lines, n), what) for n, what in _out_of_sight(tree, kind)]
     seen = tuple(queries), tuple(tables), tuple(sorted(unseen))
-    return PythonFile(kind, *seen, _imports(tree), tuple(partial))
+    return PythonFile(kind, *seen, _imports(tree), tuple(partial), _idle_main(tree))
 
 
 def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
@@ -127,6 +129,13 @@ def _kind(tree: ast.Module) -> Literal["model", "sql", "script"]:
             "A file builds one relation: keep one of them.",
         )
     return "model" if "model" in functions else "sql" if "sql" in functions else "script"
+
+
+def _idle_main(tree: ast.Module) -> int:
+    named = any(isinstance(node, ast.Name) and node.id == "main" for node in ast.walk(tree))
+    functions = [node for node in tree.body if isinstance(node, _FUNCTIONS[:2])]
+    lines = [node.lineno for node in functions if node.name == "main" and not named]
+    return max(lines, default=0)
 
 
 def _imports(tree: ast.Module) -> tuple[str, ...]:

@@ -63,6 +63,10 @@ def draft_script(page: Page, settings: Settings, helpers: str, tell: Tell) -> Dr
     file = _python_file(page, tell)
     if file is None:
         return Draft(step, reads, feeds)
+    if file.idle_main:
+        what = "the script defines `main`, and nothing calls it"
+        fix = "Call it at the end of the file: `main()`."
+        tell(Problem(what, page.path, file.idle_main, 1, fix, "warning"))
     return _with_code(step, file, page, reads, feeds, helpers, settings, tell)
 
 

@@ -93,6 +93,7 @@ def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> 
     return None if _last_part(relation, dialect) == old else quote(old, dialect)
 
 
+@lru_cache(maxsize=10_000)  # as quote
 def _last_part(relation: str, dialect: str) -> str | None:
     """The folded last part of a dotted name; None for other SQL, e.g. a function's call."""
     tokens = Dialect.get_or_raise(dialect).tokenize(relation)
