@@ -159,9 +159,21 @@ VALUES: dict[str, tuple[pa.DataType, list[object]]] = {
     "timestamptz": (pa.timestamp("us", "UTC"), [dt.datetime(2020, 2, 29, 1, 2, 3, 4, UTC)]),
     "interval": (
         pa.month_day_nano_interval(),
-        [pa.MonthDayNano([14, -3, 4_000_005_000]), pa.MonthDayNano([0, 0, -1000])],
+        [
+            pa.MonthDayNano([14, -3, 4_000_005_000]),
+            pa.MonthDayNano([0, 0, -1000]),
+            pa.MonthDayNano([-1, 2, 90 * 60 * 10**9]),  # one sign is not for all
+        ],
     ),
-    "duration": (pa.duration("us"), [dt.timedelta(days=-1, microseconds=5)]),
+    "duration": (
+        pa.duration("us"),
+        [
+            dt.timedelta(days=-1, microseconds=5),
+            dt.timedelta(0),
+            dt.timedelta(microseconds=-1),
+            dt.timedelta(days=20_000, seconds=3661, microseconds=40),
+        ],
+    ),
     "ints": (pa.list_(pa.int32()), [[1, None, 3], []]),
     "texts": (pa.list_(pa.string()), [["a,b", 'c"d', "{}", "", "NULL", None, "\\"]]),
     "dates": (pa.list_(pa.date32()), [[dt.date(2020, 1, 1), None]]),

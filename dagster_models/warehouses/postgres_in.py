@@ -132,8 +132,7 @@ def _writable(column: pa.Array) -> pa.Array:
     if pa.types.is_time64(type_) and type_.unit == "ns":
         return column.cast(pa.time64("us"), safe=False)
     if pa.types.is_duration(type_):
-        micro = column.cast(pa.duration("us"), safe=False).cast(pa.int64()).cast(pa.string())
-        return pc.binary_join_element_wise(micro, pa.scalar("microseconds"), pa.scalar(" "))
+        return _clock(column.cast(pa.duration("us"), safe=False).cast(pa.int64()))
     if str(type_) == "month_day_nano_interval":
         return _texts(column, _interval)
     if _is_binary(type_):
@@ -152,9 +151,26 @@ def _texts(column: pa.Array, text: Callable[[Any], str]) -> pa.Array:
     return pa.array(values, pa.string())
 
 
+def _clock(microseconds: pa.Array) -> pa.Array:
+    """int64 -> [+-]hours:minutes:seconds. As "n microseconds" PostgreSQL 14 takes 35 minutes at
+    most."""
+    left, parts = pc.abs(microseconds), []
+    for unit, width in ((1_000_000, 6), (60, 2), (60, 2)):
+        above = pc.divide(left, unit)
+        rest = pc.subtract(left, pc.multiply(above, unit)).cast(pa.string())
+        parts.append(pc.utf8_lpad(rest, width, "0"))
+        left = above
+    fraction, seconds, minutes = parts
+    sign = pc.if_else(pc.less(microseconds, 0), "-", "+")
+    hours = pc.binary_join_element_wise(sign, left.cast(pa.string()), "")
+    clock = pc.binary_join_element_wise(hours, minutes, seconds, ":")
+    return pc.binary_join_element_wise(clock, fraction, ".")
+
+
 def _interval(value: Any) -> str:
     # Each part with its sign: they are three numbers there too.
-    return f"{value.months} months {value.days} days {value.nanoseconds // 1000} microseconds"
+    clock = _clock(pa.array([value.nanoseconds // 1000], pa.int64()))[0]
+    return f"{value.months:+} months {value.days:+} days {clock}"
 
 
 def _array(values: list[Any]) -> str:
@@ -171,7 +187,7 @@ def _element(value: Any) -> str:
     if isinstance(value, bytes):
         text = f"\\x{value.hex()}"
     elif isinstance(value, dt.timedelta):
-        text = f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
+        text = f"{value.days:+} days +{value.seconds}.{value.microseconds:06} seconds"
     elif hasattr(value, "isoformat"):
         text = value.isoformat()
     else:
