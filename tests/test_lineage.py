@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from random import Random
 
 import duckdb
+import psycopg
 import pytest
 from lineage_cases import CASES, Case, split_columns, tell
 from lineage_queries import TABLES, Queries
@@ -76,6 +77,54 @@ def test_duckdb_agrees(name: str, database: duckdb.DuckDBPyConnection) -> None:
             assert column.name in ("", real_name)
             # DuckDB quotes a field that is a word of its own: STRUCT("name" VARCHAR).
             assert column.type in ("", real_type.replace('"', "")), real_name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.dialect == "postgres"])
+def test_postgres_agrees(name: str, postgres: psycopg.Connection) -> None:
+    """As in DuckDB; and each column that we tell is among those that a view depends on."""
+    case = CASES[name]
+    found = trace(case.sql, case.dialect, case.upstream)
+    assert found.problems == ()
+    postgres.execute("begin")
+    try:
+        postgres.execute("create schema my")
+        for function in ("my.f", 'public."F"'):
+            text = f"create function {function}(integer) returns integer return $1"
+            postgres.execute(text.encode())
+        for table, columns in case.tables.items():
+            schema, _, _ = table.rpartition(".")
+            if schema:
+                postgres.execute(f"create schema {schema}".encode())
+            postgres.execute(f"create table {table} ({columns})".encode())
+        postgres.execute(f"create temp view built as {case.sql}".encode())
+        real = postgres.execute(_COLUMNS).fetchall()
+        read = {(f"{s}.{t}".removeprefix("public."), c) for s, t, c in postgres.execute(_READ)}
+        assert not found.closed or len(found.columns) == len(real)
+        for column, (real_name, real_type) in zip(found.columns, real, strict=False):
+            assert column.name == real_name
+            told = postgres.execute("select to_regtype(%s)::oid", [column.type]).fetchone()
+            assert not column.type or told == (real_type,), real_name
+            assert {(table, name) for (_, table), name in column.sources} <= read
+    finally:
+        postgres.execute("rollback")
+
+
+_COLUMNS = """
+select attname, atttypid from pg_attribute
+where attrelid = 'pg_temp.built'::regclass and attnum > 0 order by attnum"""
+_READ = """
+select relnamespace::regnamespace::text, relname, attname
+from pg_depend join pg_rewrite on pg_rewrite.oid = objid and classid = 'pg_rewrite'::regclass
+join pg_class on pg_class.oid = refobjid and refclassid = 'pg_class'::regclass
+join pg_attribute on attrelid = refobjid and attnum = refobjsubid
+where ev_class = 'pg_temp.built'::regclass and refobjid != ev_class"""
+
+
+@pytest.fixture(scope="module")
+def postgres(_postgres_database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(_postgres_database, autocommit=True) as connection:
+        yield connection
 
 
 def test_most_types_are_known(database: duckdb.DuckDBPyConnection) -> None:
@@ -160,6 +209,14 @@ def test_sqlglot_reads_the_same(name: str) -> None:
         ("select y from a where exists (select 1 from b where z > 1)", ["b.z"]),
         ("select x from a union select x from b", ["a.x", "b.x"]),
         ("select x from a union all select x from b where z > 1", ["b.z"]),
+        ("select x from a except all select x from b", ["a.x", "b.x"]),
+        ("select t.y from (a join b on a.k = b.x) as t", ["a.k", "b.x"]),
+        ("select a.y from a, generate_series(1, a.x) as s", ["a.x"]),
+        (
+            "with recursive r as (select y from a where k > 1 union all"
+            " select a.y from a join r on a.x = 1) select y from r",
+            ["a.k", "a.x"],
+        ),
     ],
 )
 def test_what_decides_the_rows(sql: str, decide: list[str]) -> None:

@@ -145,8 +145,10 @@ def settled(type_: str) -> str:
 def unified(types: Iterable[str]) -> str:
     """The type of a choice between values (CASE, COALESCE, UNION)."""
     found = set(types)
-    if len(found) == 1 or "" in found:
-        return found.pop() if len(found) == 1 else ""
+    if len(found) == 1:
+        return found.pop()
+    if not found or "" in found:  # none at all: only NULLs
+        return ""
     if found == LITERALS:
         return WIDE_LITERAL
     numbers = found - LITERALS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from sqlglot import exp
@@ -34,15 +34,21 @@ _NO_COLUMNS = frozenset(
     }
 )
 
+#: Arguments that are types, also where sqlglot reads a column: `json_object(returning jsonb)`.
+_TYPES = frozenset({"return_type"})
+
 Query = Callable[[exp.Expr, "Scope | None", Mapping[str, Shape]], Shape]
 
 
 class Expressions:
     """Reads expressions of one query. ``types``: id of a column or subquery -> its type;
-    the tree that they belong to must stay alive as long as this does."""
+    the tree that they belong to must stay alive as long as this does. ``joined``: names that
+    qualify the columns of a USING, folded."""
 
-    def __init__(self, dialect: str, lines: Lines, query: Query) -> None:
-        self.dialect, self.lines, self.query = dialect, lines, query
+    def __init__(
+        self, dialect: str, lines: Lines, query: Query, joined: Collection[str] = ()
+    ) -> None:
+        self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
         self.types: dict[int, str] = {}
         self.spreads = False  #: whether what was read holds DuckDB's COLUMNS(...)
         self.problems: list[ColumnProblem] = []
@@ -92,7 +98,7 @@ class Expressions:
             return bound
         parts.append(type(item).__name__)
         for key, child in item.args.items():
-            if child is None or child is False or child == []:
+            if child is None or child is False or child == [] or key in _TYPES:
                 continue
             parts.append(key)
             if isinstance(child, exp.Expr):
@@ -143,7 +149,8 @@ class Expressions:
         names = [part for part in parts if isinstance(part, exp.Identifier)]
         # `a.b.c`: the FROM item may be said with its schema, and fields of a struct may follow.
         for index in range(len(names) - 2, -1, -1):
-            item = scope.item(self.folded(names[index]))
+            home = tuple(self.folded(name) for name in names[:index])
+            item = scope.item(self.folded(names[index]), home)
             if item is None:
                 continue
             column = names[index + 1]
@@ -155,6 +162,10 @@ class Expressions:
                 return self.field(guessed(column.name, [item]), names[index + 2 :])
             if index == 0:
                 return self.missing_in(item.name, item.shape, column, names, scope, silent)
+        if self.joined and self.folded(names[0]) in self.joined:
+            lower = names[1].name.lower()
+            merged = (around.merged[lower] for around in scope.chain() if lower in around.merged)
+            return next(merged, Value(reason=f"`{names[0].name}` names the columns of a USING"))
         return self.struct(names, scope, silent)
 
     def bare(self, name: exp.Identifier, scope: Scope, silent: bool = False) -> Value | None:

@@ -112,8 +112,10 @@ class FromItems:
             merged = replace(right, type=right.type if right.type == left.type else "")
         elif side.upper() == "FULL":
             merged = together((left, right), unified((left.type, right.type)), "using")
-        else:
+        elif self.dialect == "duckdb":  # measured: the left side's type
             merged = left
+        else:
+            merged = replace(left, type=left.type if left.type == right.type else "")
         scope.merged[lower] = merged
         owner = next((item for item in before if lower in item.shape.by_name), None)
         if owner is not None:
@@ -128,15 +130,16 @@ class FromItems:
         if isinstance(alias, exp.TableAlias):
             names = [self.output(column) for column in alias.args.get("columns") or ()]
         shape, own = self.item_shape(node, scope, names)
+        home = identifiers_of(node)[:-1] if isinstance(node, exp.Table) and not name else ()
         for pivot in node.args.get("pivots") or ():
             shape = self.pivoted(pivot, shape, Scope(scope.outer, scope.ctes, [Item(own, shape)]))
             of = pivot.args.get("alias")
             name = self.name(of.this) if isinstance(of, exp.TableAlias) else name
-        if names and not isinstance(node, (exp.Unnest, exp.Lateral)):
+        if names and not _is_function(node):
             shape = shape.renamed(names)
         if self.dialect == "duckdb":
             shape = shape.told_apart()
-        return Item(name or own, shape)
+        return Item(name or own, shape, tuple(map(self.name, home)))
 
     def item_shape(self, node: exp.Expr, scope: Scope, names: Sequence[str]) -> tuple[Shape, str]:
         """The columns of a FROM item before its alias, and the name that it has without one."""
@@ -147,9 +150,11 @@ class FromItems:
             if whole and not isinstance(node.this, exp.Subquery):
                 # DuckDB lets a subquery see the items before it without the word LATERAL.
                 return self.query(node.this, scope, scope.ctes), ""
-            inner = Scope(scope.outer, scope.ctes)
-            self.add(node.this, inner, [])
-            return self.star(exp.Star(), inner, inner.items, True), ""
+            inner, rows = Scope(scope.outer, scope.ctes), list[str]()
+            self.add(node.this, inner, rows)
+            shape = self.star(exp.Star(), inner, inner.items, True)
+            deciding = frozenset(inner.deciding)
+            return replace(shape, rows=digest_of(*rows), row_sources=deciding), ""
         if isinstance(node, exp.Values):
             return self.values(node, scope), ""
         if isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
@@ -172,14 +177,15 @@ class FromItems:
             own = "range" if node.args.get("is_end_exclusive") else "generate_series"
             ends = {settled(self.types.of(node.args.get(key))) for key in ("start", "end")}
             type_ = "BIGINT" if ends <= {"INTEGER", "BIGINT"} else ""
-            return Shape((((*names, own)[0], replace(value, type=type_)),), rows=value.digest)
+            column = ((*names, own)[0], replace(value, type=type_))
+            return Shape((column,), rows=value.digest, row_sources=value.sources)
         type_ = self.types.of(node) if isinstance(node, exp.Unnest) and len(names) == 1 else ""
         columns = tuple(
             (name, replace(value, type=type_, digest=digest_of(value.digest, name)))
             for name in names
         )
         hidden = "columns of a table function" if value.sources and not names else ""
-        return Shape(columns, False, False, (), hidden, value.digest)
+        return Shape(columns, False, False, (), hidden, value.digest, value.sources)
 
     def table(self, node: exp.Table, scope: Scope, given: Sequence[str] = ()) -> tuple[Shape, str]:
         identifiers = identifiers_of(node)
@@ -268,6 +274,12 @@ def _side(items: list[Item]) -> Scope:
     """One side of a join by itself, with what USING has merged in it before."""
     merged = {name: value for item in items for name, value in item.shown.items()}
     return Scope(None, {}, items, merged=merged)
+
+
+def _is_function(node: exp.Expr) -> bool:
+    """Whether its alias names the columns of what it makes: ``function()`` has done so."""
+    lateral = isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)
+    return lateral or isinstance(node, exp.Unnest)
 
 
 def _is_group(node: exp.Subquery) -> bool:

@@ -11,17 +11,18 @@ what subqueries in it select. Joins and filters decide which rows there are: the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.core.datatypes import settled, unified
+from dagster_models.core.dialects import COLUMNS_HAVE_CASE
 from dagster_models.core.expression_types import Types
 from dagster_models.core.expressions import Expressions
 from dagster_models.core.from_items import FromItems
-from dagster_models.core.positions import Lines
+from dagster_models.core.output_names import postgres_name
 from dagster_models.core.shapes import (
     Scope,
     Shape,
@@ -65,13 +66,13 @@ def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace
     statements = source.statements()
     if len(statements) != 1:
         return Trace(reason="it is not one statement")
-    walk = _Walk(dialect, upstream, source.lines)
+    walk = _Walk(dialect, upstream, source)
     shape = walk.query(statements[0], None, {})
     columns = tuple(
         TracedColumn(
             name, settled(value.type), tuple(sorted(value.sources)), value.reason, value.digest
         )
-        for name, value in shape.told_apart().columns
+        for name, value in shape.told_apart(dialect in COLUMNS_HAVE_CASE).columns
     )
     reason = shape.reason
     if not shape.closed and not reason:
@@ -83,9 +84,10 @@ def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace
 
 
 class _Walk:
-    def __init__(self, dialect: str, upstream: Mapping[str, Upstream], lines: Lines) -> None:
+    def __init__(self, dialect: str, upstream: Mapping[str, Upstream], source: Source) -> None:
         self.dialect = dialect
-        self.expressions = Expressions(dialect, lines, self.query)
+        joined = source.prepared.joined
+        self.expressions = Expressions(dialect, source.lines, self.query, joined)
         self.types = Types(dialect, self.expressions.types)
         self.name, self.output = self.expressions.folded, self.expressions.output
         self.stars = Stars(self.expressions, self.types)
@@ -137,6 +139,8 @@ class _Walk:
                 shape = self.recursive(body, name, names, outer, known)
             else:
                 shape = self.query(body, outer, known).renamed(names)
+            if cte is with_.expressions[-1]:
+                shape = _searched(shape, with_, self.output)
             if self.dialect == "duckdb":
                 shape = shape.told_apart()
             known[name] = replace(shape, problems=self.expressions.withhold(since))
@@ -150,18 +154,24 @@ class _Walk:
         outer: Scope | None,
         ctes: Mapping[str, Shape],
     ) -> Shape:
-        around = self.with_ctes(body, outer, ctes)
+        around, distinct = self.with_ctes(body, outer, ctes), body.args.get("distinct")
         first = self.query(body.this, outer, around).renamed(names)
         shape = first
         for _ in range(_ROUNDS):
             second = self.query(body.expression, outer, {**around, name: shape})
             both = self.by_position(shape, second)
             sources = [value.sources for _, value in shape.columns]
+            every = [one for _, value in both.columns for one in value.sources if distinct]
             columns = tuple(
                 (column, replace(value, type=settled(old.type)))
                 for (column, value), (_, old) in zip(both.columns, first.columns, strict=False)
             )
-            shape = replace(both, columns=columns)
+            shape = replace(
+                both,
+                columns=columns,
+                rows=digest_of(f"recursive {distinct}", first.rows, second.rows),
+                row_sources=first.row_sources | second.row_sources | {*every},
+            )
             if [value.sources for _, value in shape.columns] == sources:
                 break
         return shape
@@ -181,7 +191,7 @@ class _Walk:
             word = f"{type(operation).__name__} {operation.args.get('distinct')}"
             rows = digest_of(word, shape.rows, right.rows)
             deciding = shape.row_sources | right.row_sources
-            if operation.args.get("distinct"):
+            if operation.args.get("distinct") or not isinstance(operation, exp.Union):
                 every = (*shape.columns, *right.columns)
                 deciding |= {source for _, value in every for source in value.sources}
             if isinstance(operation, exp.Except):
@@ -251,7 +261,7 @@ class _Walk:
         if from_ is not None:
             self.items.add(from_.this, scope, rows)
         for lateral in node.args.get("laterals") or ():
-            scope.items.append(self.items.from_item(lateral, scope))
+            self.items.add(lateral, scope, rows)
         for join in node.args.get("joins") or ():
             self.items.join(join, scope, rows)
         scope.outputs = {name.lower() for name in _output_names(node.expressions)}
@@ -272,6 +282,9 @@ class _Walk:
                 for name, value in part.columns:
                     scope.aliases.setdefault(name.lower(), value)
         scope.outputs |= {name.lower() for name, _ in columns}
+        for name, value in columns:  # `select count(*) ... order by count`
+            if name:
+                scope.aliases.setdefault(name.lower(), value)
         for key, clause in node.args.items():
             if key not in _OWN:
                 rows += (key, self.clause(clause, scope))
@@ -306,6 +319,8 @@ class _Walk:
             return self.stars.qualified_star(inner, scope)
         if isinstance(inner, exp.Columns) and not isinstance(node, exp.Alias):
             return self.stars.matching(inner, scope)
+        if isinstance(inner, exp.Dot) and isinstance(inner.expression, exp.Star):
+            return self.stars.of_value(inner, scope)  # `(f(x)).*`
         self.expressions.spreads = False
         value = self.expressions.read(inner, scope)
         if isinstance(node, exp.Aliases) or self.expressions.spreads:
@@ -324,6 +339,8 @@ class _Walk:
 
     def implied_name(self, node: exp.Expr, scope: Scope) -> str:
         """What the warehouse calls a column without an alias; "" where only it knows."""
+        if self.dialect == "postgres":
+            return postgres_name(node, self.output)
         if isinstance(node, exp.Column):
             written = self.output(node.this)
             if self.dialect != "duckdb":
@@ -337,6 +354,17 @@ class _Walk:
         if self.dialect == "duckdb" and isinstance(node, exp.Count):
             return "count_star()" if isinstance(node.this, exp.Star) else ""
         return ""
+
+
+def _searched(shape: Shape, with_: exp.Expr, output: Callable[[exp.Expr], str]) -> Shape:
+    """With the columns that SEARCH and CYCLE add: `cycle id set is_cycle using path`."""
+    for key in ("search", "cycle"):
+        clause = with_.args.get(key)
+        told = (clause.args.get(of) for of in ("expression", "using")) if clause else ()
+        made = [output(name) for name in told if isinstance(name, exp.Expr)]
+        value = Value(digest=digest_of(key, shape.rows), reason=f"a column of {key.upper()}")
+        shape = replace(shape, columns=(*shape.columns, *((name, value) for name in made)))
+    return shape
 
 
 def _output_names(nodes: Sequence[exp.Expr]) -> Iterator[str]:

@@ -12,22 +12,29 @@ from collections.abc import Callable
 
 from sqlglot.tokenizer_core import Token
 
-from dagster_models.core.token_rules import RULES, WORDS, table_argument
+from dagster_models.core.token_rules import RULES, WIDER, WORDS, table_argument
 from dagster_models.core.token_work import Prepared, Work
 
 __all__ = ["Prepared", "prepare"]
 
 
 def prepare(
-    text: str, tokens: list[Token], dialect: str, tokenize: Callable[[str], list[Token]]
+    text: str,
+    tokens: list[Token],
+    dialect: str,
+    tokenize: Callable[[str], list[Token]],
+    wider: bool = False,
 ) -> Prepared:
-    """*tokens* of *text* for the parser of *dialect*. Never raises: what is odd stays as it is."""
+    """*tokens* of *text* for the parser of *dialect*; ``wider`` when it has refused them as they
+    were. Never raises: what is odd stays as it is."""
     lower = text.lower()
     rules = [
         rule
         for rule in (table_argument, *RULES.get(dialect, ()))
         if any(word in lower for word in WORDS[rule])
     ]
+    if wider:
+        rules += WIDER.get(dialect, ())
 
     def inside(inner: str, of_it: list[Token]) -> Prepared:
         return prepare(inner, of_it, dialect, tokenize)

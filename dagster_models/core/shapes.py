@@ -74,29 +74,31 @@ class Shape:
         new = [(name, value) for name, (_, value) in zip(given, columns, strict=False)]
         return replace(self, columns=(*new, *kept))
 
-    def told_apart(self) -> Shape:
+    def told_apart(self, cased: bool = False) -> Shape:
         """Two columns of one name become `x` and `x_1`, as DuckDB names them in a table, and in a
-        subquery or CTE for what reads it."""
+        subquery or CTE for what reads it. ``cased``: `x` and `X` are two names."""
         if all(len(values) == 1 for name, values in self.by_name.items() if name):
             return self
         used: set[str] = set()
         columns = []
         for name, value in self.columns:
             free, count = name, 0
-            while free and free.lower() in used:
+            while free and (free if cased else free.lower()) in used:
                 count += 1
                 free = f"{name}_{count}"
-            used.add(free.lower())
+            used.add(free if cased else free.lower())
             columns.append((free, value))
         return replace(self, columns=tuple(columns))
 
 
 @dataclass(slots=True)
 class Item:
-    """One item of a FROM list. ``name``: as columns are qualified by it, folded."""
+    """One item of a FROM list. ``name``: as columns are qualified by it, folded; ``home``: what
+    stands before it, of a table that is written without an alias."""
 
     name: str
     shape: Shape
+    home: tuple[str, ...] = ()
     hidden: set[str] = field(default_factory=set)  #: merged by USING: not in ``*`` again
     shown: dict[str, Value] = field(default_factory=dict)  #: the merged columns that ``*`` has here
 
@@ -121,13 +123,18 @@ class Scope:
             yield scope
             scope = scope.outer
 
-    def item(self, name: str) -> Item | None:
-        """The FROM item that qualifies columns as *name* (folded), from the inside out."""
+    def item(self, name: str, home: tuple[str, ...] = ()) -> Item | None:
+        """The FROM item that qualifies columns as *name* (folded), from the inside out; of several
+        the one that is written with the same schema, where *home* names one."""
+        first = None
         for scope in self.chain():
             for item in scope.items:
-                if item.name == name:
+                if item.name != name:
+                    continue
+                if not home or item.home[-len(home) :] == home:
                     return item
-        return None
+                first = first or item
+        return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +207,12 @@ def _several(scope: Scope, lower: str, hits: list[tuple[Item, Value]]) -> Value 
 
 def guessed(name: str, items: list[Item]) -> Value:
     """A column of items whose columns are not all known: surely of the only relation there is."""
+    if all(item.shape.closed for item in items):  # it is a column whose name is not known
+        unnamed = [value for item in items for value in item.shape.by_name.get("", ())]
+        if len(unnamed) == 1:
+            return unnamed[0]
+        reason = f"`{name}` may be any column without an alias"
+        return replace(together(unnamed), reason=reason)
     origins = tuple(dict.fromkeys(key for item in items for key in item.shape.origins))
     hidden = next((item.shape.reason for item in items if item.shape.reason), "")
     if len(items) == 1 and len(origins) == 1 and not hidden:

@@ -67,14 +67,23 @@ class Stars:
         if item is not None:
             return self.star(node.this, scope, [item], merge=False)
         value = self.expressions.column(exp.Column(this=table), scope, silent=True)
-        fields = fields_of(value.type) if value is not None else None
+        return self.fields(value, value.type if value is not None else "", node, scope)
+
+    def of_value(self, node: exp.Dot, scope: Scope) -> Shape:
+        """``(f(x)).*``: the fields of a value."""
+        value = self.expressions.read(node.this, scope)
+        return self.fields(value, self.types.of(node.this), node, scope)
+
+    def fields(self, value: Value | None, type_: str, node: exp.Expr, scope: Scope) -> Shape:
+        fields = fields_of(type_)
         if value is None or fields is None:
             return Shape((), False, True, (), f"the columns of {node.sql()} are not known")
         columns = tuple(
-            (name, replace(value, type=type_, digest=digest_of(value.digest, name)))
-            for name, type_ in fields.items()
+            (name, replace(value, type=of, digest=digest_of(value.digest, name)))
+            for name, of in fields.items()
         )
-        return self.modified(node.this, Shape(columns), scope)
+        star = node.this if isinstance(node, exp.Column) else node.expression
+        return self.modified(star, Shape(columns), scope)
 
     def matching(self, node: exp.Columns, scope: Scope) -> Shape:
         """DuckDB's ``columns('pattern')``, which gives the columns whose names match."""

@@ -7,12 +7,12 @@ A rule looks at one token and returns how many it has taken, having written othe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from dagster_models.core.token_work import NAMES, TEXTS, Work, token_like
+from dagster_models.core.postgres_tokens import POSTGRES_WIDER, POSTGRES_WORDS, number
+from dagster_models.core.token_work import NAMES, TEXTS, Rule, Work, token_like
 
 _SET_WORDS = {
     *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT),
@@ -34,9 +34,6 @@ _MODIFIERS = {
     *("straight_join", "high_priority", "sql_cache", "sql_no_cache", "sql_calc_found_rows"),
     *("sql_small_result", "sql_big_result", "sql_buffer_result"),
 }
-
-
-Rule: TypeAlias = Callable[[Work, int], int]
 
 
 def table_argument(work: Work, index: int) -> int:
@@ -155,24 +152,6 @@ def _show(work: Work, index: int) -> int:
         end += 1
     work.emit(work.tokens[index], (TokenType.SELECT, "select"), (TokenType.NUMBER, "1"))
     return end - index
-
-
-def _only(work: Work, index: int) -> int:
-    """PostgreSQL: `from only (t)`."""
-    if work.word(index) != "only" or work.kind(index + 1) != TokenType.L_PAREN:
-        return 0
-    if work.kind(index - 1) not in (TokenType.FROM, TokenType.JOIN, TokenType.COMMA):
-        return 0
-    work.result.fixed.add(work.tokens[index + 2].start)
-    return 1
-
-
-def _alias_of_using(work: Work, index: int) -> int:
-    """PostgreSQL: `using (id) as j` names the joined columns."""
-    closed = work.closed
-    if work.kind(index) != TokenType.ALIAS or work.kind(index - 1) != TokenType.R_PAREN:
-        return 0
-    return 2 if closed is not None and closed.token_type == TokenType.USING else 0
 
 
 def _table_statement(work: Work, index: int) -> int:
@@ -308,14 +287,6 @@ def _spark_parameter(work: Work, index: int) -> int:
     return 0
 
 
-def _postgres_vector(work: Work, index: int) -> int:
-    """pgvector's and PostGIS's `<#>`: two tokens to sqlglot, and no operator."""
-    if work.kind(index) != TokenType.LT or not work.touch(index, index + 1, TokenType.HASH_ARROW):
-        return 0
-    work.emit(work.tokens[index], (TokenType.LT, "<"))
-    return 2
-
-
 def _clickhouse_null(work: Work, index: int) -> int:
     """ClickHouse: `null('x Int')` is a table function."""
     if work.kind(index) != TokenType.NULL or work.kind(index + 1) != TokenType.L_PAREN:
@@ -330,8 +301,6 @@ WORDS: Mapping[Rule, tuple[str, ...]] = {
     _named_in_text: ("query_table", "table", "identifier"),
     _query_in_text: ("query",),
     _show: ("show",),
-    _only: ("only",),
-    _alias_of_using: ("using",),
     _table_statement: ("table",),
     _mysql_words: (*_MODIFIERS, "oj"),
     _bigquery_words: ("`", "rb'", 'rb"', "br'", 'br"'),
@@ -342,16 +311,19 @@ WORDS: Mapping[Rule, tuple[str, ...]] = {
     _tsql_index: ("index",),
     _bigquery_dashes: ("-",),
     _spark_parameter: ("${",),
-    _postgres_vector: ("<#>",),
     _clickhouse_null: ("null",),
+    **POSTGRES_WORDS,
 }
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "duckdb": (_named_in_text, _query_in_text, _show),
     "snowflake": (_named_in_text,),
-    "postgres": (_only, _alias_of_using, _postgres_vector),
+    "postgres": tuple(POSTGRES_WORDS),
+    "trino": (number,),
     "mysql": (_mysql_words,),
     "bigquery": (_bigquery_words, _bigquery_dashes, _bigquery_digits),
     "tsql": (_tsql_hints, _tsql_match, _tsql_apply, _tsql_index),
     "clickhouse": (_clickhouse_null,),
     **dict.fromkeys(_SPARK, (_named_in_text, _table_statement, _spark_parameter)),
 }
+#: For a text that the parser has refused.
+WIDER: Mapping[str, tuple[Rule, ...]] = {"postgres": POSTGRES_WIDER, "trino": (number,)}

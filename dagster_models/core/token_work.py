@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from sqlglot.tokenizer_core import Token, TokenType
 
@@ -25,13 +26,15 @@ _NO_CALL = {
 class Prepared:
     """``tables``: where names begin in a function's arguments that are tables (`f(table t)`);
     ``fixed``: where names begin that may be given no alias; ``in_strings``: where names begin
-    that stand in a string; ``unseen``: (offset, what) of tables that only running would tell."""
+    that stand in a string; ``unseen``: (offset, what) of tables that only running would tell;
+    ``joined``: what PostgreSQL's `using (id) as j` calls joined columns, folded."""
 
     tokens: list[Token] = field(default_factory=list)
     tables: set[int] = field(default_factory=set)
     fixed: set[int] = field(default_factory=set)
     in_strings: set[int] = field(default_factory=set)
     unseen: list[tuple[int, str]] = field(default_factory=list)
+    joined: set[str] = field(default_factory=set)
 
 
 class Work:
@@ -138,6 +141,10 @@ class Work:
         if before < 1 or len(written) != len(token.text) + 2 * before:
             return None
         return token.start + before
+
+
+#: Looks at one token and returns how many it has taken; 0 if it does not apply.
+Rule: TypeAlias = Callable[[Work, int], int]
 
 
 def token_like(like: Token, kind: TokenType, text: str, start: int, end: int) -> Token:

@@ -79,9 +79,12 @@ class Source:
         #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
         self.prepared = prepare(text, self.tokens, dialect, parser.tokenize)
         #: Where the parser's own tokens begin, if they are not those of the text.
-        self.prepared_at: dict[int, int] | None = None
-        if self.prepared.tokens is not self.tokens:
-            self.prepared_at = {token.start: i for i, token in enumerate(self.prepared.tokens)}
+        self.prepared_at = self._places()
+
+    def _places(self) -> dict[int, int] | None:
+        if self.prepared.tokens is self.tokens:
+            return None
+        return {token.start: i for i, token in enumerate(self.prepared.tokens)}
 
     def at(self, start: int) -> int | None:
         """The index of the token that begins there."""
@@ -111,7 +114,7 @@ class Source:
         if (deep := self._too_deep()) is not None:
             raise self.error("the SQL is nested too deeply to be read", deep)
         try:
-            trees = self.parser.parser().parse(self.prepared.tokens, self.text)
+            trees = self._parse()
         except ParseError as error:
             raise self.unparsed(error) from None
         except RecursionError:
@@ -122,6 +125,17 @@ class Source:
             what = f"this SQL cannot be read: the parser failed ({type(error).__name__}: {error})"
             raise self.unreadable(what, self.tokens[0].start if self.tokens else 0) from error
         return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
+
+    def _parse(self) -> list[exp.Expr | None]:
+        try:
+            return self.parser.parser().parse(self.prepared.tokens, self.text)
+        except (ParseError, TypeError):  # it raises either at an operator that it does not know
+            wider = prepare(self.text, self.tokens, self.dialect, self.parser.tokenize, wider=True)
+            if [token.text for token in wider.tokens] == [t.text for t in self.prepared.tokens]:
+                raise
+            self.prepared = wider
+            self.prepared_at = self._places()
+            return self.parser.parser().parse(self.prepared.tokens, self.text)
 
     def _too_deep(self) -> int | None:
         """Where the text nests deeper than any query does: the offset, None if it does not.

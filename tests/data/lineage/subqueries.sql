@@ -79,3 +79,8 @@ select x, y, z from a left join (b join c on b.k = c.k) on a.k = b.k
 -- column: x INTEGER <- a.x
 -- column: y INTEGER <- b.y
 -- column: z INTEGER <- c.z
+
+-- title: a column that only the warehouse can name
+-- given: a (k INTEGER, x INTEGER)
+select "max(x)" as top from (select max(x) from a)
+-- column: top INTEGER <- a.x

@@ -262,3 +262,48 @@ select doc is json with unique keys, doc is not json object without unique keys 
 -- executed: no, it needs an extension
 select id from items order by embedding <#> '[3,1,2]', (select max(x) from other) limit 5
 -- references: items, other
+
+-- title: postgres: operators of several characters
+-- dialect: postgres
+-- tables: shapes (id integer, p point, b box, ip inet); others (p point)
+select id from shapes s where b |&> box '((0,0),(1,1))' and not p ~= (select max(p::text)::point from others)
+  and s.ip <<= cidr '10.0.0.0/8' and b |>> b and -id*-1 < 2 and 'a' ~<~ 'b'
+-- references: shapes, others
+-- replaced:
+select id from "dev_main"."shapes_v2" s where b |&> box '((0,0),(1,1))' and not p ~= (select max(p::text)::point from "dev_main"."others_v2" AS "others")
+  and s.ip <<= cidr '10.0.0.0/8' and b |>> b and -id*-1 < 2 and 'a' ~<~ 'b'
+
+-- title: postgres: an operator behind another sign
+-- dialect: postgres
+-- tables: lines (a integer, s lseg, doc jsonb); others (x integer)
+select @-@ s, a*-- all
+  -(select x from others), doc@>'{}' from lines order by a using <, doc::text using ~<~
+-- references: others, lines
+
+-- title: postgres: SEARCH and CYCLE by several columns
+-- dialect: postgres
+-- tables: graph (f integer, t integer); cycle (f integer)
+with recursive walk(f, t) as (
+  select f, t from graph union all select g.f, g.t from graph g join walk on g.f = walk.t
+) search depth first by f, t set ord cycle f, t set is_cycle to 'Y' default 'N' using path
+select walk.ord, walk.is_cycle from walk, cycle
+-- references: graph, graph, cycle
+
+-- title: postgres: numbers with underscores and in octal
+-- dialect: postgres
+-- tables: q1_sales (id integer)
+select 1_000_000 as million, .5_0, 1_0.2_5e1_0, 0o17, 0O_1_7 from q1_sales where id < 1_500
+-- references: q1_sales
+
+-- title: postgres: IS NORMALIZED
+-- dialect: postgres
+-- tables: names (name text, nfc boolean, normalized boolean)
+select normalized, nfc from names where name is nfc normalized and name is not normalized
+-- references: names
+
+-- title: postgres: the views and tables of its catalog
+-- dialect: postgres
+-- tables: orders
+select o.id from orders o, pg_ts_dict, pg_amop, pg_stats_ext, pg_stat_io, pg_stat_wal, pg_config,
+  pg_largeobject, pg_default_acl, pg_prepared_xacts, pg_publication_tables, pg_shdepend
+-- references: orders
