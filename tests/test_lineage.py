@@ -212,6 +212,7 @@ def test_sqlglot_reads_the_same(name: str) -> None:
         ("select x from a except all select x from b", ["a.x", "b.x"]),
         ("select t.y from (a join b on a.k = b.x) as t", ["a.k", "b.x"]),
         ("select a.y from a, generate_series(1, a.x) as s", ["a.x"]),
+        ("select a.y from a, unnest([a.x]) as s(u)", ["a.x"]),
         (
             "with recursive r as (select y from a where k > 1 union all"
             " select a.y from a join r on a.x = 1) select y from r",
@@ -224,6 +225,12 @@ def test_what_decides_the_rows(sql: str, decide: list[str]) -> None:
     upstream = {name: Upstream(("db", name), schema) for name, schema in schemas.items()}
     found = trace(sql, "duckdb", upstream).row_sources
     assert [f"{name}.{column}" for (_, name), column in found] == decide
+
+
+def test_a_lateral_view_decides_the_rows() -> None:
+    upstream = {"a": Upstream(("db", "a"), Schema((("k", "INT"), ("tags", "")), True, True))}
+    found = trace("select k from a lateral view explode(tags) t as tag", "spark", upstream)
+    assert found.row_sources == ((("db", "a"), "tags"),)
 
 
 @pytest.mark.parametrize("case", REFERENCES, ids=lambda case: case.title)

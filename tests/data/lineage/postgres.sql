@@ -108,9 +108,18 @@ select f, ord is null as o, walk.is_cycle, path is null as p from walk
 
 -- title: numbers with underscores
 -- dialect: postgres
-select 1_000 as thousand, 0o17 as octal, 2_000
--- column: thousand ?
--- column: octal ?
+-- given: orders (id integer)
+select id from orders where id > 1_5 and id < 0x1_5
+-- column: id integer <- orders.id
+
+-- title: a number with underscores is no number with an alias
+-- dialect: postgres
+select 1_000
+-- column: ?column? ?
+
+-- title: a number in octal is no number with an alias
+-- dialect: postgres
+select 0o17
 -- column: ?column? ?
 
 -- title: a type before a text names the column
