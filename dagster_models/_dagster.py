@@ -102,6 +102,7 @@ __all__ = [
     "ChildProcessCrashException",
     "ConfigurableClassData",
     "DagsterEvent",
+    "DagsterExecutionInterruptedError",
     "DagsterRun",
     "EngineEventData",
     "ExecutionPlan",

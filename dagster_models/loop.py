@@ -10,10 +10,9 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from enum import Enum, auto
-from itertools import groupby
 from typing import Any
 
 from dagster_models import _dagster as d
@@ -36,6 +35,7 @@ from dagster_models.core.states import (
     State,
     Wait,
 )
+from dagster_models.errors import Canceled, DagsterModelsError
 from dagster_models.explain_text import metadata, summary
 from dagster_models.flight import Flight
 from dagster_models.foreign import ForeignSteps
@@ -126,10 +126,15 @@ class Run:
         self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
         self._asked: dict[str, int] = {}  #: how often a step has asked its pool for a place
+        self._happened: deque[Any] = deque()
         self._todo: deque[Event] = deque()
+        # What the plan has asked for is done one by one, and what was not is still here if the run
+        # breaks: the plan has moved on as if it were done.
+        self._undone: deque[Instruction] = deque()
         self._timers = Timers()
         self._teller = WaitTeller(job_context, self._steps, limits, self._reporter, self._timers)
         self._interrupts = 0
+        self._disagrees = False  #: of what is committed, Dagster's event log says that it failed
 
     # -- the loop ------------------------------------------------------------------------------
 
@@ -167,20 +172,38 @@ class Run:
 
     def _wind_down(self) -> None:
         """Stop what is in flight and tell what became of it; bounded, as something is broken."""
+        self._undone = deque(it for it in self._undone if not isinstance(it, Start))
         self._todo.append(Event(None, Cause.STOPPING))
         deadline = time.monotonic() + self._options.cancel_grace_seconds + _WIND_DOWN_SECONDS
         self._timers.add(deadline - time.monotonic(), Due("kill", "", 0))  # ends the last wait
-        for _ in self._until_complete():
-            if time.monotonic() > deadline:
-                break
+        while self._told_in_vain(self._rest(), deadline):
+            pass  # go on with the next one: what is told was taken out of what is to be done
         for step, flight in list(self._flights.items()):
             # Dropped, a generator would tell Dagster of a GeneratorExit.
             if flight.events is not None:
                 told = "the run broke before it answered; its commit record tells what became of it"
                 name = self._bindings[step].name
                 lost = lost_outcome(name, flight.attempt, told, flight.started_at)
-                for _ in self._finish([(flight, Attempt(lost, State.FAILED, told))]):
-                    pass
+                ends = [(flight, Attempt(lost, State.FAILED, told))]
+                self._told_in_vain(self._finish(ends), deadline)
+
+    def _rest(self) -> Iterator[d.DagsterEvent]:
+        while self._happened:
+            yield from self._on(self._happened.popleft())
+        yield from self._carry_out(())
+        yield from self._until_complete()
+
+    def _told_in_vain(self, events: Iterator[d.DagsterEvent], deadline: float) -> bool:
+        """Whether telling Dagster raised before the deadline. What broke the run may break this,
+        too (a disk that is full), and must not keep the next step from being told of."""
+        try:
+            for _ in events:
+                if time.monotonic() > deadline:
+                    break
+        except BaseException as error:
+            self._reporter.note(f"It could not be told to Dagster: {type(error).__name__}: {error}")
+            return time.monotonic() <= deadline
+        return False
 
     def _open(self) -> Iterator[d.DagsterEvent]:
         self._reporter.begun(self._slots)
@@ -226,7 +249,7 @@ class Run:
         self._log.close()
 
     def _status(self) -> str:
-        if self._reporter.succeeded and not self._interrupts:
+        if self._reporter.succeeded and not self._interrupts and not self._disagrees:
             return "success"
         # As Dagster calls it, also when Terminate came too late to stop anything.
         return "canceled" if d.stop_requested_by_user(self._job) else "failure"
@@ -238,14 +261,17 @@ class Run:
                 events, self._todo = self._todo, deque()
                 yield from self._carry_out(self.plan.handle_all(events))
                 continue
-            for happening in self._pool.wait(self._timers.seconds_left()):
-                yield from self._on(happening)
+            self._happened += self._pool.wait(self._timers.seconds_left())
+            while self._happened:
+                yield from self._on(self._happened.popleft())
             for due in self._timers.due():
                 yield from self._on_time(due)
 
     def _notice_interrupt(self) -> None:
-        if not d.pop_captured_interrupt():
-            return
+        if d.pop_captured_interrupt():
+            self._interrupted()
+
+    def _interrupted(self) -> None:
         self._interrupts += 1
         if self._interrupts == 1:
             self._reporter.note("Stopping: nothing more is started, what is in flight is canceled")
@@ -259,18 +285,24 @@ class Run:
     def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[d.DagsterEvent]:
         """Alike ones that follow each other are stored in one commit: a wait for the disk is a
         fifth of what a small step takes, and thousands are told of when a large run is stopped."""
-        for alike, several in groupby(instructions, self._kind):
+        self._undone += instructions
+        while self._undone:
+            alike = self._kind(self._undone[0])
             if alike is Kind.START:
-                yield from self._start_all([it for it in several if isinstance(it, Start)])
+                yield from self._start_all(self._next(alike))
             elif alike is Kind.END:
-                yield from self._report_all([it for it in several if isinstance(it, Report)])
+                yield from self._report_all(self._next(alike))
             elif alike is Kind.SKIP:
                 with d.one_commit(self._job):
-                    skips = [event for it in several for event in self._carry_out_one(it)]
+                    skips = [event for it in self._next(alike) for event in self._carry_out_one(it)]
                 yield from skips
             else:
-                for instruction in several:
-                    yield from self._carry_out_one(instruction)
+                yield from self._carry_out_one(self._undone.popleft())
+
+    def _next(self, kind: Kind) -> Iterator[Any]:
+        """The next instructions, as long as they are of one kind, which are then in hand."""
+        while self._undone and self._kind(self._undone[0]) is kind:
+            yield self._undone.popleft()
 
     def _kind(self, instruction: Instruction) -> Kind:
         if isinstance(instruction, Start):
@@ -306,17 +338,22 @@ class Run:
         self._teller.waits.turn(step, None)
         known = d.known_state(self._execution_plan, {step: attempt - 1})
         context = self._job.for_step(self._steps[step], known)
-        flight = self._flights[step] = Flight(context, attempt, time.time())
+        flight = Flight(context, attempt, time.time())
         flight.start_event, flight.events = d.park(context)
+        self._flights[step] = flight
         return flight
 
-    def _start_all(self, starts: Sequence[Start]) -> Iterator[d.DagsterEvent]:
+    def _start_all(self, starts: Iterable[Start]) -> Iterator[d.DagsterEvent]:
         with d.one_commit(self._job):  # told before it is done
             flights = {it.step: self._take_off(it.step, it.attempt) for it in starts}
         for step, flight in flights.items():
             assert flight.start_event is not None
             yield flight.start_event
-            yield from self._hand_over(step, flight)
+            if flight.start_event.is_step_failure:  # that it starts could not be stored
+                error = DagsterModelsError(d.error_message(flight.start_event))
+                self._not_handed_over(step, flight, error, final=True)
+            else:
+                yield from self._hand_over(step, flight)
 
     def _hand_over(self, step: str, flight: Flight) -> Iterator[d.DagsterEvent]:
         """Give the step to a worker."""
@@ -329,11 +366,17 @@ class Run:
             self._reporter.started(step, task.sql, time.time() - flight.started_at)
             self._pool.start(step, task, warehouse_spec(binding.project, binding.target))
         except Exception as error:  # whatever it is, the step must end
-            flight.outcome = failed_to_start(binding.name, attempt, error, flight.started_at)
-            self._todo.append(Event(step, Cause.ROLLED_BACK))
+            self._not_handed_over(step, flight, error)
             return
         if binding.step.config.timeout_seconds is not None:
             self._timers.add(binding.step.config.timeout_seconds, Due("timeout", step, attempt))
+
+    def _not_handed_over(
+        self, step: str, flight: Flight, error: Exception, final: bool = False
+    ) -> None:
+        name = self._bindings[step].name
+        flight.outcome = failed_to_start(name, flight.attempt, error, flight.started_at)
+        self._todo.append(Event(step, Cause.ROLLED_BACK, final=final))
 
     def _previous(self, step: str) -> tuple[str, ...]:
         """The names of its upstreams that failed, and whose previous versions it reads."""
@@ -341,10 +384,10 @@ class Run:
 
     def _start_foreign(self, step: str, attempt: int) -> Iterator[d.DagsterEvent]:
         self._teller.waits.turn(step, None)
-        context = self._job.for_step(self._steps[step])
-        self._flights[step] = Flight(context, attempt, time.time())
+        flight = Flight(self._job.for_step(self._steps[step]), attempt, time.time())
         self._reporter.started(step, "")
         yield from self._foreign.start(self._steps[step], attempt)
+        self._flights[step] = flight
 
     def _tell(self, step: str, attempt: int, said: Any) -> None:
         self._pool.call_soon(lambda: [Spoke(step, attempt, said)])
@@ -365,7 +408,15 @@ class Run:
             self._timers.add(0.0, Due("claim", waiting, self._asked[waiting]))
 
     def _cancel(self, step: str) -> None:
-        flight = self._flights[step]
+        flight = self._flights.get(step)
+        if flight is None or (flight.events is not None and not (flight.task or flight.outcome)):
+            # The run broke before anybody had it, and nobody will answer.
+            self._todo.append(Event(step, Cause.CANCELED))
+            if flight is not None:
+                error = Canceled("Canceled", "stopped before a worker had it")
+                name = self._bindings[step].name
+                flight.outcome = failed_to_start(name, flight.attempt, error, flight.started_at)
+            return
         (self._pool if flight.events is not None else self._foreign).cancel(step)
         self._timers.add(self._options.cancel_grace_seconds, Due("kill", step, flight.attempt))
 
@@ -413,7 +464,7 @@ class Run:
         self._free(retry.step)
         self._timers.add(delay, Due("delay", retry.step, retry.attempt))
 
-    def _report_all(self, reports: Sequence[Report]) -> Iterator[d.DagsterEvent]:
+    def _report_all(self, reports: Iterable[Report]) -> Iterator[d.DagsterEvent]:
         """Of attempts that are parked."""
         ends: list[tuple[Flight, Attempt]] = []
         for report in reports:
@@ -429,17 +480,25 @@ class Run:
                 built_on_previous=self._previous(report.step),
             )
             ends.append((flight, attempt))
-        yield from self._finish(ends)
+        try:
+            for flight, _ in ends:
+                self._free(flight.context.step.key)
+        finally:  # a generator that is dropped would tell Dagster of a GeneratorExit
+            yield from self._finish(ends)
 
     def _report(self, report: Report) -> Iterator[d.DagsterEvent]:
         """Of a foreign step, or of one that has no attempt under way."""
         step = report.step
         flight = self._flights.pop(step, None)
         message = self._over(report, flight)
-        if flight is None:
+        if flight is not None:
+            self._free(step)
+        else:
             context = self._job.for_step(self._steps[step])
             if report.state is State.FAILED:  # it was waiting for another attempt
                 yield d.failure_event(context, message)
+            elif report.state is State.CANCELED:  # the run broke before it was started
+                yield d.engine_event(context, message)
             else:
                 yield d.engine_event(context, f"Skipped: {message}")
 
@@ -451,10 +510,7 @@ class Run:
         previous = self.plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
         attempts = self.plan.attempt(step)
         earlier = flight.committed_in if flight else ""
-        message = self._reporter.finished(report, attempts, outcome, waited, previous, earlier)
-        if flight is not None:
-            self._free(step)
-        return message
+        return self._reporter.finished(report, attempts, outcome, waited, previous, earlier)
 
     def _finish(self, ends: Sequence[tuple[Flight, Attempt]]) -> Iterator[d.DagsterEvent]:
         """Exhaust the parked generators with what became of the attempts."""
@@ -467,13 +523,28 @@ class Run:
             seconds = time.time() - flight.started_at
             parked.append(d.Parked(flight.context, flight.events, seconds))
         for (flight, attempt), events in zip(ends, d.exhaust(parked), strict=True):
+            if attempt.state is State.SUCCEEDED and any(event.is_step_failure for event in events):
+                step = flight.context.step.key
+                self._reporter.note(f"WARNING: {step} is committed, and Dagster could not store it")
+                self._disagrees = True
             # What Dagster gets here it names as a cause of the run's failure. A step that we
             # stopped is none; its event is in the log all the same.
             for event in events:
                 if not (event.is_step_failure and attempt.state is State.CANCELED):
                     yield event
-            assert flight.start_event is not None
+            yield from self._call_hooks(flight, events)
+
+    def _call_hooks(
+        self, flight: Flight, events: Sequence[d.DagsterEvent]
+    ) -> Iterator[d.DagsterEvent]:
+        """Of the user's own. Around them a signal raises, also one that has come before."""
+        assert flight.start_event is not None
+        self._notice_interrupt()
+        try:
             yield from d.trigger_hooks(flight.context, [flight.start_event, *events])
+        except d.DagsterExecutionInterruptedError:
+            self._interrupted()
+            yield d.engine_event(flight.context, "Its hooks were interrupted: the run is to stop")
 
     # -- happenings ----------------------------------------------------------------------------
 
