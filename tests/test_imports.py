@@ -169,6 +169,7 @@ KNOW_NAMES = {
     *("core.datatypes", "core.expression_types", "core.expressions", "core.from_items"),
     *(
         "core.lineage",
+        "core.duckdb_tokens",
         "core.nodes",
         "core.prepare",
         "core.stars",

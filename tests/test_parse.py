@@ -84,6 +84,9 @@ def test_long_chains_are_read() -> None:
         ("with d as (delete from x returning *) select * from d", (1, 12), "DELETE inside a query"),
         ("/* é\n*/ select 1\r\n  frm from where", (3, 12), "Expected table name but got 'where'"),
         ("selec 1", (1, 7), "cannot be read"),
+        ("select 1 from a. where b", (1, 18), "cannot be read"),
+        ("select a from t; drop table t", (1, 18), "second statement"),
+        ("select a from t insert into u select 1", (1, 17), "cannot be read"),
         ("select 'abc\n from x", (1, 8), "not closed"),
         ("select 'it''s', \"a\"\"b\", 'x", (1, 25), "not closed"),
         ("select 1 -- it's\n/* x", (2, 1), "not closed"),
@@ -96,6 +99,19 @@ def test_refused(text: str, place: tuple[int, int], what: str) -> None:
     with pytest.raises(SqlSyntaxError, match=re.escape(what)) as raised:
         parse_sql(text, "postgres" if "delete" in text or "into t from" in text else "duckdb")
     assert (raised.value.line, raised.value.column) == place
+
+
+@pytest.mark.parametrize("call", ["query_table(['{}'])", "query('from {}')", "pragma_show('{}')"])
+def test_a_relation_in_a_text_has_its_quotes_doubled(call: str) -> None:
+    text = "from " + call.format("t")
+    told = compile_sql(text, parse_sql(text, "duckdb"), "duckdb", lambda _: '"it\'s"', {})
+    assert told.startswith("from " + call.format("\"it''s\"").split("]")[0].rstrip("')"))
+
+
+def test_characters_of_no_width_stay_in_quoted_names() -> None:
+    text = 'select id from\u200b"a\u200bb"\u2060join c\ufeffon true'
+    names = [reference.name for reference in parse_sql(text, "duckdb").references]
+    assert names == ["a\u200bb", "c"]
 
 
 def test_a_quoted_name_in_a_text_is_not_in_single_quotes_itself() -> None:
@@ -178,6 +194,11 @@ def test_trailing_semicolons_are_dropped_and_comments_kept(tail: str) -> None:
         ("insert into s.a (x) with c as (select 1) select * from c, d", ["d"], ["s.a"]),
         ("create table a.b as from c", ["c"], ["a.b"]),
         ("create or replace view v as select * from w", ["w"], ["v"]),
+        ("create table a as pivot b on x using sum(y) order by all", ["b"], ["a"]),
+        ("create table a as select 1 as pivot, x as unpivot from b", ["b"], ["a"]),
+        ("create view a as pivot b on x in (1) using sum(y)", ["b"], ["a"]),
+        ("with c as (select range < 5 from b) insert into a from c", ["b"], ["a"]),
+        ("show tables from s; select * from s.grant", ["s.grant"], []),
         ("create table a (x int references b (y))", ["b"], ["a"]),
         ("create schema s; create macro f(x) as (select max(i) from t)", ["t"], []),
         ("update a set x = b.x from b", ["b"], ["a"]),

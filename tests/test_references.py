@@ -111,6 +111,8 @@ def tables() -> list[tuple[str, str, str]]:
         ),
         ("main", "Étage", "select 1 as id"),
         ("main", "info", "select 1 as n"),
+        ("raw", "union", "select 1 as id, 2 as range"),
+        ("recurring", "info", "select 1 as id"),
         ("marts", 'mixed "case"', "select 1 as id"),
     ]
 

@@ -122,6 +122,9 @@ _SIGILS: dict[str, str] = {
     "clickhouse": "",
 }
 
+#: White space (measured: in no string, no quoted name), and letters to sqlglot.
+_ZERO_WIDTH: dict[str, re.Pattern[str]] = {"duckdb": re.compile("[\u200b\u2060\ufeff]")}
+
 _FILE_ENDING = re.compile(
     r"\.(csv|tsv|txt|parquet|json|jsonl|ndjson|geojson|xlsx|arrow|arrows|feather|avro|db|duckdb"
     r"|gpkg|shp)(\.(gz|zst|bz2|xz))?$",
@@ -163,6 +166,11 @@ def keeps_case(dialect: str) -> bool:
 def sigils(dialect: str) -> str:
     """The characters that begin a named placeholder, e.g. "$" for duckdb."""
     return _SIGILS.get(dialect, ":")
+
+
+def zero_width(dialect: str) -> re.Pattern[str] | None:
+    """Characters of no width that the warehouse takes for white space."""
+    return _ZERO_WIDTH.get(dialect)
 
 
 def is_system(parts: tuple[str, ...], dialect: str) -> bool:

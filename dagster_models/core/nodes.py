@@ -15,6 +15,8 @@ _ALIAS_AFTER: dict[str, tuple[str, ...]] = {
     "mysql": ("partition",),
 }
 _MODELS = (exp.Predict, exp.MLForecast, exp.GenerateEmbedding)
+#: What names a schema, a function or a role in the same form (`show tables from s`).
+_OF_SCHEMAS = (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use, exp.Execute, exp.Show)
 _RELATION_KINDS = {"TABLE", "VIEW", "MATERIALIZED VIEW"}
 
 
@@ -37,7 +39,7 @@ def _target(node: exp.Table) -> exp.Expr | None:
 def is_relation(node: exp.Table) -> bool:
     """Whether the name is a relation's: not one of a schema, a function or a temporary table."""
     parent = _target(node)
-    if isinstance(parent, (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use, exp.Execute)):
+    if isinstance(parent, _OF_SCHEMAS):
         return False
     if isinstance(parent, (exp.Create, exp.Drop)) and node.find_ancestor(exp.Query) is None:
         if isinstance(parent, exp.Create) and is_temporary(parent):

@@ -51,4 +51,5 @@ def prepare(
         for token in tokens[index : index + taken]:
             work.parenthesis(token)
         index += taken
+    work.close(index)
     return work.result

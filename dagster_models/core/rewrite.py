@@ -55,6 +55,8 @@ def compile_sql(
     for qualifier in parsed.qualifiers:
         if qualifier.reference in renamed:
             name = renamed[qualifier.reference] or text[qualifier.name_start : qualifier.end]
+            if name.lower() in _reserved(dialect):  # `raw.order.id` needed no quotes
+                name = quote(qualifier.parts[-1], dialect)
             edits.append((qualifier.start, qualifier.end, name))
     for placeholder in parsed.placeholders:
         edits.append(_filled(text, placeholder, variables, literals or dialect))
@@ -102,6 +104,14 @@ def _last_part(relation: str, dialect: str) -> str | None:
         return None
     quoted = names[-1].token_type == TokenType.IDENTIFIER
     return fold(names[-1].text, dialect, quoted)
+
+
+@lru_cache
+def _reserved(dialect: str) -> frozenset[str]:
+    """Words that are no names by themselves. sqlglot has none of PostgreSQL's; DuckDB's parser is
+    made of that of PostgreSQL."""
+    of = "duckdb" if dialect == "postgres" else dialect
+    return frozenset(Dialect.get_or_raise(of).generator_class.RESERVED_KEYWORDS)
 
 
 def _filled(

@@ -34,12 +34,16 @@ _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
 _ARRAY_PATHS = {"bigquery", "redshift"}
 #: A CTE reads itself there without the word RECURSIVE.
 _ALWAYS_RECURSIVE = {"snowflake", "tsql", "fabric", "oracle"}
+#: DuckDB's schema of the whole of a recursive CTE.
+_RECURRING = "recurring"
 #: The CTEs of one WITH RECURSIVE see each other in any order (the manuals of both).
 _RECURSIVE_IN_ANY_ORDER = {"postgres", "bigquery"}
 #: The CTEs of any WITH do (measured with ClickHouse 26.9).
 _IN_ANY_ORDER = {"clickhouse"}
-#: Functions with the name of a table among their arguments: which one.
+#: Functions in FROM with the name of a table among their arguments: which one.
 _TABLE_ARGUMENTS = {
+    ("duckdb", "histogram"): 0,
+    ("duckdb", "histogram_values"): 0,
     ("clickhouse", "cluster"): 1,
     ("clickhouse", "clusterallreplicas"): 1,
     ("tsql", "containstable"): 0,
@@ -217,7 +221,9 @@ class _Walk:
         elif _recurses(body):
             # DuckDB (measured): the first half still reads the table of that name, only the
             # second half reads the CTE; without a UNION there is no recursion at all. Where the
-            # word RECURSIVE is not needed nothing else can be meant.
+            # word RECURSIVE is not needed nothing else can be meant. All rows found so far are
+            # `recurring.name` there, also with a catalog, even where that is a table.
+            itself.ctes |= {f"{_RECURRING}.{name}"}
             for child in body.iter_expressions():
                 self.stack.append((child, scope if child.arg_key == "this" else itself))
         else:
@@ -244,6 +250,8 @@ class _Walk:
     def is_elsewhere(self, last: exp.Identifier, parts: tuple[str, ...], scope: Scope) -> bool:
         """Whether the name is a CTE's, a session's own table's, the system's or a file's."""
         if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
+            return True
+        if parts[-2:-1] == (_RECURRING,) and ".".join(parts[-2:]) in scope.ctes:
             return True
         if last.args.get("temporary") or last.args.get("global_"):  # T-SQL: #t and ##t
             return True
@@ -294,7 +302,8 @@ class _Walk:
 
     def function(self, node: exp.Anonymous, scope: Scope) -> None:
         place = _TABLE_ARGUMENTS.get((self.dialect, node.name.lower()))
-        if place is not None and place < len(node.expressions):
+        in_from = isinstance(node.parent, exp.Table)  # DuckDB's histogram is an aggregate as well
+        if in_from and place is not None and place < len(node.expressions):
             self.argument(node.expressions[place], scope)
 
     def inside(self, node: exp.In, scope: Scope) -> None:

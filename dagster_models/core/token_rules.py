@@ -9,15 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokenizer_core import TokenType
 
+from dagster_models.core.duckdb_tokens import DUCKDB_WIDER, DUCKDB_WORDS
 from dagster_models.core.postgres_tokens import POSTGRES_WIDER, POSTGRES_WORDS, number
-from dagster_models.core.token_work import NAMES, TEXTS, Rule, Work, token_like
+from dagster_models.core.token_work import NAMES, SET_WORDS, TEXTS, Rule, Work
 
-_SET_WORDS = {
-    *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT),
-    *(TokenType.ALL, TokenType.DISTINCT, TokenType.L_PAREN, TokenType.SEMICOLON),
-}
 _SPARK = ("spark", "spark2", "databricks")
 #: Functions whose argument is the text of a table's name.
 _NAMING: Mapping[str, frozenset[str]] = {
@@ -25,8 +22,6 @@ _NAMING: Mapping[str, frozenset[str]] = {
     "snowflake": frozenset({"table", "identifier"}),
     **dict.fromkeys(_SPARK, frozenset({"identifier"})),
 }
-#: What of SHOW in DuckDB is no table: `from (show tables)`.
-_SHOWN = {"all", "tables", "databases", "schemas", "variables"}
 #: A name with dashes, as BigQuery takes it without back-ticks.
 _DASHED = re.compile(r"[^\W\d]\w*(-\w+)*(\.\w+(-\w+)*)*")
 #: What MySQL allows behind SELECT, in any order, also before DISTINCT.
@@ -80,16 +75,23 @@ def _named_in_text(work: Work, index: int) -> int:
 
 
 def _list_of_names(work: Work, index: int) -> int:
-    """`query_table(['a', 'b'])` becomes `(select * from a, b)`; the names stay in their strings."""
+    """`query_table(['a', b])` becomes `(select * from a, b)`; the names stay where they are."""
     end = index + 3
-    names: list[tuple[Token, int, list[tuple[TokenType, str]]]] = []
-    while end < len(work.tokens) and work.kind(end) in TEXTS:
-        token = work.tokens[end]
-        name, at = work.name_of(token.text), work.content(token)
-        if name is None or at is None:
-            break
-        names.append((token, at, name))
-        end += 2 if work.kind(end + 1) == TokenType.COMMA else 1
+    names: list[tuple[int, int, list[tuple[TokenType, str]]]] = []
+    while end < len(work.tokens) and work.kind(end) != TokenType.R_BRACKET:
+        token, after = work.tokens[end], work.name_end(end)
+        if after > end:
+            parts = [(t.token_type, t.text) for t in work.tokens[end:after]]
+            names.append((token.start, work.tokens[after - 1].end, parts))
+        else:
+            name = work.name_of(token.text) if token.token_type in TEXTS else None
+            at = work.content(token)
+            if name is None or at is None:
+                break
+            names.append((at, at + len(token.text) - 1, name))
+            work.result.in_strings.add(at)
+            after = end + 1
+        end = after + 1 if work.kind(after) == TokenType.COMMA else after
     if not names or work.kind(end) != TokenType.R_BRACKET:
         work.result.unseen.append((work.tokens[index].start, "query_table(...)"))
         return 0
@@ -97,68 +99,20 @@ def _list_of_names(work: Work, index: int) -> int:
         end += 1  # `by_name`, the second argument
     head = work.tokens[index]
     work.emit(head, (TokenType.L_PAREN, "("), (TokenType.SELECT, "select"), (TokenType.STAR, "*"))
-    for place, (token, at, name) in enumerate(names):
+    for place, (start, last, name) in enumerate(names):
         comma = (TokenType.COMMA, ",") if place else (TokenType.FROM, "from")
         work.emit(head, comma)
-        work.emit_name(name, at, at + len(token.text) - 1)
-        work.result.in_strings.add(at)
-        work.result.fixed.add(at)
+        work.emit_name(name, start, last)
+        work.result.fixed.add(start)
     work.emit(work.tokens[end - 1], (TokenType.R_PAREN, ")"))
     return end + 1 - index
-
-
-def _query_in_text(work: Work, index: int) -> int:
-    """`query('select ...')` of DuckDB: the text is the query."""
-    if work.word(index) != "query" or work.kind(index + 1) != TokenType.L_PAREN:
-        return 0
-    if work.kind(index - 1) not in (TokenType.FROM, TokenType.JOIN, TokenType.COMMA):
-        return 0
-    inside = work.tokens[index + 2]
-    at = work.content(inside) if inside.token_type in TEXTS else None
-    if at is None or work.kind(index + 3) != TokenType.R_PAREN:
-        work.result.unseen.append((work.tokens[index].start, "query(...)"))
-        return 0
-    try:
-        tokens = list(work.tokenize(inside.text))
-    except Exception:  # not SQL: the warehouse will say so
-        return 0
-    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
-        tokens.pop()
-    inner = work.prepare(inside.text, tokens)
-    work.emit(work.tokens[index], (TokenType.L_PAREN, "("))
-    for token in inner.tokens:
-        moved = token_like(token, token.token_type, token.text, token.start + at, token.end + at)
-        work.result.tokens.append(moved)
-    work.result.tables.update(start + at for start in inner.tables)
-    work.result.fixed.update(start + at for start in inner.fixed)
-    work.result.unseen += [(start + at, what) for start, what in inner.unseen]
-    work.result.in_strings.update(start + at for start in inner.in_strings)
-    if work.text[inside.start] == "'":
-        work.result.in_strings.update(token.start + at for token in inner.tokens)
-    work.emit(work.tokens[index + 3], (TokenType.R_PAREN, ")"))
-    return 4
-
-
-def _show(work: Work, index: int) -> int:
-    """`from (show t)` describes t; `from (show tables)` names none."""
-    if work.kind(index) != TokenType.SHOW or work.kind(index - 1) != TokenType.L_PAREN:
-        return 0
-    end = work.name_end(index + 1)
-    if work.word(index + 1) not in _SHOWN and work.kind(end) == TokenType.R_PAREN:
-        work.emit(work.tokens[index], (TokenType.DESCRIBE, "describe"))
-        return 1
-    end = index
-    while end < len(work.tokens) and work.kind(end) != TokenType.R_PAREN:
-        end += 1
-    work.emit(work.tokens[index], (TokenType.SELECT, "select"), (TokenType.NUMBER, "1"))
-    return end - index
 
 
 def _table_statement(work: Work, index: int) -> int:
     """Spark: `table t` is a query."""
     if work.kind(index) != TokenType.TABLE or work.kind(index + 1) not in NAMES:
         return 0
-    if index and work.kind(index - 1) not in _SET_WORDS:
+    if index and work.kind(index - 1) not in SET_WORDS:
         return 0
     words = (TokenType.SELECT, "select"), (TokenType.STAR, "*"), (TokenType.FROM, "from")
     work.emit(work.tokens[index], *words)
@@ -299,8 +253,6 @@ def _clickhouse_null(work: Work, index: int) -> int:
 WORDS: Mapping[Rule, tuple[str, ...]] = {
     table_argument: ("table",),
     _named_in_text: ("query_table", "table", "identifier"),
-    _query_in_text: ("query",),
-    _show: ("show",),
     _table_statement: ("table",),
     _mysql_words: (*_MODIFIERS, "oj"),
     _bigquery_words: ("`", "rb'", 'rb"', "br'", 'br"'),
@@ -312,10 +264,11 @@ WORDS: Mapping[Rule, tuple[str, ...]] = {
     _bigquery_dashes: ("-",),
     _spark_parameter: ("${",),
     _clickhouse_null: ("null",),
+    **DUCKDB_WORDS,
     **POSTGRES_WORDS,
 }
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    "duckdb": (_named_in_text, _query_in_text, _show),
+    "duckdb": (*DUCKDB_WORDS, _named_in_text),
     "snowflake": (_named_in_text,),
     "postgres": tuple(POSTGRES_WORDS),
     "trino": (number,),
@@ -326,4 +279,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     **dict.fromkeys(_SPARK, (_named_in_text, _table_statement, _spark_parameter)),
 }
 #: For a text that the parser has refused.
-WIDER: Mapping[str, tuple[Rule, ...]] = {"postgres": POSTGRES_WIDER, "trino": (number,)}
+WIDER: Mapping[str, tuple[Rule, ...]] = {
+    "duckdb": DUCKDB_WIDER,
+    "postgres": POSTGRES_WIDER,
+    "trino": (number,),
+}

@@ -11,6 +11,11 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
 TEXTS = {TokenType.STRING, TokenType.HEREDOC_STRING, TokenType.RAW_STRING}
+#: Behind these a query may begin.
+SET_WORDS = {
+    *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT),
+    *(TokenType.ALL, TokenType.DISTINCT, TokenType.L_PAREN, TokenType.SEMICOLON),
+}
 WORD = re.compile(r"[^\W\d]\w*$")
 #: A parenthesis behind one of these opens no list of arguments.
 _NO_CALL = {
@@ -55,6 +60,7 @@ class Work:
         self.closed: Token | None = None  #: what stood before the parenthesis just closed
         self.before: Token | None = None
         self.braces = 0
+        self.closings: list[int] = []  #: before which tokens a parenthesis is to be closed
 
     def parenthesis(self, token: Token) -> None:
         if token.token_type == TokenType.L_PAREN:
@@ -102,6 +108,12 @@ class Work:
             if not depth:
                 return at
         return len(self.tokens) - 1
+
+    def close(self, index: int) -> None:
+        """Close the parentheses that a rule has opened up to the token at *index*."""
+        while self.closings and self.closings[-1] == index:
+            self.closings.pop()
+            self.emit(self.tokens[index - 1], (TokenType.R_PAREN, ")"))
 
     def emit(self, like: Token, *words: tuple[TokenType, str]) -> None:
         self.result.tokens += [

@@ -15,10 +15,11 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.core.canonical import canonical_words
-from dagster_models.core.dialects import keeps_case, sigils
+from dagster_models.core.dialects import keeps_case, sigils, zero_width
 from dagster_models.core.parsed import Placeholder
 from dagster_models.core.positions import Lines
 from dagster_models.core.prepare import prepare
+from dagster_models.core.token_work import TEXTS
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
 
 _JINJA_FIX = (
@@ -49,6 +50,7 @@ _PIECE = re.compile(
     r"""|[^'"`$/-]+|(.)""",
     re.DOTALL,
 )
+_QUOTED = {TokenType.IDENTIFIER, *TEXTS}
 _QUOTE = re.compile(r"""['"`$\[]""")
 _NAME = re.compile(r"[^\W\d]\w*|\d+")
 
@@ -74,6 +76,9 @@ class Source:
         self.lines = Lines(text)
         try:
             self.tokens: list[Token] = parser.tokenize(text)
+            blanks = None if text.isascii() else zero_width(dialect)
+            if blanks is not None and blanks.search(text):
+                self.tokens = parser.tokenize(_blanked(text, self.tokens, blanks))
         except TokenError:
             raise self.unclosed() from None
         #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
@@ -131,7 +136,7 @@ class Source:
             return self.parser.parser().parse(self.prepared.tokens, self.text)
         except (ParseError, TypeError):  # it raises either at an operator that it does not know
             wider = prepare(self.text, self.tokens, self.dialect, self.parser.tokenize, wider=True)
-            if [token.text for token in wider.tokens] == [t.text for t in self.prepared.tokens]:
+            if _forms(wider.tokens) == _forms(self.prepared.tokens):
                 raise
             self.prepared = wider
             self.prepared_at = self._places()
@@ -280,12 +285,27 @@ class Source:
         return tuple(sorted(token.start for token in ends))
 
 
+def _blanked(text: str, tokens: Sequence[Token], zero_width: re.Pattern[str]) -> str:
+    """The text, as long as it was, with blanks for what *zero_width* finds outside of quotes."""
+    pieces, done = [], 0
+    for token in tokens:
+        if token.token_type not in _QUOTED:
+            written = text[token.start : token.end + 1]
+            pieces += [text[done : token.start], zero_width.sub(" ", written)]
+            done = token.end + 1
+    return "".join([*pieces, text[done:]])
+
+
 def _folded(written: str) -> str:
     """A token in lower case and with single blanks, if it has no quotes."""
     if not (written[:1].isalnum() or written[:1] == "_") or written[-1:] in "'\"":
         return written
     lower = written.lower()
     return lower if lower.isalnum() else " ".join(lower.split())  # `group   by` is one token
+
+
+def _forms(tokens: Sequence[Token]) -> list[tuple[TokenType, str]]:
+    return [(token.token_type, token.text) for token in tokens]
 
 
 def _start(token: Token) -> int:

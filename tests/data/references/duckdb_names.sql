@@ -187,3 +187,23 @@ select "raw.orders".id, (select max("raw.orders".id + orders.id) from "dev_main"
 -- dialect: duckdb
 select exists (select 1 from staging.orders where orders.id = raw.orders.id) as there, orders.id from raw.orders
 -- references: staging.orders, raw.orders
+
+-- title: characters of no width between words, as they come with copied text
+-- dialect: duckdb
+select '​' as "a​",⁠orders.id from​orders﻿ where​ /* ​ */​id > 1
+-- references: orders
+-- replaced:
+select '​' as "a​",⁠orders.id from​"dev_main"."orders_v2" AS "orders"﻿ where​ /* ​ */​id > 1
+
+-- title: names that are keywords to others
+-- dialect: duckdb
+with grant as (select id as force, id as map, amount as list from orders), lock(rollback) as (from customers select id)
+select force, map, x.list, lock.rollback from grant as x, lock where force < 5 and map<3 and list < 9 order by rollback
+-- references: orders, customers
+
+-- title: reserved words behind a dot
+-- dialect: duckdb
+select raw.union.id, range from raw.union where range < 5 and memory.raw.Union.id = 1
+-- references: raw.union
+-- replaced:
+select "union".id, range from "dev_raw"."union_v2" AS "union" where range < 5 and "union".id = 1

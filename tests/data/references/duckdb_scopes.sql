@@ -63,6 +63,20 @@ with recursive orders as (
 ) select * from orders
 -- references: orders
 
+-- title: DuckDB: all rows of a recursive CTE so far
+-- dialect: duckdb
+with recursive info as (
+  select 1 as id union select info.id + every.id from info, Recurring.Info as every, memory.recurring.info as again
+  where info.id + every.id < (select count(*) from recurring.info)
+) select * from info
+-- references:
+
+-- title: DuckDB: elsewhere that is a table's name
+-- dialect: duckdb
+with recursive info as (select id from recurring.info union select id + 1 from info where id < 3)
+select info.id, r.id from info, recurring.info as r
+-- references: recurring.info, recurring.info
+
 -- title: DuckDB: WITH RECURSIVE without a UNION is no recursion
 -- dialect: duckdb
 with recursive orders as (select * from orders) select * from orders

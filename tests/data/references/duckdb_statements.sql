@@ -54,6 +54,56 @@ select * from "dev_main"."cities_v2" AS "cities" pivot (sum(population) for year
 select * from (pivot (select * from cities) on year in (2000) using sum(population) group by country)
 -- references: cities
 
+-- title: the PIVOT statement in order
+-- dialect: duckdb
+pivot cities on year using sum(population) group by country order by country desc limit (select min(id) from orders)
+-- references: cities, orders
+
+-- title: the PIVOT statement with a CTE, in order
+-- dialect: duckdb
+with c as materialized (select * from cities) pivot (from c) on year in (2000) using first(population order by year) group by country order by all
+-- references: cities
+
+-- title: the PIVOT statement in a set operation
+-- dialect: duckdb
+pivot cities on year in (2000) using sum(population) group by country
+union all (pivot cities on year in (2010) using sum(population) group by country)
+-- references: cities, cities
+
+-- title: the PIVOT statement in parentheses
+-- dialect: duckdb
+select exists (pivot cities on year in (2000) using sum(population)) as a, array(pivot (select id from orders) on id in (1)) as b
+-- references: cities, orders
+
+-- title: the PIVOT statement as a CTE, in order
+-- dialect: duckdb
+with p as (pivot cities on year in (2000) using sum(population) group by country order by country limit 1)
+select p.country, orders.id from p, orders
+-- references: cities, orders
+-- replaced:
+with p as (pivot "dev_main"."cities_v2" AS "cities" on year in (2000) using sum(population) group by country order by country limit 1)
+select p.country, orders.id from p, "dev_main"."orders_v2" AS "orders"
+
+-- title: PIVOT in FROM, in order
+-- dialect: duckdb
+with c as (from cities) select * from c pivot (sum(population) for year in (2000) group by country) order by country
+-- references: cities
+
+-- title: a column named pivot
+-- dialect: duckdb
+select a.pivot, a.unpivot from (select id as pivot, amount as unpivot from orders) a order by 1
+-- references: orders
+
+-- title: UNPIVOT in order
+-- dialect: duckdb
+unpivot orders on id, amount into name field value number order by number, field
+-- references: orders
+
+-- title: PIVOT by its longer names
+-- dialect: duckdb
+select * from (pivot_wider cities on year in (2000) using sum(population)), (pivot_longer orders on id, amount limit 1)
+-- references: cities, orders
+
 -- title: UNPIVOT
 -- dialect: duckdb
 unpivot (select id, amount from orders) on id, amount into name field value number

@@ -307,3 +307,11 @@ select normalized, nfc from names where name is nfc normalized and name is not n
 select o.id from orders o, pg_ts_dict, pg_amop, pg_stats_ext, pg_stat_io, pg_stat_wal, pg_config,
   pg_largeobject, pg_default_acl, pg_prepared_xacts, pg_publication_tables, pg_shdepend
 -- references: orders
+
+-- title: a reserved word behind a dot
+-- dialect: postgres
+-- tables: raw."order" (id integer)
+select raw.order.id from raw.order
+-- references: raw.order
+-- replaced:
+select "order".id from "dev_raw"."order_v2" AS "order"
