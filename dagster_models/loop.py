@@ -272,6 +272,8 @@ class Run:
             self._interrupted()
 
     def _interrupted(self) -> None:
+        if self.plan.is_complete:
+            return  # too late: all that is left is to tell
         self._interrupts += 1
         if self._interrupts == 1:
             self._reporter.note("Stopping: nothing more is started, what is in flight is canceled")
@@ -544,7 +546,7 @@ class Run:
             yield from d.trigger_hooks(flight.context, [flight.start_event, *events])
         except d.DagsterExecutionInterruptedError:
             self._interrupted()
-            yield d.engine_event(flight.context, "Its hooks were interrupted: the run is to stop")
+            yield d.engine_event(flight.context, "Its hooks were interrupted by a signal")
 
     # -- happenings ----------------------------------------------------------------------------
 
