@@ -106,10 +106,12 @@ def test_together_is_one_after_the_other(
         out = plan.handle_all(events)
         plan.validate()
         alone = [it for event in events for it in twin.handle(event)]
-        compare(graph, out, alone)
+        assert_same_but_for_the_order(graph, out, alone)
 
 
-def compare(graph: Graph, out: list[Instruction], alone: list[Instruction]) -> None:
+def assert_same_but_for_the_order(
+    graph: Graph, out: list[Instruction], alone: list[Instruction]
+) -> None:
     assert Counter(out) == Counter(alone)
     for step in {it.step for it in alone}:
         assert [it for it in out if it.step == step] == [it for it in alone if it.step == step]

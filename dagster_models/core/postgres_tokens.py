@@ -73,23 +73,26 @@ def _operator(work: Work, index: int) -> int:
     """An operator that is several to sqlglot; `order by x using >` has one that orders."""
     if work.kind(index) == TokenType.USING:
         ends = _operator_end(work, index + 1) if index + 1 < len(work.tokens) else 0
-        taken = 1
-        while index + taken < len(work.tokens) and work.tokens[index + taken].end < ends:
-            taken += 1
-        return taken if taken > 1 else 0
+        return _several(work, index, ends)
     token = work.tokens[index]
     if token.end + 1 != _next_start(work, index) or token.token_type in TEXTS:
         return 0  # nearly every token
-    ends, taken = _operator_end(work, index), 1
-    while index + taken < len(work.tokens) and work.tokens[index + taken].end < ends:
-        taken += 1
-    if taken == 1:
+    taken = _several(work, index, _operator_end(work, index))
+    if not taken:
         return 0
     if work.kind(index - 1) in _NO_OPERAND:
         work.emit(token, (TokenType.TILDE, "~"))
     else:
         work.emit(token, (TokenType.LT, "<"))
     return taken
+
+
+def _several(work: Work, index: int, ends: int) -> int:
+    """How many tokens from *index* on end before the offset *ends*; 0 if it is the only one."""
+    taken = 1
+    while index + taken < len(work.tokens) and work.tokens[index + taken].end < ends:
+        taken += 1
+    return taken if taken > 1 else 0
 
 
 def _next_start(work: Work, index: int) -> int:
@@ -104,10 +107,9 @@ def number(work: Work, index: int) -> int:
     if token.end + 1 != _next_start(work, index):
         return 0
     found = _NUMBER.match(work.text, token.start)
-    ends, taken = found.end() if found is not None else 0, 1
-    while index + taken < len(work.tokens) and work.tokens[index + taken].end < ends:
-        taken += 1
-    if taken == 1:
+    ends = found.end() if found is not None else 0
+    taken = _several(work, index, ends)
+    if not taken:
         return 0
     work.emit_at(TokenType.NUMBER, work.text[token.start : ends], token.start)
     return taken
