@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster_models import warehouse
-    from dagster_models.definitions import load_project
+    from dagster_models.definitions.build import load_project
+    from dagster_models.definitions.executor import models_executor
+    from dagster_models.definitions.resource import WarehouseResource
+    from dagster_models.definitions.translator import ModelsTranslator
     from dagster_models.errors import (
         Canceled,
         DagsterModelsError,
@@ -21,22 +24,19 @@ if TYPE_CHECKING:
         WarehouseError,
         WarehouseLost,
     )
-    from dagster_models.executor import models_executor
-    from dagster_models.resource import WarehouseResource
-    from dagster_models.translator import ModelsTranslator
 
 _HOMES = {
     "Canceled": "errors",
     "DagsterModelsError": "errors",
-    "ModelsTranslator": "translator",
+    "ModelsTranslator": "definitions.translator",
     "Problem": "errors",
     "ProjectError": "errors",
     "SqlSyntaxError": "errors",
     "WarehouseError": "errors",
     "WarehouseLost": "errors",
-    "WarehouseResource": "resource",
-    "load_project": "definitions",
-    "models_executor": "executor",
+    "WarehouseResource": "definitions.resource",
+    "load_project": "definitions.build",
+    "models_executor": "definitions.executor",
 }
 
 __all__ = [

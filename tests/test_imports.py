@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import dagster_models
-from dagster_models.core.graph import find_cycle
+from dagster_models.util.graph import find_cycle
 
 PACKAGE = Path(dagster_models.__file__).parent
 
@@ -240,9 +240,9 @@ def loaded_by(statement: str) -> set[str]:
     "statement",
     [
         "import dagster_models",
-        "import dagster_models.worker",
+        "import dagster_models.processes.worker.process",
         "from dagster_models import warehouse",
-        "import dagster_models.session",
+        "import dagster_models.processes.client.session",
     ],
 )
 def test_a_worker_starts_light(statement: str) -> None:
@@ -252,9 +252,9 @@ def test_a_worker_starts_light(statement: str) -> None:
 
 def test_a_project_without_a_circle_is_loaded_without_networkx() -> None:
     """Its import would be a twentieth of the start of every run."""
-    ordered = "from dagster_models.core.graph import find_cycles, order; "
+    ordered = "from dagster_models.util.graph import find_cycles, order; "
     assert not loaded_by(ordered + "order({'a': ()}), find_cycles({'a': ()})") & {"networkx"}
-    assert "networkx" not in loaded_by("import dagster_models.definitions")
+    assert "networkx" not in loaded_by("import dagster_models.definitions.build")
 
 
 def test_the_public_names_are_exact() -> None:

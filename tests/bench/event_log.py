@@ -37,7 +37,7 @@ from dagster import (
 from dagster._core.events import StepMaterializationData
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from dagster_models.storage import PooledSqliteEventLogStorage
+from dagster_models._dagster.storage import PooledSqliteEventLogStorage
 
 STORAGES = {"stock": SqliteEventLogStorage, "pooled": PooledSqliteEventLogStorage}
 YAML = {

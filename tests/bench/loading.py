@@ -34,14 +34,14 @@ from pathlib import Path
 import synthetic
 
 import dagster_models
-from dagster_models.loading import PARSED_FILE, TRACES_FILE
+from dagster_models.project.loading.load import PARSED_FILE, TRACES_FILE
 
 #: What a process is asked for: seconds and CPU seconds of the load (imports apart), peak MiB, and
 #: seconds of reading.
 LOAD = """
 import json, os, resource, sys, time
 import dagster
-import dagster_models.definitions as definitions
+import dagster_models.definitions.build as definitions
 def cpu():
     return sum(os.times()[:4])
 began, cpu_began = time.perf_counter(), cpu()
@@ -58,7 +58,7 @@ print(json.dumps([seconds, cpu_seconds, peak, read]))
 DAGSTER = """
 import json, os, resource, sys, time
 from dagster import AssetSpec, Definitions, define_asset_job, multi_asset
-import dagster_models.definitions
+import dagster_models.definitions.build
 reads = json.load(sys.stdin)
 began, cpu_began = time.perf_counter(), time.process_time()
 def make(name, deps):

@@ -22,8 +22,8 @@ from commands import dagster, graph_of, query, write_ours
 GOAL_MIB = 400
 PYTHON = '"""\n@model\nupstream: [{deps}]\n"""\n\ndef model(warehouse):\n    return [{{"id": 1}}]\n'
 KINDS = {
-    "dagster_models.broker": "warehouse process",
-    "dagster_models.worker": "script workers",
+    "dagster_models.processes.server": "warehouse process",
+    "dagster_models.processes.worker": "script workers",
     "job execute": "run worker",
 }
 

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import psycopg
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 from postgres_runs import RUNS
 
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
-from dagster_models.session import connect
+from dagster_models.processes.client.session import connect
 from postgres_server import GIVEN, start_server
 
 ROWS = 1_000_000

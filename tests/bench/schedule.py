@@ -30,9 +30,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from dagster_models.core.graph import Graph, order, weights
-from dagster_models.core.plan import Needs, Plan
-from dagster_models.core.states import Cause, Event, Start
+from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.states import Cause, Event, Start
+from dagster_models.util.graph import Graph, order, weights
 
 SLOTS = (2, 4, 8, 16)
 Key: TypeAlias = "Callable[[str, int], tuple[float, float | str]]"

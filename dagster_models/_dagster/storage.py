@@ -1,0 +1,436 @@
+"""An event log storage for Dagster on SQLite that keeps its connections open.
+
+Dagster's own :class:`SqliteEventLogStorage` makes an SQLAlchemy engine, a connection and, as the
+last one to close a file, a checkpoint for every single event, and looks up what the tables are like
+several times for each; that is most of the time of a step that does little. This subclass keeps one
+engine with one connection per file ("shard": one per run, and the index), remembers what it saw
+of the tables, and changes nothing else: the same files, the same rows, the same transactions, the
+same PRAGMAs. Going there and back needs no migration. In ``dagster.yaml``::
+
+    event_log_storage:
+      module: dagster_models.storage
+      class: PooledSqliteEventLogStorage
+      config:                      # optional; the default is $DAGSTER_HOME/history/runs,
+        base_dir: /path/to/runs    # where Dagster's own storage keeps them
+
+It also writes batches in two transactions instead of two or three per event. Dagster makes batches
+(of the events that announce a run's assets) only if ``DAGSTER_EVENT_BATCH_SIZE`` is set, e.g. 1000.
+
+What an open connection changes, and what is done about it:
+
+- SQLite's locks do not survive a fork, and a forked child that meets an inherited connection, even
+  one that it does not use, can lose data: all connections are closed before every fork.
+- Nothing writes to ``<run id>.db`` while the write-ahead log is open, but that is the file which
+  Dagster's watchers (live logs in the UI) look at: it is touched after each commit.
+- A file may be deleted and made anew by another process: it is looked at before each use.
+- A SELECT that was not read to its end keeps an old snapshot, from which one cannot write: cursors
+  are closed with the block that made them, as closing the connection did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from dagster import (
+    AssetKey,
+    EventLogEntry,
+    EventLogRecord,
+    Field,
+    StringSource,
+    deserialize_value,
+    serialize_value,
+)
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import NullPool, QueuePool
+
+from dagster_models._dagster.door import (
+    INDEX_SHARD_NAME,
+    SQLITE_BUSY_TIMEOUT_SECONDS,
+    ConfigurableClassData,
+    SqliteEventLogStorage,
+    create_db_conn_string,
+    datetime_from_timestamp,
+)
+from dagster_models.errors import DagsterModelsError
+
+__all__ = ["PooledSqliteEventLogStorage"]
+
+#: Open engines at most, the index among them. Each holds three files (.db, -wal, -shm). A run
+#: writes to two shards; a webserver reads the runs that somebody looks at.
+MAX_OPEN_SHARDS = 16
+
+#: Which file a path leads to: device and inode; None if there is no file.
+FileIdentity: TypeAlias = "tuple[int, int] | None"
+
+
+class PooledSqliteEventLogStorage(SqliteEventLogStorage):
+    """Dagster's SQLite event log storage with one open connection per file.
+
+    Args:
+        base_dir: The folder of the ``.db`` files; ``$DAGSTER_HOME/history/runs`` if None.
+        inst_data: How Dagster builds this storage again in another process.
+
+    Raises:
+        DagsterModelsError: Neither ``base_dir`` nor ``$DAGSTER_HOME`` is set.
+    """
+
+    def __init__(
+        self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None
+    ) -> None:
+        folder = os.path.abspath(base_dir if base_dir is not None else _default_folder())
+        # Before the stock constructor, which may already read and write the index.
+        self._shards = Shards(folder)
+        self._written: tuple[EventLogEntry | None, str] = (None, "")  # the last row that was made
+        super().__init__(folder, inst_data)
+        # Not every instance is disposed of; a connection that is merely forgotten warns on 3.13.
+        weakref.finalize(self, self._shards.close_unless_busy)
+
+    @classmethod
+    def config_type(cls) -> Any:
+        return {"base_dir": Field(StringSource, is_required=False)}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> PooledSqliteEventLogStorage:
+        return cls(inst_data=inst_data, **config_value)
+
+    @contextlib.contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        """One transaction on a shard; inside another one on the same shard, a part of that."""
+        with self._shards.lock:
+            if shard not in self._initialized_dbs:
+                self._initialize(shard)
+            with self._shards.connection(shard) as connection:
+                yield connection
+
+    def _initialize(self, shard: str) -> None:
+        # With an engine of its own, as in the stock class: its steps open several connections at
+        # a time, and it happens once per file and process.
+        engine = create_engine(
+            self.conn_string_for_shard(shard),
+            poolclass=NullPool,
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+        )
+        self._initdb(engine)
+        engine.dispose()
+        self._initialized_dbs.add(shard)
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has the table. Asked for every materialisation that has tags."""
+
+        def ask() -> bool:
+            with self._shards.connection(INDEX_SHARD_NAME) as connection:
+                return bool(connection.dialect.has_table(connection, table_name))
+
+        return self._remembered(f"table {table_name}", ask)
+
+    def has_secondary_index(self, name: str) -> bool:
+        """Whether a migration of data is done. Asked twice for the inputs of every step."""
+        stock = super().has_secondary_index
+        return self._remembered(f"migration {name}", lambda: bool(stock(name)))
+
+    def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
+        """Whether the index has the column: the stock class has SQLAlchemy look at the table for
+        every asset event, and twice for the inputs of every step."""
+        stock = super()._has_asset_key_col_on_connection
+        return self._remembered(f"column {column_name}", lambda: bool(stock(conn, column_name)))
+
+    def _event_to_row(self, event: EventLogEntry) -> dict[str, Any]:
+        row: dict[str, Any] = super()._event_to_row(event)
+        self._written = event, row["event"]
+        return row
+
+    def _get_asset_entry_values(
+        self, event: EventLogEntry, event_id: int, has_asset_key_index_cols: bool
+    ) -> dict[str, Any]:
+        """What the asset's row is to hold of an event. A materialisation whole: its text was just
+        made for its own row, and making it is a third of the time of storing a step's events."""
+        written, text = self._written  # by another thread, maybe
+        if written is not event or not event.get_dagster_event().is_step_materialization:
+            return dict(super()._get_asset_entry_values(event, event_id, has_asset_key_index_cols))
+        record = serialize_value(EventLogRecord(event_id, None))  # type: ignore[arg-type]
+        values: dict[str, Any] = {
+            "last_materialization": record.replace("null", text, 1),
+            "last_run_id": event.run_id,
+        }
+        if has_asset_key_index_cols:
+            values["last_materialization_timestamp"] = datetime_from_timestamp(event.timestamp)
+        return values
+
+    def _get_latest_materialization_records(
+        self, raw_asset_rows: Sequence[Any]
+    ) -> Mapping[AssetKey, EventLogRecord | None]:
+        """Each asset's last materialisation. Asked for the inputs of every step.
+
+        A row holds it, unless the asset was wiped or an old version of Dagster wrote the row; the
+        stock class asks the database for those, also where there are none, and reads the text of
+        an upstream again for each of its downstreams.
+        """
+        found: dict[AssetKey, EventLogRecord | None] = {}
+        for row in raw_asset_rows:
+            key = AssetKey.from_db_string(row["asset_key"])
+            record = None if row["asset_details"] else _record_of(row["last_materialization"])
+            if key is None or record is None:
+                stock: Mapping[AssetKey, EventLogRecord | None]
+                stock = super()._get_latest_materialization_records(raw_asset_rows)
+                return stock
+            found[key] = record
+        return found
+
+    def _remembered(self, fact: str, ask: Callable[[], bool]) -> bool:
+        """A yes stays one as long as the index is the same file: `dagster instance migrate`, also
+        of another process, only adds. A no is asked again."""
+        facts = self._shards.facts(INDEX_SHARD_NAME)
+        if fact not in facts and ask():
+            facts.add(fact)
+        return fact in facts
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Store the events in one transaction per file: all of them, or none if one is refused.
+
+        The index commits last, as it does for a single event. All-or-nothing matters: Dagster
+        answers an exception by storing the same events again, one by one.
+        """
+        with self.index_connection():
+            for run_id, of_run in groupby(events, key=lambda event: event.run_id):
+                with self.run_connection(run_id):
+                    for event in of_run:
+                        self.store_event(event)
+
+    @contextlib.contextmanager
+    def one_commit(self, run_id: str) -> Iterator[None]:
+        """What this thread stores of the run within the block is committed together, at its end.
+
+        Also if the block raises: what was stored is what happened. The executor writes a step's
+        last events so, which are then there all or not at all. Other threads wait meanwhile, and
+        other processes that write too: the block should be short.
+        """
+        raised: BaseException | None = None
+        with self.index_connection(), self.run_connection(run_id):
+            try:
+                yield
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            raise raised
+
+    def wipe(self) -> None:
+        with self._shards.lock:  # nobody opens a file again before it is deleted
+            self._shards.close()
+            super().wipe()
+
+    def dispose(self) -> None:
+        super().dispose()  # first the watcher, which reads
+        self._shards.close()
+
+
+@lru_cache(maxsize=256)
+def _record_of(text: str | None) -> EventLogRecord | None:
+    """The record that an asset's row holds as *text*; None if it is of another form."""
+    record = deserialize_value(text) if text else None
+    return record if isinstance(record, EventLogRecord) else None
+
+
+def _default_folder() -> str:
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        raise DagsterModelsError(
+            "PooledSqliteEventLogStorage does not know where the event log is: DAGSTER_HOME is"
+            " not set. Set it, or set `base_dir` under `config` of `event_log_storage` in"
+            " dagster.yaml."
+        )
+    return str(Path(home).expanduser() / "history" / "runs")
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """A connection that can close the cursors that were left open on it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        cursor = super().cursor(*args, **kwargs)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close_cursors(self) -> None:
+        for cursor in list(self._cursors):
+            cursor.close()
+        self._cursors.clear()
+
+
+class _Shard:
+    """One file with its engine; ``open`` is the connection of the block that is using it, and
+    ``facts`` what was found out about the file and holds as long as it is the same one."""
+
+    __slots__ = ("engine", "facts", "identity", "open", "path")
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.path = os.path.join(folder, f"{name}.db")
+        self.open: Connection | None = None
+        self.identity: FileIdentity = None
+        self.facts: set[str] = set()
+        self.engine: Engine = create_engine(
+            create_db_conn_string(folder, name),
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            connect_args={
+                "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
+                "factory": _SqliteConnection,
+                # Used by one thread at a time (the lock of Shards), not always by the same one.
+                "check_same_thread": False,
+            },
+        )
+
+    def still_there(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        return self.identity is None or self.identity == _identity(self.path)
+
+
+def _identity(path: str) -> FileIdentity:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class Shards:
+    """The open files of one storage: a bounded number, used by one thread at a time.
+
+    Attributes:
+        lock: Held while a connection is in use, like the stock class' lock; reentrant, so that a
+            batch can join the events' own transactions.
+    """
+
+    def __init__(self, folder: str, limit: int = MAX_OPEN_SHARDS) -> None:
+        self.lock = threading.RLock()
+        self._folder = folder
+        self._limit = limit
+        self._shards: OrderedDict[str, _Shard] = OrderedDict()  # the least recently used first
+        with _fork_lock:  # no fork looks through the set meanwhile
+            _all_shards.add(self)
+
+    def names(self) -> tuple[str, ...]:
+        """The shards that are open, the least recently used first."""
+        with self.lock:
+            return tuple(self._shards)
+
+    def facts(self, name: str) -> set[str]:
+        """What is known of a shard's file; to be added to."""
+        with self.lock:
+            return self._get(name).facts
+
+    @contextlib.contextmanager
+    def connection(self, name: str) -> Iterator[Connection]:
+        """A connection in a transaction, committed at the end of the block.
+
+        Within a block on the same shard (only the same thread can get here) it is that block's
+        connection, and that block commits.
+        """
+        with self.lock:
+            shard = self._get(name)
+            if shard.open is not None:
+                yield shard.open
+                return
+            try:
+                with _transaction(shard) as connection:
+                    yield connection
+            except BaseException:
+                # What SQLite thinks of a connection after an I/O error or an interrupt is not
+                # worth guessing: begin with a new one.
+                self._close(name)
+                raise
+
+    def _get(self, name: str) -> _Shard:
+        shard = self._shards.get(name)
+        if shard is not None and shard.open is None and not shard.still_there():
+            self._close(name)
+            shard = None
+        if shard is None:
+            shard = self._shards[name] = _Shard(self._folder, name)
+            idle = [n for n, s in self._shards.items() if s.open is None and s is not shard]
+            for oldest in idle[: max(0, len(self._shards) - self._limit)]:
+                self._close(oldest)
+        self._shards.move_to_end(name)
+        return shard
+
+    def _close(self, name: str) -> None:
+        self._shards.pop(name).engine.dispose()
+
+    def close(self) -> None:
+        """Close every connection that no block is using; the next use opens a new one."""
+        with self.lock:
+            for name in [n for n, shard in self._shards.items() if shard.open is None]:
+                self._close(name)
+
+    def close_unless_busy(self) -> None:
+        """As :meth:`close`, but never waits: it runs wherever the garbage collector does."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self.lock.release()
+
+
+@contextlib.contextmanager
+def _transaction(shard: _Shard) -> Iterator[Connection]:
+    with shard.engine.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        if shard.identity is None:
+            shard.identity = _identity(shard.path)
+        before = raw.total_changes
+        shard.open = connection
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            shard.open = None
+            raw.close_cursors()
+        changed = raw.total_changes != before
+    if changed:
+        # The commit went to the -wal file. Watchers of the .db file, also those of the stock
+        # class in other processes, hear of it by this, and only now, when they can read it.
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(shard.path)
+
+
+# Forks. A forked child shares SQLite's notes on which locks this process holds, but not the locks:
+# as long as an inherited connection exists there, new connections to the same file go unprotected
+# (https://www.sqlite.org/howtocorrupt.html, 2.6). So there is none: before a fork, every storage is
+# waited for and its connections are closed. (`subprocess` forks without coming here, and rightly
+# so: its child only executes another program, and SQLite's files close on exec.)
+_fork_lock = threading.Lock()
+_all_shards: weakref.WeakSet[Shards] = weakref.WeakSet()
+_held: list[Shards] = []
+
+
+def _before_fork() -> None:
+    _fork_lock.acquire()
+    for shards in list(_all_shards):
+        shards.lock.acquire()
+        _held.append(shards)
+        shards.close()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().lock.release()
+    _fork_lock.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,4 @@
+"""`dagster-models`: one file per command.
+
+May import: everything.
+"""

@@ -1,0 +1,5 @@
+"""``python -m dagster_models.cli``."""
+
+from dagster_models.cli.main import main
+
+raise SystemExit(main())

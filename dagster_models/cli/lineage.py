@@ -1,0 +1,146 @@
+"""``dagster-models lineage MODEL[.COLUMN]``: what columns are made of, and what is made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dagster_models.cli.check import refuse_broken
+from dagster_models.cli.streams import shows
+from dagster_models.core.model import Key, Project, Source, Step
+from dagster_models.errors import DagsterModelsError
+from dagster_models.project.yaml.fields import nearest
+
+Name = tuple[Key, str]
+"""A column, its name in lower case."""
+#: A column that feeds a whole project has more readers than a terminal has lines.
+MOST_LINES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The columns of a project, as a graph."""
+
+    written: Mapping[Name, str]  #: as they are told: `marts.x.late_share DOUBLE`
+    upstream: Mapping[Name, Sequence[Name]]
+    downstream: Mapping[Name, Sequence[Name]]
+    reasons: Mapping[Name, str]
+    branches: tuple[str, str] = ("├── ", "└── ")  #: to one that others follow, and to the last
+    stem: str = "│   "
+
+
+def lineage(project: Project, name: str) -> str:
+    """The lines to show for a step or source, or one of its columns.
+
+    Raises:
+        DagsterModelsError: there is none of that name.
+    """
+    graph = _columns(project)
+    item, column = _find(project, name)
+    refuse_broken(project, item)
+    if column is None:
+        return "\n".join(_model_lines(item, graph))
+    start = (item.key, column.lower())
+    if start not in graph.written:
+        known = [name for key, name in graph.written if key == item.key]
+        close = " or ".join(nearest(column, known, 3)) or ", ".join(known) or "none is known"
+        raise DagsterModelsError(f"{item.key} has no column {column!r}; columns: {close}")
+    lines = [graph.written[start]]
+    lines += ["", "made of", *_tree(start, graph.upstream, graph)]
+    lines += ["", "part of", *_tree(start, graph.downstream, graph)]
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], f"... and {len(lines) - MOST_LINES} more"]
+    return "\n".join(lines)
+
+
+def _columns(project: Project) -> _Columns:
+    written: dict[Name, str] = {}
+    upstream: dict[Name, list[Name]] = {}
+    downstream: dict[Name, list[Name]] = {}
+    reasons: dict[Name, str] = {}
+    for source in project.sources.values():
+        for declared in source.columns:
+            name = (source.key, declared.name.lower())
+            written[name] = f"{source.key}.{declared.name} {declared.type}".rstrip()
+    for step in project.steps.values():
+        for column in step.trace.columns:
+            name = (step.key, column.name.lower())
+            if not column.name:
+                continue
+            written[name] = f"{step.key}.{column.name} {column.type}".rstrip()
+            if column.reason:
+                reasons[name] = column.reason
+            for key, of in column.sources:
+                origin = (Key(*key), of.lower())
+                written.setdefault(origin, f"{Key(*key)}.{of}")
+                upstream.setdefault(name, []).append(origin)
+                downstream.setdefault(origin, []).append(name)
+        for declared in step.config.columns:
+            told = f"{step.key}.{declared.name} {declared.type}".rstrip()
+            written.setdefault((step.key, declared.name.lower()), told)
+    columns = _Columns(written, upstream, downstream, reasons)
+    if not shows("├└│"):
+        columns = replace(columns, branches=("|-- ", "`-- "), stem="|   ")
+    return columns
+
+
+def _model_lines(item: Step | Source, graph: _Columns) -> Iterator[str]:
+    yield str(item.key)
+    names = [name for name in graph.written if name[0] == item.key]
+    for name in names:
+        sources = ", ".join(graph.written[of].split(" ")[0] for of in graph.upstream.get(name, ()))
+        column = graph.written[name][len(str(item.key)) + 1 :]
+        reason = f" ({graph.reasons[name]})" if name in graph.reasons else ""
+        yield f"  {column}{f' <- {sources}' if sources else ''}{reason}"
+    if isinstance(item, Step) and item.kind == "sql" and not item.trace.closed:
+        yield f"  not all columns are known: {item.trace.reason}"
+    elif not names:
+        yield "  no columns are known: declare them with `columns:`"
+
+
+def _tree(
+    start: Name, edges: Mapping[Name, Sequence[Name]], graph: _Columns, indent: str = ""
+) -> Iterator[str]:
+    """What *edges* lead to, each column's own only once; an incremental model may be a circle."""
+    stack: list[tuple[Name, str, bool]] = []
+    _push(stack, edges.get(start, ()), indent)
+    seen = {start}
+    if not stack:
+        reason = graph.reasons.get(start)
+        yield f"  nothing{f': {reason}' if reason else ''}"
+    while stack:
+        name, before, last = stack.pop()
+        below = edges.get(name, ())
+        again = name in seen and bool(below)
+        reason = f" ({graph.reasons[name]})" if name in graph.reasons else ""
+        end = " (see above)" if again else reason
+        yield f"{before}{graph.branches[last]}{graph.written[name]}{end}"
+        if not again:
+            seen.add(name)
+            _push(stack, below, before + ("    " if last else graph.stem))
+
+
+def _push(stack: list[tuple[Name, str, bool]], names: Sequence[Name], indent: str) -> None:
+    every = list(dict.fromkeys(names))
+    for index, name in enumerate(reversed(every)):
+        stack.append((name, indent, index == 0))
+
+
+def _find(project: Project, name: str) -> tuple[Step | Source, str | None]:
+    """The step or source that *name* means, and the column, if its last part is one's."""
+    items: list[Step | Source] = [*project.steps.values(), *project.sources.values()]
+    whole, _, column = name.rpartition(".")
+    for wanted, of in ((name, None), (whole, column)):
+        found = [item for item in items if wanted.lower() in _names(item)]
+        if len(found) == 1:
+            return found[0], of
+        if found:
+            told = ", ".join(str(item.key) for item in found)
+            raise DagsterModelsError(f"{wanted!r} may be {told}: write its schema too")
+    close = nearest(name, [spelling for item in items for spelling in _names(item)], 3)
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise DagsterModelsError(f"there is no model, seed or source of the name {name!r}{hint}")
+
+
+def _names(item: Step | Source) -> tuple[str, str]:
+    return str(item.key).lower(), item.key.name.lower()

@@ -1,0 +1,189 @@
+"""The SQL to send: the user's own text with names and variables filled in for one target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
+from dagster_models.errors import UnreadableSql
+from dagster_models.sql.parse import ParsedSql, compile_sql, literal, parse_sql, quote
+from dagster_models.sql.unread import read_tokens
+
+Text: TypeAlias = tuple[str, str, bool]
+"""The arguments of ``parse_sql``: text, dialect, queries_only."""
+
+#: The load has parsed every text once; compiling it in the same process must not do so again.
+_PARSED_TEXTS = 32768
+_remembered: dict[Text, ParsedSql] = {}
+#: Warehouses that fold unquoted names to lower case: there a quoted name must be folded by us.
+_FOLDS_LOWER = frozenset({"postgres", "redshift"})
+
+
+def parsed_text(text: str, dialect: str, *, queries_only: bool = True) -> ParsedSql:
+    """``parse_sql``, remembered. Raises SqlSyntaxError (not remembered)."""
+    key = (text, dialect, queries_only)
+    found = _remembered.get(key)
+    if found is None:
+        found = parse_sql(text, dialect, queries_only=queries_only)
+        remember(key, found)
+    return found
+
+
+def remember(text: Text, parsed: ParsedSql) -> None:
+    """What ``parse_sql`` gives for a text, known from elsewhere (another process, a cache)."""
+    if len(_remembered) >= _PARSED_TEXTS:
+        _remembered.clear()  # a code server reloads for weeks; what is in use comes back
+    _remembered[text] = parsed
+
+
+def relation_for(project: Project, key: Key, target: Target) -> Relation:
+    """The full relation of a step or source on *target*. Sources get no schema prefix.
+
+    Raises KeyError if there is no such key, and ValueError for a script: it has no relation.
+    """
+    if key not in project.steps:
+        return project.sources[key].relation
+    relation = project.steps[key].relation
+    if relation is None:
+        raise ValueError(f"{key} is a script: it has no relation")
+    schema = target.schema_prefix + relation.schema
+    # `flights.routes` in the database `flights` could be either's: there the catalog must be said.
+    ambiguous = target.catalog is not None and schema.lower() == target.catalog.lower()
+    catalog = relation.catalog or (target.catalog if ambiguous else None)
+    return Relation(schema, relation.name, catalog)
+
+
+def _dialect(project: Project, target: Target) -> str:
+    """In which names and values are written; the user's text is parsed in the project's."""
+    return target.dialect or project.dialect
+
+
+def relation_sql(project: Project, key: Key, target: Target) -> str:
+    """The same, quoted, as SQL."""
+    relation = relation_for(project, key, target)
+    parts = (relation.catalog, relation.schema, relation.name)
+    return ".".join(quote(part, _dialect(project, target)) for part in parts if part)
+
+
+def compile_step(project: Project, step: Step, target: Target) -> str:
+    """The SQL to send for a step of kind "sql". Raises ValueError for other kinds."""
+    if step.kind != "sql":
+        raise ValueError(f"{step.key} is a {step.kind}: it has no SQL of its own")
+    return _compiled(project, step, step.sql, target, queries_only=True)
+
+
+def compile_text(project: Project, step: Step, text: str, target: Target) -> str:
+    """The SQL to send for *text*, a literal query of the Python file of *step*, of any statement.
+
+    Raises SqlSyntaxError if it does not parse or names an unknown variable.
+    """
+    return _compiled(project, step, text, target, queries_only=False)
+
+
+def compile_tables(project: Project, step: Step, target: Target) -> dict[str, str]:
+    """Every name of a relation as written in *step*'s file -> its SQL on *target*."""
+    return {
+        name: relation_sql(project, key, target)
+        for name, key in step.resolved.items()
+        if _has_relation(project, key)
+    }
+
+
+def _has_relation(project: Project, key: Key) -> bool:
+    return key in project.sources or project.steps[key].relation is not None
+
+
+def _compiled(
+    project: Project, step: Step, text: str, target: Target, *, queries_only: bool
+) -> str:
+    try:
+        parsed = parsed_text(text, project.dialect, queries_only=queries_only)
+    except UnreadableSql:  # a project that does not take these has not been loaded
+        parsed = read_tokens(text, project.dialect)
+    relation_of = _relation_of(project, step, target)
+    return compile_sql(
+        text,
+        parsed,
+        project.dialect,
+        relation_of,
+        step.variables,
+        literals=_dialect(project, target),
+    )
+
+
+def _relation_of(project: Project, step: Step, target: Target) -> Callable[[Reference], str | None]:
+    def relation_of(reference: Reference) -> str | None:
+        key = step.resolved.get(reference.name)
+        return None if key is None else relation_sql(project, key, target)
+
+    return relation_of
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def check_sql(project: Project, step: Step, check: Check, target: Target) -> str:
+    """The complete SQL of a check of *step*: it selects the offending rows, as dbt's tests do.
+
+    ``unique`` gives one row per value that is there twice or more, with its number of rows.
+    """
+    if check.test == "query":
+        return _compiled(project, step, check.text, target, queries_only=True)
+    model = relation_sql(project, step.key, target)
+    column = _column(check.column or "", _dialect(project, target))
+    return _COLUMN_CHECKS[check.test](project, step, check, target, model, column)
+
+
+def _column(name: str, dialect: str) -> str:
+    """A column named in YAML, where nobody quotes: folded as the warehouse folds it."""
+    simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
+    return quote(name.lower() if simple and dialect in _FOLDS_LOWER else name, dialect)
+
+
+def _unique(
+    project: Project, step: Step, check: Check, target: Target, model: str, column: str
+) -> str:
+    return (
+        f"select {column} as unique_field, count(*) as n_records\n"
+        f"from {model}\nwhere {column} is not null\ngroup by {column}\nhaving count(*) > 1"
+    )
+
+
+def _not_null(
+    project: Project, step: Step, check: Check, target: Target, model: str, column: str
+) -> str:
+    return f"select *\nfrom {model}\nwhere {column} is null"
+
+
+def _accepted_values(
+    project: Project, step: Step, check: Check, target: Target, model: str, column: str
+) -> str:
+    # NULL passes, as in dbt; in the list it would make every `not in` unknown, so it is left out.
+    values = [value for value in check.arguments["values"] if value is not None]
+    listed = ", ".join(literal(value, _dialect(project, target)) for value in values)
+    outside = f"{column} not in ({listed})" if values else f"{column} is not null"
+    return (
+        f"select {column} as value_field, count(*) as n_records\n"
+        f"from {model}\nwhere {outside}\ngroup by {column}"
+    )
+
+
+def _relationships(
+    project: Project, step: Step, check: Check, target: Target, model: str, column: str
+) -> str:
+    parent = relation_sql(project, step.resolved[check.arguments["to"]], target)
+    field = _column(check.arguments["field"], _dialect(project, target))
+    return (
+        f"select child.{column} as from_field\nfrom {model} as child\n"
+        f"left join {parent} as parent on child.{column} = parent.{field}\n"
+        f"where child.{column} is not null and parent.{field} is null"
+    )
+
+
+_COLUMN_CHECKS: dict[str, Callable[[Project, Step, Check, Target, str, str], str]] = {
+    "unique": _unique,
+    "not_null": _not_null,
+    "accepted_values": _accepted_values,
+    "relationships": _relationships,
+}

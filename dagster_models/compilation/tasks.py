@@ -1,0 +1,122 @@
+"""From a step of a project to the task that a worker gets: everything is compiled here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dagster_models.compilation.sql_text import (
+    check_sql,
+    compile_step,
+    compile_tables,
+    compile_text,
+    relation_for,
+)
+from dagster_models.core.messages import CheckTask, Task
+from dagster_models.core.model import Project, Relation, Step, Target
+from dagster_models.project.load import usable_target
+
+#: Of an input that an earlier run built, as it failed in this one. No code version equals it.
+UNKNOWN_VERSION = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A step with the project and target that it belongs to: what a Dagster step stands for."""
+
+    project: Project
+    step: Step
+    target: Target
+
+    @property
+    def name(self) -> str:
+        return str(self.step.key)
+
+    @property
+    def relation(self) -> Relation | None:
+        """The full relation on the target; None for a script."""
+        if self.step.kind == "script":
+            return None
+        return relation_for(self.project, self.step.key, self.target)
+
+    def on(self, target: str | None) -> Binding:
+        """The same step on another target of its project; None: as it is.
+
+        Raises:
+            errors.ProjectError: there is no such target, or a variable that it needs is not set.
+        """
+        if target is None or target == self.target.name:
+            return self
+        return replace(self, target=usable_target(self.project, target))
+
+    @property
+    def is_python(self) -> bool:
+        """Python runs in a worker process, SQL in a session of the warehouse process."""
+        return self.step.kind in ("python", "script")
+
+
+def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
+    """What ``session.connect`` needs to reach the target's warehouse."""
+    return {"type": target.type, "settings": dict(target.settings), "folder": project.root}
+
+
+def schemas(bindings: Mapping[str, Binding]) -> list[str]:
+    """The schemas that must be there before the first of these steps builds, sorted."""
+    relations = (binding.relation for binding in bindings.values())
+    return sorted({relation.schema for relation in relations if relation is not None})
+
+
+def schemas_by_warehouse(
+    bindings: Mapping[str, Binding],
+) -> list[tuple[dict[str, Any], list[str]]]:
+    """The ``schemas`` of each warehouse that the steps build in, with its ``warehouse_spec``."""
+    found: dict[str, tuple[dict[str, Any], dict[str, Binding]]] = {}
+    for key, binding in bindings.items():
+        spec = warehouse_spec(binding.project, binding.target)
+        found.setdefault(repr(spec), (spec, {}))[1][key] = binding
+    return [(spec, schemas(of_spec)) for spec, of_spec in found.values()]
+
+
+def task_for(
+    binding: Binding, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
+) -> Task:
+    """The task of one attempt; ``built_on_previous`` are upstreams that failed in this run.
+
+    Raises:
+        errors.SqlSyntaxError: a variable of the text has no value.
+    """
+    project, step, target = binding.project, binding.step, binding.target
+    config = step.config
+    root = Path(project.root)
+    return Task(
+        run_id=run_id,
+        step=binding.name,
+        attempt=attempt,
+        kind=step.kind,
+        relation=binding.relation,
+        materialized=config.materialized if step.kind == "sql" else "table",
+        sql=compile_step(project, step, target) if step.kind == "sql" else "",
+        path="" if step.kind == "sql" else str(root / step.location.path),
+        code_version=step.code_version,
+        input_versions=_input_versions(project, step, built_on_previous),
+        checks=tuple(
+            CheckTask(check.name, check_sql(project, step, check, target), check.severity)
+            for check in step.checks
+        ),
+        column_types=config.column_types,
+        queries={text: compile_text(project, step, text, target) for text in step.queries},
+        relations=compile_tables(project, step, target) if binding.is_python else {},
+        project_root=project.root,
+        digest=step.digest,
+    )
+
+
+def _input_versions(
+    project: Project, step: Step, built_on_previous: Collection[str]
+) -> dict[str, str]:
+    """The code versions of what the step reads; sources have none."""
+    upstream = (project.steps.get(key) for key in step.upstream)
+    versions = {str(up.key): up.code_version for up in upstream if up is not None}
+    return {**versions, **dict.fromkeys(built_on_previous, UNKNOWN_VERSION)}

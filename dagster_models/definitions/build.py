@@ -1,0 +1,387 @@
+"""A project folder as Dagster definitions: one asset and one step per model, seed, script."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter, Signature
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    AssetKey,
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    DagsterError,
+    Definitions,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    RetryRequested,
+    ScheduleDefinition,
+    define_asset_job,
+)
+
+from dagster_models._dagster.door import Selections, asset_of
+from dagster_models.compilation.tasks import Binding, warehouse_spec
+from dagster_models.core.messages import CheckOutcome
+from dagster_models.core.model import (
+    Check,
+    Config,
+    Job,
+    Key,
+    Location,
+    Project,
+    Relation,
+    Schedule,
+    Source,
+    Step,
+    Target,
+)
+from dagster_models.core.step_keys import node_name
+from dagster_models.definitions.column_metadata import column_lineage, column_schema
+from dagster_models.definitions.executor import models_executor
+from dagster_models.definitions.resource import WarehouseResource
+from dagster_models.definitions.translator import (
+    PREFIX,
+    ModelsTranslator,
+    beta_features,
+)
+from dagster_models.errors import Problem, ProjectError
+from dagster_models.execution import attempt_results as handover
+from dagster_models.execution.attempt_results import Attempt
+from dagster_models.execution.options import chosen_target, retry_policy
+from dagster_models.execution.single import run_alone
+from dagster_models.project import load as core_project
+from dagster_models.project.loading.load import load
+from dagster_models.scheduling.states import State
+from dagster_models.util.gc_tuning import rare_collections
+
+logger = logging.getLogger("dagster_models")
+
+#: Of every compute function. Dagster asks for it 16 times an asset, which is a quarter of what an
+#: asset costs where Python has to find it out each time.
+_SIGNATURE = Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)])
+
+
+def load_project(
+    path: str | Path,
+    *,
+    assets: Sequence[AssetsDefinition | AssetSpec] = (),
+    translator: ModelsTranslator | None = None,
+    resource_key: str = "warehouse",
+) -> Definitions:
+    """Load a project folder as Dagster definitions.
+
+    Args:
+        path: the folder that holds ``dagster_models.yaml`` and ``models/``.
+        assets: other Dagster assets of this code location. They become part of the result, and a
+            table name in SQL that is the ``dagster/table_name`` of one is a dependency on it.
+        translator: how steps are shown as assets.
+        resource_key: of the project's WarehouseResource. Each of several projects in one code
+            location (``Definitions.merge``) needs its own.
+
+    Returns:
+        Definitions with the assets, their checks, the jobs and schedules of
+        ``dagster_models.yaml``, ``models_executor`` as the default executor and the resource
+        ``resource_key``.
+
+    Raises:
+        ProjectError: all problems of the project's files in one report.
+        TypeError: *assets* holds something else than assets, e.g. a list of them.
+    """
+    project = load(path, sources=_tables_of(assets))
+    for warning in project.warnings:
+        logger.warning("%s", warning)
+    target = core_project.usable_target(project)
+    definitions, problems = build(project, target, assets, translator, resource_key)
+    if problems:
+        raise ProjectError(problems)
+    return definitions
+
+
+def build(
+    project: Project,
+    target: Target,
+    assets: Sequence[AssetsDefinition | AssetSpec] = (),
+    translator: ModelsTranslator | None = None,
+    resource_key: str = "warehouse",
+    *,
+    of_empty_jobs: str = "error",
+) -> tuple[Definitions, list[Problem]]:
+    """The definitions of a loaded project, and what Dagster refuses of it, each with its place.
+
+    ``of_empty_jobs``: the severity of a job that selects nothing: "error" or "warning".
+    """
+    with rare_collections():
+        built, problems = _build_assets(project, target, translator or ModelsTranslator())
+    selections = Selections([*built, *assets])
+    jobs = {}
+    for job in project.jobs:
+        jobs[job.name] = _job(job, problems)
+        if jobs[job.name] and job.selection != "*":
+            problems += _nothing_selected(job, project, selections, of_empty_jobs)
+    schedules = [_schedule(schedule, jobs, problems) for schedule in project.schedules]
+    definitions = Definitions(
+        assets=[*built, *assets],
+        jobs=list(filter(None, jobs.values())),
+        schedules=list(filter(None, schedules)),
+        resources={resource_key: _warehouse(project, target)},
+        executor=models_executor,
+    )
+    return definitions, problems
+
+
+def _warehouse(project: Project, target: Target) -> WarehouseResource:
+    """The default target's; a run may choose one of the others."""
+    targets = {
+        name: {"type": other.type, "settings": dict(other.settings)}
+        for name, other in project.targets.items()
+    }
+    return WarehouseResource(**warehouse_spec(project, target), targets=targets)
+
+
+_SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
+
+
+def _nothing_selected(
+    job: Job, project: Project, selections: Selections, severity: str
+) -> list[Problem]:
+    """A job that would end well each night, and run nothing."""
+    with beta_features():
+        missing = selections.lacks(AssetSelection.from_string(job.selection))
+    if not missing:
+        return []
+    meant = [key for key in project.steps if job.selection in (key.name, str(key))]
+    fix = f'Did you mean `key:"{meant[0].schema}/{meant[0].name}"`?' if meant else _SELECTION
+    what = f"the selection of job {job.name} matches nothing: {missing}"
+    place = job.location
+    return [Problem(what, place.path, place.line, place.column, fix, severity)]
+
+
+def _job(job: Job, problems: list[Problem]) -> Any:
+    with beta_features():
+        try:
+            return define_asset_job(
+                job.name,
+                selection=AssetSelection.from_string(job.selection),
+                description=job.description or None,
+                tags=dict(job.tags),
+            )
+        except DagsterError as error:
+            problems.append(_refused(f"job {job.name}", error, job.location, _SELECTION))
+    return None
+
+
+def _schedule(schedule: Schedule, jobs: Mapping[str, Any], problems: list[Problem]) -> Any:
+    try:
+        return ScheduleDefinition(
+            name=schedule.name,
+            job=jobs[schedule.job],
+            cron_schedule=schedule.cron,
+            execution_timezone=schedule.timezone,
+        )
+    except (DagsterError, ValueError) as error:
+        if jobs[schedule.job] is not None:  # else the job's own problem is told
+            fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
+            problems.append(_refused(f"schedule {schedule.name}", error, schedule.location, fix))
+    return None
+
+
+def _refused(what: str, error: Exception, place: Location, fix: str) -> Problem:
+    said = " ".join(str(error).split())
+    told = f"Dagster refuses {what}: {said}"
+    return Problem(told, place.path, place.line, place.column, fix)
+
+
+def _build_assets(
+    project: Project, target: Target, translator: ModelsTranslator
+) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
+    built: list[AssetsDefinition | AssetSpec] = []
+    problems: list[Problem] = []
+    items: list[Step | Source] = [*project.sources.values(), *project.steps.values()]
+    for item in items:
+        try:
+            built += _assets_of(item, project, target, translator)
+        except (DagsterError, ValueError) as error:  # e.g. an owner that is no e-mail address
+            place = item.location
+            what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
+            problems.append(Problem(what, place.path, place.line, place.column))
+    return built, problems
+
+
+def _assets_of(
+    item: Step | Source, project: Project, target: Target, translator: ModelsTranslator
+) -> list[AssetsDefinition | AssetSpec]:
+    if isinstance(item, Source):
+        foreign = item.asset_key is not None  # it comes with the caller's own assets
+        return [] if foreign else [translator.get_asset_spec(item, project, item.relation)]
+    binding = Binding(project, item, target)
+    return [_asset(binding, translator.get_asset_spec(item, project, binding.relation))]
+
+
+def _asset(binding: Binding, spec: AssetSpec) -> AssetsDefinition:
+    config = binding.step.config
+    return asset_of(
+        _compute_function(binding, spec.key),
+        name=node_name(binding.step.key),
+        spec=spec,
+        check_specs=[_check_spec(check, spec.key) for check in binding.step.checks],
+        retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,
+        pool=config.pool,
+        op_tags=_op_tags(config),
+    )
+
+
+def _op_tags(config: Config) -> dict[str, str]:
+    """The model's tags, for ``tag_concurrency_limits``, and its priority."""
+    priority = {"dagster/priority": str(config.priority)} if config.priority else {}
+    return {**dict.fromkeys(config.tags, ""), **priority}
+
+
+def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
+    return AssetCheckSpec(
+        name=check.name,
+        asset=asset,
+        description=check.description or None,
+        blocking=check.severity == "error",
+    )
+
+
+def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterator[Any]]:
+    # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
+    def compute(context):  # type: ignore[no-untyped-def]
+        run, step_key = context.run, str(context.op_execution_context.op_handle)
+        attempt = handover.take(run.run_id, step_key)
+        chosen = binding.on(chosen_target(run.tags, run.run_config))
+        if attempt is None:  # not under models_executor
+            attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
+        if attempt.state is State.SUCCEEDED:
+            # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
+            context.add_asset_metadata(_metadata(chosen, attempt), asset)
+        yield from _results(chosen, asset, attempt)
+
+    compute.binding = binding  # type: ignore[attr-defined]
+    compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
+    return compute
+
+
+def _results(binding: Binding, asset: AssetKey, attempt: Attempt) -> Iterator[Any]:
+    """What Dagster is told of an attempt. Nothing published: no materialisation, only an error."""
+    outcome = attempt.outcome
+    if attempt.state is State.READY:
+        raise RetryRequested(
+            max_retries=binding.step.config.retries.max_retries,
+            seconds_to_wait=attempt.delay_seconds or None,
+        ) from Exception(attempt.message)
+    checks = [_check_result(asset, check) for check in outcome.checks]
+    if attempt.state is State.SUCCEEDED:
+        told = {check.name for check in outcome.checks}
+        checks += [_lost_result(asset, c) for c in binding.step.checks if c.name not in told]
+        yield MaterializeResult(asset, check_results=checks)
+        return
+    yield from checks
+    error = outcome.error
+    metadata = (
+        {"traceback": MetadataValue.md(f"```\n{error.traceback}\n```")}
+        if (error and error.traceback)
+        else {}
+    )
+    kind = StepCanceled if attempt.state is State.CANCELED else StepFailed
+    raise kind(attempt.message, metadata=metadata, allow_retries=not attempt.decided)
+
+
+class StepFailed(Failure):
+    """The warehouse or the step's own process said no; nothing was published."""
+
+
+class StepCanceled(Failure):
+    """Stopped on request and rolled back. Dagster has no event for it but STEP_FAILURE."""
+
+
+def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
+    warn = check.severity == "warn"
+    return AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=check.passed,
+        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
+        description=check.error or None,
+        metadata={"failures": check.failures, "seconds": check.seconds},
+    )
+
+
+def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
+    """Of a step whose worker was lost after its commit. Dagster fails a step that lacks a result.
+
+    What must pass has passed, or there would be no commit record; of a warning nobody knows.
+    """
+    warn = check.severity == "warn"
+    lost = "the worker was lost before it told, after the commit"
+    return AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=not warn,
+        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
+        description=f"not known: {lost}" if warn else f"passed, by the commit record: {lost}",
+    )
+
+
+def _metadata(binding: Binding, attempt: Attempt) -> dict[str, Any]:
+    outcome = attempt.outcome
+    metadata: dict[str, Any] = {
+        f"{PREFIX}/seconds": outcome.seconds,
+        f"{PREFIX}/target": binding.target.name,
+    }
+    metadata.update(column_lineage(binding.project, binding.step))
+    if binding.relation is not None:
+        metadata[f"{PREFIX}/relation"] = str(binding.relation)
+        # The asset's own name of its table is the default target's; this run may have another.
+        metadata["dagster/table_name"] = str(binding.relation)
+    if attempt.committed_in:
+        metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(attempt.committed_in)
+        del metadata[f"{PREFIX}/seconds"]  # this run built nothing
+    if attempt.built_on_previous:
+        metadata[f"{PREFIX}/built_on_previous"] = ", ".join(attempt.built_on_previous)
+    if outcome.rows is not None:
+        metadata["dagster/row_count"] = outcome.rows
+    if outcome.bytes is not None:
+        metadata[f"{PREFIX}/bytes"] = outcome.bytes
+    if attempt.sql:
+        metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
+    if outcome.columns:
+        metadata["dagster/column_schema"] = column_schema(binding.step, outcome.columns)
+    return metadata
+
+
+def _tables_of(assets: Sequence[AssetsDefinition | AssetSpec]) -> list[Source]:
+    """Other Dagster assets as sources, by the table name in their metadata."""
+    found = []
+    for asset in assets:
+        if not hasattr(asset, "specs") and not hasattr(asset, "metadata"):  # as SourceAsset has
+            raise TypeError(
+                f"load_project(assets=...) takes assets and asset specs, not {asset!r:.200}. A list"
+                " of them is unpacked by `*`; resources, jobs and sensors are merged with"
+                " Definitions.merge"
+            )
+        for spec in asset.specs if isinstance(asset, AssetsDefinition) else [asset]:
+            table = spec.metadata.get("dagster/table_name")
+            name = getattr(table, "value", table)
+            if isinstance(name, str) and name:
+                *outer, last = name.split(".")
+                catalog = outer[-2] if len(outer) > 1 else None
+                schema = outer[-1] if outer else "main"
+                relation = Relation(schema, last, catalog)
+                found.append(
+                    Source(
+                        Key(schema, last),
+                        relation,
+                        Location("(Dagster asset)"),
+                        asset_key=tuple(spec.key.path),
+                    )
+                )
+    return found

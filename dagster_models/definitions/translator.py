@@ -1,0 +1,109 @@
+"""How a step of a project is shown as a Dagster asset. Subclass it to show it otherwise."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from dagster import (
+    AssetDep,
+    AssetSpec,
+    BetaWarning,
+    CodeReferencesMetadataValue,
+    LocalFileCodeReference,
+)
+
+from dagster_models.core.model import Key, Project, Relation, Source, Step
+from dagster_models.definitions.column_metadata import (
+    asset_key,
+    asset_key_of,
+    column_lineage,
+    declared_schema,
+    known_schema,
+)
+
+PREFIX = "dagster_models"
+"""Namespace of our own tags and metadata."""
+
+_HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page shows what it says already
+
+_KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
+
+
+class ModelsTranslator:
+    """Turns a model, seed, script or source into the AssetSpec that Dagster shows.
+
+    To change how assets look, override ``get_asset_spec`` and work on what it returns::
+
+        class InCapitals(ModelsTranslator):
+            def get_asset_spec(self, item, project, relation):
+                return super().get_asset_spec(item, project, relation).replace_attributes(
+                    group_name="analytics")
+    """
+
+    def get_asset_spec(
+        self, item: Step | Source, project: Project, relation: Relation | None
+    ) -> AssetSpec:
+        """The spec of *item*; *relation* is its full name on the chosen target (None: a script)."""
+        if isinstance(item, Source):
+            return AssetSpec(
+                key=asset_key_of(tuple(item.asset_key or item.key)),
+                description=item.description or None,
+                group_name="sources",
+                metadata={**_table(relation), **declared_schema(item.columns), **item.meta},
+            )
+        config = item.config
+        warehouse = project.targets[project.default_target].type
+        return AssetSpec(
+            key=asset_key_of(tuple(item.key)),
+            deps=[AssetDep(asset_key(project, key)) for key in item.upstream],
+            description=_description(item),
+            group_name=config.group or _group(item.key),
+            code_version=item.code_version or None,
+            owners=list(config.owner),
+            tags=dict.fromkeys(config.tags, ""),
+            kinds={_KINDS[item.kind], warehouse},
+            metadata={
+                **_table(relation),
+                **known_schema(item),
+                **column_lineage(project, item),
+                **_code(project, item),
+                f"{PREFIX}/materialized": config.materialized if item.kind == "sql" else item.kind,
+                **config.meta,
+            },
+        )
+
+
+@contextmanager
+def beta_features() -> Iterator[None]:
+    """What Dagster calls beta and its own integrations use all the same: without its warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BetaWarning)
+        yield
+
+
+def _group(key: Key) -> str:
+    return "".join(c if c.isalnum() or c == "_" else "_" for c in key.schema)
+
+
+def _description(step: Step) -> str | None:
+    parts = [step.config.description]
+    if step.sql:
+        parts.append(f"```sql\n{_HEADER.sub('', step.sql).strip()}\n```")
+    return "\n\n".join(part for part in parts if part) or None
+
+
+def _table(relation: Relation | None) -> Mapping[str, Any]:
+    return {"dagster/table_name": str(relation)} if relation else {}
+
+
+def _code(project: Project, step: Step) -> Mapping[str, Any]:
+    place = step.location
+    path = os.path.join(project.root, place.path)
+    with beta_features():
+        reference = LocalFileCodeReference(file_path=path, line_number=place.line, label=place.path)
+        return {"dagster/code_references": CodeReferencesMetadataValue(code_references=[reference])}

@@ -1,0 +1,227 @@
+"""What decides how a run goes: its run config, its tags, the project, in this order of weight."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import Backoff, Jitter, RetryPolicy
+
+from dagster_models.compilation.tasks import Binding
+from dagster_models.core.model import Retries
+from dagster_models.scheduling.plan import Needs
+from dagster_models.scheduling.states import FailFast
+from dagster_models.util.graph import weights
+
+FAIL_FAST_TAG = "dagster_models/fail_fast"
+TARGET_TAG = "dagster_models/target"
+_ANY_NUMBER = 1_000_000_000
+
+
+def read_fail_fast(value: object) -> FailFast | None:
+    """True, False, "true", "false" or "drain" in any case; None stays None.
+
+    Raises:
+        ValueError: anything else.
+    """
+    known: Mapping[str, FailFast] = {"false": "false", "true": "true", "drain": "drain"}
+    if value is None:
+        return None
+    if str(value).lower() not in known:
+        raise ValueError(f"fail_fast is {value!r}; it may be true, false or drain")
+    return known[str(value).lower()]
+
+
+def chosen_target(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
+    """The target that a run asks for: by its tag, else by its run config; None: the default one.
+
+    Both stand in the run itself, so every process of the run reads the same.
+    """
+    config = (run_config.get("execution") or {}).get("config") or {}
+    said = config.get("target")
+    if isinstance(said, Mapping):  # Dagster's {env: NAME}
+        said = os.environ.get(str(said.get("env")))
+    return tags.get(TARGET_TAG) or said or None
+
+
+def retry_policy(retries: Retries) -> RetryPolicy:
+    """The same in Dagster's own value, which shows it in the UI and calculates the delays."""
+    return RetryPolicy(
+        retries.max_retries,
+        delay=retries.delay_seconds or None,
+        backoff=Backoff[retries.backoff.upper()] if retries.backoff else None,
+        jitter=Jitter[retries.jitter.upper()] if retries.jitter else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the run config says; None: not set there."""
+
+    max_concurrent: int | None = None
+    fail_fast: FailFast | None = None
+    cancel_grace_seconds: float = 10.0
+    tag_concurrency_limits: tuple[Mapping[str, Any], ...] = ()
+    target: str | None = None
+
+    def target_of(self, tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
+        """``chosen_target`` of a run under these options.
+
+        Raises:
+            ValueError: the executor was configured with a target in Python: assets of the user's
+                own, in other processes, would not hear of it.
+        """
+        found = chosen_target(tags, run_config)
+        if found is None and self.target is not None:
+            raise ValueError(
+                f"models_executor was configured with target {self.target!r} in Python. Choose it"
+                f" in the run config of the job (execution: config: target), or by the run tag"
+                f" {TARGET_TAG}"
+            )
+        return found
+
+    def slots(self, bindings: Mapping[str, Binding]) -> int:
+        """``max_concurrent`` of the run config, else of a project; else the threads of all targets,
+        each without any counting as many as there are cores."""
+        cores = os.cpu_count() or 1
+        of_projects = (b.project.defaults.get("max_concurrent") for b in bindings.values())
+        found = self.max_concurrent or next(filter(None, of_projects), None)
+        threads = [limit or cores for _, limit in warehouses(bindings).values()]
+        return int(found or sum(threads) or cores)
+
+    def fail_fast_of(self, bindings: Mapping[str, Binding], tags: Mapping[str, str]) -> FailFast:
+        """The run tag, else the run config, else the project, else "false".
+
+        Raises:
+            ValueError: the tag or the setting is none of the allowed values.
+        """
+        of_projects = (b.project.defaults.get("fail_fast") for b in bindings.values())
+        for value in (tags.get(FAIL_FAST_TAG), self.fail_fast, *of_projects):
+            found = read_fail_fast(value)
+            if found is not None:
+                return found
+        return "false"
+
+
+def options_of(config: Mapping[str, Any]) -> Options:
+    """The options that the executor's config says.
+
+    Raises:
+        ValueError: a setting that is none of the allowed values.
+    """
+    slots, grace = config["max_concurrent"], config["cancel_grace_seconds"]
+    if slots is not None and slots < 1:
+        raise ValueError(f"max_concurrent is {slots}; at least one slot is needed")
+    limits = config.get("tag_concurrency_limits") or []
+    for limit in limits:
+        if limit["limit"] < 1:
+            raise ValueError(
+                f"tag_concurrency_limits: {limit}: nothing with that tag could ever run"
+            )
+    if grace < 0:
+        raise ValueError(f"cancel_grace_seconds is {grace}; it may be 0 or more")
+    return Options(
+        max_concurrent=slots,
+        fail_fast=read_fail_fast(config["fail_fast"]),
+        cancel_grace_seconds=float(grace),
+        tag_concurrency_limits=tuple(limits),
+        target=config["target"],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class StepTraits:
+    """What Dagster knows of a step and the plan needs."""
+
+    tags: Mapping[str, str]
+    priority: int
+    pool: str | None
+
+
+def warehouses(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int | None]]:
+    """Each warehouse of a run: its name -> its steps, and the least of the threads of its targets.
+
+    Two targets of one database are one warehouse; two that only share a name are two.
+    """
+    found: dict[str, tuple[list[str], int | None]] = {}
+    names: dict[str, str] = {}
+    for step, binding in bindings.items():
+        target = binding.target
+        where = str(target.settings.get("path") or sorted(target.settings.items()))
+        name = names.get(where)
+        if name is None:
+            longer = f"{binding.project.name}.{target.name}"
+            free = (name for name in (target.name, longer, where) if name not in found)
+            name = names[where] = next(free, where)
+        steps, limit = found.setdefault(name, ([], None))
+        steps.append(step)
+        found[name] = steps, min(filter(None, (limit, target.threads)), default=None)
+    return found
+
+
+def warehouse_limits(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int]]:
+    """Label -> steps and limit, where a run has several warehouses.
+
+    Where it has one, its threads are the default of ``max_concurrent`` and no limit beside it, as
+    dbt's ``--threads`` goes before the profile's.
+    """
+    found = warehouses(bindings)
+    if len(found) < 2:
+        return {}
+    return {f"warehouse {name}": (steps, n) for name, (steps, n) in found.items() if n}
+
+
+def needs_of(
+    graph: Mapping[str, Sequence[str]],
+    traits: Mapping[str, StepTraits],
+    bindings: Mapping[str, Binding],
+    limits: Sequence[Mapping[str, Any]],
+    retrying: bool,
+    seconds: Mapping[str, float],
+) -> tuple[dict[str, Needs], dict[str, int]]:
+    """The needs of each step, and the limits of their labels.
+
+    ``seconds``: how long steps took before, where it is known (history.py). The process of a
+    foreign step decides about its retries by itself: any number is right.
+    """
+    weight = weights(graph, seconds)
+    needs: dict[str, Needs] = {}
+    limit_of: dict[str, int] = {}
+    of_warehouse = {
+        step: {label: limit}
+        for label, (steps, limit) in warehouse_limits(bindings).items()
+        for step in steps
+    }
+    for step, trait in traits.items():
+        binding = bindings.get(step)
+        config = binding.step.config if binding else None
+        labels = {**labels_of(trait.tags, limits), **of_warehouse.get(step, {})}
+        limit_of.update(labels)
+        needs[step] = Needs(
+            weight=weight[step],
+            priority=trait.priority,
+            retries=0 if not retrying else config.retries.max_retries if config else _ANY_NUMBER,
+            on_error=config.on_error if config else "skip_downstream",
+            labels=tuple(labels),
+            pool=trait.pool,
+        )
+    return needs, limit_of
+
+
+def labels_of(tags: Mapping[str, str], limits: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Label -> limit, for the ``tag_concurrency_limits`` that a step with *tags* counts against.
+
+    As Dagster reads them: a limit without value holds for the key, with a value for that pair,
+    with ``applyLimitPerUniqueValue`` for each value by itself.
+    """
+    labels: dict[str, int] = {}
+    for limit in limits:
+        key, value = limit["key"], limit.get("value")
+        if key not in tags or (isinstance(value, str) and tags[key] != value):
+            continue
+        per_value = isinstance(value, str) or bool(value and value["applyLimitPerUniqueValue"])
+        label = f"tag {key}={tags[key]}" if per_value else f"tag {key}"
+        labels[label] = min(limit["limit"], labels.get(label, limit["limit"]))
+    return labels

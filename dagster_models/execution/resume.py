@@ -1,0 +1,111 @@
+"""Re-execution from failure: what the run before committed, though Dagster does not know it.
+
+A run worker that is killed between a COMMIT and its STEP_SUCCESS leaves a step that Dagster takes
+for interrupted, and runs again. Its commit record tells better. A step of this run is *found*, and
+not built again, when all of this holds:
+
+- the last commit record of its relation is one of the runs that this run goes on from: nobody has
+  published the relation since;
+- its code version and its input versions are those that would be built now;
+- no upstream was published after it, and every upstream in this run was found, too;
+- the relation can be read, and passes its checks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.compilation.sql_text import relation_for
+from dagster_models.compilation.tasks import Binding, task_for, warehouse_spec
+from dagster_models.core.messages import Outcome, Task
+from dagster_models.processes.client.session import Session, connect
+from dagster_models.warehouses.base import Commit
+
+Commits = Mapping[str, Commit]
+"""Relation -> its last commit record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A step that need not be built: an earlier run's commit still stands."""
+
+    step: str
+    task: Task
+    outcome: Outcome
+    commit: Commit
+
+
+def find(
+    graph: Mapping[str, Sequence[str]],
+    bindings: Mapping[str, Binding],
+    earlier: Collection[str],
+    run_id: str,
+) -> Iterator[Found]:
+    """The steps that one of the *earlier* runs has committed, in the order of *graph*.
+
+    ``graph``: step key -> its upstreams in this run, in topological order.
+
+    Raises:
+        WarehouseError: a warehouse cannot be reached.
+    """
+    found: set[str] = set()
+    with _Records() as records:
+        for step, upstream in graph.items():
+            binding = bindings.get(step)
+            if binding is None or not found.issuperset(upstream):
+                continue
+            session, commits = records.of(binding)
+            commit = standing_commit(binding, commits, earlier)
+            if commit is None:
+                continue
+            task = task_for(binding, run_id, 1)
+            if dict(task.input_versions) != dict(commit.input_versions):
+                continue
+            outcome = session.standing(task, commit.attempt, commit.rows)
+            if outcome is not None:
+                found.add(step)
+                yield Found(step, task, outcome, commit)
+
+
+def standing_commit(binding: Binding, commits: Commits, earlier: Collection[str]) -> Commit | None:
+    """The commit of one of the *earlier* runs that is the last word on the step's relation."""
+    step, project = binding.step, binding.project
+    commit = commits.get(str(binding.relation)) if binding.relation is not None else None
+    if commit is None or commit.run_id not in earlier or commit.step != binding.name:
+        return None
+    if commit.code_version != step.code_version:
+        return None
+    for key in step.upstream:
+        other = project.steps.get(key)
+        if other is None or other.kind == "script":
+            continue  # a source, or what has no relation
+        read = commits.get(str(relation_for(project, key, binding.target)))
+        if read is None or read.committed_at > commit.committed_at:
+            return None
+    return commit
+
+
+class _Records:
+    """A session for each warehouse, and what its commit records say."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Session, Commits]] = {}
+
+    def __enter__(self) -> _Records:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for session, _commits in self._known.values():
+            session.close()
+
+    def of(self, binding: Binding) -> tuple[Session, Commits]:
+        spec: dict[str, Any] = warehouse_spec(binding.project, binding.target)
+        key = json.dumps(spec, sort_keys=True, default=str)
+        if key not in self._known:
+            session = connect(spec)
+            commits = [Commit(**record) for record in session.records()]
+            self._known[key] = session, {commit.relation: commit for commit in commits}
+        return self._known[key]

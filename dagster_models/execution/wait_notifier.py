@@ -1,0 +1,56 @@
+"""Telling the UI and the terminal which limits steps wait for, once they have waited a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dagster_models._dagster import door as d
+from dagster_models.execution.timers import Due, Timers
+from dagster_models.reporting.reporter import Reporter, limit_words
+from dagster_models.reporting.waits import TELL_AFTER_SECONDS, TELL_EVERY_SECONDS, Waits
+
+
+class WaitTeller:
+    """Keeps the waits of a run, and a timer of kind "tell" while somebody waits for a limit."""
+
+    def __init__(
+        self,
+        job: d.PlanExecutionContext,
+        steps: Mapping[str, d.ExecutionStep],
+        limits: Mapping[str, int],
+        reporter: Reporter,
+        timers: Timers,
+    ) -> None:
+        self.waits = Waits()
+        self._job, self._steps, self._limits = job, steps, limits
+        self._reporter, self._timers = reporter, timers
+        self._armed = False
+
+    def wait(self, step: str, reason: str) -> None:
+        """The step waits for *reason* from now on."""
+        self.waits.turn(step, reason)
+        if self.waits.limited and not self._armed:
+            self._arm(TELL_AFTER_SECONDS)
+
+    def due(self) -> Iterator[d.DagsterEvent]:
+        """What is to be told now: lines in the terminal, and of one step at most an event."""
+        for reason, seconds, steps in self.waits.reminders():
+            self._reporter.waiting(reason, self._limits.get(reason), seconds, steps)
+        self._armed = False
+        untold = self.waits.next_untold()
+        if untold is not None:
+            yield self._event(*untold)
+        if self.waits.limited:
+            self._arm(TELL_AFTER_SECONDS if untold is None else TELL_EVERY_SECONDS)
+
+    def _event(self, step: str, reason: str) -> d.DagsterEvent:
+        context = self._job.for_step(self._steps[step])
+        if reason.startswith("pool "):
+            return d.pool_blocked(context)
+        return d.engine_event(
+            context, f"Waiting for {limit_words(reason, self._limits.get(reason))}"
+        )
+
+    def _arm(self, seconds: float) -> None:
+        self._armed = True
+        self._timers.add(seconds, Due("tell", "", 0))

@@ -1,0 +1,199 @@
+"""Where the processes that share a database find each other, and their bulk files.
+
+<db>.lock                  beside the database; flock'ed by its warehouse process for life, and
+                           holds its address: clients with another TMPDIR find it too
+<runtime>/<server>.lock    the same for a database server
+<runtime>/<hash>.sock      its socket, in a private folder; a hash, as socket addresses are short
+<runtime>/<hash>.log       its stderr
+<runtime>/<hash>.start     flock'ed by the one client that starts it
+<bulk>/<token>/<session>/  Arrow files, in shared memory if there is any, else in the temp folder
+<bulk>/<token>.alive       flock'ed by the process that owns the folder: says it is not a leftover
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dagster_models.errors import WarehouseError
+from dagster_models.util import dsn as servers
+
+#: Raised when frames change: processes of different versions refuse each other by name.
+PROTOCOL = 3
+
+#: A socket address holds 104 bytes on macOS and 108 on Linux, with the closing zero.
+_ADDRESS_BYTES = 103
+
+
+def real_path(spec: Mapping[str, Any]) -> str:
+    """The path that stands for the warehouse of a spec: the database file, for a server a name in
+    the runtime folder. The lock file has this path and ".lock".
+
+    Raises WarehouseError where there is none.
+    """
+    settings = spec["settings"]
+    if spec.get("type") in servers.SERVERS:
+        # Sessions of two processes do not hurt each other there: it need not lie at one place.
+        return os.path.join(runtime_folder(), servers.file_name(spec["type"], settings))
+    path = settings.get("path")
+    if not path or str(path).startswith((":memory:", "md:")):
+        raise WarehouseError(
+            "InvalidSettings",
+            f"path: {path!r} is not a file: give the path of a database file, which the processes"
+            " of a run can share",
+        )
+    return os.path.realpath(str(path))
+
+
+def digest(path: str) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+
+
+def runtime_folder() -> str:
+    """The private folder for sockets and logs, made if missing.
+
+    Raises WarehouseError if somebody else owns the place: his socket could be in it.
+    """
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    name = "dagster-models"
+    longest = f"/{name}/{'x' * 16}.sock"
+    if not (os.path.isabs(base) and os.access(base, os.W_OK)) or (
+        len(os.fsencode(base + longest)) > _ADDRESS_BYTES
+    ):
+        name = f"dagster-models-{os.getuid()}"
+        base = tempfile.gettempdir()
+        if len(os.fsencode(f"{base}/{name}/{'x' * 16}.sock")) > _ADDRESS_BYTES:
+            base = "/tmp"
+    return private_folder(os.path.join(base, name))
+
+
+def private_folder(path: str) -> str:
+    """Make the folder for this user alone, or check that it is."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise WarehouseError(
+            "OSError", f"cannot make the private folder {path}: {error}"
+        ) from error
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise WarehouseError(
+            "NotPrivate", f"{path} is not a folder of this user: remove it, or have its owner do so"
+        )
+    if found.st_mode & 0o077:
+        os.chmod(path, 0o700)
+    return path
+
+
+def acquire(path: str) -> int | None:
+    """flock the file at ``path`` (made if missing), None if somebody else holds it.
+
+    The lock is held as long as the file descriptor is open. Raises OSError if it cannot be made.
+    """
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Somebody may have removed or replaced it between the two calls: then we hold nothing.
+            if os.path.samestat(os.fstat(fd), os.stat(path)):
+                return fd
+            os.close(fd)
+        except FileNotFoundError:
+            os.close(fd)
+        except OSError as error:
+            os.close(fd)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return None
+            raise
+
+
+def publish_address(fd: int, address: Mapping[str, Any]) -> None:
+    """Write where the holder of the lock listens into its lock file."""
+    text = json.dumps(address).encode()
+    os.pwrite(fd, text, 0)
+    os.ftruncate(fd, len(text))
+
+
+def read_address(path: str) -> dict[str, Any] | None:
+    """What the last holder wrote; None where there is nothing, or it is being written."""
+    try:
+        with open(path + ".lock", encoding="utf-8") as file:
+            address = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return address if isinstance(address, dict) and "socket" in address else None
+
+
+# Bulk files --------------------------------------------------------------------------------------
+
+
+def bulk_bases() -> list[str]:
+    """The places for bulk files, the best first; private and there."""
+    bases = []
+    for parent in ("/dev/shm", tempfile.gettempdir()):
+        if os.path.isdir(parent) and os.access(parent, os.W_OK):
+            with contextlib.suppress(WarehouseError, OSError):
+                bases.append(
+                    private_folder(os.path.join(parent, f"dagster-models-bulk-{os.getuid()}"))
+                )
+    return bases
+
+
+class BulkFolders:
+    """The bulk folders of one warehouse process: one tree per base, gone when it ends."""
+
+    def __init__(self, bases: Iterable[str] | None = None) -> None:
+        token = f"{os.getpid()}-{os.urandom(4).hex()}"
+        self._roots: list[str] = []
+        self._alive: list[int] = []
+        for base in bulk_bases() if bases is None else bases:
+            _remove_leftovers(base)
+            fd = acquire(os.path.join(base, f"{token}.alive"))
+            if fd is not None:
+                self._alive.append(fd)
+                os.mkdir(os.path.join(base, token), 0o700)
+                self._roots.append(os.path.join(base, token))
+
+    def make(self, session: str) -> list[str]:
+        """The folders of one session, the best first."""
+        folders = [os.path.join(root, session) for root in self._roots]
+        for folder in folders:
+            os.mkdir(folder, 0o700)
+        return folders
+
+    def remove(self, session: str) -> None:
+        for root in self._roots:
+            shutil.rmtree(os.path.join(root, session), ignore_errors=True)
+
+    def close(self) -> None:
+        for root, fd in zip(self._roots, self._alive, strict=True):
+            shutil.rmtree(root, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{root}.alive")
+            os.close(fd)
+        self._roots, self._alive = [], []
+
+
+def _remove_leftovers(base: str) -> None:
+    """Folders of processes that were killed: nobody holds their .alive file any more."""
+    for name in os.listdir(base):
+        token, extension = os.path.splitext(name)
+        if extension != ".alive":
+            continue
+        with contextlib.suppress(OSError):
+            fd = acquire(os.path.join(base, name))
+            if fd is not None:
+                shutil.rmtree(os.path.join(base, token), ignore_errors=True)
+                os.unlink(os.path.join(base, name))
+                os.close(fd)

@@ -1,0 +1,230 @@
+"""Starting a warehouse process, and telling why one does not answer or has died."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dagster_models.errors import WarehouseError
+from dagster_models.processes import address as rendezvous
+from dagster_models.util.orphans import MARK
+
+#: The processes that this one started, by pid: only a parent can tell how its child ended.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+_children_lock = threading.Lock()
+
+#: Between two starts: a process that lost the election to one that is just leaving exits at once.
+_RESTART_SECONDS = 0.05
+
+_TAIL_LINES = 15
+
+
+def package_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("dagster-models")
+    except PackageNotFoundError:  # run from a source tree
+        return "unknown"
+
+
+def greeting(path: str) -> dict[str, Any]:
+    """What both sides tell of themselves in the hello."""
+    return {
+        "protocol": rendezvous.PROTOCOL,
+        "version": package_version(),
+        "pid": os.getpid(),
+        "path": path,
+    }
+
+
+class Starter:
+    """Starts the warehouse process of a database, once among all clients that want it."""
+
+    def __init__(self, spec: Mapping[str, Any], path: str) -> None:
+        self._spec, self._path = spec, path
+        self._lock: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._not_before = 0.0
+
+    def __enter__(self) -> Starter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def ensure_started(self) -> None:
+        """Start the process, unless somebody else is at it. Raises WarehouseError if it can't."""
+        if self._lock is None:
+            folder = rendezvous.runtime_folder()
+            self._lock = rendezvous.acquire(f"{folder}/{rendezvous.digest(self._path)}.start")
+            return  # the one who held it may just have got it running: look once more
+        if self._child is not None:
+            if self._child.poll() is None:
+                return
+            if self._child.returncode != 0:
+                raise WarehouseError(
+                    "StartFailed",
+                    f"the warehouse process of {self._path} did not start:\n"
+                    + (log_tail(_log_path(self._path), self._child.pid) or "(it said nothing)"),
+                )
+            # 0: it lost the election to one that is just leaving, or was idle before we came.
+            self._child = None
+            self._not_before = time.monotonic() + _RESTART_SECONDS
+        if time.monotonic() >= self._not_before:
+            self._child = _start(self._spec, self._path)
+
+
+def _log_path(path: str) -> str:
+    return f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.log"
+
+
+def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
+    settings = dict(spec["settings"])
+    if "path" in settings:  # it may be relative to our folder
+        settings["path"] = path
+    fd = os.open(_log_path(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "dagster_models.processes.server"],
+            stdin=subprocess.PIPE,
+            stdout=fd,
+            stderr=fd,
+            start_new_session=True,  # Ctrl-C is meant for the run, not for those who share the file
+            env={name: value for name, value in os.environ.items() if name != MARK},
+            cwd=rendezvous.runtime_folder(),  # -m puts it on sys.path: a project's json.py must not
+        )
+    finally:
+        os.close(fd)
+    assert child.stdin is not None
+    with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
+        # Not in the arguments, which every user of the machine can list: it may hold a password.
+        pipe.write(json.dumps({"type": spec["type"], "settings": settings}).encode())
+    with _children_lock:
+        for pid in [pid for pid, other in _children.items() if other.poll() is not None]:
+            if len(_children) > 8:  # keep some of the dead: their sessions may still ask how
+                del _children[pid]
+        _children[child.pid] = child
+    return child
+
+
+@atexit.register
+def _disown() -> None:
+    """It outlives us by design: no ResourceWarning for it at exit."""
+    for child in _children.values():
+        if child.poll() is None:
+            child.returncode = 0
+
+
+def refuse_foreign_socket(address: Mapping[str, Any], path: str) -> None:
+    """Talk to our own processes only: the lock file lies where others may write."""
+    with contextlib.suppress(FileNotFoundError):
+        owner = os.stat(address["socket"]).st_uid
+        if owner != os.getuid():
+            raise WarehouseError(
+                "DatabaseInUse",
+                f"a warehouse process of another user (uid {owner}, pid {address.get('pid')})"
+                f" serves {path}: run as that user, or wait until it is idle",
+            )
+
+
+def why_no_answer(path: str, timeout_seconds: float) -> str:
+    address = rendezvous.read_address(path) or {}
+    told = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
+    host = address.get("host")
+    if host and host != socket.gethostname():
+        return f"{told} {path}.lock was written on another machine or container, {host}."
+    pid = address.get("pid")
+    if pid and _alive(pid):
+        return (
+            f"{told} The one with pid {pid} holds {path}.lock; it may be opening a large file."
+            f" Try again, or end it: kill {pid}"
+        )
+    tail = log_tail(_log_path(path), None)
+    return f"{told} The end of its log, {_log_path(path)}:\n{tail}"
+
+
+def obituary(pid: int, log: str, path: str) -> str:
+    """What is known of a warehouse process that closed its connection, and what to think of it."""
+    told = [f"the warehouse process (pid {pid}) of {path} {_end(pid)}."]
+    told.append("What was not committed is rolled back; the next session starts a new process.")
+    tail = log_tail(log, pid)
+    if tail:
+        told.append(f"The end of its log, {log}:\n{tail}")
+    return "\n".join(told)
+
+
+def _end(pid: int) -> str:
+    with _children_lock:
+        child = _children.get(pid)
+    if child is None:
+        return "closed the session, and still runs" if _alive(pid) else "is gone"
+    try:
+        code = child.wait(timeout=1.0)
+    except subprocess.TimeoutExpired:
+        return "closed the session, and still runs"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if name == "SIGKILL":
+        return (
+            "was killed by SIGKILL. That is usually the kernel, which was out of memory (set"
+            " memory_limit in the target, or fewer threads), or somebody's kill -9"
+        )
+    return f"was killed by {name}"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def kill(pid: int, path: str) -> None:
+    """SIGKILL for the warehouse process of *path*, if it is still the one with that pid."""
+    address = rendezvous.read_address(path) or {}
+    if address.get("pid") != pid or address.get("host") != socket.gethostname():
+        return  # another one has taken its place: it is gone
+    free = rendezvous.acquire(f"{path}.lock")
+    if free is not None:  # nobody holds the lock for life any more: the pid may be anybody's
+        os.close(free)
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def started_line(pid: int) -> str:
+    """The first line that a warehouse process writes to its log; log_tail looks for it."""
+    return f"-- warehouse process {pid}"
+
+
+def log_tail(log: str, pid: int | None) -> str:
+    """The last lines of the log, of one process where its first line is found."""
+    try:
+        with open(log, encoding="utf-8", errors="replace") as file:
+            lines = file.read()[-20_000:].splitlines()
+    except OSError:
+        return ""
+    if pid is not None:
+        starts = [i for i, line in enumerate(lines) if line.startswith(started_line(pid))]
+        if starts:
+            lines = lines[starts[-1] + 1 :]
+    return "\n".join(lines[-_TAIL_LINES:])

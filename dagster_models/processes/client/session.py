@@ -1,0 +1,347 @@
+"""A session with a warehouse process, from the client's side.
+
+Used by the run worker and by script workers: imports no driver, no Dagster, no sqlglot; pyarrow
+only where bulk data is read or written. ``connect`` finds the warehouse process of a database, or
+starts it.
+
+One session is one connection, one cursor and one thread over there, so it answers one request at a
+time; only ``cancel`` may be called from another thread meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import socket
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from dagster_models.core.messages import Outcome, Task
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.processes import address as rendezvous
+from dagster_models.processes import wire
+from dagster_models.processes.client import launch
+from dagster_models.util import arrow_files as bulk
+
+#: How often a client looks whether the process that is starting listens by now.
+_POLL_SECONDS = 0.01
+
+
+def connect(spec: Mapping[str, Any], timeout_seconds: float | None = None) -> Session:
+    """Open a session; starts the warehouse process if nobody has.
+
+    ``spec``: {"type": "duckdb", "settings": {"path": ..., "memory_limit"?, "threads"?,
+    "idle_seconds"?}, "folder"?: where relative paths of files in SQL begin}, or {"type":
+    "postgres", "settings": {"dsn": ..., ...}} (see warehouses/postgres.py); the settings of the
+    client that starts the process hold for all.
+
+    Raises WarehouseError: the database does not open, another program holds it (kind
+    "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
+    answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
+    ``connect_seconds`` need it).
+    """
+    path = rendezvous.real_path(spec)
+    if timeout_seconds is None:
+        # A server is tried for so long, and the last try may take as long once more.
+        timeout_seconds = max(20.0, 2 * float(spec["settings"].get("connect_seconds", 0)) + 5)
+    deadline = time.monotonic() + timeout_seconds
+    with launch.Starter(spec, path) as starter:
+        while True:
+            session = _dial(spec, path, deadline)
+            if session is not None:
+                return session
+            starter.ensure_started()
+            if time.monotonic() > deadline:
+                raise WarehouseError("Timeout", launch.why_no_answer(path, timeout_seconds))
+            time.sleep(_POLL_SECONDS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SessionIdentity:
+    """Names a session after its end; ``server_pid``: of the warehouse process that had it."""
+
+    session_id: str
+    server_pid: int
+
+
+def settle(
+    spec: Mapping[str, Any], task: Task, lost: SessionIdentity | None, wait_seconds: float = 10.0
+) -> bool:
+    """Was the attempt committed, whose session was lost? Final, see ``Session.settle``.
+
+    A warehouse process that cannot tell (it hangs in the COMMIT of that session, or does not speak
+    any more) is killed after the wait, as only its end makes sure; other sessions of it are lost,
+    too, and the next process reads the record. Raises WarehouseError if the record can't be read.
+    """
+    session_id = lost.session_id if lost else ""
+    try:
+        with connect(spec) as session:
+            return session.settle(task, session_id, wait_seconds)
+    except WarehouseError as error:
+        if lost is None or error.kind not in ("InDoubt", "Timeout"):
+            raise
+    launch.kill(lost.server_pid, rendezvous.real_path(spec))
+    with connect(spec) as session:
+        return session.settle(task, session_id, wait_seconds)
+
+
+def _dial(spec: Mapping[str, Any], path: str, deadline: float) -> Session | None:
+    """A session with the process that listens; None if none does, or it is just leaving."""
+    address = rendezvous.read_address(path)
+    if address is None:
+        return None
+    launch.refuse_foreign_socket(address, path)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(max(0.1, deadline - time.monotonic()))
+        sock.connect(address["socket"])
+        hello = {"op": "hello", "folder": spec.get("folder"), **launch.greeting(path)}
+        wire.send(sock, hello)
+        answer = wire.receive(sock)
+        sock.settimeout(None)
+    except (OSError, EOFError):
+        sock.close()  # nobody there (yet, or any more), or too slow: the caller's deadline decides
+        return None
+    except BaseException:
+        sock.close()
+        raise
+    if "error" in answer:
+        sock.close()
+        raise wire.error_from_json(answer["error"])
+    return Session(sock, answer["hello"])
+
+
+class Session:
+    """An open session. Use as a context manager, or close it: that rolls back and frees it."""
+
+    def __init__(self, sock: socket.socket, hello: Mapping[str, Any]) -> None:
+        self._sock = sock
+        self._sending = threading.Lock()
+        self.session_id: str = hello["session"]
+        self.server_pid: int = hello["pid"]
+        self.path: str = hello["path"]  #: of the database file, real
+        self.bulk_folders: list[str] = hello["bulk"]  #: private to this session, the best first
+        self._log: str = hello["log"]
+        self._broken_off = False
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Frames
+
+    def fileno(self) -> int:
+        """For a selector: readable when an answer, or the end, is there."""
+        return self._sock.fileno()
+
+    @property
+    def identity(self) -> SessionIdentity:
+        return SessionIdentity(self.session_id, self.server_pid)
+
+    @property
+    def closed(self) -> bool:
+        return self._sock.fileno() < 0
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Send a request without waiting. Raises WarehouseLost if the process is gone."""
+        self._refuse_if_closed()
+        try:
+            with self._sending:
+                wire.send(self._sock, message)
+        except OSError as error:
+            raise self._lost() from error
+
+    def receive(self) -> dict[str, Any]:
+        """Wait for the answer to a request. Raises WarehouseLost if the process is gone, or the
+        server's session that it held for us."""
+        self._refuse_if_closed()
+        try:
+            answer = wire.receive(self._sock)
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        if (answer.get("error") or {}).get("lost"):
+            self.close()
+            raise wire.error_from_json(answer["error"])
+        return answer
+
+    def request(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Send, wait, and raise the error that the answer tells: WarehouseError or Canceled."""
+        try:
+            self.send(message)
+            answer = self.receive()
+        except WarehouseError:
+            raise
+        except BaseException:
+            # E.g. KeyboardInterrupt: the answer would be taken for the next request's.
+            self.close()
+            raise
+        if "error" in answer:
+            raise wire.error_from_json(answer["error"])
+        return answer
+
+    def cancel(self) -> None:
+        """Stop what runs, from any thread. Says nothing of success: the answer to the request does.
+
+        Harmless when nothing runs, and when the process is gone.
+        """
+        with contextlib.suppress(OSError), self._sending:
+            wire.send(self._sock, {"op": "cancel"})
+
+    def close(self) -> None:
+        """End the session; what it has not committed is rolled back. Harmless when repeated."""
+        with self._sending:
+            self._sock.close()
+
+    def shutdown(self) -> None:
+        """Break the connection, as if the other side had: a thread or selector that waits for an
+        answer sees its end, and the warehouse process interrupts and rolls back."""
+        self._broken_off = True
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _refuse_if_closed(self) -> None:
+        if self.closed:
+            raise WarehouseError("SessionClosed", "this session is closed: connect again")
+
+    def _lost(self) -> WarehouseLost:
+        self.close()
+        if self._broken_off:
+            return WarehouseLost("WarehouseLost", "it did not stop in time: its session was ended")
+        return WarehouseLost(
+            "WarehouseLost", launch.obituary(self.server_pid, self._log, self.path)
+        )
+
+    # Conveniences
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one small query (at most wire.MAX_FRAME bytes); use export for more."""
+        return wire.decode_rows(self.request({"op": "query", "sql": sql})["rows"])
+
+    def execute(self, sql: str) -> None:
+        """Run statements for their effect."""
+        self.request({"op": "execute", "sql": sql})
+
+    def in_transaction(self) -> bool:
+        """Whether a transaction that was begun by hand is open."""
+        return bool(self.request({"op": "in_transaction"})["in_transaction"])
+
+    def begin(self) -> None:
+        self.request({"op": "begin"})
+
+    def commit(self) -> None:
+        """Raises WarehouseError if a statement of the transaction failed: it is rolled back."""
+        self.request({"op": "commit"})
+
+    def rollback(self) -> None:
+        self.request({"op": "rollback"})
+
+    def export(self, sql: str) -> Any:
+        """The result of one query as a pyarrow.Table in mapped memory, freed with the table."""
+        path = self.request({"op": "export", "sql": sql})["path"]
+        try:
+            return bulk.read(path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def write_bulk(self, data: Any) -> str:
+        """Write a pyarrow Table or RecordBatchReader to a file of this session; its path."""
+        batches = data.to_batches() if hasattr(data, "to_batches") else data
+        return bulk.write(self.bulk_folders, data.schema, batches)[0]
+
+    def bulk_path(self) -> str:
+        """A path for a new file in the best bulk folder; removed with the session at the latest.
+
+        Better use write_bulk: it moves on to the next folder when that one is full.
+        """
+        return os.path.join(self.bulk_folders[0], f"{os.urandom(8).hex()}.arrow")
+
+    def load(self, data: Any, relation: Relation | str, mode: str = "replace") -> int:
+        """Write a pyarrow Table or RecordBatchReader to a table; the number of rows.
+
+        ``relation``: a str is SQL, a name quoted where it must be. ``mode``: "replace" or "append"
+        (columns are matched by name).
+        """
+        name = relation if isinstance(relation, str) else dataclasses.asdict(relation)
+        path = self.write_bulk(data)
+        try:
+            message = {"op": "import", "path": path, "relation": name, "mode": mode}
+            return int(self.request(message)["rows"])
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+    def run(self, task: Task) -> Outcome:
+        """Build and publish one relation (kinds "sql", "seed" and "arrow").
+
+        Raises WarehouseLost, and closes the session: no outcome came, so that only the commit
+        record tells.
+        """
+        try:
+            self.send({"op": "task", "task": task.to_json()})
+            return self.receive_outcome()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
+                raise
+            raise WarehouseLost("WarehouseLost", f"its outcome was not told: {error}") from error
+
+    def receive_outcome(self) -> Outcome:
+        """Wait for the answer to a task. Raises WarehouseError: it was none, so it is in doubt."""
+        answer = self.receive()
+        if "error" in answer:
+            raise wire.error_from_json(answer["error"])
+        return Outcome.from_json(answer["outcome"])
+
+    def prepare(self, schemas: Sequence[str]) -> None:
+        """Create schemas and the commit record table where missing."""
+        self.request({"op": "prepare", "schemas": list(schemas)})
+
+    def records(self) -> list[dict[str, Any]]:
+        """The last commit record of each relation, as ``warehouses.base.Commit`` has it."""
+        found: list[dict[str, Any]] = self.request({"op": "records"})["records"]
+        return found
+
+    def standing(self, task: Task, attempt: int, rows: int | None) -> Outcome | None:
+        """The outcome of an earlier run's attempt of this task, if its relation is still there and
+        passes its checks; nothing is built."""
+        message = {"op": "standing", "task": task.to_json(), "attempt": attempt, "rows": rows}
+        outcome = self.request(message)["outcome"]
+        return Outcome.from_json(outcome) if outcome else None
+
+    def settle(self, task: Task, session_id: str = "", wait_seconds: float = 10.0) -> bool:
+        """Was the attempt committed, whose session was lost? Reads its commit record.
+
+        ``session_id``: of the lost session; its end is awaited. False is final: the session is
+        gone, nothing can publish the attempt any more. Raises WarehouseError (kind "InDoubt") if
+        there is no record and the session still lives after ``wait_seconds``.
+        """
+        answer = self.request(
+            {
+                "op": "settle",
+                "run_id": task.run_id,
+                "step": task.step,
+                "attempt": task.attempt,
+                "session": session_id,
+                "wait_seconds": wait_seconds,
+            }
+        )
+        if not answer["committed"] and answer["session_alive"]:
+            raise WarehouseError(
+                "InDoubt",
+                f"{task.step} has no commit record, but its session {session_id} in the warehouse"
+                f" process {self.server_pid} still works after {wait_seconds:g} s",
+            )
+        return bool(answer["committed"])

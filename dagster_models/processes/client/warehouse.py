@@ -1,0 +1,292 @@
+"""``warehouse``: what a Python model or script sees of the warehouse.
+
+A Python model is handed a ``Warehouse``; a script says ``from dagster_models import warehouse`` and
+gets this module, whose functions ``sql``, ``table``, ``execute`` and ``load`` work on the warehouse
+of the step that is running. Outside of a run they raise an error that says how to run the script.
+
+Statements are sent one by one and commit by themselves. The table that a model returns is published
+in a transaction of its own, together with its commit record.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from dagster_models.core.model import EMPTY
+from dagster_models.errors import DagsterModelsError, WarehouseError, WarehouseLost
+from dagster_models.processes.client.tables import to_arrow
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+    from dagster_models.processes.client.session import Session
+
+__all__ = ["Result", "Warehouse", "execute", "load", "sql", "table"]
+
+T = TypeVar("T")
+
+#: What only writes. ``sql()`` is lazy: such a statement, never fetched, would silently not run.
+_WRITES = re.compile(
+    "alter|analyze|attach|begin|checkpoint|commit|copy|create|delete|detach|drop|grant|insert|"
+    "install|load|merge|reset|revoke|rollback|set|truncate|update|use|vacuum",
+    re.IGNORECASE,
+)
+_HEAD = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
+_NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s][^".]*?))\s*(\.|\Z)')
+
+
+class Connection:
+    """One session, opened at first use, for one step at a time.
+
+    Threads of the user's code take turns. An exception that is not the warehouse's own answer (a
+    KeyboardInterrupt in the middle of a frame) leaves the session in an unknown state: it is
+    dropped, and the next use opens another.
+    """
+
+    def __init__(self, connect: Callable[[], Session]) -> None:
+        self._connect = connect
+        self._session: Session | None = None
+        self._turn = threading.RLock()
+        self._thread = 0  # whose turn it is
+        self._pid = os.getpid()
+
+    def use(self, do: Callable[[Session], T]) -> T:
+        """``do`` with the session. Raises WarehouseError, WarehouseLost, Canceled."""
+        if os.getpid() != self._pid:
+            raise RuntimeError(
+                "the warehouse cannot be used in a forked process; "
+                "read the data before forking, or use threads"
+            )
+        with self._turn:
+            self._thread = threading.get_ident()
+            try:
+                if self._session is None:
+                    self._session = self._connect()
+                return do(self._session)
+            except BaseException as error:
+                if not _answered(error):
+                    self.close()
+                raise
+            finally:
+                self._thread = 0
+
+    def in_transaction(self) -> bool:
+        """Whether the user's code has left a transaction open."""
+        return self._session is not None and self.use(lambda session: session.in_transaction())
+
+    def cancel(self, spare: int | None = None) -> None:
+        """Stop the statement in flight, if any. From any thread; never blocks on a turn.
+
+        ``spare``: the ident of a thread whose statement may go on.
+        """
+        session = self._session
+        if session is not None and self._thread not in (0, spare):
+            # If it was closed meanwhile, nothing is in flight on it.
+            with suppress(OSError, ValueError, DagsterModelsError):
+                session.cancel()
+
+    def close(self) -> None:
+        """End the session; what it left open is rolled back by the warehouse process."""
+        session, self._session = self._session, None
+        if session is not None:
+            session.shutdown()  # wakes a thread of the user's that still waits for an answer
+            session.close()
+
+    def fileno(self) -> int | None:
+        """The session's descriptor, None when there is no session."""
+        return None if self._session is None else self._session.fileno()
+
+
+def _answered(error: BaseException) -> bool:
+    return isinstance(error, WarehouseError) and not isinstance(error, WarehouseLost)
+
+
+class Result:
+    """The rows of one query. Lazy: the query runs at the first use, once, and its rows are kept."""
+
+    def __init__(self, connection: Connection, text: str) -> None:
+        self._connection = connection
+        self._text = text
+        self._table: pyarrow.Table | None = None
+        self._rows: Iterator[tuple[Any, ...]] | None = None
+
+    def arrow(self) -> pyarrow.Table:
+        """As a pyarrow Table, with the warehouse's exact types."""
+        if self._table is None:
+            self._table = self._connection.use(lambda session: session.export(self._text))
+        return self._table
+
+    def df(self) -> pandas.DataFrame:
+        """As a pandas DataFrame. As DuckDB's own ``df()`` does it, decimals and integers past 64
+        bits become floats and dates become datetime64; ``arrow()`` keeps them exact."""
+        import pyarrow as pa
+
+        table = self.arrow()
+        for at, field in enumerate(table.schema):
+            if pa.types.is_decimal(field.type):
+                column = table.column(at).cast(pa.float64())
+                table = table.set_column(at, field.name, column)
+        return table.to_pandas(date_as_object=False)
+
+    def pl(self) -> polars.DataFrame:
+        """As a polars DataFrame."""
+        import polars
+
+        frame = polars.from_arrow(self.arrow())
+        assert isinstance(frame, polars.DataFrame)
+        return frame
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows as tuples of Python values."""
+        return list(self)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        """The next row, None after the last one."""
+        if self._rows is None:
+            self._rows = iter(self)
+        return next(self._rows, None)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for batch in self.arrow().to_batches(max_chunksize=10_000):
+            # By position: a query may have two columns of one name.
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns' names, in order."""
+        return list(self.arrow().schema.names)
+
+    def __len__(self) -> int:
+        return int(self.arrow().num_rows)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """Arrow's own protocol: ``polars.DataFrame(result)``, ``pyarrow.table(result)``."""
+        return self.arrow().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        state = "not run yet" if self._table is None else f"{len(self)} rows"
+        return f"<Result of {self._text!r}, {state}>"
+
+
+class Warehouse:
+    """The warehouse of one step.
+
+    ``queries`` maps literal SQL of the Python file to the text to send (table names replaced),
+    ``relations`` table names to their SQL; both were compiled when the project was loaded.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        queries: Mapping[str, str] = EMPTY,
+        relations: Mapping[str, str] = EMPTY,
+    ) -> None:
+        self._connection, self._queries, self._relations = connection, queries, relations
+
+    def sql(self, query: str) -> Result:
+        """The result of a query, run when its rows are first asked for.
+
+        A literal text may name models as SQL models do; a text put together at run time is sent as
+        it is. Raises ValueError for a statement that returns no rows: use ``execute``.
+        """
+        text = self._text(query)
+        match = _HEAD.match(text)
+        word = match.group(1) if match else ""
+        if _WRITES.fullmatch(word):
+            raise ValueError(
+                f"warehouse.sql() is for queries, and is lazy; use warehouse.execute() "
+                f"for {word.upper()}"
+            )
+        return Result(self._connection, text)
+
+    def table(self, name: str) -> Result:
+        """All rows of a model, seed, source or any other table. Raises ValueError for no name."""
+        return Result(self._connection, f"select * from {self._relation(name)}")
+
+    def execute(self, statement: str) -> None:
+        """Run a statement, now; it commits by itself. Raises WarehouseError."""
+        text = self._text(statement)
+        self._connection.use(lambda session: session.execute(text))
+
+    def load(self, data: Any, name: str, mode: Literal["replace", "append"] = "replace") -> None:
+        """Write ``data`` (anything a model may return) to the table ``name``, now.
+
+        Raises TypeError and ValueError for data that is no table, WarehouseError.
+        """
+        if mode not in ("replace", "append"):
+            raise ValueError(f"mode is {mode!r}; it must be 'replace' or 'append'")
+        relation = self._relation(name)
+        table = to_arrow(data, f"the data for {name}")
+        self._connection.use(lambda session: session.load(table, relation, mode))
+
+    def _text(self, query: str) -> str:
+        if not isinstance(query, str):
+            raise TypeError(f"SQL must be a str, not {type(query).__qualname__}")
+        return self._queries.get(query, query)
+
+    def _relation(self, name: str) -> str:
+        known = self._relations.get(name)
+        return quoted(name) if known is None else known
+
+
+def quoted(name: str) -> str:
+    """A dotted name as SQL: ``a.b`` -> ``"a"."b"``. Parts in double quotes keep their dots."""
+    parts, at = [], 0
+    while match := _NAME_PART.match(name, at):
+        inner, bare, end = match.groups()
+        parts.append(f'"{inner}"' if inner is not None else '"{}"'.format(bare.replace('"', '""')))
+        at = match.end()
+        if not end:
+            return ".".join(parts)
+    raise ValueError(f"{name!r} is not a table's name; write it as name or schema.name")
+
+
+_current: Warehouse | None = None
+
+
+@contextmanager
+def bound(warehouse: Warehouse) -> Iterator[None]:
+    """Make ``warehouse`` the one that this module's functions use."""
+    # A plain global on purpose: threads that a script starts see it too.
+    global _current
+    before, _current = _current, warehouse
+    try:
+        yield
+    finally:
+        _current = before
+
+
+def _running() -> Warehouse:
+    if _current is None:
+        raise DagsterModelsError(
+            "`warehouse` works only in a step of a run, and no step is running here. Run this file "
+            "as part of its project: `dagster job execute`, or materialize it in `dagster dev`."
+        )
+    return _current
+
+
+def sql(query: str) -> Result:
+    """``Warehouse.sql`` of the step that is running."""
+    return _running().sql(query)
+
+
+def table(name: str) -> Result:
+    """``Warehouse.table`` of the step that is running."""
+    return _running().table(name)
+
+
+def execute(statement: str) -> None:
+    """``Warehouse.execute`` of the step that is running."""
+    _running().execute(statement)
+
+
+def load(data: Any, name: str, mode: Literal["replace", "append"] = "replace") -> None:
+    """``Warehouse.load`` of the step that is running."""
+    _running().load(data, name, mode)

@@ -1,0 +1,369 @@
+"""One client of the warehouse process: its socket, its session, its two threads.
+
+The reader thread takes frames in, so that a "cancel" or the connection's end reaches a session that
+is busy; the worker thread runs one request at a time and answers each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Protocol
+
+from dagster_models.core.messages import Task
+from dagster_models.core.model import Relation
+from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
+from dagster_models.processes import address as rendezvous
+from dagster_models.processes import wire
+from dagster_models.processes.client import launch
+from dagster_models.processes.server import attempt as materialization
+from dagster_models.processes.server.attempt import Stop
+from dagster_models.warehouses.base import (
+    FATAL,
+    INTERRUPTED,
+    Capabilities,
+    WarehouseSession,
+    quoted,
+)
+
+#: An interrupt that comes between two statements is lost, so it is repeated this often.
+INTERRUPT_SECONDS = 0.02
+
+_HELLO_SECONDS = 10.0
+
+#: So long a statement may take to end after its interrupt.
+STUCK_SECONDS = 2.0
+
+Message = Mapping[str, Any]
+
+
+class Host(Protocol):
+    """What a connection asks of the process that serves it."""
+
+    path: str
+    log: str
+    bulk: rendezvous.BulkFolders
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+    def open_session(self, name: str, given_up: Callable[[], bool]) -> WarehouseSession: ...
+    def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
+    def writing(
+        self, relation: str, writer: Connection, stop: Stop
+    ) -> AbstractContextManager[None]: ...
+    def await_end(self, session_id: str, timeout_seconds: float) -> bool: ...
+    def published(self, session_id: str) -> None: ...
+    def remove(self, connection: Connection) -> None: ...
+    def wake(self) -> None: ...
+
+
+class Connection:
+    """One client: its socket, its session, its two threads."""
+
+    def __init__(self, server: Host, sock: socket.socket) -> None:
+        self.id = f"{os.getpid()}-{os.urandom(6).hex()}"
+        self.gone = threading.Event()
+        #: The client is gone and nothing of it can be published any more: it is gone itself, or
+        #: only still runs a statement that hears no interrupt.
+        self.harmless = threading.Event()
+        self.session: WarehouseSession | None = None
+        self._server = server
+        self._sock = sock
+        self._folders: list[str] = []
+        self._requests: queue.SimpleQueue[tuple[Message, Stop] | None] = queue.SimpleQueue()
+        self._stop = Stop()
+        self._idle = threading.Event()
+        self._idle.set()
+
+    def start(self) -> None:
+        threading.Thread(target=self._read, name=f"reader-{self.id}", daemon=True).start()
+
+    def hang_up(self) -> None:
+        """Make the reader see the end of the connection; answers can still be sent."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RD)
+
+    # The reader thread
+
+    def _read(self) -> None:
+        worker: threading.Thread | None = None
+        try:
+            self._greet()
+            worker = threading.Thread(target=self._work, name=f"worker-{self.id}", daemon=True)
+            worker.start()
+            while True:
+                self._interrupt_until_spoken_to()
+                message = wire.receive(self._sock)
+                if message.get("op") == "cancel":
+                    self._interrupt()
+                elif self._idle.is_set():
+                    self._idle.clear()
+                    self._stop = Stop()
+                    self._requests.put((message, self._stop))
+                else:
+                    raise wire.FrameError("a request came before the last one was answered")
+        except (EOFError, OSError):
+            pass  # the client is gone, by its own will or not
+        except (wire.FrameError, WarehouseError) as error:
+            log(f"session {self.id} refused: {error}")
+        finally:
+            self._end_request()
+            self._requests.put(None)
+            if worker is not None:
+                worker.join()
+            self._free()
+
+    def _greet(self) -> None:
+        """The handshake. Raises what ends the connection, after the client was told."""
+        self._sock.settimeout(_HELLO_SECONDS)
+        hello = wire.receive(self._sock)
+        self._sock.settimeout(None)
+        mine = launch.greeting(self._server.path)
+        try:
+            _check_hello(hello, mine)
+            # Who waits for our hello says nothing but its end.
+            self.session = self._server.open_session(self.id, partial(wire.readable, self._sock))
+            if hello.get("folder"):
+                self.session.read_files_from(str(hello["folder"]))
+            self._folders = self._server.bulk.make(self.id)
+        except WarehouseError as error:
+            wire.send(self._sock, {"error": wire.error_to_json(error)})
+            raise
+        told = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
+        wire.send(self._sock, {"hello": told})
+
+    def _interrupt(self) -> None:
+        """Nothing to do when no request is in hand."""
+        if self.session is not None and not self._idle.is_set():
+            self._stop.ask(self.session.interrupt)
+
+    def _interrupt_until_spoken_to(self) -> None:
+        """Repeat the interrupt of a request that was canceled, until it is answered or the client
+        speaks: its end must be heard, also where a statement hears no interrupt."""
+        while self._stop.is_set() and not self._idle.is_set():
+            if wire.readable(self._sock, INTERRUPT_SECONDS):
+                return
+            self._interrupt()
+
+    def _end_request(self) -> None:
+        """The client is gone: interrupt until the request in hand, if any, has ended."""
+        cut_off_at = time.monotonic() + STUCK_SECONDS
+        while not self._idle.is_set():
+            self._interrupt()
+            if time.monotonic() > cut_off_at and self._stop.in_time and self.session is not None:
+                self.session.cut_off()
+            if self._stop.in_time and not self.harmless.is_set():
+                self.harmless.set()
+                self._server.wake()
+            self._idle.wait(INTERRUPT_SECONDS)
+
+    def _free(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+        self._server.bulk.remove(self.id)
+        self._sock.close()
+        self.gone.set()
+        self.harmless.set()
+        self._server.remove(self)
+
+    # The worker thread
+
+    def _work(self) -> None:
+        while (request := self._requests.get()) is not None:
+            message, stop = request
+            fatal, lost = "", False
+            try:
+                answer = self._answer(message, stop)
+                error = (answer.get("outcome") or {}).get("error")
+            except WarehouseError as failure:
+                error = wire.error_to_json(failure)
+                answer = {"error": error}
+                lost = isinstance(failure, WarehouseLost)
+                if lost and self._server.capabilities.shared_fate:
+                    fatal = str(failure)
+            except BaseException as failure:  # what it is, it must not leave the client waiting
+                log(traceback.format_exc())
+                error = wire.error_to_json(WarehouseError("InternalError", repr(failure)))
+                answer = {"error": error}
+            if error and error["kind"] in FATAL:
+                fatal = f"{error['kind']}: {error['message']}"
+            # Idle before the answer goes: the client's next request may be here at once.
+            self._idle.set()
+            if not (fatal and lost):
+                with contextlib.suppress(OSError):
+                    self._reply(answer)
+            if fatal:
+                die(fatal)
+            if lost:  # of a server, and of no use; the others may live on
+                self.hang_up()
+
+    def _reply(self, answer: Message) -> None:
+        try:
+            wire.send(self._sock, answer)
+        except wire.FrameError as error:
+            refused = WarehouseError(
+                "ResultTooLarge", f"{error}: use export (Arrow) for results of this size"
+            )
+            wire.send(self._sock, {"error": wire.error_to_json(refused)})
+
+    def _answer(self, message: Message, stop: Stop) -> dict[str, Any]:
+        """The answer to one request. Raises WarehouseError for the client to raise."""
+        operation = _OPERATIONS.get(str(message.get("op")))
+        assert self.session is not None
+        try:
+            if operation is None:
+                raise WarehouseError(
+                    "InvalidRequest", f"there is no operation {message.get('op')!r}"
+                )
+            return operation(self, self.session, message, stop)
+        except WarehouseError as error:
+            if error.kind == INTERRUPTED and stop.is_set():
+                raise Canceled(error.kind, "stopped on request") from error
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise WarehouseError("InvalidRequest", f"{message.get('op')}: {error!r}") from error
+        except OSError as error:  # e.g. no room for an export
+            raise WarehouseError(type(error).__name__, str(error)) from error
+
+    def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        task = Task.from_json(message["task"])
+        if task.relation is not None and not session.in_transaction:
+            try:
+                with stop.shielded():
+                    self._server.prepare(session, [task.relation.schema], anew=False)
+            except WarehouseLost:
+                raise
+            except WarehouseError as error:
+                return {"outcome": materialization.refused(task, error).to_json()}
+        try:
+            with self._server.writing(str(task.relation), self, stop):
+                return {"outcome": materialization.run(session, task, stop).to_json()}
+        except WarehouseLost:
+            raise
+        except WarehouseError as error:  # it never got its turn
+            return {"outcome": materialization.refused(task, error).to_json()}
+
+    def in_transaction(
+        self, session: WarehouseSession, message: Message, stop: Stop
+    ) -> dict[str, Any]:
+        return {"in_transaction": session.in_transaction}
+
+    def prepare(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        self._server.prepare(session, message["schemas"], anew=True)
+        return {}
+
+    def execute(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        session.execute(message["sql"])
+        return {}
+
+    def query(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        names, rows = session.query(message["sql"])
+        return {"columns": names, "rows": wire.encode_rows(rows)}
+
+    def export(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        path, rows = session.export(message["sql"], self._folders)
+        return {"path": path, "rows": rows}
+
+    def load(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        relation = message["relation"]
+        name = relation if isinstance(relation, str) else quoted(Relation(**relation))
+        return {"rows": session.load(message["path"], name, message["mode"])}
+
+    def begin(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        session.begin()
+        return {}
+
+    def commit(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        with stop.shielded():
+            session.commit()
+        return {}
+
+    def rollback(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        with stop.shielded():
+            session.rollback()
+        return {}
+
+    def records(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        return {"records": [record.to_json() for record in session.last_records()]}
+
+    def standing(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        task, attempt = Task.from_json(message["task"]), int(message["attempt"])
+        found = materialization.standing(session, task, attempt, message["rows"])
+        return {"outcome": found.to_json() if found else None}
+
+    def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
+        attempt = (message["run_id"], message["step"], int(message["attempt"]))
+        name = message.get("session", "")
+        record, over = session.find_record(*attempt), True
+        if record is None:
+            # Its end first, then the record: the other way round it could commit in between.
+            seconds = float(message["wait_seconds"])
+            end = time.monotonic() + seconds
+            over = self._server.await_end(name, seconds)
+            over = over and session.await_gone(name, max(0.0, end - time.monotonic()))
+            record = session.find_record(*attempt)
+        if record is not None:
+            self._server.published(name)
+        return {
+            "committed": record is not None,
+            "record": record.to_json() if record else None,
+            "session_alive": not over,
+        }
+
+
+Operation = Callable[[Connection, WarehouseSession, Message, Stop], dict[str, Any]]
+
+_OPERATIONS: Mapping[str, Operation] = {
+    "task": Connection.task,
+    "in_transaction": Connection.in_transaction,
+    "prepare": Connection.prepare,
+    "execute": Connection.execute,
+    "query": Connection.query,
+    "export": Connection.export,
+    "import": Connection.load,
+    "begin": Connection.begin,
+    "commit": Connection.commit,
+    "rollback": Connection.rollback,
+    "settle": Connection.settle,
+    "records": Connection.records,
+    "standing": Connection.standing,
+}
+
+
+def _check_hello(hello: Message, mine: Message) -> None:
+    """Refuse who is not of our kind. Raises WarehouseError."""
+    if hello.get("op") != "hello" or hello.get("path") != mine["path"]:
+        raise WarehouseError(
+            "InvalidRequest", f"this is the warehouse process (pid {mine['pid']}) of {mine['path']}"
+        )
+    for what in ("protocol", "version"):
+        if hello.get(what) != mine[what]:
+            raise WarehouseError(
+                "VersionMismatch",
+                f"the warehouse process (pid {mine['pid']}) of {mine['path']} runs dagster-models"
+                f" {mine['version']} (protocol {mine['protocol']}), this client"
+                f" {hello.get('version')} (protocol {hello.get('protocol')}): let the runs of the"
+                f" other version end, or end the process: kill {mine['pid']}",
+            )
+
+
+def log(text: str) -> None:
+    """Write to the process's log, which must not matter: its disk may be the full one."""
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
+
+
+def die(why: str) -> None:
+    """End at once, without the tidying that a broken database could block."""
+    log(f"the database is of no use any more, this process ends: {why}")
+    os._exit(70)

@@ -1,0 +1,336 @@
+"""The warehouse process: the one that has the database open, for all who use it on this machine.
+
+    echo '{"type": "duckdb", "settings": {"path": ...}}' | python -m dagster_models.processes.server
+
+    main thread            accepts; ends the process when nobody came for some idle seconds
+    per connection         connection.py
+      reader thread        frames in; "cancel" and the connection's end interrupt what runs
+      worker thread        the session (a cursor): one request at a time, one answer each
+
+Started by whoever needs it first (launch.py); an flock on ``<db>.lock`` elects it. The end of a
+connection, for whatever reason, means: interrupt, roll back, free. After an error that breaks the
+open database the process ends itself: sessions are then lost, and their commit records are read by
+a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from dagster_models.errors import WarehouseError
+from dagster_models.processes import address as rendezvous
+from dagster_models.processes.client import launch
+from dagster_models.processes.server.attempt import Stop
+from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
+from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
+
+#: type of a target -> the module that has ``connect(settings) -> Warehouse``.
+WAREHOUSES = {
+    "duckdb": "dagster_models.warehouses.duckdb.session",
+    "postgres": "dagster_models.warehouses.postgres.session",
+}
+
+IDLE_SECONDS = 2.0
+
+#: Between two tries to get what somebody else has.
+_RETRY_SECONDS = 0.02
+
+#: The loser of an election waits so long: the winner may be just leaving.
+_ELECTION_SECONDS = 1.0
+
+#: So long a COMMIT may take when the process was asked to end.
+_COMMIT_SECONDS = 30.0
+
+#: So long a client waits for the last sessions of a database file that was removed.
+_LEAVING_SECONDS = 0.5
+
+_PREPARE_TRIES = 3
+
+#: A log that is longer is emptied at the next start.
+_LOG_BYTES = 1 << 20
+
+
+class Server:
+    """The sessions of one database. Made after the election is won."""
+
+    def __init__(self, spec: Mapping[str, Any], path: str) -> None:
+        self.path = path
+        self.log = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.log"
+        self.bulk = rendezvous.BulkFolders()
+        self._settings = spec["settings"]
+        self._connect = importlib.import_module(WAREHOUSES[spec["type"]]).connect
+        self._warehouse: Warehouse | None = None
+        self._opening = threading.Lock()
+        self._preparing = threading.Lock()
+        self._prepared: set[str] = set()
+        self._connections: dict[str, Connection] = {}
+        self._changed = threading.Lock()
+        self._writers: dict[str, Connection] = {}  # by relation: whose turn it is
+        self._stopping = False
+        self._idle_since = time.monotonic()
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
+
+    # The loop
+
+    def serve(self, listener: socket.socket) -> None:
+        """Accept until idle, or until a signal says stop."""
+        idle_seconds = float(self._settings.get("idle_seconds", IDLE_SECONDS))
+        while not self._stopping:
+            left = None
+            self._leave_the_stuck()
+            if not self._connections:
+                left = self._idle_since + idle_seconds - time.monotonic()
+                if left <= 0:
+                    return
+            waited: list[Any] = [listener, self._woken]
+            ready, _, _ = select.select(waited, [], [], left)
+            if self._woken in ready:
+                os.read(self._woken, 4096)
+            if listener in ready:
+                sock, _ = listener.accept()
+                self._add(sock)
+
+    def _add(self, sock: socket.socket) -> None:
+        connection = Connection(self, sock)
+        with self._changed:
+            self._connections[connection.id] = connection
+        try:
+            connection.start()
+        except RuntimeError as error:  # no memory for a thread: a new process has some
+            die(f"a session cannot be served: {error}")
+
+    def _leave_the_stuck(self) -> None:
+        """End the process when all that is left in it are statements that hear no interrupt, of
+        clients that are gone: they hold what they were building. Who comes meanwhile waits to be
+        accepted, and then finds a new process."""
+        with self._changed:
+            left = list(self._connections.values())
+        if not left or any(not connection.harmless.is_set() for connection in left):
+            return
+        if not _all(left, lambda c: c.gone, STUCK_SECONDS):
+            die(f"{len(left)} sessions hear no interrupt, and nobody waits for them")
+
+    def remove(self, connection: Connection) -> None:
+        with self._changed:
+            del self._connections[connection.id]
+            self._idle_since = time.monotonic()
+        self.wake()
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._wake, b"\0")
+
+    def stop(self, *_: object) -> None:
+        """Signal handler: end soon, but in order."""
+        self._stopping = True
+
+    def stop_on(self, number: int) -> None:
+        """Stop at a signal, whichever thread the kernel gives it to: often one of DuckDB's, and
+        then nothing but the wakeup descriptor ends the main thread's select."""
+        signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
+        signal.signal(number, self.stop)
+
+    def close(self) -> None:
+        """Interrupt, roll back, close. Leaving with busy query threads would abort the process."""
+        with self._changed:
+            connections = list(self._connections.values())
+        for connection in connections:
+            connection.hang_up()
+        # A COMMIT under way may take its time; what hears no interrupt may not.
+        in_time = _all(connections, lambda c: c.harmless, _COMMIT_SECONDS)
+        if not (in_time and _all(connections, lambda c: c.gone, STUCK_SECONDS)):
+            die("a session hears no interrupt")
+        if self._warehouse is not None:
+            self._warehouse.close()
+        self.bulk.close()
+
+    # What connections ask for
+
+    def open_session(self, name: str, given_up: Callable[[], bool]) -> WarehouseSession:
+        """A session of the database, which is opened by the first. Raises WarehouseError.
+
+        ``name``: under which a server shows it, and under which its end is asked for.
+        ``given_up``: whether its client is gone, while a server keeps us waiting.
+
+        A database that failed to open is tried again for the next client: the one who fixed it.
+        """
+        with self._opening:
+            if self._warehouse is not None and self._warehouse.is_replaced():
+                self._close_replaced()
+            if self._warehouse is None:
+                self._warehouse = self._connect(self._settings)
+                self._prepared = set()
+            warehouse = self._warehouse
+            if warehouse.capabilities.shared_fate:
+                return warehouse.session(name)
+        # Outside of the lock: a server may keep one waiting, the others need not.
+        return warehouse.session(name, given_up)
+
+    def _close_replaced(self) -> None:
+        with self._changed:
+            others = [c for c in self._connections.values() if c.session is not None]
+        end = time.monotonic() + _LEAVING_SECONDS  # some may be just leaving
+        busy = [c for c in others if not c.gone.wait(max(0.0, end - time.monotonic()))]
+        if busy or self._warehouse is None:
+            raise WarehouseError(
+                "DatabaseReplaced",
+                f"{self.path} was removed or replaced while {len(busy)} sessions have the old file"
+                f" open in the warehouse process {os.getpid()}: end those runs, or kill it",
+            )
+        self._warehouse.close()
+        self._warehouse = None
+
+    def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None:
+        """Create schemas one session at a time: two at once would conflict."""
+        with self._preparing:
+            if not anew and self._prepared.issuperset(schemas) and self._prepared:
+                return
+            for left in reversed(range(_PREPARE_TRIES)):
+                try:
+                    session.prepare(schemas)
+                    break
+                except WarehouseError as error:  # a script's own transaction may be in the way
+                    if not (left and error.kind == CONFLICT):
+                        raise
+                    time.sleep(_RETRY_SECONDS)
+            self._prepared.update(schemas)
+
+    @contextlib.contextmanager
+    def writing(self, relation: str, writer: Connection, stop: Stop) -> Iterator[None]:
+        """One task at a time builds a relation: two transactions at once would conflict, and the
+        second would lose its work to the first. The later one wins. A stop ends the wait.
+
+        Raises WarehouseError: who builds it was stopped, and hears no interrupt.
+        """
+        key, patience = relation.lower(), STUCK_SECONDS
+        while (holder := self._take_turn(key, writer)) is not writer:
+            if stop.wait(_RETRY_SECONDS):
+                break
+            patience -= _RETRY_SECONDS if holder.harmless.is_set() else 0
+            if patience < 0:
+                raise WarehouseError(
+                    "RelationHeld",
+                    f"{relation} is held by a query of an earlier run that was stopped and hears no"
+                    " interrupt. It ends with the warehouse process, when nobody else uses that:"
+                    f" try again later, or kill {os.getpid()}",
+                )
+        try:
+            yield
+        finally:
+            with self._changed:
+                if self._writers.get(key) is writer:
+                    del self._writers[key]
+
+    def _take_turn(self, key: str, writer: Connection) -> Connection:
+        with self._changed:
+            return self._writers.setdefault(key, writer)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        assert self._warehouse is not None
+        return self._warehouse.capabilities
+
+    def await_end(self, session_id: str, timeout_seconds: float) -> bool:
+        """Wait for a session's end; True if nothing of it can be published any more."""
+        connection = self._connections.get(session_id)
+        return connection is None or connection.harmless.wait(timeout_seconds)
+
+    def published(self, session_id: str) -> None:
+        """A session that was lost has published already: what it still does need not be awaited,
+        and whoever builds the relation next need not wait for its turn."""
+        connection = self._connections.get(session_id)
+        if connection is None:
+            return
+        connection.harmless.set()
+        with self._changed:
+            self._writers = {k: w for k, w in self._writers.items() if w is not connection}
+        self.wake()
+
+
+def _all(
+    connections: Sequence[Connection],
+    event: Callable[[Connection], threading.Event],
+    timeout_seconds: float,
+) -> bool:
+    """Wait until an event of each connection has happened; False if the time was too short."""
+    end = time.monotonic() + timeout_seconds
+    return all(event(c).wait(max(0.0, end - time.monotonic())) for c in connections)
+
+
+def _elect(path: str) -> int | None:
+    """The flock that makes us the warehouse process of ``path``; None if another one is it."""
+    end = time.monotonic() + _ELECTION_SECONDS
+    while (lock := rendezvous.acquire(f"{path}.lock")) is None:
+        if time.monotonic() > end:
+            return None
+        time.sleep(_RETRY_SECONDS)
+    return lock
+
+
+def _listen(address: str) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(address)  # of one that was killed: the lock is ours, so it is nobody's
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(address)
+    finally:
+        os.umask(before)
+    listener.listen(128)
+    return listener
+
+
+def main() -> int:
+    """Serve one database until idle. Exit code 0 also for the loser of an election."""
+    faulthandler.enable()
+    spec = json.load(sys.stdin)
+    path = rendezvous.real_path(spec)
+    print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
+        lock = _elect(path)
+    except OSError as error:
+        print(f"cannot make {path}.lock beside the database: {error}", file=sys.stderr)
+        return 1
+    if lock is None:
+        return 0
+    if spec["type"] not in WAREHOUSES:
+        known = ", ".join(WAREHOUSES)
+        print(f"type: {spec['type']!r} is no warehouse that is known: {known}", file=sys.stderr)
+        return 1
+    with contextlib.suppress(OSError):  # by hand it may be a terminal
+        if os.fstat(2).st_size > _LOG_BYTES:
+            os.ftruncate(2, 0)
+    server = Server(spec, path)
+    server.stop_on(signal.SIGTERM)
+    address = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.sock"
+    listener = _listen(address)
+    inode = os.stat(address).st_ino
+    rendezvous.publish_address(
+        lock,
+        {"socket": address, "pid": os.getpid(), "host": socket.gethostname(), "log": server.log},
+    )
+    try:
+        server.serve(listener)
+    finally:
+        # The name first: who comes now finds nobody, and tries again. Only if it is still ours:
+        # with the lock file removed by hand another process may have taken the place.
+        with contextlib.suppress(FileNotFoundError):
+            if os.stat(address).st_ino == inode:
+                os.unlink(address)
+        listener.close()
+        server.close()
+    return 0

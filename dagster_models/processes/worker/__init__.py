@@ -1,0 +1,4 @@
+"""The process that runs a user's Python.
+
+May import: processes/wire and processes/client.
+"""

@@ -1,0 +1,187 @@
+"""Running a user's Python file, and telling what went wrong in it in the user's own terms."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import os
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster_models
+from dagster_models.core.messages import FILE_CHANGED, Task, TaskError
+from dagster_models.errors import Canceled, WarehouseError, shortened
+from dagster_models.processes.client.warehouse import Warehouse
+
+_OURS = os.path.join(os.path.dirname(os.path.abspath(dagster_models.__file__)), "")
+
+
+class StepFailed(Exception):
+    """The file ran, but not to what it must give. ``line`` counts from 1 in the user's file."""
+
+    def __init__(self, kind: str, message: str, line: int | None = None) -> None:
+        self.kind, self.message, self.line = kind, message, line
+        super().__init__(message)
+
+
+def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
+    """What ``model(warehouse)`` of the file returned, and the line of its ``def``.
+
+    Raises StepFailed, or whatever the user's code raises.
+    """
+    name = "".join(c if c.isalnum() else "_" for c in f"_model_{task.step}")
+    with _module(task, name, [task.project_root]) as module:
+        _execute(task, module)
+        model = getattr(module, "model", None)
+        if not callable(model):
+            raise StepFailed("NoModel", f"{task.path} defines no function model(warehouse)")
+        line = getattr(getattr(model, "__code__", None), "co_firstlineno", 1)
+        _refuse_other_signature(model, line)
+        try:
+            return model(warehouse), line
+        except SystemExit as stop:
+            said = f"sys.exit({stop.code!r})" if stop.code is not None else "sys.exit()"
+            message = f"the model called {said} instead of returning a table"
+            raise StepFailed("SystemExit", message, _deepest_line(stop, task.path)) from None
+
+
+def run_script(task: Task) -> None:
+    """Run the file as ``python file`` would. Raises StepFailed for an exit code that is not 0."""
+    # As with `python scripts/report.py`, the script's own folder comes first.
+    before = set(threading.enumerate())
+    with _module(task, "__main__", [os.path.dirname(task.path), task.project_root]) as module:
+        try:
+            _execute(task, module)
+            _end_as_a_program(before, module)
+        except SystemExit as stop:
+            code = stop.code
+            if code is None or (isinstance(code, int) and code == 0):
+                _end_as_a_program(before, module)
+                return
+            if not isinstance(code, int):
+                print(code, file=sys.stderr)  # as the interpreter does it
+            message = f"exit code {code}" if isinstance(code, int) else f"exit code 1: {code}"
+            raise StepFailed("SystemExit", message, _deepest_line(stop, task.path)) from None
+
+
+def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -> None:
+    """What ``python file`` does at its end: wait for threads, then close what was left open."""
+    for thread in threading.enumerate():
+        if thread not in before and not thread.daemon:
+            thread.join()
+    # Functions hold their module in a circle, and it the files that were not closed.
+    module.__dict__.clear()
+
+
+@contextmanager
+def _module(task: Task, name: str, folders: list[str]) -> Iterator[types.ModuleType]:
+    """A fresh module for the file, findable by its name while it runs (dataclasses, pickle)."""
+    module = types.ModuleType(name)
+    module.__file__ = task.path
+    module.__dict__["__builtins__"] = builtins
+    if name == "__main__":
+        module.__spec__ = None
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    sys.argv[:] = [task.path]
+    sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder]
+    try:
+        yield module
+    finally:
+        if before is None:
+            sys.modules.pop(name, None)
+        else:
+            sys.modules[name] = before
+
+
+def _execute(task: Task, module: types.ModuleType) -> None:
+    with open(task.path, "rb") as file:
+        source = file.read()
+    if not task.is_of(source):  # its commit record would prove what was not run
+        raise StepFailed(FILE_CHANGED, task.changed)
+    # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
+    exec(compile(source, task.path, "exec", dont_inherit=True), module.__dict__)
+
+
+def _refuse_other_signature(model: Any, line: int) -> None:
+    if inspect.iscoroutinefunction(model):
+        raise StepFailed("NoModel", "model is `async def`; write `def model(warehouse)`", line)
+    try:
+        inspect.signature(model).bind(object())
+    except TypeError:
+        message = "model must take one argument: `def model(warehouse)`"
+        raise StepFailed("NoModel", message, line) from None
+    except ValueError:
+        return  # a callable written in C tells nothing
+
+
+def interrupted(error: BaseException) -> bool:
+    """Whether ``error`` is our interrupt, or came of it (raised while it was handled)."""
+    return any(isinstance(link, (KeyboardInterrupt, Canceled)) for link in _chain(error))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def explain(error: BaseException, path: str) -> TaskError:
+    """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
+    begins in that file and shows no frame of this package."""
+    if isinstance(error, StepFailed):
+        final = error.kind == FILE_CHANGED
+        return TaskError(error.kind, shortened(error.message), error.line, final=final)
+    line = _deepest_line(error, path)
+    if isinstance(error, WarehouseError):
+        kind, message, transient = error.kind, error.message, error.transient
+    else:
+        kind, message, transient = type(error).__name__, _text(error), False
+    final = getattr(error, "allow_retries", True) is False  # of a dagster.Failure
+    return TaskError(kind, shortened(message), line, shortened(_traceback(error)), transient, final)
+
+
+def _deepest_line(error: BaseException, path: str) -> int | None:
+    line = None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    if line is None and isinstance(error, SyntaxError) and error.filename == path:
+        line = error.lineno
+    return line
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception as second:  # an exception of the user's own whose __str__ fails
+        return f"<no message: {type(second).__name__} in its __str__>"
+
+
+def _traceback(error: BaseException) -> str:
+    import traceback
+
+    told = traceback.TracebackException.from_exception(error)
+    _without_our_frames(told)
+    return "".join(told.format())
+
+
+def _without_our_frames(told: Any) -> None:
+    import traceback
+
+    pending = [told]
+    while pending:
+        link = pending.pop()
+        if link is None:
+            continue
+        kept = [frame for frame in link.stack if not frame.filename.startswith(_OURS)]
+        link.stack = traceback.StackSummary.from_list(kept)
+        pending += [link.__cause__, link.__context__, *(getattr(link, "exceptions", None) or ())]

@@ -1,0 +1,4 @@
+"""A folder -> a Project.
+
+May import: errors, util, core, sql.
+"""

@@ -1,0 +1,161 @@
+"""``columns:`` of a header or of sources.yaml: descriptions, types and column checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from dagster_models.core.model import Check, Column, Key, Location, Severity
+from dagster_models.project.yaml import fields
+from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping
+from dagster_models.project.yaml.nodes import Marked, Tell
+
+
+def _values(node: Marked) -> tuple[Any, ...]:
+    if not isinstance(node.value, list) or not node.value:
+        fix = "Write `values: [a, b]`."
+        raise Wrong(f"expected a list of values, got {fields.describe(node)}", node.place, fix)
+    for item in node.value:
+        if isinstance(item.value, (dict, list)):
+            raise Wrong(f"{fields.describe(item)} is not a single value", item.place)
+    return tuple(node.plain())
+
+
+#: The column checks, as dbt defines them, and the arguments that each must have.
+TESTS: Mapping[str, Mapping[str, Reader]] = {
+    "unique": {},
+    "not_null": {},
+    "accepted_values": {"values": _values},
+    "relationships": {"to": fields.text, "field": fields.text},
+}
+_ANY: dict[str, Reader] = {
+    "name": fields.name,
+    "severity": fields.one_of("error", "warn"),
+    "description": fields.text,
+}
+
+
+def read_columns(
+    node: Marked | None, key: Key, severity: Severity, tell: Tell, *, checks: bool = True
+) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
+    """The columns and their checks: a mapping by name, or dbt's list of ``- name:`` items.
+
+    ``severity`` holds where a check says none. With ``checks=False`` (sources) there are none.
+    """
+    readers: dict[str, Reader] = {
+        "name": fields.text,
+        "description": fields.text,
+        "type": fields.text,
+        "data_type": fields.text,
+        **({"checks": lambda item: item} if checks else {}),
+    }
+    columns: list[Column] = []
+    found: list[Check] = []
+    for name, item in _entries(node, tell):
+        values = read_mapping(item, readers, _hinting(tell, checks))
+        type_ = values.get("type", values.get("data_type", ""))
+        columns.append(Column(name, values.get("description", ""), type_))
+        found += _read_checks(values.get("checks"), key, name, severity, tell)
+    return tuple(columns), _named_apart(found, tell)
+
+
+def _hinting(tell: Tell, checks: bool) -> Tell:
+    """dbt's own words for checks are worth a better answer than "unknown key"."""
+
+    def told(it: Any) -> None:
+        if it.what in ("unknown key `tests`", "unknown key `data_tests`", "unknown key `checks`"):
+            fix = "Write `checks:` instead."
+            if not checks:
+                fix = "Checks of sources are not supported yet: write checks/<name>.sql instead."
+            it = problem(it.what, Location(it.path, it.line, it.column), fix)
+        tell(it)
+
+    return told
+
+
+def _entries(node: Marked | None, tell: Tell) -> list[tuple[str, Marked]]:
+    if node is None or node.value is None:
+        return []
+    if isinstance(node.value, dict):
+        return [(name, item) for name, _, item in node.items()]
+    if not isinstance(node.value, list):
+        fix = "Write `columns: {name: {description: ..., checks: [...]}}`."
+        tell(problem(f"`columns`: got {fields.describe(node)}", node.place, fix))
+        return []
+    entries = []
+    for item in node.value:
+        name = item.value.get("name") if isinstance(item.value, dict) else None
+        if name is None or not isinstance(name.value, str):
+            tell(problem("a column without a name", item.place, "Write `- name: ...`."))
+        else:
+            entries.append((name.value, item))
+    return entries
+
+
+def _read_checks(
+    node: Marked | None, key: Key, column: str, severity: Severity, tell: Tell
+) -> list[Check]:
+    if node is None or node.value is None:
+        return []
+    found = []
+    for item in node.value if isinstance(node.value, list) else [node]:
+        try:
+            found.append(_read_check(item, key, column, severity, tell))
+        except Wrong as wrong:
+            tell(problem(wrong.what, wrong.place, wrong.fix))
+    return found
+
+
+def _read_check(item: Marked, key: Key, column: str, severity: Severity, tell: Tell) -> Check:
+    """One of ``unique``, ``{unique: {severity: warn}}``. Raises Wrong."""
+    arguments: Marked | None = None
+    place = item.place
+    if isinstance(item.value, dict) and len(item.value) == 1:
+        ((test, place, arguments),) = item.items()
+    elif isinstance(item.value, str):
+        test = item.value
+    else:
+        fix = "Write `unique`, or one key with its arguments: `{accepted_values: {values: [a]}}`."
+        raise Wrong(f"a check is one word or one key, got {fields.describe(item)}", place, fix)
+    if test not in TESTS:
+        raise Wrong(f"unknown check `{test}`", place, fields.suggest(test, TESTS, "Checks"))
+    told: list[Any] = []
+    values = read_mapping(arguments, {**TESTS[test], **_ANY}, told.append)
+    for it in told:
+        tell(it)
+    missing = [] if told else [name for name in TESTS[test] if name not in values]
+    if missing:
+        raise Wrong(f"`{test}` needs `{'` and `'.join(missing)}`", place, _example(test))
+    return Check(
+        name=values.get("name") or _slug(f"{test}_{column}"),
+        model=key,
+        severity=values.get("severity", severity),
+        location=place,
+        test=test,
+        column=column,
+        arguments={name: values[name] for name in TESTS[test] if name in values},
+        description=values.get("description", ""),
+    )
+
+
+def _example(test: str) -> str:
+    if test == "accepted_values":
+        return "Write `{accepted_values: {values: [a, b]}}`."
+    return "Write `{relationships: {to: model, field: column}}`."
+
+
+def _slug(text: str) -> str:
+    """A name that Dagster takes: other characters become _."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", text)
+
+
+def _named_apart(checks: list[Check], tell: Tell) -> tuple[Check, ...]:
+    seen: dict[str, Check] = {}
+    for check in checks:
+        first = seen.setdefault(check.name, check)
+        if first is not check:
+            what = f"two checks are named `{check.name}` (first on line {first.location.line})"
+            fix = f"Give one a name of its own: `{{{check.test}: {{name: ...}}}}`."
+            tell(problem(what, check.location, fix))
+    return tuple(seen.values())

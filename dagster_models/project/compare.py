@@ -1,0 +1,173 @@
+"""Two versions of a project -> what changed in meaning, and what that touches downstream.
+
+A step changed when its code version did. Its columns are compared by the digests of their
+expressions, and the rest of a query by the digest of what decides its rows. A change of rows
+touches every column of every reader; a change of one column touches what is made of it, and all of
+a reader that filters, joins or groups by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dagster_models.core.model import Key, Project, Step
+from dagster_models.core.step_keys import node_name
+
+ALL = "*"
+"""All columns, and which rows there are."""
+
+ColumnName = tuple[Key, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """``before`` and ``after``: the types, "" where they are not known or there is no column."""
+
+    name: str
+    kind: Literal["added", "removed", "type", "expression"]
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepChange:
+    """``was``: the key before it was renamed. ``rows``: which rows there are changed. ``whole``:
+    what changed cannot be told apart further (Python, seeds, scripts, configuration)."""
+
+    key: Key
+    kind: Literal["added", "removed", "changed", "renamed"]
+    path: str
+    columns: tuple[ColumnChange, ...] = ()
+    rows: bool = False
+    whole: bool = False
+    was: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """``affected``: steps that did not change themselves -> their columns that may hold other
+    values, or ``ALL``."""
+
+    changes: tuple[StepChange, ...] = ()
+    affected: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+
+
+def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) -> Comparison:
+    """``text`` gives the text of a step's file, by which a renamed one is known."""
+    removed = [step for key, step in old.steps.items() if key not in new.steps]
+    changes = [change for step in new.steps.values() for change in _change(step, old)]
+    renamed = _renamed(removed, changes, old, new, text)
+    kept = [renamed.get(change.key, change) for change in changes]
+    gone = {change.was for change in renamed.values()}
+    kept += [
+        StepChange(step.key, "removed", step.location.path)
+        for step in removed
+        if step.key not in gone
+    ]
+    return Comparison(tuple(kept), _affected(kept, new))
+
+
+def _change(step: Step, old: Project) -> Iterator[StepChange]:
+    before = old.steps.get(step.key)
+    if before is None:
+        yield StepChange(step.key, "added", step.location.path)
+    elif before.code_version != step.code_version:
+        columns = tuple(_columns(before, step))
+        known = before.trace.rows != "" != step.trace.rows
+        rows = known and before.trace.rows != step.trace.rows
+        whole = not known or not (rows or columns)
+        yield StepChange(step.key, "changed", step.location.path, columns, rows, whole)
+
+
+def _columns(before: Step, after: Step) -> Iterator[ColumnChange]:
+    known = {column.name.lower(): column for column in before.trace.columns if column.name}
+    for column in after.trace.columns:
+        if not column.name:
+            continue
+        was = known.pop(column.name.lower(), None)
+        if was is None:
+            yield ColumnChange(column.name, "added", "", column.type)
+        elif was.digest != column.digest:
+            yield ColumnChange(column.name, "expression", was.type, column.type)
+        elif was.type != column.type:
+            yield ColumnChange(column.name, "type", was.type, column.type)
+    for column in known.values():
+        yield ColumnChange(column.name, "removed", column.type, "")
+
+
+def _renamed(
+    removed: list[Step],
+    changes: list[StepChange],
+    old: Project,
+    new: Project,
+    text: Callable[[Project, Step], str],
+) -> dict[Key, StepChange]:
+    """Added steps whose file is that of a removed one."""
+    texts = {text(old, step).strip(): step for step in removed}
+    found = {}
+    for change in changes:
+        if change.kind != "added":
+            continue
+        before = texts.pop(text(new, new.steps[change.key]).strip(), None)
+        if before is not None:
+            found[change.key] = StepChange(change.key, "renamed", change.path, was=before.key)
+    return found
+
+
+# --- downstream ------------------------------------------------------------------------------
+
+
+def _affected(changes: list[StepChange], project: Project) -> dict[Key, tuple[str, ...]]:
+    """In topological order: by then all that a step reads has been looked at."""
+    touched: dict[Key, set[str]] = {}
+    for change in changes:
+        every = change.rows or change.whole or change.kind != "changed"
+        touched[change.key] = {ALL} if every else {c.name.lower() for c in change.columns}
+    changed = set(touched)
+    found: dict[Key, tuple[str, ...]] = {}
+    for key, step in project.steps.items():
+        columns = _touched_columns(step, touched)
+        if columns:
+            touched[key] = touched.get(key, set()) | {column.lower() for column in columns}
+            if key not in changed:
+                found[key] = (ALL,) if ALL in touched[key] else columns
+    return found
+
+
+def _touched_columns(step: Step, touched: Mapping[Key, set[str]]) -> tuple[str, ...]:
+    if not any(key in touched for key in step.upstream):
+        return ()
+    followed = step.kind == "sql" and step.trace.closed
+    hit = _hits(touched)
+    if any(ALL in touched.get(key, ()) for key in step.upstream) or not followed:
+        return (ALL,)
+    if any(hit((Key(*name), column)) for name, column in step.trace.row_sources):
+        return (ALL,)
+    return tuple(
+        column.name
+        for column in step.trace.columns
+        if column.reason or any(hit((Key(*name), source)) for name, source in column.sources)
+    )
+
+
+def _hits(touched: Mapping[Key, set[str]]) -> Callable[[ColumnName], bool]:
+    return lambda source: source[1].lower() in touched.get(source[0], ())
+
+
+def selection(comparison: Comparison) -> str:
+    """A Dagster asset selection: what changed, and all that is downstream of it; "" for nothing."""
+    return " or ".join(f'key:"{key.schema}/{key.name}"+' for key in _selected(comparison))
+
+
+def op_selection(comparison: Comparison) -> str:
+    """The same for ``--op-selection`` of a job that holds all of it."""
+    return ",".join(f"{node_name(key)}*" for key in _selected(comparison))
+
+
+def _selected(comparison: Comparison) -> list[Key]:
+    keys = [change.key for change in comparison.changes if change.kind != "removed"]
+    if any(change.kind == "removed" for change in comparison.changes):
+        keys += list(comparison.affected)  # what read it is downstream of nothing that is left
+    return list(dict.fromkeys(keys))

@@ -1,0 +1,183 @@
+"""What the loader takes from a Python file beside its queries: imports, code, generated SQL."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import importlib
+import os
+import sys
+import traceback
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.project.python.reads import seen_sql
+
+
+def module_paths(name: str) -> list[str]:
+    """The files that importing *name* may run, relative to the project's folder."""
+    parts = name.split(".")
+    paths = ["/".join([*parts[:depth], "__init__.py"]) for depth in range(1, len(parts) + 1)]
+    return [*paths, "/".join(parts) + ".py"]
+
+
+def fingerprint(source: str, plain_sql: Callable[[str], str | None] = lambda text: None) -> str:
+    """The code without comments, docstrings and formatting: equal for what runs alike.
+
+    ``plain_sql`` gives a query without its comments and white space, None where that is not sure.
+    Where a text of the file can only be a query, as it stands in the call itself or has a name that
+    nothing but such calls uses, it counts in that form. Case stays: ``df["Total"]`` may rest on it.
+
+    Unparsed rather than ``ast.dump``: the dump's text differs between Python versions (3.12 and
+    3.13 changed it), and an upgrade of Python must not look like a change of every model.
+    """
+    tree = ast.parse(source)
+    _simplify_sql(tree, plain_sql)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        holder = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        if isinstance(node, holder) and body and _is_docstring(body[0]):
+            node.body = body[1:] or [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+#: With these a program may see its own texts by other ways than their names.
+_LOOKS_INSIDE = {"globals", "locals", "vars", "eval", "exec", "inspect", "ast", "__dict__", "dir"}
+
+
+def _simplify_sql(tree: ast.Module, plain_sql: Callable[[str], str | None]) -> None:
+    """Put the plain form of each query into its call, and take the texts that it is made of away
+    where nothing else uses them."""
+    simple = [
+        (call, argument, plain)
+        for call, argument, text in seen_sql(tree)
+        if (plain := plain_sql(text)) is not None
+    ]
+    if not simple:
+        return
+    for_queries = {id(node): "" for _, argument, _ in simple for node in ast.walk(argument)}
+    texts = list(_named_texts(tree))
+    if _sees_itself(tree):
+        texts = []
+    for name, assignment in texts:
+        for_queries.update(
+            (id(node), name) for node in ast.walk(assignment) if node is not assignment
+        )
+    loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    free = {name for name, _ in texts} - _named_otherwise(tree)
+    while True:  # what a name is made of is free if the name is
+        kept = {n.id for n in loads if id(n) not in for_queries}
+        kept |= {n.id for n in loads if (by := for_queries.get(id(n))) and by not in free}
+        if free.isdisjoint(kept):
+            break
+        free -= kept
+    for call, argument, plain in simple:
+        new = ast.copy_location(ast.Constant(plain), argument)
+        if call.args:
+            call.args[0] = new
+        else:
+            next(word for word in call.keywords if word.value is argument).value = new
+    for name, assignment in texts:
+        if name in free:
+            assignment.value = ast.copy_location(ast.Constant(None), assignment)
+
+
+def _named_texts(tree: ast.AST) -> Iterator[tuple[str, ast.Assign | ast.AnnAssign]]:
+    """`QUERY = "select 1"`, with any text that has no effect but to be there."""
+    pure = (ast.Constant, ast.Name, ast.JoinedStr, ast.FormattedValue, ast.BinOp)
+    around = (*pure, ast.Add, ast.Load)
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
+            continue
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        plain = all(isinstance(part, around) for part in ast.walk(node.value))
+        if plain and len(targets) == 1 and isinstance(targets[0], ast.Name):
+            yield targets[0].id, node
+
+
+def _sees_itself(tree: ast.AST) -> bool:
+    """Whether the program may see its own texts by other ways than their names."""
+    names = (getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree))
+    return not _LOOKS_INSIDE.isdisjoint(names)
+
+
+def _named_otherwise(tree: ast.AST) -> set[str]:
+    """Names that are used in another way than by a plain load: `self.QUERY`, `global QUERY`."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Global, ast.Nonlocal)):
+            names.update(node.names)
+        elif isinstance(node, ast.Attribute):
+            names.add(node.attr)
+    return names
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    value = getattr(node, "value", None)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(value, ast.Constant)
+        and isinstance(value.value, str)
+    )
+
+
+def line_of_function(source: str, name: str) -> int:
+    """The line of ``def name`` at the top level of the file; 1 if there is none."""
+    for node in ast.parse(source).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name == name:
+            return node.lineno
+    return 1
+
+
+def generate_sql(source: str, path: str, root: str, variables: Mapping[str, Any]) -> str:
+    """What ``def sql(vars)`` of a file returns. *path* and *root* are absolute.
+
+    The file runs in a fresh module with the project's folder importable, and what it imports from
+    there is forgotten again, so that the next load sees the files as they are then. Raises
+    SqlSyntaxError with the line of the user's file.
+    """
+    module = types.ModuleType(f"{os.path.splitext(os.path.basename(path))[0]}_sql")
+    module.__file__ = path
+    # The parts of a header's vars may be lists: what the function does to them stays with it.
+    given = copy.deepcopy(dict(variables))
+    try:
+        with _importable(root):
+            exec(compile(source, path, "exec"), module.__dict__)
+            text = module.__dict__["sql"](given)
+    except (Exception, SystemExit) as error:
+        line = _line_in(error, path) or line_of_function(source, "sql")
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        fix = "sql(vars) runs when the project is loaded; make it return the query's text."
+        raise SqlSyntaxError(f"sql(vars) failed: {said}", line, 1, fix) from error
+    if not isinstance(text, str):
+        what = f"sql(vars) returned {type(text).__name__}, not the query's text"
+        line = line_of_function(source, "sql")
+        raise SqlSyntaxError(what, line, 1, "Return a str with one query.")
+    return text
+
+
+def _line_in(error: BaseException, path: str) -> int | None:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == path]
+    if isinstance(error, SyntaxError) and error.filename == path:
+        lines.append(error.lineno)
+    return lines[-1] if lines else None
+
+
+@contextlib.contextmanager
+def _importable(root: str) -> Iterator[None]:
+    path, modules = list(sys.path), set(sys.modules)
+    sys.path.insert(0, root)
+    importlib.invalidate_caches()  # a helper written a moment ago must be seen
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None) or ""
+            # Not the packages of an environment inside the project: numpy loads only once.
+            if file.startswith(root + os.sep) and "site-packages" not in file:
+                del sys.modules[name]

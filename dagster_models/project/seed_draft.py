@@ -1,0 +1,77 @@
+"""A seed -> a draft of its step."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from dagster_models.errors import Problem
+from dagster_models.project.config import merge
+from dagster_models.project.draft import Draft, Page, check_reads, new_step
+from dagster_models.project.settings import Settings
+from dagster_models.project.trace import seed_trace
+from dagster_models.project.yaml.nodes import Tell
+from dagster_models.sql.canonical import canonical, version_of
+
+_LONG = re.compile(r"\d{19}")  #: the greatest whole number of 64 bits has so many digits
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?\d+")
+
+
+def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
+    """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
+    step = new_step(page, "seed", merge(page.defaults), settings, tell)
+    types = canonical(step.config.column_types)
+    version = version_of(step.digest, types, str(step.relation))
+    header = next(csv.reader(io.StringIO(page.text)), [])
+    for what, fix in _wrong_in_header(header):
+        tell(Problem(what, page.path, 1, 1, fix))
+    for line, name in _lossy(page.text, header, step.config.column_types):
+        what = f"the column `{name}` has whole numbers of more than 64 bits, which lose digits"
+        fix = f"Say what they are: `column_types: {{{name}: varchar}}`, or `decimal(38)`."
+        tell(Problem(what, page.path, line, 1, fix, "warning"))
+    found = seed_trace(header, step.config.column_types, settings.dialect)
+    return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
+
+
+def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:
+    """What a warehouse would take, and change in silence: problem and fix."""
+    names = [name.strip().lower() for name in header]
+    for name in dict.fromkeys(name for name in names if name and names.count(name) > 1):
+        yield f"two columns are named `{name}`", "Give each column of the first line its own name."
+    if header and not all(names):
+        yield "a column has no name", "Name every column in the first line."
+    if len(header) == 1 and (found := re.search(r"[;\t|]", header[0])):
+        divider = {"\t": "tabs"}.get(found[0], f"`{found[0]}`")
+        yield f"the columns are divided by {divider}, not by commas", "Save the file with commas."
+
+
+def _lossy(text: str, header: list[str], types: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    """The columns that DuckDB would read as DOUBLE (measured with 1.5) though whole numbers are in
+    them: the line of the first one that is too long, and the column's name."""
+    if not _LONG.search(text):  # nearly all seeds
+        return
+    typed = {name.lower() for name in types}
+    open_ = {at: name for at, name in enumerate(header) if name.lower() not in typed}
+    too_long: dict[int, int] = {}
+    rows = csv.reader(io.StringIO(text))
+    with contextlib.suppress(csv.Error):  # the warehouse tells of it
+        next(rows)
+        for row in rows:
+            for at, cell in enumerate(row):
+                if at not in open_ or not cell:
+                    continue
+                if not _NUMBER.fullmatch(cell):
+                    del open_[at]  # it is read as text
+                elif _WHOLE.fullmatch(cell) and _is_too_long(cell):
+                    too_long.setdefault(at, rows.line_num)
+    yield from ((line, open_[at]) for at, line in too_long.items() if at in open_)
+
+
+def _is_too_long(cell: str) -> bool:
+    digits = cell.lstrip("+-0")
+    return len(digits) > 19 or not -(2**63) <= int(cell) < 2**63  # (int refuses 5,000 digits)

@@ -1,0 +1,101 @@
+"""``sources.yaml``: relations that are read and not built here, in dbt's shape.
+
+sources:
+  - name: raw              # the schema as SQL names it, unless `schema:` says another
+    schema: raw_prod
+    tables:
+      - name: flights      # the table as SQL names it, unless `identifier:` says another
+        columns: {flight_id: {description: "..."}}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagster_models.core.model import Key, Relation, Source
+from dagster_models.project.columns import read_columns
+from dagster_models.project.yaml import fields
+from dagster_models.project.yaml.fields import Reader, problem, read_mapping
+from dagster_models.project.yaml.nodes import Marked, Tell
+
+
+def _node(node: Marked) -> Marked:
+    return node
+
+
+_FILE: dict[str, Reader] = {"version": _node, "sources": _node}
+_SOURCE: dict[str, Reader] = {
+    "name": fields.name,
+    "schema": fields.text,
+    "catalog": fields.text,
+    "database": fields.text,  # dbt's word for the catalog
+    "description": fields.text,
+    "meta": fields.mapping,
+    "tables": _node,
+}
+_TABLE: dict[str, Reader] = {
+    "name": fields.name,
+    "identifier": fields.text,
+    "description": fields.text,
+    "columns": _node,
+    "meta": fields.mapping,
+}
+
+
+def read_sources(node: Marked | None, tell: Tell) -> list[Source]:
+    """All sources of one file; what is wrong is told and left out."""
+    values = read_mapping(node, _FILE, tell)
+    found: list[Source] = []
+    for item in _items(values.get("sources"), "sources", tell):
+        source = read_mapping(item, _SOURCE, tell)
+        if "name" not in source:
+            _tell_nameless("source", item, tell)
+            continue
+        if "tables" not in source:
+            what = f"the source `{source['name']}` has no tables"
+            tell(problem(what, item.place, "Add `tables: [{name: ...}]`."))
+        for table in _items(source.get("tables"), "tables", tell):
+            found += _read_table(table, source, tell)
+    return found
+
+
+def _items(node: Marked | None, noun: str, tell: Tell) -> list[Marked]:
+    if node is None:
+        return []
+    if not isinstance(node.value, list):
+        what = f"`{noun}`: expected a list, got {fields.describe(node)}"
+        tell(problem(what, node.place, "Begin each entry with `- name: ...`."))
+        return []
+    return [item if item.value is not None else Marked({}, item.place) for item in node.value]
+
+
+def _tell_nameless(noun: str, item: Marked, tell: Tell) -> None:
+    # A name that is there and wrong has been told already.
+    if not isinstance(item.value, dict) or "name" not in item.value:
+        tell(problem(f"a {noun} without a name", item.place, "Add `name: ...`."))
+
+
+def _read_table(node: Marked, source: dict[str, Any], tell: Tell) -> list[Source]:
+    if isinstance(node.value, str):  # `tables: [flights, planes]`
+        node = Marked({"name": node}, node.place, {"name": node.place})
+    values = read_mapping(node, _TABLE, tell)
+    if "name" not in values:
+        _tell_nameless("table", node, tell)
+        return []
+    key = Key(source["name"], values["name"])
+    columns, _ = read_columns(values.get("columns"), key, "error", tell, checks=False)
+    relation = Relation(
+        schema=source.get("schema", key.schema),
+        name=values.get("identifier", key.name),
+        catalog=source.get("catalog", source.get("database")),
+    )
+    return [
+        Source(
+            key=key,
+            relation=relation,
+            location=node.place,
+            description=values.get("description", source.get("description", "")),
+            columns=columns,
+            meta={**source.get("meta", {}), **values.get("meta", {})},
+        )
+    ]

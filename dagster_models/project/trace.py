@@ -1,0 +1,186 @@
+"""Columns of a whole project: every step's trace, from what is read to what reads it.
+
+What is known of a relation's columns comes from, in this order: the project's own SQL and the
+header lines of its seeds (certain), what sources.yaml or a Python model's header declares, and
+what the last build of the same code left in the warehouse (``known``). Only what is certain can
+make an unknown column an error; the rest may be incomplete or out of date, so it is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dagster_models.core.model import Check, Column, Key, Location, Source, Step
+from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
+from dagster_models.project.yaml.fields import problem, suggest
+from dagster_models.project.yaml.nodes import Tell
+from dagster_models.sql.dialects.words import COLUMNS_MEASURED
+from dagster_models.sql.lineage.datatypes import declared_type
+from dagster_models.sql.lineage.trace import trace
+
+#: Its relation has the columns of the query as it is now, and no others.
+_REBUILT = frozenset({"view", "table"})
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What the last build of a step left: its code version, and the columns with their types."""
+
+    code_version: str
+    columns: tuple[tuple[str, str], ...]
+
+
+Tracer = Callable[[Sequence[Query]], Sequence[Trace]]
+"""``trace_each``, or one that remembers and uses all cores."""
+
+
+def trace_each(queries: Sequence[Query]) -> list[Trace]:
+    return [trace(*query) for query in queries]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """How columns are found, and unknown ones told. ``level``: error | warn | ignore."""
+
+    dialect: str
+    level: str
+    tell: Tell
+    trace: Tracer = trace_each
+
+
+def trace_steps(
+    steps: Mapping[Key, Step],
+    sources: Mapping[Key, Source],
+    built: Mapping[str, Built],
+    columns: Columns,
+) -> dict[Key, Step]:
+    """The steps, in topological order as they come, each with its trace; problems are told."""
+    schemas = {key: _declared(source.columns, columns.dialect) for key, source in sources.items()}
+    traced = dict(steps)
+    for level in _levels(steps):
+        queries = [step for step in level if _is_traced(step)]
+        found = columns.trace([_query(step, schemas, columns.dialect) for step in queries])
+        traced.update((s.key, replace(s, trace=t)) for s, t in zip(queries, found, strict=True))
+        for step in level:
+            version = built.get(str(step.key))
+            schemas[step.key] = _known(traced[step.key], version, columns.dialect)
+    for step in traced.values():
+        for it in step.trace.problems:
+            line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
+            _tell(it, Location(step.location.path, line, column), columns)
+    _look_at_checks(traced, schemas, columns)
+    return traced
+
+
+def _levels(steps: Mapping[Key, Step]) -> list[list[Step]]:
+    """Steps that read nothing of each other, behind all that they read: a level's queries can be
+    looked at in any order, or at once."""
+    depth: dict[Key, int] = {}
+    levels: list[list[Step]] = []
+    for key, step in steps.items():
+        depth[key] = 1 + max([depth[read] for read in step.upstream if read in depth], default=-1)
+        if depth[key] == len(levels):
+            levels.append([])
+        levels[depth[key]].append(step)
+    return levels
+
+
+def _is_traced(step: Step) -> bool:
+    return step.kind == "sql" and step.config.materialized != "function"
+
+
+def _query(step: Step, schemas: Mapping[Key, Schema], dialect: str) -> Query:
+    names = {reference.name for reference in step.references}
+    return Query(step.sql, dialect, _upstream(step, schemas, names))
+
+
+def _upstream(
+    step: Step, schemas: Mapping[Key, Schema], names: set[str] | None = None
+) -> dict[str, Upstream]:
+    """What each name in the step's SQL means. What has no schema yet is the step itself."""
+    return {
+        name: Upstream((key.schema, key.name), schemas.get(key, Schema()))
+        for name, key in step.resolved.items()
+        if names is None or name in names
+    }
+
+
+def _tell(it: ColumnProblem, place: Location, columns: Columns) -> None:
+    if columns.level == "ignore":
+        return
+    certain = it.certain and columns.dialect in COLUMNS_MEASURED
+    severity = "error" if certain and columns.level == "error" else "warning"
+    columns.tell(problem(it.what, place, it.fix, severity))
+
+
+# --- what a reader may rely on ---------------------------------------------------------------
+
+
+def _declared(columns: Sequence[Column], dialect: str) -> Schema:
+    """Columns with types are a schema; without, they are notes on some of the columns."""
+    typed = tuple((column.name, declared_type(column.type, dialect)) for column in columns)
+    return Schema(typed, closed=bool(typed) and all(type_ for _, type_ in typed))
+
+
+def _known(step: Step, built: Built | None, dialect: str) -> Schema:
+    """The schema of a step's relation, types filled in where the trace has none."""
+    schema = step.trace.schema
+    if step.kind == "python":
+        schema = _declared(step.config.columns, dialect)
+    elif step.config.materialized not in _REBUILT:
+        schema = replace(schema, certain=False)
+    if built is None or built.code_version != step.code_version:
+        return schema
+    if not schema.closed:
+        return Schema(built.columns, closed=True)
+    types = {name.lower(): type_ for name, type_ in built.columns}
+    filled = tuple((n, type_ or types.get(n.lower(), "")) for n, type_ in schema.columns)
+    return replace(schema, columns=filled)
+
+
+def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> Trace:
+    """The columns of a seed: its header line, with the types that were declared."""
+    typed = {name.lower(): declared_type(type_, dialect) for name, type_ in types.items()}
+    columns = tuple(TracedColumn(name, typed.get(name.lower(), "")) for name in names)
+    plain = all(name and name == name.strip() for name in names)
+    apart = plain and len({name.lower() for name in names}) == len(names)
+    return Trace(columns, closed=apart, certain=apart)
+
+
+# --- checks ----------------------------------------------------------------------------------
+
+
+def _look_at_checks(
+    steps: Mapping[Key, Step], schemas: Mapping[Key, Schema], columns: Columns
+) -> None:
+    """A check of a column that is not there could only fail."""
+    checks = [(check, step) for step in steps.values() for check in step.checks]
+    texts = [(check, step) for check, step in checks if check.test == "query"]
+    found = columns.trace(
+        [Query(c.text, columns.dialect, _upstream(step, schemas)) for c, step in texts]
+    )
+    for (check, _), trace_ in zip(texts, found, strict=True):
+        for it in trace_.problems:
+            _tell(it, Location(check.location.path, it.line, it.column), columns)
+    for check, step in checks:
+        if check.test != "query":
+            _look_at_column_check(check, step, schemas, columns)
+
+
+def _look_at_column_check(
+    check: Check, step: Step, schemas: Mapping[Key, Schema], columns: Columns
+) -> None:
+    wanted = [(step.key, check.column or "")]
+    to, field = str(check.arguments.get("to")), check.arguments.get("field")
+    if to in step.resolved and field:
+        wanted.append((step.resolved[to], field))
+    for key, name in wanted:
+        schema = schemas.get(key, Schema())
+        names = [column for column, _ in schema.columns]
+        if schema.closed and name.lower() not in {column.lower() for column in names}:
+            what = f"the check `{check.name}` is about `{name}`, which {key} does not have"
+            fix = suggest(name, names, "Columns")
+            place = check.location
+            it = ColumnProblem(what, place.line, place.column, fix, schema.certain)
+            _tell(it, place, columns)

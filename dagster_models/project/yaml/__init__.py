@@ -1,0 +1,4 @@
+"""Reading YAML in which every value knows its place.
+
+May import: what project may.
+"""

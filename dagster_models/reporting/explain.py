@@ -1,0 +1,210 @@
+"""Why a run took as long as it did, from its journal alone. Pure: no clock, no file.
+
+    explain(read_journal(path)) -> Explanation
+
+All moments are seconds since the run began, all durations seconds. A step's time is cut into what
+the journal knows of it::
+
+    upstreams end ── delay ── ready ── waited {slot: 0.4, pool x: 2.0} ── in flight ── end
+
+The *critical path* is the chain that decided when the run ended: the step that ended last, of its
+upstreams the one that ended last, and so on. Delays, waits and flights along it add up to the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dagster_models.core.model import EMPTY
+from dagster_models.reporting.journal import JournalContents
+from dagster_models.reporting.results import ResultState, StepResult
+from dagster_models.util.graph import weights
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time of one step that was ready.
+
+    ``after``: the upstream that ended last, None for a step that reads no other of this run.
+    ``delay_seconds`` passed from its end (or the run's beginning) until this one was ready.
+    ``flight_seconds``: all attempts together; 0 for one that was given up before it was started.
+    """
+
+    step: str
+    state: ResultState
+    ready: float
+    end: float
+    after: str | None = None
+    delay_seconds: float = 0.0
+    waited: Mapping[str, float] = EMPTY
+    flight_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What all steps together waited for one reason: "slot", "retry delay", a pool, a limit."""
+
+    reason: str
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waste:
+    """Work of a run with a failure that came to nothing in it.
+
+    ``why``: "failed", "canceled", or "unused": committed, but nothing of what reads it in this run
+    succeeded (a re-execution from failure will use it).
+    """
+
+    step: str
+    why: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """See the module. ``status`` is None while a run goes on, or if it was killed.
+
+    ``shortest_seconds``: the heaviest path of flights; no number of slots makes the run shorter.
+    ``idle_seconds`` are slot-seconds, of ``slots`` times ``seconds``. ``unfinished``: planned
+    steps that the journal has no end of.
+    """
+
+    run_id: str
+    status: str | None
+    seconds: float
+    slots: int
+    spans: Mapping[str, Span]
+    critical_path: tuple[Span, ...]
+    shortest_seconds: float
+    waits: tuple[Wait, ...]
+    busy_seconds: float
+    wasted: tuple[Waste, ...]
+    unfinished: tuple[str, ...] = ()
+
+    @property
+    def path_seconds(self) -> float:
+        """In flight along the critical path: the part of it that the steps themselves took."""
+        return sum(span.flight_seconds for span in self.critical_path)
+
+    @property
+    def idle_seconds(self) -> float:
+        return max(0.0, self.slots * self.seconds - self.busy_seconds)
+
+    @property
+    def idle_share(self) -> float:
+        """Of all slot-seconds, from 0 to 1."""
+        room = self.slots * self.seconds
+        return self.idle_seconds / room if room > 0 else 0.0
+
+    @property
+    def wasted_seconds(self) -> float:
+        return sum(waste.seconds for waste in self.wasted)
+
+
+def explain(contents: JournalContents) -> Explanation | None:
+    """Explain a run, whole or not. None: the journal has no header, so nothing is known of it."""
+    header = contents.header
+    if header is None:
+        return None
+    began = header.started_at
+    # A resumed run goes on in the journal of the first try, whose steps are not of its time.
+    results = [r for r in contents.steps if r.ended_at is None or r.ended_at >= began]
+    upstream = {step: header.upstream.get(step, ()) for step in header.steps}
+    spans = _spans(results, upstream, began)
+    flights = {span.step: span.flight_seconds for span in spans.values()}
+    last = max((span.end for span in spans.values()), default=0.0)
+    return Explanation(
+        run_id=header.run_id,
+        status=contents.end.status if contents.end else None,
+        seconds=contents.end.seconds if contents.end else last,
+        slots=header.slots,
+        spans=spans,
+        critical_path=_critical_path(spans),
+        shortest_seconds=_heaviest(upstream, flights),
+        waits=_waits(spans),
+        busy_seconds=sum(flights.values()),
+        wasted=_wasted(results, upstream, flights),
+        unfinished=tuple(sorted(set(header.steps) - {r.step for r in contents.steps})),
+    )
+
+
+def _spans(
+    results: Sequence[StepResult], upstream: Mapping[str, Sequence[str]], began: float
+) -> dict[str, Span]:
+    """Of every step that was ready, in the order they ended."""
+    ends = {r.step: r.ended_at - began for r in results if r.ended_at is not None}
+    spans = {}
+    for r in results:
+        if r.ready_at is None or r.ended_at is None:
+            continue
+        ready, end = max(0.0, r.ready_at - began), ends[r.step]
+        known = [step for step in upstream.get(r.step, ()) if step in ends]
+        after = max(known, key=ends.__getitem__, default=None)
+        delay = ready - (ends[after] if after else 0.0)
+        flight = end - ready - sum(r.waited.values()) if r.state != "skipped" else 0.0
+        spans[r.step] = Span(
+            step=r.step,
+            state=r.state,
+            ready=ready,
+            end=end,
+            after=after,
+            delay_seconds=max(0.0, delay),  # the clock of a machine may be set back
+            waited=r.waited,
+            flight_seconds=max(0.0, flight),
+        )
+    return spans
+
+
+def _critical_path(spans: Mapping[str, Span]) -> tuple[Span, ...]:
+    started = [span for span in spans.values() if span.state != "skipped"]
+    span = max(started, key=lambda span: span.end, default=None)
+    path: list[Span] = []
+    while span is not None:
+        path.append(span)
+        span = spans.get(span.after) if span.after else None
+    return tuple(reversed(path))
+
+
+def _heaviest(upstream: Mapping[str, Sequence[str]], flights: Mapping[str, float]) -> float:
+    """Seconds of the heaviest path; a step that never flew weighs nothing."""
+    flown = {step: flights.get(step, 0.0) for step in upstream}
+    return max(weights(upstream, flown).values(), default=0.0)
+
+
+def _waits(spans: Mapping[str, Span]) -> tuple[Wait, ...]:
+    reasons = dict.fromkeys(reason for span in spans.values() for reason in span.waited)
+    found = []
+    for reason in reasons:
+        of_it = [span.waited[reason] for span in spans.values() if reason in span.waited]
+        found.append(Wait(reason, len(of_it), sum(of_it)))
+    return tuple(sorted(found, key=lambda wait: -wait.seconds))
+
+
+def _wasted(
+    results: Sequence[StepResult],
+    upstream: Mapping[str, Sequence[str]],
+    flights: Mapping[str, float],
+) -> tuple[Waste, ...]:
+    """What a failure cost, the most expensive first; nothing in a run without one."""
+    states = {r.step: r.state for r in results}
+    if all(state == "succeeded" for state in states.values()):
+        return ()
+    readers: dict[str, list[str]] = {}
+    for step, reads in upstream.items():
+        for read in reads:
+            readers.setdefault(read, []).append(step)
+    found = []
+    for step, state in states.items():
+        if state in ("failed", "canceled"):
+            why: str | None = state
+        elif state == "succeeded" and readers.get(step):
+            used = any(states.get(reader) == "succeeded" for reader in readers[step])
+            why = None if used else "unused"
+        else:
+            why = None
+        if why and flights.get(step):
+            found.append(Waste(step, why, flights[step]))
+    return tuple(sorted(found, key=lambda waste: -waste.seconds))

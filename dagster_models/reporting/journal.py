@@ -1,0 +1,172 @@
+"""The journal of a run: ``target/runs/<run id>.jsonl``, one line per finished step.
+
+It is appended to while the run goes on and never rewritten (dbt's rewriting of its results after
+each node was too slow and was reverted), so that a run that was killed still tells what it did::
+
+    {"type": "run", ...}    RunHeader
+    {"type": "step", ...}   StepResult, one line each, in the order they finished
+    {"type": "end", ...}    RunEnd
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster_models.errors import DagsterModelsError
+from dagster_models.reporting.results import RunHeader, StepResult, known_fields, totals
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """The last line of a journal; a journal without one belongs to a run that goes on or died."""
+
+    status: str  #: "success", "failure" or "canceled"
+    totals: Mapping[str, int]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class JournalContents:
+    """A journal as read. ``steps``: the last line of each step, in the order they finished.
+
+    ``unreadable`` are the numbers (from 1) of lines that were cut: a killed run tears its last
+    line, a resumed run goes on below it.
+    """
+
+    header: RunHeader | None
+    steps: tuple[StepResult, ...]
+    end: RunEnd | None
+    unreadable: tuple[int, ...] = ()
+
+
+class Journal:
+    """Appends to ``<target folder>/runs/<run id>.jsonl``, one write call for each line.
+
+    A line is with the operating system as soon as the method returns, so it outlives a kill of
+    this process. Any method may raise OSError (a full disk); the journal stays usable after it.
+    """
+
+    def __init__(self, target_folder: str | Path, header: RunHeader) -> None:
+        """Creates the folder and the file, or goes on below what a run of this id left."""
+        self.path = journal_path(target_folder, header.run_id)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            size = os.fstat(self._fd).st_size
+            self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+            self._append("run", header.to_json())
+        except BaseException:
+            self.close()
+            raise
+
+    def step(self, result: StepResult) -> None:
+        """Write down a finished step."""
+        self._append("step", result.to_json())
+
+    def end(self, status: str, results: Iterable[StepResult], seconds: float) -> None:
+        """Write down the run's end; ``status`` is "success", "failure" or "canceled"."""
+        self._append("end", {"status": status, "totals": totals(results), "seconds": seconds})
+
+    def is_removed(self) -> bool:
+        """Whether what is written goes to a file that nobody will find."""
+        try:
+            return not os.path.samestat(os.fstat(self._fd), os.stat(self.path))
+        except FileNotFoundError:
+            return True
+
+    def close(self) -> None:
+        """Close the file; harmless when it is closed already."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, what: str, data: Mapping[str, Any]) -> None:
+        # ASCII: a lone surrogate in a message would not encode, and must not cost the line.
+        line = json.dumps({"type": what, **data}, default=str).encode("ascii") + b"\n"
+        if self._torn:  # the line above was cut: keep this one apart from it
+            line = b"\n" + line
+        self._torn = True
+        written = os.write(self._fd, line)
+        while written < len(line):  # only a disk that fills up gets here
+            written += os.write(self._fd, line[written:])
+        self._torn = False
+
+
+def journal_path(target_folder: str | Path, run_id: str) -> Path:
+    """Where the journal of a run is.
+
+    Raises:
+        DagsterModelsError: the run's id is not a plain file name.
+    """
+    if not re.fullmatch(r"[\w][\w.-]*", run_id, re.ASCII):
+        raise DagsterModelsError(f"run id {run_id!r} is not usable as a file name")
+    return Path(target_folder) / "runs" / f"{run_id}.jsonl"
+
+
+def latest_journal(target_folder: str | Path) -> Path | None:
+    """The journal that was written to last, None when there is none."""
+    found = list((Path(target_folder) / "runs").glob("*.jsonl"))
+    return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+
+
+def find_journal(target_folder: str | Path, run_id: str = "last") -> Path:
+    """The journal of a run, by its id or how that begins; "last": the one written to last.
+
+    Raises:
+        DagsterModelsError: there is none, or the beginning is that of several.
+    """
+    runs = Path(target_folder) / "runs"
+    if run_id == "last":
+        latest = latest_journal(target_folder)
+        if latest is None:
+            raise DagsterModelsError(f"no run has left a journal in {runs}")
+        return latest
+    found = sorted(path for path in runs.glob("*.jsonl") if path.stem.startswith(run_id))
+    exact = [path for path in found if path.stem == run_id]
+    if len(exact or found) == 1:
+        return (exact or found)[0]
+    if not found:
+        raise DagsterModelsError(f"no run whose id begins with {run_id!r} has a journal in {runs}")
+    told = ", ".join(path.stem for path in found)
+    raise DagsterModelsError(f"several runs begin with {run_id!r}: {told}")
+
+
+def read_journal(path: str | Path) -> JournalContents:
+    """Read a journal, finished or not; a torn line costs only itself.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    header: RunHeader | None = None
+    end: RunEnd | None = None
+    steps: dict[str, StepResult] = {}
+    unreadable: list[int] = []
+    for number, line in enumerate(Path(path).read_bytes().split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            data = json.loads(line)
+            if data["type"] == "run":  # a resumed run writes a second header, and has not ended
+                header = RunHeader.from_json(data)
+                end = None
+            elif data["type"] == "step":
+                result = StepResult.from_json(data)
+                steps.pop(result.step, None)
+                steps[result.step] = result
+            elif data["type"] == "end":
+                end = known_fields(RunEnd, data)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            unreadable.append(number)
+    return JournalContents(header, tuple(steps.values()), end, tuple(unreadable))

@@ -1,0 +1,327 @@
+"""What the user sees while a run goes on: dbt's lines, with our states.
+
+    18:04:11  3 of 14 START table marts.carrier_delays ........................ [RUN]
+    18:04:11  3 of 14 OK table marts.carrier_delays ................... 16 rows [OK in 0.31s]
+
+Everything that comes from outside (names, messages, a script's output) is cleaned first: a message
+can neither break a line nor move the cursor, colour the screen or reorder the text.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TextIO
+
+from dagster_models.core.messages import CheckOutcome
+from dagster_models.reporting.results import (
+    ResultState,
+    StepResult,
+    cancel_story,
+    explanation,
+    skip_path,
+    skip_reason,
+    totals,
+)
+
+WIDTH = 80  #: dbt's: up to here dots lead the eye to the status
+NAME_WIDTH = (24, 48)  #: least and most of the column with the step's name before its output
+MOST_LINES = 40  #: of one message in the list of failures; all of it is in run_results.json
+INDENT = "    "
+
+_COLORS = {"OK": 32, "WARN": 33, "ERROR": 31, "SKIP": 33, "CANCEL": 33, "RETRY": 33}
+
+# Colours and titles of a script's own output are dropped whole; what else could act on a terminal
+# (control characters, direction overrides) or not be encoded (lone surrogates) is shown as \x1b.
+_ESCAPE_SEQUENCE = re.compile(
+    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\\\|\x9c)"
+)
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """``text`` as one line that is safe to print."""
+    text = " ".join(_ESCAPE_SEQUENCE.sub("", text).splitlines()).expandtabs(4)
+    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+def clean_lines(text: str) -> list[str]:
+    """The lines of ``text``, each safe to print, without blank ones."""
+    return [line for part in text.splitlines() if (line := clean(part).rstrip())]
+
+
+class Named(Protocol):
+    """What a line needs to name a step: a StepResult or a Task has it."""
+
+    @property
+    def step(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def materialized(self) -> str: ...
+
+
+class Terminal:
+    """Writes the lines of a run to a stream; may be called from any thread.
+
+    No method raises because of the stream: when its reader is gone, the run goes on unseen.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        color: bool | None = None,
+        clock: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+    ) -> None:
+        """
+        Args:
+            stream: where to write.
+            color: None: only if the stream is a terminal and NO_COLOR is not set.
+            clock: the local time of day that begins each line.
+        """
+        self._stream = stream
+        self._color = _wants_color(stream) if color is None else color
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._gone = False
+        self._name_width = NAME_WIDTH[0]
+        self._states: dict[str, ResultState] = {}
+
+    def found(
+        self, models: int = 0, scripts: int = 0, seeds: int = 0, checks: int = 0, sources: int = 0
+    ) -> None:
+        """``Found 14 models, 2 scripts, 3 seeds``; what there is none of is left out."""
+        counts = {
+            "model": models,
+            "script": scripts,
+            "seed": seeds,
+            "check": checks,
+            "source": sources,
+        }
+        told = ", ".join(_count(count, noun) for noun, count in counts.items() if count)
+        self._write([f"Found {told or 'nothing to run'}"])
+
+    def concurrency(self, slots: int, target: str) -> None:
+        """``Concurrency: 4 slots (target='dev')``."""
+        self._write([f"Concurrency: {_count(slots, 'slot')} (target='{clean(target)}')", ""])
+
+    def note(self, text: str) -> None:
+        """A line of our own."""
+        self._write([clean(text)])
+
+    def started(self, index: int, total: int, step: Named) -> None:
+        """``3 of 14 START table marts.carrier_delays ... [RUN]``; ``index`` counts from 1."""
+        with self._lock:  # one very long name must not push everybody's output off the screen
+            self._name_width = min(max(self._name_width, len(clean(step.step))), NAME_WIDTH[1])
+        self._write([_padded(f"{index} of {total} START {_title(step)}", "[RUN]")])
+
+    def output(self, step: str, stream_name: str, line: str) -> None:
+        """A line that a step printed, behind the step's name.
+
+        ``stream_name`` is "stdout" or "stderr". Of a progress bar that redraws itself the last
+        state is shown.
+        """
+        name = clean(step).ljust(self._name_width)
+        if stream_name == "stderr":
+            name = self._paint("WARN", name)
+        parts = line.replace("\r\n", "\n").removesuffix("\n").split("\n")
+        shown = [clean(part.rstrip("\r").rpartition("\r")[2]) for part in parts]
+        self._write([f"{name} | {text}".rstrip() for text in shown])
+
+    def retry(self, index: int, total: int, result: StepResult, delay_seconds: float = 0.0) -> None:
+        """A failed attempt that is tried again after ``delay_seconds``."""
+        then = f"again in {delay_seconds:.0f}s" if delay_seconds >= 0.5 else "again now"
+        status = f"attempt {result.attempt} failed in {result.seconds:.2f}s, {then}"
+        head = f"{index} of {total} RETRY {_title(result)}"
+        self._write([_padded(head, self._status("RETRY", status)), *_reason(result)])
+
+    def finished(self, index: int, total: int, result: StepResult) -> None:
+        """The line of a step that reached its final state, with what explains it below."""
+        with self._lock:
+            self._states[result.step] = result.state
+            cause_state = self._states.get(result.cause or "")
+        head = f"{index} of {total} {_word(result)} "
+        took = f"in {result.seconds:.2f}s"
+        rows, details = "", [*_reason(result), *map(_check_line, _failing(result))]
+        if result.state == "skipped":
+            head += clean(result.step)
+            status = clean(skip_reason(result, cause_state))
+            details = [INDENT + clean(path)] if (path := skip_path(result)) else []
+        else:
+            head += _title(result)
+            status = f"{_word(result)} {took}"
+            if result.committed_in:
+                status = f"{_word(result)} by run {clean(result.committed_in)[:8]}"
+            if result.state == "canceled":
+                details = [INDENT + clean(cancel_story(result))]
+            elif result.state == "succeeded" and result.rows is not None:
+                rows = _count(result.rows, "row")
+            if result.state == "succeeded" and result.built_on_previous:
+                names = ", ".join(map(clean, result.built_on_previous))
+                details.append(f"{INDENT}built on the previous version of {names}, which failed")
+        self._write([_padded(head, self._status(_word(result), status), rows), *details])
+
+    def done(self, results: Sequence[StepResult], seconds: float, broke: str = "") -> None:
+        """The run's end: every failure and warning again, then the totals as dbt tells them.
+
+        ``broke``: what went wrong with the run itself, if anything did.
+        """
+        count = totals(results)
+        lines = ["", f"Finished {_count(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
+        told = [
+            f"{1 if broke else 0} error of the run itself",
+            _count(count["ERROR"], "error"),
+            _count(count["WARN"], "warning"),
+            f"{count['SKIP']} skipped",
+            f"{count['CANCEL']} canceled",
+        ]
+        told = [text for text in told if not text.startswith("0 ")]
+        if told:
+            word = "ERROR" if count["ERROR"] or broke else "WARN"
+            lines += [self._paint(word, f"Completed with {', '.join(told)}"), ""]
+        else:
+            lines += [self._paint("OK", "Completed successfully"), ""]
+        if broke:
+            head, *more = clean_lines(broke)
+            lines += [f"{self._paint('ERROR', 'ERROR')} {head}", *(INDENT + m for m in more), ""]
+        for result in results:
+            if result.state == "failed" or result.warned:
+                lines += [*self._again(result, results), ""]
+        told_totals = " ".join(f"{word}={number}" for word, number in count.items())
+        self._write([*lines, f"Done. {told_totals}"])
+
+    def _again(self, result: StepResult, results: Iterable[StepResult]) -> list[str]:
+        """A failure or warning in full, for the list at the end."""
+        where = f" ({clean(result.where)})" if result.where else ""
+        lines = [f"{self._paint(_word(result), _word(result))} {_title(result)}{where}"]
+        if result.state == "failed":
+            error = result.error
+            lines += _head(clean_lines(explanation(result)))
+            # A SQL step's traceback would show our own code, not the user's.
+            if error and error.traceback and result.kind not in ("sql", "seed"):
+                lines += _tail(clean_lines(error.traceback))
+        lines = [lines[0], *(INDENT + line for line in lines[1:])]
+        lines += map(_check_line, _failing(result))
+        below = [other.step for other in results if other.path[:1] == (result.step,)]
+        below = [step for step in below if step != result.step]
+        if below:
+            names = ", ".join(map(clean, below[:10]))
+            more = f" and {len(below) - 10} more" if len(below) > 10 else ""
+            lines.append(f"{INDENT}{len(below)} skipped below it: {names}{more}")
+        return lines
+
+    def _status(self, word: str, text: str) -> str:
+        return f"[{self._paint(word, text)}]"
+
+    def _paint(self, word: str, text: str) -> str:
+        return f"\x1b[{_COLORS[word]}m{text}\x1b[0m" if self._color else text
+
+    def _write(self, lines: Sequence[str]) -> None:
+        now = self._clock()
+        text = "".join(f"{now}  {line}".rstrip() + "\n" for line in lines)
+        # A terminal of another encoding must show something rather than raise.
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        with self._lock:
+            if self._gone:
+                return
+            try:
+                self._stream.write(text)  # one call: lines of other processes stay between ours
+                self._stream.flush()
+            except (BrokenPipeError, ValueError):  # the reader went away, the stream was closed
+                self._gone = not _forget(self._stream)
+            except OSError:
+                pass  # a full disk, a terminal that hung up: the next line may work again
+
+
+def _forget(stream: TextIO) -> bool:
+    """Send a standard stream that lost its reader nowhere; whether it may be written to again.
+
+    Else Python flushes to the lost reader at exit, and the run ends with code 120.
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe
+    """
+    try:
+        lost = stream.fileno()
+        if lost not in (1, 2):  # not by identity: the stream may be wrapped
+            return False
+        target = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(target, lost)
+        os.close(target)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _wants_color(stream: TextIO) -> bool:
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return stream.isatty()
+    except ValueError:
+        return False
+
+
+def _word(result: StepResult) -> str:
+    if result.warned:
+        return "WARN"
+    return {"succeeded": "OK", "failed": "ERROR", "canceled": "CANCEL", "skipped": "SKIP"}[
+        result.state
+    ]
+
+
+def _title(step: Named) -> str:
+    """What is built and its name: ``table marts.carrier_delays``, ``script scripts.report``."""
+    alone = step.kind in ("seed", "script", "asset")
+    return clean(f"{step.kind if alone else step.materialized or step.kind} {step.step}")
+
+
+def _padded(head: str, status: str, rows: str = "") -> str:
+    """Dots up to a fixed width, as dbt draws them; a long name is never cut."""
+    tail = f" {rows}" if rows else ""
+    return f"{head} ".ljust(WIDTH - len(tail), ".").rstrip(" ") + f"{tail} {status}"
+
+
+def _reason(result: StepResult) -> list[str]:
+    """Of a failed attempt: file, line and the first line of its error."""
+    if result.state != "failed":
+        return []
+    first = next(iter(clean_lines(explanation(result))), "")
+    told = ": ".join(part for part in (clean(result.where), first) if part)
+    return [INDENT + told] if told else []
+
+
+def _failing(result: StepResult) -> list[CheckOutcome]:
+    return [check for check in result.checks if not check.passed]
+
+
+def _check_line(check: CheckOutcome) -> str:
+    word = "WARN" if check.severity == "warn" else "FAIL"
+    what = clean(check.error) if check.error else _count(check.failures, "row")
+    return f"{INDENT}{word} check {clean(check.name)}: {what}"
+
+
+def _head(lines: list[str]) -> list[str]:
+    left = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], f"... {_count(left, 'more line')}"] if left > 0 else lines
+
+
+def _tail(lines: list[str]) -> list[str]:
+    left = len(lines) - MOST_LINES
+    return [f"... {_count(left, 'more line')}", *lines[-MOST_LINES:]] if left > 0 else lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m {rest:02}s" if hours else f"{minutes}m {rest:02}s"

@@ -1,0 +1,4 @@
+"""What differs between SQL dialects.
+
+May import: what sql may.
+"""

@@ -1,0 +1,287 @@
+"""One expression of a query: the columns it is made of, its digest, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+from sqlglot import exp
+
+from dagster_models.core.traced import ColumnProblem, Origin
+from dagster_models.project.yaml.fields import nearest
+from dagster_models.sql.dialects.words import fold, fold_alias
+from dagster_models.sql.lineage.column_sets import (
+    Ambiguous,
+    Missing,
+    Scope,
+    Shape,
+    Value,
+    digest_of,
+    guessed,
+    look_up,
+)
+from dagster_models.sql.lineage.datatypes import fields_of
+from dagster_models.util.positions import Lines
+
+#: Names that look like columns and are none: functions without parentheses, columns of the system.
+_NO_COLUMNS = frozenset(
+    {
+        *("rowid", "ctid", "oid", "tableoid", "xmin", "xmax", "cmin", "cmax", "rownum", "level"),
+        *("current_user", "session_user", "user", "current_role", "current_schema"),
+        *("current_catalog", "current_database", "current_date", "current_time", "today", "now"),
+        *("current_timestamp", "localtime", "localtimestamp", "sysdate", "systimestamp"),
+        *("filename", "file_row_number", "all", "default"),
+    }
+)
+
+#: Arguments that are types, also where sqlglot reads a column: `json_object(returning jsonb)`.
+_TYPES = frozenset({"return_type"})
+
+Query = Callable[[exp.Expr, "Scope | None", Mapping[str, Shape]], Shape]
+
+
+class Expressions:
+    """Reads expressions of one query. ``types``: id of a column or subquery -> its type;
+    the tree that they belong to must stay alive as long as this does. ``joined``: names that
+    qualify the columns of a USING, folded."""
+
+    def __init__(
+        self, dialect: str, lines: Lines, query: Query, joined: Collection[str] = ()
+    ) -> None:
+        self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
+        self.types: dict[int, str] = {}
+        self.spreads = False  #: whether what was read holds DuckDB's COLUMNS(...)
+        self.problems: list[ColumnProblem] = []
+        self.withheld: list[ColumnProblem] = []  #: of CTEs, that perhaps nothing reads
+
+    def read(self, node: exp.Expr, scope: Scope) -> Value:
+        """What *node* is made of. A stack and no recursion: an OR chain may have 600 terms."""
+        if isinstance(node, exp.Column):
+            return self.noted(node, scope)
+        parts: list[str] = []
+        sources: set[Origin] = set()
+        reason = ""
+        stack: list[tuple[exp.Expr, frozenset[str]]] = [(node, frozenset())]
+        while stack:
+            item, bound = stack.pop()
+            if isinstance(item, exp.Column):
+                if not isinstance(item.this, exp.Star) and self.first_part(item) in bound:
+                    parts.append(item.name.lower())
+                    continue
+                value = self.noted(item, scope)
+            elif isinstance(item, exp.Query):
+                value = self.subquery(item, scope)
+            else:
+                bound = self.step(item, bound, parts, stack)
+                continue
+            sources |= value.sources
+            parts.append(value.digest)
+            reason = reason or value.reason
+        return Value("", frozenset(sources), digest_of(*parts), reason)
+
+    def step(
+        self,
+        item: exp.Expr,
+        bound: frozenset[str],
+        parts: list[str],
+        stack: list[tuple[exp.Expr, frozenset[str]]],
+    ) -> frozenset[str]:
+        """Note what kind of node *item* is, and put its children on the stack."""
+        if isinstance(item, (exp.Lambda, exp.Comprehension)):
+            names = item.expressions if isinstance(item, exp.Lambda) else [item.expression]
+            bound = bound | {name.name.lower() for name in names if isinstance(name, exp.Expr)}
+        elif isinstance(item, exp.Columns):
+            self.spreads = True
+        if isinstance(item, exp.Identifier):
+            quoted = bool(item.args.get("quoted"))
+            parts.append(fold(item.name, self.dialect, quoted))
+            return bound
+        parts.append(type(item).__name__)
+        for key, child in item.args.items():
+            if child is None or child is False or child == [] or key in _TYPES:
+                continue
+            parts.append(key)
+            if isinstance(child, exp.Expr):
+                stack.append((child, bound))
+            elif isinstance(child, list):
+                for one in reversed(child):
+                    if isinstance(one, exp.Expr):
+                        stack.append((one, bound))
+                    else:
+                        parts.append(str(one))
+            else:
+                parts.append(str(child))
+        return bound
+
+    def first_part(self, node: exp.Column) -> str:
+        """The outermost part of a column's name, lower case."""
+        name: str = node.parts[0].name
+        return name.lower()
+
+    def subquery(self, node: exp.Query, scope: Scope) -> Value:
+        shape = self.query(node, scope, scope.ctes)
+        scope.deciding |= shape.row_sources
+        sources: frozenset[Origin] = frozenset()
+        reason = shape.reason
+        for _, value in shape.columns:
+            sources |= value.sources
+            reason = reason or value.reason
+        digests = (value.digest for _, value in shape.columns)
+        if len(shape.columns) == 1 and shape.closed:
+            self.types[id(node)] = shape.columns[0][1].type
+        return Value("", sources, digest_of("subquery", shape.rows, *digests), reason)
+
+    def noted(self, node: exp.Column, scope: Scope) -> Value:
+        value = self.column(node, scope) or Value(reason="the column is not known")
+        self.types[id(node)] = value.type
+        return value
+
+    # --- columns ----------------------------------------------------------------------------
+
+    def column(self, node: exp.Column, scope: Scope, silent: bool = False) -> Value | None:
+        """What a column means; None if there is none (told unless *silent*)."""
+        if isinstance(node.this, exp.Star):
+            return self.row_of(node, scope)
+        args = node.args
+        if args.get("table") is None and isinstance(node.this, exp.Identifier):
+            return self.bare(node.this, scope, silent)
+        parts = (args.get("catalog"), args.get("db"), args.get("table"), node.this)
+        names = [part for part in parts if isinstance(part, exp.Identifier)]
+        # `a.b.c`: the FROM item may be said with its schema, and fields of a struct may follow.
+        for index in range(len(names) - 2, -1, -1):
+            home = tuple(self.folded(name) for name in names[:index])
+            item = scope.item(self.folded(names[index]), home)
+            if item is None:
+                continue
+            column = names[index + 1]
+            found = item.shape.by_name.get(column.name.lower())
+            if found:
+                exact = [v for n, v in item.shape.columns if n == column.name and len(found) > 1]
+                return self.field(exact[0] if exact else found[0], names[index + 2 :])
+            if not item.shape.knows_all:
+                return self.field(guessed(column.name, [item]), names[index + 2 :])
+            if index == 0:
+                return self.missing_in(item.name, item.shape, column, names, scope, silent)
+        if self.joined and self.folded(names[0]) in self.joined:
+            lower = names[1].name.lower()
+            merged = (around.merged[lower] for around in scope.chain() if lower in around.merged)
+            return next(merged, Value(reason=f"`{names[0].name}` names the columns of a USING"))
+        return self.struct(names, scope, silent)
+
+    def bare(self, name: exp.Identifier, scope: Scope, silent: bool = False) -> Value | None:
+        """A column without a qualifier; as column()."""
+        found = look_up(scope, name.name)
+        if isinstance(found, Value):
+            return found
+        if isinstance(found, Ambiguous):
+            if not silent:
+                items = [f"`{item}.{name.name}`" for item in found.items if item]
+                what = f"the column `{name.name}` is ambiguous"
+                fix = f"Write {' or '.join(items)}." if items else "Say which one is meant."
+                self.tell(name, what, fix, found.certain)
+            return replace(found.value, reason=f"`{name.name}` is ambiguous")
+        if name.name.lower() in _NO_COLUMNS or silent:
+            return Value(digest=digest_of(name.name.lower())) if not silent else None
+        self.tell_missing(name, f"there is no column `{name.name}`", found)
+        return None
+
+    def struct(self, names: list[exp.Identifier], scope: Scope, silent: bool) -> Value | None:
+        """`s.f`: a field of the column s."""
+        found = look_up(scope, names[0].name)
+        if isinstance(found, Value):
+            return self.field(found, names[1:])
+        if isinstance(found, Ambiguous):
+            return self.field(found.value, names[1:])
+        if not silent:
+            written = ".".join(name.name for name in names[:-1])
+            tables = tuple(item.name for around in scope.chain() for item in around.items)
+            what = f"there is no table `{written}` in this FROM, and no column of that name"
+            self.tell_missing(names[0], what, Missing(found.certain, tables), "Tables")
+        return None
+
+    def field(self, value: Value, path: list[exp.Identifier]) -> Value:
+        for name in path:
+            fields = {key.lower(): type_ for key, type_ in (fields_of(value.type) or {}).items()}
+            type_ = fields.get(name.name.lower(), "")
+            value = replace(value, type=type_, digest=digest_of(value.digest, name.name.lower()))
+        return value
+
+    def row_of(self, node: exp.Column, scope: Scope) -> Value:
+        item = scope.item(self.folded(node.args.get("table")))
+        if item is None:
+            return Value(reason=f"the columns of {node.sql()} are not known")
+        sources = frozenset(s for _, value in item.shape.columns for s in value.sources)
+        return Value("", sources, digest_of("row", item.shape.rows))
+
+    def folded(self, name: exp.Expr | None) -> str:
+        """A name that qualifies columns, as the dialect compares it; "" for none."""
+        return fold_alias(self.table(name), self.dialect)
+
+    def table(self, name: exp.Expr | None) -> str:
+        """A part of a table's name, as the dialect compares it; "" for none."""
+        if not isinstance(name, exp.Identifier):
+            return ""
+        return fold(name.name, self.dialect, bool(name.args.get("quoted")))
+
+    def output(self, name: exp.Expr) -> str:
+        """The name of a column as the warehouse gives it."""
+        written: str = name.name
+        if isinstance(name, exp.Identifier) and name.args.get("quoted"):
+            return written
+        if self.dialect in ("postgres", "redshift"):
+            return written.lower()
+        return written.upper() if self.dialect == "snowflake" else written
+
+    # --- what is wrong ----------------------------------------------------------------------
+
+    def withhold(self, since: int) -> tuple[ColumnProblem, ...]:
+        """Take back what was told *since*: DuckDB does not look into a CTE that nothing reads."""
+        told = tuple(self.problems[since:])
+        del self.problems[since:]
+        self.withheld += told
+        return told
+
+    def all_problems(self) -> tuple[ColumnProblem, ...]:
+        """Each once, in the order of the text; those of CTEs that nothing reads are not certain."""
+        unread = (replace(it, certain=False) for it in self.withheld if it not in self.problems)
+        every = dict.fromkeys((*self.problems, *unread))
+        return tuple(sorted(every, key=lambda it: (it.line, it.column, it.what)))
+
+    def missing_in(
+        self,
+        table: str,
+        shape: Shape,
+        column: exp.Identifier,
+        names: list[exp.Identifier],
+        scope: Scope,
+        silent: bool,
+    ) -> Value | None:
+        if column.name.lower() in _NO_COLUMNS:
+            return Value(digest=digest_of(column.name.lower()))
+        if isinstance(look_up(scope, names[0].name), Value) and len(names) > 1:
+            found = look_up(scope, names[0].name)
+            row = shape.by_name.get(names[0].name.lower())
+            if row and isinstance(found, Value):  # a struct that bears its table's name
+                return self.field(found, names[1:])
+        if not silent:
+            known = tuple(name for name, _ in shape.columns)
+            what = f"`{table}` has no column `{column.name}`"
+            self.tell_missing(column, what, Missing(shape.certain, known))
+        return None
+
+    def tell_missing(
+        self, name: exp.Identifier, what: str, missing: Missing, noun: str = "Columns"
+    ) -> None:
+        known = [word for word in dict.fromkeys(missing.known) if word]
+        close = nearest(name.name, known, 3)
+        if close:
+            fix = f"Did you mean {' or '.join(f'`{word}`' for word in close)}?"
+        else:
+            listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+            fix = f"{noun} are: {listed}." if listed else "There is nothing to select from."
+        self.tell(name, what, fix, missing.certain)
+
+    def tell(self, name: exp.Identifier, what: str, fix: str, certain: bool) -> None:
+        start = name.meta.get("start")
+        line, column = self.lines.place(start) if isinstance(start, int) else (1, 1)
+        self.problems.append(ColumnProblem(what, line, column, fix, certain))

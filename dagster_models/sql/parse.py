@@ -1,0 +1,148 @@
+"""SQL text -> what it reads and which placeholders it has, and back: the text with names replaced.
+
+    parse_sql(text, dialect) -> ParsedSql
+    compile_sql(text, parsed, dialect, relation_of, variables) -> text for the warehouse
+
+The text is never generated from the syntax tree. sqlglot says where its tokens are; what is
+replaced is replaced there, after checking that the tokens at these places are the name, and every
+other byte stays. This is the door to the rooms behind it: tokens.py (places), prepare.py (tokens
+as the parser should see them), scopes.py and nodes.py (which names are tables), rewrite.py (the way
+back); sqlglot is imported in these only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+
+from dagster_models.core.model import Reference
+from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
+from dagster_models.sql.rewriting.fill_in import compile_sql, literal, quote
+from dagster_models.sql.scopes import Found, find
+from dagster_models.sql.tokens import Source
+
+__all__ = [
+    "ParsedSql",
+    "Placeholder",
+    "Qualifier",
+    "compile_sql",
+    "literal",
+    "parse_sql",
+    "plain_text",
+    "quote",
+    "statement_references",
+]
+
+_QUERIES = (exp.Query, exp.Values, exp.Pivot)
+
+
+def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
+    """Read a text in a dialect of sqlglot (``duckdb``, ``postgres``, ...).
+
+    With ``queries_only`` (a model, a check) the text must be one query. Without, it may be any
+    number of statements (what a Python file gives to ``warehouse.execute``); what they write is
+    then among the references, marked ``written``.
+
+    Raises SqlSyntaxError with the place in the whole text; ValueError for an unknown dialect.
+    """
+    source = Source(text, Dialect.get_or_raise(dialect), dialect)
+    statements = source.statements()
+    if queries_only:
+        _refuse_other_than_one_query(source, statements)
+    references: dict[int, Reference] = {}
+    qualifiers: dict[int, Qualifier] = {}
+    clashing: set[int] = set()
+    temporary: list[str] = []
+    opaque = False
+    for statement in statements:
+        arguments = source.prepared.tables
+        found = find(statement, dialect, source.is_string, temporary, arguments)
+        if queries_only and found.writes:
+            word = found.writes[0]
+            what = f"{word} inside a query writes, a model only reads"
+            raise source.error(what, source.word(word))
+        _place_names(source, found, references, qualifiers, clashing)
+        temporary += found.temporary
+        opaque = opaque or found.opaque
+    return ParsedSql(
+        references=tuple(references[start] for start in sorted(references)),
+        qualifiers=tuple(qualifiers[start] for start in sorted(qualifiers)),
+        placeholders=tuple(source.placeholders()),
+        normalized=source.normalized(),
+        clashing=frozenset(clashing),
+        temporary=tuple(temporary),
+        opaque=opaque,
+        semicolons=source.trailing_semicolons(),
+        unseen=tuple((*source.lines.place(at), what) for at, what in source.prepared.unseen),
+    )
+
+
+def plain_text(text: str, dialect: str) -> str:
+    """The text without comments and white space, all else as it is written, also its case.
+
+    Raises SqlSyntaxError for a text that has no tokens.
+    """
+    return Source(text, Dialect.get_or_raise(dialect), dialect).plain()
+
+
+def statement_references(
+    text: str, dialect: str
+) -> tuple[tuple[Reference, ...], tuple[Reference, ...]]:
+    """The tables that any SQL reads, and those that it writes. Raises like parse_sql."""
+    references = parse_sql(text, dialect, queries_only=False).references
+    return (
+        tuple(reference for reference in references if not reference.written),
+        tuple(reference for reference in references if reference.written),
+    )
+
+
+def _refuse_other_than_one_query(source: Source, statements: Sequence[exp.Expr]) -> None:
+    if not statements:
+        raise source.error("there is no query, only comments", 0, "Write a SELECT.")
+    if len(statements) > 1:
+        fix = "A model is one query: move the other statement to a file of its own."
+        raise source.error("a second statement begins here", source.second_statement(), fix)
+    tree = statements[0]
+    if isinstance(tree, exp.Select) and not tree.expressions and tree.args.get("from_") is None:
+        raise source.error("the SELECT has no columns", source.tokens[0].start)
+    if not isinstance(tree, _QUERIES):
+        kind = source.tokens[0].text.upper()
+        raise source.error(
+            f"{kind} is a statement, not a query",
+            source.tokens[0].start,
+            "A model's SQL is one query (SELECT, WITH, FROM, VALUES, PIVOT); what it builds is "
+            "said by `materialized:` in the header.",
+        )
+
+
+def _place_names(
+    source: Source,
+    found: Found,
+    references: dict[int, Reference],
+    qualifiers: dict[int, Qualifier],
+    clashing: set[int],
+) -> None:
+    for table in found.tables:
+        start, end, _ = source.span(table.identifiers)
+        line, column = source.lines.place(start)
+        prepared = source.prepared
+        fixed = table.aliased or start in prepared.fixed or source.is_table_statement(start)
+        references[start] = Reference(
+            table.parts,
+            start,
+            end,
+            line,
+            column,
+            aliased=fixed,
+            written=table.written,
+            certain=table.certain,
+            in_string=start in prepared.in_strings,
+        )
+        if table in found.clashing:
+            clashing.add(start)
+    for item in found.qualifiers:
+        start, end, last = source.span(item.identifiers)
+        belongs = source.span(item.table.identifiers)[0]
+        qualifiers[start] = Qualifier(start, end, item.parts, last, belongs)

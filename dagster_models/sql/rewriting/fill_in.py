@@ -1,0 +1,178 @@
+"""The text for the warehouse: names and placeholders replaced in place, all else as it is."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from sqlglot import exp
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.tokenizer_core import TokenType
+
+from dagster_models.core.model import Reference
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.dialects.words import fold
+from dagster_models.sql.parsed import ParsedSql, Placeholder
+from dagster_models.util.positions import Lines
+
+
+def compile_sql(
+    text: str,
+    parsed: ParsedSql,
+    dialect: str,
+    relation_of: Callable[[Reference], str | None],
+    variables: Mapping[str, object],
+    *,
+    literals: str = "",
+) -> str:
+    """The text for the warehouse: table names and placeholders replaced, nothing else changed.
+
+    ``relation_of`` gives the full, quoted name of what a reference means, None to leave it. A
+    reference that has no alias keeps its old name as one where the new name ends differently, so
+    that columns qualified by it still work. Columns qualified with the schema as well lose it.
+    ``variables`` become literals of the dialect ``literals`` (default: ``dialect``). A trailing
+    semicolon is dropped.
+
+    Raises SqlSyntaxError for a placeholder without a variable, TypeError for a variable that has
+    no literal.
+    """
+    edits: list[tuple[int, int, str]] = []
+    renamed: dict[int, str | None] = {}
+    for reference in parsed.references:
+        relation = relation_of(reference)
+        if relation is None:
+            continue
+        alias = _alias(reference, relation, reference.start in parsed.clashing, dialect)
+        renamed[reference.start] = alias if reference.start in parsed.clashing else None
+        replaced = f"{relation} AS {alias}" if alias else relation
+        if reference.in_string:
+            replaced = replaced.replace("'", "''")
+        edits.append((reference.start, reference.end, replaced))
+    for qualifier in parsed.qualifiers:
+        if qualifier.reference in renamed:
+            name = renamed[qualifier.reference] or text[qualifier.name_start : qualifier.end]
+            if name.lower() in _reserved(dialect):  # `raw.order.id` needed no quotes
+                name = quote(qualifier.parts[-1], dialect)
+            edits.append((qualifier.start, qualifier.end, name))
+    for placeholder in parsed.placeholders:
+        edits.append(_filled(text, placeholder, variables, literals or dialect))
+    edits += [(at, at + 1, "") for at in parsed.semicolons]
+    return _edited(text, edits)
+
+
+def literal(value: Any, dialect: str) -> str:
+    """A value as SQL: None, bool, int, float, Decimal, str, date, datetime, and lists of these.
+
+    A list becomes an array, as the dialect's own parameter would be: `x in $list` works in DuckDB,
+    `x = any(:list)` in PostgreSQL. Raises TypeError for anything else.
+    """
+    if isinstance(value, (list, tuple)):
+        if not value and dialect == "postgres":
+            return "'{}'"  # an empty ARRAY[] would need its element's type
+        return exp.Array(expressions=[_literal(item) for item in value]).sql(dialect=dialect)
+    return _literal(value).sql(dialect=dialect)
+
+
+@lru_cache(maxsize=10_000)  # each relation is quoted again for each of its readers
+def quote(identifier: str, dialect: str) -> str:
+    """An identifier, quoted. Raises ValueError for an empty one or one with a NUL character."""
+    if not identifier or "\0" in identifier:
+        raise ValueError(f"{identifier!r} is no name for a table or column")
+    return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)
+
+
+def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> str | None:
+    """The alias that keeps the old name usable, quoted; None where none is needed or allowed."""
+    if reference.aliased:
+        return None
+    if clashes:
+        return quote(reference.name, dialect)
+    old = reference.parts[-1]
+    return None if _last_part(relation, dialect) == old else quote(old, dialect)
+
+
+@lru_cache(maxsize=10_000)  # as quote
+def _last_part(relation: str, dialect: str) -> str | None:
+    """The folded last part of a dotted name; None for other SQL, e.g. a function's call."""
+    tokens = Dialect.get_or_raise(dialect).tokenize(relation)
+    names, dots = tokens[::2], tokens[1::2]
+    if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
+        return None
+    quoted = names[-1].token_type == TokenType.IDENTIFIER
+    return fold(names[-1].text, dialect, quoted)
+
+
+@lru_cache
+def _reserved(dialect: str) -> frozenset[str]:
+    """Words that are no names by themselves. sqlglot has none of PostgreSQL's; DuckDB's parser is
+    made of that of PostgreSQL."""
+    of = "duckdb" if dialect == "postgres" else dialect
+    return frozenset(Dialect.get_or_raise(of).generator_class.RESERVED_KEYWORDS)
+
+
+def _filled(
+    text: str, placeholder: Placeholder, variables: Mapping[str, object], dialect: str
+) -> tuple[int, int, str]:
+    start, end, name = placeholder.start, placeholder.end, placeholder.name
+    if name not in variables:
+        known = ", ".join(sorted(variables)) or "none"
+        raise SqlSyntaxError(
+            f"the placeholder {text[start:end]} has no variable",
+            placeholder.line,
+            placeholder.column,
+            f"Set {name} in `vars:`. Variables there are: {known}.",
+        )
+    value = literal(variables[name], dialect)
+    if value.startswith("-"):
+        value = f"({value})"  # x-$y must not become the comment x--1
+    return start, end, value
+
+
+def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    pieces = []
+    done = 0
+    for start, end, replacement in sorted(edits):
+        if start < done:
+            line, column = Lines(text).place(start)
+            raise SqlSyntaxError("two names overlap here", line, column, "Write them apart.")
+        pieces += [text[done:start], replacement]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _literal(value: Any) -> exp.Expr:
+    if value is None:
+        return exp.Null()
+    if isinstance(value, bool):
+        return exp.Boolean(this=value)
+    if isinstance(value, (int, Decimal, float)):
+        return _number(value)
+    if isinstance(value, str):
+        if "\0" in value:
+            raise TypeError("a text with a NUL character has no SQL literal")
+        return exp.Literal.string(value)
+    if isinstance(value, datetime.datetime):
+        kind = (
+            exp.DataType.Type.TIMESTAMP if value.tzinfo is None else exp.DataType.Type.TIMESTAMPTZ
+        )
+        return exp.cast(exp.Literal.string(value.isoformat(" ")), kind)
+    if isinstance(value, datetime.date):
+        return exp.cast(exp.Literal.string(value.isoformat()), exp.DataType.Type.DATE)
+    if isinstance(value, (list, tuple)):
+        return exp.Array(expressions=[_literal(item) for item in value])
+    raise TypeError(f"a {type(value).__name__} has no SQL literal")
+
+
+def _number(value: int | float | Decimal) -> exp.Expr:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise TypeError(f"{value} has no SQL literal")
+        return exp.Literal.number(format(value, "f"))
+    if isinstance(value, float) and not math.isfinite(value):
+        name = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return exp.cast(exp.Literal.string(name), exp.DataType.Type.DOUBLE)
+    return exp.Literal.number(repr(value))

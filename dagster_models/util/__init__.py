@@ -1,0 +1,4 @@
+"""Helpers that know nothing of models, SQL or Dagster.
+
+May import: errors.
+"""

@@ -1,0 +1,4 @@
+"""DuckDB.
+
+May import: what warehouses may.
+"""

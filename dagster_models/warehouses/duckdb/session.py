@@ -1,0 +1,414 @@
+"""DuckDB: one database file (or memory), many cursors.
+
+Only calls that DuckDB 1.5 and 2.0 share are used. What was measured and is relied on here: DDL is
+transactional; CREATE OR REPLACE does not turn a view into a table; an ``interrupt`` that finds no
+statement is forgotten; COMMIT after a failed statement answers "fine" and rolls back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError
+from dagster_models.util import arrow_files as bulk
+from dagster_models.warehouses.base import (
+    Capabilities,
+    Commit,
+    Warehouse,
+    WarehouseSession,
+    literal,
+    quoted,
+)
+from dagster_models.warehouses.duckdb import records
+from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, csv_error, translated
+
+#: The name under which a cursor sees an Arrow file while it reads it.
+_INPUT = "dagster_models_input"
+
+
+#: Errors of a text, told when it is bound.
+_BEFORE_IT_RAN = frozenset({"BinderException", "CatalogException", "ParserException"})
+
+_OTHER_TYPE = re.compile(r"is of type (Table|View), trying to replace")
+_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
+_COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+
+
+CAPABILITIES = Capabilities(
+    "duckdb",
+    shared_fate=True,
+    lacks={
+        "grants": "DuckDB has no grants, and CREATE OR REPLACE drops comments",
+        "indexes": "CREATE OR REPLACE TABLE drops the old table's indexes",
+        "size": "its blocks are those of the whole file",
+        "two_processes": "one process writes a file; all processes of a machine share it",
+        "decimal_nan": "DECIMAL has no NaN",
+    },
+)
+
+
+def csv_reader(path: str, options: str = "") -> str:
+    """The SQL that reads a CSV file with a header as the table that it is."""
+    pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
+    # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column,
+    # or skips the lines above it, and takes a line that begins with # for a comment.
+    # sample_size=-1: a type is that of all its rows.
+    return (
+        f"FROM read_csv({literal(pattern)}, header=true, delim=',', quote='\"', escape='\"',"
+        f" skip=0, comment='', sample_size=-1{options})"
+    )
+
+
+def connect(settings: Mapping[str, Any]) -> DuckDB:
+    """Open the database file ``path``; ``memory_limit`` (e.g. "4GB") and ``threads`` are optional.
+
+    Raises WarehouseError, of kind "DatabaseInUse" when another process holds the file.
+    """
+    # A missing relation must be an error, never a Python variable of ours that bears its name.
+    config = {"python_enable_replacements": "false"}
+    for name in ("memory_limit", "threads"):
+        if settings.get(name) is not None:
+            config[name] = str(settings[name])
+    path = str(settings["path"])
+    try:
+        return DuckDB(duckdb.connect(path, config=config), path)
+    except Exception as error:
+        holder = _HOLDER.search(str(error))
+        if holder is None:
+            raise convert(error) from error
+        program, pid = holder.groups()
+        raise WarehouseError(
+            "DatabaseInUse",
+            f"the process with pid {pid} ({program}) holds the DuckDB file {path}. DuckDB lets one"
+            f" process write a file: close the database there (or end it: kill {pid}), or read it"
+            " through dagster-models, which shares it among its own processes.",
+        ) from error
+
+
+class DuckDB(Warehouse):
+    """One open database."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, connection: Any, path: str) -> None:
+        self._connection, self._path = connection, path
+        self._file = os.stat(path) if os.path.exists(path) else None
+
+    def is_replaced(self) -> bool:
+        try:
+            return self._file is None or not os.path.samestat(self._file, os.stat(self._path))
+        except FileNotFoundError:
+            return True
+
+    def session(
+        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+    ) -> DuckDBSession:
+        with translated():
+            return DuckDBSession(self._connection.cursor(), self._refuse_if_replaced)
+
+    def _refuse_if_replaced(self) -> None:
+        if self.is_replaced():
+            raise WarehouseError(
+                "DatabaseReplaced",
+                f"{self._path} was removed or replaced while it was open: what is written to the"
+                " old file is lost, so nothing is committed to it any more. Run again.",
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class DuckDBSession(WarehouseSession):
+    """One cursor: in DuckDB a connection of its own to the same database."""
+
+    def __init__(self, cursor: Any, refuse_if_replaced: Callable[[], None]) -> None:
+        self._cursor = cursor
+        #: A commit to a file that has no name any more succeeds, and nobody will ever see it.
+        self._refuse_if_replaced = refuse_if_replaced
+        self._in_transaction = False
+        self._failed = False
+        self._input: Any = None  # the Arrow table that is seen as _INPUT
+
+    def read_files_from(self, folder: str) -> None:
+        # It is a list divided by commas, with no way to quote one: such a folder is left out.
+        if "," not in folder:
+            self._run(f"set session file_search_path = {literal(folder)}")
+
+    # Statements
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._watched():
+            statements = self._cursor.extract_statements(sql)
+        transactional = duckdb.StatementType.TRANSACTION
+        if all(statement.type != transactional for statement in statements):
+            # The text as it is: errors name its lines.
+            found: list[tuple[Any, ...]] = self._run(sql) if statements else []
+            self._refuse_if_replaced()
+            return found
+        rows: list[tuple[Any, ...]] = []
+        for statement in statements:
+            move = self._move(statement.query) if statement.type == transactional else None
+            rows = []
+            if move:
+                move()
+            else:
+                rows = self._run(statement)
+        return rows
+
+    def _move(self, text: str) -> Callable[[], None]:
+        """BEGIN, COMMIT and ROLLBACK as the methods that know what they mean."""
+        word = _COMMENTS.sub("", text).split(None, 1)[0].rstrip(";").lower()
+        if word in ("commit", "end"):
+            return self.commit
+        return self.begin if word in ("begin", "start") else self.rollback
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self._watched():
+            self._one_statement(sql)
+            self._cursor.execute(sql)
+            names = [column[0] for column in self._cursor.description or ()]
+            return names, self._cursor.fetchall()
+
+    def _run(self, statement: Any, parameters: Sequence[Any] | None = None) -> Any:
+        """Execute and fetch: an answer that is not fetched blocks the cursor in DuckDB 2."""
+        with self._watched():
+            if parameters is None:
+                self._cursor.execute(statement)
+            else:
+                self._cursor.execute(statement, parameters)
+            return self._cursor.fetchall()
+
+    @contextlib.contextmanager
+    def _watched(self, lines_before: int = 0) -> Iterator[None]:
+        try:
+            with translated(lines_before):
+                yield
+        except WarehouseError:
+            self._failed = self._in_transaction
+            raise
+
+    # Transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._in_transaction
+
+    def begin(self) -> None:
+        self._refuse_if_replaced()
+        with translated():
+            self._cursor.execute("BEGIN TRANSACTION").fetchall()
+        self._in_transaction, self._failed = True, False
+
+    def commit(self) -> None:
+        # Only some errors abort a transaction, and after one that did COMMIT succeeds silently and
+        # rolls back. Any other statement tells, so ask one.
+        if self._failed:
+            try:
+                self._run("SELECT 1")
+            except WarehouseError as error:
+                self.rollback()
+                raise WarehouseError(
+                    "TransactionException",
+                    "nothing was committed: a statement of this transaction had failed,"
+                    f" and it is rolled back ({error.message})",
+                ) from error
+        try:
+            self._refuse_if_replaced()
+        except WarehouseError:
+            self.rollback()
+            raise
+        with self._watched():
+            self._cursor.execute("COMMIT").fetchall()
+        self._in_transaction = self._failed = False
+        self._refuse_if_replaced()  # it may have gone meanwhile: then the record is in no file
+
+    def rollback(self) -> None:
+        # An interrupt on its way may hit the ROLLBACK itself. "No transaction is active" is the
+        # proof that it is done; a database that is broken has nothing to roll back.
+        for _ in range(5):
+            try:
+                self._cursor.execute("ROLLBACK").fetchall()
+            except duckdb.InterruptException:
+                continue
+            except duckdb.Error:
+                pass
+            break
+        self._in_transaction = self._failed = False
+
+    def interrupt(self) -> None:
+        self._cursor.interrupt()
+
+    def close(self) -> None:
+        self.rollback()
+        with contextlib.suppress(duckdb.Error):
+            self._cursor.close()
+
+    # Relations
+
+    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+        with self._watched():
+            self._one_statement(sql)
+        what = "VIEW" if materialized == "view" else "TABLE"
+        name = quoted(relation)
+        rows = self._replace(name, f"CREATE OR REPLACE {what} {name} AS\n", sql)
+        if what == "VIEW":
+            return None
+        return self.count(f"FROM {name}") if rows is None else rows  # None: of a PIVOT
+
+    def create_from_csv(
+        self, relation: Relation, path: str, column_types: Mapping[str, str]
+    ) -> int:
+        types = ", ".join(f"{literal(name)}: {literal(t)}" for name, t in column_types.items())
+        options = f", types={{{types}}}" if types else ""
+        name = quoted(relation)
+        head = f"CREATE OR REPLACE TABLE {name} AS\n"
+        try:
+            return self._replace(name, head, csv_reader(path, options)) or 0
+        except WarehouseError as error:
+            raise csv_error(error, path) from error
+
+    def create_from_arrow(self, relation: Relation, path: str) -> int:
+        name = quoted(relation)
+        with self._arrow(path):
+            head = f"CREATE OR REPLACE TABLE {name} AS\n"
+            return self._replace(name, head, f"FROM {_INPUT}") or 0
+
+    def _replace(self, name: str, head: str, sql: str, *, first: bool = True) -> int | None:
+        """CREATE OR REPLACE, also of a view by a table and back; the number of rows if told.
+
+        That the old one is of the other type is told when the statement is bound, before it runs:
+        cheaper than to look it up each time (10 ms in a catalog of 2,000). In DuckDB 2 it ends the
+        transaction, which starts anew then; so this must be its ``first`` statement.
+        """
+        text = f"{head}{sql}\n"
+        try:
+            return self._create(text)
+        except WarehouseError as error:
+            other = _OTHER_TYPE.search(error.message)
+            if other is None or (self._in_transaction and not first):
+                raise
+            kind = other.group(1).upper()
+        ours = not self._in_transaction
+        self.rollback()
+        self.begin()
+        if self._input is not None:  # to see it was part of what is rolled back
+            self._cursor.register(_INPUT, self._input)
+        try:
+            self._run(f"DROP {kind} {name}")
+            rows = self._create(text)
+            if ours:
+                self.commit()
+            return rows
+        except BaseException:
+            if ours:
+                self.rollback()
+            raise
+
+    def _create(self, text: str) -> int | None:
+        with self._watched(lines_before=1):
+            rows = self._cursor.execute(text).fetchall()
+        return int(rows[0][0]) if rows else None
+
+    def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
+        return tuple((row[0], str(row[1])) for row in self._run(f"DESCRIBE {quoted(relation)}"))
+
+    def count(self, sql: str) -> int:
+        text = f"SELECT count(*) FROM (\n{self._subquery(sql)}\n)"
+        with self._watched(lines_before=1):
+            return int(self._cursor.execute(text).fetchall()[0][0])
+
+    def _subquery(self, sql: str) -> str:
+        """One query without its semicolon, also where a comment follows that."""
+        with self._watched():
+            self._one_statement(sql)
+        end = len(sql)
+        while end > 0:
+            if self._parses(f"SELECT count(*) FROM (\n{sql[:end]}\n)"):
+                return sql[:end]
+            end = sql.rfind(";", 0, end)
+        return sql  # no subquery: running it tells why
+
+    def _parses(self, sql: str) -> bool:
+        """Only parses, so that a transaction outlives a "no" (in DuckDB 2 any error ends it)."""
+        try:
+            self._one_statement(sql)
+        except duckdb.ParserException:
+            return False
+        return True
+
+    def _one_statement(self, sql: str) -> None:
+        """Refuse a text of several statements, of which one could be a COMMIT."""
+        statements = self._cursor.extract_statements(sql)
+        # One PIVOT parses as several statements, without a text but for one.
+        count = sum(1 for statement in statements if statement.query.strip())
+        transactional = duckdb.StatementType.TRANSACTION
+        if not statements or count > 1 or any(s.type == transactional for s in statements):
+            raise WarehouseError(
+                "ParserException",
+                f"the text holds {len(statements)} statements where one query is expected",
+            )
+
+    # Bulk
+
+    def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
+        with self._watched():
+            self._one_statement(sql)
+        try:
+            # Later errors quote DuckDB's own rewriting of the query.
+            with self._watched(lines_before=NO_LINES):
+                result = self._cursor.sql(sql)
+                if result is None:
+                    raise WarehouseError("InvalidInput", "the statement returns no rows to export")
+                reader = result.to_arrow_reader()
+                return bulk.write(folders, reader.schema, reader)
+        except WarehouseError as error:
+            if error.kind in _BEFORE_IT_RAN:
+                self._run(sql)  # fails too, and names the line
+            raise
+
+    def load(self, path: str, relation: str, mode: str) -> int:
+        with self._arrow(path):
+            if mode == "append":
+                return int(self._run(f"INSERT INTO {relation} BY NAME FROM {_INPUT}")[0][0])
+            head = f"CREATE OR REPLACE TABLE {relation} AS\n"
+            return self._replace(relation, head, f"FROM {_INPUT}", first=False) or 0
+
+    @contextlib.contextmanager
+    def _arrow(self, path: str) -> Iterator[None]:
+        """The cursor sees the Arrow IPC file as _INPUT. A cut file does not open."""
+        import pyarrow as pa
+
+        with contextlib.ExitStack() as stack:
+            with translated():
+                table = pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all()
+                self._cursor.register(_INPUT, table)
+            self._input = table
+            try:
+                yield
+            finally:
+                self._input = None
+                with contextlib.suppress(duckdb.Error):
+                    self._cursor.unregister(_INPUT)
+
+    # Commit records
+
+    def prepare(self, schemas: Sequence[str]) -> None:
+        records.prepare(self._run, schemas)
+
+    def write_record(self, commit: Commit) -> None:
+        records.write(self._run, commit)
+
+    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+        self._refuse_if_replaced()
+        return records.find(self._run, run_id, step, attempt)
+
+    def last_records(self) -> list[Commit]:
+        self._refuse_if_replaced()
+        return records.last(self._run)

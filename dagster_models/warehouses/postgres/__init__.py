@@ -1,0 +1,4 @@
+"""PostgreSQL, 14 or later.
+
+May import: what warehouses may.
+"""

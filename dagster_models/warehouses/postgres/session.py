@@ -1,0 +1,416 @@
+"""PostgreSQL (14 or later): one database of a server, one connection per session.
+
+The warehouse process holds the connections, also those of scripts: so one place knows the password,
+cancels, and tells what became of a session, and a script needs no driver. What was measured and is
+relied on here: DDL is transactional; a statement's answer alone proves a cancel; a killed client's
+query runs on unless ``client_connection_check_interval`` is set; COMMIT after an error answers
+"fine" (with the tag ROLLBACK).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import pq
+
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.util import arrow_files as bulk
+from dagster_models.util import dsn as servers
+from dagster_models.warehouses.base import (
+    CONFLICT,
+    Capabilities,
+    Commit,
+    Warehouse,
+    WarehouseSession,
+    quote,
+    quoted,
+)
+from dagster_models.warehouses.postgres import arrow_to_copy as postgres_in
+from dagster_models.warehouses.postgres import copy_to_arrow as postgres_out
+from dagster_models.warehouses.postgres import records, relations
+from dagster_models.warehouses.postgres.connect import Server
+from dagster_models.warehouses.postgres.dependent_objects import Parameters
+from dagster_models.warehouses.postgres.errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
+from dagster_models.warehouses.postgres.seeds import bad_value, read_seed, seed_columns
+from dagster_models.warehouses.postgres.statements import TRANSACTION, one_query, statements
+
+CAPABILITIES = Capabilities(
+    "postgres",
+    shared_fate=False,
+    lacks={
+        "runtime_error_line": "the server gives a place only to errors of a text",
+        "local_files": "SQL runs on the server, which sees its own files only",
+        "nested_types": "structs, maps and lists of lists are stored as jsonb",
+        "unsigned_types": "they are stored in the next larger type",
+        "any_name": "a name has 63 bytes at most; a longer one is refused, not cut",
+    },
+)
+
+#: So long a server is tried that does not answer: it may be restarting.
+CONNECT_SECONDS = 10.0
+LOCK_TIMEOUT_SECONDS = 30.0
+_CANCEL_SECONDS = 3.0
+_TERMINATE_SECONDS = 1.0
+
+Row = tuple[Any, ...]
+T = TypeVar("T")
+
+
+def connect(settings: Mapping[str, Any]) -> Postgres:
+    """The database of a target's settings: ``dsn``, or libpq's ``host``, ``port``, ``dbname``,
+    ``user``, ``password`` and ``ssl*``; ``connect_seconds``, ``lock_timeout`` (seconds).
+
+    Connects with the first session. Raises WarehouseError for settings that cannot be read.
+    """
+    return Postgres(
+        Server(
+            servers.parameters(settings),
+            float(settings.get("connect_seconds", CONNECT_SECONDS)),
+            float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
+        )
+    )
+
+
+class Postgres(Warehouse):
+    """One database of a server."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def session(
+        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+    ) -> PostgresSession:
+        return PostgresSession(self._server, f"dagster-models {name}".rstrip(), given_up)
+
+    def close(self) -> None:
+        """Nothing is open but the sessions."""
+
+
+class PostgresSession(WarehouseSession):
+    """One connection."""
+
+    def __init__(self, server: Server, name: str, given_up: Callable[[], bool]) -> None:
+        self._server, self._name = server, name
+        self._give_up = threading.Event()
+        self._touched = False  # by SQL of the user's: settings and temporary tables are its own
+        self._about: tuple[int, ...] = ()  # the relations that are being replaced, by OID
+        self._connection = server.open(name, given_up)
+
+    # Statements
+
+    def execute(self, sql: str) -> list[Row]:
+        self._touched = True
+        rows: list[Row] = []
+        for statement in statements(sql):
+            move = self._move(statement.word) if statement.word in TRANSACTION else None
+            if move and len(statement.text.split()) <= 2:
+                move()
+                rows = []
+            else:
+                rows = self.run(statement.text, lines_before=-statement.lines_before)
+        return rows
+
+    def _move(self, word: str) -> Callable[[], None] | None:
+        """BEGIN, COMMIT and ROLLBACK as the methods that know what they mean."""
+        if word in ("commit", "end"):
+            return self.commit
+        if word in ("rollback", "abort"):
+            return self.rollback
+        return self.begin if word == "begin" else None
+
+    def query(self, sql: str) -> tuple[list[str], list[Row]]:
+        self._touched = True
+        with self._watched(sql), self._connection.cursor() as cursor:
+            cursor.execute(one_query(sql).encode())
+            names = [column.name for column in cursor.description or ()]
+            return names, cursor.fetchall() if cursor.description else []
+
+    def run(
+        self,
+        sql: str,
+        parameters: Parameters | None = None,
+        *,
+        lines_before: int = 0,
+        single: bool = False,
+    ) -> list[Row]:
+        """Execute one statement and fetch. ``single``: the server refuses several ones."""
+        with self._watched(sql, lines_before), self._connection.cursor() as cursor:
+            # With bytes psycopg checks no type of SQL; binary results mean the extended protocol.
+            cursor.execute(sql.encode(), parameters, binary=single or None)
+            self.affected = cursor.rowcount
+            return cursor.fetchall() if cursor.description else []
+
+    affected = 0  #: rows of the last ``run``
+
+    @contextlib.contextmanager
+    def _watched(self, sent: str = "", lines_before: int = 0) -> Iterator[None]:
+        try:
+            yield
+        except WarehouseError:
+            raise
+        except (psycopg.Error, UnicodeEncodeError) as error:
+            if is_lost(error, self._connection):
+                self._connection.close()
+                raise lost(error) from error
+            told = convert(error, sent, lines_before)
+            if sqlstate(error) == LOCK_TIMEOUT:
+                told = self._with_holders(told)
+            raise told from error
+
+    def _with_holders(self, error: WarehouseError) -> WarehouseError:
+        """Who has what we waited for, asked while he still has it."""
+        held: list[str] = []
+        with (
+            contextlib.suppress(psycopg.Error, WarehouseError),
+            self._server.open(self._name, lambda: False) as other,
+        ):
+            held = relations.holders(other, self._about, (self._connection.info.backend_pid,))
+        message = (
+            "waited for a lock until lock_timeout, and gave up; what was there before stays"
+            f" ({error.message.splitlines()[0]})"
+        )
+        if held:
+            message += ". The lock is held by:\n" + "\n".join(held)
+        return WarehouseError(error.kind, message, line=error.line, transient=True)
+
+    # Transactions
+
+    @property
+    def in_transaction(self) -> bool:
+        status = self._connection.info.transaction_status
+        return status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN)
+
+    def begin(self) -> None:
+        try:
+            self.run("BEGIN")
+        except WarehouseLost:
+            # It ended while it was idle, e.g. as the server restarted: nothing is in doubt, and
+            # nothing lost but what the user's code may have set. Where that is none, connect anew.
+            if self._touched:
+                raise
+            self._give_up.clear()
+            self._connection = self._server.open(self._name, self._give_up.is_set)
+            self.run("BEGIN")
+
+    def commit(self) -> None:
+        with self._watched("COMMIT"), self._connection.cursor() as cursor:
+            cursor.execute("COMMIT")
+            if cursor.statusmessage == "COMMIT":
+                return
+        raise WarehouseError(
+            CONFLICT,
+            "nothing was committed: a statement of this transaction had failed, and it is rolled"
+            " back",
+        )
+
+    def rollback(self) -> None:
+        with contextlib.suppress(psycopg.Error):
+            if self.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def interrupt(self) -> None:
+        self._give_up.set()
+        with contextlib.suppress(psycopg.Error, OSError):
+            self._connection.cancel_safe(timeout=_CANCEL_SECONDS)
+
+    def cut_off(self) -> None:
+        # A cancel needs a connection of its own, for which the server may have no room or no
+        # answer. Of a socket that is shut both ends hear: the thread that waits for it, and the
+        # backend, by client_connection_check_interval.
+        with (
+            contextlib.suppress(psycopg.Error, OSError),
+            socket.socket(fileno=os.dup(self._connection.fileno())) as sock,
+        ):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.rollback()
+        with contextlib.suppress(psycopg.Error):
+            self._connection.close()
+
+    def await_gone(self, name: str, timeout_seconds: float) -> bool:
+        """By pg_stat_activity: a backend shows its session's name from its first moment on."""
+        began = time.monotonic()
+        where = "application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()"
+        label = (f"dagster-models {name}"[:63],)
+        while self.run(f"SELECT pid FROM pg_stat_activity WHERE {where}", label):
+            passed = time.monotonic() - began
+            if passed > timeout_seconds:
+                return False
+            if passed > _TERMINATE_SECONDS:  # its client is gone: end it, and see that it ends
+                self.run(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {where}", label
+                )
+            time.sleep(0.05)
+        return True
+
+    # Relations
+
+    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+        text = one_query(sql)
+        if materialized == "view":
+            self._build(relation, lambda: relations.put_view(self, quoted(relation), text))
+            return None
+
+        def fill(name: str, temporary: bool) -> int:
+            head = f"{relations.create_table(name, temporary)} AS\n"
+            self.run(f"{head}{text}\n", lines_before=head.count("\n"), single=True)
+            return self.affected
+
+        return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
+
+    def create_from_csv(
+        self, relation: Relation, path: str, column_types: Mapping[str, str]
+    ) -> int:
+        schema, reader = read_seed(path, column_types)
+        definitions = seed_columns(schema, column_types)
+        try:
+            return self._build(
+                relation,
+                lambda: relations.put_table(
+                    self, quoted(relation), self._copy_of(schema, reader, definitions)
+                ),
+            )
+        except WarehouseError as error:
+            raise bad_value(error, path) from error
+
+    def create_from_arrow(self, relation: Relation, path: str) -> int:
+        return self._build(relation, lambda: self._put_arrow(quoted(relation), path))
+
+    def _put_arrow(self, name: str, path: str) -> int:
+        with bulk.batches(path) as (schema, batches):
+            definitions = postgres_in.column_definitions(schema)
+            fill = self._copy_of(schema, batches, definitions)
+            return relations.put_table(self, name, fill)
+
+    def _build(self, relation: Relation, build: Callable[[], T]) -> T:
+        postgres_in.refuse_long(relation.schema, "a schema")
+        postgres_in.refuse_long(relation.name, "a relation")
+        try:
+            return build()
+        finally:
+            self._about = ()
+
+    def about(self, *oids: int) -> None:
+        """The relations whose locks are wanted next, for the error of a lock timeout."""
+        self._about = oids
+
+    def _copy_of(self, schema: Any, batches: Any, definitions: str) -> relations.Fill:
+        def fill(name: str, temporary: bool) -> int:
+            self.run(f"{relations.create_table(name, temporary, definitions)}")
+            return self._copy_in(name, schema.names, batches)
+
+        return fill
+
+    def _copy_in(self, name: str, columns: Sequence[str], batches: Any) -> int:
+        listed = ", ".join(map(quote, columns))
+        text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
+        with self._watched(), self._connection.cursor() as cursor:
+            with cursor.copy(text.encode()) as copy:
+                for chunk in postgres_in.csv_chunks(batches):
+                    copy.write(chunk)
+            return cursor.rowcount
+
+    def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
+        return relations.columns(self, quoted(relation))
+
+    def size(self, relation: Relation) -> int | None:
+        # With its indexes and what is stored out of line; after a rebuild in place with the dead
+        # rows, which autovacuum frees.
+        rows = self.run(
+            "SELECT pg_total_relation_size(oid) FROM pg_class"
+            " WHERE oid = to_regclass(%s) AND relkind <> 'v'",
+            [quoted(relation)],
+        )
+        return int(rows[0][0]) if rows else None
+
+    def count(self, sql: str) -> int:
+        head = "SELECT count(*) FROM (\n"
+        rows = self.run(f"{head}{one_query(sql)}\n) AS counted", lines_before=1, single=True)
+        return int(rows[0][0])
+
+    # Bulk
+
+    def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
+        self._touched = True
+        text = one_query(sql)
+        if statements(text)[0].word in ("show", "explain", "table"):  # no subqueries
+            return self._export_small(text, folders)
+        described = self._describe(text)
+        if not described:
+            raise WarehouseError("InvalidInput", "the statement returns no columns to export")
+        names = [f"c{at}" for at in range(len(described))]
+        listed = ", ".join(c.sql(f"q.{name}") for c, name in zip(described, names, strict=True))
+        head = f"COPY (SELECT {listed} FROM (\n"
+        sent = f"{head}{text}\n) AS q({', '.join(names)})) TO STDOUT (FORMAT csv)"
+        with (
+            self._watched(sent, 1),
+            self._connection.cursor() as cursor,
+            cursor.copy(sent.encode()) as copy,
+        ):
+            return postgres_out.write(described, copy, folders)
+
+    def _describe(self, text: str) -> list[postgres_out.OutColumn]:
+        head = "SELECT * FROM (\n"
+        sent = f"{head}{text}\n) AS q LIMIT 0"
+        with self._watched(sent, 1), self._connection.cursor() as cursor:
+            cursor.execute(sent.encode(), binary=True)
+            found = [(c.name, c.type_code, c.precision, c.scale) for c in cursor.description or ()]
+        return relations.out_columns(self, found)
+
+    def _export_small(self, text: str, folders: Sequence[str]) -> tuple[str, int]:
+        import pyarrow as pa
+
+        names, rows = self.query(text)
+        columns = [[row[at] for row in rows] for at in range(len(names))]
+        table = pa.table([pa.array(column) for column in columns], names=names)
+        return bulk.write(folders, table.schema, table.to_batches())
+
+    def load(self, path: str, relation: str, mode: str) -> int:
+        self._touched = True
+        with self._own_transaction():
+            if mode != "append":
+                return self._put_arrow(relation, path)
+            with bulk.batches(path) as (schema, batches):
+                return self._copy_in(relation, schema.names, batches)
+
+    @contextlib.contextmanager
+    def _own_transaction(self) -> Iterator[None]:
+        """One of our own where the user's code has none open."""
+        if self.in_transaction:
+            yield
+            return
+        self.begin()
+        try:
+            yield
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    # Commit records
+
+    def prepare(self, schemas: Sequence[str]) -> None:
+        for schema in schemas:
+            postgres_in.refuse_long(schema, "a schema")
+        with self._own_transaction():
+            records.prepare(self, schemas)
+
+    def write_record(self, commit: Commit) -> None:
+        records.write(self, commit)
+
+    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+        return records.find(self, run_id, step, attempt)
+
+    def last_records(self) -> list[Commit]:
+        return records.last(self)

@@ -1,0 +1,74 @@
+"""Runs whose Dagster keeps its own runs, events and schedules in PostgreSQL (dagster-postgres).
+
+What we do for SQLite's files (storage.py, idle_connections.py) must then stay out of the way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from dagster import DagsterInstance
+
+from dagster_models._dagster.door import event_log_files, one_commit
+from running import ENDLESS, Project, make_project
+
+pytestmark = pytest.mark.slow
+
+STORED = """\
+telemetry: {enabled: false}
+storage: {postgres: {postgres_url: {env: DAGSTER_STORAGE_URL}}}
+"""
+
+FILES = {
+    "models/good.sql": "select 1 as n",
+    "models/bad.sql": "select error('no') as n from good",
+    "models/below.sql": "select n from bad",
+    "models/beside.sql": ENDLESS,
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Project:
+    # SQLAlchemy 2.1 takes psycopg 3 for a plain postgresql://, and dagster-postgres 0.29 then fails
+    # ("syntax error at or near "$1"": it gives NOTIFY a parameter).
+    url = urlsplit(postgres_dsn)._replace(scheme="postgresql+psycopg2").geturl()
+    monkeypatch.setenv("DAGSTER_STORAGE_URL", url)
+    project = make_project(tmp_path, FILES)
+    (project.home / "dagster.yaml").write_text(STORED)
+    return project
+
+
+def test_a_run_that_fails_fast_and_goes_on_from_there(project: Project) -> None:
+    told = project.run({"max_concurrent": 2, "fail_fast": True})
+    assert told.journal is not None, told.stderr
+    states = {
+        "main.good": "succeeded",
+        "main.bad": "failed",
+        "main.below": "skipped",
+        "main.beside": "canceled",
+    }
+    assert told.states() == states
+    assert told.of_type("STEP_SUCCESS") == told.of_type("ASSET_MATERIALIZATION") == {"main__good"}
+    assert told.of_type("STEP_FAILURE") == {"main__bad", "main__beside"}
+    assert told.of_type("STEP_SKIPPED") == set()
+    assert any(step == "main__below" and "Skipped" in text for step, _, text in told.events)
+    assert project.status() == "FAILURE"
+    assert not list(project.home.rglob("*.db")), "Dagster wrote to SQLite"
+
+    project.write({"models/bad.sql": "select n from good", "models/beside.sql": "select 1 as n"})
+    again = project.run_again_from_failure()
+    assert again.code == 0, again.stdout + again.stderr
+    assert again.states() == dict.fromkeys(("main.bad", "main.below", "main.beside"), "succeeded")
+    assert project.status() == "SUCCESS"
+
+
+def test_nothing_of_ours_touches_its_storage(project: Project) -> None:
+    class Context:
+        run_id = "run"
+        instance = DagsterInstance.from_config(str(project.home))
+
+    with Context.instance, one_commit(Context()):  # type: ignore[arg-type]
+        assert event_log_files(Context()) == []  # type: ignore[arg-type]
+        assert type(Context.instance.event_log_storage).__module__.startswith("dagster_postgres")

@@ -1,0 +1,76 @@
+"""The dagster-models command, on real projects and the journal of a real run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dagster_models.cli.main import main as cli
+from running import make_project
+
+FILES = {
+    "models/staging/orders.sql": "select 1 as id",
+    "models/marts/totals.sql": "-- total\nselect count(*) as n from orders;",
+}
+
+
+def test_check_tells_all_problems_with_their_places(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = {"models/marts/bad.sql": "select from from", "models/marts/worse.sql": ""}
+    project = make_project(tmp_path, {**FILES, **broken})
+    assert cli.main(["--project", str(project.root), "check"]) == 1
+    told = capsys.readouterr().out
+    assert "models/marts/bad.sql:1:" in told
+    assert "models/marts/worse.sql:1:1" in told
+    assert told.endswith("2 errors\n")
+
+
+def test_check_of_a_good_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, FILES)
+    assert cli.main(["--project", str(project.root), "check"]) == 0
+    assert capsys.readouterr().out == "No errors in 2 steps of test.\n"
+
+
+def test_the_project_is_found_from_a_folder_inside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path, FILES)
+    monkeypatch.chdir(project.root / "models" / "marts")
+    assert cli.main(["ls"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "staging.orders  table   models/staging/orders.sql",
+        "marts.totals    table   models/marts/totals.sql",
+    ]
+
+
+def test_compile_shows_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, FILES)
+    assert cli.main(["--project", str(project.root), "compile", "totals"]) == 0
+    assert capsys.readouterr().out == '-- total\nselect count(*) as n from "staging"."orders"\n'
+    assert cli.main(["--project", str(project.root), "compile", "total"]) == 1
+    assert "marts.totals" in capsys.readouterr().err
+
+
+def test_a_missing_project_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["check"]) == 1
+    assert "--project" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_results_of_a_real_run(tmp_path: Path) -> None:
+    project = make_project(
+        tmp_path, {**FILES, "models/marts/bad.sql": "select nope(id) from orders"}
+    )
+    assert project.run().code == 1
+    command = [str(Path(sys.executable).parent / "dagster-models"), "results"]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "models/marts/bad.sql:1" in done.stdout
+    assert done.stdout.endswith("Done. PASS=2 WARN=0 ERROR=1 SKIP=0 CANCEL=0 TOTAL=3\n")

@@ -1,0 +1,493 @@
+"""check, lineage and diff: what they print, and what a git repository they read is like after."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_models import load_project
+from dagster_models.cli.main import main as cli
+from running import make_project
+
+FILES = {
+    "models/sources.yaml": "sources: [{name: raw, tables: [{name: orders, columns: "
+    "{id: {type: int}, amount: {type: double}, paid: {type: bool}}}]}]",
+    "models/staging/stg.sql": "select id, amount, paid from raw.orders",
+    "models/marts/sums.sql": "select id, sum(amount) as total, max(paid) as paid"
+    " from stg group by id",
+    "models/marts/big.sql": "select id, total * 2 as twice from sums where total > 10",
+    "models/marts/ids.sql": "select id from stg",
+    "models/marts/code.py": "def model(warehouse):\n"
+    "    return warehouse.sql('select id from ids')\n",
+}
+#: What checks out an older version may do only with these: nobody's own settings.
+GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+
+
+def run(root: Path, *arguments: str) -> int:
+    return cli.main(["--project", str(root), *arguments])
+
+
+# --- check -----------------------------------------------------------------------------------
+
+BROKEN = {
+    "models/marts/bad.sql": "select id, nope from stg",
+    "models/marts/odd.sql": "select 1 as x, 100 as y from nowhere",
+}
+
+
+def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, {**FILES, **BROKEN})
+    assert run(project.root, "check", "--format", "json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["errors"], told["warnings"]) == (1, 1)
+    assert told["problems"][0] == {
+        "severity": "error",
+        "file": "models/marts/bad.sql",
+        "line": 1,
+        "column": 12,
+        "message": "there is no column `nope`",
+        "fix": "Columns are: id, amount, paid.",
+    }
+
+
+def test_check_as_annotations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = {"models/marts/a,b.sql": "select 1 as x", "models/marts/worse.sql": "select '50% from"}
+    project = make_project(tmp_path, {**FILES, **BROKEN, **bad})
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    assert run(project.root, "check", "--format", "github") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == (
+        "::error file=project/models/marts/bad.sql,line=1,col=12::there is no column `nope`"
+        "%0AColumns are: id, amount, paid."
+    )
+    assert lines[0].startswith("::error file=project/models/marts/a%2Cb.sql,line=1,col=1::`a,b`")
+    assert lines[2].startswith("::warning file=project/models/marts/odd.sql,line=1,col=30::")
+    assert len(lines) == 4
+
+
+def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    odd = {"models/marts/odd.sql": BROKEN["models/marts/odd.sql"]}
+    project = make_project(tmp_path, {**FILES, **odd})
+    for format_ in ("human", "json", "github"):
+        assert run(project.root, "check", "--format", format_) == 0
+        assert "nowhere" in capsys.readouterr().out
+
+
+# --- lineage ---------------------------------------------------------------------------------
+
+
+def test_lineage_of_a_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, FILES)
+    assert run(project.root, "lineage", "stg.amount") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "staging.stg.amount DOUBLE",
+        "",
+        "made of",
+        "└── raw.orders.amount double",
+        "",
+        "part of",
+        "└── marts.sums.total DOUBLE",
+        "    └── marts.big.twice DOUBLE",
+    ]
+
+
+def test_lineage_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    extra = {
+        "models/marts/wide.sql": "pivot stg on id using sum(amount)",
+        "models/marts/two.sql": "select a.x, y from 'a.csv' as a, unknown_table as b",
+    }
+    project = make_project(tmp_path, {**FILES, **extra})
+    assert run(project.root, "lineage", "marts.sums") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "marts.sums",
+        "  id INTEGER <- staging.stg.id",
+        "  total DOUBLE <- staging.stg.amount",
+        "  paid BOOLEAN <- staging.stg.paid",
+    ]
+    assert run(project.root, "lineage", "wide") == 0
+    reason = "not all columns are known: the columns that a PIVOT makes are not followed"
+    assert reason in capsys.readouterr().out
+    assert run(project.root, "lineage", "two") == 0
+    assert (
+        "y (`y` may be of `a` or `b`: not all their columns are known)" in capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sumz", "did you mean sums"),
+        ("marts.sums.totl", "marts.sums has no column 'totl'; columns: total"),
+    ],
+)
+def test_lineage_of_what_is_not_there(
+    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project(tmp_path, FILES)
+    assert run(project.root, "lineage", name) == 1
+    assert told in capsys.readouterr().err
+
+
+# --- diff ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project in a folder of a repository, all of it committed."""
+    project = make_project(tmp_path / "repository", FILES)
+    git(project.root.parent, "init", "--quiet", "--initial-branch", "main")
+    git(project.root.parent, "add", "-A")
+    git(project.root.parent, "commit", "--quiet", "-m", "first")
+    return project.root
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*GIT, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def told(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert run(root, "diff", *arguments) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def compared(root: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    result: dict[str, object] = json.loads("\n".join(told(root, capsys, "--format", "json")))
+    return result
+
+
+def test_nothing_changed_in_meaning(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "-- why\nSELECT ID FROM stg;"})
+    (line,) = told(root, capsys)
+    assert line.startswith("No model changed in meaning since HEAD (")
+    assert told(root, capsys, "--select") == []
+
+
+def test_a_changed_expression(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FILES["models/marts/sums.sql"].replace("max(paid)", "min(paid)")
+    write(root, {"models/marts/sums.sql": text})
+    lines = told(root, capsys)
+    assert lines[0].endswith(": 1 changed")
+    # Nothing is made of `paid`, and no row depends on it.
+    assert lines[2:] == [
+        "~ marts.sums (models/marts/sums.sql)",
+        "    ~ paid: its expression",
+    ]
+
+
+def test_a_change_reaches_what_is_made_of_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = FILES["models/staging/stg.sql"].replace("id,", "id + 0.5 as id,") + " -- changed"
+    write(root, {"models/staging/stg.sql": text, "models/marts/new.sql": "select 1 as x"})
+    assert told(root, capsys)[1:] == [
+        "",
+        "+ marts.new (models/marts/new.sql)",
+        "~ staging.stg (models/staging/stg.sql)",
+        "    ~ id: its expression, INTEGER -> ?",
+        "",
+        "Downstream of it:",
+        "  marts.ids: id",
+        "  marts.code: all of it",
+        "  marts.sums: all of it",  # it groups by id
+        "  marts.big: all of it",
+    ]
+
+
+def test_rows_types_and_columns(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        root,
+        {
+            "models/marts/sums.sql": "select id, sum(amount) as total, 1 as extra from stg"
+            " where paid group by id",
+            "models/sources.yaml": FILES["models/sources.yaml"].replace("double", "float"),
+        },
+    )
+    result = compared(root, capsys)
+    assert result["changes"] == [
+        {
+            "model": "marts.sums",
+            "change": "changed",
+            "file": "models/marts/sums.sql",
+            "was": None,
+            "rows": True,
+            "whole": False,
+            "columns": [
+                {"name": "extra", "change": "added", "before": "", "after": "INTEGER"},
+                {"name": "paid", "change": "removed", "before": "BOOLEAN", "after": ""},
+            ],
+        }
+    ]
+    assert result["affected"] == {"marts.big": ["*"]}
+    assert result["selection"] == 'key:"marts/sums"+'
+
+
+def test_renamed_and_removed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "models/marts/ids.sql").rename(root / "models/marts/idents.sql")
+    (root / "models/marts/code.py").unlink()
+    assert told(root, capsys)[2:] == [
+        "> marts.idents (models/marts/idents.sql, was marts.ids)",
+        "- marts.code (models/marts/code.py)",
+    ]
+
+
+def test_a_commit_as_it_was(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    git(root, "commit", "--quiet", "-am", "second")
+    assert told(root, capsys)[0].startswith("No model changed")
+    assert told(root, capsys, "HEAD~1")[2:] == [
+        "~ marts.ids (models/marts/ids.sql)",
+        "    ~ which rows there are",
+        "",
+        "Downstream of it:",
+        "  marts.code: all of it",
+    ]
+
+
+def test_the_checkout_stays_as_it_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = root.parent
+    # An attribute that hides files from `git archive`, and a staged change.
+    write(top, {".gitattributes": "*.sql export-ignore\n"})
+    git(top, "add", "-A")
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    before = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    assert len(told(root, capsys)) == 7
+    shutil.rmtree(root / "target", ignore_errors=True)
+    after = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    assert after == before
+    assert git(top, "worktree", "list").count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("mian", "git knows no commit 'mian'; did you mean main?"),
+        ("--help", "git knows no commit '--help'"),
+        ("HEAD~7", "git knows no commit 'HEAD~7'"),
+        ("HEAD:project/dagster_models.yaml", "git knows no commit"),
+        ("", "git knows no commit ''"),
+    ],
+)
+def test_an_unknown_commit(
+    ref: str, words: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, "diff", "--", ref) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_shallow_clone_says_that_it_is_one(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    git(root, "commit", "--quiet", "-am", "second")
+    source = f"file://{root.parent}"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", source, str(tmp_path / "shallow"))
+    shallow = tmp_path / "shallow" / root.name
+    assert told(shallow, capsys)[0].startswith("No model changed")
+    assert run(shallow, "diff", "HEAD~1") == 1
+    assert "git fetch --unshallow" in capsys.readouterr().err
+
+
+def test_a_repository_without_a_commit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path / "repository", FILES)
+    git(project.root, "init", "--quiet")
+    assert run(project.root, "diff") == 1
+    assert "no commit yet" in capsys.readouterr().err
+
+
+def test_in_a_hook_of_git(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git tells hooks where its folder is, and a command of its own would take it for theirs."""
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    plain = told(root, capsys)
+    monkeypatch.setenv("GIT_DIR", str(root.parent / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(root.parent / ".git" / "index"))
+    assert told(root, capsys) == plain
+
+
+def test_no_repository(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    project = make_project(tmp_path, FILES)
+    assert run(project.root, "diff") == 1
+    assert "is in no git repository" in capsys.readouterr().err
+
+
+def test_an_older_version_that_does_not_load(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"models/marts/ids.sql": "select from from"})
+    git(root, "commit", "--quiet", "-am", "broken")
+    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    assert run(root, "diff") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("the project at HEAD does not load: 1 problem")
+    assert "models/marts/ids.sql:1:" in error
+
+
+def test_what_cannot_be_told_apart(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = FILES["models/marts/code.py"].replace("id from", "id + 1 from")
+    header = "/* @model materialized: view */ "
+    write(root, {"models/marts/code.py": code})
+    write(root, {"models/marts/ids.sql": header + FILES["models/marts/ids.sql"]})
+    assert told(root, capsys)[2:] == [
+        "~ marts.ids (models/marts/ids.sql)",
+        "    ~ its contents",
+        "~ marts.code (models/marts/code.py)",
+        "    ~ its contents",
+    ]
+
+
+def test_an_older_version_with_an_unknown_column(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What check would refuse can still be compared with."""
+    write(root, {"models/marts/ids.sql": "select idd as id from stg"})
+    git(root, "commit", "--quiet", "-am", "a typo")
+    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    assert "    ~ id: its expression, ? -> INTEGER" in told(root, capsys)
+
+
+def test_a_project_that_the_commit_has_not(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = make_project(root.parent / "other", {"models/a.sql": "select 1 as x"})
+    assert told(other.root, capsys)[2:] == ["+ main.a (models/a.sql)"]
+
+
+def test_the_selection_is_one_that_dagster_takes(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"models/marts/sums.sql": "select id, 1 as total, paid from stg"})
+    (root / "models/marts/ids.sql").unlink()
+    write(root, {"models/marts/code.py": FILES["models/marts/code.py"].replace("ids", "stg")})
+    (text,) = told(root, capsys, "--select")
+    graph = load_project(root).resolve_asset_graph()
+    selected = dg.AssetSelection.from_string(text).resolve(graph)
+    assert {key.to_user_string() for key in selected} == {"marts/sums", "marts/big", "marts/code"}
+    (ops,) = told(root, capsys, "--ops")
+    job = load_project(root).resolve_job_def("test")
+    chosen = job.get_subset(op_selection=ops.split(","))
+    assert {node.name for node in chosen.nodes} == {"marts__sums", "marts__big", "marts__code"}
+
+
+@pytest.mark.slow
+def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "select 7 as id"})
+    (ops,) = told(root, capsys, "--ops")
+    with_home = {**os.environ, "DAGSTER_HOME": str(root.parent)}
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-f", "definitions.py"]
+    done = subprocess.run(
+        [*command, "-j", "test", "--op-selection", ops],
+        cwd=root,
+        env=with_home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 of 2 OK table marts.ids" in done.stdout + done.stderr
+    assert "TOTAL=2" in done.stdout + done.stderr
+
+
+# --- one wrong file ---------------------------------------------------------------------------
+
+
+def test_a_wrong_file_does_not_hide_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = {"models/marts/wrong.sql": "select (", "models/marts/reads.sql": "select 1 from wrong"}
+    project = make_project(tmp_path, {**FILES, **wrong})
+    elsewhere = "1 error in the project, left aside here: `dagster-models check` tells"
+    assert run(project.root, "ls") == 1
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == 7
+    assert elsewhere in said.err
+    assert run(project.root, "compile", "sums") == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("select id, sum(amount)")
+    assert elsewhere in said.err
+    assert run(project.root, "lineage", "stg.amount") == 0
+    assert "marts.sums.total" in capsys.readouterr().out
+    for command in ("compile", "lineage"):
+        assert run(project.root, command, "wrong") == 1
+        said = capsys.readouterr()
+        assert "models/marts/wrong.sql:1:" in said.err
+        assert said.out == ""
+    assert run(project.root, "diff") == 1
+
+
+@pytest.mark.parametrize("command", ["ls", "compile", "lineage"])
+def test_a_wrong_project_file_is_all_there_is_to_say(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = make_project(tmp_path, FILES)
+    (project.root / "dagster_models.yaml").write_text("nome: test\n")
+    assert run(project.root, *(command, "sums")[: 1 if command == "ls" else 2]) == 1
+    assert "dagster_models.yaml:1:1: error: unknown key `nome`" in capsys.readouterr().err
+
+
+def test_a_project_without_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, {})
+    (project.root / "models").mkdir(exist_ok=True)
+    assert run(project.root, "check") == 0
+    assert "no models yet" in capsys.readouterr().out
+    assert run(project.root, "ls") == 0
+    assert "no models yet" in capsys.readouterr().err
+
+
+# --- whatever reads it ------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_readers_that_leave_and_terminals_of_another_encoding(tmp_path: Path) -> None:
+    extra = {"models/marts/u.sql": "select 1 as größe, 'ä' as name"}
+    extra |= {f"models/marts/m{i}.sql": "select id from stg" for i in range(300)}
+    root = make_project(tmp_path, {**FILES, **extra}).root
+    command = [sys.executable, "-m", "dagster_models.cli", "--project", str(root)]
+
+    def out(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        env = {**os.environ, **environment}
+        return subprocess.run([*command, *arguments], env=env, capture_output=True, check=False)
+
+    ascii_ = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    # What is sent to the warehouse stays what it is, in a file.
+    assert out("compile", "u", **ascii_).stdout == "select 1 as größe, 'ä' as name\n".encode()
+    told = out("lineage", "stg.id", PYTHONIOENCODING="ascii")
+    assert b"|-- marts.ids.id INTEGER" in told.stdout
+    assert told.stderr == b""
+    told = out("compile", "u", PYTHONIOENCODING="ascii")
+    assert told.stdout == b"select 1 as gr\\xf6\\xdfe, '\\xe4' as name\n"
+    for arguments in (("ls",), ("lineage", "stg.id"), ("check",)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(
+            [*command, *arguments], stdout=writer, stderr=subprocess.PIPE, check=False
+        )
+        os.close(writer)
+        assert (done.returncode, done.stderr) == (141, b"")
+    if Path("/dev/full").exists():
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [*command, "ls"], stdout=full, stderr=subprocess.PIPE, check=False
+            )
+        assert done.returncode == 1
+        assert done.stderr == b"the output cannot be written: No space left on device\n"

@@ -1,0 +1,248 @@
+"""A project as Dagster sees it: assets, sources, checks, jobs, and what Dagster refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from dagster_models import ModelsTranslator, ProjectError, load_project
+from dagster_models.cli.check import refusals
+from dagster_models.core.model import Key
+from dagster_models.definitions.build import node_name
+from dagster_models.project.loading.load import load
+from running import Project, make_project
+
+SOURCES = """
+sources:
+  - name: raw
+    description: as it comes
+    tables:
+      - name: flights
+        columns: [{name: id, description: the key}]
+"""
+MODEL = """/* @model
+description: Flights, cleaned.
+owner: ops@example.com
+tags: [nightly]
+columns:
+  id: {description: the key, checks: [unique, {not_null: {severity: warn}}]}
+*/
+select id from raw.flights
+"""
+FILES = {
+    "models/sources.yaml": SOURCES,
+    "models/staging/stg_flights.sql": MODEL,
+    "models/marts/total.sql": "select count(*) as n from stg_flights",
+    "models/marts/forecast.py": "def model(warehouse):\n    return warehouse.table('total')\n",
+    "scripts/tell.py": "from dagster_models import warehouse\nwarehouse.table('forecast').df()\n",
+    "seeds/names.csv": "id,name\n1,one\n",
+}
+JOBS = "jobs: {test: {selection: '*'}}\nschedules: {daily: {job: test, cron: '0 6 * * *'}}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path, FILES, JOBS)
+
+
+def test_dagster_has_the_retry_policy(tmp_path: Path) -> None:
+    header = "/* @model\nretries: {max_retries: 3, delay: 2, backoff: linear, jitter: full}\n*/\n"
+    files = {"models/a.sql": f"{header}select 1 as n", "models/b.sql": "select n from a"}
+    project = make_project(tmp_path, files)
+    job = load_project(project.root).resolve_job_def("test")
+    policies = {node.name: node.definition.retry_policy for node in job.nodes}
+    expected = dg.RetryPolicy(3, 2.0, dg.Backoff.LINEAR, dg.Jitter.FULL)
+    assert policies == {"main__a": expected, "main__b": None}
+
+
+def test_the_assets_of_a_project(project: Project) -> None:
+    defs = load_project(project.root)
+    dg.Definitions.validate_loadable(defs)
+    graph = defs.resolve_asset_graph()
+    key = dg.AssetKey(["staging", "stg_flights"])
+    node = graph.get(key)
+    assert node.group_name == "staging"
+    assert node.owners == ["ops@example.com"]
+    assert node.kinds == {"sql", "duckdb"}
+    assert "nightly" in node.tags
+    assert node.code_version
+    assert node.description is not None
+    assert node.description.startswith("Flights, cleaned.")
+    assert "select id from raw.flights" in node.description
+    assert node.metadata["dagster/table_name"] == "staging.stg_flights"
+    (reference,) = node.metadata["dagster/code_references"].code_references
+    assert reference.file_path == str(project.root / "models/staging/stg_flights.sql")
+    checks = {check.name: check.blocking for check in check_specs(defs, key)}
+    assert checks == {"unique_id": True, "not_null_id": False}
+
+
+def check_specs(defs: dg.Definitions, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    return [
+        s
+        for a in defs.assets or []
+        if isinstance(a, dg.AssetsDefinition)
+        for s in a.check_specs
+        if s.asset_key == key
+    ]
+
+
+def test_dependencies_and_external_sources(project: Project) -> None:
+    graph = load_project(project.root).resolve_asset_graph()
+    parents = {
+        "/".join(node.key.path): {"/".join(parent.path) for parent in node.parent_keys}
+        for node in graph.asset_nodes
+    }
+    assert parents == {
+        "raw/flights": set(),
+        "staging/stg_flights": {"raw/flights"},
+        "marts/total": {"staging/stg_flights"},
+        "marts/forecast": {"marts/total"},
+        "scripts/tell": {"marts/forecast"},
+        "seeds/names": set(),
+    }
+    source = graph.get(dg.AssetKey(["raw", "flights"]))
+    assert not source.is_materializable
+    assert source.is_external
+
+
+def test_jobs_schedules_and_the_default_executor(project: Project) -> None:
+    repository = load_project(project.root).get_repository_def()
+    assert repository.get_job("test").executor_def.name == "models_executor"
+    assert repository.get_schedule_def("daily").cron_schedule == "0 6 * * *"
+
+
+def test_a_translator_changes_how_assets_look(project: Project) -> None:
+    class Shouting(ModelsTranslator):
+        def get_asset_spec(self, *args: Any) -> dg.AssetSpec:
+            return super().get_asset_spec(*args).replace_attributes(group_name="all")
+
+    graph = load_project(project.root, translator=Shouting()).resolve_asset_graph()
+    assert {node.group_name for node in graph.asset_nodes} == {"all"}
+
+
+def test_what_dagster_refuses_is_told_in_one_report(tmp_path: Path) -> None:
+    files = {"models/a.sql": "select 1 as n"}
+    settings = (
+        "jobs:\n"
+        "  good: {selection: 'key:\"main/a\"'}\n"
+        "  bad: {selection: '((('}\n"
+        "  typo: {selection: 'tag:hourlyy'}\n"
+        "  name: {selection: a}\n"
+        "schedules:\n"
+        "  never: {job: good, cron: '99 * * * *'}\n"
+    )
+    project = make_project(tmp_path, files, settings)
+    with pytest.raises(ProjectError) as raised:
+        load_project(project.root)
+    problems = {(p.line, p.column): (p.what, p.fix) for p in raised.value.problems}
+    places = {what: at for at, (what, _) in problems.items()}
+    assert len(problems) == 4
+    lines = (Path(project.root) / "dagster_models.yaml").read_text().splitlines()
+    for said, what in {
+        "((": "job bad",
+        "hourlyy": "job typo",
+        "a}": "job name",
+        "99": "never",
+    }.items():
+        line, column = next(at for told, at in places.items() if what in told)
+        assert said in lines[line - 1][column - 1 :]
+    fixes = dict(problems.values())
+    assert [fix for what, fix in fixes.items() if "job name" in what] == [
+        'Did you mean `key:"main/a"`?'
+    ]
+
+
+def test_a_job_of_the_callers_own_assets_is_a_warning_of_check_and_right_in_a_load(
+    tmp_path: Path,
+) -> None:
+    @dg.asset(key_prefix="raw")
+    def orders() -> None: ...
+
+    settings = "jobs: {theirs: {selection: 'key:\"raw/orders\"'}}\n"
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n"}, settings)
+    assert [problem.severity for problem in refusals(load(project.root))] == ["warning"]
+    definitions = load_project(project.root, assets=[orders])
+    selected = definitions.resolve_job_def("theirs").asset_layer.selected_asset_keys
+    assert selected == {orders.key}
+
+
+def test_two_projects_in_one_code_location(tmp_path: Path) -> None:
+    first = make_project(tmp_path / "1", {"models/a.sql": "select 1 as n"})
+    second = make_project(tmp_path / "2", {"models/b.sql": "select 2 as n"}, "jobs: {other: {}}\n")
+    merged = dg.Definitions.merge(
+        load_project(first.root), load_project(second.root, resource_key="other_warehouse")
+    )
+    repository = merged.get_repository_def()
+    assert set(repository.get_top_level_resources()) == {"warehouse", "other_warehouse"}
+    result = merged.resolve_job_def("test").execute_in_process()
+    assert result.success
+    assert first.rows("from main.a") == [(1,)]
+    assert second.rows("from main.b") == [(2,)]
+
+
+def test_step_keys_are_safe_and_distinct() -> None:
+    assert node_name(Key("marts", "total")) == "marts__total"
+    odd = {node_name(Key("marts", name)) for name in ("a-b", "a b", "a_b", "ä_b")}
+    assert len(odd) == 4
+    alike = [Key("m", "a__b"), Key("m__a", "b"), Key("m_", "b"), Key("m", "_b"), Key("m__a_", "b")]
+    assert len({node_name(key) for key in alike}) == len(alike)
+    assert node_name(Key("staging", "stg_shop__orders")) == "staging__stg_shop__orders"
+    assert all(name.isascii() and name.isidentifier() for name in odd)
+
+
+HEADER = """/* @model
+tags: [nightly]
+pool: few
+priority: 3
+retries: {max_retries: 2, delay: 1}
+description: Its flights.
+columns:
+  id: {checks: [unique, {not_null: {severity: warn}}]}
+*/
+"""
+
+
+class Stored(ModelsTranslator):
+    """What a user may add to a spec: here it is kept by an I/O manager."""
+
+    def get_asset_spec(self, *arguments: Any) -> dg.AssetSpec:
+        return super().get_asset_spec(*arguments).with_io_manager_key("store")
+
+
+@pytest.mark.parametrize("translator", [ModelsTranslator(), Stored()])
+def test_assets_are_what_the_decorator_makes(
+    translator: ModelsTranslator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        **FILES,
+        "models/marts/many.sql": f"{HEADER}select id from stg_flights join total on true",
+        "models/marts/more.sql": "select * from many, raw.flights",
+    }
+    project = make_project(tmp_path, files, JOBS)
+
+    def snapshot() -> tuple[Any, dict[Any, list[Any]]]:
+        defs = load_project(project.root, translator=translator)
+        defs = dg.Definitions.merge(defs, dg.Definitions(resources={"store": dg.mem_io_manager}))
+        job = defs.get_repository_def().get_job("test")
+        told: dict[Any, list[Any]] = {}
+        for made in defs.get_repository_def().asset_graph.assets_defs:
+            of_asset = [made.keys_by_input_name, made.keys_by_output_name, list(made.specs)]
+            if made.is_executable:
+                of_asset += [made.check_specs_by_output_name, made.op.retry_policy, made.op.pool]
+            told[tuple(made.keys)] = of_asset
+        return job.get_job_snapshot(), told
+
+    ours = snapshot()
+    monkeypatch.setattr("dagster_models._dagster.door._needs_the_decorator", lambda spec: True)
+    assert snapshot() == ours
+
+
+def test_what_is_no_asset_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    root = make_project(tmp_path, {"models/a.sql": "select 1 as n"}).root
+    wrong: list[Any] = [[dg.AssetSpec("b")], object()]
+    for other in wrong:
+        with pytest.raises(TypeError, match=r"takes assets and asset specs.*Definitions.merge"):
+            load_project(root, assets=[other])

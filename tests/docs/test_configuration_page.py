@@ -1,0 +1,73 @@
+"""docs/configuration.md names every key that there is, and no other; what it shows is accepted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from paths import REPOSITORY
+
+from dagster_models.project import columns, config, settings, sources
+from dagster_models.project.loading.load import load
+
+PAGE = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    """The text of one section."""
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def keys_of_table(title: str) -> dict[str, str]:
+    """Key -> the cell after it, of the table of a section."""
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", section(title), re.MULTILINE)
+    return {key: cell for keys, cell in rows for key in re.findall(r"`(\w+)`", keys)}
+
+
+def block(title: str, language: str) -> str:
+    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def test_every_key_of_a_header_and_of_the_defaults() -> None:
+    told = keys_of_table("Headers")
+    every = {*config.HEADER_KEYS["model"], *config.HEADER_KEYS["script"]}
+    assert set(told) == every.union(*config.DEFAULT_KEYS.values())
+    for key, cell in told.items():
+        in_header = {kind for kind in ("model", "script") if key in config.HEADER_KEYS[kind]}
+        seeds = {"seed"} if key in config.DEFAULT_KEYS["seed"] else set()
+        of = {"model", "script", "seed"} if cell == "all" else set()
+        of |= {kind for kind in ("model", "script", "seed") if f"{kind}s" in cell}
+        assert of == in_header | seeds, key
+
+
+def test_every_key_of_the_project_file() -> None:
+    assert set(keys_of_table("dagster_models.yaml")) == set(settings._KEYS)
+
+
+def test_every_check_and_every_key_of_a_check_and_a_source() -> None:
+    text = section("Checks")
+    for name in (*columns.TESTS, *columns._ANY, *config.CHECK_KEYS):
+        assert f"`{name}`" in text
+    text = section("Sources")
+    for name in (*sources._FILE, *sources._SOURCE, *sources._TABLE):
+        assert f"{name}:" in text or f"`{name}`" in text
+
+
+def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
+    files = {
+        "dagster_models.yaml": "name: flights\n",
+        "models/staging/stg_flights.sql": "select 1 as departure, 2 as arrival from raw.flights",
+        "models/staging/stg_carriers.sql": "select 'AA' as carrier",
+        "models/marts/carriers.sql": block("Headers", "sql"),
+        "models/sources.yaml": block("Sources", "yaml"),
+        "checks/in_order.sql": block("Checks", "sql"),
+    }
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text, encoding="utf-8")
+    project = load(tmp_path)
+    assert project.warnings == ()
+    checks = {check.name for step in project.steps.values() for check in step.checks}
+    assert len(checks) == 4

@@ -1,0 +1,89 @@
+"""docs/references.md is true: every code block in it is loaded here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from paths import REPOSITORY
+from project_cases import write_project
+
+from dagster_models.compilation.sql_text import compile_step
+from dagster_models.core.model import Key, Project
+from dagster_models.errors import ProjectError
+from dagster_models.project.load import load, usable_target
+
+PAGE = (REPOSITORY / "docs" / "references.md").read_text(encoding="utf-8")
+SOURCES = "sources: [{name: raw, tables: [orders, payments]}]"
+
+
+def blocks(title: str, language: str) -> list[str]:
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+
+
+def project(root: Path, files: dict[str, str]) -> Project:
+    return load(write_project(root, {"models/sources.yaml": SOURCES, **files}), environ={})
+
+
+def test_every_block_is_used_below() -> None:
+    assert PAGE.count("\n```") == 2 * 7
+
+
+def test_what_is_sent(tmp_path: Path) -> None:
+    written, sent = blocks("How a name is resolved", "sql")
+    files = {
+        "dagster_models.yaml": "name: p\n"
+        "targets: {dev: {type: duckdb, path: x.duckdb, schema_prefix: dev_}}\n",
+        "models/staging/orders.sql": "select 1 as id, 2 as total",
+        "models/marts/m.sql": written,
+    }
+    found = project(tmp_path, files)
+    step = found.steps[Key("marts", "m")]
+    assert compile_step(found, step, usable_target(found)) == sent
+    assert step.upstream == (Key("raw", "orders"), Key("staging", "orders"))
+
+
+def test_an_unknown_reference_as_an_error(tmp_path: Path) -> None:
+    (settings,) = blocks("How a name is resolved", "yaml")
+    files = {"dagster_models.yaml": settings, "models/a.sql": "select * from nowhere"}
+    with pytest.raises(ProjectError, match=r"models/a.sql:1:15: error: `nowhere` is no model"):
+        project(tmp_path, files)
+
+
+def test_a_table_that_reads_itself(tmp_path: Path) -> None:
+    (text,) = blocks("A table that reads itself", "sql")
+    found = project(tmp_path, {"models/marts/balances.sql": text})
+    assert found.steps[Key("marts", "balances")].upstream == (Key("raw", "payments"),)
+    assert found.warnings == ()
+
+
+def test_python(tmp_path: Path) -> None:
+    (code,) = blocks("Python", "python")
+    files = {"models/staging/stg_customers.sql": "select 1 as id, 'Oslo' as city"}
+    found = project(tmp_path, {**files, "models/marts/m.py": code})
+    reads = {Key("staging", "stg_customers"), Key("raw", "orders")}
+    assert set(found.steps[Key("marts", "m")].upstream) == reads
+    assert found.warnings == ()
+    silent = code.replace("upstream: [raw.orders]\n", "")
+    (warning,) = project(tmp_path, {**files, "models/marts/m.py": silent}).warnings
+    assert (warning.path, warning.line) == ("models/marts/m.py", 11)
+    assert "given to fetch(...)" in warning.what
+    assert "`upstream:`" in warning.fix
+
+
+def test_sql_that_the_parser_does_not_know(tmp_path: Path) -> None:
+    title = "SQL that the parser does not know"
+    (settings,), (text,) = blocks(title, "yaml"), blocks(title, "sql")
+    files = {
+        "dagster_models.yaml": settings,
+        "models/stg_trials.sql": "select 1 as value",
+        "models/m.sql": text,
+    }
+    found = project(tmp_path, files)
+    assert found.steps[Key("main", "m")].upstream == (Key("main", "stg_trials"),)
+    assert ["cannot be read" in warning.what for warning in found.warnings] == [True]
+    without = {**files, "dagster_models.yaml": settings.replace("unreadable_sql: warn\n", "")}
+    with pytest.raises(ProjectError, match="unreadable_sql: warn"):
+        project(tmp_path, without)

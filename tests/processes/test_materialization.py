@@ -1,0 +1,365 @@
+"""A task is published whole or leaves no trace, and the outcome is the warehouse's answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.core.messages import CheckTask, Outcome, Task, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.warehouses.base import Warehouse, WarehouseSession
+from systems import System, instrument, session_of
+
+TASK = Task(
+    run_id="r",
+    step="s.t",
+    attempt=1,
+    kind="sql",
+    relation=Relation("s", "t"),
+    sql="select 'new' as n",
+    code_version="v2",
+    input_versions={"s.up": "v1"},
+)
+
+
+@pytest.fixture
+def warehouse(system: System) -> Iterator[Warehouse]:
+    warehouse = system.open()
+    with session_of(warehouse) as session:
+        session.prepare(["s"])
+        session.execute("create table s.t as select 'old' as n")
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+    with session_of(warehouse) as session:
+        yield session
+
+
+def held(warehouse: Warehouse) -> tuple[Any, ...]:
+    """What another session sees: the table, the commit records."""
+    with session_of(warehouse) as other:
+        return (
+            other.query("select n from s.t")[1],
+            other.query("select count(*) from dagster_models.commits")[1][0][0],
+        )
+
+
+UNTOUCHED = ([("old",)], 0)
+PUBLISHED = ([("new",)], 1)
+
+
+@pytest.mark.feature("publish")
+def test_a_published_table(system: System, warehouse: Warehouse, session: WarehouseSession) -> None:
+    outcome = run(session, TASK, Stop())
+    assert (outcome.verdict, outcome.rows, outcome.error) == (Verdict.COMMITTED, 1, None)
+    assert outcome.columns == (("n", system.type_of("VARCHAR")),)
+    assert outcome.started_at > 1e9
+    assert outcome.seconds > 0
+    assert held(warehouse) == PUBLISHED
+    record = session.find_record("r", "s.t", 1)
+    assert record is not None
+    assert (record.relation, record.code_version, record.rows) == ("s.t", "v2", 1)
+    assert record.input_versions == {"s.up": "v1"}
+    assert Outcome.from_json(outcome.to_json()) == outcome
+
+
+@pytest.mark.feature("publish")
+def test_a_published_view_has_no_rows(
+    system: System, warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    outcome = run(session, replace(TASK, materialized="view"), Stop())
+    assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, None)
+    assert outcome.columns == (("n", system.type_of("VARCHAR")),)
+    assert held(warehouse) == PUBLISHED
+
+
+def test_a_model_may_read_what_it_replaces(warehouse: Warehouse, session: WarehouseSession) -> None:
+    outcome = run(session, replace(TASK, sql="select n || '!' as n from s.t"), Stop())
+    assert outcome.verdict is Verdict.COMMITTED
+    assert held(warehouse)[0] == [("old!",)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sql": "select nope"},
+        {"sql": "select cast('x' as int) as n"},
+        {"sql": "select 1 as n; commit"},
+        {"sql": "select cast('x' as int) as n", "materialized": "view"},
+        {"kind": "seed", "path": "nowhere.csv"},
+        {"kind": "arrow", "path": "nowhere.arrow"},
+        {"kind": "python"},
+        {"relation": None},
+        {"relation": Relation("no_such_schema", "t")},
+    ],
+)
+def test_an_own_error_leaves_no_trace(
+    warehouse: Warehouse, session: WarehouseSession, change: dict[str, Any]
+) -> None:
+    if change.get("materialized") == "view":  # binds, and fails only when it is read
+        change = {**change, "checks": (CheckTask("c", "select * from s.t"),)}
+    outcome = run(session, replace(TASK, **change), Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert not session.in_transaction
+    assert held(warehouse) == UNTOUCHED
+
+
+def test_an_error_is_not_committed_by_the_next_task(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    run(session, replace(TASK, sql="select cast('x' as int)"), Stop())
+    assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+    assert held(warehouse) == PUBLISHED
+
+
+def test_an_open_transaction_is_the_callers(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    session.begin()
+    session.execute("create table s.mine as select 1")
+    outcome = run(session, TASK, Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.kind == "OpenTransaction"
+    session.commit()
+    assert held(warehouse) == UNTOUCHED
+    assert session.query("select count(*) from s.mine")[1] == [(1,)]
+
+
+# Checks ------------------------------------------------------------------------------------------
+
+
+def test_a_failed_check_rolls_back_and_all_are_told(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    checks = (
+        CheckTask("fine", "select * from s.t where n is null"),
+        CheckTask("fails", "select * from s.t;"),
+        CheckTask("warns", "select * from s.t", "warn"),
+        CheckTask("fails_too", "select * from s.t where n = 'new' -- all"),
+    )
+    outcome = run(session, replace(TASK, checks=checks), Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.kind == "CheckFailed"
+    assert "fails: 1 offending row; fails_too: 1 offending row" in outcome.error.message
+    assert [(c.name, c.passed, c.failures) for c in outcome.checks] == [
+        ("fine", True, 0),
+        ("fails", False, 1),
+        ("warns", False, 1),
+        ("fails_too", False, 1),
+    ]
+    assert held(warehouse) == UNTOUCHED
+
+
+def test_a_warning_does_not_stop(warehouse: Warehouse, session: WarehouseSession) -> None:
+    outcome = run(
+        session, replace(TASK, checks=(CheckTask("w", "select * from s.t", "warn"),)), Stop()
+    )
+    assert outcome.verdict is Verdict.COMMITTED
+    assert [check.failures for check in outcome.checks] == [1]
+    assert held(warehouse) == PUBLISHED
+
+
+@pytest.mark.parametrize(
+    "broken", ["select nope", "select cast(n as int) from s.t where cast(n as int) > 0"]
+)
+def test_a_check_that_cannot_run(
+    warehouse: Warehouse, session: WarehouseSession, broken: str
+) -> None:
+    """One that may only warn takes no publication with it, whatever it did to the transaction."""
+    checks = (CheckTask("broken", broken, "warn"), CheckTask("fine", "select 1 where false"))
+    outcome = run(session, replace(TASK, checks=checks), Stop())
+    assert outcome.verdict is Verdict.COMMITTED
+    assert [(check.name, check.passed) for check in outcome.checks] == [
+        ("broken", False),
+        ("fine", True),
+    ]
+    assert outcome.checks[0].error != ""
+    assert held(warehouse) == PUBLISHED
+
+
+def test_a_check_of_severity_error_that_cannot_run_fails(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    outcome = run(session, replace(TASK, checks=(CheckTask("c", "select nope"),)), Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.message.startswith("not published, as a check failed: c: ")
+    assert '"nope"' in outcome.error.message
+    assert held(warehouse) == UNTOUCHED
+
+
+# Stop --------------------------------------------------------------------------------------------
+
+
+def test_stop_before_the_start(warehouse: Warehouse, session: WarehouseSession) -> None:
+    stop = Stop()
+    stop.ask(session.interrupt)
+    assert run(session, TASK, stop).verdict is Verdict.CANCELED
+    assert held(warehouse) == UNTOUCHED
+
+
+@pytest.mark.feature("cancel")
+def test_stop_while_it_builds(
+    system: System, warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    stop, done, outcomes = Stop(), threading.Event(), []
+
+    def work() -> None:
+        outcomes.append(run(session, replace(TASK, sql=system.endless), stop))
+        done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not done.wait(0.02):
+        stop.ask(session.interrupt)
+    thread.join()
+    assert outcomes[0].verdict is Verdict.CANCELED
+    assert held(warehouse) == UNTOUCHED
+
+
+@pytest.mark.parametrize("checks", [(), (CheckTask("c", "select 1 where false"),)])
+def test_stop_between_two_statements(
+    warehouse: Warehouse, session: WarehouseSession, checks: tuple[CheckTask, ...]
+) -> None:
+    stop = Stop()
+    session = instrument(session, before_columns=lambda: stop.ask(lambda: None))
+    outcome = run(session, replace(TASK, checks=checks), stop)
+    assert outcome.verdict is Verdict.CANCELED
+    assert held(warehouse) == UNTOUCHED
+
+
+def test_a_commit_that_wins_the_race_is_committed(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    stop, interrupts = Stop(), list[int]()
+    session = instrument(session, before_commit=lambda: stop.ask(lambda: interrupts.append(1)))
+    assert run(session, TASK, stop).verdict is Verdict.COMMITTED
+    assert stop.is_set()
+    assert interrupts == []
+    assert held(warehouse) == PUBLISHED
+
+
+def test_a_rollback_is_not_interrupted(warehouse: Warehouse, session: WarehouseSession) -> None:
+    stop, interrupts = Stop(), list[int]()
+    session = instrument(session, before_rollback=lambda: stop.ask(lambda: interrupts.append(1)))
+    outcome = run(session, replace(TASK, sql="select cast('x' as int)"), stop)
+    assert outcome.verdict is Verdict.ROLLED_BACK, "its own error came first"
+    assert interrupts == []
+
+
+def test_an_interrupt_that_nobody_asked_for_is_no_cancel(
+    system: System, warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    done = threading.Event()
+
+    def interrupt() -> None:
+        while not done.wait(0.02):
+            session.interrupt()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    outcome = run(session, replace(TASK, sql=system.endless), Stop())
+    done.set()
+    thread.join()
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.transient
+
+
+# COMMIT that errs --------------------------------------------------------------------------------
+
+
+def fail() -> None:
+    raise WarehouseError("IOException", "the wire broke")
+
+
+def test_a_commit_that_errs_before_it_took_place(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    session = instrument(session, before_commit=fail)
+    outcome = run(session, TASK, Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.message == "the wire broke"
+    assert held(warehouse) == UNTOUCHED
+
+
+def test_a_commit_that_errs_after_it_took_place(
+    warehouse: Warehouse, session: WarehouseSession
+) -> None:
+    session = instrument(session, after_commit=fail)
+    assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+    assert held(warehouse) == PUBLISHED
+
+
+def test_a_commit_whose_record_cannot_be_read_is_in_doubt(
+    warehouse: Warehouse, session: WarehouseSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = instrument(session, before_commit=fail)
+    monkeypatch.setattr(session, "find_record", lambda *_: fail())
+    with pytest.raises(WarehouseLost, match="cannot be read any more"):
+        run(session, TASK, Stop())
+
+
+# Other kinds -------------------------------------------------------------------------------------
+
+
+@pytest.mark.feature("publish")
+def test_a_seed(
+    system: System, warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("n,m\nnew,1\n")
+    seed = replace(
+        TASK,
+        kind="seed",
+        path=str(tmp_path / "t.csv"),
+        column_types={"m": system.type_of("DOUBLE")},
+    )
+    outcome = run(session, seed, Stop())
+    assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, 1)
+    assert outcome.columns == (("n", system.type_of("VARCHAR")), ("m", system.type_of("DOUBLE")))
+    assert held(warehouse) == PUBLISHED
+
+
+def test_a_seed_with_a_bad_row_leaves_no_trace(
+    warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
+) -> None:
+    (tmp_path / "t.csv").write_text("n,m\na,1\nb\n")
+    outcome = run(session, replace(TASK, kind="seed", path=str(tmp_path / "t.csv")), Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.line == 3
+    assert held(warehouse) == UNTOUCHED
+
+
+@pytest.mark.feature("publish")
+def test_an_arrow_file(warehouse: Warehouse, session: WarehouseSession, tmp_path: Path) -> None:
+    path, _ = session.export("select 'new' as n", [str(tmp_path)])
+    arrow = replace(
+        TASK, kind="arrow", path=path, checks=(CheckTask("c", "select * from s.t where n is null"),)
+    )
+    outcome = run(session, arrow, Stop())
+    assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, 1)
+    assert held(warehouse) == PUBLISHED
+
+
+def test_an_arrow_file_takes_the_place_of_a_view(
+    warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
+) -> None:
+    path, _ = session.export("select 'new' as n", [str(tmp_path)])
+    session.execute("drop table if exists s.t; create view s.t as select 1 as n")
+    assert run(session, replace(TASK, kind="arrow", path=path), Stop()).error is None
+    assert held(warehouse) == PUBLISHED

@@ -1,0 +1,146 @@
+"""A server that does not answer keeps nobody waiting but those who need it.
+
+The gate is a real socket between us and a real server. Shut, it accepts and never answers, as a
+server that hangs does. ``connect_seconds`` is ten minutes, so whatever waits for a connection fails
+its test by the test's own limit, also on a slow machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from gate import Gate
+from on_postgres import backends, happenings_of, postgres_project, until
+
+from dagster_models.core.messages import Task, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.errors import Canceled
+from dagster_models.execution.events import Answered, NotStarted
+from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.processes import address as rendezvous
+from dagster_models.processes.client.session import connect
+
+pytestmark = pytest.mark.slow
+
+LIMIT_SECONDS = 100.0  #: of a machine that is busy; connecting takes longer
+
+
+@pytest.fixture
+def away() -> Iterator[Gate]:
+    with contextlib.closing(Gate()) as gate:
+        yield gate
+
+
+def settings_of(gate: Gate) -> dict[str, object]:
+    account = {"user": "u", "dbname": "d", "sslmode": "disable"}
+    return {"host": "127.0.0.1", "port": gate.port, **account, "connect_seconds": 600}
+
+
+def test_a_task_waits_for_its_server_without_the_pool(away: Gate, tmp_path: Path) -> None:
+    """Others go on, and a cancel is answered at once."""
+    database = {"type": "duckdb", "settings": {"path": str(tmp_path / "w.duckdb")}}
+    spec = {"type": "postgres", "settings": settings_of(away)}
+    task = Task("r", "s.t", 1, "sql", Relation("s", "t"), "table", "select 1 as n")
+    with contextlib.closing(WorkerPool()) as pool:
+        pool.start("away", task, spec)
+        assert away.knocked.wait(LIMIT_SECONDS)
+        pool.start("here", task, database)
+        (answered,) = happenings_of(pool)
+        assert isinstance(answered, Answered)
+        assert (answered.step, answered.outcome.verdict) == ("here", Verdict.COMMITTED)
+        pool.cancel("away")
+        (stopped,) = pool.wait(0)
+        assert isinstance(stopped, NotStarted)
+        assert isinstance(stopped.error, Canceled)
+        pool.start("away", task, spec)  # another attempt, of the same name
+        pool.kill("away")
+        assert [type(happening) for happening in pool.wait(0)] == [NotStarted]
+
+
+def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
+    """The warehouse process does not stay for a connection whose client is gone."""
+    spec = {"type": "postgres", "settings": {**settings_of(away), "idle_seconds": 0.1}}
+    program = "import json, sys; from dagster_models.processes.client.session import connect\n"
+    program += "connect(json.loads(sys.argv[1]))"
+    with subprocess.Popen([sys.executable, "-c", program, json.dumps(spec)]) as client:
+        assert away.knocked.wait(LIMIT_SECONDS)
+        client.kill()
+    lock = f"{rendezvous.real_path(spec)}.lock"
+    until(lambda: (held := rendezvous.acquire(lock)) is not None and not os.close(held))
+
+
+def test_terminate_is_heard_while_the_server_is_away(away: Gate, tmp_path: Path) -> None:
+    url = f"postgresql://u:p@127.0.0.1:{away.port}/d?sslmode=disable"
+    project = postgres_project(
+        tmp_path, {"models/a.sql": "select 1 as n"}, ", connect_seconds: 600"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", url)
+        process = project.start()
+    assert away.knocked.wait(LIMIT_SECONDS)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
+    print(f"from SIGTERM to the end of the process: {time.monotonic() - began:.2f} s")
+    told = project.told(process.returncode, stdout, stderr)
+    assert told.code != 0
+    assert told.states() == {"main.a": "skipped"}
+    assert "the run was stopped" in stdout
+    assert told.of_type("STEP_START") == set()
+
+
+def test_timeouts_and_other_steps_go_on_while_the_server_is_away(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first model has the only session until the other one's timeout has passed."""
+    gate = Gate(1, postgres_dsn)
+    monkeypatch.setenv("DATABASE_URL", gate.dsn)
+    files = {
+        "models/a.sql": "select pg_advisory_lock(11)::text as s",
+        "models/below.sql": "select 1 as n from a",
+        "models/b.sql": "/* @model\ntimeout: 1s */\nselect 1 as n",
+    }
+    project = postgres_project(tmp_path, files, ", connect_seconds: 600")
+    with contextlib.closing(gate), psycopg.connect(postgres_dsn, autocommit=True) as other:
+        other.execute("select pg_advisory_lock(11)")
+        process = project.start()
+        assert process.stdout is not None
+        said = ""
+        while "ERROR table main.b" not in said:
+            line = process.stdout.readline()
+            assert line, said
+            said += line
+        other.execute("select pg_advisory_unlock(11)")
+        stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
+    told = project.told(process.returncode, said + stdout, stderr)
+    assert gate.knocked.is_set()
+    assert told.states() == {"main.a": "succeeded", "main.below": "succeeded", "main.b": "failed"}
+    assert "its timeout passed" in told.stdout
+
+
+def test_a_session_ends_also_where_no_cancel_reaches_the_server(
+    postgres_dsn: str, admin: psycopg.Connection
+) -> None:
+    """A cancel takes a connection of its own, for which there may be no room. Another session
+    lives on, so the process does not end either."""
+    with contextlib.closing(Gate(2, postgres_dsn)) as gate:
+        spec = {"type": "postgres", "settings": {"dsn": gate.dsn, "idle_seconds": 0.1}}
+        with connect(spec) as other:
+            with connect(spec) as session:
+                session.prepare(["s"])
+                sql = "select pg_sleep(600)::text as s"
+                one = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql=sql)
+                session.send({"op": "task", "task": one.to_json()})
+                until(lambda: backends(admin, "query like '%pg_sleep%'"))
+            until(lambda: not backends(admin, "query like '%pg_sleep%'"))
+            assert other.query("select 1") == [(1,)]

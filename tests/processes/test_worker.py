@@ -1,0 +1,649 @@
+"""The worker process: real processes, a real DuckDB file, and the ways in which user code dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from worker_driver import SLOW_CHECK, Driver
+
+from dagster_models.core.messages import CheckTask, Verdict
+from dagster_models.processes.client.session import Session, connect
+
+pytestmark = pytest.mark.slow
+
+NEVER_ENDS = "select count(*) from range(100000000) a, range(100000) b"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "warehouse.duckdb"
+    return {"type": "duckdb", "settings": {"path": str(path), "idle_seconds": 1}}
+
+
+@pytest.fixture
+def session(spec: dict[str, Any]) -> Iterator[Session]:
+    with connect(spec) as session:
+        session.prepare(["main"])
+        yield session
+
+
+@pytest.fixture
+def worker(tmp_path: Path, spec: dict[str, Any], session: Session) -> Iterator[Driver]:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    driver = Driver(folder, spec)
+    yield driver
+    driver.close()
+
+
+# Models and scripts ------------------------------------------------------------------------------
+
+
+def test_a_models_table_is_published(worker: Driver, session: Session) -> None:
+    session.execute("create table upstream as select 20 as n")
+    outcome = worker.run(
+        "python",
+        """
+        def model(warehouse):
+            (row,) = warehouse.sql("select n from up").fetchall()
+            frame = warehouse.table("up").df()
+            frame["n"] += row[0] + 2
+            return frame
+        """,
+        queries={"select n from up": "select n from upstream"},
+        relations={"up": '"main"."upstream"'},
+    )
+    assert (outcome.verdict, outcome.rows, outcome.error) == (Verdict.COMMITTED, 1, None)
+    assert outcome.columns == (("n", "INTEGER"),)
+    assert outcome.started_at > 1.7e9
+    assert 0 < outcome.seconds < 30
+    assert session.query("select n from built") == [(42,)]
+    assert session.query("select step, rows from dagster_models.commits") == [("main.built", 1)]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "warehouse.sql('select 1 as n')",
+        "__import__('polars').LazyFrame({'n': [1]})",
+        "[{'n': 1}]",
+        "__import__('duckdb').sql('select 1 as n')",
+        "__import__('pyarrow').table({'n': [1]}).to_reader()",
+    ],
+)
+def test_every_kind_of_table_is_published(worker: Driver, session: Session, table: str) -> None:
+    outcome = worker.run("python", f"def model(warehouse):\n    return {table}\n")
+    assert outcome.error is None
+    assert session.query("select n from built") == [(1,)]
+
+
+def test_a_failing_check_rolls_the_model_back(worker: Driver, session: Session) -> None:
+    check = CheckTask("none", 'select * from "main"."built" where n > 0')
+    outcome = worker.run("python", "def model(w): return [{'n': 1}]", checks=(check,))
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert [(c.name, c.failures) for c in outcome.checks] == [("none", 1)]
+    assert session.query("select * from duckdb_tables() where table_name = 'built'") == []
+
+
+def test_a_script_is_run_as_main_and_finds_the_warehouse(worker: Driver, session: Session) -> None:
+    worker.write("helper.py", "VALUE = 3\n")
+    outcome = worker.run(
+        "script",
+        """
+        import sys
+        import helper
+        from dagster_models import warehouse
+        warehouse.load([{"n": helper.VALUE}], "main.made")
+        warehouse.execute("insert into made values (4)")
+        if __name__ == "__main__":
+            print(len(warehouse.table("made")), sys.argv == [__file__], flush=False)
+        """,
+    )
+    assert (outcome.verdict, outcome.error) == (Verdict.COMMITTED, None)
+    assert worker.out.take("\n") == "2 True\n"
+    assert session.query("select n from made order by n") == [(3,), (4,)]
+
+
+@pytest.mark.parametrize("code", ["", "0", "None"])
+def test_a_script_that_exits_with_zero_succeeds(worker: Driver, code: str) -> None:
+    assert worker.run("script", f"import sys\nsys.exit({code})").verdict is Verdict.COMMITTED
+
+
+@pytest.mark.parametrize(
+    ("code", "message"), [("3", "exit code 3"), ("'no data'", "exit code 1: no data")]
+)
+def test_another_exit_code_is_a_failure(worker: Driver, code: str, message: str) -> None:
+    outcome = worker.run("script", f"import sys\n\nsys.exit({code})")
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert (outcome.error.kind, outcome.error.message, outcome.error.line) == (
+        "SystemExit",
+        message,
+        3,
+    )
+
+
+def test_a_transaction_left_open_is_rolled_back_and_told(worker: Driver, session: Session) -> None:
+    session.execute("create table kept as select 1 as n")
+    outcome = worker.run(
+        "python",
+        """
+        def model(warehouse):
+            warehouse.execute("begin")
+            warehouse.execute("delete from kept")
+            return [{"n": 1}]
+        """,
+    )
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.kind == "OpenTransaction"
+    assert session.query("select n from kept") == [(1,)]
+    script = "from dagster_models import warehouse\nwarehouse.execute('begin; delete from kept')"
+    assert worker.run("script", script).verdict is Verdict.ROLLED_BACK
+    assert worker.run("script", f"{script}\nwarehouse.execute('commit')").error is None
+    assert session.query("select n from kept") == []
+
+
+# Errors in the user's terms ----------------------------------------------------------------------
+
+
+def test_an_error_is_told_by_its_place_in_the_users_file(worker: Driver) -> None:
+    outcome = worker.run(
+        "python",
+        """\
+        def deepest(n):
+            return 1 / n
+
+        def model(warehouse):
+            return deepest(0)
+        """,
+    )
+    error = outcome.error
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert error is not None
+    assert (error.kind, error.message, error.line) == ("ZeroDivisionError", "division by zero", 2)
+    lines = error.traceback.splitlines()
+    assert lines[1] == f'  File "{worker.folder / "built.py"}", line 5, in model'
+    assert "    return 1 / n" in lines
+    assert "usercode.py" not in error.traceback
+
+
+def test_the_warehouses_error_names_the_line_of_the_call(worker: Driver) -> None:
+    outcome = worker.run(
+        "python",
+        "def model(warehouse):\n    return warehouse.sql('select * from nowhere').df()\n",
+    )
+    error = outcome.error
+    assert error is not None
+    assert (error.kind, error.line) == ("CatalogException", 2)
+    assert "nowhere" in error.message
+    assert "session.py" not in error.traceback
+    assert "warehouse.py" not in error.traceback
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "line", "message"),
+    [
+        ("def model(warehouse):\n    pass\n", "TypeError", 1, "returned nothing; return a pandas"),
+        ("\ndef model(w): return 1\n", "TypeError", 2, "of type int, not a table"),
+        ("def model(w): return lambda: 1\n", "TypeError", 1, "of type function, not a table"),
+        ("def model(w): return [{'n': 1}, {'n': 'x'}]", "ValueError", 1, "column 'n' of"),
+        ("def other(): pass\n", "NoModel", None, "defines no function model"),
+        ("def model(): pass\n", "NoModel", 1, "must take one argument"),
+        ("async def model(w): pass\n", "NoModel", 1, "async def"),
+        ("x = 1\ndef model(w)\n", "SyntaxError", 2, "expected ':'"),
+        ("import sys\ndef model(w):\n  sys.exit(0)\n", "SystemExit", 3, "instead of returning"),
+        ("class E(Exception):\n  def __str__(self): 1/0\nraise E\n", "E", 3, "<no message"),
+        ("raise MemoryError\n", "MemoryError", 1, "MemoryError"),
+        ("def f(): f()\nf()\n", "RecursionError", 1, "maximum recursion"),
+        ("import nowhere_to_be_found\n", "ModuleNotFoundError", 1, "nowhere_to_be_found"),
+    ],
+)
+def test_what_goes_wrong_is_told(
+    worker: Driver, source: str, kind: str, line: int | None, message: str
+) -> None:
+    outcome = worker.run("python", source)
+    error = outcome.error
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert error is not None
+    assert (error.kind, error.line) == (kind, line)
+    assert message in error.message
+    assert worker.run("script", "").verdict is Verdict.COMMITTED  # and the worker goes on
+
+
+# Output ------------------------------------------------------------------------------------------
+
+
+def test_steps_one_after_another_have_their_own_output(worker: Driver) -> None:
+    for n in range(3):
+        source = f"import sys\nprint('out {n}', end='')\nprint('err {n}', file=sys.stderr, end='')"
+        assert worker.run("script", source).verdict is Verdict.COMMITTED
+        # No waiting: what was written before the answer is in the pipe when the answer comes.
+        assert worker.out.take(str(n)) == f"out {n}"
+        assert worker.err.take(str(n)) == f"err {n}"
+
+
+def test_lines_appear_while_the_step_runs(worker: Driver) -> None:
+    worker.start("script", "import sys, time\nprint('one é')\ntime.sleep(600)")
+    assert worker.out.take("\n") == "one é\n"
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+
+
+def test_huge_output_arrives_whole(worker: Driver) -> None:
+    outcome = worker.run("script", "for n in range(50_000): print(n, 'x' * 100)\nprint('the end')")
+    assert outcome.verdict is Verdict.COMMITTED
+    lines = [line for line in worker.out.take("the end\n").splitlines() if line]
+    assert lines[-1] == "the end"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.close(1)\nos.close(2)",
+        "import sys\nsys.stdout.close()\nsys.stderr.close()",
+        "import sys, io\nsys.stdout = io.StringIO()\nsys.stderr = None",
+        "import os\nfd = os.open(os.devnull, os.O_WRONLY)\nos.dup2(fd, 1)\nos.dup2(fd, 2)",
+        "import sys\ndel sys.stdout, sys.stderr",
+    ],
+)
+def test_a_step_that_closes_its_output_takes_it_from_no_other(worker: Driver, source: str) -> None:
+    assert worker.run("script", source).verdict is Verdict.COMMITTED
+    worker.run("script", "import sys\nprint('out')\nprint('err', file=sys.stderr)")
+    assert worker.out.take("\n") == "out\n"
+    assert worker.err.take("\n") == "err\n"
+
+
+def test_what_a_replaced_stream_still_holds_is_written(worker: Driver) -> None:
+    source = "import sys\nsys.stdout = sys.kept = open(1, 'w', closefd=False)\nprint('mine')"
+    assert worker.run("script", source).error is None
+    assert worker.out.take("\n") == "mine\n"
+
+
+# What must not leak ------------------------------------------------------------------------------
+
+STATE = """
+import json, logging, os, signal, sys, threading, warnings
+print(json.dumps({
+    "environ": dict(os.environ), "cwd": os.getcwd(), "argv": sys.argv[1:], "path": sys.path,
+    "signals": [str(signal.getsignal(n)).partition(" at ")[0] for n in (2, 10, 14, 15)],
+    "timer": signal.getitimer(signal.ITIMER_REAL)[0], "umask": os.umask(0o22),
+    "filters": [str(f) for f in warnings.filters],
+    "logging": [str(logging.root.handlers), logging.root.level, logging.root.manager.disable],
+    "hooks": [sys.excepthook is sys.__excepthook__, str(threading.excepthook)],
+    "limit": sys.getrecursionlimit(), "helper": "helper" in sys.modules,
+    "main": sorted(vars(sys.modules["__main__"])), "locale": sys.stdout.encoding,
+}, default=str))
+"""
+
+TRASH = """
+import logging, os, signal, sys, threading, warnings
+import helper
+os.environ.clear(); os.environ["LEAK"] = "1"
+os.umask(0o77)
+sys.argv.append("leak"); sys.path[:] = []; sys.path = ["/leak"]
+for number in (2, 10, 14, 15): signal.signal(number, signal.SIG_IGN)
+signal.setitimer(signal.ITIMER_REAL, 1000)
+warnings.simplefilter("error")
+logging.basicConfig(level=1); logging.disable(50)
+sys.excepthook = threading.excepthook = print
+sys.setrecursionlimit(5000)
+sys.modules["__main__"] = None; sys.modules["json"] = None
+leaked = 1
+os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
+"""
+
+
+def test_nothing_of_a_step_reaches_the_next(worker: Driver) -> None:
+    worker.write("helper.py", "VALUE = 1\n")
+    # The first step imports what the second one changes: modules stay loaded, on purpose.
+    before = [worker.run("script", STATE, "state"), worker.out.take("\n")][1]
+    trashed = worker.run("script", TRASH, "trash")
+    assert trashed.error is None
+    after = [worker.run("script", STATE, "state"), worker.out.take("\n")][1]
+    assert json.loads(after) == json.loads(before)
+
+
+def test_a_step_starts_in_the_projects_folder_and_leaves_the_workers(worker: Driver) -> None:
+    where = "import os\nprint(os.getcwd())\nos.chdir('/')"
+    for root in ("", str(worker.folder), ""):
+        assert worker.run("script", where, project_root=root).error is None
+        assert worker.out.take("\n") == f"{root or os.getcwd()}\n"
+
+
+def test_modules_of_the_project_are_read_anew(worker: Driver) -> None:
+    source = "import helper, package.inner\nprint(helper.VALUE, package.inner.VALUE)"
+    for value in ("1", "22"):
+        worker.write("helper.py", f"VALUE = {value}\n")
+        worker.write("package/inner.py", f"VALUE = {value}\n")
+        assert worker.run("script", source).error is None
+        assert worker.out.take("\n") == f"{value} {value}\n"
+
+
+def test_a_models_module_hides_no_other(worker: Driver) -> None:
+    source = """
+    from __future__ import annotations
+    import dataclasses, json, pickle
+
+    @dataclasses.dataclass
+    class Row:
+        n: int
+
+    def model(warehouse):
+        assert pickle.loads(pickle.dumps(Row(1))) == Row(1)
+        return [dataclasses.asdict(Row(len(json.dumps([]))))]
+    """
+    outcome = worker.run("python", source, name="json")
+    assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, 1)
+
+
+def test_our_future_imports_are_not_the_files(worker: Driver) -> None:
+    source = "def f(x: int): pass\nassert f.__annotations__['x'] is int"
+    assert worker.run("script", source).error is None
+
+
+# Stopping ----------------------------------------------------------------------------------------
+
+
+def test_a_cancel_interrupts_python(worker: Driver, session: Session) -> None:
+    source = "import time\ndef model(w):\n    print('on'); time.sleep(600)\n"
+    worker.start("python", source)
+    worker.out.take("on")
+    worker.cancel()
+    outcome = worker.answer()
+    assert outcome.verdict is Verdict.CANCELED
+    assert outcome.error is not None
+    assert (outcome.error.kind, outcome.error.line) == ("Canceled", 3)
+    assert worker.run("script", "").verdict is Verdict.COMMITTED
+
+
+def test_a_cancel_interrupts_a_query(worker: Driver) -> None:
+    source = f"def model(w):\n    print('on')\n    return w.sql({NEVER_ENDS!r}).df()\n"
+    worker.start("python", source)
+    worker.out.take("on")
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+    outcome = worker.run("python", "def model(w): return w.sql('select 1 as n')")
+    assert outcome.verdict is Verdict.COMMITTED  # on a session that works
+
+
+def test_a_cancel_stops_queries_in_threads_that_the_model_waits_for(worker: Driver) -> None:
+    source = f"""
+    import threading
+    from concurrent.futures import ThreadPoolExecutor
+    def model(warehouse):
+        stopped = threading.Event()
+        def late():
+            stopped.wait()  # begins when the cancel has come already
+            warehouse.sql({NEVER_ENDS!r}).df()
+        with ThreadPoolExecutor() as pool:
+            future = pool.submit(late)
+            try:
+                print("on")
+                future.result()
+            finally:
+                stopped.set()
+    """
+    worker.start("python", source)
+    worker.out.take("on")
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+
+
+def test_a_canceled_model_may_clean_up(worker: Driver, session: Session) -> None:
+    session.execute("create table scratch as select 1 as n")
+    source = """
+    import time
+    def model(warehouse):
+        warehouse.sql("select 1").fetchall()
+        try:
+            print("on")
+            time.sleep(600)
+        finally:
+            warehouse.sql("select sum(a.range) from range(30000) a, range(30000) b").fetchall()
+            warehouse.execute("drop table scratch")
+    """
+    worker.start("python", source)
+    worker.out.take("on")
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+    assert session.query("select * from duckdb_tables() where table_name = 'scratch'") == []
+
+
+def test_an_error_of_its_own_is_no_cancel(worker: Driver) -> None:
+    source = """
+    import signal, threading
+    def model(warehouse):
+        signal.signal(signal.SIGINT, lambda *_: done.append(1))
+        done = []
+        print('on')
+        while not done: threading.Event().wait(0.01)
+        raise LookupError("mine")
+    """
+    worker.start("python", source)
+    worker.out.take("on")
+    worker.cancel()
+    outcome = worker.answer()
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.message == "mine"
+
+
+def test_a_model_that_swallows_the_interrupt_is_not_published(
+    worker: Driver, session: Session
+) -> None:
+    source = """
+    import time
+    def model(warehouse):
+        try:
+            print('on')
+            time.sleep(600)
+        except KeyboardInterrupt:
+            return [{"n": 1}]
+    """
+    for _ in range(5):  # a publication takes less time than the cancel's next try
+        worker.start("python", source)
+        worker.out.take("on")
+        worker.cancel()
+        assert worker.answer().verdict is Verdict.CANCELED
+    assert session.query("select * from duckdb_tables() where table_name = 'built'") == []
+
+
+def test_a_cancel_while_publishing_is_the_warehouses_to_answer(
+    worker: Driver, session: Session
+) -> None:
+    session.execute("create table built as select 'old' as n")
+    worker.start("python", "def model(w): return [{'n': 'new'}]", checks=(SLOW_CHECK,))
+    worker.next_session()
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+    assert session.query("select n from built") == [("old",)]
+
+
+def test_whenever_the_cancel_comes_the_answer_is_true(worker: Driver, session: Session) -> None:
+    # Libraries are imported at the first table. An import that is interrupted stays broken, which
+    # is why the worker pool uses no worker again that was; here the same one goes on.
+    assert worker.run("python", "def model(w): return [{'n': 0}]").verdict is Verdict.COMMITTED
+    last, verdicts = 0, set()
+    for n in range(1, 25):
+        source = f"def model(w):\n    print('on')\n    sum(range({n * 20_000}))\n"
+        worker.start("python", source + f"    return [{{'n': {n}}}]\n")
+        worker.out.take("on")
+        worker.out.take() if n % 2 else None
+        worker.cancel()
+        outcome = worker.answer()
+        verdicts.add(outcome.verdict)
+        last = n if outcome.verdict is Verdict.COMMITTED else last
+        assert outcome.verdict is not Verdict.ROLLED_BACK
+        assert session.query("select n from built") == [(last,)]
+
+
+def test_a_cancel_of_an_idle_worker_is_harmless(worker: Driver) -> None:
+    worker.run("script", "")
+    worker.cancel()
+    assert worker.run("script", "print('fine')").verdict is Verdict.COMMITTED
+
+
+def test_a_stray_sigint_is_an_error_of_the_step(worker: Driver) -> None:
+    source = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(600)"
+    outcome = worker.run("script", source)
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.kind == "KeyboardInterrupt"
+    worker.process.send_signal(signal.SIGINT)  # and an idle worker does not mind it
+    assert worker.run("script", "").verdict is Verdict.COMMITTED
+
+
+# Ways to die -------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_told_to_exit_does(worker: Driver) -> None:
+    worker.run("script", "import atexit\natexit.register(print, 'bye')")
+    assert worker.exit() == 0
+    assert worker.out.take("bye") == "bye\n"
+
+
+@pytest.mark.parametrize(
+    ("death", "code"),
+    [
+        ("os._exit(7)", 7),
+        ("os.kill(os.getpid(), 9)", -9),
+        ("os.kill(os.getpid(), 15)", -15),
+        ("os.abort()", -6),
+    ],
+)
+def test_a_death_in_user_code_ends_the_worker_without_an_answer(
+    worker: Driver, session: Session, death: str, code: int
+) -> None:
+    session.execute("create table kept as select 1 as n")
+    source = f"""
+    import os
+    def model(warehouse):
+        warehouse.execute("begin")
+        warehouse.execute("delete from kept")
+        print("last words")
+        {death}
+    """
+    worker.start("python", source)
+    assert worker.ends() == code
+    assert worker.out.take("\n") == "last words\n"
+    assert session.query("select n from kept") == [(1,)]
+
+
+def test_code_that_swallows_interrupts_can_be_killed(worker: Driver, session: Session) -> None:
+    source = """
+    import time
+    def model(warehouse):
+        while True:
+            try:
+                print("on")
+                time.sleep(600)
+            except KeyboardInterrupt:
+                print("never")
+    """
+    worker.start("python", source)
+    worker.out.take("on")
+    worker.cancel()
+    worker.out.take("never")
+    os.killpg(worker.process.pid, signal.SIGKILL)
+    assert worker.ends() == -9
+    assert session.query("select count(*) from dagster_models.commits") == [(0,)]
+
+
+@pytest.mark.parametrize("deaf", ["", "signal.signal(signal.SIGINT, signal.SIG_IGN)"])
+def test_no_process_outlives_the_run_worker(worker: Driver, deaf: str) -> None:
+    source = f"""
+    import signal, subprocess, time
+    subprocess.Popen(["sleep", "600"])
+    {deaf}
+    print("on")
+    time.sleep(600)
+    """
+    worker.start("script", source)
+    worker.out.take("on")
+    worker.control.close()
+    assert worker.process.wait(10) == -9
+    worker.out.wait_for_end()  # the child held it, too
+
+
+def test_an_idle_worker_does_not_outlive_the_run_worker(worker: Driver) -> None:
+    worker.control.close()
+    assert worker.process.wait(10) == -9
+
+
+def test_children_and_threads_that_stay_do_not_block(worker: Driver) -> None:
+    source = """
+    import subprocess, sys, threading, time
+    subprocess.Popen(["sleep", "600"])
+    threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    quitter = threading.Thread(target=sys.exit, args=(3,))
+    quitter.start()
+    quitter.join()
+    """
+    assert worker.run("script", source).verdict is Verdict.COMMITTED
+    assert worker.exit() == 0
+    worker.out.wait_for_end()
+
+
+def test_a_script_ends_as_a_program_does(worker: Driver) -> None:
+    """Its threads are waited for, and what it left open is written."""
+    source = """
+    import sys, threading
+    def work():
+        go.wait()
+        print("worked")
+    go = threading.Event()
+    threading.Thread(target=work).start()
+    threading.Timer(0.1, go.set).start()
+    left = open("left.txt", "w")
+    left.write("all of it")
+    def circle(): return left
+    sys.exit(0)
+    """
+    assert worker.run("script", source).verdict is Verdict.COMMITTED
+    assert worker.out.take("worked")
+    (left,) = worker.folder.parent.rglob("left.txt")
+    assert left.read_text() == "all of it"
+
+
+def test_a_forked_child_that_returns_is_not_taken_for_the_worker(worker: Driver) -> None:
+    source = """
+    import os, warnings
+    warnings.simplefilter("ignore")
+    from dagster_models import warehouse
+    warehouse.sql("select 1").fetchall()
+    if os.fork():
+        os.wait()
+        print(warehouse.sql("select 2").fetchall())
+    else:
+        try:
+            warehouse.sql("select 3").fetchall()
+        except RuntimeError as error:
+            print("forked process" in str(error))
+    """
+    assert worker.run("script", source).error is None
+    assert worker.out.take("\n[(2,)]\n") == "True\n[(2,)]\n"
+    assert worker.run("script", "print('one answer each')").verdict is Verdict.COMMITTED
+
+
+def test_a_warehouse_lost_while_publishing_is_no_answer(worker: Driver, session: Session) -> None:
+    worker.start("python", "def model(w): return [{'n': 1}]", checks=(SLOW_CHECK,))
+    os.kill(worker.next_session()["server_pid"], signal.SIGKILL)
+    assert worker.ends() == 3
+    assert "while the table was published" in worker.err.take("published")
+
+
+def test_a_warehouse_lost_under_user_code_is_its_error(worker: Driver, session: Session) -> None:
+    source = f"def model(w):\n    return w.sql({NEVER_ENDS!r}).df()\n"
+    worker.start("python", source)
+    os.kill(worker.next_session()["server_pid"], signal.SIGKILL)
+    outcome = worker.answer()
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.line == 2

@@ -1,0 +1,367 @@
+"""Loading with the caches and on all cores gives what loading without them gives."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from project_cases import DEFAULT, write_project
+
+from dagster_models.compilation import sql_text as compiled
+from dagster_models.core.model import Key
+from dagster_models.core.traced import Query
+from dagster_models.errors import ProjectError
+from dagster_models.project import load as project
+from dagster_models.project.loading import load as loading
+from dagster_models.project.loading import parser_pool as cores
+from dagster_models.project.loading import parser_process as sql_worker
+from dagster_models.project.loading.cache import read_entries, write_entries
+from dagster_models.project.loading.load import PARSED_FILE, TRACES_FILE, key_of, load
+from dagster_models.project.loading.parser_pool import Cores
+from dagster_models.util.gc_tuning import rare_collections, what_is_there_stays
+
+FILES = {
+    "models/a.sql": "select 1 as n",
+    "models/b.sql": "with a as (select * from a) select a.n, $year as y from a",
+    "models/c.sql": "select staging.b.n from staging.b -- a comment",
+    "models/staging/b.sql": "select n from main.b",
+    "checks/few.sql": "select * from a where n > 1",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_project(
+        tmp_path, {"dagster_models.yaml": f"{DEFAULT}vars: {{year: 2013}}\n", **FILES}
+    )
+
+
+@pytest.fixture(autouse=True)
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """As a new process: nothing is remembered but what the cache files hold."""
+
+    def forget() -> None:
+        monkeypatch.setattr(compiled, "_remembered", {})
+
+    forget()
+    return forget
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """The texts that had to be parsed and traced, in the order in which they were."""
+    texts: dict[str, list[str]] = {"parse": [], "trace": []}
+
+    def noted(job: str) -> Callable[[Any], bytes | None]:
+        def do(item: Any) -> bytes | None:
+            texts[job].append(item[0])
+            return sql_worker.JOBS[job](item)
+
+        return do
+
+    monkeypatch.setattr(cores, "JOBS", {job: noted(job) for job in sql_worker.JOBS})
+    return texts
+
+
+def test_what_was_found_out_is_not_found_out_again(
+    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
+) -> None:
+    first = load(root)
+    assert len(done["parse"]) == len(done["trace"]) == 5
+    forgetful()
+    done["parse"].clear()
+    done["trace"].clear()
+    second = load(root)
+    assert done == {"parse": [], "trace": []}
+    forgetful()
+    assert second == first == project.load(root)
+
+
+def test_one_changed_file_is_all_that_is_read(
+    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
+) -> None:
+    before = load(root)
+    for texts in done.values():
+        texts.clear()
+    forgetful()
+    (root / "models/a.sql").write_text("select 2 as n")
+    after = load(root)
+    assert done == {"parse": ["select 2 as n"], "trace": ["select 2 as n"]}
+    a = Key("main", "a")
+    assert after.steps[a].code_version != before.steps[a].code_version
+
+
+def test_a_changed_column_changes_the_traces_of_its_readers_and_no_others(
+    root: Path, done: dict[str, list[str]]
+) -> None:
+    (root / "models/d.sql").write_text("select 1 as z")
+    load(root)
+    done["trace"].clear()
+    (root / "models/a.sql").write_text("select 'a' as n")
+    c = load(root).steps[Key("main", "c")]
+    assert [(column.name, column.type) for column in c.trace.columns] == [("n", "VARCHAR")]
+    assert "select 1 as z" not in done["trace"]
+    assert len(done["trace"]) == 5
+
+
+def test_another_dialect_reads_the_same_text_otherwise(
+    root: Path, forgetful: Callable[[], None]
+) -> None:
+    seen = set()
+    for dialect in ("duckdb", "snowflake"):
+        (root / "dagster_models.yaml").write_text(
+            f"{DEFAULT}dialect: {dialect}\nunknown_columns: warn\nvars: {{year: 2013}}\n"
+        )
+        found = load(root).steps[Key("main", "b")]
+        forgetful()
+        assert found == project.load(root).steps[Key("main", "b")]
+        forgetful()
+        seen |= {found.references[0].parts, found.trace.columns[0].name}
+    assert seen == {("a",), ("A",), "n", "N"}
+    text = ("select 1", "duckdb", True)
+    assert key_of(text) != key_of((*text[:2], False))
+
+
+def test_a_text_that_does_not_parse_is_told_as_ever(root: Path) -> None:
+    (root / "models/a.sql").write_text("select (1")
+    for _ in range(2):
+        with pytest.raises(ProjectError, match=r"models/a\.sql:1:"):
+            load(root)
+
+
+@pytest.mark.parametrize("file", [PARSED_FILE, TRACES_FILE])
+@pytest.mark.parametrize("worth", [b"", b"(1, 2)", b"plain", None])
+def test_an_entry_that_is_damaged_is_made_anew(
+    file: str,
+    worth: bytes | None,
+    root: Path,
+    done: dict[str, list[str]],
+    forgetful: Callable[[], None],
+) -> None:
+    good = load(root)
+    entries = read_entries(root / file)
+    cut = {key: entry[:-5] if worth is None else worth for key, entry in entries.items()}
+    write_entries(root / file, cut)
+    for texts in done.values():
+        texts.clear()
+    forgetful()
+    assert load(root) == good
+    assert len(done["parse" if file == PARSED_FILE else "trace"]) == 5
+
+
+def test_a_folder_that_cannot_be_written_is_only_slower(root: Path) -> None:
+    (root / "target").write_text("a file, no folder")
+    assert len(load(root).steps) == 4
+
+
+def test_the_collector_is_left_as_it_was(root: Path) -> None:
+    before = gc.get_threshold()
+    (root / "models/a.sql").write_text("select (1")
+    with pytest.raises(ProjectError):
+        load(root)
+    assert gc.get_threshold() == before
+    gc.set_threshold(0)  # the user's own choice
+    try:
+        with rare_collections():
+            assert gc.get_threshold()[0] == 0
+    finally:
+        gc.set_threshold(*before)
+    with what_is_there_stays():
+        assert gc.get_freeze_count() > 10_000
+    assert gc.get_freeze_count() == 0
+
+
+# --- all cores -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "ITEMS_PER_NEW_PROCESS", {"parse": 7, "trace": 7})
+    monkeypatch.setattr(cores, "_cores", lambda: 3)
+
+
+@pytest.fixture
+def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cores], None]:
+    """Of a block's work nothing is done here before another process is there for a share."""
+
+    def make_lazy(several: Cores) -> None:
+        def waiting(job: str) -> Callable[[Any], bytes | None]:
+            def do(item: Any) -> bytes | None:
+                if several._workers and not several._idle:
+                    assert several._answers.select(60), "no process has said anything"
+                return sql_worker.JOBS[job](item)
+
+            return do
+
+        monkeypatch.setattr(cores, "JOBS", {job: waiting(job) for job in sql_worker.JOBS})
+
+    return make_lazy
+
+
+TEXTS = [(f"select {i} as n from t{i % 7}", "duckdb", True) for i in range(30)]
+TEXTS[17] = ("select from from", "duckdb", True)
+QUERIES = [Query(text, dialect, {}) for text, dialect, _ in TEXTS]
+ALONE = [sql_worker.parse(text) for text in TEXTS]
+TRACED = [sql_worker.trace_columns(query) for query in QUERIES]
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_all_cores_give_the_same_and_in_order(
+    lazy: Callable[[Cores], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ALONE[17] is None
+    shares: list[int] = []
+    sent = cores._send
+    monkeypatch.setattr(cores, "_send", lambda w, s: (shares.append(len(s[1])), sent(w, s))[0])
+    with Cores() as several:
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
+        # The same processes, whatever is asked of them.
+        assert several.map("trace", QUERIES) == TRACED
+        workers = list(several._workers)
+        assert len(workers) == 2
+    assert 20 < sum(shares) < 60
+    assert max(shares) < 10
+    assert all(worker.poll() is not None for worker in workers)
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_nobody_waits_for_a_process_that_is_slow_to_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text("#!/bin/sh\nread forever\n")
+    worker.chmod(0o755)
+    monkeypatch.setattr(cores.sys, "executable", str(worker))
+    with Cores() as several:
+        assert several.map("parse", TEXTS) == ALONE
+        assert len(several._workers) == 2
+
+
+ODD = """
+import pickle, sys
+from dagster_models.project.loading import parser_process as sql_worker
+pickle.dump([], sys.stdout.buffer)
+sys.stdout.buffer.flush()
+pickle.load(sys.stdin.buffer)
+{then}
+"""
+#: The first two never say that they are there; the others do, and fail at their first share.
+ENDS = [
+    "import os; os._exit(3)",
+    "import time; print('no pickle')",
+    ODD.format(then="sys.exit(3)"),
+    ODD.format(then="pickle.dump([None], sys.stdout.buffer)"),
+    ODD.format(then="print('no pickle', flush=True)"),
+]
+
+
+@pytest.mark.usefixtures("three_cores")
+@pytest.mark.parametrize("end", ENDS)
+def test_what_a_process_that_fails_had_to_do_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], end: str
+) -> None:
+    worker = tmp_path / "worker"
+    worker.write_text(f"#!{sys.executable}\n{end}\n")
+    worker.chmod(0o755)
+    monkeypatch.setattr(cores.sys, "executable", str(worker))
+    with Cores() as several:
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
+        assert several._workers == []
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_process_that_is_killed_between_two_jobs(lazy: Callable[[Cores], None]) -> None:
+    with Cores() as several:
+        lazy(several)
+        several.map("parse", TEXTS)
+        several._workers[0].kill()
+        several._workers[0].wait()
+        assert several.map("trace", QUERIES) == TRACED
+        assert len(several._workers) == 1
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_work_that_is_given_up_midway_leaves_no_answers_behind(
+    lazy: Callable[[Cores], None],
+) -> None:
+    with Cores() as several:
+        lazy(several)
+        begun = several.each("parse", TEXTS)
+        next(begun)
+        next(begun)
+        begun.close()
+        assert several.map("trace", QUERIES) == TRACED
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_file_beside_the_project_is_no_module_of_a_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None]
+) -> None:
+    (tmp_path / "sqlglot.py").write_text("raise RuntimeError('of the project')")
+    monkeypatch.chdir(tmp_path)
+    with Cores() as several:
+        lazy(several)
+        assert several.map("parse", TEXTS) == ALONE
+        assert len(several._workers) == 2  # none has died
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_a_project_is_the_same_on_all_cores(
+    tmp_path: Path,
+    lazy: Callable[[Cores], None],
+    forgetful: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Wide and deep: queries of one level at once, levels one after the other."""
+    used: list[Cores] = []
+
+    def made() -> Cores:
+        used.append(Cores())
+        lazy(used[0])
+        return used[0]
+
+    monkeypatch.setattr(loading, "Cores", made)
+    files = {"models/m0.sql": "select 1 as a, 'x' as b", "models/odd.sql": "select nope from m0"}
+    for number in range(1, 60):
+        above = f"m{max(0, number - 20)}"
+        files[f"models/m{number}.sql"] = f"select a + {number} as a, b from {above}"
+    files["dagster_models.yaml"] = f"{DEFAULT}unknown_columns: warn\n"
+    root = write_project(tmp_path, files)
+    found = load(root)
+    assert len(used) == 1
+    forgetful()
+    alone = project.load(root)
+    assert found == alone
+    assert list(found.steps) == list(alone.steps)
+    assert [problem.path for problem in found.warnings] == ["models/odd.sql"]
+    assert len(read_entries(root / TRACES_FILE)) == 61
+
+
+LOADER = """
+import sys
+from dagster_models.project.loading.load import load
+for _ in range(5):
+    print(len(load(sys.argv[1]).steps), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_two_loaders_at_once_and_one_that_is_killed(root: Path) -> None:
+    for number in range(40):
+        (root / f"models/m{number}.sql").write_text(f"select {number} as n from a")
+    command = [sys.executable, "-c", LOADER, str(root)]
+    loaders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert loaders[2].stdout is not None
+    loaders[2].stdout.readline()
+    loaders[2].send_signal(signal.SIGKILL)
+    told = [loader.communicate(timeout=60)[0].split() for loader in loaders]
+    assert told[:2] == [["44"] * 5] * 2
+    assert len(read_entries(root / PARSED_FILE)) == 45

@@ -1,0 +1,241 @@
+"""The plan, example by example; test_plan_machine.py has all the others."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from dagster_models.errors import InvalidTransition
+from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.states import (
+    FINAL,
+    SLOT,
+    TRANSITIONS,
+    AskPrevious,
+    Cancel,
+    Cause,
+    Claim,
+    Event,
+    FailFast,
+    Instruction,
+    Report,
+    Retry,
+    Start,
+    State,
+    Wait,
+)
+
+
+def drive(plan: Plan, *events: Event) -> list[Instruction]:
+    out = list(plan.begin())
+    for event in events:
+        out += plan.handle(event)
+        plan.validate()
+    return out
+
+
+DIAMOND = {"alpha": (), "beta_a": ("alpha",), "beta_b": ("alpha",), "gamma": ("beta_a", "beta_b")}
+
+
+def test_heaviest_first_and_no_more_than_the_slots() -> None:
+    needs = {"x": Needs(weight=1), "y": Needs(weight=9), "z": Needs(weight=1, priority=5)}
+    plan = Plan({"x": (), "y": (), "z": ()}, needs, max_concurrent=2)
+    assert plan.begin() == [Start("z", 1), Start("y", 1), Wait("x", SLOT)]
+    assert plan.handle(Event("y", Cause.COMMITTED)) == [Report("y", State.SUCCEEDED), Start("x", 1)]
+
+
+def test_a_failure_skips_what_is_downstream_and_names_the_path() -> None:
+    graph = {"a": (), "b": ("a",), "c": ("b",), "d": ()}
+    out = drive(Plan(graph, max_concurrent=1), Event("a", Cause.ROLLED_BACK))
+    assert Report("c", State.SKIPPED, "a", ("a", "b", "c")) in out
+    assert out[-1] == Start("d", 1)
+
+
+def test_fail_fast_cancels_what_is_in_flight() -> None:
+    plan = Plan(DIAMOND, max_concurrent=2, fail_fast="true")
+    out = drive(plan, Event("alpha", Cause.COMMITTED), Event("beta_a", Cause.ROLLED_BACK))
+    assert out[-1] == Cancel("beta_b")
+    assert plan.handle(Event("beta_b", Cause.CANCELED)) == [
+        Report("beta_b", State.CANCELED, "beta_a")
+    ]
+    assert plan.is_complete
+
+
+def test_a_commit_that_wins_the_race_against_the_cancel_succeeded() -> None:
+    plan = Plan(DIAMOND, max_concurrent=2, fail_fast="true")
+    drive(plan, Event("alpha", Cause.COMMITTED), Event("beta_a", Cause.ROLLED_BACK))
+    assert plan.handle(Event("beta_b", Cause.COMMITTED)) == [Report("beta_b", State.SUCCEEDED)]
+
+
+def test_drain_lets_in_flight_finish_and_starts_nothing() -> None:
+    graph = {**DIAMOND, "delta": ("beta_b",)}
+    plan = Plan(graph, max_concurrent=2, fail_fast="drain")
+    out = drive(plan, Event("alpha", Cause.COMMITTED), Event("beta_a", Cause.ROLLED_BACK))
+    assert not [i for i in out if isinstance(i, Cancel)]
+    assert plan.handle(Event("beta_b", Cause.COMMITTED)) == [Report("beta_b", State.SUCCEEDED)]
+    assert plan.is_complete
+
+
+def test_a_stopped_step_that_waits_for_its_next_attempt_has_failed() -> None:
+    plan = Plan({"a": (), "b": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert Retry("a", 1) in out
+    out = plan.handle(Event(None, Cause.STOPPING))
+    assert Report("a", State.FAILED) in out
+    assert plan.handle(Event("a", Cause.DELAY_OVER)) == []
+
+
+def test_a_timeout_fails_the_step() -> None:
+    plan = Plan({"a": (), "b": ("a",)}, max_concurrent=1)
+    assert drive(plan, Event("a", Cause.TIMEOUT))[-1] == Cancel("a")
+    out = plan.handle(Event("a", Cause.CANCELED))
+    assert out[0] == Report("a", State.FAILED, timed_out=True)
+
+
+def test_a_step_whose_loss_published_nothing_is_tried_again() -> None:
+    plan = Plan({"a": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    drive(plan, Event("a", Cause.WORKER_LOST))
+    assert plan.handle(Event("a", Cause.ROLLED_BACK))[0] == Retry("a", 1)
+
+
+@pytest.mark.parametrize(
+    ("before", "final"),
+    [
+        ((), True),  # its commit record cannot be read: it may be published
+        ((Event("a", Cause.TIMEOUT),), False),  # it died while its timeout stopped it
+        ((Event(None, Cause.STOPPING),), False),
+    ],
+)
+def test_a_lost_step_is_not_always_tried_again(before: tuple[Event, ...], final: bool) -> None:
+    plan = Plan({"a": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    drive(plan, *before, Event("a", Cause.WORKER_LOST))
+    out = plan.handle(Event("a", Cause.ROLLED_BACK, final=final))
+    assert out == [Report("a", State.FAILED)]
+
+
+def test_of_a_step_that_gave_up_on_error_abort_holds_as_well() -> None:
+    """It waits for its next attempt when another failure drains the run: then it has failed."""
+    needs = {"a": Needs(retries=1, on_error="abort")}
+    plan = Plan({"a": (), "b": (), "c": ()}, needs, max_concurrent=3, fail_fast="drain")
+    drive(plan, Event("a", Cause.ROLLED_BACK))
+    out = plan.handle(Event("b", Cause.ROLLED_BACK))
+    assert [i.step for i in out if isinstance(i, Report)] == ["b", "a"]
+    assert out[-1] == Cancel("c")
+
+
+def test_an_impossible_event_tells_the_story() -> None:
+    plan = Plan({"a": ()}, max_concurrent=1)
+    drive(plan, Event("a", Cause.COMMITTED))
+    with pytest.raises(InvalidTransition, match=r"waiting --its last upstream succeeded--> ready"):
+        plan.handle(Event("a", Cause.ROLLED_BACK))
+
+
+def test_every_final_state_is_final() -> None:
+    assert not [key for key in TRANSITIONS if key[0] in FINAL]
+
+
+@pytest.mark.parametrize("shape", ["chain", "wide", "limited"])
+def test_the_cost_of_10_000_steps_is_linear(shape: str) -> None:
+    """Not a benchmark: a quadratic plan would need minutes here, a linear one 0.3 s."""
+    size = 10_000
+    graph = {f"s{i}": (f"s{i - 1}",) if i and shape == "chain" else () for i in range(size)}
+    needs = {step: Needs(labels=("one",)) for step in graph} if shape == "limited" else {}
+    began = time.process_time()
+    plan = Plan(graph, needs, max_concurrent=8, limits={"one": 1})
+    todo = [i.step for i in plan.begin() if isinstance(i, Start)]
+    while todo:
+        for instruction in plan.handle(Event(todo.pop(), Cause.COMMITTED)):
+            if isinstance(instruction, Start):
+                todo.append(instruction.step)
+    assert plan.is_complete
+    assert time.process_time() - began < 10
+
+
+def test_a_step_whose_pool_is_full_keeps_no_slot_and_no_limit_from_others() -> None:
+    needs = {
+        "a": Needs(weight=9, pool="p", labels=("one",)),
+        "b": Needs(weight=5, labels=("one",)),
+        "c": Needs(weight=1),
+    }
+    plan = Plan({"a": (), "b": (), "c": ()}, needs, max_concurrent=1, limits={"one": 1})
+    assert plan.begin() == [Claim("a"), Wait("a", "pool p"), Wait("b", SLOT), Wait("c", SLOT)]
+    assert plan.handle(Event("a", Cause.BLOCKED)) == [Start("b", 1)]
+    assert plan.handle(Event("a", Cause.CLAIMED)) == [Wait("a", SLOT)]
+    assert plan.waits_for("a") == SLOT
+    assert plan.handle(Event("b", Cause.COMMITTED)) == [Report("b", State.SUCCEEDED), Start("a", 1)]
+    plan.validate()
+
+
+def test_what_a_ready_step_waits_for_is_told_when_it_changes() -> None:
+    needs = dict.fromkeys("abc", Needs(labels=("one",)))
+    plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=2, limits={"one": 1})
+    assert plan.begin() == [Start("a", 1), Wait("b", "one"), Wait("c", "one")]
+    assert plan.handle(Event("a", Cause.COMMITTED)) == [Report("a", State.SUCCEEDED), Start("b", 1)]
+    plan.validate()
+
+
+CHAIN = {"a": (), "b": ("a",), "c": ("b",), "other": ()}
+
+
+def test_on_error_continue_builds_on_the_previous_version() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert out[2:] == [Report("a", State.FAILED), AskPrevious("a")]
+    assert plan.handle(Event("a", Cause.KEPT)) == [Start("b", 1)]
+    assert plan.built_on_previous("b") == ("a",)
+    assert plan.handle(Event("b", Cause.COMMITTED)) == [Report("b", State.SUCCEEDED), Start("c", 1)]
+    assert plan.built_on_previous("c") == ()
+
+
+def test_on_error_continue_without_a_previous_version_skips_and_says_so() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert plan.handle(Event("a", Cause.MISSING)) == [
+        Report("b", State.SKIPPED, "a", ("a", "b"), no_previous=True),
+        Report("c", State.SKIPPED, "a", ("a", "b", "c"), no_previous=True),
+    ]
+
+
+@pytest.mark.parametrize("fail_fast", ["true", "drain"])
+def test_fail_fast_goes_before_on_error_continue(fail_fast: FailFast) -> None:
+    needs = {"a": Needs(on_error="continue")}
+    plan = Plan(CHAIN, needs, max_concurrent=2, fail_fast=fail_fast)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert Report("b", State.SKIPPED, "a", ("a", "b")) in out
+    assert (Cancel("other") in out) == (fail_fast == "true")
+
+
+@pytest.mark.parametrize("fail_fast", ["false", "true", "drain"])
+def test_on_error_abort_stops_the_run_whatever_fail_fast_says(fail_fast: FailFast) -> None:
+    needs = {"a": Needs(on_error="abort")}
+    plan = Plan({**CHAIN, "third": ()}, needs, max_concurrent=2, fail_fast=fail_fast)
+    out = drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert Report("third", State.SKIPPED, "a") in out
+    assert out[-1] == Cancel("other")
+
+
+def test_a_stop_ends_the_wait_for_a_previous_version() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    drive(plan, Event("a", Cause.ROLLED_BACK), Event(None, Cause.STOPPING))
+    assert plan.state("b") is State.SKIPPED
+    assert plan.handle(Event("a", Cause.KEPT)) == []
+    plan.validate()
+
+
+def test_while_one_step_waits_for_a_full_pool_the_others_stand_behind_it() -> None:
+    needs = {step: Needs(weight=w, pool="p") for step, w in (("a", 3), ("b", 2), ("c", 1))}
+    plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=1)
+    assert plan.begin()[0] == Claim("a")
+    assert plan.handle(Event("a", Cause.BLOCKED)) == [Wait("b", "pool p"), Wait("c", "pool p")]
+    plan.validate()
+    assert plan.handle(Event("a", Cause.CLAIMED)) == [Start("a", 1), Wait("b", SLOT)]
+    plan.validate()
+    assert plan.handle(Event("a", Cause.COMMITTED))[1] == Claim("b")
+    plan.validate()
+
+
+def test_a_step_that_fails_in_a_stopped_run_asks_for_no_previous_version() -> None:
+    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    drive(plan, Event(None, Cause.STOPPING))
+    assert plan.handle(Event("a", Cause.ROLLED_BACK)) == [Report("a", State.FAILED)]

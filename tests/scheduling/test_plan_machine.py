@@ -1,0 +1,509 @@
+"""Any history of any graph: what the plan says is checked against a world that knows by itself.
+
+Hypothesis draws a graph, its limits and a history, one event at a time: answers, timeouts, workers
+lost before, during and after their commit, pools, delays, stops. The fake warehouse knows what it
+committed, the world what it was told to start; neither asks the plan. After each event the plan's
+bookkeeping must be consistent (``validate``), no slot may idle while a step could use it, and each
+report must be what the warehouse holds.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from dagster_models.errors import InvalidTransition
+from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.states import (
+    FINAL,
+    RETRY_DELAY,
+    SLOT,
+    TRANSITIONS,
+    AskPrevious,
+    AskWarehouse,
+    Cancel,
+    Cause,
+    Claim,
+    Event,
+    FailFast,
+    Instruction,
+    Report,
+    Retry,
+    Start,
+    State,
+    Wait,
+)
+
+Graph: TypeAlias = dict[str, tuple[str, ...]]
+
+LIMITS = {"a": 1, "b": 2}
+MODES: tuple[FailFast, ...] = ("false", "true", "drain")
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    size = draw(st.integers(1, 10))
+    return {
+        f"s{i}": tuple(f"s{j}" for j in sorted(draw(st.sets(st.integers(0, i - 1), max_size=3))))
+        if i
+        else ()
+        for i in range(size)
+    }
+
+
+NEEDS = st.builds(
+    Needs,
+    weight=st.sampled_from([0.0, 1.0, 2.5, 100.0]),
+    priority=st.sampled_from([0, 0, 0, -1, 1]),
+    retries=st.sampled_from([0, 0, 1, 2]),
+    on_error=st.sampled_from(["skip_downstream", "skip_downstream", "continue", "abort"]),
+    labels=st.sampled_from([(), (), ("a",), ("b",), ("a", "b")]),
+    pool=st.sampled_from([None, None, "p"]),
+)
+
+
+@dataclass
+class FakeWarehouse:
+    """Transactions by (step, attempt): open ones, and those that were committed."""
+
+    open: set[tuple[str, int]] = field(default_factory=set)
+    records: set[tuple[str, int]] = field(default_factory=set)
+
+    def end(self, key: tuple[str, int], commits: bool) -> None:
+        self.open.discard(key)
+        if commits:
+            self.records.add(key)
+
+    def holds(self, step: str) -> bool:
+        return any(name == step for name, _ in self.records)
+
+
+class PlanMachine(RuleBasedStateMachine):
+    """The executor's part, played by chance. ``asked`` tells why a running step was asked to stop,
+    ``expected`` what must be reported of a step, by what the world did to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph: Graph = {}
+
+    @initialize(
+        graph=graphs(), data=st.data(), slots=st.integers(1, 4), fail_fast=st.sampled_from(MODES)
+    )
+    def a_run(self, graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast) -> None:
+        self.graph, self.slots, self.fail_fast = graph, slots, fail_fast
+        self.needs = {step: data.draw(NEEDS, step) for step in graph}
+        self.plan = Plan(
+            graph, self.needs, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS
+        )
+        self.warehouse = FakeWarehouse()
+        self.running: dict[str, int] = {}
+        self.asked: dict[str, Cause] = {}
+        self.lost: dict[str, int] = {}
+        self.claiming: set[str] = set()
+        self.claimed: set[str] = set()
+        self.blocked: set[str] = set()
+        self.delayed: set[str] = set()
+        self.waits: dict[str, str] = {}
+        self.withheld: set[str] = set()
+        self.attempts = dict.fromkeys(graph, 0)
+        self.expected: dict[str, State] = {}
+        self.timed_out: set[str] = set()
+        self.reports: dict[str, Report] = {}
+        self.stopped = self.canceling = False
+        self.looking_up: set[str] = set()  # whether a failed step's previous version is there
+        self.kept: set[str] = set()
+        self.no_previous: set[str] = set()
+        found = self.already_committed(data)
+        self.carry_out(self.plan.begin(found))
+        assert all(self.reports[step].state is State.SUCCEEDED for step in found)
+
+    def already_committed(self, data: st.DataObject) -> list[str]:
+        """Steps that an earlier run committed, each with all its upstreams."""
+        found: list[str] = []
+        if data.draw(st.integers(0, 3)) == 0:
+            for step, upstream in self.graph.items():
+                if set(upstream) <= set(found) and data.draw(st.booleans()):
+                    found.append(step)
+                    self.warehouse.records.add((step, 0))
+                    self.expected[step] = State.SUCCEEDED
+        self.found = set(found)
+        return found
+
+    @precondition(lambda self: self.plan.is_complete)
+    @rule(graph=graphs(), data=st.data(), slots=st.integers(1, 4), fail_fast=st.sampled_from(MODES))
+    def another_run(
+        self, graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast
+    ) -> None:
+        self.compare()
+        self.a_run(graph, data, slots, fail_fast)
+
+    # -- what the plan tells ---------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        self.carry_out(self.plan.handle(event))
+
+    def carry_out(self, instructions: Sequence[Instruction]) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Start):
+                self.start(instruction)
+            elif isinstance(instruction, Claim):
+                assert self.needs[instruction.step].pool
+                assert instruction.step not in self.claimed | self.claiming | self.blocked
+                self.claiming.add(instruction.step)
+            elif isinstance(instruction, Wait):
+                assert self.waits.get(instruction.step) != instruction.reason, "told twice"
+                self.waits[instruction.step] = instruction.reason
+            elif isinstance(instruction, Cancel):
+                assert instruction.step in self.running
+                assert instruction.step in self.asked or self.canceling
+                self.asked.setdefault(instruction.step, Cause.STOPPING)
+            elif isinstance(instruction, AskWarehouse):
+                assert instruction.step in self.lost
+            elif isinstance(instruction, AskPrevious):
+                assert not self.stopped
+                assert self.reports[instruction.step].state is State.FAILED
+                assert self.needs[instruction.step].on_error == "continue"
+                self.looking_up.add(instruction.step)
+            elif isinstance(instruction, Retry):
+                self.retry(instruction)
+            else:
+                self.report(instruction)
+
+    def start(self, start: Start) -> None:
+        step = start.step
+        assert self.built(self.graph[step]), "before its upstreams"
+        stale = tuple(up for up in self.graph[step] if up in self.kept)
+        assert self.plan.built_on_previous(step) == stale
+        assert not self.stopped, "started after the stop"
+        assert step not in self.found, "an earlier run has committed it"
+        assert step not in self.reports, "ran again after its report"
+        assert step not in self.delayed, "its delay is not over"
+        assert not self.needs[step].pool or step in self.claimed, "without a place in its pool"
+        for other in self.startable():
+            assert self.order(other) >= self.order(step), f"{other} is heavier than {step}"
+        self.waits.pop(step, None)
+        self.attempts[step] += 1
+        assert start.attempt == self.attempts[step] <= self.needs[step].retries + 1
+        self.running[step] = start.attempt
+        self.warehouse.open.add((step, start.attempt))
+
+    def retry(self, retry: Retry) -> None:
+        assert not self.stopped
+        assert retry.attempt == self.attempts[retry.step] <= self.needs[retry.step].retries
+        assert self.expected.pop(retry.step) is State.READY
+        self.claimed.discard(retry.step)
+        self.delayed.add(retry.step)
+
+    def report(self, report: Report) -> None:
+        step = report.step
+        assert step not in self.reports, "reported twice"
+        assert step not in self.running, "reported while it runs"
+        # Nothing was expected of it: it waited, for its first attempt or for another one.
+        waited = State.FAILED if self.attempts[step] else State.SKIPPED
+        assert report.state is self.expected.pop(step, waited)
+        assert (report.state is State.SUCCEEDED) == self.warehouse.holds(step)
+        assert report.timed_out == (step in self.timed_out)
+        self.reports[step] = report
+        self.waits.pop(step, None)
+        aborts = self.needs[step].on_error == "abort"
+        if report.state is State.FAILED and (self.fail_fast != "false" or aborts):
+            self.stopped = True
+            self.canceling = self.canceling or aborts or self.fail_fast == "true"
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def answer(
+        self,
+        step: str,
+        cause: Cause,
+        withheld: frozenset[str] = frozenset(),
+        final: bool = False,
+    ) -> None:
+        """The end of an attempt: an answer of its worker, or of the commit record."""
+        attempt = self.lost.pop(step) if step in self.lost else self.running.pop(step)
+        asked = self.asked.pop(step, None)
+        self.warehouse.end((step, attempt), commits=cause is Cause.COMMITTED)
+        retries = attempt <= self.needs[step].retries
+        retries = retries and not (asked or self.stopped or final)
+        if cause is Cause.COMMITTED:
+            self.expected[step] = State.SUCCEEDED
+        elif cause is Cause.CANCELED and asked is Cause.STOPPING:
+            self.expected[step] = State.CANCELED
+        else:
+            self.expected[step] = State.READY if retries else State.FAILED
+            if cause is Cause.CANCELED:
+                self.timed_out.add(step)
+        self.tell(Event(step, cause, withheld, final))
+        self.refuses_the_impossible(step)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def it_commits(self, data: st.DataObject) -> None:
+        step = data.draw(st.sampled_from(sorted(self.running)))
+        below = [s for s, upstream in self.graph.items() if step in upstream]
+        withheld = frozenset(below[:1]) if data.draw(st.integers(0, 5)) == 0 else frozenset()
+        self.withheld |= withheld
+        self.answer(step, Cause.COMMITTED, withheld)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), final=st.booleans())
+    def it_fails(self, data: st.DataObject, final: bool) -> None:
+        """``final``: whoever knows says that another attempt would be in vain."""
+        step = data.draw(st.sampled_from(sorted(self.running)))
+        self.answer(step, Cause.ROLLED_BACK, final=final)
+
+    @precondition(lambda self: set(self.asked) & set(self.running))
+    @rule(data=st.data())
+    def it_is_canceled(self, data: st.DataObject) -> None:
+        canceling = sorted(set(self.asked) & set(self.running))
+        self.answer(data.draw(st.sampled_from(canceling)), Cause.CANCELED)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def its_timeout_passes(self, data: st.DataObject) -> None:
+        step = data.draw(st.sampled_from(sorted(self.running)))
+        self.asked.setdefault(step, Cause.TIMEOUT)
+        self.tell(Event(step, Cause.TIMEOUT))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), when=st.sampled_from(["before", "during", "after"]))
+    def its_worker_is_lost(self, data: st.DataObject, when: str) -> None:
+        """Before its commit, after it (the answer is lost), or while the warehouse is at it."""
+        step = data.draw(st.sampled_from(sorted(self.running)))
+        attempt = self.lost[step] = self.running.pop(step)
+        if when != "during":
+            self.warehouse.end((step, attempt), commits=when == "after")
+        self.tell(Event(step, Cause.WORKER_LOST))
+
+    @precondition(lambda self: self.lost)
+    @rule(data=st.data(), commits=st.booleans(), killed=st.booleans())
+    def its_commit_record_is_read(self, data: st.DataObject, commits: bool, killed: bool) -> None:
+        """Once the session is gone: by then what was under way has ended, one way or the other.
+        ``killed``: it did not stop in time, if it was asked to; else it died before by itself."""
+        step = data.draw(st.sampled_from(sorted(self.lost)))
+        self.settle(step, commits, killed)
+
+    @precondition(
+        lambda self: any(item not in self.warehouse.records for item in self.lost.items())
+    )
+    @rule(data=st.data())
+    def its_commit_record_cannot_be_read(self, data: st.DataObject) -> None:
+        """Nobody can tell, so nothing follows: neither another attempt nor what is below."""
+        lost = sorted(
+            step for step, n in self.lost.items() if (step, n) not in self.warehouse.records
+        )
+        self.answer(data.draw(st.sampled_from(lost)), Cause.ROLLED_BACK, final=True)
+
+    def settle(self, step: str, commits: bool, killed: bool = True) -> None:
+        key = (step, self.lost[step])
+        if key in self.warehouse.open:
+            self.warehouse.end(key, commits)
+        if key in self.warehouse.records:
+            self.answer(step, Cause.COMMITTED)
+        else:  # the executor calls it canceled where it has killed what did not stop
+            canceled = killed and step in self.asked
+            self.answer(step, Cause.CANCELED if canceled else Cause.ROLLED_BACK)
+
+    @precondition(lambda self: self.claiming)
+    @rule(data=st.data(), granted=st.booleans())
+    def its_pool_answers(self, data: st.DataObject, granted: bool) -> None:
+        step = data.draw(st.sampled_from(sorted(self.claiming)))
+        self.claiming.remove(step)
+        (self.claimed if granted else self.blocked).add(step)
+        self.tell(Event(step, Cause.CLAIMED if granted else Cause.BLOCKED))
+
+    @precondition(lambda self: self.blocked)
+    @rule(data=st.data())
+    def its_pool_has_room_again(self, data: st.DataObject) -> None:
+        step = data.draw(st.sampled_from(sorted(self.blocked)))
+        self.blocked.remove(step)
+        self.claimed.add(step)
+        self.tell(Event(step, Cause.CLAIMED))
+
+    @precondition(lambda self: self.delayed)
+    @rule(data=st.data())
+    def its_delay_is_over(self, data: st.DataObject) -> None:
+        step = data.draw(st.sampled_from(sorted(self.delayed)))
+        self.delayed.remove(step)  # also of a step that a stop has given up meanwhile
+        self.tell(Event(step, Cause.DELAY_OVER))
+
+    @precondition(lambda self: self.looking_up)
+    @rule(data=st.data(), found=st.booleans())
+    def its_previous_version_is_looked_for(self, data: st.DataObject, found: bool) -> None:
+        step = data.draw(st.sampled_from(sorted(self.looking_up)))
+        self.looking_up.remove(step)  # also after a stop: then nobody wants it any more
+        (self.kept if found else self.no_previous).add(step)
+        self.tell(Event(step, Cause.KEPT if found else Cause.MISSING))
+
+    @precondition(lambda self: not self.plan.is_complete)
+    @rule(how_often=st.sampled_from([0, 0, 0, 0, 1, 2]))
+    def somebody_stops_the_run(self, how_often: int) -> None:
+        for _ in range(how_often):
+            self.stopped = self.canceling = True
+            self.tell(Event(None, Cause.STOPPING))
+
+    def refuses_the_impossible(self, step: str) -> None:
+        """A late answer, say: it raises with the step's story, and changes nothing."""
+        state = self.plan.state(step)
+        for cause in (Cause.COMMITTED, Cause.ROLLED_BACK, Cause.CANCELED, Cause.WORKER_LOST):
+            if (state, cause) not in TRANSITIONS:
+                with pytest.raises(InvalidTransition, match=f"{step}.*{state.value}"):
+                    self.plan.handle(Event(step, cause))
+        assert self.plan.state(step) is state
+
+    # -- what always holds -----------------------------------------------------------------------
+
+    def order(self, step: str) -> tuple[float, float]:
+        return (-self.needs[step].priority, -self.needs[step].weight)
+
+    def built(self, steps: Sequence[str]) -> bool:
+        """All of them may be built on: published in this run, or before it and told so."""
+        return all(
+            step in self.reports and (self.warehouse.holds(step) or step in self.kept)
+            for step in steps
+        )
+
+    def startable(self) -> list[str]:
+        """Steps that wait for nothing but a slot."""
+        if self.stopped:
+            return []
+        gone = {*self.running, *self.lost, *self.reports, *self.delayed}
+        used = {label: sum(label in self.needs[s].labels for s in self.running) for label in LIMITS}
+        return [
+            step
+            for step, upstream in self.graph.items()
+            if step not in gone
+            and self.built(upstream)
+            and not (self.needs[step].pool and step not in self.claimed)
+            and all(used[label] < LIMITS[label] for label in self.needs[step].labels)
+        ]
+
+    @invariant()
+    def bookkeeping_is_consistent(self) -> None:
+        self.plan.validate()
+        assert self.plan.in_flight == set(self.running)
+        assert not self.canceling or set(self.running) <= set(self.asked), "not asked to stop"
+        assert self.plan.is_complete == (set(self.reports) == set(self.graph))
+
+    @invariant()
+    def limits_are_kept(self) -> None:
+        assert len(self.running) <= self.slots
+        for label, limit in LIMITS.items():
+            assert sum(label in self.needs[step].labels for step in self.running) <= limit
+
+    @invariant()
+    def no_slot_idles(self) -> None:
+        if len(self.running) + len(self.claiming) < self.slots:
+            assert not self.startable()
+            assert self.stopped or not self.unclaimed()
+
+    def unclaimed(self) -> list[str]:
+        """Steps that could ask their pool for a place, and did not. One that was turned away is
+        enough: the others stand behind it."""
+        if self.blocked:
+            return []
+        asked = self.claimed | self.claiming | self.blocked
+        claimed, self.claimed = self.claimed, set(self.graph)
+        try:
+            return [step for step in self.startable() if step not in asked]
+        finally:
+            self.claimed = claimed
+
+    @invariant()
+    def whoever_is_ready_is_told_what_holds_it_back(self) -> None:
+        for step, upstream in self.graph.items():
+            idle = step not in {*self.running, *self.lost, *self.reports}
+            ready = idle and self.built(upstream)
+            assert (step in self.waits) == ready, step
+        for step, reason in self.waits.items():
+            if reason == RETRY_DELAY:
+                assert step in self.delayed
+            elif reason == "pool p":
+                assert self.needs[step].pool == "p"
+                # Or it stands behind one whose turn to ask it is, once there is a slot.
+                turn = [s for s, why in self.waits.items() if why == SLOT and self.needs[s].pool]
+                assert step in self.claiming or self.blocked or set(turn) - self.claimed
+            elif reason == SLOT:
+                assert len(self.running) == self.slots or self.claiming
+            else:
+                assert reason in self.needs[step].labels
+                # What has its place under the limit already, but waits for a slot, holds it.
+                others = {*self.running, *(s for s, why in self.waits.items() if why == SLOT)}
+                using = sum(reason in self.needs[s].labels for s in others)
+                assert using >= LIMITS[reason], f"{step} waits for {reason} in vain"
+
+    @invariant()
+    def something_can_happen_until_all_is_told(self) -> None:
+        alive = self.running or self.lost or self.claiming or self.blocked or self.delayed
+        alive = alive or self.looking_up
+        assert alive or self.plan.is_complete
+
+    @invariant()
+    def what_is_downstream_of_no_success_is_skipped(self) -> None:
+        assert not self.expected, "an answer was not reported"
+        for step, report in self.reports.items():
+            served = report.state is State.SUCCEEDED or step in self.kept | self.looking_up
+            if not served:
+                for below, upstream in self.graph.items():
+                    assert step not in upstream or self.plan.state(below) is State.SKIPPED
+
+    # -- to the end ------------------------------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Whatever is under way ends, and then every step was told, as the warehouse has it."""
+        if sys.exc_info()[0] is not None or not self.graph:
+            return  # Hypothesis tears down what has failed, too
+        while not self.plan.is_complete:
+            for step in sorted(self.claiming | self.blocked):
+                self.claiming.discard(step)
+                self.blocked.discard(step)
+                self.claimed.add(step)
+                self.tell(Event(step, Cause.CLAIMED))
+            for step in sorted(self.delayed):
+                self.delayed.remove(step)
+                self.tell(Event(step, Cause.DELAY_OVER))
+            for step in sorted(self.looking_up):
+                self.looking_up.remove(step)
+                self.kept.add(step)
+                self.tell(Event(step, Cause.KEPT))
+            for step in sorted(self.lost):
+                self.settle(step, commits=True)
+            for step in sorted(self.running):
+                if step in self.running:
+                    self.answer(step, Cause.CANCELED if step in self.asked else Cause.COMMITTED)
+            self.plan.validate()
+        self.compare()
+
+    def compare(self) -> None:
+        assert set(self.reports) == set(self.graph)
+        for step, report in self.reports.items():
+            assert report.state in FINAL
+            assert (report.state is State.SUCCEEDED) == self.warehouse.holds(step)
+            never_started = self.attempts[step] == 0 and step not in self.found
+            assert (report.state is State.SKIPPED) == never_started
+            self.check_the_cause(report)
+
+    def check_the_cause(self, report: Report) -> None:
+        if report.path:
+            assert (report.path[0], report.path[-1]) == (report.cause, report.step)
+            for upstream, downstream in zip(report.path, report.path[1:], strict=False):
+                assert upstream in self.graph[downstream]
+            if not set(report.path) & self.withheld:
+                root = self.reports[report.path[0]]
+                assert root.state in (State.FAILED, State.CANCELED)
+        if report.state is State.SKIPPED and not self.plan.stopping:
+            assert report.path, "a skip without its cause"
+            assert not self.built(self.graph[report.step]) or report.step in self.withheld
+        in_vain = bool(report.path) and report.cause in self.no_previous
+        assert report.no_previous == in_vain
+
+
+TestPlanMachine = PlanMachine.TestCase
+TestPlanMachine.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)

@@ -1,0 +1,55 @@
+"""What the tests of PostgreSQL share: tasks, projects, and a look at the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from dagster_models.core.messages import Task
+from dagster_models.core.model import Relation
+from dagster_models.execution.events import Happening
+from dagster_models.execution.worker_pool import WorkerPool
+from running import Project, make_project
+
+WAIT_SECONDS = 60.0  #: of a machine that is busy
+
+
+def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table") -> Task:
+    return Task(run_id, f"s.{name}", 1, "sql", Relation("s", name), materialized, sql)
+
+
+def happenings_of(pool: WorkerPool) -> list[Happening]:
+    """What happens next in a worker pool."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not (found := pool.wait(1)):
+        assert time.monotonic() < end, "nothing happens"
+    return found
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait until what another process does is seen on the server."""
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.01)
+
+
+def backends(admin: psycopg.Connection, where: str) -> list[int]:
+    rows = admin.execute(
+        "select pid from pg_stat_activity where application_name like 'dagster-models%'"
+        f" and datname = current_database() and {where}".encode()
+    ).fetchall()
+    return [pid for (pid,) in rows]
+
+
+def postgres_project(folder: Path, files: dict[str, str], settings: str = "") -> Project:
+    project = make_project(folder, files)
+    text = (project.root / "dagster_models.yaml").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("targets:")]
+    target = f'targets: {{pg: {{type: postgres, dsn: "${{DATABASE_URL}}", threads: 4{settings}}}}}'
+    (project.root / "dagster_models.yaml").write_text("\n".join([*lines, target]) + "\n")
+    return project

@@ -1,0 +1,229 @@
+"""Real runs for tests: a project of a few files, run by the ``dagster`` command in a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance
+
+from dagster_models.processes.client.session import Session, connect
+from dagster_models.reporting.journal import JournalContents, read_journal
+
+DAGSTER = str(Path(sys.executable).parent / "dagster")
+
+#: Whether everything is tested that random runs and large tables of cases have, instead of a part.
+EXHAUSTIVE = bool(os.environ.get("DAGSTER_MODELS_TEST_EXHAUSTIVE"))
+
+#: Runs for many hours in little memory unless it is stopped; DuckDB answers an interrupt at once.
+ENDLESS = "select sum(i) as n from range(100000000000000) t(i)"
+
+DEFINITIONS = """
+from pathlib import Path
+from dagster_models import load_project
+defs = load_project(Path(__file__).parent)
+"""
+
+
+REEXECUTE = """
+import sys
+from dagster import DagsterInstance, ReexecutionOptions, execute_job
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+def main():
+    with DagsterInstance.get() as instance:
+        (run,) = instance.get_runs(limit=1)
+        repository = ReconstructableRepository.for_file("definitions.py", "defs")
+        job = repository.get_reconstructable_job("test")
+        options = ReexecutionOptions.from_failure(run.run_id, instance)
+        tags = {"dagster/is_resume_retry": "true"}  # as the UI and the daemon do
+        result = execute_job(job, instance, tags=tags, reexecution_options=options)
+        return result.success
+
+if __name__ == "__main__":  # the processes of foreign steps import this file
+    sys.exit(not main())
+"""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder for tests, with a Dagster home beside it."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        return self.root.parent / "home"
+
+    @property
+    def database(self) -> Path:
+        return self.root / "target" / "test.duckdb"
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**os.environ, "DAGSTER_HOME": str(self.home), "NO_COLOR": "1"}
+
+    def write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = self.root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def command(self, config: Mapping[str, Any] | None = None, job: str = "test") -> list[str]:
+        command = [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", job]
+        if config is not None:
+            path = self.root / "run_config.yaml"
+            path.write_text(json.dumps({"execution": {"config": config}}))
+            command += ["--config", str(path)]
+        return command
+
+    def start(
+        self, config: Mapping[str, Any] | None = None, *, start_new_session: bool = False
+    ) -> subprocess.Popen[str]:
+        """``start_new_session``: in a process group of its own, as a terminal does it."""
+        return subprocess.Popen(
+            self.command(config),
+            cwd=self.root,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=start_new_session,
+        )
+
+    def run(self, config: Mapping[str, Any] | None = None) -> Told:
+        process = self.start(config)
+        stdout, stderr = process.communicate(timeout=100)
+        return self.told(process.returncode, stdout, stderr)
+
+    def run_again_from_failure(self) -> Told:
+        """Re-execute the last run from its failure, as the UI's button does."""
+        program = self.root.parent / "again.py"
+        program.write_text(REEXECUTE)
+        process = subprocess.run(
+            [sys.executable, str(program)],
+            cwd=self.root,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        return self.told(process.returncode, process.stdout, process.stderr)
+
+    def told(self, code: int, stdout: str, stderr: str) -> Told:
+        """What every place tells of the last run."""
+        journals = sorted((self.root / "target" / "runs").glob("*.jsonl"), key=os.path.getmtime)
+        results = self.root / "target" / "run_results.json"
+        return Told(
+            code=code,
+            stdout=stdout,
+            stderr=stderr,
+            journal=read_journal(journals[-1]) if journals else None,
+            results=json.loads(results.read_text()) if results.exists() else {},
+            events=self.events(),
+        )
+
+    def events(self) -> list[tuple[str, str, str]]:
+        """(step key, event type, message) of the last run in Dagster's event log."""
+        with DagsterInstance.from_config(str(self.home)) as instance:
+            (run,) = instance.get_runs(limit=1)
+            return [
+                (entry.step_key or "", entry.dagster_event_type.value, entry.user_message)
+                for entry in instance.all_logs(run.run_id)
+                if entry.dagster_event_type is not None
+            ]
+
+    def status(self) -> str:
+        with DagsterInstance.from_config(str(self.home)) as instance:
+            (run,) = instance.get_runs(limit=1)
+            return run.status.value
+
+    @contextmanager
+    def warehouse(self) -> Iterator[Session]:
+        spec = {"type": "duckdb", "settings": {"path": str(self.database)}}
+        with connect(spec) as session:
+            yield session
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        with self.warehouse() as session:
+            return session.query(sql)
+
+    def tables(self) -> set[str]:
+        found = self.rows(
+            "select table_schema || '.' || table_name from information_schema.tables "
+            "where table_schema <> 'dagster_models'"
+        )
+        return {name for (name,) in found}
+
+    def commits(self) -> set[str]:
+        """The steps with a commit record of the last run."""
+        found = self.rows(
+            "select step from dagster_models.commits where run_id = "
+            "(select arg_max(run_id, committed_at) from dagster_models.commits)"
+        )
+        return {name for (name,) in found}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run told, in every place."""
+
+    code: int
+    stdout: str
+    stderr: str
+    journal: JournalContents | None
+    results: Mapping[str, Any]
+    events: list[tuple[str, str, str]]
+
+    def states(self) -> dict[str, str]:
+        """By the journal: step -> state."""
+        assert self.journal is not None
+        return {step.step: step.state for step in self.journal.steps}
+
+    def statuses(self) -> dict[str, str]:
+        """By run_results.json: step name -> dbt's status."""
+        return {
+            result["unique_id"].split(".")[-1]: result["status"]
+            for result in self.results["results"]
+            if not result["unique_id"].startswith("test.")
+        }
+
+    def of_type(self, event_type: str) -> set[str]:
+        """The steps that have such an event in Dagster's event log."""
+        return {step for step, type_, _ in self.events if type_ == event_type}
+
+
+def make_project(folder: Path, files: Mapping[str, str], settings: str = "") -> Project:
+    """Write a project named ``test`` on DuckDB; ``files`` are paths below its root."""
+    project = Project(folder / "project")
+    project.write(
+        {
+            "dagster_models.yaml": "name: test\n"
+            "targets: {dev: {type: duckdb, path: target/test.duckdb, threads: 2}}\n"
+            "models: {materialized: table}\n" + settings,
+            "definitions.py": DEFINITIONS,
+            **files,
+        }
+    )
+    project.home.mkdir(parents=True, exist_ok=True)
+    (project.home / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    return project
+
+
+def open_home(project: Project) -> None:
+    """Make the tables of the Dagster home, for tests that start two runs at once on a new one.
+
+    Two processes that do so at the same time race in Dagster itself, which asks whether a table is
+    there and then creates it ("table secondary_indexes already exists").
+    """
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        instance.get_runs(limit=1)
+        instance.all_logs("no such run")

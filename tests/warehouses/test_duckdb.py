@@ -1,0 +1,197 @@
+"""What is DuckDB's own, on real files; what it shares with others is in test_conformance.py."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dagster_models.core.messages import Task, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError
+from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
+from dagster_models.warehouses.base import Commit, WarehouseSession
+from dagster_models.warehouses.duckdb.session import DuckDB, connect
+from systems import instrument
+
+T = Relation("main", "t")
+TASK = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql="select 'new' as n")
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path) -> Iterator[DuckDB]:
+    warehouse = connect({"path": str(tmp_path / "w.duckdb")})
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: DuckDB) -> Iterator[WarehouseSession]:
+    session = warehouse.session()
+    yield session
+    session.close()
+
+
+def test_settings_reach_the_database(tmp_path: Path) -> None:
+    warehouse = connect({"path": str(tmp_path / "s.duckdb"), "memory_limit": "1GiB", "threads": 1})
+    session = warehouse.session()
+    assert session.query("select current_setting('memory_limit'), current_setting('threads')")[
+        1
+    ] == [("1.0 GiB", 1)]
+    session.close()
+    warehouse.close()
+
+
+def test_a_step_is_published_without_pandas(tmp_path: Path) -> None:
+    """DuckDB imports it with the first parameters of a statement: 0.3 s of each first step."""
+    program = (
+        "import sys; from test_duckdb import *\n"
+        "session = connect({'path': sys.argv[1]}).session()\n"
+        "session.prepare(['s'])\n"
+        "assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED\n"
+        "assert len(session.last_records()) == 1\n"
+        "assert not {'pandas', 'numpy'} & set(sys.modules)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "w.duckdb")]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "back\\slash", "two\nlines", "ü\t$1 ? ;--"])
+def test_a_commit_record_keeps_every_name(session: WarehouseSession, name: str) -> None:
+    session.prepare([])
+    commit = Commit(name, name, 2, name, name, {name: name}, None)
+    session.write_record(commit)
+    found = session.find_record(name, name, 2)
+    assert found is not None
+    assert replace(found, committed_at="") == commit
+
+
+def test_a_missing_table_is_never_a_python_variable(session: WarehouseSession) -> None:
+    path = statement = sql = relation = 1
+    assert path == statement == sql == relation
+    for name in ("path", "statement", "sql", "self", "relation"):
+        with pytest.raises(WarehouseError) as caught:
+            session.create(T, "table", f"select * from {name}")
+        assert caught.value.kind == "CatalogException"
+
+
+def test_a_pivot_is_one_query_and_stays_in_its_transaction(session: WarehouseSession) -> None:
+    session.execute("create table p as select range % 3 as k, range as v from range(10)")
+    pivot = "pivot p on k using sum(v)"
+    session.begin()
+    assert session.create(T, "table", pivot) == 1
+    assert session.count(pivot) == 1
+    session.rollback()
+    assert session.query("select table_name from duckdb_tables()")[1] == [("p",)]
+
+
+def test_columns_have_the_warehouses_types(session: WarehouseSession) -> None:
+    session.create(T, "view", "select 1.5::decimal(9,2) as d, [1] as l, {'a': 'x'} as s")
+    assert session.columns(T) == (
+        ("d", "DECIMAL(9,2)"),
+        ("l", "INTEGER[]"),
+        ("s", "STRUCT(a VARCHAR)"),
+    )
+
+
+# Seeds -------------------------------------------------------------------------------------------
+
+
+def seed(session: WarehouseSession, path: Path, text: str, **types: str) -> int:
+    path.write_text(text)
+    return session.create_from_csv(T, str(path), types)
+
+
+def test_a_seed_with_a_bad_value(session: WarehouseSession, tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        seed(session, tmp_path / "a.csv", "n\n1\noops\n", n="INTEGER")
+    assert caught.value.line == 3
+    assert "Could not convert string \"oops\" to 'INTEGER'" in caught.value.message
+    assert "read_csv" not in caught.value.message
+
+
+# Transactions and records ------------------------------------------------------------------------
+
+
+def test_load_replaces_a_view(session: WarehouseSession, tmp_path: Path) -> None:
+    session.execute("create view v as select 'old' as n; create table kept as select 1 as n")
+    path, rows = session.export("select 'new' as n", [str(tmp_path)])
+    assert rows == 1
+    session.begin()
+    session.execute("insert into kept values (2)")
+    with pytest.raises(WarehouseError, match="is of type View"):
+        session.load(path, "v", "replace")  # it would take the insert with it
+    session.rollback()
+    assert session.load(path, "v", "replace") == 1
+    assert not session.in_transaction
+    assert session.query("from v")[1] == [("new",)]
+    assert session.load(path, "v", "append") == 1
+
+
+def test_an_export_names_the_users_lines(session: WarehouseSession, tmp_path: Path) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        session.export("select 1,\n nope", [str(tmp_path)])
+    assert caught.value.line == 2
+    with pytest.raises(WarehouseError) as caught:
+        session.export(
+            "select cast(case when range = 99999 then 'x' else '1' end as int) from range(100000)",
+            [str(tmp_path)],
+        )
+    assert (caught.value.kind, caught.value.line) == ("ConversionException", None)
+    assert "LINE" not in caught.value.message
+    assert list(tmp_path.glob("*.arrow")) == []
+
+
+def test_a_closed_session_has_rolled_back(warehouse: DuckDB, tmp_path: Path) -> None:
+    session = warehouse.session()
+    session.begin()
+    session.create(T, "table", "select 1 as n")
+    session.close()
+    session.close()
+    warehouse.close()
+    with duckdb.connect(str(tmp_path / "w.duckdb")) as direct:
+        assert direct.sql("select count(*) from duckdb_tables()").fetchall() == [(0,)]
+
+
+# Conflicts ---------------------------------------------------------------------------------------
+
+
+def test_a_write_conflict_is_tried_again(warehouse: DuckDB, session: WarehouseSession) -> None:
+    session.prepare(["s"])
+    session.execute("create table s.t as select 'old' as n")
+    other = warehouse.session()
+    other.begin()
+    other.create(Relation("s", "t"), "table", "select 'theirs' as n")
+    # The other one gives way when the first try has lost.
+    session = instrument(session, before_rollback=other.rollback)
+    assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+    assert session.query("select n from s.t")[1] == [("new",)]
+    other.close()
+
+
+def test_a_write_conflict_that_stays_is_transient(
+    warehouse: DuckDB, session: WarehouseSession
+) -> None:
+    session.prepare(["s"])
+    session.execute("create table s.t as select 'old' as n")
+    other = warehouse.session()
+    other.begin()
+    other.create(Relation("s", "t"), "table", "select 'theirs' as n")
+    tries: list[int] = []
+    session = instrument(session, before_rollback=lambda: tries.append(1))
+    outcome = run(session, TASK, Stop())
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
+    assert outcome.error.transient
+    assert len(tries) == CONFLICT_RETRIES + 1
+    other.commit()
+    assert session.query("select n from s.t")[1] == [("theirs",)]
+    other.close()

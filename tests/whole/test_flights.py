@@ -1,0 +1,100 @@
+"""The example on both warehouses: the tables are equal, row by row."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from paths import REPOSITORY
+
+from dagster_models.compilation.sql_text import relation_for
+from dagster_models.compilation.tasks import warehouse_spec
+from dagster_models.processes.client.session import Session, connect
+from dagster_models.project.load import load, usable_target
+from running import DAGSTER
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *more: str) -> str:
+    """On PostgreSQL by the environment, unless the run config says something else."""
+    done = subprocess.run(
+        [DAGSTER, "job", "execute", "-m", "project.definitions", "-j", "flights", *more],
+        cwd=folder,
+        env={**os.environ, "DAGSTER_MODELS_TARGET": "pg", "DAGSTER_HOME": str(folder / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def table_of(session: Session, relation: str) -> pa.Table:
+    """Columns by name, rows sorted, and numbers of one type: sums and means are exact numbers in
+    PostgreSQL and doubles in DuckDB, and the two may differ in the width of an integer."""
+    table = session.export(f"select * from {relation}")
+    columns = {}
+    for name in sorted(table.column_names):
+        column = table.column(name)
+        if pa.types.is_decimal(column.type) or pa.types.is_floating(column.type):
+            column = column.cast(pa.float64())
+        elif pa.types.is_integer(column.type):
+            column = column.cast(pa.int64())
+        elif pa.types.is_large_string(column.type):
+            column = column.cast(pa.string())
+        columns[name] = column
+    made = pa.table(columns)
+    inexact = [f.name for f in made.schema if pa.types.is_floating(f.type)]
+    exact = [name for name in made.column_names if name not in inexact]
+    return made.sort_by([(name, "ascending") for name in [*exact, *inexact]])
+
+
+def unlike(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
+    """In how many rows two columns differ: doubles in more than their last digits."""
+    assert one.type == other.type
+    assert one.is_null().equals(other.is_null())
+    same = pc.equal(one, other)
+    if pa.types.is_floating(one.type):
+        room = pc.add(pc.multiply(pc.abs(one), 1e-9), 1e-8)
+        close = pc.less_equal(pc.abs(pc.subtract(one, other)), room)
+        both_nan = pc.and_(pc.is_nan(one), pc.is_nan(other))
+        same = pc.or_(same, pc.or_(close, both_nan))
+    return len(one) - pc.sum(pc.fill_null(same, True)).as_py()
+
+
+def test_the_example_on_both_warehouses(
+    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", postgres_dsn)
+    ignored = shutil.ignore_patterns("target", "__pycache__")
+    shutil.copytree(REPOSITORY / "project", tmp_path / "project", ignore=ignored)
+    (tmp_path / "home").mkdir()
+    shutil.copy(REPOSITORY / "docs" / "dagster.yaml", tmp_path / "home")
+    (tmp_path / "dev.yaml").write_text("execution: {config: {target: dev}}\n")
+    by_environment, by_run_config = run(tmp_path), run(tmp_path, "--config", "dev.yaml")
+    assert "slots (target='pg')" in by_environment
+    assert "slots (target='dev')" in by_run_config
+    ends = {text.rstrip().splitlines()[-1][10:] for text in (by_environment, by_run_config)}
+    assert ends == {"Done. PASS=31 WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL=33"}
+    project = load(tmp_path / "project")
+    dev, pg = (usable_target(project, name) for name in ("dev", "pg"))
+    compared = 0
+    with connect(warehouse_spec(project, dev)) as one, connect(warehouse_spec(project, pg)) as two:
+        for key, step in project.steps.items():
+            if step.relation is None:
+                continue
+            expected = table_of(one, str(relation_for(project, key, dev)))
+            found = table_of(two, str(relation_for(project, key, pg)))
+            assert found.column_names == expected.column_names
+            assert found.num_rows == expected.num_rows > 0, key
+            wrong = {n: unlike(expected.column(n), found.column(n)) for n in found.column_names}
+            assert not any(wrong.values()), f"{key}: {wrong}"
+            compared += 1
+    assert compared == 32

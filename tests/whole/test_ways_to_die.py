@@ -1,0 +1,392 @@
+"""A catalogue of ways to die: way x point x who, on real processes, and what becomes of the table.
+
+The worker pool, the warehouse process and the script worker are the real ones; faults/ makes a
+warehouse process, or the server behind it, fail at an exact point, and a script worker dies by the
+code of the model in it. After each death: the outcome is true of the warehouse, nothing is left
+over, the next run succeeds. By default every way and every point of each who dies is tried, but not
+every way at every point (``pairwise`` in deaths.py). All of it, and the table of it::
+
+    DAGSTER_MODELS_TEST_EXHAUSTIVE=1 pytest -s tests/test_ways_to_die.py
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import psycopg
+import pytest
+from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, python_of, sql_of
+from paths import SUPPORT
+
+from dagster_models.core.messages import CheckTask, Task, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.execution import worker_pool
+from dagster_models.execution.events import Answered, Lost, Settled
+from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.processes import address as rendezvous
+from dagster_models.processes.client.session import connect
+from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
+from running import EXHAUSTIVE
+
+pytestmark = pytest.mark.slow
+
+FAULTS = str(SUPPORT / "faults")
+BOUND_SECONDS = 30.0  #: no way to die may take a run longer, on a busy machine
+GRACE_SECONDS = 0.3
+
+# The grounds ---------------------------------------------------------------------------------
+
+
+class Ground(Protocol):
+    """A new database with the victim's old table and the table of the commit records.
+
+    ``settings``: of its target; ``ask``: when every process has let go of it; ``sessions``: of
+    others, that a server still has.
+    """
+
+    settings: dict[str, Any]
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]: ...
+    def sessions(self) -> list[tuple[Any, ...]]: ...
+
+
+class DuckDBFile:
+    def __init__(self, folder: Path, template: Path) -> None:
+        self._path = shutil.copy(template, folder / "w.duckdb")
+        self.settings = {"path": str(self._path)}
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self._path)) as direct:
+            return direct.sql(sql).fetchall()
+
+    def sessions(self) -> list[tuple[Any, ...]]:
+        return []
+
+
+class PostgresDatabase:
+    def __init__(self, admin: str, template: str) -> None:
+        name = f"ways_{os.getpid()}_{os.urandom(4).hex()}"
+        with psycopg.connect(admin, autocommit=True) as connection:
+            connection.execute(f"create database {name} template {template}".encode())
+        self._dsn = dsn_of_database(admin, name)
+        self.settings = {"dsn": self._dsn, "connect_seconds": 30}
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._dsn, autocommit=True) as direct:
+            return direct.execute(sql.encode()).fetchall()
+
+    def sessions(self) -> list[tuple[Any, ...]]:
+        return self.ask(
+            "select application_name, state, query from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+@pytest.fixture(scope="module")
+def duckdb_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "w.duckdb"
+    furnish({"type": "duckdb", "settings": {"path": str(path)}})
+    return path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server that may be killed. It is not there where one is given, which must live."""
+    server = start_server()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def postgres_template(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """The connection string of a server, and the name of the database to be copied."""
+    given = os.environ.get(GIVEN)
+    admin = given or request.getfixturevalue("server").dsn
+    name = f"ways_template_{os.getpid()}"
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f"create database {name}".encode())
+    furnish({"type": "postgres", "settings": {"dsn": dsn_of_database(admin, name)}})
+    yield admin, name
+    if not given:
+        return  # its server ends with all that is on it
+    with psycopg.connect(admin, autocommit=True) as connection:
+        like = f"ways_%{os.getpid()}%"
+        found = connection.execute("select datname from pg_database where datname like %s", [like])
+        for (database,) in found.fetchall():
+            connection.execute(f"drop database {database} with (force)".encode())
+
+
+def furnish(spec: dict[str, Any]) -> None:
+    spec["settings"]["idle_seconds"] = 0.1
+    with connect(spec) as session:
+        session.prepare(["main"])
+        session.execute("create table main.victim as select 'old' as n")
+        pid = session.server_pid
+    wait_for_end({pid})
+
+
+# The stage -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Stage:
+    """A database, a folder for the fault's files, and all processes that were started on it."""
+
+    warehouse: str
+    ground: Ground
+    folder: Path
+    mark: str
+
+    def spec(self, **settings: Any) -> dict[str, Any]:
+        told = {**self.ground.settings, "idle_seconds": 0.3, **settings}
+        return {"type": self.warehouse, "settings": told}
+
+    def processes(self) -> set[int]:
+        """Those that inherited our mark, whosever children they are by now."""
+        return {int(entry) for entry in os.listdir("/proc") if entry.isdigit() and self._has(entry)}
+
+    def _has(self, pid: str) -> bool:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return f"WAYS_TO_DIE={self.mark}".encode() in file.read()
+        except OSError:
+            return False
+
+
+@pytest.fixture
+def stage(
+    case: Case, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stage]:
+    if case.in_server and GIVEN in os.environ:
+        pytest.skip("the server is not ours: its processes must live")
+    if case.warehouse == "duckdb":
+        ground: Ground = DuckDBFile(tmp_path, request.getfixturevalue("duckdb_template"))
+    else:
+        ground = PostgresDatabase(*request.getfixturevalue("postgres_template"))
+    stage = Stage(case.warehouse, ground, tmp_path, os.urandom(8).hex())
+    monkeypatch.setenv("WAYS_TO_DIE", stage.mark)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([FAULTS, os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(worker_pool, "_SETTLE_SECONDS", 0.5)
+    for name in ("reached", "gone"):
+        os.mkfifo(tmp_path / name)
+    yield stage
+    for pid in stage.processes():  # of a test that failed
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, 9)
+
+
+@contextlib.contextmanager
+def started_again(case: Case, request: pytest.FixtureRequest) -> Iterator[None]:
+    """When a case kills the server, somebody starts it again."""
+    if case.way != "server killed":
+        yield
+        return
+    server: PostgresServer = request.getfixturevalue("server")
+    assert server.process is not None
+    dying = server.process
+    thread = threading.Thread(target=lambda: (dying.wait(), server.start()), daemon=True)
+    thread.start()
+    yield
+    thread.join(timeout=30)
+    assert not thread.is_alive(), "the server was not killed, or does not start again"
+
+
+def wait_for_end(pids: set[int]) -> None:
+    """Until these processes are gone, which is an event: a process is a descriptor, too."""
+    end = time.monotonic() + 15
+    for pid in pids:
+        try:
+            process = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        poll = select.poll()
+        poll.register(process, select.POLLIN)
+        gone = poll.poll(max(0, end - time.monotonic()) * 1000)
+        os.close(process)
+        assert gone, f"process {pid} is left over: {command_of(pid)}"
+
+
+def command_of(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+def task_of(kind: str, run_id: str, **more: Any) -> Task:
+    return Task(run_id, VICTIM, 1, kind, Relation("main", "victim"), **more)
+
+
+def run(pool: WorkerPool, task: Task, spec: dict[str, Any]) -> tuple[str, str]:
+    """One step, as the executor's loop does it: its state, and the error that is told."""
+    pool.start(VICTIM, task, spec)
+    told, killed, end = "", False, time.monotonic() + BOUND_SECONDS
+    while (left := end - time.monotonic()) > 0:
+        for happening in pool.wait(left):
+            if isinstance(happening, Answered):
+                error = happening.outcome.error
+                told = f"{error.kind}: {error.message}" if error else ""
+                return by_verdict(happening.outcome.verdict), told
+            if isinstance(happening, Lost):
+                told, killed = happening.message, happening.killed
+                pool.settle(happening, task, spec)
+            elif isinstance(happening, Settled):
+                told += happening.error
+                if happening.committed:
+                    return "succeeded", told
+                return "canceled" if killed else "failed", told
+    pytest.fail(f"no end after {BOUND_SECONDS} s: {told}")
+
+
+def by_verdict(verdict: Verdict) -> str:
+    return {
+        Verdict.COMMITTED: "succeeded",
+        Verdict.ROLLED_BACK: "failed",
+        Verdict.CANCELED: "canceled",
+    }[verdict]
+
+
+def stop_when_reached(pool: WorkerPool, stage: Stage) -> None:
+    """Cancel the step when the fault has struck, kill it after the grace: what the loop does."""
+
+    def press() -> None:
+        with open(stage.folder / "reached") as file:
+            file.read()
+        pool.call_soon(lambda: pool.cancel(VICTIM) or [])
+        time.sleep(GRACE_SECONDS)
+        pool.call_soon(lambda: pool.kill(VICTIM) or [])
+
+    threading.Thread(target=press, daemon=True).start()
+
+
+# The deaths ----------------------------------------------------------------------------------
+
+OUTCOMES: dict[Case, str] = {}
+
+
+@pytest.mark.parametrize("case", ALL if EXHAUSTIVE else pairwise(ALL), ids=str)
+def test_a_death(
+    case: Case, stage: Stage, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = "none" if case.way in ("memory_limit", "gigantic result", "gigantic error") else case.way
+    if case.in_worker:
+        way = "none" if case.point == "begin" else "meet"
+    fault = {"step": VICTIM, "point": case.point, "way": way, "folder": str(stage.folder)}
+    fault["warehouse"] = case.warehouse
+    monkeypatch.setenv("FAULT", json.dumps(fault))
+    spec = stage.spec(**({"memory_limit": "50MB"} if case.way == "memory_limit" else {}))
+    query, check = sql_of(case)
+    more: dict[str, Any] = {"checks": (CheckTask("c", check),), "sql": query}
+    kind = "sql"
+    if not case.who.startswith("SQL"):
+        kind = "python"
+        path = stage.folder / "victim.py"
+        path.write_text(python_of(case, stage.folder))
+        more = {"checks": (CheckTask("c", check),), "path": str(path)}
+        more["project_root"] = str(stage.folder)
+    with started_again(case, request), contextlib.closing(WorkerPool()) as pool:
+        if case.way == "hang":
+            stop_when_reached(pool, stage)
+        began = time.monotonic()
+        state, told = run(pool, task_of(kind, "first", **more), spec)
+        seconds = time.monotonic() - began
+        OUTCOMES[case] = state
+        print(f"{state} in {seconds:.2f} s: {told[:2000]}")
+        assert case.state in (state, "either"), told
+        monkeypatch.delenv("FAULT")
+        lift_limits(stage)
+        if case.way != "hang":  # in the same run: nobody else's step is hurt
+            check_the_truth(stage, state)
+            check_the_next(pool, kind, stage)
+    if case.way == "hang":  # what hears no interrupt holds its table until its process ends
+        check_the_truth(stage, state)
+        wait_for_end(stage.processes())
+        with contextlib.closing(WorkerPool()) as pool:
+            check_the_next(pool, kind, stage)
+    check_nothing_is_left(stage)
+
+
+def check_the_next(pool: WorkerPool, kind: str, stage: Stage) -> None:
+    if kind == "python":  # a worker that died or ran short costs no other step
+        after = stage.folder / "after.py"
+        after.write_text("def model(warehouse): return [{'n': 'after'}]")
+        more = {"path": str(after), "project_root": str(stage.folder)}
+    else:
+        more = {"sql": "select 'after' as n"}
+    state, told = run(pool, task_of(kind, "second", **more), stage.spec())
+    assert state == "succeeded", told
+
+
+def lift_limits(stage: Stage) -> None:
+    """The disk has room again, memory is free."""
+    for pid in stage.processes():
+        for what in (resource.RLIMIT_AS, resource.RLIMIT_FSIZE):
+            with contextlib.suppress(ProcessLookupError):
+                _, hard = resource.prlimit(pid, what)
+                resource.prlimit(pid, what, (hard, hard))
+
+
+def check_the_truth(stage: Stage, state: str) -> None:
+    with connect(stage.spec()) as session:
+        (content,) = session.query("select min(n) from main.victim")
+        records = session.query("select run_id from dagster_models.commits")
+    assert content == (("new",) if state == "succeeded" else ("old",))
+    assert records == ([("first",)] if state == "succeeded" else [])
+
+
+def check_nothing_is_left(stage: Stage) -> None:
+    wait_for_end(stage.processes())
+    assert stage.processes() == set()
+    lock = rendezvous.acquire(f"{rendezvous.real_path(stage.spec())}.lock")
+    assert lock is not None
+    os.close(lock)
+    end = time.monotonic() + 15
+    while sessions := stage.ground.sessions():
+        assert time.monotonic() < end, sessions
+        time.sleep(0.02)  # a server tells of no session's end
+    assert stage.ground.ask("select min(n) from main.victim") == [("after",)]
+    found = stage.ground.ask(
+        "select table_schema || '.' || table_name from information_schema.tables"
+        " where table_schema not in ('pg_catalog', 'information_schema') order by 1"
+    )
+    assert found == [("dagster_models.commits",), ("main.victim",)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def table() -> Iterator[None]:
+    yield
+    if OUTCOMES:
+        print("\n" + as_table())
+
+
+def as_table() -> str:
+    width = max(len(way) for tables in CASES.values() for ways in tables.values() for way in ways)
+    found = {
+        (case.warehouse, case.who, case.way, case.point): state for case, state in OUTCOMES.items()
+    }
+    lines = []
+    for warehouse, tables in CASES.items():
+        for who, ways in tables.items():
+            heads = "".join(f"{title:18}" for title in TITLES)
+            lines += ["", f"{who} dies ({warehouse})", f"  {'':{width}}  {heads}".rstrip()]
+            for way, cells in ways.items():
+                told = [
+                    found.get(
+                        (warehouse, who, way, point), f"- [{cell}]" if cell in REASONS else ""
+                    )
+                    for point, cell in zip(POINTS, cells.split(), strict=True)
+                ]
+                lines.append(f"  {way:{width}}  {''.join(f'{text:18}' for text in told)}".rstrip())
+    lines += ["", *(f"[{number}] {reason}" for number, reason in REASONS.items())]
+    return "\n".join(lines)
