@@ -92,8 +92,6 @@ from dagster._utils.interrupts import pop_captured_interrupt
 from dagster._utils.warnings import disable_dagster_warnings
 from dagster_shared.error import SerializableErrorInfo
 
-from dagster_models.execution.options import StepTraits
-
 __all__ = [
     "INDEX_SHARD_NAME",
     "RETRIES_CONFIG",
@@ -673,3 +671,12 @@ class Selections:
         except DagsterInvalidSubsetError as error:
             return str(error).partition(". ")[0]
         return "" if found else "it would run nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class StepTraits:
+    """What Dagster knows of a step and the plan needs."""
+
+    tags: Mapping[str, str]
+    priority: int
+    pool: str | None

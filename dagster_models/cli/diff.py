@@ -18,7 +18,7 @@ from dagster_models.project.compare import ALL, ColumnChange, Comparison, StepCh
 from dagster_models.project.compare import selection as selection_of
 from dagster_models.project.loading.load import load
 from dagster_models.project.settings import PROJECT_FILE
-from dagster_models.project.yaml.fields import nearest
+from dagster_models.util.nearest import nearest
 
 #: What a load reads; data beside a project may be large.
 _ENDINGS = (".sql", ".py", ".csv", ".yaml", ".yml")

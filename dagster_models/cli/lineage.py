@@ -9,7 +9,7 @@ from dagster_models.cli.check import refuse_broken
 from dagster_models.cli.streams import shows
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.errors import DagsterModelsError
-from dagster_models.project.yaml.fields import nearest
+from dagster_models.util.nearest import nearest
 
 Name = tuple[Key, str]
 """A column, its name in lower case."""

@@ -35,13 +35,13 @@ from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
 from dagster_models.project.compare import op_selection, selection
-from dagster_models.project.load import usable_target
 from dagster_models.project.loading.load import load
-from dagster_models.project.yaml.fields import nearest
+from dagster_models.project.targets import usable_target
 from dagster_models.reporting.explain import explain
 from dagster_models.reporting.explain_text import run_lines, step_lines
 from dagster_models.reporting.journal import find_journal, read_journal
 from dagster_models.reporting.terminal import Terminal
+from dagster_models.util.nearest import nearest
 
 PROJECT_FILE = "dagster_models.yaml"
 NO_MODELS = "It has no models yet: a .sql file in models/ is one."

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
 
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
 from dagster_models.errors import UnreadableSql
-from dagster_models.sql.parse import ParsedSql, compile_sql, literal, parse_sql, quote
+from dagster_models.sql.parse import compile_sql, literal, quote
+from dagster_models.sql.parsed_texts import parsed_text
 from dagster_models.sql.unread import read_tokens
 
-Text: TypeAlias = tuple[str, str, bool]
-"""The arguments of ``parse_sql``: text, dialect, queries_only."""
-
-#: The load has parsed every text once; compiling it in the same process must not do so again.
-_PARSED_TEXTS = 32768
-_remembered: dict[Text, ParsedSql] = {}
 #: Warehouses that fold unquoted names to lower case: there a quoted name must be folded by us.
 _FOLDS_LOWER = frozenset({"postgres", "redshift"})
-
-
-def parsed_text(text: str, dialect: str, *, queries_only: bool = True) -> ParsedSql:
-    """``parse_sql``, remembered. Raises SqlSyntaxError (not remembered)."""
-    key = (text, dialect, queries_only)
-    found = _remembered.get(key)
-    if found is None:
-        found = parse_sql(text, dialect, queries_only=queries_only)
-        remember(key, found)
-    return found
-
-
-def remember(text: Text, parsed: ParsedSql) -> None:
-    """What ``parse_sql`` gives for a text, known from elsewhere (another process, a cache)."""
-    if len(_remembered) >= _PARSED_TEXTS:
-        _remembered.clear()  # a code server reloads for weeks; what is in use comes back
-    _remembered[text] = parsed
 
 
 def relation_for(project: Project, key: Key, target: Target) -> Relation:

@@ -16,7 +16,7 @@ from dagster_models.compilation.sql_text import (
 )
 from dagster_models.core.messages import CheckTask, Task
 from dagster_models.core.model import Project, Relation, Step, Target
-from dagster_models.project.load import usable_target
+from dagster_models.project.targets import usable_target
 
 #: Of an input that an earlier run built, as it failed in this one. No code version equals it.
 UNKNOWN_VERSION = "unknown"

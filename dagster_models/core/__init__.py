@@ -1,1 +1,4 @@
-"""The pure core: no Dagster, no driver, no process, no clock."""
+"""Frozen values that all rooms speak in; nothing here reads, runs or waits.
+
+May import: errors, util.
+"""

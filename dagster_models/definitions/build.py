@@ -56,8 +56,8 @@ from dagster_models.execution import attempt_results as handover
 from dagster_models.execution.attempt_results import Attempt
 from dagster_models.execution.options import chosen_target, retry_policy
 from dagster_models.execution.single import run_alone
-from dagster_models.project import load as core_project
 from dagster_models.project.loading.load import load
+from dagster_models.project.targets import usable_target
 from dagster_models.scheduling.states import State
 from dagster_models.util.gc_tuning import rare_collections
 
@@ -97,7 +97,7 @@ def load_project(
     project = load(path, sources=_tables_of(assets))
     for warning in project.warnings:
         logger.warning("%s", warning)
-    target = core_project.usable_target(project)
+    target = usable_target(project)
     definitions, problems = build(project, target, assets, translator, resource_key)
     if problems:
         raise ProjectError(problems)

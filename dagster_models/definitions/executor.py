@@ -18,6 +18,7 @@ from dagster import Field, InitExecutorContext, Int, Noneable, String, executor
 
 from dagster_models._dagster import door as d
 from dagster_models._dagster.idle_connections import held_open
+from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.execution.loop import Run
 from dagster_models.execution.options import FAIL_FAST_TAG, TARGET_TAG, options_of
 from dagster_models.util.gc_tuning import what_is_there_stays
@@ -51,6 +52,12 @@ _CONFIG = {
     "retries": d.RETRIES_CONFIG,
     "tag_concurrency_limits": d.TAG_LIMITS_CONFIG,
 }
+
+
+_OF_OTHERS = (
+    "The run config of the resource {key} holds for your own assets only: the models are built in"
+    " their target, which `execution: config: target` chooses"
+)
 
 
 @executor(name="models_executor", config_schema=_CONFIG)
@@ -96,7 +103,17 @@ class ModelsExecutor(d.Executor):
         ) -> Iterator[d.DagsterEvent]:
             d.quiet_console(job_context)
             try:
-                run = Run(self, plan_context, job_context, plan, options_of(self._config))
+                run = Run(
+                    self,
+                    plan_context,
+                    job_context,
+                    plan,
+                    options_of(self._config),
+                    warnings=[
+                        _OF_OTHERS.format(key=key)
+                        for key in d.configured_resources(job_context, WarehouseResource)
+                    ],
+                )
             except Exception as error:  # e.g. no such target; the console would not tell
                 print(f"The run cannot begin: {error}", file=sys.stderr)
                 raise

@@ -20,7 +20,6 @@ from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.compilation.tasks import Binding, schemas_by_warehouse, task_for, warehouse_spec
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Retries
-from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.errors import Canceled, DagsterModelsError
 from dagster_models.execution import attempt_results as handover
 from dagster_models.execution import resume
@@ -60,10 +59,6 @@ from dagster_models.scheduling.states import (
     Wait,
 )
 
-_OF_OTHERS = (
-    "The run config of the resource {key} holds for your own assets only: the models are built in"
-    " their target, which `execution: config: target` chooses"
-)
 _WIND_DOWN_SECONDS = 5.0
 _POOL_POLL_SECONDS = 1.0  # Dagster itself asks a concurrency pool no more often
 
@@ -87,7 +82,9 @@ class Run:
         job_context: d.PlanExecutionContext,
         execution_plan: d.ExecutionPlan,
         options: Options,
+        warnings: Sequence[str] = (),
     ) -> None:
+        self._warnings = warnings
         self._job, self._execution_plan, self._options = job_context, execution_plan, options
         self._run_id = job_context.run_id
         self._graph = graph = d.executable_steps(execution_plan)
@@ -208,8 +205,7 @@ class Run:
 
     def _open(self) -> Iterator[d.DagsterEvent]:
         self._reporter.begun(self._slots)
-        for key in d.configured_resources(self._job, WarehouseResource):
-            told = _OF_OTHERS.format(key=key)
+        for told in self._warnings:
             self._reporter.note(f"WARNING: {told}")
             yield d.engine_event(self._job, told)
         in_sql = [key for key, b in self._bindings.items() if not b.is_python]

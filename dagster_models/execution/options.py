@@ -9,6 +9,7 @@ from typing import Any
 
 from dagster import Backoff, Jitter, RetryPolicy
 
+from dagster_models._dagster.door import StepTraits
 from dagster_models.compilation.tasks import Binding
 from dagster_models.core.model import Retries
 from dagster_models.scheduling.plan import Needs
@@ -129,15 +130,6 @@ def options_of(config: Mapping[str, Any]) -> Options:
         tag_concurrency_limits=tuple(limits),
         target=config["target"],
     )
-
-
-@dataclass(frozen=True, slots=True)
-class StepTraits:
-    """What Dagster knows of a step and the plan needs."""
-
-    tags: Mapping[str, str]
-    priority: int
-    pool: str | None
 
 
 def warehouses(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int | None]]:

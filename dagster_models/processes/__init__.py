@@ -1,4 +1,4 @@
-"""The processes beside the run worker, and how they are reached.
+"""The processes beside the run worker: how they speak, and where they find each other.
 
-May import: errors, util, core, warehouses.
+May import: errors, util, core.
 """

@@ -13,25 +13,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import json
 import os
 import shutil
-import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dagster_models.errors import WarehouseError
 from dagster_models.util import dsn as servers
+from dagster_models.util.runtime_files import acquire, private_folder, runtime_folder
 
 #: Raised when frames change: processes of different versions refuse each other by name.
 PROTOCOL = 3
-
-#: A socket address holds 104 bytes on macOS and 108 on Linux, with the closing zero.
-_ADDRESS_BYTES = 103
 
 
 def real_path(spec: Mapping[str, Any]) -> str:
@@ -52,70 +46,6 @@ def real_path(spec: Mapping[str, Any]) -> str:
             " of a run can share",
         )
     return os.path.realpath(str(path))
-
-
-def digest(path: str) -> str:
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-
-
-def runtime_folder() -> str:
-    """The private folder for sockets and logs, made if missing.
-
-    Raises WarehouseError if somebody else owns the place: his socket could be in it.
-    """
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    name = "dagster-models"
-    longest = f"/{name}/{'x' * 16}.sock"
-    if not (os.path.isabs(base) and os.access(base, os.W_OK)) or (
-        len(os.fsencode(base + longest)) > _ADDRESS_BYTES
-    ):
-        name = f"dagster-models-{os.getuid()}"
-        base = tempfile.gettempdir()
-        if len(os.fsencode(f"{base}/{name}/{'x' * 16}.sock")) > _ADDRESS_BYTES:
-            base = "/tmp"
-    return private_folder(os.path.join(base, name))
-
-
-def private_folder(path: str) -> str:
-    """Make the folder for this user alone, or check that it is."""
-    try:
-        os.mkdir(path, 0o700)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise WarehouseError(
-            "OSError", f"cannot make the private folder {path}: {error}"
-        ) from error
-    found = os.lstat(path)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-        raise WarehouseError(
-            "NotPrivate", f"{path} is not a folder of this user: remove it, or have its owner do so"
-        )
-    if found.st_mode & 0o077:
-        os.chmod(path, 0o700)
-    return path
-
-
-def acquire(path: str) -> int | None:
-    """flock the file at ``path`` (made if missing), None if somebody else holds it.
-
-    The lock is held as long as the file descriptor is open. Raises OSError if it cannot be made.
-    """
-    while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Somebody may have removed or replaced it between the two calls: then we hold nothing.
-            if os.path.samestat(os.fstat(fd), os.stat(path)):
-                return fd
-            os.close(fd)
-        except FileNotFoundError:
-            os.close(fd)
-        except OSError as error:
-            os.close(fd)
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                return None
-            raise
 
 
 def publish_address(fd: int, address: Mapping[str, Any]) -> None:

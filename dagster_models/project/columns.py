@@ -10,6 +10,7 @@ from dagster_models.core.model import Check, Column, Key, Location, Severity
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping
 from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.util.nearest import suggest
 
 
 def _values(node: Marked) -> tuple[Any, ...]:
@@ -119,7 +120,7 @@ def _read_check(item: Marked, key: Key, column: str, severity: Severity, tell: T
         fix = "Write `unique`, or one key with its arguments: `{accepted_values: {values: [a]}}`."
         raise Wrong(f"a check is one word or one key, got {fields.describe(item)}", place, fix)
     if test not in TESTS:
-        raise Wrong(f"unknown check `{test}`", place, fields.suggest(test, TESTS, "Checks"))
+        raise Wrong(f"unknown check `{test}`", place, suggest(test, TESTS, "Checks"))
     told: list[Any] = []
     values = read_mapping(arguments, {**TESTS[test], **_ANY}, told.append)
     for it in told:

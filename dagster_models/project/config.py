@@ -13,6 +13,7 @@ from dagster_models.core.model import Column, Config, Location, Retries
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping
 from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.util.nearest import suggest
 
 Values = dict[str, Any]
 """Configuration as read: key -> plain value, only of keys that were written."""
@@ -73,7 +74,7 @@ def retries(node: Marked) -> Retries:
     values: dict[str, Any] = {}
     for key, place, item in node.items():
         if key not in _RETRIES:
-            raise Wrong(f"unknown key `{key}`", place, fields.suggest(key, _RETRIES))
+            raise Wrong(f"unknown key `{key}`", place, suggest(key, _RETRIES))
         values[key] = _RETRIES[key](item)
     for key in ("backoff", "jitter"):
         if key in values and not values.get("delay"):
@@ -243,7 +244,7 @@ def _read_folder(
         elif not is_setting and isinstance(item.value, dict):
             names = {p[-1] for p in places if p[:-1] == path}
             what = f"there is no folder or file `{'/'.join(inside)}` in {kind}s/"
-            tell(problem(what, place, fields.suggest(key, {*names, *readers}, "There are")))
+            tell(problem(what, place, suggest(key, {*names, *readers}, "There are")))
         else:
             settings[key.removeprefix("+")], keys[key.removeprefix("+")] = item, place
     found[path] = read_mapping(Marked(settings, node.place, keys), readers, tell, LATER)

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.core.messages import digest_of
 from dagster_models.core.model import (
     Check,
@@ -39,11 +38,13 @@ from dagster_models.project.header import (
     unread_sql_header,
 )
 from dagster_models.project.settings import Settings
-from dagster_models.project.yaml.fields import problem, read_mapping, suggest
+from dagster_models.project.yaml.fields import problem, read_mapping
 from dagster_models.project.yaml.nodes import Marked, Tell, read_yaml
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
+from dagster_models.sql.parsed_texts import parsed_text
 from dagster_models.sql.unread import read_tokens
+from dagster_models.util.nearest import suggest
 
 _CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
 

@@ -13,15 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from dagster_models.compilation.sql_text import (
-    Text,
-    check_sql,
-    compile_step,
-    compile_tables,
-    compile_text,
-    relation_for,
-)
-from dagster_models.core.model import Key, Project, Source, StepKind, Target
+from dagster_models.core.model import Key, Project, Source, StepKind
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.project.config import Values, defaults_for, read_defaults
 from dagster_models.project.draft import (
@@ -40,22 +32,12 @@ from dagster_models.project.settings import (
     PROJECT_FILE,
     Settings,
     read_settings,
-    unset_variables,
 )
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import Built, Columns, Tracer, trace_each, trace_steps
-from dagster_models.project.yaml.fields import NAME, suggest
+from dagster_models.project.yaml.fields import NAME
 from dagster_models.project.yaml.nodes import Marked, read_yaml
-
-__all__ = [
-    "check_sql",
-    "compile_step",
-    "compile_tables",
-    "compile_text",
-    "load",
-    "relation_for",
-    "usable_target",
-]
+from dagster_models.sql.parsed_texts import Text
 
 ParseAhead = Callable[[Sequence[Text]], Iterable[int]]
 
@@ -137,22 +119,6 @@ def load(
         defaults=settings.defaults,
         warnings=ProjectError(loader.problems).problems,
     )
-
-
-def usable_target(project: Project, name: str | None = None) -> Target:
-    """The target *name*, or the default one. Raises ProjectError if there is none of that name,
-    or if an environment variable that it needs was not set when the project was loaded."""
-    name = name or project.default_target
-    if name not in project.targets:
-        fix = suggest(name, project.targets, "Targets")
-        raise ProjectError([Problem(f"there is no target `{name}`", PROJECT_FILE, fix=fix)])
-    target = project.targets[name]
-    unset = dict.fromkeys(unset_variables(target, os.environ))
-    if unset:
-        what = f"target `{name}` needs the environment variable{'s' if len(unset) > 1 else ''} "
-        fix = "Set it where Dagster runs, or choose another target."
-        raise ProjectError([Problem(what + ", ".join(unset), PROJECT_FILE, fix=fix)])
-    return target
 
 
 def _built(root: str) -> dict[str, Built]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from dagster_models.core.model import Key, Location, Relation, Source
-from dagster_models.project.yaml.fields import nearest
+from dagster_models.util.nearest import nearest
 
 Kind = Literal["model", "seed", "script", "source"]
 

@@ -10,9 +10,10 @@ from typing import Any
 
 from dagster_models.core.model import EMPTY, Job, Location, Schedule, Target
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping, suggest
+from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping
 from dagster_models.project.yaml.nodes import Marked, Tell
 from dagster_models.util.environment import VARIABLE, filled, names_in
+from dagster_models.util.nearest import suggest
 
 PROJECT_FILE = "dagster_models.yaml"
 

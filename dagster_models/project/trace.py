@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 
 from dagster_models.core.model import Check, Column, Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
-from dagster_models.project.yaml.fields import problem, suggest
+from dagster_models.project.yaml.fields import problem
 from dagster_models.project.yaml.nodes import Tell
 from dagster_models.sql.dialects.words import COLUMNS_MEASURED
 from dagster_models.sql.lineage.datatypes import declared_type
 from dagster_models.sql.lineage.trace import trace
+from dagster_models.util.nearest import suggest
 
 #: Its relation has the columns of the query as it is now, and no others.
 _REBUILT = frozenset({"view", "table"})

@@ -1,1 +1,4 @@
-"""One file per warehouse behind one small interface (base.py)."""
+"""What every warehouse offers (base.py), and a folder per warehouse behind it.
+
+May import: errors, util, core.
+"""

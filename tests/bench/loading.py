@@ -47,7 +47,7 @@ def cpu():
 began, cpu_began = time.perf_counter(), cpu()
 project = definitions.load(sys.argv[1], columns=sys.argv[2] == "lineage")
 read = time.perf_counter() - began
-target = definitions.core_project.usable_target(project)
+target = definitions.usable_target(project)
 defs, problems = definitions.build(project, target)
 seconds, cpu_seconds = time.perf_counter() - began, cpu() - cpu_began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

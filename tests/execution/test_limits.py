@@ -11,7 +11,8 @@ from dagster import DagsterInstance
 
 from dagster_models.compilation.tasks import Binding
 from dagster_models.execution.options import Options, warehouse_limits, warehouses
-from dagster_models.project.load import load, usable_target
+from dagster_models.project.load import load
+from dagster_models.project.targets import usable_target
 from dagster_models.reporting.waits import LONG_SECONDS, TELL_AFTER_SECONDS, Waits
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 from running import Project, make_project

@@ -14,7 +14,8 @@ from dagster_models._dagster import door as d
 from dagster_models.compilation.tasks import Binding, task_for, warehouse_spec
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.project.load import load, usable_target
+from dagster_models.project.load import load
+from dagster_models.project.targets import usable_target
 from running import Project, make_project
 
 FILES = {

@@ -23,12 +23,13 @@ import pytest
 from dagster_models.core.messages import Outcome, Task, Verdict, digest_of
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import Connection
+from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import Commit
 
 #: Runs for minutes if nobody stops it.
@@ -425,7 +426,7 @@ def test_of_two_servers_one_is_elected(
 def test_an_idle_server_leaves_nothing_behind(spec: dict[str, Any], tmp_path: Path) -> None:
     with connect(spec) as session:
         pid, folders = session.server_pid, session.bulk_folders
-        address = rendezvous.read_address(session.path)
+        address = addresses.read_address(session.path)
         assert address is not None
     assert wait_for_exit(pid) == 0
     assert not os.path.exists(address["socket"])
@@ -447,7 +448,7 @@ def test_leftovers_of_a_killed_server_are_removed(spec: dict[str, Any]) -> None:
 
 
 def test_only_the_owner_can_come_in(session: Session) -> None:
-    address = rendezvous.read_address(session.path)
+    address = addresses.read_address(session.path)
     assert address is not None
     modes = {
         address["socket"]: 0o600,
@@ -462,7 +463,7 @@ def test_a_private_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(WarehouseError, match="not a folder of this user"):
-        rendezvous.private_folder(str(tmp_path / "link"))
+        runtime_files.private_folder(str(tmp_path / "link"))
 
 
 def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
@@ -595,7 +596,7 @@ def test_a_bad_setting_is_told(tmp_path: Path) -> None:
 
 
 def greet(session: Session, **changed: Any) -> dict[str, Any]:
-    address = rendezvous.read_address(session.path)
+    address = addresses.read_address(session.path)
     assert address is not None
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(10)
@@ -616,7 +617,7 @@ def test_a_client_of_another_database_is_refused(session: Session) -> None:
 
 
 def test_noise_does_not_hurt_the_server(session: Session) -> None:
-    address = rendezvous.read_address(session.path)
+    address = addresses.read_address(session.path)
     assert address is not None
     for noise in (
         b"",

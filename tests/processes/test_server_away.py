@@ -27,8 +27,9 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled
 from dagster_models.execution.events import Answered, NotStarted
 from dagster_models.execution.worker_pool import WorkerPool
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes.client.session import connect
+from dagster_models.util import runtime_files
 
 pytestmark = pytest.mark.slow
 
@@ -75,8 +76,8 @@ def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
     with subprocess.Popen([sys.executable, "-c", program, json.dumps(spec)]) as client:
         assert away.knocked.wait(LIMIT_SECONDS)
         client.kill()
-    lock = f"{rendezvous.real_path(spec)}.lock"
-    until(lambda: (held := rendezvous.acquire(lock)) is not None and not os.close(held))
+    lock = f"{addresses.real_path(spec)}.lock"
+    until(lambda: (held := runtime_files.acquire(lock)) is not None and not os.close(held))
 
 
 def test_terminate_is_heard_while_the_server_is_away(away: Gate, tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ from dagster_models.project.load import (
     compile_text,
     load,
     relation_for,
-    usable_target,
 )
+from dagster_models.project.targets import usable_target
 
 ERRORS = sorted((DATA / "errors").glob("*.txt"))
 SHOP = DATA / "projects" / "shop"

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from project_cases import write_project
 
-from dagster_models.compilation.sql_text import check_sql, compile_step, parsed_text
+from dagster_models.compilation.sql_text import check_sql, compile_step
 from dagster_models.core.model import Key, Project
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
-from dagster_models.project.load import load, usable_target
+from dagster_models.project.load import load
+from dagster_models.project.targets import usable_target
+from dagster_models.sql.parsed_texts import parsed_text
 from dagster_models.sql.unread import read_tokens
 from running import make_project
 

@@ -25,10 +25,10 @@ from dagster_models import WarehouseResource
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.processes import address as rendezvous
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import dsn as servers
-from dagster_models.warehouses.postgres import connect as connect_here
+from dagster_models.util import runtime_files
+from dagster_models.warehouses.postgres.session import connect as connect_here
 from postgres_server import PostgresServer, start_server
 from systems import System, instrument, postgres_system, session_of
 
@@ -451,7 +451,7 @@ def test_a_password_is_nowhere_but_in_the_environment(
     assert "its timeout passed; it was canceled and rolled back" in stdout
     assert not leaks(stdout + stderr)
     checked = 0
-    runtime = Path(rendezvous.runtime_folder())
+    runtime = Path(runtime_files.runtime_folder())
     for path in [*tmp_path.rglob("*"), *runtime.glob("postgres-*")]:
         if path.is_file():
             checked += 1

@@ -24,10 +24,11 @@ from dagster_models.core.model import Key, Relation
 from dagster_models.errors import WarehouseError
 from dagster_models.execution.events import Answered, NotStarted
 from dagster_models.execution.worker_pool import WorkerPool
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import connect
-from dagster_models.project.load import load, usable_target
+from dagster_models.project.load import load
+from dagster_models.project.targets import usable_target
 from running import make_project
 
 pytestmark = pytest.mark.slow
@@ -90,7 +91,7 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
             error = caught.value
             assert (error.kind, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
-            log = Path(launch._log_path(rendezvous.real_path(bad))).read_text()
+            log = Path(launch._log_path(addresses.real_path(bad))).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
                 assert secret not in text
                 assert unquote(secret) not in text

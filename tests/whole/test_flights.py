@@ -15,7 +15,8 @@ from paths import REPOSITORY
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_spec
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.project.load import load, usable_target
+from dagster_models.project.load import load
+from dagster_models.project.targets import usable_target
 from running import DAGSTER
 
 pytestmark = pytest.mark.slow

@@ -35,8 +35,9 @@ from dagster_models.core.model import Relation
 from dagster_models.execution import worker_pool
 from dagster_models.execution.events import Answered, Lost, Settled
 from dagster_models.execution.worker_pool import WorkerPool
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes.client.session import connect
+from dagster_models.util import runtime_files
 from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
 from running import EXHAUSTIVE
 
@@ -348,7 +349,7 @@ def check_the_truth(stage: Stage, state: str) -> None:
 def check_nothing_is_left(stage: Stage) -> None:
     wait_for_end(stage.processes())
     assert stage.processes() == set()
-    lock = rendezvous.acquire(f"{rendezvous.real_path(stage.spec())}.lock")
+    lock = runtime_files.acquire(f"{addresses.real_path(stage.spec())}.lock")
     assert lock is not None
     os.close(lock)
     end = time.monotonic() + 15

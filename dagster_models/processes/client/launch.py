@@ -16,7 +16,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster_models.errors import WarehouseError
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
+from dagster_models.util import runtime_files
 from dagster_models.util.orphans import MARK
 
 #: The processes that this one started, by pid: only a parent can tell how its child ended.
@@ -41,7 +42,7 @@ def package_version() -> str:
 def greeting(path: str) -> dict[str, Any]:
     """What both sides tell of themselves in the hello."""
     return {
-        "protocol": rendezvous.PROTOCOL,
+        "protocol": addresses.PROTOCOL,
         "version": package_version(),
         "pid": os.getpid(),
         "path": path,
@@ -67,8 +68,8 @@ class Starter:
     def ensure_started(self) -> None:
         """Start the process, unless somebody else is at it. Raises WarehouseError if it can't."""
         if self._lock is None:
-            folder = rendezvous.runtime_folder()
-            self._lock = rendezvous.acquire(f"{folder}/{rendezvous.digest(self._path)}.start")
+            folder = runtime_files.runtime_folder()
+            self._lock = runtime_files.acquire(f"{folder}/{runtime_files.digest(self._path)}.start")
             return  # the one who held it may just have got it running: look once more
         if self._child is not None:
             if self._child.poll() is None:
@@ -87,7 +88,7 @@ class Starter:
 
 
 def _log_path(path: str) -> str:
-    return f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.log"
+    return f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
 
 
 def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
@@ -103,7 +104,7 @@ def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
             stderr=fd,
             start_new_session=True,  # Ctrl-C is meant for the run, not for those who share the file
             env={name: value for name, value in os.environ.items() if name != MARK},
-            cwd=rendezvous.runtime_folder(),  # -m puts it on sys.path: a project's json.py must not
+            cwd=runtime_files.runtime_folder(),  # on sys.path: no json.py of a project
         )
     finally:
         os.close(fd)
@@ -140,7 +141,7 @@ def refuse_foreign_socket(address: Mapping[str, Any], path: str) -> None:
 
 
 def why_no_answer(path: str, timeout_seconds: float) -> str:
-    address = rendezvous.read_address(path) or {}
+    address = addresses.read_address(path) or {}
     told = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
     host = address.get("host")
     if host and host != socket.gethostname():
@@ -200,10 +201,10 @@ def _alive(pid: int) -> bool:
 
 def kill(pid: int, path: str) -> None:
     """SIGKILL for the warehouse process of *path*, if it is still the one with that pid."""
-    address = rendezvous.read_address(path) or {}
+    address = addresses.read_address(path) or {}
     if address.get("pid") != pid or address.get("host") != socket.gethostname():
         return  # another one has taken its place: it is gone
-    free = rendezvous.acquire(f"{path}.lock")
+    free = runtime_files.acquire(f"{path}.lock")
     if free is not None:  # nobody holds the lock for life any more: the pid may be anybody's
         os.close(free)
         return

@@ -23,7 +23,7 @@ from typing import Any
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
 from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch
 from dagster_models.util import arrow_files as bulk
@@ -45,7 +45,7 @@ def connect(spec: Mapping[str, Any], timeout_seconds: float | None = None) -> Se
     answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
     ``connect_seconds`` need it).
     """
-    path = rendezvous.real_path(spec)
+    path = addresses.real_path(spec)
     if timeout_seconds is None:
         # A server is tried for so long, and the last try may take as long once more.
         timeout_seconds = max(20.0, 2 * float(spec["settings"].get("connect_seconds", 0)) + 5)
@@ -85,14 +85,14 @@ def settle(
     except WarehouseError as error:
         if lost is None or error.kind not in ("InDoubt", "Timeout"):
             raise
-    launch.kill(lost.server_pid, rendezvous.real_path(spec))
+    launch.kill(lost.server_pid, addresses.real_path(spec))
     with connect(spec) as session:
         return session.settle(task, session_id, wait_seconds)
 
 
 def _dial(spec: Mapping[str, Any], path: str, deadline: float) -> Session | None:
     """A session with the process that listens; None if none does, or it is just leaving."""
-    address = rendezvous.read_address(path)
+    address = addresses.read_address(path)
     if address is None:
         return None
     launch.refuse_foreign_socket(address, path)

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch
 from dagster_models.processes.server import attempt as materialization
@@ -51,7 +51,7 @@ class Host(Protocol):
 
     path: str
     log: str
-    bulk: rendezvous.BulkFolders
+    bulk: addresses.BulkFolders
 
     @property
     def capabilities(self) -> Capabilities: ...

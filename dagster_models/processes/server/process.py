@@ -30,10 +30,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster_models.errors import WarehouseError
-from dagster_models.processes import address as rendezvous
+from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
+from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
 
 #: type of a target -> the module that has ``connect(settings) -> Warehouse``.
@@ -67,8 +68,8 @@ class Server:
 
     def __init__(self, spec: Mapping[str, Any], path: str) -> None:
         self.path = path
-        self.log = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.log"
-        self.bulk = rendezvous.BulkFolders()
+        self.log = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
+        self.bulk = addresses.BulkFolders()
         self._settings = spec["settings"]
         self._connect = importlib.import_module(WAREHOUSES[spec["type"]]).connect
         self._warehouse: Warehouse | None = None
@@ -273,7 +274,7 @@ def _all(
 def _elect(path: str) -> int | None:
     """The flock that makes us the warehouse process of ``path``; None if another one is it."""
     end = time.monotonic() + _ELECTION_SECONDS
-    while (lock := rendezvous.acquire(f"{path}.lock")) is None:
+    while (lock := runtime_files.acquire(f"{path}.lock")) is None:
         if time.monotonic() > end:
             return None
         time.sleep(_RETRY_SECONDS)
@@ -297,7 +298,7 @@ def main() -> int:
     """Serve one database until idle. Exit code 0 also for the loser of an election."""
     faulthandler.enable()
     spec = json.load(sys.stdin)
-    path = rendezvous.real_path(spec)
+    path = addresses.real_path(spec)
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
@@ -316,10 +317,10 @@ def main() -> int:
             os.ftruncate(2, 0)
     server = Server(spec, path)
     server.stop_on(signal.SIGTERM)
-    address = f"{rendezvous.runtime_folder()}/{rendezvous.digest(path)}.sock"
+    address = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
     listener = _listen(address)
     inode = os.stat(address).st_ino
-    rendezvous.publish_address(
+    addresses.publish_address(
         lock,
         {"socket": address, "pid": os.getpid(), "host": socket.gethostname(), "log": server.log},
     )

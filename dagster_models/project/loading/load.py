@@ -14,13 +14,13 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dagster_models.compilation.sql_text import Text, remember
 from dagster_models.core.model import Project, Source
 from dagster_models.core.traced import Query, Schema, Trace, Upstream, trace_of
 from dagster_models.project import load as core_project
 from dagster_models.project.loading.cache import Cache, decode
 from dagster_models.project.loading.parser_pool import Cores
 from dagster_models.sql.parsed import parsed_of
+from dagster_models.sql.parsed_texts import Text, remember
 from dagster_models.util.gc_tuning import rare_collections
 
 PARSED_FILE = "target/parsed.cache"

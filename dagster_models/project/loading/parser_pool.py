@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dagster_models.errors import WarehouseError
-from dagster_models.processes.address import runtime_folder
 from dagster_models.project.loading.parser_process import JOBS
+from dagster_models.util.runtime_files import runtime_folder
 
 #: Fewer items are done sooner than a process starts (0.3 s of one core): parsing a text takes 1 to
 #: 2 ms, tracing it 4.

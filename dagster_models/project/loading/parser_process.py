@@ -15,12 +15,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagster_models.compilation.sql_text import Text
 from dagster_models.core.traced import Query, plain_trace
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.loading.cache import encode
 from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.parsed import plain_parsed
+from dagster_models.sql.parsed_texts import Text
 from dagster_models.util.gc_tuning import rare_collections
 
 

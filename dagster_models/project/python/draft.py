@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.core.model import Location, Reference, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.draft import (
@@ -30,6 +29,7 @@ from dagster_models.project.yaml.fields import problem
 from dagster_models.project.yaml.nodes import Tell
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
+from dagster_models.sql.parsed_texts import parsed_text
 
 
 def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: Tell) -> Draft:

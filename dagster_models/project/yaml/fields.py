@@ -7,7 +7,6 @@ tells every wrong key of a mapping and goes on, so that one report has them all.
 from __future__ import annotations
 
 import datetime
-import difflib
 import re
 import zoneinfo
 from collections.abc import Callable, Collection, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
 from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.util.nearest import nearest, suggest
 
 Reader = Callable[[Marked], Any]
 
@@ -35,21 +35,6 @@ class Wrong(Exception):
 def problem(what: str, place: Location, fix: str = "", severity: str = "error") -> Problem:
     """A Problem at a Location."""
     return Problem(what, place.path, place.line, place.column, fix, severity)
-
-
-def nearest(word: str, known: Collection[str], count: int = 1) -> list[str]:
-    """The *known* words most like *word*, best first; none if all are too far off."""
-    folded = {name.lower(): name for name in sorted(known, reverse=True)}
-    found = difflib.get_close_matches(word.lower(), sorted(folded), n=count, cutoff=0.6)
-    return [folded[name] for name in found]
-
-
-def suggest(word: str, known: Collection[str], noun: str = "Known keys") -> str:
-    """What to do about an unknown word: the nearest known one, else all of them."""
-    close = nearest(word, known)
-    if close:
-        return f"Did you mean `{close[0]}`?"
-    return f"{noun}: {', '.join(sorted(known))}." if known else ""
 
 
 def read_mapping(

@@ -8,7 +8,6 @@ from dataclasses import replace
 from sqlglot import exp
 
 from dagster_models.core.traced import ColumnProblem, Origin
-from dagster_models.project.yaml.fields import nearest
 from dagster_models.sql.dialects.words import fold, fold_alias
 from dagster_models.sql.lineage.column_sets import (
     Ambiguous,
@@ -21,6 +20,7 @@ from dagster_models.sql.lineage.column_sets import (
     look_up,
 )
 from dagster_models.sql.lineage.datatypes import fields_of
+from dagster_models.util.nearest import nearest
 from dagster_models.util.positions import Lines
 
 #: Names that look like columns and are none: functions without parentheses, columns of the system.
