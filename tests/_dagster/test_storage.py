@@ -45,6 +45,7 @@ from dagster import (
 from dagster._core.events import StepMaterializationData
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import get_alembic_config, run_alembic_downgrade
+from paths import environment_of_tests
 
 from dagster_models._dagster.door import Parked, exhaust
 from dagster_models._dagster.storage import MAX_OPEN_SHARDS, PooledSqliteEventLogStorage
@@ -238,6 +239,7 @@ def start(program: str, *args: object) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        env=environment_of_tests(),
     )
 
 

@@ -22,7 +22,7 @@ def test_check_tells_all_problems_with_their_places(
 ) -> None:
     broken = {"models/marts/bad.sql": "select from from", "models/marts/worse.sql": ""}
     project = make_project(tmp_path, {**FILES, **broken})
-    assert cli.main(["--project", str(project.root), "check"]) == 1
+    assert cli(["--project", str(project.root), "check"]) == 1
     told = capsys.readouterr().out
     assert "models/marts/bad.sql:1:" in told
     assert "models/marts/worse.sql:1:1" in told
@@ -31,7 +31,7 @@ def test_check_tells_all_problems_with_their_places(
 
 def test_check_of_a_good_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = make_project(tmp_path, FILES)
-    assert cli.main(["--project", str(project.root), "check"]) == 0
+    assert cli(["--project", str(project.root), "check"]) == 0
     assert capsys.readouterr().out == "No errors in 2 steps of test.\n"
 
 
@@ -40,7 +40,7 @@ def test_the_project_is_found_from_a_folder_inside_it(
 ) -> None:
     project = make_project(tmp_path, FILES)
     monkeypatch.chdir(project.root / "models" / "marts")
-    assert cli.main(["ls"]) == 0
+    assert cli(["ls"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "staging.orders  table   models/staging/orders.sql",
         "marts.totals    table   models/marts/totals.sql",
@@ -49,9 +49,9 @@ def test_the_project_is_found_from_a_folder_inside_it(
 
 def test_compile_shows_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = make_project(tmp_path, FILES)
-    assert cli.main(["--project", str(project.root), "compile", "totals"]) == 0
+    assert cli(["--project", str(project.root), "compile", "totals"]) == 0
     assert capsys.readouterr().out == '-- total\nselect count(*) as n from "staging"."orders"\n'
-    assert cli.main(["--project", str(project.root), "compile", "total"]) == 1
+    assert cli(["--project", str(project.root), "compile", "total"]) == 1
     assert "marts.totals" in capsys.readouterr().err
 
 
@@ -59,7 +59,7 @@ def test_a_missing_project_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["check"]) == 1
+    assert cli(["check"]) == 1
     assert "--project" in capsys.readouterr().err
 
 

@@ -33,7 +33,7 @@ GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "comm
 
 
 def run(root: Path, *arguments: str) -> int:
-    return cli.main(["--project", str(root), *arguments])
+    return cli(["--project", str(root), *arguments])
 
 
 # --- check -----------------------------------------------------------------------------------

@@ -130,7 +130,9 @@ def test_another_python(
     assert read_entries(file) == {}
 
 
-@pytest.mark.parametrize("module", ["core/scopes.py", "cache.py", "loading.py", "sql_worker.py"])
+@pytest.mark.parametrize(
+    "module", ["errors.py", "sql/scopes.py", "util/positions.py", "loading/cache.py"]
+)
 def test_our_own_code_was_changed(
     module: str, file: Path, new_stamp: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

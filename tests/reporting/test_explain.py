@@ -226,12 +226,12 @@ def test_a_real_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "staging.clients": "unused",
     }
 
-    assert cli.main(["--project", str(project.root), "explain", "--steps"]) == 0
+    assert cli(["--project", str(project.root), "explain", "--steps"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("\n".join(run_lines(told, contents.header)))
     assert text.count("is on the critical path") == len(told.critical_path)
     command = ["--project", str(project.root), "explain", contents.header.run_id[:9], "worse"]
-    assert cli.main(command) == 0
+    assert cli(command) == 0
     assert "upstream marts.bad failed" in capsys.readouterr().out
 
     with DagsterInstance.from_config(str(project.home)) as instance:

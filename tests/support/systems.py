@@ -35,7 +35,7 @@ class System:
 
     @property
     def module(self) -> Any:
-        return importlib.import_module(f"dagster_models.warehouses.{self.name}")
+        return importlib.import_module(f"dagster_models.warehouses.{self.name}.session")
 
     @property
     def capabilities(self) -> Capabilities:

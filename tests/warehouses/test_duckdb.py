@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from paths import environment_of_tests
 
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
@@ -59,7 +60,12 @@ def test_a_step_is_published_without_pandas(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(tmp_path / "w.duckdb")]
     done = subprocess.run(
-        command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        command,
+        cwd=Path(__file__).parent,
+        env=environment_of_tests(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
 

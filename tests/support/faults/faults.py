@@ -155,7 +155,7 @@ def install(text: str) -> None:
 
     told = json.loads(text)
     warehouse = told.pop("warehouse")
-    module = importlib.import_module(f"dagster_models.warehouses.{warehouse}")
+    module = importlib.import_module(f"dagster_models.warehouses.{warehouse}.session")
     session_class = getattr(module, SESSIONS[warehouse])
     fault = Fault(**told)
     run = materialization.run
