@@ -36,13 +36,19 @@ from dagster_models.execution.events import (
 from dagster_models.execution.foreign import ForeignSteps
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.lookup import can_be_read
-from dagster_models.execution.options import Options, needs_of, retry_policy
+from dagster_models.execution.options import Options, requirements_of, retry_policy
 from dagster_models.execution.running_step import Flight
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.execution.wait_notifier import WaitTeller
 from dagster_models.execution.worker_pool import WorkerPool
 from dagster_models.reporting.explain_text import metadata, summary
-from dagster_models.reporting.reporter import Reporter, Room, failed_to_start, lost_outcome, why
+from dagster_models.reporting.reporter import (
+    Reporter,
+    RunLimits,
+    failed_to_start,
+    lost_outcome,
+    why,
+)
 from dagster_models.scheduling.plan import Plan
 from dagster_models.scheduling.states import (
     AskPrevious,
@@ -53,10 +59,10 @@ from dagster_models.scheduling.states import (
     Event,
     Instruction,
     Report,
+    ReportWait,
     Retry,
     Start,
     State,
-    Wait,
 )
 
 _WIND_DOWN_SECONDS = 5.0
@@ -98,7 +104,7 @@ class Run:
                 self._bindings[key] = binding.on(target)
         self._slots = options.slots(self._bindings)
         seconds, no_history = step_seconds_or_none(job_context.instance, job_context.job_name)
-        needs, limits = needs_of(
+        needs, limits = requirements_of(
             graph,
             {key: d.traits(step) for key, step in self._steps.items()},
             self._bindings,
@@ -117,13 +123,13 @@ class Run:
         self._foreign = ForeignSteps(plan_context, executor, execution_plan, self._tell)
         names = {k: b.name if (b := self._bindings.get(k)) else k for k in graph}
         self._reporter = Reporter(
-            self._run_id, names, self._bindings, Room(self._slots, limits, graph)
+            self._run_id, names, self._bindings, RunLimits(self._slots, limits, graph)
         )
         if no_history:
             self._reporter.note(f"Past durations could not be read: {no_history}")
         self._flights: dict[str, Flight] = {}
         self._last: dict[str, Outcome] = {}  # of steps that wait for another attempt
-        self._asked: dict[str, int] = {}  #: how often a step has asked its pool for a place
+        self._asked: dict[str, int] = {}  #: how often a step has asked its pool for a slot
         self._happened: deque[Any] = deque()
         self._todo: deque[Event] = deque()
         # What the plan has asked for is done one by one, and what was not is still here if the run
@@ -319,7 +325,7 @@ class Run:
             yield from self._start_foreign(step, instruction.attempt)
         elif isinstance(instruction, Claim):
             self._claim(step)
-        elif isinstance(instruction, Wait):
+        elif isinstance(instruction, ReportWait):
             self._teller.wait(step, instruction.reason)
         elif isinstance(instruction, Cancel):
             self._cancel(step)
@@ -402,7 +408,7 @@ class Run:
         self._timers.add(_POOL_POLL_SECONDS, Due("claim", step, asked))
 
     def _free(self, step: str) -> None:
-        """Give its place in its pool to the next, who need not wait until it would ask again."""
+        """Give its slot in its pool to the next step, which need not wait until it asks again."""
         for waiting in self._pools.free(self._steps[step]):
             self._timers.add(0.0, Due("claim", waiting, self._asked[waiting]))
 
@@ -437,7 +443,7 @@ class Run:
     def _ask_previous(self, step: str) -> None:
         binding = self._bindings[step]
         if binding.relation is None:  # a script: it serves nobody with a relation
-            self._todo.append(Event(step, Cause.KEPT))
+            self._todo.append(Event(step, Cause.HAS_PREVIOUS))
             return
         sql = relation_sql(binding.project, binding.step.key, binding.target)
         spec = warehouse_spec(binding.project, binding.target)
@@ -552,7 +558,9 @@ class Run:
         if isinstance(happening, Previous):
             if happening.error:
                 self._reporter.note(f"{self._bindings[step].name}: {happening.error}")
-            self._todo.append(Event(step, Cause.KEPT if happening.kept else Cause.MISSING))
+            self._todo.append(
+                Event(step, Cause.HAS_PREVIOUS if happening.kept else Cause.NO_PREVIOUS)
+            )
             return
         flight = self._flights.get(step)
         if flight is None:

@@ -12,7 +12,7 @@ from dagster import Backoff, Jitter, RetryPolicy
 from dagster_models._dagster.door import StepTraits
 from dagster_models.compilation.tasks import Binding
 from dagster_models.core.model import Retries
-from dagster_models.scheduling.plan import Needs
+from dagster_models.scheduling.plan import StepRequirements
 from dagster_models.scheduling.states import FailFast
 from dagster_models.util.graph import weights
 
@@ -165,21 +165,21 @@ def warehouse_limits(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[st
     return {f"warehouse {name}": (steps, n) for name, (steps, n) in found.items() if n}
 
 
-def needs_of(
+def requirements_of(
     graph: Mapping[str, Sequence[str]],
     traits: Mapping[str, StepTraits],
     bindings: Mapping[str, Binding],
     limits: Sequence[Mapping[str, Any]],
     retrying: bool,
     seconds: Mapping[str, float],
-) -> tuple[dict[str, Needs], dict[str, int]]:
+) -> tuple[dict[str, StepRequirements], dict[str, int]]:
     """The needs of each step, and the limits of their labels.
 
     ``seconds``: how long steps took before, where it is known (history.py). The process of a
     foreign step decides about its retries by itself: any number is right.
     """
     weight = weights(graph, seconds)
-    needs: dict[str, Needs] = {}
+    needs: dict[str, StepRequirements] = {}
     limit_of: dict[str, int] = {}
     of_warehouse = {
         step: {label: limit}
@@ -191,7 +191,7 @@ def needs_of(
         config = binding.step.config if binding else None
         labels = {**labels_of(trait.tags, limits), **of_warehouse.get(step, {})}
         limit_of.update(labels)
-        needs[step] = Needs(
+        needs[step] = StepRequirements(
             weight=weight[step],
             priority=trait.priority,
             retries=0 if not retrying else config.retries.max_retries if config else _ANY_NUMBER,

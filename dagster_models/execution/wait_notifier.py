@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dagster_models._dagster import door as d
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.reporting.reporter import Reporter, limit_words
-from dagster_models.reporting.waits import TELL_AFTER_SECONDS, TELL_EVERY_SECONDS, Waits
+from dagster_models.reporting.waits import TELL_AFTER_SECONDS, TELL_EVERY_SECONDS, WaitTimes
 
 
 class WaitTeller:
@@ -21,7 +21,7 @@ class WaitTeller:
         reporter: Reporter,
         timers: Timers,
     ) -> None:
-        self.waits = Waits()
+        self.waits = WaitTimes()
         self._job, self._steps, self._limits = job, steps, limits
         self._reporter, self._timers = reporter, timers
         self._armed = False

@@ -42,7 +42,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class WaitTotal:
     """What all steps together waited for one reason: "slot", "retry delay", a pool, a limit."""
 
     reason: str
@@ -79,7 +79,7 @@ class Explanation:
     spans: Mapping[str, Span]
     critical_path: tuple[Span, ...]
     shortest_seconds: float
-    waits: tuple[Wait, ...]
+    waits: tuple[WaitTotal, ...]
     busy_seconds: float
     wasted: tuple[Waste, ...]
     unfinished: tuple[str, ...] = ()
@@ -174,12 +174,12 @@ def _heaviest(upstream: Mapping[str, Sequence[str]], flights: Mapping[str, float
     return max(weights(upstream, flown).values(), default=0.0)
 
 
-def _waits(spans: Mapping[str, Span]) -> tuple[Wait, ...]:
+def _waits(spans: Mapping[str, Span]) -> tuple[WaitTotal, ...]:
     reasons = dict.fromkeys(reason for span in spans.values() for reason in span.waited)
     found = []
     for reason in reasons:
         of_it = [span.waited[reason] for span in spans.values() if reason in span.waited]
-        found.append(Wait(reason, len(of_it), sum(of_it)))
+        found.append(WaitTotal(reason, len(of_it), sum(of_it)))
     return tuple(sorted(found, key=lambda wait: -wait.seconds))
 
 

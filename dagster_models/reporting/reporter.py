@@ -30,12 +30,12 @@ from dagster_models.reporting.results import (
     write_run_results,
 )
 from dagster_models.reporting.terminal import Terminal
-from dagster_models.reporting.waits import LONG_SECONDS, Waited
+from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
 from dagster_models.scheduling.states import Report, State
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class RunLimits:
     """What a run's journal says of how much may be in flight: see ``RunHeader``. By step key."""
 
     slots: int
@@ -54,7 +54,7 @@ class Reporter:
         run_id: str,
         names: Mapping[str, str],
         bindings: Mapping[str, Binding],
-        room: Room,
+        room: RunLimits,
     ) -> None:
         self.results: list[StepResult] = []
         self._names, self._bindings = names, bindings
@@ -177,7 +177,7 @@ class Reporter:
         report: Report,
         attempt: int,
         outcome: Outcome | None,
-        waited: Waited | None,
+        waited: StepWaits | None,
         built_on_previous: tuple[str, ...],
         committed_in: str = "",
     ) -> str:
@@ -291,7 +291,7 @@ def _materialized(binding: Binding | None) -> str:
 
 def limit_words(reason: str, limit: int | None) -> str:
     """A limit that a step waits for: ``tag heavy (at most 1 in flight)``."""
-    return f"{reason} (at most {limit} in flight)" if limit else f"a place in {reason}"
+    return f"{reason} (at most {limit} in flight)" if limit else f"a slot in {reason}"
 
 
 def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Outcome:

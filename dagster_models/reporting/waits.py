@@ -1,4 +1,4 @@
-"""How long each step waited, and for what: the plan's ``Wait`` instructions with a clock.
+"""How long each step waited, and for what: the plan's ``ReportWait`` instructions with a clock.
 
     ready_at ── slot 0.4 s ── tag heavy 2 s ── (in flight) ── retry delay 5 s ── (in flight) ── end
 
@@ -23,7 +23,7 @@ LONG_SECONDS = 60.0  #: the terminal reminds of a wait after this, and after eac
 
 
 @dataclass(slots=True)
-class Waited:
+class StepWaits:
     """One step: since when it may start (epoch seconds), and reason -> seconds so far."""
 
     ready_at: float
@@ -49,12 +49,12 @@ class _Queue:
     told_seconds: float | None = None
 
 
-class Waits:
+class WaitTimes:
     """All steps of one run that were ever ready."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._steps: dict[str, Waited] = {}
+        self._steps: dict[str, StepWaits] = {}
         self._queues: dict[str, _Queue] = {}
         self._untold: deque[tuple[float, str, str]] = deque()  # when to tell, step, reason
         self._seen: set[tuple[str, str]] = set()
@@ -62,7 +62,7 @@ class Waits:
     def turn(self, step: str, reason: str | None) -> None:
         """The step waits for *reason* from now on; None: it was started, or given up."""
         now = self._clock()
-        waited = self._steps.setdefault(step, Waited(now))
+        waited = self._steps.setdefault(step, StepWaits(now))
         if waited.reason in self._queues:
             self._queues[waited.reason].steps.pop(step, None)
         waited.turn_to(reason, now)
@@ -76,7 +76,7 @@ class Waits:
             self._seen.add((step, reason))
             self._untold.append((now + TELL_AFTER_SECONDS, step, reason))
 
-    def end(self, step: str) -> Waited | None:
+    def end(self, step: str) -> StepWaits | None:
         """What became of its time, once it is over. None: it was never ready."""
         if step in self._steps:
             self.turn(step, None)

@@ -35,16 +35,16 @@ from dagster_models.scheduling.states import (
     FailFast,
     Instruction,
     Report,
+    ReportWait,
     Retry,
     Start,
     State,
     Transition,
-    Wait,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class StepRequirements:
     """What the plan must know of a step beyond its upstreams.
 
     ``weight``: seconds of the heaviest path from its start to the run's end. ``labels``: limits
@@ -66,7 +66,7 @@ _Entry: TypeAlias = tuple[int, float, int, str]  # -priority, -weight, order, st
 
 @dataclass(slots=True)
 class _Step:
-    needs: Needs
+    needs: StepRequirements
     order: int
     upstream: tuple[str, ...]
     downstream: list[str] = field(default_factory=list)
@@ -75,7 +75,7 @@ class _Step:
     attempt: int = 0
     claimed: bool = False
     waits_for: str | None = None  # of a ready step: the reason that it has not started
-    told: str | None = None  # what the last Wait said
+    told: str | None = None  # what the last ReportWait said
     timed_out: bool = False
     asked: bool = False  # whether its previous version is there, and no answer yet
     kept: bool | None = None  # it failed: whether its previous version serves what is downstream
@@ -84,7 +84,7 @@ class _Step:
 
 
 def _pool(it: _Step) -> str:
-    """Its pool, as the reason of a Wait."""
+    """Its pool, as the reason of a ReportWait."""
     return f"pool {it.needs.pool}"
 
 
@@ -103,7 +103,7 @@ class Plan:
     def __init__(
         self,
         graph: Mapping[str, Sequence[str]],
-        needs: Mapping[str, Needs] | None = None,
+        needs: Mapping[str, StepRequirements] | None = None,
         *,
         max_concurrent: int,
         fail_fast: FailFast = "false",
@@ -120,7 +120,7 @@ class Plan:
         self._steps: dict[str, _Step] = {}
         for order, (step, upstream) in enumerate(graph.items()):
             unique = tuple(dict.fromkeys(upstream))
-            self._steps[step] = _Step((needs or {}).get(step, Needs()), order, unique)
+            self._steps[step] = _Step((needs or {}).get(step, StepRequirements()), order, unique)
         for step, it in self._steps.items():
             it.missing = len(it.upstream)
             for upstream_step in it.upstream:
@@ -152,7 +152,7 @@ class Plan:
         return self._steps[step].attempt
 
     def waits_for(self, step: str) -> str | None:
-        """Why a ready step has not started (see ``Wait``); None for a step that is not ready."""
+        """Why a ready step has not started (see ``ReportWait``); None if it is not ready."""
         return self._steps[step].waits_for
 
     def built_on_previous(self, step: str) -> tuple[str, ...]:
@@ -189,8 +189,8 @@ class Plan:
             return [*self._stop(drain=False), *self._fill()]
         it = self._steps[event.step]
         cause = self._read(it, event)
-        if cause in (Cause.KEPT, Cause.MISSING) and it.asked:
-            it.asked, it.kept = False, cause is Cause.KEPT
+        if cause in (Cause.HAS_PREVIOUS, Cause.NO_PREVIOUS) and it.asked:
+            it.asked, it.kept = False, cause is Cause.HAS_PREVIOUS
             return [*self._release(event.step, frozenset()), *self._fill()]
         if cause is Cause.BLOCKED:
             self._blocked.setdefault(_pool(it), set()).add(event.step)
@@ -359,7 +359,7 @@ class Plan:
             it = self._steps[step]
             if it.waits_for is not None and it.waits_for != it.told:
                 it.told = it.waits_for
-                out.append(Wait(step, it.waits_for))
+                out.append(ReportWait(step, it.waits_for))
         self._moved.clear()
         return out
 

@@ -46,10 +46,10 @@ class Cause(Enum):
     TIMED_OUT = "canceled by its timeout"  # plan, out of CANCELED
     WORKER_LOST = "worker lost"  # worker pool
     DELAY_OVER = "its delay is over"  # clock; no move
-    CLAIMED = "its pool granted a place"  # executor; no move
-    BLOCKED = "its pool has no place"  # executor; no move
-    KEPT = "its previous version is there"  # warehouse, of a step that failed; no move
-    MISSING = "it has no previous version"  # the same
+    CLAIMED = "its pool granted a slot"  # executor; no move
+    BLOCKED = "its pool has no free slot"  # executor; no move
+    HAS_PREVIOUS = "its previous version is there"  # warehouse, of a step that failed; no move
+    NO_PREVIOUS = "it has no previous version"  # the same
 
 
 _S, _C = State, Cause
@@ -104,14 +104,14 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask the step's Dagster pool for a place; answer with CLAIMED once it is granted, and with
+    """Ask the step's Dagster pool for a slot; answer with CLAIMED once it is granted, and with
     BLOCKED before if it is not at once: the slot that was kept for the step is then free."""
 
     step: str
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class ReportWait:
     """The step is ready and cannot start: from now on it waits for *reason*.
 
     ``slot``, ``retry delay``, ``pool <name>``, or the label of the limit that is reached.
@@ -121,8 +121,8 @@ class Wait:
     reason: str
 
 
-SLOT = "slot"  #: reason of a Wait
-RETRY_DELAY = "retry delay"  #: reason of a Wait
+SLOT = "slot"  #: reason of a ReportWait
+RETRY_DELAY = "retry delay"  #: reason of a ReportWait
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class AskWarehouse:
 @dataclass(frozen=True, slots=True)
 class AskPrevious:
     """The step failed and is to be built on all the same: find out whether the relation of an
-    earlier run is there, and answer with KEPT or MISSING."""
+    earlier run is there, and answer with HAS_PREVIOUS or NO_PREVIOUS."""
 
     step: str
 
@@ -171,7 +171,9 @@ class Report:
     no_previous: bool = False
 
 
-Instruction: TypeAlias = Start | Claim | Wait | Cancel | AskWarehouse | AskPrevious | Retry | Report
+Instruction: TypeAlias = (
+    Start | Claim | ReportWait | Cancel | AskWarehouse | AskPrevious | Retry | Report
+)
 
 
 class Transition(NamedTuple):

@@ -30,7 +30,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.plan import Plan, StepRequirements
 from dagster_models.scheduling.states import Cause, Event, Start
 from dagster_models.util.graph import Graph, order, weights
 
@@ -117,7 +117,7 @@ def our_makespan(
 ) -> float:
     """Under ``Plan``, with the weights that *estimates* give."""
     weight = weights(graph, estimates)
-    plan = Plan(graph, {s: Needs(weight=weight[s]) for s in graph}, max_concurrent=slots)
+    plan = Plan(graph, {s: StepRequirements(weight=weight[s]) for s in graph}, max_concurrent=slots)
     now, running = 0.0, list[tuple[float, str]]()
     instructions = plan.begin()
     while True:

@@ -13,7 +13,7 @@ from dagster_models.compilation.tasks import Binding
 from dagster_models.execution.options import Options, warehouse_limits, warehouses
 from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
-from dagster_models.reporting.waits import LONG_SECONDS, TELL_AFTER_SECONDS, Waits
+from dagster_models.reporting.waits import LONG_SECONDS, TELL_AFTER_SECONDS, WaitTimes
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 from running import Project, make_project
 
@@ -39,7 +39,7 @@ class Clock:
 
 def test_the_seconds_of_each_reason_add_up() -> None:
     clock = Clock()
-    waits = Waits(clock)
+    waits = WaitTimes(clock)
     for passes, reason in ((0, SLOT), (2, "tag a"), (3, SLOT), (1, None), (10, RETRY_DELAY)):
         clock.now += passes
         waits.turn("s", reason)
@@ -53,7 +53,7 @@ def test_the_seconds_of_each_reason_add_up() -> None:
 
 def test_a_limit_is_told_once_for_a_step_and_only_after_a_while() -> None:
     clock = Clock()
-    waits = Waits(clock)
+    waits = WaitTimes(clock)
     for step, reason in (("slot", SLOT), ("short", "tag a"), ("long", "tag a"), ("pool", "pool p")):
         waits.turn(step, reason)
     clock.now += TELL_AFTER_SECONDS / 2
@@ -71,7 +71,7 @@ def test_a_limit_is_told_once_for_a_step_and_only_after_a_while() -> None:
 
 def test_a_limit_is_one_line_and_then_reminders_farther_and_farther_apart() -> None:
     clock = Clock()
-    waits = Waits(clock)
+    waits = WaitTimes(clock)
     for step in "abc":
         waits.turn(step, "tag a")
     assert waits.limited
@@ -196,14 +196,14 @@ def test_a_full_pool_is_told_in_the_ui_and_the_terminal(tmp_path: Path) -> None:
     stdout, stderr = process.communicate(timeout=60)
     told = project.told(process.returncode, stdout, stderr)
     assert told.code == 0, stdout + stderr
-    assert "Waiting for a place in pool api: scripts.s0 and 2 more" in line
+    assert "Waiting for a slot in pool api: scripts.s0 and 2 more" in line
     messages = [message for key, _, message in told.events if key == "scripts__s0"]
     assert messages.count("Step blocked by limit for pool api") == 1  # Dagster's own words
     assert told.journal is not None
     assert max(step.waited.get("pool api", 0.0) for step in told.journal.steps) >= 1
 
 
-#: Nobody asks a full pool again in time: a place is taken when it comes free, or never.
+#: Nobody asks a full pool again in time: a slot is taken when it comes free, or never.
 ASKS_ONCE = """
 from dagster_models.execution import loop
 

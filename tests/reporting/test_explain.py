@@ -17,7 +17,7 @@ from results_examples import BROKEN, HEADER, runs, sql
 
 from dagster_models.cli.main import main as cli
 from dagster_models.errors import DagsterModelsError
-from dagster_models.reporting.explain import Explanation, Span, Wait, explain
+from dagster_models.reporting.explain import Explanation, Span, WaitTotal, explain
 from dagster_models.reporting.explain_text import run_lines, step_lines
 from dagster_models.reporting.journal import (
     Journal,
@@ -102,9 +102,9 @@ def test_a_run_that_failed(tmp_path: Path) -> None:
         Span("marts.d", "succeeded", 3.5, 6.25, "staging.a", 0.0, {}, 2.75),
     )
     assert told.waits == (
-        Wait("retry delay", 1, 1.0),
-        Wait("pool duckdb", 1, 1.0),
-        Wait("slot", 1, 0.5),
+        WaitTotal("retry delay", 1, 1.0),
+        WaitTotal("pool duckdb", 1, 1.0),
+        WaitTotal("slot", 1, 0.5),
     )
     assert told.shortest_seconds == told.path_seconds == pytest.approx(5.75)
     assert told.busy_seconds == pytest.approx(3.0 + 4.5 + 1.2 + 2.75)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dagster_models.errors import InvalidTransition
-from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.plan import Plan, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     SLOT,
@@ -20,10 +20,10 @@ from dagster_models.scheduling.states import (
     FailFast,
     Instruction,
     Report,
+    ReportWait,
     Retry,
     Start,
     State,
-    Wait,
 )
 
 
@@ -39,9 +39,13 @@ DIAMOND = {"alpha": (), "beta_a": ("alpha",), "beta_b": ("alpha",), "gamma": ("b
 
 
 def test_heaviest_first_and_no_more_than_the_slots() -> None:
-    needs = {"x": Needs(weight=1), "y": Needs(weight=9), "z": Needs(weight=1, priority=5)}
-    plan = Plan({"x": (), "y": (), "z": ()}, needs, max_concurrent=2)
-    assert plan.begin() == [Start("z", 1), Start("y", 1), Wait("x", SLOT)]
+    requirements = {
+        "x": StepRequirements(weight=1),
+        "y": StepRequirements(weight=9),
+        "z": StepRequirements(weight=1, priority=5),
+    }
+    plan = Plan({"x": (), "y": (), "z": ()}, requirements, max_concurrent=2)
+    assert plan.begin() == [Start("z", 1), Start("y", 1), ReportWait("x", SLOT)]
     assert plan.handle(Event("y", Cause.COMMITTED)) == [Report("y", State.SUCCEEDED), Start("x", 1)]
 
 
@@ -78,7 +82,7 @@ def test_drain_lets_in_flight_finish_and_starts_nothing() -> None:
 
 
 def test_a_stopped_step_that_waits_for_its_next_attempt_has_failed() -> None:
-    plan = Plan({"a": (), "b": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    plan = Plan({"a": (), "b": ()}, {"a": StepRequirements(retries=1)}, max_concurrent=1)
     out = drive(plan, Event("a", Cause.ROLLED_BACK))
     assert Retry("a", 1) in out
     out = plan.handle(Event(None, Cause.STOPPING))
@@ -94,7 +98,7 @@ def test_a_timeout_fails_the_step() -> None:
 
 
 def test_a_step_whose_loss_published_nothing_is_tried_again() -> None:
-    plan = Plan({"a": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    plan = Plan({"a": ()}, {"a": StepRequirements(retries=1)}, max_concurrent=1)
     drive(plan, Event("a", Cause.WORKER_LOST))
     assert plan.handle(Event("a", Cause.ROLLED_BACK))[0] == Retry("a", 1)
 
@@ -108,7 +112,7 @@ def test_a_step_whose_loss_published_nothing_is_tried_again() -> None:
     ],
 )
 def test_a_lost_step_is_not_always_tried_again(before: tuple[Event, ...], final: bool) -> None:
-    plan = Plan({"a": ()}, {"a": Needs(retries=1)}, max_concurrent=1)
+    plan = Plan({"a": ()}, {"a": StepRequirements(retries=1)}, max_concurrent=1)
     drive(plan, *before, Event("a", Cause.WORKER_LOST))
     out = plan.handle(Event("a", Cause.ROLLED_BACK, final=final))
     assert out == [Report("a", State.FAILED)]
@@ -116,8 +120,8 @@ def test_a_lost_step_is_not_always_tried_again(before: tuple[Event, ...], final:
 
 def test_of_a_step_that_gave_up_on_error_abort_holds_as_well() -> None:
     """It waits for its next attempt when another failure drains the run: then it has failed."""
-    needs = {"a": Needs(retries=1, on_error="abort")}
-    plan = Plan({"a": (), "b": (), "c": ()}, needs, max_concurrent=3, fail_fast="drain")
+    requirements = {"a": StepRequirements(retries=1, on_error="abort")}
+    plan = Plan({"a": (), "b": (), "c": ()}, requirements, max_concurrent=3, fail_fast="drain")
     drive(plan, Event("a", Cause.ROLLED_BACK))
     out = plan.handle(Event("b", Cause.ROLLED_BACK))
     assert [i.step for i in out if isinstance(i, Report)] == ["b", "a"]
@@ -140,9 +144,11 @@ def test_the_cost_of_10_000_steps_is_linear(shape: str) -> None:
     """Not a benchmark: a quadratic plan would need minutes here, a linear one 0.3 s."""
     size = 10_000
     graph = {f"s{i}": (f"s{i - 1}",) if i and shape == "chain" else () for i in range(size)}
-    needs = {step: Needs(labels=("one",)) for step in graph} if shape == "limited" else {}
+    requirements = (
+        {step: StepRequirements(labels=("one",)) for step in graph} if shape == "limited" else {}
+    )
     began = time.process_time()
-    plan = Plan(graph, needs, max_concurrent=8, limits={"one": 1})
+    plan = Plan(graph, requirements, max_concurrent=8, limits={"one": 1})
     todo = [i.step for i in plan.begin() if isinstance(i, Start)]
     while todo:
         for instruction in plan.handle(Event(todo.pop(), Cause.COMMITTED)):
@@ -153,24 +159,29 @@ def test_the_cost_of_10_000_steps_is_linear(shape: str) -> None:
 
 
 def test_a_step_whose_pool_is_full_keeps_no_slot_and_no_limit_from_others() -> None:
-    needs = {
-        "a": Needs(weight=9, pool="p", labels=("one",)),
-        "b": Needs(weight=5, labels=("one",)),
-        "c": Needs(weight=1),
+    requirements = {
+        "a": StepRequirements(weight=9, pool="p", labels=("one",)),
+        "b": StepRequirements(weight=5, labels=("one",)),
+        "c": StepRequirements(weight=1),
     }
-    plan = Plan({"a": (), "b": (), "c": ()}, needs, max_concurrent=1, limits={"one": 1})
-    assert plan.begin() == [Claim("a"), Wait("a", "pool p"), Wait("b", SLOT), Wait("c", SLOT)]
+    plan = Plan({"a": (), "b": (), "c": ()}, requirements, max_concurrent=1, limits={"one": 1})
+    assert plan.begin() == [
+        Claim("a"),
+        ReportWait("a", "pool p"),
+        ReportWait("b", SLOT),
+        ReportWait("c", SLOT),
+    ]
     assert plan.handle(Event("a", Cause.BLOCKED)) == [Start("b", 1)]
-    assert plan.handle(Event("a", Cause.CLAIMED)) == [Wait("a", SLOT)]
+    assert plan.handle(Event("a", Cause.CLAIMED)) == [ReportWait("a", SLOT)]
     assert plan.waits_for("a") == SLOT
     assert plan.handle(Event("b", Cause.COMMITTED)) == [Report("b", State.SUCCEEDED), Start("a", 1)]
     plan.validate()
 
 
 def test_what_a_ready_step_waits_for_is_told_when_it_changes() -> None:
-    needs = dict.fromkeys("abc", Needs(labels=("one",)))
-    plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=2, limits={"one": 1})
-    assert plan.begin() == [Start("a", 1), Wait("b", "one"), Wait("c", "one")]
+    requirements = dict.fromkeys("abc", StepRequirements(labels=("one",)))
+    plan = Plan(dict.fromkeys("abc", ()), requirements, max_concurrent=2, limits={"one": 1})
+    assert plan.begin() == [Start("a", 1), ReportWait("b", "one"), ReportWait("c", "one")]
     assert plan.handle(Event("a", Cause.COMMITTED)) == [Report("a", State.SUCCEEDED), Start("b", 1)]
     plan.validate()
 
@@ -179,19 +190,19 @@ CHAIN = {"a": (), "b": ("a",), "c": ("b",), "other": ()}
 
 
 def test_on_error_continue_builds_on_the_previous_version() -> None:
-    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    plan = Plan(CHAIN, {"a": StepRequirements(on_error="continue")}, max_concurrent=2)
     out = drive(plan, Event("a", Cause.ROLLED_BACK))
     assert out[2:] == [Report("a", State.FAILED), AskPrevious("a")]
-    assert plan.handle(Event("a", Cause.KEPT)) == [Start("b", 1)]
+    assert plan.handle(Event("a", Cause.HAS_PREVIOUS)) == [Start("b", 1)]
     assert plan.built_on_previous("b") == ("a",)
     assert plan.handle(Event("b", Cause.COMMITTED)) == [Report("b", State.SUCCEEDED), Start("c", 1)]
     assert plan.built_on_previous("c") == ()
 
 
 def test_on_error_continue_without_a_previous_version_skips_and_says_so() -> None:
-    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    plan = Plan(CHAIN, {"a": StepRequirements(on_error="continue")}, max_concurrent=2)
     drive(plan, Event("a", Cause.ROLLED_BACK))
-    assert plan.handle(Event("a", Cause.MISSING)) == [
+    assert plan.handle(Event("a", Cause.NO_PREVIOUS)) == [
         Report("b", State.SKIPPED, "a", ("a", "b"), no_previous=True),
         Report("c", State.SKIPPED, "a", ("a", "b", "c"), no_previous=True),
     ]
@@ -199,8 +210,8 @@ def test_on_error_continue_without_a_previous_version_skips_and_says_so() -> Non
 
 @pytest.mark.parametrize("fail_fast", ["true", "drain"])
 def test_fail_fast_goes_before_on_error_continue(fail_fast: FailFast) -> None:
-    needs = {"a": Needs(on_error="continue")}
-    plan = Plan(CHAIN, needs, max_concurrent=2, fail_fast=fail_fast)
+    requirements = {"a": StepRequirements(on_error="continue")}
+    plan = Plan(CHAIN, requirements, max_concurrent=2, fail_fast=fail_fast)
     out = drive(plan, Event("a", Cause.ROLLED_BACK))
     assert Report("b", State.SKIPPED, "a", ("a", "b")) in out
     assert (Cancel("other") in out) == (fail_fast == "true")
@@ -208,34 +219,39 @@ def test_fail_fast_goes_before_on_error_continue(fail_fast: FailFast) -> None:
 
 @pytest.mark.parametrize("fail_fast", ["false", "true", "drain"])
 def test_on_error_abort_stops_the_run_whatever_fail_fast_says(fail_fast: FailFast) -> None:
-    needs = {"a": Needs(on_error="abort")}
-    plan = Plan({**CHAIN, "third": ()}, needs, max_concurrent=2, fail_fast=fail_fast)
+    requirements = {"a": StepRequirements(on_error="abort")}
+    plan = Plan({**CHAIN, "third": ()}, requirements, max_concurrent=2, fail_fast=fail_fast)
     out = drive(plan, Event("a", Cause.ROLLED_BACK))
     assert Report("third", State.SKIPPED, "a") in out
     assert out[-1] == Cancel("other")
 
 
 def test_a_stop_ends_the_wait_for_a_previous_version() -> None:
-    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    plan = Plan(CHAIN, {"a": StepRequirements(on_error="continue")}, max_concurrent=2)
     drive(plan, Event("a", Cause.ROLLED_BACK), Event(None, Cause.STOPPING))
     assert plan.state("b") is State.SKIPPED
-    assert plan.handle(Event("a", Cause.KEPT)) == []
+    assert plan.handle(Event("a", Cause.HAS_PREVIOUS)) == []
     plan.validate()
 
 
 def test_while_one_step_waits_for_a_full_pool_the_others_stand_behind_it() -> None:
-    needs = {step: Needs(weight=w, pool="p") for step, w in (("a", 3), ("b", 2), ("c", 1))}
-    plan = Plan(dict.fromkeys("abc", ()), needs, max_concurrent=1)
+    requirements = {
+        step: StepRequirements(weight=w, pool="p") for step, w in (("a", 3), ("b", 2), ("c", 1))
+    }
+    plan = Plan(dict.fromkeys("abc", ()), requirements, max_concurrent=1)
     assert plan.begin()[0] == Claim("a")
-    assert plan.handle(Event("a", Cause.BLOCKED)) == [Wait("b", "pool p"), Wait("c", "pool p")]
+    assert plan.handle(Event("a", Cause.BLOCKED)) == [
+        ReportWait("b", "pool p"),
+        ReportWait("c", "pool p"),
+    ]
     plan.validate()
-    assert plan.handle(Event("a", Cause.CLAIMED)) == [Start("a", 1), Wait("b", SLOT)]
+    assert plan.handle(Event("a", Cause.CLAIMED)) == [Start("a", 1), ReportWait("b", SLOT)]
     plan.validate()
     assert plan.handle(Event("a", Cause.COMMITTED))[1] == Claim("b")
     plan.validate()
 
 
 def test_a_step_that_fails_in_a_stopped_run_asks_for_no_previous_version() -> None:
-    plan = Plan(CHAIN, {"a": Needs(on_error="continue")}, max_concurrent=2)
+    plan = Plan(CHAIN, {"a": StepRequirements(on_error="continue")}, max_concurrent=2)
     drive(plan, Event(None, Cause.STOPPING))
     assert plan.handle(Event("a", Cause.ROLLED_BACK)) == [Report("a", State.FAILED)]

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dagster_models.errors import InvalidTransition
-from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.plan import Plan, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     RETRY_DELAY,
@@ -35,10 +35,10 @@ from dagster_models.scheduling.states import (
     FailFast,
     Instruction,
     Report,
+    ReportWait,
     Retry,
     Start,
     State,
-    Wait,
 )
 
 Graph: TypeAlias = dict[str, tuple[str, ...]]
@@ -58,8 +58,8 @@ def graphs(draw: st.DrawFn) -> Graph:
     }
 
 
-NEEDS = st.builds(
-    Needs,
+REQUIREMENTS = st.builds(
+    StepRequirements,
     weight=st.sampled_from([0.0, 1.0, 2.5, 100.0]),
     priority=st.sampled_from([0, 0, 0, -1, 1]),
     retries=st.sampled_from([0, 0, 1, 2]),
@@ -98,9 +98,9 @@ class PlanMachine(RuleBasedStateMachine):
     )
     def a_run(self, graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast) -> None:
         self.graph, self.slots, self.fail_fast = graph, slots, fail_fast
-        self.needs = {step: data.draw(NEEDS, step) for step in graph}
+        self.requirements = {step: data.draw(REQUIREMENTS, step) for step in graph}
         self.plan = Plan(
-            graph, self.needs, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS
+            graph, self.requirements, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS
         )
         self.warehouse = FakeWarehouse()
         self.running: dict[str, int] = {}
@@ -154,10 +154,10 @@ class PlanMachine(RuleBasedStateMachine):
             if isinstance(instruction, Start):
                 self.start(instruction)
             elif isinstance(instruction, Claim):
-                assert self.needs[instruction.step].pool
+                assert self.requirements[instruction.step].pool
                 assert instruction.step not in self.claimed | self.claiming | self.blocked
                 self.claiming.add(instruction.step)
-            elif isinstance(instruction, Wait):
+            elif isinstance(instruction, ReportWait):
                 assert self.waits.get(instruction.step) != instruction.reason, "told twice"
                 self.waits[instruction.step] = instruction.reason
             elif isinstance(instruction, Cancel):
@@ -169,7 +169,7 @@ class PlanMachine(RuleBasedStateMachine):
             elif isinstance(instruction, AskPrevious):
                 assert not self.stopped
                 assert self.reports[instruction.step].state is State.FAILED
-                assert self.needs[instruction.step].on_error == "continue"
+                assert self.requirements[instruction.step].on_error == "continue"
                 self.looking_up.add(instruction.step)
             elif isinstance(instruction, Retry):
                 self.retry(instruction)
@@ -185,18 +185,20 @@ class PlanMachine(RuleBasedStateMachine):
         assert step not in self.found, "an earlier run has committed it"
         assert step not in self.reports, "ran again after its report"
         assert step not in self.delayed, "its delay is not over"
-        assert not self.needs[step].pool or step in self.claimed, "without a place in its pool"
+        assert not self.requirements[step].pool or step in self.claimed, (
+            "without a slot of its pool"
+        )
         for other in self.startable():
             assert self.order(other) >= self.order(step), f"{other} is heavier than {step}"
         self.waits.pop(step, None)
         self.attempts[step] += 1
-        assert start.attempt == self.attempts[step] <= self.needs[step].retries + 1
+        assert start.attempt == self.attempts[step] <= self.requirements[step].retries + 1
         self.running[step] = start.attempt
         self.warehouse.open.add((step, start.attempt))
 
     def retry(self, retry: Retry) -> None:
         assert not self.stopped
-        assert retry.attempt == self.attempts[retry.step] <= self.needs[retry.step].retries
+        assert retry.attempt == self.attempts[retry.step] <= self.requirements[retry.step].retries
         assert self.expected.pop(retry.step) is State.READY
         self.claimed.discard(retry.step)
         self.delayed.add(retry.step)
@@ -212,7 +214,7 @@ class PlanMachine(RuleBasedStateMachine):
         assert report.timed_out == (step in self.timed_out)
         self.reports[step] = report
         self.waits.pop(step, None)
-        aborts = self.needs[step].on_error == "abort"
+        aborts = self.requirements[step].on_error == "abort"
         if report.state is State.FAILED and (self.fail_fast != "false" or aborts):
             self.stopped = True
             self.canceling = self.canceling or aborts or self.fail_fast == "true"
@@ -230,7 +232,7 @@ class PlanMachine(RuleBasedStateMachine):
         attempt = self.lost.pop(step) if step in self.lost else self.running.pop(step)
         asked = self.asked.pop(step, None)
         self.warehouse.end((step, attempt), commits=cause is Cause.COMMITTED)
-        retries = attempt <= self.needs[step].retries
+        retries = attempt <= self.requirements[step].retries
         retries = retries and not (asked or self.stopped or final)
         if cause is Cause.COMMITTED:
             self.expected[step] = State.SUCCEEDED
@@ -340,7 +342,7 @@ class PlanMachine(RuleBasedStateMachine):
         step = data.draw(st.sampled_from(sorted(self.looking_up)))
         self.looking_up.remove(step)  # also after a stop: then nobody wants it any more
         (self.kept if found else self.no_previous).add(step)
-        self.tell(Event(step, Cause.KEPT if found else Cause.MISSING))
+        self.tell(Event(step, Cause.HAS_PREVIOUS if found else Cause.NO_PREVIOUS))
 
     @precondition(lambda self: not self.plan.is_complete)
     @rule(how_often=st.sampled_from([0, 0, 0, 0, 1, 2]))
@@ -361,7 +363,7 @@ class PlanMachine(RuleBasedStateMachine):
     # -- what always holds -----------------------------------------------------------------------
 
     def order(self, step: str) -> tuple[float, float]:
-        return (-self.needs[step].priority, -self.needs[step].weight)
+        return (-self.requirements[step].priority, -self.requirements[step].weight)
 
     def built(self, steps: Sequence[str]) -> bool:
         """All of them may be built on: published in this run, or before it and told so."""
@@ -375,14 +377,17 @@ class PlanMachine(RuleBasedStateMachine):
         if self.stopped:
             return []
         gone = {*self.running, *self.lost, *self.reports, *self.delayed}
-        used = {label: sum(label in self.needs[s].labels for s in self.running) for label in LIMITS}
+        used = {
+            label: sum(label in self.requirements[s].labels for s in self.running)
+            for label in LIMITS
+        }
         return [
             step
             for step, upstream in self.graph.items()
             if step not in gone
             and self.built(upstream)
-            and not (self.needs[step].pool and step not in self.claimed)
-            and all(used[label] < LIMITS[label] for label in self.needs[step].labels)
+            and not (self.requirements[step].pool and step not in self.claimed)
+            and all(used[label] < LIMITS[label] for label in self.requirements[step].labels)
         ]
 
     @invariant()
@@ -396,7 +401,7 @@ class PlanMachine(RuleBasedStateMachine):
     def limits_are_kept(self) -> None:
         assert len(self.running) <= self.slots
         for label, limit in LIMITS.items():
-            assert sum(label in self.needs[step].labels for step in self.running) <= limit
+            assert sum(label in self.requirements[step].labels for step in self.running) <= limit
 
     @invariant()
     def no_slot_idles(self) -> None:
@@ -405,7 +410,7 @@ class PlanMachine(RuleBasedStateMachine):
             assert self.stopped or not self.unclaimed()
 
     def unclaimed(self) -> list[str]:
-        """Steps that could ask their pool for a place, and did not. One that was turned away is
+        """Steps that could ask their pool for a slot, and did not. One that was turned away is
         enough: the others stand behind it."""
         if self.blocked:
             return []
@@ -426,17 +431,19 @@ class PlanMachine(RuleBasedStateMachine):
             if reason == RETRY_DELAY:
                 assert step in self.delayed
             elif reason == "pool p":
-                assert self.needs[step].pool == "p"
+                assert self.requirements[step].pool == "p"
                 # Or it stands behind one whose turn to ask it is, once there is a slot.
-                turn = [s for s, why in self.waits.items() if why == SLOT and self.needs[s].pool]
+                turn = [
+                    s for s, why in self.waits.items() if why == SLOT and self.requirements[s].pool
+                ]
                 assert step in self.claiming or self.blocked or set(turn) - self.claimed
             elif reason == SLOT:
                 assert len(self.running) == self.slots or self.claiming
             else:
-                assert reason in self.needs[step].labels
+                assert reason in self.requirements[step].labels
                 # What has its place under the limit already, but waits for a slot, holds it.
                 others = {*self.running, *(s for s, why in self.waits.items() if why == SLOT)}
-                using = sum(reason in self.needs[s].labels for s in others)
+                using = sum(reason in self.requirements[s].labels for s in others)
                 assert using >= LIMITS[reason], f"{step} waits for {reason} in vain"
 
     @invariant()
@@ -472,7 +479,7 @@ class PlanMachine(RuleBasedStateMachine):
             for step in sorted(self.looking_up):
                 self.looking_up.remove(step)
                 self.kept.add(step)
-                self.tell(Event(step, Cause.KEPT))
+                self.tell(Event(step, Cause.HAS_PREVIOUS))
             for step in sorted(self.lost):
                 self.settle(step, commits=True)
             for step in sorted(self.running):

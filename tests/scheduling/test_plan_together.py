@@ -9,9 +9,9 @@ from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_plan_machine import LIMITS, MODES, NEEDS, Graph, graphs
+from test_plan_machine import LIMITS, MODES, REQUIREMENTS, Graph, graphs
 
-from dagster_models.scheduling.plan import Needs, Plan
+from dagster_models.scheduling.plan import Plan, StepRequirements
 from dagster_models.scheduling.states import (
     AskPrevious,
     Cancel,
@@ -21,10 +21,10 @@ from dagster_models.scheduling.states import (
     FailFast,
     Instruction,
     Report,
+    ReportWait,
     Retry,
     Start,
     State,
-    Wait,
 )
 
 
@@ -53,8 +53,8 @@ def test_what_is_downstream_starts_when_its_upstream_was_told_of() -> None:
 
 def test_what_was_just_started_is_canceled_after_that_and_before_anything_is_told() -> None:
     graph = {"a": (), "b": (), "c": (), "d": ("a",)}
-    needs = {"c": Needs(weight=0.0)}
-    plan = Plan(graph, needs, max_concurrent=3, fail_fast="true")
+    requirements = {"c": StepRequirements(weight=0.0)}
+    plan = Plan(graph, requirements, max_concurrent=3, fail_fast="true")
     plan.begin()
     out = plan.handle_all([Event("a", Cause.COMMITTED), Event("b", Cause.ROLLED_BACK)])
     assert out == [
@@ -71,7 +71,7 @@ ANSWERS: dict[type[Instruction], Cause] = {
     Claim: Cause.CLAIMED,
     Retry: Cause.DELAY_OVER,
     Cancel: Cause.CANCELED,
-    AskPrevious: Cause.KEPT,
+    AskPrevious: Cause.HAS_PREVIOUS,
 }
 
 
@@ -80,9 +80,9 @@ ANSWERS: dict[type[Instruction], Cause] = {
 def test_together_is_one_after_the_other(
     graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast
 ) -> None:
-    needs = {step: data.draw(NEEDS, step) for step in graph}
+    requirements = {step: data.draw(REQUIREMENTS, step) for step in graph}
     plan, twin = (
-        Plan(graph, needs, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS)
+        Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS)
         for _ in range(2)
     )
     pending: dict[str, Cause] = {}  # by step: what will happen to it
@@ -121,7 +121,7 @@ def assert_same_but_for_the_order(
     first = min((out.index(it) for it in told), default=len(out))
     for at, it in enumerate(out):
         above = [reported[up] for up in graph[it.step] if up in reported]
-        if isinstance(it, (Start, Wait)):
+        if isinstance(it, (Start, ReportWait)):
             assert max(above, default=-1) < at, "before its upstream was told of"
         if isinstance(it, Start):
             assert above or at < first, "kept waiting for nothing"
