@@ -17,7 +17,12 @@ from typing import Any
 
 from dagster_models._dagster import door as d
 from dagster_models.compilation.sql_text import relation_sql
-from dagster_models.compilation.tasks import Binding, schemas_by_warehouse, task_for, warehouse_spec
+from dagster_models.compilation.tasks import (
+    TargetStep,
+    schemas_by_warehouse,
+    task_for,
+    warehouse_spec,
+)
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Retries
 from dagster_models.errors import Canceled, DagsterModelsError
@@ -38,6 +43,7 @@ from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.lookup import can_be_read
 from dagster_models.execution.options import Options, requirements_of, retry_policy
 from dagster_models.execution.running_step import Flight
+from dagster_models.execution.step_functions import target_step_of
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.execution.wait_notifier import WaitTeller
 from dagster_models.execution.worker_pool import WorkerPool
@@ -97,9 +103,9 @@ class Run:
         self._steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
         run = job_context.dagster_run
         target = options.target_of(run.tags, run.run_config)
-        self._bindings: dict[str, Binding] = {}
+        self._bindings: dict[str, TargetStep] = {}
         for key, step in self._steps.items():
-            binding = getattr(d.compute_function(job_context.job_def, step), "binding", None)
+            binding = target_step_of(job_context.job_def, step)
             if binding is not None:
                 self._bindings[key] = binding.on(target)
         self._slots = options.slots(self._bindings)

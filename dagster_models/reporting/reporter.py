@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO, cast
 
-from dagster_models.compilation.tasks import Binding
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.errors import Canceled, DagsterModelsError
@@ -53,7 +53,7 @@ class Reporter:
         self,
         run_id: str,
         names: Mapping[str, str],
-        bindings: Mapping[str, Binding],
+        bindings: Mapping[str, TargetStep],
         room: RunLimits,
     ) -> None:
         self.results: list[StepResult] = []
@@ -283,7 +283,7 @@ class Reporter:
         )
 
 
-def _materialized(binding: Binding | None) -> str:
+def _materialized(binding: TargetStep | None) -> str:
     if binding is None or binding.step.kind == "script":
         return ""
     return binding.step.config.materialized if binding.step.kind == "sql" else "table"
@@ -306,7 +306,7 @@ def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Ou
     )
 
 
-def why(binding: Binding | None, outcome: Outcome) -> str:
+def why(binding: TargetStep | None, outcome: Outcome) -> str:
     """Why an attempt did not commit, in one sentence, with the place in the user's file."""
     error = outcome.error
     if error is None:

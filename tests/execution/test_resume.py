@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRun
 
 from dagster_models._dagster import door as d
-from dagster_models.compilation.tasks import Binding, task_for, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_spec
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.load import load
@@ -31,10 +31,10 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path, FILES)
 
 
-def bindings_of(project: Project) -> dict[str, Binding]:
+def bindings_of(project: Project) -> dict[str, TargetStep]:
     loaded = load(project.root)
     target = usable_target(loaded)
-    return {str(key): Binding(loaded, step, target) for key, step in loaded.steps.items()}
+    return {str(key): TargetStep(loaded, step, target) for key, step in loaded.steps.items()}
 
 
 def build(session: Session, project: Project, run_id: str, *steps: str) -> None:

@@ -18,7 +18,7 @@ import pytest
 from gate import Gate, make_certificate
 from on_postgres import backends, happenings_of, task, until
 
-from dagster_models.compilation.tasks import Binding, schemas, task_for
+from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Key, Relation
 from dagster_models.errors import WarehouseError
@@ -241,7 +241,7 @@ def test_a_hostile_schema_prefix_is_only_a_name(postgres_dsn: str, tmp_path: Pat
         target = usable_target(loaded, "pg")
     with connect(spec_of(postgres_dsn)) as session:
         for name in ("a", "b"):
-            binding = Binding(loaded, loaded.steps[Key("main", name)], target)
+            binding = TargetStep(loaded, loaded.steps[Key("main", name)], target)
             session.prepare(schemas({name: binding}))
             assert session.run(task_for(binding, "r", 1)).error is None
         assert session.query("select nspname::text from pg_namespace where nspname ~ 'drop'") == [
