@@ -171,14 +171,14 @@ def overrides(tree: ast.Module) -> set[str]:
     to Dagster as its private modules are."""
     import dagster
 
-    from dagster_models._dagster import door
+    from dagster_models._dagster import storage
 
     found = set()
     for node in ast.walk(tree):
         if not isinstance(node, ast.ClassDef):
             continue
         for base in (ast.unparse(base).rpartition(".")[2] for base in node.bases):
-            cls = getattr(dagster, base, None) or getattr(door, base, None)
+            cls = getattr(dagster, base, None) or getattr(storage, base, None)
             if isinstance(cls, type) and cls.__module__.startswith("dagster."):
                 names = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
                 found |= {

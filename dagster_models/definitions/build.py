@@ -26,7 +26,7 @@ from dagster import (
     define_asset_job,
 )
 
-from dagster_models._dagster.door import Selections, asset_of
+from dagster_models._dagster.assets import Selections, asset_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_spec
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (

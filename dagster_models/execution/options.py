@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster import Backoff, Jitter, RetryPolicy
 
-from dagster_models._dagster.door import StepTraits
+from dagster_models._dagster.steps import StepTraits
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Retries
 from dagster_models.scheduling.plan import StepRequirements

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, DagsterRun
 
-from dagster_models._dagster import door as d
+from dagster_models._dagster.runs import resumed_runs
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_spec
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
@@ -117,7 +117,7 @@ def test_only_the_runs_that_this_one_goes_on_from() -> None:
             run = DagsterRun("job", run_id, parent_run_id=parent, root_run_id=parent, tags=tags)
             runs[run_id] = instance.add_run(run)
         chains = {
-            run_id: d.resumed_runs(SimpleNamespace(dagster_run=run, instance=instance))  # type: ignore[arg-type]
+            run_id: resumed_runs(SimpleNamespace(dagster_run=run, instance=instance))  # type: ignore[arg-type]
             for run_id, run in runs.items()
         }
     # The line ends at a run that wanted all of it anew.
