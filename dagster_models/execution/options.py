@@ -12,7 +12,7 @@ from dagster import Backoff, Jitter, RetryPolicy
 from dagster_models._dagster.steps import StepTraits
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Retries
-from dagster_models.scheduling.plan import StepRequirements
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import FailFast
 from dagster_models.util.graph import weights
 

@@ -7,7 +7,8 @@ import time
 import pytest
 
 from dagster_models.errors import InvalidTransition
-from dagster_models.scheduling.plan import Plan, StepRequirements
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     SLOT,

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dagster_models.errors import InvalidTransition
-from dagster_models.scheduling.plan import Plan, StepRequirements
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     RETRY_DELAY,

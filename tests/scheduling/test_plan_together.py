@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_plan_machine import LIMITS, MODES, REQUIREMENTS, Graph, graphs
 
-from dagster_models.scheduling.plan import Plan, StepRequirements
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
     AskPrevious,
     Cancel,
