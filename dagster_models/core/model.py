@@ -282,3 +282,5 @@ class Project:
     schedules: tuple[Schedule, ...] = ()
     defaults: Mapping[str, Any] = EMPTY
     warnings: tuple[Any, ...] = ()  #: errors.Problem; with severity "error" only if asked for
+    #: What the load found each SQL text to say (sql.parsed_texts): it is not parsed again.
+    texts: Mapping[Any, Any] = field(default=EMPTY, compare=False, repr=False)

@@ -42,7 +42,7 @@ from dagster_models.project.yaml.fields import problem, read_mapping
 from dagster_models.project.yaml.nodes import Marked, Tell, read_yaml
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
-from dagster_models.sql.parsed_texts import parsed_text
+from dagster_models.sql.parsed_texts import ParsedTexts
 from dagster_models.sql.unread import read_tokens
 from dagster_models.util.nearest import suggest
 
@@ -104,7 +104,7 @@ class CheckDraft:
 # --- models ----------------------------------------------------------------------------------
 
 
-def draft_sql(page: Page, settings: Settings, tell: Tell) -> Draft:
+def draft_sql(page: Page, settings: Settings, texts: ParsedTexts, tell: Tell) -> Draft:
     """A model of a .sql file."""
     if misplaced := _CHECK_HEADER.match(page.text.lstrip()):
         line = page.text.count("\n", 0, page.text.index(misplaced[0])) + 1
@@ -113,7 +113,7 @@ def draft_sql(page: Page, settings: Settings, tell: Tell) -> Draft:
     header = read_comment(sql_header(page.text), page, tell)
     values, reads, _ = configuration(header, "model", page, tell)
     step = new_step(page, "sql", values, settings, tell, page.text)
-    return with_sql(step, page.text, reads, settings, tell)
+    return with_sql(step, page.text, reads, settings, texts, tell)
 
 
 def draft_unread(page: Page, kind: StepKind, settings: Settings) -> Draft:
@@ -212,13 +212,19 @@ def check_reads(checks: tuple[Check, ...]) -> tuple[Read, ...]:
 
 
 def with_sql(
-    step: Step, text: str, reads: tuple[Read, ...], settings: Settings, tell: Tell, at: int = 0
+    step: Step,
+    text: str,
+    reads: tuple[Read, ...],
+    settings: Settings,
+    texts: ParsedTexts,
+    tell: Tell,
+    at: int = 0,
 ) -> Draft:
     """*step* with what its query says. ``at``: the line to name, for generated SQL."""
     reads = (*reads, *check_reads(step.checks))
     path = step.location.path
     try:
-        parsed, unread = _read_sql(text, settings)
+        parsed, unread = _read_sql(text, settings, texts)
     except SqlSyntaxError as error:
         what, line, column = error.what, error.line, error.column
         if at:
@@ -252,11 +258,13 @@ def with_sql(
     return Draft(step, (*found, *reads))
 
 
-def _read_sql(text: str, settings: Settings) -> tuple[ParsedSql, UnreadableSql | None]:
+def _read_sql(
+    text: str, settings: Settings, texts: ParsedTexts
+) -> tuple[ParsedSql, UnreadableSql | None]:
     """What a query says; where the parser does not know it and the project takes that, what its
     tokens alone tell, and the error."""
     try:
-        return parsed_text(text, settings.dialect), None
+        return texts.parse(text, settings.dialect), None
     except UnreadableSql as error:
         if settings.unreadable_sql != "warn":
             raise
@@ -281,14 +289,16 @@ def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Prob
     return problem(f"the variable `{name}` has no value", place, fix)
 
 
-def draft_check(page: Page, settings: Settings, tell: Tell) -> CheckDraft | None:
+def draft_check(
+    page: Page, settings: Settings, texts: ParsedTexts, tell: Tell
+) -> CheckDraft | None:
     """A query of checks/, or None if it does not parse. Its Check's model is not decided yet."""
     # `@check` and `@model` are equally long, so the places stay right.
     header = read_comment(sql_header(_CHECK_HEADER.sub(r"\1@model", page.text)), page, tell)
     values = read_mapping(header, CHECK_KEYS, tell)
     name = values.get("name", page.key.name)
     try:
-        parsed, unread = _read_sql(page.text, settings)
+        parsed, unread = _read_sql(page.text, settings, texts)
     except SqlSyntaxError as error:
         tell(Problem(error.what, page.path, error.line, error.column, error.fix))
         return None

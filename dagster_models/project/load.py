@@ -37,9 +37,10 @@ from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import Built, Columns, Tracer, trace_each, trace_steps
 from dagster_models.project.yaml.fields import NAME
 from dagster_models.project.yaml.nodes import Marked, read_yaml
-from dagster_models.sql.parsed_texts import Text
+from dagster_models.sql.parsed import ParsedSql
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
 
-ParseAhead = Callable[[Sequence[Text]], Iterable[int]]
+ParseAhead = Callable[[Sequence[Text], ParsedTexts], Iterable[int]]
 
 FOLDERS = {"models": (".sql", ".py"), "seeds": (".csv",), "scripts": (".py",), "checks": (".sql",)}
 SCHEMAS_FILE = os.path.join("target", "schemas.json")
@@ -59,6 +60,7 @@ class _File:
 @dataclass(slots=True)
 class _Loader:
     root: str
+    texts: ParsedTexts
     problems: list[Problem] = field(default_factory=list)
     modules: dict[str, str | None] = field(default_factory=dict)  #: the texts of imported files
 
@@ -71,7 +73,8 @@ def load(
     *,
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
-    parse_ahead: ParseAhead = lambda texts: range(len(texts)),
+    texts: Mapping[Text, ParsedSql] | None = None,
+    parse_ahead: ParseAhead = lambda texts, _: range(len(texts)),
     tracer: Tracer | None = trace_each,
     unknown_columns: str | None = None,
     whole: bool = True,
@@ -80,15 +83,16 @@ def load(
 
     ``sources``: what other Dagster assets offer, with ``asset_key`` set; those that nothing reads
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
-    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed.
-    It gives the place of each text once, when it may be parsed, and may ``remember`` what it knows
-    of it by then.
+    ``texts``: those of a project that was loaded before (``Project.texts``).
+    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed,
+    and with the ParsedTexts of this load. It yields the place of each text once, when it may be
+    parsed, and by then may have put what it knows of it into ``ParsedTexts.known``.
     ``tracer`` finds out the columns of queries; None leaves them out, which is half of the work.
     ``unknown_columns`` goes before the project file's own.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``. With
     ``whole=False`` so are the errors of single files: what other files say is right all the same.
     """
-    loader = _Loader(os.path.abspath(root))
+    loader = _Loader(os.path.abspath(root), ParsedTexts(texts or {}))
     node = _project_file(loader)
     settings = read_settings(
         node, loader.root, os.environ if environ is None else environ, loader.tell
@@ -118,6 +122,7 @@ def load(
         schedules=settings.schedules,
         defaults=settings.defaults,
         warnings=ProjectError(loader.problems).problems,
+        texts=loader.texts.known,
     )
 
 
@@ -231,7 +236,8 @@ def _read_all(
     }
     order, others = list(sql), [index for index in range(len(pages)) if index not in sql]
     made: dict[int, Draft | CheckDraft | None] = {}
-    for index in chain((order[at] for at in parse_ahead(list(sql.values()))), others):
+    ahead = parse_ahead(list(sql.values()), loader.texts)
+    for index in chain((order[at] for at in ahead), others):
         folder, file, page = pages[index]
         made[index] = _draft(loader, settings, folder, file.ending, page)
     in_order = [made[index] for index in range(len(pages))]
@@ -243,18 +249,19 @@ def _draft(
     loader: _Loader, settings: Settings, folder: str, ending: str, page: Page
 ) -> Draft | CheckDraft | None:
     if folder == "checks":
-        return draft_check(page, settings, loader.tell) if page.data else None
+        return draft_check(page, settings, loader.texts, loader.tell) if page.data else None
     if not page.data:
         kinds: dict[str, StepKind] = {"seeds": "seed", "scripts": "script"}
         return draft_unread(page, kinds.get(folder, "sql"), settings)
     if folder == "seeds":
         return draft_seed(page, settings, loader.tell)
     if folder == "scripts":
-        return draft_script(page, settings, _helpers(loader, page), loader.tell)
+        helpers = _helpers(loader, page)
+        return draft_script(page, settings, loader.texts, helpers, loader.tell)
     if ending == ".py":
         helpers = _helpers(loader, page)
-        return draft_python(page, settings, loader.root, helpers, loader.tell)
-    return draft_sql(page, settings, loader.tell)
+        return draft_python(page, settings, loader.texts, loader.root, helpers, loader.tell)
+    return draft_sql(page, settings, loader.texts, loader.tell)
 
 
 def _defaults(

@@ -6,6 +6,7 @@ import gc
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from typing import Any
 import pytest
 from project_cases import DEFAULT, write_project
 
-from dagster_models.compilation import sql_text as compiled
-from dagster_models.core.model import Key
+from dagster_models.compilation.sql_text import check_sql, compile_step, compile_text
+from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import Query
 from dagster_models.errors import ProjectError
 from dagster_models.project import load as project
@@ -24,6 +25,7 @@ from dagster_models.project.loading import parser_process as sql_worker
 from dagster_models.project.loading.cache import read_entries, write_entries
 from dagster_models.project.loading.load import PARSED_FILE, TRACES_FILE, key_of, load
 from dagster_models.project.loading.parser_pool import Cores
+from dagster_models.sql.parse import ParsedSql, parse_sql
 from dagster_models.util.gc_tuning import rare_collections, what_is_there_stays
 
 FILES = {
@@ -42,17 +44,6 @@ def root(tmp_path: Path) -> Path:
     )
 
 
-@pytest.fixture(autouse=True)
-def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """As a new process: nothing is remembered but what the cache files hold."""
-
-    def forget() -> None:
-        monkeypatch.setattr(compiled, "_remembered", {})
-
-    forget()
-    return forget
-
-
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The texts that had to be parsed and traced, in the order in which they were."""
@@ -69,27 +60,59 @@ def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return texts
 
 
-def test_what_was_found_out_is_not_found_out_again(
-    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
-) -> None:
+def test_what_was_found_out_is_not_found_out_again(root: Path, done: dict[str, list[str]]) -> None:
     first = load(root)
     assert len(done["parse"]) == len(done["trace"]) == 5
-    forgetful()
     done["parse"].clear()
     done["trace"].clear()
     second = load(root)
     assert done == {"parse": [], "trace": []}
-    forgetful()
     assert second == first == project.load(root)
 
 
-def test_one_changed_file_is_all_that_is_read(
-    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
+    """How often each text was parsed in this process, whoever asked for it."""
+    counted: Counter[tuple[str, str, bool]] = Counter()
+
+    def parse(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
+        counted[text, dialect, queries_only] += 1
+        return parse_sql(text, dialect, queries_only)
+
+    for module in ("project.loading.parser_process", "sql.parsed_texts", "compilation.sql_text"):
+        monkeypatch.setattr(f"dagster_models.{module}.parse_sql", parse)
+    return counted
+
+
+@pytest.mark.parametrize("load_it", [load, project.load])
+def test_a_text_is_parsed_once_in_a_process(
+    root: Path, load_it: Callable[..., Project], parsed: Counter[tuple[str, str, bool]]
 ) -> None:
+    """Also when it is compiled, and when a second project is loaded that has it too."""
+    python = "def model(warehouse):\n    return warehouse.sql('select 7 as x from a')\n"
+    (root / "models/d.py").write_text(python)
+    (root / "models/e.py").write_text(python)
+    first = load_it(root)
+    for step in first.steps.values():
+        for target in first.targets.values():
+            if step.kind == "sql":
+                compile_step(first, step, target)
+            for text in step.queries:
+                compile_text(first, step, text, target)
+            for check in step.checks:
+                check_sql(first, step, check, target)
+    (root / "target").mkdir(exist_ok=True)
+    for file in (root / "target").iterdir():
+        file.unlink()
+    assert load_it(root, texts=first.texts) == first
+    assert set(parsed.values()) == {1}
+    assert len(parsed) == len(FILES) + 1
+
+
+def test_one_changed_file_is_all_that_is_read(root: Path, done: dict[str, list[str]]) -> None:
     before = load(root)
     for texts in done.values():
         texts.clear()
-    forgetful()
     (root / "models/a.sql").write_text("select 2 as n")
     after = load(root)
     assert done == {"parse": ["select 2 as n"], "trace": ["select 2 as n"]}
@@ -110,18 +133,14 @@ def test_a_changed_column_changes_the_traces_of_its_readers_and_no_others(
     assert len(done["trace"]) == 5
 
 
-def test_another_dialect_reads_the_same_text_otherwise(
-    root: Path, forgetful: Callable[[], None]
-) -> None:
+def test_another_dialect_reads_the_same_text_otherwise(root: Path) -> None:
     seen = set()
     for dialect in ("duckdb", "snowflake"):
         (root / "dagster_models.yaml").write_text(
             f"{DEFAULT}dialect: {dialect}\nunknown_columns: warn\nvars: {{year: 2013}}\n"
         )
         found = load(root).steps[Key("main", "b")]
-        forgetful()
         assert found == project.load(root).steps[Key("main", "b")]
-        forgetful()
         seen |= {found.references[0].parts, found.trace.columns[0].name}
     assert seen == {("a",), ("A",), "n", "N"}
     text = ("select 1", "duckdb", True)
@@ -142,7 +161,6 @@ def test_an_entry_that_is_damaged_is_made_anew(
     worth: bytes | None,
     root: Path,
     done: dict[str, list[str]],
-    forgetful: Callable[[], None],
 ) -> None:
     good = load(root)
     entries = read_entries(root / file)
@@ -150,7 +168,6 @@ def test_an_entry_that_is_damaged_is_made_anew(
     write_entries(root / file, cut)
     for texts in done.values():
         texts.clear()
-    forgetful()
     assert load(root) == good
     assert len(done["parse" if file == PARSED_FILE else "trace"]) == 5
 
@@ -317,7 +334,6 @@ def test_a_file_beside_the_project_is_no_module_of_a_process(
 def test_a_project_is_the_same_on_all_cores(
     tmp_path: Path,
     lazy: Callable[[Cores], None],
-    forgetful: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Wide and deep: queries of one level at once, levels one after the other."""
@@ -337,7 +353,6 @@ def test_a_project_is_the_same_on_all_cores(
     root = write_project(tmp_path, files)
     found = load(root)
     assert len(used) == 1
-    forgetful()
     alone = project.load(root)
     assert found == alone
     assert list(found.steps) == list(alone.steps)

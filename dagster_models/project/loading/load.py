@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from dagster_models.core.model import Project, Source
@@ -19,8 +20,8 @@ from dagster_models.core.traced import Query, Schema, Trace, Upstream, trace_of
 from dagster_models.project import load as core_project
 from dagster_models.project.loading.cache import Cache, decode
 from dagster_models.project.loading.parser_pool import Cores
-from dagster_models.sql.parsed import parsed_of
-from dagster_models.sql.parsed_texts import Text, remember
+from dagster_models.sql.parsed import ParsedSql, parsed_of
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
 from dagster_models.util.gc_tuning import rare_collections
 
 PARSED_FILE = "target/parsed.cache"
@@ -31,6 +32,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     sources: Sequence[Source] = (),
+    texts: Mapping[Text, ParsedSql] | None = None,
     columns: bool = True,
     unknown_columns: str | None = None,
     whole: bool = True,
@@ -39,7 +41,7 @@ def load(
     """``core.project.load`` with its arguments, fast. Raises ProjectError as that does.
 
     ``columns``: find out each step's columns and their lineage too. ``caches``: the project whose
-    caches are used, this one if not said.
+    caches are used (default: this one).
     """
     beside = Path(path if caches is None else caches)
     parsed, traces = Cache(beside / PARSED_FILE), Cache(beside / TRACES_FILE)
@@ -48,7 +50,8 @@ def load(
             return core_project.load(
                 path,
                 sources=sources,
-                parse_ahead=lambda texts: parse_ahead(texts, parsed, cores),
+                texts=texts,
+                parse_ahead=partial(parse_ahead, cached=parsed, cores=cores),
                 tracer=Traces(traces, cores).trace if columns else None,
                 unknown_columns=unknown_columns,
                 whole=whole,
@@ -61,25 +64,29 @@ def load(
 # --- texts -----------------------------------------------------------------------------------
 
 
-def parse_ahead(texts: Sequence[Text], known: Cache, cores: Cores) -> Iterator[int]:
-    """Let ``parsed_text`` know all texts that parse: the place of each text, as it is known or is
-    known not to parse."""
+def parse_ahead(
+    texts: Sequence[Text], parsed: ParsedTexts, cached: Cache, cores: Cores
+) -> Iterator[int]:
+    """Put what each text says into *parsed*, and yield the text's place once it is there, or once
+    it is known that the text does not parse."""
     places: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
         places.setdefault(key_of(text), []).append(place)
     new: list[str] = []
     for key, at in places.items():
+        text = texts[at[0]]
         try:
-            remember(texts[at[0]], parsed_of(known.get(key)))
-        except Exception:  # it is not known, or damaged
-            new.append(key)
-        else:
-            yield from at
+            parsed.known[text] = parsed_of(cached.get(key))
+        except Exception:  # the cache does not have it, or the entry is damaged
+            if text not in parsed.known:
+                new.append(key)
+                continue
+        yield from at
     for index, entry in cores.each("parse", [texts[places[key][0]] for key in new]):
         key = new[index]
         if entry is not None:
-            remember(texts[places[key][0]], parsed_of(decode(entry)))
-            known.put(key, entry)
+            parsed.known[texts[places[key][0]]] = parsed_of(decode(entry))
+            cached.put(key, entry)
         yield from places[key]
 
 

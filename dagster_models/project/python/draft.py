@@ -29,10 +29,12 @@ from dagster_models.project.yaml.fields import problem
 from dagster_models.project.yaml.nodes import Tell
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
-from dagster_models.sql.parsed_texts import parsed_text
+from dagster_models.sql.parsed_texts import ParsedTexts
 
 
-def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: Tell) -> Draft:
+def draft_python(
+    page: Page, settings: Settings, texts: ParsedTexts, root: str, helpers: str, tell: Tell
+) -> Draft:
     """A model of a .py file: ``def model(warehouse)`` or ``def sql(vars)``."""
     header = read_comment(python_header(page.text), page, tell)
     values, reads, _ = configuration(header, "model", page, tell)
@@ -41,7 +43,7 @@ def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: 
         return Draft(new_step(page, "python", values, settings, tell), reads)
     if file.kind == "sql":
         step = new_step(page, "sql", values, settings, tell)
-        return _generated(step, page, root, reads, settings, tell)
+        return _generated(step, page, root, reads, settings, texts, tell)
     if file.kind != "model":
         what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
         fix = "Define one, without `async`; a file that builds no relation belongs into scripts/."
@@ -52,10 +54,12 @@ def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: 
         tell(problem("a Python model is always a table", own.place, fix))
     values["materialized"] = "table"
     step = new_step(page, "python", values, settings, tell)
-    return _with_code(step, file, page, reads, (), helpers, settings, tell)
+    return _with_code(step, file, page, reads, (), helpers, settings, texts, tell)
 
 
-def draft_script(page: Page, settings: Settings, helpers: str, tell: Tell) -> Draft:
+def draft_script(
+    page: Page, settings: Settings, texts: ParsedTexts, helpers: str, tell: Tell
+) -> Draft:
     """A script: it runs, and builds no relation."""
     header = read_comment(python_header(page.text), page, tell)
     values, reads, feeds = configuration(header, "script", page, tell)
@@ -67,11 +71,17 @@ def draft_script(page: Page, settings: Settings, helpers: str, tell: Tell) -> Dr
         what = "the script defines `main`, and nothing calls it"
         fix = "Call it at the end of the file: `main()`."
         tell(Problem(what, page.path, file.idle_main, 1, fix, "warning"))
-    return _with_code(step, file, page, reads, feeds, helpers, settings, tell)
+    return _with_code(step, file, page, reads, feeds, helpers, settings, texts, tell)
 
 
 def _generated(
-    step: Step, page: Page, root: str, reads: tuple[Read, ...], settings: Settings, tell: Tell
+    step: Step,
+    page: Page,
+    root: str,
+    reads: tuple[Read, ...],
+    settings: Settings,
+    texts: ParsedTexts,
+    tell: Tell,
 ) -> Draft:
     try:
         text = generate_sql(page.text, f"{root}/{page.path}", root, step.variables)
@@ -79,7 +89,7 @@ def _generated(
         tell(Problem(error.what, page.path, error.line, error.column, error.fix))
         return Draft(step, (*reads, *check_reads(step.checks)))
     at = line_of_function(page.text, "sql")
-    return with_sql(replace(step, sql=text), text, reads, settings, tell, at)
+    return with_sql(replace(step, sql=text), text, reads, settings, texts, tell, at)
 
 
 def _python_file(page: Page, tell: Tell) -> PythonFile | None:
@@ -98,6 +108,7 @@ def _with_code(
     feeds: tuple[Read, ...],
     helpers: str,
     settings: Settings,
+    texts: ParsedTexts,
     tell: Tell,
 ) -> Draft:
     """*step* with the tables that its code can be seen to read. *helpers*: the code it imports."""
@@ -107,7 +118,7 @@ def _with_code(
         parts = tuple(part.strip('"') for part in table.name.split("."))
         references.append(Reference(parts, 0, 0, table.line, table.column))
         found.append(Read(parts, table.name, Location(page.path, table.line, table.column)))
-    parsed = _parsed_queries(file.queries, page.path, settings, tell)
+    parsed = _parsed_queries(file.queries, page.path, settings, texts, tell)
     temporary = {name.lower() for _, _, query in parsed for name in query.temporary}
     used: dict[str, Any] = {}
     for at, _, query in parsed:
@@ -123,7 +134,7 @@ def _with_code(
                 place = _inside(at, holder.line, holder.column)
                 tell(unset_variable(holder.name, place, step.variables))
     partly: set[tuple[int, int]] = set()
-    for call, at, query in _partly_seen(file, page.path, settings.dialect):
+    for call, at, query in _partly_seen(file, page.path, settings.dialect, texts):
         seen = [ref for ref in query.references if HOLE not in ref.name.lower()]
         if len(seen) == len(query.references):
             partly.add(call)
@@ -133,7 +144,7 @@ def _with_code(
 
     def plain_sql(text: str) -> str | None:
         try:
-            parsed_text(text, settings.dialect, queries_only=False)  # what is no SQL is just a text
+            texts.parse(text, settings.dialect, queries_only=False)  # what is no SQL is just a text
             return plain_text(text, settings.dialect)
         except SqlSyntaxError:
             return None
@@ -151,7 +162,7 @@ def _with_code(
 
 
 def _parsed_queries(
-    queries: Iterable[PyQuery], path: str, settings: Settings, tell: Tell
+    queries: Iterable[PyQuery], path: str, settings: Settings, texts: ParsedTexts, tell: Tell
 ) -> list[tuple[Location, str, ParsedSql]]:
     """Each query that parses, and the place in the file where its text begins. One that the parser
     does not know is sent as it stands in the file, where the project takes that."""
@@ -159,7 +170,7 @@ def _parsed_queries(
     for query in queries:
         at = Location(path, query.line)
         try:
-            found = parsed_text(query.text, settings.dialect, queries_only=False)
+            found = texts.parse(query.text, settings.dialect, queries_only=False)
         except SqlSyntaxError as error:
             place, what, fix, severity = (
                 _inside(at, error.line, error.column),
@@ -172,13 +183,13 @@ def _parsed_queries(
 
 
 def _partly_seen(
-    file: PythonFile, path: str, dialect: str
+    file: PythonFile, path: str, dialect: str, texts: ParsedTexts
 ) -> Iterator[tuple[tuple[int, int], Location, ParsedSql]]:
     """The queries that are known but for some values in them: (place of the call, of the text,
     what it says)."""
     for place, query in file.partial:
         with contextlib.suppress(SqlSyntaxError):  # then nothing is seen
-            parsed = parsed_text(query.text, dialect, queries_only=False)
+            parsed = texts.parse(query.text, dialect, queries_only=False)
             yield place, Location(path, query.line), parsed
 
 
