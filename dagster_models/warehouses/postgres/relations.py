@@ -8,7 +8,7 @@ would be faster, but locks out every reader until COMMIT, and shows an empty tab
 snapshots. Measured on 1M x 10 rows: see docs/warehouses.md.
 
 A relation whose columns or kind change is made anew, and what hung on it is made again in the same
-transaction: views that read it, and all that postgres_keepsakes.py knows. A view of somebody else
+transaction: views that read it, and all that dependent_objects.py knows. A view of somebody else
 that does not work with the new columns refuses the change; one that a model of ours built is gone
 until its own step builds it again.
 """
@@ -28,7 +28,7 @@ from dagster_models.warehouses.postgres.copy_to_arrow import OutColumn
 from dagster_models.warehouses.postgres.dependent_objects import (
     KINDS,
     Runner,
-    keepsakes,
+    dependent_objects,
     make_again,
     refuse_what_cannot_be_kept,
 )
@@ -200,7 +200,7 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
     refuse_what_cannot_be_kept(session, oid, name, kind)
     dependents = _dependents(session, oid)
     session.about(oid, *(view.oid for view in dependents))
-    kept = keepsakes(session, oid, name, kind)
+    kept = dependent_objects(session, oid, name, kind)
     for view in reversed(dependents):
         session.run(f"DROP {KINDS['m' if view.materialized else 'v']} {view.name}")
     session.run(f"DROP {KINDS[kind]} {name}")
@@ -216,8 +216,8 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
 def _dependents(session: Runner, oid: int) -> list[_Dependent]:
     found = []
     for view_oid, name, materialized, sql in session.run(_DEPENDENTS, [oid]):
-        kept = keepsakes(session, view_oid, name, "m" if materialized else "v")
-        again = (sql, *(keepsake.sql for keepsake in kept))
+        kept = dependent_objects(session, view_oid, name, "m" if materialized else "v")
+        again = (sql, *(dependent.sql for dependent in kept))
         found.append(_Dependent(view_oid, name, materialized, again))
     return found
 

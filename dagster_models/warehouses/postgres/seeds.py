@@ -16,7 +16,7 @@ from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import literal, quote
 from dagster_models.warehouses.duckdb.errors import convert, csv_error
 from dagster_models.warehouses.duckdb.session import csv_reader
-from dagster_models.warehouses.postgres import arrow_to_copy as postgres_in
+from dagster_models.warehouses.postgres import arrow_to_copy
 
 _COPY_LINE = re.compile(r"COPY .*?, line (\d+)(?:, column (.*?))?(?::|$)")
 
@@ -47,9 +47,9 @@ def seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:
     """The columns of its table as SQL: the declared types, else what the reader found."""
     import pyarrow as pa
 
-    postgres_in.column_definitions(schema)  # for what it refuses
+    arrow_to_copy.column_definitions(schema)  # for what it refuses
     types = {
-        name: postgres_in.sql_type(field.type)
+        name: arrow_to_copy.sql_type(field.type)
         for name, field in zip(schema.names, schema, strict=True)
     }
     assert isinstance(schema, pa.Schema)

@@ -33,9 +33,7 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
-from dagster_models.warehouses.postgres import arrow_to_copy as postgres_in
-from dagster_models.warehouses.postgres import copy_to_arrow as postgres_out
-from dagster_models.warehouses.postgres import records, relations
+from dagster_models.warehouses.postgres import arrow_to_copy, copy_to_arrow, records, relations
 from dagster_models.warehouses.postgres.connect import Server
 from dagster_models.warehouses.postgres.dependent_objects import Parameters
 from dagster_models.warehouses.postgres.errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
@@ -289,13 +287,13 @@ class PostgresSession(WarehouseSession):
 
     def _put_arrow(self, name: str, path: str) -> int:
         with bulk.batches(path) as (schema, batches):
-            definitions = postgres_in.column_definitions(schema)
+            definitions = arrow_to_copy.column_definitions(schema)
             fill = self._copy_of(schema, batches, definitions)
             return relations.put_table(self, name, fill)
 
     def _build(self, relation: Relation, build: Callable[[], T]) -> T:
-        postgres_in.refuse_long(relation.schema, "a schema")
-        postgres_in.refuse_long(relation.name, "a relation")
+        arrow_to_copy.refuse_long(relation.schema, "a schema")
+        arrow_to_copy.refuse_long(relation.name, "a relation")
         try:
             return build()
         finally:
@@ -317,7 +315,7 @@ class PostgresSession(WarehouseSession):
         text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
         with self._watched(), self._connection.cursor() as cursor:
             with cursor.copy(text.encode()) as copy:
-                for chunk in postgres_in.csv_chunks(batches):
+                for chunk in arrow_to_copy.csv_chunks(batches):
                     copy.write(chunk)
             return cursor.rowcount
 
@@ -358,9 +356,9 @@ class PostgresSession(WarehouseSession):
             self._connection.cursor() as cursor,
             cursor.copy(sent.encode()) as copy,
         ):
-            return postgres_out.write(described, copy, folders)
+            return copy_to_arrow.write(described, copy, folders)
 
-    def _describe(self, text: str) -> list[postgres_out.OutColumn]:
+    def _describe(self, text: str) -> list[copy_to_arrow.OutColumn]:
         head = "SELECT * FROM (\n"
         sent = f"{head}{text}\n) AS q LIMIT 0"
         with self._watched(sent, 1), self._connection.cursor() as cursor:
@@ -402,7 +400,7 @@ class PostgresSession(WarehouseSession):
 
     def prepare(self, schemas: Sequence[str]) -> None:
         for schema in schemas:
-            postgres_in.refuse_long(schema, "a schema")
+            arrow_to_copy.refuse_long(schema, "a schema")
         with self._own_transaction():
             records.prepare(self, schemas)
 
