@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
-from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS, create_db_conn_string
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import create_engine
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import QueuePool
 
 #: Open engines at most, the index among them. Each holds three files (.db, -wal, -shm). A run
@@ -54,7 +54,7 @@ class _Shard:
         self.identity: FileIdentity = None
         self.facts: set[str] = set()
         self.engine: Engine = create_engine(
-            create_db_conn_string(folder, name),
+            URL.create("sqlite", database=self.path),
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dagster import DagsterInvariantViolationError, JobDefinition
+from dagster import DagsterInvariantViolationError, JobDefinition, OpDefinition
 from dagster._core.execution.plan.inputs import FromMultipleSources
 from dagster._core.storage.tags import GLOBAL_CONCURRENCY_TAG, PRIORITY_TAG
 
@@ -47,7 +47,8 @@ def pool_of(step: ExecutionStep) -> str | None:
 
 def compute_function(job: JobDefinition, step: ExecutionStep) -> Callable[..., Any] | None:
     """The decorated function behind a step's op."""
-    compute = job.get_node(step.node_handle).definition.compute_fn  # type: ignore[attr-defined]
+    definition = job.get_node(step.node_handle).definition
+    compute = definition.compute_fn if isinstance(definition, OpDefinition) else None
     return getattr(compute, "decorated_fn", None)
 
 
