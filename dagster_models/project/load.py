@@ -36,7 +36,7 @@ from dagster_models.project.settings import (
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import Built, Columns, Tracer, trace_each, trace_steps
 from dagster_models.project.yaml.fields import NAME
-from dagster_models.project.yaml.nodes import Marked, read_yaml
+from dagster_models.project.yaml.nodes import YamlNode, read_yaml
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
 
@@ -64,7 +64,7 @@ class _Loader:
     problems: list[Problem] = field(default_factory=list)
     modules: dict[str, str | None] = field(default_factory=dict)  #: the texts of imported files
 
-    def tell(self, problem: Problem) -> None:
+    def report(self, problem: Problem) -> None:
         self.problems.append(problem)
 
 
@@ -95,17 +95,19 @@ def load(
     loader = _Loader(os.path.abspath(root), ParsedTexts(texts or {}))
     node = _project_file(loader)
     settings = read_settings(
-        node, loader.root, os.environ if environ is None else environ, loader.tell
+        node, loader.root, os.environ if environ is None else environ, loader.report
     )
     files = {folder: _walk(loader, folder) for folder in FOLDERS}
     if not os.path.isdir(os.path.join(loader.root, "models")) and node is not None:
         fix = "Create it: each .sql or .py file in it builds one table or view."
-        loader.tell(Problem("there is no models/ folder", "models", fix=fix))
+        loader.report(Problem("there is no models/ folder", "models", fix=fix))
     drafts, checks, declared = _read_all(loader, settings, files, parse_ahead)
-    steps, known = link(drafts, checks, declared, sources, settings.unknown_references, loader.tell)
+    steps, known = link(
+        drafts, checks, declared, sources, settings.unknown_references, loader.report
+    )
     if tracer is not None:
         level = unknown_columns or settings.unknown_columns
-        how = Columns(settings.dialect, level, loader.tell, tracer)
+        how = Columns(settings.dialect, level, loader.report, tracer)
         steps = trace_steps(steps, known, _built(loader.root), how)
     errors = [problem for problem in loader.problems if problem.severity == "error"]
     if errors and (whole or any("/" not in problem.path for problem in errors)):
@@ -142,16 +144,16 @@ def _built(root: str) -> dict[str, Built]:
 # --- reading files ---------------------------------------------------------------------------
 
 
-def _project_file(loader: _Loader) -> Marked | None:
+def _project_file(loader: _Loader) -> YamlNode | None:
     if not os.path.isdir(loader.root):
-        loader.tell(Problem("there is no such folder", loader.root, fix="Check the path."))
+        loader.report(Problem("there is no such folder", loader.root, fix="Check the path."))
         return None
     if not os.path.exists(os.path.join(loader.root, PROJECT_FILE)):
         fix = "Create it; the least is one line: `name: my_project`."
-        loader.tell(Problem(f"there is no {PROJECT_FILE} in this folder", PROJECT_FILE, fix=fix))
+        loader.report(Problem(f"there is no {PROJECT_FILE} in this folder", PROJECT_FILE, fix=fix))
         return None
     read = _read(loader, PROJECT_FILE)
-    return None if read is None else read_yaml(read[0], PROJECT_FILE, loader.tell)
+    return None if read is None else read_yaml(read[0], PROJECT_FILE, loader.report)
 
 
 def _read(loader: _Loader, path: str) -> tuple[str, bytes] | None:
@@ -161,10 +163,10 @@ def _read(loader: _Loader, path: str) -> tuple[str, bytes] | None:
             data = file.read()
     except OSError as error:
         fix = "Check the file's permissions, and where it links to."
-        loader.tell(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
+        loader.report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
         return None
     if not data.strip():
-        loader.tell(Problem("the file is empty", path, fix="Fill it, or delete it."))
+        loader.report(Problem("the file is empty", path, fix="Fill it, or delete it."))
         return None
     try:
         return data.decode("utf-8-sig"), data
@@ -172,7 +174,7 @@ def _read(loader: _Loader, path: str) -> tuple[str, bytes] | None:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         what = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
-        loader.tell(Problem(what, path, line, column, "Save the file as UTF-8."))
+        loader.report(Problem(what, path, line, column, "Save the file as UTF-8."))
         return None
 
 
@@ -190,7 +192,7 @@ def _walk(loader: _Loader, folder: str) -> list[_File]:
             names = sorted(os.listdir(real))
         except OSError as error:
             fix = "Check the folder's permissions."
-            loader.tell(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
+            loader.report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
             continue
         for name in names:
             if name.startswith(".") or name in _SKIPPED:
@@ -249,19 +251,19 @@ def _draft(
     loader: _Loader, settings: Settings, folder: str, ending: str, page: Page
 ) -> Draft | CheckDraft | None:
     if folder == "checks":
-        return draft_check(page, settings, loader.texts, loader.tell) if page.data else None
+        return draft_check(page, settings, loader.texts, loader.report) if page.data else None
     if not page.data:
         kinds: dict[str, StepKind] = {"seeds": "seed", "scripts": "script"}
         return draft_unread(page, kinds.get(folder, "sql"), settings)
     if folder == "seeds":
-        return draft_seed(page, settings, loader.tell)
+        return draft_seed(page, settings, loader.report)
     if folder == "scripts":
         helpers = _helpers(loader, page)
-        return draft_script(page, settings, loader.texts, helpers, loader.tell)
+        return draft_script(page, settings, loader.texts, helpers, loader.report)
     if ending == ".py":
         helpers = _helpers(loader, page)
-        return draft_python(page, settings, loader.texts, loader.root, helpers, loader.tell)
-    return draft_sql(page, settings, loader.texts, loader.tell)
+        return draft_python(page, settings, loader.texts, loader.root, helpers, loader.report)
+    return draft_sql(page, settings, loader.texts, loader.report)
 
 
 def _defaults(
@@ -274,7 +276,7 @@ def _defaults(
             file.parts[:depth] for file in files[folder] for depth in range(1, len(file.parts) + 1)
         }
         kind = folder.removesuffix("s")
-        result[folder] = read_defaults(node, kind, places, settings.name, loader.tell)
+        result[folder] = read_defaults(node, kind, places, settings.name, loader.report)
     return result
 
 
@@ -282,12 +284,12 @@ def _read_yaml_file(loader: _Loader, folder: str, file: _File) -> list[Source]:
     if folder != "models" or file.path.rsplit("/", 1)[-1] not in SOURCE_FILES:
         fix = "Write a model's configuration in the comment at its head; sources in sources.yaml."
         what = "this file is not read"
-        loader.tell(Problem(what, file.path, fix=fix, severity="warning"))
+        loader.report(Problem(what, file.path, fix=fix, severity="warning"))
         return []
     read = _read(loader, file.path)
     if read is None:
         return []
-    return read_sources(read_yaml(read[0], file.path, loader.tell), loader.tell)
+    return read_sources(read_yaml(read[0], file.path, loader.report), loader.report)
 
 
 def _page(
@@ -302,7 +304,7 @@ def _page(
         if not NAME.match(name):
             fix = "Rename it (a model's relation can be called otherwise by `alias:`)."
             what = f"`{name}` cannot be a name: it needs letters, digits and _ only"
-            loader.tell(Problem(what, file.path, fix=fix))
+            loader.report(Problem(what, file.path, fix=fix))
             return None
     layers = tuple(defaults_for(defaults, file.parts))
     read = _read(loader, file.path)
