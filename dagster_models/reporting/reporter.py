@@ -22,15 +22,11 @@ from dagster_models.project.built_schemas import remember
 from dagster_models.project.trace import Built
 from dagster_models.reporting.explain import Explanation, explain
 from dagster_models.reporting.journal import Journal, JournalContents, RunEnd
-from dagster_models.reporting.results import (
-    RunHeader,
-    StepResult,
-    cancel_story,
-    totals,
-    write_run_results,
-)
+from dagster_models.reporting.results import RunHeader, StepResult, totals
+from dagster_models.reporting.run_results import write_run_results
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
+from dagster_models.reporting.wording import cancel_story
 from dagster_models.scheduling.states import Report, State
 
 

@@ -17,15 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from dagster_models.core.messages import CheckOutcome
-from dagster_models.reporting.results import (
-    ResultState,
-    StepResult,
-    cancel_story,
-    explanation,
-    skip_path,
-    skip_reason,
-    totals,
-)
+from dagster_models.reporting.results import ResultState, StepResult, totals
+from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
 
 WIDTH = 80  #: dbt's: up to here dots lead the eye to the status
 NAME_WIDTH = (24, 48)  #: least and most of the column with the step's name before its output
