@@ -311,7 +311,7 @@ def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
         check_name=check.name,
         passed=check.passed,
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
-        description=check.error or None,
+        description=check.error.message if check.error else None,
         metadata={"failures": check.failures, "seconds": check.seconds},
     )
 

@@ -14,7 +14,7 @@ from dagster import DagsterEventType
 
 from dagster_models._dagster import door as d
 from dagster_models.core.messages import Outcome, TaskError, Verdict
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import DagsterModelsError, ErrorKind
 from dagster_models.execution.running_step import Flight
 from dagster_models.scheduling.states import Cause, Event
 
@@ -125,7 +125,7 @@ class ForeignSteps:
             flight.outcome = outcome
             withheld = d.withheld_by(self._execution_plan, step, self._outputs)
             return Event(step, Cause.COMMITTED, withheld)
-        error = TaskError("StepFailure", d.error_message(event))
+        error = TaskError(ErrorKind.STEP_FAILURE, d.error_message(event))
         flight.outcome = replace(outcome, verdict=Verdict.ROLLED_BACK, error=error)
         if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
             return Event(step, Cause.CANCELED)

@@ -25,7 +25,7 @@ from dagster_models.compilation.tasks import (
 )
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Retries
-from dagster_models.errors import Canceled, DagsterModelsError
+from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results as handover
 from dagster_models.execution import resume
 from dagster_models.execution.attempt_results import Attempt
@@ -424,7 +424,7 @@ class Run:
             # The run broke before anybody had it, and nobody will answer.
             self._todo.append(Event(step, Cause.CANCELED))
             if flight is not None:
-                error = Canceled("Canceled", "stopped before a worker had it")
+                error = Canceled(ErrorKind.CANCELED, "stopped before a worker had it")
                 name = self._bindings[step].name
                 flight.outcome = failed_to_start(name, flight.attempt, error, flight.started_at)
             return

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster_models.core.messages import Task
-from dagster_models.errors import TOO_MANY_SESSIONS, Canceled, WarehouseError
+from dagster_models.errors import Canceled, ErrorKind, WarehouseError
 from dagster_models.execution.events import Answered, Happening, Lost, NotStarted
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
@@ -183,7 +183,7 @@ class SqlWorkers:
     def _unreached(self, waiting: _Reaching, error: WarehouseError) -> list[Happening]:
         if self._busy.get(waiting.step) is not waiting:
             return []  # given up, or another session came free
-        if error.kind == TOO_MANY_SESSIONS:
+        if error.kind is ErrorKind.TOO_MANY_SESSIONS:
             waiting.refused = error
             return self._refuse_those_in_vain(waiting.key)
         return self._not_started(waiting, error)
@@ -201,7 +201,7 @@ class SqlWorkers:
 
     def _give_up(self, waiting: _Reaching) -> None:
         """What the thread still brings is for the next one."""
-        stopped = Canceled("Canceled", "stopped before it had a session of the warehouse")
+        stopped = Canceled(ErrorKind.CANCELED, "stopped before it had a session of the warehouse")
         told = self._not_started(waiting, stopped)
         self._call_soon(lambda: told)
 
@@ -214,4 +214,8 @@ class SqlWorkers:
 
 
 def _unexpected(error: Exception) -> WarehouseError:
-    return WarehouseError(type(error).__name__, f"the warehouse cannot be reached: {error}")
+    return WarehouseError(
+        ErrorKind.UNREACHABLE,
+        f"the warehouse cannot be reached: {error}",
+        name=type(error).__name__,
+    )

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn as servers
 from dagster_models.util.runtime_files import acquire, private_folder, runtime_folder
 
@@ -41,7 +41,7 @@ def real_path(spec: Mapping[str, Any]) -> str:
     path = settings.get("path")
     if not path or str(path).startswith((":memory:", "md:")):
         raise WarehouseError(
-            "InvalidSettings",
+            ErrorKind.INVALID_SETTINGS,
             f"path: {path!r} is not a file: give the path of a database file, which the processes"
             " of a run can share",
         )

@@ -90,10 +90,8 @@ class StepResult:
                 **data,
                 "path": tuple(data.get("path", ())),
                 "built_on_previous": tuple(data.get("built_on_previous", ())),
-                "checks": tuple(
-                    known_fields(CheckOutcome, check) for check in data.get("checks", ())
-                ),
-                "error": known_fields(TaskError, error) if error else None,
+                "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),
+                "error": TaskError.from_json(error) if error else None,
             },
         )
 

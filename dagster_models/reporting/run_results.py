@@ -138,7 +138,7 @@ def _message(result: StepResult, cause_state: ResultState | None) -> str | None:
 def _check_entry(result: StepResult, check: CheckOutcome, step_id: str) -> dict[str, Any]:
     status, message = "pass", None
     if check.error:
-        status, message = "error", check.error
+        status, message = "error", check.error.message
     elif check.failures:
         status = "warn" if check.severity == "warn" else "fail"
         plural = "s" if check.failures != 1 else ""

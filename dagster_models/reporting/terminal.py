@@ -294,7 +294,7 @@ def _failing(result: StepResult) -> list[CheckOutcome]:
 
 def _check_line(check: CheckOutcome) -> str:
     word = "WARN" if check.severity == "warn" else "FAIL"
-    what = clean(check.error) if check.error else _count(check.failures, "row")
+    what = clean(check.error.message) if check.error else _count(check.failures, "row")
     return f"{INDENT}{word} check {clean(check.name)}: {what}"
 
 

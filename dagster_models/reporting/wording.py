@@ -31,8 +31,8 @@ def explanation(result: StepResult) -> str:
     if error is None or not error.message:
         return result.message
     # A driver's message names its kind; that of a Python exception does not.
-    named = error.kind and result.kind not in ("sql", "seed")
-    text = f"{error.kind}: {error.message}" if named else error.message
+    named = result.kind not in ("sql", "seed")
+    text = f"{error.title}: {error.message}" if named else error.message
     said, known = " ".join(result.message.split()), " ".join(error.message.split())
     # A timeout's error is the driver's "interrupted": then both are needed.
     return text if said in known or known in said else f"{result.message}\n{text}"

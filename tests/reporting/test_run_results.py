@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from results_examples import CANCELED, FAILED, HEADER, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
-from dagster_models.core.messages import CheckOutcome
+from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.run_results import unique_ids, write_run_results
 
@@ -164,7 +165,9 @@ def test_checks_have_results_of_their_own(tmp_path: Path) -> None:
         CheckOutcome("fine", "error", seconds=0.5),
         CheckOutcome("few", "warn", failures=1),
         CheckOutcome("many", "error", failures=12),
-        CheckOutcome("odd", "warn", error="Binder Error: no column x"),
+        CheckOutcome(
+            "odd", "warn", error=TaskError(ErrorKind.BAD_COLUMN, "Binder Error: no column x")
+        ),
     )
     document = written(tmp_path, [replace(OK, checks=outcomes)])
     said = {

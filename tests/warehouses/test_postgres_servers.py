@@ -61,7 +61,7 @@ def error_of(spec: dict[str, Any], one: Task) -> str:
         outcome = session.run(one)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    return f"{outcome.error.kind}: {outcome.error.message}"
+    return f"{outcome.error.title}: {outcome.error.message}"
 
 
 # TLS ---------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
             with pytest.raises(WarehouseError) as caught:
                 connect(bad, timeout_seconds=30)  # a second try would be too late
             error = caught.value
-            assert (error.kind, error.transient) == ("ConnectionFailed", False)
+            assert (error.name, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
             log = Path(launch._log_path(addresses.real_path(bad))).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
@@ -120,7 +120,7 @@ def test_fewer_connections_than_threads_are_shared(
         pool.start("t", task("t", "select 1 as n"), spec)
         (refused,) = happenings_of(pool)
         assert isinstance(refused, NotStarted)
-        assert (refused.error.kind, refused.error.transient) == ("TooManySessions", True)
+        assert (refused.error.name, refused.error.transient) == ("TooManySessions", True)
         assert f'too many connections for role "{role}"' in refused.error.message
 
 

@@ -237,7 +237,7 @@ def run(pool: WorkerPool, task: Task, spec: dict[str, Any]) -> tuple[str, str]:
         for happening in pool.wait(left):
             if isinstance(happening, Answered):
                 error = happening.outcome.error
-                told = f"{error.kind}: {error.message}" if error else ""
+                told = f"{error.title}: {error.message}" if error else ""
                 return by_verdict(happening.outcome.verdict), told
             if isinstance(happening, Lost):
                 told, killed = happening.message, happening.killed

@@ -29,13 +29,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
 from dagster_models.util import runtime_files
-from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
+from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
 
 #: type of a target -> the module that has ``connect(settings) -> Warehouse``.
 WAREHOUSES = {
@@ -187,7 +187,7 @@ class Server:
         busy = [c for c in others if not c.gone.wait(max(0.0, end - time.monotonic()))]
         if busy or self._warehouse is None:
             raise WarehouseError(
-                "DatabaseReplaced",
+                ErrorKind.REPLACED,
                 f"{self.path} was removed or replaced while {len(busy)} sessions have the old file"
                 f" open in the warehouse process {os.getpid()}: end those runs, or kill it",
             )
@@ -204,7 +204,7 @@ class Server:
                     session.prepare(schemas)
                     break
                 except WarehouseError as error:  # a script's own transaction may be in the way
-                    if not (left and error.kind == CONFLICT):
+                    if not (left and error.kind is ErrorKind.CONFLICT):
                         raise
                     time.sleep(_RETRY_SECONDS)
             self._prepared.update(schemas)
@@ -223,7 +223,7 @@ class Server:
             patience -= _RETRY_SECONDS if holder.harmless.is_set() else 0
             if patience < 0:
                 raise WarehouseError(
-                    "RelationHeld",
+                    ErrorKind.HELD,
                     f"{relation} is held by a query of an earlier run that was stopped and hears no"
                     " interrupt. It ends with the warehouse process, when nobody else uses that:"
                     f" try again later, or kill {os.getpid()}",

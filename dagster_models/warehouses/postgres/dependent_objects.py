@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import INTERRUPTED
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.warehouses.postgres.errors import sqlstate
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
@@ -234,7 +233,11 @@ def make_again(
         try:
             session.run(dependent.sql.replace(f"COMMENT ON {old} ", f"COMMENT ON {new} ", 1))
         except WarehouseError as error:
-            if isinstance(error, WarehouseLost) or error.transient or error.kind == INTERRUPTED:
+            if (
+                isinstance(error, WarehouseLost)
+                or error.transient
+                or error.kind is ErrorKind.INTERRUPTED
+            ):
                 raise
             raise _refused(
                 f"{dependent.what} of {name} does not fit its new form"
@@ -255,4 +258,6 @@ def _if_it_still_can(session: Runner, statement: str) -> None:
 
 
 def _refused(why: str, what_to_do: str) -> WarehouseError:
-    return WarehouseError("NotKept", f"{why}. Nothing was changed: {what_to_do} first, by hand")
+    return WarehouseError(
+        ErrorKind.NOT_KEPT, f"{why}. Nothing was changed: {what_to_do} first, by hand"
+    )

@@ -22,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import RECORDS, quoted
 from dagster_models.warehouses.postgres.copy_to_arrow import OutColumn
 from dagster_models.warehouses.postgres.dependent_objects import (
@@ -127,9 +127,10 @@ def _refuse_hidden_rows(session: Runner, oid: int, name: str) -> None:
     """DELETE would spare, in silence, the rows that a policy hides from us."""
     if session.run("SELECT row_security_active(%s::oid)", [oid])[0][0]:
         raise WarehouseError(
-            "RowLevelSecurity",
+            ErrorKind.UNSUPPORTED,
             f"row-level security holds for this user on {name}, so that it cannot replace all rows:"
             " build as its owner (without FORCE ROW LEVEL SECURITY), or as a role with BYPASSRLS",
+            name="RowLevelSecurity",
         )
 
 
@@ -193,9 +194,10 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
     if kind not in ("r", "p", "v"):
         what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
         raise WarehouseError(
-            "WrongObjectType",
+            ErrorKind.UNSUPPORTED,
             f"{name} is {what.get(kind, 'no table or view')} that no model builds:"
             " give the model another name (alias), or drop it",
+            name="WrongObjectType",
         )
     refuse_what_cannot_be_kept(session, oid, name, kind)
     dependents = _dependents(session, oid)
@@ -234,10 +236,11 @@ def _remake_view(session: Runner, view: _Dependent, name: str) -> None:
         session.run("ROLLBACK TO SAVEPOINT dagster_models_view")
         if not _is_ours(session, view.name):
             raise WarehouseError(
-                "DependentView",
+                ErrorKind.NOT_KEPT,
                 f"the view {view.name}, which no model of a project built, reads {name} and does"
                 f" not work with its new columns: {error.message.splitlines()[0]}. Change or drop"
                 " that view first",
+                name="DependentView",
             ) from error
 
 

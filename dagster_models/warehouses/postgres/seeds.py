@@ -66,4 +66,4 @@ def bad_value(error: WarehouseError, path: str) -> WarehouseError:
     line = int(found[1]) + 1
     column = f", column {found[2]}" if found[2] else ""
     told = f"{path}: line {line}{column}: {error.message}"
-    return WarehouseError(error.kind, told, line=line, transient=error.transient)
+    return WarehouseError(error.kind, told, name=error.name, line=line, transient=error.transient)

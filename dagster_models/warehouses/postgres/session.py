@@ -21,11 +21,10 @@ import psycopg
 from psycopg import pq
 
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
 from dagster_models.warehouses.base import (
-    CONFLICT,
     Capabilities,
     Commit,
     Warehouse,
@@ -179,7 +178,7 @@ class PostgresSession(WarehouseSession):
         )
         if held:
             message += ". The lock is held by:\n" + "\n".join(held)
-        return WarehouseError(error.kind, message, line=error.line, transient=True)
+        return WarehouseError(error.kind, message, name=error.name, line=error.line, transient=True)
 
     # Transactions
 
@@ -206,7 +205,7 @@ class PostgresSession(WarehouseSession):
             if cursor.statusmessage == "COMMIT":
                 return
         raise WarehouseError(
-            CONFLICT,
+            ErrorKind.TRANSACTION_FAILED,
             "nothing was committed: a statement of this transaction had failed, and it is rolled"
             " back",
         )
@@ -346,7 +345,9 @@ class PostgresSession(WarehouseSession):
             return self._export_small(text, folders)
         described = self._describe(text)
         if not described:
-            raise WarehouseError("InvalidInput", "the statement returns no columns to export")
+            raise WarehouseError(
+                ErrorKind.INVALID_INPUT, "the statement returns no columns to export"
+            )
         names = [f"c{at}" for at in range(len(described))]
         listed = ", ".join(c.sql(f"q.{name}") for c, name in zip(described, names, strict=True))
         head = f"COPY (SELECT {listed} FROM (\n"
