@@ -169,9 +169,15 @@ def test_sqlglot_dagster_and_the_drivers_have_their_rooms() -> None:
     assert {room(name) for name in importers("dagster")} <= MAY_IMPORT_DAGSTER
 
 
-#: Where names of warehouses may stand in code: the tables of types, and what knows SQL dialects.
+#: Where names of warehouses may stand in code: the table of types, and what knows SQL dialects.
 KNOW_NAMES = {
-    *("processes.server.process", "util.dsn", "project.settings", "compilation.sql_text"),
+    *(
+        "core.target_types",
+        "util.dsn",
+        "project.settings",
+        "project.target_settings",
+        "compilation.sql_text",
+    ),
     *(name for name in modules() if room(name) == "sql"),
 }
 

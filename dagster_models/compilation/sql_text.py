@@ -32,7 +32,7 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
 
 def _dialect(project: Project, target: Target) -> str:
     """In which names and values are written; the user's text is parsed in the project's."""
-    return target.dialect or project.dialect
+    return target.type.dialect or project.dialect
 
 
 def relation_sql(project: Project, key: Key, target: Target) -> str:

@@ -59,7 +59,7 @@ class TargetStep:
 
 def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
     """What ``session.connect`` needs to reach the target's warehouse."""
-    return {"type": target.type, "settings": dict(target.settings), "folder": project.root}
+    return {"type": target.type.name, "settings": dict(target.settings), "folder": project.root}
 
 
 def schemas(steps: Mapping[str, TargetStep]) -> list[str]:

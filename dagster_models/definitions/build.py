@@ -140,7 +140,7 @@ def build(
 def _warehouse(project: Project, target: Target) -> WarehouseResource:
     """The default target's; a run may choose one of the others."""
     targets = {
-        name: {"type": other.type, "settings": dict(other.settings)}
+        name: {"type": other.type.name, "settings": dict(other.settings)}
         for name, other in project.targets.items()
     }
     return WarehouseResource(**warehouse_spec(project, target), targets=targets)

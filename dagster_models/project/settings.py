@@ -3,48 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Job, Location, Schedule, Target
+from dagster_models.project.target_settings import read_targets
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, problem, read_mapping
 from dagster_models.project.yaml.nodes import Report, YamlNode
-from dagster_models.util.environment import VARIABLE, filled, names_in
 from dagster_models.util.nearest import suggest
 
 PROJECT_FILE = "dagster_models.yaml"
 
-#: What each type of warehouse takes beside ``type``, ``threads`` and ``schema_prefix``.
-TARGET_TYPES: Mapping[str, Mapping[str, Reader]] = {
-    "duckdb": {
-        "path": fields.text,
-        "memory_limit": fields.text,
-        "idle_seconds": fields.seconds,
-    },
-    "postgres": {
-        "dsn": fields.text,
-        "host": fields.text,
-        "port": fields.integer(1),
-        "dbname": fields.text,
-        "user": fields.text,
-        "password": fields.text,
-        "sslmode": fields.text,
-        "sslrootcert": fields.text,
-        "sslcert": fields.text,
-        "sslkey": fields.text,
-        "connect_seconds": fields.seconds,
-        "lock_timeout": fields.seconds,
-        "idle_seconds": fields.seconds,
-    },
-}
-_NUMBERS = ("threads", "idle_seconds", "port", "connect_seconds", "lock_timeout")
-#: May hold a password: filled in only by the process that connects, never here.
-SECRET_SETTINGS = ("dsn", "password")
-#: The dialect in which names and values are written for a warehouse; others: the project's own.
-TARGET_DIALECTS: Mapping[str, str] = {"postgres": "postgres"}
 #: The environment variable that names the target of a run.
 TARGET_VARIABLE = "DAGSTER_MODELS_TARGET"
 #: sqlglot's names of the dialects; the parser is asked for no other.
@@ -135,7 +106,7 @@ def read_settings(
             report(problem("the project has no name", top, fix))
         values["name"] = "project"
     name = values["name"]
-    targets = _read_targets(values.get("targets"), name, root, environ, report)
+    targets = read_targets(values.get("targets"), name, root, environ, report)
     default = environ.get(TARGET_VARIABLE) or _default_target(
         values.get("target"), targets, node, report
     )
@@ -164,128 +135,6 @@ def read_settings(
     )
 
 
-def _children(
-    node: YamlNode | None, noun: str, report: Report
-) -> list[tuple[str, Location, YamlNode]]:
-    """The named entries of ``targets:``, ``jobs:``, ``schedules:``."""
-    if node is None or node.value is None:
-        return []
-    if not isinstance(node.value, dict):
-        what = f"`{noun}`: expected names, got {fields.describe(node)}"
-        report(problem(what, node.place, f"Write `{noun}: {{name: {{...}}}}`."))
-        return []
-    return list(node.items())
-
-
-# --- targets ---------------------------------------------------------------------------------
-
-
-def _read_targets(
-    node: YamlNode | None, project: str, root: str, environ: Mapping[str, str], report: Report
-) -> dict[str, Target]:
-    targets: dict[str, Target] = {}
-    for name, place, item in _children(node, "targets", report):
-        target = _read_target(name, place, item, root, environ, report)
-        if target is not None:
-            targets[name] = target
-    if targets or (node is not None and node.value):
-        return targets
-    path = os.path.join(root, "target", f"{project}.duckdb")
-    return {"dev": Target("dev", "duckdb", {"path": path}, catalog=_duckdb_catalog(path))}
-
-
-def _read_target(
-    name: str,
-    place: Location,
-    node: YamlNode,
-    root: str,
-    environ: Mapping[str, str],
-    report: Report,
-) -> Target | None:
-    given = _filled(node, environ)
-    if not isinstance(given.value, dict):
-        report(problem(f"target `{name}` has no settings", place, "Write `type: duckdb`."))
-        return None
-    type_node = given.value.get("type")
-    type_ = str(type_node.value) if type_node is not None else ""
-    if type_ not in TARGET_TYPES:
-        at = type_node.place if type_node is not None else place
-        what = f"unknown target type `{type_}`" if type_ else f"target `{name}` has no `type`"
-        fix = f"Supported now: {', '.join(sorted(TARGET_TYPES))}."
-        report(problem(what, at, fix))
-        return None
-    # A value whose variable is unset cannot be read as a number yet; it is kept as text and told
-    # by `usable_target` when somebody wants this target.
-    unset = {key: item.value for key, _, item in given.items() if names_in(item.value)}
-    readers = {"type": fields.text, "threads": fields.integer(1), "schema_prefix": fields.text}
-    known = {**readers, **TARGET_TYPES[type_]}
-    values = read_mapping(_without(given, unset, known), known, report)
-    settings = {k: v for k, v in {**values, **unset}.items() if k not in readers or k in unset}
-    catalog = None
-    if type_ == "duckdb":
-        path = settings["path"] = _duckdb_path(settings.get("path"), name, place, root, report)
-        catalog = _duckdb_catalog(path)
-    for key in SECRET_SETTINGS:
-        if key in settings:
-            _refuse_password(key, given.value[key], report)
-    prefix = values.get("schema_prefix", "")
-    dialect = TARGET_DIALECTS.get(type_, "")
-    return Target(name, type_, settings, prefix, values.get("threads"), catalog, dialect)
-
-
-def _duckdb_catalog(path: str) -> str:
-    """The name that DuckDB gives to a database: its file's, up to the first dot."""
-    return os.path.basename(path).split(".")[0]
-
-
-def _filled(node: YamlNode, environ: Mapping[str, str], number: bool = False) -> YamlNode:
-    """*node* with ``${X}`` replaced where X is set; made a number where a *number* goes."""
-    if isinstance(node.value, dict):
-        items = {
-            key: item if key in SECRET_SETTINGS else _filled(item, environ, key in _NUMBERS)
-            for key, _, item in node.items()
-        }
-        return YamlNode(items, node.place, node.keys)
-    if not isinstance(node.value, str) or not VARIABLE.search(node.value):
-        return node
-    text = filled(node.value, environ)
-    return YamlNode(int(text) if number and text.isdecimal() else text, node.place)
-
-
-_PASSWORD = re.compile(
-    r"://[^/@]*:(?P<url>[^@]+)@|\bpassword\s*=\s*(?P<pair>'[^']*'|[^\s&]+)", re.I
-)
-
-
-def _refuse_password(key: str, node: YamlNode, report: Report) -> None:
-    """A password belongs to the environment: this file is in git, and its values are shown."""
-    found = _PASSWORD.search(str(node.value)) if key == "dsn" else None
-    password = (found["url"] or found["pair"]) if found else ""
-    if key == "password":
-        password = str(node.value)
-    if VARIABLE.sub("", password):
-        fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."
-        report(problem(f"`{key}` holds a password as plain text", node.place, fix))
-
-
-def _without(node: YamlNode, unset: Collection[str], known: Collection[str]) -> YamlNode:
-    items = {k: v for k, v in node.value.items() if k not in unset or k not in known}
-    return YamlNode(items, node.place, node.keys)
-
-
-def _duckdb_path(path: str | None, name: str, place: Location, root: str, report: Report) -> str:
-    if path is None:
-        fix = "Add e.g. `path: target/warehouse.duckdb`."
-        report(problem(f"target `{name}` has no `path`", place, fix))
-        return ""
-    if path.startswith(":"):
-        what = f"target `{name}`: a database in memory ends with the process that made it"
-        report(problem(what, place, "Name a file, e.g. `path: target/warehouse.duckdb`."))
-    if names_in(path):
-        return path
-    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
-
-
 def _default_target(
     written: str | None, targets: Mapping[str, Target], node: YamlNode | None, report: Report
 ) -> str:
@@ -301,16 +150,6 @@ def _default_target(
         fix = suggest(written, targets, "Targets")
         report(problem(f"there is no target `{written}`", place, fix))
     return written
-
-
-def unset_variables(target: Target, environ: Mapping[str, str]) -> list[str]:
-    """The environment variables that *target* needs and that are not set."""
-    return [
-        name
-        for key, value in target.settings.items()
-        for name in names_in(value)
-        if key not in SECRET_SETTINGS or name not in environ
-    ]
 
 
 # --- jobs and schedules ----------------------------------------------------------------------
@@ -329,7 +168,7 @@ _SCHEDULE: dict[str, Reader] = {
 
 def _read_jobs(node: YamlNode | None, project: str, report: Report) -> tuple[Job, ...]:
     jobs = []
-    for name, place, item in _children(node, "jobs", report):
+    for name, place, item in fields.named_entries(node, "jobs", report):
         if not fields.NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a job", place, fix))
@@ -348,7 +187,7 @@ def _read_schedules(
     node: YamlNode | None, jobs: Collection[str], report: Report
 ) -> tuple[Schedule, ...]:
     schedules = []
-    for name, place, item in _children(node, "schedules", report):
+    for name, place, item in fields.named_entries(node, "schedules", report):
         if not fields.NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a schedule", place, fix))

@@ -18,9 +18,6 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.environment import filled, names_in
 
-#: The types of targets that are a server, whose sessions can be lost one by one.
-SERVERS = frozenset({"postgres"})
-
 _URL = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)\s*", re.DOTALL)
 _NO_PART_OF_A_NAME = re.compile(r"[^\w.@-]+", re.ASCII)

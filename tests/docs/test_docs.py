@@ -168,7 +168,7 @@ def test_the_targets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DAGSTER_MODELS_TARGET", "pg")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@db/warehouse")
     target = usable_target(load(project.root))
-    assert (target.type, target.schema_prefix, target.threads) == ("postgres", "dev_", 8)
+    assert (target.type.name, target.schema_prefix, target.threads) == ("postgres", "dev_", 8)
     assert "s3cr3t" not in repr(target)
 
 

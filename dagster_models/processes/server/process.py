@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from dagster_models.core.target_types import target_type
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
@@ -36,14 +37,6 @@ from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
 from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
-
-#: type of a target -> the module that has ``connect(settings) -> Warehouse``.
-WAREHOUSES = {
-    "duckdb": "dagster_models.warehouses.duckdb.session",
-    "postgres": "dagster_models.warehouses.postgres.session",
-}
-
-IDLE_SECONDS = 2.0
 
 #: Between two tries to get what somebody else has.
 _RETRY_SECONDS = 0.02
@@ -71,7 +64,8 @@ class Server:
         self.log = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
         self.bulk = addresses.BulkFolders()
         self._settings = spec["settings"]
-        self._connect = importlib.import_module(WAREHOUSES[spec["type"]]).connect
+        self._type = target_type(spec["type"])
+        self._connect = importlib.import_module(self._type.module).connect
         self._warehouse: Warehouse | None = None
         self._opening = threading.Lock()
         self._preparing = threading.Lock()
@@ -88,7 +82,7 @@ class Server:
 
     def serve(self, listener: socket.socket) -> None:
         """Accept until idle, or until a signal says stop."""
-        idle_seconds = float(self._settings.get("idle_seconds", IDLE_SECONDS))
+        idle_seconds = self._type.number(self._settings, "idle_seconds")
         while not self._stopping:
             left = None
             self._leave_the_stuck()
@@ -308,10 +302,6 @@ def main() -> int:
         return 1
     if lock is None:
         return 0
-    if spec["type"] not in WAREHOUSES:
-        known = ", ".join(WAREHOUSES)
-        print(f"type: {spec['type']!r} is no warehouse that is known: {known}", file=sys.stderr)
-        return 1
     with contextlib.suppress(OSError):  # by hand it may be a terminal
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)

@@ -71,6 +71,19 @@ def read_mapping(
     return values
 
 
+def named_entries(
+    node: YamlNode | None, noun: str, report: Report
+) -> list[tuple[str, Location, YamlNode]]:
+    """The named entries of ``targets:``, ``jobs:``, ``schedules:``."""
+    if node is None or node.value is None:
+        return []
+    if not isinstance(node.value, dict):
+        what = f"`{noun}`: expected names, got {describe(node)}"
+        report(problem(what, node.place, f"Write `{noun}: {{name: {{...}}}}`."))
+        return []
+    return list(node.items())
+
+
 def unknown_key(
     key: str, place: Location, known: Collection[str], later: Collection[str] = ()
 ) -> Problem:

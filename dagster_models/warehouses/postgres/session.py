@@ -21,6 +21,7 @@ import psycopg
 from psycopg import pq
 
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import POSTGRES
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
@@ -51,9 +52,6 @@ CAPABILITIES = Capabilities(
     },
 )
 
-#: So long a server is tried that does not answer: it may be restarting.
-CONNECT_SECONDS = 10.0
-LOCK_TIMEOUT_SECONDS = 30.0
 _CANCEL_SECONDS = 3.0
 _TERMINATE_SECONDS = 1.0
 
@@ -70,8 +68,8 @@ def connect(settings: Mapping[str, Any]) -> Postgres:
     return Postgres(
         Server(
             servers.parameters(settings),
-            float(settings.get("connect_seconds", CONNECT_SECONDS)),
-            float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
+            POSTGRES.number(settings, "connect_seconds"),
+            POSTGRES.number(settings, "lock_timeout"),
         )
     )
 
