@@ -1,7 +1,7 @@
 """How the executor hands a finished attempt to the compute function that Dagster calls for it.
 
-The step's generator is parked while a worker works (see executor.py). When the outcome is there the
-generator is exhausted: Dagster calls the asset's compute function, which takes its ``Attempt`` from
+The step's generator is parked while a worker works (see own_steps.py). When the outcome is there
+the generator is exhausted: Dagster calls the asset's compute function, which takes its result from
 here. A compute function that finds none runs under another executor and does the work itself.
 """
 
@@ -14,7 +14,7 @@ from dagster_models.scheduling.states import State
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class AttemptResult:
     """What became of one attempt of a step.
 
     ``state`` READY means: rolled back, another attempt follows after ``delay_seconds``. ``message``
@@ -32,12 +32,12 @@ class Attempt:
     built_on_previous: tuple[str, ...] = ()  #: upstreams that failed in this run
 
 
-_attempts: dict[tuple[str, str], Attempt] = {}
+_results: dict[tuple[str, str], AttemptResult] = {}
 
 
-def give(run_id: str, step_key: str, attempt: Attempt) -> None:
-    _attempts[run_id, step_key] = attempt
+def give(run_id: str, step_key: str, result: AttemptResult) -> None:
+    _results[run_id, step_key] = result
 
 
-def take(run_id: str, step_key: str) -> Attempt | None:
-    return _attempts.pop((run_id, step_key), None)
+def take(run_id: str, step_key: str) -> AttemptResult | None:
+    return _results.pop((run_id, step_key), None)

@@ -1,24 +1,53 @@
-"""What the run worker asks a warehouse between the steps, on a session of its own."""
+"""What the run asks a warehouse between steps, each question on a session of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from dagster_models.core.messages import Outcome, Task, Verdict
 from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.processes.client.session import connect
+from dagster_models.execution.runners.events import Lost, PreviousVersion, Settled
+from dagster_models.processes.client.session import connect, settle
+
+_SETTLE_SECONDS = 10.0
 
 
-def can_be_read(spec: Mapping[str, Any], relation: str) -> tuple[bool, str]:
-    """Whether *relation* (SQL) is there and can be read; and why that cannot be told, else "".
+def commit_of(lost: Lost, task: Task, spec: Mapping[str, Any]) -> Settled:
+    """Whether the lost attempt was committed, by its commit record.
 
-    A view whose own relations are gone cannot be read: it is nothing to build on.
+    Waits until the lost session is provably gone, so the answer is final.
+    """
+    try:
+        return Settled(lost.step, settle(spec, task, lost.session, _SETTLE_SECONDS))
+    except Exception as error:  # whatever it is, the step must end
+        return Settled(lost.step, False, f"its commit record could not be read: {error}")
+
+
+def settled_outcome(lost: Outcome, settled: Settled) -> Outcome:
+    """What became of a lost attempt, now that its commit record was looked up.
+
+    Where that could not be read, nobody knows, and another attempt would be a gamble.
+    """
+    if settled.committed:
+        return replace(lost, verdict=Verdict.COMMITTED, error=None)
+    if not settled.error or lost.error is None:
+        return lost
+    message = f"{lost.error.message}; {settled.error}"
+    return replace(lost, error=replace(lost.error, message=message, final=True))
+
+
+def relation_exists(step: str, relation: str, spec: Mapping[str, Any]) -> PreviousVersion:
+    """Whether *relation* (SQL), which an earlier run built for *step*, can be read.
+
+    A view whose own relations are gone cannot be read, so nothing can be built on it.
     """
     try:
         with connect(spec) as session:
             session.query(f"select 1 as found from {relation} where 1 = 0")
-        return True, ""
-    except WarehouseLost as error:
-        return False, f"whether its previous version is there cannot be told: {error}"
-    except WarehouseError:
-        return False, ""
+        return PreviousVersion(step, True)
+    except Exception as error:  # whatever it is, the run must go on
+        refused = isinstance(error, WarehouseError) and not isinstance(error, WarehouseLost)
+        unknown = f"it is unknown whether its previous version exists: {error}"
+        return PreviousVersion(step, False, "" if refused else unknown)

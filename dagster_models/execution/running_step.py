@@ -1,4 +1,4 @@
-"""What the loop knows of an attempt that is under way."""
+"""What the loop knows of an attempt that is in flight, from its start to its report."""
 
 from __future__ import annotations
 
@@ -7,22 +7,37 @@ from dataclasses import dataclass
 
 from dagster_models._dagster import door as d
 from dagster_models.core.messages import Outcome, Task
-from dagster_models.execution.events import Lost
+from dagster_models.execution.runners.events import Lost
+from dagster_models.execution.runners.step_runner import StepRunner
 
 
 @dataclass(slots=True)
-class Flight:
-    """One attempt of a step, from its start to its report."""
+class RunningStep:
+    """An attempt of one of our steps.
+
+    ``start_event`` and ``rest``: what Dagster's generator of the step has given, and the generator.
+    ``runner``: has the task; None before that. ``committed_in``: the earlier run that committed
+    the step, "" if it is built in this one.
+    """
 
     context: d.StepExecutionContext
     attempt: int
     started_at: float
-    task: Task | None = None  # None: a foreign step
-    events: Iterator[d.DagsterEvent] | None = None
-    start_event: d.DagsterEvent | None = None
-    outcome: Outcome | None = None
-    lost: Lost | None = None
+    start_event: d.DagsterEvent
+    rest: Iterator[d.DagsterEvent]
+    runner: StepRunner[Task] | None = None
+    task: Task | None = None
     log: d.StepLog | None = None
-    committed_in: str = ""  # an earlier run, that this one goes on from
-    killed: bool = False
-    retry_after_seconds: float = 0.0  # what Dagster says of a foreign step
+    lost: Lost | None = None
+    outcome: Outcome | None = None
+    committed_in: str = ""
+
+
+@dataclass(slots=True)
+class RunningForeignStep:
+    """An attempt of a step that is not ours."""
+
+    attempt: int
+    started_at: float
+    outcome: Outcome | None = None
+    retry_after_seconds: float = 0.0  # as Dagster's event of the retry says

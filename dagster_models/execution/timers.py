@@ -1,4 +1,4 @@
-"""What becomes due at a time. The loop's only clock besides time stamps."""
+"""What becomes due at a time. This is the loop's only clock besides time stamps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["timeout", "kill", "delay", "claim", "tell"]
+TimerKind: TypeAlias = Literal["timeout", "kill", "delay", "claim", "waits"]
 
 
 class Due(NamedTuple):
-    """``attempt``: of which attempt of the step (for "claim": after which of its questions to the
-    pool); one that is over makes it void."""
+    """``attempt``: the attempt of the step that it is for, and void once that is over. Of a
+    "claim" it is the number of the step's question to its pool instead."""
 
-    kind: Kind
+    kind: TimerKind
     step: str
     attempt: int
 
@@ -26,6 +26,7 @@ class Timers:
     _count: int = 0
 
     def add(self, seconds: float, due: Due) -> None:
+        """Let ``due`` yield it after so many seconds."""
         self._count += 1
         heapq.heappush(self._heap, (time.monotonic() + seconds, self._count, due))
 
@@ -34,5 +35,6 @@ class Timers:
         return max(0.0, self._heap[0][0] - time.monotonic()) if self._heap else None
 
     def due(self) -> Iterator[Due]:
+        """All that are due by now, which are then removed."""
         while self._heap and self._heap[0][0] <= time.monotonic():
             yield heapq.heappop(self._heap)[2]

@@ -1,4 +1,4 @@
-"""Telling the UI and the terminal which limits steps wait for, once they have waited a while."""
+"""Shows in the UI and the terminal which limits steps wait for, once they have waited a while."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ from collections.abc import Iterator, Mapping
 from dagster_models._dagster import door as d
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.reporting.reporter import Reporter, limit_words
-from dagster_models.reporting.waits import TELL_AFTER_SECONDS, TELL_EVERY_SECONDS, WaitTimes
+from dagster_models.reporting.waits import (
+    TELL_AFTER_SECONDS,
+    TELL_EVERY_SECONDS,
+    StepWaits,
+    WaitTimes,
+)
 
 
-class WaitTeller:
-    """Keeps the waits of a run, and a timer of kind "tell" while somebody waits for a limit."""
+class WaitNotifier:
+    """Keeps the waits of a run, and a timer of kind "waits" while a step waits for a limit."""
 
     def __init__(
         self,
@@ -21,26 +26,34 @@ class WaitTeller:
         reporter: Reporter,
         timers: Timers,
     ) -> None:
-        self.waits = WaitTimes()
+        self._waits = WaitTimes()
         self._job, self._steps, self._limits = job, steps, limits
         self._reporter, self._timers = reporter, timers
         self._armed = False
 
     def wait(self, step: str, reason: str) -> None:
         """The step waits for *reason* from now on."""
-        self.waits.turn(step, reason)
-        if self.waits.limited and not self._armed:
+        self._waits.turn(step, reason)
+        if self._waits.limited and not self._armed:
             self._arm(TELL_AFTER_SECONDS)
 
-    def due(self) -> Iterator[d.DagsterEvent]:
-        """What is to be told now: lines in the terminal, and of one step at most an event."""
-        for reason, seconds, steps in self.waits.reminders():
+    def start(self, step: str) -> None:
+        """The step does not wait any more."""
+        self._waits.turn(step, None)
+
+    def end(self, step: str) -> StepWaits | None:
+        """How long the step has waited, once it is over; None: it was never ready."""
+        return self._waits.end(step)
+
+    def notify(self) -> Iterator[d.DagsterEvent]:
+        """Print what is due to the terminal; yield an event for one step at most."""
+        for reason, seconds, steps in self._waits.reminders():
             self._reporter.waiting(reason, self._limits.get(reason), seconds, steps)
         self._armed = False
-        untold = self.waits.next_untold()
+        untold = self._waits.next_untold()
         if untold is not None:
             yield self._event(*untold)
-        if self.waits.limited:
+        if self._waits.limited:
             self._arm(TELL_AFTER_SECONDS if untold is None else TELL_EVERY_SECONDS)
 
     def _event(self, step: str, reason: str) -> d.DagsterEvent:
@@ -53,4 +66,4 @@ class WaitTeller:
 
     def _arm(self, seconds: float) -> None:
         self._armed = True
-        self._timers.add(seconds, Due("tell", "", 0))
+        self._timers.add(seconds, Due("waits", "", 0))

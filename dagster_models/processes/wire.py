@@ -17,13 +17,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dagster_models.errors import (
-    Canceled,
-    DagsterModelsError,
-    ErrorKind,
-    WarehouseError,
-    WarehouseLost,
-)
+from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError, WarehouseLost
 
 #: Bytes. A longer frame is a mistake (or not our peer): small things only cross here.
 MAX_FRAME = 64 * 1024 * 1024
@@ -104,8 +98,7 @@ def _read(sock: socket.socket, size: int) -> bytes:
 
 def error_to_json(error: WarehouseError) -> dict[str, Any]:
     return {
-        "kind": error.kind.value,
-        "name": error.name,
+        "kind": error.kind,
         "message": error.message,
         "line": error.line,
         "transient": error.transient,
@@ -119,9 +112,8 @@ def error_from_json(data: Mapping[str, Any]) -> WarehouseError:
     lost = WarehouseLost if data.get("lost") else WarehouseError
     factory = Canceled if data.get("canceled") else lost
     return factory(
-        ErrorKind(data["kind"]),
+        data["kind"],
         data["message"],
-        name=data.get("name", ""),
         line=data.get("line"),
         transient=bool(data.get("transient")),
     )

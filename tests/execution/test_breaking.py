@@ -23,11 +23,11 @@ from pathlib import Path
 import dagster
 from dagster import DagsterInstance
 from dagster_models import load_project, models_executor
-from dagster_models.execution.events import Answered
-from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.execution.runners.event_queue import EventQueue
+from dagster_models.execution.runners.events import Answered
 
 here = Path(__file__).parent
-wait, waited = WorkerPool.wait, []
+wait, waited = EventQueue.wait, []
 
 def both(self, timeout_seconds):
     found = wait(self, timeout_seconds)
@@ -38,7 +38,7 @@ def both(self, timeout_seconds):
         found += wait(self, None)
     return found
 
-WorkerPool.wait = both
+EventQueue.wait = both
 """
 HOOKED = """
 @dagster.success_hook

@@ -496,12 +496,12 @@ def test_a_date_among_the_variables(tmp_path: Path) -> None:
 
 
 BROKEN = """
-from dagster_models.execution import worker_pool
+from dagster_models.execution.runners.sql_sessions import SqlSessions
 
 def start(self, step, task, spec):
     raise RuntimeError("a mistake of ours")
 
-worker_pool.WorkerPool.start = start
+SqlSessions.start = start
 """
 
 

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections import deque
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.execution.events import Settled
-from dagster_models.execution.loop import Run
+from dagster_models.execution.own_steps import OwnSteps
+from dagster_models.execution.runners.events import Answered, Lost, Settled
 from dagster_models.reporting.reporter import lost_outcome
 from dagster_models.scheduling.states import Cause, Event, State
+
+
+def steps_of(state: State, **running: object) -> tuple[OwnSteps, deque[Event]]:
+    """Our own steps with one of them in flight, and what they tell the plan."""
+    todo: deque[Event] = deque()
+    run: Any = SimpleNamespace(plan=SimpleNamespace(state=lambda step: state), todo=todo)
+    steps = OwnSteps(run, on_interrupt=lambda: None)
+    steps.running["s"] = SimpleNamespace(**running)  # type: ignore[assignment]
+    return steps, todo
 
 
 @pytest.mark.parametrize(
@@ -24,8 +34,9 @@ from dagster_models.scheduling.states import Cause, Event, State
     ],
 )
 def test_a_cancel_is_one_that_was_asked_for(state: State, verdict: Verdict, cause: Cause) -> None:
-    loop = SimpleNamespace(plan=SimpleNamespace(state=lambda step: state))
-    assert Run._cause_of(loop, "s", Outcome("s", 1, verdict)) is cause  # type: ignore[arg-type]
+    steps, todo = steps_of(state)
+    steps.on(Answered("s", Outcome("s", 1, verdict)))
+    assert list(todo) == [Event("s", cause)]
 
 
 @pytest.mark.parametrize(
@@ -41,8 +52,18 @@ def test_a_cancel_is_one_that_was_asked_for(state: State, verdict: Verdict, caus
 def test_a_kill_is_a_cancel_where_it_is_known_that_nothing_was_published(
     killed: bool, error: str, event: Event
 ) -> None:
-    loop = SimpleNamespace(_todo=deque())
-    flight = SimpleNamespace(killed=killed, outcome=lost_outcome("s", 1, "killed", 0.0))
-    Run._settled(loop, Settled("s", False, error), flight)  # type: ignore[arg-type]
-    assert list(loop._todo) == [event]
-    assert error in flight.outcome.error.message
+    lost = Lost("s", "killed", killed)
+    steps, todo = steps_of(State.IN_DOUBT, lost=lost, outcome=lost_outcome("s", 1, "killed", 0.0))
+    steps.on(Settled("s", False, error))
+    assert list(todo) == [event]
+    outcome = steps.running["s"].outcome
+    assert outcome is not None
+    assert outcome.error is not None
+    assert error in outcome.error.message
+    assert outcome.error.final is bool(error)
+
+
+def test_what_comes_late_from_a_worker_that_was_given_up_is_dropped() -> None:
+    steps, todo = steps_of(State.RUNNING)
+    steps.on(Answered("of an earlier time", Outcome("s", 1, Verdict.COMMITTED)))
+    assert not todo

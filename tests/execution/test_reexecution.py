@@ -31,18 +31,18 @@ DEFINITIONS = """
 import os, signal
 from pathlib import Path
 from dagster_models import load_project
-from dagster_models.execution.loop import Run
+from dagster_models.execution.own_steps import OwnSteps
 
 here = Path(__file__).parent
-finish = Run._finish
+finish = OwnSteps._finish
 
 def dying(self, ends):
-    if "main__b" in [flight.context.step.key for flight, _ in ends] and (here / "die").exists():
+    if "main__b" in [running.context.step.key for running, _ in ends] and (here / "die").exists():
         (here / "die").write_text(str(os.getpid()))
         os.kill(os.getpid(), signal.SIGKILL)
     return finish(self, ends)
 
-Run._finish = dying
+OwnSteps._finish = dying
 defs = load_project(here)
 """
 

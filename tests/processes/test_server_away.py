@@ -20,13 +20,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from gate import Gate
-from on_postgres import backends, happenings_of, postgres_project, until
+from on_postgres import backends, next_events, postgres_project, until
 
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled
-from dagster_models.execution.events import Answered, NotStarted
-from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.execution.runners.events import Answered, NotStarted
+from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
@@ -47,25 +47,25 @@ def settings_of(gate: Gate) -> dict[str, object]:
     return {"host": "127.0.0.1", "port": gate.port, **account, "connect_seconds": 600}
 
 
-def test_a_task_waits_for_its_server_without_the_pool(away: Gate, tmp_path: Path) -> None:
+def test_a_task_waits_for_its_server_and_no_other_does(away: Gate, tmp_path: Path) -> None:
     """Others go on, and a cancel is answered at once."""
     database = {"type": "duckdb", "settings": {"path": str(tmp_path / "w.duckdb")}}
     spec = {"type": "postgres", "settings": settings_of(away)}
     task = Task("r", "s.t", 1, "sql", Relation("s", "t"), "table", "select 1 as n")
-    with contextlib.closing(WorkerPool()) as pool:
-        pool.start("away", task, spec)
+    with contextlib.closing(TaskRunners()) as runners:
+        runners.sql.start("away", task, spec)
         assert away.knocked.wait(LIMIT_SECONDS)
-        pool.start("here", task, database)
-        (answered,) = happenings_of(pool)
+        runners.sql.start("here", task, database)
+        (answered,) = next_events(runners)
         assert isinstance(answered, Answered)
         assert (answered.step, answered.outcome.verdict) == ("here", Verdict.COMMITTED)
-        pool.cancel("away")
-        (stopped,) = pool.wait(0)
+        runners.sql.cancel("away")
+        (stopped,) = runners.queue.wait(0)
         assert isinstance(stopped, NotStarted)
         assert isinstance(stopped.error, Canceled)
-        pool.start("away", task, spec)  # another attempt, of the same name
-        pool.kill("away")
-        assert [type(happening) for happening in pool.wait(0)] == [NotStarted]
+        runners.sql.start("away", task, spec)  # another attempt, of the same name
+        runners.sql.kill("away")
+        assert [type(event) for event in runners.queue.wait(0)] == [NotStarted]
 
 
 def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:

@@ -11,8 +11,8 @@ import psycopg
 
 from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
-from dagster_models.execution.events import Happening
-from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.execution.runners.events import WorkerEvent
+from dagster_models.execution.runners.task_runners import TaskRunners
 from running import Project, make_project
 
 WAIT_SECONDS = 60.0  #: of a machine that is busy
@@ -22,10 +22,10 @@ def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table")
     return Task(run_id, f"s.{name}", 1, "sql", Relation("s", name), materialized, sql)
 
 
-def happenings_of(pool: WorkerPool) -> list[Happening]:
-    """What happens next in a worker pool."""
+def next_events(runners: TaskRunners) -> list[WorkerEvent]:
+    """What the runners report next."""
     end = time.monotonic() + WAIT_SECONDS
-    while not (found := pool.wait(1)):
+    while not (found := runners.queue.wait(1)):
         assert time.monotonic() < end, "nothing happens"
     return found
 

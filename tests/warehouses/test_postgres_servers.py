@@ -16,14 +16,14 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pytest
 from gate import Gate, make_certificate
-from on_postgres import backends, happenings_of, task, until
+from on_postgres import backends, next_events, task, until
 
-from dagster_models.compilation.tasks import TargetStep, schemas, task_for
+from dagster_models.compilation.tasks import Binding, schemas, task_for
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Key, Relation
 from dagster_models.errors import WarehouseError
-from dagster_models.execution.events import Answered, NotStarted
-from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.execution.runners.events import Answered, NotStarted
+from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import connect
@@ -61,7 +61,7 @@ def error_of(spec: dict[str, Any], one: Task) -> str:
         outcome = session.run(one)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    return f"{outcome.error.title}: {outcome.error.message}"
+    return f"{outcome.error.kind}: {outcome.error.message}"
 
 
 # TLS ---------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
             with pytest.raises(WarehouseError) as caught:
                 connect(bad, timeout_seconds=30)  # a second try would be too late
             error = caught.value
-            assert (error.name, error.transient) == ("ConnectionFailed", False)
+            assert (error.kind, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
             log = Path(launch._log_path(addresses.real_path(bad))).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
@@ -104,23 +104,23 @@ def test_fewer_connections_than_threads_are_shared(
     admin: psycopg.Connection, role: str, postgres_dsn: str
 ) -> None:
     spec = spec_of(postgres_dsn, user=role, password=PASSWORD, connect_seconds=0.2)
-    with contextlib.closing(WorkerPool()) as pool:
-        pool.prepare(spec, ["s"])
+    with contextlib.closing(TaskRunners()) as runners:
+        runners.sql.prepare(spec, ["s"])
         admin.execute(f"alter role {role} connection limit 2".encode())
         steps = {f"t{n}" for n in range(8)}
         for step in steps:
-            pool.start(step, task(step, "select pg_sleep(0.3)::text as s"), spec)
+            runners.sql.start(step, task(step, "select pg_sleep(0.3)::text as s"), spec)
         done: dict[str, Any] = {}
         while len(done) < len(steps):
-            done |= {happening.step: happening for happening in happenings_of(pool)}
-        assert {type(happening) for happening in done.values()} == {Answered}
-        assert {happening.outcome.verdict for happening in done.values()} == {Verdict.COMMITTED}
+            done |= {event.step: event for event in next_events(runners)}
+        assert {type(event) for event in done.values()} == {Answered}
+        assert {event.outcome.verdict for event in done.values()} == {Verdict.COMMITTED}
     admin.execute(f"alter role {role} connection limit 0".encode())
-    with contextlib.closing(WorkerPool()) as pool:  # none of ours could come free
-        pool.start("t", task("t", "select 1 as n"), spec)
-        (refused,) = happenings_of(pool)
+    with contextlib.closing(TaskRunners()) as runners:  # none of ours could come free
+        runners.sql.start("t", task("t", "select 1 as n"), spec)
+        (refused,) = next_events(runners)
         assert isinstance(refused, NotStarted)
-        assert (refused.error.name, refused.error.transient) == ("TooManySessions", True)
+        assert (refused.error.kind, refused.error.transient) == ("TooManySessions", True)
         assert f'too many connections for role "{role}"' in refused.error.message
 
 
@@ -241,7 +241,7 @@ def test_a_hostile_schema_prefix_is_only_a_name(postgres_dsn: str, tmp_path: Pat
         target = usable_target(loaded, "pg")
     with connect(spec_of(postgres_dsn)) as session:
         for name in ("a", "b"):
-            binding = TargetStep(loaded, loaded.steps[Key("main", name)], target)
+            binding = Binding(loaded, loaded.steps[Key("main", name)], target)
             session.prepare(schemas({name: binding}))
             assert session.run(task_for(binding, "r", 1)).error is None
         assert session.query("select nspname::text from pg_namespace where nspname ~ 'drop'") == [

@@ -142,10 +142,10 @@ def test_drain_lets_what_is_in_flight_finish(project: Project) -> None:
 
 LATE_CANCEL = """
 import threading
-from dagster_models.execution import worker_pool
+from dagster_models.execution.runners.sql_sessions import SqlSessions
 from dagster_models.processes.client.session import connect
 
-cancel = worker_pool.WorkerPool.cancel
+cancel = SqlSessions.cancel
 
 def late(self, step):
     threading.Thread(target=when_committed, args=(self, step), daemon=True).start()
@@ -158,7 +158,7 @@ def when_committed(self, step):
             pass
     cancel(self, step)
 
-worker_pool.WorkerPool.cancel = late
+SqlSessions.cancel = late
 """
 
 

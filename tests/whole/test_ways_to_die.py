@@ -1,6 +1,6 @@
 """A catalogue of ways to die: way x point x who, on real processes, and what becomes of the table.
 
-The worker pool, the warehouse process and the script worker are the real ones; faults/ makes a
+The runners, the warehouse process and the Python worker are the real ones; faults/ makes a
 warehouse process, or the server behind it, fail at an exact point, and a script worker dies by the
 code of the model in it. After each death: the outcome is true of the warehouse, nothing is left
 over, the next run succeeds. By default every way and every point of each who dies is tried, but not
@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,9 +33,9 @@ from paths import SUPPORT
 
 from dagster_models.core.messages import CheckTask, Task, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.execution import worker_pool
-from dagster_models.execution.events import Answered, Lost, Settled
-from dagster_models.execution.worker_pool import WorkerPool
+from dagster_models.execution import lookup
+from dagster_models.execution.runners.events import Answered, Lost, Settled
+from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
@@ -179,7 +180,7 @@ def stage(
     stage = Stage(case.warehouse, ground, tmp_path, os.urandom(8).hex())
     monkeypatch.setenv("WAYS_TO_DIE", stage.mark)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([FAULTS, os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setattr(worker_pool, "_SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(lookup, "_SETTLE_SECONDS", 0.5)
     for name in ("reached", "gone"):
         os.mkfifo(tmp_path / name)
     yield stage
@@ -229,22 +230,23 @@ def task_of(kind: str, run_id: str, **more: Any) -> Task:
     return Task(run_id, VICTIM, 1, kind, Relation("main", "victim"), **more)
 
 
-def run(pool: WorkerPool, task: Task, spec: dict[str, Any]) -> tuple[str, str]:
+def run(runners: TaskRunners, task: Task, spec: dict[str, Any]) -> tuple[str, str]:
     """One step, as the executor's loop does it: its state, and the error that is told."""
-    pool.start(VICTIM, task, spec)
+    runners.of(task).start(VICTIM, task, spec)
     told, killed, end = "", False, time.monotonic() + BOUND_SECONDS
     while (left := end - time.monotonic()) > 0:
-        for happening in pool.wait(left):
-            if isinstance(happening, Answered):
-                error = happening.outcome.error
-                told = f"{error.title}: {error.message}" if error else ""
-                return by_verdict(happening.outcome.verdict), told
-            if isinstance(happening, Lost):
-                told, killed = happening.message, happening.killed
-                pool.settle(happening, task, spec)
-            elif isinstance(happening, Settled):
-                told += happening.error
-                if happening.committed:
+        for event in runners.queue.wait(left):
+            if isinstance(event, Answered):
+                error = event.outcome.error
+                told = f"{error.kind}: {error.message}" if error else ""
+                return by_verdict(event.outcome.verdict), told
+            if isinstance(event, Lost):
+                told, killed = event.message, event.killed
+                question = partial(lookup.commit_of, event, task, spec)
+                runners.queue.ask_in_thread(question, "settle")
+            elif isinstance(event, Settled):
+                told += event.error
+                if event.committed:
                     return "succeeded", told
                 return "canceled" if killed else "failed", told
     pytest.fail(f"no end after {BOUND_SECONDS} s: {told}")
@@ -258,15 +260,17 @@ def by_verdict(verdict: Verdict) -> str:
     }[verdict]
 
 
-def stop_when_reached(pool: WorkerPool, stage: Stage) -> None:
+def stop_when_reached(runners: TaskRunners, kind: str, stage: Stage) -> None:
     """Cancel the step when the fault has struck, kill it after the grace: what the loop does."""
+
+    runner = runners.of(task_of(kind, ""))
 
     def press() -> None:
         with open(stage.folder / "reached") as file:
             file.read()
-        pool.call_soon(lambda: pool.cancel(VICTIM) or [])
+        runners.queue.call_soon(lambda: runner.cancel(VICTIM) or [])
         time.sleep(GRACE_SECONDS)
-        pool.call_soon(lambda: pool.kill(VICTIM) or [])
+        runners.queue.call_soon(lambda: runner.kill(VICTIM) or [])
 
     threading.Thread(target=press, daemon=True).start()
 
@@ -296,11 +300,11 @@ def test_a_death(
         path.write_text(python_of(case, stage.folder))
         more = {"checks": (CheckTask("c", check),), "path": str(path)}
         more["project_root"] = str(stage.folder)
-    with started_again(case, request), contextlib.closing(WorkerPool()) as pool:
+    with started_again(case, request), contextlib.closing(TaskRunners()) as runners:
         if case.way == "hang":
-            stop_when_reached(pool, stage)
+            stop_when_reached(runners, kind, stage)
         began = time.monotonic()
-        state, told = run(pool, task_of(kind, "first", **more), spec)
+        state, told = run(runners, task_of(kind, "first", **more), spec)
         seconds = time.monotonic() - began
         OUTCOMES[case] = state
         print(f"{state} in {seconds:.2f} s: {told[:2000]}")
@@ -309,23 +313,23 @@ def test_a_death(
         lift_limits(stage)
         if case.way != "hang":  # in the same run: nobody else's step is hurt
             check_the_truth(stage, state)
-            check_the_next(pool, kind, stage)
+            check_the_next(runners, kind, stage)
     if case.way == "hang":  # what hears no interrupt holds its table until its process ends
         check_the_truth(stage, state)
         wait_for_end(stage.processes())
-        with contextlib.closing(WorkerPool()) as pool:
-            check_the_next(pool, kind, stage)
+        with contextlib.closing(TaskRunners()) as runners:
+            check_the_next(runners, kind, stage)
     check_nothing_is_left(stage)
 
 
-def check_the_next(pool: WorkerPool, kind: str, stage: Stage) -> None:
+def check_the_next(runners: TaskRunners, kind: str, stage: Stage) -> None:
     if kind == "python":  # a worker that died or ran short costs no other step
         after = stage.folder / "after.py"
         after.write_text("def model(warehouse): return [{'n': 'after'}]")
         more = {"path": str(after), "project_root": str(stage.folder)}
     else:
         more = {"sql": "select 'after' as n"}
-    state, told = run(pool, task_of(kind, "second", **more), stage.spec())
+    state, told = run(runners, task_of(kind, "second", **more), stage.spec())
     assert state == "succeeded", told
 
 

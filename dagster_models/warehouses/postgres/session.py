@@ -21,11 +21,11 @@ import psycopg
 from psycopg import pq
 
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import POSTGRES
-from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
 from dagster_models.warehouses.base import (
+    CONFLICT,
     Capabilities,
     Commit,
     Warehouse,
@@ -33,7 +33,9 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
-from dagster_models.warehouses.postgres import arrow_to_copy, copy_to_arrow, records, relations
+from dagster_models.warehouses.postgres import arrow_to_copy as postgres_in
+from dagster_models.warehouses.postgres import copy_to_arrow as postgres_out
+from dagster_models.warehouses.postgres import records, relations
 from dagster_models.warehouses.postgres.connect import Server
 from dagster_models.warehouses.postgres.dependent_objects import Parameters
 from dagster_models.warehouses.postgres.errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
@@ -52,6 +54,9 @@ CAPABILITIES = Capabilities(
     },
 )
 
+#: So long a server is tried that does not answer: it may be restarting.
+CONNECT_SECONDS = 10.0
+LOCK_TIMEOUT_SECONDS = 30.0
 _CANCEL_SECONDS = 3.0
 _TERMINATE_SECONDS = 1.0
 
@@ -68,8 +73,8 @@ def connect(settings: Mapping[str, Any]) -> Postgres:
     return Postgres(
         Server(
             servers.parameters(settings),
-            POSTGRES.number(settings, "connect_seconds"),
-            POSTGRES.number(settings, "lock_timeout"),
+            float(settings.get("connect_seconds", CONNECT_SECONDS)),
+            float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
         )
     )
 
@@ -176,7 +181,7 @@ class PostgresSession(WarehouseSession):
         )
         if held:
             message += ". The lock is held by:\n" + "\n".join(held)
-        return WarehouseError(error.kind, message, name=error.name, line=error.line, transient=True)
+        return WarehouseError(error.kind, message, line=error.line, transient=True)
 
     # Transactions
 
@@ -203,7 +208,7 @@ class PostgresSession(WarehouseSession):
             if cursor.statusmessage == "COMMIT":
                 return
         raise WarehouseError(
-            ErrorKind.TRANSACTION_FAILED,
+            CONFLICT,
             "nothing was committed: a statement of this transaction had failed, and it is rolled"
             " back",
         )
@@ -284,13 +289,13 @@ class PostgresSession(WarehouseSession):
 
     def _put_arrow(self, name: str, path: str) -> int:
         with bulk.batches(path) as (schema, batches):
-            definitions = arrow_to_copy.column_definitions(schema)
+            definitions = postgres_in.column_definitions(schema)
             fill = self._copy_of(schema, batches, definitions)
             return relations.put_table(self, name, fill)
 
     def _build(self, relation: Relation, build: Callable[[], T]) -> T:
-        arrow_to_copy.refuse_long(relation.schema, "a schema")
-        arrow_to_copy.refuse_long(relation.name, "a relation")
+        postgres_in.refuse_long(relation.schema, "a schema")
+        postgres_in.refuse_long(relation.name, "a relation")
         try:
             return build()
         finally:
@@ -312,7 +317,7 @@ class PostgresSession(WarehouseSession):
         text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
         with self._watched(), self._connection.cursor() as cursor:
             with cursor.copy(text.encode()) as copy:
-                for chunk in arrow_to_copy.csv_chunks(batches):
+                for chunk in postgres_in.csv_chunks(batches):
                     copy.write(chunk)
             return cursor.rowcount
 
@@ -343,9 +348,7 @@ class PostgresSession(WarehouseSession):
             return self._export_small(text, folders)
         described = self._describe(text)
         if not described:
-            raise WarehouseError(
-                ErrorKind.INVALID_INPUT, "the statement returns no columns to export"
-            )
+            raise WarehouseError("InvalidInput", "the statement returns no columns to export")
         names = [f"c{at}" for at in range(len(described))]
         listed = ", ".join(c.sql(f"q.{name}") for c, name in zip(described, names, strict=True))
         head = f"COPY (SELECT {listed} FROM (\n"
@@ -355,9 +358,9 @@ class PostgresSession(WarehouseSession):
             self._connection.cursor() as cursor,
             cursor.copy(sent.encode()) as copy,
         ):
-            return copy_to_arrow.write(described, copy, folders)
+            return postgres_out.write(described, copy, folders)
 
-    def _describe(self, text: str) -> list[copy_to_arrow.OutColumn]:
+    def _describe(self, text: str) -> list[postgres_out.OutColumn]:
         head = "SELECT * FROM (\n"
         sent = f"{head}{text}\n) AS q LIMIT 0"
         with self._watched(sent, 1), self._connection.cursor() as cursor:
@@ -399,7 +402,7 @@ class PostgresSession(WarehouseSession):
 
     def prepare(self, schemas: Sequence[str]) -> None:
         for schema in schemas:
-            arrow_to_copy.refuse_long(schema, "a schema")
+            postgres_in.refuse_long(schema, "a schema")
         with self._own_transaction():
             records.prepare(self, schemas)
 

@@ -1,4 +1,4 @@
-"""A worker process of Python steps, as the worker pool sees it: its process, socket and pipes."""
+"""One worker process of Python steps, as its runner sees it: the process, its socket and pipes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dagster_models.util.orphans import MARK, kill_marked
 
 
 @dataclass(slots=True, eq=False)
-class ScriptWorker:
+class PythonWorker:
     """``partial`` holds the unfinished last line of each stream; ``killed``: by us.
 
     ``interrupted``: a step was asked to stop. What a KeyboardInterrupt leaves behind (a library
@@ -88,7 +88,7 @@ UNHEARD = 4
 """The exit code of a worker whose answer could not be sent."""
 
 
-def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> ScriptWorker:
+def start_python_worker(spec: Mapping[str, Any], key: str, folder: str) -> PythonWorker:
     """Start one in *folder*; its pipes do not block when read."""
     ours, theirs = socket.socketpair()
     command = [
@@ -111,7 +111,7 @@ def start_script_worker(spec: Mapping[str, Any], key: str, folder: str) -> Scrip
     )
     theirs.close()
     wire.send(ours, spec)  # not in the arguments, which every user of the machine can list
-    worker = ScriptWorker(process, ours, key, mark)
+    worker = PythonWorker(process, ours, key, mark)
     for pipe in worker.pipes.values():
         os.set_blocking(pipe.fileno(), False)
     return worker

@@ -1,0 +1,301 @@
+"""Our own steps in flight: models, seeds and scripts.
+
+Each is driven through Dagster's own step generator, which is parked at STEP_START while a runner
+works, and exhausted when the outcome is there, so that data versions, hooks, check results and
+retries are Dagster's own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+
+from dagster_models._dagster import door as d
+from dagster_models.compilation.sql_text import relation_sql
+from dagster_models.compilation.tasks import task_for, warehouse_spec
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.errors import Canceled, DagsterModelsError
+from dagster_models.execution import attempt_results, lookup
+from dagster_models.execution.attempt_results import AttemptResult
+from dagster_models.execution.options import retry_policy
+from dagster_models.execution.resume import Found
+from dagster_models.execution.run_context import RunContext
+from dagster_models.execution.runners.events import (
+    Answered,
+    Lost,
+    NotStarted,
+    Output,
+    PreviousVersion,
+    Settled,
+    WorkerEvent,
+)
+from dagster_models.execution.running_step import RunningStep
+from dagster_models.execution.timers import Due
+from dagster_models.reporting.reporter import failed_to_start, lost_outcome, why
+from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
+
+_BROKE = "the run broke before it answered; its commit record tells what became of it"
+
+
+class OwnSteps:
+    """The steps of one run that are ours. ``running``: those in flight, by step key.
+
+    ``on_interrupt`` is called when a signal has come before or during a hook.
+    """
+
+    def __init__(self, run: RunContext, on_interrupt: Callable[[], None]) -> None:
+        self.running: dict[str, RunningStep] = {}
+        self.last_outcomes: dict[str, Outcome] = {}  #: of steps that wait for another attempt
+        self.disagrees = False  #: Dagster's event log says of something committed that it failed
+        self._run, self._on_interrupt = run, on_interrupt
+
+    # -- starts --------------------------------------------------------------------------------
+
+    def start(self, starts: Iterable[Start]) -> Iterator[d.DagsterEvent]:
+        """Start these steps for Dagster, in one commit, and hand them to runners."""
+        with d.one_commit(self._run.job):  # reported before it is done
+            started = [(it.step, self._park(it.step, it.attempt)) for it in starts]
+        for step, running in started:
+            yield running.start_event
+            if running.start_event.is_step_failure:  # that it starts could not be stored
+                error = DagsterModelsError(d.error_message(running.start_event))
+                self._not_handed_over(step, running, error, final=True)
+            else:
+                yield from self._hand_over(step, running)
+
+    def adopt(self, found: Found) -> Iterator[d.DagsterEvent]:
+        """Take a step for started whose commit by an earlier run still stands."""
+        running = self._park(found.step, attempt=1)
+        running.task, running.outcome = found.task, found.outcome
+        running.committed_in = found.commit.run_id
+        yield running.start_event
+
+    def _park(self, step: str, attempt: int) -> RunningStep:
+        """Start the step for Dagster, and park its generator there."""
+        self._run.waits.start(step)
+        known = d.known_state(self._run.execution_plan, {step: attempt - 1})
+        context = self._run.job.for_step(self._run.steps[step], known)
+        started_at = time.time()
+        running = RunningStep(context, attempt, started_at, *d.park(context))
+        self.running[step] = running
+        return running
+
+    def _hand_over(self, step: str, running: RunningStep) -> Iterator[d.DagsterEvent]:
+        """Give the task to the runner that it needs."""
+        run, binding, attempt = self._run, self._run.bindings[step], running.attempt
+        try:
+            task = running.task = task_for(binding, run.run_id, attempt, self._previous(step))
+            if binding.is_python:
+                running.log = d.StepLog(run.job, [step])
+                yield from running.log.open()
+            run.reporter.started(step, task.sql, time.time() - running.started_at)
+            runner = run.runners.of(task)
+            runner.start(step, task, warehouse_spec(binding.project, binding.target))
+            running.runner = runner
+        except Exception as error:  # whatever it is, the step must end
+            self._not_handed_over(step, running, error)
+            return
+        if binding.step.config.timeout_seconds is not None:
+            run.timers.add(binding.step.config.timeout_seconds, Due("timeout", step, attempt))
+
+    def _not_handed_over(
+        self, step: str, running: RunningStep, error: Exception, final: bool = False
+    ) -> None:
+        name = self._run.bindings[step].name
+        running.outcome = failed_to_start(name, running.attempt, error, running.started_at)
+        self._run.todo.append(Event(step, Cause.ROLLED_BACK, final=final))
+
+    def _previous(self, step: str) -> tuple[str, ...]:
+        """The names of its upstreams that failed, and whose previous versions it reads."""
+        run = self._run
+        return tuple(run.bindings[key].name for key in run.plan.built_on_previous(step))
+
+    # -- in flight -----------------------------------------------------------------------------
+
+    def on(self, event: WorkerEvent) -> None:
+        """Turn what a runner or a lookup reports into an event for the plan."""
+        if isinstance(event, PreviousVersion):
+            self._on_previous(event)
+            return
+        step = event.step
+        running = self.running.get(step)
+        if running is None:
+            return  # it comes late, from a worker that was given up
+        if isinstance(event, Output):
+            self._run.reporter.output(step, event.stream, event.text)
+            if running.log is not None:
+                running.log.write(event.stream, event.text)
+        elif isinstance(event, Answered):
+            self._on_outcome(step, running, event.outcome)
+        elif isinstance(event, NotStarted):
+            name = self._run.bindings[step].name
+            outcome = failed_to_start(name, running.attempt, event.error, running.started_at)
+            self._on_outcome(step, running, outcome)
+        elif isinstance(event, Lost):
+            self._on_lost(event, running)
+        elif isinstance(event, Settled):
+            self._on_settled(event, running)
+
+    def _on_outcome(self, step: str, running: RunningStep, outcome: Outcome) -> None:
+        running.outcome = outcome
+        asked = self._run.plan.state(step) is State.CANCELING
+        if outcome.verdict is Verdict.COMMITTED:
+            cause = Cause.COMMITTED
+        elif outcome.verdict is Verdict.CANCELED and asked:
+            cause = Cause.CANCELED
+        else:
+            cause = Cause.ROLLED_BACK
+        final = outcome.error is not None and outcome.error.final
+        self._run.todo.append(Event(step, cause, final=final))
+
+    def _on_lost(self, lost: Lost, running: RunningStep) -> None:
+        running.lost = lost
+        name, message = self._run.bindings[lost.step].name, lost.message
+        if lost.killed:  # by us: its end is no riddle
+            grace = self._run.options.cancel_grace_seconds
+            message = f"it did not stop within {grace:g} s of being asked to, and was killed"
+        running.outcome = lost_outcome(name, running.attempt, message, running.started_at)
+        self._run.todo.append(Event(lost.step, Cause.WORKER_LOST))
+
+    def _on_settled(self, settled: Settled, running: RunningStep) -> None:
+        assert running.outcome is not None
+        assert running.lost is not None
+        running.outcome = lookup.settled_outcome(running.outcome, settled)
+        if settled.committed:
+            self._run.todo.append(Event(settled.step, Cause.COMMITTED))
+            return
+        # Killed by us because it did not stop in time: that is a cancel, not an error of its own.
+        # Where nobody can tell whether it was committed, a cancel would claim that it was not.
+        unknown = bool(settled.error)
+        canceled = running.lost.killed and not unknown
+        cause = Cause.CANCELED if canceled else Cause.ROLLED_BACK
+        self._run.todo.append(Event(settled.step, cause, final=unknown))
+
+    def _on_previous(self, previous: PreviousVersion) -> None:
+        if previous.error:
+            self._run.reporter.note(f"{self._run.bindings[previous.step].name}: {previous.error}")
+        cause = Cause.HAS_PREVIOUS if previous.exists else Cause.NO_PREVIOUS
+        self._run.todo.append(Event(previous.step, cause))
+
+    def cancel(self, step: str) -> None:
+        """Ask the step to stop."""
+        running = self.running[step]
+        if running.runner is not None:
+            running.runner.cancel(step)
+        elif running.outcome is None:  # the run broke before a runner had it: nobody will answer
+            error = Canceled("Canceled", "stopped before a worker had it")
+            name = self._run.bindings[step].name
+            outcome = failed_to_start(name, running.attempt, error, running.started_at)
+            self._on_outcome(step, running, outcome)
+
+    def kill(self, step: str) -> None:
+        """End a step that did not stop in time."""
+        runner = self.running[step].runner
+        if runner is not None:
+            runner.kill(step)
+
+    def ask_warehouse(self, step: str) -> None:
+        """Find out whether a lost step was committed."""
+        running, binding = self.running[step], self._run.bindings[step]
+        assert running.lost is not None
+        assert running.task is not None
+        if binding.relation is None:  # a script publishes nothing of its own: gone is gone
+            self._run.runners.queue.put(Settled(step, committed=False))
+            return
+        spec = warehouse_spec(binding.project, binding.target)
+        question = partial(lookup.commit_of, running.lost, running.task, spec)
+        self._run.runners.queue.ask_in_thread(question, f"settle-{step}")
+
+    def ask_previous(self, step: str) -> None:
+        """Find out whether what an earlier run built for a step that failed can be read."""
+        binding = self._run.bindings[step]
+        if binding.relation is None:  # a script: it serves nobody with a relation
+            self._run.todo.append(Event(step, Cause.HAS_PREVIOUS))
+            return
+        sql = relation_sql(binding.project, binding.step.key, binding.target)
+        spec = warehouse_spec(binding.project, binding.target)
+        question = partial(lookup.relation_exists, step, sql, spec)
+        self._run.runners.queue.ask_in_thread(question, f"previous-{step}")
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def retry(self, retry: Retry) -> Iterator[d.DagsterEvent]:
+        """Report an attempt that another one follows, and wait for its delay."""
+        run, step = self._run, retry.step
+        running, binding = self.running.pop(step), run.bindings[step]
+        assert running.outcome is not None
+        policy = retry_policy(binding.step.config.retries)
+        delay = float(policy.calculate_delay(retry.attempt))
+        self.last_outcomes[step] = running.outcome
+        message = why(binding, running.outcome)
+        run.reporter.retrying(step, retry.attempt, running.outcome, message, delay)
+        result = AttemptResult(running.outcome, State.READY, message, delay_seconds=delay)
+        yield from self._finish([(running, result)])
+        run.pools.free(step)
+        run.timers.add(delay, Due("delay", step, retry.attempt))
+
+    def report(self, reports: Iterable[Report]) -> Iterator[d.DagsterEvent]:
+        """Report the ends of running steps."""
+        ends: list[tuple[RunningStep, AttemptResult]] = []
+        for report in reports:
+            running = self.running.pop(report.step)
+            assert running.outcome is not None
+            message = self._run.report_end(report, running.outcome, running.committed_in)
+            result = AttemptResult(
+                running.outcome,
+                report.state,
+                message,
+                sql=running.task.sql if running.task else "",
+                committed_in=running.committed_in,
+                built_on_previous=self._previous(report.step),
+            )
+            ends.append((running, result))
+        try:
+            for running, _ in ends:
+                self._run.pools.free(running.context.step.key)
+        finally:  # a generator that is dropped would report a GeneratorExit to Dagster
+            yield from self._finish(ends)
+
+    def abandon(self, step: str) -> Iterator[d.DagsterEvent]:
+        """Report a step that has not ended when a run that broke is over."""
+        running, name = self.running[step], self._run.bindings[step].name
+        lost = lost_outcome(name, running.attempt, _BROKE, running.started_at)
+        yield from self._finish([(running, AttemptResult(lost, State.FAILED, _BROKE))])
+
+    def _finish(
+        self, ends: Sequence[tuple[RunningStep, AttemptResult]]
+    ) -> Iterator[d.DagsterEvent]:
+        """Exhaust the parked generators with what became of the attempts."""
+        parked: list[d.Parked] = []
+        for running, result in ends:
+            if running.log is not None:
+                running.log.close()
+            attempt_results.give(self._run.run_id, running.context.step.key, result)
+            seconds = time.time() - running.started_at
+            parked.append(d.Parked(running.context, running.rest, seconds))
+        for (running, result), events in zip(ends, d.exhaust(parked), strict=True):
+            succeeded = result.state is State.SUCCEEDED
+            if succeeded and any(event.is_step_failure for event in events):
+                step = running.context.step.key
+                note = f"WARNING: {step} is committed, and Dagster could not store it"
+                self._run.reporter.note(note)
+                self.disagrees = True
+            # Dagster names what it gets here as a cause of the run's failure. A step that we
+            # stopped is none; its event is in the log all the same.
+            for event in events:
+                if not (event.is_step_failure and result.state is State.CANCELED):
+                    yield event
+            yield from self._call_hooks(running, events)
+
+    def _call_hooks(
+        self, running: RunningStep, events: Sequence[d.DagsterEvent]
+    ) -> Iterator[d.DagsterEvent]:
+        """Call the user's own. A signal raises while they run, also one that came before."""
+        if d.pop_captured_interrupt():
+            self._on_interrupt()
+        try:
+            yield from d.trigger_hooks(running.context, [running.start_event, *events])
+        except d.DagsterExecutionInterruptedError:
+            self._on_interrupt()
+            yield d.engine_event(running.context, "Its hooks were interrupted by a signal")

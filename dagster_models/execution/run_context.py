@@ -1,0 +1,124 @@
+"""What the loop shares with the two kinds of steps that it runs."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dagster_models._dagster import door as d
+from dagster_models.compilation.tasks import Binding
+from dagster_models.core.messages import Outcome
+from dagster_models.execution.history import step_seconds_or_none
+from dagster_models.execution.options import Options, requirements_of
+from dagster_models.execution.pool_slots import PoolSlots
+from dagster_models.execution.runners.task_runners import TaskRunners
+from dagster_models.execution.timers import Timers
+from dagster_models.execution.wait_notifier import WaitNotifier
+from dagster_models.reporting.reporter import Reporter, RunLimits
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.states import Event, Report, State
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """The parts of one run.
+
+    ``graph``: step key -> its upstreams in this run; ``steps``: all of its steps; ``bindings``: our
+    own, on the run's target. ``todo``: events for the plan, which the loop hands over before it
+    waits again.
+    """
+
+    job: d.PlanExecutionContext
+    execution_plan: d.ExecutionPlan
+    options: Options
+    slots: int
+    graph: Mapping[str, tuple[str, ...]]
+    steps: Mapping[str, d.ExecutionStep]
+    bindings: Mapping[str, Binding]
+    plan: Plan
+    todo: deque[Event]
+    runners: TaskRunners
+    timers: Timers
+    pools: PoolSlots
+    waits: WaitNotifier
+    reporter: Reporter
+
+    @property
+    def run_id(self) -> str:
+        return self.job.run_id
+
+    def report_end(self, report: Report, outcome: Outcome | None, committed_in: str = "") -> str:
+        """Report the end of a step in the terminal and the journal.
+
+        Returns what became of it, in one sentence; "" where it succeeded.
+        """
+        step, plan = report.step, self.plan
+        waited = self.waits.end(step)
+        previous = plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
+        attempts = plan.attempt(step)
+        return self.reporter.finished(report, attempts, outcome, waited, previous, committed_in)
+
+
+def run_context(
+    executor: d.Executor,
+    job: d.PlanExecutionContext,
+    execution_plan: d.ExecutionPlan,
+    options: Options,
+) -> RunContext:
+    """The parts of the run that *executor* is to carry out.
+
+    Raises:
+        ProjectError: the run asks for a target that the project lacks.
+        ValueError: a tag or setting of the run is none of the allowed values.
+    """
+    graph = d.executable_steps(execution_plan)
+    steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
+    bindings = _bindings_on_target(job, steps, options)
+    slots = options.slots(bindings)
+    seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
+    requirements, limits = requirements_of(
+        graph,
+        {key: d.traits(step) for key, step in steps.items()},
+        bindings,
+        options.tag_concurrency_limits,
+        retrying=not executor.retries.disabled,
+        seconds=seconds,
+    )
+    fail_fast = options.fail_fast_of(bindings, job.dagster_run.tags)
+    plan = Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=limits)
+    names = {key: bindings[key].name if key in bindings else key for key in graph}
+    reporter = Reporter(job.run_id, names, bindings, RunLimits(slots, limits, graph))
+    if no_history:
+        reporter.note(f"Past durations could not be read: {no_history}")
+    timers = Timers()
+    todo: deque[Event] = deque()
+    return RunContext(
+        job=job,
+        execution_plan=execution_plan,
+        options=options,
+        slots=slots,
+        graph=graph,
+        steps=steps,
+        bindings=bindings,
+        plan=plan,
+        todo=todo,
+        runners=TaskRunners(),
+        timers=timers,
+        pools=PoolSlots(job, steps, plan, timers, todo),
+        waits=WaitNotifier(job, steps, limits, reporter, timers),
+        reporter=reporter,
+    )
+
+
+def _bindings_on_target(
+    job: d.PlanExecutionContext, steps: Mapping[str, d.ExecutionStep], options: Options
+) -> dict[str, Binding]:
+    """The steps that are ours, by step key, on the target that the run asks for."""
+    target = options.target_of(job.dagster_run.tags, job.dagster_run.run_config)
+    found: dict[str, Binding] = {}
+    for key, step in steps.items():
+        binding = getattr(d.compute_function(job.job_def, step), "binding", None)
+        if binding is not None:
+            found[key] = binding.on(target)
+    return found

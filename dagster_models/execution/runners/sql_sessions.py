@@ -1,0 +1,217 @@
+"""Runs the steps that build SQL models: one session of the warehouse process per step in flight.
+
+    start ──> an idle session ─────────────────────────────> busy ──> Answered, Lost
+          └─> _Waiting: a thread connects ──> any session that comes free ──┘
+                         └─> NotStarted: it cannot be reached, or the step was canceled
+
+A server that is away, or has no room for another session, keeps only those tasks waiting that need
+one. Where it has no room, they wait for as long as a session of this run may still come free.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.core.messages import Task
+from dagster_models.errors import TOO_MANY_SESSIONS, Canceled, WarehouseError
+from dagster_models.execution.runners.event_queue import EventQueue
+from dagster_models.execution.runners.events import Answered, Lost, NotStarted, WorkerEvent
+from dagster_models.execution.runners.step_runner import warehouse_key
+from dagster_models.processes import wire
+from dagster_models.processes.client.session import Session, connect
+
+
+@dataclass(slots=True)
+class _Open:
+    """A session that is open; ``step``: what it works on."""
+
+    session: Session
+    key: str  # of its warehouse
+    step: str = ""
+    killed: bool = False
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A task that waits for a session. ``refused``: the server has no room for another one."""
+
+    step: str
+    task: Task
+    key: str
+    refused: WarehouseError | None = None
+
+
+class SqlSessions:
+    """The sessions of one run; a StepRunner. ``key`` stands for a warehouse everywhere."""
+
+    def __init__(self, queue: EventQueue) -> None:
+        self._queue = queue
+        self._busy: dict[str, _Open | _Waiting] = {}
+        self._idle: dict[str, list[_Open]] = {}
+        self._closing = threading.Lock()  # between close and threads that bring a session
+        self._closed = False
+
+    def prepare(self, spec: Mapping[str, Any], schemas: Sequence[str]) -> None:
+        """Reach the warehouse and create what the run needs there: schemas, commit record table.
+
+        May be called from any thread, and should not be called from the one that waits: it may
+        wait for a server. The session serves the run's first task.
+
+        Raises:
+            WarehouseError: it cannot be reached, or refuses.
+        """
+        session = connect(spec)
+        try:
+            session.prepare(schemas)
+        except BaseException:
+            session.close()
+            raise
+        self._bring(session, warehouse_key(spec))
+
+    def start(self, step: str, task: Task, spec: Mapping[str, Any]) -> None:
+        """Hand the task to an idle session; where there is none, a thread opens one.
+
+        Raises:
+            WarehouseError: the session is just gone; nothing was started.
+        """
+        key = warehouse_key(spec)
+        idle = self._living(key)
+        if idle is not None:
+            self._send(idle, step, task)
+            return
+        self._busy[step] = waiting = _Waiting(step, task, key)
+        name = f"connect-{step}"
+        threading.Thread(target=self._reach, args=(waiting, spec), daemon=True, name=name).start()
+
+    def cancel(self, step: str) -> None:
+        """Interrupt the statement; the warehouse's answer says what became of it."""
+        busy = self._busy.get(step)
+        if isinstance(busy, _Open):
+            busy.session.cancel()
+        elif busy is not None:
+            self._give_up(busy)
+
+    def kill(self, step: str) -> None:
+        """End the session: the queue sees its end, and the warehouse process rolls back."""
+        busy = self._busy.get(step)
+        if isinstance(busy, _Open):
+            busy.killed = True
+            busy.session.shutdown()
+        elif busy is not None:
+            self._give_up(busy)
+
+    def close(self) -> None:
+        """End all sessions. Those that a thread still brings are closed as they come."""
+        with self._closing:
+            self._closed = True
+        idle = [session for sessions in self._idle.values() for session in sessions]
+        for busy in (*self._busy.values(), *idle):
+            if isinstance(busy, _Open):
+                busy.session.close()
+        self._busy.clear()
+        self._idle.clear()
+
+    # -- sessions that are open ----------------------------------------------------------------
+
+    def _living(self, key: str) -> _Open | None:
+        idle = self._idle.setdefault(key, [])
+        while idle:
+            found = idle.pop()
+            if not wire.readable(found.session):  # an idle session says nothing but its end
+                return found
+            found.session.close()
+        return None
+
+    def _send(self, idle: _Open, step: str, task: Task) -> None:
+        idle.session.send({"op": "task", "task": task.to_json()})
+        idle.step, idle.killed = step, False
+        self._busy[step] = idle
+        self._queue.watch(idle.session, lambda: self._on_answer(idle))
+
+    def _on_answer(self, busy: _Open) -> list[WorkerEvent]:
+        self._queue.unwatch(busy.session)
+        del self._busy[busy.step]
+        try:
+            outcome = busy.session.receive_outcome()
+        except WarehouseError as error:
+            busy.session.close()
+            lost = Lost(busy.step, error.message, busy.killed, busy.session.identity)
+            return [lost, *self._refuse_those_in_vain(busy.key)]
+        return [Answered(busy.step, outcome), *self._free(busy)]
+
+    def _free(self, idle: _Open) -> list[WorkerEvent]:
+        """Use a session without a task: for the first that waits for one, or keep it for later."""
+        waiting = next(iter(self._waiting(idle.key)), None)
+        if waiting is None:
+            self._idle.setdefault(idle.key, []).append(idle)
+            return []
+        try:
+            self._send(idle, waiting.step, waiting.task)
+        except WarehouseError as error:  # it is just gone
+            idle.session.close()
+            return self._not_started(waiting, error)
+        return []
+
+    # -- sessions that are to come -------------------------------------------------------------
+
+    def _reach(self, waiting: _Waiting, spec: Mapping[str, Any]) -> None:
+        """In a thread of its own: a server that is away may take its time."""
+        try:
+            session = connect(spec)
+        except Exception as error:  # whatever it is, the step must end
+            known = error if isinstance(error, WarehouseError) else _unexpected(error)
+            self._queue.call_soon(lambda: self._on_refusal(waiting, known))
+        else:
+            self._bring(session, waiting.key)
+
+    def _bring(self, session: Session, key: str) -> None:
+        """Thread-safe: take in a new session, for the first task that waits for one."""
+        with self._closing:
+            if not self._closed:
+                self._queue.call_soon(lambda: self._on_session(_Open(session, key)))
+                return
+        session.close()
+
+    def _on_session(self, idle: _Open) -> list[WorkerEvent]:
+        if self._closed:
+            idle.session.close()
+            return []
+        return self._free(idle)
+
+    def _on_refusal(self, waiting: _Waiting, error: WarehouseError) -> list[WorkerEvent]:
+        if self._busy.get(waiting.step) is not waiting:
+            return []  # given up, or another session came free
+        if error.kind == TOO_MANY_SESSIONS:
+            waiting.refused = error
+            return self._refuse_those_in_vain(waiting.key)
+        return self._not_started(waiting, error)
+
+    def _refuse_those_in_vain(self, key: str) -> list[WorkerEvent]:
+        """End the tasks that wait for one of our sessions to come free, if none is left."""
+        if any(isinstance(busy, _Open) and busy.key == key for busy in self._busy.values()):
+            return []
+        return [
+            event
+            for waiting in self._waiting(key)
+            if waiting.refused is not None
+            for event in self._not_started(waiting, waiting.refused)
+        ]
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        """A session that the thread still brings is for the next task."""
+        stopped = Canceled("Canceled", "stopped before it had a session of the warehouse")
+        self._queue.put(*self._not_started(waiting, stopped))
+
+    def _not_started(self, waiting: _Waiting, error: WarehouseError) -> list[WorkerEvent]:
+        del self._busy[waiting.step]
+        return [NotStarted(waiting.step, error)]
+
+    def _waiting(self, key: str) -> list[_Waiting]:
+        return [w for w in self._busy.values() if isinstance(w, _Waiting) and w.key == key]
+
+
+def _unexpected(error: Exception) -> WarehouseError:
+    return WarehouseError(type(error).__name__, f"the warehouse cannot be reached: {error}")

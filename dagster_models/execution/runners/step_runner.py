@@ -1,0 +1,58 @@
+"""What the loop asks of a place where steps run.
+
+``SqlSessions``, ``PythonWorkers`` and ``ForeignProcesses`` are such places on this machine; a
+cluster would be another one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+TaskT = TypeVar("TaskT", contravariant=True)
+
+
+class StepRunner(Protocol[TaskT]):
+    """Starts steps, and stops them on request; the event queue receives all that becomes of them.
+
+    A step that was started ends with exactly one of these events, whatever happens to it:
+
+    - ``Answered``: its outcome, as the warehouse (or a script's own process) stated it;
+    - ``NotStarted``: nobody ever had the task, so nothing was published;
+    - ``Lost``: it ended without an outcome. ``session`` names the session in which it wrote, so
+      that its commit record can be read once that session is provably gone.
+
+    (A step that is not ours ends with a ``ForeignEnd``.) ``Output`` may come before that, and
+    nothing may come after it.
+
+    The end is a fact that the place states: an exit code, the end of a session, a cluster's own
+    record. That a cancel or a kill was accepted is no end, nor is the loss of the channel to the
+    step, as it may go on and publish. What outlives this process must be found again, so it is
+    started under a name made of the task's run, step and attempt, which are known beforehand.
+
+    All methods are called in the thread that waits for the queue, and none of them waits.
+    """
+
+    def start(self, step: str, task: TaskT, spec: Mapping[str, Any]) -> None:
+        """Hand the task to a worker; events call it ``step`` from here on.
+
+        ``spec``: what ``session.connect`` needs to reach the warehouse; empty for a foreign step.
+
+        Raises:
+            Exception: nothing was started, and no event follows.
+        """
+
+    def cancel(self, step: str) -> None:
+        """Ask the step to stop. Harmless for a step that is not running here."""
+
+    def kill(self, step: str) -> None:
+        """End a step that did not stop in time. Harmless for a step that is not running here."""
+
+    def close(self) -> None:
+        """End all that this runner has; what a step has not committed is rolled back."""
+
+
+def warehouse_key(spec: Mapping[str, Any]) -> str:
+    """The same text for the same warehouse: workers that reached it can be used again."""
+    return json.dumps(spec, sort_keys=True)

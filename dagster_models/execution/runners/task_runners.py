@@ -1,0 +1,30 @@
+"""The runners of our own tasks, with the queue to which they report."""
+
+from __future__ import annotations
+
+import contextlib
+
+from dagster_models.core.messages import Task
+from dagster_models.execution.runners.event_queue import EventQueue
+from dagster_models.execution.runners.python_workers import PythonWorkers
+from dagster_models.execution.runners.sql_sessions import SqlSessions
+from dagster_models.execution.runners.step_runner import StepRunner
+
+
+class TaskRunners:
+    """One runner of each kind, for one run. Close it at the end of the run."""
+
+    def __init__(self) -> None:
+        self.queue = EventQueue()
+        self.sql = SqlSessions(self.queue)
+        self.python = PythonWorkers(self.queue)
+
+    def of(self, task: Task) -> StepRunner[Task]:
+        """The runner that a task needs."""
+        return self.python if task.kind in ("python", "script") else self.sql
+
+    def close(self) -> None:
+        """End all workers; what is still in flight is interrupted and rolled back."""
+        with contextlib.ExitStack() as stack:
+            for it in (self.queue, self.python, self.sql):  # the last one is closed first
+                stack.callback(it.close)
