@@ -1,14 +1,15 @@
-"""Why a run took as long as it did, from its journal alone. Pure: no clock, no file.
+"""Why a run took as long as it did, from its journal alone. Pure: it needs no clock and no file.
 
     explain(read_journal(path)) -> Explanation
 
-All moments are seconds since the run began, all durations seconds. A step's time is cut into what
-the journal knows of it::
+All moments and durations are in seconds, moments since the run began. A step's time consists of
+what the journal knows of it::
 
     upstreams end ── delay ── ready ── waited {slot: 0.4, pool x: 2.0} ── in flight ── end
 
-The *critical path* is the chain that decided when the run ended: the step that ended last, of its
-upstreams the one that ended last, and so on. Delays, waits and flights along it add up to the run.
+The *critical path* is the chain of steps that decided when the run ended: the step that ended last,
+before it the one of its upstreams that ended last, and so on. The delays, waits and flights along
+it add up to the run.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from dagster_models.util.graph import weights
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The time of one step that was ready.
+    """How one step spent its time, for a step that was ready at some moment.
 
-    ``after``: the upstream that ended last, None for a step that reads no other of this run.
-    ``delay_seconds`` passed from its end (or the run's beginning) until this one was ready.
-    ``flight_seconds``: all attempts together; 0 for one that was given up before it was started.
+    ``after``: the upstream that ended last; None for a step that reads no other step of this run.
+    ``delay_seconds`` passed from its end (or the run's beginning) until this step was ready.
+    ``flight_seconds``: all attempts together; 0 for a step that was given up before it started.
     """
 
     step: str
@@ -43,7 +44,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class WaitTotal:
-    """What all steps together waited for one reason: "slot", "retry delay", a pool, a limit."""
+    """How long all steps together waited for one reason: a slot, a retry delay, a pool, a limit."""
 
     reason: str
     steps: int
@@ -52,10 +53,10 @@ class WaitTotal:
 
 @dataclass(frozen=True, slots=True)
 class Waste:
-    """Work of a run with a failure that came to nothing in it.
+    """The time of a step that came to nothing, in a run that did not succeed.
 
-    ``why``: "failed", "canceled", or "unused": committed, but nothing of what reads it in this run
-    succeeded (a re-execution from failure will use it).
+    ``why``: "failed", "canceled", or "unused": the step is committed, but no step of this run that
+    reads it succeeded. (A re-execution from failure will use it.)
     """
 
     step: str
@@ -65,11 +66,11 @@ class Waste:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """See the module. ``status`` is None while a run goes on, or if it was killed.
+    """Where the time of a run went. ``status`` is None while a run goes on, or if it was killed.
 
     ``shortest_seconds``: the heaviest path of flights; no number of slots makes the run shorter.
-    ``idle_seconds`` are slot-seconds, of ``slots`` times ``seconds``. ``unfinished``: planned
-    steps that the journal has no end of.
+    ``busy_seconds`` and ``idle_seconds`` are slot-seconds, and add up to ``slots`` times
+    ``seconds``. ``unfinished``: planned steps whose end is not in the journal.
     """
 
     run_id: str
@@ -86,7 +87,7 @@ class Explanation:
 
     @property
     def path_seconds(self) -> float:
-        """In flight along the critical path: the part of it that the steps themselves took."""
+        """The part of the critical path that its steps were in flight."""
         return sum(span.flight_seconds for span in self.critical_path)
 
     @property
@@ -95,9 +96,9 @@ class Explanation:
 
     @property
     def idle_share(self) -> float:
-        """Of all slot-seconds, from 0 to 1."""
-        room = self.slots * self.seconds
-        return self.idle_seconds / room if room > 0 else 0.0
+        """The idle part of all slot-seconds, from 0 to 1."""
+        slot_seconds = self.slots * self.seconds
+        return self.idle_seconds / slot_seconds if slot_seconds > 0 else 0.0
 
     @property
     def wasted_seconds(self) -> float:
@@ -105,12 +106,12 @@ class Explanation:
 
 
 def explain(contents: JournalContents) -> Explanation | None:
-    """Explain a run, whole or not. None: the journal has no header, so nothing is known of it."""
+    """The explanation of a run, ended or not; None if the journal has no header."""
     header = contents.header
     if header is None:
         return None
     began = header.started_at
-    # A resumed run goes on in the journal of the first try, whose steps are not of its time.
+    # A resumed run goes on in the journal of the run before it, whose steps are left out here.
     results = [r for r in contents.steps if r.ended_at is None or r.ended_at >= began]
     upstream = {step: header.upstream.get(step, ()) for step in header.steps}
     spans = _spans(results, upstream, began)
@@ -134,7 +135,7 @@ def explain(contents: JournalContents) -> Explanation | None:
 def _spans(
     results: Sequence[StepResult], upstream: Mapping[str, Sequence[str]], began: float
 ) -> dict[str, Span]:
-    """Of every step that was ready, in the order they ended."""
+    """The span of each step that was ready at some moment, in the order they ended."""
     ends = {r.step: r.ended_at - began for r in results if r.ended_at is not None}
     spans = {}
     for r in results:
@@ -151,7 +152,7 @@ def _spans(
             ready=ready,
             end=end,
             after=after,
-            delay_seconds=max(0.0, delay),  # the clock of a machine may be set back
+            delay_seconds=max(0.0, delay),  # the clock may have been set back
             waited=r.waited,
             flight_seconds=max(0.0, flight),
         )
@@ -169,7 +170,7 @@ def _critical_path(spans: Mapping[str, Span]) -> tuple[Span, ...]:
 
 
 def _heaviest(upstream: Mapping[str, Sequence[str]], flights: Mapping[str, float]) -> float:
-    """Seconds of the heaviest path; a step that never flew weighs nothing."""
+    """Seconds of the heaviest path; a step that was never in flight weighs nothing."""
     flown = {step: flights.get(step, 0.0) for step in upstream}
     return max(weights(upstream, flown).values(), default=0.0)
 
@@ -188,7 +189,7 @@ def _wasted(
     upstream: Mapping[str, Sequence[str]],
     flights: Mapping[str, float],
 ) -> tuple[Waste, ...]:
-    """What a failure cost, the most expensive first; nothing in a run without one."""
+    """What a failure cost, the most expensive first; nothing in a run that succeeded."""
     states = {r.step: r.state for r in results}
     if all(state == "succeeded" for state in states.values()):
         return ()

@@ -1,4 +1,4 @@
-"""How an explanation is told: lines for the shell, metadata for Dagster."""
+"""An explanation as text: lines for the shell, a sentence and metadata for Dagster."""
 
 from __future__ import annotations
 
@@ -16,105 +16,106 @@ from dagster_models.reporting.results import (
 )
 from dagster_models.reporting.terminal import clean, clean_lines
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
+from dagster_models.util.durations import rounded
 
 PREFIX = "dagster_models"
 
 
-def summary(told: Explanation) -> str:
+def summary(run: Explanation) -> str:
     """The run in one sentence."""
-    path = " -> ".join(span.step for span in told.critical_path) or "no step was started"
+    path = " -> ".join(span.step for span in run.critical_path) or "no step was started"
     return (
-        f"{told.seconds:,.2f}s, of which {told.path_seconds:,.2f}s in flight on the critical path "
-        f"({path}); {_percent(told.idle_share)} of the slots were idle"
+        f"{run.seconds:,.2f}s, of which {run.path_seconds:,.2f}s in flight on the critical path "
+        f"({path}); {_percent(run.idle_share)} of the slots were idle"
     )
 
 
-def metadata(told: Explanation) -> Mapping[str, Any]:
+def metadata(run: Explanation) -> Mapping[str, Any]:
     """The numbers of a run, for Dagster's event log."""
     return {
-        f"{PREFIX}/critical_path": [span.step for span in told.critical_path],
-        f"{PREFIX}/critical_path_seconds": told.path_seconds,
-        f"{PREFIX}/shortest_seconds": told.shortest_seconds,
-        f"{PREFIX}/idle_share": told.idle_share,
-        f"{PREFIX}/idle_slot_seconds": told.idle_seconds,
-        f"{PREFIX}/waited_seconds": {wait.reason: wait.seconds for wait in told.waits},
-        f"{PREFIX}/wasted_seconds": told.wasted_seconds,
+        f"{PREFIX}/critical_path": [span.step for span in run.critical_path],
+        f"{PREFIX}/critical_path_seconds": rounded(run.path_seconds),
+        f"{PREFIX}/shortest_seconds": rounded(run.shortest_seconds),
+        f"{PREFIX}/idle_share": round(run.idle_share, 3),
+        f"{PREFIX}/idle_slot_seconds": rounded(run.idle_seconds),
+        f"{PREFIX}/waited_seconds": {wait.reason: rounded(wait.seconds) for wait in run.waits},
+        f"{PREFIX}/wasted_seconds": rounded(run.wasted_seconds),
     }
 
 
-def run_lines(told: Explanation, header: RunHeader) -> list[str]:
+def run_lines(run: Explanation, header: RunHeader) -> list[str]:
     """The whole run: critical path, waits, idle slots, waste."""
-    status = told.status or "not ended: it still goes on, or it was killed"
-    started = sum(span.state != "skipped" for span in told.spans.values())
+    status = run.status or "not ended: it is still running, or it was killed"
+    started = sum(span.state != "skipped" for span in run.spans.values())
     where = f"{clean(header.project)} (target {clean(header.target)})"
     lines = [
-        f"Run {told.run_id} of {where}: {status}",
-        f"{told.seconds:,.2f}s, {started:,} of {_steps(len(header.steps))} started, "
-        f"{_count(told.slots, 'slot')}",
+        f"Run {run.run_id} of {where}: {status}",
+        f"{run.seconds:,.2f}s, {started:,} of {_steps(len(header.steps))} started, "
+        f"{_count(run.slots, 'slot')}",
         "",
-        *_path_lines(told),
+        *_path_lines(run),
     ]
-    if told.waits:
-        lines += ["", "Waiting for, all steps together"]
-        width = max(len(_reason(wait.reason)) for wait in told.waits)
+    if run.waits:
+        lines += ["", "All steps together waited for"]
+        width = max(len(_reason(wait.reason)) for wait in run.waits)
         lines += [
             f"  {_reason(wait.reason).ljust(width)} {wait.seconds:10,.2f}s  {_steps(wait.steps)}"
-            for wait in told.waits
+            for wait in run.waits
         ]
-    room = told.slots * told.seconds
+    slot_seconds = run.slots * run.seconds
     lines += [
         "",
-        f"Slots: {told.busy_seconds:,.2f}s busy of {room:,.2f}s, "
-        f"{told.idle_seconds:,.2f}s idle ({_percent(told.idle_share)})",
+        f"Slots: {run.busy_seconds:,.2f}s busy of {slot_seconds:,.2f}s, "
+        f"{run.idle_seconds:,.2f}s idle ({_percent(run.idle_share)})",
     ]
-    if told.wasted:
-        lines += ["", f"Came to nothing in this run: {told.wasted_seconds:,.2f}s"]
-        width = max(len(clean(waste.step)) for waste in told.wasted)
+    if run.wasted:
+        lines += ["", f"Wasted in this run: {run.wasted_seconds:,.2f}s"]
+        width = max(len(clean(waste.step)) for waste in run.wasted)
         lines += [
             f"  {clean(waste.step).ljust(width)} {waste.seconds:10,.2f}s  {_WASTE[waste.why]}"
-            for waste in told.wasted
+            for waste in run.wasted
         ]
-    if told.unfinished:
-        names = ", ".join(map(clean, told.unfinished[:10]))
-        more = f" and {len(told.unfinished) - 10} more" if len(told.unfinished) > 10 else ""
-        lines += ["", f"The journal has no end of {_steps(len(told.unfinished))}: {names}{more}"]
+    if run.unfinished:
+        names = ", ".join(map(clean, run.unfinished[:10]))
+        more = f" and {len(run.unfinished) - 10} more" if len(run.unfinished) > 10 else ""
+        lines += ["", f"The journal has no end for {_steps(len(run.unfinished))}: {names}{more}"]
     return lines
 
 
-def _path_lines(told: Explanation) -> list[str]:
-    if not told.critical_path:
+def _path_lines(run: Explanation) -> list[str]:
+    if not run.critical_path:
         return ["No step was started."]
-    waits = sum(sum(span.waited.values()) for span in told.critical_path)
-    head = f"Critical path: {told.path_seconds:,.2f}s in {_steps(len(told.critical_path))}"
+    waits = sum(sum(span.waited.values()) for span in run.critical_path)
+    head = f"Critical path: {run.path_seconds:,.2f}s in {_steps(len(run.critical_path))}"
     lines = [f"{head}, and {waits:,.2f}s of waiting" if waits >= 0.005 else head]
-    width = max(len(clean(span.step)) for span in told.critical_path)
-    for span in told.critical_path:
+    width = max(len(clean(span.step)) for span in run.critical_path)
+    for span in run.critical_path:
         begin = f"  {_at(span.end - span.flight_seconds)}  {clean(span.step).ljust(width)}"
         line = f"{begin} {span.flight_seconds:10,.2f}s"
         lines.append(f"{line}  after waiting {_waited(span)}" if span.waited else line)
-    least = told.shortest_seconds
-    return [*lines, f"With any number of slots it takes at least {least:,.2f}s."]
+    least = run.shortest_seconds
+    return [*lines, f"With any number of slots, the run takes at least {least:,.2f}s."]
 
 
-def step_lines(told: Explanation, result: StepResult, header: RunHeader) -> list[str]:
+def step_lines(run: Explanation, result: StepResult, header: RunHeader) -> list[str]:
     """The story of one step."""
     built = f" {result.materialized}" if result.materialized else ""
     rows = f", {result.rows:,} rows" if result.rows is not None else ""
     name = clean(result.step)
     lines = [f"{name}: {result.kind}{built}, {result.state}{rows}"]
-    span = told.spans.get(result.step)
+    span = run.spans.get(result.step)
     if span is not None:
         lines += [f"  {line}" for line in _span_lines(span, result)]
     reads = header.upstream.get(result.step, ())
     if reads:
         lines.append(f"  reads {', '.join(map(clean, reads))}")
-    if span in told.critical_path:
+    if span in run.critical_path:
         lines.append("  is on the critical path")
     return lines + [f"  {line}" for line in _why(result)]
 
 
 def _span_lines(span: Span, result: StepResult) -> list[str]:
-    cause = f": {clean(span.after)} had ended" if span.after else ""
+    cause = f", after {clean(span.after)} ended" if span.after else ""
     lines = [f"{_at(span.ready)}  ready{cause}"]
     if span.waited:
         lines.append(f"           waited {_waited(span)}")
@@ -126,7 +127,7 @@ def _span_lines(span: Span, result: StepResult) -> list[str]:
 
 
 def _why(result: StepResult) -> list[str]:
-    """What explains a state that is not success."""
+    """Why the step did not succeed; nothing for one that did."""
     if result.state == "failed":
         return [*([clean(result.where)] if result.where else []), *clean_lines(explanation(result))]
     if result.state == "canceled":

@@ -1,7 +1,7 @@
 """The journal of a run: ``target/runs/<run id>.jsonl``, one line per finished step.
 
-It is appended to while the run goes on and never rewritten (dbt's rewriting of its results after
-each node was too slow and was reverted), so that a run that was killed still tells what it did::
+It is appended to while the run goes on and never rewritten, so that a killed run leaves a record of
+what it did. (dbt once rewrote its results after each node; that was too slow and was reverted.) ::
 
     {"type": "run", ...}    RunHeader
     {"type": "step", ...}   StepResult, one line each, in the order they finished
@@ -24,7 +24,7 @@ from dagster_models.reporting.results import RunHeader, StepResult, known_fields
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """The last line of a journal; a journal without one belongs to a run that goes on or died."""
+    """The last line of a journal; without it the run still goes on, or it died."""
 
     status: str  #: "success", "failure" or "canceled"
     totals: Mapping[str, int]
@@ -35,8 +35,8 @@ class RunEnd:
 class JournalContents:
     """A journal as read. ``steps``: the last line of each step, in the order they finished.
 
-    ``unreadable`` are the numbers (from 1) of lines that were cut: a killed run tears its last
-    line, a resumed run goes on below it.
+    ``unreadable``: the numbers (from 1) of lines that were cut. A killed run cuts its last line,
+    and a resumed run goes on below it.
     """
 
     header: RunHeader | None
@@ -46,42 +46,42 @@ class JournalContents:
 
 
 class Journal:
-    """Appends to ``<target folder>/runs/<run id>.jsonl``, one write call for each line.
+    """Appends to ``<target folder>/runs/<run id>.jsonl`` with one write call for each line.
 
-    A line is with the operating system as soon as the method returns, so it outlives a kill of
-    this process. Any method may raise OSError (a full disk); the journal stays usable after it.
+    The operating system has a line as soon as the method returns, so it outlives a kill of this
+    process. Any method may raise OSError (a full disk); the journal stays usable after that.
     """
 
     def __init__(self, target_folder: str | Path, header: RunHeader) -> None:
-        """Creates the folder and the file, or goes on below what a run of this id left."""
+        """Create the folder and the file, or go on below what an earlier run of this id left."""
         self.path = journal_path(target_folder, header.run_id)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             size = os.fstat(self._fd).st_size
-            self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+            self._cut = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
             self._append("run", header.to_json())
         except BaseException:
             self.close()
             raise
 
     def step(self, result: StepResult) -> None:
-        """Write down a finished step."""
+        """Append a finished step."""
         self._append("step", result.to_json())
 
     def end(self, status: str, results: Iterable[StepResult], seconds: float) -> None:
-        """Write down the run's end; ``status`` is "success", "failure" or "canceled"."""
+        """Append the run's end; ``status`` is "success", "failure" or "canceled"."""
         self._append("end", {"status": status, "totals": totals(results), "seconds": seconds})
 
     def is_removed(self) -> bool:
-        """Whether what is written goes to a file that nobody will find."""
+        """Whether the file was removed, so that nobody will find what is appended."""
         try:
             return not os.path.samestat(os.fstat(self._fd), os.stat(self.path))
         except FileNotFoundError:
             return True
 
     def close(self) -> None:
-        """Close the file; harmless when it is closed already."""
+        """Close the file; harmless if it is closed already."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
@@ -93,22 +93,22 @@ class Journal:
         self.close()
 
     def _append(self, what: str, data: Mapping[str, Any]) -> None:
-        # ASCII: a lone surrogate in a message would not encode, and must not cost the line.
+        # ASCII: a lone surrogate in a message cannot be encoded, and must not cost the line.
         line = json.dumps({"type": what, **data}, default=str).encode("ascii") + b"\n"
-        if self._torn:  # the line above was cut: keep this one apart from it
+        if self._cut:  # the line above was cut: begin a new one
             line = b"\n" + line
-        self._torn = True
+        self._cut = True
         written = os.write(self._fd, line)
-        while written < len(line):  # only a disk that fills up gets here
+        while written < len(line):  # only a disk that fills up leads here
             written += os.write(self._fd, line[written:])
-        self._torn = False
+        self._cut = False
 
 
 def journal_path(target_folder: str | Path, run_id: str) -> Path:
-    """Where the journal of a run is.
+    """The path of a run's journal.
 
     Raises:
-        DagsterModelsError: the run's id is not a plain file name.
+        DagsterModelsError: the run's id is not usable as a file name.
     """
     if not re.fullmatch(r"[\w][\w.-]*", run_id, re.ASCII):
         raise DagsterModelsError(f"run id {run_id!r} is not usable as a file name")
@@ -116,16 +116,16 @@ def journal_path(target_folder: str | Path, run_id: str) -> Path:
 
 
 def latest_journal(target_folder: str | Path) -> Path | None:
-    """The journal that was written to last, None when there is none."""
+    """The journal that was written to last; None if there is none."""
     found = list((Path(target_folder) / "runs").glob("*.jsonl"))
     return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
 def find_journal(target_folder: str | Path, run_id: str = "last") -> Path:
-    """The journal of a run, by its id or how that begins; "last": the one written to last.
+    """The journal of a run, found by its id or the beginning of it; "last": the latest.
 
     Raises:
-        DagsterModelsError: there is none, or the beginning is that of several.
+        DagsterModelsError: no journal matches, or several do.
     """
     runs = Path(target_folder) / "runs"
     if run_id == "last":
@@ -139,12 +139,12 @@ def find_journal(target_folder: str | Path, run_id: str = "last") -> Path:
         return (exact or found)[0]
     if not found:
         raise DagsterModelsError(f"no run whose id begins with {run_id!r} has a journal in {runs}")
-    told = ", ".join(path.stem for path in found)
-    raise DagsterModelsError(f"several runs begin with {run_id!r}: {told}")
+    ids = ", ".join(path.stem for path in found)
+    raise DagsterModelsError(f"several run ids begin with {run_id!r}: {ids}")
 
 
 def read_journal(path: str | Path) -> JournalContents:
-    """Read a journal, finished or not; a torn line costs only itself.
+    """Read a journal, finished or not; a line that was cut costs only itself.
 
     Raises:
         OSError: the file cannot be read.

@@ -3,8 +3,8 @@
     18:04:11  3 of 14 START table marts.carrier_delays ........................ [RUN]
     18:04:11  3 of 14 OK table marts.carrier_delays ................... 16 rows [OK in 0.31s]
 
-Everything that comes from outside (names, messages, a script's output) is cleaned first: a message
-can neither break a line nor move the cursor, colour the screen or reorder the text.
+Everything that comes from outside (names, messages, a script's output) is cleaned first, so that a
+message can neither break a line nor move the cursor, colour the screen or reorder the text.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from dagster_models.reporting.results import (
     totals,
 )
 
-WIDTH = 80  #: dbt's: up to here dots lead the eye to the status
-NAME_WIDTH = (24, 48)  #: least and most of the column with the step's name before its output
-MOST_LINES = 40  #: of one message in the list of failures; all of it is in run_results.json
+WIDTH = 80  #: up to here dots lead the eye to the status, as in dbt
+NAME_WIDTH = (24, 48)  #: least and greatest width of the step's name before its output
+MOST_LINES = 40  #: of one message in the list of failures; run_results.json has all of it
 INDENT = "    "
 
 _COLORS = {"OK": 32, "WARN": 33, "ERROR": 31, "SKIP": 33, "CANCEL": 33, "RETRY": 33}
 
-# Colours and titles of a script's own output are dropped whole; what else could act on a terminal
-# (control characters, direction overrides) or not be encoded (lone surrogates) is shown as \x1b.
+# Colours and titles in a script's output are dropped whole. Anything else that could act on a
+# terminal (control characters, direction overrides) or cannot be encoded (lone surrogates) is shown
+# as \x1b.
 _ESCAPE_SEQUENCE = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\\\|\x9c)"
 )
@@ -56,7 +57,7 @@ def clean_lines(text: str) -> list[str]:
 
 
 class Named(Protocol):
-    """What a line needs to name a step: a StepResult or a Task has it."""
+    """What a line needs to name a step; a StepResult and a Task have it."""
 
     @property
     def step(self) -> str: ...
@@ -67,9 +68,9 @@ class Named(Protocol):
 
 
 class Terminal:
-    """Writes the lines of a run to a stream; may be called from any thread.
+    """Writes the lines of a run to a stream. Its methods may be called from any thread.
 
-    No method raises because of the stream: when its reader is gone, the run goes on unseen.
+    No method raises because of the stream: if its reader is gone, the run goes on unseen.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Terminal:
         """
         Args:
             stream: where to write.
-            color: None: only if the stream is a terminal and NO_COLOR is not set.
+            color: by default, only if the stream is a terminal and NO_COLOR is not set.
             clock: the local time of day that begins each line.
         """
         self._stream = stream
@@ -95,7 +96,7 @@ class Terminal:
     def found(
         self, models: int = 0, scripts: int = 0, seeds: int = 0, checks: int = 0, sources: int = 0
     ) -> None:
-        """``Found 14 models, 2 scripts, 3 seeds``; what there is none of is left out."""
+        """``Found 14 models, 2 scripts, 3 seeds``, without the kinds that the run has none of."""
         counts = {
             "model": models,
             "script": scripts,
@@ -103,28 +104,28 @@ class Terminal:
             "check": checks,
             "source": sources,
         }
-        told = ", ".join(_count(count, noun) for noun, count in counts.items() if count)
-        self._write([f"Found {told or 'nothing to run'}"])
+        found = ", ".join(_count(count, noun) for noun, count in counts.items() if count)
+        self._write([f"Found {found or 'nothing to run'}"])
 
     def concurrency(self, slots: int, target: str) -> None:
         """``Concurrency: 4 slots (target='dev')``."""
         self._write([f"Concurrency: {_count(slots, 'slot')} (target='{clean(target)}')", ""])
 
     def note(self, text: str) -> None:
-        """A line of our own."""
+        """A line of text, cleaned."""
         self._write([clean(text)])
 
     def started(self, index: int, total: int, step: Named) -> None:
         """``3 of 14 START table marts.carrier_delays ... [RUN]``; ``index`` counts from 1."""
-        with self._lock:  # one very long name must not push everybody's output off the screen
+        with self._lock:  # one very long name must not push all output off the screen
             self._name_width = min(max(self._name_width, len(clean(step.step))), NAME_WIDTH[1])
         self._write([_padded(f"{index} of {total} START {_title(step)}", "[RUN]")])
 
     def output(self, step: str, stream_name: str, line: str) -> None:
         """A line that a step printed, behind the step's name.
 
-        ``stream_name`` is "stdout" or "stderr". Of a progress bar that redraws itself the last
-        state is shown.
+        ``stream_name`` is "stdout" or "stderr". A progress bar that redraws itself is shown in its
+        last state.
         """
         name = clean(step).ljust(self._name_width)
         if stream_name == "stderr":
@@ -134,14 +135,14 @@ class Terminal:
         self._write([f"{name} | {text}".rstrip() for text in shown])
 
     def retry(self, index: int, total: int, result: StepResult, delay_seconds: float = 0.0) -> None:
-        """A failed attempt that is tried again after ``delay_seconds``."""
+        """A failed attempt; the step is tried again after ``delay_seconds``."""
         then = f"again in {delay_seconds:.0f}s" if delay_seconds >= 0.5 else "again now"
         status = f"attempt {result.attempt} failed in {result.seconds:.2f}s, {then}"
         head = f"{index} of {total} RETRY {_title(result)}"
         self._write([_padded(head, self._status("RETRY", status)), *_reason(result)])
 
     def finished(self, index: int, total: int, result: StepResult) -> None:
-        """The line of a step that reached its final state, with what explains it below."""
+        """The line of a step that reached its final state, and below it why it did."""
         with self._lock:
             self._states[result.step] = result.state
             cause_state = self._states.get(result.cause or "")
@@ -167,23 +168,23 @@ class Terminal:
         self._write([_padded(head, self._status(_word(result), status), rows), *details])
 
     def done(self, results: Sequence[StepResult], seconds: float, broke: str = "") -> None:
-        """The run's end: every failure and warning again, then the totals as dbt tells them.
+        """The run's end: every failure and warning again, then the totals as dbt prints them.
 
         ``broke``: what went wrong with the run itself, if anything did.
         """
         count = totals(results)
         lines = ["", f"Finished {_count(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
-        told = [
+        counts = [
             f"{1 if broke else 0} error of the run itself",
             _count(count["ERROR"], "error"),
             _count(count["WARN"], "warning"),
             f"{count['SKIP']} skipped",
             f"{count['CANCEL']} canceled",
         ]
-        told = [text for text in told if not text.startswith("0 ")]
-        if told:
+        counts = [text for text in counts if not text.startswith("0 ")]
+        if counts:
             word = "ERROR" if count["ERROR"] or broke else "WARN"
-            lines += [self._paint(word, f"Completed with {', '.join(told)}"), ""]
+            lines += [self._paint(word, f"Completed with {', '.join(counts)}"), ""]
         else:
             lines += [self._paint("OK", "Completed successfully"), ""]
         if broke:
@@ -192,8 +193,8 @@ class Terminal:
         for result in results:
             if result.state == "failed" or result.warned:
                 lines += [*self._again(result, results), ""]
-        told_totals = " ".join(f"{word}={number}" for word, number in count.items())
-        self._write([*lines, f"Done. {told_totals}"])
+        all_counts = " ".join(f"{word}={number}" for word, number in count.items())
+        self._write([*lines, f"Done. {all_counts}"])
 
     def _again(self, result: StepResult, results: Iterable[StepResult]) -> list[str]:
         """A failure or warning in full, for the list at the end."""
@@ -224,14 +225,14 @@ class Terminal:
     def _write(self, lines: Sequence[str]) -> None:
         now = self._clock()
         text = "".join(f"{now}  {line}".rstrip() + "\n" for line in lines)
-        # A terminal of another encoding must show something rather than raise.
+        # A terminal with another encoding must show something rather than raise.
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         text = text.encode(encoding, "backslashreplace").decode(encoding)
         with self._lock:
             if self._gone:
                 return
             try:
-                self._stream.write(text)  # one call: lines of other processes stay between ours
+                self._stream.write(text)  # in one call: lines of other processes stay between ours
                 self._stream.flush()
             except (BrokenPipeError, ValueError):  # the reader went away, the stream was closed
                 self._gone = not _forget(self._stream)
@@ -240,14 +241,14 @@ class Terminal:
 
 
 def _forget(stream: TextIO) -> bool:
-    """Send a standard stream that lost its reader nowhere; whether it may be written to again.
+    """Send a standard stream that lost its reader to nowhere; whether it can be written to again.
 
-    Else Python flushes to the lost reader at exit, and the run ends with code 120.
+    Otherwise Python flushes to the lost reader at exit, and the run ends with code 120.
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """
     try:
         lost = stream.fileno()
-        if lost not in (1, 2):  # not by identity: the stream may be wrapped
+        if lost not in (1, 2):  # not compared by identity, as the stream may be wrapped
             return False
         target = os.open(os.devnull, os.O_WRONLY)
         os.dup2(target, lost)
@@ -281,7 +282,7 @@ def _title(step: Named) -> str:
 
 
 def _padded(head: str, status: str, rows: str = "") -> str:
-    """Dots up to a fixed width, as dbt draws them; a long name is never cut."""
+    """The line with dots up to a fixed width, as in dbt; a long name is never cut."""
     tail = f" {rows}" if rows else ""
     return f"{head} ".ljust(WIDTH - len(tail), ".").rstrip(" ") + f"{tail} {status}"
 
