@@ -14,6 +14,67 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
+
+
+class ErrorKind(str, Enum):
+    """What went wrong, in our own words: code decides by these and never by a driver's names.
+
+    Each warehouse maps its driver's errors to them; what its driver calls the error is the
+    ``name`` that users read.
+    """
+
+    # The user's SQL or data.
+    SYNTAX = "syntax"
+    MISSING_RELATION = "missing_relation"
+    BAD_COLUMN = "bad_column"  #: a name or a type that the query cannot be bound with
+    BAD_VALUE = "bad_value"  #: a value that its type cannot hold, or an operation on it
+    CONSTRAINT = "constraint"
+    PERMISSION = "permission"
+    READ_ONLY = "read_only"
+    UNSUPPORTED = "unsupported"
+    INVALID_NAME = "invalid_name"
+    INVALID_INPUT = "invalid_input"
+    CHECK_FAILED = "check_failed"
+    USER_CODE = "user_code"  #: an exception of the user's Python
+    CHANGED_FILE = "file_changed"  #: the file is not the one that was loaded
+    OPEN_TRANSACTION = "open_transaction"
+    NOT_KEPT = "not_kept"  #: what hangs on the relation would not survive its rebuild
+    # The moment: often worth another try.
+    CONFLICT = "conflict"  #: two writers met, and the loser lost nothing but time
+    TRANSACTION_FAILED = "transaction_failed"  #: a statement before had failed: all is rolled back
+    LOCK_TIMEOUT = "lock_timeout"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    IO = "io"
+    TOO_MANY_SESSIONS = "too_many_sessions"  #: those that are open go on
+    UNREACHABLE = "connection_failed"
+    IN_USE = "database_in_use"
+    HELD = "relation_held"
+    START_FAILED = "start_failed"
+    # The stop, and the end of what was at work.
+    INTERRUPTED = "interrupted"  #: the statement was stopped, by whomever
+    CANCELED = "canceled"  #: it was stopped because we asked
+    LOST = "warehouse_lost"
+    WORKER_LOST = "worker_lost"
+    IN_DOUBT = "in_doubt"
+    BROKEN = "database_broken"  #: only a new process knows what the database holds
+    REPLACED = "database_replaced"
+    SESSION_CLOSED = "session_closed"
+    # Ours.
+    VERSION_MISMATCH = "version_mismatch"
+    INVALID_SETTINGS = "invalid_settings"
+    INVALID_REQUEST = "invalid_request"
+    RESULT_TOO_LARGE = "result_too_large"
+    NOT_PRIVATE = "not_private"
+    STEP_FAILURE = "step_failure"  #: of somebody else's Dagster step
+    INTERNAL = "internal_error"
+    OTHER = "other"
+
+    @property
+    def title(self) -> str:  # type: ignore[override]  # str.title is a method, of no use here
+        """The kind as a user reads it where there is no driver's name: ``DatabaseInUse``."""
+        return "".join(word.capitalize() for word in self.value.split("_"))
 
 
 class DagsterModelsError(Exception):
@@ -77,21 +138,25 @@ def shortened(text: str) -> str:
 class WarehouseError(DagsterModelsError):
     """The warehouse refused a statement.
 
-    ``kind`` is the driver's own class name (e.g. ``CatalogException``); ``line`` counts from 1 in
-    the statement as sent, None when the warehouse names none. ``transient``: worth another try as
-    it is (a write conflict, out of memory beside others).
+    ``kind`` is what code decides by. ``name`` is what users read before the message: the driver's
+    own class (e.g. ``CatalogException``), by default the kind's title. ``line`` counts from 1 in
+    the statement as sent and is None when the warehouse names none. ``transient``: worth another
+    try as it is (a write conflict, out of memory beside others).
     """
 
     def __init__(
-        self, kind: str, message: str, *, line: int | None = None, transient: bool = False
+        self,
+        kind: ErrorKind,
+        message: str,
+        *,
+        name: str = "",
+        line: int | None = None,
+        transient: bool = False,
     ) -> None:
         message = shortened(message)
-        self.kind, self.message, self.line, self.transient = kind, message, line, transient
-        super().__init__(f"{kind}: {message}")
-
-
-#: Kind of a WarehouseError: the server takes no further session now; those that we have go on.
-TOO_MANY_SESSIONS = "TooManySessions"
+        self.kind, self.name, self.message = kind, name or kind.title, message
+        self.line, self.transient = line, transient
+        super().__init__(f"{self.name}: {message}")
 
 
 class WarehouseLost(WarehouseError):

@@ -155,50 +155,6 @@ def test_a_cycle_inside_a_function_would_be_seen() -> None:
     assert ours(relative) == {"core.model"}
 
 
-def private(tree: ast.Module) -> bool:
-    """Whether it imports or names one of Dagster's private modules."""
-    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
-    return any(name.startswith("dagster._") for name in imports(tree)) or any(
-        ast.unparse(node).startswith("dagster._") for node in attributes
-    )
-
-
-def test_one_room_leads_to_dagsters_private_modules() -> None:
-    assert {room(name) for name, tree in modules().items() if private(tree)} == {"_dagster"}
-
-
-def overrides(tree: ast.Module) -> set[str]:
-    """Methods with one underscore of classes whose base is a class of Dagster's: these are private
-    to Dagster as its private modules are."""
-    import dagster
-
-    from dagster_models._dagster import door
-
-    found = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ClassDef):
-            continue
-        for base in (ast.unparse(base).rpartition(".")[2] for base in node.bases):
-            cls = getattr(dagster, base, None) or getattr(door, base, None)
-            if isinstance(cls, type) and cls.__module__.startswith("dagster."):
-                names = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-                found |= {
-                    f"{node.name}.{name}"
-                    for name in names
-                    if name.startswith("_") and not name.startswith("__") and hasattr(cls, name)
-                }
-    return found
-
-
-def test_only_that_room_overrides_private_methods_of_dagsters_classes() -> None:
-    found = {name: overrides(tree) for name, tree in modules().items()}
-    assert {room(name) for name, methods in found.items() if methods} <= {"_dagster"}
-    outside_of_it = ast.parse("class S(SqliteEventLogStorage):\n    def _mine(self): ...")
-    assert overrides(outside_of_it) == set()
-    outside_of_it = ast.parse("class S(SqliteEventLogStorage):\n    def _initdb(self): ...")
-    assert overrides(outside_of_it) == {"S._initdb"}
-
-
 def importers(root: str) -> set[str]:
     return {
         name
@@ -214,9 +170,15 @@ def test_sqlglot_dagster_and_the_drivers_have_their_rooms() -> None:
     assert {room(name) for name in importers("dagster")} <= MAY_IMPORT_DAGSTER
 
 
-#: Where names of warehouses may stand in code: the tables of types, and what knows SQL dialects.
+#: Where names of warehouses may stand in code: the table of types, and what knows SQL dialects.
 KNOW_NAMES = {
-    *("processes.server.process", "util.dsn", "project.settings", "compilation.sql_text"),
+    *(
+        "core.target_types",
+        "util.dsn",
+        "project.settings",
+        "project.target_settings",
+        "compilation.sql_text",
+    ),
     *(name for name in modules() if room(name) == "sql"),
 }
 

@@ -41,13 +41,13 @@ def diff(root: Path, ref: str) -> tuple[str, Comparison]:
         if not (before / PROJECT_FILE).is_file():
             old = Project(new.name, str(before), new.dialect, {}, new.default_target, {})
         else:
-            old = _load(before, f"the project at {ref}", root)
+            old = _load(before, f"the project at {ref}", root, new.texts)
         return commit[:10], compare(old, new, _text)
 
 
-def _load(folder: Path, what: str, caches: Path) -> Project:
+def _load(folder: Path, what: str, caches: Path, texts: Mapping[Any, Any] | None = None) -> Project:
     try:
-        return load(folder, unknown_columns="ignore", caches=caches)
+        return load(folder, texts=texts, unknown_columns="ignore", caches=caches)
     except ProjectError as error:
         raise DagsterModelsError(f"{what} does not load: {error}") from error
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
 from dagster_models.errors import UnreadableSql
-from dagster_models.sql.parse import compile_sql, literal, quote
-from dagster_models.sql.parsed_texts import parsed_text
+from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
 from dagster_models.sql.unread import read_tokens
 
 #: Warehouses that fold unquoted names to lower case: there a quoted name must be folded by us.
@@ -33,7 +32,7 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
 
 def _dialect(project: Project, target: Target) -> str:
     """In which names and values are written; the user's text is parsed in the project's."""
-    return target.dialect or project.dialect
+    return target.type.dialect or project.dialect
 
 
 def relation_sql(project: Project, key: Key, target: Target) -> str:
@@ -74,8 +73,9 @@ def _has_relation(project: Project, key: Key) -> bool:
 def _compiled(
     project: Project, step: Step, text: str, target: Target, *, queries_only: bool
 ) -> str:
+    key = (text, project.dialect, queries_only)
     try:
-        parsed = parsed_text(text, project.dialect, queries_only=queries_only)
+        parsed = project.texts.get(key) or parse_sql(*key)
     except UnreadableSql:  # a project that does not take these has not been loaded
         parsed = read_tokens(text, project.dialect)
     relation_of = _relation_of(project, step, target)

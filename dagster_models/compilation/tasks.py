@@ -23,7 +23,7 @@ UNKNOWN_VERSION = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
+class TargetStep:
     """A step with the project and target that it belongs to: what a Dagster step stands for."""
 
     project: Project
@@ -41,7 +41,7 @@ class Binding:
             return None
         return relation_for(self.project, self.step.key, self.target)
 
-    def on(self, target: str | None) -> Binding:
+    def on(self, target: str | None) -> TargetStep:
         """The same step on another target of its project; None: as it is.
 
         Raises:
@@ -59,43 +59,43 @@ class Binding:
 
 def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
     """What ``session.connect`` needs to reach the target's warehouse."""
-    return {"type": target.type, "settings": dict(target.settings), "folder": project.root}
+    return {"type": target.type.name, "settings": dict(target.settings), "folder": project.root}
 
 
-def schemas(bindings: Mapping[str, Binding]) -> list[str]:
+def schemas(steps: Mapping[str, TargetStep]) -> list[str]:
     """The schemas that must be there before the first of these steps builds, sorted."""
-    relations = (binding.relation for binding in bindings.values())
+    relations = (target_step.relation for target_step in steps.values())
     return sorted({relation.schema for relation in relations if relation is not None})
 
 
 def schemas_by_warehouse(
-    bindings: Mapping[str, Binding],
+    steps: Mapping[str, TargetStep],
 ) -> list[tuple[dict[str, Any], list[str]]]:
     """The ``schemas`` of each warehouse that the steps build in, with its ``warehouse_spec``."""
-    found: dict[str, tuple[dict[str, Any], dict[str, Binding]]] = {}
-    for key, binding in bindings.items():
-        spec = warehouse_spec(binding.project, binding.target)
-        found.setdefault(repr(spec), (spec, {}))[1][key] = binding
+    found: dict[str, tuple[dict[str, Any], dict[str, TargetStep]]] = {}
+    for key, target_step in steps.items():
+        spec = warehouse_spec(target_step.project, target_step.target)
+        found.setdefault(repr(spec), (spec, {}))[1][key] = target_step
     return [(spec, schemas(of_spec)) for spec, of_spec in found.values()]
 
 
 def task_for(
-    binding: Binding, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
+    target_step: TargetStep, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
 ) -> Task:
     """The task of one attempt; ``built_on_previous`` are upstreams that failed in this run.
 
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
     """
-    project, step, target = binding.project, binding.step, binding.target
+    project, step, target = target_step.project, target_step.step, target_step.target
     config = step.config
     root = Path(project.root)
     return Task(
         run_id=run_id,
-        step=binding.name,
+        step=target_step.name,
         attempt=attempt,
         kind=step.kind,
-        relation=binding.relation,
+        relation=target_step.relation,
         materialized=config.materialized if step.kind == "sql" else "table",
         sql=compile_step(project, step, target) if step.kind == "sql" else "",
         path="" if step.kind == "sql" else str(root / step.location.path),
@@ -107,7 +107,7 @@ def task_for(
         ),
         column_types=config.column_types,
         queries={text: compile_text(project, step, text, target) for text in step.queries},
-        relations=compile_tables(project, step, target) if binding.is_python else {},
+        relations=compile_tables(project, step, target) if target_step.is_python else {},
         project_root=project.root,
         digest=step.digest,
     )

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Relation
+from dagster_models.errors import ErrorKind, WarehouseError
 
 
 class Verdict(str, Enum):
@@ -92,10 +93,6 @@ class Task:
         return f"{name} was changed after the run had loaded the project: run it again"
 
 
-#: The kind of error of a task whose file is no more what was loaded: to try again is in vain.
-FILE_CHANGED = "FileChanged"
-
-
 def digest_of(data: bytes) -> str:
     """Of a file's bytes: part of its code version."""
     return hashlib.sha256(data).hexdigest()
@@ -103,32 +100,68 @@ def digest_of(data: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """Why an attempt did not commit. ``line`` counts from 1 in the user's file, if known.
+    """Why an attempt did not commit: one value from where it arose to whoever writes it.
 
-    ``transient``: worth another try as it is. ``final``: another attempt would be in vain.
+    ``name``: what a user reads before the message, e.g. the class of the exception; by default the
+    kind's title. ``line`` counts from 1 in the user's file, if known. ``transient``: worth another
+    try as it is. ``final``: another attempt would be in vain.
     """
 
-    kind: str
+    kind: ErrorKind
     message: str
+    name: str = ""
     line: int | None = None
     traceback: str = ""
     transient: bool = False
     final: bool = False
 
+    @classmethod
+    def of(cls, error: WarehouseError) -> TaskError:
+        """The value of a warehouse's error."""
+        return cls(
+            error.kind,
+            error.message,
+            error.name,
+            error.line,
+            transient=error.transient,
+            final=error.kind is ErrorKind.CHANGED_FILE,
+        )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TaskError:
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        if data["kind"] in [kind.value for kind in ErrorKind]:
+            return cls(**{**known, "kind": ErrorKind(data["kind"])})
+        # In journals of 0.1.0 the kind is what is the name now.
+        return cls(**{**known, "kind": ErrorKind.OTHER, "name": str(data["kind"])})
+
+    @property
+    def title(self) -> str:
+        """The name, or the kind's title where the error has none of its own."""
+        return self.name or self.kind.title
+
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """``failures`` is the number of offending rows; ``error`` is set if the query itself failed."""
+    """What became of a check: the number of offending rows, or the error of its own query."""
 
     name: str
     severity: str
     failures: int = 0
-    error: str = ""
+    error: TaskError | None = None
     seconds: float = 0.0
 
     @property
     def passed(self) -> bool:
-        return self.failures == 0 and not self.error
+        return self.failures == 0 and self.error is None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CheckOutcome:
+        error = data.get("error")
+        if isinstance(error, str):  # in journals of 0.1.0
+            error = {"kind": ErrorKind.OTHER.value, "message": error} if error else None
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        return cls(**{**known, "error": TaskError.from_json(error) if error else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +193,8 @@ class Outcome:
                 **data,
                 "verdict": Verdict(data["verdict"]),
                 "columns": tuple((name, type_) for name, type_ in data.get("columns", ())),
-                "checks": tuple(CheckOutcome(**check) for check in data.get("checks", ())),
-                "error": TaskError(**error) if error else None,
+                "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),
+                "error": TaskError.from_json(error) if error else None,
             }
         )
 

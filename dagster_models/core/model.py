@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from dagster_models.core.target_types import TargetType
 from dagster_models.core.traced import NOTHING_TRACED, Trace
 
 
@@ -230,18 +231,16 @@ class Source:
 class Target:
     """One entry of ``targets:``: which warehouse, with which schema prefix and threads.
 
-    ``settings`` is what the warehouse's own file understands (for duckdb: ``path``, absolute).
-    ``catalog`` is the database's own name where a schema of the same name would be ambiguous.
-    ``dialect``: in which names and values are written for it, "" for the project's own.
+    ``settings`` are those of its type (for a database file: its path, absolute). ``catalog`` is the
+    database's own name where a schema of the same name would be ambiguous.
     """
 
     name: str
-    type: str
+    type: TargetType
     settings: Mapping[str, Any] = EMPTY
     schema_prefix: str = ""
     threads: int | None = None
     catalog: str | None = None
-    dialect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,3 +281,5 @@ class Project:
     schedules: tuple[Schedule, ...] = ()
     defaults: Mapping[str, Any] = EMPTY
     warnings: tuple[Any, ...] = ()  #: errors.Problem; with severity "error" only if asked for
+    #: What the load found each SQL text to say (sql.parsed_texts): it is not parsed again.
+    texts: Mapping[Any, Any] = field(default=EMPTY, compare=False, repr=False)

@@ -26,8 +26,8 @@ from dagster import (
     define_asset_job,
 )
 
-from dagster_models._dagster.door import Selections, asset_of
-from dagster_models.compilation.tasks import Binding, warehouse_spec
+from dagster_models._dagster.assets import Selections, asset_of
+from dagster_models.compilation.tasks import TargetStep, warehouse_spec
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (
     Check,
@@ -56,6 +56,7 @@ from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import chosen_target, retry_policy
 from dagster_models.execution.single import run_alone
+from dagster_models.execution.step_functions import register
 from dagster_models.project.loading.load import load
 from dagster_models.project.targets import usable_target
 from dagster_models.scheduling.states import State
@@ -139,7 +140,7 @@ def build(
 def _warehouse(project: Project, target: Target) -> WarehouseResource:
     """The default target's; a run may choose one of the others."""
     targets = {
-        name: {"type": other.type, "settings": dict(other.settings)}
+        name: {"type": other.type.name, "settings": dict(other.settings)}
         for name, other in project.targets.items()
     }
     return WarehouseResource(**warehouse_spec(project, target), targets=targets)
@@ -220,17 +221,17 @@ def _assets_of(
     if isinstance(item, Source):
         foreign = item.asset_key is not None  # it comes with the caller's own assets
         return [] if foreign else [translator.get_asset_spec(item, project, item.relation)]
-    binding = Binding(project, item, target)
-    return [_asset(binding, translator.get_asset_spec(item, project, binding.relation))]
+    target_step = TargetStep(project, item, target)
+    return [_asset(target_step, translator.get_asset_spec(item, project, target_step.relation))]
 
 
-def _asset(binding: Binding, spec: AssetSpec) -> AssetsDefinition:
-    config = binding.step.config
+def _asset(target_step: TargetStep, spec: AssetSpec) -> AssetsDefinition:
+    config = target_step.step.config
     return asset_of(
-        _compute_function(binding, spec.key),
-        name=node_name(binding.step.key),
+        _compute_function(target_step, spec.key),
+        name=node_name(target_step.step.key),
         spec=spec,
-        check_specs=[_check_spec(check, spec.key) for check in binding.step.checks],
+        check_specs=[_check_spec(check, spec.key) for check in target_step.step.checks],
         retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,
         pool=config.pool,
         op_tags=_op_tags(config),
@@ -252,12 +253,12 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
     )
 
 
-def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterator[Any]]:
+def _compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., Iterator[Any]]:
     # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
     def compute(context):  # type: ignore[no-untyped-def]
         run, step_key = context.run, str(context.op_execution_context.op_handle)
         attempt = attempt_results.take(run.run_id, step_key)
-        chosen = binding.on(chosen_target(run.tags, run.run_config))
+        chosen = target_step.on(chosen_target(run.tags, run.run_config))
         if attempt is None:  # not under models_executor
             attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
         if attempt.state is State.SUCCEEDED:
@@ -265,23 +266,23 @@ def _compute_function(binding: Binding, asset: AssetKey) -> Callable[..., Iterat
             context.add_asset_metadata(_metadata(chosen, attempt), asset)
         yield from _results(chosen, asset, attempt)
 
-    compute.binding = binding  # type: ignore[attr-defined]
+    register(compute, target_step)
     compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return compute
 
 
-def _results(binding: Binding, asset: AssetKey, attempt: AttemptResult) -> Iterator[Any]:
+def _results(target_step: TargetStep, asset: AssetKey, attempt: AttemptResult) -> Iterator[Any]:
     """What Dagster is told of an attempt. Nothing published: no materialisation, only an error."""
     outcome = attempt.outcome
     if attempt.state is State.READY:
         raise RetryRequested(
-            max_retries=binding.step.config.retries.max_retries,
+            max_retries=target_step.step.config.retries.max_retries,
             seconds_to_wait=attempt.delay_seconds or None,
         ) from Exception(attempt.message)
     checks = [_check_result(asset, check) for check in outcome.checks]
     if attempt.state is State.SUCCEEDED:
         told = {check.name for check in outcome.checks}
-        checks += [_lost_result(asset, c) for c in binding.step.checks if c.name not in told]
+        checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in told]
         yield MaterializeResult(asset, check_results=checks)
         return
     yield from checks
@@ -310,7 +311,7 @@ def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
         check_name=check.name,
         passed=check.passed,
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
-        description=check.error or None,
+        description=check.error.message if check.error else None,
         metadata={"failures": check.failures, "seconds": check.seconds},
     )
 
@@ -331,17 +332,17 @@ def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
     )
 
 
-def _metadata(binding: Binding, attempt: AttemptResult) -> dict[str, Any]:
+def _metadata(target_step: TargetStep, attempt: AttemptResult) -> dict[str, Any]:
     outcome = attempt.outcome
     metadata: dict[str, Any] = {
         f"{PREFIX}/seconds": outcome.seconds,
-        f"{PREFIX}/target": binding.target.name,
+        f"{PREFIX}/target": target_step.target.name,
     }
-    metadata.update(column_lineage(binding.project, binding.step))
-    if binding.relation is not None:
-        metadata[f"{PREFIX}/relation"] = str(binding.relation)
+    metadata.update(column_lineage(target_step.project, target_step.step))
+    if target_step.relation is not None:
+        metadata[f"{PREFIX}/relation"] = str(target_step.relation)
         # The asset's own name of its table is the default target's; this run may have another.
-        metadata["dagster/table_name"] = str(binding.relation)
+        metadata["dagster/table_name"] = str(target_step.relation)
     if attempt.committed_in:
         metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(attempt.committed_in)
         del metadata[f"{PREFIX}/seconds"]  # this run built nothing
@@ -354,7 +355,7 @@ def _metadata(binding: Binding, attempt: AttemptResult) -> dict[str, Any]:
     if attempt.sql:
         metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
     if outcome.columns:
-        metadata["dagster/column_schema"] = column_schema(binding.step, outcome.columns)
+        metadata["dagster/column_schema"] = column_schema(target_step.step, outcome.columns)
     return metadata
 
 

@@ -14,10 +14,30 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster import Any as AnyConfig
-from dagster import Field, InitExecutorContext, Int, Noneable, String, executor
+from dagster import (
+    DagsterEvent,
+    Executor,
+    Field,
+    InitExecutorContext,
+    Int,
+    Noneable,
+    String,
+    executor,
+)
 
-from dagster_models._dagster import door as d
+from dagster_models._dagster.event_log import event_log_files
+from dagster_models._dagster.events import engine_event
 from dagster_models._dagster.idle_connections import held_open
+from dagster_models._dagster.logs import quiet_console
+from dagster_models._dagster.runs import configured_resources, execute_with
+from dagster_models._dagster.types import (
+    RETRIES_CONFIG,
+    TAG_LIMITS_CONFIG,
+    ExecutionPlan,
+    PlanExecutionContext,
+    PlanOrchestrationContext,
+    RetryMode,
+)
 from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.execution.loop import Run
 from dagster_models.execution.options import FAIL_FAST_TAG, TARGET_TAG, options_of
@@ -49,8 +69,8 @@ _CONFIG = {
         default_value=10.0,
         description="How long a step that was asked to stop may take before its worker is killed.",
     ),
-    "retries": d.RETRIES_CONFIG,
-    "tag_concurrency_limits": d.TAG_LIMITS_CONFIG,
+    "retries": RETRIES_CONFIG,
+    "tag_concurrency_limits": TAG_LIMITS_CONFIG,
 }
 
 
@@ -77,31 +97,29 @@ def models_executor(init: InitExecutorContext) -> ModelsExecutor:
     one of its own, and the run's failure, which alerts see, would not tell it.
     """
     config: Any = init.executor_config
-    return ModelsExecutor(config, d.RetryMode.from_config(config["retries"]) or d.RetryMode.ENABLED)
+    return ModelsExecutor(config, RetryMode.from_config(config["retries"]) or RetryMode.ENABLED)
 
 
-class ModelsExecutor(d.Executor):
+class ModelsExecutor(Executor):
     """See ``models_executor``."""
 
-    def __init__(self, config: Mapping[str, Any], retries: d.RetryMode) -> None:
+    def __init__(self, config: Mapping[str, Any], retries: RetryMode) -> None:
         self._config, self._retries = config, retries
 
     @property
-    def retries(self) -> d.RetryMode:
+    def retries(self) -> RetryMode:
         return self._retries
 
     def execute(
-        self, plan_context: d.PlanOrchestrationContext, execution_plan: d.ExecutionPlan
-    ) -> Iterator[d.DagsterEvent]:
-        d.quiet_console(plan_context)
-        yield d.engine_event(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[DagsterEvent]:
+        quiet_console(plan_context)
+        yield engine_event(
             plan_context, f"Executing steps with models_executor (pid: {os.getpid()})"
         )
 
-        def loop(
-            job_context: d.PlanExecutionContext, plan: d.ExecutionPlan
-        ) -> Iterator[d.DagsterEvent]:
-            d.quiet_console(job_context)
+        def loop(job_context: PlanExecutionContext, plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+            quiet_console(job_context)
             try:
                 run = Run(
                     self,
@@ -111,7 +129,7 @@ class ModelsExecutor(d.Executor):
                     options_of(self._config),
                     warnings=[
                         _OF_OTHERS.format(key=key)
-                        for key in d.configured_resources(job_context, WarehouseResource)
+                        for key in configured_resources(job_context, WarehouseResource)
                     ],
                 )
             except Exception as error:  # e.g. no such target; the console would not tell
@@ -119,7 +137,7 @@ class ModelsExecutor(d.Executor):
                 raise
             return run.events()
 
-        with held_open(d.event_log_files(plan_context)) as event_log, what_is_there_stays():
-            for event in d.execute_with(self, plan_context, loop):
+        with held_open(event_log_files(plan_context)) as event_log, what_is_there_stays():
+            for event in execute_with(self, plan_context, loop):
                 event_log.touch()
                 yield event

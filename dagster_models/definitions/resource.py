@@ -9,7 +9,7 @@ from typing import Any
 from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, PrivateAttr, field_validator
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.client.warehouse import Connection, Warehouse
@@ -70,7 +70,7 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
     def _chosen(self, target: str) -> dict[str, Any]:
         if target not in self.targets:
             raise WarehouseError(
-                "InvalidSettings",
+                ErrorKind.INVALID_SETTINGS,
                 f"there is no target `{target}`, which the run asks for (run tag {TARGET_TAG}, or"
                 f" `target` in its run config). Targets: {', '.join(self.targets)}",
             )

@@ -57,7 +57,7 @@ class ModelsTranslator:
                 metadata={**_table(relation), **declared_schema(item.columns), **item.meta},
             )
         config = item.config
-        warehouse = project.targets[project.default_target].type
+        warehouse = project.targets[project.default_target].type.name
         return AssetSpec(
             key=asset_key_of(tuple(item.key)),
             deps=[AssetDep(asset_key(project, key)) for key in item.upstream],

@@ -14,7 +14,7 @@ from dagster import DagsterEventType
 
 from dagster_models._dagster import door as d
 from dagster_models.core.messages import Outcome, TaskError, Verdict
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import DagsterModelsError, ErrorKind
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.runners.events import ForeignEnd, ForeignEvent, WorkerEvent
 from dagster_models.execution.runners.foreign_processes import ForeignProcesses, ForeignTask
@@ -101,7 +101,7 @@ class ForeignSteps:
             running.outcome = outcome
             withheld = d.withheld_by(self._run.execution_plan, step, self._outputs)
             return Event(step, Cause.COMMITTED, withheld)
-        error = TaskError("StepFailure", d.error_message(event))
+        error = TaskError(ErrorKind.STEP_FAILURE, d.error_message(event))
         running.outcome = replace(outcome, verdict=Verdict.ROLLED_BACK, error=error)
         if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
             return Event(step, Cause.CANCELED)

@@ -9,10 +9,10 @@ from typing import Any
 
 from dagster import Backoff, Jitter, RetryPolicy
 
-from dagster_models._dagster.door import StepTraits
-from dagster_models.compilation.tasks import Binding
+from dagster_models._dagster.steps import StepTraits
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Retries
-from dagster_models.scheduling.plan import StepRequirements
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import FailFast
 from dagster_models.util.graph import weights
 
@@ -83,7 +83,7 @@ class Options:
             )
         return found
 
-    def slots(self, bindings: Mapping[str, Binding]) -> int:
+    def slots(self, bindings: Mapping[str, TargetStep]) -> int:
         """``max_concurrent`` of the run config, else of a project; else the threads of all targets,
         each without any counting as many as there are cores."""
         cores = os.cpu_count() or 1
@@ -92,7 +92,7 @@ class Options:
         threads = [limit or cores for _, limit in warehouses(bindings).values()]
         return int(found or sum(threads) or cores)
 
-    def fail_fast_of(self, bindings: Mapping[str, Binding], tags: Mapping[str, str]) -> FailFast:
+    def fail_fast_of(self, bindings: Mapping[str, TargetStep], tags: Mapping[str, str]) -> FailFast:
         """The run tag, else the run config, else the project, else "false".
 
         Raises:
@@ -132,7 +132,7 @@ def options_of(config: Mapping[str, Any]) -> Options:
     )
 
 
-def warehouses(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int | None]]:
+def warehouses(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int | None]]:
     """Each warehouse of a run: its name -> its steps, and the least of the threads of its targets.
 
     Two targets of one database are one warehouse; two that only share a name are two.
@@ -153,7 +153,7 @@ def warehouses(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], in
     return found
 
 
-def warehouse_limits(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[str], int]]:
+def warehouse_limits(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int]]:
     """Label -> steps and limit, where a run has several warehouses.
 
     Where it has one, its threads are the default of ``max_concurrent`` and no limit beside it, as
@@ -168,7 +168,7 @@ def warehouse_limits(bindings: Mapping[str, Binding]) -> dict[str, tuple[list[st
 def requirements_of(
     graph: Mapping[str, Sequence[str]],
     traits: Mapping[str, StepTraits],
-    bindings: Mapping[str, Binding],
+    bindings: Mapping[str, TargetStep],
     limits: Sequence[Mapping[str, Any]],
     retrying: bool,
     seconds: Mapping[str, float],

@@ -15,7 +15,7 @@ from dagster_models._dagster import door as d
 from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.compilation.tasks import task_for, warehouse_spec
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.errors import Canceled, DagsterModelsError
+from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results, lookup
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import retry_policy
@@ -184,7 +184,7 @@ class OwnSteps:
         if running.runner is not None:
             running.runner.cancel(step)
         elif running.outcome is None:  # the run broke before a runner had it: nobody will answer
-            error = Canceled("Canceled", "stopped before a worker had it")
+            error = Canceled(ErrorKind.CANCELED, "stopped before a worker had it")
             name = self._run.bindings[step].name
             outcome = failed_to_start(name, running.attempt, error, running.started_at)
             self._on_outcome(step, running, outcome)

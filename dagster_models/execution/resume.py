@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import Binding, task_for, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_spec
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.warehouses.base import Commit
@@ -40,7 +40,7 @@ class Found:
 
 def find(
     graph: Mapping[str, Sequence[str]],
-    bindings: Mapping[str, Binding],
+    bindings: Mapping[str, TargetStep],
     earlier: Collection[str],
     run_id: str,
 ) -> Iterator[Found]:
@@ -70,7 +70,9 @@ def find(
                 yield Found(step, task, outcome, commit)
 
 
-def standing_commit(binding: Binding, commits: Commits, earlier: Collection[str]) -> Commit | None:
+def standing_commit(
+    binding: TargetStep, commits: Commits, earlier: Collection[str]
+) -> Commit | None:
     """The commit of one of the *earlier* runs that is the last word on the step's relation."""
     step, project = binding.step, binding.project
     commit = commits.get(str(binding.relation)) if binding.relation is not None else None
@@ -101,7 +103,7 @@ class _Records:
         for session, _commits in self._known.values():
             session.close()
 
-    def of(self, binding: Binding) -> tuple[Session, Commits]:
+    def of(self, binding: TargetStep) -> tuple[Session, Commits]:
         spec: dict[str, Any] = warehouse_spec(binding.project, binding.target)
         key = json.dumps(spec, sort_keys=True, default=str)
         if key not in self._known:

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dagster_models._dagster import door as d
-from dagster_models.compilation.tasks import Binding
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.options import Options, requirements_of
 from dagster_models.execution.pool_slots import PoolSlots
 from dagster_models.execution.runners.task_runners import TaskRunners
+from dagster_models.execution.step_functions import target_step_of
 from dagster_models.execution.timers import Timers
 from dagster_models.execution.wait_notifier import WaitNotifier
 from dagster_models.reporting.reporter import Reporter, RunLimits
@@ -35,7 +36,7 @@ class RunContext:
     slots: int
     graph: Mapping[str, tuple[str, ...]]
     steps: Mapping[str, d.ExecutionStep]
-    bindings: Mapping[str, Binding]
+    bindings: Mapping[str, TargetStep]
     plan: Plan
     todo: deque[Event]
     runners: TaskRunners
@@ -113,12 +114,12 @@ def run_context(
 
 def _bindings_on_target(
     job: d.PlanExecutionContext, steps: Mapping[str, d.ExecutionStep], options: Options
-) -> dict[str, Binding]:
+) -> dict[str, TargetStep]:
     """The steps that are ours, by step key, on the target that the run asks for."""
     target = options.target_of(job.dagster_run.tags, job.dagster_run.run_config)
-    found: dict[str, Binding] = {}
+    found: dict[str, TargetStep] = {}
     for key, step in steps.items():
-        binding = getattr(d.compute_function(job.job_def, step), "binding", None)
+        binding = target_step_of(job.job_def, step)
         if binding is not None:
             found[key] = binding.on(target)
     return found

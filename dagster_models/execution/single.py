@@ -9,7 +9,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from dagster_models.compilation.tasks import Binding, schemas, task_for, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, schemas, task_for, warehouse_spec
 from dagster_models.core.messages import Outcome, Task, Verdict
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
@@ -21,7 +21,7 @@ from dagster_models.reporting.reporter import failed_to_start, lost_outcome, why
 from dagster_models.scheduling.states import State
 
 
-def run_alone(binding: Binding, run_id: str, attempt: int) -> AttemptResult:
+def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
     """Run one attempt of a step with runners of its own, to its end.
 
     What interrupts the wait (Ctrl-C, Dagster's termination) ends the workers: what was not

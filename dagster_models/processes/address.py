@@ -20,7 +20,8 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dagster_models.errors import WarehouseError
+from dagster_models.core.target_types import target_type
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn as servers
 from dagster_models.util.runtime_files import acquire, private_folder, runtime_folder
 
@@ -34,16 +35,16 @@ def real_path(spec: Mapping[str, Any]) -> str:
 
     Raises WarehouseError where there is none.
     """
-    settings = spec["settings"]
-    if spec.get("type") in servers.SERVERS:
+    settings, type_ = spec["settings"], target_type(spec["type"])
+    if not type_.file_setting:
         # Sessions of two processes do not hurt each other there: it need not lie at one place.
-        return os.path.join(runtime_folder(), servers.file_name(spec["type"], settings))
-    path = settings.get("path")
+        return os.path.join(runtime_folder(), servers.file_name(type_.name, settings))
+    path = settings.get(type_.file_setting)
     if not path or str(path).startswith((":memory:", "md:")):
         raise WarehouseError(
-            "InvalidSettings",
-            f"path: {path!r} is not a file: give the path of a database file, which the processes"
-            " of a run can share",
+            ErrorKind.INVALID_SETTINGS,
+            f"{type_.file_setting}: {path!r} is not a file: give the path of a database file, which"
+            " the processes of a run can share",
         )
     return os.path.realpath(str(path))
 

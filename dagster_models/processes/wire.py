@@ -17,7 +17,13 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError, WarehouseLost
+from dagster_models.errors import (
+    Canceled,
+    DagsterModelsError,
+    ErrorKind,
+    WarehouseError,
+    WarehouseLost,
+)
 
 #: Bytes. A longer frame is a mistake (or not our peer): small things only cross here.
 MAX_FRAME = 64 * 1024 * 1024
@@ -98,7 +104,8 @@ def _read(sock: socket.socket, size: int) -> bytes:
 
 def error_to_json(error: WarehouseError) -> dict[str, Any]:
     return {
-        "kind": error.kind,
+        "kind": error.kind.value,
+        "name": error.name,
         "message": error.message,
         "line": error.line,
         "transient": error.transient,
@@ -112,8 +119,9 @@ def error_from_json(data: Mapping[str, Any]) -> WarehouseError:
     lost = WarehouseLost if data.get("lost") else WarehouseError
     factory = Canceled if data.get("canceled") else lost
     return factory(
-        data["kind"],
+        ErrorKind(data["kind"]),
         data["message"],
+        name=data.get("name", ""),
         line=data.get("line"),
         transient=bool(data.get("transient")),
     )

@@ -8,12 +8,12 @@ or old one costs knowledge of columns, and never makes an error.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from dagster_models.project.load import SCHEMAS_FILE
 from dagster_models.project.trace import Built
+from dagster_models.util.atomic_file import replace_file
 
 
 def remember(root: str | Path, built: Mapping[str, Built]) -> None:
@@ -31,7 +31,4 @@ def remember(root: str | Path, built: Mapping[str, Built]) -> None:
         known = {}
     kept = known if isinstance(known, dict) else {}
     new = {step: [item.code_version, item.columns] for step, item in built.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    own = path.with_name(f".{path.name}.{os.getpid()}")
-    own.write_text(json.dumps({**kept, **new}, sort_keys=True), encoding="utf-8")
-    os.replace(own, path)
+    replace_file(path, json.dumps({**kept, **new}, sort_keys=True))

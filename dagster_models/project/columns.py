@@ -8,18 +8,18 @@ from typing import Any
 
 from dagster_models.core.model import Check, Column, Key, Location, Severity
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping
-from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.project.yaml.fields import BadValue, Reader, problem, read_mapping
+from dagster_models.project.yaml.nodes import Report, YamlNode
 from dagster_models.util.nearest import suggest
 
 
-def _values(node: Marked) -> tuple[Any, ...]:
+def _values(node: YamlNode) -> tuple[Any, ...]:
     if not isinstance(node.value, list) or not node.value:
         fix = "Write `values: [a, b]`."
-        raise Wrong(f"expected a list of values, got {fields.describe(node)}", node.place, fix)
+        raise BadValue(f"expected a list of values, got {fields.describe(node)}", node.place, fix)
     for item in node.value:
         if isinstance(item.value, (dict, list)):
-            raise Wrong(f"{fields.describe(item)} is not a single value", item.place)
+            raise BadValue(f"{fields.describe(item)} is not a single value", item.place)
     return tuple(node.plain())
 
 
@@ -38,7 +38,7 @@ _ANY: dict[str, Reader] = {
 
 
 def read_columns(
-    node: Marked | None, key: Key, severity: Severity, tell: Tell, *, checks: bool = True
+    node: YamlNode | None, key: Key, severity: Severity, report: Report, *, checks: bool = True
 ) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
     """The columns and their checks: a mapping by name, or dbt's list of ``- name:`` items.
 
@@ -53,15 +53,15 @@ def read_columns(
     }
     columns: list[Column] = []
     found: list[Check] = []
-    for name, item in _entries(node, tell):
-        values = read_mapping(item, readers, _hinting(tell, checks))
+    for name, item in _entries(node, report):
+        values = read_mapping(item, readers, _hinting(report, checks))
         type_ = values.get("type", values.get("data_type", ""))
         columns.append(Column(name, values.get("description", ""), type_))
-        found += _read_checks(values.get("checks"), key, name, severity, tell)
-    return tuple(columns), _named_apart(found, tell)
+        found += _read_checks(values.get("checks"), key, name, severity, report)
+    return tuple(columns), _named_apart(found, report)
 
 
-def _hinting(tell: Tell, checks: bool) -> Tell:
+def _hinting(report: Report, checks: bool) -> Report:
     """dbt's own words for checks are worth a better answer than "unknown key"."""
 
     def told(it: Any) -> None:
@@ -70,47 +70,47 @@ def _hinting(tell: Tell, checks: bool) -> Tell:
             if not checks:
                 fix = "Checks of sources are not supported yet: write checks/<name>.sql instead."
             it = problem(it.what, Location(it.path, it.line, it.column), fix)
-        tell(it)
+        report(it)
 
     return told
 
 
-def _entries(node: Marked | None, tell: Tell) -> list[tuple[str, Marked]]:
+def _entries(node: YamlNode | None, report: Report) -> list[tuple[str, YamlNode]]:
     if node is None or node.value is None:
         return []
     if isinstance(node.value, dict):
         return [(name, item) for name, _, item in node.items()]
     if not isinstance(node.value, list):
         fix = "Write `columns: {name: {description: ..., checks: [...]}}`."
-        tell(problem(f"`columns`: got {fields.describe(node)}", node.place, fix))
+        report(problem(f"`columns`: got {fields.describe(node)}", node.place, fix))
         return []
     entries = []
     for item in node.value:
         name = item.value.get("name") if isinstance(item.value, dict) else None
         if name is None or not isinstance(name.value, str):
-            tell(problem("a column without a name", item.place, "Write `- name: ...`."))
+            report(problem("a column without a name", item.place, "Write `- name: ...`."))
         else:
             entries.append((name.value, item))
     return entries
 
 
 def _read_checks(
-    node: Marked | None, key: Key, column: str, severity: Severity, tell: Tell
+    node: YamlNode | None, key: Key, column: str, severity: Severity, report: Report
 ) -> list[Check]:
     if node is None or node.value is None:
         return []
     found = []
     for item in node.value if isinstance(node.value, list) else [node]:
         try:
-            found.append(_read_check(item, key, column, severity, tell))
-        except Wrong as wrong:
-            tell(problem(wrong.what, wrong.place, wrong.fix))
+            found.append(_read_check(item, key, column, severity, report))
+        except BadValue as wrong:
+            report(problem(wrong.what, wrong.place, wrong.fix))
     return found
 
 
-def _read_check(item: Marked, key: Key, column: str, severity: Severity, tell: Tell) -> Check:
-    """One of ``unique``, ``{unique: {severity: warn}}``. Raises Wrong."""
-    arguments: Marked | None = None
+def _read_check(item: YamlNode, key: Key, column: str, severity: Severity, report: Report) -> Check:
+    """One of ``unique``, ``{unique: {severity: warn}}``. Raises BadValue."""
+    arguments: YamlNode | None = None
     place = item.place
     if isinstance(item.value, dict) and len(item.value) == 1:
         ((test, place, arguments),) = item.items()
@@ -118,16 +118,16 @@ def _read_check(item: Marked, key: Key, column: str, severity: Severity, tell: T
         test = item.value
     else:
         fix = "Write `unique`, or one key with its arguments: `{accepted_values: {values: [a]}}`."
-        raise Wrong(f"a check is one word or one key, got {fields.describe(item)}", place, fix)
+        raise BadValue(f"a check is one word or one key, got {fields.describe(item)}", place, fix)
     if test not in TESTS:
-        raise Wrong(f"unknown check `{test}`", place, suggest(test, TESTS, "Checks"))
+        raise BadValue(f"unknown check `{test}`", place, suggest(test, TESTS, "Checks"))
     told: list[Any] = []
     values = read_mapping(arguments, {**TESTS[test], **_ANY}, told.append)
     for it in told:
-        tell(it)
+        report(it)
     missing = [] if told else [name for name in TESTS[test] if name not in values]
     if missing:
-        raise Wrong(f"`{test}` needs `{'` and `'.join(missing)}`", place, _example(test))
+        raise BadValue(f"`{test}` needs `{'` and `'.join(missing)}`", place, _example(test))
     return Check(
         name=values.get("name") or _slug(f"{test}_{column}"),
         model=key,
@@ -151,12 +151,12 @@ def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", text)
 
 
-def _named_apart(checks: list[Check], tell: Tell) -> tuple[Check, ...]:
+def _named_apart(checks: list[Check], report: Report) -> tuple[Check, ...]:
     seen: dict[str, Check] = {}
     for check in checks:
         first = seen.setdefault(check.name, check)
         if first is not check:
             what = f"two checks are named `{check.name}` (first on line {first.location.line})"
             fix = f"Give one a name of its own: `{{{check.test}: {{name: ...}}}}`."
-            tell(problem(what, check.location, fix))
+            report(problem(what, check.location, fix))
     return tuple(seen.values())

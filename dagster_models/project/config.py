@@ -11,8 +11,8 @@ from typing import Any
 
 from dagster_models.core.model import Column, Config, Location, Retries
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import Reader, Wrong, problem, read_mapping
-from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.project.yaml.fields import BadValue, Reader, problem, read_mapping
+from dagster_models.project.yaml.nodes import Report, YamlNode
 from dagster_models.util.nearest import suggest
 
 Values = dict[str, Any]
@@ -47,14 +47,14 @@ LATER = frozenset(
 )
 
 
-def materialized(node: Marked) -> str:
+def materialized(node: YamlNode) -> str:
     word = fields.text(node)
     if word in MATERIALIZED_LATER:
-        raise Wrong(f"`{word}` is not supported yet", node.place, "Use `table` or `view`.")
+        raise BadValue(f"`{word}` is not supported yet", node.place, "Use `table` or `view`.")
     return str(fields.one_of(*MATERIALIZED)(node))
 
 
-def as_is(node: Marked) -> Marked:
+def as_is(node: YamlNode) -> YamlNode:
     """Read later, once the step's key and severity are known."""
     return node
 
@@ -67,18 +67,18 @@ _RETRIES: dict[str, Reader] = {
 }
 
 
-def retries(node: Marked) -> Retries:
+def retries(node: YamlNode) -> Retries:
     """A number of retries, or Dagster's RetryPolicy in its words."""
     if not isinstance(node.value, dict):
         return Retries(fields.integer(0)(node))
     values: dict[str, Any] = {}
     for key, place, item in node.items():
         if key not in _RETRIES:
-            raise Wrong(f"unknown key `{key}`", place, suggest(key, _RETRIES))
+            raise BadValue(f"unknown key `{key}`", place, suggest(key, _RETRIES))
         values[key] = _RETRIES[key](item)
     for key in ("backoff", "jitter"):
         if key in values and not values.get("delay"):
-            raise Wrong(f"`{key}` needs a `delay`", node.keys[key], "Add e.g. `delay: 10s`.")
+            raise BadValue(f"`{key}` needs a `delay`", node.keys[key], "Add e.g. `delay: 10s`.")
     return Retries(
         values.get("max_retries", 1),  # as in Dagster
         values.get("delay", 0.0),
@@ -124,7 +124,7 @@ DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
 }
 
 
-def _placed_text(node: Marked) -> tuple[str, Location]:
+def _placed_text(node: YamlNode) -> tuple[str, Location]:
     return fields.text(node), node.place
 
 
@@ -168,27 +168,27 @@ def build_config(values: Values, columns: tuple[Column, ...], *, materialized: s
     )
 
 
-def names_of(node: Marked | None) -> tuple[str, ...]:
+def names_of(node: YamlNode | None) -> tuple[str, ...]:
     return tuple(name for name, _ in placed_names(node))
 
 
-def placed_names(node: Marked | None) -> list[tuple[str, Location]]:
-    """The names of ``upstream:`` or ``downstream:``, each with its place. Raises Wrong."""
+def placed_names(node: YamlNode | None) -> list[tuple[str, Location]]:
+    """The names of ``upstream:`` or ``downstream:``, each with its place. Raises BadValue."""
     if node is None:
         return []
     items = node.value if isinstance(node.value, list) else [node]
     return [(fields.text(item).strip(), item.place) for item in items]
 
 
-def read_header(node: Marked | None, kind: str, tell: Tell) -> Values:
+def read_header(node: YamlNode | None, kind: str, report: Report) -> Values:
     """The own configuration of a model or script."""
-    values = read_mapping(node, HEADER_KEYS[kind], tell, LATER)
+    values = read_mapping(node, HEADER_KEYS[kind], report, LATER)
     for key in ("upstream", "downstream"):
         if key in values:
             try:
                 placed_names(values[key])
-            except Wrong as wrong:
-                tell(problem(f"`{key}`: {wrong.what}", wrong.place, wrong.fix))
+            except BadValue as wrong:
+                report(problem(f"`{key}`: {wrong.what}", wrong.place, wrong.fix))
                 del values[key]
     return values
 
@@ -197,11 +197,11 @@ def read_header(node: Marked | None, kind: str, tell: Tell) -> Values:
 
 
 def read_defaults(
-    node: Marked | None,
+    node: YamlNode | None,
     kind: str,
     places: Collection[tuple[str, ...]],
     project: str,
-    tell: Tell,
+    report: Report,
 ) -> dict[tuple[str, ...], Values]:
     """``models:``, ``seeds:`` or ``scripts:``: the defaults of each folder or file.
 
@@ -211,43 +211,43 @@ def read_defaults(
     """
     found: dict[tuple[str, ...], Values] = {}
     if node is not None:
-        _read_folder(_unwrapped(node, places, project), (), kind, places, tell, found)
+        _read_folder(_unwrapped(node, places, project), (), kind, places, report, found)
     return found
 
 
-def _unwrapped(node: Marked, places: Collection[tuple[str, ...]], project: str) -> Marked:
+def _unwrapped(node: YamlNode, places: Collection[tuple[str, ...]], project: str) -> YamlNode:
     inner = node.value.get(project) if isinstance(node.value, dict) else None
     if inner is None or len(node.value) > 1 or (project,) in places:
         return node
-    return inner if isinstance(inner, Marked) else node
+    return inner if isinstance(inner, YamlNode) else node
 
 
 def _read_folder(
-    node: Marked,
+    node: YamlNode,
     path: tuple[str, ...],
     kind: str,
     places: Collection[tuple[str, ...]],
-    tell: Tell,
+    report: Report,
     found: dict[tuple[str, ...], Values],
 ) -> None:
     readers = DEFAULT_KEYS[kind]
     if not isinstance(node.value, dict):
-        found[path] = read_mapping(node, readers, tell)
+        found[path] = read_mapping(node, readers, report)
         return
-    settings: dict[str, Marked] = {}
+    settings: dict[str, YamlNode] = {}
     keys: dict[str, Location] = {}
     for key, place, item in node.items():
         inside = (*path, key)
         is_setting = key.removeprefix("+") in readers
         if inside in places and (not is_setting or isinstance(item.value, dict)):
-            _read_folder(item, inside, kind, places, tell, found)
+            _read_folder(item, inside, kind, places, report, found)
         elif not is_setting and isinstance(item.value, dict):
             names = {p[-1] for p in places if p[:-1] == path}
             what = f"there is no folder or file `{'/'.join(inside)}` in {kind}s/"
-            tell(problem(what, place, suggest(key, {*names, *readers}, "There are")))
+            report(problem(what, place, suggest(key, {*names, *readers}, "There are")))
         else:
             settings[key.removeprefix("+")], keys[key.removeprefix("+")] = item, place
-    found[path] = read_mapping(Marked(settings, node.place, keys), readers, tell, LATER)
+    found[path] = read_mapping(YamlNode(settings, node.place, keys), readers, report, LATER)
 
 
 def defaults_for(

@@ -39,10 +39,10 @@ from dagster_models.project.header import (
 )
 from dagster_models.project.settings import Settings
 from dagster_models.project.yaml.fields import problem, read_mapping
-from dagster_models.project.yaml.nodes import Marked, Tell, read_yaml
+from dagster_models.project.yaml.nodes import Report, YamlNode, read_yaml
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
-from dagster_models.sql.parsed_texts import parsed_text
+from dagster_models.sql.parsed_texts import ParsedTexts
 from dagster_models.sql.unread import read_tokens
 from dagster_models.util.nearest import suggest
 
@@ -104,16 +104,16 @@ class CheckDraft:
 # --- models ----------------------------------------------------------------------------------
 
 
-def draft_sql(page: Page, settings: Settings, tell: Tell) -> Draft:
+def draft_sql(page: Page, settings: Settings, texts: ParsedTexts, report: Report) -> Draft:
     """A model of a .sql file."""
     if misplaced := _CHECK_HEADER.match(page.text.lstrip()):
         line = page.text.count("\n", 0, page.text.index(misplaced[0])) + 1
         fix = "Write `@model`, or move the file to checks/."
-        tell(Problem("a model's header begins with `@check`", page.path, line, 1, fix))
-    header = read_comment(sql_header(page.text), page, tell)
-    values, reads, _ = configuration(header, "model", page, tell)
-    step = new_step(page, "sql", values, settings, tell, page.text)
-    return with_sql(step, page.text, reads, settings, tell)
+        report(Problem("a model's header begins with `@check`", page.path, line, 1, fix))
+    header = read_comment(sql_header(page.text), page, report)
+    values, reads, _ = configuration(header, "model", page, report)
+    step = new_step(page, "sql", values, settings, report, page.text)
+    return with_sql(step, page.text, reads, settings, texts, report)
 
 
 def draft_unread(page: Page, kind: StepKind, settings: Settings) -> Draft:
@@ -130,10 +130,10 @@ _RESERVED = {
 
 
 def new_step(
-    page: Page, kind: StepKind, values: Values, settings: Settings, tell: Tell, sql: str = ""
+    page: Page, kind: StepKind, values: Values, settings: Settings, report: Report, sql: str = ""
 ) -> Step:
     severity = values.get("severity", "error")
-    columns, checks = read_columns(values.get("columns"), page.key, severity, tell)
+    columns, checks = read_columns(values.get("columns"), page.key, severity, report)
     values = {"group": page.key.schema, **values}
     config = build_config(values, columns, materialized="table" if kind == "seed" else "view")
     relation = None
@@ -142,7 +142,7 @@ def new_step(
         if relation.schema.lower() in _RESERVED:
             why = _RESERVED[relation.schema.lower()]
             what = f"the schema `{relation.schema}` is not for models: {why}"
-            tell(Problem(what, page.path, 1, 1, "Rename the folder, or set `schema:`."))
+            report(Problem(what, page.path, 1, 1, "Rename the folder, or set `schema:`."))
     return Step(
         key=page.key,
         kind=kind,
@@ -156,19 +156,19 @@ def new_step(
     )
 
 
-def read_comment(header: Header | None, page: Page, tell: Tell) -> Marked | None:
+def read_comment(header: Header | None, page: Page, report: Report) -> YamlNode | None:
     """The configuration in a header. Settings that nobody reads are told, not dropped."""
     if header is None:
-        _tell_unread_header(page, tell)
+        _report_unread_header(page, report)
         return None
-    node = read_yaml(header.yaml, page.path, tell, first_line=header.line, file_text=page.text)
+    node = read_yaml(header.yaml, page.path, report, first_line=header.line, file_text=page.text)
     if node is not None and not isinstance(node.value, dict):
-        read_mapping(node, {}, tell)  # tells that it is no mapping
+        read_mapping(node, {}, report)  # tells that it is no mapping
         return None
     return node
 
 
-def _tell_unread_header(page: Page, tell: Tell) -> None:
+def _report_unread_header(page: Page, report: Report) -> None:
     if page.path.endswith(".py"):
         line = unread_python_header(page.text)
         fix = "It stands in the module's docstring, below a line `@model`, also in a script."
@@ -176,14 +176,14 @@ def _tell_unread_header(page: Page, tell: Tell) -> None:
         line = unread_sql_header(page.text)
         fix = "It stands in a comment `/* @model ... */` at the head of the file."
     if line is not None:
-        tell(Problem("this header is not read", page.path, line, 1, fix))
+        report(Problem("this header is not read", page.path, line, 1, fix))
 
 
 def configuration(
-    header: Marked | None, kind: str, page: Page, tell: Tell
+    header: YamlNode | None, kind: str, page: Page, report: Report
 ) -> tuple[Values, tuple[Read, ...], tuple[Read, ...]]:
     """The merged values, and the names of ``upstream:`` and ``downstream:``."""
-    values = merge((*page.defaults, read_header(header, kind, tell)))
+    values = merge((*page.defaults, read_header(header, kind, report)))
 
     def named(key: str) -> tuple[Read, ...]:
         return tuple(
@@ -212,24 +212,30 @@ def check_reads(checks: tuple[Check, ...]) -> tuple[Read, ...]:
 
 
 def with_sql(
-    step: Step, text: str, reads: tuple[Read, ...], settings: Settings, tell: Tell, at: int = 0
+    step: Step,
+    text: str,
+    reads: tuple[Read, ...],
+    settings: Settings,
+    texts: ParsedTexts,
+    report: Report,
+    at: int = 0,
 ) -> Draft:
     """*step* with what its query says. ``at``: the line to name, for generated SQL."""
     reads = (*reads, *check_reads(step.checks))
     path = step.location.path
     try:
-        parsed, unread = _read_sql(text, settings)
+        parsed, unread = _read_sql(text, settings, texts)
     except SqlSyntaxError as error:
         what, line, column = error.what, error.line, error.column
         if at:
             what, line, column = f"what sql(vars) returned: {what} (its line {line})", at, 1
-        tell(Problem(what, path, line, column, error.fix))
+        report(Problem(what, path, line, column, error.fix))
         return Draft(step, reads)
     if unread is not None:
         what = f"{unread.what}; it depends on what `upstream:` names, its columns are not known"
         fix = "" if step.config.upstream else "Name what it reads in `upstream:` of the header."
         line, column = (at, 1) if at else (unread.line, unread.column)
-        tell(Problem(what, path, line, column, fix, "warning"))
+        report(Problem(what, path, line, column, fix, "warning"))
 
     def place(line: int, column: int) -> Location:
         return Location(path, at, 1) if at else Location(path, line, column)
@@ -239,11 +245,11 @@ def with_sql(
         if holder.name in step.variables:
             used[holder.name] = step.variables[holder.name]
         else:
-            tell(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
+            report(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
     for line, column, what in parsed.unseen if not step.config.upstream else ():
         told = f"the tables that it reads cannot be seen: {what}"
         fix = "Name what it reads in `upstream:` of the header."
-        tell(problem(told, place(line, column), fix, "warning"))
+        report(problem(told, place(line, column), fix, "warning"))
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
@@ -252,11 +258,13 @@ def with_sql(
     return Draft(step, (*found, *reads))
 
 
-def _read_sql(text: str, settings: Settings) -> tuple[ParsedSql, UnreadableSql | None]:
+def _read_sql(
+    text: str, settings: Settings, texts: ParsedTexts
+) -> tuple[ParsedSql, UnreadableSql | None]:
     """What a query says; where the parser does not know it and the project takes that, what its
-    tokens alone tell, and the error."""
+    tokens alone show, and the error."""
     try:
-        return parsed_text(text, settings.dialect), None
+        return texts.parse(text, settings.dialect), None
     except UnreadableSql as error:
         if settings.unreadable_sql != "warn":
             raise
@@ -281,24 +289,26 @@ def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Prob
     return problem(f"the variable `{name}` has no value", place, fix)
 
 
-def draft_check(page: Page, settings: Settings, tell: Tell) -> CheckDraft | None:
+def draft_check(
+    page: Page, settings: Settings, texts: ParsedTexts, report: Report
+) -> CheckDraft | None:
     """A query of checks/, or None if it does not parse. Its Check's model is not decided yet."""
     # `@check` and `@model` are equally long, so the places stay right.
-    header = read_comment(sql_header(_CHECK_HEADER.sub(r"\1@model", page.text)), page, tell)
-    values = read_mapping(header, CHECK_KEYS, tell)
+    header = read_comment(sql_header(_CHECK_HEADER.sub(r"\1@model", page.text)), page, report)
+    values = read_mapping(header, CHECK_KEYS, report)
     name = values.get("name", page.key.name)
     try:
-        parsed, unread = _read_sql(page.text, settings)
+        parsed, unread = _read_sql(page.text, settings, texts)
     except SqlSyntaxError as error:
-        tell(Problem(error.what, page.path, error.line, error.column, error.fix))
+        report(Problem(error.what, page.path, error.line, error.column, error.fix))
         return None
     if unread is not None:
         what = f"{unread.what}; what it reads beside its model is not known"
-        tell(Problem(what, page.path, unread.line, unread.column, severity="warning"))
+        report(Problem(what, page.path, unread.line, unread.column, severity="warning"))
     for holder in parsed.placeholders:
         if holder.name not in settings.vars:
             place = Location(page.path, holder.line, holder.column)
-            tell(unset_variable(holder.name, place, settings.vars))
+            report(unset_variable(holder.name, place, settings.vars))
     check = Check(
         name=name,
         model=Key("", ""),

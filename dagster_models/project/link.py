@@ -16,7 +16,7 @@ from dagster_models.project.resolve import (
     source_candidates,
 )
 from dagster_models.project.yaml.fields import problem
-from dagster_models.project.yaml.nodes import Tell
+from dagster_models.project.yaml.nodes import Report
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.util.graph import Graph, find_cycles, order
 
@@ -29,7 +29,7 @@ class _Links:
     """What the passes below find out, one after the other."""
 
     names: Names
-    tell: Tell
+    report: Report
     unknown: str  #: error | warn | ignore
     sources: dict[Key, Source] = field(default_factory=dict)
     edges: Edges = field(default_factory=dict)
@@ -44,16 +44,16 @@ def link(
     sources: Sequence[Source],
     offered: Sequence[Source],
     unknown_references: str,
-    tell: Tell,
+    report: Report,
 ) -> tuple[dict[Key, Step], dict[Key, Source]]:
     """The enabled steps in topological order, and the sources: the project's own, and of the
     *offered* ones (other Dagster assets) those that something reads. Problems are told."""
     own, offered = _joined(sources, offered)
-    drafts = _without_duplicates(drafts, own, tell)
+    drafts = _without_duplicates(drafts, own, report)
     candidates = [_candidate(draft) for draft in drafts]
     candidates += source_candidates(own) + source_candidates(offered, offered=True)
     known = {source.key: source for source in (*offered, *own)}
-    links = _Links(build_names(candidates), tell, unknown_references, known)
+    links = _Links(build_names(candidates), report, unknown_references, known)
     live = [draft for draft in drafts if draft.step.config.enabled]
     for draft in live:
         _link_reads(draft, links)
@@ -62,14 +62,14 @@ def link(
     for draft in live:
         _drop_self_reference(draft, links)
     graph = _graph(links)
-    circular = _tell_cycles(graph, links)
+    circular = _report_cycles(graph, links)
     if not circular and (checks or any(draft.step.checks for draft in live)):
         for draft in live:
             _link_own_checks(draft, links)
         for check in checks:
             _attach(check, links)
         graph = _graph(links)
-        circular = _tell_cycles(graph, links)
+        circular = _report_cycles(graph, links)
     if not circular:
         position = {name: index for index, name in enumerate(order(graph))}
         live.sort(key=lambda draft: position[str(draft.step.key)])
@@ -102,7 +102,7 @@ def _candidate(draft: Draft) -> Candidate:
 
 
 def _without_duplicates(
-    drafts: Sequence[Draft], sources: Sequence[Source], tell: Tell
+    drafts: Sequence[Draft], sources: Sequence[Source], report: Report
 ) -> list[Draft]:
     """One draft per key and per relation, whatever the case; the others are told."""
     keys: dict[str, Location] = {}
@@ -111,7 +111,7 @@ def _without_duplicates(
         if str(source.key).lower() in keys:
             what = f"the source `{source.key}` is declared twice"
             first = keys[str(source.key).lower()]
-            tell(problem(what, source.location, f"Delete one; the first is {first}."))
+            report(problem(what, source.location, f"Delete one; the first is {first}."))
         keys.setdefault(str(source.key).lower(), source.location)
     kept = []
     for draft in drafts:
@@ -120,7 +120,7 @@ def _without_duplicates(
         if first is not step.location:
             what = f"a second `{step.key}`; the first is {first.path}"
             fix = "Rename one of them: schema and name together must be unique, in any case."
-            tell(problem(what, step.location, fix))
+            report(problem(what, step.location, fix))
             continue
         kept.append(draft)
         if step.relation is None or not step.config.enabled:
@@ -128,7 +128,7 @@ def _without_duplicates(
         first = relations.setdefault(str(step.relation).lower(), step.location)
         if first is not step.location:
             what = f"the relation `{step.relation}` is built by {first.path} too"
-            tell(problem(what, step.location, "Change `alias:` or `schema:` of one of them."))
+            report(problem(what, step.location, "Change `alias:` or `schema:` of one of them."))
     return kept
 
 
@@ -144,9 +144,9 @@ def _find(read: Read, links: _Links, *, sources: bool = True) -> Key | None:
         if read.target or not read.certain or links.unknown == "ignore":
             return None
         severity = "error" if links.unknown == "error" else "warning"
-        links.tell(problem(found.what, read.place, found.fix, severity))
+        links.report(problem(found.what, read.place, found.fix, severity))
         return None
-    links.tell(problem(found.what, read.place, found.fix))
+    links.report(problem(found.what, read.place, found.fix))
     return None
 
 
@@ -187,11 +187,11 @@ def _drop_self_reference(draft: Draft, links: _Links) -> None:
     other = "write the schema of the table that is meant"
     if step.config.materialized == "view":
         fix = f"Make it a table (`materialized: table`) to read its previous version, or {other}."
-        links.tell(problem(f"{step.key} is a view that reads itself", place, fix))
+        links.report(problem(f"{step.key} is a view that reads itself", place, fix))
     elif step.kind == "sql" and not any(read.scripts for read in _self_reads(draft, links)):
         what = f"{step.key} reads itself: its previous version, which its first build does not have"
         fix = f"Say that it is meant, by `upstream: {step.key}` in its header, or {other}."
-        links.tell(problem(what, place, fix, "warning"))
+        links.report(problem(what, place, fix, "warning"))
 
 
 def _self_reads(draft: Draft, links: _Links) -> list[Read]:
@@ -203,13 +203,13 @@ def _graph(links: _Links) -> Graph:
     return {str(key): tuple(map(str, reads)) for key, reads in links.edges.items()}
 
 
-def _tell_cycles(graph: Graph, links: _Links) -> bool:
+def _report_cycles(graph: Graph, links: _Links) -> bool:
     cycles = find_cycles(graph)
     by_name = {str(key): key for key in links.edges} if cycles else {}
     for cycle in cycles:
         place = links.edges[by_name[cycle[0]]][by_name[cycle[1]]]
         fix = "Each reads the next: take one of these references away."
-        links.tell(problem(f"a circle: {' -> '.join(cycle)}", place, fix))
+        links.report(problem(f"a circle: {' -> '.join(cycle)}", place, fix))
     return bool(cycles)
 
 
@@ -240,7 +240,7 @@ def _link_check(
         if key in _ancestors(read, links):
             what = f"the check `{check.name}` of {key} reads {read}, which is built from {key}"
             fix = f"Make it a check of {read}: a check runs when its model is built."
-            links.tell(problem(what, place, fix))
+            links.report(problem(what, place, fix))
             continue
         links.edges[key][read] = place
         links.ancestors.clear()
@@ -280,7 +280,7 @@ def _attach(draft: CheckDraft, links: _Links) -> None:
                 return
             what = f"the check `{draft.check.name}` reads no model of the project"
             fix = "Name the model that it is about: `/* @check model: ... */`."
-            links.tell(problem(what, draft.check.location, fix))
+            links.report(problem(what, draft.check.location, fix))
             return
     check = replace(draft.check, model=key)
     _link_check(check, key, _resolved_reads(draft.reads, key, links), links)
@@ -300,7 +300,7 @@ def _finished(draft: Draft, links: _Links) -> Step:
     for check in links.checks.get(step.key, ()):
         if check.name in own:
             what = f"{step.key} has two checks named `{check.name}`"
-            links.tell(problem(what, check.location, "Give it another `name:` in its header."))
+            links.report(problem(what, check.location, "Give it another `name:` in its header."))
         own.add(check.name)
         checks.append(check)
     return replace(

@@ -36,10 +36,11 @@ from dagster_models.project.settings import (
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import Built, Columns, Tracer, trace_each, trace_steps
 from dagster_models.project.yaml.fields import NAME
-from dagster_models.project.yaml.nodes import Marked, read_yaml
-from dagster_models.sql.parsed_texts import Text
+from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.sql.parsed import ParsedSql
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
 
-ParseAhead = Callable[[Sequence[Text]], Iterable[int]]
+ParseAhead = Callable[[Sequence[Text], ParsedTexts], Iterable[int]]
 
 FOLDERS = {"models": (".sql", ".py"), "seeds": (".csv",), "scripts": (".py",), "checks": (".sql",)}
 SCHEMAS_FILE = os.path.join("target", "schemas.json")
@@ -59,10 +60,11 @@ class _File:
 @dataclass(slots=True)
 class _Loader:
     root: str
+    texts: ParsedTexts
     problems: list[Problem] = field(default_factory=list)
     modules: dict[str, str | None] = field(default_factory=dict)  #: the texts of imported files
 
-    def tell(self, problem: Problem) -> None:
+    def report(self, problem: Problem) -> None:
         self.problems.append(problem)
 
 
@@ -71,7 +73,8 @@ def load(
     *,
     sources: Sequence[Source] = (),
     environ: Mapping[str, str] | None = None,
-    parse_ahead: ParseAhead = lambda texts: range(len(texts)),
+    texts: Mapping[Text, ParsedSql] | None = None,
+    parse_ahead: ParseAhead = lambda texts, _: range(len(texts)),
     tracer: Tracer | None = trace_each,
     unknown_columns: str | None = None,
     whole: bool = True,
@@ -80,28 +83,31 @@ def load(
 
     ``sources``: what other Dagster assets offer, with ``asset_key`` set; those that nothing reads
     are left out. ``environ`` fills ``${NAME}`` of targets (default: the process's environment).
-    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed.
-    It gives the place of each text once, when it may be parsed, and may ``remember`` what it knows
-    of it by then.
+    ``texts``: those of a project that was loaded before (``Project.texts``).
+    ``parse_ahead`` is called once with the texts of all .sql files, before the first is parsed,
+    and with the ParsedTexts of this load. It yields the place of each text once, when it may be
+    parsed, and by then may have put what it knows of it into ``ParsedTexts.known``.
     ``tracer`` finds out the columns of queries; None leaves them out, which is half of the work.
     ``unknown_columns`` goes before the project file's own.
     Raises ProjectError with all problems at once; warnings alone are in ``Project.warnings``. With
     ``whole=False`` so are the errors of single files: what other files say is right all the same.
     """
-    loader = _Loader(os.path.abspath(root))
+    loader = _Loader(os.path.abspath(root), ParsedTexts(texts or {}))
     node = _project_file(loader)
     settings = read_settings(
-        node, loader.root, os.environ if environ is None else environ, loader.tell
+        node, loader.root, os.environ if environ is None else environ, loader.report
     )
     files = {folder: _walk(loader, folder) for folder in FOLDERS}
     if not os.path.isdir(os.path.join(loader.root, "models")) and node is not None:
         fix = "Create it: each .sql or .py file in it builds one table or view."
-        loader.tell(Problem("there is no models/ folder", "models", fix=fix))
+        loader.report(Problem("there is no models/ folder", "models", fix=fix))
     drafts, checks, declared = _read_all(loader, settings, files, parse_ahead)
-    steps, known = link(drafts, checks, declared, sources, settings.unknown_references, loader.tell)
+    steps, known = link(
+        drafts, checks, declared, sources, settings.unknown_references, loader.report
+    )
     if tracer is not None:
         level = unknown_columns or settings.unknown_columns
-        how = Columns(settings.dialect, level, loader.tell, tracer)
+        how = Columns(settings.dialect, level, loader.report, tracer)
         steps = trace_steps(steps, known, _built(loader.root), how)
     errors = [problem for problem in loader.problems if problem.severity == "error"]
     if errors and (whole or any("/" not in problem.path for problem in errors)):
@@ -118,6 +124,7 @@ def load(
         schedules=settings.schedules,
         defaults=settings.defaults,
         warnings=ProjectError(loader.problems).problems,
+        texts=loader.texts.known,
     )
 
 
@@ -137,16 +144,16 @@ def _built(root: str) -> dict[str, Built]:
 # --- reading files ---------------------------------------------------------------------------
 
 
-def _project_file(loader: _Loader) -> Marked | None:
+def _project_file(loader: _Loader) -> YamlNode | None:
     if not os.path.isdir(loader.root):
-        loader.tell(Problem("there is no such folder", loader.root, fix="Check the path."))
+        loader.report(Problem("there is no such folder", loader.root, fix="Check the path."))
         return None
     if not os.path.exists(os.path.join(loader.root, PROJECT_FILE)):
         fix = "Create it; the least is one line: `name: my_project`."
-        loader.tell(Problem(f"there is no {PROJECT_FILE} in this folder", PROJECT_FILE, fix=fix))
+        loader.report(Problem(f"there is no {PROJECT_FILE} in this folder", PROJECT_FILE, fix=fix))
         return None
     read = _read(loader, PROJECT_FILE)
-    return None if read is None else read_yaml(read[0], PROJECT_FILE, loader.tell)
+    return None if read is None else read_yaml(read[0], PROJECT_FILE, loader.report)
 
 
 def _read(loader: _Loader, path: str) -> tuple[str, bytes] | None:
@@ -156,10 +163,10 @@ def _read(loader: _Loader, path: str) -> tuple[str, bytes] | None:
             data = file.read()
     except OSError as error:
         fix = "Check the file's permissions, and where it links to."
-        loader.tell(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
+        loader.report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
         return None
     if not data.strip():
-        loader.tell(Problem("the file is empty", path, fix="Fill it, or delete it."))
+        loader.report(Problem("the file is empty", path, fix="Fill it, or delete it."))
         return None
     try:
         return data.decode("utf-8-sig"), data
@@ -167,7 +174,7 @@ def _read(loader: _Loader, path: str) -> tuple[str, bytes] | None:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         what = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
-        loader.tell(Problem(what, path, line, column, "Save the file as UTF-8."))
+        loader.report(Problem(what, path, line, column, "Save the file as UTF-8."))
         return None
 
 
@@ -185,7 +192,7 @@ def _walk(loader: _Loader, folder: str) -> list[_File]:
             names = sorted(os.listdir(real))
         except OSError as error:
             fix = "Check the folder's permissions."
-            loader.tell(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
+            loader.report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
             continue
         for name in names:
             if name.startswith(".") or name in _SKIPPED:
@@ -231,7 +238,8 @@ def _read_all(
     }
     order, others = list(sql), [index for index in range(len(pages)) if index not in sql]
     made: dict[int, Draft | CheckDraft | None] = {}
-    for index in chain((order[at] for at in parse_ahead(list(sql.values()))), others):
+    ahead = parse_ahead(list(sql.values()), loader.texts)
+    for index in chain((order[at] for at in ahead), others):
         folder, file, page = pages[index]
         made[index] = _draft(loader, settings, folder, file.ending, page)
     in_order = [made[index] for index in range(len(pages))]
@@ -243,18 +251,19 @@ def _draft(
     loader: _Loader, settings: Settings, folder: str, ending: str, page: Page
 ) -> Draft | CheckDraft | None:
     if folder == "checks":
-        return draft_check(page, settings, loader.tell) if page.data else None
+        return draft_check(page, settings, loader.texts, loader.report) if page.data else None
     if not page.data:
         kinds: dict[str, StepKind] = {"seeds": "seed", "scripts": "script"}
         return draft_unread(page, kinds.get(folder, "sql"), settings)
     if folder == "seeds":
-        return draft_seed(page, settings, loader.tell)
+        return draft_seed(page, settings, loader.report)
     if folder == "scripts":
-        return draft_script(page, settings, _helpers(loader, page), loader.tell)
+        helpers = _helpers(loader, page)
+        return draft_script(page, settings, loader.texts, helpers, loader.report)
     if ending == ".py":
         helpers = _helpers(loader, page)
-        return draft_python(page, settings, loader.root, helpers, loader.tell)
-    return draft_sql(page, settings, loader.tell)
+        return draft_python(page, settings, loader.texts, loader.root, helpers, loader.report)
+    return draft_sql(page, settings, loader.texts, loader.report)
 
 
 def _defaults(
@@ -267,7 +276,7 @@ def _defaults(
             file.parts[:depth] for file in files[folder] for depth in range(1, len(file.parts) + 1)
         }
         kind = folder.removesuffix("s")
-        result[folder] = read_defaults(node, kind, places, settings.name, loader.tell)
+        result[folder] = read_defaults(node, kind, places, settings.name, loader.report)
     return result
 
 
@@ -275,12 +284,12 @@ def _read_yaml_file(loader: _Loader, folder: str, file: _File) -> list[Source]:
     if folder != "models" or file.path.rsplit("/", 1)[-1] not in SOURCE_FILES:
         fix = "Write a model's configuration in the comment at its head; sources in sources.yaml."
         what = "this file is not read"
-        loader.tell(Problem(what, file.path, fix=fix, severity="warning"))
+        loader.report(Problem(what, file.path, fix=fix, severity="warning"))
         return []
     read = _read(loader, file.path)
     if read is None:
         return []
-    return read_sources(read_yaml(read[0], file.path, loader.tell), loader.tell)
+    return read_sources(read_yaml(read[0], file.path, loader.report), loader.report)
 
 
 def _page(
@@ -295,7 +304,7 @@ def _page(
         if not NAME.match(name):
             fix = "Rename it (a model's relation can be called otherwise by `alias:`)."
             what = f"`{name}` cannot be a name: it needs letters, digits and _ only"
-            loader.tell(Problem(what, file.path, fix=fix))
+            loader.report(Problem(what, file.path, fix=fix))
             return None
     layers = tuple(defaults_for(defaults, file.parts))
     read = _read(loader, file.path)

@@ -14,7 +14,7 @@ from dagster_models.project.config import merge
 from dagster_models.project.draft import Draft, Page, check_reads, new_step
 from dagster_models.project.settings import Settings
 from dagster_models.project.trace import seed_trace
-from dagster_models.project.yaml.nodes import Tell
+from dagster_models.project.yaml.nodes import Report
 from dagster_models.sql.canonical import canonical, version_of
 
 _LONG = re.compile(r"\d{19}")  #: the greatest whole number of 64 bits has so many digits
@@ -22,18 +22,18 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
-def draft_seed(page: Page, settings: Settings, tell: Tell) -> Draft:
+def draft_seed(page: Page, settings: Settings, report: Report) -> Draft:
     """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
-    step = new_step(page, "seed", merge(page.defaults), settings, tell)
+    step = new_step(page, "seed", merge(page.defaults), settings, report)
     types = canonical(step.config.column_types)
     version = version_of(step.digest, types, str(step.relation))
     header = next(csv.reader(io.StringIO(page.text)), [])
     for what, fix in _wrong_in_header(header):
-        tell(Problem(what, page.path, 1, 1, fix))
+        report(Problem(what, page.path, 1, 1, fix))
     for line, name in _lossy(page.text, header, step.config.column_types):
         what = f"the column `{name}` has whole numbers of more than 64 bits, which lose digits"
         fix = f"Say what they are: `column_types: {{{name}: varchar}}`, or `decimal(38)`."
-        tell(Problem(what, page.path, line, 1, fix, "warning"))
+        report(Problem(what, page.path, line, 1, fix, "warning"))
     found = seed_trace(header, step.config.column_types, settings.dialect)
     return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
 

@@ -16,10 +16,10 @@ from dagster_models.core.model import Key, Relation, Source
 from dagster_models.project.columns import read_columns
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, problem, read_mapping
-from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.project.yaml.nodes import Report, YamlNode
 
 
-def _node(node: Marked) -> Marked:
+def _node(node: YamlNode) -> YamlNode:
     return node
 
 
@@ -42,48 +42,48 @@ _TABLE: dict[str, Reader] = {
 }
 
 
-def read_sources(node: Marked | None, tell: Tell) -> list[Source]:
+def read_sources(node: YamlNode | None, report: Report) -> list[Source]:
     """All sources of one file; what is wrong is told and left out."""
-    values = read_mapping(node, _FILE, tell)
+    values = read_mapping(node, _FILE, report)
     found: list[Source] = []
-    for item in _items(values.get("sources"), "sources", tell):
-        source = read_mapping(item, _SOURCE, tell)
+    for item in _items(values.get("sources"), "sources", report):
+        source = read_mapping(item, _SOURCE, report)
         if "name" not in source:
-            _tell_nameless("source", item, tell)
+            _report_nameless("source", item, report)
             continue
         if "tables" not in source:
             what = f"the source `{source['name']}` has no tables"
-            tell(problem(what, item.place, "Add `tables: [{name: ...}]`."))
-        for table in _items(source.get("tables"), "tables", tell):
-            found += _read_table(table, source, tell)
+            report(problem(what, item.place, "Add `tables: [{name: ...}]`."))
+        for table in _items(source.get("tables"), "tables", report):
+            found += _read_table(table, source, report)
     return found
 
 
-def _items(node: Marked | None, noun: str, tell: Tell) -> list[Marked]:
+def _items(node: YamlNode | None, noun: str, report: Report) -> list[YamlNode]:
     if node is None:
         return []
     if not isinstance(node.value, list):
         what = f"`{noun}`: expected a list, got {fields.describe(node)}"
-        tell(problem(what, node.place, "Begin each entry with `- name: ...`."))
+        report(problem(what, node.place, "Begin each entry with `- name: ...`."))
         return []
-    return [item if item.value is not None else Marked({}, item.place) for item in node.value]
+    return [item if item.value is not None else YamlNode({}, item.place) for item in node.value]
 
 
-def _tell_nameless(noun: str, item: Marked, tell: Tell) -> None:
+def _report_nameless(noun: str, item: YamlNode, report: Report) -> None:
     # A name that is there and wrong has been told already.
     if not isinstance(item.value, dict) or "name" not in item.value:
-        tell(problem(f"a {noun} without a name", item.place, "Add `name: ...`."))
+        report(problem(f"a {noun} without a name", item.place, "Add `name: ...`."))
 
 
-def _read_table(node: Marked, source: dict[str, Any], tell: Tell) -> list[Source]:
+def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[Source]:
     if isinstance(node.value, str):  # `tables: [flights, planes]`
-        node = Marked({"name": node}, node.place, {"name": node.place})
-    values = read_mapping(node, _TABLE, tell)
+        node = YamlNode({"name": node}, node.place, {"name": node.place})
+    values = read_mapping(node, _TABLE, report)
     if "name" not in values:
-        _tell_nameless("table", node, tell)
+        _report_nameless("table", node, report)
         return []
     key = Key(source["name"], values["name"])
-    columns, _ = read_columns(values.get("columns"), key, "error", tell, checks=False)
+    columns, _ = read_columns(values.get("columns"), key, "error", report, checks=False)
     relation = Relation(
         schema=source.get("schema", key.schema),
         name=values.get("identifier", key.name),

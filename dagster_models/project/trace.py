@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from dagster_models.core.model import Check, Column, Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
 from dagster_models.project.yaml.fields import problem
-from dagster_models.project.yaml.nodes import Tell
+from dagster_models.project.yaml.nodes import Report
 from dagster_models.sql.dialects.words import COLUMNS_MEASURED
 from dagster_models.sql.lineage.datatypes import declared_type
 from dagster_models.sql.lineage.trace import trace
@@ -46,7 +46,7 @@ class Columns:
 
     dialect: str
     level: str
-    tell: Tell
+    report: Report
     trace: Tracer = trace_each
 
 
@@ -69,7 +69,7 @@ def trace_steps(
     for step in traced.values():
         for it in step.trace.problems:
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
-            _tell(it, Location(step.location.path, line, column), columns)
+            _report(it, Location(step.location.path, line, column), columns)
     _look_at_checks(traced, schemas, columns)
     return traced
 
@@ -107,12 +107,12 @@ def _upstream(
     }
 
 
-def _tell(it: ColumnProblem, place: Location, columns: Columns) -> None:
+def _report(it: ColumnProblem, place: Location, columns: Columns) -> None:
     if columns.level == "ignore":
         return
     certain = it.certain and columns.dialect in COLUMNS_MEASURED
     severity = "error" if certain and columns.level == "error" else "warning"
-    columns.tell(problem(it.what, place, it.fix, severity))
+    columns.report(problem(it.what, place, it.fix, severity))
 
 
 # --- what a reader may rely on ---------------------------------------------------------------
@@ -163,7 +163,7 @@ def _look_at_checks(
     )
     for (check, _), trace_ in zip(texts, found, strict=True):
         for it in trace_.problems:
-            _tell(it, Location(check.location.path, it.line, it.column), columns)
+            _report(it, Location(check.location.path, it.line, it.column), columns)
     for check, step in checks:
         if check.test != "query":
             _look_at_column_check(check, step, schemas, columns)
@@ -184,4 +184,4 @@ def _look_at_column_check(
             fix = suggest(name, names, "Columns")
             place = check.location
             it = ColumnProblem(what, place.line, place.column, fix, schema.certain)
-            _tell(it, place, columns)
+            _report(it, place, columns)

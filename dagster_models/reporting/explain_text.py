@@ -6,15 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster_models.reporting.explain import Explanation, Span
-from dagster_models.reporting.results import (
-    RunHeader,
-    StepResult,
-    cancel_story,
-    explanation,
-    skip_path,
-    skip_reason,
-)
+from dagster_models.reporting.results import RunHeader, StepResult
 from dagster_models.reporting.terminal import clean, clean_lines
+from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 from dagster_models.util.durations import rounded
 

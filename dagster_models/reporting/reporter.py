@@ -14,23 +14,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO, cast
 
-from dagster_models.compilation.tasks import Binding
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
-from dagster_models.errors import Canceled, DagsterModelsError
+from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind, WarehouseError
 from dagster_models.project.built_schemas import remember
 from dagster_models.project.trace import Built
 from dagster_models.reporting.explain import Explanation, explain
 from dagster_models.reporting.journal import Journal, JournalContents, RunEnd
-from dagster_models.reporting.results import (
-    RunHeader,
-    StepResult,
-    cancel_story,
-    totals,
-    write_run_results,
-)
+from dagster_models.reporting.results import RunHeader, StepResult, totals
+from dagster_models.reporting.run_results import write_run_results
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
+from dagster_models.reporting.wording import cancel_story
 from dagster_models.scheduling.states import Report, State
 
 
@@ -53,7 +49,7 @@ class Reporter:
         self,
         run_id: str,
         names: Mapping[str, str],
-        bindings: Mapping[str, Binding],
+        bindings: Mapping[str, TargetStep],
         room: RunLimits,
     ) -> None:
         self.results: list[StepResult] = []
@@ -283,7 +279,7 @@ class Reporter:
         )
 
 
-def _materialized(binding: Binding | None) -> str:
+def _materialized(binding: TargetStep | None) -> str:
     if binding is None or binding.step.kind == "script":
         return ""
     return binding.step.config.materialized if binding.step.kind == "sql" else "table"
@@ -302,18 +298,21 @@ def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Ou
         verdict=Verdict.ROLLED_BACK,
         started_at=started_at,
         seconds=max(0.0, time.time() - started_at),
-        error=TaskError("WorkerLost", message),
+        error=TaskError(ErrorKind.WORKER_LOST, message),
     )
 
 
-def why(binding: Binding | None, outcome: Outcome) -> str:
+def why(binding: TargetStep | None, outcome: Outcome) -> str:
     """Why an attempt did not commit, in one sentence, with the place in the user's file."""
     error = outcome.error
     if error is None:
         failed = [c for c in outcome.checks if not c.passed and c.severity == "error"]
-        told = (f"check {c.name} failed: {c.error or f'{c.failures:,} rows'}" for c in failed)
+        told = (
+            f"check {c.name} failed: {c.error.message if c.error else f'{c.failures:,} rows'}"
+            for c in failed
+        )
         return "; ".join(told)
-    text = f"{error.kind}: {error.message}" if error.kind else error.message
+    text = f"{error.title}: {error.message}"
     if binding is not None and error.line is not None:
         return f"{text} ({binding.step.location.path}:{error.line})"
     return text
@@ -322,16 +321,22 @@ def why(binding: Binding | None, outcome: Outcome) -> str:
 def failed_to_start(step: str, attempt: int, error: Exception, started_at: float) -> Outcome:
     """The outcome of an attempt that no worker ever got."""
     canceled = isinstance(error, Canceled)
-    told = str(getattr(error, "message", None) or getattr(error, "what", None) or error)
-    kind = str(getattr(error, "kind", None) or type(error).__name__)
-    line = getattr(error, "line", None)
+    if isinstance(error, WarehouseError):
+        found = TaskError.of(error)
+    else:
+        found = TaskError(
+            ErrorKind.OTHER,
+            str(getattr(error, "what", None) or error),
+            type(error).__name__,
+            getattr(error, "line", None),
+        )
     return Outcome(
         step=step,
         attempt=attempt,
         verdict=Verdict.CANCELED if canceled else Verdict.ROLLED_BACK,
         started_at=started_at,
         seconds=max(0.0, time.time() - started_at),
-        error=TaskError(kind, told, line=line),
+        error=found,
     )
 
 

@@ -17,15 +17,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
 from dagster_models.core.messages import CheckOutcome
-from dagster_models.reporting.results import (
-    ResultState,
-    StepResult,
-    cancel_story,
-    explanation,
-    skip_path,
-    skip_reason,
-    totals,
-)
+from dagster_models.reporting.results import ResultState, StepResult, totals
+from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
 
 WIDTH = 80  #: up to here dots lead the eye to the status, as in dbt
 NAME_WIDTH = (24, 48)  #: least and greatest width of the step's name before its output
@@ -302,7 +295,7 @@ def _failing(result: StepResult) -> list[CheckOutcome]:
 
 def _check_line(check: CheckOutcome) -> str:
     word = "WARN" if check.severity == "warn" else "FAIL"
-    what = clean(check.error) if check.error else _count(check.failures, "row")
+    what = clean(check.error.message) if check.error else _count(check.failures, "row")
     return f"{INDENT}{word} check {clean(check.name)}: {what}"
 
 

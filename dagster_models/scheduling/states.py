@@ -1,6 +1,7 @@
 """What can happen to a step: its states, the table of its moves, and the plan's vocabulary.
 
-``TRANSITIONS`` is the whole truth; the plan (plan.py) applies it, the tests draw histories from it.
+The plan (plan.py) makes no move that is not in ``TRANSITIONS``, and the tests draw their histories
+from it.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ FailFast: TypeAlias = Literal["false", "true", "drain"]
 
 class State(Enum):
     WAITING = "waiting"  #: some upstream has not succeeded yet
-    READY = "ready"  #: may start: waits for a slot, a limit, or the delay before its next attempt
+    READY = "ready"  #: may start; waits for a slot, a limit, or the delay before its next attempt
     RUNNING = "running"  #: a worker has it
     CANCELING = "canceling"  #: running, and asked to stop
     IN_DOUBT = "in doubt"  #: its worker is gone; only the warehouse knows
     SUCCEEDED = "succeeded"  #: committed in this run
-    FAILED = "failed"  #: its own error; rolled back
-    CANCELED = "canceled"  #: started, stopped on request, rolled back
+    FAILED = "failed"  #: rolled back by its own error
+    CANCELED = "canceled"  #: started, then stopped on request and rolled back
     SKIPPED = "skipped"  #: never started
 
 
@@ -30,9 +31,9 @@ HOLDS_SLOT = frozenset({State.RUNNING, State.CANCELING})
 
 
 class Cause(Enum):
-    """Why a step moves. The warehouse, a worker or the clock said so, or the plan did."""
+    """Why a step moves; each comment names who decides it: the plan, the warehouse, the clock."""
 
-    UNBLOCKED = "its last upstream succeeded"  # plan; or failed, with on_error: continue
+    UNBLOCKED = "its last upstream succeeded"  # plan; or it failed with on_error: continue
     FOUND = "an earlier run committed it"  # warehouse, before the first step
     UPSTREAM = "an upstream did not succeed"  # plan
     STARTED = "given a slot"  # plan
@@ -55,11 +56,11 @@ class Cause(Enum):
 _S, _C = State, Cause
 TRANSITIONS: Mapping[tuple[State, Cause], State] = {
     (_S.WAITING, _C.UNBLOCKED): _S.READY,
-    (_S.WAITING, _C.FOUND): _S.SUCCEEDED,  # re-execution from failure: it was in doubt
+    (_S.WAITING, _C.FOUND): _S.SUCCEEDED,  # by a run that this one re-executes from failure
     (_S.WAITING, _C.UPSTREAM): _S.SKIPPED,
     (_S.WAITING, _C.STOPPING): _S.SKIPPED,
     (_S.READY, _C.STOPPING): _S.SKIPPED,
-    (_S.READY, _C.GAVE_UP): _S.FAILED,  # it has run and was rolled back: not a skip
+    (_S.READY, _C.GAVE_UP): _S.FAILED,  # it was started and rolled back, so it is not skipped
     (_S.READY, _C.STARTED): _S.RUNNING,
     (_S.RUNNING, _C.COMMITTED): _S.SUCCEEDED,
     (_S.RUNNING, _C.RETRY): _S.READY,
@@ -68,24 +69,24 @@ TRANSITIONS: Mapping[tuple[State, Cause], State] = {
     (_S.RUNNING, _C.TIMEOUT): _S.CANCELING,
     (_S.RUNNING, _C.WORKER_LOST): _S.IN_DOUBT,
     (_S.CANCELING, _C.COMMITTED): _S.SUCCEEDED,  # the commit won the race
-    (_S.CANCELING, _C.ROLLED_BACK): _S.FAILED,  # an error of its own came first
+    (_S.CANCELING, _C.ROLLED_BACK): _S.FAILED,  # its own error came first
     (_S.CANCELING, _C.CANCELED): _S.CANCELED,
     (_S.CANCELING, _C.TIMED_OUT): _S.FAILED,
     (_S.CANCELING, _C.WORKER_LOST): _S.IN_DOUBT,
     (_S.IN_DOUBT, _C.COMMITTED): _S.SUCCEEDED,
     (_S.IN_DOUBT, _C.RETRY): _S.READY,
     (_S.IN_DOUBT, _C.ROLLED_BACK): _S.FAILED,
-    (_S.IN_DOUBT, _C.CANCELED): _S.CANCELED,  # it was killed because it was asked to stop
+    (_S.IN_DOUBT, _C.CANCELED): _S.CANCELED,  # killed, as it did not stop when it was asked to
     (_S.IN_DOUBT, _C.TIMED_OUT): _S.FAILED,
 }
 del _S, _C
 
 
 class Event(NamedTuple):
-    """Something that the world did to one step (or to the run, if ``step`` is None).
+    """Something that happened to one step (or to the run, if ``step`` is None).
 
-    ``withheld``: with COMMITTED, downstream steps whose input it chose not to produce (Dagster's
-    optional outputs). ``final``: with ROLLED_BACK, another attempt would be in vain.
+    ``withheld``, with COMMITTED: the downstream steps whose input the step chose not to produce
+    (Dagster's optional outputs). ``final``, with ROLLED_BACK: another attempt would be in vain.
     """
 
     step: str | None
@@ -104,17 +105,21 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Ask the step's Dagster pool for a slot; answer with CLAIMED once it is granted, and with
-    BLOCKED before if it is not at once: the slot that was kept for the step is then free."""
+    """Ask the step's Dagster pool for a slot, and answer with CLAIMED once it is granted.
+
+    If it is not granted at once, answer with BLOCKED first: another step may then use the slot of
+    the run that was kept for this one.
+    """
 
     step: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReportWait:
-    """The step is ready and cannot start: from now on it waits for *reason*.
+    """The step is ready, cannot start, and waits for *reason* from now on.
 
-    ``slot``, ``retry delay``, ``pool <name>``, or the label of the limit that is reached.
+    The reason is ``slot``, ``retry delay``, ``pool <name>``, or the label of a limit that is
+    reached.
     """
 
     step: str
@@ -139,8 +144,8 @@ class AskWarehouse:
 
 @dataclass(frozen=True, slots=True)
 class AskPrevious:
-    """The step failed and is to be built on all the same: find out whether the relation of an
-    earlier run is there, and answer with HAS_PREVIOUS or NO_PREVIOUS."""
+    """The step failed, and those downstream go on all the same if they can: find out whether the
+    relation of an earlier run exists, and answer with HAS_PREVIOUS or NO_PREVIOUS."""
 
     step: str
 
@@ -157,10 +162,10 @@ class Retry:
 class Report:
     """The step has reached a final state.
 
-    ``cause`` is the step at the root of it and ``path`` leads from there to this step (both ends
-    included); for a skip or a cancel by a stop that no step caused, ``cause`` is None.
-    ``no_previous``: skipped, though the cause says on_error: continue, as there is nothing to
-    build on.
+    ``cause`` is the step at the root of it, and ``path`` leads from there to this step (both ends
+    included). ``cause`` is None where no step caused it, as when the user stops the run.
+    ``no_previous``: the cause has on_error: continue, and this step is skipped all the same, as
+    the cause has no previous version.
     """
 
     step: str

@@ -1,7 +1,8 @@
-"""SQL texts that are parsed once: by the load, for all that is made of them afterwards."""
+"""What the SQL texts of a project say, each parsed once for all that is made of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from dagster_models.sql.parse import ParsedSql, parse_sql
@@ -10,25 +11,18 @@ Text: TypeAlias = tuple[str, str, bool]
 """The arguments of ``parse_sql``: text, dialect, queries_only."""
 
 
-#: The load has parsed every text once; compiling it in the same process must not do so again.
-_PARSED_TEXTS = 32768
+class ParsedTexts:
+    """The texts that one load has parsed. ``known``: text -> what it says; the project keeps this
+    mapping (``Project.texts``), so that nobody who compiles it has to parse again."""
 
+    def __init__(self, known: Mapping[Text, ParsedSql]) -> None:
+        self.known: dict[Text, ParsedSql] = dict(known)
 
-_remembered: dict[Text, ParsedSql] = {}
-
-
-def parsed_text(text: str, dialect: str, *, queries_only: bool = True) -> ParsedSql:
-    """``parse_sql``, remembered. Raises SqlSyntaxError (not remembered)."""
-    key = (text, dialect, queries_only)
-    found = _remembered.get(key)
-    if found is None:
-        found = parse_sql(text, dialect, queries_only=queries_only)
-        remember(key, found)
-    return found
-
-
-def remember(text: Text, parsed: ParsedSql) -> None:
-    """What ``parse_sql`` gives for a text, known from elsewhere (another process, a cache)."""
-    if len(_remembered) >= _PARSED_TEXTS:
-        _remembered.clear()  # a code server reloads for weeks; what is in use comes back
-    _remembered[text] = parsed
+    def parse(self, text: str, dialect: str, *, queries_only: bool = True) -> ParsedSql:
+        """What ``parse_sql`` returns, from memory where that is possible. Raises SqlSyntaxError,
+        which is not remembered."""
+        key = (text, dialect, queries_only)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = parse_sql(*key)
+        return found

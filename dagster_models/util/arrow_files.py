@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -63,7 +63,7 @@ def batches(path: str) -> Iterator[tuple[Any, Iterator[Any]]]:
             source = stack.enter_context(pa.memory_map(path))
             file = pa.ipc.open_file(source)
         except (OSError, pa.ArrowException) as error:
-            raise WarehouseError(type(error).__name__, str(error)) from error
+            raise WarehouseError(ErrorKind.IO, str(error), name=type(error).__name__) from error
         yield file.schema, (file.get_batch(at) for at in range(file.num_record_batches))
 
 

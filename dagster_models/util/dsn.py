@@ -15,11 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.environment import filled, names_in
-
-#: The types of targets that are a server, whose sessions can be lost one by one.
-SERVERS = frozenset({"postgres"})
 
 _URL = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)\s*", re.DOTALL)
@@ -31,7 +28,7 @@ def from_environment(settings: Mapping[str, Any]) -> dict[str, Any]:
     unset = [n for v in settings.values() for n in names_in(v) if n not in os.environ]
     if unset:
         raise WarehouseError(
-            "InvalidSettings",
+            ErrorKind.INVALID_SETTINGS,
             f"the environment variable {', '.join(dict.fromkeys(unset))} is not set in this"
             " process: the warehouse cannot be reached without",
         )
@@ -77,7 +74,7 @@ def dsn_parameters(dsn: str) -> dict[str, str]:
 
 def _unreadable() -> WarehouseError:
     return WarehouseError(
-        "InvalidSettings",
+        ErrorKind.INVALID_SETTINGS,
         "dsn: it is no connection string: write postgresql://user@host:5432/database"
         " (its value is not shown, as it may hold a password)",
     )

@@ -9,7 +9,7 @@ import os
 import stat
 import tempfile
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 
 #: A socket address holds 104 bytes on macOS and 108 on Linux, with the closing zero.
 _ADDRESS_BYTES = 103
@@ -45,12 +45,13 @@ def private_folder(path: str) -> str:
         pass
     except OSError as error:
         raise WarehouseError(
-            "OSError", f"cannot make the private folder {path}: {error}"
+            ErrorKind.IO, f"cannot make the private folder {path}: {error}", name="OSError"
         ) from error
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise WarehouseError(
-            "NotPrivate", f"{path} is not a folder of this user: remove it, or have its owner do so"
+            ErrorKind.NOT_PRIVATE,
+            f"{path} is not a folder of this user: remove it, or have its owner do so",
         )
     if found.st_mode & 0o077:
         os.chmod(path, 0o700)

@@ -21,11 +21,6 @@ from dagster_models.core.model import Relation
 #: The schema and table of the commit records, the same in every warehouse.
 RECORDS = Relation("dagster_models", "commits")
 
-#: Error kinds that are ours, as drivers have no class for it, or each one of its own.
-INTERRUPTED = "InterruptException"
-#: Two writers met, and the loser lost nothing but time.
-CONFLICT = "TransactionException"
-
 #: What a warehouse may offer, and what that means. What one lacks is in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
     "publish": "table, view, seed, Python model: one transaction with its commit record",
@@ -46,9 +41,6 @@ FEATURES: Mapping[str, str] = {
     "decimal_nan": "an exact number may be NaN",
     "any_name": "names of any length",
 }
-
-#: Kinds after which the open database is of no use: only a new process knows what it holds.
-FATAL = frozenset({"FatalException", "InternalException"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +209,7 @@ class Warehouse(ABC):
         """A new session; ``name`` is how a server shows it, and how ``await_gone`` finds it.
 
         ``given_up``: asked now and then while a server keeps us waiting; true: nobody wants the
-        session any more, and the error's kind is INTERRUPTED.
+        session any more, and the error's kind is ErrorKind.INTERRUPTED.
         """
 
     def is_replaced(self) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from dagster import DagsterInstance
 
-from dagster_models._dagster.door import event_log_files, one_commit
+from dagster_models._dagster.event_log import event_log_files, one_commit
 from running import ENDLESS, Project, make_project
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterInstance, EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from dagster_models._dagster.door import event_log_files
+from dagster_models._dagster.event_log import event_log_files
 from dagster_models._dagster.idle_connections import IdleConnections, held_open
 from dagster_models._dagster.storage import PooledSqliteEventLogStorage
 from running import make_project

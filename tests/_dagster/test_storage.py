@@ -47,8 +47,9 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventL
 from dagster._core.storage.sql import get_alembic_config, run_alembic_downgrade
 from paths import environment_of_tests
 
-from dagster_models._dagster.door import Parked, exhaust
-from dagster_models._dagster.storage import MAX_OPEN_SHARDS, PooledSqliteEventLogStorage
+from dagster_models._dagster.shards import MAX_OPEN_SHARDS
+from dagster_models._dagster.step_generator import Parked, exhaust
+from dagster_models._dagster.storage import PooledSqliteEventLogStorage
 from dagster_models.errors import DagsterModelsError
 from running import make_project
 
@@ -626,13 +627,13 @@ def test_steps_that_start_together_are_stored_together(
 COUNTING = """
 from pathlib import Path
 from dagster_models import load_project
-from dagster_models._dagster import storage
+from dagster_models._dagster import shards, storage
 
 here = Path(__file__).parent
 stored = []
-transaction, store = storage._transaction, storage.PooledSqliteEventLogStorage.store_event
+transaction, store = shards._transaction, storage.PooledSqliteEventLogStorage.store_event
 
-@storage.contextlib.contextmanager
+@shards.contextlib.contextmanager
 def counting(shard):
     with transaction(shard) as connection:
         yield connection
@@ -646,7 +647,7 @@ def storing(self, event):
         stored.append(event.dagster_event.event_type_value)
     store(self, event)
 
-storage._transaction, storage.PooledSqliteEventLogStorage.store_event = counting, storing
+shards._transaction, storage.PooledSqliteEventLogStorage.store_event = counting, storing
 defs = load_project(here)
 """
 

@@ -236,7 +236,7 @@ def test_assets_are_what_the_decorator_makes(
         return job.get_job_snapshot(), told
 
     ours = snapshot()
-    monkeypatch.setattr("dagster_models._dagster.door._needs_the_decorator", lambda spec: True)
+    monkeypatch.setattr("dagster_models._dagster.assets._needs_the_decorator", lambda spec: True)
     assert snapshot() == ours
 
 

@@ -16,6 +16,7 @@ from paths import REPOSITORY
 
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Retries
+from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import connect
 from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
@@ -167,7 +168,7 @@ def test_the_targets_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DAGSTER_MODELS_TARGET", "pg")
     monkeypatch.setenv("DATABASE_URL", "postgresql://me:s3cr3t@db/warehouse")
     target = usable_target(load(project.root))
-    assert (target.type, target.schema_prefix, target.threads) == ("postgres", "dev_", 8)
+    assert (target.type.name, target.schema_prefix, target.threads) == ("postgres", "dev_", 8)
     assert "s3cr3t" not in repr(target)
 
 
@@ -240,7 +241,9 @@ def test_the_terminal_is_shown_as_it_is() -> None:
     stream = io.StringIO()
     terminal = Terminal(stream, color=False, clock=lambda: "18:04:09")
     kind = {"kind": "sql", "materialized": "table"}
-    error = TaskError("BinderException", 'Binder Error: Referenced column "dest" not found', line=7)
+    error = TaskError(
+        ErrorKind.BAD_COLUMN, 'Binder Error: Referenced column "dest" not found', line=7
+    )
     done = StepResult(step="marts.carrier_delays", state="succeeded", seconds=0.31, rows=16, **kind)
     failed = StepResult(
         step="marts.routes",

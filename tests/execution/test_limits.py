@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dagster import DagsterInstance
 
-from dagster_models.compilation.tasks import Binding
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.execution.options import Options, warehouse_limits, warehouses
 from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
@@ -89,13 +89,13 @@ def test_a_limit_is_one_line_and_then_reminders_farther_and_farther_apart() -> N
     assert waits.reminders() == []
 
 
-def bindings_of(*projects: Project) -> dict[str, Binding]:
+def bindings_of(*projects: Project) -> dict[str, TargetStep]:
     found = {}
     for number, project in enumerate(projects):
         loaded = load(project.root)
         target = usable_target(loaded)
         for key, step in loaded.steps.items():
-            found[f"{number}.{key}"] = Binding(loaded, step, target)
+            found[f"{number}.{key}"] = TargetStep(loaded, step, target)
     return found
 
 

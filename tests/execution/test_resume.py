@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, DagsterRun
 
-from dagster_models._dagster import door as d
-from dagster_models.compilation.tasks import Binding, task_for, warehouse_spec
+from dagster_models._dagster.runs import resumed_runs
+from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_spec
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.load import load
@@ -31,10 +31,10 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path, FILES)
 
 
-def bindings_of(project: Project) -> dict[str, Binding]:
+def bindings_of(project: Project) -> dict[str, TargetStep]:
     loaded = load(project.root)
     target = usable_target(loaded)
-    return {str(key): Binding(loaded, step, target) for key, step in loaded.steps.items()}
+    return {str(key): TargetStep(loaded, step, target) for key, step in loaded.steps.items()}
 
 
 def build(session: Session, project: Project, run_id: str, *steps: str) -> None:
@@ -117,7 +117,7 @@ def test_only_the_runs_that_this_one_goes_on_from() -> None:
             run = DagsterRun("job", run_id, parent_run_id=parent, root_run_id=parent, tags=tags)
             runs[run_id] = instance.add_run(run)
         chains = {
-            run_id: d.resumed_runs(SimpleNamespace(dagster_run=run, instance=instance))  # type: ignore[arg-type]
+            run_id: resumed_runs(SimpleNamespace(dagster_run=run, instance=instance))  # type: ignore[arg-type]
             for run_id, run in runs.items()
         }
     # The line ends at a run that wanted all of it anew.

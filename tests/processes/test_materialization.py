@@ -12,7 +12,7 @@ import pytest
 
 from dagster_models.core.messages import CheckTask, Outcome, Task, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import Warehouse, WarehouseSession
 from systems import System, instrument, session_of
@@ -131,7 +131,7 @@ def test_an_open_transaction_is_the_callers(
     outcome = run(session, TASK, Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    assert outcome.error.kind == "OpenTransaction"
+    assert outcome.error.kind is ErrorKind.OPEN_TRANSACTION
     session.commit()
     assert held(warehouse) == UNTOUCHED
     assert session.query("select count(*) from s.mine")[1] == [(1,)]
@@ -152,7 +152,7 @@ def test_a_failed_check_rolls_back_and_all_are_told(
     outcome = run(session, replace(TASK, checks=checks), Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    assert outcome.error.kind == "CheckFailed"
+    assert outcome.error.kind is ErrorKind.CHECK_FAILED
     assert "fails: 1 offending row; fails_too: 1 offending row" in outcome.error.message
     assert [(c.name, c.passed, c.failures) for c in outcome.checks] == [
         ("fine", True, 0),
@@ -283,7 +283,7 @@ def test_an_interrupt_that_nobody_asked_for_is_no_cancel(
 
 
 def fail() -> None:
-    raise WarehouseError("IOException", "the wire broke")
+    raise WarehouseError(ErrorKind.IO, "the wire broke")
 
 
 def test_a_commit_that_errs_before_it_took_place(

@@ -13,6 +13,7 @@ import pytest
 from worker_driver import SLOW_CHECK, Driver
 
 from dagster_models.core.messages import CheckTask, Verdict
+from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import Session, connect
 
 pytestmark = pytest.mark.slow
@@ -122,7 +123,7 @@ def test_another_exit_code_is_a_failure(worker: Driver, code: str, message: str)
     outcome = worker.run("script", f"import sys\n\nsys.exit({code})")
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    assert (outcome.error.kind, outcome.error.message, outcome.error.line) == (
+    assert (outcome.error.title, outcome.error.message, outcome.error.line) == (
         "SystemExit",
         message,
         3,
@@ -142,7 +143,7 @@ def test_a_transaction_left_open_is_rolled_back_and_told(worker: Driver, session
     )
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    assert outcome.error.kind == "OpenTransaction"
+    assert outcome.error.kind is ErrorKind.OPEN_TRANSACTION
     assert session.query("select n from kept") == [(1,)]
     script = "from dagster_models import warehouse\nwarehouse.execute('begin; delete from kept')"
     assert worker.run("script", script).verdict is Verdict.ROLLED_BACK
@@ -167,7 +168,7 @@ def test_an_error_is_told_by_its_place_in_the_users_file(worker: Driver) -> None
     error = outcome.error
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert error is not None
-    assert (error.kind, error.message, error.line) == ("ZeroDivisionError", "division by zero", 2)
+    assert (error.name, error.message, error.line) == ("ZeroDivisionError", "division by zero", 2)
     lines = error.traceback.splitlines()
     assert lines[1] == f'  File "{worker.folder / "built.py"}", line 5, in model'
     assert "    return 1 / n" in lines
@@ -181,7 +182,7 @@ def test_the_warehouses_error_names_the_line_of_the_call(worker: Driver) -> None
     )
     error = outcome.error
     assert error is not None
-    assert (error.kind, error.line) == ("CatalogException", 2)
+    assert (error.title, error.line) == ("CatalogException", 2)
     assert "nowhere" in error.message
     assert "session.py" not in error.traceback
     assert "warehouse.py" not in error.traceback
@@ -212,7 +213,7 @@ def test_what_goes_wrong_is_told(
     error = outcome.error
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert error is not None
-    assert (error.kind, error.line) == (kind, line)
+    assert (error.title, error.line) == (kind, line)
     assert message in error.message
     assert worker.run("script", "").verdict is Verdict.COMMITTED  # and the worker goes on
 
@@ -359,7 +360,7 @@ def test_a_cancel_interrupts_python(worker: Driver, session: Session) -> None:
     outcome = worker.answer()
     assert outcome.verdict is Verdict.CANCELED
     assert outcome.error is not None
-    assert (outcome.error.kind, outcome.error.line) == ("Canceled", 3)
+    assert (outcome.error.title, outcome.error.line) == ("Canceled", 3)
     assert worker.run("script", "").verdict is Verdict.COMMITTED
 
 
@@ -495,7 +496,7 @@ def test_a_stray_sigint_is_an_error_of_the_step(worker: Driver) -> None:
     outcome = worker.run("script", source)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    assert outcome.error.kind == "KeyboardInterrupt"
+    assert outcome.error.name == "KeyboardInterrupt"
     worker.process.send_signal(signal.SIGINT)  # and an idle worker does not mind it
     assert worker.run("script", "").verdict is Verdict.COMMITTED
 

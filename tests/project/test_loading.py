@@ -6,24 +6,25 @@ import gc
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from project_cases import DEFAULT, write_project
 
-from dagster_models.compilation import sql_text as compiled
-from dagster_models.core.model import Key
+from dagster_models.compilation.sql_text import check_sql, compile_step, compile_text
+from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import Query
 from dagster_models.errors import ProjectError
 from dagster_models.project import load as project
 from dagster_models.project.loading import load as loading
-from dagster_models.project.loading import parser_pool as cores
-from dagster_models.project.loading import parser_process as sql_worker
+from dagster_models.project.loading import parser_pool, parser_process
 from dagster_models.project.loading.cache import read_entries, write_entries
 from dagster_models.project.loading.load import PARSED_FILE, TRACES_FILE, key_of, load
-from dagster_models.project.loading.parser_pool import Cores
+from dagster_models.project.loading.parser_pool import ParserPool
+from dagster_models.sql.parse import ParsedSql, parse_sql
 from dagster_models.util.gc_tuning import rare_collections, what_is_there_stays
 
 FILES = {
@@ -42,17 +43,6 @@ def root(tmp_path: Path) -> Path:
     )
 
 
-@pytest.fixture(autouse=True)
-def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """As a new process: nothing is remembered but what the cache files hold."""
-
-    def forget() -> None:
-        monkeypatch.setattr(compiled, "_remembered", {})
-
-    forget()
-    return forget
-
-
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The texts that had to be parsed and traced, in the order in which they were."""
@@ -61,35 +51,67 @@ def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     def noted(job: str) -> Callable[[Any], bytes | None]:
         def do(item: Any) -> bytes | None:
             texts[job].append(item[0])
-            return sql_worker.JOBS[job](item)
+            return parser_process.JOBS[job](item)
 
         return do
 
-    monkeypatch.setattr(cores, "JOBS", {job: noted(job) for job in sql_worker.JOBS})
+    monkeypatch.setattr(parser_pool, "JOBS", {job: noted(job) for job in parser_process.JOBS})
     return texts
 
 
-def test_what_was_found_out_is_not_found_out_again(
-    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
-) -> None:
+def test_what_was_found_out_is_not_found_out_again(root: Path, done: dict[str, list[str]]) -> None:
     first = load(root)
     assert len(done["parse"]) == len(done["trace"]) == 5
-    forgetful()
     done["parse"].clear()
     done["trace"].clear()
     second = load(root)
     assert done == {"parse": [], "trace": []}
-    forgetful()
     assert second == first == project.load(root)
 
 
-def test_one_changed_file_is_all_that_is_read(
-    root: Path, done: dict[str, list[str]], forgetful: Callable[[], None]
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
+    """How often each text was parsed in this process, whoever asked for it."""
+    counted: Counter[tuple[str, str, bool]] = Counter()
+
+    def parse(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
+        counted[text, dialect, queries_only] += 1
+        return parse_sql(text, dialect, queries_only)
+
+    for module in ("project.loading.parser_process", "sql.parsed_texts", "compilation.sql_text"):
+        monkeypatch.setattr(f"dagster_models.{module}.parse_sql", parse)
+    return counted
+
+
+@pytest.mark.parametrize("load_it", [load, project.load])
+def test_a_text_is_parsed_once_in_a_process(
+    root: Path, load_it: Callable[..., Project], parsed: Counter[tuple[str, str, bool]]
 ) -> None:
+    """Also when it is compiled, and when a second project is loaded that has it too."""
+    python = "def model(warehouse):\n    return warehouse.sql('select 7 as x from a')\n"
+    (root / "models/d.py").write_text(python)
+    (root / "models/e.py").write_text(python)
+    first = load_it(root)
+    for step in first.steps.values():
+        for target in first.targets.values():
+            if step.kind == "sql":
+                compile_step(first, step, target)
+            for text in step.queries:
+                compile_text(first, step, text, target)
+            for check in step.checks:
+                check_sql(first, step, check, target)
+    (root / "target").mkdir(exist_ok=True)
+    for file in (root / "target").iterdir():
+        file.unlink()
+    assert load_it(root, texts=first.texts) == first
+    assert set(parsed.values()) == {1}
+    assert len(parsed) == len(FILES) + 1
+
+
+def test_one_changed_file_is_all_that_is_read(root: Path, done: dict[str, list[str]]) -> None:
     before = load(root)
     for texts in done.values():
         texts.clear()
-    forgetful()
     (root / "models/a.sql").write_text("select 2 as n")
     after = load(root)
     assert done == {"parse": ["select 2 as n"], "trace": ["select 2 as n"]}
@@ -110,18 +132,14 @@ def test_a_changed_column_changes_the_traces_of_its_readers_and_no_others(
     assert len(done["trace"]) == 5
 
 
-def test_another_dialect_reads_the_same_text_otherwise(
-    root: Path, forgetful: Callable[[], None]
-) -> None:
+def test_another_dialect_reads_the_same_text_otherwise(root: Path) -> None:
     seen = set()
     for dialect in ("duckdb", "snowflake"):
         (root / "dagster_models.yaml").write_text(
             f"{DEFAULT}dialect: {dialect}\nunknown_columns: warn\nvars: {{year: 2013}}\n"
         )
         found = load(root).steps[Key("main", "b")]
-        forgetful()
         assert found == project.load(root).steps[Key("main", "b")]
-        forgetful()
         seen |= {found.references[0].parts, found.trace.columns[0].name}
     assert seen == {("a",), ("A",), "n", "N"}
     text = ("select 1", "duckdb", True)
@@ -142,7 +160,6 @@ def test_an_entry_that_is_damaged_is_made_anew(
     worth: bytes | None,
     root: Path,
     done: dict[str, list[str]],
-    forgetful: Callable[[], None],
 ) -> None:
     good = load(root)
     entries = read_entries(root / file)
@@ -150,7 +167,6 @@ def test_an_entry_that_is_damaged_is_made_anew(
     write_entries(root / file, cut)
     for texts in done.values():
         texts.clear()
-    forgetful()
     assert load(root) == good
     assert len(done["parse" if file == PARSED_FILE else "trace"]) == 5
 
@@ -182,24 +198,24 @@ def test_the_collector_is_left_as_it_was(root: Path) -> None:
 
 @pytest.fixture
 def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cores, "ITEMS_PER_NEW_PROCESS", {"parse": 7, "trace": 7})
-    monkeypatch.setattr(cores, "_cores", lambda: 3)
+    monkeypatch.setattr(parser_pool, "ITEMS_PER_NEW_PROCESS", {"parse": 7, "trace": 7})
+    monkeypatch.setattr(parser_pool, "_cores", lambda: 3)
 
 
 @pytest.fixture
-def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cores], None]:
+def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[ParserPool], None]:
     """Of a block's work nothing is done here before another process is there for a share."""
 
-    def make_lazy(several: Cores) -> None:
+    def make_lazy(pool: ParserPool) -> None:
         def waiting(job: str) -> Callable[[Any], bytes | None]:
             def do(item: Any) -> bytes | None:
-                if several._workers and not several._idle:
-                    assert several._answers.select(60), "no process has said anything"
-                return sql_worker.JOBS[job](item)
+                if pool._workers and not pool._idle:
+                    assert pool._answers.select(60), "no process has said anything"
+                return parser_process.JOBS[job](item)
 
             return do
 
-        monkeypatch.setattr(cores, "JOBS", {job: waiting(job) for job in sql_worker.JOBS})
+        monkeypatch.setattr(parser_pool, "JOBS", {job: waiting(job) for job in parser_process.JOBS})
 
     return make_lazy
 
@@ -207,24 +223,29 @@ def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cores], None]:
 TEXTS = [(f"select {i} as n from t{i % 7}", "duckdb", True) for i in range(30)]
 TEXTS[17] = ("select from from", "duckdb", True)
 QUERIES = [Query(text, dialect, {}) for text, dialect, _ in TEXTS]
-ALONE = [sql_worker.parse(text) for text in TEXTS]
-TRACED = [sql_worker.trace_columns(query) for query in QUERIES]
+ALONE = [parser_process.parse(text) for text in TEXTS]
+TRACED = [parser_process.trace_columns(query) for query in QUERIES]
 
 
 @pytest.mark.usefixtures("three_cores")
 def test_all_cores_give_the_same_and_in_order(
-    lazy: Callable[[Cores], None], monkeypatch: pytest.MonkeyPatch
+    lazy: Callable[[ParserPool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ALONE[17] is None
     shares: list[int] = []
-    sent = cores._send
-    monkeypatch.setattr(cores, "_send", lambda w, s: (shares.append(len(s[1])), sent(w, s))[0])
-    with Cores() as several:
-        lazy(several)
-        assert several.map("parse", TEXTS) == ALONE
+    sent = parser_pool._send
+
+    def noted(worker: subprocess.Popen[bytes], share: tuple[str, Sequence[object]]) -> None:
+        shares.append(len(share[1]))
+        sent(worker, share)
+
+    monkeypatch.setattr(parser_pool, "_send", noted)
+    with ParserPool() as pool:
+        lazy(pool)
+        assert pool.map("parse", TEXTS) == ALONE
         # The same processes, whatever is asked of them.
-        assert several.map("trace", QUERIES) == TRACED
-        workers = list(several._workers)
+        assert pool.map("trace", QUERIES) == TRACED
+        workers = list(pool._workers)
         assert len(workers) == 2
     assert 20 < sum(shares) < 60
     assert max(shares) < 10
@@ -238,15 +259,15 @@ def test_nobody_waits_for_a_process_that_is_slow_to_start(
     worker = tmp_path / "worker"
     worker.write_text("#!/bin/sh\nread forever\n")
     worker.chmod(0o755)
-    monkeypatch.setattr(cores.sys, "executable", str(worker))
-    with Cores() as several:
-        assert several.map("parse", TEXTS) == ALONE
-        assert len(several._workers) == 2
+    monkeypatch.setattr(parser_pool.sys, "executable", str(worker))
+    with ParserPool() as pool:
+        assert pool.map("parse", TEXTS) == ALONE
+        assert len(pool._workers) == 2
 
 
 ODD = """
 import pickle, sys
-from dagster_models.project.loading import parser_process as sql_worker
+from dagster_models.project.loading import parser_process
 pickle.dump([], sys.stdout.buffer)
 sys.stdout.buffer.flush()
 pickle.load(sys.stdin.buffer)
@@ -265,70 +286,69 @@ ENDS = [
 @pytest.mark.usefixtures("three_cores")
 @pytest.mark.parametrize("end", ENDS)
 def test_what_a_process_that_fails_had_to_do_is_done_here(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None], end: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[ParserPool], None], end: str
 ) -> None:
     worker = tmp_path / "worker"
     worker.write_text(f"#!{sys.executable}\n{end}\n")
     worker.chmod(0o755)
-    monkeypatch.setattr(cores.sys, "executable", str(worker))
-    with Cores() as several:
-        lazy(several)
-        assert several.map("parse", TEXTS) == ALONE
-        assert several._workers == []
+    monkeypatch.setattr(parser_pool.sys, "executable", str(worker))
+    with ParserPool() as pool:
+        lazy(pool)
+        assert pool.map("parse", TEXTS) == ALONE
+        assert pool._workers == []
 
 
 @pytest.mark.usefixtures("three_cores")
-def test_a_process_that_is_killed_between_two_jobs(lazy: Callable[[Cores], None]) -> None:
-    with Cores() as several:
-        lazy(several)
-        several.map("parse", TEXTS)
-        several._workers[0].kill()
-        several._workers[0].wait()
-        assert several.map("trace", QUERIES) == TRACED
-        assert len(several._workers) == 1
+def test_a_process_that_is_killed_between_two_jobs(lazy: Callable[[ParserPool], None]) -> None:
+    with ParserPool() as pool:
+        lazy(pool)
+        pool.map("parse", TEXTS)
+        pool._workers[0].kill()
+        pool._workers[0].wait()
+        assert pool.map("trace", QUERIES) == TRACED
+        assert len(pool._workers) == 1
 
 
 @pytest.mark.usefixtures("three_cores")
 def test_work_that_is_given_up_midway_leaves_no_answers_behind(
-    lazy: Callable[[Cores], None],
+    lazy: Callable[[ParserPool], None],
 ) -> None:
-    with Cores() as several:
-        lazy(several)
-        begun = several.each("parse", TEXTS)
+    with ParserPool() as pool:
+        lazy(pool)
+        begun = pool.each("parse", TEXTS)
         next(begun)
         next(begun)
         begun.close()
-        assert several.map("trace", QUERIES) == TRACED
+        assert pool.map("trace", QUERIES) == TRACED
 
 
 @pytest.mark.usefixtures("three_cores")
 def test_a_file_beside_the_project_is_no_module_of_a_process(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[Cores], None]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[ParserPool], None]
 ) -> None:
     (tmp_path / "sqlglot.py").write_text("raise RuntimeError('of the project')")
     monkeypatch.chdir(tmp_path)
-    with Cores() as several:
-        lazy(several)
-        assert several.map("parse", TEXTS) == ALONE
-        assert len(several._workers) == 2  # none has died
+    with ParserPool() as pool:
+        lazy(pool)
+        assert pool.map("parse", TEXTS) == ALONE
+        assert len(pool._workers) == 2  # none has died
 
 
 @pytest.mark.usefixtures("three_cores")
 def test_a_project_is_the_same_on_all_cores(
     tmp_path: Path,
-    lazy: Callable[[Cores], None],
-    forgetful: Callable[[], None],
+    lazy: Callable[[ParserPool], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Wide and deep: queries of one level at once, levels one after the other."""
-    used: list[Cores] = []
+    used: list[ParserPool] = []
 
-    def made() -> Cores:
-        used.append(Cores())
+    def made() -> ParserPool:
+        used.append(ParserPool())
         lazy(used[0])
         return used[0]
 
-    monkeypatch.setattr(loading, "Cores", made)
+    monkeypatch.setattr(loading, "ParserPool", made)
     files = {"models/m0.sql": "select 1 as a, 'x' as b", "models/odd.sql": "select nope from m0"}
     for number in range(1, 60):
         above = f"m{max(0, number - 20)}"
@@ -337,7 +357,6 @@ def test_a_project_is_the_same_on_all_cores(
     root = write_project(tmp_path, files)
     found = load(root)
     assert len(used) == 1
-    forgetful()
     alone = project.load(root)
     assert found == alone
     assert list(found.steps) == list(alone.steps)

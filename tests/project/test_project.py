@@ -14,6 +14,13 @@ from hypothesis import strategies as st
 from paths import DATA
 from project_cases import report_of, split_case, write_project
 
+from dagster_models.compilation.sql_text import (
+    check_sql,
+    compile_step,
+    compile_tables,
+    compile_text,
+    relation_for,
+)
 from dagster_models.core.model import (
     Job,
     Key,
@@ -25,14 +32,7 @@ from dagster_models.core.model import (
     Source,
 )
 from dagster_models.errors import ProjectError, SqlSyntaxError
-from dagster_models.project.load import (
-    check_sql,
-    compile_step,
-    compile_tables,
-    compile_text,
-    load,
-    relation_for,
-)
+from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
 
 ERRORS = sorted((DATA / "errors").glob("*.txt"))
@@ -579,28 +579,6 @@ def test_any_graph_of_files_comes_back_as_it_was(
         assert {str(read) for read in step.upstream} <= built
         built.add(str(k))
     assert list(load(root).steps) == list(project.steps)
-
-
-def test_a_text_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling in the process that loaded must not parse again: it is most of the load's time."""
-    project = make(
-        tmp_path,
-        {
-            "models/a.sql": f"select 1 as x -- {tmp_path}",
-            "models/b.py": "def model(warehouse):\n    return warehouse.sql('select 7 as x')\n",
-            "checks/c.sql": f"select * from a where x is null -- {tmp_path}",
-        },
-    )
-
-    def parse_again(*_: object, **__: object) -> None:
-        raise AssertionError("parsed again")
-
-    monkeypatch.setattr("dagster_models.compilation.sql_text.parse_sql", parse_again)
-    target = usable_target(project)
-    a, b = project.steps[Key("main", "a")], project.steps[Key("main", "b")]
-    assert compile_step(project, a, target) == a.sql
-    assert compile_text(project, b, b.queries[0], target) == "select 7 as x"
-    assert '"main"."a"' in check_sql(project, a, a.checks[0], target)
 
 
 def test_a_project_full_of_unknown_names_gets_few_suggestions(tmp_path: Path) -> None:

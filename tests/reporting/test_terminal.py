@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from results_examples import BROKEN, CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 from dagster_models.core.messages import CheckOutcome, Task, TaskError
+from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.terminal import Terminal, clean
 
@@ -64,7 +65,9 @@ def play_checks(terminal: Terminal) -> None:
         checks=(
             CheckOutcome("unique_carrier", "error"),
             CheckOutcome("accepted_values_carrier", "warn", failures=1_200),
-            CheckOutcome("odd", "warn", error="Binder Error: no\ncolumn x"),
+            CheckOutcome(
+                "odd", "warn", error=TaskError(ErrorKind.BAD_COLUMN, "Binder Error: no\ncolumn x")
+            ),
         ),
     )
     blocked = sql(
@@ -95,8 +98,9 @@ def play_output(terminal: Terminal) -> None:
         "failed",
         file="models/marts/delay_forecast.py",
         error=TaskError(
-            "ValueError",
+            ErrorKind.USER_CODE,
             "no days",
+            "ValueError",
             line=7,
             traceback='Traceback (most recent call last):\n  File "delay_forecast.py", line 7\n'
             "ValueError: no days\n",
@@ -108,7 +112,7 @@ def play_output(terminal: Terminal) -> None:
 
 def play_timeout(terminal: Terminal) -> None:
     said = "its timeout passed; it was canceled and rolled back"
-    driver = TaskError("InterruptException", "INTERRUPT Error: Interrupted!")
+    driver = TaskError(ErrorKind.INTERRUPTED, "INTERRUPT Error: Interrupted!")
     slow = replace(FAILED, message=said, error=driver, seconds=30.0)
     same = replace(FAILED, message=f"CatalogException: {BROKEN.message} (x.sql:12)")
     for index, result in enumerate([slow, same], 1):
@@ -121,9 +125,11 @@ def play_hostile(terminal: Terminal) -> None:
     terminal.note(nasty)
     terminal.concurrency(1, "d\nev")
     terminal.output("a.\x1b[1mb", "stdout", nasty)
-    failed = sql("a.\nb", "failed", error=TaskError("X", nasty), file="models/\x1b[0m.sql")
+    failed = sql(
+        "a.\nb", "failed", error=TaskError(ErrorKind.OTHER, nasty), file="models/\x1b[0m.sql"
+    )
     skipped = sql("a.c", "skipped", cause="a.\nb", path=("a.\nb", "a.x", "a.c"))
-    check = CheckOutcome("n\nl", "warn", error=nasty)
+    check = CheckOutcome("n\nl", "warn", error=TaskError(ErrorKind.OTHER, nasty))
     done = [failed, skipped, replace(OK, checks=(check,)), replace(CANCELED, message=nasty)]
     for index, result in enumerate(done, 1):
         terminal.finished(index, 4, result)

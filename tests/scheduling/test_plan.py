@@ -1,4 +1,4 @@
-"""The plan, example by example; test_plan_machine.py has all the others."""
+"""The plan, example by example; test_plan_machine.py draws all other histories."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import time
 import pytest
 
 from dagster_models.errors import InvalidTransition
-from dagster_models.scheduling.plan import Plan, StepRequirements
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     SLOT,
@@ -72,7 +73,7 @@ def test_a_commit_that_wins_the_race_against_the_cancel_succeeded() -> None:
     assert plan.handle(Event("beta_b", Cause.COMMITTED)) == [Report("beta_b", State.SUCCEEDED)]
 
 
-def test_drain_lets_in_flight_finish_and_starts_nothing() -> None:
+def test_drain_starts_nothing_and_lets_steps_in_flight_finish() -> None:
     graph = {**DIAMOND, "delta": ("beta_b",)}
     plan = Plan(graph, max_concurrent=2, fail_fast="drain")
     out = drive(plan, Event("alpha", Cause.COMMITTED), Event("beta_a", Cause.ROLLED_BACK))
@@ -97,7 +98,7 @@ def test_a_timeout_fails_the_step() -> None:
     assert out[0] == Report("a", State.FAILED, timed_out=True)
 
 
-def test_a_step_whose_loss_published_nothing_is_tried_again() -> None:
+def test_a_lost_step_that_published_nothing_is_tried_again() -> None:
     plan = Plan({"a": ()}, {"a": StepRequirements(retries=1)}, max_concurrent=1)
     drive(plan, Event("a", Cause.WORKER_LOST))
     assert plan.handle(Event("a", Cause.ROLLED_BACK))[0] == Retry("a", 1)
@@ -118,8 +119,8 @@ def test_a_lost_step_is_not_always_tried_again(before: tuple[Event, ...], final:
     assert out == [Report("a", State.FAILED)]
 
 
-def test_of_a_step_that_gave_up_on_error_abort_holds_as_well() -> None:
-    """It waits for its next attempt when another failure drains the run: then it has failed."""
+def test_on_error_abort_holds_for_a_step_that_a_stop_gave_up() -> None:
+    """The step waits for its next attempt when another failure drains the run: it has failed."""
     requirements = {"a": StepRequirements(retries=1, on_error="abort")}
     plan = Plan({"a": (), "b": (), "c": ()}, requirements, max_concurrent=3, fail_fast="drain")
     drive(plan, Event("a", Cause.ROLLED_BACK))
@@ -128,7 +129,7 @@ def test_of_a_step_that_gave_up_on_error_abort_holds_as_well() -> None:
     assert out[-1] == Cancel("c")
 
 
-def test_an_impossible_event_tells_the_story() -> None:
+def test_an_impossible_event_raises_with_the_story() -> None:
     plan = Plan({"a": ()}, max_concurrent=1)
     drive(plan, Event("a", Cause.COMMITTED))
     with pytest.raises(InvalidTransition, match=r"waiting --its last upstream succeeded--> ready"):
@@ -141,7 +142,7 @@ def test_every_final_state_is_final() -> None:
 
 @pytest.mark.parametrize("shape", ["chain", "wide", "limited"])
 def test_the_cost_of_10_000_steps_is_linear(shape: str) -> None:
-    """Not a benchmark: a quadratic plan would need minutes here, a linear one 0.3 s."""
+    """Not a benchmark: a quadratic plan would take minutes here, a linear one takes 0.3 s."""
     size = 10_000
     graph = {f"s{i}": (f"s{i - 1}",) if i and shape == "chain" else () for i in range(size)}
     requirements = (
@@ -158,7 +159,7 @@ def test_the_cost_of_10_000_steps_is_linear(shape: str) -> None:
     assert time.process_time() - began < 10
 
 
-def test_a_step_whose_pool_is_full_keeps_no_slot_and_no_limit_from_others() -> None:
+def test_a_step_whose_pool_is_full_takes_no_slot_and_no_limit_from_others() -> None:
     requirements = {
         "a": StepRequirements(weight=9, pool="p", labels=("one",)),
         "b": StepRequirements(weight=5, labels=("one",)),
@@ -178,7 +179,7 @@ def test_a_step_whose_pool_is_full_keeps_no_slot_and_no_limit_from_others() -> N
     plan.validate()
 
 
-def test_what_a_ready_step_waits_for_is_told_when_it_changes() -> None:
+def test_what_a_ready_step_waits_for_is_reported_when_it_changes() -> None:
     requirements = dict.fromkeys("abc", StepRequirements(labels=("one",)))
     plan = Plan(dict.fromkeys("abc", ()), requirements, max_concurrent=2, limits={"one": 1})
     assert plan.begin() == [Start("a", 1), ReportWait("b", "one"), ReportWait("c", "one")]
@@ -234,7 +235,7 @@ def test_a_stop_ends_the_wait_for_a_previous_version() -> None:
     plan.validate()
 
 
-def test_while_one_step_waits_for_a_full_pool_the_others_stand_behind_it() -> None:
+def test_while_one_step_waits_for_a_full_pool_the_others_wait_behind_it() -> None:
     requirements = {
         step: StepRequirements(weight=w, pool="p") for step, w in (("a", 3), ("b", 2), ("c", 1))
     }

@@ -1,10 +1,10 @@
-"""Any history of any graph: what the plan says is checked against a world that knows by itself.
+"""Any history of any graph: the plan is checked against a world that keeps its own books.
 
 Hypothesis draws a graph, its limits and a history, one event at a time: answers, timeouts, workers
 lost before, during and after their commit, pools, delays, stops. The fake warehouse knows what it
-committed, the world what it was told to start; neither asks the plan. After each event the plan's
-bookkeeping must be consistent (``validate``), no slot may idle while a step could use it, and each
-report must be what the warehouse holds.
+committed, and the world knows what it was asked to start; neither asks the plan. After each event
+the plan's bookkeeping must be consistent (``validate``), no slot may idle while a step could use
+it, and each report must match what the warehouse holds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from dagster_models.errors import InvalidTransition
-from dagster_models.scheduling.plan import Plan, StepRequirements
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     RETRY_DELAY,
@@ -71,7 +72,7 @@ REQUIREMENTS = st.builds(
 
 @dataclass
 class FakeWarehouse:
-    """Transactions by (step, attempt): open ones, and those that were committed."""
+    """Transactions by (step, attempt): the open ones, and those that were committed."""
 
     open: set[tuple[str, int]] = field(default_factory=set)
     records: set[tuple[str, int]] = field(default_factory=set)
@@ -86,8 +87,11 @@ class FakeWarehouse:
 
 
 class PlanMachine(RuleBasedStateMachine):
-    """The executor's part, played by chance. ``asked`` tells why a running step was asked to stop,
-    ``expected`` what must be reported of a step, by what the world did to it."""
+    """The executor's part, played by chance.
+
+    ``asked`` holds why a running step was asked to stop; ``expected`` holds the state that must be
+    reported for a step, by what happened to it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +121,7 @@ class PlanMachine(RuleBasedStateMachine):
         self.timed_out: set[str] = set()
         self.reports: dict[str, Report] = {}
         self.stopped = self.canceling = False
-        self.looking_up: set[str] = set()  # whether a failed step's previous version is there
+        self.looking_up: set[str] = set()  # failed steps whose previous version is looked for
         self.kept: set[str] = set()
         self.no_previous: set[str] = set()
         found = self.already_committed(data)
@@ -144,9 +148,9 @@ class PlanMachine(RuleBasedStateMachine):
         self.compare()
         self.a_run(graph, data, slots, fail_fast)
 
-    # -- what the plan tells ---------------------------------------------------------------------
+    # -- what the plan says ----------------------------------------------------------------------
 
-    def tell(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         self.carry_out(self.plan.handle(event))
 
     def carry_out(self, instructions: Sequence[Instruction]) -> None:
@@ -158,7 +162,7 @@ class PlanMachine(RuleBasedStateMachine):
                 assert instruction.step not in self.claimed | self.claiming | self.blocked
                 self.claiming.add(instruction.step)
             elif isinstance(instruction, ReportWait):
-                assert self.waits.get(instruction.step) != instruction.reason, "told twice"
+                assert self.waits.get(instruction.step) != instruction.reason, "reported twice"
                 self.waits[instruction.step] = instruction.reason
             elif isinstance(instruction, Cancel):
                 assert instruction.step in self.running
@@ -207,7 +211,7 @@ class PlanMachine(RuleBasedStateMachine):
         step = report.step
         assert step not in self.reports, "reported twice"
         assert step not in self.running, "reported while it runs"
-        # Nothing was expected of it: it waited, for its first attempt or for another one.
+        # Without an expected state it was waiting, for its first attempt or for another one.
         waited = State.FAILED if self.attempts[step] else State.SKIPPED
         assert report.state is self.expected.pop(step, waited)
         assert (report.state is State.SUCCEEDED) == self.warehouse.holds(step)
@@ -228,7 +232,7 @@ class PlanMachine(RuleBasedStateMachine):
         withheld: frozenset[str] = frozenset(),
         final: bool = False,
     ) -> None:
-        """The end of an attempt: an answer of its worker, or of the commit record."""
+        """An attempt ends, by the answer of its worker or by its commit record."""
         attempt = self.lost.pop(step) if step in self.lost else self.running.pop(step)
         asked = self.asked.pop(step, None)
         self.warehouse.end((step, attempt), commits=cause is Cause.COMMITTED)
@@ -242,7 +246,7 @@ class PlanMachine(RuleBasedStateMachine):
             self.expected[step] = State.READY if retries else State.FAILED
             if cause is Cause.CANCELED:
                 self.timed_out.add(step)
-        self.tell(Event(step, cause, withheld, final))
+        self.send(Event(step, cause, withheld, final))
         self.refuses_the_impossible(step)
 
     @precondition(lambda self: self.running)
@@ -257,7 +261,7 @@ class PlanMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.running)
     @rule(data=st.data(), final=st.booleans())
     def it_fails(self, data: st.DataObject, final: bool) -> None:
-        """``final``: whoever knows says that another attempt would be in vain."""
+        """``final``: another attempt would be in vain."""
         step = data.draw(st.sampled_from(sorted(self.running)))
         self.answer(step, Cause.ROLLED_BACK, final=final)
 
@@ -272,23 +276,25 @@ class PlanMachine(RuleBasedStateMachine):
     def its_timeout_passes(self, data: st.DataObject) -> None:
         step = data.draw(st.sampled_from(sorted(self.running)))
         self.asked.setdefault(step, Cause.TIMEOUT)
-        self.tell(Event(step, Cause.TIMEOUT))
+        self.send(Event(step, Cause.TIMEOUT))
 
     @precondition(lambda self: self.running)
     @rule(data=st.data(), when=st.sampled_from(["before", "during", "after"]))
     def its_worker_is_lost(self, data: st.DataObject, when: str) -> None:
-        """Before its commit, after it (the answer is lost), or while the warehouse is at it."""
+        """Before its commit, after it (the answer is lost), or while the warehouse commits."""
         step = data.draw(st.sampled_from(sorted(self.running)))
         attempt = self.lost[step] = self.running.pop(step)
         if when != "during":
             self.warehouse.end((step, attempt), commits=when == "after")
-        self.tell(Event(step, Cause.WORKER_LOST))
+        self.send(Event(step, Cause.WORKER_LOST))
 
     @precondition(lambda self: self.lost)
     @rule(data=st.data(), commits=st.booleans(), killed=st.booleans())
     def its_commit_record_is_read(self, data: st.DataObject, commits: bool, killed: bool) -> None:
-        """Once the session is gone: by then what was under way has ended, one way or the other.
-        ``killed``: it did not stop in time, if it was asked to; else it died before by itself."""
+        """It is read once the session is gone, when the transaction has ended one way or the other.
+
+        ``killed``: the step was asked to stop and did not in time; else it died by itself before.
+        """
         step = data.draw(st.sampled_from(sorted(self.lost)))
         self.settle(step, commits, killed)
 
@@ -297,7 +303,7 @@ class PlanMachine(RuleBasedStateMachine):
     )
     @rule(data=st.data())
     def its_commit_record_cannot_be_read(self, data: st.DataObject) -> None:
-        """Nobody can tell, so nothing follows: neither another attempt nor what is below."""
+        """Nobody knows, so nothing follows: no other attempt, and no step downstream."""
         lost = sorted(
             step for step, n in self.lost.items() if (step, n) not in self.warehouse.records
         )
@@ -309,7 +315,7 @@ class PlanMachine(RuleBasedStateMachine):
             self.warehouse.end(key, commits)
         if key in self.warehouse.records:
             self.answer(step, Cause.COMMITTED)
-        else:  # the executor calls it canceled where it has killed what did not stop
+        else:  # what the executor has killed, as it did not stop in time, counts as canceled
             canceled = killed and step in self.asked
             self.answer(step, Cause.CANCELED if canceled else Cause.ROLLED_BACK)
 
@@ -319,7 +325,7 @@ class PlanMachine(RuleBasedStateMachine):
         step = data.draw(st.sampled_from(sorted(self.claiming)))
         self.claiming.remove(step)
         (self.claimed if granted else self.blocked).add(step)
-        self.tell(Event(step, Cause.CLAIMED if granted else Cause.BLOCKED))
+        self.send(Event(step, Cause.CLAIMED if granted else Cause.BLOCKED))
 
     @precondition(lambda self: self.blocked)
     @rule(data=st.data())
@@ -327,32 +333,32 @@ class PlanMachine(RuleBasedStateMachine):
         step = data.draw(st.sampled_from(sorted(self.blocked)))
         self.blocked.remove(step)
         self.claimed.add(step)
-        self.tell(Event(step, Cause.CLAIMED))
+        self.send(Event(step, Cause.CLAIMED))
 
     @precondition(lambda self: self.delayed)
     @rule(data=st.data())
     def its_delay_is_over(self, data: st.DataObject) -> None:
         step = data.draw(st.sampled_from(sorted(self.delayed)))
-        self.delayed.remove(step)  # also of a step that a stop has given up meanwhile
-        self.tell(Event(step, Cause.DELAY_OVER))
+        self.delayed.remove(step)  # even if a stop has given up the step meanwhile
+        self.send(Event(step, Cause.DELAY_OVER))
 
     @precondition(lambda self: self.looking_up)
     @rule(data=st.data(), found=st.booleans())
     def its_previous_version_is_looked_for(self, data: st.DataObject, found: bool) -> None:
         step = data.draw(st.sampled_from(sorted(self.looking_up)))
-        self.looking_up.remove(step)  # also after a stop: then nobody wants it any more
+        self.looking_up.remove(step)  # even after a stop, when nobody needs it any more
         (self.kept if found else self.no_previous).add(step)
-        self.tell(Event(step, Cause.HAS_PREVIOUS if found else Cause.NO_PREVIOUS))
+        self.send(Event(step, Cause.HAS_PREVIOUS if found else Cause.NO_PREVIOUS))
 
     @precondition(lambda self: not self.plan.is_complete)
     @rule(how_often=st.sampled_from([0, 0, 0, 0, 1, 2]))
     def somebody_stops_the_run(self, how_often: int) -> None:
         for _ in range(how_often):
             self.stopped = self.canceling = True
-            self.tell(Event(None, Cause.STOPPING))
+            self.send(Event(None, Cause.STOPPING))
 
     def refuses_the_impossible(self, step: str) -> None:
-        """A late answer, say: it raises with the step's story, and changes nothing."""
+        """A late answer, for example, raises with the step's story and changes nothing."""
         state = self.plan.state(step)
         for cause in (Cause.COMMITTED, Cause.ROLLED_BACK, Cause.CANCELED, Cause.WORKER_LOST):
             if (state, cause) not in TRANSITIONS:
@@ -366,7 +372,7 @@ class PlanMachine(RuleBasedStateMachine):
         return (-self.requirements[step].priority, -self.requirements[step].weight)
 
     def built(self, steps: Sequence[str]) -> bool:
-        """All of them may be built on: published in this run, or before it and told so."""
+        """Each may be built on: it was published in this run, or its previous version exists."""
         return all(
             step in self.reports and (self.warehouse.holds(step) or step in self.kept)
             for step in steps
@@ -410,8 +416,10 @@ class PlanMachine(RuleBasedStateMachine):
             assert self.stopped or not self.unclaimed()
 
     def unclaimed(self) -> list[str]:
-        """Steps that could ask their pool for a slot, and did not. One that was turned away is
-        enough: the others stand behind it."""
+        """Steps that could ask their pool for a slot, and did not.
+
+        There are none while one is refused, as the others wait behind it.
+        """
         if self.blocked:
             return []
         asked = self.claimed | self.claiming | self.blocked
@@ -422,7 +430,7 @@ class PlanMachine(RuleBasedStateMachine):
             self.claimed = claimed
 
     @invariant()
-    def whoever_is_ready_is_told_what_holds_it_back(self) -> None:
+    def each_ready_step_has_a_reported_reason_to_wait(self) -> None:
         for step, upstream in self.graph.items():
             idle = step not in {*self.running, *self.lost, *self.reports}
             ready = idle and self.built(upstream)
@@ -432,7 +440,7 @@ class PlanMachine(RuleBasedStateMachine):
                 assert step in self.delayed
             elif reason == "pool p":
                 assert self.requirements[step].pool == "p"
-                # Or it stands behind one whose turn to ask it is, once there is a slot.
+                # Or it waits behind one whose turn it is to ask, once there is a slot.
                 turn = [
                     s for s, why in self.waits.items() if why == SLOT and self.requirements[s].pool
                 ]
@@ -441,19 +449,19 @@ class PlanMachine(RuleBasedStateMachine):
                 assert len(self.running) == self.slots or self.claiming
             else:
                 assert reason in self.requirements[step].labels
-                # What has its place under the limit already, but waits for a slot, holds it.
+                # A step that the limit lets pass counts against it even while it waits for a slot.
                 others = {*self.running, *(s for s, why in self.waits.items() if why == SLOT)}
                 using = sum(reason in self.requirements[s].labels for s in others)
                 assert using >= LIMITS[reason], f"{step} waits for {reason} in vain"
 
     @invariant()
-    def something_can_happen_until_all_is_told(self) -> None:
+    def something_can_happen_until_all_is_reported(self) -> None:
         alive = self.running or self.lost or self.claiming or self.blocked or self.delayed
         alive = alive or self.looking_up
         assert alive or self.plan.is_complete
 
     @invariant()
-    def what_is_downstream_of_no_success_is_skipped(self) -> None:
+    def steps_downstream_of_a_failure_are_skipped(self) -> None:
         assert not self.expected, "an answer was not reported"
         for step, report in self.reports.items():
             served = report.state is State.SUCCEEDED or step in self.kept | self.looking_up
@@ -464,22 +472,22 @@ class PlanMachine(RuleBasedStateMachine):
     # -- to the end ------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        """Whatever is under way ends, and then every step was told, as the warehouse has it."""
+        """Everything under way ends; then every step is reported, as the warehouse has it."""
         if sys.exc_info()[0] is not None or not self.graph:
-            return  # Hypothesis tears down what has failed, too
+            return  # Hypothesis calls this after a failure, too
         while not self.plan.is_complete:
             for step in sorted(self.claiming | self.blocked):
                 self.claiming.discard(step)
                 self.blocked.discard(step)
                 self.claimed.add(step)
-                self.tell(Event(step, Cause.CLAIMED))
+                self.send(Event(step, Cause.CLAIMED))
             for step in sorted(self.delayed):
                 self.delayed.remove(step)
-                self.tell(Event(step, Cause.DELAY_OVER))
+                self.send(Event(step, Cause.DELAY_OVER))
             for step in sorted(self.looking_up):
                 self.looking_up.remove(step)
                 self.kept.add(step)
-                self.tell(Event(step, Cause.HAS_PREVIOUS))
+                self.send(Event(step, Cause.HAS_PREVIOUS))
             for step in sorted(self.lost):
                 self.settle(step, commits=True)
             for step in sorted(self.running):

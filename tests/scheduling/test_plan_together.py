@@ -1,6 +1,6 @@
-"""Events that come at one moment: nothing is lost, and nothing is told too late or done too early.
+"""Events that come at one moment: nothing is lost, reported too late or done too early.
 
-A plan that is told of them together is compared with a twin that is told of one after the other.
+A plan that handles them together is compared with a twin that handles one after the other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_plan_machine import LIMITS, MODES, REQUIREMENTS, Graph, graphs
 
-from dagster_models.scheduling.plan import Plan, StepRequirements
+from dagster_models.scheduling.plan import Plan
+from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import (
     AskPrevious,
     Cancel,
@@ -28,7 +29,7 @@ from dagster_models.scheduling.states import (
 )
 
 
-def test_what_ended_at_one_moment_is_told_of_after_the_next_was_started() -> None:
+def test_steps_that_end_at_one_moment_are_reported_after_the_next_were_started() -> None:
     plan = Plan({"a": (), "b": (), "c": (), "d": ()}, max_concurrent=2)
     plan.begin()
     assert plan.handle_all([Event("a", Cause.COMMITTED), Event("b", Cause.COMMITTED)]) == [
@@ -39,7 +40,7 @@ def test_what_ended_at_one_moment_is_told_of_after_the_next_was_started() -> Non
     ]
 
 
-def test_what_is_downstream_starts_when_its_upstream_was_told_of() -> None:
+def test_a_step_starts_after_its_upstream_was_reported() -> None:
     plan = Plan({"a": (), "b": (), "c": ("a",), "d": ()}, max_concurrent=2)
     plan.begin()
     out = plan.handle_all([Event("a", Cause.COMMITTED), Event("b", Cause.ROLLED_BACK)])
@@ -51,7 +52,7 @@ def test_what_is_downstream_starts_when_its_upstream_was_told_of() -> None:
     ]
 
 
-def test_what_was_just_started_is_canceled_after_that_and_before_anything_is_told() -> None:
+def test_a_step_just_started_is_canceled_before_anything_is_reported() -> None:
     graph = {"a": (), "b": (), "c": (), "d": ("a",)}
     requirements = {"c": StepRequirements(weight=0.0)}
     plan = Plan(graph, requirements, max_concurrent=3, fail_fast="true")
@@ -115,13 +116,13 @@ def assert_same_but_for_the_order(
     assert Counter(out) == Counter(alone)
     for step in {it.step for it in alone}:
         assert [it for it in out if it.step == step] == [it for it in alone if it.step == step]
-    told = [it for it in out if isinstance(it, (Report, Retry, Claim))]
-    assert told == [it for it in alone if isinstance(it, (Report, Retry, Claim))]
-    reported = {it.step: at for at, it in enumerate(out) if isinstance(it, Report)}
-    first = min((out.index(it) for it in told), default=len(out))
+    reported = [it for it in out if isinstance(it, (Report, Retry, Claim))]
+    assert reported == [it for it in alone if isinstance(it, (Report, Retry, Claim))]
+    reported_at = {it.step: at for at, it in enumerate(out) if isinstance(it, Report)}
+    first = min((out.index(it) for it in reported), default=len(out))
     for at, it in enumerate(out):
-        above = [reported[up] for up in graph[it.step] if up in reported]
+        above = [reported_at[up] for up in graph[it.step] if up in reported_at]
         if isinstance(it, (Start, ReportWait)):
-            assert max(above, default=-1) < at, "before its upstream was told of"
+            assert max(above, default=-1) < at, "before its upstream was reported"
         if isinstance(it, Start):
             assert above or at < first, "kept waiting for nothing"

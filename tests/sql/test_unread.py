@@ -12,7 +12,7 @@ from dagster_models.core.model import Key, Project
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
-from dagster_models.sql.parsed_texts import parsed_text
+from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.unread import read_tokens
 from running import make_project
 
@@ -44,7 +44,7 @@ def names(text: str, dialect: str = "duckdb") -> list[str]:
 )
 def test_what_the_tokens_tell(text: str, read: list[str]) -> None:
     with pytest.raises(UnreadableSql):
-        parsed_text(text, "duckdb")
+        parse_sql(text, "duckdb")
     assert names(text) == read
     assert not any(reference.certain for reference in read_tokens(text, "duckdb").references)
 

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from hypothesis import strategies as st
 
 from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import ResultKind, ResultState, RunHeader, StepResult
 
 HEADER = RunHeader(
@@ -22,9 +23,10 @@ HEADER = RunHeader(
     upstream={"a.b": (), "a.c": ("a.b",)},
 )
 BROKEN = TaskError(
-    "CatalogException",
+    ErrorKind.MISSING_RELATION,
     'Catalog Error: Table with name flihgts does not exist!\nDid you mean "flights"?\n\n'
     "LINE 12: from flihgts\n              ^",
+    name="CatalogException",
     line=12,
 )
 
@@ -54,8 +56,16 @@ UNREAD = sql("marts.worst_days", "skipped", cause=FAILED.step)
 names = st.text("abcdefgh_é", min_size=1, max_size=6)
 text = st.text(st.characters(), max_size=20)
 seconds = st.floats(0, 1e6)
+errors = st.builds(
+    TaskError, st.sampled_from(ErrorKind), text, names, st.none() | st.integers(1, 99), text
+)
 checks = st.builds(
-    CheckOutcome, names, st.sampled_from(["error", "warn"]), st.integers(0, 5), text, seconds
+    CheckOutcome,
+    names,
+    st.sampled_from(["error", "warn"]),
+    st.integers(0, 5),
+    st.none() | errors,
+    seconds,
 )
 step_results = st.builds(
     StepResult,
@@ -72,7 +82,7 @@ step_results = st.builds(
     message=text,
     cause=st.none() | names,
     path=st.lists(names, max_size=4).map(tuple),
-    error=st.none() | st.builds(TaskError, names, text, st.none() | st.integers(1, 99), text),
+    error=st.none() | errors,
     file=text,
     checks=st.lists(checks, max_size=3, unique_by=lambda check: check.name).map(tuple),
     code_version=text,

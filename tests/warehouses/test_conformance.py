@@ -22,11 +22,9 @@ from hypothesis import strategies as st
 from paths import REPOSITORY
 
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import (
-    CONFLICT,
     FEATURES,
-    INTERRUPTED,
     Commit,
     Warehouse,
     WarehouseSession,
@@ -327,7 +325,7 @@ def test_an_interrupt_stops_what_runs_and_nothing_else(
     finally:
         done.set()
         thread.join()
-    assert caught.value.kind == INTERRUPTED
+    assert caught.value.kind is ErrorKind.INTERRUPTED
     assert session.query("select 1")[1] == [(1,)]
 
 
@@ -398,7 +396,7 @@ def test_an_append_only_conflict_is_transient(warehouse: Warehouse, system: Syst
         thread.start()
         if system.capabilities.shared_fate:
             thread.join()
-            assert [(e.kind, e.transient) for e in failure] == [(CONFLICT, True)]
+            assert [(e.kind, e.transient) for e in failure] == [(ErrorKind.CONFLICT, True)]
         one.commit()
         thread.join()
         other.rollback() if failure else other.commit()

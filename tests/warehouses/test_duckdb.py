@@ -86,7 +86,7 @@ def test_a_missing_table_is_never_a_python_variable(session: WarehouseSession) -
     for name in ("path", "statement", "sql", "self", "relation"):
         with pytest.raises(WarehouseError) as caught:
             session.create(T, "table", f"select * from {name}")
-        assert caught.value.kind == "CatalogException"
+        assert caught.value.name == "CatalogException"
 
 
 def test_a_pivot_is_one_query_and_stays_in_its_transaction(session: WarehouseSession) -> None:
@@ -151,7 +151,7 @@ def test_an_export_names_the_users_lines(session: WarehouseSession, tmp_path: Pa
             "select cast(case when range = 99999 then 'x' else '1' end as int) from range(100000)",
             [str(tmp_path)],
         )
-    assert (caught.value.kind, caught.value.line) == ("ConversionException", None)
+    assert (caught.value.name, caught.value.line) == ("ConversionException", None)
     assert "LINE" not in caught.value.message
     assert list(tmp_path.glob("*.arrow")) == []
 

@@ -24,7 +24,7 @@ from on_postgres import backends, postgres_project, task, until
 from dagster_models import WarehouseResource
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import dsn as servers
 from dagster_models.util import runtime_files
@@ -79,7 +79,7 @@ def test_who_holds_the_lock_is_told_and_worth_another_try(
             pid = admin.info.backend_pid
         assert outcome.verdict is Verdict.ROLLED_BACK
         assert outcome.error is not None
-        assert (outcome.error.kind, outcome.error.transient) == ("LockNotAvailable", True)
+        assert (outcome.error.name, outcome.error.transient) == ("LockNotAvailable", True)
         assert f"pid {pid} (user postgres, application somebody," in outcome.error.message
         assert "lock table s.t in share mode" in outcome.error.message
         assert session.query("select n from s.t") == [("old",)]
@@ -151,7 +151,7 @@ def test_a_user_who_may_not_make_schemas_uses_those_that_are_there(
             assert session.run(task("t", "select 1 as n")).error is None
             refused = session.run(Task("r", "x.t", 1, "sql", Relation("x", "t"), sql="select 1"))
             assert refused.error is not None
-            assert refused.error.kind == "InsufficientPrivilege"
+            assert refused.error.name == "InsufficientPrivilege"
     finally:
         admin.execute(f"drop owned by {role}; drop role {role}".encode())
 
@@ -188,7 +188,7 @@ def test_a_session_lost_in_its_commit_is_settled_by_the_record(system: System) -
 
         def cut() -> None:
             one._connection.close()  # type: ignore[attr-defined]
-            raise WarehouseLost("WarehouseLost", "the wire broke")
+            raise WarehouseLost(ErrorKind.LOST, "the wire broke")
 
         with pytest.raises(WarehouseLost):
             run(instrument(one, after_commit=cut), task("t", "select 1 as n"), Stop())
@@ -282,7 +282,7 @@ def test_a_server_that_is_away_is_waited_for_and_told(server: PostgresServer) ->
     server.kill()
     with pytest.raises(WarehouseError) as caught:
         connect({"type": "postgres", "settings": settings})
-    assert caught.value.kind == "ConnectionFailed"
+    assert caught.value.kind is ErrorKind.UNREACHABLE
     assert caught.value.transient
     assert f"127.0.0.1:{server.port}" in caught.value.message
     starting = threading.Timer(0.5, server.start)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from on_postgres import task
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
 from systems import System, postgres_system
 
@@ -41,7 +41,7 @@ def test_a_view_of_others_that_cannot_follow_refuses_the_change(
     admin.execute("create view public.theirs as select n from s.t")
     outcome = session.run(task("t", "select 'x' as other", run_id="2"))
     assert outcome.error is not None
-    assert outcome.error.kind == "DependentView"
+    assert outcome.error.name == "DependentView"
     assert "public.theirs" in outcome.error.message
     assert session.query("select n from public.theirs") == [(1,)]
 
@@ -197,7 +197,7 @@ def test_what_cannot_be_carried_over_refuses_the_change(
     again = task("t", rebuilt or "select 2 as n", run_id="2", materialized=what)
     outcome = session.run(again)
     assert outcome.error is not None
-    assert outcome.error.kind == "NotKept"
+    assert outcome.error.kind is ErrorKind.NOT_KEPT
     assert re.search(told, outcome.error.message)
     assert "Nothing was changed" in outcome.error.message
     assert session.query("select n from s.t") == [(1,)]
@@ -237,7 +237,7 @@ def test_rows_that_a_policy_hides_are_not_left_behind(
     with connect({"type": "postgres", "settings": settings}) as other:
         outcome = other.run(task("t", "select 1 as n", run_id="2"))
     assert outcome.error is not None
-    assert outcome.error.kind == "RowLevelSecurity"
+    assert outcome.error.name == "RowLevelSecurity"
     assert session.query("select count(*) from s.t") == [(3,)]
 
 

@@ -18,7 +18,7 @@ import pytest
 from gate import Gate, make_certificate
 from on_postgres import backends, next_events, task, until
 
-from dagster_models.compilation.tasks import Binding, schemas, task_for
+from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Key, Relation
 from dagster_models.errors import WarehouseError
@@ -61,7 +61,7 @@ def error_of(spec: dict[str, Any], one: Task) -> str:
         outcome = session.run(one)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    return f"{outcome.error.kind}: {outcome.error.message}"
+    return f"{outcome.error.title}: {outcome.error.message}"
 
 
 # TLS ---------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
             with pytest.raises(WarehouseError) as caught:
                 connect(bad, timeout_seconds=30)  # a second try would be too late
             error = caught.value
-            assert (error.kind, error.transient) == ("ConnectionFailed", False)
+            assert (error.name, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
             log = Path(launch._log_path(addresses.real_path(bad))).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
@@ -120,7 +120,7 @@ def test_fewer_connections_than_threads_are_shared(
         runners.sql.start("t", task("t", "select 1 as n"), spec)
         (refused,) = next_events(runners)
         assert isinstance(refused, NotStarted)
-        assert (refused.error.kind, refused.error.transient) == ("TooManySessions", True)
+        assert (refused.error.name, refused.error.transient) == ("TooManySessions", True)
         assert f'too many connections for role "{role}"' in refused.error.message
 
 
@@ -241,7 +241,7 @@ def test_a_hostile_schema_prefix_is_only_a_name(postgres_dsn: str, tmp_path: Pat
         target = usable_target(loaded, "pg")
     with connect(spec_of(postgres_dsn)) as session:
         for name in ("a", "b"):
-            binding = Binding(loaded, loaded.steps[Key("main", name)], target)
+            binding = TargetStep(loaded, loaded.steps[Key("main", name)], target)
             session.prepare(schemas({name: binding}))
             assert session.run(task_for(binding, "r", 1)).error is None
         assert session.query("select nspname::text from pg_namespace where nspname ~ 'drop'") == [

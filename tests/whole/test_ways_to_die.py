@@ -238,7 +238,7 @@ def run(runners: TaskRunners, task: Task, spec: dict[str, Any]) -> tuple[str, st
         for event in runners.queue.wait(left):
             if isinstance(event, Answered):
                 error = event.outcome.error
-                told = f"{error.kind}: {error.message}" if error else ""
+                told = f"{error.title}: {error.message}" if error else ""
                 return by_verdict(event.outcome.verdict), told
             if isinstance(event, Lost):
                 told, killed = event.message, event.killed

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dagster_models.core.messages import Task
-from dagster_models.errors import TOO_MANY_SESSIONS, Canceled, WarehouseError
+from dagster_models.errors import Canceled, ErrorKind, WarehouseError
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, NotStarted, WorkerEvent
 from dagster_models.execution.runners.step_runner import warehouse_key
@@ -184,7 +184,7 @@ class SqlSessions:
     def _on_refusal(self, waiting: _Waiting, error: WarehouseError) -> list[WorkerEvent]:
         if self._busy.get(waiting.step) is not waiting:
             return []  # given up, or another session came free
-        if error.kind == TOO_MANY_SESSIONS:
+        if error.kind is ErrorKind.TOO_MANY_SESSIONS:
             waiting.refused = error
             return self._refuse_those_in_vain(waiting.key)
         return self._not_started(waiting, error)
@@ -202,7 +202,7 @@ class SqlSessions:
 
     def _give_up(self, waiting: _Waiting) -> None:
         """A session that the thread still brings is for the next task."""
-        stopped = Canceled("Canceled", "stopped before it had a session of the warehouse")
+        stopped = Canceled(ErrorKind.CANCELED, "stopped before it had a session of the warehouse")
         self._queue.put(*self._not_started(waiting, stopped))
 
     def _not_started(self, waiting: _Waiting, error: WarehouseError) -> list[WorkerEvent]:
@@ -214,4 +214,8 @@ class SqlSessions:
 
 
 def _unexpected(error: Exception) -> WarehouseError:
-    return WarehouseError(type(error).__name__, f"the warehouse cannot be reached: {error}")
+    return WarehouseError(
+        ErrorKind.UNREACHABLE,
+        f"the warehouse cannot be reached: {error}",
+        name=type(error).__name__,
+    )

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import address as addresses
 from dagster_models.util import runtime_files
 from dagster_models.util.orphans import MARK
@@ -76,7 +76,7 @@ class Starter:
                 return
             if self._child.returncode != 0:
                 raise WarehouseError(
-                    "StartFailed",
+                    ErrorKind.START_FAILED,
                     f"the warehouse process of {self._path} did not start:\n"
                     + (log_tail(_log_path(self._path), self._child.pid) or "(it said nothing)"),
                 )
@@ -134,7 +134,7 @@ def refuse_foreign_socket(address: Mapping[str, Any], path: str) -> None:
         owner = os.stat(address["socket"]).st_uid
         if owner != os.getuid():
             raise WarehouseError(
-                "DatabaseInUse",
+                ErrorKind.IN_USE,
                 f"a warehouse process of another user (uid {owner}, pid {address.get('pid')})"
                 f" serves {path}: run as that user, or wait until it is idle",
             )

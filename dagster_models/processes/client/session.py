@@ -22,7 +22,7 @@ from typing import Any
 
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch
@@ -57,7 +57,7 @@ def connect(spec: Mapping[str, Any], timeout_seconds: float | None = None) -> Se
                 return session
             starter.ensure_started()
             if time.monotonic() > deadline:
-                raise WarehouseError("Timeout", launch.why_no_answer(path, timeout_seconds))
+                raise WarehouseError(ErrorKind.TIMEOUT, launch.why_no_answer(path, timeout_seconds))
             time.sleep(_POLL_SECONDS)
 
 
@@ -83,7 +83,7 @@ def settle(
         with connect(spec) as session:
             return session.settle(task, session_id, wait_seconds)
     except WarehouseError as error:
-        if lost is None or error.kind not in ("InDoubt", "Timeout"):
+        if lost is None or error.kind not in (ErrorKind.IN_DOUBT, ErrorKind.TIMEOUT):
             raise
     launch.kill(lost.server_pid, addresses.real_path(spec))
     with connect(spec) as session:
@@ -213,15 +213,13 @@ class Session:
 
     def _refuse_if_closed(self) -> None:
         if self.closed:
-            raise WarehouseError("SessionClosed", "this session is closed: connect again")
+            raise WarehouseError(ErrorKind.SESSION_CLOSED, "this session is closed: connect again")
 
     def _lost(self) -> WarehouseLost:
         self.close()
         if self._broken_off:
-            return WarehouseLost("WarehouseLost", "it did not stop in time: its session was ended")
-        return WarehouseLost(
-            "WarehouseLost", launch.obituary(self.server_pid, self._log, self.path)
-        )
+            return WarehouseLost(ErrorKind.LOST, "it did not stop in time: its session was ended")
+        return WarehouseLost(ErrorKind.LOST, launch.obituary(self.server_pid, self._log, self.path))
 
     # Conveniences
 
@@ -296,7 +294,7 @@ class Session:
             self.close()
             if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
                 raise
-            raise WarehouseLost("WarehouseLost", f"its outcome was not told: {error}") from error
+            raise WarehouseLost(ErrorKind.LOST, f"its outcome was not told: {error}") from error
 
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError: it was none, so it is in doubt."""
@@ -340,7 +338,7 @@ class Session:
         )
         if not answer["committed"] and answer["session_alive"]:
             raise WarehouseError(
-                "InDoubt",
+                ErrorKind.IN_DOUBT,
                 f"{task.step} has no commit record, but its session {session_id} in the warehouse"
                 f" process {self.server_pid} still works after {wait_seconds:g} s",
             )

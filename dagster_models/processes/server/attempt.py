@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from dagster_models.core.messages import (
-    FILE_CHANGED,
     CheckOutcome,
     CheckTask,
     Outcome,
@@ -26,8 +25,8 @@ from dagster_models.core.messages import (
     Verdict,
 )
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import CONFLICT, INTERRUPTED, Commit, WarehouseSession
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.warehouses.base import Commit, WarehouseSession
 
 #: Write conflicts are retried here, as the loser of one lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -155,22 +154,17 @@ def standing(
 
 def refused(task: Task, error: WarehouseError) -> Outcome:
     """The outcome of a task that could not even begin."""
-    told = TaskError(error.kind, error.message, transient=error.transient)
-    return Outcome(task.step, task.attempt, Verdict.ROLLED_BACK, time.time(), error=told)
+    return Outcome(
+        task.step, task.attempt, Verdict.ROLLED_BACK, time.time(), error=TaskError.of(error)
+    )
 
 
 def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
-    error = TaskError(
-        failure.kind,
-        failure.message,
-        line=failure.line,
-        transient=failure.transient,
-        final=failure.kind == FILE_CHANGED,
-    )
-    if failure.kind != INTERRUPTED:
+    error = TaskError.of(failure)
+    if failure.kind is not ErrorKind.INTERRUPTED:
         return Verdict.ROLLED_BACK, error
     if stop.is_set():
-        return Verdict.CANCELED, TaskError("Canceled", "stopped on request and rolled back")
+        return Verdict.CANCELED, TaskError(ErrorKind.CANCELED, "stopped on request and rolled back")
     return Verdict.ROLLED_BACK, dataclasses.replace(error, transient=True)
 
 
@@ -185,13 +179,14 @@ def _attempts(
         try:
             return _transaction(session, task, stop, build, broken)
         except _Stopped:
-            return Verdict.CANCELED, TaskError("Canceled", "stopped on request and rolled back")
+            return Verdict.CANCELED, TaskError(
+                ErrorKind.CANCELED, "stopped on request and rolled back"
+            )
         except _BrokenWarning as warning:
             broken[warning.check.name] = warning.check
         except WarehouseError as error:
             conflicts += 1
-            conflict = error.transient and error.kind == CONFLICT
-            if not conflict or conflicts > CONFLICT_RETRIES:
+            if error.kind is not ErrorKind.CONFLICT or conflicts > CONFLICT_RETRIES:
                 raise
             stop.wait(CONFLICT_DELAY_SECONDS * conflicts)
 
@@ -205,12 +200,12 @@ def _transaction(
 ) -> tuple[Verdict, TaskError | None]:
     if session.in_transaction:
         raise WarehouseError(
-            "OpenTransaction",
+            ErrorKind.OPEN_TRANSACTION,
             f"{task.step} cannot be published inside a transaction that is already open:"
             " commit it or roll it back first",
         )
     if task.relation is None:
-        raise WarehouseError("InvalidTask", f"{task.step} has no relation to build")
+        raise WarehouseError(ErrorKind.INVALID_REQUEST, f"{task.step} has no relation to build")
     if stop.is_set():
         raise _Stopped
     try:
@@ -240,11 +235,13 @@ def _create(session: WarehouseSession, task: Task, relation: Relation) -> int | 
     if task.kind == "seed":
         with suppress(OSError), open(task.path, "rb") as file:  # the warehouse tells of those
             if not task.is_of(file.read()):
-                raise WarehouseError(FILE_CHANGED, task.changed)
+                raise WarehouseError(ErrorKind.CHANGED_FILE, task.changed)
         return session.create_from_csv(relation, task.path, task.column_types)
     if task.kind == "arrow":
         return session.create_from_arrow(relation, task.path)
-    raise WarehouseError("InvalidTask", f"the warehouse cannot run a task of kind {task.kind!r}")
+    raise WarehouseError(
+        ErrorKind.INVALID_REQUEST, f"the warehouse cannot run a task of kind {task.kind!r}"
+    )
 
 
 def _check(
@@ -273,13 +270,13 @@ def _check(
 
 def _one_check(session: WarehouseSession, check: CheckTask) -> CheckOutcome:
     clock = time.perf_counter()
-    failures, error = 0, ""
+    failures, error = 0, None
     try:
         failures = session.count(check.sql)
     except WarehouseError as failure:
-        if failure.kind == INTERRUPTED or failure.transient:
+        if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
             raise
-        error = failure.message
+        error = TaskError.of(failure)
     return CheckOutcome(check.name, check.severity, failures, error, time.perf_counter() - clock)
 
 
@@ -288,12 +285,12 @@ def _failure(checks: tuple[CheckOutcome, ...]) -> TaskError | None:
     if not failed:
         return None
     told = "; ".join(
-        f"{check.name}: {check.error}"
+        f"{check.name}: {check.error.message}"
         if check.error
         else f"{check.name}: {check.failures} offending row{'s' if check.failures != 1 else ''}"
         for check in failed
     )
-    return TaskError("CheckFailed", f"not published, as a check failed: {told}")
+    return TaskError(ErrorKind.CHECK_FAILED, f"not published, as a check failed: {told}")
 
 
 def _publish(
@@ -329,7 +326,7 @@ def _recorded(session: WarehouseSession, task: Task, error: WarehouseError) -> b
         return session.find_record(task.run_id, task.step, task.attempt) is not None
     except WarehouseError as unreadable:
         raise WarehouseLost(
-            "WarehouseLost",
+            ErrorKind.LOST,
             f"{task.step}: COMMIT failed ({error.message}), and whether it took place cannot be"
             f" read any more ({unreadable.message})",
         ) from error

@@ -21,15 +21,13 @@ from typing import Any, Protocol
 
 from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
-from dagster_models.errors import Canceled, WarehouseError, WarehouseLost
+from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch
 from dagster_models.processes.server import attempt as materialization
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.warehouses.base import (
-    FATAL,
-    INTERRUPTED,
     Capabilities,
     WarehouseSession,
     quoted,
@@ -193,10 +191,10 @@ class Connection:
                     fatal = str(failure)
             except BaseException as failure:  # what it is, it must not leave the client waiting
                 log(traceback.format_exc())
-                error = wire.error_to_json(WarehouseError("InternalError", repr(failure)))
+                error = wire.error_to_json(WarehouseError(ErrorKind.INTERNAL, repr(failure)))
                 answer = {"error": error}
-            if error and error["kind"] in FATAL:
-                fatal = f"{error['kind']}: {error['message']}"
+            if error and error["kind"] == ErrorKind.BROKEN:
+                fatal = f"{error['name']}: {error['message']}"
             # Idle before the answer goes: the client's next request may be here at once.
             self._idle.set()
             if not (fatal and lost):
@@ -212,7 +210,7 @@ class Connection:
             wire.send(self._sock, answer)
         except wire.FrameError as error:
             refused = WarehouseError(
-                "ResultTooLarge", f"{error}: use export (Arrow) for results of this size"
+                ErrorKind.RESULT_TOO_LARGE, f"{error}: use export (Arrow) for results of this size"
             )
             wire.send(self._sock, {"error": wire.error_to_json(refused)})
 
@@ -223,17 +221,19 @@ class Connection:
         try:
             if operation is None:
                 raise WarehouseError(
-                    "InvalidRequest", f"there is no operation {message.get('op')!r}"
+                    ErrorKind.INVALID_REQUEST, f"there is no operation {message.get('op')!r}"
                 )
             return operation(self, self.session, message, stop)
         except WarehouseError as error:
-            if error.kind == INTERRUPTED and stop.is_set():
-                raise Canceled(error.kind, "stopped on request") from error
+            if error.kind is ErrorKind.INTERRUPTED and stop.is_set():
+                raise Canceled(ErrorKind.CANCELED, "stopped on request") from error
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise WarehouseError("InvalidRequest", f"{message.get('op')}: {error!r}") from error
+            raise WarehouseError(
+                ErrorKind.INVALID_REQUEST, f"{message.get('op')}: {error!r}"
+            ) from error
         except OSError as error:  # e.g. no room for an export
-            raise WarehouseError(type(error).__name__, str(error)) from error
+            raise WarehouseError(ErrorKind.IO, str(error), name=type(error).__name__) from error
 
     def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         task = Task.from_json(message["task"])
@@ -344,12 +344,13 @@ def _check_hello(hello: Message, mine: Message) -> None:
     """Refuse who is not of our kind. Raises WarehouseError."""
     if hello.get("op") != "hello" or hello.get("path") != mine["path"]:
         raise WarehouseError(
-            "InvalidRequest", f"this is the warehouse process (pid {mine['pid']}) of {mine['path']}"
+            ErrorKind.INVALID_REQUEST,
+            f"this is the warehouse process (pid {mine['pid']}) of {mine['path']}",
         )
     for what in ("protocol", "version"):
         if hello.get(what) != mine[what]:
             raise WarehouseError(
-                "VersionMismatch",
+                ErrorKind.VERSION_MISMATCH,
                 f"the warehouse process (pid {mine['pid']}) of {mine['path']} runs dagster-models"
                 f" {mine['version']} (protocol {mine['protocol']}), this client"
                 f" {hello.get('version')} (protocol {hello.get('protocol')}): let the runs of the"

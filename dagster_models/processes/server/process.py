@@ -29,21 +29,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from dagster_models.errors import WarehouseError
+from dagster_models.core.target_types import target_type
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
 from dagster_models.util import runtime_files
-from dagster_models.warehouses.base import CONFLICT, Capabilities, Warehouse, WarehouseSession
-
-#: type of a target -> the module that has ``connect(settings) -> Warehouse``.
-WAREHOUSES = {
-    "duckdb": "dagster_models.warehouses.duckdb.session",
-    "postgres": "dagster_models.warehouses.postgres.session",
-}
-
-IDLE_SECONDS = 2.0
+from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
 
 #: Between two tries to get what somebody else has.
 _RETRY_SECONDS = 0.02
@@ -71,7 +64,8 @@ class Server:
         self.log = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
         self.bulk = addresses.BulkFolders()
         self._settings = spec["settings"]
-        self._connect = importlib.import_module(WAREHOUSES[spec["type"]]).connect
+        self._type = target_type(spec["type"])
+        self._connect = importlib.import_module(self._type.module).connect
         self._warehouse: Warehouse | None = None
         self._opening = threading.Lock()
         self._preparing = threading.Lock()
@@ -88,7 +82,7 @@ class Server:
 
     def serve(self, listener: socket.socket) -> None:
         """Accept until idle, or until a signal says stop."""
-        idle_seconds = float(self._settings.get("idle_seconds", IDLE_SECONDS))
+        idle_seconds = self._type.number(self._settings, "idle_seconds")
         while not self._stopping:
             left = None
             self._leave_the_stuck()
@@ -187,7 +181,7 @@ class Server:
         busy = [c for c in others if not c.gone.wait(max(0.0, end - time.monotonic()))]
         if busy or self._warehouse is None:
             raise WarehouseError(
-                "DatabaseReplaced",
+                ErrorKind.REPLACED,
                 f"{self.path} was removed or replaced while {len(busy)} sessions have the old file"
                 f" open in the warehouse process {os.getpid()}: end those runs, or kill it",
             )
@@ -204,7 +198,7 @@ class Server:
                     session.prepare(schemas)
                     break
                 except WarehouseError as error:  # a script's own transaction may be in the way
-                    if not (left and error.kind == CONFLICT):
+                    if not (left and error.kind is ErrorKind.CONFLICT):
                         raise
                     time.sleep(_RETRY_SECONDS)
             self._prepared.update(schemas)
@@ -223,7 +217,7 @@ class Server:
             patience -= _RETRY_SECONDS if holder.harmless.is_set() else 0
             if patience < 0:
                 raise WarehouseError(
-                    "RelationHeld",
+                    ErrorKind.HELD,
                     f"{relation} is held by a query of an earlier run that was stopped and hears no"
                     " interrupt. It ends with the warehouse process, when nobody else uses that:"
                     f" try again later, or kill {os.getpid()}",
@@ -308,10 +302,6 @@ def main() -> int:
         return 1
     if lock is None:
         return 0
-    if spec["type"] not in WAREHOUSES:
-        known = ", ".join(WAREHOUSES)
-        print(f"type: {spec['type']!r} is no warehouse that is known: {known}", file=sys.stderr)
-        return 1
     with contextlib.suppress(OSError):  # by hand it may be a terminal
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)

@@ -36,8 +36,8 @@ from enum import Enum, auto
 from types import FrameType
 from typing import Any, NoReturn
 
-from dagster_models.core.messages import Outcome, Task, TaskError, Verdict
-from dagster_models.errors import WarehouseLost
+from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
@@ -204,7 +204,7 @@ class Worker:
         if self._connection.in_transaction():
             # The end of the session rolls it back: to say nothing would lose the user's work.
             what = "the code left a transaction open, which is rolled back"
-            raise StepFailed("OpenTransaction", f"{what}: say warehouse.execute('commit')")
+            raise StepFailed(ErrorKind.OPEN_TRANSACTION, f"{what}: say warehouse.execute('commit')")
         return table
 
     def _file(self, task: Task) -> Any:
@@ -213,7 +213,9 @@ class Worker:
             if task.kind == "script":
                 return run_script(task)
             if task.kind != "python":
-                raise StepFailed("WrongTask", f"a worker does not run tasks of kind {task.kind!r}")
+                raise StepFailed(
+                    ErrorKind.INVALID_REQUEST, f"a worker does not run tasks of kind {task.kind!r}"
+                )
             value, line = call_model(task, warehouse)
             try:
                 if value is None:
@@ -222,7 +224,8 @@ class Worker:
                 # A stream runs the user's own code until its end: it must not while publishing.
                 return table if hasattr(table, "num_rows") else table.read_all()
             except (TypeError, ValueError) as error:
-                raise StepFailed(type(error).__name__, str(error), line) from error
+                name = type(error).__name__
+                raise StepFailed(ErrorKind.USER_CODE, str(error), line, name=name) from error
 
     def _publish(self, attempt: Attempt, table: Any) -> Outcome:
         """Hand the table to the warehouse process, whose answer is the outcome."""
@@ -288,7 +291,7 @@ def _build(session: Session, task: Task, table: Any) -> Outcome:
 def _outcome(task: Task, verdict: Verdict, error: BaseException) -> Outcome:
     told = explain(error, task.path)
     if verdict is Verdict.CANCELED:
-        told = TaskError("Canceled", "stopped on request", told.line, told.traceback)
+        told = replace(told, kind=ErrorKind.CANCELED, name="", message="stopped on request")
     return Outcome(task.step, task.attempt, verdict, error=told)
 
 

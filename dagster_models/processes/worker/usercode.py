@@ -10,21 +10,25 @@ import threading
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import dagster_models
-from dagster_models.core.messages import FILE_CHANGED, Task, TaskError
-from dagster_models.errors import Canceled, WarehouseError, shortened
+from dagster_models.core.messages import Task, TaskError
+from dagster_models.errors import Canceled, ErrorKind, WarehouseError, shortened
 from dagster_models.processes.client.warehouse import Warehouse
 
 _OURS = os.path.join(os.path.dirname(os.path.abspath(dagster_models.__file__)), "")
 
 
 class StepFailed(Exception):
-    """The file ran, but not to what it must give. ``line`` counts from 1 in the user's file."""
+    """The file ran, but did not give what it must. ``error`` is what the user is to read of it."""
 
-    def __init__(self, kind: str, message: str, line: int | None = None) -> None:
-        self.kind, self.message, self.line = kind, message, line
+    def __init__(
+        self, kind: ErrorKind, message: str, line: int | None = None, *, name: str = ""
+    ) -> None:
+        final = kind is ErrorKind.CHANGED_FILE
+        self.error = TaskError(kind, shortened(message), name, line, final=final)
         super().__init__(message)
 
 
@@ -38,7 +42,11 @@ def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
         _execute(task, module)
         model = getattr(module, "model", None)
         if not callable(model):
-            raise StepFailed("NoModel", f"{task.path} defines no function model(warehouse)")
+            raise StepFailed(
+                ErrorKind.USER_CODE,
+                f"{task.path} defines no function model(warehouse)",
+                name="NoModel",
+            )
         line = getattr(getattr(model, "__code__", None), "co_firstlineno", 1)
         _refuse_other_signature(model, line)
         try:
@@ -46,7 +54,9 @@ def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
         except SystemExit as stop:
             said = f"sys.exit({stop.code!r})" if stop.code is not None else "sys.exit()"
             message = f"the model called {said} instead of returning a table"
-            raise StepFailed("SystemExit", message, _deepest_line(stop, task.path)) from None
+            raise StepFailed(
+                ErrorKind.USER_CODE, message, _deepest_line(stop, task.path), name="SystemExit"
+            ) from None
 
 
 def run_script(task: Task) -> None:
@@ -65,7 +75,9 @@ def run_script(task: Task) -> None:
             if not isinstance(code, int):
                 print(code, file=sys.stderr)  # as the interpreter does it
             message = f"exit code {code}" if isinstance(code, int) else f"exit code 1: {code}"
-            raise StepFailed("SystemExit", message, _deepest_line(stop, task.path)) from None
+            raise StepFailed(
+                ErrorKind.USER_CODE, message, _deepest_line(stop, task.path), name="SystemExit"
+            ) from None
 
 
 def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -> None:
@@ -102,19 +114,24 @@ def _execute(task: Task, module: types.ModuleType) -> None:
     with open(task.path, "rb") as file:
         source = file.read()
     if not task.is_of(source):  # its commit record would prove what was not run
-        raise StepFailed(FILE_CHANGED, task.changed)
+        raise StepFailed(ErrorKind.CHANGED_FILE, task.changed)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
     exec(compile(source, task.path, "exec", dont_inherit=True), module.__dict__)
 
 
 def _refuse_other_signature(model: Any, line: int) -> None:
     if inspect.iscoroutinefunction(model):
-        raise StepFailed("NoModel", "model is `async def`; write `def model(warehouse)`", line)
+        raise StepFailed(
+            ErrorKind.USER_CODE,
+            "model is `async def`; write `def model(warehouse)`",
+            line,
+            name="NoModel",
+        )
     try:
         inspect.signature(model).bind(object())
     except TypeError:
         message = "model must take one argument: `def model(warehouse)`"
-        raise StepFailed("NoModel", message, line) from None
+        raise StepFailed(ErrorKind.USER_CODE, message, line, name="NoModel") from None
     except ValueError:
         return  # a callable written in C tells nothing
 
@@ -136,15 +153,17 @@ def explain(error: BaseException, path: str) -> TaskError:
     """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
     begins in that file and shows no frame of this package."""
     if isinstance(error, StepFailed):
-        final = error.kind == FILE_CHANGED
-        return TaskError(error.kind, shortened(error.message), error.line, final=final)
-    line = _deepest_line(error, path)
+        return error.error
     if isinstance(error, WarehouseError):
-        kind, message, transient = error.kind, error.message, error.transient
+        found = TaskError.of(error)
     else:
-        kind, message, transient = type(error).__name__, _text(error), False
-    final = getattr(error, "allow_retries", True) is False  # of a dagster.Failure
-    return TaskError(kind, shortened(message), line, shortened(_traceback(error)), transient, final)
+        found = TaskError(ErrorKind.USER_CODE, shortened(_text(error)), type(error).__name__)
+    return replace(
+        found,
+        line=_deepest_line(error, path),
+        traceback=shortened(_traceback(error)),
+        final=getattr(error, "allow_retries", True) is False,  # of a dagster.Failure
+    )
 
 
 def _deepest_line(error: BaseException, path: str) -> int | None:

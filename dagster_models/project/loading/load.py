@@ -1,4 +1,4 @@
-"""A project, loaded fast: what was found out before is remembered, the rest is done on all cores.
+"""A project, loaded fast: what was found out before is remembered, the rest is done on all pool.
 
     core.project.load ── all SQL texts ──> parse ahead ─┬─ known ──> target/parsed.cache
                       └─ queries, level by level ──> trace ─┴─ new ──> cores.py, a process per core
@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from dagster_models.core.model import Project, Source
 from dagster_models.core.traced import Query, Schema, Trace, Upstream, trace_of
 from dagster_models.project import load as core_project
 from dagster_models.project.loading.cache import Cache, decode
-from dagster_models.project.loading.parser_pool import Cores
-from dagster_models.sql.parsed import parsed_of
-from dagster_models.sql.parsed_texts import Text, remember
+from dagster_models.project.loading.parser_pool import ParserPool
+from dagster_models.sql.parsed import ParsedSql, parsed_of
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
 from dagster_models.util.gc_tuning import rare_collections
 
 PARSED_FILE = "target/parsed.cache"
@@ -31,6 +32,7 @@ def load(
     path: str | os.PathLike[str],
     *,
     sources: Sequence[Source] = (),
+    texts: Mapping[Text, ParsedSql] | None = None,
     columns: bool = True,
     unknown_columns: str | None = None,
     whole: bool = True,
@@ -39,17 +41,18 @@ def load(
     """``core.project.load`` with its arguments, fast. Raises ProjectError as that does.
 
     ``columns``: find out each step's columns and their lineage too. ``caches``: the project whose
-    caches are used, this one if not said.
+    caches are used (default: this one).
     """
     beside = Path(path if caches is None else caches)
     parsed, traces = Cache(beside / PARSED_FILE), Cache(beside / TRACES_FILE)
-    with rare_collections(), Cores() as cores:
+    with rare_collections(), ParserPool() as pool:
         try:
             return core_project.load(
                 path,
                 sources=sources,
-                parse_ahead=lambda texts: parse_ahead(texts, parsed, cores),
-                tracer=Traces(traces, cores).trace if columns else None,
+                texts=texts,
+                parse_ahead=partial(parse_ahead, cached=parsed, pool=pool),
+                tracer=Traces(traces, pool).trace if columns else None,
                 unknown_columns=unknown_columns,
                 whole=whole,
             )
@@ -61,25 +64,29 @@ def load(
 # --- texts -----------------------------------------------------------------------------------
 
 
-def parse_ahead(texts: Sequence[Text], known: Cache, cores: Cores) -> Iterator[int]:
-    """Let ``parsed_text`` know all texts that parse: the place of each text, as it is known or is
-    known not to parse."""
+def parse_ahead(
+    texts: Sequence[Text], parsed: ParsedTexts, cached: Cache, pool: ParserPool
+) -> Iterator[int]:
+    """Put what each text says into *parsed*, and yield the text's place once it is there, or once
+    it is known that the text does not parse."""
     places: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
         places.setdefault(key_of(text), []).append(place)
     new: list[str] = []
     for key, at in places.items():
+        text = texts[at[0]]
         try:
-            remember(texts[at[0]], parsed_of(known.get(key)))
-        except Exception:  # it is not known, or damaged
-            new.append(key)
-        else:
-            yield from at
-    for index, entry in cores.each("parse", [texts[places[key][0]] for key in new]):
+            parsed.known[text] = parsed_of(cached.get(key))
+        except Exception:  # the cache does not have it, or the entry is damaged
+            if text not in parsed.known:
+                new.append(key)
+                continue
+        yield from at
+    for index, entry in pool.each("parse", [texts[places[key][0]] for key in new]):
         key = new[index]
         if entry is not None:
-            remember(texts[places[key][0]], parsed_of(decode(entry)))
-            known.put(key, entry)
+            parsed.known[texts[places[key][0]]] = parsed_of(decode(entry))
+            cached.put(key, entry)
         yield from places[key]
 
 
@@ -96,15 +103,15 @@ class Traces:
     """``lineage.trace``, remembered between loads: by its text, its dialect and the schemas of
     what it reads, so that a changed column upstream makes the trace of each reader anew."""
 
-    def __init__(self, known: Cache, cores: Cores) -> None:
-        self._known, self._cores = known, cores
+    def __init__(self, known: Cache, pool: ParserPool) -> None:
+        self._known, self._pool = known, pool
         self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> itself, and what stands for it
 
     def trace(self, queries: Sequence[Query]) -> list[Trace]:
         keys = [self._key(query) for query in queries]
         found = {key: self._remembered(key) for key in keys}
         new = {key: query for key, query in zip(keys, queries, strict=True) if found[key] is None}
-        entries = self._cores.map("trace", list(new.values()))
+        entries = self._pool.map("trace", list(new.values()))
         for key, entry in zip(new, entries, strict=True):
             assert entry is not None
             found[key] = trace_of(decode(entry))

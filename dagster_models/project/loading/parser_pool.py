@@ -30,7 +30,7 @@ LEAST_ITEMS = 4
 MOST_ITEMS = 64
 
 
-class Cores:
+class ParserPool:
     """The processes of one load, started when they are worth it and ended with the block."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Cores:
         self._idle: list[subprocess.Popen[bytes]] = []  #: those that are ready for a share
         self._answers = selectors.DefaultSelector()
 
-    def __enter__(self) -> Cores:
+    def __enter__(self) -> ParserPool:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:

@@ -26,67 +26,77 @@ from dagster_models.project.python.reads import HOLE, PyQuery, PythonFile, read_
 from dagster_models.project.python.source import fingerprint, generate_sql, line_of_function
 from dagster_models.project.settings import Settings
 from dagster_models.project.yaml.fields import problem
-from dagster_models.project.yaml.nodes import Tell
+from dagster_models.project.yaml.nodes import Report
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
-from dagster_models.sql.parsed_texts import parsed_text
+from dagster_models.sql.parsed_texts import ParsedTexts
 
 
-def draft_python(page: Page, settings: Settings, root: str, helpers: str, tell: Tell) -> Draft:
+def draft_python(
+    page: Page, settings: Settings, texts: ParsedTexts, root: str, helpers: str, report: Report
+) -> Draft:
     """A model of a .py file: ``def model(warehouse)`` or ``def sql(vars)``."""
-    header = read_comment(python_header(page.text), page, tell)
-    values, reads, _ = configuration(header, "model", page, tell)
-    file = _python_file(page, tell)
+    header = read_comment(python_header(page.text), page, report)
+    values, reads, _ = configuration(header, "model", page, report)
+    file = _python_file(page, report)
     if file is None:
-        return Draft(new_step(page, "python", values, settings, tell), reads)
+        return Draft(new_step(page, "python", values, settings, report), reads)
     if file.kind == "sql":
-        step = new_step(page, "sql", values, settings, tell)
-        return _generated(step, page, root, reads, settings, tell)
+        step = new_step(page, "sql", values, settings, report)
+        return _generated(step, page, root, reads, settings, texts, report)
     if file.kind != "model":
         what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
         fix = "Define one, without `async`; a file that builds no relation belongs into scripts/."
-        tell(Problem(what, page.path, 1, 1, fix))
+        report(Problem(what, page.path, 1, 1, fix))
     own = header.value.get("materialized") if header is not None else None
     if own is not None and own.value == "view":
         fix = "Delete `materialized: view`, or generate the query by `def sql(vars)`."
-        tell(problem("a Python model is always a table", own.place, fix))
+        report(problem("a Python model is always a table", own.place, fix))
     values["materialized"] = "table"
-    step = new_step(page, "python", values, settings, tell)
-    return _with_code(step, file, page, reads, (), helpers, settings, tell)
+    step = new_step(page, "python", values, settings, report)
+    return _with_code(step, file, page, reads, (), helpers, settings, texts, report)
 
 
-def draft_script(page: Page, settings: Settings, helpers: str, tell: Tell) -> Draft:
+def draft_script(
+    page: Page, settings: Settings, texts: ParsedTexts, helpers: str, report: Report
+) -> Draft:
     """A script: it runs, and builds no relation."""
-    header = read_comment(python_header(page.text), page, tell)
-    values, reads, feeds = configuration(header, "script", page, tell)
-    step = new_step(page, "script", values, settings, tell)
-    file = _python_file(page, tell)
+    header = read_comment(python_header(page.text), page, report)
+    values, reads, feeds = configuration(header, "script", page, report)
+    step = new_step(page, "script", values, settings, report)
+    file = _python_file(page, report)
     if file is None:
         return Draft(step, reads, feeds)
     if file.idle_main:
         what = "the script defines `main`, and nothing calls it"
         fix = "Call it at the end of the file: `main()`."
-        tell(Problem(what, page.path, file.idle_main, 1, fix, "warning"))
-    return _with_code(step, file, page, reads, feeds, helpers, settings, tell)
+        report(Problem(what, page.path, file.idle_main, 1, fix, "warning"))
+    return _with_code(step, file, page, reads, feeds, helpers, settings, texts, report)
 
 
 def _generated(
-    step: Step, page: Page, root: str, reads: tuple[Read, ...], settings: Settings, tell: Tell
+    step: Step,
+    page: Page,
+    root: str,
+    reads: tuple[Read, ...],
+    settings: Settings,
+    texts: ParsedTexts,
+    report: Report,
 ) -> Draft:
     try:
         text = generate_sql(page.text, f"{root}/{page.path}", root, step.variables)
     except SqlSyntaxError as error:
-        tell(Problem(error.what, page.path, error.line, error.column, error.fix))
+        report(Problem(error.what, page.path, error.line, error.column, error.fix))
         return Draft(step, (*reads, *check_reads(step.checks)))
     at = line_of_function(page.text, "sql")
-    return with_sql(replace(step, sql=text), text, reads, settings, tell, at)
+    return with_sql(replace(step, sql=text), text, reads, settings, texts, report, at)
 
 
-def _python_file(page: Page, tell: Tell) -> PythonFile | None:
+def _python_file(page: Page, report: Report) -> PythonFile | None:
     try:
         return read_python(page.text)
     except SqlSyntaxError as error:
-        tell(Problem(error.what, page.path, error.line, error.column, error.fix))
+        report(Problem(error.what, page.path, error.line, error.column, error.fix))
         return None
 
 
@@ -98,7 +108,8 @@ def _with_code(
     feeds: tuple[Read, ...],
     helpers: str,
     settings: Settings,
-    tell: Tell,
+    texts: ParsedTexts,
+    report: Report,
 ) -> Draft:
     """*step* with the tables that its code can be seen to read. *helpers*: the code it imports."""
     found: list[Read] = []
@@ -107,7 +118,7 @@ def _with_code(
         parts = tuple(part.strip('"') for part in table.name.split("."))
         references.append(Reference(parts, 0, 0, table.line, table.column))
         found.append(Read(parts, table.name, Location(page.path, table.line, table.column)))
-    parsed = _parsed_queries(file.queries, page.path, settings, tell)
+    parsed = _parsed_queries(file.queries, page.path, settings, texts, report)
     temporary = {name.lower() for _, _, query in parsed for name in query.temporary}
     used: dict[str, Any] = {}
     for at, _, query in parsed:
@@ -121,19 +132,19 @@ def _with_code(
                 used[holder.name] = step.variables[holder.name]
             else:
                 place = _inside(at, holder.line, holder.column)
-                tell(unset_variable(holder.name, place, step.variables))
+                report(unset_variable(holder.name, place, step.variables))
     partly: set[tuple[int, int]] = set()
-    for call, at, query in _partly_seen(file, page.path, settings.dialect):
+    for call, at, query in _partly_seen(file, page.path, settings.dialect, texts):
         seen = [ref for ref in query.references if HOLE not in ref.name.lower()]
         if len(seen) == len(query.references):
             partly.add(call)
         found += [read_of(ref, _inside(at, ref.line, ref.column)) for ref in seen]
     if not step.config.upstream:
-        _tell_unseen(file, partly, [(at, q) for at, _, q in parsed], page.path, tell)
+        _report_unseen(file, partly, [(at, q) for at, _, q in parsed], page.path, report)
 
     def plain_sql(text: str) -> str | None:
         try:
-            parsed_text(text, settings.dialect, queries_only=False)  # what is no SQL is just a text
+            texts.parse(text, settings.dialect, queries_only=False)  # what is no SQL is just a text
             return plain_text(text, settings.dialect)
         except SqlSyntaxError:
             return None
@@ -151,7 +162,7 @@ def _with_code(
 
 
 def _parsed_queries(
-    queries: Iterable[PyQuery], path: str, settings: Settings, tell: Tell
+    queries: Iterable[PyQuery], path: str, settings: Settings, texts: ParsedTexts, report: Report
 ) -> list[tuple[Location, str, ParsedSql]]:
     """Each query that parses, and the place in the file where its text begins. One that the parser
     does not know is sent as it stands in the file, where the project takes that."""
@@ -159,26 +170,26 @@ def _parsed_queries(
     for query in queries:
         at = Location(path, query.line)
         try:
-            found = parsed_text(query.text, settings.dialect, queries_only=False)
+            found = texts.parse(query.text, settings.dialect, queries_only=False)
         except SqlSyntaxError as error:
             place, what, fix, severity = (
                 _inside(at, error.line, error.column),
                 *_judged(error, settings),
             )
-            tell(problem(what, place, fix, severity))
+            report(problem(what, place, fix, severity))
         else:
             parsed.append((at, query.text, found))
     return parsed
 
 
 def _partly_seen(
-    file: PythonFile, path: str, dialect: str
+    file: PythonFile, path: str, dialect: str, texts: ParsedTexts
 ) -> Iterator[tuple[tuple[int, int], Location, ParsedSql]]:
     """The queries that are known but for some values in them: (place of the call, of the text,
     what it says)."""
     for place, query in file.partial:
         with contextlib.suppress(SqlSyntaxError):  # then nothing is seen
-            parsed = parsed_text(query.text, dialect, queries_only=False)
+            parsed = texts.parse(query.text, dialect, queries_only=False)
             yield place, Location(path, query.line), parsed
 
 
@@ -195,12 +206,12 @@ def _inside(at: Location, line: int, column: int) -> Location:
     return Location(at.path, at.line + line - 1, column if line > 1 else at.column)
 
 
-def _tell_unseen(
+def _report_unseen(
     file: PythonFile,
     partly: Collection[tuple[int, int]],
     parsed: Iterable[tuple[Location, ParsedSql]],
     path: str,
-    tell: Tell,
+    report: Report,
 ) -> None:
     fix = "Name what it reads in `upstream:` of the header."
     for line, column, what in file.unseen:
@@ -208,14 +219,14 @@ def _tell_unseen(
         if (line, column) in partly:
             told = f"no names are replaced in a text that is put together at run time: {what}"
             instead = "Write values as $variables, or full names of tables and `upstream:`."
-            tell(problem(told, place, instead, "warning"))
+            report(problem(told, place, instead, "warning"))
             continue
-        tell(problem(f"the tables that it reads cannot be seen: {what}", place, fix, "warning"))
+        report(problem(f"the tables that it reads cannot be seen: {what}", place, fix, "warning"))
     for at, query in parsed:
         for line, column, what in query.unseen:
             place = _inside(at, line, column)
             told = f"the tables that it reads cannot be seen: {what}"
-            tell(problem(told, place, fix, "warning"))
+            report(problem(told, place, fix, "warning"))
         if query.opaque:
             told = "the parser does not know this statement: tables may hide in it"
-            tell(problem(told, at, fix, "warning"))
+            report(problem(told, at, fix, "warning"))

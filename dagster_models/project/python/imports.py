@@ -9,11 +9,11 @@ from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.python.reads import read_python
 from dagster_models.project.python.source import fingerprint, module_paths
 
-Reader = Callable[[str], "str | None"]
+ReadFile = Callable[[str], "str | None"]
 """The text of a file by its path below the project's folder; None if there is none."""
 
 
-def imported_code(source: str, folders: Sequence[str], read: Reader) -> str:
+def imported_code(source: str, folders: Sequence[str], read: ReadFile) -> str:
     """The code, without comments and formatting, of all modules of the project that *source* may
     load, in one text.
 

@@ -22,7 +22,7 @@ __all__ = ["HOLE", "PyQuery", "PyTable", "PythonFile", "read_python", "seen_sql"
 _WAREHOUSE = "warehouse"
 _QUERY_METHODS = {"sql", "execute"}
 _METHODS = {*_QUERY_METHODS, "table"}
-#: Stands for what only running would tell, in a text that is known otherwise: `f"... = {day}"`. A
+#: Stands for what only running would show, in a text that is known otherwise: `f"... = {day}"`. A
 #: table whose name holds it is not known.
 HOLE = "dagster_models_hole"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

@@ -1,7 +1,7 @@
 """Reading settings: one small reader per type of value, and one loop over the keys of a mapping.
 
-A reader takes a Marked value and returns a plain one, or raises Wrong with the place. The loop
-tells every wrong key of a mapping and goes on, so that one report has them all.
+A reader takes a YamlNode and returns a plain value, or raises BadValue with the place. The loop
+reports every wrong key of a mapping and goes on, so that the user sees them all at once.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from typing import Any
 
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
-from dagster_models.project.yaml.nodes import Marked, Tell
+from dagster_models.project.yaml.nodes import Report, YamlNode
 from dagster_models.util.nearest import nearest, suggest
 
-Reader = Callable[[Marked], Any]
+Reader = Callable[[YamlNode], Any]
 
 NAME = re.compile(r"[A-Za-z0-9_]+\Z")  #: what Dagster allows in the name of a job, op or check
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
 
-class Wrong(Exception):
-    """A value is not what its key needs. What, where, what to do; ``rest``: what is right of it."""
+class BadValue(Exception):
+    """A value is not what its key needs: what is wrong, where, and how to fix it.
+
+    ``rest`` is a value to go on with, so that one mistake is reported once.
+    """
 
     def __init__(self, what: str, place: Location, fix: str = "", rest: Any = None) -> None:
         self.what, self.place, self.fix, self.rest = what, place, fix, rest
@@ -38,7 +41,10 @@ def problem(what: str, place: Location, fix: str = "", severity: str = "error") 
 
 
 def read_mapping(
-    node: Marked | None, readers: Mapping[str, Reader], tell: Tell, later: Collection[str] = ()
+    node: YamlNode | None,
+    readers: Mapping[str, Reader],
+    report: Report,
+    later: Collection[str] = (),
 ) -> dict[str, Any]:
     """The values of *node*'s known keys. Unknown keys and wrong values are told and left out.
 
@@ -48,21 +54,34 @@ def read_mapping(
         return {}
     if not isinstance(node.value, dict):
         fix = "Write `key: value` lines; mind the space after the colon."
-        tell(problem(f"expected keys and values, got {describe(node)}", node.place, fix))
+        report(problem(f"expected keys and values, got {describe(node)}", node.place, fix))
         return {}
     values: dict[str, Any] = {}
     for key, place, item in node.items():
         reader = readers.get(key)
         if reader is None:
-            tell(unknown_key(key, place, readers, later))
+            report(unknown_key(key, place, readers, later))
         elif item.value is not None:
             try:
                 values[key] = reader(item)
-            except Wrong as wrong:
-                tell(problem(f"`{key}`: {wrong.what}", wrong.place, wrong.fix))
+            except BadValue as wrong:
+                report(problem(f"`{key}`: {wrong.what}", wrong.place, wrong.fix))
                 if wrong.rest is not None:
                     values[key] = wrong.rest
     return values
+
+
+def named_entries(
+    node: YamlNode | None, noun: str, report: Report
+) -> list[tuple[str, Location, YamlNode]]:
+    """The named entries of ``targets:``, ``jobs:``, ``schedules:``."""
+    if node is None or node.value is None:
+        return []
+    if not isinstance(node.value, dict):
+        what = f"`{noun}`: expected names, got {describe(node)}"
+        report(problem(what, node.place, f"Write `{noun}: {{name: {{...}}}}`."))
+        return []
+    return list(node.items())
 
 
 def unknown_key(
@@ -73,7 +92,7 @@ def unknown_key(
     return problem(f"unknown key `{key}`", place, suggest(key, known))
 
 
-def describe(node: Marked) -> str:
+def describe(node: YamlNode) -> str:
     """What a value is, in a user's words."""
     if isinstance(node.value, dict):
         return "keys and values"
@@ -91,50 +110,50 @@ def describe(node: Marked) -> str:
 # --- readers ---------------------------------------------------------------------------------
 
 
-def text(node: Marked) -> str:
+def text(node: YamlNode) -> str:
     if isinstance(node.value, str):
         return node.value
     if isinstance(node.value, (dict, list)) or node.value is None:
-        raise Wrong(f"expected text, got {describe(node)}", node.place)
-    raise Wrong(f"expected text, got {describe(node)}", node.place, "Put it in quotes.")
+        raise BadValue(f"expected text, got {describe(node)}", node.place)
+    raise BadValue(f"expected text, got {describe(node)}", node.place, "Put it in quotes.")
 
 
-def name(node: Marked) -> str:
+def name(node: YamlNode) -> str:
     """A word that Dagster takes as a name."""
     if not NAME.match(text(node)):
         fix = "Use letters, digits and _ only."
-        raise Wrong(f"{node.value!r} cannot be a name", node.place, fix)
+        raise BadValue(f"{node.value!r} cannot be a name", node.place, fix)
     return text(node)
 
 
-def boolean(node: Marked) -> bool:
+def boolean(node: YamlNode) -> bool:
     if not isinstance(node.value, bool):
-        raise Wrong(f"expected true or false, got {describe(node)}", node.place)
+        raise BadValue(f"expected true or false, got {describe(node)}", node.place)
     return node.value
 
 
 def integer(least: int | None = None) -> Reader:
-    def read(node: Marked) -> int:
+    def read(node: YamlNode) -> int:
         if not isinstance(node.value, int) or isinstance(node.value, bool):
-            raise Wrong(f"expected a whole number, got {describe(node)}", node.place)
+            raise BadValue(f"expected a whole number, got {describe(node)}", node.place)
         if least is not None and node.value < least:
-            raise Wrong(f"expected {least} or more, got {node.value}", node.place)
+            raise BadValue(f"expected {least} or more, got {node.value}", node.place)
         return node.value
 
     return read
 
 
 def one_of(*allowed: str) -> Reader:
-    def read(node: Marked) -> str:
+    def read(node: YamlNode) -> str:
         if node.value not in allowed:
             fix = suggest(str(node.value), allowed, "Allowed")
-            raise Wrong(f"{describe(node)} is not allowed", node.place, fix)
+            raise BadValue(f"{describe(node)} is not allowed", node.place, fix)
         return str(node.value)
 
     return read
 
 
-def words(node: Marked) -> tuple[str, ...]:
+def words(node: YamlNode) -> tuple[str, ...]:
     """One text or a list of texts."""
     items = node.value if isinstance(node.value, list) else [node]
     return tuple(text(item) for item in items)
@@ -145,31 +164,31 @@ _OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z|]{2,7}\Z|team:.+
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")
 
 
-def owners(node: Marked) -> tuple[str, ...]:
+def owners(node: YamlNode) -> tuple[str, ...]:
     """One owner or a list of them, each an e-mail address or ``team:name``."""
     for item in node.value if isinstance(node.value, list) else [node]:
         if not _OWNER.match(text(item)):
             fix = "Write an e-mail address, or `team:` and a name."
-            raise Wrong(f"{describe(item)} is no owner", item.place, fix)
+            raise BadValue(f"{describe(item)} is no owner", item.place, fix)
     return words(node)
 
 
-def tags(node: Marked) -> tuple[str, ...]:
+def tags(node: YamlNode) -> tuple[str, ...]:
     """One tag or a list of them."""
     for item in node.value if isinstance(node.value, list) else [node]:
         if not _TAG.match(text(item)):
             fix = "Use letters, digits, _ - . and at most one / in up to 63 characters."
-            raise Wrong(f"{describe(item)} cannot be a tag", item.place, fix)
+            raise BadValue(f"{describe(item)} cannot be a tag", item.place, fix)
     return words(node)
 
 
-def pool(node: Marked) -> str:
+def pool(node: YamlNode) -> str:
     if not re.fullmatch(r"\S+", text(node)):
-        raise Wrong(f"{describe(node)} cannot be a pool", node.place, "Use no white space.")
+        raise BadValue(f"{describe(node)} cannot be a pool", node.place, "Use no white space.")
     return text(node)
 
 
-def timezone(node: Marked) -> str:
+def timezone(node: YamlNode) -> str:
     try:
         zoneinfo.ZoneInfo(text(node))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -177,24 +196,24 @@ def timezone(node: Marked) -> str:
         if known:  # else this machine has no list of them
             close = nearest(text(node), known)
             fix = f"Did you mean `{close[0]}`?" if close else "E.g. `Europe/Berlin`."
-            raise Wrong(f"there is no time zone {node.value!r}", node.place, fix) from None
+            raise BadValue(f"there is no time zone {node.value!r}", node.place, fix) from None
     return text(node)
 
 
-def mapping(node: Marked) -> dict[str, Any]:
+def mapping(node: YamlNode) -> dict[str, Any]:
     """Keys and values of any kind."""
     if not isinstance(node.value, dict):
-        raise Wrong(f"expected keys and values, got {describe(node)}", node.place)
+        raise BadValue(f"expected keys and values, got {describe(node)}", node.place)
     plain: dict[str, Any] = node.plain()
     return plain
 
 
-def texts_by_name(node: Marked) -> dict[str, str]:
+def texts_by_name(node: YamlNode) -> dict[str, str]:
     mapping(node)
     return {key: text(item) for key, _, item in node.items()}
 
 
-def labels(node: Marked) -> dict[str, str]:
+def labels(node: YamlNode) -> dict[str, str]:
     """Texts by name, where numbers and booleans are taken as they are written."""
     mapping(node)
     return {
@@ -203,7 +222,7 @@ def labels(node: Marked) -> dict[str, str]:
     }
 
 
-def seconds(node: Marked) -> float:
+def seconds(node: YamlNode) -> float:
     """A number of seconds, or a text such as 500ms, 30s, 5m, 2h, 1d. In seconds."""
     if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
         if 0 <= node.value < float("inf"):
@@ -211,16 +230,16 @@ def seconds(node: Marked) -> float:
     elif isinstance(node.value, str) and (match := _DURATION.match(node.value.strip())):
         return float(match[1]) * _UNIT_SECONDS[match[2]]
     fix = "Write seconds as a number, or a text such as 30s, 5m or 2h."
-    raise Wrong(f"expected a duration, got {describe(node)}", node.place, fix)
+    raise BadValue(f"expected a duration, got {describe(node)}", node.place, fix)
 
 
-def positive_seconds(node: Marked) -> float:
+def positive_seconds(node: YamlNode) -> float:
     if not seconds(node):
-        raise Wrong("expected more than 0 seconds", node.place, "Delete the key for no limit.")
+        raise BadValue("expected more than 0 seconds", node.place, "Delete the key for no limit.")
     return seconds(node)
 
 
-def variables(node: Marked) -> dict[str, Any]:
+def variables(node: YamlNode) -> dict[str, Any]:
     """Values that can be written as SQL literals: scalars and lists of them."""
     mapping(node)
     rest = {key: item.plain() for key, _, item in node.items()}  # known, so not told as unset
@@ -232,8 +251,8 @@ def variables(node: Marked) -> dict[str, Any]:
 _SCALARS = (str, int, float, bool, datetime.date, type(None))  # a datetime is a date
 
 
-def _refuse_nested(node: Marked, rest: dict[str, Any]) -> None:
+def _refuse_nested(node: YamlNode, rest: dict[str, Any]) -> None:
     for item in node.value if isinstance(node.value, list) else [node]:
         if not isinstance(item.value, _SCALARS):
             fix = "A variable is text, a number, true or false, a date, or a list of these."
-            raise Wrong(f"{describe(item)} cannot be written as SQL", item.place, fix, rest)
+            raise BadValue(f"{describe(item)} cannot be written as SQL", item.place, fix, rest)

@@ -15,7 +15,7 @@ import yaml
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
 
-Tell = Callable[[Problem], None]
+Report = Callable[[Problem], None]
 """Takes note of a problem; the loader goes on."""
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
@@ -25,8 +25,8 @@ _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
-    """A YAML value and its place: a scalar, a list of Marked, or a dict of str to Marked.
+class YamlNode:
+    """A YAML value and its place: a scalar, a list of YamlNode, or a dict of str to YamlNode.
 
     ``keys`` holds the place of each key of a dict.
     """
@@ -35,7 +35,7 @@ class Marked:
     place: Location
     keys: dict[str, Location] = field(default_factory=dict)
 
-    def items(self) -> Iterator[tuple[str, Location, Marked]]:
+    def items(self) -> Iterator[tuple[str, Location, YamlNode]]:
         """The entries of a dict: key, its place, value."""
         return ((key, self.keys[key], item) for key, item in self.value.items())
 
@@ -48,15 +48,15 @@ class Marked:
         return self.value
 
 
-class _Bad(Exception):
-    """A node that cannot be a value; becomes a Problem at its mark."""
+class _BadNode(Exception):
+    """A node cannot be a value; becomes a Problem at the node's mark."""
 
     def __init__(self, what: str, fix: str, mark: Any) -> None:
         self.what, self.fix, self.mark = what, fix, mark
 
 
 @dataclass(frozen=True, slots=True)
-class _Page:
+class _Placement:
     """Where a piece of YAML stands: its lines from ``first`` on, in a file that may hold more."""
 
     path: str
@@ -70,30 +70,32 @@ class _Page:
 
 
 def read_yaml(
-    text: str, path: str, tell: Tell, *, first_line: int = 1, file_text: str | None = None
-) -> Marked | None:
-    """The one document in *text*, or None if it is empty or bad (then *tell* was called).
+    text: str, path: str, report: Report, *, first_line: int = 1, file_text: str | None = None
+) -> YamlNode | None:
+    """The one document in *text*, or None if it is empty or bad (then it was reported).
 
     ``first_line`` is the line of the text's first line in the file, and ``file_text`` the file
     around it: a header may be indented, or begin in the middle of a line.
     """
-    page = _Page(path, first_line, _indents(text, first_line, file_text))
+    placement = _Placement(path, first_line, _indents(text, first_line, file_text))
     try:
         node, loader = _compose(text)
-        return None if node is None else _Build(page, loader, tell).marked(node)
+        return None if node is None else _NodeBuilder(placement, loader, report).node(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        _tell_syntax(tell, page, str(error.problem or error.context), mark)
+        _report_syntax(report, placement, str(error.problem or error.context), mark)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
         place = Location(path, first_line + line, 1)
         what = f"the YAML holds a character that is not allowed (code {error.character})"
-        tell(Problem(what, path, place.line, place.column, "Delete it, or write it as an escape."))
-    except _Bad as error:
-        place = page.place(error.mark)
-        tell(Problem(error.what, path, place.line, place.column, error.fix))
+        report(
+            Problem(what, path, place.line, place.column, "Delete it, or write it as an escape.")
+        )
+    except _BadNode as error:
+        place = placement.place(error.mark)
+        report(Problem(error.what, path, place.line, place.column, error.fix))
     except RecursionError:
-        tell(Problem("the YAML is nested too deeply", path, first_line, 1, "Make it flatter."))
+        report(Problem("the YAML is nested too deeply", path, first_line, 1, "Make it flatter."))
     return None
 
 
@@ -106,8 +108,8 @@ def _compose(text: str) -> tuple[yaml.Node | None, Any]:
         return loader.get_single_node(), loader
 
 
-def _tell_syntax(tell: Tell, page: _Page, problem: str, mark: Any) -> None:
-    place = page.place(mark)
+def _report_syntax(report: Report, placement: _Placement, problem: str, mark: Any) -> None:
+    place = placement.place(mark)
     fix = "Check the indentation, the colons and the quotes near this place."
     if "'\\t'" in problem:
         problem = "a tab cannot indent YAML"
@@ -116,7 +118,7 @@ def _tell_syntax(tell: Tell, page: _Page, problem: str, mark: Any) -> None:
         fix = "Put a text that holds `: ` in quotes."
     elif "single document" in problem or "document start" in problem:
         fix = "Write one document only: delete the `---` between them."
-    tell(Problem(f"bad YAML: {problem}", page.path, place.line, place.column, fix))
+    report(Problem(f"bad YAML: {problem}", placement.path, place.line, place.column, fix))
 
 
 def _indents(text: str, first_line: int, file_text: str | None) -> tuple[int, ...]:
@@ -129,61 +131,63 @@ def _indents(text: str, first_line: int, file_text: str | None) -> tuple[int, ..
     )
 
 
-class _Build:
-    """Turns yaml's nodes into Marked. Remembers what it has built, so aliases stay cheap."""
+class _NodeBuilder:
+    """Turns yaml's nodes into YamlNode. Remembers what it has built, so aliases stay cheap."""
 
-    def __init__(self, page: _Page, loader: Any, tell: Tell) -> None:
-        self.page, self.loader, self.tell = page, loader, tell
-        self.built: dict[int, Marked] = {}
+    def __init__(self, placement: _Placement, loader: Any, report: Report) -> None:
+        self.placement, self.loader, self.report = placement, loader, report
+        self.built: dict[int, YamlNode] = {}
         self.open: set[int] = set()
 
-    def marked(self, node: yaml.Node) -> Marked:
+    def node(self, node: yaml.Node) -> YamlNode:
         if id(node) in self.open:
-            raise _Bad("an anchor that contains itself", "Write the value out.", node.start_mark)
+            raise _BadNode(
+                "an anchor that contains itself", "Write the value out.", node.start_mark
+            )
         if id(node) not in self.built:
             self.open.add(id(node))
             self.built[id(node)] = self._build(node)
             self.open.discard(id(node))
         return self.built[id(node)]
 
-    def _build(self, node: yaml.Node) -> Marked:
-        place = self.page.place(node.start_mark)
+    def _build(self, node: yaml.Node) -> YamlNode:
+        place = self.placement.place(node.start_mark)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
-            return Marked([self.marked(item) for item in node.value], place)
+            return YamlNode([self.node(item) for item in node.value], place)
         try:
-            return Marked(self.loader.construct_object(node), place)
+            return YamlNode(self.loader.construct_object(node), place)
         except yaml.constructor.ConstructorError:
             fix = "Use plain YAML values: text, numbers, true or false, lists, mappings."
-            raise _Bad(f"unknown YAML tag {node.tag}", fix, node.start_mark) from None
+            raise _BadNode(f"unknown YAML tag {node.tag}", fix, node.start_mark) from None
         except ValueError as error:  # e.g. the date 2013-02-31
             fix = "Put the text in quotes if it is not meant as a date or number."
-            raise _Bad(f"bad value {node.value!r}: {error}", fix, node.start_mark) from None
+            raise _BadNode(f"bad value {node.value!r}: {error}", fix, node.start_mark) from None
 
-    def _mapping(self, node: yaml.MappingNode, place: Location) -> Marked:
-        items: dict[str, Marked] = {}
+    def _mapping(self, node: yaml.MappingNode, place: Location) -> YamlNode:
+        items: dict[str, YamlNode] = {}
         keys: dict[str, Location] = {}
-        merged: list[Marked] = []
+        merged: list[YamlNode] = []
         for key_node, value_node in node.value:
-            at = self.page.place(key_node.start_mark)
+            at = self.placement.place(key_node.start_mark)
             if key_node.tag == _MERGE_TAG:
-                other = self.marked(value_node)
+                other = self.node(value_node)
                 merged += other.value if isinstance(other.value, list) else [other]
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _Bad("a key must be one word", "Write `key: value`.", key_node.start_mark)
+                raise _BadNode("a key must be one word", "Write `key: value`.", key_node.start_mark)
             # The raw text: `on`, `no` and `1` are names here, not booleans and numbers.
             key = key_node.value
             if key in items:
                 what = f"`{key}` is written twice (first on line {keys[key].line})"
                 fix = "Keep one of the two; YAML would silently drop the first."
-                self.tell(Problem(what, self.page.path, at.line, at.column, fix))
+                self.report(Problem(what, self.placement.path, at.line, at.column, fix))
                 continue
-            items[key], keys[key] = self.marked(value_node), at
+            items[key], keys[key] = self.node(value_node), at
         for other in merged:
             if not isinstance(other.value, dict):
-                raise _Bad("`<<` merges mappings only", "Name a mapping.", node.start_mark)
+                raise _BadNode("`<<` merges mappings only", "Name a mapping.", node.start_mark)
             items = {**other.value, **items}
             keys = {**other.keys, **keys}
-        return Marked(items, place, keys)
+        return YamlNode(items, place, keys)

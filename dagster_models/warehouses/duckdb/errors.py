@@ -7,8 +7,7 @@ import csv
 import re
 from collections.abc import Iterator
 
-from dagster_models.errors import WarehouseError
-from dagster_models.warehouses.base import INTERRUPTED
+from dagster_models.errors import ErrorKind, WarehouseError
 
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
@@ -21,12 +20,32 @@ _PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
 NO_LINES = 1 << 30
 
 #: How DuckDB opens a message where its class was lost on the way (through an Arrow reader).
-_KINDS = {
-    "INTERRUPT": INTERRUPTED,
+_CLASSES = {
+    "INTERRUPT": "InterruptException",
     "Out of Memory": "OutOfMemoryException",
     "TransactionContext": "TransactionException",
     "FATAL": "FatalException",
     "IO": "IOException",
+}
+
+_KINDS = {
+    "InterruptException": ErrorKind.INTERRUPTED,
+    "OutOfMemoryException": ErrorKind.OUT_OF_MEMORY,
+    "TransactionException": ErrorKind.TRANSACTION_FAILED,  # or a conflict: see _kind
+    "FatalException": ErrorKind.BROKEN,
+    "InternalException": ErrorKind.BROKEN,
+    "ParserException": ErrorKind.SYNTAX,
+    "SyntaxException": ErrorKind.SYNTAX,
+    "BinderException": ErrorKind.BAD_COLUMN,
+    "ConversionException": ErrorKind.BAD_VALUE,
+    "InvalidInputException": ErrorKind.BAD_VALUE,
+    "OutOfRangeException": ErrorKind.BAD_VALUE,
+    "TypeMismatchException": ErrorKind.BAD_VALUE,
+    "ConstraintException": ErrorKind.CONSTRAINT,
+    "PermissionException": ErrorKind.PERMISSION,
+    "NotImplementedException": ErrorKind.UNSUPPORTED,
+    "IOException": ErrorKind.IO,
+    "HTTPException": ErrorKind.IO,
 }
 
 
@@ -43,26 +62,30 @@ def translated(lines_before: int = 0) -> Iterator[None]:
 def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
     """A driver's exception as ours. ``lines_before``: lines that we put before the user's text."""
     message = str(error)
-    kind = type(error).__name__
+    name = type(error).__name__
     prefix = _PREFIX.match(message)
     if prefix and isinstance(error, OSError):
         # Through an Arrow reader an error arrives as an OSError with DuckDB's text.
         words = prefix.group(1)
-        kind = _KINDS.get(words, words.replace(" ", "") + "Exception")
+        name = _CLASSES.get(words, words.replace(" ", "") + "Exception")
     line = None
     found = _LINE.search(message)
     if found:
         line = int(found.group(1)) - lines_before
         message = _LINE.sub(f"LINE {line}:", message) if line > 0 else _without_line(message)
         line = line if line > 0 else None
-    return WarehouseError(kind, message, line=line, transient=_is_transient(kind, message))
+    kind = _kind(name, message)
+    transient = kind in (ErrorKind.CONFLICT, ErrorKind.OUT_OF_MEMORY)
+    return WarehouseError(kind, message, name=name, line=line, transient=transient)
 
 
-def _is_transient(kind: str, message: str) -> bool:
-    """Worth another try as it is: a write conflict, or memory that others held."""
+def _kind(name: str, message: str) -> ErrorKind:
     # Not every TransactionException is a conflict: a full disk fails a COMMIT with one.
-    conflict = kind == "TransactionException" and "conflict" in message.lower()
-    return conflict or kind == "OutOfMemoryException"
+    if name == "TransactionException" and "conflict" in message.lower():
+        return ErrorKind.CONFLICT
+    if name == "CatalogException" and "does not exist" in message:
+        return ErrorKind.MISSING_RELATION
+    return _KINDS.get(name, ErrorKind.OTHER)
 
 
 def _without_line(message: str) -> str:
@@ -72,16 +95,16 @@ def _without_line(message: str) -> str:
 
 def csv_error(error: WarehouseError, path: str) -> WarehouseError:
     """The same error with the line of the CSV file, where DuckDB or a look into the file tells."""
-    if error.kind == INTERRUPTED or error.transient:
+    if error.kind is ErrorKind.INTERRUPTED or error.transient:
         return error
     message = _without_line(error.message)
     found = _CSV_LINE.search(message)
     line = int(found.group(1)) if found else None
     message = _CSV_ADVICE.split(message, maxsplit=1)[0]
-    if error.kind != "ConversionException" and (ragged := _ragged_row(path)) is not None:
+    if error.name != "ConversionException" and (ragged := _ragged_row(path)) is not None:
         line, count, expected = ragged
         message = f"line {line} of the CSV file has {count} values, the header has {expected}"
-    return WarehouseError(error.kind, f"{path}: {message}", line=line)
+    return WarehouseError(error.kind, f"{path}: {message}", name=error.name, line=line)
 
 
 def _ragged_row(path: str) -> tuple[int, int, int] | None:

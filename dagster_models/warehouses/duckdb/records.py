@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import RECORDS, Commit, literal, quote, quoted
 
 Run: TypeAlias = Callable[..., Any]
@@ -62,7 +62,7 @@ def _read(run: Run, which: str, parameters: Sequence[Any] | None) -> list[Commit
     try:
         rows = run(f"SELECT {columns} FROM {quoted(RECORDS)} {which}", parameters)
     except WarehouseError as error:
-        if error.kind == "CatalogException":  # no run ever prepared this database
+        if error.kind is ErrorKind.MISSING_RELATION:  # no run ever prepared this database
             return []
         raise
     return [

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import (
     Capabilities,
@@ -85,7 +85,7 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
             raise convert(error) from error
         program, pid = holder.groups()
         raise WarehouseError(
-            "DatabaseInUse",
+            ErrorKind.IN_USE,
             f"the process with pid {pid} ({program}) holds the DuckDB file {path}. DuckDB lets one"
             f" process write a file: close the database there (or end it: kill {pid}), or read it"
             " through dagster-models, which shares it among its own processes.",
@@ -116,7 +116,7 @@ class DuckDB(Warehouse):
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():
             raise WarehouseError(
-                "DatabaseReplaced",
+                ErrorKind.REPLACED,
                 f"{self._path} was removed or replaced while it was open: what is written to the"
                 " old file is lost, so nothing is committed to it any more. Run again.",
             )
@@ -215,9 +215,10 @@ class DuckDBSession(WarehouseSession):
             except WarehouseError as error:
                 self.rollback()
                 raise WarehouseError(
-                    "TransactionException",
+                    ErrorKind.TRANSACTION_FAILED,
                     "nothing was committed: a statement of this transaction had failed,"
                     f" and it is rolled back ({error.message})",
+                    name="TransactionException",
                 ) from error
         try:
             self._refuse_if_replaced()
@@ -351,8 +352,9 @@ class DuckDBSession(WarehouseSession):
         transactional = duckdb.StatementType.TRANSACTION
         if not statements or count > 1 or any(s.type == transactional for s in statements):
             raise WarehouseError(
-                "ParserException",
+                ErrorKind.SYNTAX,
                 f"the text holds {len(statements)} statements where one query is expected",
+                name="ParserException",
             )
 
     # Bulk
@@ -365,11 +367,13 @@ class DuckDBSession(WarehouseSession):
             with self._watched(lines_before=NO_LINES):
                 result = self._cursor.sql(sql)
                 if result is None:
-                    raise WarehouseError("InvalidInput", "the statement returns no rows to export")
+                    raise WarehouseError(
+                        ErrorKind.INVALID_INPUT, "the statement returns no rows to export"
+                    )
                 reader = result.to_arrow_reader()
                 return bulk.write(folders, reader.schema, reader)
         except WarehouseError as error:
-            if error.kind in _BEFORE_IT_RAN:
+            if error.name in _BEFORE_IT_RAN:
                 self._run(sql)  # fails too, and names the line
             raise
 

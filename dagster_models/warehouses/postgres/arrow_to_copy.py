@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote
 
 #: Of a table; PostgreSQL's own limit (appendix K of its manual).
@@ -53,20 +53,22 @@ def refuse_long(name: str, what: str) -> None:
     size = len(name.encode("utf-8", "surrogatepass"))
     if size > MAX_NAME_BYTES:
         raise WarehouseError(
-            "NameTooLong",
+            ErrorKind.INVALID_NAME,
             f"the name of {what} has {size} bytes, PostgreSQL would cut it after"
             f" {MAX_NAME_BYTES}: {name!r}",
+            name="NameTooLong",
         )
     if not name or "\0" in name:
-        raise WarehouseError("InvalidName", f"{name!r} is no name for {what}")
+        raise WarehouseError(ErrorKind.INVALID_NAME, f"{name!r} is no name for {what}")
 
 
 def column_definitions(schema: pa.Schema) -> str:
     """The columns of a new table. Raises WarehouseError for what no table can have."""
     if len(schema) > MAX_COLUMNS:
         raise WarehouseError(
-            "TooManyColumns",
+            ErrorKind.UNSUPPORTED,
             f"the table has {len(schema)} columns; PostgreSQL takes {MAX_COLUMNS} at most",
+            name="TooManyColumns",
         )
     for field in schema:
         refuse_long(field.name, "a column")

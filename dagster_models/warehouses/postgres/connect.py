@@ -10,8 +10,7 @@ from functools import partial
 
 import psycopg
 
-from dagster_models.errors import TOO_MANY_SESSIONS, WarehouseError
-from dagster_models.warehouses.base import INTERRUPTED
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.postgres.errors import sqlstate
 
 #: A network that swallows packets must not keep a session waiting for hours.
@@ -49,7 +48,7 @@ class Server:
 
     def open(self, name: str, given_up: Callable[[], bool]) -> psycopg.Connection:
         """A new connection. A server that is away is tried for ``connect_seconds``, once where it
-        was so just before. Raises WarehouseError; of kind INTERRUPTED once it is ``given_up``."""
+        was so just before. Raises WarehouseError; of kind INTERRUPTED once ``given_up``."""
         began, delay = time.monotonic(), 0.05
         deadline = began + self._connect_seconds if began >= self._unreachable_until else began
         while True:
@@ -91,7 +90,7 @@ class Server:
         if password:
             what = what.replace(password, "***")
         return WarehouseError(
-            TOO_MANY_SESSIONS if _is_full(error) else "ConnectionFailed",
+            ErrorKind.TOO_MANY_SESSIONS if _is_full(error) else ErrorKind.UNREACHABLE,
             f"the PostgreSQL server at {where} cannot be reached as user"
             f" {place.get('user', '(default)')}, database {place.get('dbname', '(default)')},"
             f" after {seconds:.0f} s: {what}",
@@ -134,7 +133,7 @@ def _sleep(seconds: float, given_up: Callable[[], bool]) -> None:
 
 
 def _given_up() -> WarehouseError:
-    return WarehouseError(INTERRUPTED, "stopped while it waited for the server")
+    return WarehouseError(ErrorKind.INTERRUPTED, "stopped while it waited for the server")
 
 
 def _is_full(error: psycopg.Error) -> bool:

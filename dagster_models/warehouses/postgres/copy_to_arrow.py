@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
@@ -238,9 +238,10 @@ def _batches(
             )
         except pa.ArrowInvalid as error:
             raise WarehouseError(
-                "DataError",
+                ErrorKind.BAD_VALUE,
                 f"a value of the result cannot be read ({error}): a date or time before the year 1,"
                 " past 9999 or infinite has no place in Arrow; cast the column to text",
+                name="DataError",
             ) from error
         for batch in table.to_batches():
             arrays = [c.arrow(array) for c, array in zip(columns, batch.columns, strict=True)]
@@ -258,9 +259,10 @@ def _as_declared(array: pa.Array, type_: pa.DataType, column: OutColumn) -> pa.A
         return array.cast(type_)
     except pa.ArrowException as error:
         raise WarehouseError(
-            "DataError",
+            ErrorKind.BAD_VALUE,
             f"the arrays of column {column.name!r} are of several dimensions or precisions, which"
             " no column of Arrow can be: cast it to jsonb or text",
+            name="DataError",
         ) from error
 
 

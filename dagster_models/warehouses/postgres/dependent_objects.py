@@ -14,8 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import INTERRUPTED
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.warehouses.postgres.errors import sqlstate
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
@@ -45,7 +44,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Keepsake:
+class DependentObject:
     """``column``: it goes with that one. ``of_kind``: it means nothing to a relation of another
     kind. ``may_go``: it is of columns, and goes with them."""
 
@@ -56,7 +55,7 @@ class Keepsake:
     sql: str
 
 
-_KEEPSAKES = """
+_DEPENDENT_OBJECTS = """
 WITH old AS (SELECT * FROM pg_class WHERE oid = %(oid)s::oid),
 attributes AS (
     SELECT * FROM pg_attribute
@@ -191,10 +190,10 @@ WHERE oid = to_regclass(%(name)s::text) AND acl.grantee <> relowner
 """
 
 
-def keepsakes(session: Runner, oid: int, name: str, kind: str) -> list[Keepsake]:
+def dependent_objects(session: Runner, oid: int, name: str, kind: str) -> list[DependentObject]:
     """What hangs on a relation (but for views on it), in the order in which it is to be made."""
-    rows = session.run(_KEEPSAKES, {"oid": oid, "name": name, "kind": KINDS[kind]})
-    return [Keepsake(*row) for row in rows]
+    rows = session.run(_DEPENDENT_OBJECTS, {"oid": oid, "name": name, "kind": KINDS[kind]})
+    return [DependentObject(*row) for row in rows]
 
 
 def refuse_what_cannot_be_kept(session: Runner, oid: int, name: str, kind: str) -> None:
@@ -211,7 +210,7 @@ def refuse_what_cannot_be_kept(session: Runner, oid: int, name: str, kind: str) 
 
 def make_again(
     session: Runner,
-    kept: Sequence[Keepsake],
+    kept: Sequence[DependentObject],
     name: str,
     kinds: tuple[str, str],
     columns: set[str],
@@ -223,21 +222,25 @@ def make_again(
     for statement in session.run(_UNASKED_GRANTS, {"name": name}):
         session.run(statement[0])
     old, new = (KINDS[kind] for kind in kinds)
-    for keepsake in kept:
-        if keepsake.column is not None and keepsake.column not in columns:
+    for dependent in kept:
+        if dependent.column is not None and dependent.column not in columns:
             continue
-        if keepsake.of_kind and old != new:
+        if dependent.of_kind and old != new:
             continue
-        if keepsake.may_go:
-            _if_it_still_can(session, keepsake.sql)
+        if dependent.may_go:
+            _if_it_still_can(session, dependent.sql)
             continue
         try:
-            session.run(keepsake.sql.replace(f"COMMENT ON {old} ", f"COMMENT ON {new} ", 1))
+            session.run(dependent.sql.replace(f"COMMENT ON {old} ", f"COMMENT ON {new} ", 1))
         except WarehouseError as error:
-            if isinstance(error, WarehouseLost) or error.transient or error.kind == INTERRUPTED:
+            if (
+                isinstance(error, WarehouseLost)
+                or error.transient
+                or error.kind is ErrorKind.INTERRUPTED
+            ):
                 raise
             raise _refused(
-                f"{keepsake.what} of {name} does not fit its new form"
+                f"{dependent.what} of {name} does not fit its new form"
                 f" ({error.message.splitlines()[0]})",
                 "change or drop it",
             ) from error
@@ -255,4 +258,6 @@ def _if_it_still_can(session: Runner, statement: str) -> None:
 
 
 def _refused(why: str, what_to_do: str) -> WarehouseError:
-    return WarehouseError("NotKept", f"{why}. Nothing was changed: {what_to_do} first, by hand")
+    return WarehouseError(
+        ErrorKind.NOT_KEPT, f"{why}. Nothing was changed: {what_to_do} first, by hand"
+    )

@@ -4,21 +4,42 @@ from __future__ import annotations
 
 import psycopg
 
-from dagster_models.errors import WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import CONFLICT, INTERRUPTED
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 
 LOCK_TIMEOUT = "55P03"
 _CANCELED = "57014"
 _READ_ONLY = "25006"
 _NO_RIGHT = "42501"
-#: SQLSTATE -> our kind. Appendix A of PostgreSQL's manual.
+#: SQLSTATE, or its class -> our kind. Appendix A of PostgreSQL's manual.
 _KINDS = {
-    _CANCELED: INTERRUPTED,
-    "40001": CONFLICT,  # serialization_failure
-    "40P01": CONFLICT,  # deadlock_detected
+    _CANCELED: ErrorKind.INTERRUPTED,
+    "40001": ErrorKind.CONFLICT,  # serialization_failure
+    "40P01": ErrorKind.CONFLICT,  # deadlock_detected
+    "40": ErrorKind.TRANSACTION_FAILED,
+    "25": ErrorKind.TRANSACTION_FAILED,
+    LOCK_TIMEOUT: ErrorKind.LOCK_TIMEOUT,
+    "53200": ErrorKind.OUT_OF_MEMORY,
+    "53300": ErrorKind.TOO_MANY_SESSIONS,
+    "53100": ErrorKind.IO,  # disk_full
+    "58": ErrorKind.IO,
+    _READ_ONLY: ErrorKind.READ_ONLY,
+    _NO_RIGHT: ErrorKind.PERMISSION,
+    "42601": ErrorKind.SYNTAX,
+    "42P01": ErrorKind.MISSING_RELATION,
+    "3F000": ErrorKind.MISSING_RELATION,  # invalid_schema_name
+    "42": ErrorKind.BAD_COLUMN,  # undefined, ambiguous or of another type
+    "22": ErrorKind.BAD_VALUE,
+    "23": ErrorKind.CONSTRAINT,
+    "0A": ErrorKind.UNSUPPORTED,
 }
-_OUT_OF_MEMORY = "53200"
-_TOO_MANY_CONNECTIONS = "53300"
+_TRANSIENT = frozenset(
+    {
+        ErrorKind.CONFLICT,
+        ErrorKind.LOCK_TIMEOUT,
+        ErrorKind.OUT_OF_MEMORY,
+        ErrorKind.TOO_MANY_SESSIONS,
+    }
+)
 #: The server ends the session, or takes no new one yet: 57P01 to 57P05, and class 08.
 _ENDED = ("57P", "08")
 
@@ -44,12 +65,13 @@ def convert(error: Exception, sent: str = "", lines_before: int = 0) -> Warehous
     the user's text begins earlier).
     """
     state = sqlstate(error)
-    kind = _KINDS.get(state, type(error).__name__)
+    kind = _KINDS.get(state) or _KINDS.get(state[:2], ErrorKind.OTHER)
+    name = type(error).__name__
     diagnosis = getattr(error, "diag", None)
     message = (diagnosis.message_primary if diagnosis else None) or str(error).strip()
     race = state == "23505" and (diagnosis is not None and diagnosis.schema_name == "pg_catalog")
     if race or message in _CATALOG_RACES:
-        kind = CONFLICT
+        kind = ErrorKind.CONFLICT
     line = None
     if diagnosis is not None:
         for word, more in (("DETAIL", diagnosis.message_detail), ("HINT", diagnosis.message_hint)):
@@ -57,7 +79,8 @@ def convert(error: Exception, sent: str = "", lines_before: int = 0) -> Warehous
                 message += f"\n{word}: {more}"
         advice = _advice(state, message)
         if advice:
-            kind = "StatementTimeout" if state == _CANCELED else kind
+            if state == _CANCELED:
+                kind, name = ErrorKind.TIMEOUT, "StatementTimeout"
             message += f"\nHINT: {advice}"
         if diagnosis.statement_position and sent:
             before = sent[: int(diagnosis.statement_position) - 1]
@@ -66,8 +89,7 @@ def convert(error: Exception, sent: str = "", lines_before: int = 0) -> Warehous
                 message += f"\nLINE {line}: {_quotation(sent, before)}"
             else:
                 line = None
-    transient = kind == CONFLICT or state in (LOCK_TIMEOUT, _OUT_OF_MEMORY, _TOO_MANY_CONNECTIONS)
-    return WarehouseError(kind, message, line=line, transient=transient)
+    return WarehouseError(kind, message, name=name, line=line, transient=kind in _TRANSIENT)
 
 
 def _advice(state: str, message: str) -> str:
@@ -109,7 +131,7 @@ def lost(error: Exception) -> WarehouseLost:
     state = sqlstate(error)
     said = " ".join(str(error).split()) or type(error).__name__
     return WarehouseLost(
-        "WarehouseLost",
+        ErrorKind.LOST,
         f"the server ended the session ({said})"
         + (": it is shutting down, or somebody ended it" if state == "57P01" else ""),
         transient=True,

@@ -8,7 +8,7 @@ would be faster, but locks out every reader until COMMIT, and shows an empty tab
 snapshots. Measured on 1M x 10 rows: see docs/warehouses.md.
 
 A relation whose columns or kind change is made anew, and what hung on it is made again in the same
-transaction: views that read it, and all that postgres_keepsakes.py knows. A view of somebody else
+transaction: views that read it, and all that dependent_objects.py knows. A view of somebody else
 that does not work with the new columns refuses the change; one that a model of ours built is gone
 until its own step builds it again.
 """
@@ -22,13 +22,13 @@ from typing import Any
 
 import psycopg
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import RECORDS, quoted
 from dagster_models.warehouses.postgres.copy_to_arrow import OutColumn
 from dagster_models.warehouses.postgres.dependent_objects import (
     KINDS,
     Runner,
-    keepsakes,
+    dependent_objects,
     make_again,
     refuse_what_cannot_be_kept,
 )
@@ -127,9 +127,10 @@ def _refuse_hidden_rows(session: Runner, oid: int, name: str) -> None:
     """DELETE would spare, in silence, the rows that a policy hides from us."""
     if session.run("SELECT row_security_active(%s::oid)", [oid])[0][0]:
         raise WarehouseError(
-            "RowLevelSecurity",
+            ErrorKind.UNSUPPORTED,
             f"row-level security holds for this user on {name}, so that it cannot replace all rows:"
             " build as its owner (without FORCE ROW LEVEL SECURITY), or as a role with BYPASSRLS",
+            name="RowLevelSecurity",
         )
 
 
@@ -193,14 +194,15 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
     if kind not in ("r", "p", "v"):
         what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
         raise WarehouseError(
-            "WrongObjectType",
+            ErrorKind.UNSUPPORTED,
             f"{name} is {what.get(kind, 'no table or view')} that no model builds:"
             " give the model another name (alias), or drop it",
+            name="WrongObjectType",
         )
     refuse_what_cannot_be_kept(session, oid, name, kind)
     dependents = _dependents(session, oid)
     session.about(oid, *(view.oid for view in dependents))
-    kept = keepsakes(session, oid, name, kind)
+    kept = dependent_objects(session, oid, name, kind)
     for view in reversed(dependents):
         session.run(f"DROP {KINDS['m' if view.materialized else 'v']} {view.name}")
     session.run(f"DROP {KINDS[kind]} {name}")
@@ -216,8 +218,8 @@ def _remake(session: Runner, name: str, old: tuple[int, str], make: Callable[[],
 def _dependents(session: Runner, oid: int) -> list[_Dependent]:
     found = []
     for view_oid, name, materialized, sql in session.run(_DEPENDENTS, [oid]):
-        kept = keepsakes(session, view_oid, name, "m" if materialized else "v")
-        again = (sql, *(keepsake.sql for keepsake in kept))
+        kept = dependent_objects(session, view_oid, name, "m" if materialized else "v")
+        again = (sql, *(dependent.sql for dependent in kept))
         found.append(_Dependent(view_oid, name, materialized, again))
     return found
 
@@ -234,10 +236,11 @@ def _remake_view(session: Runner, view: _Dependent, name: str) -> None:
         session.run("ROLLBACK TO SAVEPOINT dagster_models_view")
         if not _is_ours(session, view.name):
             raise WarehouseError(
-                "DependentView",
+                ErrorKind.NOT_KEPT,
                 f"the view {view.name}, which no model of a project built, reads {name} and does"
                 f" not work with its new columns: {error.message.splitlines()[0]}. Change or drop"
                 " that view first",
+                name="DependentView",
             ) from error
 
 

@@ -16,7 +16,7 @@ from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import literal, quote
 from dagster_models.warehouses.duckdb.errors import convert, csv_error
 from dagster_models.warehouses.duckdb.session import csv_reader
-from dagster_models.warehouses.postgres import arrow_to_copy as postgres_in
+from dagster_models.warehouses.postgres import arrow_to_copy
 
 _COPY_LINE = re.compile(r"COPY .*?, line (\d+)(?:, column (.*?))?(?::|$)")
 
@@ -47,9 +47,9 @@ def seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:
     """The columns of its table as SQL: the declared types, else what the reader found."""
     import pyarrow as pa
 
-    postgres_in.column_definitions(schema)  # for what it refuses
+    arrow_to_copy.column_definitions(schema)  # for what it refuses
     types = {
-        name: postgres_in.sql_type(field.type)
+        name: arrow_to_copy.sql_type(field.type)
         for name, field in zip(schema.names, schema, strict=True)
     }
     assert isinstance(schema, pa.Schema)
@@ -66,4 +66,4 @@ def bad_value(error: WarehouseError, path: str) -> WarehouseError:
     line = int(found[1]) + 1
     column = f", column {found[2]}" if found[2] else ""
     told = f"{path}: line {line}{column}: {error.message}"
-    return WarehouseError(error.kind, told, line=line, transient=error.transient)
+    return WarehouseError(error.kind, told, name=error.name, line=line, transient=error.transient)

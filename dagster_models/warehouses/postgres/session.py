@@ -21,11 +21,11 @@ import psycopg
 from psycopg import pq
 
 from dagster_models.core.model import Relation
-from dagster_models.errors import WarehouseError, WarehouseLost
+from dagster_models.core.target_types import POSTGRES
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
 from dagster_models.warehouses.base import (
-    CONFLICT,
     Capabilities,
     Commit,
     Warehouse,
@@ -33,9 +33,7 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
-from dagster_models.warehouses.postgres import arrow_to_copy as postgres_in
-from dagster_models.warehouses.postgres import copy_to_arrow as postgres_out
-from dagster_models.warehouses.postgres import records, relations
+from dagster_models.warehouses.postgres import arrow_to_copy, copy_to_arrow, records, relations
 from dagster_models.warehouses.postgres.connect import Server
 from dagster_models.warehouses.postgres.dependent_objects import Parameters
 from dagster_models.warehouses.postgres.errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
@@ -54,9 +52,6 @@ CAPABILITIES = Capabilities(
     },
 )
 
-#: So long a server is tried that does not answer: it may be restarting.
-CONNECT_SECONDS = 10.0
-LOCK_TIMEOUT_SECONDS = 30.0
 _CANCEL_SECONDS = 3.0
 _TERMINATE_SECONDS = 1.0
 
@@ -73,8 +68,8 @@ def connect(settings: Mapping[str, Any]) -> Postgres:
     return Postgres(
         Server(
             servers.parameters(settings),
-            float(settings.get("connect_seconds", CONNECT_SECONDS)),
-            float(settings.get("lock_timeout", LOCK_TIMEOUT_SECONDS)),
+            POSTGRES.number(settings, "connect_seconds"),
+            POSTGRES.number(settings, "lock_timeout"),
         )
     )
 
@@ -181,7 +176,7 @@ class PostgresSession(WarehouseSession):
         )
         if held:
             message += ". The lock is held by:\n" + "\n".join(held)
-        return WarehouseError(error.kind, message, line=error.line, transient=True)
+        return WarehouseError(error.kind, message, name=error.name, line=error.line, transient=True)
 
     # Transactions
 
@@ -208,7 +203,7 @@ class PostgresSession(WarehouseSession):
             if cursor.statusmessage == "COMMIT":
                 return
         raise WarehouseError(
-            CONFLICT,
+            ErrorKind.TRANSACTION_FAILED,
             "nothing was committed: a statement of this transaction had failed, and it is rolled"
             " back",
         )
@@ -289,13 +284,13 @@ class PostgresSession(WarehouseSession):
 
     def _put_arrow(self, name: str, path: str) -> int:
         with bulk.batches(path) as (schema, batches):
-            definitions = postgres_in.column_definitions(schema)
+            definitions = arrow_to_copy.column_definitions(schema)
             fill = self._copy_of(schema, batches, definitions)
             return relations.put_table(self, name, fill)
 
     def _build(self, relation: Relation, build: Callable[[], T]) -> T:
-        postgres_in.refuse_long(relation.schema, "a schema")
-        postgres_in.refuse_long(relation.name, "a relation")
+        arrow_to_copy.refuse_long(relation.schema, "a schema")
+        arrow_to_copy.refuse_long(relation.name, "a relation")
         try:
             return build()
         finally:
@@ -317,7 +312,7 @@ class PostgresSession(WarehouseSession):
         text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
         with self._watched(), self._connection.cursor() as cursor:
             with cursor.copy(text.encode()) as copy:
-                for chunk in postgres_in.csv_chunks(batches):
+                for chunk in arrow_to_copy.csv_chunks(batches):
                     copy.write(chunk)
             return cursor.rowcount
 
@@ -348,7 +343,9 @@ class PostgresSession(WarehouseSession):
             return self._export_small(text, folders)
         described = self._describe(text)
         if not described:
-            raise WarehouseError("InvalidInput", "the statement returns no columns to export")
+            raise WarehouseError(
+                ErrorKind.INVALID_INPUT, "the statement returns no columns to export"
+            )
         names = [f"c{at}" for at in range(len(described))]
         listed = ", ".join(c.sql(f"q.{name}") for c, name in zip(described, names, strict=True))
         head = f"COPY (SELECT {listed} FROM (\n"
@@ -358,9 +355,9 @@ class PostgresSession(WarehouseSession):
             self._connection.cursor() as cursor,
             cursor.copy(sent.encode()) as copy,
         ):
-            return postgres_out.write(described, copy, folders)
+            return copy_to_arrow.write(described, copy, folders)
 
-    def _describe(self, text: str) -> list[postgres_out.OutColumn]:
+    def _describe(self, text: str) -> list[copy_to_arrow.OutColumn]:
         head = "SELECT * FROM (\n"
         sent = f"{head}{text}\n) AS q LIMIT 0"
         with self._watched(sent, 1), self._connection.cursor() as cursor:
@@ -402,7 +399,7 @@ class PostgresSession(WarehouseSession):
 
     def prepare(self, schemas: Sequence[str]) -> None:
         for schema in schemas:
-            postgres_in.refuse_long(schema, "a schema")
+            arrow_to_copy.refuse_long(schema, "a schema")
         with self._own_transaction():
             records.prepare(self, schemas)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from dagster_models.errors import WarehouseError
+from dagster_models.errors import ErrorKind, WarehouseError
 
 #: Strings, names and comments, in which a semicolon means nothing. Section 4.1 of the manual.
 _TOKEN = re.compile(
@@ -81,8 +81,9 @@ def one_query(sql: str) -> str:
     found = statements(sql)
     if len(found) != 1 or found[0].word in TRANSACTION:
         raise WarehouseError(
-            "ParserException",
+            ErrorKind.SYNTAX,
             f"the text holds {len(found)} statements where one query is expected",
+            name="ParserException",
         )
     # What was before it (a semicolon alone) counts as lines of the user's text.
     return "\n" * found[0].lines_before + found[0].text

@@ -1,0 +1,147 @@
+"""Make asset definitions quickly, and find out whether a selection of assets is empty."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dagster import (
+    AssetCheckSpec,
+    AssetsDefinition,
+    AssetSelection,
+    AssetSpec,
+    DagsterInvalidSubsetError,
+    In,
+    Nothing,
+    OpDefinition,
+    Out,
+    RetryPolicy,
+    multi_asset,
+)
+from dagster._core.definitions.assets.definition.asset_spec import (
+    SYSTEM_METADATA_KEY_DAGSTER_TYPE,
+    SYSTEM_METADATA_KEY_IO_MANAGER_KEY,
+    AssetExecutionType,
+)
+from dagster._core.definitions.assets.definition.assets_definition import (
+    stringify_asset_key_to_input_name,
+)
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.definitions.decorators.decorator_assets_definition_builder import (
+    create_check_specs_by_output_name,
+)
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction
+from dagster._core.definitions.definition_config_schema import (
+    convert_user_facing_definition_config_schema,
+)
+from dagster._utils.warnings import disable_dagster_warnings
+
+
+def asset_of(
+    compute: Callable[..., Any],
+    name: str,
+    spec: AssetSpec,
+    check_specs: Sequence[AssetCheckSpec],
+    retry_policy: RetryPolicy | None,
+    pool: str | None,
+    op_tags: Mapping[str, str],
+) -> AssetsDefinition:
+    """What ``multi_asset`` makes of one asset that *compute*, a function of the context, builds.
+
+    The decorator inspects *compute*'s signature several times to find out what is known here, and
+    that is half of its time. This rests on
+    ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs``. The decorator itself still makes an
+    asset whose spec has something that only a translator of the user's own adds.
+    """
+    if _needs_the_decorator(spec):
+        decorate = multi_asset(
+            name=name,
+            specs=[spec],
+            check_specs=check_specs,
+            retry_policy=retry_policy,
+            pool=pool,
+            op_tags=op_tags,
+        )
+        return decorate(compute)
+    keys = {
+        stringify_asset_key_to_input_name(dep.asset_key).replace("-", "_"): dep.asset_key
+        for dep in spec.deps
+        if dep.asset_key != spec.key
+    }
+    output = spec.key.to_python_identifier()
+    checks = create_check_specs_by_output_name(check_specs)
+    with disable_dagster_warnings():
+        op = OpDefinition(
+            DecoratedOpFunction(compute),
+            name=name,
+            ins=dict.fromkeys(keys, _NOTHING),
+            outs={output: _out_of(spec), **dict.fromkeys(checks, Out(None))},
+            config_schema=_NO_CONFIG,
+            tags=op_tags,
+            retry_policy=retry_policy,
+            pool=pool,
+        )
+        functools.update_wrapper(op, compute)
+        return AssetsDefinition.dagster_internal_init(
+            keys_by_input_name=keys,
+            keys_by_output_name={output: spec.key},
+            node_def=op,
+            can_subset=False,
+            resource_defs={},
+            backfill_policy=None,
+            check_specs_by_output_name=checks,
+            specs=[spec],
+            hook_defs=frozenset(),
+            is_subset=False,
+            selected_asset_keys=None,
+            selected_asset_check_keys=None,
+            execution_type=AssetExecutionType.MATERIALIZATION,
+        )
+
+
+_NOTHING = In(dagster_type=Nothing)
+#: It is frozen, so all assets share one: making one for each asset is costly.
+_NO_CONFIG = convert_user_facing_definition_config_schema({})
+
+
+def _out_of(spec: AssetSpec) -> Out:
+    return Out(
+        Nothing,
+        description=spec.description,
+        is_required=not spec.skippable,
+        metadata=spec.metadata,
+        code_version=spec.code_version,
+    )
+
+
+def _needs_the_decorator(spec: AssetSpec) -> bool:
+    stored = {SYSTEM_METADATA_KEY_IO_MANAGER_KEY, SYSTEM_METADATA_KEY_DAGSTER_TYPE}
+    return (
+        spec.partitions_def is not None
+        or not stored.isdisjoint(spec.metadata)
+        or any(dep.partition_mapping is not None for dep in spec.deps)
+    )
+
+
+class Selections:
+    """Resolves asset selections over one graph of assets.
+
+    The graph is made for the first selection. Dagster's public method makes a new one for each job.
+    """
+
+    def __init__(self, assets: Sequence[AssetsDefinition | AssetSpec]) -> None:
+        self._assets = assets
+        self._graph: AssetGraph | None = None
+
+    def lacks(self, selection: AssetSelection) -> str:
+        """Why *selection* selects nothing; "" if it selects something."""
+        if self._graph is None:
+            self._graph = AssetGraph.from_assets(
+                AssetsDefinition(specs=[a]) if isinstance(a, AssetSpec) else a for a in self._assets
+            )
+        try:
+            found = selection.resolve(self._graph)
+        except DagsterInvalidSubsetError as error:
+            return str(error).partition(". ")[0]
+        return "" if found else "it would run nothing"

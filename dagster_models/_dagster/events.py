@@ -1,0 +1,51 @@
+"""Make DagsterEvents that no step generator makes, and read what others say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagster import DagsterEvent, StepExecutionContext
+from dagster._core.events import EngineEventData as EngineEventData
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster_shared.error import SerializableErrorInfo
+
+from dagster_models._dagster.steps import pool_of
+from dagster_models._dagster.types import PlanExecutionContext, PlanOrchestrationContext
+
+
+def engine_event(
+    context: PlanExecutionContext | PlanOrchestrationContext,
+    message: str,
+    metadata: Mapping[str, Any] | None = None,
+) -> DagsterEvent:
+    """An ENGINE_EVENT of the run, or of the step if *context* is a step's."""
+    return DagsterEvent.engine_event(context, message, EngineEventData(metadata=metadata or {}))
+
+
+def failure_event(context: StepExecutionContext, message: str) -> DagsterEvent:
+    """The STEP_FAILURE of a step that has no generator."""
+    error = SerializableErrorInfo(message=message, stack=[], cls_name=None)
+    data = StepFailureData(error, user_failure_data=None)  # type: ignore[no-untyped-call]
+    return DagsterEvent.step_failure_event(context, data)
+
+
+def pool_blocked(context: StepExecutionContext) -> DagsterEvent:
+    """The event by which the UI shows for which concurrency pool the step waits."""
+    pool = pool_of(context.step) or ""
+    return DagsterEvent.step_concurrency_blocked(context, pool, initial=True)
+
+
+def error_message(event: DagsterEvent) -> str:
+    """The message of the innermost cause of a STEP_FAILURE or STEP_UP_FOR_RETRY."""
+    data: Any = event.event_specific_data
+    error = getattr(data, "error", None)
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else event.message or "failed"
+
+
+def retry_after_seconds(event: DagsterEvent) -> float:
+    """The delay that a STEP_UP_FOR_RETRY asks for; 0 for any other event."""
+    data: Any = event.event_specific_data
+    return float(getattr(data, "seconds_to_wait", None) or 0.0)

@@ -1,0 +1,206 @@
+"""The open SQLite files of the event log storage: a bounded number, with one connection each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy import create_engine
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.pool import QueuePool
+
+#: Open engines at most, the index among them. Each holds three files (.db, -wal, -shm). A run
+#: writes to two shards; a webserver reads the runs that somebody looks at.
+MAX_OPEN_SHARDS = 16
+
+#: Which file a path leads to: device and inode; None if there is no file.
+FileIdentity: TypeAlias = "tuple[int, int] | None"
+
+
+class _SqliteConnection(sqlite3.Connection):
+    """A connection that can close the cursors that were left open on it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        cursor = super().cursor(*args, **kwargs)
+        self._cursors.add(cursor)
+        return cursor
+
+    def close_cursors(self) -> None:
+        for cursor in list(self._cursors):
+            cursor.close()
+        self._cursors.clear()
+
+
+class _Shard:
+    """One file with its engine; ``open`` is the connection of the block that is using it, and
+    ``facts`` what was found out about the file and holds as long as it is the same one."""
+
+    __slots__ = ("engine", "facts", "identity", "open", "path")
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.path = os.path.join(folder, f"{name}.db")
+        self.open: Connection | None = None
+        self.identity: FileIdentity = None
+        self.facts: set[str] = set()
+        self.engine: Engine = create_engine(
+            URL.create("sqlite", database=self.path),
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            connect_args={
+                "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
+                "factory": _SqliteConnection,
+                # Used by one thread at a time (the lock of Shards), not always by the same one.
+                "check_same_thread": False,
+            },
+        )
+
+    def still_there(self) -> bool:
+        """Whether the path still leads to the file that is open."""
+        return self.identity is None or self.identity == _identity(self.path)
+
+
+def _identity(path: str) -> FileIdentity:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+class Shards:
+    """The open files of one storage: a bounded number, used by one thread at a time.
+
+    Attributes:
+        lock: Held while a connection is in use, like the stock class' lock; reentrant, so that a
+            batch can join the events' own transactions.
+    """
+
+    def __init__(self, folder: str, limit: int = MAX_OPEN_SHARDS) -> None:
+        self.lock = threading.RLock()
+        self._folder = folder
+        self._limit = limit
+        self._shards: OrderedDict[str, _Shard] = OrderedDict()  # the least recently used first
+        with _fork_lock:  # no fork looks through the set meanwhile
+            _all_shards.add(self)
+
+    def names(self) -> tuple[str, ...]:
+        """The shards that are open, the least recently used first."""
+        with self.lock:
+            return tuple(self._shards)
+
+    def facts(self, name: str) -> set[str]:
+        """What is known of a shard's file; to be added to."""
+        with self.lock:
+            return self._get(name).facts
+
+    @contextlib.contextmanager
+    def connection(self, name: str) -> Iterator[Connection]:
+        """A connection in a transaction, committed at the end of the block.
+
+        Within a block on the same shard (only the same thread can get here) it is that block's
+        connection, and that block commits.
+        """
+        with self.lock:
+            shard = self._get(name)
+            if shard.open is not None:
+                yield shard.open
+                return
+            try:
+                with _transaction(shard) as connection:
+                    yield connection
+            except BaseException:
+                # What SQLite thinks of a connection after an I/O error or an interrupt is not
+                # worth guessing: begin with a new one.
+                self._close(name)
+                raise
+
+    def _get(self, name: str) -> _Shard:
+        shard = self._shards.get(name)
+        if shard is not None and shard.open is None and not shard.still_there():
+            self._close(name)
+            shard = None
+        if shard is None:
+            shard = self._shards[name] = _Shard(self._folder, name)
+            idle = [n for n, s in self._shards.items() if s.open is None and s is not shard]
+            for oldest in idle[: max(0, len(self._shards) - self._limit)]:
+                self._close(oldest)
+        self._shards.move_to_end(name)
+        return shard
+
+    def _close(self, name: str) -> None:
+        self._shards.pop(name).engine.dispose()
+
+    def close(self) -> None:
+        """Close every connection that no block is using; the next use opens a new one."""
+        with self.lock:
+            for name in [n for n, shard in self._shards.items() if shard.open is None]:
+                self._close(name)
+
+    def close_unless_busy(self) -> None:
+        """As :meth:`close`, but never waits: it runs wherever the garbage collector does."""
+        if self.lock.acquire(blocking=False):
+            try:
+                self.close()
+            finally:
+                self.lock.release()
+
+
+@contextlib.contextmanager
+def _transaction(shard: _Shard) -> Iterator[Connection]:
+    with shard.engine.connect() as connection:
+        raw: Any = connection.connection.dbapi_connection
+        if shard.identity is None:
+            shard.identity = _identity(shard.path)
+        before = raw.total_changes
+        shard.open = connection
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            shard.open = None
+            raw.close_cursors()
+        changed = raw.total_changes != before
+    if changed:
+        # The commit went to the -wal file. Watchers of the .db file, also those of the stock
+        # class in other processes, hear of it by this, and only now, when they can read it.
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(shard.path)
+
+
+# Forks. A forked child shares SQLite's notes on which locks this process holds, but not the locks:
+# as long as an inherited connection exists there, new connections to the same file go unprotected
+# (https://www.sqlite.org/howtocorrupt.html, 2.6). So there is none: before a fork, every storage is
+# waited for and its connections are closed. (`subprocess` forks without coming here, and rightly
+# so: its child only executes another program, and SQLite's files close on exec.)
+_fork_lock = threading.Lock()
+_all_shards: weakref.WeakSet[Shards] = weakref.WeakSet()
+_held: list[Shards] = []
+
+
+def _before_fork() -> None:
+    _fork_lock.acquire()
+    for shards in list(_all_shards):
+        shards.lock.acquire()
+        _held.append(shards)
+        shards.close()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop().lock.release()
+    _fork_lock.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -1,0 +1,32 @@
+"""The functions that Dagster calls for steps of ours, and the step that each stands for.
+
+A registry, because Dagster takes plain functions only: its own tools read their source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from dagster import JobDefinition
+
+from dagster_models._dagster import door
+from dagster_models.compilation.tasks import TargetStep
+
+StepFunction = Callable[..., Any]
+
+_target_steps: WeakKeyDictionary[StepFunction, TargetStep] = WeakKeyDictionary()
+
+
+def register(function: StepFunction, step: TargetStep) -> None:
+    """Note that *function* builds *step*; forgotten with the function."""
+    _target_steps[function] = step
+
+
+def target_step_of(job: JobDefinition, step: door.ExecutionStep) -> TargetStep | None:
+    """The step of ours behind a step of a Dagster job, None for a step of somebody else."""
+    function = door.compute_function(job, step)
+    # Somebody else's may be an object that no weak reference can point to.
+    return _target_steps.get(function) if isinstance(function, FunctionType) else None

@@ -1,0 +1,147 @@
+"""The targets of the project file: each entry's settings, as its type of warehouse takes them."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping
+
+from dagster_models.core.model import Location, Target
+from dagster_models.core.target_types import DUCKDB, TARGET_TYPES, TargetType
+from dagster_models.project.yaml import fields
+from dagster_models.project.yaml.fields import Reader, problem, read_mapping
+from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.util.environment import VARIABLE, filled, names_in
+
+#: How the value of a target's setting is read.
+_READERS: Mapping[str, Reader] = {
+    "text": fields.text,
+    "integer": fields.integer(1),
+    "seconds": fields.seconds,
+}
+#: What each target takes, whatever its type.
+_COMMON: Mapping[str, Reader] = {
+    "type": fields.text,
+    "threads": fields.integer(1),
+    "schema_prefix": fields.text,
+}
+
+
+def read_targets(
+    node: YamlNode | None, project: str, root: str, environ: Mapping[str, str], report: Report
+) -> dict[str, Target]:
+    targets: dict[str, Target] = {}
+    for name, place, item in fields.named_entries(node, "targets", report):
+        target = _read_target(name, place, item, root, environ, report)
+        if target is not None:
+            targets[name] = target
+    if targets or (node is not None and node.value):
+        return targets
+    path = os.path.join(root, "target", f"{project}.duckdb")
+    return {"dev": Target("dev", DUCKDB, {"path": path}, catalog=_catalog(path))}
+
+
+def _read_target(
+    name: str,
+    place: Location,
+    node: YamlNode,
+    root: str,
+    environ: Mapping[str, str],
+    report: Report,
+) -> Target | None:
+    type_ = _target_type(name, place, node, environ, report)
+    if type_ is None:
+        return None
+    known = {**{setting.name: _READERS[setting.kind] for setting in type_.settings}, **_COMMON}
+    given = _filled(node, type_, known, environ)
+    # A value whose variable is unset cannot be read as a number yet; it is kept as text and
+    # reported by `usable_target` when somebody wants this target.
+    unset = {key: item.value for key, _, item in given.items() if names_in(item.value)}
+    values = read_mapping(_without(given, unset, known), known, report)
+    settings = {k: v for k, v in {**values, **unset}.items() if k not in _COMMON or k in unset}
+    catalog = None
+    if type_.file_setting:
+        path = _database_file(settings.get(type_.file_setting), type_, name, place, root, report)
+        settings[type_.file_setting] = path
+        catalog = _catalog(path)
+    for key in type_.secrets & settings.keys():
+        _refuse_password(key, given.value[key], report)
+    prefix = values.get("schema_prefix", "")
+    return Target(name, type_, settings, prefix, values.get("threads"), catalog)
+
+
+def _target_type(
+    name: str, place: Location, node: YamlNode, environ: Mapping[str, str], report: Report
+) -> TargetType | None:
+    if not isinstance(node.value, dict):
+        report(problem(f"target `{name}` has no settings", place, "Write `type: duckdb`."))
+        return None
+    item = node.value.get("type")
+    type_ = filled(str(item.value), environ) if item is not None else ""
+    if type_ not in TARGET_TYPES:
+        what = f"unknown target type `{type_}`" if type_ else f"target `{name}` has no `type`"
+        fix = f"Supported now: {', '.join(sorted(TARGET_TYPES))}."
+        report(problem(what, item.place if item is not None else place, fix))
+        return None
+    return TARGET_TYPES[type_]
+
+
+def _catalog(path: str) -> str:
+    """The name that a database has by its file: the file's name, up to the first dot."""
+    return os.path.basename(path).split(".")[0]
+
+
+def _filled(
+    node: YamlNode, type_: TargetType, known: Mapping[str, Reader], environ: Mapping[str, str]
+) -> YamlNode:
+    """*node* with ``${X}`` replaced where X is set, but for what may hold a password."""
+    numbers = {key for key, reader in known.items() if reader is not fields.text}
+    items = {
+        key: item if key in type_.secrets else _filled_value(item, environ, key in numbers)
+        for key, _, item in node.items()
+    }
+    return YamlNode(items, node.place, node.keys)
+
+
+def _filled_value(node: YamlNode, environ: Mapping[str, str], number: bool) -> YamlNode:
+    if not isinstance(node.value, str) or not VARIABLE.search(node.value):
+        return node
+    text = filled(node.value, environ)
+    return YamlNode(int(text) if number and text.isdecimal() else text, node.place)
+
+
+_PASSWORD = re.compile(
+    r"://[^/@]*:(?P<url>[^@]+)@|\bpassword\s*=\s*(?P<pair>'[^']*'|[^\s&]+)", re.I
+)
+
+
+def _refuse_password(key: str, node: YamlNode, report: Report) -> None:
+    """A password belongs to the environment: this file is in git, and its values are shown."""
+    found = _PASSWORD.search(str(node.value)) if key == "dsn" else None
+    password = (found["url"] or found["pair"]) if found else ""
+    if key == "password":
+        password = str(node.value)
+    if VARIABLE.sub("", password):
+        fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."
+        report(problem(f"`{key}` holds a password as plain text", node.place, fix))
+
+
+def _without(node: YamlNode, unset: Collection[str], known: Collection[str]) -> YamlNode:
+    items = {k: v for k, v in node.value.items() if k not in unset or k not in known}
+    return YamlNode(items, node.place, node.keys)
+
+
+def _database_file(
+    path: str | None, type_: TargetType, name: str, place: Location, root: str, report: Report
+) -> str:
+    example = f"`{type_.file_setting}: target/warehouse.{type_.name}`"
+    if path is None:
+        what = f"target `{name}` has no `{type_.file_setting}`"
+        report(problem(what, place, f"Add e.g. {example}."))
+        return ""
+    if path.startswith(":"):
+        what = f"target `{name}`: a database in memory ends with the process that made it"
+        report(problem(what, place, f"Name a file, e.g. {example}."))
+    if names_in(path):
+        return path
+    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))

@@ -1,0 +1,193 @@
+"""``target/run_results.json``: the whole run in dbt's schema, written once at the end."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from dagster_models.core.messages import CheckOutcome
+from dagster_models.core.model import EMPTY
+from dagster_models.reporting.results import ResultState, RunHeader, StepResult
+from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
+from dagster_models.util.atomic_file import replace_file
+
+RUN_RESULTS_SCHEMA = "https://schemas.getdbt.com/dbt/run-results/v6.json"
+_STATUS = {"succeeded": "success", "failed": "error", "canceled": "skipped", "skipped": "skipped"}
+_RESOURCE = {"sql": "model", "python": "model", "seed": "seed"}
+
+
+def write_run_results(
+    path: str | Path,
+    results: Sequence[StepResult],
+    *,
+    header: RunHeader,
+    seconds: float,
+    generated_at: float,
+    compiled: Mapping[str, str] = EMPTY,
+    args: Mapping[str, Any] = EMPTY,
+    names: Iterable[str] = (),
+) -> None:
+    """Write ``run_results.json`` in dbt's schema v6, whole or not at all.
+
+    Args:
+        path: the file; its folder is created.
+        header: the run's header; its run id becomes dbt's invocation id.
+        seconds: the run's duration.
+        generated_at: epoch seconds.
+        compiled: step -> the SQL that was sent.
+        args: added to ``args``, which dbt's readers show.
+        names: "schema.name" of every step of the project, so that an id does not depend on which
+            steps are in this run.
+
+    Raises:
+        OSError: the file cannot be written; an older one is untouched.
+    """
+    ids = unique_ids(results, header.project, names)
+    states = {result.step: result.state for result in results}
+    document = {
+        "metadata": {
+            "dbt_schema_version": RUN_RESULTS_SCHEMA,
+            "dbt_version": header.version,
+            "generated_at": _utc(generated_at),
+            "invocation_id": header.run_id,
+            "env": {"generator": f"dagster-models {header.version}"},
+        },
+        "results": [
+            entry
+            for result in results
+            for entry in (
+                _entry(result, ids[result.step], compiled.get(result.step), states),
+                *(_check_entry(result, check, ids[result.step]) for check in result.checks),
+            )
+        ],
+        "elapsed_time": seconds,
+        "args": {"which": "build", "target": header.target, **args},
+    }
+    replace_file(Path(path), json.dumps(document, indent=1, default=str) + "\n")
+
+
+def unique_ids(
+    results: Iterable[StepResult], project: str, names: Iterable[str] = ()
+) -> dict[str, str]:
+    """Step -> dbt's unique id: ``model.<project>.<name>``, ``seed...`` or ``operation...``.
+
+    Where two steps have the same name in different schemas, both get ``<schema>.<name>``.
+    """
+    results = list(results)
+    every = {result.step for result in results} | set(names)
+    count = Counter(_name(step) for step in every)
+    return {
+        result.step: ".".join(
+            (
+                _RESOURCE.get(result.kind, "operation"),
+                project,
+                result.step if count[_name(result.step)] > 1 else _name(result.step),
+            )
+        )
+        for result in results
+    }
+
+
+def _name(step: str) -> str:
+    return step.partition(".")[2] or step
+
+
+def _entry(
+    result: StepResult, unique_id: str, compiled: str | None, states: Mapping[str, ResultState]
+) -> dict[str, Any]:
+    response: dict[str, Any] = {"state": result.state, "attempt": result.attempt}
+    if result.rows is not None:
+        response["rows_affected"] = result.rows
+    if result.cause:
+        response |= {"cause": result.cause, "path": list(result.path)}
+    if result.committed_in:
+        response["committed_in"] = result.committed_in
+    if result.built_on_previous:
+        response["built_on_previous"] = list(result.built_on_previous)
+    if result.code_version:
+        response["code_version"] = result.code_version
+    return _result(
+        unique_id,
+        _STATUS[result.state],
+        result.seconds,
+        _message(result, states.get(result.cause or "")),
+        timing=_timing(result),
+        thread_id=result.worker,
+        adapter_response=response,
+        compiled=compiled is not None,
+        compiled_code=compiled,
+        relation_name=result.relation or None,
+    )
+
+
+def _message(result: StepResult, cause_state: ResultState | None) -> str | None:
+    if result.state == "skipped":
+        reason, path = skip_reason(result, cause_state), skip_path(result)
+        return f"{reason}: {path}" if path else reason
+    if result.state == "canceled":
+        return cancel_story(result)
+    if result.state == "failed":
+        return ": ".join(part for part in (result.where, explanation(result)) if part) or None
+    return result.message or "OK"
+
+
+def _check_entry(result: StepResult, check: CheckOutcome, step_id: str) -> dict[str, Any]:
+    status, message = "pass", None
+    if check.error:
+        status, message = "error", check.error.message
+    elif check.failures:
+        status = "warn" if check.severity == "warn" else "fail"
+        plural = "s" if check.failures != 1 else ""
+        message = f"Got {check.failures} result{plural}, configured to {status} if != 0"
+    return _result(
+        f"test.{step_id.partition('.')[2]}.{check.name}",
+        status,
+        check.seconds,
+        message,
+        thread_id=result.worker,
+        adapter_response={"severity": check.severity},
+        failures=None if check.error else check.failures,
+    )
+
+
+def _result(
+    unique_id: str, status: str, seconds: float, message: str | None, **more: Any
+) -> dict[str, Any]:
+    """A result with every key that schema v6 requires, in dbt's order."""
+    return {
+        "status": status,
+        "timing": [],
+        "thread_id": "",
+        "execution_time": seconds,
+        "adapter_response": {},
+        "message": message,
+        "failures": None,
+        "unique_id": unique_id,
+        "compiled": False,
+        "compiled_code": None,
+        "relation_name": None,
+        **more,
+    }
+
+
+def _timing(result: StepResult) -> list[dict[str, Any]]:
+    if result.started_at is None:
+        return []
+    begin = result.started_at
+    spans = {
+        "compile": (begin - result.compile_seconds, begin),
+        "execute": (begin, begin + result.seconds),
+    }
+    return [
+        {"name": name, "started_at": _utc(start), "completed_at": _utc(finish)}
+        for name, (start, finish) in spans.items()
+    ]
+
+
+def _utc(epoch: float) -> str:
+    when = datetime.fromtimestamp(epoch, timezone.utc)
+    return when.isoformat(timespec="microseconds").replace("+00:00", "Z")
