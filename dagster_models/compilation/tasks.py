@@ -16,6 +16,7 @@ from dagster_models.compilation.sql_text import (
 )
 from dagster_models.core.messages import CheckTask, Task
 from dagster_models.core.model import Project, Relation, Step, Target
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.project.targets import usable_target
 
 #: Of an input that an earlier run built, as it failed in this one. No code version equals it.
@@ -57,9 +58,14 @@ class TargetStep:
         return self.step.kind in ("python", "script")
 
 
+def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
+    """Where the project works on a target."""
+    return WarehouseAddress(target.type, target.settings, project.root)
+
+
 def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
-    """What ``session.connect`` needs to reach the target's warehouse."""
-    return {"type": target.type.name, "settings": dict(target.settings), "folder": project.root}
+    """The same as JSON."""
+    return warehouse_address(project, target).to_json()
 
 
 def schemas(steps: Mapping[str, TargetStep]) -> list[str]:

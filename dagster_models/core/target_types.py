@@ -51,9 +51,9 @@ class TargetType:
         return frozenset(setting.name for setting in self.settings if setting.secret)
 
     def number(self, settings: Mapping[str, Any], name: str) -> float:
-        """A setting that is a number, or its default where it is not set."""
-        (setting,) = (setting for setting in self.settings if setting.name == name)
-        return float(settings.get(name, setting.default))
+        """A setting that is a number; where it is not set its default, 0 if there is none."""
+        default = next((it.default for it in self.settings if it.name == name), 0.0)
+        return float(settings.get(name, default))
 
 
 #: For so long the warehouse process waits for another client before it ends.

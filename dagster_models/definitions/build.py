@@ -27,7 +27,7 @@ from dagster import (
 )
 
 from dagster_models._dagster.assets import Selections, asset_of
-from dagster_models.compilation.tasks import TargetStep, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, warehouse_address
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (
     Check,
@@ -143,7 +143,7 @@ def _warehouse(project: Project, target: Target) -> WarehouseResource:
         name: {"type": other.type.name, "settings": dict(other.settings)}
         for name, other in project.targets.items()
     }
-    return WarehouseResource(**warehouse_spec(project, target), targets=targets)
+    return WarehouseResource(**warehouse_address(project, target).to_json(), targets=targets)
 
 
 _SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'

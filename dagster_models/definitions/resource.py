@@ -9,6 +9,7 @@ from typing import Any
 from dagster import ConfigurableResource, EnvVar, InitResourceContext
 from pydantic import Field, PrivateAttr, field_validator
 
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
 from dagster_models.processes.client.session import connect
@@ -58,10 +59,11 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
             WarehouseError: the warehouse cannot be reached, or the run asks for a target that is
                 not there.
         """
-        spec = {"type": self.type, "settings": self.settings, "folder": self.folder}
+        chosen = {"type": self.type, "settings": self.settings}
         if self._target is not None and self.targets:  # one of the user's own has none to choose
-            spec |= self._chosen(self._target)
-        connection = Connection(lambda: connect(spec))
+            chosen = self._chosen(self._target)
+        address = WarehouseAddress.from_json({**chosen, "folder": self.folder})
+        connection = Connection(lambda: connect(address))
         try:
             yield Warehouse(connection)
         finally:

@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dagster_models.core.target_types import target_type
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn as servers
 from dagster_models.util.runtime_files import acquire, private_folder, runtime_folder
@@ -29,13 +29,13 @@ from dagster_models.util.runtime_files import acquire, private_folder, runtime_f
 PROTOCOL = 3
 
 
-def real_path(spec: Mapping[str, Any]) -> str:
-    """The path that stands for the warehouse of a spec: the database file, for a server a name in
-    the runtime folder. The lock file has this path and ".lock".
+def key_of(address: WarehouseAddress) -> str:
+    """The path that identifies a warehouse everywhere: the real one of its database file; for a
+    server a name in the runtime folder. The lock file has this path and ".lock".
 
     Raises WarehouseError where there is none.
     """
-    settings, type_ = spec["settings"], target_type(spec["type"])
+    settings, type_ = address.settings, address.type
     if not type_.file_setting:
         # Sessions of two processes do not hurt each other there: it need not lie at one place.
         return os.path.join(runtime_folder(), servers.file_name(type_.name, settings))

@@ -24,6 +24,7 @@ from on_postgres import backends, next_events, postgres_project, until
 
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled
 from dagster_models.execution.runners.events import Answered, NotStarted
 from dagster_models.execution.runners.task_runners import TaskRunners
@@ -76,7 +77,7 @@ def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
     with subprocess.Popen([sys.executable, "-c", program, json.dumps(spec)]) as client:
         assert away.knocked.wait(LIMIT_SECONDS)
         client.kill()
-    lock = f"{addresses.real_path(spec)}.lock"
+    lock = f"{addresses.key_of(WarehouseAddress.from_json(spec))}.lock"
     until(lambda: (held := runtime_files.acquire(lock)) is not None and not os.close(held))
 
 

@@ -21,6 +21,7 @@ from on_postgres import backends, next_events, task, until
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Key, Relation
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
 from dagster_models.execution.runners.events import Answered, NotStarted
 from dagster_models.execution.runners.task_runners import TaskRunners
@@ -91,7 +92,9 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
             error = caught.value
             assert (error.name, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
-            log = Path(launch._log_path(addresses.real_path(bad))).read_text()
+            log = Path(
+                launch._log_path(addresses.key_of(WarehouseAddress.from_json(bad)))
+            ).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
                 assert secret not in text
                 assert unquote(secret) not in text

@@ -33,6 +33,7 @@ from paths import SUPPORT
 
 from dagster_models.core.messages import CheckTask, Task, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution import lookup
 from dagster_models.execution.runners.events import Answered, Lost, Settled
 from dagster_models.execution.runners.task_runners import TaskRunners
@@ -353,7 +354,8 @@ def check_the_truth(stage: Stage, state: str) -> None:
 def check_nothing_is_left(stage: Stage) -> None:
     wait_for_end(stage.processes())
     assert stage.processes() == set()
-    lock = runtime_files.acquire(f"{addresses.real_path(stage.spec())}.lock")
+    key = addresses.key_of(WarehouseAddress.from_json(stage.spec()))
+    lock = runtime_files.acquire(f"{key}.lock")
     assert lock is not None
     os.close(lock)
     end = time.monotonic() + 15

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import address as addresses
 from dagster_models.util import runtime_files
@@ -52,8 +53,8 @@ def greeting(path: str) -> dict[str, Any]:
 class Starter:
     """Starts the warehouse process of a database, once among all clients that want it."""
 
-    def __init__(self, spec: Mapping[str, Any], path: str) -> None:
-        self._spec, self._path = spec, path
+    def __init__(self, address: WarehouseAddress, path: str) -> None:
+        self._address, self._path = address, path
         self._lock: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
@@ -84,17 +85,16 @@ class Starter:
             self._child = None
             self._not_before = time.monotonic() + _RESTART_SECONDS
         if time.monotonic() >= self._not_before:
-            self._child = _start(self._spec, self._path)
+            self._child = _start(self._address, self._path)
 
 
 def _log_path(path: str) -> str:
     return f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
 
 
-def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
-    settings = dict(spec["settings"])
-    if "path" in settings:  # it may be relative to our folder
-        settings["path"] = path
+def _start(address: WarehouseAddress, path: str) -> subprocess.Popen[bytes]:
+    if address.type.file_setting:  # the path in the settings may be relative to our folder
+        address = address.with_settings(**{address.type.file_setting: path})
     fd = os.open(_log_path(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen(
@@ -111,7 +111,7 @@ def _start(spec: Mapping[str, Any], path: str) -> subprocess.Popen[bytes]:
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError), child.stdin as pipe:
         # Not in the arguments, which every user of the machine can list: it may hold a password.
-        pipe.write(json.dumps({"type": spec["type"], "settings": settings}).encode())
+        pipe.write(json.dumps(address.to_json()).encode())
     with _children_lock:
         for pid in [pid for pid, other in _children.items() if other.poll() is not None]:
             if len(_children) > 8:  # keep some of the dead: their sessions may still ask how

@@ -22,6 +22,7 @@ from typing import Any
 
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
@@ -32,33 +33,36 @@ from dagster_models.util import arrow_files as bulk
 _POLL_SECONDS = 0.01
 
 
-def connect(spec: Mapping[str, Any], timeout_seconds: float | None = None) -> Session:
-    """Open a session; starts the warehouse process if nobody has.
-
-    ``spec``: {"type": "duckdb", "settings": {"path": ..., "memory_limit"?, "threads"?,
-    "idle_seconds"?}, "folder"?: where relative paths of files in SQL begin}, or {"type":
-    "postgres", "settings": {"dsn": ..., ...}} (see warehouses/postgres.py); the settings of the
-    client that starts the process hold for all.
+def connect(
+    address: WarehouseAddress | Mapping[str, Any], timeout_seconds: float | None = None
+) -> Session:
+    """Open a session; starts the warehouse process if nobody has. The settings of the client that
+    starts the process hold for all.
 
     Raises WarehouseError: the database does not open, another program holds it (kind
     "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
     answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
     ``connect_seconds`` need it).
     """
-    path = addresses.real_path(spec)
+    address = _address(address)
+    path = addresses.key_of(address)
     if timeout_seconds is None:
         # A server is tried for so long, and the last try may take as long once more.
-        timeout_seconds = max(20.0, 2 * float(spec["settings"].get("connect_seconds", 0)) + 5)
+        timeout_seconds = max(20.0, 2 * address.number("connect_seconds") + 5)
     deadline = time.monotonic() + timeout_seconds
-    with launch.Starter(spec, path) as starter:
+    with launch.Starter(address, path) as starter:
         while True:
-            session = _dial(spec, path, deadline)
+            session = _dial(address.folder, path, deadline)
             if session is not None:
                 return session
             starter.ensure_started()
             if time.monotonic() > deadline:
                 raise WarehouseError(ErrorKind.TIMEOUT, launch.why_no_answer(path, timeout_seconds))
             time.sleep(_POLL_SECONDS)
+
+
+def _address(given: WarehouseAddress | Mapping[str, Any]) -> WarehouseAddress:
+    return given if isinstance(given, WarehouseAddress) else WarehouseAddress.from_json(given)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -70,7 +74,10 @@ class SessionIdentity:
 
 
 def settle(
-    spec: Mapping[str, Any], task: Task, lost: SessionIdentity | None, wait_seconds: float = 10.0
+    address: WarehouseAddress | Mapping[str, Any],
+    task: Task,
+    lost: SessionIdentity | None,
+    wait_seconds: float = 10.0,
 ) -> bool:
     """Was the attempt committed, whose session was lost? Final, see ``Session.settle``.
 
@@ -80,17 +87,17 @@ def settle(
     """
     session_id = lost.session_id if lost else ""
     try:
-        with connect(spec) as session:
+        with connect(address) as session:
             return session.settle(task, session_id, wait_seconds)
     except WarehouseError as error:
         if lost is None or error.kind not in (ErrorKind.IN_DOUBT, ErrorKind.TIMEOUT):
             raise
-    launch.kill(lost.server_pid, addresses.real_path(spec))
-    with connect(spec) as session:
+    launch.kill(lost.server_pid, addresses.key_of(_address(address)))
+    with connect(address) as session:
         return session.settle(task, session_id, wait_seconds)
 
 
-def _dial(spec: Mapping[str, Any], path: str, deadline: float) -> Session | None:
+def _dial(folder: str, path: str, deadline: float) -> Session | None:
     """A session with the process that listens; None if none does, or it is just leaving."""
     address = addresses.read_address(path)
     if address is None:
@@ -100,7 +107,7 @@ def _dial(spec: Mapping[str, Any], path: str, deadline: float) -> Session | None
     try:
         sock.settimeout(max(0.1, deadline - time.monotonic()))
         sock.connect(address["socket"])
-        hello = {"op": "hello", "folder": spec.get("folder"), **launch.greeting(path)}
+        hello = {"op": "hello", "folder": folder, **launch.greeting(path)}
         wire.send(sock, hello)
         answer = wire.receive(sock)
         sock.settimeout(None)

@@ -26,10 +26,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from dagster_models.core.target_types import target_type
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import address as addresses
 from dagster_models.processes.client import launch
@@ -59,13 +59,12 @@ _LOG_BYTES = 1 << 20
 class Server:
     """The sessions of one database. Made after the election is won."""
 
-    def __init__(self, spec: Mapping[str, Any], path: str) -> None:
+    def __init__(self, address: WarehouseAddress, path: str) -> None:
         self.path = path
         self.log = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
         self.bulk = addresses.BulkFolders()
-        self._settings = spec["settings"]
-        self._type = target_type(spec["type"])
-        self._connect = importlib.import_module(self._type.module).connect
+        self._address = address
+        self._connect = importlib.import_module(address.type.module).connect
         self._warehouse: Warehouse | None = None
         self._opening = threading.Lock()
         self._preparing = threading.Lock()
@@ -82,7 +81,7 @@ class Server:
 
     def serve(self, listener: socket.socket) -> None:
         """Accept until idle, or until a signal says stop."""
-        idle_seconds = self._type.number(self._settings, "idle_seconds")
+        idle_seconds = self._address.number("idle_seconds")
         while not self._stopping:
             left = None
             self._leave_the_stuck()
@@ -166,7 +165,7 @@ class Server:
             if self._warehouse is not None and self._warehouse.is_replaced():
                 self._close_replaced()
             if self._warehouse is None:
-                self._warehouse = self._connect(self._settings)
+                self._warehouse = self._connect(self._address.settings)
                 self._prepared = set()
             warehouse = self._warehouse
             if warehouse.capabilities.shared_fate:
@@ -291,8 +290,8 @@ def _listen(address: str) -> socket.socket:
 def main() -> int:
     """Serve one database until idle. Exit code 0 also for the loser of an election."""
     faulthandler.enable()
-    spec = json.load(sys.stdin)
-    path = addresses.real_path(spec)
+    address = WarehouseAddress.from_json(json.load(sys.stdin))
+    path = addresses.key_of(address)
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
@@ -305,14 +304,14 @@ def main() -> int:
     with contextlib.suppress(OSError):  # by hand it may be a terminal
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)
-    server = Server(spec, path)
+    server = Server(address, path)
     server.stop_on(signal.SIGTERM)
-    address = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
-    listener = _listen(address)
-    inode = os.stat(address).st_ino
+    name = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
+    listener = _listen(name)
+    inode = os.stat(name).st_ino
     addresses.publish_address(
         lock,
-        {"socket": address, "pid": os.getpid(), "host": socket.gethostname(), "log": server.log},
+        {"socket": name, "pid": os.getpid(), "host": socket.gethostname(), "log": server.log},
     )
     try:
         server.serve(listener)
@@ -320,8 +319,8 @@ def main() -> int:
         # The name first: who comes now finds nobody, and tries again. Only if it is still ours:
         # with the lock file removed by hand another process may have taken the place.
         with contextlib.suppress(FileNotFoundError):
-            if os.stat(address).st_ino == inode:
-                os.unlink(address)
+            if os.stat(name).st_ino == inode:
+                os.unlink(name)
         listener.close()
         server.close()
     return 0

@@ -37,6 +37,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
@@ -79,8 +80,8 @@ class Attempt:
 class Worker:
     """One worker process. ``serve`` runs in the main thread until it is told to exit."""
 
-    def __init__(self, control: socket.socket, spec: Mapping[str, Any]) -> None:
-        self._control, self._spec = control, spec
+    def __init__(self, control: socket.socket, address: WarehouseAddress) -> None:
+        self._control, self._address = control, address
         self._sending = threading.Lock()
         self._attempts: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempt: Attempt | None = None
@@ -251,7 +252,7 @@ class Worker:
 
     def _connect(self) -> Session:
         occupy_standard_descriptors()  # else a session gets a number that print writes to
-        session = connect(self._spec)
+        session = connect(self._address)
         self._send(
             {"op": "session", "session_id": session.session_id, "server_pid": session.server_pid}
         )
@@ -306,10 +307,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if os.getpgrp() != os.getpid():
         os.setsid()  # what ends our group must not end the run worker's
     try:
-        spec = wire.receive(control)
+        address = WarehouseAddress.from_json(wire.receive(control))
     except (EOFError, OSError):
         os._exit(0)  # the run worker is gone already
-    Worker(control, spec).serve()
+    Worker(control, address).serve()
     _leave()
 
 
