@@ -45,7 +45,6 @@ from dagster import (
     Field,
     StringSource,
     deserialize_value,
-    serialize_value,
 )
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
@@ -53,11 +52,11 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 )
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
-from dagster._time import datetime_from_timestamp
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
+from dagster_models._dagster.asset_rows import AssetRows
 from dagster_models._dagster.shards import Shards
 from dagster_models.errors import DagsterModelsError
 
@@ -81,7 +80,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         folder = os.path.abspath(base_dir if base_dir is not None else _default_folder())
         # Before the stock constructor, which may already read and write the index.
         self._shards = Shards(folder)
-        self._written: tuple[EventLogEntry | None, str] = (None, "")  # the last row that was made
+        self._asset_rows = AssetRows()
         super().__init__(folder, inst_data)
         # Not every instance is disposed of; a connection that is merely forgotten warns on 3.13.
         weakref.finalize(self, self._shards.close_unless_busy)
@@ -139,25 +138,14 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     def _event_to_row(self, event: EventLogEntry) -> dict[str, Any]:
         row: dict[str, Any] = super()._event_to_row(event)
-        self._written = event, row["event"]
+        self._asset_rows.written(event, row["event"])
         return row
 
     def _get_asset_entry_values(
         self, event: EventLogEntry, event_id: int, has_asset_key_index_cols: bool
     ) -> dict[str, Any]:
-        """What the asset's row is to hold of an event. A materialisation whole: its text was just
-        made for its own row, and making it is a third of the time of storing a step's events."""
-        written, text = self._written  # by another thread, maybe
-        if written is not event or not event.get_dagster_event().is_step_materialization:
-            return dict(super()._get_asset_entry_values(event, event_id, has_asset_key_index_cols))
-        record = serialize_value(EventLogRecord(event_id, None))  # type: ignore[arg-type]
-        values: dict[str, Any] = {
-            "last_materialization": record.replace("null", text, 1),
-            "last_run_id": event.run_id,
-        }
-        if has_asset_key_index_cols:
-            values["last_materialization_timestamp"] = datetime_from_timestamp(event.timestamp)
-        return values
+        stock = super()._get_asset_entry_values
+        return self._asset_rows.values(event, event_id, has_asset_key_index_cols, stock)
 
     def _get_latest_materialization_records(
         self, raw_asset_rows: Sequence[Any]
