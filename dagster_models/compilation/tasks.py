@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from dagster_models.compilation.sql_text import (
     check_sql,
@@ -21,6 +20,11 @@ from dagster_models.project.targets import usable_target
 
 #: Of an input that an earlier run built, as it failed in this one. No code version equals it.
 UNKNOWN_VERSION = "unknown"
+
+
+def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
+    """The warehouse that a project works in on a target."""
+    return WarehouseAddress(target.type, target.settings, project.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +57,14 @@ class TargetStep:
         return replace(self, target=usable_target(self.project, target))
 
     @property
+    def address(self) -> WarehouseAddress:
+        """The warehouse that the step works in."""
+        return warehouse_address(self.project, self.target)
+
+    @property
     def is_python(self) -> bool:
         """Python runs in a worker process, SQL in a session of the warehouse process."""
         return self.step.kind in ("python", "script")
-
-
-def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
-    """Where the project works on a target."""
-    return WarehouseAddress(target.type, target.settings, project.root)
-
-
-def warehouse_spec(project: Project, target: Target) -> dict[str, Any]:
-    """The same as JSON."""
-    return warehouse_address(project, target).to_json()
 
 
 def schemas(steps: Mapping[str, TargetStep]) -> list[str]:
@@ -76,13 +75,12 @@ def schemas(steps: Mapping[str, TargetStep]) -> list[str]:
 
 def schemas_by_warehouse(
     steps: Mapping[str, TargetStep],
-) -> list[tuple[dict[str, Any], list[str]]]:
-    """The ``schemas`` of each warehouse that the steps build in, with its ``warehouse_spec``."""
-    found: dict[str, tuple[dict[str, Any], dict[str, TargetStep]]] = {}
+) -> dict[WarehouseAddress, list[str]]:
+    """The ``schemas`` of each warehouse that the steps build in."""
+    found: dict[WarehouseAddress, dict[str, TargetStep]] = {}
     for key, target_step in steps.items():
-        spec = warehouse_spec(target_step.project, target_step.target)
-        found.setdefault(repr(spec), (spec, {}))[1][key] = target_step
-    return [(spec, schemas(of_spec)) for spec, of_spec in found.values()]
+        found.setdefault(target_step.address, {})[key] = target_step
+    return {address: schemas(those) for address, those in found.items()}
 
 
 def task_for(

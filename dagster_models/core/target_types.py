@@ -45,6 +45,9 @@ class TargetType:
     file_setting: str = ""
     extra: str = ""
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def secrets(self) -> frozenset[str]:
         """The names of the settings that may hold a password."""

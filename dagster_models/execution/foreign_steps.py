@@ -18,7 +18,6 @@ from dagster_models.errors import DagsterModelsError, ErrorKind
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.runners.events import ForeignEnd, ForeignEvent, WorkerEvent
 from dagster_models.execution.runners.foreign_processes import ForeignProcesses, ForeignTask
-from dagster_models.execution.runners.step_runner import StepRunner
 from dagster_models.execution.running_step import RunningForeignStep
 from dagster_models.execution.timers import Due
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
@@ -42,7 +41,7 @@ class ForeignSteps:
         self.running: dict[str, RunningForeignStep] = {}
         self._run, self._context, self._executor = run, context, executor
         queue = run.runners.queue
-        self._runner: StepRunner[ForeignTask] = ForeignProcesses(queue, context, executor)
+        self._runner = ForeignProcesses(queue, context, executor)
         self._outputs: set[d.StepOutputHandle] = set()  # that were produced in this run
 
     def start(self, starts: Iterable[Start]) -> Iterable[d.DagsterEvent]:
@@ -57,7 +56,7 @@ class ForeignSteps:
             running = RunningForeignStep(it.attempt, time.time())
             run.reporter.started(it.step, "")
             known = d.known_state(run.execution_plan, {it.step: it.attempt - 1}, self._outputs)
-            self._runner.start(it.step, ForeignTask(run.steps[it.step], it.attempt, known), {})
+            self._runner.start(it.step, ForeignTask(run.steps[it.step], it.attempt, known))
             self.running[it.step] = running
         return ()
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.execution.runners.events import Lost, PreviousVersion, Settled
 from dagster_models.processes.client.session import connect, settle
@@ -14,13 +13,13 @@ from dagster_models.processes.client.session import connect, settle
 _SETTLE_SECONDS = 10.0
 
 
-def commit_of(lost: Lost, task: Task, spec: Mapping[str, Any]) -> Settled:
+def commit_of(lost: Lost, task: Task, address: WarehouseAddress) -> Settled:
     """Whether the lost attempt was committed, by its commit record.
 
     Waits until the lost session is provably gone, so the answer is final.
     """
     try:
-        return Settled(lost.step, settle(spec, task, lost.session, _SETTLE_SECONDS))
+        return Settled(lost.step, settle(address, task, lost.session, _SETTLE_SECONDS))
     except Exception as error:  # whatever it is, the step must end
         return Settled(lost.step, False, f"its commit record could not be read: {error}")
 
@@ -38,13 +37,13 @@ def settled_outcome(lost: Outcome, settled: Settled) -> Outcome:
     return replace(lost, error=replace(lost.error, message=message, final=True))
 
 
-def relation_exists(step: str, relation: str, spec: Mapping[str, Any]) -> PreviousVersion:
+def relation_exists(step: str, relation: str, address: WarehouseAddress) -> PreviousVersion:
     """Whether *relation* (SQL), which an earlier run built for *step*, can be read.
 
     A view whose own relations are gone cannot be read, so nothing can be built on it.
     """
     try:
-        with connect(spec) as session:
+        with connect(address) as session:
             session.query(f"select 1 as found from {relation} where 1 = 0")
         return PreviousVersion(step, True)
     except Exception as error:  # whatever it is, the run must go on

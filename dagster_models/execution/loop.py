@@ -115,8 +115,8 @@ class Run:
         wanted = schemas_by_warehouse(self._run.bindings)
 
         def prepare() -> None:
-            for spec, schemas in wanted:
-                self._run.runners.sql.prepare(spec, schemas)
+            for address, schemas in wanted.items():
+                self._run.runners.sql.prepare(address, schemas)
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 

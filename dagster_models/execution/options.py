@@ -12,6 +12,9 @@ from dagster import Backoff, Jitter, RetryPolicy
 from dagster_models._dagster.steps import StepTraits
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Retries
+from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.errors import WarehouseError
+from dagster_models.processes.address import key_of
 from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import FailFast
 from dagster_models.util.graph import weights
@@ -140,17 +143,23 @@ def warehouses(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list[str],
     found: dict[str, tuple[list[str], int | None]] = {}
     names: dict[str, str] = {}
     for step, binding in bindings.items():
-        target = binding.target
-        where = str(target.settings.get("path") or sorted(target.settings.items()))
-        name = names.get(where)
+        target, key = binding.target, _key_of(binding.address)
+        name = names.get(key)
         if name is None:
             longer = f"{binding.project.name}.{target.name}"
-            free = (name for name in (target.name, longer, where) if name not in found)
-            name = names[where] = next(free, where)
+            free = (name for name in (target.name, longer, key) if name not in found)
+            name = names[key] = next(free, key)
         steps, limit = found.setdefault(name, ([], None))
         steps.append(step)
         found[name] = steps, min(filter(None, (limit, target.threads)), default=None)
     return found
+
+
+def _key_of(address: WarehouseAddress) -> str:
+    try:
+        return key_of(address)
+    except WarehouseError:  # the steps that cannot reach it report that
+        return f"{address.type} {hash(address)}"
 
 
 def warehouse_limits(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int]]:

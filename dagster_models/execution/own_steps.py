@@ -13,7 +13,7 @@ from functools import partial
 
 from dagster_models._dagster import door as d
 from dagster_models.compilation.sql_text import relation_sql
-from dagster_models.compilation.tasks import task_for, warehouse_spec
+from dagster_models.compilation.tasks import task_for
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results, lookup
@@ -91,7 +91,7 @@ class OwnSteps:
                 yield from running.log.open()
             run.reporter.started(step, task.sql, time.time() - running.started_at)
             runner = run.runners.of(task)
-            runner.start(step, task, warehouse_spec(binding.project, binding.target))
+            runner.start(step, task, binding.address)
             running.runner = runner
         except Exception as error:  # whatever it is, the step must end
             self._not_handed_over(step, running, error)
@@ -203,8 +203,7 @@ class OwnSteps:
         if binding.relation is None:  # a script publishes nothing of its own: gone is gone
             self._run.runners.queue.put(Settled(step, committed=False))
             return
-        spec = warehouse_spec(binding.project, binding.target)
-        question = partial(lookup.commit_of, running.lost, running.task, spec)
+        question = partial(lookup.commit_of, running.lost, running.task, binding.address)
         self._run.runners.queue.ask_in_thread(question, f"settle-{step}")
 
     def ask_previous(self, step: str) -> None:
@@ -214,8 +213,7 @@ class OwnSteps:
             self._run.todo.append(Event(step, Cause.HAS_PREVIOUS))
             return
         sql = relation_sql(binding.project, binding.step.key, binding.target)
-        spec = warehouse_spec(binding.project, binding.target)
-        question = partial(lookup.relation_exists, step, sql, spec)
+        question = partial(lookup.relation_exists, step, sql, binding.address)
         self._run.runners.queue.ask_in_thread(question, f"previous-{step}")
 
     # -- ends ----------------------------------------------------------------------------------

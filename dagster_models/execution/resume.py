@@ -13,14 +13,13 @@ not built again, when all of this holds:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.messages import Outcome, Task
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.warehouses.base import Commit
 
@@ -94,7 +93,7 @@ class _Records:
     """A session for each warehouse, and what its commit records say."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Session, Commits]] = {}
+        self._known: dict[WarehouseAddress, tuple[Session, Commits]] = {}
 
     def __enter__(self) -> _Records:
         return self
@@ -104,10 +103,9 @@ class _Records:
             session.close()
 
     def of(self, binding: TargetStep) -> tuple[Session, Commits]:
-        spec: dict[str, Any] = warehouse_spec(binding.project, binding.target)
-        key = json.dumps(spec, sort_keys=True, default=str)
-        if key not in self._known:
-            session = connect(spec)
+        address = binding.address
+        if address not in self._known:
+            session = connect(address)
             commits = [Commit(**record) for record in session.records()]
-            self._known[key] = session, {commit.relation: commit for commit in commits}
-        return self._known[key]
+            self._known[address] = session, {commit.relation: commit for commit in commits}
+        return self._known[address]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any
 
-from dagster_models.compilation.tasks import TargetStep, schemas, task_for, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.lookup import commit_of, settled_outcome
@@ -28,15 +27,14 @@ def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
     committed is rolled back.
     """
     began, sql = time.time(), ""
-    spec = warehouse_spec(binding.project, binding.target)
     with closing(TaskRunners()) as runners:
         try:
             task = task_for(binding, run_id, attempt)
             sql = task.sql
-            runners.sql.prepare(spec, schemas({binding.name: binding}))
+            runners.sql.prepare(binding.address, schemas({binding.name: binding}))
             runners.queue.wait(0)  # takes the session in
-            runners.of(task).start(binding.name, task, spec)
-            outcome = _wait(runners.queue, task, spec, began)
+            runners.of(task).start(binding.name, task, binding.address)
+            outcome = _wait(runners.queue, task, binding.address, began)
         except (DagsterModelsError, OSError) as error:
             outcome = failed_to_start(binding.name, attempt, error, began)
     committed = outcome.verdict is Verdict.COMMITTED
@@ -49,7 +47,7 @@ def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
     )
 
 
-def _wait(queue: EventQueue, task: Task, spec: Mapping[str, Any], began: float) -> Outcome:
+def _wait(queue: EventQueue, task: Task, address: WarehouseAddress, began: float) -> Outcome:
     """The outcome, once it is there; a lost worker's is read from the commit record."""
     lost: Outcome | None = None
     while True:
@@ -65,6 +63,6 @@ def _wait(queue: EventQueue, task: Task, spec: Mapping[str, Any], began: float) 
                 lost = lost_outcome(task.step, task.attempt, event.message, began)
                 if task.relation is None:  # a script publishes nothing of its own: gone is gone
                     return lost
-                queue.ask_in_thread(partial(commit_of, event, task, spec), "settle")
+                queue.ask_in_thread(partial(commit_of, event, task, address), "settle")
             elif isinstance(event, Settled) and lost is not None:
                 return settled_outcome(lost, event)

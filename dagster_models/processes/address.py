@@ -17,8 +17,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -49,21 +49,30 @@ def key_of(address: WarehouseAddress) -> str:
     return os.path.realpath(str(path))
 
 
-def publish_address(fd: int, address: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where a warehouse process listens, and how to tell whether it still lives."""
+
+    socket: str
+    pid: int
+    host: str = ""
+    log: str = ""
+
+
+def publish_listener(fd: int, listener: Listener) -> None:
     """Write where the holder of the lock listens into its lock file."""
-    text = json.dumps(address).encode()
+    text = json.dumps(asdict(listener)).encode()
     os.pwrite(fd, text, 0)
     os.ftruncate(fd, len(text))
 
 
-def read_address(path: str) -> dict[str, Any] | None:
-    """What the last holder wrote; None where there is nothing, or it is being written."""
+def read_listener(path: str) -> Listener | None:
+    """What the last holder of a warehouse's lock wrote; None while there is nothing to read."""
     try:
         with open(path + ".lock", encoding="utf-8") as file:
-            address = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+            return Listener(**json.load(file))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
-    return address if isinstance(address, dict) and "socket" in address else None
 
 
 # Bulk files --------------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ from postgres_runs import RUNS
 
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
 from postgres_server import GIVEN, start_server
 
@@ -47,7 +49,7 @@ def timed(what: str, do: Callable[[], object]) -> float:
 
 
 def publishing(dsn: str) -> None:
-    with connect({"type": "postgres", "settings": {"dsn": dsn}}) as session:
+    with connect(WarehouseAddress(POSTGRES, {"dsn": dsn})) as session:
         build = Task("b", "b.t", 1, "sql", Relation("b", "t"), sql=WIDE)
 
         def run(attempt: int) -> None:
@@ -85,7 +87,7 @@ def memory(dsn: str) -> None:
     import pyarrow as pa
 
     settings = {"dsn": dsn, "idle_seconds": 0.2}
-    with connect({"type": "postgres", "settings": settings}) as session:
+    with connect(WarehouseAddress(POSTGRES, settings)) as session:
         pid = session.server_pid
         session.execute("create schema if not exists b")
         batch = pa.RecordBatch.from_pydict(
@@ -108,8 +110,8 @@ def memory(dsn: str) -> None:
 
 def cancel(dsn: str) -> None:
     """8 queries of a minute: from the request to the last one gone from pg_stat_activity."""
-    spec = {"type": "postgres", "settings": {"dsn": dsn}}
-    sessions = [connect(spec) for _ in range(8)]
+    address = WarehouseAddress(POSTGRES, {"dsn": dsn})
+    sessions = [connect(address) for _ in range(8)]
     for number, session in enumerate(sessions):
         task = Task("c", f"b.c{number}", 1, "sql", Relation("b", f"c{number}"))
         slow = Task(**{**{f: getattr(task, f) for f in task.__slots__}, "sql": _MINUTE})

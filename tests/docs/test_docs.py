@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from addresses import duckdb_at
 from paths import REPOSITORY
 
 from dagster_models.core.messages import TaskError
@@ -218,7 +219,7 @@ def test_the_project_of_the_readme(tmp_path: Path) -> None:
     told = run_in(project)
     assert "Done. PASS=3 " in told
     database = project.root / "target" / "flights.duckdb"
-    with connect({"type": "duckdb", "settings": {"path": str(database)}}) as session:
+    with connect(duckdb_at(database)) as session:
         rows = session.query("select * from marts.carrier_delays order by carrier")
         assert rows == [("AA", 1, 20.0), ("UA", 84, 57.5)]
         assert session.query("select count(*) from marts.daily_delays") == [(2,)]

@@ -498,7 +498,7 @@ def test_a_date_among_the_variables(tmp_path: Path) -> None:
 BROKEN = """
 from dagster_models.execution.runners.sql_sessions import SqlSessions
 
-def start(self, step, task, spec):
+def start(self, step, task, address):
     raise RuntimeError("a mistake of ours")
 
 SqlSessions.start = start

@@ -11,7 +11,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRun
 
 from dagster_models._dagster.runs import resumed_runs
-from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_spec
+from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.load import load
@@ -52,7 +52,7 @@ def found(project: Project, *earlier: str, graph: Any = GRAPH) -> list[str]:
 @pytest.fixture
 def session(project: Project) -> Iterator[Session]:
     loaded = load(project.root)
-    with connect(warehouse_spec(loaded, usable_target(loaded))) as session:
+    with connect(warehouse_address(loaded, usable_target(loaded))) as session:
         yield session
 
 

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from addresses import duckdb_at
 
 from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners import python_workers
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, WorkerEvent
@@ -18,7 +20,7 @@ from dagster_models.execution.runners.python_worker import PythonWorker
 from dagster_models.execution.runners.task_runners import TaskRunners
 
 TASK = Task("run", "scripts.s", 1, "script", path="s.py")
-SPEC = {"type": "duckdb", "settings": {"path": "x"}}
+ADDRESS = duckdb_at("x")
 
 #: Takes its task, answers if it is told to, and is gone.
 HASTY = """
@@ -42,7 +44,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch, what: str) -> list[PythonWorker]:
     """Let the runner start such workers; those that it has started."""
     started: list[PythonWorker] = []
 
-    def start(spec: object, key: str, *rest: object) -> PythonWorker:
+    def start(address: WarehouseAddress, folder: str) -> PythonWorker:
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
@@ -51,7 +53,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch, what: str) -> list[PythonWorker]:
                 stderr=subprocess.PIPE,
                 pass_fds=(theirs.fileno(),),
             )
-        started.append(PythonWorker(process, ours, key, mark="no process has this mark"))
+        started.append(PythonWorker(process, ours, address, mark="no process has this mark"))
         return started[-1]
 
     monkeypatch.setattr(python_workers, "start_python_worker", start)
@@ -73,7 +75,7 @@ def test_an_answer_counts_also_where_the_end_of_its_worker_is_noticed_first(
     runners: TaskRunners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = hasty(monkeypatch, "answers")
-    runners.python.start("s", TASK, SPEC)
+    runners.python.start("s", TASK, ADDRESS)
     started[0].process.wait()
     # What the thread that reaps it calls: it may come between the select and the answer.
     (event,) = runners.python._on_exit(started[0])
@@ -85,14 +87,14 @@ def test_an_end_without_an_answer_is_a_lost_worker(
     runners: TaskRunners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty(monkeypatch, "dies")
-    runners.python.start("s", TASK, SPEC)
+    runners.python.start("s", TASK, ADDRESS)
     assert [type(event) for event in next_events(runners.queue)] == [Lost]
 
 
 def test_close_ends_every_worker(runners: TaskRunners, monkeypatch: pytest.MonkeyPatch) -> None:
     started = hasty(monkeypatch, "dies")
     for step in ("a", "b", "c"):
-        runners.python.start(step, TASK, SPEC)
+        runners.python.start(step, TASK, ADDRESS)
     runners.python.close()
     assert [worker.process.returncode is not None for worker in started] == [True] * 3
     assert [worker.control.fileno() for worker in started] == [-1] * 3

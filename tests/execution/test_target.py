@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from addresses import duckdb_at
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dagster_models import WarehouseResource, load_project
@@ -138,9 +139,7 @@ def test_the_run_tag_chooses_it_under_any_executor(tmp_path: Path) -> None:
     result = run_of(project, {TARGET_TAG: "other"})
     assert result.output_for_node("looked") == ["other"]
     assert not project.database.exists()
-    with connect(
-        {"type": "duckdb", "settings": {"path": str(project.root / "target/other.duckdb")}}
-    ) as s:
+    with connect(duckdb_at(project.root / "target/other.duckdb")) as s:
         assert s.query("select n from x_marts.a") == [(1,)]
     assert run_of(project, {}).output_for_node("looked") == ["test"]
     assert project.rows("select n from marts.a") == [(1,)]

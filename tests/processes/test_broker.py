@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from addresses import PROGRAM, duckdb_at, text_of
 
 from dagster_models.core.messages import Outcome, Task, Verdict, digest_of
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import DUCKDB
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import address as addresses
 from dagster_models.processes import wire
@@ -36,18 +39,18 @@ from dagster_models.warehouses.base import Commit
 ENDLESS = "select count(*) from range(1000000) a(i), range(1000000) b(j) where a.i * b.j % 7 = 8"
 
 
-def spec_of(path: Path, **settings: Any) -> dict[str, Any]:
-    return {"type": "duckdb", "settings": {"path": str(path), "idle_seconds": 0.5, **settings}}
+def address_of(path: Path, **settings: Any) -> WarehouseAddress:
+    return duckdb_at(path, **{"idle_seconds": 0.5, **settings})
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> dict[str, Any]:
-    return spec_of(tmp_path / "w.duckdb")
+def address(tmp_path: Path) -> WarehouseAddress:
+    return address_of(tmp_path / "w.duckdb")
 
 
 @pytest.fixture
-def session(spec: dict[str, Any]) -> Iterator[Session]:
-    with connect(spec) as session:
+def session(address: WarehouseAddress) -> Iterator[Session]:
+    with connect(address) as session:
         yield session
 
 
@@ -81,11 +84,7 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-CLIENT = """
-import json, sys
-from dagster_models.processes.client.session import connect
-session = connect(json.loads(sys.argv[1]))
-"""
+CLIENT = PROGRAM + "session = connect(address)\n"
 
 
 # Sessions ----------------------------------------------------------------------------------------
@@ -175,11 +174,11 @@ def test_bulk_moves_on_when_a_folder_is_full(
     assert session.query("select sum(i) from s.t") == [(sum(range(200000)),)]
 
 
-def test_transactions_of_scripts(spec: dict[str, Any], session: Session) -> None:
+def test_transactions_of_scripts(address: WarehouseAddress, session: Session) -> None:
     session.execute("create table t as select 1 as n")
     session.begin()
     session.execute("insert into t values (2)")
-    with connect(spec) as other:
+    with connect(address) as other:
         assert other.query("from t") == [(1,)]
     session.rollback()
     session.execute("begin; insert into t values (3); commit")
@@ -265,14 +264,14 @@ def test_an_own_error_is_no_cancel(session: Session) -> None:
 # Ways to die -------------------------------------------------------------------------------------
 
 
-def test_a_killed_client_is_rolled_back(spec: dict[str, Any], session: Session) -> None:
+def test_a_killed_client_is_rolled_back(address: WarehouseAddress, session: Session) -> None:
     session.execute("create table t as select 'old' as n")
     code = (
         CLIENT
         + "session.begin(); session.execute(\"create or replace table t as select 'new' as n\")\n"
         "print(session.session_id, flush=True); sys.stdin.read()"
     )
-    with python(code, json.dumps(spec)) as client:
+    with python(code, text_of(address)) as client:
         lost = line_of(client)
         client.kill()
         client.wait()
@@ -282,27 +281,29 @@ def test_a_killed_client_is_rolled_back(spec: dict[str, Any], session: Session) 
 
 
 def test_a_client_killed_while_it_builds_is_interrupted(
-    spec: dict[str, Any], session: Session
+    address: WarehouseAddress, session: Session
 ) -> None:
     code = (
         CLIENT + "session.send({'op': 'query', 'sql': sys.argv[2]})\n"
         "print(session.session_id, flush=True); sys.stdin.read()"
     )
-    with python(code, json.dumps(spec), ENDLESS) as client:
+    with python(code, text_of(address), ENDLESS) as client:
         lost = line_of(client)
         client.kill()
         client.wait()
     assert not session.settle(task("t", ""), lost, wait_seconds=5), "gone, so it was interrupted"
 
 
-def test_a_live_session_leaves_an_attempt_in_doubt(spec: dict[str, Any], session: Session) -> None:
-    with connect(spec) as other, pytest.raises(WarehouseError) as caught:
+def test_a_live_session_leaves_an_attempt_in_doubt(
+    address: WarehouseAddress, session: Session
+) -> None:
+    with connect(address) as other, pytest.raises(WarehouseError) as caught:
         session.settle(task("t", ""), other.session_id, wait_seconds=0.01)
     assert caught.value.kind is ErrorKind.IN_DOUBT
 
 
-def test_a_killed_server_is_told_and_replaced(spec: dict[str, Any]) -> None:
-    with connect(spec) as session:
+def test_a_killed_server_is_told_and_replaced(address: WarehouseAddress) -> None:
+    with connect(address) as session:
         session.run(task("t", "select 'old' as n"))
         session.send({"op": "task", "task": task("t", ENDLESS, run_id="k").to_json()})
         pid = session.server_pid
@@ -313,7 +314,7 @@ def test_a_killed_server_is_told_and_replaced(spec: dict[str, Any]) -> None:
     assert f"pid {pid}" in str(caught.value)
     assert "SIGKILL" in str(caught.value)
     assert "memory" in str(caught.value)
-    with connect(spec) as session:
+    with connect(address) as session:
         assert session.server_pid != pid
         assert not session.settle(task("t", "", run_id="k"), lost)
         assert session.settle(task("t", "", run_id="r"), lost)
@@ -321,9 +322,9 @@ def test_a_killed_server_is_told_and_replaced(spec: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("_", range(5))
-def test_sigterm_ends_the_server_in_order(spec: dict[str, Any], _: int) -> None:
+def test_sigterm_ends_the_server_in_order(address: WarehouseAddress, _: int) -> None:
     """Whichever thread the signal meets, and whatever the task has come to."""
-    with connect(spec) as session:
+    with connect(address) as session:
         session.send({"op": "task", "task": task("t", ENDLESS).to_json()})
         os.kill(session.server_pid, signal.SIGTERM)
         outcome = Outcome.from_json(session.receive()["outcome"])
@@ -347,16 +348,16 @@ def test_a_full_disk_never_lies(tmp_path: Path) -> None:
         "        verdict = session.run(Task.from_json(task)).verdict.value\n"
         "    except WarehouseLost:\n"
         "        verdict = 'lost'\n"
-        "        session = connect(json.loads(sys.argv[1]))\n"
+        "        session = connect(address)\n"
         "    except Exception as error:\n"
         "        verdict = repr(error)\n"
         "    print(verdict, flush=True)\n"
     )
-    with python(code, json.dumps(spec_of(path, idle_seconds=0.1))) as client:
+    with python(code, text_of(address_of(path, idle_seconds=0.1))) as client:
         verdicts = client.communicate(timeout=60)[0].split()
     assert "committed" in verdicts
     assert verdicts[-1] != "committed"
-    with connect(spec_of(path)) as session:
+    with connect(address_of(path)) as session:
         for number, verdict in enumerate(verdicts):
             attempt = Task("r", "s.t", number, "sql")
             there = session.query(f"select * from duckdb_tables() where table_name = 't{number}'")
@@ -367,7 +368,7 @@ def test_a_full_disk_never_lies(tmp_path: Path) -> None:
 
 def test_a_database_that_broke_is_opened_anew(tmp_path: Path) -> None:
     """A checkpoint that fails makes DuckDB refuse everything: the process ends, the data stays."""
-    spec = spec_of(tmp_path / "w.duckdb")
+    address = address_of(tmp_path / "w.duckdb")
     code = (
         "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))\n"
         + CLIENT
@@ -377,9 +378,9 @@ def test_a_database_that_broke_is_opened_anew(tmp_path: Path) -> None:
         "try: session.execute('checkpoint')\n"
         "except Exception as error: print(error.name, flush=True)\n"
     )
-    with python(code, json.dumps(spec)) as client:
+    with python(code, text_of(address)) as client:
         pid = int(line_of(client))
-        with connect(spec) as other:
+        with connect(address) as other:
             assert other.server_pid == pid
             assert client.stdin is not None
             client.stdin.write("\n")
@@ -387,7 +388,7 @@ def test_a_database_that_broke_is_opened_anew(tmp_path: Path) -> None:
             assert line_of(client) == "FatalException"
             with pytest.raises(WarehouseError, match="Failed to create checkpoint"):
                 other.query("select 1")
-    with connect(spec) as session:
+    with connect(address) as session:
         assert session.server_pid != pid
         assert session.query("select count(*) from duckdb_tables()") == [(12,)]
 
@@ -395,27 +396,27 @@ def test_a_database_that_broke_is_opened_anew(tmp_path: Path) -> None:
 # Who serves --------------------------------------------------------------------------------------
 
 
-def test_twenty_clients_at_once_get_one_server(spec: dict[str, Any]) -> None:
+def test_twenty_clients_at_once_get_one_server(address: WarehouseAddress) -> None:
     code = CLIENT + "print(session.server_pid, flush=True); sys.stdin.read()"
     with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(python(code, json.dumps(spec))) for _ in range(20)]
+        clients = [stack.enter_context(python(code, text_of(address))) for _ in range(20)]
         assert len({line_of(client) for client in clients} - {""}) == 1
 
 
 def test_of_two_servers_one_is_elected(
-    spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    address: WarehouseAddress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launch.Starter, "ensure_started", lambda _: None)
     command = [sys.executable, "-m", "dagster_models.processes.server"]
-    text = tmp_path / "spec.json"
-    text.write_text(json.dumps(spec))
+    text = tmp_path / "address.json"
+    text.write_text(text_of(address))
     with contextlib.ExitStack() as stack:
         servers = []
         for _ in range(2):
             told = stack.enter_context(text.open())
             server = subprocess.Popen(command, stdin=told, stderr=subprocess.DEVNULL)
             servers.append(stack.enter_context(server))
-        with connect(spec) as session:
+        with connect(address) as session:
             winner, loser = sorted(servers, key=lambda server: server.pid != session.server_pid)
             assert winner.pid == session.server_pid
             assert loser.wait(timeout=20) == 0
@@ -423,36 +424,36 @@ def test_of_two_servers_one_is_elected(
         assert winner.wait(timeout=20) == 0
 
 
-def test_an_idle_server_leaves_nothing_behind(spec: dict[str, Any], tmp_path: Path) -> None:
-    with connect(spec) as session:
+def test_an_idle_server_leaves_nothing_behind(address: WarehouseAddress, tmp_path: Path) -> None:
+    with connect(address) as session:
         pid, folders = session.server_pid, session.bulk_folders
-        address = addresses.read_address(session.path)
-        assert address is not None
+        listener = addresses.read_listener(session.path)
+        assert listener is not None
     assert wait_for_exit(pid) == 0
-    assert not os.path.exists(address["socket"])
+    assert not os.path.exists(listener.socket)
     assert not any(os.path.exists(os.path.dirname(folder)) for folder in folders)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["w.duckdb", "w.duckdb.lock"]
-    with connect(spec) as session:
+    with connect(address) as session:
         assert session.server_pid != pid
 
 
-def test_leftovers_of_a_killed_server_are_removed(spec: dict[str, Any]) -> None:
-    with connect(spec) as session:
+def test_leftovers_of_a_killed_server_are_removed(address: WarehouseAddress) -> None:
+    with connect(address) as session:
         session.bulk_path()
         folders = session.bulk_folders
         os.kill(session.server_pid, signal.SIGKILL)
         wait_for_exit(session.server_pid)
     assert all(os.path.isdir(folder) for folder in folders)
-    with connect(spec):
+    with connect(address):
         assert not any(os.path.exists(folder) for folder in folders)
 
 
 def test_only_the_owner_can_come_in(session: Session) -> None:
-    address = addresses.read_address(session.path)
-    assert address is not None
+    listener = addresses.read_listener(session.path)
+    assert listener is not None
     modes = {
-        address["socket"]: 0o600,
-        os.path.dirname(address["socket"]): 0o700,
+        listener.socket: 0o600,
+        os.path.dirname(listener.socket): 0o700,
         session.path + ".lock": 0o600,
         **dict.fromkeys(session.bulk_folders, 0o700),
     }
@@ -469,34 +470,34 @@ def test_a_private_folder_that_is_not_ours_is_refused(tmp_path: Path) -> None:
 def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
     folder = tmp_path / ("d" * 120) / ("e" * 80)
     folder.mkdir(parents=True)
-    with connect(spec_of(folder / "w.duckdb")) as session:
+    with connect(address_of(folder / "w.duckdb")) as session:
         assert len(session.path) > 200
         assert session.query("select 1") == [(1,)]
 
 
 def test_another_temp_folder_finds_the_same_server(
-    spec: dict[str, Any], session: Session, tmp_path: Path
+    address: WarehouseAddress, session: Session, tmp_path: Path
 ) -> None:
     code = CLIENT + "print(session.server_pid)"
     other = {"TMPDIR": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
-    with python(code, json.dumps(spec), **other) as client:
+    with python(code, text_of(address), **other) as client:
         assert line_of(client) == str(session.server_pid)
 
 
 def test_a_symlinked_path_is_the_same_database(session: Session, tmp_path: Path) -> None:
     (tmp_path / "alias.duckdb").symlink_to(tmp_path / "w.duckdb")
-    with connect(spec_of(tmp_path / "alias.duckdb")) as other:
+    with connect(address_of(tmp_path / "alias.duckdb")) as other:
         assert other.server_pid == session.server_pid
 
 
-def test_a_removed_database_is_not_written_to(spec: dict[str, Any], tmp_path: Path) -> None:
-    with connect(spec) as session:
+def test_a_removed_database_is_not_written_to(address: WarehouseAddress, tmp_path: Path) -> None:
+    with connect(address) as session:
         session.execute("create table t as select 1")
         os.unlink(session.path)
         with pytest.raises(WarehouseError) as caught:
-            connect(spec)
+            connect(address)
         assert caught.value.kind is ErrorKind.REPLACED
-    with connect(spec) as session:
+    with connect(address) as session:
         assert session.query("select count(*) from duckdb_tables()") == [(0,)]
         assert os.path.exists(session.path)
 
@@ -543,30 +544,30 @@ def test_a_seed_that_is_another_file_by_now_is_not_published(
 # Refusals ----------------------------------------------------------------------------------------
 
 
-def test_a_database_held_by_a_foreign_process(spec: dict[str, Any], tmp_path: Path) -> None:
+def test_a_database_held_by_a_foreign_process(address: WarehouseAddress, tmp_path: Path) -> None:
     code = (
         "import duckdb, sys\nc = duckdb.connect(sys.argv[1]); print('open', flush=True);"
         " sys.stdin.read()"
     )
-    with python(code, spec["settings"]["path"]) as holder:
+    with python(code, address.settings["path"]) as holder:
         assert line_of(holder) == "open"
         with pytest.raises(WarehouseError) as caught:
-            connect(spec)
+            connect(address)
         assert caught.value.kind is ErrorKind.IN_USE
         assert f"pid {holder.pid}" in caught.value.message
         assert "close the database" in caught.value.message
-    with connect(spec) as session:
+    with connect(address) as session:
         assert session.query("select 1") == [(1,)]
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "w.duckdb").write_text("hello " * 1000)
     with pytest.raises(WarehouseError, match="not a valid DuckDB database file"):
-        connect(spec_of(tmp_path / "w.duckdb"))
+        connect(address_of(tmp_path / "w.duckdb"))
 
 
 def test_the_databases_folder_is_made(tmp_path: Path) -> None:
-    with connect(spec_of(tmp_path / "target" / "of" / "w.duckdb")) as session:
+    with connect(address_of(tmp_path / "target" / "of" / "w.duckdb")) as session:
         assert session.query("select 1") == [(1,)]
 
 
@@ -574,7 +575,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     started = time.monotonic()
     with pytest.raises(WarehouseError, match="File exists") as caught:
-        connect(spec_of(tmp_path / "file" / "w.duckdb"))
+        connect(address_of(tmp_path / "file" / "w.duckdb"))
     assert caught.value.kind is ErrorKind.START_FAILED
     assert time.monotonic() - started < 10
 
@@ -582,25 +583,25 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", [None, "", ":memory:"])
 def test_a_path_that_is_no_file(path: str | None) -> None:
     with pytest.raises(WarehouseError, match="is not a file"):
-        connect({"type": "duckdb", "settings": {"path": path}})
+        connect(WarehouseAddress(DUCKDB, {"path": path}))
 
 
-def test_a_type_that_is_not_known(spec: dict[str, Any]) -> None:
+def test_a_type_that_is_not_known(address: WarehouseAddress) -> None:
     with pytest.raises(WarehouseError, match="'oracle' is not a type of warehouse"):
-        connect({**spec, "type": "oracle"})
+        WarehouseAddress.from_json({**address.to_json(), "type": "oracle"})
 
 
 def test_a_bad_setting_is_told(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="Memory"):
-        connect(spec_of(tmp_path / "w.duckdb", memory_limit="plenty"))
+        connect(address_of(tmp_path / "w.duckdb", memory_limit="plenty"))
 
 
 def greet(session: Session, **changed: Any) -> dict[str, Any]:
-    address = addresses.read_address(session.path)
-    assert address is not None
+    listener = addresses.read_listener(session.path)
+    assert listener is not None
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(10)
-        sock.connect(address["socket"])
+        sock.connect(listener.socket)
         wire.send(sock, {"op": "hello", **launch.greeting(session.path), **changed})
         return wire.receive(sock)
 
@@ -617,8 +618,8 @@ def test_a_client_of_another_database_is_refused(session: Session) -> None:
 
 
 def test_noise_does_not_hurt_the_server(session: Session) -> None:
-    address = addresses.read_address(session.path)
-    assert address is not None
+    listener = addresses.read_listener(session.path)
+    assert listener is not None
     for noise in (
         b"",
         b"\x00",
@@ -627,7 +628,7 @@ def test_noise_does_not_hurt_the_server(session: Session) -> None:
         b"\xff" * 9,
     ):
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(address["socket"])
+            sock.connect(listener.socket)
             sock.sendall(noise)
     with pytest.raises(WarehouseError, match="no operation 'nope'"):
         session.request({"op": "nope"})
@@ -639,11 +640,11 @@ def test_noise_does_not_hurt_the_server(session: Session) -> None:
 def test_a_client_meets_a_dying_listener(tmp_path: Path) -> None:
     """One that accepts and says nothing, as a server that is leaving: the client tries again."""
     path = tmp_path / "w.duckdb"
-    address = str(tmp_path / "dying.sock")
+    name = str(tmp_path / "dying.sock")
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(address)
+        listener.bind(name)
         listener.listen()
-        (tmp_path / "w.duckdb.lock").write_text(json.dumps({"socket": address, "pid": 1}))
+        (tmp_path / "w.duckdb.lock").write_text(json.dumps({"socket": name, "pid": 1}))
         hung_up = threading.Event()
 
         def hang_up() -> None:
@@ -652,7 +653,7 @@ def test_a_client_meets_a_dying_listener(tmp_path: Path) -> None:
             hung_up.set()
 
         threading.Thread(target=hang_up, daemon=True).start()
-        with connect(spec_of(path)) as session:
+        with connect(address_of(path)) as session:
             assert session.query("select 1") == [(1,)]
         assert hung_up.is_set()
 
@@ -660,9 +661,9 @@ def test_a_client_meets_a_dying_listener(tmp_path: Path) -> None:
 # Many at once ------------------------------------------------------------------------------------
 
 
-def test_eight_sessions_build_at_once(spec: dict[str, Any]) -> None:
+def test_eight_sessions_build_at_once(address: WarehouseAddress) -> None:
     with contextlib.ExitStack() as stack:
-        sessions = [stack.enter_context(connect(spec)) for _ in range(8)]
+        sessions = [stack.enter_context(connect(address)) for _ in range(8)]
         for round_ in range(10):
             for number, session in enumerate(sessions):
                 built = task(f"t{number}_{round_}", "select range as n from range(1000)")
@@ -673,8 +674,8 @@ def test_eight_sessions_build_at_once(spec: dict[str, Any]) -> None:
         assert sessions[0].query("select count(*) from dagster_models.commits") == [(80,)]
 
 
-def test_one_cancel_stops_one_session(spec: dict[str, Any], session: Session) -> None:
-    with connect(spec) as other:
+def test_one_cancel_stops_one_session(address: WarehouseAddress, session: Session) -> None:
+    with connect(address) as other:
         session.send({"op": "query", "sql": ENDLESS})
         other.send(
             {"op": "query", "sql": "select count(*) from range(30000000) where range % 7 = 3"}
@@ -692,9 +693,9 @@ def test_a_schema_that_cannot_be_made_is_an_outcome(session: Session) -> None:
     assert session.query("select 1") == [(1,)]
 
 
-def test_new_schemas_do_not_conflict(spec: dict[str, Any]) -> None:
+def test_new_schemas_do_not_conflict(address: WarehouseAddress) -> None:
     with contextlib.ExitStack() as stack:
-        sessions = [stack.enter_context(connect(spec)) for _ in range(8)]
+        sessions = [stack.enter_context(connect(address)) for _ in range(8)]
         for number, session in enumerate(sessions):
             built = Task(
                 "r", "t", 1, "sql", Relation(f"s{number % 3}", f"t{number}"), sql="select 1"
@@ -717,8 +718,8 @@ def test_the_client_is_light() -> None:
         assert line_of(process) == "[]"
 
 
-def test_a_closed_session_says_so(spec: dict[str, Any]) -> None:
-    session = connect(spec)
+def test_a_closed_session_says_so(address: WarehouseAddress) -> None:
+    session = connect(address)
     session.close()
     session.close()
     session.cancel()

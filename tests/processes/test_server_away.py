@@ -8,7 +8,6 @@ its test by the test's own limit, also on a slow machine.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -19,11 +18,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from addresses import PROGRAM, duckdb_at, postgres_at, text_of
 from gate import Gate
 from on_postgres import backends, next_events, postgres_project, until
 
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled
 from dagster_models.execution.runners.events import Answered, NotStarted
@@ -50,11 +51,11 @@ def settings_of(gate: Gate) -> dict[str, object]:
 
 def test_a_task_waits_for_its_server_and_no_other_does(away: Gate, tmp_path: Path) -> None:
     """Others go on, and a cancel is answered at once."""
-    database = {"type": "duckdb", "settings": {"path": str(tmp_path / "w.duckdb")}}
-    spec = {"type": "postgres", "settings": settings_of(away)}
+    database = duckdb_at(tmp_path / "w.duckdb")
+    address = WarehouseAddress(POSTGRES, settings_of(away))
     task = Task("r", "s.t", 1, "sql", Relation("s", "t"), "table", "select 1 as n")
     with contextlib.closing(TaskRunners()) as runners:
-        runners.sql.start("away", task, spec)
+        runners.sql.start("away", task, address)
         assert away.knocked.wait(LIMIT_SECONDS)
         runners.sql.start("here", task, database)
         (answered,) = next_events(runners)
@@ -64,20 +65,19 @@ def test_a_task_waits_for_its_server_and_no_other_does(away: Gate, tmp_path: Pat
         (stopped,) = runners.queue.wait(0)
         assert isinstance(stopped, NotStarted)
         assert isinstance(stopped.error, Canceled)
-        runners.sql.start("away", task, spec)  # another attempt, of the same name
+        runners.sql.start("away", task, address)  # another attempt, of the same name
         runners.sql.kill("away")
         assert [type(event) for event in runners.queue.wait(0)] == [NotStarted]
 
 
 def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
     """The warehouse process does not stay for a connection whose client is gone."""
-    spec = {"type": "postgres", "settings": {**settings_of(away), "idle_seconds": 0.1}}
-    program = "import json, sys; from dagster_models.processes.client.session import connect\n"
-    program += "connect(json.loads(sys.argv[1]))"
-    with subprocess.Popen([sys.executable, "-c", program, json.dumps(spec)]) as client:
+    address = WarehouseAddress(POSTGRES, {**settings_of(away), "idle_seconds": 0.1})
+    program = PROGRAM + "connect(address)"
+    with subprocess.Popen([sys.executable, "-c", program, text_of(address)]) as client:
         assert away.knocked.wait(LIMIT_SECONDS)
         client.kill()
-    lock = f"{addresses.key_of(WarehouseAddress.from_json(spec))}.lock"
+    lock = f"{addresses.key_of(address)}.lock"
     until(lambda: (held := runtime_files.acquire(lock)) is not None and not os.close(held))
 
 
@@ -136,9 +136,9 @@ def test_a_session_ends_also_where_no_cancel_reaches_the_server(
     """A cancel takes a connection of its own, for which there may be no room. Another session
     lives on, so the process does not end either."""
     with contextlib.closing(Gate(2, postgres_dsn)) as gate:
-        spec = {"type": "postgres", "settings": {"dsn": gate.dsn, "idle_seconds": 0.1}}
-        with connect(spec) as other:
-            with connect(spec) as session:
+        address = postgres_at(gate.dsn, idle_seconds=0.1)
+        with connect(address) as other:
+            with connect(address) as session:
                 session.prepare(["s"])
                 sql = "select pg_sleep(600)::text as s"
                 one = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql=sql)

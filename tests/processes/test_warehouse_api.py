@@ -131,7 +131,7 @@ def test_a_column_that_cannot_be_stored_is_named(value: Any, message: str) -> No
 
 @pytest.fixture
 def connection(system: System) -> Iterator[Connection]:
-    connection = Connection(lambda: connect(system.spec))
+    connection = Connection(lambda: connect(system.address))
     yield connection
     connection.close()
 

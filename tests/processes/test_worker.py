@@ -7,12 +7,13 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from addresses import duckdb_at
 from worker_driver import SLOW_CHECK, Driver
 
 from dagster_models.core.messages import CheckTask, Verdict
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import Session, connect
 
@@ -22,23 +23,23 @@ NEVER_ENDS = "select count(*) from range(100000000) a, range(100000) b"
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> dict[str, Any]:
+def address(tmp_path: Path) -> WarehouseAddress:
     path = tmp_path / "warehouse.duckdb"
-    return {"type": "duckdb", "settings": {"path": str(path), "idle_seconds": 1}}
+    return duckdb_at(path, idle_seconds=1)
 
 
 @pytest.fixture
-def session(spec: dict[str, Any]) -> Iterator[Session]:
-    with connect(spec) as session:
+def session(address: WarehouseAddress) -> Iterator[Session]:
+    with connect(address) as session:
         session.prepare(["main"])
         yield session
 
 
 @pytest.fixture
-def worker(tmp_path: Path, spec: dict[str, Any], session: Session) -> Iterator[Driver]:
+def worker(tmp_path: Path, address: WarehouseAddress, session: Session) -> Iterator[Driver]:
     folder = tmp_path / "project"
     folder.mkdir()
-    driver = Driver(folder, spec)
+    driver = Driver(folder, address)
     yield driver
     driver.close()
 

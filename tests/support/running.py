@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from addresses import duckdb_at
 from dagster import DagsterInstance
 
 from dagster_models.processes.client.session import Session, connect
@@ -148,8 +149,7 @@ class Project:
 
     @contextmanager
     def warehouse(self) -> Iterator[Session]:
-        spec = {"type": "duckdb", "settings": {"path": str(self.database)}}
-        with connect(spec) as session:
+        with connect(duckdb_at(self.database)) as session:
             yield session
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
 
-NAMES = ("duckdb", "postgres")
+NAMES = tuple(TARGET_TYPES)
 
 T = Relation("s", "t")
 
@@ -29,13 +31,13 @@ class System:
     indexes: str = ""
 
     @property
-    def spec(self) -> dict[str, Any]:
+    def address(self) -> WarehouseAddress:
         """For session.connect."""
-        return {"type": self.name, "settings": {**self.settings, "idle_seconds": 0.5}}
+        return WarehouseAddress(TARGET_TYPES[self.name], {**self.settings, "idle_seconds": 0.5})
 
     @property
     def module(self) -> Any:
-        return importlib.import_module(f"dagster_models.warehouses.{self.name}.session")
+        return importlib.import_module(TARGET_TYPES[self.name].module)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -9,13 +9,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 from dagster_models.core.messages import CheckTask, Outcome, Task
 from dagster_models.core.model import Relation
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
 
 WAIT_SECONDS = 30
@@ -62,7 +62,7 @@ class Pipe:
 class Driver:
     """A worker, and a project folder of files for it."""
 
-    def __init__(self, folder: Path, spec: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, address: WarehouseAddress) -> None:
         self.folder = folder
         self.control, theirs = socket.socketpair()
         self.control.settimeout(WAIT_SECONDS)
@@ -78,7 +78,7 @@ class Driver:
             start_new_session=True,
         )
         theirs.close()
-        wire.send(self.control, spec)
+        wire.send(self.control, address.to_json())
         self.out, self.err = Pipe(self.process.stdout), Pipe(self.process.stderr)
         assert wire.receive(self.control) == {"op": "ready", "pid": self.process.pid}
 

@@ -19,11 +19,14 @@ from urllib.parse import urlsplit
 import dagster as dg
 import psycopg
 import pytest
+from addresses import postgres_at
 from on_postgres import backends, postgres_project, task, until
 
 from dagster_models import WarehouseResource
 from dagster_models.core.messages import Task, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import dsn as servers
@@ -42,7 +45,7 @@ def system(postgres_dsn: str) -> System:
 
 @pytest.fixture
 def session(system: System) -> Iterator[Session]:
-    with connect(system.spec) as session:
+    with connect(system.address) as session:
         session.prepare(["s"])  # the process may be the last test's, and think that it is done
         yield session
 
@@ -69,8 +72,8 @@ def test_settings_that_protect_the_server_are_always_set(session: Session) -> No
 def test_who_holds_the_lock_is_told_and_worth_another_try(
     system: System, postgres_dsn: str, admin: psycopg.Connection
 ) -> None:
-    spec = {"type": "postgres", "settings": {**system.spec["settings"], "lock_timeout": 0.2}}
-    with connect(spec) as session:
+    address = system.address.with_settings(lock_timeout=0.2)
+    with connect(address) as session:
         session.prepare(["s"])
         session.run(task("t", "select 'old' as n"))
         with admin.transaction():
@@ -139,7 +142,7 @@ def test_schemas_and_records_are_made_once_by_many(system: System, postgres_dsn:
 def test_a_user_who_may_not_make_schemas_uses_those_that_are_there(
     system: System, admin: psycopg.Connection, postgres_dsn: str
 ) -> None:
-    with connect(system.spec) as session:
+    with connect(system.address) as session:
         session.prepare(["s"])
     role = f"builder_{os.getpid()}"
     admin.execute(f"create role {role} login password 'b'".encode())
@@ -147,7 +150,7 @@ def test_a_user_who_may_not_make_schemas_uses_those_that_are_there(
         admin.execute(f"grant all on schema s, dagster_models to {role}".encode())
         admin.execute(f"grant all on dagster_models.commits to {role}".encode())
         settings = {"dsn": postgres_dsn, "user": role, "password": "b", "idle_seconds": 0.1}
-        with connect({"type": "postgres", "settings": settings}) as session:
+        with connect(WarehouseAddress(POSTGRES, settings)) as session:
             assert session.run(task("t", "select 1 as n")).error is None
             refused = session.run(Task("r", "x.t", 1, "sql", Relation("x", "t"), sql="select 1"))
             assert refused.error is not None
@@ -163,7 +166,7 @@ def test_a_session_that_the_server_ends_is_lost_and_settled(
     system: System, session: Session, admin: psycopg.Connection
 ) -> None:
     session.run(task("t", "select 'old' as n"))
-    with connect(system.spec) as other:
+    with connect(system.address) as other:
         session.send({"op": "task", "task": task("t", system.endless, run_id="k").to_json()})
         until(lambda: backends(admin, "state = 'active' and query like '%CREATE%'"))
         admin.execute(
@@ -199,7 +202,7 @@ def test_a_session_lost_in_its_commit_is_settled_by_the_record(system: System) -
 def test_a_killed_warehouse_process_leaves_no_query_behind(
     system: System, admin: psycopg.Connection
 ) -> None:
-    with connect(system.spec) as session:
+    with connect(system.address) as session:
         session.prepare(["s"])
         session.run(task("t", "select 'old' as n"))
         session.send({"op": "task", "task": task("t", system.endless, run_id="k").to_json()})
@@ -208,7 +211,7 @@ def test_a_killed_warehouse_process_leaves_no_query_behind(
         with pytest.raises(WarehouseLost):
             session.receive()
         lost = session.session_id
-    with connect(system.spec) as session:
+    with connect(system.address) as session:
         assert session.settle(task("t", "", run_id="k"), lost) is False
         assert not backends(admin, f"application_name = 'dagster-models {lost}'"), (
             "settled while its backend could still commit"
@@ -262,14 +265,14 @@ def test_an_env_var_of_dagster_reaches_the_server_and_no_setting(
 
 
 def test_an_idle_session_outlives_a_restart_of_the_server(server: PostgresServer) -> None:
-    spec = {"type": "postgres", "settings": {"dsn": server.dsn, "idle_seconds": 0.5}}
-    with connect(spec) as session:
+    address = postgres_at(server.dsn, idle_seconds=0.5)
+    with connect(address) as session:
         assert session.run(task("t", "select 1 as n")).error is None
         server.kill()
         server.start()
         assert session.run(task("t", "select 2 as n", run_id="2")).error is None
         assert session.query("select n from s.t") == [(2,)]
-    with connect(spec) as session:  # this one has settings of its user's: it must not go on
+    with connect(address) as session:  # this one has settings of its user's: it must not go on
         session.execute("create temporary table mine as select 1 as n")
         server.kill()
         server.start()
@@ -281,13 +284,13 @@ def test_a_server_that_is_away_is_waited_for_and_told(server: PostgresServer) ->
     settings = {"dsn": server.dsn, "idle_seconds": 0.5, "connect_seconds": 1}
     server.kill()
     with pytest.raises(WarehouseError) as caught:
-        connect({"type": "postgres", "settings": settings})
+        connect(WarehouseAddress(POSTGRES, settings))
     assert caught.value.kind is ErrorKind.UNREACHABLE
     assert caught.value.transient
     assert f"127.0.0.1:{server.port}" in caught.value.message
     starting = threading.Timer(0.5, server.start)
     starting.start()
-    with connect({"type": "postgres", "settings": {**settings, "connect_seconds": 15}}) as session:
+    with connect(postgres_at(**{**settings, "connect_seconds": 15})) as session:
         assert session.query("select 1") == [(1,)]
     starting.join()
 
@@ -471,9 +474,9 @@ def test_a_password_is_nowhere_but_in_the_environment(
     ],
 )
 def test_an_error_of_connecting_has_no_password(settings: dict[str, Any]) -> None:
-    spec = {"type": "postgres", "settings": {**settings, "connect_seconds": 0.1}}
+    address = WarehouseAddress(POSTGRES, {**settings, "connect_seconds": 0.1})
     with pytest.raises(WarehouseError) as caught:
-        connect(spec)
+        connect(address)
     assert "s3cr3t" not in f"{caught.value}{caught.value!r}{caught.value.__cause__!r}"
 
 
@@ -481,14 +484,14 @@ def test_a_wrong_password_is_told_at_once(postgres_dsn: str) -> None:
     started = time.monotonic()
     settings = {"dsn": postgres_dsn, "password": "wr0ng", "connect_seconds": 30}
     with pytest.raises(WarehouseError, match="authentication failed") as caught:
-        connect({"type": "postgres", "settings": settings}, timeout_seconds=40)
+        connect(WarehouseAddress(POSTGRES, settings), timeout_seconds=40)
     assert time.monotonic() - started < 25
     assert not caught.value.transient
 
 
 def test_a_variable_that_is_not_set_is_named() -> None:
     with pytest.raises(WarehouseError, match="NO_SUCH_VARIABLE is not set"):
-        connect({"type": "postgres", "settings": {"dsn": "${NO_SUCH_VARIABLE}"}})
+        connect(postgres_at("${NO_SUCH_VARIABLE}"))
 
 
 def test_settings_reach_libpq(tmp_path: Path) -> None:

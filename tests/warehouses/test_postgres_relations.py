@@ -12,6 +12,8 @@ import psycopg
 import pytest
 from on_postgres import task
 
+from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
 from systems import System, postgres_system
@@ -26,7 +28,7 @@ def system(postgres_dsn: str) -> System:
 
 @pytest.fixture
 def session(system: System) -> Iterator[Session]:
-    with connect(system.spec) as session:
+    with connect(system.address) as session:
         session.prepare(["s"])  # the process may be the last test's, and think that it is done
         yield session
 
@@ -234,7 +236,7 @@ def test_rows_that_a_policy_hides_are_not_left_behind(
     admin.execute(f"grant all on schema s, dagster_models to {role}".encode())
     admin.execute(f"grant all on s.t, dagster_models.commits to {role}".encode())
     settings = {"dsn": postgres_dsn, "user": role, "password": "b", "idle_seconds": 0.1}
-    with connect({"type": "postgres", "settings": settings}) as other:
+    with connect(WarehouseAddress(POSTGRES, settings)) as other:
         outcome = other.run(task("t", "select 1 as n", run_id="2"))
     assert outcome.error is not None
     assert outcome.error.name == "RowLevelSecurity"

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
+from addresses import postgres_at
 from gate import Gate, make_certificate
 from on_postgres import backends, next_events, task, until
 
@@ -52,13 +53,12 @@ def role(admin: psycopg.Connection) -> Iterator[str]:
     admin.execute(f"drop owned by {name}; drop role {name}".encode())
 
 
-def spec_of(dsn: str, **more: Any) -> dict[str, Any]:
-    settings = {"dsn": dsn, "idle_seconds": 0.1, "connect_seconds": 5, **more}
-    return {"type": "postgres", "settings": settings}
+def address_of(dsn: str, **more: Any) -> WarehouseAddress:
+    return postgres_at(dsn, **{"idle_seconds": 0.1, "connect_seconds": 5, **more})
 
 
-def error_of(spec: dict[str, Any], one: Task) -> str:
-    with connect(spec) as session:
+def error_of(address: WarehouseAddress, one: Task) -> str:
+    with connect(address) as session:
         outcome = session.run(one)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
@@ -76,7 +76,7 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
     account = urlsplit(postgres_dsn).netloc.rpartition("@")[0]
     secret = account.partition(":")[2]
     with contextlib.closing(Gate(100, postgres_dsn, context)) as gate:
-        with connect(spec_of(gate.dsn, sslmode="verify-full", sslrootcert=str(root))) as session:
+        with connect(address_of(gate.dsn, sslmode="verify-full", sslrootcert=str(root))) as session:
             assert session.run(task("t", "select 1 as n")).error is None
         by_name = gate.dsn.replace("127.0.0.1", "localhost")
         wrong = {
@@ -86,15 +86,13 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
         }
         for told, settings in wrong.items():
             more = {"dsn": gate.dsn, "sslmode": "verify-full", "connect_seconds": 60, **settings}
-            bad = spec_of(**more)
+            bad = address_of(**more)
             with pytest.raises(WarehouseError) as caught:
                 connect(bad, timeout_seconds=30)  # a second try would be too late
             error = caught.value
             assert (error.name, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
-            log = Path(
-                launch._log_path(addresses.key_of(WarehouseAddress.from_json(bad)))
-            ).read_text()
+            log = Path(launch._log_path(addresses.key_of(bad))).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
                 assert secret not in text
                 assert unquote(secret) not in text
@@ -106,13 +104,13 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
 def test_fewer_connections_than_threads_are_shared(
     admin: psycopg.Connection, role: str, postgres_dsn: str
 ) -> None:
-    spec = spec_of(postgres_dsn, user=role, password=PASSWORD, connect_seconds=0.2)
+    address = address_of(postgres_dsn, user=role, password=PASSWORD, connect_seconds=0.2)
     with contextlib.closing(TaskRunners()) as runners:
-        runners.sql.prepare(spec, ["s"])
+        runners.sql.prepare(address, ["s"])
         admin.execute(f"alter role {role} connection limit 2".encode())
         steps = {f"t{n}" for n in range(8)}
         for step in steps:
-            runners.sql.start(step, task(step, "select pg_sleep(0.3)::text as s"), spec)
+            runners.sql.start(step, task(step, "select pg_sleep(0.3)::text as s"), address)
         done: dict[str, Any] = {}
         while len(done) < len(steps):
             done |= {event.step: event for event in next_events(runners)}
@@ -120,7 +118,7 @@ def test_fewer_connections_than_threads_are_shared(
         assert {event.outcome.verdict for event in done.values()} == {Verdict.COMMITTED}
     admin.execute(f"alter role {role} connection limit 0".encode())
     with contextlib.closing(TaskRunners()) as runners:  # none of ours could come free
-        runners.sql.start("t", task("t", "select 1 as n"), spec)
+        runners.sql.start("t", task("t", "select 1 as n"), address)
         (refused,) = next_events(runners)
         assert isinstance(refused, NotStarted)
         assert (refused.error.name, refused.error.transient) == ("TooManySessions", True)
@@ -130,10 +128,10 @@ def test_fewer_connections_than_threads_are_shared(
 def test_a_server_that_only_reads_says_so(postgres_dsn: str) -> None:
     """The options of the dsn reach the server; with them it stands for a standby."""
     read_only = "?options=-c%20default_transaction_read_only%3Don%20-c%20work_mem%3D1234kB"
-    told = error_of(spec_of(postgres_dsn + read_only), task("t", "select 1 as n"))
+    told = error_of(address_of(postgres_dsn + read_only), task("t", "select 1 as n"))
     assert "cannot execute CREATE SCHEMA in a read-only transaction" in told
     assert "target_session_attrs=read-write" in told
-    with connect(spec_of(postgres_dsn + read_only)) as session:
+    with connect(address_of(postgres_dsn + read_only)) as session:
         assert session.query("show work_mem") == [("1234kB",)]
 
 
@@ -141,7 +139,9 @@ def test_a_role_that_may_make_no_schema_is_told_what_to_do(
     admin: psycopg.Connection, role: str, postgres_dsn: str
 ) -> None:
     admin.execute(f'revoke create on database "{admin.info.dbname}" from {role}'.encode())
-    told = error_of(spec_of(postgres_dsn, user=role, password=PASSWORD), task("t", "select 1 as n"))
+    told = error_of(
+        address_of(postgres_dsn, user=role, password=PASSWORD), task("t", "select 1 as n")
+    )
     assert told.startswith("InsufficientPrivilege: permission denied for database")
     assert "GRANT CREATE ON DATABASE" in told
 
@@ -164,8 +164,8 @@ def test_settings_of_the_role(admin: psycopg.Connection, role: str, postgres_dsn
     ):
         admin.execute(f"alter role {role} set {setting}".encode())
     admin.execute(f"create schema elsewhere authorization {role}".encode())
-    spec = spec_of(postgres_dsn, user=role, password=PASSWORD)
-    with connect(spec) as session:
+    address = address_of(postgres_dsn, user=role, password=PASSWORD)
+    with connect(address) as session:
         first = "select 'é' as t, date '2020-02-03' as d, 0.1::float8 as x, '\\x00ff'::bytea as b"
         assert session.run(task("t", first)).error is None
         assert session.run(task("v", "select t from s.t", materialized="view")).error is None
@@ -179,10 +179,10 @@ def test_settings_of_the_role(admin: psycopg.Connection, role: str, postgres_dsn
         assert session.query("select count(*) from pg_tables where schemaname = 'elsewhere'") == [
             (0,)
         ]
-    told = error_of(spec, task("slow", "select pg_sleep(30)::text as s"))
+    told = error_of(address, task("slow", "select pg_sleep(30)::text as s"))
     assert told.startswith("StatementTimeout: canceling statement due to statement timeout")
     assert "a setting of the server, the database or this role" in told
-    with connect(spec) as session:
+    with connect(address) as session:
         session.execute("begin")
         session.execute("select 1")
         until(lambda: not backends(admin, f"usename = '{role}'"))
@@ -206,7 +206,7 @@ def test_databases_of_other_encodings_and_collations(
     except psycopg.errors.FeatureNotSupported as error:
         pytest.skip(str(error))  # the wheel's server has no ICU, Debian's has
     try:
-        with connect(spec_of(postgres_dsn, dbname=name)) as session:
+        with connect(address_of(postgres_dsn, dbname=name)) as session:
             relation = Relation("schéma", "täble")
             for attempt, more in ((1, ""), (2, ""), (3, ", 1 as more")):
                 text = f"select 'ünï' as \"côl\", 'a' < 'B' as b{more}"
@@ -242,7 +242,7 @@ def test_a_hostile_schema_prefix_is_only_a_name(postgres_dsn: str, tmp_path: Pat
         patch.setenv("DATABASE_URL", postgres_dsn)
         loaded = load(project.root)
         target = usable_target(loaded, "pg")
-    with connect(spec_of(postgres_dsn)) as session:
+    with connect(address_of(postgres_dsn)) as session:
         for name in ("a", "b"):
             binding = TargetStep(loaded, loaded.steps[Key("main", name)], target)
             session.prepare(schemas({name: binding}))

@@ -13,7 +13,7 @@ import pytest
 from paths import REPOSITORY
 
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import warehouse_spec
+from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
@@ -87,7 +87,8 @@ def test_the_example_on_both_warehouses(
     project = load(tmp_path / "project")
     dev, pg = (usable_target(project, name) for name in ("dev", "pg"))
     compared = 0
-    with connect(warehouse_spec(project, dev)) as one, connect(warehouse_spec(project, pg)) as two:
+    addresses = warehouse_address(project, dev), warehouse_address(project, pg)
+    with connect(addresses[0]) as one, connect(addresses[1]) as two:
         for key, step in project.steps.items():
             if step.relation is None:
                 continue

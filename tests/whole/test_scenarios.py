@@ -142,6 +142,7 @@ def test_drain_lets_what_is_in_flight_finish(project: Project) -> None:
 
 LATE_CANCEL = """
 import threading
+from addresses import duckdb_at
 from dagster_models.execution.runners.sql_sessions import SqlSessions
 from dagster_models.processes.client.session import connect
 
@@ -152,8 +153,8 @@ def late(self, step):
 
 def when_committed(self, step):
     # The cancel reaches the warehouse only after the step has committed there.
-    spec = {"type": "duckdb", "settings": {"path": DATABASE}}
-    with connect(spec) as session:
+    address = duckdb_at(DATABASE)
+    with connect(address) as session:
         while not session.query("select 1 from dagster_models.commits where step = 'main.beta_b'"):
             pass
     cancel(self, step)

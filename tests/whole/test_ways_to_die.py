@@ -28,11 +28,13 @@ from typing import Any, Protocol
 import duckdb
 import psycopg
 import pytest
+from addresses import duckdb_at, postgres_at
 from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, python_of, sql_of
 from paths import SUPPORT
 
 from dagster_models.core.messages import CheckTask, Task, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import TARGET_TYPES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution import lookup
 from dagster_models.execution.runners.events import Answered, Lost, Settled
@@ -100,7 +102,7 @@ class PostgresDatabase:
 @pytest.fixture(scope="module")
 def duckdb_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "w.duckdb"
-    furnish({"type": "duckdb", "settings": {"path": str(path)}})
+    furnish(duckdb_at(path, idle_seconds=0.1))
     return path
 
 
@@ -120,7 +122,7 @@ def postgres_template(request: pytest.FixtureRequest) -> Iterator[tuple[str, str
     name = f"ways_template_{os.getpid()}"
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(f"create database {name}".encode())
-    furnish({"type": "postgres", "settings": {"dsn": dsn_of_database(admin, name)}})
+    furnish(postgres_at(dsn_of_database(admin, name), idle_seconds=0.1))
     yield admin, name
     if not given:
         return  # its server ends with all that is on it
@@ -131,9 +133,8 @@ def postgres_template(request: pytest.FixtureRequest) -> Iterator[tuple[str, str
             connection.execute(f"drop database {database} with (force)".encode())
 
 
-def furnish(spec: dict[str, Any]) -> None:
-    spec["settings"]["idle_seconds"] = 0.1
-    with connect(spec) as session:
+def furnish(address: WarehouseAddress) -> None:
+    with connect(address) as session:
         session.prepare(["main"])
         session.execute("create table main.victim as select 'old' as n")
         pid = session.server_pid
@@ -152,9 +153,9 @@ class Stage:
     folder: Path
     mark: str
 
-    def spec(self, **settings: Any) -> dict[str, Any]:
-        told = {**self.ground.settings, "idle_seconds": 0.3, **settings}
-        return {"type": self.warehouse, "settings": told}
+    def address(self, **settings: Any) -> WarehouseAddress:
+        given = {**self.ground.settings, "idle_seconds": 0.3, **settings}
+        return WarehouseAddress(TARGET_TYPES[self.warehouse], given)
 
     def processes(self) -> set[int]:
         """Those that inherited our mark, whosever children they are by now."""
@@ -231,9 +232,9 @@ def task_of(kind: str, run_id: str, **more: Any) -> Task:
     return Task(run_id, VICTIM, 1, kind, Relation("main", "victim"), **more)
 
 
-def run(runners: TaskRunners, task: Task, spec: dict[str, Any]) -> tuple[str, str]:
+def run(runners: TaskRunners, task: Task, address: WarehouseAddress) -> tuple[str, str]:
     """One step, as the executor's loop does it: its state, and the error that is told."""
-    runners.of(task).start(VICTIM, task, spec)
+    runners.of(task).start(VICTIM, task, address)
     told, killed, end = "", False, time.monotonic() + BOUND_SECONDS
     while (left := end - time.monotonic()) > 0:
         for event in runners.queue.wait(left):
@@ -243,7 +244,7 @@ def run(runners: TaskRunners, task: Task, spec: dict[str, Any]) -> tuple[str, st
                 return by_verdict(event.outcome.verdict), told
             if isinstance(event, Lost):
                 told, killed = event.message, event.killed
-                question = partial(lookup.commit_of, event, task, spec)
+                question = partial(lookup.commit_of, event, task, address)
                 runners.queue.ask_in_thread(question, "settle")
             elif isinstance(event, Settled):
                 told += event.error
@@ -291,7 +292,7 @@ def test_a_death(
     fault = {"step": VICTIM, "point": case.point, "way": way, "folder": str(stage.folder)}
     fault["warehouse"] = case.warehouse
     monkeypatch.setenv("FAULT", json.dumps(fault))
-    spec = stage.spec(**({"memory_limit": "50MB"} if case.way == "memory_limit" else {}))
+    address = stage.address(**({"memory_limit": "50MB"} if case.way == "memory_limit" else {}))
     query, check = sql_of(case)
     more: dict[str, Any] = {"checks": (CheckTask("c", check),), "sql": query}
     kind = "sql"
@@ -305,7 +306,7 @@ def test_a_death(
         if case.way == "hang":
             stop_when_reached(runners, kind, stage)
         began = time.monotonic()
-        state, told = run(runners, task_of(kind, "first", **more), spec)
+        state, told = run(runners, task_of(kind, "first", **more), address)
         seconds = time.monotonic() - began
         OUTCOMES[case] = state
         print(f"{state} in {seconds:.2f} s: {told[:2000]}")
@@ -330,7 +331,7 @@ def check_the_next(runners: TaskRunners, kind: str, stage: Stage) -> None:
         more = {"path": str(after), "project_root": str(stage.folder)}
     else:
         more = {"sql": "select 'after' as n"}
-    state, told = run(runners, task_of(kind, "second", **more), stage.spec())
+    state, told = run(runners, task_of(kind, "second", **more), stage.address())
     assert state == "succeeded", told
 
 
@@ -344,7 +345,7 @@ def lift_limits(stage: Stage) -> None:
 
 
 def check_the_truth(stage: Stage, state: str) -> None:
-    with connect(stage.spec()) as session:
+    with connect(stage.address()) as session:
         (content,) = session.query("select min(n) from main.victim")
         records = session.query("select run_id from dagster_models.commits")
     assert content == (("new",) if state == "succeeded" else ("old",))
@@ -354,7 +355,7 @@ def check_the_truth(stage: Stage, state: str) -> None:
 def check_nothing_is_left(stage: Stage) -> None:
     wait_for_end(stage.processes())
     assert stage.processes() == set()
-    key = addresses.key_of(WarehouseAddress.from_json(stage.spec()))
+    key = addresses.key_of(stage.address())
     lock = runtime_files.acquire(f"{key}.lock")
     assert lock is not None
     os.close(lock)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dagster_models._dagster import door as d
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import ForeignEnd, ForeignEvent
 
@@ -36,8 +37,8 @@ class ForeignProcesses:
         self._processes: dict[str, Any] = {}
         self._stop: dict[str, Any] = {}
 
-    def start(self, step: str, task: ForeignTask, spec: Mapping[str, Any]) -> None:
-        """Start the step's process.
+    def start(self, step: str, task: ForeignTask, address: WarehouseAddress | None = None) -> None:
+        """Start the step's process, which finds its resources by itself.
 
         Raises:
             DagsterUnmetExecutorRequirementsError: the job cannot be loaded in another process.

@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import SessionIdentity
 from dagster_models.util.orphans import MARK, kill_marked
@@ -27,7 +27,7 @@ class PythonWorker:
 
     process: subprocess.Popen[bytes]
     control: socket.socket
-    key: str  #: of its warehouse
+    address: WarehouseAddress
     mark: str  #: in the environment of all that it starts
     step: str | None = None
     session: SessionIdentity | None = None
@@ -88,7 +88,7 @@ UNHEARD = 4
 """The exit code of a worker whose answer could not be sent."""
 
 
-def start_python_worker(spec: Mapping[str, Any], key: str, folder: str) -> PythonWorker:
+def start_python_worker(address: WarehouseAddress, folder: str) -> PythonWorker:
     """Start one in *folder*; its pipes do not block when read."""
     ours, theirs = socket.socketpair()
     command = [
@@ -110,8 +110,9 @@ def start_python_worker(spec: Mapping[str, Any], key: str, folder: str) -> Pytho
         env={**os.environ, MARK: mark},
     )
     theirs.close()
-    wire.send(ours, spec)  # not in the arguments, which every user of the machine can list
-    worker = PythonWorker(process, ours, key, mark)
+    # Not in the arguments, which every user of the machine can list.
+    wire.send(ours, address.to_json())
+    worker = PythonWorker(process, ours, address, mark)
     for pipe in worker.pipes.values():
         os.set_blocking(pipe.fileno(), False)
     return worker

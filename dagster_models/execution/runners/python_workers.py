@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 from dagster_models.core.messages import Outcome, Task
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
 from dagster_models.execution.runners.python_worker import PythonWorker, start_python_worker
-from dagster_models.execution.runners.step_runner import warehouse_key
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import SessionIdentity
 
@@ -32,17 +32,17 @@ class PythonWorkers:
     def __init__(self, queue: EventQueue) -> None:
         self._queue = queue
         self._busy: dict[str, PythonWorker] = {}
-        self._idle: dict[str, list[PythonWorker]] = {}
+        self._idle: dict[WarehouseAddress, list[PythonWorker]] = {}
         self._workers: list[PythonWorker] = []
 
-    def start(self, step: str, task: Task, spec: Mapping[str, Any]) -> None:
+    def start(self, step: str, task: Task, address: WarehouseAddress) -> None:
         """Hand the task to an idle worker, or to a new one.
 
         Raises:
             OSError: no process can be started.
         """
-        idle = self._idle.setdefault(warehouse_key(spec), [])
-        worker = idle.pop() if idle else self._start_worker(spec, task.project_root)
+        idle = self._idle.setdefault(address, [])
+        worker = idle.pop() if idle else self._start_worker(address, task.project_root)
         worker.step, worker.killed = step, False
         self._busy[step] = worker
         self._send(worker, {"op": "task", "task": task.to_json()})
@@ -78,8 +78,8 @@ class PythonWorkers:
 
     # -- processes -----------------------------------------------------------------------------
 
-    def _start_worker(self, spec: Mapping[str, Any], folder: str) -> PythonWorker:
-        worker = start_python_worker(spec, warehouse_key(spec), folder)
+    def _start_worker(self, address: WarehouseAddress, folder: str) -> PythonWorker:
+        worker = start_python_worker(address, folder)
         self._workers.append(worker)
         self._queue.watch(worker.control, partial(self._on_control, worker))
         for name, pipe in worker.pipes.items():
@@ -115,7 +115,7 @@ class PythonWorkers:
         if worker.interrupted:
             self._send(worker, {"op": "exit"})
         else:
-            self._idle[worker.key].append(worker)
+            self._idle[worker.address].append(worker)
         return [*output, Answered(step, Outcome.from_json(message["outcome"]))]
 
     def _on_exit(self, worker: PythonWorker) -> list[WorkerEvent]:
@@ -136,7 +136,7 @@ class PythonWorkers:
 
     def _forget(self, worker: PythonWorker) -> None:
         worker.step = None
-        for workers in (self._idle.get(worker.key, []), self._workers):
+        for workers in (self._idle.get(worker.address, []), self._workers):
             if worker in workers:
                 workers.remove(worker)
         self._queue.unwatch(worker.control)

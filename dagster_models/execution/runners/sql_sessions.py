@@ -11,15 +11,14 @@ one. Where it has no room, they wait for as long as a session of this run may st
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from dagster_models.core.messages import Task
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, NotStarted, WorkerEvent
-from dagster_models.execution.runners.step_runner import warehouse_key
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
 
@@ -29,7 +28,7 @@ class _Open:
     """A session that is open; ``step``: what it works on."""
 
     session: Session
-    key: str  # of its warehouse
+    address: WarehouseAddress
     step: str = ""
     killed: bool = False
 
@@ -40,21 +39,21 @@ class _Waiting:
 
     step: str
     task: Task
-    key: str
+    address: WarehouseAddress
     refused: WarehouseError | None = None
 
 
 class SqlSessions:
-    """The sessions of one run; a StepRunner. ``key`` stands for a warehouse everywhere."""
+    """The sessions of one run; a StepRunner. Steps with the same address share them."""
 
     def __init__(self, queue: EventQueue) -> None:
         self._queue = queue
         self._busy: dict[str, _Open | _Waiting] = {}
-        self._idle: dict[str, list[_Open]] = {}
+        self._idle: dict[WarehouseAddress, list[_Open]] = {}
         self._closing = threading.Lock()  # between close and threads that bring a session
         self._closed = False
 
-    def prepare(self, spec: Mapping[str, Any], schemas: Sequence[str]) -> None:
+    def prepare(self, address: WarehouseAddress, schemas: Sequence[str]) -> None:
         """Reach the warehouse and create what the run needs there: schemas, commit record table.
 
         May be called from any thread, and should not be called from the one that waits: it may
@@ -63,28 +62,27 @@ class SqlSessions:
         Raises:
             WarehouseError: it cannot be reached, or refuses.
         """
-        session = connect(spec)
+        session = connect(address)
         try:
             session.prepare(schemas)
         except BaseException:
             session.close()
             raise
-        self._bring(session, warehouse_key(spec))
+        self._bring(session, address)
 
-    def start(self, step: str, task: Task, spec: Mapping[str, Any]) -> None:
+    def start(self, step: str, task: Task, address: WarehouseAddress) -> None:
         """Hand the task to an idle session; where there is none, a thread opens one.
 
         Raises:
             WarehouseError: the session is just gone; nothing was started.
         """
-        key = warehouse_key(spec)
-        idle = self._living(key)
+        idle = self._living(address)
         if idle is not None:
             self._send(idle, step, task)
             return
-        self._busy[step] = waiting = _Waiting(step, task, key)
+        self._busy[step] = waiting = _Waiting(step, task, address)
         name = f"connect-{step}"
-        threading.Thread(target=self._reach, args=(waiting, spec), daemon=True, name=name).start()
+        threading.Thread(target=self._reach, args=(waiting,), daemon=True, name=name).start()
 
     def cancel(self, step: str) -> None:
         """Interrupt the statement; the warehouse's answer says what became of it."""
@@ -116,8 +114,8 @@ class SqlSessions:
 
     # -- sessions that are open ----------------------------------------------------------------
 
-    def _living(self, key: str) -> _Open | None:
-        idle = self._idle.setdefault(key, [])
+    def _living(self, address: WarehouseAddress) -> _Open | None:
+        idle = self._idle.setdefault(address, [])
         while idle:
             found = idle.pop()
             if not wire.readable(found.session):  # an idle session says nothing but its end
@@ -139,14 +137,14 @@ class SqlSessions:
         except WarehouseError as error:
             busy.session.close()
             lost = Lost(busy.step, error.message, busy.killed, busy.session.identity)
-            return [lost, *self._refuse_those_in_vain(busy.key)]
+            return [lost, *self._refuse_those_in_vain(busy.address)]
         return [Answered(busy.step, outcome), *self._free(busy)]
 
     def _free(self, idle: _Open) -> list[WorkerEvent]:
         """Use a session without a task: for the first that waits for one, or keep it for later."""
-        waiting = next(iter(self._waiting(idle.key)), None)
+        waiting = next(iter(self._waiting(idle.address)), None)
         if waiting is None:
-            self._idle.setdefault(idle.key, []).append(idle)
+            self._idle.setdefault(idle.address, []).append(idle)
             return []
         try:
             self._send(idle, waiting.step, waiting.task)
@@ -157,21 +155,21 @@ class SqlSessions:
 
     # -- sessions that are to come -------------------------------------------------------------
 
-    def _reach(self, waiting: _Waiting, spec: Mapping[str, Any]) -> None:
+    def _reach(self, waiting: _Waiting) -> None:
         """In a thread of its own: a server that is away may take its time."""
         try:
-            session = connect(spec)
+            session = connect(waiting.address)
         except Exception as error:  # whatever it is, the step must end
             known = error if isinstance(error, WarehouseError) else _unexpected(error)
             self._queue.call_soon(lambda: self._on_refusal(waiting, known))
         else:
-            self._bring(session, waiting.key)
+            self._bring(session, waiting.address)
 
-    def _bring(self, session: Session, key: str) -> None:
+    def _bring(self, session: Session, address: WarehouseAddress) -> None:
         """Thread-safe: take in a new session, for the first task that waits for one."""
         with self._closing:
             if not self._closed:
-                self._queue.call_soon(lambda: self._on_session(_Open(session, key)))
+                self._queue.call_soon(lambda: self._on_session(_Open(session, address)))
                 return
         session.close()
 
@@ -186,16 +184,16 @@ class SqlSessions:
             return []  # given up, or another session came free
         if error.kind is ErrorKind.TOO_MANY_SESSIONS:
             waiting.refused = error
-            return self._refuse_those_in_vain(waiting.key)
+            return self._refuse_those_in_vain(waiting.address)
         return self._not_started(waiting, error)
 
-    def _refuse_those_in_vain(self, key: str) -> list[WorkerEvent]:
+    def _refuse_those_in_vain(self, address: WarehouseAddress) -> list[WorkerEvent]:
         """End the tasks that wait for one of our sessions to come free, if none is left."""
-        if any(isinstance(busy, _Open) and busy.key == key for busy in self._busy.values()):
+        if any(isinstance(busy, _Open) and busy.address == address for busy in self._busy.values()):
             return []
         return [
             event
-            for waiting in self._waiting(key)
+            for waiting in self._waiting(address)
             if waiting.refused is not None
             for event in self._not_started(waiting, waiting.refused)
         ]
@@ -209,8 +207,8 @@ class SqlSessions:
         del self._busy[waiting.step]
         return [NotStarted(waiting.step, error)]
 
-    def _waiting(self, key: str) -> list[_Waiting]:
-        return [w for w in self._busy.values() if isinstance(w, _Waiting) and w.key == key]
+    def _waiting(self, address: WarehouseAddress) -> list[_Waiting]:
+        return [w for w in self._busy.values() if isinstance(w, _Waiting) and w.address == address]
 
 
 def _unexpected(error: Exception) -> WarehouseError:

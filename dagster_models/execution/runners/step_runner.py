@@ -6,9 +6,9 @@ cluster would be another one.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+from dagster_models.core.warehouse_address import WarehouseAddress
 
 TaskT = TypeVar("TaskT", contravariant=True)
 
@@ -34,10 +34,10 @@ class StepRunner(Protocol[TaskT]):
     All methods are called in the thread that waits for the queue, and none of them waits.
     """
 
-    def start(self, step: str, task: TaskT, spec: Mapping[str, Any]) -> None:
+    def start(self, step: str, task: TaskT, address: WarehouseAddress) -> None:
         """Hand the task to a worker; events call it ``step`` from here on.
 
-        ``spec``: what ``session.connect`` needs to reach the warehouse; empty for a foreign step.
+        ``address``: the warehouse that the task works in.
 
         Raises:
             Exception: nothing was started, and no event follows.
@@ -51,8 +51,3 @@ class StepRunner(Protocol[TaskT]):
 
     def close(self) -> None:
         """End all that this runner has; what a step has not committed is rolled back."""
-
-
-def warehouse_key(spec: Mapping[str, Any]) -> str:
-    """The same text for the same warehouse: workers that reached it can be used again."""
-    return json.dumps(spec, sort_keys=True)

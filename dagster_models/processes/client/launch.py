@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from typing import Any
 
 from dagster_models.core.warehouse_address import WarehouseAddress
@@ -128,29 +127,27 @@ def _disown() -> None:
             child.returncode = 0
 
 
-def refuse_foreign_socket(address: Mapping[str, Any], path: str) -> None:
+def refuse_foreign_socket(listener: addresses.Listener, path: str) -> None:
     """Talk to our own processes only: the lock file lies where others may write."""
     with contextlib.suppress(FileNotFoundError):
-        owner = os.stat(address["socket"]).st_uid
+        owner = os.stat(listener.socket).st_uid
         if owner != os.getuid():
             raise WarehouseError(
                 ErrorKind.IN_USE,
-                f"a warehouse process of another user (uid {owner}, pid {address.get('pid')})"
+                f"a warehouse process of another user (uid {owner}, pid {listener.pid})"
                 f" serves {path}: run as that user, or wait until it is idle",
             )
 
 
 def why_no_answer(path: str, timeout_seconds: float) -> str:
-    address = addresses.read_address(path) or {}
+    listener = addresses.read_listener(path)
     told = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
-    host = address.get("host")
-    if host and host != socket.gethostname():
-        return f"{told} {path}.lock was written on another machine or container, {host}."
-    pid = address.get("pid")
-    if pid and _alive(pid):
+    if listener is not None and listener.host not in ("", socket.gethostname()):
+        return f"{told} {path}.lock was written on another machine or container, {listener.host}."
+    if listener is not None and _alive(listener.pid):
         return (
-            f"{told} The one with pid {pid} holds {path}.lock; it may be opening a large file."
-            f" Try again, or end it: kill {pid}"
+            f"{told} The one with pid {listener.pid} holds {path}.lock; it may be opening a large"
+            f" file. Try again, or end it: kill {listener.pid}"
         )
     tail = log_tail(_log_path(path), None)
     return f"{told} The end of its log, {_log_path(path)}:\n{tail}"
@@ -201,8 +198,8 @@ def _alive(pid: int) -> bool:
 
 def kill(pid: int, path: str) -> None:
     """SIGKILL for the warehouse process of *path*, if it is still the one with that pid."""
-    address = addresses.read_address(path) or {}
-    if address.get("pid") != pid or address.get("host") != socket.gethostname():
+    listener = addresses.read_listener(path)
+    if listener is None or (listener.pid, listener.host) != (pid, socket.gethostname()):
         return  # another one has taken its place: it is gone
     free = runtime_files.acquire(f"{path}.lock")
     if free is not None:  # nobody holds the lock for life any more: the pid may be anybody's

@@ -33,9 +33,7 @@ from dagster_models.util import arrow_files as bulk
 _POLL_SECONDS = 0.01
 
 
-def connect(
-    address: WarehouseAddress | Mapping[str, Any], timeout_seconds: float | None = None
-) -> Session:
+def connect(address: WarehouseAddress, timeout_seconds: float | None = None) -> Session:
     """Open a session; starts the warehouse process if nobody has. The settings of the client that
     starts the process hold for all.
 
@@ -44,7 +42,6 @@ def connect(
     answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
     ``connect_seconds`` need it).
     """
-    address = _address(address)
     path = addresses.key_of(address)
     if timeout_seconds is None:
         # A server is tried for so long, and the last try may take as long once more.
@@ -61,10 +58,6 @@ def connect(
             time.sleep(_POLL_SECONDS)
 
 
-def _address(given: WarehouseAddress | Mapping[str, Any]) -> WarehouseAddress:
-    return given if isinstance(given, WarehouseAddress) else WarehouseAddress.from_json(given)
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class SessionIdentity:
     """Names a session after its end; ``server_pid``: of the warehouse process that had it."""
@@ -74,7 +67,7 @@ class SessionIdentity:
 
 
 def settle(
-    address: WarehouseAddress | Mapping[str, Any],
+    address: WarehouseAddress,
     task: Task,
     lost: SessionIdentity | None,
     wait_seconds: float = 10.0,
@@ -92,21 +85,21 @@ def settle(
     except WarehouseError as error:
         if lost is None or error.kind not in (ErrorKind.IN_DOUBT, ErrorKind.TIMEOUT):
             raise
-    launch.kill(lost.server_pid, addresses.key_of(_address(address)))
+    launch.kill(lost.server_pid, addresses.key_of(address))
     with connect(address) as session:
         return session.settle(task, session_id, wait_seconds)
 
 
 def _dial(folder: str, path: str, deadline: float) -> Session | None:
     """A session with the process that listens; None if none does, or it is just leaving."""
-    address = addresses.read_address(path)
-    if address is None:
+    listener = addresses.read_listener(path)
+    if listener is None:
         return None
-    launch.refuse_foreign_socket(address, path)
+    launch.refuse_foreign_socket(listener, path)
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.settimeout(max(0.1, deadline - time.monotonic()))
-        sock.connect(address["socket"])
+        sock.connect(listener.socket)
         hello = {"op": "hello", "folder": folder, **launch.greeting(path)}
         wire.send(sock, hello)
         answer = wire.receive(sock)

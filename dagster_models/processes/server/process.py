@@ -309,9 +309,8 @@ def main() -> int:
     name = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
     listener = _listen(name)
     inode = os.stat(name).st_ino
-    addresses.publish_address(
-        lock,
-        {"socket": name, "pid": os.getpid(), "host": socket.gethostname(), "log": server.log},
+    addresses.publish_listener(
+        lock, addresses.Listener(name, os.getpid(), socket.gethostname(), server.log)
     )
     try:
         server.serve(listener)
