@@ -26,8 +26,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.processes import address as addresses
-from dagster_models.processes import wire
+from dagster_models.processes import handshake, wire
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.server.attempt import Stop
@@ -427,7 +426,7 @@ def test_of_two_servers_one_is_elected(
 def test_an_idle_server_leaves_nothing_behind(address: WarehouseAddress, tmp_path: Path) -> None:
     with connect(address) as session:
         pid, folders = session.server_pid, session.bulk_folders
-        listener = addresses.read_listener(session.path)
+        listener = handshake.read_listener(session.path)
         assert listener is not None
     assert wait_for_exit(pid) == 0
     assert not os.path.exists(listener.socket)
@@ -449,7 +448,7 @@ def test_leftovers_of_a_killed_server_are_removed(address: WarehouseAddress) -> 
 
 
 def test_only_the_owner_can_come_in(session: Session) -> None:
-    listener = addresses.read_listener(session.path)
+    listener = handshake.read_listener(session.path)
     assert listener is not None
     modes = {
         listener.socket: 0o600,
@@ -597,12 +596,12 @@ def test_a_bad_setting_is_told(tmp_path: Path) -> None:
 
 
 def greet(session: Session, **changed: Any) -> dict[str, Any]:
-    listener = addresses.read_listener(session.path)
+    listener = handshake.read_listener(session.path)
     assert listener is not None
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(10)
         sock.connect(listener.socket)
-        wire.send(sock, {"op": "hello", **launch.greeting(session.path), **changed})
+        wire.send(sock, {"op": "hello", **handshake.greeting(session.path), **changed})
         return wire.receive(sock)
 
 
@@ -618,7 +617,7 @@ def test_a_client_of_another_database_is_refused(session: Session) -> None:
 
 
 def test_noise_does_not_hurt_the_server(session: Session) -> None:
-    listener = addresses.read_listener(session.path)
+    listener = handshake.read_listener(session.path)
     assert listener is not None
     for noise in (
         b"",

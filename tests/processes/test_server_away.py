@@ -29,7 +29,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled
 from dagster_models.execution.runners.events import Answered, NotStarted
 from dagster_models.execution.runners.task_runners import TaskRunners
-from dagster_models.processes import address as addresses
+from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
 
@@ -77,7 +77,7 @@ def test_what_nobody_wants_any_more_is_given_up(away: Gate) -> None:
     with subprocess.Popen([sys.executable, "-c", program, text_of(address)]) as client:
         assert away.knocked.wait(LIMIT_SECONDS)
         client.kill()
-    lock = f"{addresses.key_of(address)}.lock"
+    lock = f"{key_of(address)}.lock"
     until(lambda: (held := runtime_files.acquire(lock)) is not None and not os.close(held))
 
 

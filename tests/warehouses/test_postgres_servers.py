@@ -26,7 +26,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
 from dagster_models.execution.runners.events import Answered, NotStarted
 from dagster_models.execution.runners.task_runners import TaskRunners
-from dagster_models.processes import address as addresses
+from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import connect
 from dagster_models.project.load import load
@@ -92,7 +92,7 @@ def test_tls_with_a_certificate_that_is_checked(postgres_dsn: str, tmp_path: Pat
             error = caught.value
             assert (error.name, error.transient) == ("ConnectionFailed", False)
             assert told in error.message
-            log = Path(launch._log_path(addresses.key_of(bad))).read_text()
+            log = Path(launch._log_path(key_of(bad))).read_text()
             for text in (str(error), repr(error), repr(error.__cause__), log):
                 assert secret not in text
                 assert unquote(secret) not in text

@@ -39,7 +39,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution import lookup
 from dagster_models.execution.runners.events import Answered, Lost, Settled
 from dagster_models.execution.runners.task_runners import TaskRunners
-from dagster_models.processes import address as addresses
+from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
 from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
@@ -355,7 +355,7 @@ def check_the_truth(stage: Stage, state: str) -> None:
 def check_nothing_is_left(stage: Stage) -> None:
     wait_for_end(stage.processes())
     assert stage.processes() == set()
-    key = addresses.key_of(stage.address())
+    key = key_of(stage.address())
     lock = runtime_files.acquire(f"{key}.lock")
     assert lock is not None
     os.close(lock)

@@ -1,4 +1,4 @@
 """Reaching a warehouse process, and what user code sees of the warehouse.
 
-May import: processes/wire and processes/address.
+May import: processes.
 """

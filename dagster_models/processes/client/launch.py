@@ -12,11 +12,10 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.processes import address as addresses
+from dagster_models.processes.handshake import Listener, read_listener
 from dagster_models.util import runtime_files
 from dagster_models.util.orphans import MARK
 
@@ -28,25 +27,6 @@ _children_lock = threading.Lock()
 _RESTART_SECONDS = 0.05
 
 _TAIL_LINES = 15
-
-
-def package_version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("dagster-models")
-    except PackageNotFoundError:  # run from a source tree
-        return "unknown"
-
-
-def greeting(path: str) -> dict[str, Any]:
-    """What both sides tell of themselves in the hello."""
-    return {
-        "protocol": addresses.PROTOCOL,
-        "version": package_version(),
-        "pid": os.getpid(),
-        "path": path,
-    }
 
 
 class Starter:
@@ -127,7 +107,7 @@ def _disown() -> None:
             child.returncode = 0
 
 
-def refuse_foreign_socket(listener: addresses.Listener, path: str) -> None:
+def refuse_foreign_socket(listener: Listener, path: str) -> None:
     """Talk to our own processes only: the lock file lies where others may write."""
     with contextlib.suppress(FileNotFoundError):
         owner = os.stat(listener.socket).st_uid
@@ -140,7 +120,7 @@ def refuse_foreign_socket(listener: addresses.Listener, path: str) -> None:
 
 
 def why_no_answer(path: str, timeout_seconds: float) -> str:
-    listener = addresses.read_listener(path)
+    listener = read_listener(path)
     told = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
     if listener is not None and listener.host not in ("", socket.gethostname()):
         return f"{told} {path}.lock was written on another machine or container, {listener.host}."
@@ -198,7 +178,7 @@ def _alive(pid: int) -> bool:
 
 def kill(pid: int, path: str) -> None:
     """SIGKILL for the warehouse process of *path*, if it is still the one with that pid."""
-    listener = addresses.read_listener(path)
+    listener = read_listener(path)
     if listener is None or (listener.pid, listener.host) != (pid, socket.gethostname()):
         return  # another one has taken its place: it is gone
     free = runtime_files.acquire(f"{path}.lock")

@@ -24,8 +24,8 @@ from dagster_models.core.messages import Outcome, Task
 from dagster_models.core.model import Relation
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.processes import address as addresses
-from dagster_models.processes import wire
+from dagster_models.processes import handshake, wire
+from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
 from dagster_models.util import arrow_files as bulk
 
@@ -42,7 +42,7 @@ def connect(address: WarehouseAddress, timeout_seconds: float | None = None) -> 
     answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
     ``connect_seconds`` need it).
     """
-    path = addresses.key_of(address)
+    path = key_of(address)
     if timeout_seconds is None:
         # A server is tried for so long, and the last try may take as long once more.
         timeout_seconds = max(20.0, 2 * address.number("connect_seconds") + 5)
@@ -85,14 +85,14 @@ def settle(
     except WarehouseError as error:
         if lost is None or error.kind not in (ErrorKind.IN_DOUBT, ErrorKind.TIMEOUT):
             raise
-    launch.kill(lost.server_pid, addresses.key_of(address))
+    launch.kill(lost.server_pid, key_of(address))
     with connect(address) as session:
         return session.settle(task, session_id, wait_seconds)
 
 
 def _dial(folder: str, path: str, deadline: float) -> Session | None:
     """A session with the process that listens; None if none does, or it is just leaving."""
-    listener = addresses.read_listener(path)
+    listener = handshake.read_listener(path)
     if listener is None:
         return None
     launch.refuse_foreign_socket(listener, path)
@@ -100,7 +100,7 @@ def _dial(folder: str, path: str, deadline: float) -> Session | None:
     try:
         sock.settimeout(max(0.1, deadline - time.monotonic()))
         sock.connect(listener.socket)
-        hello = {"op": "hello", "folder": folder, **launch.greeting(path)}
+        hello = {"op": "hello", "folder": folder, **handshake.greeting(path)}
         wire.send(sock, hello)
         answer = wire.receive(sock)
         sock.settimeout(None)

@@ -1,4 +1,4 @@
 """The process that has the database open.
 
-May import: processes/wire, processes/address, processes/client/launch and warehouses.
+May import: processes, processes/client/launch and warehouses.
 """

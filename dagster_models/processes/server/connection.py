@@ -22,11 +22,10 @@ from typing import Any, Protocol
 from dagster_models.core.messages import Task
 from dagster_models.core.model import Relation
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.processes import address as addresses
-from dagster_models.processes import wire
-from dagster_models.processes.client import launch
+from dagster_models.processes import handshake, wire
 from dagster_models.processes.server import attempt as materialization
 from dagster_models.processes.server.attempt import Stop
+from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.warehouses.base import (
     Capabilities,
     WarehouseSession,
@@ -49,7 +48,7 @@ class Host(Protocol):
 
     path: str
     log: str
-    bulk: addresses.BulkFolders
+    bulk: BulkFolders
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -125,9 +124,9 @@ class Connection:
         self._sock.settimeout(_HELLO_SECONDS)
         hello = wire.receive(self._sock)
         self._sock.settimeout(None)
-        mine = launch.greeting(self._server.path)
+        mine = handshake.greeting(self._server.path)
         try:
-            _check_hello(hello, mine)
+            handshake.check_hello(hello, mine)
             # Who waits for our hello says nothing but its end.
             self.session = self._server.open_session(self.id, partial(wire.readable, self._sock))
             if hello.get("folder"):
@@ -338,24 +337,6 @@ _OPERATIONS: Mapping[str, Operation] = {
     "records": Connection.records,
     "standing": Connection.standing,
 }
-
-
-def _check_hello(hello: Message, mine: Message) -> None:
-    """Refuse who is not of our kind. Raises WarehouseError."""
-    if hello.get("op") != "hello" or hello.get("path") != mine["path"]:
-        raise WarehouseError(
-            ErrorKind.INVALID_REQUEST,
-            f"this is the warehouse process (pid {mine['pid']}) of {mine['path']}",
-        )
-    for what in ("protocol", "version"):
-        if hello.get(what) != mine[what]:
-            raise WarehouseError(
-                ErrorKind.VERSION_MISMATCH,
-                f"the warehouse process (pid {mine['pid']}) of {mine['path']} runs dagster-models"
-                f" {mine['version']} (protocol {mine['protocol']}), this client"
-                f" {hello.get('version')} (protocol {hello.get('protocol')}): let the runs of the"
-                f" other version end, or end the process: kill {mine['pid']}",
-            )
 
 
 def log(text: str) -> None:

@@ -31,9 +31,11 @@ from typing import Any
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.processes import address as addresses
+from dagster_models.processes import handshake
+from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
 from dagster_models.processes.server.attempt import Stop
+from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
 from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
@@ -62,7 +64,7 @@ class Server:
     def __init__(self, address: WarehouseAddress, path: str) -> None:
         self.path = path
         self.log = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
-        self.bulk = addresses.BulkFolders()
+        self.bulk = BulkFolders()
         self._address = address
         self._connect = importlib.import_module(address.type.module).connect
         self._warehouse: Warehouse | None = None
@@ -291,7 +293,7 @@ def main() -> int:
     """Serve one database until idle. Exit code 0 also for the loser of an election."""
     faulthandler.enable()
     address = WarehouseAddress.from_json(json.load(sys.stdin))
-    path = addresses.key_of(address)
+    path = key_of(address)
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
@@ -309,8 +311,8 @@ def main() -> int:
     name = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
     listener = _listen(name)
     inode = os.stat(name).st_ino
-    addresses.publish_listener(
-        lock, addresses.Listener(name, os.getpid(), socket.gethostname(), server.log)
+    handshake.publish_listener(
+        lock, handshake.Listener(name, os.getpid(), socket.gethostname(), server.log)
     )
     try:
         server.serve(listener)
