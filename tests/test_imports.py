@@ -239,7 +239,7 @@ def test_the_processes_are_light_also_inside_functions() -> None:
 
 def test_the_stamp_of_the_caches_has_all_that_reads_sql() -> None:
     """An entry rests on the code of these rooms: one that is left out could make it stale."""
-    reached = {room(name) for name in reached_from("project.loading.load")}
+    reached = {room(name) for name in reached_from("project.load")}
     assert reached == {name.removesuffix(".py") for name in cache_file._ROOMS}
 
 

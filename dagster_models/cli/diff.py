@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from dagster_models.core.model import Project, Step
+from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import DagsterModelsError, ProjectError
-from dagster_models.project import load as core_project
+from dagster_models.project.built_schemas import SCHEMAS_FILE
 from dagster_models.project.compare import ALL, ColumnChange, Comparison, StepChange, compare
 from dagster_models.project.compare import selection as selection_of
-from dagster_models.project.loading.load import load
+from dagster_models.project.load import load
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.util.nearest import nearest
 
@@ -47,7 +48,13 @@ def diff(root: Path, ref: str) -> tuple[str, Comparison]:
 
 def _load(folder: Path, what: str, caches: Path, texts: Mapping[Any, Any] | None = None) -> Project:
     try:
-        return load(folder, texts=texts, unknown_columns="ignore", caches=caches)
+        return load(
+            folder,
+            run_sql_function=run_sql_function,
+            texts=texts,
+            unknown_columns="ignore",
+            caches=caches,
+        )
     except ProjectError as error:
         raise DagsterModelsError(f"{what} does not load: {error}") from error
 
@@ -146,7 +153,7 @@ def _blobs(top: Path, names: list[bytes]) -> Iterator[bytes]:
 
 def _lend_schemas(root: Path, before: Path) -> None:
     """What builds left is known by code version, so it holds for the older files too."""
-    source, place = root / core_project.SCHEMAS_FILE, before / core_project.SCHEMAS_FILE
+    source, place = root / SCHEMAS_FILE, before / SCHEMAS_FILE
     if source.is_file() and before.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(source.read_bytes())

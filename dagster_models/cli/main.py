@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from dagster_models.cli import streams
@@ -33,9 +34,10 @@ from dagster_models.cli.diff import as_json, as_text, diff
 from dagster_models.cli.lineage import lineage
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Project, Step
+from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
 from dagster_models.project.compare import op_selection, selection
-from dagster_models.project.loading.load import load
+from dagster_models.project.load import load as load_project
 from dagster_models.project.targets import usable_target
 from dagster_models.reporting.explain import explain
 from dagster_models.reporting.explain_text import run_lines, step_lines
@@ -44,6 +46,7 @@ from dagster_models.reporting.terminal import Terminal
 from dagster_models.util.nearest import nearest
 
 PROJECT_FILE = "dagster_models.yaml"
+load = partial(load_project, run_sql_function=run_sql_function)
 NO_MODELS = "It has no models yet: a .sql file in models/ is one."
 
 

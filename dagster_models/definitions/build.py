@@ -46,6 +46,7 @@ from dagster_models.core.step_keys import node_name
 from dagster_models.definitions.column_metadata import column_lineage, column_schema
 from dagster_models.definitions.executor import models_executor
 from dagster_models.definitions.resource import WarehouseResource
+from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.definitions.translator import (
     PREFIX,
     ModelsTranslator,
@@ -57,7 +58,7 @@ from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import chosen_target, retry_policy
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
-from dagster_models.project.loading.load import load
+from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
 from dagster_models.scheduling.states import State
 from dagster_models.util.gc_tuning import rare_collections
@@ -95,7 +96,7 @@ def load_project(
         ProjectError: all problems of the project's files in one report.
         TypeError: *assets* holds something else than assets, e.g. a list of them.
     """
-    project = load(path, sources=_tables_of(assets))
+    project = load(path, run_sql_function=run_sql_function, sources=_tables_of(assets))
     for warning in project.warnings:
         logger.warning("%s", warning)
     target = usable_target(project)

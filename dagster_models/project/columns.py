@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster_models.core.model import Check, Column, Key, Location, Severity
+from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import BadValue, Reader, problem, read_mapping
-from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
+from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
 
 

@@ -6,13 +6,14 @@ its own header. As in dbt, tags add up, ``meta`` and ``vars`` merge by key, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from dagster_models.core.model import Column, Config, Location, Retries
+from dagster_models.project.problems import Report
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import BadValue, Reader, problem, read_mapping
-from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
+from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
 
 Values = dict[str, Any]
@@ -52,11 +53,6 @@ def materialized(node: YamlNode) -> str:
     if word in MATERIALIZED_LATER:
         raise BadValue(f"`{word}` is not supported yet", node.place, "Use `table` or `view`.")
     return str(fields.one_of(*MATERIALIZED)(node))
-
-
-def as_is(node: YamlNode) -> YamlNode:
-    """Read later, once the step's key and severity are known."""
-    return node
 
 
 _RETRIES: dict[str, Reader] = {
@@ -100,21 +96,29 @@ _SHARED: dict[str, Reader] = {
     "timeout": fields.positive_seconds,
     "vars": fields.variables,
 }
-_OWN: dict[str, Reader] = {"description": fields.text, "upstream": as_is}
+
+
+def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
+    """One name or a list of them, each with its place."""
+    items = node.value if isinstance(node.value, list) else [node]
+    return tuple((fields.text(item).strip(), item.place) for item in items)
+
+
+_OWN: dict[str, Reader] = {"description": fields.text, "upstream": placed_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
-_COLUMNS: dict[str, Reader] = {"alias": fields.text, "columns": as_is}
+_COLUMNS: dict[str, Reader] = {"alias": fields.text, "columns": fields.as_is}
 
-#: What a header may say, by kind of file.
+#: The keys of a file's header, by the folder that the file is in. A check's are CHECK_KEYS.
 HEADER_KEYS: dict[str, dict[str, Reader]] = {
-    "model": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, "materialized": materialized},
-    "script": {**_SHARED, **_OWN, "downstream": as_is},
+    "models": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, "materialized": materialized},
+    "scripts": {**_SHARED, **_OWN, "downstream": placed_names},
 }
-#: What dagster_models.yaml may say for a folder of them. A seed has no header: all is here.
+#: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
-    "model": {**_SHARED, **_RELATION, "materialized": materialized},
-    "script": _SHARED,
-    "seed": {
+    "models": {**_SHARED, **_RELATION, "materialized": materialized},
+    "scripts": _SHARED,
+    "seeds": {
         **_SHARED,
         **_RELATION,
         **_TYPES,
@@ -162,96 +166,12 @@ def build_config(values: Values, columns: tuple[Column, ...], *, materialized: s
     return Config(
         **{"materialized": materialized, **plain},
         columns=columns,
-        upstream=names_of(values.get("upstream")),
-        downstream=names_of(values.get("downstream")),
+        upstream=tuple(name for name, _ in values.get("upstream", ())),
+        downstream=tuple(name for name, _ in values.get("downstream", ())),
         timeout_seconds=values.get("timeout"),
     )
 
 
-def names_of(node: YamlNode | None) -> tuple[str, ...]:
-    return tuple(name for name, _ in placed_names(node))
-
-
-def placed_names(node: YamlNode | None) -> list[tuple[str, Location]]:
-    """The names of ``upstream:`` or ``downstream:``, each with its place. Raises BadValue."""
-    if node is None:
-        return []
-    items = node.value if isinstance(node.value, list) else [node]
-    return [(fields.text(item).strip(), item.place) for item in items]
-
-
-def read_header(node: YamlNode | None, kind: str, report: Report) -> Values:
-    """The own configuration of a model or script."""
-    values = read_mapping(node, HEADER_KEYS[kind], report, LATER)
-    for key in ("upstream", "downstream"):
-        if key in values:
-            try:
-                placed_names(values[key])
-            except BadValue as wrong:
-                report(problem(f"`{key}`: {wrong.what}", wrong.place, wrong.fix))
-                del values[key]
-    return values
-
-
-# --- defaults by folder ----------------------------------------------------------------------
-
-
-def read_defaults(
-    node: YamlNode | None,
-    kind: str,
-    places: Collection[tuple[str, ...]],
-    project: str,
-    report: Report,
-) -> dict[tuple[str, ...], Values]:
-    """``models:``, ``seeds:`` or ``scripts:``: the defaults of each folder or file.
-
-    ``places`` are the paths of all folders and files (by stem) there are, e.g. ("marts",) and
-    ("marts", "carrier_delays"): a key that is one of them is a folder, others are settings. dbt's
-    shape, with the project's name around it all and ``+`` before settings, is understood.
-    """
-    found: dict[tuple[str, ...], Values] = {}
-    if node is not None:
-        _read_folder(_unwrapped(node, places, project), (), kind, places, report, found)
-    return found
-
-
-def _unwrapped(node: YamlNode, places: Collection[tuple[str, ...]], project: str) -> YamlNode:
-    inner = node.value.get(project) if isinstance(node.value, dict) else None
-    if inner is None or len(node.value) > 1 or (project,) in places:
-        return node
-    return inner if isinstance(inner, YamlNode) else node
-
-
-def _read_folder(
-    node: YamlNode,
-    path: tuple[str, ...],
-    kind: str,
-    places: Collection[tuple[str, ...]],
-    report: Report,
-    found: dict[tuple[str, ...], Values],
-) -> None:
-    readers = DEFAULT_KEYS[kind]
-    if not isinstance(node.value, dict):
-        found[path] = read_mapping(node, readers, report)
-        return
-    settings: dict[str, YamlNode] = {}
-    keys: dict[str, Location] = {}
-    for key, place, item in node.items():
-        inside = (*path, key)
-        is_setting = key.removeprefix("+") in readers
-        if inside in places and (not is_setting or isinstance(item.value, dict)):
-            _read_folder(item, inside, kind, places, report, found)
-        elif not is_setting and isinstance(item.value, dict):
-            names = {p[-1] for p in places if p[:-1] == path}
-            what = f"there is no folder or file `{'/'.join(inside)}` in {kind}s/"
-            report(problem(what, place, suggest(key, {*names, *readers}, "There are")))
-        else:
-            settings[key.removeprefix("+")], keys[key.removeprefix("+")] = item, place
-    found[path] = read_mapping(YamlNode(settings, node.place, keys), readers, report, LATER)
-
-
-def defaults_for(
-    defaults: Mapping[tuple[str, ...], Values], path: tuple[str, ...]
-) -> Iterable[Values]:
-    """The layers that hold for the file at *path* (folders and stem), outermost first."""
-    return (defaults.get(path[:depth], {}) for depth in range(len(path) + 1))
+def read_config(header: YamlNode | None, folder: str, report: Report) -> Values:
+    """The settings in the header of a file in *folder*."""
+    return read_mapping(header, HEADER_KEYS[folder], report, LATER)

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Job, Location, Schedule, Target
+from dagster_models.project.problems import Report, problem
 from dagster_models.project.target_settings import read_targets
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import BadValue, Reader, problem, read_mapping
-from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
+from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
 
 PROJECT_FILE = "dagster_models.yaml"
@@ -67,22 +68,18 @@ def _fail_fast(node: YamlNode) -> bool | str:
     raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix)
 
 
-def _node(node: YamlNode) -> YamlNode:
-    return node
-
-
 _KEYS: dict[str, Reader] = {
     "name": fields.name,
     "dialect": fields.one_of(*DIALECTS),
     "schema": fields.name,
     "target": fields.text,
-    "targets": _node,
+    "targets": fields.as_is,
     "vars": fields.variables,
-    "models": _node,
-    "seeds": _node,
-    "scripts": _node,
-    "jobs": _node,
-    "schedules": _node,
+    "models": fields.as_is,
+    "seeds": fields.as_is,
+    "scripts": fields.as_is,
+    "jobs": fields.as_is,
+    "schedules": fields.as_is,
     "fail_fast": _fail_fast,
     "max_concurrent": fields.integer(1),
     "unknown_references": fields.one_of("error", "warn", "ignore"),

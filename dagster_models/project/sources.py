@@ -14,16 +14,12 @@ from typing import Any
 
 from dagster_models.core.model import Key, Relation, Source
 from dagster_models.project.columns import read_columns
+from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import Reader, problem, read_mapping
-from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.project.yaml.fields import Reader, read_mapping
+from dagster_models.project.yaml.nodes import YamlNode
 
-
-def _node(node: YamlNode) -> YamlNode:
-    return node
-
-
-_FILE: dict[str, Reader] = {"version": _node, "sources": _node}
+_FILE: dict[str, Reader] = {"version": fields.as_is, "sources": fields.as_is}
 _SOURCE: dict[str, Reader] = {
     "name": fields.name,
     "schema": fields.text,
@@ -31,13 +27,13 @@ _SOURCE: dict[str, Reader] = {
     "database": fields.text,  # dbt's word for the catalog
     "description": fields.text,
     "meta": fields.mapping,
-    "tables": _node,
+    "tables": fields.as_is,
 }
 _TABLE: dict[str, Reader] = {
     "name": fields.name,
     "identifier": fields.text,
     "description": fields.text,
-    "columns": _node,
+    "columns": fields.as_is,
     "meta": fields.mapping,
 }
 

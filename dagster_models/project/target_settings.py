@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 
 from dagster_models.core.model import Location, Target
 from dagster_models.core.target_types import DUCKDB, TARGET_TYPES, TargetType
+from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import Reader, problem, read_mapping
-from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.project.yaml.fields import Reader, read_mapping
+from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.environment import VARIABLE, filled, names_in
 
 #: How the value of a target's setting is read.

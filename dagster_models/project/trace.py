@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 
 from dagster_models.core.model import Check, Column, Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
-from dagster_models.project.yaml.fields import problem
-from dagster_models.project.yaml.nodes import Report
+from dagster_models.project.built_schemas import BuiltSchema
+from dagster_models.project.problems import Report, problem
 from dagster_models.sql.dialects.words import COLUMNS_MEASURED
 from dagster_models.sql.lineage.datatypes import declared_type
-from dagster_models.sql.lineage.trace import trace
 from dagster_models.util.nearest import suggest
 
 #: Its relation has the columns of the query as it is now, and no others.
@@ -25,52 +24,40 @@ _REBUILT = frozenset({"view", "table"})
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """What the last build of a step left: its code version, and the columns with their types."""
+class TraceContext:
+    """What the traces of one load have in common.
 
-    code_version: str
-    columns: tuple[tuple[str, str], ...]
-
-
-Tracer = Callable[[Sequence[Query]], Sequence[Trace]]
-"""``trace_each``, or one that remembers and uses all cores."""
-
-
-def trace_each(queries: Sequence[Query]) -> list[Trace]:
-    return [trace(*query) for query in queries]
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """How columns are found, and unknown ones told. ``level``: error | warn | ignore."""
+    ``unknown_columns`` is error, warn or ignore. ``trace`` returns the trace of each of several
+    queries that read nothing of each other.
+    """
 
     dialect: str
-    level: str
+    unknown_columns: str
     report: Report
-    trace: Tracer = trace_each
+    trace: Callable[[Sequence[Query]], Sequence[Trace]]
 
 
 def trace_steps(
     steps: Mapping[Key, Step],
     sources: Mapping[Key, Source],
-    built: Mapping[str, Built],
-    columns: Columns,
+    built: Mapping[str, BuiltSchema],
+    context: TraceContext,
 ) -> dict[Key, Step]:
     """The steps, in topological order as they come, each with its trace; problems are told."""
-    schemas = {key: _declared(source.columns, columns.dialect) for key, source in sources.items()}
+    schemas = {key: _declared(source.columns, context.dialect) for key, source in sources.items()}
     traced = dict(steps)
     for level in _levels(steps):
         queries = [step for step in level if _is_traced(step)]
-        found = columns.trace([_query(step, schemas, columns.dialect) for step in queries])
+        found = context.trace([_query(step, schemas, context.dialect) for step in queries])
         traced.update((s.key, replace(s, trace=t)) for s, t in zip(queries, found, strict=True))
         for step in level:
             version = built.get(str(step.key))
-            schemas[step.key] = _known(traced[step.key], version, columns.dialect)
+            schemas[step.key] = _known(traced[step.key], version, context.dialect)
     for step in traced.values():
         for it in step.trace.problems:
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
-            _report(it, Location(step.location.path, line, column), columns)
-    _look_at_checks(traced, schemas, columns)
+            _report(it, Location(step.location.path, line, column), context)
+    _look_at_checks(traced, schemas, context)
     return traced
 
 
@@ -107,12 +94,12 @@ def _upstream(
     }
 
 
-def _report(it: ColumnProblem, place: Location, columns: Columns) -> None:
-    if columns.level == "ignore":
+def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
+    if context.unknown_columns == "ignore":
         return
-    certain = it.certain and columns.dialect in COLUMNS_MEASURED
-    severity = "error" if certain and columns.level == "error" else "warning"
-    columns.report(problem(it.what, place, it.fix, severity))
+    certain = it.certain and context.dialect in COLUMNS_MEASURED
+    severity = "error" if certain and context.unknown_columns == "error" else "warning"
+    context.report(problem(it.what, place, it.fix, severity))
 
 
 # --- what a reader may rely on ---------------------------------------------------------------
@@ -124,7 +111,7 @@ def _declared(columns: Sequence[Column], dialect: str) -> Schema:
     return Schema(typed, closed=bool(typed) and all(type_ for _, type_ in typed))
 
 
-def _known(step: Step, built: Built | None, dialect: str) -> Schema:
+def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
     """The schema of a step's relation, types filled in where the trace has none."""
     schema = step.trace.schema
     if step.kind == "python":
@@ -153,24 +140,24 @@ def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> 
 
 
 def _look_at_checks(
-    steps: Mapping[Key, Step], schemas: Mapping[Key, Schema], columns: Columns
+    steps: Mapping[Key, Step], schemas: Mapping[Key, Schema], context: TraceContext
 ) -> None:
     """A check of a column that is not there could only fail."""
     checks = [(check, step) for step in steps.values() for check in step.checks]
     texts = [(check, step) for check, step in checks if check.test == "query"]
-    found = columns.trace(
-        [Query(c.text, columns.dialect, _upstream(step, schemas)) for c, step in texts]
+    found = context.trace(
+        [Query(c.text, context.dialect, _upstream(step, schemas)) for c, step in texts]
     )
     for (check, _), trace_ in zip(texts, found, strict=True):
         for it in trace_.problems:
-            _report(it, Location(check.location.path, it.line, it.column), columns)
+            _report(it, Location(check.location.path, it.line, it.column), context)
     for check, step in checks:
         if check.test != "query":
-            _look_at_column_check(check, step, schemas, columns)
+            _look_at_column_check(check, step, schemas, context)
 
 
 def _look_at_column_check(
-    check: Check, step: Step, schemas: Mapping[Key, Schema], columns: Columns
+    check: Check, step: Step, schemas: Mapping[Key, Schema], context: TraceContext
 ) -> None:
     wanted = [(step.key, check.column or "")]
     to, field = str(check.arguments.get("to")), check.arguments.get("field")
@@ -184,4 +171,4 @@ def _look_at_column_check(
             fix = suggest(name, names, "Columns")
             place = check.location
             it = ColumnProblem(what, place.line, place.column, fix, schema.certain)
-            _report(it, place, columns)
+            _report(it, place, context)

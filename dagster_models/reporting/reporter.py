@@ -18,8 +18,7 @@ from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.model import Project
 from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind, WarehouseError
-from dagster_models.project.built_schemas import remember
-from dagster_models.project.trace import Built
+from dagster_models.project.built_schemas import BuiltSchema, remember
 from dagster_models.reporting.explain import Explanation, explain
 from dagster_models.reporting.journal import Journal, JournalContents, RunEnd
 from dagster_models.reporting.results import RunHeader, StepResult, totals
@@ -54,7 +53,7 @@ class Reporter:
     ) -> None:
         self.results: list[StepResult] = []
         self._names, self._bindings = names, bindings
-        self._built: dict[str, Built] = {}
+        self._built: dict[str, BuiltSchema] = {}
         self._index: dict[str, int] = {}
         self._sql: dict[str, str] = {}
         self._compile_seconds: dict[str, float] = {}
@@ -201,7 +200,7 @@ class Reporter:
             and binding.target.name == binding.project.default_target
         )
         if ours and result.state == "succeeded" and outcome is not None and outcome.columns:
-            self._built[result.step] = Built(result.code_version, outcome.columns)
+            self._built[result.step] = BuiltSchema(result.code_version, outcome.columns)
         self._index.setdefault(step_key, len(self._index) + 1)
         self._terminal.finished(self._index[step_key], len(self._names), result)
         return f"Canceled: {cancel_story(result)}" if result.state == "canceled" else message

@@ -34,7 +34,7 @@ from pathlib import Path
 import synthetic
 
 import dagster_models
-from dagster_models.project.loading.load import PARSED_FILE, TRACES_FILE
+from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE
 
 #: What a process is asked for: seconds and CPU seconds of the load (imports apart), peak MiB, and
 #: seconds of reading.
@@ -45,7 +45,11 @@ import dagster_models.definitions.build as definitions
 def cpu():
     return sum(os.times()[:4])
 began, cpu_began = time.perf_counter(), cpu()
-project = definitions.load(sys.argv[1], columns=sys.argv[2] == "lineage")
+project = definitions.load(
+    sys.argv[1],
+    run_sql_function=definitions.run_sql_function,
+    columns=sys.argv[2] == "lineage",
+)
 read = time.perf_counter() - began
 target = definitions.usable_target(project)
 defs, problems = definitions.build(project, target)

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 from paths import REPOSITORY
+from project_cases import load
 
 from dagster_models.project import columns, config, settings, sources
-from dagster_models.project.loading.load import load
 
 PAGE = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
 
@@ -32,13 +32,15 @@ def block(title: str, language: str) -> str:
 
 def test_every_key_of_a_header_and_of_the_defaults() -> None:
     told = keys_of_table("Headers")
-    every = {*config.HEADER_KEYS["model"], *config.HEADER_KEYS["script"]}
+    every = {*config.HEADER_KEYS["models"], *config.HEADER_KEYS["scripts"]}
     assert set(told) == every.union(*config.DEFAULT_KEYS.values())
     for key, cell in told.items():
-        in_header = {kind for kind in ("model", "script") if key in config.HEADER_KEYS[kind]}
-        seeds = {"seed"} if key in config.DEFAULT_KEYS["seed"] else set()
-        of = {"model", "script", "seed"} if cell == "all" else set()
-        of |= {kind for kind in ("model", "script", "seed") if f"{kind}s" in cell}
+        in_header = {
+            folder for folder in ("models", "scripts") if key in config.HEADER_KEYS[folder]
+        }
+        seeds = {"seeds"} if key in config.DEFAULT_KEYS["seeds"] else set()
+        of = {"models", "scripts", "seeds"} if cell == "all" else set()
+        of |= {folder for folder in ("models", "scripts", "seeds") if folder in cell}
         assert of == in_header | seeds, key
 
 

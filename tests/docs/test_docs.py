@@ -14,12 +14,12 @@ import pytest
 import yaml
 from addresses import duckdb_at
 from paths import REPOSITORY
+from project_cases import load
 
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Retries
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import connect
-from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
 from dagster_models.reporting.explain import explain
 from dagster_models.reporting.explain_text import run_lines

@@ -9,16 +9,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from project_cases import write_project
+from project_cases import load, write_project
 
 from dagster_models import load_project
 from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import Trace, TracedColumn
 from dagster_models.definitions.translator import column_lineage
 from dagster_models.errors import ProjectError
-from dagster_models.project.built_schemas import remember
-from dagster_models.project.load import load
-from dagster_models.project.trace import Built
+from dagster_models.project.built_schemas import BuiltSchema, remember
 from running import make_project
 
 SOURCES = """
@@ -113,8 +111,8 @@ def test_what_the_last_build_left(tmp_path: Path) -> None:
     project = make(tmp_path, files)
     assert columns(project, "main.b") == ["TIMESTAMP WITH TIME ZONE"]
     version = project.steps[Key("main", "a")].code_version
-    remember(tmp_path, {"main.a": Built(version, (("x", "INTEGER"), ("y", "UUID")))})
-    remember(tmp_path, {"main.other": Built("", (("z", "INTEGER"),))})
+    remember(tmp_path, {"main.a": BuiltSchema(version, (("x", "INTEGER"), ("y", "UUID")))})
+    remember(tmp_path, {"main.other": BuiltSchema("", (("z", "INTEGER"),))})
     known = ["x INTEGER", "y UUID", "TIMESTAMP WITH TIME ZONE"]
     assert columns(make(tmp_path, files), "main.b") == known
     # Other code may give other columns.

@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 from project_cases import DEFAULT, write_project
+from project_cases import load as load_plainly
+from project_cases import load_with_caches as load
 
 from dagster_models.compilation.sql_text import check_sql, compile_step, compile_text
 from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import Query
 from dagster_models.errors import ProjectError
-from dagster_models.project import load as project
-from dagster_models.project.loading import load as loading
-from dagster_models.project.loading import parser_pool, parser_process
+from dagster_models.project.loading import parser_pool, parser_process, sql_reader
 from dagster_models.project.loading.cache import read_entries, write_entries
-from dagster_models.project.loading.load import PARSED_FILE, TRACES_FILE, key_of, load
 from dagster_models.project.loading.parser_pool import ParserPool
+from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE, key_of
 from dagster_models.sql.parse import ParsedSql, parse_sql
 from dagster_models.util.gc_tuning import rare_collections, what_is_there_stays
 
@@ -66,7 +66,7 @@ def test_what_was_found_out_is_not_found_out_again(root: Path, done: dict[str, l
     done["trace"].clear()
     second = load(root)
     assert done == {"parse": [], "trace": []}
-    assert second == first == project.load(root)
+    assert second == first == load_plainly(root)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
     return counted
 
 
-@pytest.mark.parametrize("load_it", [load, project.load])
+@pytest.mark.parametrize("load_it", [load, load_plainly])
 def test_a_text_is_parsed_once_in_a_process(
     root: Path, load_it: Callable[..., Project], parsed: Counter[tuple[str, str, bool]]
 ) -> None:
@@ -139,7 +139,7 @@ def test_another_dialect_reads_the_same_text_otherwise(root: Path) -> None:
             f"{DEFAULT}dialect: {dialect}\nunknown_columns: warn\nvars: {{year: 2013}}\n"
         )
         found = load(root).steps[Key("main", "b")]
-        assert found == project.load(root).steps[Key("main", "b")]
+        assert found == load_plainly(root).steps[Key("main", "b")]
         seen |= {found.references[0].parts, found.trace.columns[0].name}
     assert seen == {("a",), ("A",), "n", "N"}
     text = ("select 1", "duckdb", True)
@@ -348,7 +348,7 @@ def test_a_project_is_the_same_on_all_cores(
         lazy(used[0])
         return used[0]
 
-    monkeypatch.setattr(loading, "ParserPool", made)
+    monkeypatch.setattr(sql_reader, "ParserPool", made)
     files = {"models/m0.sql": "select 1 as a, 'x' as b", "models/odd.sql": "select nope from m0"}
     for number in range(1, 60):
         above = f"m{max(0, number - 20)}"
@@ -357,7 +357,7 @@ def test_a_project_is_the_same_on_all_cores(
     root = write_project(tmp_path, files)
     found = load(root)
     assert len(used) == 1
-    alone = project.load(root)
+    alone = load_plainly(root)
     assert found == alone
     assert list(found.steps) == list(alone.steps)
     assert [problem.path for problem in found.warnings] == ["models/odd.sql"]
@@ -366,9 +366,10 @@ def test_a_project_is_the_same_on_all_cores(
 
 LOADER = """
 import sys
-from dagster_models.project.loading.load import load
+from dagster_models.definitions.sql_function import run_sql_function
+from dagster_models.project.load import load
 for _ in range(5):
-    print(len(load(sys.argv[1]).steps), flush=True)
+    print(len(load(sys.argv[1], run_sql_function=run_sql_function).steps), flush=True)
 """
 
 

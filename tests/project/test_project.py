@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from paths import DATA
-from project_cases import report_of, split_case, write_project
+from project_cases import load, report_of, split_case, write_project
 
 from dagster_models.compilation.sql_text import (
     check_sql,
@@ -32,7 +32,6 @@ from dagster_models.core.model import (
     Source,
 )
 from dagster_models.errors import ProjectError, SqlSyntaxError
-from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
 
 ERRORS = sorted((DATA / "errors").glob("*.txt"))

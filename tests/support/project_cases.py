@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
+from dagster_models.core.model import Project
+from dagster_models.core.traced import Query, Trace
+from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import ProjectError
-from dagster_models.project.load import load
+from dagster_models.project import load as door
+from dagster_models.sql.lineage.trace import trace
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
 
 DEFAULT = "name: p\n"
+
+load_with_caches = partial(door.load, run_sql_function=run_sql_function)
+"""Load a project as ``load_project`` does."""
+
+
+class PlainReader:
+    """A SqlReader without caches and processes: every text is read where it is needed."""
+
+    def __init__(self, root: object) -> None: ...
+
+    def __enter__(self) -> PlainReader:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Sequence[int]:
+        return range(len(texts))
+
+    def trace(self, queries: Sequence[Query]) -> list[Trace]:
+        return [trace(*query) for query in queries]
+
+
+def load(root: Path, **arguments: Any) -> Project:
+    """Load a project with a PlainReader: nothing is written into its folder."""
+    with mock.patch.object(door, "SqlReader", PlainReader):
+        return load_with_caches(root, **arguments)
 
 
 def split_case(text: str) -> tuple[dict[str, str], str]:

@@ -18,6 +18,7 @@ import pytest
 from addresses import postgres_at
 from gate import Gate, make_certificate
 from on_postgres import backends, next_events, task, until
+from project_cases import load
 
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.messages import Task, Verdict
@@ -29,7 +30,6 @@ from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import connect
-from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
 from running import make_project
 

@@ -42,6 +42,10 @@ class ParserPool:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all processes."""
         for worker in list(self._workers):
             self._end(worker)
         self._answers.close()

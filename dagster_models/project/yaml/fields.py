@@ -14,7 +14,8 @@ from typing import Any
 
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
-from dagster_models.project.yaml.nodes import Report, YamlNode
+from dagster_models.project.problems import Report, problem
+from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import nearest, suggest
 
 Reader = Callable[[YamlNode], Any]
@@ -33,11 +34,6 @@ class BadValue(Exception):
     def __init__(self, what: str, place: Location, fix: str = "", rest: Any = None) -> None:
         self.what, self.place, self.fix, self.rest = what, place, fix, rest
         super().__init__(what)
-
-
-def problem(what: str, place: Location, fix: str = "", severity: str = "error") -> Problem:
-    """A Problem at a Location."""
-    return Problem(what, place.path, place.line, place.column, fix, severity)
 
 
 def read_mapping(
@@ -108,6 +104,11 @@ def describe(node: YamlNode) -> str:
 
 
 # --- readers ---------------------------------------------------------------------------------
+
+
+def as_is(node: YamlNode) -> YamlNode:
+    """The node itself, for what is read later."""
+    return node
 
 
 def text(node: YamlNode) -> str:

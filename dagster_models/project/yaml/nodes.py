@@ -6,7 +6,7 @@ the node tree that it would build from and keep its marks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +14,7 @@ import yaml
 
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
-
-Report = Callable[[Problem], None]
-"""Takes note of a problem; the loader goes on."""
+from dagster_models.project.problems import Report
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 # libyaml is ten times faster, but its messages depend on whether it is there: it only reads, the

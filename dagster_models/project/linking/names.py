@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from dagster_models.core.model import Key, Location, Relation, Source
+from dagster_models.core.model import Key, Source, Step
 from dagster_models.util.nearest import nearest
 
-Kind = Literal["model", "seed", "script", "source"]
+Named = Step | Source
+"""Something that a name may mean."""
 
 #: difflib compares an unknown name with every name of the project. A project that declares no
 #: sources has an unknown one in every model: so many comparisons (about 0.4 s) and no more.
@@ -25,20 +25,8 @@ COMPARISONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """Something that has a name. ``file``: where; ``relation``: what it is in the warehouse."""
-
-    key: Key
-    kind: Kind
-    location: Location
-    relation: Relation | None = None
-    enabled: bool = True
-    offered: bool = False  #: by another Dagster asset, not by a file of the project
-
-
-@dataclass(frozen=True, slots=True)
 class Unresolved:
-    """Why a name means nothing. ``unknown``: nothing bears it; it may still be a table."""
+    """Why a name means nothing. ``unknown``: nothing has this name; it may still be a table."""
 
     what: str
     fix: str
@@ -47,38 +35,45 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """All that can be named, by lower-case name and by lower-case (schema, name)."""
+    """All that can be named, by lower-case name and by lower-case (schema, name).
 
-    by_name: Mapping[str, tuple[Candidate, ...]]
-    by_key: Mapping[tuple[str, str], tuple[Candidate, ...]]
-    by_relation: Mapping[str, Candidate]
+    ``offered`` are the keys of sources that other Dagster assets offer; all others are declared by
+    the project's own files.
+    """
+
+    by_name: Mapping[str, tuple[Named, ...]]
+    by_key: Mapping[tuple[str, str], tuple[Named, ...]]
+    by_relation: Mapping[str, Step]
+    offered: frozenset[Key] = frozenset()
     suggested: dict[str, str] = field(default_factory=dict)  #: a cache, see COMPARISONS
 
 
-def source_candidates(sources: Iterable[Source], offered: bool = False) -> list[Candidate]:
-    return [Candidate(s.key, "source", s.location, s.relation, offered=offered) for s in sources]
-
-
-def build_names(candidates: Iterable[Candidate]) -> Names:
-    """The index of *candidates*. A source answers to its key and to its relation's own name."""
-    by_name: dict[str, list[Candidate]] = {}
-    by_key: dict[tuple[str, str], list[Candidate]] = {}
-    by_relation: dict[str, Candidate] = {}
-    for candidate in candidates:
-        key, relation = candidate.key, candidate.relation
+def build_names(
+    steps: Iterable[Step], sources: Iterable[Source], offered: Iterable[Source]
+) -> Names:
+    """The index of all steps and sources. A source answers to its key and to its relation's own
+    name; the relation of a step is only used to suggest the step's name."""
+    offered = tuple(offered)
+    by_name: dict[str, list[Named]] = {}
+    by_key: dict[tuple[str, str], list[Named]] = {}
+    by_relation: dict[str, Step] = {}
+    items: list[Named] = [*steps, *sources, *offered]
+    for item in items:
+        key, relation = item.key, item.relation
         names = {(key.schema.lower(), key.name.lower())}
-        if candidate.kind == "source" and relation is not None:
-            names.add((relation.schema.lower(), relation.name.lower()))
+        if isinstance(item, Source):
+            names.add((item.relation.schema.lower(), item.relation.name.lower()))
         elif relation is not None:
-            by_relation.setdefault(f"{relation.schema}.{relation.name}".lower(), candidate)
+            by_relation.setdefault(f"{relation.schema}.{relation.name}".lower(), item)
         for pair in names:
-            by_key.setdefault(pair, []).append(candidate)
+            by_key.setdefault(pair, []).append(item)
         for name in {name for _, name in names}:
-            by_name.setdefault(name, []).append(candidate)
+            by_name.setdefault(name, []).append(item)
     return Names(
         {name: tuple(found) for name, found in by_name.items()},
         {pair: tuple(found) for pair, found in by_key.items()},
         by_relation,
+        frozenset(source.key for source in offered),
     )
 
 
@@ -93,26 +88,28 @@ def resolve(
         found = names.by_key.get((folded[0], folded[1]), ())
     else:
         found = names.by_key.get((folded[-2], folded[-1]), ())
-        found = tuple(c for c in found if c.kind == "source")
+        found = tuple(item for item in found if isinstance(item, Source))
     found = tuple(
-        c for c in found if (scripts or c.kind != "script") and (sources or c.kind != "source")
+        item
+        for item in found
+        if (sources if isinstance(item, Source) else scripts or item.kind != "script")
     )
     return _decide(names, parts, found, scripts)
 
 
 def _decide(
-    names: Names, parts: tuple[str, ...], found: tuple[Candidate, ...], scripts: bool
+    names: Names, parts: tuple[str, ...], found: tuple[Named, ...], scripts: bool
 ) -> Key | Unresolved:
-    live = {c.key: c for c in found if c.enabled and not c.offered}
-    live = live or {c.key: c for c in found if c.enabled}
+    enabled = {item.key: item for item in found if isinstance(item, Source) or item.config.enabled}
+    own = {key: item for key, item in enabled.items() if not _is_offered(item, names)}
+    meant = own or enabled
     written = ".".join(parts)
-    if len(live) == 1:
-        return next(iter(live))
-    if live:
-        told = [f"{c.key} ({c.kind}, {_where(c)})" for c in live.values()]
-        example = min(str(key) for key in live)
-        fix = f"Write its schema too, e.g. `{example}`."
-        return Unresolved(f"`{written}` is ambiguous: {' or '.join(sorted(told))}", fix)
+    if len(meant) == 1:
+        return next(iter(meant))
+    if meant:
+        every = sorted(f"{key} ({_noun(item)}, {_where(item)})" for key, item in meant.items())
+        fix = f"Write its schema too, e.g. `{min(map(str, meant))}`."
+        return Unresolved(f"`{written}` is ambiguous: {' or '.join(every)}", fix)
     if found:
         what = f"`{written}` is disabled (`enabled: false` for {found[0].location.path})"
         return Unresolved(what, "Enable it, or do not read it.")
@@ -121,8 +118,18 @@ def _decide(
     return Unresolved(what, _advice(names, parts), True)
 
 
-def _where(candidate: Candidate) -> str:
-    return str(candidate.location.path) or "another Dagster asset"
+def _is_offered(item: Named, names: Names) -> bool:
+    return isinstance(item, Source) and item.key in names.offered
+
+
+def _noun(item: Named) -> str:
+    if isinstance(item, Source):
+        return "source"
+    return "model" if item.kind in ("sql", "python") else item.kind
+
+
+def _where(item: Named) -> str:
+    return item.location.path or "another Dagster asset"
 
 
 def _advice(names: Names, parts: tuple[str, ...]) -> str:

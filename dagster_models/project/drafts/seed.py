@@ -1,4 +1,4 @@
-"""A seed -> a draft of its step."""
+"""The draft of a seed, and what a warehouse would silently change in its file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from dataclasses import replace
 
 from dagster_models.errors import Problem
 from dagster_models.project.config import merge
-from dagster_models.project.draft import Draft, Page, check_reads, new_step
-from dagster_models.project.settings import Settings
+from dagster_models.project.drafts.draft import Draft, DraftContext
+from dagster_models.project.drafts.step import check_uses, new_step
+from dagster_models.project.files import ProjectFile
+from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.trace import seed_trace
-from dagster_models.project.yaml.nodes import Report
 from dagster_models.sql.canonical import canonical, version_of
 
 _LONG = re.compile(r"\d{19}")  #: the greatest whole number of 64 bits has so many digits
@@ -22,20 +23,22 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+")
 
 
-def draft_seed(page: Page, settings: Settings, report: Report) -> Draft:
-    """A seed. Its version is the file's bytes; its configuration is dagster_models.yaml's."""
-    step = new_step(page, "seed", merge(page.defaults), settings, report)
-    types = canonical(step.config.column_types)
-    version = version_of(step.digest, types, str(step.relation))
-    header = next(csv.reader(io.StringIO(page.text)), [])
+def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
+    """The draft of a seed. Its version is the file's bytes; it is configured by
+    dagster_models.yaml alone, as a CSV file has no header of ours."""
+    values = merge(layers_for(context.defaults, file))
+    step = new_step(file, "seed", values, context)
+    types = step.config.column_types
+    version = version_of(step.digest, canonical(types), str(step.relation))
+    header = next(csv.reader(io.StringIO(file.text)), [])
     for what, fix in _wrong_in_header(header):
-        report(Problem(what, page.path, 1, 1, fix))
-    for line, name in _lossy(page.text, header, step.config.column_types):
+        context.report(Problem(what, file.path, 1, 1, fix))
+    for line, name in _lossy(file.text, header, types):
         what = f"the column `{name}` has whole numbers of more than 64 bits, which lose digits"
         fix = f"Say what they are: `column_types: {{{name}: varchar}}`, or `decimal(38)`."
-        report(Problem(what, page.path, line, 1, fix, "warning"))
-    found = seed_trace(header, step.config.column_types, settings.dialect)
-    return Draft(replace(step, code_version=version, trace=found), check_reads(step.checks))
+        context.report(Problem(what, file.path, line, 1, fix, "warning"))
+    found = seed_trace(header, types, context.settings.dialect)
+    return Draft(replace(step, code_version=version, trace=found), check_uses(step.checks))
 
 
 def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:

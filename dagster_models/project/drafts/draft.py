@@ -1,0 +1,70 @@
+"""What a draft is, and what all drafts of a load are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dagster_models.core.model import Check, Location, Step
+from dagster_models.project.folder_defaults import FolderDefaults
+from dagster_models.project.problems import Report
+from dagster_models.project.python.sql_function import RunSqlFunction
+from dagster_models.project.settings import Settings
+from dagster_models.sql.parsed_texts import ParsedTexts
+
+
+@dataclass(frozen=True, slots=True)
+class DraftContext:
+    """What the drafts of one load have in common.
+
+    ``run_sql_function`` runs the user's ``def sql(vars)``. ``read_module`` returns the text of a
+    Python file by its path below ``root``, None if there is none.
+    """
+
+    root: str
+    settings: Settings
+    defaults: FolderDefaults
+    texts: ParsedTexts
+    run_sql_function: RunSqlFunction
+    read_module: Callable[[str], str | None]
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class NameUse:
+    """A name that a file uses, and where.
+
+    ``written`` is the name as it is looked up in ``Step.resolved``. ``may_be_script``: a header may
+    name scripts, SQL cannot. ``required``: it must resolve, as a header or a check names it; a
+    table in SQL may be one that nobody declared. ``check``: the check that reads it, "" for the
+    step itself. ``is_written``: the file writes to it instead of reading it. ``certain``: it names
+    a relation; else it may be the name of a column, and is no problem if it means nothing.
+    """
+
+    parts: tuple[str, ...]
+    written: str
+    place: Location
+    may_be_script: bool = False
+    required: bool = False
+    check: str = ""
+    is_written: bool = False
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A step whose names are not resolved yet. ``feeds`` are the names in a script's
+    ``downstream:``, of the steps that must run after it."""
+
+    step: Step
+    uses: tuple[NameUse, ...] = ()
+    feeds: tuple[NameUse, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDraft:
+    """A file of checks/. ``model`` is the name that its header gives, if any."""
+
+    check: Check
+    uses: tuple[NameUse, ...]
+    model: NameUse | None = None

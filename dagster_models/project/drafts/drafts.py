@@ -1,0 +1,56 @@
+"""All files of a project -> their drafts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from dagster_models.core.model import StepKind
+from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext
+from dagster_models.project.drafts.python import draft_python, draft_script
+from dagster_models.project.drafts.seed import draft_seed
+from dagster_models.project.drafts.sql import draft_check, draft_sql
+from dagster_models.project.drafts.step import new_step
+from dagster_models.project.files import ProjectFile
+from dagster_models.sql.parsed_texts import Text
+
+ParseAll = Callable[[Sequence[Text]], Iterable[int]]
+"""Parses texts into ``DraftContext.texts``; yields the place of each text once it is parsed, or
+once it is known not to parse. The draft of its file is made then, while others are parsed."""
+
+
+def make_drafts(
+    files: Sequence[ProjectFile], context: DraftContext, parse_all: ParseAll
+) -> tuple[list[Draft], list[CheckDraft]]:
+    """The drafts of all steps and checks, in the order of their files."""
+    sql = [place for place, file in enumerate(files) if file.ending == ".sql" and file.data]
+    texts = [(files[place].text, context.settings.dialect, True) for place in sql]
+    others = set(range(len(files))).difference(sql)
+    made: dict[int, Draft | CheckDraft | None] = {}
+    for place in chain((sql[at] for at in parse_all(texts)), others):
+        made[place] = _draft_of(files[place], context)
+    in_order = [made[place] for place in range(len(files))]
+    drafts = [draft for draft in in_order if isinstance(draft, Draft)]
+    return drafts, [check for check in in_order if isinstance(check, CheckDraft)]
+
+
+def _draft_of(file: ProjectFile, context: DraftContext) -> Draft | CheckDraft | None:
+    if not file.data:
+        return _draft_unread(file, context)
+    if file.folder == "checks":
+        return draft_check(file, context)
+    if file.folder == "seeds":
+        return draft_seed(file, context)
+    if file.folder == "scripts":
+        return draft_script(file, context)
+    return draft_python(file, context) if file.ending == ".py" else draft_sql(file, context)
+
+
+def _draft_unread(file: ProjectFile, context: DraftContext) -> Draft | None:
+    """The name alone of a file that could not be read: others may use it all the same."""
+    if file.folder == "checks":
+        return None
+    kinds: dict[str, StepKind] = {"seeds": "seed", "scripts": "script"}
+    silent = replace(context, report=lambda problem: None)
+    return Draft(new_step(file, kinds.get(file.folder, "sql"), {}, silent))

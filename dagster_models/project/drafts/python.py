@@ -1,0 +1,252 @@
+"""Drafts of the Python files of models/ and scripts/."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from dagster_models.core.model import Location, Reference, Step
+from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
+from dagster_models.project.config import Values
+from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
+from dagster_models.project.drafts.sql import draft_query
+from dagster_models.project.drafts.step import (
+    check_uses,
+    configuration,
+    declared_uses,
+    new_step,
+    parse_header,
+    unset_variable,
+    use_of,
+    variables_of,
+)
+from dagster_models.project.files import ProjectFile
+from dagster_models.project.header import python_header
+from dagster_models.project.problems import Report, problem
+from dagster_models.project.python.imports import imported_code
+from dagster_models.project.python.reads import HOLE, PyQuery, PythonFile, read_python
+from dagster_models.project.python.source import fingerprint, line_of_function
+from dagster_models.sql.canonical import canonical, content_config, version_of
+from dagster_models.sql.parse import ParsedSql, plain_text
+
+
+def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
+    """The draft of a model's .py file: ``def model(warehouse)`` or ``def sql(vars)``."""
+    report = context.report
+    header = parse_header(python_header(file.text), file, report)
+    values = configuration(header, file, context)
+    uses = declared_uses(values, "upstream")
+    code = _read_code(file, report)
+    if code is None:
+        return Draft(new_step(file, "python", values, context), uses)
+    if code.kind == "sql":
+        return _draft_generated(file, values, uses, context)
+    if code.kind != "model":
+        what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
+        fix = "Define one, without `async`; a file that builds no relation belongs into scripts/."
+        report(Problem(what, file.path, 1, 1, fix))
+    own = header.value.get("materialized") if header is not None else None
+    if own is not None and own.value == "view":
+        fix = "Delete `materialized: view`, or generate the query by `def sql(vars)`."
+        report(problem("a Python model is always a table", own.place, fix))
+    step = new_step(file, "python", {**values, "materialized": "table"}, context)
+    return _draft_code(Draft(step, uses), code, file, context)
+
+
+def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
+    """The draft of a script: it runs, and builds no relation."""
+    header = parse_header(python_header(file.text), file, context.report)
+    values = configuration(header, file, context)
+    step = new_step(file, "script", values, context)
+    bare = Draft(step, declared_uses(values, "upstream"), declared_uses(values, "downstream"))
+    code = _read_code(file, context.report)
+    if code is None:
+        return bare
+    if code.idle_main:
+        what = "the script defines `main`, and nothing calls it"
+        fix = "Call it at the end of the file: `main()`."
+        context.report(Problem(what, file.path, code.idle_main, 1, fix, "warning"))
+    return _draft_code(bare, code, file, context)
+
+
+def _read_code(file: ProjectFile, report: Report) -> PythonFile | None:
+    try:
+        return read_python(file.text)
+    except SqlSyntaxError as error:
+        report(Problem(error.what, file.path, error.line, error.column, error.fix))
+        return None
+
+
+# --- def sql(vars) ---------------------------------------------------------------------------
+
+
+def _draft_generated(
+    file: ProjectFile, values: Values, declared: tuple[NameUse, ...], context: DraftContext
+) -> Draft:
+    path, root = f"{context.root}/{file.path}", context.root
+    try:
+        text = context.run_sql_function(file.text, path, root, variables_of(values, context))
+    except SqlSyntaxError as error:
+        context.report(Problem(error.what, file.path, error.line, error.column, error.fix))
+        step = new_step(file, "sql", values, context)
+        return Draft(step, (*declared, *check_uses(step.checks)))
+    line = line_of_function(file.text, "sql")
+    step = new_step(file, "sql", values, context, sql=text, sql_line=line)
+    return draft_query(step, declared, context)
+
+
+# --- code that reads the warehouse -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A query in a Python file: the place where its text begins, and what it says."""
+
+    at: Location
+    text: str
+    parsed: ParsedSql
+
+    def place(self, line: int, column: int) -> Location:
+        """A place of the query in its file. On the query's first line the column is not known: the
+        text may begin after quotes, or be put together of several constants."""
+        return _inside(self.at, line, column)
+
+
+def _inside(at: Location, line: int, column: int) -> Location:
+    return Location(at.path, at.line + line - 1, column if line > 1 else at.column)
+
+
+def _draft_code(bare: Draft, code: PythonFile, file: ProjectFile, context: DraftContext) -> Draft:
+    """*bare* with the relations that its code can be seen to use."""
+    step = bare.step
+    queries = list(_parsed_queries(code.queries, file.path, context))
+    partial = list(_partial_queries(code, file.path, context))
+    temporary = {name.lower() for query in queries for name in query.parsed.temporary}
+    lasting = [
+        (query, ref)
+        for query in queries
+        for ref in query.parsed.references
+        if ref.name.lower() not in temporary  # made by a statement of this file, for its session
+    ]
+    references: list[Reference] = []
+    uses: list[NameUse] = []
+    for table in code.tables:
+        parts = tuple(part.strip('"') for part in table.name.split("."))
+        references.append(Reference(parts, 0, 0, table.line, table.column))
+        uses.append(NameUse(parts, table.name, Location(file.path, table.line, table.column)))
+    for query, ref in lasting:
+        references.append(replace(ref, line=query.at.line + ref.line - 1))
+        uses.append(use_of(ref, query.place(ref.line, ref.column)))
+    for _, query in partial:
+        uses += [use_of(ref, query.place(ref.line, ref.column)) for ref in _known(query)]
+    if not step.config.upstream:
+        wholly_known = [call for call, query in partial if _is_known(query)]
+        _report_unseen(code, wholly_known, queries, file.path, context.report)
+    complete = replace(
+        step,
+        references=tuple(references),
+        queries=tuple(dict.fromkeys(query.text for query in queries)),
+        code_version=_version(step, queries, file, context),
+    )
+    return Draft(complete, (*uses, *bare.uses, *check_uses(step.checks)), bare.feeds)
+
+
+def _version(
+    step: Step, queries: Sequence[_Query], file: ProjectFile, context: DraftContext
+) -> str:
+    """The code version, without what the names in the code mean. Variables without a value are
+    reported."""
+    dialect = context.settings.dialect
+    used = {}
+    for query in queries:
+        for holder in query.parsed.placeholders:
+            if holder.name in step.variables:
+                used[holder.name] = step.variables[holder.name]
+            else:
+                place = query.place(holder.line, holder.column)
+                context.report(unset_variable(holder.name, place, step.variables))
+
+    def plain_sql(text: str) -> str | None:
+        try:
+            context.texts.parse(text, dialect, queries_only=False)  # what is no SQL is just a text
+            return plain_text(text, dialect)
+        except SqlSyntaxError:
+            return None
+
+    # A script's own folder is importable too, as in processes/worker/usercode.py.
+    own = (file.path.rpartition("/")[0] + "/",) if file.folder == "scripts" else ()
+    return version_of(
+        fingerprint(file.text, plain_sql),
+        imported_code(file.text, (*own, ""), context.read_module),
+        content_config(step.config),
+        str(step.relation),
+        canonical(used),
+    )
+
+
+def _parsed_queries(
+    queries: Sequence[PyQuery], path: str, context: DraftContext
+) -> Iterator[_Query]:
+    """Each query that parses. One that the parser does not know is sent to the warehouse as it
+    stands in the file, where the project accepts that."""
+    settings = context.settings
+    for query in queries:
+        at = Location(path, query.line)
+        try:
+            parsed = context.texts.parse(query.text, settings.dialect, queries_only=False)
+        except SqlSyntaxError as error:
+            what, fix, severity = error.what, error.fix, "error"
+            if isinstance(error, UnreadableSql) and settings.unreadable_sql == "warn":
+                what += "; it is sent as it is, and depends on what `upstream:` names"
+                fix, severity = "Write the full names of the tables in it.", "warning"
+            context.report(problem(what, _inside(at, error.line, error.column), fix, severity))
+        else:
+            yield _Query(at, query.text, parsed)
+
+
+def _partial_queries(
+    code: PythonFile, path: str, context: DraftContext
+) -> Iterator[tuple[tuple[int, int], _Query]]:
+    """The place of each call whose query is known but for some values in it, and that query."""
+    for call, query in code.partial:
+        with contextlib.suppress(SqlSyntaxError):  # then nothing is seen
+            parsed = context.texts.parse(query.text, context.settings.dialect, queries_only=False)
+            yield call, _Query(Location(path, query.line), query.text, parsed)
+
+
+def _known(query: _Query) -> list[Reference]:
+    """The references of a partial query in whose names nothing is missing."""
+    return [ref for ref in query.parsed.references if HOLE not in ref.name.lower()]
+
+
+def _is_known(query: _Query) -> bool:
+    """Whether values alone are missing in a partial query."""
+    return len(_known(query)) == len(query.parsed.references)
+
+
+def _report_unseen(
+    code: PythonFile,
+    wholly_known: Collection[tuple[int, int]],
+    queries: Sequence[_Query],
+    path: str,
+    report: Report,
+) -> None:
+    """Warn of what the file may read without anybody seeing it at load."""
+    fix = "Name what it reads in `upstream:` of the header."
+    for line, column, what in code.unseen:
+        place = Location(path, line, column)
+        if (line, column) in wholly_known:
+            what = f"no names are replaced in a text that is put together at run time: {what}"
+            instead = "Write values as $variables, or full names of tables and `upstream:`."
+            report(problem(what, place, instead, "warning"))
+        else:
+            what = f"the tables that it reads cannot be seen: {what}"
+            report(problem(what, place, fix, "warning"))
+    for query in queries:
+        for line, column, what in query.parsed.unseen:
+            what = f"the tables that it reads cannot be seen: {what}"
+            report(problem(what, query.place(line, column), fix, "warning"))
+        if query.parsed.opaque:
+            what = "the parser does not know this statement: tables may hide in it"
+            report(problem(what, query.at, fix, "warning"))

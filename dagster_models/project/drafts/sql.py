@@ -1,0 +1,132 @@
+"""Drafts of what is one query: a model's .sql file, a generated query, a file of checks/."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from dagster_models.core.model import Check, Key, Location, Step
+from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
+from dagster_models.project.config import CHECK_KEYS
+from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext, NameUse
+from dagster_models.project.drafts.step import (
+    check_uses,
+    configuration,
+    declared_uses,
+    new_step,
+    parse_header,
+    unset_variable,
+    use_of,
+)
+from dagster_models.project.files import ProjectFile
+from dagster_models.project.header import sql_header
+from dagster_models.project.problems import problem
+from dagster_models.project.yaml.fields import read_mapping
+from dagster_models.sql.canonical import canonical, content_config, version_of
+from dagster_models.sql.parsed import ParsedSql
+from dagster_models.sql.unread import read_tokens
+
+_CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
+
+
+def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
+    """The draft of a model's .sql file."""
+    if misplaced := _CHECK_HEADER.match(file.text.lstrip()):
+        line = file.text.count("\n", 0, file.text.index(misplaced[0])) + 1
+        fix = "Write `@model`, or move the file to checks/."
+        what = "a model's header begins with `@check`"
+        context.report(Problem(what, file.path, line, 1, fix))
+    header = parse_header(sql_header(file.text), file, context.report)
+    values = configuration(header, file, context)
+    step = new_step(file, "sql", values, context, sql=file.text)
+    return draft_query(step, declared_uses(values, "upstream"), context)
+
+
+def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext) -> Draft:
+    """The draft of a step with all that its query says. *declared* are names from its header.
+
+    What is wrong in a generated query is placed at ``Step.sql_line``, as nobody can look into it.
+    """
+    report, path, generated = context.report, step.location.path, step.sql_line
+    uses = (*declared, *check_uses(step.checks))
+    try:
+        parsed, unread = _read_query(step.sql, context)
+    except SqlSyntaxError as error:
+        what, line, column = error.what, error.line, error.column
+        if generated:
+            what, column = f"what sql(vars) returned: {what} (its line {line})", 1
+        report(Problem(what, path, generated or line, column, error.fix))
+        return Draft(step, uses)
+
+    def place(line: int, column: int) -> Location:
+        return Location(path, generated, 1) if generated else Location(path, line, column)
+
+    if unread is not None:
+        what = f"{unread.what}; it depends on what `upstream:` names, its columns are not known"
+        fix = "" if step.config.upstream else "Name what it reads in `upstream:` of the header."
+        report(problem(what, place(unread.line, unread.column), fix, "warning"))
+    used = {}
+    for holder in parsed.placeholders:
+        if holder.name in step.variables:
+            used[holder.name] = step.variables[holder.name]
+        else:
+            report(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
+    for line, column, what in parsed.unseen if not step.config.upstream else ():
+        what = f"the tables that it reads cannot be seen: {what}"
+        fix = "Name what it reads in `upstream:` of the header."
+        report(problem(what, place(line, column), fix, "warning"))
+    version = version_of(
+        parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
+    )
+    found = (use_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
+    complete = replace(step, references=parsed.references, code_version=version)
+    return Draft(complete, (*found, *uses))
+
+
+def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
+    """The draft of a file of checks/, None if it does not parse. Its model is not decided yet."""
+    report, variables = context.report, context.settings.vars
+    # `@check` and `@model` are equally long, so the places stay right.
+    text = _CHECK_HEADER.sub(r"\1@model", file.text)
+    values = read_mapping(parse_header(sql_header(text), file, report), CHECK_KEYS, report)
+    name = values.get("name", file.name)
+    try:
+        parsed, unread = _read_query(file.text, context)
+    except SqlSyntaxError as error:
+        report(Problem(error.what, file.path, error.line, error.column, error.fix))
+        return None
+    if unread is not None:
+        what = f"{unread.what}; what it reads beside its model is not known"
+        report(Problem(what, file.path, unread.line, unread.column, severity="warning"))
+    for holder in parsed.placeholders:
+        if holder.name not in variables:
+            place = Location(file.path, holder.line, holder.column)
+            report(unset_variable(holder.name, place, variables))
+    check = Check(
+        name=name,
+        model=Key("", ""),
+        severity=values.get("severity", "error"),
+        location=Location(file.path),
+        text=file.text,
+        description=values.get("description", ""),
+    )
+    uses = tuple(
+        use_of(ref, Location(file.path, ref.line, ref.column), name) for ref in parsed.references
+    )
+    model = None
+    if "model" in values:
+        written, place = values["model"]
+        model = NameUse(tuple(written.split(".")), written, place, required=True, check=name)
+    return CheckDraft(check, uses, model)
+
+
+def _read_query(text: str, context: DraftContext) -> tuple[ParsedSql, UnreadableSql | None]:
+    """What a query says. Where the parser does not know it and the project accepts that: what its
+    tokens alone show, and the parser's error."""
+    settings = context.settings
+    try:
+        return context.texts.parse(text, settings.dialect), None
+    except UnreadableSql as error:
+        if settings.unreadable_sql != "warn":
+            raise
+        return read_tokens(text, settings.dialect), error

@@ -1,0 +1,159 @@
+"""What the drafts of all kinds of steps have in common: header, configuration, the bare step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster_models.core.messages import digest_of
+from dagster_models.core.model import Check, Key, Location, Reference, Relation, Step, StepKind
+from dagster_models.errors import Problem
+from dagster_models.project.columns import read_columns
+from dagster_models.project.config import Values, build_config, merge, read_config
+from dagster_models.project.drafts.draft import DraftContext, NameUse
+from dagster_models.project.files import ProjectFile
+from dagster_models.project.folder_defaults import layers_for
+from dagster_models.project.header import Header, unread_python_header, unread_sql_header
+from dagster_models.project.problems import Report, problem
+from dagster_models.project.yaml.fields import read_mapping
+from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.util.nearest import suggest
+
+_SYSTEM = "it is the warehouse's own"
+_RESERVED = {
+    "dagster_models": "the commit records stand there, which prove what was published",
+    "information_schema": _SYSTEM,
+    "pg_catalog": _SYSTEM,
+}
+
+
+def key_of(file: ProjectFile, schema: str) -> Key:
+    """The key of the step that *file* makes; *schema* is that of models outside of a folder."""
+    if file.folder in ("scripts", "checks"):
+        return Key(file.folder, file.name)
+    if len(file.parts) > 1:
+        return Key(file.parts[0], file.name)
+    return Key(schema if file.folder == "models" else file.folder, file.name)
+
+
+def new_step(
+    file: ProjectFile,
+    kind: StepKind,
+    values: Values,
+    context: DraftContext,
+    *,
+    sql: str = "",
+    sql_line: int = 0,
+) -> Step:
+    """The step as its configuration describes it, without what its text says."""
+    key = key_of(file, context.settings.schema)
+    severity = values.get("severity", "error")
+    columns, checks = read_columns(values.get("columns"), key, severity, context.report)
+    values = {"group": key.schema, **values}
+    config = build_config(values, columns, materialized="table" if kind == "seed" else "view")
+    relation = None
+    if kind != "script":
+        relation = Relation(config.schema or key.schema, config.alias or key.name)
+        _refuse_reserved(relation, file, context.report)
+    return Step(
+        key=key,
+        kind=kind,
+        location=Location(file.path),
+        config=config,
+        relation=relation,
+        sql=sql,
+        sql_line=sql_line,
+        checks=checks,
+        variables=variables_of(values, context),
+        digest="" if kind == "sql" else digest_of(file.data),
+    )
+
+
+def _refuse_reserved(relation: Relation, file: ProjectFile, report: Report) -> None:
+    why = _RESERVED.get(relation.schema.lower())
+    if why is not None:
+        what = f"the schema `{relation.schema}` is not for models: {why}"
+        report(Problem(what, file.path, 1, 1, "Rename the folder, or set `schema:`."))
+
+
+def variables_of(values: Values, context: DraftContext) -> dict[str, Any]:
+    """The project's variables, and the step's own ones before them."""
+    return {**context.settings.vars, **values.get("vars", {})}
+
+
+# --- the header ------------------------------------------------------------------------------
+
+
+def parse_header(header: Header | None, file: ProjectFile, report: Report) -> YamlNode | None:
+    """The YAML of a header; None if there is none. What was meant as a header is reported."""
+    if header is None:
+        _report_unread_header(file, report)
+        return None
+    node = read_yaml(header.yaml, file.path, report, first_line=header.line, file_text=file.text)
+    if node is not None and not isinstance(node.value, dict):
+        read_mapping(node, {}, report)  # reports that it is no mapping
+        return None
+    return node
+
+
+def _report_unread_header(file: ProjectFile, report: Report) -> None:
+    if file.ending == ".py":
+        line = unread_python_header(file.text)
+        fix = "It stands in the module's docstring, below a line `@model`, also in a script."
+    else:
+        line = unread_sql_header(file.text)
+        fix = "It stands in a comment `/* @model ... */` at the head of the file."
+    if line is not None:
+        report(Problem("this header is not read", file.path, line, 1, fix))
+
+
+def configuration(header: YamlNode | None, file: ProjectFile, context: DraftContext) -> Values:
+    """The defaults of the file's folders, and the settings of its own header before them."""
+    own = read_config(header, file.folder, context.report)
+    return merge((*layers_for(context.defaults, file), own))
+
+
+# --- the names that a file uses --------------------------------------------------------------
+
+
+def declared_uses(values: Values, key: str) -> tuple[NameUse, ...]:
+    """The names in ``upstream:`` or ``downstream:``."""
+    return tuple(
+        NameUse(tuple(name.split(".")), name, place, may_be_script=True, required=True)
+        for name, place in values.get(key, ())
+    )
+
+
+def check_uses(checks: Sequence[Check]) -> tuple[NameUse, ...]:
+    """The names that the column checks of a step read."""
+    return tuple(
+        NameUse(
+            tuple(check.arguments["to"].split(".")),
+            check.arguments["to"],
+            check.location,
+            required=True,
+            check=check.name,
+        )
+        for check in checks
+        if check.test == "relationships"
+    )
+
+
+def use_of(reference: Reference, place: Location, check: str = "") -> NameUse:
+    """The name that SQL uses at *place*."""
+    return NameUse(
+        reference.parts,
+        reference.name,
+        place,
+        check=check,
+        is_written=reference.written,
+        certain=reference.certain,
+    )
+
+
+def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:
+    """The problem of a variable without a value; *known* are those that have one."""
+    fix = "Set it in `vars:` of dagster_models.yaml or of the header."
+    if known:
+        fix = f"{suggest(name, known, 'Variables')} {fix}"
+    return problem(f"the variable `{name}` has no value", place, fix)

@@ -1,0 +1,166 @@
+"""The files of a project: which there are, and what is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from dagster_models.errors import Problem
+from dagster_models.project.problems import Report
+from dagster_models.project.yaml.fields import NAME
+
+#: The folders of a project -> the endings of the files that make its steps and checks.
+FOLDERS: Mapping[str, tuple[str, ...]] = {
+    "models": (".sql", ".py"),
+    "seeds": (".csv",),
+    "scripts": (".py",),
+    "checks": (".sql",),
+}
+_SOURCE_FILES = ("sources.yaml", "sources.yml")
+_YAML = (".yaml", ".yml")
+_SKIPPED = frozenset({"__pycache__"})
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFile:
+    """A file that the project uses, as read.
+
+    ``path`` is relative to the project's folder, with "/" between its parts; ``folder`` is one of
+    FOLDERS, and ``parts`` are the folders below it and the file's stem. ``text`` has no BOM. Both
+    ``text`` and ``data`` are empty where the file could not be read, which has been reported.
+    """
+
+    path: str
+    folder: str
+    parts: tuple[str, ...]
+    ending: str
+    text: str
+    data: bytes
+
+    @property
+    def name(self) -> str:
+        """The file's stem."""
+        return self.parts[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectFiles:
+    """All files of a project, in the order of FOLDERS and of their paths.
+
+    ``places`` holds, for each folder of FOLDERS, the paths of all folders and files (by stem) below
+    it, also of those that cannot be used.
+    """
+
+    of_steps_and_checks: tuple[ProjectFile, ...]
+    of_sources: tuple[ProjectFile, ...]
+    places: Mapping[str, frozenset[tuple[str, ...]]]
+
+
+def read_files(root: str, report: Report) -> ProjectFiles:
+    """All files in the folders of the project at *root*. Those that cannot be used are reported."""
+    files: list[ProjectFile] = []
+    places = {}
+    for folder in FOLDERS:
+        found = sorted(_walk(root, folder, report))
+        every = [parts for _, parts, _ in found]
+        places[folder] = frozenset(
+            parts[:depth] for parts in every for depth in range(1, len(parts) + 1)
+        )
+        for path, parts, ending in found:
+            if _is_usable(path, folder, parts, ending, report):
+                # A file that cannot be read still has a name that others may use.
+                text, data = read_file(root, path, report) or ("", b"")
+                files.append(ProjectFile(path, folder, parts, ending, text, data))
+    return ProjectFiles(
+        tuple(file for file in files if file.ending not in _YAML),
+        tuple(file for file in files if file.ending in _YAML),
+        places,
+    )
+
+
+def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
+    """The text and the bytes of a file. None, and a problem, if it cannot be read or is empty."""
+    try:
+        with open(os.path.join(root, path), "rb") as file:
+            data = file.read()
+    except OSError as error:
+        fix = "Check the file's permissions, and where it links to."
+        report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
+        return None
+    if not data.strip():
+        report(Problem("the file is empty", path, fix="Fill it, or delete it."))
+        return None
+    try:
+        return data.decode("utf-8-sig"), data
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        what = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
+        report(Problem(what, path, line, column, "Save the file as UTF-8."))
+        return None
+
+
+def _walk(root: str, folder: str, report: Report) -> Iterator[tuple[str, tuple[str, ...], str]]:
+    """The path, parts and ending of each file below *folder* that belongs to a project."""
+    pending: list[tuple[tuple[str, ...], tuple[str, ...]]] = [((), ())]
+    while pending:
+        parts, around = pending.pop()
+        path = "/".join((folder, *parts))
+        real = os.path.realpath(os.path.join(root, path))
+        if real in around or not os.path.isdir(real):  # a link back to a folder around it
+            continue
+        try:
+            names = os.listdir(real)
+        except OSError as error:
+            fix = "Check the folder's permissions."
+            report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
+            continue
+        for name in names:
+            if name.startswith(".") or name in _SKIPPED:
+                continue
+            if os.path.isdir(os.path.join(real, name)):
+                pending.append(((*parts, name), (*around, real)))
+            elif _belongs_to_a_project(folder, name):
+                stem, ending = os.path.splitext(name)
+                yield f"{path}/{name}", (*parts, stem), ending.lower()
+
+
+def _belongs_to_a_project(folder: str, name: str) -> bool:
+    ending = os.path.splitext(name)[1]
+    if ending == ".py" and name.startswith("_"):  # a module that others import: __init__, _shared
+        return False
+    return ending.lower() in (*FOLDERS[folder], *_YAML)
+
+
+def _is_usable(path: str, folder: str, parts: tuple[str, ...], ending: str, report: Report) -> bool:
+    if ending in _YAML:
+        if folder == "models" and path.rpartition("/")[2] in _SOURCE_FILES:
+            return True
+        fix = "Write a model's configuration in the comment at its head; sources in sources.yaml."
+        report(Problem("this file is not read", path, fix=fix, severity="warning"))
+        return False
+    names = parts if folder == "models" else parts[-1:]
+    for name in (names[0], names[-1]):
+        if not NAME.match(name):
+            fix = "Rename it (a model's relation can be called otherwise by `alias:`)."
+            what = f"`{name}` cannot be a name: it needs letters, digits and _ only"
+            report(Problem(what, path, fix=fix))
+            return False
+    return True
+
+
+def module_reader(root: str) -> Callable[[str], str | None]:
+    """A function that returns the text of a Python file by its path below *root*, None if there is
+    none. It reads each file once: many models import the same few modules."""
+
+    @cache
+    def read(path: str) -> str | None:
+        try:
+            with open(os.path.join(root, path), "rb") as file:
+                return file.read().decode("utf-8-sig", "replace")
+        except OSError:
+            return None
+
+    return read

@@ -1,0 +1,77 @@
+"""Checks: to which model each belongs, and what must be built before it can run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from dagster_models.core.model import Check, Key, Location
+from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
+from dagster_models.project.linking.links import Links
+from dagster_models.project.linking.names import Unresolved, resolve
+from dagster_models.project.problems import problem
+
+
+def link_column_checks(draft: Draft, links: Links) -> None:
+    """Resolve what the column checks of a step read."""
+    key = draft.step.key
+    for check in draft.step.checks:
+        uses = [use for use in draft.uses if use.check == check.name]
+        _add_edges(check, key, _resolved(uses, key, links), links)
+
+
+def attach_check(draft: CheckDraft, links: Links) -> None:
+    """Give a check of checks/ to the model that its header names, else to the most downstream of
+    the models that it reads: then all others are there when it runs."""
+    if draft.model is not None:
+        key = links.find(draft.model, sources=False)
+    else:
+        key = _most_downstream(draft, links)
+        if key is None:
+            _report_without_model(draft, links)
+    if key is None:
+        return
+    check = replace(draft.check, model=key)
+    _add_edges(check, key, _resolved(draft.uses, key, links), links)
+    links.checks.setdefault(key, []).append(check)
+
+
+def _most_downstream(draft: CheckDraft, links: Links) -> Key | None:
+    found = (resolve(links.names, use.parts) for use in draft.uses)
+    steps = dict.fromkeys(key for key in found if isinstance(key, Key) and key in links.edges)
+    return max(steps, key=lambda key: len(links.ancestors(key).intersection(steps)), default=None)
+
+
+def _report_without_model(draft: CheckDraft, links: Links) -> None:
+    meant = [resolve(links.names, use.parts) for use in draft.uses]
+    if any(isinstance(name, Unresolved) and not name.unknown for name in meant):
+        for use in draft.uses:
+            links.find(use)  # reports which models the name may mean
+        return
+    what = f"the check `{draft.check.name}` reads no model of the project"
+    fix = "Name the model that it is about: `/* @check model: ... */`."
+    links.report(problem(what, draft.check.location, fix))
+
+
+def _resolved(uses: Iterable[NameUse], key: Key, links: Links) -> list[tuple[Key, Location]]:
+    """What the names mean, noted among the names of the step *key*."""
+    found = []
+    for use in uses:
+        read = links.find(use)
+        if read is not None:
+            links.resolved[key][use.written] = read
+            found.append((read, use.place))
+    return found
+
+
+def _add_edges(check: Check, key: Key, reads: Iterable[tuple[Key, Location]], links: Links) -> None:
+    """What a check reads must be there when its model is built: the model gets it as upstream."""
+    for read, place in reads:
+        if read == key or read in links.ancestors(key):
+            continue
+        if key in links.ancestors(read):
+            what = f"the check `{check.name}` of {key} reads {read}, which is built from {key}"
+            fix = f"Make it a check of {read}: a check runs when its model is built."
+            links.report(problem(what, place, fix))
+        else:
+            links.add_edge(key, read, place)

@@ -1,0 +1,196 @@
+"""Drafts and sources -> steps that know each other: names resolved, checks attached, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dagster_models.core.model import Key, Location, Source, Step
+from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
+from dagster_models.project.linking.checks import attach_check, link_column_checks
+from dagster_models.project.linking.links import Links
+from dagster_models.project.linking.names import build_names
+from dagster_models.project.problems import Report, problem
+from dagster_models.sql.canonical import canonical, version_of
+from dagster_models.util.graph import Graph, find_cycles, order
+
+
+def link(
+    drafts: Sequence[Draft],
+    checks: Sequence[CheckDraft],
+    sources: Sequence[Source],
+    offered: Sequence[Source],
+    unknown_references: str,
+    report: Report,
+) -> tuple[dict[Key, Step], dict[Key, Source]]:
+    """The enabled steps in topological order, and the sources: the project's own, and of the
+    *offered* ones (other Dagster assets) those that something reads. Problems are reported."""
+    own, offered = _joined(sources, offered)
+    drafts = _without_duplicates(drafts, own, report)
+    names = build_names([draft.step for draft in drafts], own, offered)
+    known = {source.key: source for source in (*offered, *own)}
+    links = Links(names, report, unknown_references, known)
+    live = [draft for draft in drafts if draft.step.config.enabled]
+    for draft in live:
+        _link_uses(draft, links)
+    for draft in live:
+        _link_feeds(draft, links)
+    for draft in live:
+        _drop_self_reference(draft, links)
+    graph = _graph(links)
+    cyclic = _report_cycles(graph, links)
+    if not cyclic and (checks or any(draft.step.checks for draft in live)):
+        for draft in live:
+            link_column_checks(draft, links)
+        for check in checks:
+            attach_check(check, links)
+        graph = _graph(links)
+        cyclic = _report_cycles(graph, links)
+    if not cyclic:
+        position = {name: index for index, name in enumerate(order(graph))}
+        live.sort(key=lambda draft: position[str(draft.step.key)])
+    steps = {draft.step.key: _linked(draft.step, links) for draft in live}
+    read = {key for reads in links.edges.values() for key in reads}
+    kept = [*own, *(source for source in offered if source.key in read)]
+    return steps, {source.key: source for source in kept}
+
+
+def _joined(
+    sources: Sequence[Source], offered: Sequence[Source]
+) -> tuple[list[Source], list[Source]]:
+    """A declared source that another Dagster asset builds is one thing: it gets the asset's key."""
+    keys = {source.key: source.asset_key for source in offered}
+    own = [replace(s, asset_key=s.asset_key or keys.get(s.key)) for s in sources]
+    declared = {source.key for source in sources}
+    return own, [source for source in offered if source.key not in declared]
+
+
+def _without_duplicates(
+    drafts: Sequence[Draft], sources: Sequence[Source], report: Report
+) -> list[Draft]:
+    """One draft per key and per relation, whatever the case; the others are told."""
+    keys: dict[str, Location] = {}
+    relations: dict[str, Location] = {}
+    for source in sources:
+        if str(source.key).lower() in keys:
+            what = f"the source `{source.key}` is declared twice"
+            first = keys[str(source.key).lower()]
+            report(problem(what, source.location, f"Delete one; the first is {first}."))
+        keys.setdefault(str(source.key).lower(), source.location)
+    kept = []
+    for draft in drafts:
+        step = draft.step
+        first = keys.setdefault(str(step.key).lower(), step.location)
+        if first is not step.location:
+            what = f"a second `{step.key}`; the first is {first.path}"
+            fix = "Rename one of them: schema and name together must be unique, in any case."
+            report(problem(what, step.location, fix))
+            continue
+        kept.append(draft)
+        if step.relation is None or not step.config.enabled:
+            continue
+        first = relations.setdefault(str(step.relation).lower(), step.location)
+        if first is not step.location:
+            what = f"the relation `{step.relation}` is built by {first.path} too"
+            report(problem(what, step.location, "Change `alias:` or `schema:` of one of them."))
+    return kept
+
+
+# --- references ------------------------------------------------------------------------------
+
+
+def _link_uses(draft: Draft, links: Links) -> None:
+    key = draft.step.key
+    edges, resolved = links.edges.setdefault(key, {}), links.resolved.setdefault(key, {})
+    seen: dict[str, Key | None] = {}
+    for use in draft.uses:
+        if use.check:
+            continue
+        # Reported once per file: a name that is wrong is wrong at each of its places.
+        folded = ".".join(use.parts).lower()
+        if folded not in seen:
+            seen[folded] = links.find(use)
+        found = seen[folded]
+        if found is None:
+            continue
+        resolved[use.written] = found
+        if not use.is_written:
+            edges.setdefault(found, use.place)
+
+
+def _link_feeds(draft: Draft, links: Links) -> None:
+    for feed in draft.feeds:
+        found = links.find(feed, sources=False)
+        if found is not None:
+            links.edges[found].setdefault(draft.step.key, feed.place)
+
+
+def _drop_self_reference(draft: Draft, links: Links) -> None:
+    """A table that reads itself reads what it was before: its name stays resolved, and there is no
+    edge. SQL that does so has no first build unless somebody made the table, so it is asked to say
+    that it is meant; Python code can look whether the table is there."""
+    step = draft.step
+    place = links.edges[step.key].pop(step.key, None)
+    if place is None:
+        return
+    other = "write the schema of the table that is meant"
+    if step.config.materialized == "view":
+        fix = f"Make it a table (`materialized: table`) to read its previous version, or {other}."
+        links.report(problem(f"{step.key} is a view that reads itself", place, fix))
+    elif step.kind == "sql" and not any(use.may_be_script for use in _self_uses(draft, links)):
+        what = f"{step.key} reads itself: its previous version, which its first build does not have"
+        fix = f"Say that it is meant, by `upstream: {step.key}` in its header, or {other}."
+        links.report(problem(what, place, fix, "warning"))
+
+
+def _self_uses(draft: Draft, links: Links) -> list[NameUse]:
+    resolved = links.resolved[draft.step.key]
+    return [use for use in draft.uses if resolved.get(use.written) == draft.step.key]
+
+
+def _graph(links: Links) -> Graph:
+    return {str(key): tuple(map(str, reads)) for key, reads in links.edges.items()}
+
+
+def _report_cycles(graph: Graph, links: Links) -> bool:
+    cycles = find_cycles(graph)
+    by_name = {str(key): key for key in links.edges} if cycles else {}
+    for cycle in cycles:
+        place = links.edges[by_name[cycle[0]]][by_name[cycle[1]]]
+        fix = "Each reads the next: take one of these references away."
+        links.report(problem(f"a circle: {' -> '.join(cycle)}", place, fix))
+    return bool(cycles)
+
+
+def _linked(step: Step, links: Links) -> Step:
+    own = {check.name for check in step.checks}
+    checks = list(step.checks)
+    for check in links.checks.get(step.key, ()):
+        if check.name in own:
+            what = f"{step.key} has two checks named `{check.name}`"
+            links.report(problem(what, check.location, "Give it another `name:` in its header."))
+        own.add(check.name)
+        checks.append(check)
+    return replace(
+        step,
+        resolved=links.resolved[step.key],
+        upstream=tuple(links.edges[step.key]),
+        checks=tuple(checks),
+        code_version=_version(step, links),
+    )
+
+
+def _version(step: Step, links: Links) -> str:
+    """With what its references mean: the same text may come to read another relation.
+
+    A model is known by its key, so that a new alias of it changes its own version only.
+    """
+    if not step.code_version:
+        return ""
+    resolved = links.resolved[step.key]
+    found = {ref.name: resolved[ref.name] for ref in step.references if ref.name in resolved}
+    meant = {
+        name: str(links.sources[key].relation if key in links.sources else key)
+        for name, key in found.items()
+    }
+    return version_of(step.code_version, canonical(meant))

@@ -1,0 +1,110 @@
+"""What SQL texts say, found out fast: known texts come from caches, new ones are read on all cores.
+
+    all SQL texts ──> parse_all ─┬─ known ──> target/parsed.cache, target/traces.cache
+    a level of queries ──> trace ┴─ new ────> parser_pool.py, a process per core
+
+Both caches are addressed by contents (cache.py): whoever loads an older commit, or a project in
+which half of the files changed, finds what they hold of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from dagster_models.core.traced import Query, Schema, Trace, Upstream, trace_of
+from dagster_models.project.loading.cache import Cache, decode
+from dagster_models.project.loading.parser_pool import ParserPool
+from dagster_models.sql.parsed import parsed_of
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
+
+PARSED_FILE = "target/parsed.cache"
+TRACES_FILE = "target/traces.cache"
+
+
+class SqlReader:
+    """Reads the SQL of one load, with the caches in the folder *root*. A context manager: at its
+    end the caches are saved and the processes ended."""
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self._parsed = Cache(Path(root) / PARSED_FILE)
+        self._traces = Cache(Path(root) / TRACES_FILE)
+        self._pool = ParserPool()
+        self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> itself, and its digest
+
+    def __enter__(self) -> SqlReader:
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        try:
+            self._parsed.save()
+            self._traces.save()
+        finally:
+            self._pool.close()
+
+    def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Iterator[int]:
+        """Put what each text says into *parsed*, and yield the text's place once it is there, or
+        once it is known that the text does not parse."""
+        places: dict[str, list[int]] = {}
+        for place, text in enumerate(texts):
+            places.setdefault(key_of(text), []).append(place)
+        new: list[str] = []
+        for key, at in places.items():
+            text = texts[at[0]]
+            try:
+                parsed.known[text] = parsed_of(self._parsed.get(key))
+            except Exception:  # the cache does not have it, or the entry is damaged
+                if text not in parsed.known:
+                    new.append(key)
+                    continue
+            yield from at
+        for index, entry in self._pool.each("parse", [texts[places[key][0]] for key in new]):
+            key = new[index]
+            if entry is not None:
+                parsed.known[texts[places[key][0]]] = parsed_of(decode(entry))
+                self._parsed.put(key, entry)
+            yield from places[key]
+
+    def trace(self, queries: Sequence[Query]) -> list[Trace]:
+        """The trace of each query, in order. It is remembered by the query's text, its dialect and
+        the schemas of what it reads: a changed column upstream makes each reader's trace anew."""
+        keys = [self._key(query) for query in queries]
+        found = {key: self._remembered(key) for key in keys}
+        new = {key: query for key, query in zip(keys, queries, strict=True) if found[key] is None}
+        entries = self._pool.map("trace", list(new.values()))
+        for key, entry in zip(new, entries, strict=True):
+            assert entry is not None
+            found[key] = trace_of(decode(entry))
+            self._traces.put(key, entry)
+        return [trace for key in keys if (trace := found[key]) is not None]
+
+    def _remembered(self, key: str) -> Trace | None:
+        try:
+            return trace_of(self._traces.get(key))
+        except Exception:  # the cache does not have it, or the entry is damaged
+            return None
+
+    def _key(self, query: Query) -> str:
+        digest = hashlib.sha256(repr((query.dialect, query.text)).encode())
+        for name, item in sorted(query.upstream.items()):
+            digest.update(repr((name, item.key, self._schema(item))).encode())
+        return digest.hexdigest()
+
+    def _schema(self, upstream: Upstream) -> str:
+        """One model may have a thousand readers: the digest of its columns is made once."""
+        schema = upstream.schema
+        found = self._schemas.get(id(schema))
+        if found is None:
+            found = schema, hashlib.sha256(repr(schema).encode()).hexdigest()
+            self._schemas[id(schema)] = found
+        return found[1]
+
+
+def key_of(text: Text) -> str:
+    """The key of a text in the cache of parsed texts."""
+    digest = hashlib.sha256(repr(text[1:]).encode())
+    digest.update(text[0].encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
