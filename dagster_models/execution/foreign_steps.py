@@ -10,14 +10,22 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from dagster import DagsterEventType
+from dagster import DagsterEvent, DagsterEventType, Executor
 
-from dagster_models._dagster import door as d
+from dagster_models._dagster.events import EngineEventData, error_message, retry_after_seconds
+from dagster_models._dagster.step_processes import (
+    ChildProcessCrashException,
+    get_run_crash_explanation,
+    serializable_error_info_from_exc_info,
+)
+from dagster_models._dagster.steps import known_state, withheld_by
+from dagster_models._dagster.types import PlanOrchestrationContext, StepOutputHandle
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.errors import DagsterModelsError, ErrorKind
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.runners.events import ForeignEnd, ForeignEvent, WorkerEvent
 from dagster_models.execution.runners.foreign_processes import ForeignProcesses, ForeignTask
+from dagster_models.execution.runners.step_runner import StepRunner
 from dagster_models.execution.running_step import RunningForeignStep
 from dagster_models.execution.timers import Due
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
@@ -35,16 +43,16 @@ class ForeignSteps:
     def __init__(
         self,
         run: RunContext,
-        context: d.PlanOrchestrationContext,
-        executor: d.Executor,
+        context: PlanOrchestrationContext,
+        executor: Executor,
     ) -> None:
         self.running: dict[str, RunningForeignStep] = {}
         self._run, self._context, self._executor = run, context, executor
         queue = run.runners.queue
-        self._runner = ForeignProcesses(queue, context, executor)
-        self._outputs: set[d.StepOutputHandle] = set()  # that were produced in this run
+        self._runner: StepRunner[ForeignTask, None] = ForeignProcesses(queue, context, executor)
+        self._outputs: set[StepOutputHandle] = set()  # that were produced in this run
 
-    def start(self, starts: Iterable[Start]) -> Iterable[d.DagsterEvent]:
+    def start(self, starts: Iterable[Start]) -> Iterable[DagsterEvent]:
         """Start these steps, each in a process of its own, whose events come by the queue.
 
         Raises:
@@ -55,8 +63,8 @@ class ForeignSteps:
             run.waits.start(it.step)
             running = RunningForeignStep(it.attempt, time.time())
             run.reporter.started(it.step, "")
-            known = d.known_state(run.execution_plan, {it.step: it.attempt - 1}, self._outputs)
-            self._runner.start(it.step, ForeignTask(run.steps[it.step], it.attempt, known))
+            known = known_state(run.execution_plan, {it.step: it.attempt - 1}, self._outputs)
+            self._runner.start(it.step, ForeignTask(run.steps[it.step], it.attempt, known), None)
             self.running[it.step] = running
         return ()
 
@@ -66,7 +74,7 @@ class ForeignSteps:
     def kill(self, step: str) -> None:
         self._runner.kill(step)
 
-    def on(self, event: WorkerEvent) -> Iterator[d.DagsterEvent]:
+    def on(self, event: WorkerEvent) -> Iterator[DagsterEvent]:
         """Take in what the process of a step reports; yields the DagsterEvents of it."""
         running = self.running.get(event.step)
         if running is None or not isinstance(event, (ForeignEvent, ForeignEnd)):
@@ -92,41 +100,41 @@ class ForeignSteps:
         yield from (it for it in events if not (it.is_step_failure and canceling))
 
     def _end(
-        self, step: str, running: RunningForeignStep, event: d.DagsterEvent, canceling: bool
+        self, step: str, running: RunningForeignStep, event: DagsterEvent, canceling: bool
     ) -> Event:
         seconds = time.time() - running.started_at
         outcome = Outcome(step, running.attempt, Verdict.COMMITTED, running.started_at, seconds)
         if event.event_type is DagsterEventType.STEP_SUCCESS:
             running.outcome = outcome
-            withheld = d.withheld_by(self._run.execution_plan, step, self._outputs)
+            withheld = withheld_by(self._run.execution_plan, step, self._outputs)
             return Event(step, Cause.COMMITTED, withheld)
-        error = TaskError(ErrorKind.STEP_FAILURE, d.error_message(event))
+        error = TaskError(ErrorKind.STEP_FAILURE, error_message(event))
         running.outcome = replace(outcome, verdict=Verdict.ROLLED_BACK, error=error)
         if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
             return Event(step, Cause.CANCELED)
-        running.retry_after_seconds = d.retry_after_seconds(event)
+        running.retry_after_seconds = retry_after_seconds(event)
         final = event.event_type is DagsterEventType.STEP_FAILURE
         return Event(step, Cause.ROLLED_BACK, final=final)
 
     def _events_of_death(
         self, step: str, running: RunningForeignStep, error: Exception
-    ) -> Iterator[d.DagsterEvent]:
+    ) -> Iterator[DagsterEvent]:
         """The events of a process that ended without a word: what happened, failure or retry."""
         context = self._context.for_step(self._run.steps[step])
-        code = error.exit_code if isinstance(error, d.ChildProcessCrashException) else None
+        code = error.exit_code if isinstance(error, ChildProcessCrashException) else None
         try:
             raise error
         except Exception:
-            info = d.serializable_error_info_from_exc_info(sys.exc_info())
+            info = serializable_error_info_from_exc_info(sys.exc_info())
         prefix = f"The process of step {step}"
         message = f"{prefix}: {error}"
         if code is not None:
-            message = d.get_run_crash_explanation(prefix, code)
-        yield d.DagsterEvent.engine_event(context, message, d.EngineEventData.engine_error(info))
-        known = d.known_state(self._run.execution_plan, {step: running.attempt - 1})
+            message = get_run_crash_explanation(prefix, code)
+        yield DagsterEvent.engine_event(context, message, EngineEventData.engine_error(info))
+        known = known_state(self._run.execution_plan, {step: running.attempt - 1})
         yield self._executor.log_failure_or_retry_event_after_error(context, info, known)
 
-    def retry(self, retry: Retry) -> Iterable[d.DagsterEvent]:
+    def retry(self, retry: Retry) -> Iterable[DagsterEvent]:
         """Wait for the delay of another attempt, which the step's process has decided about."""
         running = self.running.pop(retry.step)
         self._run.pools.free(retry.step)
@@ -134,7 +142,7 @@ class ForeignSteps:
         self._run.timers.add(delay, Due("delay", retry.step, retry.attempt))
         return ()
 
-    def report(self, reports: Iterable[Report]) -> Iterable[d.DagsterEvent]:
+    def report(self, reports: Iterable[Report]) -> Iterable[DagsterEvent]:
         """Report the ends of running steps, which Dagster knows already."""
         for report in reports:
             running = self.running.pop(report.step)

@@ -15,7 +15,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dagster_models._dagster import door as d
+from dagster import DagsterEvent, Executor
+
+from dagster_models._dagster.event_log import one_commit
+from dagster_models._dagster.events import engine_event, failure_event
+from dagster_models._dagster.logs import StepLog
+from dagster_models._dagster.runs import resumed_runs, stop_requested_by_user
+from dagster_models._dagster.signals import interrupted, pop_captured_interrupt, waking_on_signals
+from dagster_models._dagster.types import (
+    ExecutionPlan,
+    PlanExecutionContext,
+    PlanOrchestrationContext,
+)
 from dagster_models.compilation.tasks import schemas_by_warehouse
 from dagster_models.execution import resume
 from dagster_models.execution.foreign_steps import ForeignSteps
@@ -48,10 +59,10 @@ class Run:
 
     def __init__(
         self,
-        executor: d.Executor,
-        plan_context: d.PlanOrchestrationContext,
-        job_context: d.PlanExecutionContext,
-        execution_plan: d.ExecutionPlan,
+        executor: Executor,
+        plan_context: PlanOrchestrationContext,
+        job_context: PlanExecutionContext,
+        execution_plan: ExecutionPlan,
         options: Options,
         warnings: Sequence[str] = (),
     ) -> None:
@@ -68,7 +79,7 @@ class Run:
 
     # -- the loop ------------------------------------------------------------------------------
 
-    def events(self) -> Iterator[d.DagsterEvent]:
+    def events(self) -> Iterator[DagsterEvent]:
         """All DagsterEvents of the run's steps.
 
         Raises:
@@ -77,7 +88,7 @@ class Run:
         with (
             contextlib.closing(self._run.runners),
             self._run.pools,
-            d.waking_on_signals(self._queue.wake),
+            waking_on_signals(self._queue.wake),
         ):
             try:
                 yield from self._open()
@@ -96,19 +107,19 @@ class Run:
         self._close(self._status())
         told = self._reporter.explanation()
         if told is not None:
-            yield d.engine_event(self._job, summary(told), metadata(told))
+            yield engine_event(self._job, summary(told), metadata(told))
         if self._interrupts:
-            raise d.interrupted("The run was asked to stop.")
+            raise interrupted("The run was asked to stop.")
         # One that came after the last step has ended would make Dagster fail a run that is done.
-        d.pop_captured_interrupt()
+        pop_captured_interrupt()
 
-    def _open(self) -> Iterator[d.DagsterEvent]:
+    def _open(self) -> Iterator[DagsterEvent]:
         self._reporter.begun(self._run.slots)
         for warning in self._warnings:
             self._reporter.note(f"WARNING: {warning}")
-            yield d.engine_event(self._job, warning)
+            yield engine_event(self._job, warning)
         in_sql = [key for key, binding in self._run.bindings.items() if not binding.is_python]
-        self._log = d.StepLog(self._job, in_sql)
+        self._log = StepLog(self._job, in_sql)
         if in_sql:
             yield from self._log.open()
             self._reporter.tee = lambda text: self._log.write("stdout", text)
@@ -120,9 +131,9 @@ class Run:
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 
-    def _resume(self) -> Iterator[d.DagsterEvent]:
+    def _resume(self) -> Iterator[DagsterEvent]:
         """Take over each step that the runs before this one have committed."""
-        earlier = d.resumed_runs(self._job)
+        earlier = resumed_runs(self._job)
         if not earlier or self._interrupts:
             return
 
@@ -132,7 +143,7 @@ class Run:
         for found in self._queue.while_listening(find, "resume", self._asked_to_stop) or ():
             yield from self._own.adopt(found)
 
-    def _until_complete(self) -> Iterator[d.DagsterEvent]:
+    def _until_complete(self) -> Iterator[DagsterEvent]:
         while not self._plan.is_complete:
             self._notice_interrupt()
             if self._todo:
@@ -145,7 +156,7 @@ class Run:
             for due in self._run.timers.due():
                 yield from self._on_time(due)
 
-    def _read(self) -> Iterator[d.DagsterEvent]:
+    def _read(self) -> Iterator[DagsterEvent]:
         """Turn worker events into events for the plan."""
         while self._unread:
             event = self._unread.popleft()
@@ -162,7 +173,7 @@ class Run:
         if self._reporter.succeeded and not self._interrupts and not self._own.disagrees:
             return "success"
         # As Dagster calls it, also when Terminate came too late to stop anything.
-        return "canceled" if d.stop_requested_by_user(self._job) else "failure"
+        return "canceled" if stop_requested_by_user(self._job) else "failure"
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -171,7 +182,7 @@ class Run:
         return self._interrupts > 0
 
     def _notice_interrupt(self) -> None:
-        if d.pop_captured_interrupt():
+        if pop_captured_interrupt():
             self._on_interrupt()
 
     def _on_interrupt(self) -> None:
@@ -200,12 +211,12 @@ class Run:
             # Dropped, a generator would report a GeneratorExit to Dagster.
             self._reported_in_vain(self._own.abandon(step), deadline)
 
-    def _rest(self) -> Iterator[d.DagsterEvent]:
+    def _rest(self) -> Iterator[DagsterEvent]:
         yield from self._read()
         yield from self._carry_out(())
         yield from self._until_complete()
 
-    def _reported_in_vain(self, events: Iterator[d.DagsterEvent], deadline: float) -> bool:
+    def _reported_in_vain(self, events: Iterator[DagsterEvent], deadline: float) -> bool:
         """Whether reporting to Dagster raised before the deadline. What broke the run may break
         this, too (a disk that is full), and must not keep the next step from being reported."""
         try:
@@ -219,7 +230,7 @@ class Run:
 
     # -- instructions --------------------------------------------------------------------------
 
-    def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[d.DagsterEvent]:
+    def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[DagsterEvent]:
         """Alike ones that follow each other are stored in one commit: a wait for the disk is a
         fifth of what a small step takes, and thousands are reported when a large run is stopped."""
         self._undone += instructions
@@ -233,7 +244,7 @@ class Run:
             elif it.step in steps.running:
                 yield from steps.report(self._next_alike())
             else:
-                with d.one_commit(self._job):
+                with one_commit(self._job):
                     events = [self._report_unstarted(report) for report in self._next_alike()]
                 yield from events
 
@@ -250,7 +261,7 @@ class Run:
     def _steps_of(self, step: str) -> OwnSteps | ForeignSteps:
         return self._own if step in self._run.bindings else self._foreign
 
-    def _carry_out_one(self, instruction: Instruction) -> Iterator[d.DagsterEvent]:
+    def _carry_out_one(self, instruction: Instruction) -> Iterator[DagsterEvent]:
         step = instruction.step
         if isinstance(instruction, Claim):
             self._run.pools.claim(step)
@@ -276,19 +287,19 @@ class Run:
             self._run.options.cancel_grace_seconds, Due("kill", step, running.attempt)
         )
 
-    def _report_unstarted(self, report: Report) -> d.DagsterEvent:
+    def _report_unstarted(self, report: Report) -> DagsterEvent:
         """Report the end of a step that has no attempt in flight."""
         outcome = self._own.last_outcomes.get(report.step)
         message = self._run.report_end(report, outcome)
         context = self._job.for_step(self._run.steps[report.step])
         if report.state is State.FAILED:  # it was waiting for another attempt
-            return d.failure_event(context, message)
+            return failure_event(context, message)
         skipped = report.state is State.SKIPPED  # else the run broke before it was started
-        return d.engine_event(context, f"Skipped: {message}" if skipped else message)
+        return engine_event(context, f"Skipped: {message}" if skipped else message)
 
     # -- timers --------------------------------------------------------------------------------
 
-    def _on_time(self, due: Due) -> Iterator[d.DagsterEvent]:
+    def _on_time(self, due: Due) -> Iterator[DagsterEvent]:
         step = due.step
         if due.kind == "waits":
             yield from self._run.waits.notify()

@@ -11,7 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
-from dagster_models._dagster import door as d
+from dagster import DagsterEvent, DagsterExecutionInterruptedError
+
+from dagster_models._dagster.event_log import one_commit
+from dagster_models._dagster.events import engine_event, error_message
+from dagster_models._dagster.logs import StepLog
+from dagster_models._dagster.signals import pop_captured_interrupt
+from dagster_models._dagster.step_generator import Parked, exhaust, park, trigger_hooks
+from dagster_models._dagster.steps import known_state
 from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.compilation.tasks import task_for
 from dagster_models.core.messages import Outcome, Verdict
@@ -52,19 +59,19 @@ class OwnSteps:
 
     # -- starts --------------------------------------------------------------------------------
 
-    def start(self, starts: Iterable[Start]) -> Iterator[d.DagsterEvent]:
+    def start(self, starts: Iterable[Start]) -> Iterator[DagsterEvent]:
         """Start these steps for Dagster, in one commit, and hand them to runners."""
-        with d.one_commit(self._run.job):  # reported before it is done
+        with one_commit(self._run.job):  # reported before it is done
             started = [(it.step, self._park(it.step, it.attempt)) for it in starts]
         for step, running in started:
             yield running.start_event
             if running.start_event.is_step_failure:  # that it starts could not be stored
-                error = DagsterModelsError(d.error_message(running.start_event))
+                error = DagsterModelsError(error_message(running.start_event))
                 self._not_handed_over(step, running, error, final=True)
             else:
                 yield from self._hand_over(step, running)
 
-    def adopt(self, found: Found) -> Iterator[d.DagsterEvent]:
+    def adopt(self, found: Found) -> Iterator[DagsterEvent]:
         """Take a step for started whose commit by an earlier run still stands."""
         running = self._park(found.step, attempt=1)
         running.task, running.outcome = found.task, found.outcome
@@ -74,20 +81,20 @@ class OwnSteps:
     def _park(self, step: str, attempt: int) -> RunningStep:
         """Start the step for Dagster, and park its generator there."""
         self._run.waits.start(step)
-        known = d.known_state(self._run.execution_plan, {step: attempt - 1})
+        known = known_state(self._run.execution_plan, {step: attempt - 1})
         context = self._run.job.for_step(self._run.steps[step], known)
         started_at = time.time()
-        running = RunningStep(context, attempt, started_at, *d.park(context))
+        running = RunningStep(context, attempt, started_at, *park(context))
         self.running[step] = running
         return running
 
-    def _hand_over(self, step: str, running: RunningStep) -> Iterator[d.DagsterEvent]:
+    def _hand_over(self, step: str, running: RunningStep) -> Iterator[DagsterEvent]:
         """Give the task to the runner that it needs."""
         run, binding, attempt = self._run, self._run.bindings[step], running.attempt
         try:
             task = running.task = task_for(binding, run.run_id, attempt, self._previous(step))
             if binding.is_python:
-                running.log = d.StepLog(run.job, [step])
+                running.log = StepLog(run.job, [step])
                 yield from running.log.open()
             run.reporter.started(step, task.sql, time.time() - running.started_at)
             runner = run.runners.of(task)
@@ -218,7 +225,7 @@ class OwnSteps:
 
     # -- ends ----------------------------------------------------------------------------------
 
-    def retry(self, retry: Retry) -> Iterator[d.DagsterEvent]:
+    def retry(self, retry: Retry) -> Iterator[DagsterEvent]:
         """Report an attempt that another one follows, and wait for its delay."""
         run, step = self._run, retry.step
         running, binding = self.running.pop(step), run.bindings[step]
@@ -233,7 +240,7 @@ class OwnSteps:
         run.pools.free(step)
         run.timers.add(delay, Due("delay", step, retry.attempt))
 
-    def report(self, reports: Iterable[Report]) -> Iterator[d.DagsterEvent]:
+    def report(self, reports: Iterable[Report]) -> Iterator[DagsterEvent]:
         """Report the ends of running steps."""
         ends: list[tuple[RunningStep, AttemptResult]] = []
         for report in reports:
@@ -255,24 +262,22 @@ class OwnSteps:
         finally:  # a generator that is dropped would report a GeneratorExit to Dagster
             yield from self._finish(ends)
 
-    def abandon(self, step: str) -> Iterator[d.DagsterEvent]:
+    def abandon(self, step: str) -> Iterator[DagsterEvent]:
         """Report a step that has not ended when a run that broke is over."""
         running, name = self.running[step], self._run.bindings[step].name
         lost = lost_outcome(name, running.attempt, _BROKE, running.started_at)
         yield from self._finish([(running, AttemptResult(lost, State.FAILED, _BROKE))])
 
-    def _finish(
-        self, ends: Sequence[tuple[RunningStep, AttemptResult]]
-    ) -> Iterator[d.DagsterEvent]:
+    def _finish(self, ends: Sequence[tuple[RunningStep, AttemptResult]]) -> Iterator[DagsterEvent]:
         """Exhaust the parked generators with what became of the attempts."""
-        parked: list[d.Parked] = []
+        parked: list[Parked] = []
         for running, result in ends:
             if running.log is not None:
                 running.log.close()
             attempt_results.give(self._run.run_id, running.context.step.key, result)
             seconds = time.time() - running.started_at
-            parked.append(d.Parked(running.context, running.rest, seconds))
-        for (running, result), events in zip(ends, d.exhaust(parked), strict=True):
+            parked.append(Parked(running.context, running.rest, seconds))
+        for (running, result), events in zip(ends, exhaust(parked), strict=True):
             succeeded = result.state is State.SUCCEEDED
             if succeeded and any(event.is_step_failure for event in events):
                 step = running.context.step.key
@@ -287,13 +292,13 @@ class OwnSteps:
             yield from self._call_hooks(running, events)
 
     def _call_hooks(
-        self, running: RunningStep, events: Sequence[d.DagsterEvent]
-    ) -> Iterator[d.DagsterEvent]:
+        self, running: RunningStep, events: Sequence[DagsterEvent]
+    ) -> Iterator[DagsterEvent]:
         """Call the user's own. A signal raises while they run, also one that came before."""
-        if d.pop_captured_interrupt():
+        if pop_captured_interrupt():
             self._on_interrupt()
         try:
-            yield from d.trigger_hooks(running.context, [running.start_event, *events])
-        except d.DagsterExecutionInterruptedError:
+            yield from trigger_hooks(running.context, [running.start_event, *events])
+        except DagsterExecutionInterruptedError:
             self._on_interrupt()
-            yield d.engine_event(running.context, "Its hooks were interrupted by a signal")
+            yield engine_event(running.context, "Its hooks were interrupted by a signal")

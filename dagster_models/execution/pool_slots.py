@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 
-from dagster_models._dagster import door as d
+from dagster_models._dagster.pools import StepPools
+from dagster_models._dagster.types import ExecutionStep, PlanExecutionContext
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.scheduling.plan import Plan
 from dagster_models.scheduling.states import Cause, Event, State
@@ -19,14 +20,14 @@ class PoolSlots:
 
     def __init__(
         self,
-        job: d.PlanExecutionContext,
-        steps: Mapping[str, d.ExecutionStep],
+        job: PlanExecutionContext,
+        steps: Mapping[str, ExecutionStep],
         plan: Plan,
         timers: Timers,
         todo: deque[Event],
     ) -> None:
         self._steps, self._plan, self._timers, self._todo = steps, plan, timers, todo
-        self._pools = d.StepPools(job)
+        self._pools = StepPools(job)
         self._claims: dict[str, int] = {}  #: how often a step has asked its pool
 
     def __enter__(self) -> PoolSlots:

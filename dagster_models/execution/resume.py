@@ -81,8 +81,8 @@ def standing_commit(
         return None
     for key in step.upstream:
         other = project.steps.get(key)
-        if other is None or other.kind == "script":
-            continue  # a source, or what has no relation
+        if other is None or other.relation is None:
+            continue  # a source, or a script
         read = commits.get(str(relation_for(project, key, binding.target)))
         if read is None or read.committed_at > commit.committed_at:
             return None

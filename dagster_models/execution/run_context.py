@@ -6,7 +6,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dagster_models._dagster import door as d
+from dagster import Executor
+
+from dagster_models._dagster.steps import executable_steps, traits
+from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExecutionContext
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.execution.history import step_seconds_or_none
@@ -30,12 +33,12 @@ class RunContext:
     waits again.
     """
 
-    job: d.PlanExecutionContext
-    execution_plan: d.ExecutionPlan
+    job: PlanExecutionContext
+    execution_plan: ExecutionPlan
     options: Options
     slots: int
     graph: Mapping[str, tuple[str, ...]]
-    steps: Mapping[str, d.ExecutionStep]
+    steps: Mapping[str, ExecutionStep]
     bindings: Mapping[str, TargetStep]
     plan: Plan
     todo: deque[Event]
@@ -62,9 +65,9 @@ class RunContext:
 
 
 def run_context(
-    executor: d.Executor,
-    job: d.PlanExecutionContext,
-    execution_plan: d.ExecutionPlan,
+    executor: Executor,
+    job: PlanExecutionContext,
+    execution_plan: ExecutionPlan,
     options: Options,
 ) -> RunContext:
     """The parts of the run that *executor* is to carry out.
@@ -73,14 +76,14 @@ def run_context(
         ProjectError: the run asks for a target that the project lacks.
         ValueError: a tag or setting of the run is none of the allowed values.
     """
-    graph = d.executable_steps(execution_plan)
+    graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
     bindings = _bindings_on_target(job, steps, options)
     slots = options.slots(bindings)
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
     requirements, limits = requirements_of(
         graph,
-        {key: d.traits(step) for key, step in steps.items()},
+        {key: traits(step) for key, step in steps.items()},
         bindings,
         options.tag_concurrency_limits,
         retrying=not executor.retries.disabled,
@@ -113,7 +116,7 @@ def run_context(
 
 
 def _bindings_on_target(
-    job: d.PlanExecutionContext, steps: Mapping[str, d.ExecutionStep], options: Options
+    job: PlanExecutionContext, steps: Mapping[str, ExecutionStep], options: Options
 ) -> dict[str, TargetStep]:
     """The steps that are ours, by step key, on the target that the run asks for."""
     target = options.target_of(job.dagster_run.tags, job.dagster_run.run_config)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dagster_models._dagster import door as d
+from dagster import DagsterEvent, StepExecutionContext
+
+from dagster_models._dagster.logs import StepLog
 from dagster_models.core.messages import Outcome, Task
 from dagster_models.execution.runners.events import Lost
-from dagster_models.execution.runners.step_runner import StepRunner
+from dagster_models.execution.runners.task_runners import TaskRunner
 
 
 @dataclass(slots=True)
@@ -20,14 +22,14 @@ class RunningStep:
     the step, "" if it is built in this one.
     """
 
-    context: d.StepExecutionContext
+    context: StepExecutionContext
     attempt: int
     started_at: float
-    start_event: d.DagsterEvent
-    rest: Iterator[d.DagsterEvent]
-    runner: StepRunner[Task] | None = None
+    start_event: DagsterEvent
+    rest: Iterator[DagsterEvent]
+    runner: TaskRunner | None = None
     task: Task | None = None
-    log: d.StepLog | None = None
+    log: StepLog | None = None
     lost: Lost | None = None
     outcome: Outcome | None = None
     committed_in: str = ""

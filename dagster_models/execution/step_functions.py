@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from dagster import JobDefinition
 
-from dagster_models._dagster import door
+from dagster_models._dagster.steps import compute_function
+from dagster_models._dagster.types import ExecutionStep
 from dagster_models.compilation.tasks import TargetStep
 
 StepFunction = Callable[..., Any]
@@ -25,8 +26,8 @@ def register(function: StepFunction, step: TargetStep) -> None:
     _target_steps[function] = step
 
 
-def target_step_of(job: JobDefinition, step: door.ExecutionStep) -> TargetStep | None:
+def target_step_of(job: JobDefinition, step: ExecutionStep) -> TargetStep | None:
     """The step of ours behind a step of a Dagster job, None for a step of somebody else."""
-    function = door.compute_function(job, step)
+    function = compute_function(job, step)
     # Somebody else's may be an object that no weak reference can point to.
     return _target_steps.get(function) if isinstance(function, FunctionType) else None

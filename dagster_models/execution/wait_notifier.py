@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from dagster_models._dagster import door as d
+from dagster import DagsterEvent
+
+from dagster_models._dagster.events import engine_event, pool_blocked
+from dagster_models._dagster.types import ExecutionStep, PlanExecutionContext
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.reporting.reporter import Reporter, limit_words
 from dagster_models.reporting.waits import (
@@ -20,8 +23,8 @@ class WaitNotifier:
 
     def __init__(
         self,
-        job: d.PlanExecutionContext,
-        steps: Mapping[str, d.ExecutionStep],
+        job: PlanExecutionContext,
+        steps: Mapping[str, ExecutionStep],
         limits: Mapping[str, int],
         reporter: Reporter,
         timers: Timers,
@@ -45,7 +48,7 @@ class WaitNotifier:
         """How long the step has waited, once it is over; None: it was never ready."""
         return self._waits.end(step)
 
-    def notify(self) -> Iterator[d.DagsterEvent]:
+    def notify(self) -> Iterator[DagsterEvent]:
         """Print what is due to the terminal; yield an event for one step at most."""
         for reason, seconds, steps in self._waits.reminders():
             self._reporter.waiting(reason, self._limits.get(reason), seconds, steps)
@@ -56,13 +59,11 @@ class WaitNotifier:
         if self._waits.limited:
             self._arm(TELL_AFTER_SECONDS if untold is None else TELL_EVERY_SECONDS)
 
-    def _event(self, step: str, reason: str) -> d.DagsterEvent:
+    def _event(self, step: str, reason: str) -> DagsterEvent:
         context = self._job.for_step(self._steps[step])
         if reason.startswith("pool "):
-            return d.pool_blocked(context)
-        return d.engine_event(
-            context, f"Waiting for {limit_words(reason, self._limits.get(reason))}"
-        )
+            return pool_blocked(context)
+        return engine_event(context, f"Waiting for {limit_words(reason, self._limits.get(reason))}")
 
     def _arm(self, seconds: float) -> None:
         self._armed = True

@@ -9,7 +9,7 @@ import dagster as dg
 from dagster._core.execution.api import create_execution_plan
 
 from dagster_models import load_project
-from dagster_models._dagster import door
+from dagster_models._dagster.steps import executable_steps
 from dagster_models.execution.step_functions import target_step_of
 from running import make_project
 
@@ -30,7 +30,7 @@ def test_our_steps_are_known_and_somebody_elses_are_not(tmp_path: Path) -> None:
     plan = create_execution_plan(job)
     found = {
         key: target_step_of(job, plan.get_executable_step_by_key(key))
-        for key in door.executable_steps(plan)
+        for key in executable_steps(plan)
     }
     assert {key: step and step.name for key, step in found.items()} == {
         "marts__a": "marts.a",

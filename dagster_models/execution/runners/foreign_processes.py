@@ -12,8 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_models._dagster import door as d
-from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster import DagsterEvent, Executor
+
+from dagster_models._dagster.step_processes import execute_step_out_of_process
+from dagster_models._dagster.types import (
+    ExecutionStep,
+    KnownExecutionState,
+    PlanOrchestrationContext,
+)
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import ForeignEnd, ForeignEvent
 
@@ -22,22 +28,22 @@ from dagster_models.execution.runners.events import ForeignEnd, ForeignEvent
 class ForeignTask:
     """One attempt of a foreign step; ``known``: what it must know of the run so far."""
 
-    step: d.ExecutionStep
+    step: ExecutionStep
     attempt: int
-    known: d.KnownExecutionState
+    known: KnownExecutionState
 
 
 class ForeignProcesses:
     """The processes of the foreign steps of one run; a StepRunner."""
 
     def __init__(
-        self, queue: EventQueue, context: d.PlanOrchestrationContext, executor: d.Executor
+        self, queue: EventQueue, context: PlanOrchestrationContext, executor: Executor
     ) -> None:
         self._queue, self._context, self._executor = queue, context, executor
         self._processes: dict[str, Any] = {}
         self._stop: dict[str, Any] = {}
 
-    def start(self, step: str, task: ForeignTask, address: WarehouseAddress | None = None) -> None:
+    def start(self, step: str, task: ForeignTask, target: None) -> None:
         """Start the step's process, which finds its resources by itself.
 
         Raises:
@@ -45,7 +51,7 @@ class ForeignProcesses:
         """
         spawn = multiprocessing.get_context("spawn")
         stop = self._stop[step] = spawn.Event()
-        events = d.execute_step_out_of_process(
+        events = execute_step_out_of_process(
             spawn,
             self._context.reconstructable_job,
             self._context.for_step(task.step),
@@ -82,7 +88,7 @@ class ForeignProcesses:
     def close(self) -> None:
         """Nothing to do: the processes are Dagster's own, and end with this one."""
 
-    def _follow(self, step: str, attempt: int, events: Iterator[d.DagsterEvent | None]) -> None:
+    def _follow(self, step: str, attempt: int, events: Iterator[DagsterEvent | None]) -> None:
         try:
             for event in events:
                 if event is not None:

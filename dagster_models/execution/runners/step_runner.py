@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from dagster_models.core.warehouse_address import WarehouseAddress
-
 TaskT = TypeVar("TaskT", contravariant=True)
+TargetT = TypeVar("TargetT", contravariant=True)
 
 
-class StepRunner(Protocol[TaskT]):
+class StepRunner(Protocol[TaskT, TargetT]):
     """Starts steps, and stops them on request; the event queue receives all that becomes of them.
 
     A step that was started ends with exactly one of these events, whatever happens to it:
@@ -34,10 +33,10 @@ class StepRunner(Protocol[TaskT]):
     All methods are called in the thread that waits for the queue, and none of them waits.
     """
 
-    def start(self, step: str, task: TaskT, address: WarehouseAddress) -> None:
+    def start(self, step: str, task: TaskT, target: TargetT, /) -> None:
         """Hand the task to a worker; events call it ``step`` from here on.
 
-        ``address``: the warehouse that the task works in.
+        ``target``: where the step builds, a WarehouseAddress; a foreign step has none.
 
         Raises:
             Exception: nothing was started, and no event follows.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+from typing import TypeAlias
 
 from dagster_models.core.messages import Task
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.python_workers import PythonWorkers
 from dagster_models.execution.runners.sql_sessions import SqlSessions
 from dagster_models.execution.runners.step_runner import StepRunner
+
+#: Runs what is ours.
+TaskRunner: TypeAlias = StepRunner[Task, WarehouseAddress]
 
 
 class TaskRunners:
@@ -19,7 +24,7 @@ class TaskRunners:
         self.sql = SqlSessions(self.queue)
         self.python = PythonWorkers(self.queue)
 
-    def of(self, task: Task) -> StepRunner[Task]:
+    def of(self, task: Task) -> TaskRunner:
         """The runner that a task needs."""
         return self.python if task.kind in ("python", "script") else self.sql
 
