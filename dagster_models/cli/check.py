@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dagster_models.core.model import Project, Source, Step
+from dagster_models.cli.project import NO_MODELS, counted, errors_among, folder_of, load
+from dagster_models.core.model import Project
 from dagster_models.errors import Problem, ProjectError
 
-FORMATS = ("human", "json", "github")
+HELP = "report all problems of the project"
 
 
-def errors_among(problems: Sequence[Problem]) -> int:
-    return sum(problem.severity == "error" for problem in problems)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    formats = ("human", "json", "github")
+    parser.add_argument("--format", choices=formats, default="human", help="default: human")
+
+
+def run(options: argparse.Namespace) -> int:
+    root = folder_of(options)
+    good = ""
+    try:
+        project = load(root)
+        problems: Sequence[Problem] = [*project.warnings, *refusals(project)]
+        good = f"No errors in {counted(len(project.steps), 'step')} of {project.name}."
+        good += "" if project.steps else f" {NO_MODELS}"
+    except ProjectError as error:
+        problems = error.problems
+    if text := report(problems, options.format, root, good):
+        print(text)
+    return 1 if errors_among(problems) else 0
 
 
 def refusals(project: Project) -> list[Problem]:
-    """What Dagster refuses of a project that is right by itself. That a job selects nothing is a
-    warning here: it may select assets which only ``load_project(assets=...)`` knows."""
+    """What Dagster refuses in a project that is right by itself. That a job selects nothing is a
+    warning here: it may select assets that only ``load_project(assets=...)`` knows."""
     from dagster_models.definitions.build import build  # a second, for this command alone
 
     target = project.targets.get(project.default_target)
@@ -27,35 +45,14 @@ def refusals(project: Project) -> list[Problem]:
     return build(project, any_target, of_empty_jobs="warning")[1]
 
 
-def refuse_broken(project: Project, item: Step | Source) -> None:
-    """Of a project that was loaded although some of its files are wrong.
-
-    Raises:
-        ProjectError: the item's own file is one of them.
-    """
-    wrong = [p for p in project.warnings if p.severity == "error" and p.path == item.location.path]
-    if wrong:
-        raise ProjectError(wrong)
-
-
-def others_broken(project: Project) -> str:
-    """A line that says that other files are wrong; "" if none is."""
-    errors = errors_among(project.warnings)
-    if not errors:
-        return ""
-    count = f"{errors} error{'s' if errors != 1 else ''}"
-    return f"{count} in the project, left aside here: `dagster-models check` tells them"
-
-
 def report(problems: Sequence[Problem], format_: str, root: Path, good: str) -> str:
-    """All *problems*; *good* is what to say in words when none of them is an error."""
+    """The text that reports all *problems*; for people it ends in *good* if none is an error."""
     if format_ == "json":
         return _json(problems)
     if format_ == "github":
         return "\n".join(_annotations(problems, root))
     errors = errors_among(problems)
-    end = f"{errors} error{'s' if errors != 1 else ''}" if errors else good
-    return "\n".join([*map(str, problems), end])
+    return "\n".join([*map(str, problems), counted(errors, "error") if errors else good])
 
 
 def _json(problems: Sequence[Problem]) -> str:
@@ -79,7 +76,7 @@ def _json(problems: Sequence[Problem]) -> str:
 
 
 def _annotations(problems: Sequence[Problem], root: Path) -> Iterator[str]:
-    """Workflow commands, which GitHub shows beside the lines of a pull request. Its paths are
+    """Workflow commands, which GitHub shows beside the lines of a pull request. Their paths are
     relative to the repository, where a workflow runs.
 
     https://docs.github.com/actions/reference/workflow-commands-for-github-actions

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dagster_models.cli.check import refuse_broken
+from dagster_models.cli.project import folder_of, load, refuse_broken, warn_of_broken_files
 from dagster_models.cli.streams import shows
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.errors import DagsterModelsError
+from dagster_models.project.compare import ColumnName
 from dagster_models.util.nearest import nearest
 
-Name = tuple[Key, str]
-"""A column, its name in lower case."""
+HELP = "print what columns are made of, and what is made of them"
+
 #: A column that feeds a whole project has more readers than a terminal has lines.
 MOST_LINES = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    """The columns of a project, as a graph."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    name_help = "a model, seed or source, or one of its columns"
+    parser.add_argument("name", metavar="MODEL[.COLUMN]", help=name_help)
 
-    written: Mapping[Name, str]  #: as they are told: `marts.x.late_share DOUBLE`
-    upstream: Mapping[Name, Sequence[Name]]
-    downstream: Mapping[Name, Sequence[Name]]
-    reasons: Mapping[Name, str]
+
+def run(options: argparse.Namespace) -> int:
+    project = load(folder_of(options), whole=False)
+    print(lineage(project, options.name))
+    warn_of_broken_files(project)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _ColumnGraph:
+    """The columns of a project, their names in lower case, and which are made of which."""
+
+    written: Mapping[ColumnName, str]  #: as they are printed: `marts.x.late_share DOUBLE`
+    upstream: Mapping[ColumnName, Sequence[ColumnName]]
+    downstream: Mapping[ColumnName, Sequence[ColumnName]]
+    reasons: Mapping[ColumnName, str]
     branches: tuple[str, str] = ("├── ", "└── ")  #: to one that others follow, and to the last
     stem: str = "│   "
 
 
 def lineage(project: Project, name: str) -> str:
-    """The lines to show for a step or source, or one of its columns.
+    """The text to print for a step or source, or one of its columns.
 
     Raises:
-        DagsterModelsError: there is none of that name.
+        DagsterModelsError: nothing has this name.
+        ProjectError: the file of the step or source is wrong.
     """
     graph = _columns(project)
     item, column = _find(project, name)
@@ -53,11 +68,11 @@ def lineage(project: Project, name: str) -> str:
     return "\n".join(lines)
 
 
-def _columns(project: Project) -> _Columns:
-    written: dict[Name, str] = {}
-    upstream: dict[Name, list[Name]] = {}
-    downstream: dict[Name, list[Name]] = {}
-    reasons: dict[Name, str] = {}
+def _columns(project: Project) -> _ColumnGraph:
+    written: dict[ColumnName, str] = {}
+    upstream: dict[ColumnName, list[ColumnName]] = {}
+    downstream: dict[ColumnName, list[ColumnName]] = {}
+    reasons: dict[ColumnName, str] = {}
     for source in project.sources.values():
         for declared in source.columns:
             name = (source.key, declared.name.lower())
@@ -76,15 +91,15 @@ def _columns(project: Project) -> _Columns:
                 upstream.setdefault(name, []).append(origin)
                 downstream.setdefault(origin, []).append(name)
         for declared in step.config.columns:
-            told = f"{step.key}.{declared.name} {declared.type}".rstrip()
-            written.setdefault((step.key, declared.name.lower()), told)
-    columns = _Columns(written, upstream, downstream, reasons)
+            text = f"{step.key}.{declared.name} {declared.type}".rstrip()
+            written.setdefault((step.key, declared.name.lower()), text)
+    columns = _ColumnGraph(written, upstream, downstream, reasons)
     if not shows("├└│"):
         columns = replace(columns, branches=("|-- ", "`-- "), stem="|   ")
     return columns
 
 
-def _model_lines(item: Step | Source, graph: _Columns) -> Iterator[str]:
+def _model_lines(item: Step | Source, graph: _ColumnGraph) -> Iterator[str]:
     yield str(item.key)
     names = [name for name in graph.written if name[0] == item.key]
     for name in names:
@@ -99,10 +114,14 @@ def _model_lines(item: Step | Source, graph: _Columns) -> Iterator[str]:
 
 
 def _tree(
-    start: Name, edges: Mapping[Name, Sequence[Name]], graph: _Columns, indent: str = ""
+    start: ColumnName,
+    edges: Mapping[ColumnName, Sequence[ColumnName]],
+    graph: _ColumnGraph,
+    indent: str = "",
 ) -> Iterator[str]:
-    """What *edges* lead to, each column's own only once; an incremental model may be a circle."""
-    stack: list[tuple[Name, str, bool]] = []
+    """What *edges* lead to. Each column is followed once, as a model that reads itself makes a
+    cycle."""
+    stack: list[tuple[ColumnName, str, bool]] = []
     _push(stack, edges.get(start, ()), indent)
     seen = {start}
     if not stack:
@@ -120,7 +139,9 @@ def _tree(
             _push(stack, below, before + ("    " if last else graph.stem))
 
 
-def _push(stack: list[tuple[Name, str, bool]], names: Sequence[Name], indent: str) -> None:
+def _push(
+    stack: list[tuple[ColumnName, str, bool]], names: Sequence[ColumnName], indent: str
+) -> None:
     every = list(dict.fromkeys(names))
     for index, name in enumerate(reversed(every)):
         stack.append((name, indent, index == 0))
@@ -135,11 +156,11 @@ def _find(project: Project, name: str) -> tuple[Step | Source, str | None]:
         if len(found) == 1:
             return found[0], of
         if found:
-            told = ", ".join(str(item.key) for item in found)
-            raise DagsterModelsError(f"{wanted!r} may be {told}: write its schema too")
+            every = " or ".join(str(item.key) for item in found)
+            raise DagsterModelsError(f"{wanted!r} may be {every}: write the schema too")
     close = nearest(name, [spelling for item in items for spelling in _names(item)], 3)
     hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise DagsterModelsError(f"there is no model, seed or source of the name {name!r}{hint}")
+    raise DagsterModelsError(f"there is no model, seed or source named {name!r}{hint}")
 
 
 def _names(item: Step | Source) -> tuple[str, str]:

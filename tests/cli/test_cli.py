@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from paths import REPOSITORY
 
+from dagster_models.cli import main
+from dagster_models.cli.main import COMMANDS
 from dagster_models.cli.main import main as cli
 from running import make_project
 
@@ -74,3 +77,17 @@ def test_results_of_a_real_run(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "models/marts/bad.sql:1" in done.stdout
     assert done.stdout.endswith("Done. PASS=2 WARN=0 ERROR=1 SKIP=0 CANCEL=0 TOTAL=3\n")
+
+
+def test_every_command_says_what_it_does_and_is_documented(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        assert f"dagster-models {name}" in readme
+        assert f"dagster-models {name}" in (main.__doc__ or "")
+        with pytest.raises(SystemExit) as done:
+            main.main([name, "--help"])
+        assert done.value.code == 0
+        assert command.HELP
+        assert f"usage: dagster-models {name}" in capsys.readouterr().out

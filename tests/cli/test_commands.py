@@ -256,7 +256,7 @@ def test_a_commit_as_it_was(root: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert told(root, capsys)[0].startswith("No model changed")
     assert told(root, capsys, "HEAD~1")[2:] == [
         "~ marts.ids (models/marts/ids.sql)",
-        "    ~ which rows there are",
+        "    ~ which rows it has",
         "",
         "Downstream of it:",
         "  marts.code: all of it",
@@ -280,11 +280,11 @@ def test_the_checkout_stays_as_it_is(root: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("ref", "words"),
     [
-        ("mian", "git knows no commit 'mian'; did you mean main?"),
-        ("--help", "git knows no commit '--help'"),
-        ("HEAD~7", "git knows no commit 'HEAD~7'"),
-        ("HEAD:project/dagster_models.yaml", "git knows no commit"),
-        ("", "git knows no commit ''"),
+        ("mian", "git does not know the commit 'mian'; did you mean main?"),
+        ("--help", "git does not know the commit '--help'"),
+        ("HEAD~7", "git does not know the commit 'HEAD~7'"),
+        ("HEAD:project/dagster_models.yaml", "git does not know the commit"),
+        ("", "git does not know the commit ''"),
     ],
 )
 def test_an_unknown_commit(
@@ -331,7 +331,7 @@ def test_no_repository(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     project = make_project(tmp_path, FILES)
     assert run(project.root, "diff") == 1
-    assert "is in no git repository" in capsys.readouterr().err
+    assert "is not in a git repository" in capsys.readouterr().err
 
 
 def test_an_older_version_that_does_not_load(
@@ -416,7 +416,7 @@ def test_a_wrong_file_does_not_hide_the_others(
 ) -> None:
     wrong = {"models/marts/wrong.sql": "select (", "models/marts/reads.sql": "select 1 from wrong"}
     project = make_project(tmp_path, {**FILES, **wrong})
-    elsewhere = "1 error in the project, left aside here: `dagster-models check` tells"
+    elsewhere = "The project has 1 error: `dagster-models check` reports it."
     assert run(project.root, "ls") == 1
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 7

@@ -1,0 +1,42 @@
+"""``dagster-models compile MODEL``: the SQL that is sent to the warehouse."""
+
+from __future__ import annotations
+
+import argparse
+
+from dagster_models.cli.project import folder_of, load, refuse_broken, warn_of_broken_files
+from dagster_models.compilation.sql_text import compile_step
+from dagster_models.core.model import Project, Step
+from dagster_models.errors import DagsterModelsError
+from dagster_models.project.targets import usable_target
+from dagster_models.util.nearest import nearest
+
+HELP = "print the SQL that is sent to the warehouse"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="schema.name, or a name that only one model has")
+    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+
+
+def run(options: argparse.Namespace) -> int:
+    project = load(folder_of(options), columns=False, whole=False)
+    step = _find(project, options.model)
+    refuse_broken(project, step)
+    print(compile_step(project, step, usable_target(project, options.target)).strip())
+    warn_of_broken_files(project)
+    return 0
+
+
+def _find(project: Project, name: str) -> Step:
+    known = [step for step in project.steps.values() if step.kind == "sql"]
+    found = [step for step in known if name in (str(step.key), step.key.name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        every = " or ".join(str(step.key) for step in found)
+        raise DagsterModelsError(f"{name!r} may be {every}: write the schema too")
+    spellings = {spelling: step for step in known for spelling in (str(step.key), step.key.name)}
+    close = dict.fromkeys(str(spellings[near].key) for near in nearest(name, spellings, 3))
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise DagsterModelsError(f"there is no SQL model named {name!r}{hint}")

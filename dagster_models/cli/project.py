@@ -1,0 +1,73 @@
+"""The project that a command is about, and what is said of files in it that are wrong."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from dagster_models.core.model import Project, Source, Step
+from dagster_models.definitions.sql_function import run_sql_function
+from dagster_models.errors import DagsterModelsError, Problem, ProjectError
+from dagster_models.project import load as door
+from dagster_models.project.settings import PROJECT_FILE
+
+load = partial(door.load, run_sql_function=run_sql_function)
+"""``project.load.load``, which runs ``def sql(vars)`` in this process."""
+
+NO_MODELS = "The project has no models yet: put a .sql file into models/."
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """The project's folder: that of ``--project``, else the nearest one.
+
+    Raises:
+        DagsterModelsError: there is none.
+    """
+    if options.project is not None:
+        return Path(options.project)
+    here = Path.cwd()
+    for folder in (here, *here.parents, here / "project"):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+    raise DagsterModelsError(
+        f"there is no {PROJECT_FILE} in {here}, above it, or in {here / 'project'}: "
+        "pass the project's folder with --project"
+    )
+
+
+def errors_among(problems: Sequence[Problem]) -> int:
+    return sum(problem.severity == "error" for problem in problems)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 error``, ``2 errors``."""
+    return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
+def refuse_broken(project: Project, item: Step | Source) -> None:
+    """Refuse *item* if its file is wrong, in a project that was loaded although some files are.
+
+    Raises:
+        ProjectError: with the problems of the item's own file.
+    """
+    wrong = [p for p in project.warnings if p.severity == "error" and p.path == item.location.path]
+    if wrong:
+        raise ProjectError(wrong)
+
+
+def warn_of_broken_files(project: Project) -> int:
+    """Say on stderr how many errors were left aside, as one wrong file must not hide the others.
+
+    Returns the exit code of a command that lists all of the project.
+    """
+    errors = errors_among(project.warnings)
+    if errors:
+        it = "it" if errors == 1 else "them"
+        print(
+            f"The project has {counted(errors, 'error')}: `dagster-models check` reports {it}.",
+            file=sys.stderr,
+        )
+    return 1 if errors else 0

@@ -1,0 +1,28 @@
+"""``dagster-models results``: what the last run did, from its journal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from dagster_models.cli.project import folder_of
+from dagster_models.reporting.journal import find_journal, read_journal
+from dagster_models.reporting.terminal import Terminal
+
+HELP = "print what the last run did"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It has none."""
+
+
+def run(options: argparse.Namespace) -> int:
+    contents = read_journal(find_journal(folder_of(options) / "target"))
+    total = len(contents.header.steps) if contents.header else len(contents.steps)
+    terminal = Terminal(sys.stdout, clock=lambda: "")
+    for index, result in enumerate(contents.steps, start=1):
+        terminal.finished(index, total, result)
+    terminal.done(contents.steps, contents.end.seconds if contents.end else 0.0)
+    if contents.end is None:
+        terminal.note("The run has not ended: it is still running, or it was killed.")
+    return 0 if contents.end and contents.end.status == "success" else 1
