@@ -17,14 +17,14 @@ from dagster import EventLogEntry, EventLogRecord, serialize_value
 
 
 class AssetRows:
-    """Makes the values of the assets' rows for one storage."""
+    """The values of the assets' rows for one storage, equal to those that Dagster makes."""
 
     def __init__(self) -> None:
         self._written: tuple[EventLogEntry | None, str] = (None, "")
         self._agree: dict[bool, bool] = {}  #: with timestamp or not -> whether ours equal Dagster's
 
     def written(self, event: EventLogEntry, text: str) -> None:
-        """Note the text of an event that was just made for the run's file."""
+        """Remember the text of an event, which was just made for the run's file."""
         self._written = event, text
 
     def values(
@@ -34,7 +34,7 @@ class AssetRows:
         with_timestamp: bool,
         stock: Callable[[EventLogEntry, int, bool], dict[str, Any]],
     ) -> dict[str, Any]:
-        """The values of *stock*, which is Dagster's way to make them."""
+        """What *stock*, Dagster's own method, returns for the event."""
         written, text = self._written
         if written is not event or not event.get_dagster_event().is_step_materialization:
             return stock(event, event_id, with_timestamp)  # `written` may be another thread's

@@ -16,16 +16,16 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import QueuePool
 
-#: Open engines at most, the index among them. Each holds three files (.db, -wal, -shm). A run
-#: writes to two shards; a webserver reads the runs that somebody looks at.
+#: The most engines that are open at once, the index's among them. Each holds three files (.db,
+#: -wal, -shm). A run writes to two shards; a webserver reads the runs that somebody looks at.
 MAX_OPEN_SHARDS = 16
 
-#: Which file a path leads to: device and inode; None if there is no file.
+#: The device and inode of the file that a path leads to; None if there is no file.
 FileIdentity: TypeAlias = "tuple[int, int] | None"
 
 
 class _SqliteConnection(sqlite3.Connection):
-    """A connection that can close the cursors that were left open on it."""
+    """A connection that can close the cursors that are still open on it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,8 +43,12 @@ class _SqliteConnection(sqlite3.Connection):
 
 
 class _Shard:
-    """One file with its engine; ``open`` is the connection of the block that is using it, and
-    ``facts`` what was found out about the file and holds as long as it is the same one."""
+    """One file with its engine.
+
+    Attributes:
+        open: The connection of the block that is using the file; None if there is none.
+        facts: What was found out about the file, and holds as long as it is the same file.
+    """
 
     __slots__ = ("engine", "facts", "identity", "open", "path")
 
@@ -61,7 +65,7 @@ class _Shard:
             connect_args={
                 "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
                 "factory": _SqliteConnection,
-                # Used by one thread at a time (the lock of Shards), not always by the same one.
+                # One thread at a time uses it (the lock of Shards), but not always the same one.
                 "check_same_thread": False,
             },
         )
@@ -80,11 +84,11 @@ def _identity(path: str) -> FileIdentity:
 
 
 class Shards:
-    """The open files of one storage: a bounded number, used by one thread at a time.
+    """The open files of one storage: a bounded number, which one thread at a time uses.
 
     Attributes:
-        lock: Held while a connection is in use, like the stock class' lock; reentrant, so that a
-            batch can join the events' own transactions.
+        lock: It is held while a connection is in use, as the stock class holds its own lock. It is
+            reentrant, so that a batch can join the events' own transactions.
     """
 
     def __init__(self, folder: str, limit: int = MAX_OPEN_SHARDS) -> None:
@@ -92,7 +96,7 @@ class Shards:
         self._folder = folder
         self._limit = limit
         self._shards: OrderedDict[str, _Shard] = OrderedDict()  # the least recently used first
-        with _fork_lock:  # no fork looks through the set meanwhile
+        with _fork_lock:  # a fork goes through the set
             _all_shards.add(self)
 
     def names(self) -> tuple[str, ...]:
@@ -101,15 +105,15 @@ class Shards:
             return tuple(self._shards)
 
     def facts(self, name: str) -> set[str]:
-        """What is known of a shard's file; to be added to."""
+        """What is known of a shard's file; the caller may add to it."""
         with self.lock:
             return self._get(name).facts
 
     @contextlib.contextmanager
     def connection(self, name: str) -> Iterator[Connection]:
-        """A connection in a transaction, committed at the end of the block.
+        """A connection in a transaction, which the end of the block commits.
 
-        Within a block on the same shard (only the same thread can get here) it is that block's
+        Within a block on the same shard, which only the same thread can open, it is that block's
         connection, and that block commits.
         """
         with self.lock:
@@ -121,8 +125,8 @@ class Shards:
                 with _transaction(shard) as connection:
                     yield connection
             except BaseException:
-                # What SQLite thinks of a connection after an I/O error or an interrupt is not
-                # worth guessing: begin with a new one.
+                # After an I/O error or an interrupt the state of a connection is uncertain, so
+                # the next use begins with a new one.
                 self._close(name)
                 raise
 
@@ -149,7 +153,7 @@ class Shards:
                 self._close(name)
 
     def close_unless_busy(self) -> None:
-        """As :meth:`close`, but never waits: it runs wherever the garbage collector does."""
+        """Close as :meth:`close` does, but never wait: the garbage collector may run this."""
         if self.lock.acquire(blocking=False):
             try:
                 self.close()
@@ -173,17 +177,17 @@ def _transaction(shard: _Shard) -> Iterator[Connection]:
             raw.close_cursors()
         changed = raw.total_changes != before
     if changed:
-        # The commit went to the -wal file. Watchers of the .db file, also those of the stock
-        # class in other processes, hear of it by this, and only now, when they can read it.
+        # The commit went to the -wal file. This notifies the watchers of the .db file, including
+        # those of the stock class in other processes, and only now can they read the commit.
         with contextlib.suppress(FileNotFoundError):
             os.utime(shard.path)
 
 
-# Forks. A forked child shares SQLite's notes on which locks this process holds, but not the locks:
-# as long as an inherited connection exists there, new connections to the same file go unprotected
-# (https://www.sqlite.org/howtocorrupt.html, 2.6). So there is none: before a fork, every storage is
-# waited for and its connections are closed. (`subprocess` forks without coming here, and rightly
-# so: its child only executes another program, and SQLite's files close on exec.)
+# Forks. A forked child inherits SQLite's notes on which locks this process holds, but not the
+# locks. As long as an inherited connection exists in the child, its new connections to the same
+# file are unprotected (https://www.sqlite.org/howtocorrupt.html, 2.6). So before a fork, every
+# storage is locked and its connections are closed. (`subprocess` forks without these handlers, and
+# that is right: its child only executes another program, and SQLite's files close on exec.)
 _fork_lock = threading.Lock()
 _all_shards: weakref.WeakSet[Shards] = weakref.WeakSet()
 _held: list[Shards] = []

@@ -1,11 +1,11 @@
 """An event log storage for Dagster on SQLite that keeps its connections open.
 
-Dagster's own :class:`SqliteEventLogStorage` makes an SQLAlchemy engine, a connection and, as the
-last one to close a file, a checkpoint for every single event, and looks up what the tables are like
-several times for each; that is most of the time of a step that does little. This subclass keeps one
-engine with one connection per file ("shard": one per run, and the index), remembers what it saw
-of the tables, and changes nothing else: the same files, the same rows, the same transactions, the
-same PRAGMAs. Going there and back needs no migration. In ``dagster.yaml``::
+For every single event, Dagster's own :class:`SqliteEventLogStorage` makes an SQLAlchemy engine and
+a connection, makes a checkpoint because it is the last one to close the file, and inspects the
+tables several times. That is most of the time of a step that does little. This subclass keeps one
+engine with one connection per file ("shard": one per run, and the index), remembers what it found
+out about the tables, and changes nothing else: the files, the rows, the transactions and the
+PRAGMAs are the same. Switching to it and back needs no migration. In ``dagster.yaml``::
 
     event_log_storage:
       module: dagster_models.storage
@@ -13,18 +13,19 @@ same PRAGMAs. Going there and back needs no migration. In ``dagster.yaml``::
       config:                      # optional; the default is $DAGSTER_HOME/history/runs,
         base_dir: /path/to/runs    # where Dagster's own storage keeps them
 
-It also writes batches in two transactions instead of two or three per event. Dagster makes batches
+It also writes a batch in two transactions instead of two or three per event. Dagster makes batches
 (of the events that announce a run's assets) only if ``DAGSTER_EVENT_BATCH_SIZE`` is set, e.g. 1000.
 
-What an open connection changes, and what is done about it:
+Open connections change four things, and shards.py answers each:
 
-- SQLite's locks do not survive a fork, and a forked child that meets an inherited connection, even
-  one that it does not use, can lose data: all connections are closed before every fork.
-- Nothing writes to ``<run id>.db`` while the write-ahead log is open, but that is the file which
-  Dagster's watchers (live logs in the UI) look at: it is touched after each commit.
-- A file may be deleted and made anew by another process: it is looked at before each use.
-- A SELECT that was not read to its end keeps an old snapshot, from which one cannot write: cursors
-  are closed with the block that made them, as closing the connection did.
+- SQLite's locks do not survive a fork, and a forked child that inherits a connection can lose data
+  even if it does not use it. All connections are closed before every fork.
+- Nothing writes to ``<run id>.db`` while the write-ahead log is open, but Dagster's watchers (live
+  logs in the UI) look at that file. It is touched after each commit.
+- Another process may delete a file and make it anew. Each use first looks whether the file is still
+  the same.
+- A SELECT that was not read to its end keeps an old snapshot, from which one cannot write. Cursors
+  are closed with the block that made them, as they were when the connection was closed.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     """Dagster's SQLite event log storage with one open connection per file.
 
     Args:
-        base_dir: The folder of the ``.db`` files; ``$DAGSTER_HOME/history/runs`` if None.
+        base_dir: The folder of the ``.db`` files; None stands for ``$DAGSTER_HOME/history/runs``.
         inst_data: How Dagster builds this storage again in another process.
 
     Raises:
@@ -78,11 +79,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         self, base_dir: str | None = None, inst_data: ConfigurableClassData | None = None
     ) -> None:
         folder = os.path.abspath(base_dir if base_dir is not None else _default_folder())
-        # Before the stock constructor, which may already read and write the index.
+        # The stock constructor may already read and write the index, so these come before it.
         self._shards = Shards(folder)
         self._asset_rows = AssetRows()
         super().__init__(folder, inst_data)
-        # Not every instance is disposed of; a connection that is merely forgotten warns on 3.13.
+        # Not every storage is disposed of, and Python 3.13 warns of a connection left open.
         weakref.finalize(self, self._shards.close_unless_busy)
 
     @classmethod
@@ -97,7 +98,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """One transaction on a shard; inside another one on the same shard, a part of that."""
+        """One transaction on a shard, or a part of the one on that shard that is already open."""
         with self._shards.lock:
             if shard not in self._initialized_dbs:
                 self._initialize(shard)
@@ -105,8 +106,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
                 yield connection
 
     def _initialize(self, shard: str) -> None:
-        # With an engine of its own, as in the stock class: its steps open several connections at
-        # a time, and it happens once per file and process.
+        # This uses an engine of its own, as the stock class does: initialising opens several
+        # connections at a time, and happens once per file and process.
         engine = create_engine(
             self.conn_string_for_shard(shard),
             poolclass=NullPool,
@@ -117,7 +118,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         self._initialized_dbs.add(shard)
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the index has the table. Asked for every materialisation that has tags."""
+        """Whether the index has the table. Dagster asks for every materialisation with tags."""
 
         def ask() -> bool:
             with self._shards.connection(INDEX_SHARD_NAME) as connection:
@@ -126,13 +127,16 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return self._remembered(f"table {table_name}", ask)
 
     def has_secondary_index(self, name: str) -> bool:
-        """Whether a migration of data is done. Asked twice for the inputs of every step."""
+        """Whether a migration of data is done. Dagster asks twice for the inputs of each step."""
         stock = super().has_secondary_index
         return self._remembered(f"migration {name}", lambda: bool(stock(name)))
 
     def _has_asset_key_col_on_connection(self, conn: Connection, column_name: str) -> bool:
-        """Whether the index has the column: the stock class has SQLAlchemy look at the table for
-        every asset event, and twice for the inputs of every step."""
+        """Whether the index has the column.
+
+        The stock class has SQLAlchemy inspect the table for every asset event, and twice for the
+        inputs of every step.
+        """
         stock = super()._has_asset_key_col_on_connection
         return self._remembered(f"column {column_name}", lambda: bool(stock(conn, column_name)))
 
@@ -150,11 +154,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def _get_latest_materialization_records(
         self, raw_asset_rows: Sequence[Any]
     ) -> Mapping[AssetKey, EventLogRecord | None]:
-        """Each asset's last materialisation. Asked for the inputs of every step.
+        """Each asset's last materialisation. Dagster asks for the inputs of every step.
 
-        A row holds it, unless the asset was wiped or an old version of Dagster wrote the row; the
-        stock class asks the database for those, also where there are none, and reads the text of
-        an upstream again for each of its downstreams.
+        The row holds it, unless the asset was wiped or an old version of Dagster wrote the row. The
+        stock class queries the database for such assets even if there are none, and parses the
+        text of an upstream again for each of its downstreams.
         """
         found: dict[AssetKey, EventLogRecord | None] = {}
         for row in raw_asset_rows:
@@ -168,8 +172,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return found
 
     def _remembered(self, fact: str, ask: Callable[[], bool]) -> bool:
-        """A yes stays one as long as the index is the same file: `dagster instance migrate`, also
-        of another process, only adds. A no is asked again."""
+        """Whether a fact about the index holds; a yes is remembered, after a no we ask again.
+
+        A yes holds as long as the index is the same file, because `dagster instance migrate` only
+        adds to it, also if another process runs it.
+        """
         facts = self._shards.facts(INDEX_SHARD_NAME)
         if fact not in facts and ask():
             facts.add(fact)
@@ -178,8 +185,8 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in one transaction per file: all of them, or none if one is refused.
 
-        The index commits last, as it does for a single event. All-or-nothing matters: Dagster
-        answers an exception by storing the same events again, one by one.
+        The index commits last, as it does for a single event. It must be all or nothing, because
+        Dagster answers an exception by storing the same events again, one by one.
         """
         with self.index_connection():
             for run_id, of_run in groupby(events, key=lambda event: event.run_id):
@@ -189,11 +196,11 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextlib.contextmanager
     def one_commit(self, run_id: str) -> Iterator[None]:
-        """What this thread stores of the run within the block is committed together, at its end.
+        """Commit what this thread stores of the run within the block together, at its end.
 
-        Also if the block raises: what was stored is what happened. The executor writes a step's
-        last events so, which are then there all or not at all. Other threads wait meanwhile, and
-        other processes that write too: the block should be short.
+        It is committed also if the block raises, because what was stored has happened. The
+        executor writes the last events of a step in such a block, so a reader sees all of them or
+        none. Keep the block short: other threads, and other processes that write, wait for it.
         """
         raised: BaseException | None = None
         with self.index_connection(), self.run_connection(run_id):
@@ -205,18 +212,18 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             raise raised
 
     def wipe(self) -> None:
-        with self._shards.lock:  # nobody opens a file again before it is deleted
+        with self._shards.lock:  # no thread may open a file again before it is deleted
             self._shards.close()
             super().wipe()
 
     def dispose(self) -> None:
-        super().dispose()  # first the watcher, which reads
+        super().dispose()  # this ends the watcher, which reads
         self._shards.close()
 
 
 @lru_cache(maxsize=256)
 def _record_of(text: str | None) -> EventLogRecord | None:
-    """The record that an asset's row holds as *text*; None if it is of another form."""
+    """The record that an asset's row holds as *text*; None if the text is something else."""
     record = deserialize_value(text) if text else None
     return record if isinstance(record, EventLogRecord) else None
 
@@ -225,8 +232,7 @@ def _default_folder() -> str:
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         raise DagsterModelsError(
-            "PooledSqliteEventLogStorage does not know where the event log is: DAGSTER_HOME is"
-            " not set. Set it, or set `base_dir` under `config` of `event_log_storage` in"
-            " dagster.yaml."
+            "PooledSqliteEventLogStorage cannot find the event log, because DAGSTER_HOME is not"
+            " set. Set it, or set `base_dir` under `config` of `event_log_storage` in dagster.yaml."
         )
     return str(Path(home).expanduser() / "history" / "runs")

@@ -1,6 +1,6 @@
 """Runs whose Dagster keeps its own runs, events and schedules in PostgreSQL (dagster-postgres).
 
-What we do for SQLite's files (storage.py, idle_connections.py) must then stay out of the way.
+What we do for SQLite's files (storage.py, idle_connections.py) must not affect them.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ def project(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) 
     return project
 
 
-def test_a_run_that_fails_fast_and_goes_on_from_there(project: Project) -> None:
-    told = project.run({"max_concurrent": 2, "fail_fast": True})
-    assert told.journal is not None, told.stderr
+def test_a_run_that_fails_fast_and_is_resumed(project: Project) -> None:
+    ran = project.run({"max_concurrent": 2, "fail_fast": True})
+    assert ran.journal is not None, ran.stderr
     states = {
         "main.good": "succeeded",
         "main.bad": "failed",
         "main.below": "skipped",
         "main.beside": "canceled",
     }
-    assert told.states() == states
-    assert told.of_type("STEP_SUCCESS") == told.of_type("ASSET_MATERIALIZATION") == {"main__good"}
-    assert told.of_type("STEP_FAILURE") == {"main__bad", "main__beside"}
-    assert told.of_type("STEP_SKIPPED") == set()
-    assert any(step == "main__below" and "Skipped" in text for step, _, text in told.events)
+    assert ran.states() == states
+    assert ran.of_type("STEP_SUCCESS") == ran.of_type("ASSET_MATERIALIZATION") == {"main__good"}
+    assert ran.of_type("STEP_FAILURE") == {"main__bad", "main__beside"}
+    assert ran.of_type("STEP_SKIPPED") == set()
+    assert any(step == "main__below" and "Skipped" in text for step, _, text in ran.events)
     assert project.status() == "FAILURE"
     assert not list(project.home.rglob("*.db")), "Dagster wrote to SQLite"
 

@@ -1,4 +1,4 @@
-"""The files of Dagster's own event log, held open by somebody who does nothing with them."""
+"""Idle connections hold the files of Dagster's own event log open and change nothing in them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_log_stays_open_for_the_time_of_the_block_and_no_row_is_lost(
     assert messages(storage) == ["0", "1", "2"]
 
 
-def test_what_is_no_file_or_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_missing_file_and_one_that_is_not_a_database_are_left_alone(tmp_path: Path) -> None:
     missing, other = tmp_path / "missing.db", tmp_path / "other.db"
     other.write_text("no database at all, but long enough to look like one" * 100)
     with held_open([str(missing), str(other)]) as held:
@@ -60,15 +60,15 @@ def test_what_is_no_file_or_no_database_is_left_alone(tmp_path: Path) -> None:
     assert other.read_text().startswith("no database")
 
 
-def test_dagsters_watchers_hear_of_events_that_are_only_in_the_log(
+def test_dagsters_watchers_see_events_that_are_only_in_the_log(
     storage: SqliteEventLogStorage,
 ) -> None:
-    heard, all_heard = [], threading.Event()
+    seen, all_seen = [], threading.Event()
 
     def on_event(entry: EventLogEntry, cursor: str) -> None:
-        heard.append(entry.user_message)
-        if len(heard) == 3:
-            all_heard.set()
+        seen.append(entry.user_message)
+        if len(seen) == 3:
+            all_seen.set()
 
     storage.watch("run", None, on_event)
     try:
@@ -76,11 +76,11 @@ def test_dagsters_watchers_hear_of_events_that_are_only_in_the_log(
             for number in (1, 2):
                 storage.store_event(event(number))
                 held.touch()
-            assert all_heard.wait(30)
+            assert all_seen.wait(30)
     finally:
         storage.end_watch("run", on_event)
         storage.dispose()
-    assert heard == ["0", "1", "2"]
+    assert seen == ["0", "1", "2"]
 
 
 def test_a_fork_finds_no_open_connection(storage: SqliteEventLogStorage) -> None:
@@ -92,7 +92,7 @@ def test_a_fork_finds_no_open_connection(storage: SqliteEventLogStorage) -> None
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
-    assert log_of(path) == 0  # closed before: the last one to close has emptied it
+    assert log_of(path) == 0  # the last connection was closed before the fork, which empties it
     held.close()
 
 
@@ -113,25 +113,25 @@ with open({str(looked)!r}, "w") as file:
     project = make_project(
         tmp_path, {"models/alpha.sql": "select 1 as n", "scripts/look.py": script}
     )
-    told = project.run({"max_concurrent": 1})
-    assert told.code == 0, told.stdout
+    ran = project.run({"max_concurrent": 1})
+    assert ran.code == 0, ran.stdout
     held = {
         Path(log).name: float(at) for log, at in map(str.split, looked.read_text().split("\n")[:-1])
     }
     assert held.pop("index.db-wal")
     ((_, touched_at),) = held.items()
-    assert told.journal is not None
-    (alpha,) = [step for step in told.journal.steps if step.step == "main.alpha"]
-    assert touched_at >= (alpha.started_at or 0) + alpha.seconds  # the UI has heard of its end
+    assert ran.journal is not None
+    (alpha,) = [step for step in ran.journal.steps if step.step == "main.alpha"]
+    assert touched_at >= (alpha.started_at or 0) + alpha.seconds  # the UI has seen its end
     assert not list((project.home / "history" / "runs").glob("*-wal"))
     (file,) = (f for f in (project.home / "history/runs").glob("*.db") if f.name != "index.db")
     with sqlite3.connect(file) as db:
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
     db.close()
-    assert told.of_type("STEP_SUCCESS") == {"main__alpha", "scripts__look"}
+    assert ran.of_type("STEP_SUCCESS") == {"main__alpha", "scripts__look"}
 
 
-def test_other_storages_are_left_to_themselves(tmp_path: Path) -> None:
+def test_other_storages_are_left_alone(tmp_path: Path) -> None:
     class Context:
         run_id = "run"
         instance = DagsterInstance.local_temp(str(tmp_path))
