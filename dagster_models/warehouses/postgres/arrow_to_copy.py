@@ -20,11 +20,10 @@ import pyarrow.csv as pacsv
 
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote
+from dagster_models.warehouses.postgres.statements import refuse_long
 
 #: Of a table; PostgreSQL's own limit (appendix K of its manual).
 MAX_COLUMNS = 1600
-#: Of a name: NAMEDATALEN - 1. What is longer PostgreSQL would cut, and two names could become one.
-MAX_NAME_BYTES = 63
 
 _ROWS = 20_000  # that are written at a time
 
@@ -46,20 +45,6 @@ _TYPES: dict[str, str] = {
     "month_day_nano_interval": "interval",
     "null": "text",
 }
-
-
-def refuse_long(name: str, what: str) -> None:
-    """Raises WarehouseError for a name that PostgreSQL would cut."""
-    size = len(name.encode("utf-8", "surrogatepass"))
-    if size > MAX_NAME_BYTES:
-        raise WarehouseError(
-            ErrorKind.INVALID_NAME,
-            f"the name of {what} has {size} bytes, PostgreSQL would cut it after"
-            f" {MAX_NAME_BYTES}: {name!r}",
-            name="NameTooLong",
-        )
-    if not name or "\0" in name:
-        raise WarehouseError(ErrorKind.INVALID_NAME, f"{name!r} is no name for {what}")
 
 
 def column_definitions(schema: pa.Schema) -> str:

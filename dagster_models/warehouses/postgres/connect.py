@@ -21,9 +21,18 @@ _KEEPALIVE = {
     "tcp_user_timeout": "60000",
 }
 _CHECK_INTERVAL_MILLISECONDS = 500
-#: A role may have chosen other forms of text, in which values would come back as others or not at
-#: all. Of DateStyle only the output: in which order a text is read stays the role's.
-_EXACT = "SET DateStyle = ISO; SET bytea_output = hex; SET extra_float_digits = 1"
+#: A role may have chosen other forms of text, in which values would be written or come back as
+#: others or not at all. Of DateStyle only the output: the order in which a text is read stays.
+_EXACT = (
+    "SET DateStyle = ISO; SET bytea_output = hex; SET extra_float_digits = 1;"
+    "SET standard_conforming_strings = on; SET array_nulls = on"
+)
+#: A role may be one for replication, in whose sessions neither foreign keys nor triggers hold. Only
+#: where it is so: to set this takes a right that few have.
+_ORIGIN = (
+    "SELECT set_config('session_replication_role', 'origin', false)"
+    " WHERE current_setting('session_replication_role') <> 'origin'"
+)
 #: So often we look whether somebody still wants the connection.
 _LOOK_SECONDS = 0.05
 
@@ -42,7 +51,7 @@ class Server:
         self._connect_seconds = connect_seconds
         self._settings_sql = (
             f"SET client_connection_check_interval = {_CHECK_INTERVAL_MILLISECONDS};"
-            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};{_EXACT}"
+            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};{_EXACT};{_ORIGIN}"
         )
         self._unreachable_until = 0.0
 

@@ -43,8 +43,15 @@ _TRANSIENT = frozenset(
 #: The server ends the session, or takes no new one yet: 57P01 to 57P05, and class 08.
 _ENDED = ("57P", "08")
 
-#: Two sessions that create one name at once collide in the system's own tables.
-_CATALOG_RACES = ("tuple concurrently updated", "tuple concurrently deleted")
+#: Another session created, replaced or dropped the same relation at this moment. The server gives
+#: these as internal errors (XX000), which it does not translate.
+_CATALOG_RACES = (
+    "tuple concurrently updated",
+    "tuple concurrently deleted",
+    "could not open relation with OID ",
+    "could not find tuple for ",
+    "cache lookup failed for ",
+)
 
 
 def sqlstate(error: BaseException | None) -> str:
@@ -70,7 +77,7 @@ def convert(error: Exception, sent: str = "", lines_before: int = 0) -> Warehous
     diagnosis = getattr(error, "diag", None)
     message = (diagnosis.message_primary if diagnosis else None) or str(error).strip()
     race = state == "23505" and (diagnosis is not None and diagnosis.schema_name == "pg_catalog")
-    if race or message in _CATALOG_RACES:
+    if race or (state == "XX000" and message.startswith(_CATALOG_RACES)):
         kind = ErrorKind.CONFLICT
     line = None
     if diagnosis is not None:

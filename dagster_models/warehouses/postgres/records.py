@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dagster_models.warehouses.base import RECORDS, Commit, quote, quoted
-from dagster_models.warehouses.postgres import relations
-from dagster_models.warehouses.postgres.dependent_objects import Runner
+from dagster_models.warehouses.postgres.catalog import Runner
+from dagster_models.warehouses.postgres.catalog import find as find_relation
 
 #: One for all processes that prepare this database: "dagster-m" as a number.
 _PREPARE_LOCK = 0x64616773_7465722D
@@ -36,7 +36,7 @@ def _missing(session: Runner, schemas: Sequence[str]) -> list[str]:
     rows = session.run("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)", [list(schemas)])
     found = {name for (name,) in rows}
     ddl = [f"CREATE SCHEMA {quote(schema)}" for schema in schemas if schema not in found]
-    records = RECORDS.schema in found and relations.find(session, quoted(RECORDS)) is not None
+    records = RECORDS.schema in found and find_relation(session, quoted(RECORDS)) is not None
     return ddl if records else [*ddl, _RECORDS_DDL]
 
 
@@ -68,7 +68,7 @@ def last(session: Runner) -> list[Commit]:
 
 
 def _read(session: Runner, distinct: str, which: str, parameters: list[Any]) -> list[Commit]:
-    if relations.find(session, quoted(RECORDS)) is None:  # no run ever prepared this database
+    if find_relation(session, quoted(RECORDS)) is None:  # no run ever prepared this database
         return []
     rows = session.run(
         f"SELECT {distinct} run_id, step, attempt, relation, code_version,"

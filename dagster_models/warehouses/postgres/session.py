@@ -33,12 +33,23 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
-from dagster_models.warehouses.postgres import arrow_to_copy, copy_to_arrow, records, relations
+from dagster_models.warehouses.postgres import (
+    arrow_to_copy,
+    catalog,
+    copy_to_arrow,
+    records,
+    relations,
+)
+from dagster_models.warehouses.postgres.catalog import Parameters
 from dagster_models.warehouses.postgres.connect import Server
-from dagster_models.warehouses.postgres.dependent_objects import Parameters
 from dagster_models.warehouses.postgres.errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
 from dagster_models.warehouses.postgres.seeds import bad_value, read_seed, seed_columns
-from dagster_models.warehouses.postgres.statements import TRANSACTION, one_query, statements
+from dagster_models.warehouses.postgres.statements import (
+    TRANSACTION,
+    one_query,
+    refuse_long,
+    statements,
+)
 
 CAPABILITIES = Capabilities(
     "postgres",
@@ -52,6 +63,9 @@ CAPABILITIES = Capabilities(
     },
 )
 
+#: Written out, as a role may have another isolation level: in it the rows that somebody else
+#: commits while a model builds would survive the rebuild.
+_BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 _CANCEL_SECONDS = 3.0
 _TERMINATE_SECONDS = 1.0
 
@@ -169,7 +183,7 @@ class PostgresSession(WarehouseSession):
             contextlib.suppress(psycopg.Error, WarehouseError),
             self._server.open(self._name, lambda: False) as other,
         ):
-            held = relations.holders(other, self._about, (self._connection.info.backend_pid,))
+            held = catalog.holders(other, self._about, (self._connection.info.backend_pid,))
         message = (
             "waited for a lock until lock_timeout, and gave up; what was there before stays"
             f" ({error.message.splitlines()[0]})"
@@ -187,7 +201,7 @@ class PostgresSession(WarehouseSession):
 
     def begin(self) -> None:
         try:
-            self.run("BEGIN")
+            self.run(_BEGIN)
         except WarehouseLost:
             # It ended while it was idle, e.g. as the server restarted: nothing is in doubt, and
             # nothing lost but what the user's code may have set. Where that is none, connect anew.
@@ -195,7 +209,7 @@ class PostgresSession(WarehouseSession):
                 raise
             self._give_up.clear()
             self._connection = self._server.open(self._name, self._give_up.is_set)
-            self.run("BEGIN")
+            self.run(_BEGIN)
 
     def commit(self) -> None:
         with self._watched("COMMIT"), self._connection.cursor() as cursor:
@@ -289,8 +303,8 @@ class PostgresSession(WarehouseSession):
             return relations.put_table(self, name, fill)
 
     def _build(self, relation: Relation, build: Callable[[], T]) -> T:
-        arrow_to_copy.refuse_long(relation.schema, "a schema")
-        arrow_to_copy.refuse_long(relation.name, "a relation")
+        refuse_long(relation.schema, "a schema")
+        refuse_long(relation.name, "a relation")
         try:
             return build()
         finally:
@@ -310,14 +324,30 @@ class PostgresSession(WarehouseSession):
     def _copy_in(self, name: str, columns: Sequence[str], batches: Any) -> int:
         listed = ", ".join(map(quote, columns))
         text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
+        sent = 0
+
+        def counted() -> Iterator[Any]:
+            nonlocal sent
+            for batch in batches:
+                sent += batch.num_rows
+                yield batch
+
         with self._watched(), self._connection.cursor() as cursor:
             with cursor.copy(text.encode()) as copy:
-                for chunk in arrow_to_copy.csv_chunks(batches):
+                for chunk in arrow_to_copy.csv_chunks(counted()):
                     copy.write(chunk)
-            return cursor.rowcount
+            took = cursor.rowcount
+        if took == sent:
+            return sent
+        raise WarehouseError(
+            ErrorKind.UNSUPPORTED,
+            f"{name} took {took} of {sent} rows, as a trigger on it left some out."
+            " Nothing was changed: change or drop that first, by hand",
+            name="RowsDiffer",
+        )
 
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
-        return relations.columns(self, quoted(relation))
+        return catalog.columns(self, quoted(relation))
 
     def size(self, relation: Relation) -> int | None:
         # With its indexes and what is stored out of line; after a rebuild in place with the dead
@@ -363,7 +393,7 @@ class PostgresSession(WarehouseSession):
         with self._watched(sent, 1), self._connection.cursor() as cursor:
             cursor.execute(sent.encode(), binary=True)
             found = [(c.name, c.type_code, c.precision, c.scale) for c in cursor.description or ()]
-        return relations.out_columns(self, found)
+        return catalog.out_columns(self, found)
 
     def _export_small(self, text: str, folders: Sequence[str]) -> tuple[str, int]:
         import pyarrow as pa
@@ -375,6 +405,7 @@ class PostgresSession(WarehouseSession):
 
     def load(self, path: str, relation: str, mode: str) -> int:
         self._touched = True
+        statements(relation)  # refuses a name that would be cut
         with self._own_transaction():
             if mode != "append":
                 return self._put_arrow(relation, path)
@@ -383,9 +414,19 @@ class PostgresSession(WarehouseSession):
 
     @contextlib.contextmanager
     def _own_transaction(self) -> Iterator[None]:
-        """One of our own where the user's code has none open."""
+        """One of our own where the user's code has none open.
+
+        An error leaves the user's own one failed, as an error of the server does: what was done of
+        the load must not be committed.
+        """
         if self.in_transaction:
-            yield
+            try:
+                yield
+            except WarehouseError:
+                if self._connection.info.transaction_status == pq.TransactionStatus.INTRANS:
+                    with contextlib.suppress(WarehouseError):
+                        self.run("ROLLBACK TO SAVEPOINT dagster_models_that_is_not_there")
+                raise
             return
         self.begin()
         try:
@@ -399,7 +440,7 @@ class PostgresSession(WarehouseSession):
 
     def prepare(self, schemas: Sequence[str]) -> None:
         for schema in schemas:
-            arrow_to_copy.refuse_long(schema, "a schema")
+            refuse_long(schema, "a schema")
         with self._own_transaction():
             records.prepare(self, schemas)
 

@@ -1,4 +1,8 @@
-"""PostgreSQL's statements in a text: where each one begins and ends, as its own lexer sees it."""
+"""PostgreSQL's statements in a text: where each one begins and ends, as its own lexer sees it.
+
+A name that PostgreSQL would cut is refused in every text that a user sends, wherever it stands:
+cut, two names can be one, and a column is not called what its model calls it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,13 @@ from dagster_models.errors import ErrorKind, WarehouseError
 #: Strings, names and comments, in which a semicolon means nothing. Section 4.1 of the manual.
 _TOKEN = re.compile(
     r"""
-    (?P<string>[eE]'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
+    (?P<string>[eE]'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*'
         | (?P<dollar>\$(?:[^\W\d]\w*)?\$).*?(?P=dollar))
     | (?P<comment>--[^\n]*)
     | (?P<nested>/\*)
     | (?P<semicolon>;)
+    | (?P<quoted>(?:[uU]&)?"(?:[^"]|"")*")
+    | (?P<number>\d[\w.]*)
     | (?P<word>[^\W\d][\w$]*)
     | (?P<space>\s+)
     | (?P<other>.)
@@ -23,6 +29,13 @@ _TOKEN = re.compile(
 )
 _BLOCK = re.compile(r"/\*|\*/")
 _ATOMIC = re.compile(r"\bbegin\s+atomic\b", re.IGNORECASE)
+
+_ESCAPE = re.compile(r"\\(?:\+([0-9a-fA-F]{6})|([0-9a-fA-F]{4}))")
+
+#: Of a name: NAMEDATALEN - 1. What is longer PostgreSQL would cut, and two names could become one.
+MAX_NAME_BYTES = 63
+
+_NAMED = "a column, alias or relation"
 
 #: The words that begin, end or undo a transaction.
 TRANSACTION = frozenset(
@@ -40,9 +53,10 @@ class Statement:
 
 
 def statements(sql: str) -> list[Statement]:
-    """The statements of a text, without semicolons; a comment alone is none."""
-    if _ATOMIC.search(sql):  # the body of a function has semicolons of its own
-        return [Statement(sql, "create", 0)]
+    """The statements of a text, without semicolons; a comment alone is none.
+
+    Raises WarehouseError for a name that PostgreSQL would cut.
+    """
     found: list[Statement] = []
     start, word, filled = 0, "", False
 
@@ -56,6 +70,8 @@ def statements(sql: str) -> list[Statement]:
         assert match is not None  # the last branch takes any character
         at = match.end()
         kind = match.lastgroup
+        if match.end() - match.start() > MAX_NAME_BYTES // 4 and kind in ("word", "quoted"):
+            refuse_long(_unquoted(match.group()), _NAMED, _line(sql, match.start()))
         if kind == "nested":
             at = _end_of_comment(sql, at)
         elif kind == "semicolon":
@@ -65,7 +81,38 @@ def statements(sql: str) -> list[Statement]:
             word = word or (match.group().lower() if kind == "word" and not filled else word)
             filled = True
     cut(len(sql))
+    if _ATOMIC.search(sql):  # the body of a function has semicolons of its own
+        return [Statement(sql, "create", 0)]
     return found
+
+
+def _line(sql: str, at: int) -> int:
+    return sql.count("\n", 0, at) + 1
+
+
+def _unquoted(name: str) -> str:
+    """A name as it is written -> the name."""
+    if not name.endswith('"'):
+        return name
+    text = name[name.index('"') + 1 : -1].replace('""', '"')
+    if name.startswith('"'):
+        return text
+    return _ESCAPE.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), text)
+
+
+def refuse_long(name: str, what: str, line: int | None = None) -> None:
+    """Raises WarehouseError for a name that PostgreSQL would cut."""
+    size = len(name.encode("utf-8", "surrogatepass"))
+    if size > MAX_NAME_BYTES:
+        raise WarehouseError(
+            ErrorKind.INVALID_NAME,
+            f"the name of {what} has {size} bytes, PostgreSQL would cut it after"
+            f" {MAX_NAME_BYTES}: {name!r}",
+            line=line,
+            name="NameTooLong",
+        )
+    if not name or "\0" in name:
+        raise WarehouseError(ErrorKind.INVALID_NAME, f"{name!r} is no name for {what}")
 
 
 def _end_of_comment(sql: str, at: int) -> int:

@@ -1,0 +1,210 @@
+"""Making a relation anew whose columns or kind change, with all that hung on the old one.
+
+Three things keep this from losing anything in silence:
+
+1. What is known not to survive refuses the change before anything is dropped (losses.py).
+2. DROP without CASCADE refuses what depends on the relation: foreign keys of other tables,
+   functions, columns of its row type. Only views are dropped by us, and made again.
+3. Whatever PostgreSQL drops along with a relation is listed before and after. What is missing
+   then, or looks different, refuses the change, also if we never heard of its kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.postgres.catalog import (
+    KINDS,
+    TURNS,
+    Found,
+    Runner,
+    columns,
+    find,
+    is_ours,
+    options,
+)
+from dagster_models.warehouses.postgres.dependent_objects import (
+    DependentObject,
+    dependent_objects,
+    make_again,
+    revoke_unasked,
+)
+from dagster_models.warehouses.postgres.errors import sqlstate
+from dagster_models.warehouses.postgres.losses import (
+    Attached,
+    attached,
+    not_kept,
+    refuse_losses,
+    refuse_what_cannot_be_kept,
+)
+
+#: SQLSTATE dependent_objects_still_exist
+_DEPENDED_ON = "2BP01"
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A view that reads the relation, at whatever distance, and what makes it again."""
+
+    found: Found
+    name: str
+    definition: str
+    objects: tuple[DependentObject, ...]
+    attached: Attached
+
+
+def take_turns(session: Runner, names: Iterable[str]) -> None:
+    """Until the end of the transaction, be the only session that makes one of these relations anew.
+
+    In the order of their names, so that no two sessions wait for each other.
+    """
+    for name in sorted(names):
+        session.run(
+            "SELECT pg_advisory_xact_lock(%s, hashtext(array_to_string(parse_ident(%s), '.')))",
+            [TURNS, name],
+        )
+
+
+def remake(session: Runner, name: str, old: Found, make: Callable[[], Any]) -> Any:
+    """Drop the old relation and the views on it; make the new one, and all that hung on it."""
+    if old.kind not in ("r", "p", "v"):
+        what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
+        raise WarehouseError(
+            ErrorKind.UNSUPPORTED,
+            f"{name} is {what.get(old.kind, 'no table or view')} that no model builds:"
+            " give the model another name (alias), or drop it",
+            name="WrongObjectType",
+        )
+    refuse_what_cannot_be_kept(session, old.oid, name)
+    views = _views_on(session, old.oid)
+    session.about(old.oid, *(view.found.oid for view in views))
+    objects = dependent_objects(session, old.oid, name, old.kind)
+    before = attached(session, old.oid)
+    for view in reversed(views):
+        _drop(session, KINDS[view.found.kind], view.name)
+    _drop(session, KINDS[old.kind], name)
+    made = make()
+    new = find(session, name)
+    assert new is not None
+    there = {column for column, _ in columns(session, name)}
+    # What stands in no tablespace of its own must not go to the one of this role.
+    place = session.run("SELECT current_setting('default_tablespace')")[0][0]
+    session.run("SET LOCAL default_tablespace = ''")
+    let_go = make_again(session, objects, name, (old.kind, new.kind), there)
+    if KINDS[old.kind] == KINDS[new.kind]:
+        refuse_losses(name, before, attached(session, new.oid), let_go, there)
+    for view in views:
+        _remake_view(session, view, name)
+    session.run("SELECT set_config('default_tablespace', %s, true)", [place])
+    return made
+
+
+def _drop(session: Runner, what: str, name: str) -> None:
+    try:
+        session.run(f"DROP {what} {name}")
+    except WarehouseError as error:
+        if sqlstate(error.__cause__) != _DEPENDED_ON:
+            raise
+        raise not_kept(
+            f"{name} has to be made anew, and other objects depend on it: {_detail(error)}",
+            "change or drop them",
+        ) from error
+
+
+def _detail(error: WarehouseError) -> str:
+    detail: str | None = error.__cause__.diag.message_detail  # type: ignore[union-attr]
+    return "; ".join((detail or error.message).splitlines())
+
+
+_VIEWS = """
+WITH RECURSIVE found(oid, depth) AS (
+    SELECT DISTINCT rule.ev_class, 1
+    FROM pg_depend AS link
+    JOIN pg_rewrite AS rule ON rule.oid = link.objid
+    WHERE link.classid = 'pg_rewrite'::regclass AND link.refclassid = 'pg_class'::regclass
+      AND link.refobjid = %s AND rule.ev_class <> link.refobjid
+    UNION
+    SELECT rule.ev_class, found.depth + 1
+    FROM found
+    JOIN pg_depend AS link ON link.refobjid = found.oid
+    JOIN pg_rewrite AS rule ON rule.oid = link.objid
+    WHERE link.classid = 'pg_rewrite'::regclass AND link.refclassid = 'pg_class'::regclass
+      AND rule.ev_class <> link.refobjid
+)
+SELECT c.oid::bigint, c.relkind::text, format('%%I.%%I', n.nspname, c.relname)
+FROM (SELECT oid, max(depth) AS depth FROM found GROUP BY oid) AS views
+JOIN pg_class AS c ON c.oid = views.oid
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ORDER BY views.depth, c.oid
+"""
+
+_DEFINITION = """
+SELECT concat('CREATE ', CASE c.relkind WHEN 'm' THEN 'MATERIALIZED ' END, 'VIEW ',
+              format('%%I.%%I', n.nspname, c.relname),
+              CASE c.relkind WHEN 'm' THEN ' USING ' || quote_ident(method.amname) END,
+              %s::text,
+              CASE c.relkind WHEN 'm' THEN ' TABLESPACE ' || quote_ident(space.spcname) END,
+              E' AS\\n', rtrim(pg_get_viewdef(c.oid), ';'),
+              CASE WHEN NOT c.relispopulated THEN E'\\nWITH NO DATA' END)
+FROM pg_class AS c
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+JOIN pg_database AS d ON d.datname = current_database()
+JOIN pg_tablespace AS space ON space.oid = coalesce(nullif(c.reltablespace, 0), d.dattablespace)
+LEFT JOIN pg_am AS method ON method.oid = c.relam
+WHERE c.oid = %s AND pg_get_viewdef(c.oid) IS NOT NULL
+"""
+
+
+def _views_on(session: Runner, oid: int) -> list[_View]:
+    """Those that read the relation, in the order in which they can be made. Nobody else changes
+    them until the end of this transaction."""
+    locked: set[str] = set()
+    while True:
+        rows = session.run(_VIEWS, [oid])
+        names = {name for _, _, name in rows}
+        if names <= locked:
+            break
+        # Whoever has the turn drops them and makes them again: they are others then.
+        take_turns(session, names - locked)
+        locked |= names
+    return [_view(session, Found(oid, kind), name) for oid, kind, name in rows]
+
+
+def _view(session: Runner, found: Found, name: str) -> _View:
+    if found.kind not in ("v", "m"):
+        raise not_kept(f"a rule of the table {name} reads it", "drop that rule")
+    rows = session.run(_DEFINITION, [options(session, found.oid), found.oid])
+    if not rows:
+        raise WarehouseError(ErrorKind.CONFLICT, f"the view {name} is gone now", transient=True)
+    objects = dependent_objects(session, found.oid, name, found.kind)
+    return _View(found, name, rows[0][0], tuple(objects), attached(session, found.oid))
+
+
+def _remake_view(session: Runner, view: _View, name: str) -> None:
+    session.run("SAVEPOINT dagster_models_view")
+    try:
+        session.run(view.definition)
+        revoke_unasked(session, view.name)
+        for statement in view.objects:
+            session.run(statement.sql)
+    except WarehouseError as error:
+        # Class 42: the definition does not fit the new columns; all else is no matter of the view.
+        if not sqlstate(error.__cause__).startswith("42"):
+            raise
+        session.run("ROLLBACK TO SAVEPOINT dagster_models_view")
+        if is_ours(session, view.name):
+            return
+        raise WarehouseError(
+            ErrorKind.NOT_KEPT,
+            f"the view {view.name}, which no model of a project built, reads {name} and does"
+            f" not work with its new columns: {error.message.splitlines()[0]}. Change or drop"
+            " that view first",
+            name="DependentView",
+        ) from error
+    new = find(session, view.name)
+    assert new is not None
+    there = {column for column, _ in columns(session, view.name)}
+    refuse_losses(view.name, view.attached, attached(session, new.oid), frozenset(), there)
