@@ -15,8 +15,7 @@ from dagster_models.core.model import Check, Column, Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.problems import Report, problem
-from dagster_models.sql.dialects.words import COLUMNS_MEASURED
-from dagster_models.sql.lineage.datatypes import declared_type
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.util.nearest import suggest
 
 #: Its relation has the columns of the query as it is now, and no others.
@@ -97,7 +96,7 @@ def _upstream(
 def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
     if context.unknown_columns == "ignore":
         return
-    certain = it.certain and context.dialect in COLUMNS_MEASURED
+    certain = it.certain and dialect_of(context.dialect).columns_measured
     severity = "error" if certain and context.unknown_columns == "error" else "warning"
     context.report(problem(it.what, place, it.fix, severity))
 
@@ -107,7 +106,8 @@ def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
 
 def _declared(columns: Sequence[Column], dialect: str) -> Schema:
     """Columns with types are a schema; without, they are notes on some of the columns."""
-    typed = tuple((column.name, declared_type(column.type, dialect)) for column in columns)
+    word = dialect_of(dialect).declared_type
+    typed = tuple((column.name, word(column.type)) for column in columns)
     return Schema(typed, closed=bool(typed) and all(type_ for _, type_ in typed))
 
 
@@ -129,7 +129,8 @@ def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
 
 def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> Trace:
     """The columns of a seed: its header line, with the types that were declared."""
-    typed = {name.lower(): declared_type(type_, dialect) for name, type_ in types.items()}
+    word = dialect_of(dialect).declared_type
+    typed = {name.lower(): word(type_) for name, type_ in types.items()}
     columns = tuple(TracedColumn(name, typed.get(name.lower(), "")) for name in names)
     plain = all(name and name == name.strip() for name in names)
     apart = plain and len({name.lower() for name in names}) == len(names)

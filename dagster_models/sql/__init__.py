@@ -1,4 +1,4 @@
 """SQL text -> names, columns and lineage. The only home of sqlglot.
 
-May import: errors, util, core.
+May import: errors, util, core, sql/rewriting, sql/dialects.
 """

@@ -5,15 +5,10 @@ from __future__ import annotations
 
 from sqlglot import exp
 
+from dagster_models.sql.dialects.dialect import Dialect
+
 #: Under these a table may be given an alias; in `summarize t` or `create table t` it may not.
 _ROOM = (exp.From, exp.Join, exp.Subquery, exp.Pivot, exp.Update, exp.Delete, exp.Merge, exp.Table)
-#: Grammar in which the alias stands behind another clause: `orders tablesample (1 percent) o`.
-_ALIAS_AFTER: dict[str, tuple[str, ...]] = {
-    "spark": ("sample",),
-    "spark2": ("sample",),
-    "databricks": ("sample",),
-    "mysql": ("partition",),
-}
 _MODELS = (exp.Predict, exp.MLForecast, exp.GenerateEmbedding)
 #: What names a schema, a function or a role in the same form (`show tables from s`).
 _OF_SCHEMAS = (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use, exp.Execute, exp.Show)
@@ -58,13 +53,14 @@ def is_written(node: exp.Table) -> bool:
     return isinstance(parent, kinds)
 
 
-def has_room(node: exp.Table, dialect: str) -> bool:
-    behind = ("when", "version", "changes", "only", *_ALIAS_AFTER.get(dialect, ()))
+def has_room(node: exp.Table, dialect: Dialect) -> bool:
+    """Whether an alias can be written behind the table's name."""
+    behind = ("when", "version", "changes", "only", *dialect.alias_follows)
     if any(node.args.get(key) for key in behind):
         return False  # the alias would have to follow the clause
     parent = _target(node)
     if isinstance(parent, exp.Insert):
-        return dialect in {"duckdb", "postgres"}
+        return dialect.insert_has_alias
     return isinstance(parent, _ROOM)
 
 

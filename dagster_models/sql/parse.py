@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.core.model import Reference
+from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
-from dagster_models.sql.rewriting.fill_in import compile_sql, literal, quote
 from dagster_models.sql.scopes import Found, find
-from dagster_models.sql.tokens import Source
+from dagster_models.sql.tokens import TokenizedText
 
 __all__ = [
     "ParsedSql",
@@ -47,7 +46,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
 
     Raises SqlSyntaxError with the place in the whole text; ValueError for an unknown dialect.
     """
-    source = Source(text, Dialect.get_or_raise(dialect), dialect)
+    source = TokenizedText(text, dialect)
     statements = source.statements()
     if queries_only:
         _refuse_other_than_one_query(source, statements)
@@ -58,7 +57,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
     opaque = False
     for statement in statements:
         arguments = source.prepared.tables
-        found = find(statement, dialect, source.is_string, temporary, arguments)
+        found = find(statement, source.dialect, source.is_string, temporary, arguments)
         if queries_only and found.writes:
             word = found.writes[0]
             what = f"{word} inside a query writes, a model only reads"
@@ -84,7 +83,7 @@ def plain_text(text: str, dialect: str) -> str:
 
     Raises SqlSyntaxError for a text that has no tokens.
     """
-    return Source(text, Dialect.get_or_raise(dialect), dialect).plain()
+    return TokenizedText(text, dialect).plain()
 
 
 def statement_references(
@@ -98,7 +97,7 @@ def statement_references(
     )
 
 
-def _refuse_other_than_one_query(source: Source, statements: Sequence[exp.Expr]) -> None:
+def _refuse_other_than_one_query(source: TokenizedText, statements: Sequence[exp.Expr]) -> None:
     if not statements:
         raise source.error("there is no query, only comments", 0, "Write a SELECT.")
     if len(statements) > 1:
@@ -118,7 +117,7 @@ def _refuse_other_than_one_query(source: Source, statements: Sequence[exp.Expr])
 
 
 def _place_names(
-    source: Source,
+    source: TokenizedText,
     found: Found,
     references: dict[int, Reference],
     qualifiers: dict[int, Qualifier],

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from sqlglot import exp
 
-from dagster_models.sql.dialects.words import default_schema, fold, fold_alias, is_file, is_system
+from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.nodes import (
     has_room,
     identifiers_of,
@@ -30,25 +30,8 @@ _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
 _LEAVES = frozenset({exp.Identifier, exp.Literal, exp.Hint})
 #: What changes a relation; a query has none of them in it.
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
-#: `from t, t.items` reads an array column of t there; elsewhere it is the table t.items.
-_ARRAY_PATHS = {"bigquery", "redshift"}
-#: A CTE reads itself there without the word RECURSIVE.
-_ALWAYS_RECURSIVE = {"snowflake", "tsql", "fabric", "oracle"}
 #: DuckDB's schema of the whole of a recursive CTE.
 _RECURRING = "recurring"
-#: The CTEs of one WITH RECURSIVE see each other in any order (the manuals of both).
-_RECURSIVE_IN_ANY_ORDER = {"postgres", "bigquery"}
-#: The CTEs of any WITH do (measured with ClickHouse 26.9).
-_IN_ANY_ORDER = {"clickhouse"}
-#: Functions in FROM with the name of a table among their arguments: which one.
-_TABLE_ARGUMENTS = {
-    ("duckdb", "histogram"): 0,
-    ("duckdb", "histogram_values"): 0,
-    ("clickhouse", "cluster"): 1,
-    ("clickhouse", "clusterallreplicas"): 1,
-    ("tsql", "containstable"): 0,
-    ("tsql", "freetexttable"): 0,
-}
 
 
 @dataclass(slots=True)
@@ -112,7 +95,7 @@ class Found:
 
 def find(
     statement: exp.Expr,
-    dialect: str,
+    dialect: Dialect,
     is_string: Callable[[exp.Identifier], bool],
     temporary: Sequence[str] = (),
     arguments: Collection[int] = (),
@@ -130,7 +113,7 @@ def find(
 class _Walk:
     def __init__(
         self,
-        dialect: str,
+        dialect: Dialect,
         is_string: Callable[[exp.Identifier], bool],
         arguments: Collection[int],
     ) -> None:
@@ -143,14 +126,14 @@ class _Walk:
         self.scopes: list[Scope] = []
 
     def fold(self, identifier: exp.Identifier) -> str:
-        return fold(identifier.name, self.dialect, bool(identifier.args.get("quoted")))
+        return self.dialect.fold(identifier.name, bool(identifier.args.get("quoted")))
 
     def alias(self, identifier: exp.Identifier) -> str:
-        return fold_alias(self.fold(identifier), self.dialect)
+        return self.dialect.alias(self.fold(identifier))
 
     def local(self, table: FoundTable) -> tuple[str, ...]:
         """The table's parts as columns are looked up by them."""
-        return tuple(fold_alias(part, self.dialect) for part in table.parts)
+        return tuple(self.dialect.alias(part) for part in table.parts)
 
     def visit(self, node: exp.Expr, scope: Scope) -> None:
         args = node.args
@@ -176,7 +159,7 @@ class _Walk:
             name = self.alias(alias.this)
             scope.names.add(name)
             scope.given.add(name)
-        elif self.dialect == "clickhouse" and isinstance(alias, exp.Identifier):
+        elif self.dialect.in_reads_tables and isinstance(alias, exp.Identifier):
             scope.aliases.add(self.alias(alias))
 
     def open(self, node: exp.Expr, opens: bool, scope: Scope) -> Scope:
@@ -188,7 +171,7 @@ class _Walk:
             return scope
         ctes = scope.ctes
         recursive = with_ is not None and (
-            bool(with_.args.get("recursive")) or self.dialect in _ALWAYS_RECURSIVE
+            bool(with_.args.get("recursive")) or self.dialect.always_recursive
         )
         named, constants = [], set()
         for cte in _ctes(with_):
@@ -199,10 +182,10 @@ class _Walk:
             else:
                 named.append((cte.this, name))
         every = ctes.union(name for _, name in named)
-        if recursive and self.dialect in _RECURSIVE_IN_ANY_ORDER:
+        if recursive and self.dialect.recursive_ctes_in_any_order:
             ctes = every
         for body, name in named:
-            seen = (every - {name}) | (ctes & {name}) if self.dialect in _IN_ANY_ORDER else ctes
+            seen = (every - {name}) | (ctes & {name}) if self.dialect.ctes_in_any_order else ctes
             self.cte(body, name, Scope(scope, seen), recursive)
             ctes = ctes | {name}
         inner = Scope(scope, every)
@@ -216,7 +199,7 @@ class _Walk:
             body = body.this
         if not recursive:
             self.stack.append((body, scope))
-        elif self.dialect != "duckdb" and self.dialect not in _ALWAYS_RECURSIVE:
+        elif not self.dialect.second_half_recurs:
             self.stack.append((body, itself))
         elif _recurses(body):
             # DuckDB (measured): the first half still reads the table of that name, only the
@@ -235,9 +218,9 @@ class _Walk:
             return
         parts = tuple(self.fold(identifier) for identifier in names)
         if len(parts) == 2 and node.args.get("catalog") is not None:  # `db..t`
-            parts = (parts[0], default_schema(self.dialect), parts[1])
+            parts = (parts[0], self.dialect.default_schema, parts[1])
         aliased = bool(node.alias)
-        name = fold_alias(parts[-1], self.dialect)
+        name = self.dialect.alias(parts[-1])
         if not aliased:
             scope.names.add(name)
         if self.is_elsewhere(names[-1], parts, scope):
@@ -249,16 +232,15 @@ class _Walk:
 
     def is_elsewhere(self, last: exp.Identifier, parts: tuple[str, ...], scope: Scope) -> bool:
         """Whether the name is a CTE's, a session's own table's, the system's or a file's."""
-        if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
+        if len(parts) == 1 and self.dialect.alias(parts[0]) in scope.ctes:
             return True
         if parts[-2:-1] == (_RECURRING,) and ".".join(parts[-2:]) in scope.ctes:
             return True
         if last.args.get("temporary") or last.args.get("global_"):  # T-SQL: #t and ##t
             return True
         quoted = bool(last.args.get("quoted"))
-        return is_system(parts, self.dialect) or is_file(
-            parts, self.is_string(last), quoted, self.dialect
-        )
+        in_string = self.is_string(last)
+        return self.dialect.is_system(parts) or self.dialect.is_file(parts, in_string, quoted)
 
     def add(self, table: FoundTable) -> None:
         self.found.tables.append(table)
@@ -291,9 +273,9 @@ class _Walk:
         names = node.parts if isinstance(node, exp.Column) else ()
         identifiers = tuple(part for part in names if isinstance(part, exp.Identifier))
         parts = tuple(self.fold(identifier) for identifier in identifiers)
-        if not parts or is_system(parts, self.dialect):
+        if not parts or self.dialect.is_system(parts):
             return None
-        if len(parts) == 1 and fold_alias(parts[0], self.dialect) in scope.ctes:
+        if len(parts) == 1 and self.dialect.alias(parts[0]) in scope.ctes:
             return None
         table = FoundTable(identifiers, parts, True, False, scope, certain)
         if certain:
@@ -301,14 +283,14 @@ class _Walk:
         return table
 
     def function(self, node: exp.Anonymous, scope: Scope) -> None:
-        place = _TABLE_ARGUMENTS.get((self.dialect, node.name.lower()))
+        place = self.dialect.table_arguments.get(node.name.lower())
         in_from = isinstance(node.parent, exp.Table)  # DuckDB's histogram is an aggregate as well
         if in_from and place is not None and place < len(node.expressions):
             self.argument(node.expressions[place], scope)
 
     def inside(self, node: exp.In, scope: Scope) -> None:
         """ClickHouse: `x in db.t` reads the table db.t, if there is no column or alias so named."""
-        if self.dialect != "clickhouse":
+        if not self.dialect.in_reads_tables:
             return
         listed = node.args.get("field")
         table = self.argument(listed, scope, certain=False) if listed is not None else None
@@ -328,7 +310,7 @@ class _Walk:
                 self.found.temporary.append(self.fold(table.this))
 
     def result(self) -> Found:
-        if self.dialect in _ARRAY_PATHS:
+        if self.dialect.array_paths:
             tables = [table for table in self.found.tables if not self.is_array_path(table)]
             self.found.tables = tables
         for table in self.lists:

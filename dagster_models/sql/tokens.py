@@ -10,13 +10,13 @@ from itertools import takewhile
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.sql.canonical import canonical_words
-from dagster_models.sql.dialects.words import keeps_case, sigils, zero_width
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import Placeholder
 from dagster_models.sql.rewriting.prepare import prepare
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
@@ -68,21 +68,23 @@ class _Quiet(logging.Filter):
 logging.getLogger("sqlglot").addFilter(_Quiet())
 
 
-class Source:
-    """A text and its tokens."""
+class TokenizedText:
+    """A text and its tokens. Raises SqlSyntaxError for a text that has none, and ValueError for a
+    dialect that sqlglot does not know."""
 
-    def __init__(self, text: str, parser: Dialect, dialect: str) -> None:
-        self.text, self.parser, self.dialect = text, parser, dialect
+    def __init__(self, text: str, dialect: str) -> None:
+        self.text, self.dialect = text, dialect_of(dialect)
+        self.parser = parser = SqlglotDialect.get_or_raise(dialect)
         self.lines = Lines(text)
         try:
             self.tokens: list[Token] = parser.tokenize(text)
-            blanks = None if text.isascii() else zero_width(dialect)
+            blanks = None if text.isascii() else self.dialect.zero_width
             if blanks is not None and blanks.search(text):
                 self.tokens = parser.tokenize(_blanked(text, self.tokens, blanks))
         except TokenError:
             raise self.unclosed() from None
         #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
-        self.prepared = prepare(text, self.tokens, dialect, parser.tokenize)
+        self.prepared = prepare(text, self.tokens, self.dialect.tokens, parser.tokenize)
         #: Where the parser's own tokens begin, if they are not those of the text.
         self.prepared_at = self._places()
 
@@ -135,7 +137,9 @@ class Source:
         try:
             return self.parser.parser().parse(self.prepared.tokens, self.text)
         except (ParseError, TypeError):  # it raises either at an operator that it does not know
-            wider = prepare(self.text, self.tokens, self.dialect, self.parser.tokenize, wider=True)
+            wider = prepare(
+                self.text, self.tokens, self.dialect.tokens, self.parser.tokenize, wider=True
+            )
             if _forms(wider.tokens) == _forms(self.prepared.tokens):
                 raise
             self.prepared = wider
@@ -224,7 +228,7 @@ class Source:
         return start, end, starts[-1]
 
     def placeholders(self) -> list[Placeholder]:
-        marks = tuple(sigils(self.dialect))
+        marks = tuple(self.dialect.placeholder_marks)
         if not any(mark in self.text for mark in marks):
             return []
         brackets: list[bool] = []  # for each open bracket: is it a subscript?
@@ -260,7 +264,7 @@ class Source:
         return not in_subscript and not touches and before.token_type not in _OPERANDS
 
     def normalized(self) -> str:
-        keeps, text = keeps_case(self.dialect), self.text
+        keeps, text = self.dialect.names_have_case, self.text
         written = [text[token.start : token.end + 1] for token in self.tokens]
         forms = {word: _folded(word) for word in set(written)}  # it says the same ones again
         words = [forms[word] for word in written]

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlglot.dialects.dialect import Dialect
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.core.model import Reference
-from dagster_models.sql.dialects.words import fold, fold_alias, is_file, is_system
 from dagster_models.sql.parsed import ParsedSql
-from dagster_models.sql.tokens import Source
+from dagster_models.sql.tokens import TokenizedText
 
 _BEGINS = {TokenType.SELECT, TokenType.WITH, TokenType.FROM, TokenType.L_PAREN, TokenType.VALUES}
 _NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
@@ -25,7 +23,7 @@ _NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
 def read_tokens(text: str, dialect: str) -> ParsedSql:
     """What the tokens of a query say. Raises SqlSyntaxError where they are not those of one query:
     another statement, a second one, or a string that is not closed."""
-    source = Source(text, Dialect.get_or_raise(dialect), dialect)
+    source = TokenizedText(text, dialect)
     if not source.tokens or source.tokens[0].token_type not in _BEGINS:
         raise source.error("it does not begin as a query does", 0, "Write a SELECT.")
     if second := source.second_statement():
@@ -41,7 +39,7 @@ def read_tokens(text: str, dialect: str) -> ParsedSql:
     )
 
 
-def _references(source: Source) -> Iterator[Reference]:
+def _references(source: TokenizedText) -> Iterator[Reference]:
     tokens, dialect = source.tokens, source.dialect
     ctes = set(_ctes(source))
     queries: list[bool] = []  # for each open parenthesis: is there a query, or a list of tables?
@@ -61,11 +59,11 @@ def _references(source: Source) -> Iterator[Reference]:
         if name is None:
             continue
         parts = tuple(
-            fold(part.text, dialect, part.token_type == TokenType.IDENTIFIER) for part in name
+            dialect.fold(part.text, part.token_type == TokenType.IDENTIFIER) for part in name
         )
-        alone = len(parts) == 1 and fold_alias(parts[0], dialect) in ctes
+        alone = len(parts) == 1 and dialect.alias(parts[0]) in ctes
         quoted = name[-1].token_type == TokenType.IDENTIFIER
-        if alone or is_system(parts, dialect) or is_file(parts, False, quoted, dialect):
+        if alone or dialect.is_system(parts) or dialect.is_file(parts, False, quoted):
             continue
         start, end = name[0].start, name[-1].end + 1
         line, column = source.lines.place(start)
@@ -91,7 +89,7 @@ def _has_alias(tokens: Sequence[Token], last: Token) -> bool:
     return at < len(tokens) and tokens[at].token_type in {TokenType.ALIAS, *_NAMES}
 
 
-def _ctes(source: Source) -> Iterator[str]:
+def _ctes(source: TokenizedText) -> Iterator[str]:
     """Every name that stands where a CTE's does: `with a as (`, `, b (x, y) as (`."""
     tokens = source.tokens
     for index, token in enumerate(tokens):
@@ -104,4 +102,4 @@ def _ctes(source: Source) -> Iterator[str]:
             at += 1
         if at < len(tokens) and tokens[at].token_type == TokenType.ALIAS:
             quoted = token.token_type == TokenType.IDENTIFIER
-            yield fold_alias(fold(token.text, source.dialect, quoted), source.dialect)
+            yield source.dialect.alias(source.dialect.fold(token.text, quoted))

@@ -14,7 +14,7 @@ from project_cases import load, write_project
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key, Reference
 from dagster_models.project.targets import usable_target
-from dagster_models.sql.dialects.words import fold, fold_alias
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parse import compile_sql, parse_sql, quote
 
 
@@ -77,13 +77,13 @@ class Maker:
         """A name as it is written, and what it folds to."""
         if self.draw(st.booleans()):
             name = self.draw(st.sampled_from(PLAIN))
-            return name, fold(name, self.dialect, False)
+            return name, dialect_of(self.dialect).fold(name)
         opening, closing, doubled = self.draw(st.sampled_from(self.style.quotes))
         odd = [*ODD, *(["a.b"] if self.style.dots else []), *([f"x{closing}y"] if doubled else [])]
         odd += ["/* y"] if self.style.slashes else []
         name = self.draw(st.sampled_from(odd))
         written = name.replace(closing, doubled) if doubled else name
-        return f"{opening}{written}{closing}", fold(name, self.dialect, True)
+        return f"{opening}{written}{closing}", dialect_of(self.dialect).fold(name, quoted=True)
 
     def table(self) -> tuple[str, str]:
         parts = [self.part() for _ in range(self.draw(st.integers(1, 2)))]
@@ -127,7 +127,7 @@ def test_every_other_byte_stays(dialect: str, data: st.DataObject) -> None:
         assume(firsts.isdisjoint(parts[-1].lower() for parts in names))
     assert [reference.parts for reference in parsed.references] == names
     told = compile_sql(written, parsed, dialect, lambda r: relation_of(dialect, r), {})
-    if len({fold_alias(parts[-1], dialect) for parts in names}) == len(names):
+    if len({dialect_of(dialect).alias(parts[-1]) for parts in names}) == len(names):
         assert told == sent  # else some are called by their whole name
     assert compile_sql(written, parsed, dialect, lambda _: None, {}) == written
 

@@ -23,7 +23,7 @@ from dagster_models.sql.parse import (
     quote,
     statement_references,
 )
-from dagster_models.sql.tokens import Source
+from dagster_models.sql.tokens import TokenizedText
 
 # --- Places in any text ----------------------------------------------------------------------
 
@@ -151,7 +151,7 @@ def test_jinja_is_refused_with_advice() -> None:
 )
 def test_places_that_do_not_fit_the_text_are_refused(text: str, moves: list[int | None]) -> None:
     """Whatever sqlglot says of a name's place: we find the name there, or nothing at all."""
-    source = Source(text, Dialect.get_or_raise("duckdb"), "duckdb")
+    source = TokenizedText(text, "duckdb")
     [tree] = source.statements()
     for table in tree.find_all(exp.Table):
         names = [table.args["db"], table.this] if table.args.get("db") else [table.this]

@@ -21,7 +21,7 @@ from reference_cases import BOUND, CASES, EXECUTED, Case, each, ran, renamed
 from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
-from dagster_models.sql.tokens import Source
+from dagster_models.sql.tokens import TokenizedText
 
 VARIABLES = {"year": 2013, "end": "it's", "ids": [1, 2], "id": 1, "doc": 1}
 FILL = {name: [1] if name == "ids" else 1 for name in VARIABLES}
@@ -309,7 +309,7 @@ def fillers(dialect: str) -> list[str]:
 
 def gaps(case: Case) -> list[int]:
     """Where white space begins between two tokens."""
-    source = Source(case.text, Dialect.get_or_raise(case.dialect), case.dialect)
+    source = TokenizedText(case.text, case.dialect)
     ends = [token.end + 1 for token in source.tokens[:-1]]
     return [
         end

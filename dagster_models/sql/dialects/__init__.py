@@ -1,4 +1,4 @@
-"""What differs between SQL dialects.
+"""What differs between SQL dialects: a value for each, and a table of them.
 
-May import: what sql may.
+May import: errors, util, core, sql/rewriting.
 """

@@ -1,9 +1,6 @@
-"""As token_rules.py, for DuckDB: texts that name tables, SHOW, PIVOT, names that are keywords to
-sqlglot."""
+"""DuckDB's token rules: texts that name tables, SHOW, PIVOT, names that are keywords to sqlglot."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from sqlglot.tokenizer_core import TokenType
 
@@ -12,10 +9,11 @@ from dagster_models.sql.rewriting.token_rewriter import (
     SET_WORDS,
     TEXTS,
     WORD,
-    Rule,
-    Work,
+    TokenRewriter,
+    TokenRules,
     token_like,
 )
+from dagster_models.sql.rewriting.token_rules import is_call, text_as_name
 
 #: What of SHOW in DuckDB is no table: `from (show tables)`.
 _SHOWN = {"all", "tables", "databases", "schemas", "variables"}
@@ -48,115 +46,180 @@ _WITHOUT_BRACKET = {"cube", "map", "rollup", "values"}
 _ANGLED = {"array", "list", "map", "nested", "nullable", "object", "range", "row", "struct"}
 
 
-def _query_in_text(work: Work, index: int) -> int:
+def _query_in_text(rewriter: TokenRewriter, index: int) -> int:
     """`query('select ...')` of DuckDB: the text is the query."""
-    if work.word(index) != "query" or work.kind(index + 1) != TokenType.L_PAREN:
+    if rewriter.word(index) != "query" or rewriter.kind(index + 1) != TokenType.L_PAREN:
         return 0
-    if work.kind(index - 1) not in (TokenType.FROM, TokenType.JOIN, TokenType.COMMA):
+    if rewriter.kind(index - 1) not in (TokenType.FROM, TokenType.JOIN, TokenType.COMMA):
         return 0
-    inside = work.tokens[index + 2]
-    at = work.content(inside) if inside.token_type in TEXTS else None
-    if at is None or work.kind(index + 3) != TokenType.R_PAREN:
-        work.result.unseen.append((work.tokens[index].start, "query(...)"))
+    inside = rewriter.tokens[index + 2]
+    at = rewriter.content(inside) if inside.token_type in TEXTS else None
+    if at is None or rewriter.kind(index + 3) != TokenType.R_PAREN:
+        rewriter.result.unseen.append((rewriter.tokens[index].start, "query(...)"))
         return 0
     try:
-        tokens = list(work.tokenize(inside.text))
+        tokens = list(rewriter.tokenize(inside.text))
     except Exception:  # not SQL: the warehouse will say so
         return 0
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
-    inner = work.prepare(inside.text, tokens)
-    work.emit(work.tokens[index], (TokenType.L_PAREN, "("))
+    inner = rewriter.prepare(inside.text, tokens)
+    rewriter.emit(rewriter.tokens[index], (TokenType.L_PAREN, "("))
     for token in inner.tokens:
         moved = token_like(token, token.token_type, token.text, token.start + at, token.end + at)
-        work.result.tokens.append(moved)
-    work.result.tables.update(start + at for start in inner.tables)
-    work.result.fixed.update(start + at for start in inner.fixed)
-    work.result.unseen += [(start + at, what) for start, what in inner.unseen]
-    work.result.in_strings.update(start + at for start in inner.in_strings)
-    if work.text[inside.start] == "'":
-        work.result.in_strings.update(token.start + at for token in inner.tokens)
-    work.emit(work.tokens[index + 3], (TokenType.R_PAREN, ")"))
+        rewriter.result.tokens.append(moved)
+    rewriter.result.tables.update(start + at for start in inner.tables)
+    rewriter.result.fixed.update(start + at for start in inner.fixed)
+    rewriter.result.unseen += [(start + at, what) for start, what in inner.unseen]
+    rewriter.result.in_strings.update(start + at for start in inner.in_strings)
+    if rewriter.text[inside.start] == "'":
+        rewriter.result.in_strings.update(token.start + at for token in inner.tokens)
+    rewriter.emit(rewriter.tokens[index + 3], (TokenType.R_PAREN, ")"))
     return 4
 
 
-def _show(work: Work, index: int) -> int:
-    """`from (show t)` describes t; `from (show tables)` names none."""
-    if work.kind(index) != TokenType.SHOW or work.kind(index - 1) != TokenType.L_PAREN:
+def _query_table(rewriter: TokenRewriter, index: int) -> int:
+    """`query_table('t')`, `query_table(t)`: the call becomes the name."""
+    if rewriter.word(index) != "query_table" or not is_call(rewriter, index):
         return 0
-    end = work.name_end(index + 1)
-    if work.word(index + 1) not in _SHOWN and work.kind(end) == TokenType.R_PAREN:
-        work.emit(work.tokens[index], (TokenType.DESCRIBE, "describe"))
-        return 1
-    end = index
-    while end < len(work.tokens) and work.kind(end) != TokenType.R_PAREN:
-        end += 1
-    work.emit(work.tokens[index], (TokenType.SELECT, "select"), (TokenType.NUMBER, "1"))
-    return end - index
+    if rewriter.kind(index + 2) == TokenType.L_BRACKET:
+        return _list_of_names(rewriter, index)
+    if taken := text_as_name(rewriter, index):
+        return taken
+    start, end = rewriter.tokens[index].start, rewriter.name_end(index + 2)
+    if end > index + 2 and rewriter.kind(end) == TokenType.R_PAREN:
+        tokens = rewriter.tokens[index + 2 : end]
+        name = [(token.token_type, token.text) for token in tokens]
+        rewriter.emit_name(name, start, rewriter.tokens[end].end)
+        return end + 1 - index
+    rewriter.result.unseen.append((start, "query_table(...)"))
+    return 0
 
 
-def _told_of(work: Work, index: int) -> int:
-    """`pragma_table_info('t')` is `(describe t)`; the name stays where it is."""
-    first, end = index + 2, work.name_end(index + 2)
-    if work.word(index) not in _TELLING or work.kind(index + 1) != TokenType.L_PAREN:
+def _list_of_names(rewriter: TokenRewriter, index: int) -> int:
+    """`query_table(['a', b])` becomes `(select * from a, b)`; the names stay where they are."""
+    end = index + 3
+    names: list[tuple[int, int, list[tuple[TokenType, str]]]] = []
+    while end < len(rewriter.tokens) and rewriter.kind(end) != TokenType.R_BRACKET:
+        token, after = rewriter.tokens[end], rewriter.name_end(end)
+        if after > end:
+            parts = [(t.token_type, t.text) for t in rewriter.tokens[end:after]]
+            names.append((token.start, rewriter.tokens[after - 1].end, parts))
+        else:
+            name = rewriter.name_of(token.text) if token.token_type in TEXTS else None
+            at = rewriter.content(token)
+            if name is None or at is None:
+                break
+            names.append((at, at + len(token.text) - 1, name))
+            rewriter.result.in_strings.add(at)
+            after = end + 1
+        end = after + 1 if rewriter.kind(after) == TokenType.COMMA else after
+    if not names or rewriter.kind(end) != TokenType.R_BRACKET:
+        rewriter.result.unseen.append((rewriter.tokens[index].start, "query_table(...)"))
         return 0
-    named = [(token.token_type, token.text) for token in work.tokens[first:end]]
-    start, last = work.tokens[first - 1].start, work.tokens[end - 1].end
-    if work.kind(first) in TEXTS:
-        token, end = work.tokens[first], first + 1
-        named, start = work.name_of(token.text) or [], work.content(token) or 0
-        last = start + len(token.text) - 1
-        work.result.in_strings.add(start)
-    elif named:
-        start = work.tokens[first].start
-    if not named or not start or work.kind(end) != TokenType.R_PAREN:
-        work.result.unseen.append((work.tokens[index].start, f"{work.word(index)}(...)"))
-        return 0
-    work.emit(work.tokens[index], (TokenType.L_PAREN, "("), (TokenType.DESCRIBE, "describe"))
-    work.emit_name(named, start, last)
-    work.emit(work.tokens[end], (TokenType.R_PAREN, ")"))
+    while end < len(rewriter.tokens) and rewriter.kind(end) != TokenType.R_PAREN:
+        end += 1  # `by_name`, the second argument
+    head = rewriter.tokens[index]
+    rewriter.emit(
+        head, (TokenType.L_PAREN, "("), (TokenType.SELECT, "select"), (TokenType.STAR, "*")
+    )
+    for place, (start, last, name) in enumerate(names):
+        comma = (TokenType.COMMA, ",") if place else (TokenType.FROM, "from")
+        rewriter.emit(head, comma)
+        rewriter.emit_name(name, start, last)
+        rewriter.result.fixed.add(start)
+    rewriter.emit(rewriter.tokens[end - 1], (TokenType.R_PAREN, ")"))
     return end + 1 - index
 
 
-def _pivot_statement(work: Work, index: int) -> int:
+def _show(rewriter: TokenRewriter, index: int) -> int:
+    """`from (show t)` describes t; `from (show tables)` names none."""
+    if rewriter.kind(index) != TokenType.SHOW or rewriter.kind(index - 1) != TokenType.L_PAREN:
+        return 0
+    end = rewriter.name_end(index + 1)
+    if rewriter.word(index + 1) not in _SHOWN and rewriter.kind(end) == TokenType.R_PAREN:
+        rewriter.emit(rewriter.tokens[index], (TokenType.DESCRIBE, "describe"))
+        return 1
+    end = index
+    while end < len(rewriter.tokens) and rewriter.kind(end) != TokenType.R_PAREN:
+        end += 1
+    rewriter.emit(rewriter.tokens[index], (TokenType.SELECT, "select"), (TokenType.NUMBER, "1"))
+    return end - index
+
+
+def _told_of(rewriter: TokenRewriter, index: int) -> int:
+    """`pragma_table_info('t')` is `(describe t)`; the name stays where it is."""
+    first, end = index + 2, rewriter.name_end(index + 2)
+    if rewriter.word(index) not in _TELLING or rewriter.kind(index + 1) != TokenType.L_PAREN:
+        return 0
+    named = [(token.token_type, token.text) for token in rewriter.tokens[first:end]]
+    start, last = rewriter.tokens[first - 1].start, rewriter.tokens[end - 1].end
+    if rewriter.kind(first) in TEXTS:
+        token, end = rewriter.tokens[first], first + 1
+        named, start = rewriter.name_of(token.text) or [], rewriter.content(token) or 0
+        last = start + len(token.text) - 1
+        rewriter.result.in_strings.add(start)
+    elif named:
+        start = rewriter.tokens[first].start
+    if not named or not start or rewriter.kind(end) != TokenType.R_PAREN:
+        rewriter.result.unseen.append(
+            (rewriter.tokens[index].start, f"{rewriter.word(index)}(...)")
+        )
+        return 0
+    rewriter.emit(
+        rewriter.tokens[index], (TokenType.L_PAREN, "("), (TokenType.DESCRIBE, "describe")
+    )
+    rewriter.emit_name(named, start, last)
+    rewriter.emit(rewriter.tokens[end], (TokenType.R_PAREN, ")"))
+    return end + 1 - index
+
+
+def _pivot_statement(rewriter: TokenRewriter, index: int) -> int:
     """DuckDB: PIVOT is a query. sqlglot knows it alone and in FROM; elsewhere, and with ORDER BY
     or UNION behind it, it becomes `from (pivot ...)`."""
-    work.close(index)
-    kind = _PIVOTS.get(work.word(index))
-    if kind is None or work.kind(index) == TokenType.IDENTIFIER or not _begins_query(work, index):
+    rewriter.close(index)
+    kind = _PIVOTS.get(rewriter.word(index))
+    if (
+        kind is None
+        or rewriter.kind(index) == TokenType.IDENTIFIER
+        or not _begins_query(rewriter, index)
+    ):
         return 0
     end = index + 1
-    while end < len(work.tokens) and work.kind(end) not in (*_BEHIND_PIVOT, *_ENDS):
-        end = work.closing(end) + 1 if work.kind(end) == TokenType.L_PAREN else end + 1
-    held = work.kind(index - 1) == TokenType.L_PAREN
-    opener = work.opened[-1] if held and work.opened else None
+    while end < len(rewriter.tokens) and rewriter.kind(end) not in (*_BEHIND_PIVOT, *_ENDS):
+        end = rewriter.closing(end) + 1 if rewriter.kind(end) == TokenType.L_PAREN else end + 1
+    held = rewriter.kind(index - 1) == TokenType.L_PAREN
+    opener = rewriter.opened[-1] if held and rewriter.opened else None
     known = opener is not None and opener.token_type in _HOLDS_PIVOT
-    known = known if held else work.kind(index - 1) != TokenType.ALIAS
-    if not known or work.kind(end) in _BEHIND_PIVOT:
-        work.emit(work.tokens[index], (TokenType.FROM, "from"), (TokenType.L_PAREN, "("))
-        work.closings.append(end)
-    work.emit(work.tokens[index], (kind, work.tokens[index].text))
+    known = known if held else rewriter.kind(index - 1) != TokenType.ALIAS
+    if not known or rewriter.kind(end) in _BEHIND_PIVOT:
+        rewriter.emit(rewriter.tokens[index], (TokenType.FROM, "from"), (TokenType.L_PAREN, "("))
+        rewriter.closings.append(end)
+    rewriter.emit(rewriter.tokens[index], (kind, rewriter.tokens[index].text))
     return 1
 
 
-def _begins_query(work: Work, index: int) -> bool:
+def _begins_query(rewriter: TokenRewriter, index: int) -> bool:
     """Whether a query begins there, and not the clause of a FROM item: `from t pivot (...)`."""
-    before = work.kind(index - 1)
+    before = rewriter.kind(index - 1)
     if before == TokenType.R_PAREN:  # of a CTE
-        return work.closed is not None and work.closed.text.lower() in ("as", "materialized")
+        return rewriter.closed is not None and rewriter.closed.text.lower() in (
+            "as",
+            "materialized",
+        )
     if before == TokenType.ALIAS:  # `create table t as pivot ...`, not `select 1 as pivot`
-        return work.kind(index + 1) in {*NAMES, *TEXTS, TokenType.L_PAREN}
+        return rewriter.kind(index + 1) in {*NAMES, *TEXTS, TokenType.L_PAREN}
     return index == 0 or before in SET_WORDS
 
 
-def _keyword_as_name(work: Work, index: int) -> int:
+def _keyword_as_name(rewriter: TokenRewriter, index: int) -> int:
     """`select range < 5, force from raw.union`."""
-    word, kind, before = work.word(index), work.kind(index), work.kind(index - 1)
-    following = work.kind(index + 1)
+    word, kind, before = rewriter.word(index), rewriter.kind(index), rewriter.kind(index - 1)
+    following = rewriter.kind(index + 1)
     if kind in NAMES or kind in TEXTS or not WORD.match(word):
         return 0
-    if before == TokenType.DOT and work.kind(index - 2) in NAMES:
-        name = work.tokens[index - 1].end + 1 == work.tokens[index].start
+    if before == TokenType.DOT and rewriter.kind(index - 2) in NAMES:
+        name = rewriter.tokens[index - 1].end + 1 == rewriter.tokens[index].start
     elif before is None or before == TokenType.SEMICOLON:
         name = False
     else:
@@ -166,16 +229,17 @@ def _keyword_as_name(work: Work, index: int) -> int:
             or (word in _ANGLED and following == TokenType.LT)
         )
     if name:
-        work.emit(work.tokens[index], (TokenType.IDENTIFIER, work.tokens[index].text))
+        rewriter.emit(rewriter.tokens[index], (TokenType.IDENTIFIER, rewriter.tokens[index].text))
     return int(name)
 
 
-#: A rule can only apply to a text that holds one of these, in lower case.
-DUCKDB_WORDS: Mapping[Rule, tuple[str, ...]] = {
-    _pivot_statement: ("pivot",),
-    _query_in_text: ("query",),
-    _show: ("show",),
-    _told_of: tuple(_TELLING),
-}
-#: For what sqlglot's parser has refused.
-DUCKDB_WIDER: tuple[Rule, ...] = (_keyword_as_name,)
+DUCKDB_TOKENS = TokenRules(
+    by_words={
+        _pivot_statement: ("pivot",),
+        _query_in_text: ("query",),
+        _show: ("show",),
+        _told_of: tuple(_TELLING),
+        _query_table: ("query_table",),
+    },
+    wider=(_keyword_as_name,),
+)

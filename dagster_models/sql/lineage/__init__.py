@@ -1,4 +1,4 @@
-"""The columns of a query, their types, and what each is made of.
+"""The columns of a query, their types, and what each of them is made of.
 
-May import: what sql may.
+May import: errors, util, core, sql/dialects, sql.
 """

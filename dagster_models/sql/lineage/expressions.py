@@ -8,7 +8,8 @@ from dataclasses import replace
 from sqlglot import exp
 
 from dagster_models.core.traced import ColumnProblem, Origin
-from dagster_models.sql.dialects.words import fold, fold_alias
+from dagster_models.sql.dialects.dialect import Dialect
+from dagster_models.sql.dialects.type_words import fields_of
 from dagster_models.sql.lineage.column_sets import (
     Ambiguous,
     Missing,
@@ -19,7 +20,6 @@ from dagster_models.sql.lineage.column_sets import (
     guessed,
     look_up,
 )
-from dagster_models.sql.lineage.datatypes import fields_of
 from dagster_models.util.nearest import nearest
 from dagster_models.util.positions import Lines
 
@@ -46,7 +46,7 @@ class Expressions:
     qualify the columns of a USING, folded."""
 
     def __init__(
-        self, dialect: str, lines: Lines, query: Query, joined: Collection[str] = ()
+        self, dialect: Dialect, lines: Lines, query: Query, joined: Collection[str] = ()
     ) -> None:
         self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
         self.types: dict[int, str] = {}
@@ -94,7 +94,7 @@ class Expressions:
             self.spreads = True
         if isinstance(item, exp.Identifier):
             quoted = bool(item.args.get("quoted"))
-            parts.append(fold(item.name, self.dialect, quoted))
+            parts.append(self.dialect.fold(item.name, quoted))
             return bound
         parts.append(type(item).__name__)
         for key, child in item.args.items():
@@ -215,22 +215,19 @@ class Expressions:
 
     def folded(self, name: exp.Expr | None) -> str:
         """A name that qualifies columns, as the dialect compares it; "" for none."""
-        return fold_alias(self.table(name), self.dialect)
+        return self.dialect.alias(self.table(name))
 
     def table(self, name: exp.Expr | None) -> str:
         """A part of a table's name, as the dialect compares it; "" for none."""
         if not isinstance(name, exp.Identifier):
             return ""
-        return fold(name.name, self.dialect, bool(name.args.get("quoted")))
+        return self.dialect.fold(name.name, bool(name.args.get("quoted")))
 
     def output(self, name: exp.Expr) -> str:
         """The name of a column as the warehouse gives it."""
         written: str = name.name
-        if isinstance(name, exp.Identifier) and name.args.get("quoted"):
-            return written
-        if self.dialect in ("postgres", "redshift"):
-            return written.lower()
-        return written.upper() if self.dialect == "snowflake" else written
+        quoted = isinstance(name, exp.Identifier) and name.args.get("quoted")
+        return written if quoted else self.dialect.column(written)
 
     # --- what is wrong ----------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from dagster_models.core.traced import Upstream
+from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
     Item,
     Scope,
@@ -17,7 +18,6 @@ from dagster_models.sql.lineage.column_sets import (
     digest_of,
     together,
 )
-from dagster_models.sql.lineage.datatypes import settled, unified
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions, Query
 from dagster_models.sql.nodes import identifiers_of
@@ -53,15 +53,9 @@ class FromItems:
         for index in range(min(map(len, rows), default=0)):
             cells = [row[index] for row in read]
             type_ = settled(self.types.choice([row[index] for row in rows]))
-            name = self.value_name(index)
+            name = self.dialect.values_column.format(index=index, number=index + 1)
             columns.append((name, together(cells, type_, "values")))
         return Shape(tuple(columns), rows=digest_of("values", str(len(rows))))
-
-    def value_name(self, index: int) -> str:
-        """What a column of VALUES is called without an alias; "" where that was not looked up."""
-        if self.dialect == "duckdb":
-            return f"col{index}"
-        return f"column{index + 1}" if self.dialect in ("postgres", "snowflake") else ""
 
     def add(self, node: exp.Expr, scope: Scope, rows: list[str]) -> list[Item]:
         """Put an item, and what is joined to it, into the scope; the items that came of it."""
@@ -120,7 +114,7 @@ class FromItems:
             merged = replace(right, type=right.type if right.type == left.type else "")
         elif side.upper() == "FULL":
             merged = together((left, right), unified((left.type, right.type)), "using")
-        elif self.dialect == "duckdb":  # measured: the left side's type
+        elif self.dialect.using_type_is_left:
             merged = left
         else:
             merged = replace(left, type=left.type if left.type == right.type else "")
@@ -145,7 +139,7 @@ class FromItems:
             name = self.name(of.this) if isinstance(of, exp.TableAlias) else name
         if names and not _is_function(node):
             shape = shape.renamed(names)
-        if self.dialect == "duckdb":
+        if self.dialect.numbers_columns:
             shape = shape.told_apart()
         return Item(name or own, shape, tuple(map(self.name, home)))
 
@@ -181,7 +175,7 @@ class FromItems:
 
     def function(self, node: exp.Expr, value: Value, names: Sequence[str]) -> Shape:
         """A table function: each of its columns may be made of all its arguments."""
-        if self.dialect == "duckdb" and isinstance(node, exp.GenerateSeries):
+        if self.dialect.series_column and isinstance(node, exp.GenerateSeries):
             own = "range" if node.args.get("is_end_exclusive") else "generate_series"
             ends = {settled(self.types.of(node.args.get(key))) for key in ("start", "end")}
             type_ = "BIGINT" if ends <= {"INTEGER", "BIGINT"} else ""
@@ -256,9 +250,8 @@ class FromItems:
         if len(values) != len(wanted):
             return _unfollowed((), "the columns that an UNPIVOT makes", digest)
         kept = [column for column in shape.columns if column[0].lower() not in wanted]
-        type_ = "VARCHAR" if self.dialect == "duckdb" else ""
         made = (
-            (label, Value(type_, digest=digest_of("unpivot", label))),
+            (label, Value(self.dialect.unpivot_type, digest=digest_of("unpivot", label))),
             (value, together(values, unified(value.type for value in values), "unpivot")),
         )
         return Shape((*kept, *made), True, shape.certain, (), "", digest)

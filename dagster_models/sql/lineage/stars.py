@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from sqlglot import exp
 
+from dagster_models.sql.dialects.type_words import fields_of
 from dagster_models.sql.lineage.column_sets import Item, Scope, Shape, Value, digest_of
-from dagster_models.sql.lineage.datatypes import fields_of
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
 
@@ -28,7 +28,7 @@ class Stars:
                 if merge:
                     value = item.shown.get(name.lower(), value)
                 columns.append((name, value))
-        if merge and self.dialect != "duckdb" and scope.merged:
+        if merge and self.dialect.using_first and scope.merged:
             first = [column for column in columns if column[0].lower() in scope.merged]
             columns = first + [column for column in columns if column not in first]
         closed = all(item.shape.closed for item in items)

@@ -15,12 +15,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.core.traced import Name, Trace, TracedColumn, Upstream
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.dialects.postgres_names import postgres_name
-from dagster_models.sql.dialects.words import COLUMNS_HAVE_CASE
+from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
     Scope,
     Shape,
@@ -28,16 +26,14 @@ from dagster_models.sql.lineage.column_sets import (
     digest_of,
     together,
 )
-from dagster_models.sql.lineage.datatypes import settled, unified
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
 from dagster_models.sql.lineage.from_items import FromItems
 from dagster_models.sql.lineage.stars import Stars
-from dagster_models.sql.tokens import Source
+from dagster_models.sql.tokens import TokenizedText
 
 #: Clauses of a SELECT that are read apart from the others.
 _OWN = {"with_", "from_", "joins", "expressions", "laterals", "hint", "kind", "into"}
-_ALWAYS_RECURSIVE = {"snowflake", "tsql", "fabric", "oracle"}
 #: A recursive CTE whose columns change places needs as many rounds as it has columns.
 _ROUNDS = 4
 
@@ -62,17 +58,17 @@ def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
 
 def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
     """As ``trace``, but raises what it did not foresee."""
-    source = Source(text, Dialect.get_or_raise(dialect), dialect)
+    source = TokenizedText(text, dialect)
     statements = source.statements()
     if len(statements) != 1:
         return Trace(reason="it is not one statement")
-    walk = _Walk(dialect, upstream, source)
+    walk = _Walk(upstream, source)
     shape = walk.query(statements[0], None, {})
     columns = tuple(
         TracedColumn(
             name, settled(value.type), tuple(sorted(value.sources)), value.reason, value.digest
         )
-        for name, value in shape.told_apart(dialect in COLUMNS_HAVE_CASE).columns
+        for name, value in shape.told_apart(source.dialect.columns_have_case).columns
     )
     reason = shape.reason
     if not shape.closed and not reason:
@@ -84,8 +80,8 @@ def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace
 
 
 class _Walk:
-    def __init__(self, dialect: str, upstream: Mapping[str, Upstream], source: Source) -> None:
-        self.dialect = dialect
+    def __init__(self, upstream: Mapping[str, Upstream], source: TokenizedText) -> None:
+        self.dialect = dialect = source.dialect
         joined = source.prepared.joined
         self.expressions = Expressions(dialect, source.lines, self.query, joined)
         self.types = Types(dialect, self.expressions.types)
@@ -124,7 +120,7 @@ class _Walk:
         with_ = node.args.get("with_")
         if with_ is None:
             return known
-        recursive = bool(with_.args.get("recursive")) or self.dialect in _ALWAYS_RECURSIVE
+        recursive = bool(with_.args.get("recursive")) or self.dialect.always_recursive
         for cte in with_.expressions:
             alias = cte.args.get("alias")
             if not isinstance(alias, exp.TableAlias):
@@ -141,7 +137,7 @@ class _Walk:
                 shape = self.query(body, outer, known).renamed(names)
             if cte is with_.expressions[-1]:
                 shape = _searched(shape, with_, self.output)
-            if self.dialect == "duckdb":
+            if self.dialect.numbers_columns:
                 shape = shape.told_apart()
             known[name] = replace(shape, problems=self.expressions.withhold(since))
         return known
@@ -326,7 +322,7 @@ class _Walk:
         if isinstance(node, exp.Aliases) or self.expressions.spreads:
             return Shape((), False, True, (), "an expression gives several columns")
         type_ = self.types.of(inner)
-        spread = self.dialect == "duckdb" and isinstance(inner, (exp.Explode, exp.Unnest))
+        spread = self.dialect.unnest_spreads and isinstance(inner, (exp.Explode, exp.Unnest))
         if spread and not type_:
             reason = "unnest of a struct gives a column for each of its fields"
             name = self.output(node.args["alias"]) if isinstance(node, exp.Alias) else ""
@@ -339,21 +335,12 @@ class _Walk:
 
     def implied_name(self, node: exp.Expr, scope: Scope) -> str:
         """What the warehouse calls a column without an alias; "" where only it knows."""
-        if self.dialect == "postgres":
-            return postgres_name(node, self.output)
-        if isinstance(node, exp.Column):
+        if isinstance(node, exp.Column) and self.dialect.spelled_by_relation:
             written = self.output(node.this)
-            if self.dialect != "duckdb":
-                return written
-            # DuckDB takes the relation's own spelling: `select ID` from a column `id` is `id`.
-            lower = written.lower()
+            lower = written.lower()  # `select ID` from a column `id` is `id`
             found = (item.shape.spellings.get(lower) for item in scope.items)
             return next((name for name in found if name is not None), written)
-        if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
-            return self.output(node.expression)
-        if self.dialect == "duckdb" and isinstance(node, exp.Count):
-            return "count_star()" if isinstance(node.this, exp.Star) else ""
-        return ""
+        return self.dialect.implied_name(node, self.output)
 
 
 def _searched(shape: Shape, with_: exp.Expr, output: Callable[[exp.Expr], str]) -> Shape:

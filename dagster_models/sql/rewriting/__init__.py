@@ -1,4 +1,4 @@
-"""From the text as written to the text that is parsed, and to the text that is sent.
+"""Tokens on their way to sqlglot's parser, where its grammar is narrower than the warehouse's.
 
-May import: what sql may.
+May import: errors, util, core.
 """

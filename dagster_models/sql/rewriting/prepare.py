@@ -1,9 +1,9 @@
 """Tokens as the parser should see them, where sqlglot's grammar is narrower than the warehouse's.
 
-The text is never changed, only the list of tokens between tokenizer and parser: what says nothing
-of tables is left out (`using (id) as j`), and what names a table in another way than by its name
+The text never changes, only the list of tokens between tokenizer and parser: tokens that do not
+concern tables are left out (`using (id) as j`), and an expression that names a table in another way
 becomes that name (`query_table('orders')`, `identifier('raw.orders')`). Each token keeps its place
-in the text, so what is found is found where it stands.
+in the text, so that every name is found where it stands.
 """
 
 from __future__ import annotations
@@ -12,44 +12,42 @@ from collections.abc import Callable
 
 from sqlglot.tokenizer_core import Token
 
-from dagster_models.sql.rewriting.token_rewriter import Prepared, Work
-from dagster_models.sql.rewriting.token_rules import RULES, WIDER, WORDS, table_argument
-
-__all__ = ["Prepared", "prepare"]
+from dagster_models.sql.rewriting.token_rewriter import Prepared, TokenRewriter, TokenRules
+from dagster_models.sql.rewriting.token_rules import RULES_OF_ALL
 
 
 def prepare(
     text: str,
     tokens: list[Token],
-    dialect: str,
+    of_dialect: TokenRules,
     tokenize: Callable[[str], list[Token]],
     wider: bool = False,
 ) -> Prepared:
-    """*tokens* of *text* for the parser of *dialect*; ``wider`` when it has refused them as they
-    were. Never raises: what is odd stays as it is."""
+    """The *tokens* of *text* as the parser should get them. ``wider``: it has refused them as they
+    were. Never raises: what the rules do not understand stays as it is."""
     lower = text.lower()
     rules = [
         rule
-        for rule in (table_argument, *RULES.get(dialect, ()))
-        if any(word in lower for word in WORDS[rule])
+        for rule, words in (*RULES_OF_ALL.items(), *of_dialect.by_words.items())
+        if any(word in lower for word in words)
     ]
     if wider:
-        rules += WIDER.get(dialect, ())
+        rules += of_dialect.wider
 
     def inside(inner: str, of_it: list[Token]) -> Prepared:
-        return prepare(inner, of_it, dialect, tokenize)
+        return prepare(inner, of_it, of_dialect, tokenize)
 
     if not rules:  # nearly every text
         return Prepared(tokens)
-    work = Work(text, tokens, dialect, tokenize, inside)
+    rewriter = TokenRewriter(text, tokens, tokenize, inside)
     index = 0
     while index < len(tokens):
-        taken = next((n for rule in rules if (n := rule(work, index))), 0)
+        taken = next((n for rule in rules if (n := rule(rewriter, index))), 0)
         if not taken:
-            work.result.tokens.append(tokens[index])
+            rewriter.result.tokens.append(tokens[index])
             taken = 1
         for token in tokens[index : index + taken]:
-            work.parenthesis(token)
+            rewriter.parenthesis(token)
         index += taken
-    work.close(index)
-    return work.result
+    rewriter.close(index)
+    return rewriter.result

@@ -1,9 +1,9 @@
-"""The list of tokens on its way to the parser: what a rule (token_rules.py) reads and writes."""
+"""What a token rule reads and writes: the tokens of a text, and those that the parser gets."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -11,13 +11,13 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
 TEXTS = {TokenType.STRING, TokenType.HEREDOC_STRING, TokenType.RAW_STRING}
-#: Behind these a query may begin.
+#: A query may begin behind one of these.
 SET_WORDS = {
     *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT),
     *(TokenType.ALL, TokenType.DISTINCT, TokenType.L_PAREN, TokenType.SEMICOLON),
 }
 WORD = re.compile(r"[^\W\d]\w*$")
-#: A parenthesis behind one of these opens no list of arguments.
+#: A parenthesis behind one of these does not open a list of arguments.
 _NO_CALL = {
     *(TokenType.IN, TokenType.ANY, TokenType.ALL, TokenType.SOME, TokenType.EXISTS),
     *(TokenType.ALIAS, TokenType.FROM, TokenType.JOIN, TokenType.USING, TokenType.LATERAL),
@@ -29,10 +29,13 @@ _NO_CALL = {
 
 @dataclass(slots=True)
 class Prepared:
-    """``tables``: where names begin in a function's arguments that are tables (`f(table t)`);
-    ``fixed``: where names begin that may be given no alias; ``in_strings``: where names begin
-    that stand in a string; ``unseen``: (offset, what) of tables that only running would tell;
-    ``joined``: what PostgreSQL's `using (id) as j` calls joined columns, folded."""
+    """The tokens for the parser, and what the rules found out on the way.
+
+    ``tables``: where names begin that are arguments of a function and tables (`f(table t)`).
+    ``fixed``: where names begin that cannot be given an alias. ``in_strings``: where names begin
+    that stand in a string. ``unseen``: (offset, what) of tables that only running would reveal.
+    ``joined``: the names that PostgreSQL's `using (id) as j` gives to joined columns, folded.
+    """
 
     tokens: list[Token] = field(default_factory=list)
     tables: set[int] = field(default_factory=set)
@@ -42,25 +45,24 @@ class Prepared:
     joined: set[str] = field(default_factory=set)
 
 
-class Work:
-    """The state of one pass. ``opened``: for each open parenthesis, the token before it."""
+class TokenRewriter:
+    """One pass over the tokens of a text. ``opened``: the token before each open parenthesis."""
 
     def __init__(
         self,
         text: str,
         tokens: list[Token],
-        dialect: str,
         tokenize: Callable[[str], list[Token]],
         prepare: Callable[[str, list[Token]], Prepared],
     ) -> None:
-        self.text, self.tokens, self.dialect, self.tokenize = text, tokens, dialect, tokenize
+        self.text, self.tokens, self.tokenize = text, tokens, tokenize
         self.prepare = prepare  #: for a text inside the text
         self.result = Prepared()
         self.opened: list[Token | None] = []
-        self.closed: Token | None = None  #: what stood before the parenthesis just closed
+        self.closed: Token | None = None  #: the token before the parenthesis that was just closed
         self.before: Token | None = None
         self.braces = 0
-        self.closings: list[int] = []  #: before which tokens a parenthesis is to be closed
+        self.closings: list[int] = []  #: the tokens before which a parenthesis must be closed
 
     def parenthesis(self, token: Token) -> None:
         if token.token_type == TokenType.L_PAREN:
@@ -121,10 +123,10 @@ class Work:
         ]
 
     def name_of(self, content: str) -> list[tuple[TokenType, str]] | None:
-        """The tokens of a dotted name that stands in a string."""
+        """The tokens of the dotted name that a string holds; None if it holds anything else."""
         try:
             tokens = self.tokenize(content)
-        except Exception:  # any text may stand in a string
+        except Exception:  # a string may hold any text
             return None
         odd = [token.token_type in NAMES or WORD.match(token.text) for token in tokens[::2]]
         dots = all(token.token_type == TokenType.DOT for token in tokens[1::2])
@@ -134,12 +136,12 @@ class Work:
         return [(kinds.get(token.token_type, TokenType.VAR), token.text) for token in tokens]
 
     def emit_at(self, kind: TokenType, text: str, start: int) -> None:
-        """A token that stands in the text as it is."""
+        """Emit a token that the text holds as it is."""
         like = self.before or self.tokens[0]
         self.result.tokens.append(token_like(like, kind, text, start, start + len(text) - 1))
 
     def emit_name(self, name: Sequence[tuple[TokenType, str]], start: int, end: int) -> None:
-        """The tokens of a name that stands for the text from *start* to *end* (inclusive)."""
+        """Emit the tokens of a name that replaces the text from *start* to *end* (inclusive)."""
         for place, (kind, text) in enumerate(name):
             last = place == len(name) - 1
             at = start + place
@@ -155,8 +157,23 @@ class Work:
         return token.start + before
 
 
-#: Looks at one token and returns how many it has taken; 0 if it does not apply.
-Rule: TypeAlias = Callable[[Work, int], int]
+Rule: TypeAlias = Callable[[TokenRewriter, int], int]
+"""Looks at the token at an index and returns how many tokens it has replaced, 0 for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """The token rules of a dialect.
+
+    ``by_words``: rule -> words in lower case; a text that holds none of them is not affected by
+    the rule. ``wider``: rules for texts that the parser has refused.
+    """
+
+    by_words: Mapping[Rule, tuple[str, ...]] = field(default_factory=dict)
+    wider: tuple[Rule, ...] = ()
+
+
+NO_TOKEN_RULES = TokenRules()
 
 
 def token_like(like: Token, kind: TokenType, text: str, start: int, end: int) -> Token:

@@ -5,39 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from sqlglot import exp
-
-_T = exp.DataType.Type
-_DUCKDB_NAMES = {
-    _T.TINYINT: "TINYINT",
-    _T.SMALLINT: "SMALLINT",
-    _T.INT: "INTEGER",
-    _T.BIGINT: "BIGINT",
-    _T.INT128: "HUGEINT",
-    _T.UTINYINT: "UTINYINT",
-    _T.USMALLINT: "USMALLINT",
-    _T.UINT: "UINTEGER",
-    _T.UBIGINT: "UBIGINT",
-    _T.UINT128: "UHUGEINT",
-    _T.FLOAT: "FLOAT",
-    _T.DOUBLE: "DOUBLE",
-    _T.BOOLEAN: "BOOLEAN",
-    _T.UUID: "UUID",
-    _T.TEXT: "VARCHAR",
-    _T.VARCHAR: "VARCHAR",
-    _T.CHAR: "VARCHAR",
-    _T.BPCHAR: "VARCHAR",
-    _T.DATE: "DATE",
-    _T.TIME: "TIME",
-    _T.TIMESTAMP: "TIMESTAMP",
-    _T.INTERVAL: "INTERVAL",
-    _T.TIMESTAMPNTZ: "TIMESTAMP",
-    _T.DATETIME: "TIMESTAMP",
-    _T.JSON: "JSON",
-    _T.TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE",
-    _T.VARBINARY: "BLOB",
-    _T.BLOB: "BLOB",
-}
 WIDTH = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 REAL = {"FLOAT", "DOUBLE"}
 STAMPS = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
@@ -55,56 +22,6 @@ _DIGITS = {
     "HUGEINT": 38,
     **dict.fromkeys(LITERALS, 10),
 }
-
-
-def type_name(node: exp.Expr, dialect: str) -> str:
-    """The warehouse's word for a type as written in a cast or a declaration; "" if not sure."""
-    if not isinstance(node, exp.DataType):
-        return ""
-    if dialect != "duckdb":
-        return node.sql(dialect).upper()
-    return _duckdb_name(node)
-
-
-def declared_type(text: str, dialect: str) -> str:
-    """A type that was declared in YAML, in the warehouse's word; as written if it is unknown."""
-    if dialect != "duckdb" or not text:
-        return text
-    try:
-        return _duckdb_name(exp.DataType.build(text, dialect=dialect)) or text
-    except Exception:  # sqlglot raises many kinds; a type it does not know is still a type
-        return text
-
-
-def _duckdb_name(node: exp.DataType) -> str:
-    kind = node.this
-    if kind in _DUCKDB_NAMES:
-        return _DUCKDB_NAMES[kind]
-    inner = list(node.expressions)
-    if kind == _T.DECIMAL:
-        numbers = [item.name for item in inner]
-        if not numbers:
-            return "DECIMAL(18,3)"
-        return f"DECIMAL({numbers[0]},{numbers[1] if len(numbers) > 1 else 0})"
-    if kind in (_T.LIST, _T.ARRAY) and len(inner) == 1 and isinstance(inner[0], exp.DataType):
-        of = _duckdb_name(inner[0])
-        return f"{of}[]" if of and not node.args.get("values") else ""
-    if kind == _T.STRUCT:
-        fields = [_field(item) for item in inner]
-        return f"STRUCT({', '.join(fields)})" if fields and all(fields) else ""
-    if kind == _T.MAP and len(inner) == 2:
-        pair = [_duckdb_name(item) if isinstance(item, exp.DataType) else "" for item in inner]
-        return f"MAP({', '.join(pair)})" if all(pair) else ""
-    return ""
-
-
-def _field(node: exp.Expr) -> str:
-    if not isinstance(node, exp.ColumnDef) or not isinstance(node.args.get("kind"), exp.DataType):
-        return ""
-    type_ = _duckdb_name(node.args["kind"])
-    name = node.name
-    plain = re.fullmatch(r"[a-z_][a-z0-9_]*", name) is not None
-    return f"{name} {type_}" if type_ and plain else ""
 
 
 def fields_of(type_: str) -> dict[str, str] | None:

@@ -10,12 +10,12 @@ from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect
+from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.model import Reference
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.sql.dialects.words import fold
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import ParsedSql, Placeholder
 from dagster_models.util.positions import Lines
 
@@ -71,8 +71,8 @@ def literal(value: Any, dialect: str) -> str:
     `x = any(:list)` in PostgreSQL. Raises TypeError for anything else.
     """
     if isinstance(value, (list, tuple)):
-        if not value and dialect == "postgres":
-            return "'{}'"  # an empty ARRAY[] would need its element's type
+        if not value and (empty := dialect_of(dialect).empty_list):
+            return empty
         return exp.Array(expressions=[_literal(item) for item in value]).sql(dialect=dialect)
     return _literal(value).sql(dialect=dialect)
 
@@ -98,20 +98,19 @@ def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> 
 @lru_cache(maxsize=10_000)  # as quote
 def _last_part(relation: str, dialect: str) -> str | None:
     """The folded last part of a dotted name; None for other SQL, e.g. a function's call."""
-    tokens = Dialect.get_or_raise(dialect).tokenize(relation)
+    tokens = SqlglotDialect.get_or_raise(dialect).tokenize(relation)
     names, dots = tokens[::2], tokens[1::2]
     if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
         return None
     quoted = names[-1].token_type == TokenType.IDENTIFIER
-    return fold(names[-1].text, dialect, quoted)
+    return dialect_of(dialect).fold(names[-1].text, quoted)
 
 
 @lru_cache
 def _reserved(dialect: str) -> frozenset[str]:
-    """Words that are no names by themselves. sqlglot has none of PostgreSQL's; DuckDB's parser is
-    made of that of PostgreSQL."""
-    of = "duckdb" if dialect == "postgres" else dialect
-    return frozenset(Dialect.get_or_raise(of).generator_class.RESERVED_KEYWORDS)
+    """Words that are only names in quotes."""
+    of = SqlglotDialect.get_or_raise(dialect_of(dialect).reserved_words_of or dialect)
+    return frozenset(of.generator_class.RESERVED_KEYWORDS)
 
 
 def _filled(

@@ -1,0 +1,27 @@
+"""PostgreSQL, and what calls itself compatible with it but for Redshift."""
+
+from __future__ import annotations
+
+from dagster_models.sql.dialects.dialect import Dialect, kept
+from dagster_models.sql.dialects.postgres_catalog import MORE_POSTGRES_TABLES, POSTGRES_TABLES
+from dagster_models.sql.dialects.postgres_names import postgres_name
+from dagster_models.sql.dialects.postgres_tokens import POSTGRES_TOKENS
+
+POSTGRES = Dialect(
+    "postgres",
+    quoted=kept,
+    column=str.lower,
+    columns_have_case=True,
+    system_schemas=frozenset({"pg_catalog", "pg_toast"}),
+    system_tables=POSTGRES_TABLES | MORE_POSTGRES_TABLES,
+    placeholder_marks=":$",  # `@x` is the absolute value
+    tokens=POSTGRES_TOKENS,
+    empty_list="'{}'",  # an empty ARRAY[] would need the type of its elements
+    reserved_words_of="duckdb",  # whose parser is made of PostgreSQL's
+    insert_has_alias=True,
+    recursive_ctes_in_any_order=True,
+    implied_name=postgres_name,
+    values_column="column{number}",
+)
+MATERIALIZE = Dialect("materialize", offered=False, quoted=kept)
+RISINGWAVE = Dialect("risingwave", offered=False, quoted=kept)

@@ -1,0 +1,59 @@
+"""Apache Spark and Databricks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlglot.tokenizer_core import TokenType
+
+from dagster_models.sql.dialects.dialect import Dialect
+from dagster_models.sql.rewriting.token_rewriter import (
+    NAMES,
+    SET_WORDS,
+    TokenRewriter,
+    TokenRules,
+)
+from dagster_models.sql.rewriting.token_rules import identifier_function
+
+_FORMATS = {"parquet", "csv", "json", "delta", "orc", "text", "avro", "binaryfile", "iceberg"}
+
+
+def _is_file(parts: tuple[str, ...], in_string: bool, quoted: bool) -> bool:
+    r"""`from parquet.\`/data/x\``."""
+    return len(parts) == 2 and parts[0].lower() in _FORMATS and "/" in parts[1]
+
+
+def _table_statement(rewriter: TokenRewriter, index: int) -> int:
+    """`table t` is a query."""
+    if rewriter.kind(index) != TokenType.TABLE or rewriter.kind(index + 1) not in NAMES:
+        return 0
+    if index and rewriter.kind(index - 1) not in SET_WORDS:
+        return 0
+    words = (TokenType.SELECT, "select"), (TokenType.STAR, "*"), (TokenType.FROM, "from")
+    rewriter.emit(rewriter.tokens[index], *words)
+    rewriter.result.fixed.add(rewriter.tokens[index + 1].start)
+    return 1
+
+
+def _parameter(rewriter: TokenRewriter, index: int) -> int:
+    """`from ${catalog}.t` is whatever the parameter holds."""
+    names = rewriter.kind(index - 1) in (TokenType.FROM, TokenType.JOIN, TokenType.DOT)
+    if names and rewriter.word(index) == "$" and rewriter.kind(index + 1) == TokenType.L_BRACE:
+        rewriter.result.unseen.append((rewriter.tokens[index].start, "${...}"))
+    return 0
+
+
+SPARK = Dialect(
+    "spark",
+    is_file=_is_file,
+    tokens=TokenRules(
+        {
+            identifier_function: ("identifier",),
+            _table_statement: ("table",),
+            _parameter: ("${",),
+        }
+    ),
+    alias_follows=("sample",),
+)
+SPARK2 = replace(SPARK, name="spark2", offered=False)
+DATABRICKS = replace(SPARK, name="databricks", system_catalogs=frozenset({"system"}))

@@ -1,0 +1,72 @@
+"""T-SQL: SQL Server, and Microsoft Fabric."""
+
+from __future__ import annotations
+
+from sqlglot.tokenizer_core import TokenType
+
+from dagster_models.sql.dialects.dialect import Dialect
+from dagster_models.sql.rewriting.token_rewriter import TokenRewriter, TokenRules
+
+
+def _hints(rewriter: TokenRewriter, index: int) -> int:
+    """`option (use hint (...))` names no table."""
+    if rewriter.word(index) != "option" or rewriter.kind(index + 1) != TokenType.L_PAREN:
+        return 0
+    return rewriter.closing(index + 1) + 1 - index
+
+
+def _match(rewriter: TokenRewriter, index: int) -> int:
+    """Graphs: `match (a-(knows)->b)` names what stands in FROM."""
+    if rewriter.word(index) != "match" or rewriter.kind(index + 1) != TokenType.L_PAREN:
+        return 0
+    one = (TokenType.NUMBER, "1")
+    rewriter.emit(rewriter.tokens[index], one, (TokenType.EQ, "="), one)
+    return rewriter.closing(index + 1) + 1 - index
+
+
+def _apply(rewriter: TokenRewriter, index: int) -> int:
+    """`cross apply t` of a table is a join."""
+    if rewriter.word(index + 1) != "apply" or rewriter.word(index) not in ("cross", "outer"):
+        return 0
+    end = rewriter.name_end(index + 2)
+    if end == index + 2 or rewriter.kind(end) == TokenType.L_PAREN:
+        return 0
+    rewriter.emit(rewriter.tokens[index], (TokenType.CROSS, "cross"), (TokenType.JOIN, "join"))
+    return 2
+
+
+def _index(rewriter: TokenRewriter, index: int) -> int:
+    """`with (index = x)` is `with (index(x))`, which sqlglot knows."""
+    before = rewriter.kind(index - 2) in (TokenType.L_PAREN, TokenType.COMMA)
+    if rewriter.kind(index) != TokenType.EQ or rewriter.word(index - 1) != "index" or not before:
+        return 0
+    if rewriter.kind(index + 1) == TokenType.L_PAREN:
+        return 1
+    name = rewriter.tokens[index + 1]
+    rewriter.emit(name, (TokenType.L_PAREN, "("), (name.token_type, name.text))
+    rewriter.emit(name, (TokenType.R_PAREN, ")"))
+    return 2
+
+
+TSQL = Dialect(
+    "tsql",
+    default_schema="dbo",
+    system_schemas=frozenset({"sys"}),
+    system_catalogs=frozenset({"master", "msdb", "tempdb", "model"}),
+    table_arguments={"containstable": 0, "freetexttable": 0},
+    placeholder_marks="@",
+    tokens=TokenRules(
+        {_hints: ("option",), _match: ("match",), _apply: ("apply",), _index: ("index",)}
+    ),
+    always_recursive=True,
+    second_half_recurs=True,
+)
+FABRIC = Dialect(
+    "fabric",
+    offered=False,
+    default_schema="dbo",
+    system_schemas=frozenset({"sys"}),
+    placeholder_marks="@",
+    always_recursive=True,
+    second_half_recurs=True,
+)
