@@ -14,6 +14,7 @@ import pytest
 
 import dagster_models
 from dagster_models.project.loading import cache as cache_file
+from dagster_models.sql.dialects.table import DIALECTS
 from dagster_models.util.graph import find_cycle
 
 PACKAGE = Path(dagster_models.__file__).parent
@@ -24,9 +25,12 @@ MAY_IMPORT: dict[str, str] = {
     "errors": "",
     "util": "errors",
     "core": "errors util",
-    "sql": "errors util core",
-    "project": "errors util core sql",
-    "compilation": "errors util core sql project",
+    "sql/rewriting": "errors util core",
+    "sql/dialects": "errors util core sql/rewriting",
+    "sql": "errors util core sql/rewriting sql/dialects",
+    "sql/lineage": "errors util core sql/dialects sql",
+    "project": "errors util core sql/dialects sql sql/lineage",
+    "compilation": "errors util core sql/dialects sql project",
     "warehouses": "errors util core",
     "processes": "errors util core",
     "processes/client": "errors util core processes",
@@ -164,7 +168,7 @@ def importers(root: str) -> set[str]:
 
 
 def test_sqlglot_dagster_and_the_drivers_have_their_rooms() -> None:
-    assert {room(name) for name in importers("sqlglot")} == {"sql"}
+    assert {room(name).partition("/")[0] for name in importers("sqlglot")} == {"sql"}
     assert {room(name) for name in importers("duckdb")} == {"warehouses"}
     assert {room(name) for name in importers("psycopg")} == {"warehouses"}
     assert {room(name) for name in importers("dagster")} <= MAY_IMPORT_DAGSTER
@@ -177,10 +181,28 @@ KNOW_NAMES = {
         "util.dsn",
         "project.settings",
         "project.target_settings",
-        "compilation.sql_text",
     ),
-    *(name for name in modules() if room(name) == "sql"),
+    *(name for name in modules() if room(name) == "sql/dialects"),
 }
+
+
+def named(tree: ast.Module, pattern: str) -> list[str]:
+    """The texts of a module, but for its documentation, in which *pattern* is found."""
+    documentation = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in documentation
+        and re.search(pattern, node.value, re.IGNORECASE)
+    ]
 
 
 def test_nobody_asks_which_warehouse_it_is() -> None:
@@ -188,22 +210,16 @@ def test_nobody_asks_which_warehouse_it_is() -> None:
     for name, tree in modules().items():
         if room(name) == "warehouses" or name in KNOW_NAMES:
             continue
-        documentation = {
-            id(node.body[0].value)
-            for node in ast.walk(tree)
-            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-        }
-        named = [
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant)
-            and isinstance(node.value, str)
-            and id(node) not in documentation
-            and re.search("duckdb|postgres", node.value, re.IGNORECASE)
-        ]
-        assert len(named) <= TOLD.get(name, 0), f"{name} names a warehouse: {named}"
+        found = named(tree, "duckdb|postgres")
+        assert len(found) <= TOLD.get(name, 0), f"{name} names a warehouse: {found}"
+
+
+def test_nobody_asks_which_dialect_it_is() -> None:
+    """Beside the table of dialects, no code that handles SQL names one."""
+    pattern = rf"^({'|'.join(DIALECTS)})$"
+    for name, tree in modules().items():
+        if room(name).startswith(("sql", "project", "compilation")) and name not in KNOW_NAMES:
+            assert not named(tree, pattern), name
 
 
 #: How often one is named where a user reads it, or as the default of a setting.
@@ -227,7 +243,8 @@ def outside(names: set[str]) -> set[str]:
 
 def test_pure_rooms_reach_nothing_of_the_world_also_inside_functions() -> None:
     for name, never in NEVER.items():
-        assert not outside({module for module in modules() if room(module) == name}) & never, name
+        inside = {module for module in modules() if room(module).partition("/")[0] == name}
+        assert not outside(inside) & never, name
 
 
 def test_the_processes_are_light_also_inside_functions() -> None:
@@ -239,7 +256,7 @@ def test_the_processes_are_light_also_inside_functions() -> None:
 
 def test_the_stamp_of_the_caches_has_all_that_reads_sql() -> None:
     """An entry rests on the code of these rooms: one that is left out could make it stale."""
-    reached = {room(name) for name in reached_from("project.load")}
+    reached = {room(name).partition("/")[0] for name in reached_from("project.load")}
     assert reached == {name.removesuffix(".py") for name in cache_file._ROOMS}
 
 

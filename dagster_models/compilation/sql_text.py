@@ -6,11 +6,9 @@ from collections.abc import Callable
 
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
 from dagster_models.errors import UnreadableSql
+from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
 from dagster_models.sql.unread import read_tokens
-
-#: Warehouses that fold unquoted names to lower case: there a quoted name must be folded by us.
-_FOLDS_LOWER = frozenset({"postgres", "redshift"})
 
 
 def relation_for(project: Project, key: Key, target: Target) -> Relation:
@@ -113,9 +111,10 @@ def check_sql(project: Project, step: Step, check: Check, target: Target) -> str
 
 
 def _column(name: str, dialect: str) -> str:
-    """A column named in YAML, where nobody quotes: folded as the warehouse folds it."""
+    """A column that YAML names, where nobody writes quotes: with the letters that the warehouse
+    makes of an unquoted name."""
     simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
-    return quote(name.lower() if simple and dialect in _FOLDS_LOWER else name, dialect)
+    return quote(dialect_of(dialect).column(name) if simple else name, dialect)
 
 
 def _unique(

@@ -13,31 +13,13 @@ from dagster_models.project.target_settings import read_targets
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.sql.dialects.table import OFFERED
 from dagster_models.util.nearest import suggest
 
 PROJECT_FILE = "dagster_models.yaml"
 
 #: The environment variable that names the target of a run.
 TARGET_VARIABLE = "DAGSTER_MODELS_TARGET"
-#: sqlglot's names of the dialects; the parser is asked for no other.
-DIALECTS = (
-    "athena",
-    "bigquery",
-    "clickhouse",
-    "databricks",
-    "duckdb",
-    "hive",
-    "mysql",
-    "oracle",
-    "postgres",
-    "presto",
-    "redshift",
-    "snowflake",
-    "spark",
-    "sqlite",
-    "trino",
-    "tsql",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +52,7 @@ def _fail_fast(node: YamlNode) -> bool | str:
 
 _KEYS: dict[str, Reader] = {
     "name": fields.name,
-    "dialect": fields.one_of(*DIALECTS),
+    "dialect": fields.one_of(*OFFERED),
     "schema": fields.name,
     "target": fields.text,
     "targets": fields.as_is,

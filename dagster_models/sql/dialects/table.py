@@ -47,6 +47,9 @@ _ALL = (
 )
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in _ALL}
 
+#: What a project may name in `dialect:`.
+OFFERED = tuple(name for name, dialect in DIALECTS.items() if dialect.offered)
+
 
 @lru_cache
 def dialect_of(name: str) -> Dialect:
