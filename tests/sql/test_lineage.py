@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from random import Random
 
@@ -10,6 +12,7 @@ import psycopg
 import pytest
 from lineage_cases import CASES, Case, split_columns, tell
 from lineage_queries import TABLES, Queries
+from paths import environment_of_tests
 from reference_cases import CASES as REFERENCES
 from reference_cases import Case as ReferenceCase
 from sqlglot import exp
@@ -36,6 +39,21 @@ def test_there_are_many_cases() -> None:
 def test_the_trace(name: str) -> None:
     case = CASES[name]
     assert tell(trace(case.sql, case.dialect, case.upstream)) == case.told
+
+
+def test_a_trace_is_the_same_in_every_process() -> None:
+    """It is kept in a cache, and compared with what another process found: no digest may rest on
+    the order of a set."""
+    program = (
+        "from lineage_cases import CASES; from dagster_models.sql.lineage.trace import trace\n"
+        "for case in CASES.values(): print(trace(case.sql, case.dialect, case.upstream))"
+    )
+    said = set()
+    for seed in "1234":
+        environment = {**environment_of_tests(), "PYTHONHASHSEED": seed}
+        command = [sys.executable, "-c", program]
+        said.add(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+    assert len(said) == 1
 
 
 @pytest.fixture(scope="module")

@@ -245,7 +245,7 @@ class FromItems:
         self, shape: Shape, names: Sequence[str], label: str, value: str, digest: str
     ) -> Shape:
         """UNPIVOT: the columns *names* become rows of their name (*label*) and their *value*."""
-        wanted = {name.lower() for name in names}
+        wanted = dict.fromkeys(name.lower() for name in names)  # in one order in every process
         values = [found[0] for name in wanted if (found := shape.by_name.get(name))]
         if len(values) != len(wanted):
             return _unfollowed((), "the columns that an UNPIVOT makes", digest)
