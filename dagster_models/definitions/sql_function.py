@@ -36,9 +36,9 @@ def run_sql_function(source: str, path: str, root: str, variables: Mapping[str, 
         fix = "sql(vars) runs when the project is loaded; make it return the query's text."
         raise SqlSyntaxError(f"sql(vars) failed: {said}", line, 1, fix) from error
     if not isinstance(text, str):
-        what = f"sql(vars) returned {type(text).__name__}, not the query's text"
+        what = f"sql(vars) returned {type(text).__name__} instead of the query's text"
         line = line_of_function(source, "sql")
-        raise SqlSyntaxError(what, line, 1, "Return a str with one query.")
+        raise SqlSyntaxError(what, line, 1, "Return a str that holds one query.")
     return text
 
 

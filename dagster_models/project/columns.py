@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from dagster_models.core.model import Check, Column, Key, Location, Severity
+from dagster_models.core.model import Check, Column, Key, Severity
+from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
@@ -24,7 +26,7 @@ def _values(node: YamlNode) -> tuple[Any, ...]:
     return tuple(node.plain())
 
 
-#: The column checks, as dbt defines them, and the arguments that each must have.
+#: The column checks, as dbt defines them -> the arguments that each must have.
 TESTS: Mapping[str, Mapping[str, Reader]] = {
     "unique": {},
     "not_null": {},
@@ -41,9 +43,10 @@ _ANY: dict[str, Reader] = {
 def read_columns(
     node: YamlNode | None, key: Key, severity: Severity, report: Report, *, checks: bool = True
 ) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
-    """The columns and their checks: a mapping by name, or dbt's list of ``- name:`` items.
+    """The columns and their checks, from a mapping by name or dbt's list of ``- name:`` items.
 
-    ``severity`` holds where a check says none. With ``checks=False`` (sources) there are none.
+    *severity* is that of checks without one of their own. With ``checks=False`` (sources) there are
+    none.
     """
     readers: dict[str, Reader] = {
         "name": fields.text,
@@ -62,18 +65,21 @@ def read_columns(
     return tuple(columns), _named_apart(found, report)
 
 
-def _hinting(report: Report, checks: bool) -> Report:
-    """dbt's own words for checks are worth a better answer than "unknown key"."""
+_WORDS_FOR_CHECKS = tuple(f"unknown key `{word}`" for word in ("tests", "data_tests", "checks"))
 
-    def told(it: Any) -> None:
-        if it.what in ("unknown key `tests`", "unknown key `data_tests`", "unknown key `checks`"):
+
+def _hinting(report: Report, checks: bool) -> Report:
+    """*report*, with a better answer than "unknown key" to dbt's own words for checks."""
+
+    def hinting(found: Problem) -> None:
+        if found.what in _WORDS_FOR_CHECKS:
             fix = "Write `checks:` instead."
             if not checks:
                 fix = "Checks of sources are not supported yet: write checks/<name>.sql instead."
-            it = problem(it.what, Location(it.path, it.line, it.column), fix)
-        report(it)
+            found = replace(found, fix=fix)
+        report(found)
 
-    return told
+    return hinting
 
 
 def _entries(node: YamlNode | None, report: Report) -> list[tuple[str, YamlNode]]:
@@ -83,13 +89,14 @@ def _entries(node: YamlNode | None, report: Report) -> list[tuple[str, YamlNode]
         return [(name, item) for name, _, item in node.items()]
     if not isinstance(node.value, list):
         fix = "Write `columns: {name: {description: ..., checks: [...]}}`."
-        report(problem(f"`columns`: got {fields.describe(node)}", node.place, fix))
+        what = f"`columns`: expected keys and values, got {fields.describe(node)}"
+        report(problem(what, node.place, fix))
         return []
     entries = []
     for item in node.value:
         name = item.value.get("name") if isinstance(item.value, dict) else None
         if name is None or not isinstance(name.value, str):
-            report(problem("a column without a name", item.place, "Write `- name: ...`."))
+            report(problem("a column has no name", item.place, "Write `- name: ...`."))
         else:
             entries.append((name.value, item))
     return entries
@@ -110,7 +117,7 @@ def _read_checks(
 
 
 def _read_check(item: YamlNode, key: Key, column: str, severity: Severity, report: Report) -> Check:
-    """One of ``unique``, ``{unique: {severity: warn}}``. Raises BadValue."""
+    """The check of ``unique`` or ``{unique: {severity: warn}}``. Raises BadValue."""
     arguments: YamlNode | None = None
     place = item.place
     if isinstance(item.value, dict) and len(item.value) == 1:
@@ -118,16 +125,16 @@ def _read_check(item: YamlNode, key: Key, column: str, severity: Severity, repor
     elif isinstance(item.value, str):
         test = item.value
     else:
-        fix = "Write `unique`, or one key with its arguments: `{accepted_values: {values: [a]}}`."
-        raise BadValue(f"a check is one word or one key, got {fields.describe(item)}", place, fix)
+        fix = "Write `unique`, or a name with its arguments: `{accepted_values: {values: [a]}}`."
+        raise BadValue(f"expected the name of a check, got {fields.describe(item)}", place, fix)
     if test not in TESTS:
         raise BadValue(f"unknown check `{test}`", place, suggest(test, TESTS, "Checks"))
-    told: list[Any] = []
-    values = read_mapping(arguments, {**TESTS[test], **_ANY}, told.append)
-    for it in told:
-        report(it)
-    missing = [] if told else [name for name in TESTS[test] if name not in values]
-    if missing:
+    problems: list[Problem] = []
+    values = read_mapping(arguments, {**TESTS[test], **_ANY}, problems.append)
+    for found in problems:
+        report(found)
+    missing = [name for name in TESTS[test] if name not in values]
+    if missing and not problems:
         raise BadValue(f"`{test}` needs `{'` and `'.join(missing)}`", place, _example(test))
     return Check(
         name=values.get("name") or _slug(f"{test}_{column}"),
@@ -148,7 +155,7 @@ def _example(test: str) -> str:
 
 
 def _slug(text: str) -> str:
-    """A name that Dagster takes: other characters become _."""
+    """A name that Dagster accepts: all other characters become _."""
     return re.sub(r"[^A-Za-z0-9_]", "_", text)
 
 
@@ -158,6 +165,6 @@ def _named_apart(checks: list[Check], report: Report) -> tuple[Check, ...]:
         first = seen.setdefault(check.name, check)
         if first is not check:
             what = f"two checks are named `{check.name}` (first on line {first.location.line})"
-            fix = f"Give one a name of its own: `{{{check.test}: {{name: ...}}}}`."
+            fix = f"Give one of them a name: `{{{check.test}: {{name: ...}}}}`."
             report(problem(what, check.location, fix))
     return tuple(seen.values())

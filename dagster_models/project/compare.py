@@ -1,9 +1,9 @@
 """Two versions of a project -> what changed in meaning, and what that touches downstream.
 
-A step changed when its code version did. Its columns are compared by the digests of their
-expressions, and the rest of a query by the digest of what decides its rows. A change of rows
-touches every column of every reader; a change of one column touches what is made of it, and all of
-a reader that filters, joins or groups by it.
+A step has changed if its code version has. Its columns are compared by the digests of their
+expressions, and the rest of its query by the digest of what decides its rows. A change of rows
+touches every column of every reader. A change of one column touches what is made of it, and all
+columns of a reader that filters, joins or groups by it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ColumnName = tuple[Key, str]
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
-    """``before`` and ``after``: the types, "" where they are not known or there is no column."""
+    """``before`` and ``after`` are types, "" if the type is unknown or there is no such column."""
 
     name: str
     kind: Literal["added", "removed", "type", "expression"]
@@ -33,8 +33,11 @@ class ColumnChange:
 
 @dataclass(frozen=True, slots=True)
 class StepChange:
-    """``was``: the key before it was renamed. ``rows``: which rows there are changed. ``whole``:
-    what changed cannot be told apart further (Python, seeds, scripts, configuration)."""
+    """How one step changed.
+
+    ``was``: the key before it was renamed. ``rows``: it may have other rows. ``whole``: what has
+    changed cannot be narrowed down (Python, seeds, scripts, configuration).
+    """
 
     key: Key
     kind: Literal["added", "removed", "changed", "renamed"]
@@ -47,7 +50,7 @@ class StepChange:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """``affected``: steps that did not change themselves -> their columns that may hold other
+    """``affected``: steps that have not changed themselves -> their columns that may hold other
     values, or ``ALL``."""
 
     changes: tuple[StepChange, ...] = ()
@@ -55,7 +58,8 @@ class Comparison:
 
 
 def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) -> Comparison:
-    """``text`` gives the text of a step's file, by which a renamed one is known."""
+    """What changed from *old* to *new*. *text* returns the text of a step's file; a step that was
+    renamed is recognised by it."""
     removed = [step for key, step in old.steps.items() if key not in new.steps]
     changes = [change for step in new.steps.values() for change in _change(step, old)]
     renamed = _renamed(removed, changes, old, new, text)
@@ -104,7 +108,7 @@ def _renamed(
     new: Project,
     text: Callable[[Project, Step], str],
 ) -> dict[Key, StepChange]:
-    """Added steps whose file is that of a removed one."""
+    """The added steps whose file has the text of a removed one."""
     texts = {text(old, step).strip(): step for step in removed}
     found = {}
     for change in changes:
@@ -120,14 +124,13 @@ def _renamed(
 
 
 def _affected(changes: list[StepChange], project: Project) -> dict[Key, tuple[str, ...]]:
-    """In topological order: by then all that a step reads has been looked at."""
     touched: dict[Key, set[str]] = {}
     for change in changes:
         every = change.rows or change.whole or change.kind != "changed"
         touched[change.key] = {ALL} if every else {c.name.lower() for c in change.columns}
     changed = set(touched)
     found: dict[Key, tuple[str, ...]] = {}
-    for key, step in project.steps.items():
+    for key, step in project.steps.items():  # in topological order: what it reads comes first
         columns = _touched_columns(step, touched)
         if columns:
             touched[key] = touched.get(key, set()) | {column.lower() for column in columns}
@@ -157,17 +160,17 @@ def _hits(touched: Mapping[Key, set[str]]) -> Callable[[ColumnName], bool]:
 
 
 def selection(comparison: Comparison) -> str:
-    """A Dagster asset selection: what changed, and all that is downstream of it; "" for nothing."""
+    """A Dagster asset selection of what changed and all that is downstream of it; "" if nothing."""
     return " or ".join(f'key:"{key.schema}/{key.name}"+' for key in _selected(comparison))
 
 
 def op_selection(comparison: Comparison) -> str:
-    """The same for ``--op-selection`` of a job that holds all of it."""
+    """The same for ``--op-selection`` of a job that contains all of it."""
     return ",".join(f"{node_name(key)}*" for key in _selected(comparison))
 
 
 def _selected(comparison: Comparison) -> list[Key]:
     keys = [change.key for change in comparison.changes if change.kind != "removed"]
     if any(change.kind == "removed" for change in comparison.changes):
-        keys += list(comparison.affected)  # what read it is downstream of nothing that is left
+        keys += list(comparison.affected)  # its readers are downstream of nothing that is left
     return list(dict.fromkeys(keys))

@@ -1,7 +1,8 @@
-"""The keys of a step's configuration: which there are, what they take, how defaults merge.
+"""The keys of a step's configuration: which there are, what values they take, how layers merge.
 
-A step's configuration is the folder defaults of ``dagster_models.yaml``, outermost first, and then
-its own header. As in dbt, tags add up, ``meta`` and ``vars`` merge by key, and the rest overrides.
+A step's configuration is made of layers: the folder defaults of ``dagster_models.yaml``, outermost
+first, and then its own header. As in dbt, tags add up, ``meta`` and ``vars`` merge by key, and any
+other value replaces the one before it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
 
 Values = dict[str, Any]
-"""Configuration as read: key -> plain value, only of keys that were written."""
+"""Configuration as read: key -> plain value, only for keys that are written."""
 
 MATERIALIZED = ("view", "table")
 MATERIALIZED_LATER = (
@@ -29,7 +30,7 @@ MATERIALIZED_LATER = (
     "snapshot",
     "microbatch",
 )
-#: dbt's keys that we know by name and do not serve, so that the message can say so.
+#: dbt's keys that we know by name and do not support, so that the message can say so.
 LATER = frozenset(
     {
         "unique_key",
@@ -64,7 +65,7 @@ _RETRIES: dict[str, Reader] = {
 
 
 def retries(node: YamlNode) -> Retries:
-    """A number of retries, or Dagster's RetryPolicy in its words."""
+    """A number of retries, or the settings of Dagster's RetryPolicy under their own names."""
     if not isinstance(node.value, dict):
         return Retries(fields.integer(0)(node))
     values: dict[str, Any] = {}
@@ -76,7 +77,7 @@ def retries(node: YamlNode) -> Retries:
         if key in values and not values.get("delay"):
             raise BadValue(f"`{key}` needs a `delay`", node.keys[key], "Add e.g. `delay: 10s`.")
     return Retries(
-        values.get("max_retries", 1),  # as in Dagster
+        values.get("max_retries", 1),  # Dagster's default
         values.get("delay", 0.0),
         values.get("backoff"),
         values.get("jitter"),
@@ -132,7 +133,7 @@ def _placed_text(node: YamlNode) -> tuple[str, Location]:
     return fields.text(node), node.place
 
 
-#: What the header of a checks/*.sql file may say.
+#: The keys of the header of a checks/*.sql file.
 CHECK_KEYS: dict[str, Reader] = {
     "name": fields.name,
     "severity": fields.one_of("error", "warn"),
@@ -143,7 +144,7 @@ _MERGED = ("meta", "vars", "column_types")
 
 
 def merge(layers: Iterable[Values]) -> Values:
-    """One configuration of several, the last one winning."""
+    """One configuration made of several layers; the later ones override the earlier ones."""
     result: Values = {}
     for layer in layers:
         for key, value in layer.items():
@@ -157,7 +158,7 @@ def merge(layers: Iterable[Values]) -> Values:
 
 
 def build_config(values: Values, columns: tuple[Column, ...], *, materialized: str) -> Config:
-    """The Config of merged *values*; ``materialized`` is the default of its kind of file."""
+    """The Config that merged *values* describe; *materialized* is its default."""
     plain = {
         key: value
         for key, value in values.items()

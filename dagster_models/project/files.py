@@ -138,14 +138,14 @@ def _is_usable(path: str, folder: str, parts: tuple[str, ...], ending: str, repo
     if ending in _YAML:
         if folder == "models" and path.rpartition("/")[2] in _SOURCE_FILES:
             return True
-        fix = "Write a model's configuration in the comment at its head; sources in sources.yaml."
-        report(Problem("this file is not read", path, fix=fix, severity="warning"))
+        fix = "Put a model's configuration into the comment at its top, sources into sources.yaml."
+        report(Problem("this file is ignored", path, fix=fix, severity="warning"))
         return False
     names = parts if folder == "models" else parts[-1:]
     for name in (names[0], names[-1]):
         if not NAME.match(name):
-            fix = "Rename it (a model's relation can be called otherwise by `alias:`)."
-            what = f"`{name}` cannot be a name: it needs letters, digits and _ only"
+            fix = "Rename it (`alias:` can give a model's relation any other name)."
+            what = f"`{name}` cannot be a name: a name consists of letters, digits and _"
             report(Problem(what, path, fix=fix))
             return False
     return True

@@ -1,4 +1,4 @@
-"""Where the YAML of a file's header stands: in the comment `/* @model ... */` or the docstring."""
+"""Where a file's header is: in a comment `/* @model ... */`, or in the docstring of a module."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 import warnings
 from dataclasses import dataclass
 
-#: White space, `-- comments` and other block comments may come before the header.
+#: White space, `-- comments` and other block comments may precede the header.
 _BEFORE = re.compile(r"\ufeff?(?:\s+|--[^\n]*(?:\n|$)|/\*(?!\*?\s*@model\b).*?\*/)*", re.DOTALL)
 _SQL_HEADER = re.compile(r"/\*\*?\s*@model(?=\s|\*/)(.*?)\*/", re.DOTALL)
 _PYTHON_HEADER = re.compile(r"^[ \t]*@model(?=\s|$)", re.MULTILINE)
-#: The same in the file, where the docstring's quotes may stand before it.
+#: The same in the file, where the docstring's quotes may precede it.
 _IN_SOURCE = re.compile(r"""^[rRuU]?(?:\"{3}|'{3}|"|')?[ \t]*@model(?=\s|$)""", re.MULTILINE)
-#: What was meant as a header and is none: in a line comment, below the head, of another name.
+#: What was meant as a header but is not one: in a line comment, below the top, of another name.
 _MEANT_IN_SQL = re.compile(
     r"^[ \t]*(?:--[ \t]*@model(?=\s*(?:\n|\Z|\w+:))|/\*\*?\s*@(?:model|script|seed|config)\b)",
     re.MULTILINE,
@@ -26,14 +26,14 @@ _MEANT_IN_DOCSTRING = re.compile(r"^[ \t]*@(?:script|seed|config)[ \t]*$", re.MU
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """``line``: the line of the file, from 1, in which ``yaml`` begins."""
+    """``line`` is the line of the file in which ``yaml`` begins, counted from 1."""
 
     yaml: str
     line: int
 
 
 def sql_header(text: str) -> Header | None:
-    """The `/* @model ... */` comment at the head of a SQL file, None if there is none."""
+    """The `/* @model ... */` comment at the top of a SQL file, None if there is none."""
     before = _BEFORE.match(text)
     found = _SQL_HEADER.match(text, before.end() if before else 0)
     if found is None:
@@ -42,8 +42,8 @@ def sql_header(text: str) -> Header | None:
 
 
 def python_header(source: str) -> Header | None:
-    """What follows `@model` in a Python module's docstring; None without, and for a file that is
-    not Python (read_python raises for that one)."""
+    """What follows `@model` in a Python module's docstring. None if there is none, and for a file
+    that is not Python (read_python raises an error for such a file)."""
     docstring = _docstring(source)
     if docstring is None:
         return None
@@ -57,13 +57,14 @@ def python_header(source: str) -> Header | None:
 
 
 def unread_sql_header(text: str) -> int | None:
-    """The line, from 1, of what was meant as a header in a SQL file that has none."""
+    """The line of what was meant as a header in a SQL file that has none; None without such a
+    thing."""
     found = _MEANT_IN_SQL.search(text)
     return text.count("\n", 0, text.index("@", found.start())) + 1 if found else None
 
 
 def unread_python_header(source: str) -> int | None:
-    """The same in a Python file."""
+    """The same for a Python file."""
     if found := _MEANT_IN_COMMENTS.search(source):
         return source.count("\n", 0, found.end()) + 1
     docstring = _docstring(source)
@@ -73,17 +74,16 @@ def unread_python_header(source: str) -> int | None:
 
 
 def _header(yaml: str, line: int) -> Header:
-    """Without the rest of the line of `@model` if that is empty."""
     rest, newline, below = yaml.partition("\n")
     if rest.strip() or not newline:
         return Header(yaml.strip(), line)
-    return Header(below, line + 1)
+    return Header(below, line + 1)  # nothing follows `@model` on its own line
 
 
 def _docstring(source: str) -> ast.Constant | None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape is the interpreter's to tell
+            warnings.simplefilter("ignore")  # an odd escape is the interpreter's business
             body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

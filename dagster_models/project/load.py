@@ -109,7 +109,7 @@ def _read_project_file(root: str, report: Report) -> YamlNode | None:
         report(Problem("there is no such folder", root, fix="Check the path."))
         return None
     if not os.path.exists(os.path.join(root, PROJECT_FILE)):
-        fix = "Create it; the least is one line: `name: my_project`."
+        fix = "Create it. One line is enough: `name: my_project`."
         report(Problem(f"there is no {PROJECT_FILE} in this folder", PROJECT_FILE, fix=fix))
         return None
     read = read_file(root, PROJECT_FILE, report)

@@ -1,4 +1,4 @@
-"""``dagster_models.yaml``: the keys of the project file, checked and made into values."""
+"""``dagster_models.yaml``: the keys of the project file, and their values as Settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Job, Location, Schedule, Target
+from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.target_settings import read_targets
 from dagster_models.project.yaml import fields
@@ -24,7 +25,8 @@ TARGET_VARIABLE = "DAGSTER_MODELS_TARGET"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The project file as read; ``models``, ``seeds`` and ``scripts`` are the folder defaults."""
+    """The project file as read. ``models``, ``seeds`` and ``scripts`` are defaults by folder, which
+    folder_defaults.py reads once the folders are known."""
 
     name: str
     dialect: str = "duckdb"
@@ -73,7 +75,8 @@ _KEYS: dict[str, Reader] = {
 def read_settings(
     node: YamlNode | None, root: str, environ: Mapping[str, str], report: Report
 ) -> Settings:
-    """The project file. *root* is the project's folder, absolute; ``${X}`` comes from *environ*."""
+    """The settings in the project file; the defaults if there is none. *root* is the project's
+    folder, absolute. *environ* fills in ``${X}``."""
     values = read_mapping(node, _KEYS, report)
     top = Location(PROJECT_FILE)
     written = node.value if node is not None and isinstance(node.value, dict) else {}
@@ -120,7 +123,7 @@ def _default_target(
     if written is None:
         if len(targets) == 1 or "dev" in targets or not targets:
             return next(iter(targets)) if len(targets) == 1 else "dev"
-        what = f"which of the targets is the default? There are {', '.join(targets)}"
+        what = f"there are several targets and no default: {', '.join(targets)}"
         place = node.keys["targets"] if node is not None else Location(PROJECT_FILE)
         report(problem(what, place, f"Add `target: {next(iter(targets))}`."))
         return next(iter(targets))
@@ -170,14 +173,14 @@ def _read_schedules(
         if not fields.NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a schedule", place, fix))
-        told: list[Any] = []
-        values = read_mapping(item, _SCHEDULE, told.append)
-        for it in told:
-            report(it)
+        problems: list[Problem] = []
+        values = read_mapping(item, _SCHEDULE, problems.append)
+        for found in problems:
+            report(found)
         missing = [key for key in ("job", "cron") if key not in values]
         if missing:
             fix = "Write `{job: name, cron: '0 6 * * *'}`."
-            if not told:
+            if not problems:
                 what = f"schedule `{name}` has no `{'` and no `'.join(missing)}`"
                 report(problem(what, place, fix))
         elif values["job"] not in jobs:

@@ -1,10 +1,10 @@
-"""``sources.yaml``: relations that are read and not built here, in dbt's shape.
+"""``sources.yaml``: relations that the project reads and does not build, in dbt's shape.
 
 sources:
-  - name: raw              # the schema as SQL names it, unless `schema:` says another
-    schema: raw_prod
+  - name: raw              # the schema in the project's SQL
+    schema: raw_prod       # its name in the warehouse, if it is another one
     tables:
-      - name: flights      # the table as SQL names it, unless `identifier:` says another
+      - name: flights      # the table in the project's SQL; `identifier:` if it is named otherwise
         columns: {flight_id: {description: "..."}}
 """
 
@@ -39,7 +39,7 @@ _TABLE: dict[str, Reader] = {
 
 
 def read_sources(node: YamlNode | None, report: Report) -> list[Source]:
-    """All sources of one file; what is wrong is told and left out."""
+    """All sources in one file. What is wrong is reported and left out."""
     values = read_mapping(node, _FILE, report)
     found: list[Source] = []
     for item in _items(values.get("sources"), "sources", report):
@@ -66,9 +66,9 @@ def _items(node: YamlNode | None, noun: str, report: Report) -> list[YamlNode]:
 
 
 def _report_nameless(noun: str, item: YamlNode, report: Report) -> None:
-    # A name that is there and wrong has been told already.
+    # A name that is there but wrong has been reported already.
     if not isinstance(item.value, dict) or "name" not in item.value:
-        report(problem(f"a {noun} without a name", item.place, "Add `name: ...`."))
+        report(problem(f"a {noun} has no name", item.place, "Add `name: ...`."))
 
 
 def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[Source]:

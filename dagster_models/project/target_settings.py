@@ -124,7 +124,7 @@ def _refuse_password(key: str, node: YamlNode, report: Report) -> None:
         password = str(node.value)
     if VARIABLE.sub("", password):
         fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."
-        report(problem(f"`{key}` holds a password as plain text", node.place, fix))
+        report(problem(f"`{key}` contains a password as plain text", node.place, fix))
 
 
 def _without(node: YamlNode, unset: Collection[str], known: Collection[str]) -> YamlNode:
@@ -141,7 +141,7 @@ def _database_file(
         report(problem(what, place, f"Add e.g. {example}."))
         return ""
     if path.startswith(":"):
-        what = f"target `{name}`: a database in memory ends with the process that made it"
+        what = f"target `{name}`: a database in memory is lost when the process that made it ends"
         report(problem(what, place, f"Name a file, e.g. {example}."))
     if names_in(path):
         return path

@@ -13,8 +13,12 @@ from dagster_models.util.nearest import suggest
 
 
 def usable_target(project: Project, name: str | None = None) -> Target:
-    """The target *name*, or the default one. Raises ProjectError if there is none of that name,
-    or if an environment variable that it needs was not set when the project was loaded."""
+    """The target *name*, by default the project's default target.
+
+    Raises:
+        ProjectError: there is no such target, or an environment variable that it needs was not set
+            when the project was loaded.
+    """
     name = name or project.default_target
     if name not in project.targets:
         fix = suggest(name, project.targets, "Targets")

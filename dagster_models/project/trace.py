@@ -1,9 +1,9 @@
-"""Columns of a whole project: every step's trace, from what is read to what reads it.
+"""The columns of a whole project: the trace of every step, upstream before downstream.
 
-What is known of a relation's columns comes from, in this order: the project's own SQL and the
-header lines of its seeds (certain), what sources.yaml or a Python model's header declares, and
-what the last build of the same code left in the warehouse (``known``). Only what is certain can
-make an unknown column an error; the rest may be incomplete or out of date, so it is a warning.
+The columns of a relation are known from, in this order: the project's own SQL and the first lines
+of its seeds (certain), what sources.yaml or the header of a Python model declares, and what the
+last build of the same code left in the warehouse. An unknown column is an error only where the
+columns are certain. The rest may be incomplete or out of date, so it is a warning there.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dagster_models.project.problems import Report, problem
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.util.nearest import suggest
 
-#: Its relation has the columns of the query as it is now, and no others.
+#: Each build gives the relation the columns of the query as it is now, and no others.
 _REBUILT = frozenset({"view", "table"})
 
 
@@ -42,7 +42,7 @@ def trace_steps(
     built: Mapping[str, BuiltSchema],
     context: TraceContext,
 ) -> dict[Key, Step]:
-    """The steps, in topological order as they come, each with its trace; problems are told."""
+    """The steps, each with its trace. *steps* are in topological order. Problems are reported."""
     schemas = {key: _declared(source.columns, context.dialect) for key, source in sources.items()}
     traced = dict(steps)
     for level in _levels(steps):
@@ -56,13 +56,13 @@ def trace_steps(
         for it in step.trace.problems:
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
             _report(it, Location(step.location.path, line, column), context)
-    _look_at_checks(traced, schemas, context)
+    _trace_checks(traced, schemas, context)
     return traced
 
 
 def _levels(steps: Mapping[Key, Step]) -> list[list[Step]]:
-    """Steps that read nothing of each other, behind all that they read: a level's queries can be
-    looked at in any order, or at once."""
+    """The steps by levels: no step of a level reads another one of it, and all that it reads is in
+    the levels before. So the queries of a level can be traced at once."""
     depth: dict[Key, int] = {}
     levels: list[list[Step]] = []
     for key, step in steps.items():
@@ -85,7 +85,7 @@ def _query(step: Step, schemas: Mapping[Key, Schema], dialect: str) -> Query:
 def _upstream(
     step: Step, schemas: Mapping[Key, Schema], names: set[str] | None = None
 ) -> dict[str, Upstream]:
-    """What each name in the step's SQL means. What has no schema yet is the step itself."""
+    """What each name in the step's SQL means. Only the step itself has no schema yet."""
     return {
         name: Upstream((key.schema, key.name), schemas.get(key, Schema()))
         for name, key in step.resolved.items()
@@ -101,18 +101,18 @@ def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
     context.report(problem(it.what, place, it.fix, severity))
 
 
-# --- what a reader may rely on ---------------------------------------------------------------
+# --- the schemas that readers rely on --------------------------------------------------------
 
 
 def _declared(columns: Sequence[Column], dialect: str) -> Schema:
-    """Columns with types are a schema; without, they are notes on some of the columns."""
+    """The schema that declared columns make. Without types they may be only some of the columns."""
     word = dialect_of(dialect).declared_type
     typed = tuple((column.name, word(column.type)) for column in columns)
     return Schema(typed, closed=bool(typed) and all(type_ for _, type_ in typed))
 
 
 def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
-    """The schema of a step's relation, types filled in where the trace has none."""
+    """The schema of a step's relation. Types that the trace lacks come from the last build."""
     schema = step.trace.schema
     if step.kind == "python":
         schema = _declared(step.config.columns, dialect)
@@ -128,7 +128,7 @@ def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
 
 
 def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> Trace:
-    """The columns of a seed: its header line, with the types that were declared."""
+    """The columns of a seed: the names in its first line, with the types that are declared."""
     word = dialect_of(dialect).declared_type
     typed = {name.lower(): word(type_) for name, type_ in types.items()}
     columns = tuple(TracedColumn(name, typed.get(name.lower(), "")) for name in names)
@@ -140,10 +140,10 @@ def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> 
 # --- checks ----------------------------------------------------------------------------------
 
 
-def _look_at_checks(
+def _trace_checks(
     steps: Mapping[Key, Step], schemas: Mapping[Key, Schema], context: TraceContext
 ) -> None:
-    """A check of a column that is not there could only fail."""
+    """Report checks of columns that do not exist: such a check could only fail."""
     checks = [(check, step) for step in steps.values() for check in step.checks]
     texts = [(check, step) for check, step in checks if check.test == "query"]
     found = context.trace(
@@ -154,10 +154,10 @@ def _look_at_checks(
             _report(it, Location(check.location.path, it.line, it.column), context)
     for check, step in checks:
         if check.test != "query":
-            _look_at_column_check(check, step, schemas, context)
+            _find_column_of_check(check, step, schemas, context)
 
 
-def _look_at_column_check(
+def _find_column_of_check(
     check: Check, step: Step, schemas: Mapping[Key, Schema], context: TraceContext
 ) -> None:
     wanted = [(step.key, check.column or "")]
@@ -168,7 +168,7 @@ def _look_at_column_check(
         schema = schemas.get(key, Schema())
         names = [column for column, _ in schema.columns]
         if schema.closed and name.lower() not in {column.lower() for column in names}:
-            what = f"the check `{check.name}` is about `{name}`, which {key} does not have"
+            what = f"the check `{check.name}` checks `{name}`, a column that {key} does not have"
             fix = suggest(name, names, "Columns")
             place = check.location
             it = ColumnProblem(what, place.line, place.column, fix, schema.certain)

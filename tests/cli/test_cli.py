@@ -20,16 +20,16 @@ FILES = {
 }
 
 
-def test_check_tells_all_problems_with_their_places(
+def test_check_reports_all_problems_with_their_places(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = {"models/marts/bad.sql": "select from from", "models/marts/worse.sql": ""}
     project = make_project(tmp_path, {**FILES, **broken})
     assert cli(["--project", str(project.root), "check"]) == 1
-    told = capsys.readouterr().out
-    assert "models/marts/bad.sql:1:" in told
-    assert "models/marts/worse.sql:1:1" in told
-    assert told.endswith("2 errors\n")
+    printed = capsys.readouterr().out
+    assert "models/marts/bad.sql:1:" in printed
+    assert "models/marts/worse.sql:1:1" in printed
+    assert printed.endswith("2 errors\n")
 
 
 def test_check_of_a_good_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +58,7 @@ def test_compile_shows_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "marts.totals" in capsys.readouterr().err
 
 
-def test_a_missing_project_is_told(
+def test_a_missing_project_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

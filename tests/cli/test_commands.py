@@ -1,4 +1,4 @@
-"""check, lineage and diff: what they print, and what a git repository they read is like after."""
+"""check, lineage and diff: what they print, and that they leave a git repository as it was."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILES = {
     "models/marts/code.py": "def model(warehouse):\n"
     "    return warehouse.sql('select id from ids')\n",
 }
-#: What checks out an older version may do only with these: nobody's own settings.
+#: Without the settings of whoever runs the tests.
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
 
 
@@ -47,9 +47,9 @@ BROKEN = {
 def test_check_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = make_project(tmp_path, {**FILES, **BROKEN})
     assert run(project.root, "check", "--format", "json") == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["errors"], told["warnings"]) == (1, 1)
-    assert told["problems"][0] == {
+    report = json.loads(capsys.readouterr().out)
+    assert (report["errors"], report["warnings"]) == (1, 1)
+    assert report["problems"][0] == {
         "severity": "error",
         "file": "models/marts/bad.sql",
         "line": 1,
@@ -76,7 +76,9 @@ def test_check_as_annotations(
     assert len(lines) == 4
 
 
-def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_warnings_alone_are_not_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     odd = {"models/marts/odd.sql": BROKEN["models/marts/odd.sql"]}
     project = make_project(tmp_path, {**FILES, **odd})
     for format_ in ("human", "json", "github"):
@@ -125,18 +127,18 @@ def test_lineage_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("sumz", "did you mean sums"),
         ("marts.sums.totl", "marts.sums has no column 'totl'; columns: total"),
     ],
 )
 def test_lineage_of_what_is_not_there(
-    name: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path, FILES)
     assert run(project.root, "lineage", name) == 1
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 # --- diff ------------------------------------------------------------------------------------
@@ -165,27 +167,27 @@ def write(root: Path, files: Mapping[str, str]) -> None:
         (root / name).write_text(text, encoding="utf-8")
 
 
-def told(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+def printed(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     assert run(root, "diff", *arguments) == 0
     return capsys.readouterr().out.splitlines()
 
 
 def compared(root: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    result: dict[str, object] = json.loads("\n".join(told(root, capsys, "--format", "json")))
+    result: dict[str, object] = json.loads("\n".join(printed(root, capsys, "--format", "json")))
     return result
 
 
 def test_nothing_changed_in_meaning(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, {"models/marts/ids.sql": "-- why\nSELECT ID FROM stg;"})
-    (line,) = told(root, capsys)
+    (line,) = printed(root, capsys)
     assert line.startswith("No model changed in meaning since HEAD (")
-    assert told(root, capsys, "--select") == []
+    assert printed(root, capsys, "--select") == []
 
 
 def test_a_changed_expression(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = FILES["models/marts/sums.sql"].replace("max(paid)", "min(paid)")
     write(root, {"models/marts/sums.sql": text})
-    lines = told(root, capsys)
+    lines = printed(root, capsys)
     assert lines[0].endswith(": 1 changed")
     # Nothing is made of `paid`, and no row depends on it.
     assert lines[2:] == [
@@ -199,7 +201,7 @@ def test_a_change_reaches_what_is_made_of_it(
 ) -> None:
     text = FILES["models/staging/stg.sql"].replace("id,", "id + 0.5 as id,") + " -- changed"
     write(root, {"models/staging/stg.sql": text, "models/marts/new.sql": "select 1 as x"})
-    assert told(root, capsys)[1:] == [
+    assert printed(root, capsys)[1:] == [
         "",
         "+ marts.new (models/marts/new.sql)",
         "~ staging.stg (models/staging/stg.sql)",
@@ -244,7 +246,7 @@ def test_rows_types_and_columns(root: Path, capsys: pytest.CaptureFixture[str]) 
 def test_renamed_and_removed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "models/marts/ids.sql").rename(root / "models/marts/idents.sql")
     (root / "models/marts/code.py").unlink()
-    assert told(root, capsys)[2:] == [
+    assert printed(root, capsys)[2:] == [
         "> marts.idents (models/marts/idents.sql, was marts.ids)",
         "- marts.code (models/marts/code.py)",
     ]
@@ -253,8 +255,8 @@ def test_renamed_and_removed(root: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_a_commit_as_it_was(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, {"models/marts/ids.sql": "select id from stg where paid"})
     git(root, "commit", "--quiet", "-am", "second")
-    assert told(root, capsys)[0].startswith("No model changed")
-    assert told(root, capsys, "HEAD~1")[2:] == [
+    assert printed(root, capsys)[0].startswith("No model changed")
+    assert printed(root, capsys, "HEAD~1")[2:] == [
         "~ marts.ids (models/marts/ids.sql)",
         "    ~ which rows it has",
         "",
@@ -270,7 +272,7 @@ def test_the_checkout_stays_as_it_is(root: Path, capsys: pytest.CaptureFixture[s
     git(top, "add", "-A")
     write(root, {"models/marts/ids.sql": "select id from stg where paid"})
     before = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
-    assert len(told(root, capsys)) == 7
+    assert len(printed(root, capsys)) == 7
     shutil.rmtree(root / "target", ignore_errors=True)
     after = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
     assert after == before
@@ -302,7 +304,7 @@ def test_a_shallow_clone_says_that_it_is_one(
     source = f"file://{root.parent}"
     git(tmp_path, "clone", "--quiet", "--depth", "1", source, str(tmp_path / "shallow"))
     shallow = tmp_path / "shallow" / root.name
-    assert told(shallow, capsys)[0].startswith("No model changed")
+    assert printed(shallow, capsys)[0].startswith("No model changed")
     assert run(shallow, "diff", "HEAD~1") == 1
     assert "git fetch --unshallow" in capsys.readouterr().err
 
@@ -317,12 +319,12 @@ def test_a_repository_without_a_commit(tmp_path: Path, capsys: pytest.CaptureFix
 def test_in_a_hook_of_git(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Git tells hooks where its folder is, and a command of its own would take it for theirs."""
+    """Git tells its hooks where its folder is: a git command in a hook would use that folder."""
     write(root, {"models/marts/ids.sql": "select id from stg where paid"})
-    plain = told(root, capsys)
+    plain = printed(root, capsys)
     monkeypatch.setenv("GIT_DIR", str(root.parent / ".git"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(root.parent / ".git" / "index"))
-    assert told(root, capsys) == plain
+    assert printed(root, capsys) == plain
 
 
 def test_no_repository(
@@ -346,12 +348,12 @@ def test_an_older_version_that_does_not_load(
     assert "models/marts/ids.sql:1:" in error
 
 
-def test_what_cannot_be_told_apart(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_narrowed_down(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = FILES["models/marts/code.py"].replace("id from", "id + 1 from")
     header = "/* @model materialized: view */ "
     write(root, {"models/marts/code.py": code})
     write(root, {"models/marts/ids.sql": header + FILES["models/marts/ids.sql"]})
-    assert told(root, capsys)[2:] == [
+    assert printed(root, capsys)[2:] == [
         "~ marts.ids (models/marts/ids.sql)",
         "    ~ its contents",
         "~ marts.code (models/marts/code.py)",
@@ -366,25 +368,25 @@ def test_an_older_version_with_an_unknown_column(
     write(root, {"models/marts/ids.sql": "select idd as id from stg"})
     git(root, "commit", "--quiet", "-am", "a typo")
     write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
-    assert "    ~ id: its expression, ? -> INTEGER" in told(root, capsys)
+    assert "    ~ id: its expression, ? -> INTEGER" in printed(root, capsys)
 
 
-def test_a_project_that_the_commit_has_not(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    other = make_project(root.parent / "other", {"models/a.sql": "select 1 as x"})
-    assert told(other.root, capsys)[2:] == ["+ main.a (models/a.sql)"]
-
-
-def test_the_selection_is_one_that_dagster_takes(
+def test_a_project_that_the_commit_does_not_have(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    other = make_project(root.parent / "other", {"models/a.sql": "select 1 as x"})
+    assert printed(other.root, capsys)[2:] == ["+ main.a (models/a.sql)"]
+
+
+def test_dagster_accepts_the_selection(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, {"models/marts/sums.sql": "select id, 1 as total, paid from stg"})
     (root / "models/marts/ids.sql").unlink()
     write(root, {"models/marts/code.py": FILES["models/marts/code.py"].replace("ids", "stg")})
-    (text,) = told(root, capsys, "--select")
+    (text,) = printed(root, capsys, "--select")
     graph = load_project(root).resolve_asset_graph()
     selected = dg.AssetSelection.from_string(text).resolve(graph)
     assert {key.to_user_string() for key in selected} == {"marts/sums", "marts/big", "marts/code"}
-    (ops,) = told(root, capsys, "--ops")
+    (ops,) = printed(root, capsys, "--ops")
     job = load_project(root).resolve_job_def("test")
     chosen = job.get_subset(op_selection=ops.split(","))
     assert {node.name for node in chosen.nodes} == {"marts__sums", "marts__big", "marts__code"}
@@ -393,7 +395,7 @@ def test_the_selection_is_one_that_dagster_takes(
 @pytest.mark.slow
 def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, {"models/marts/ids.sql": "select 7 as id"})
-    (ops,) = told(root, capsys, "--ops")
+    (ops,) = printed(root, capsys, "--ops")
     with_home = {**os.environ, "DAGSTER_HOME": str(root.parent)}
     command = [sys.executable, "-m", "dagster", "job", "execute", "-f", "definitions.py"]
     done = subprocess.run(
@@ -436,7 +438,7 @@ def test_a_wrong_file_does_not_hide_the_others(
 
 
 @pytest.mark.parametrize("command", ["ls", "compile", "lineage"])
-def test_a_wrong_project_file_is_all_there_is_to_say(
+def test_a_wrong_project_file_is_all_that_is_reported(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project = make_project(tmp_path, FILES)
@@ -454,7 +456,7 @@ def test_a_project_without_models(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "no models yet" in capsys.readouterr().err
 
 
-# --- whatever reads it ------------------------------------------------------------------------
+# --- any reader -------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -471,11 +473,11 @@ def test_readers_that_leave_and_terminals_of_another_encoding(tmp_path: Path) ->
     ascii_ = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     # What is sent to the warehouse stays what it is, in a file.
     assert out("compile", "u", **ascii_).stdout == "select 1 as größe, 'ä' as name\n".encode()
-    told = out("lineage", "stg.id", PYTHONIOENCODING="ascii")
-    assert b"|-- marts.ids.id INTEGER" in told.stdout
-    assert told.stderr == b""
-    told = out("compile", "u", PYTHONIOENCODING="ascii")
-    assert told.stdout == b"select 1 as gr\\xf6\\xdfe, '\\xe4' as name\n"
+    done = out("lineage", "stg.id", PYTHONIOENCODING="ascii")
+    assert b"|-- marts.ids.id INTEGER" in done.stdout
+    assert done.stderr == b""
+    done = out("compile", "u", PYTHONIOENCODING="ascii")
+    assert done.stdout == b"select 1 as gr\\xf6\\xdfe, '\\xe4' as name\n"
     for arguments in (("ls",), ("lineage", "stg.id"), ("check",)):
         reader, writer = os.pipe()
         os.close(reader)

@@ -48,7 +48,7 @@ def test_what_is_sent(tmp_path: Path) -> None:
 def test_an_unknown_reference_as_an_error(tmp_path: Path) -> None:
     (settings,) = blocks("How a name is resolved", "yaml")
     files = {"dagster_models.yaml": settings, "models/a.sql": "select * from nowhere"}
-    with pytest.raises(ProjectError, match=r"models/a.sql:1:15: error: `nowhere` is no model"):
+    with pytest.raises(ProjectError, match=r"models/a.sql:1:15: error: `nowhere` is not a model"):
         project(tmp_path, files)
 
 
@@ -69,7 +69,7 @@ def test_python(tmp_path: Path) -> None:
     silent = code.replace("upstream: [raw.orders]\n", "")
     (warning,) = project(tmp_path, {**files, "models/marts/m.py": silent}).warnings
     assert (warning.path, warning.line) == ("models/marts/m.py", 11)
-    assert "given to fetch(...)" in warning.what
+    assert "passed to fetch(...)" in warning.what
     assert "`upstream:`" in warning.fix
 
 

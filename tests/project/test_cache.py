@@ -1,4 +1,4 @@
-"""The cache file: never stale, safe under several writers, and of no harm when it is damaged."""
+"""The cache file: never stale, safe under several writers, and harmless when it is damaged."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def file(tmp_path: Path) -> Path:
 # --- damage ----------------------------------------------------------------------------------
 
 
-def test_a_file_that_was_changed_anywhere_is_none(file: Path) -> None:
-    """A disk that was full, or lost its power, leaves what may still be unpickled."""
+def test_a_file_that_was_changed_anywhere_has_no_entries(file: Path) -> None:
+    """A full disk, or one that loses power, may leave what can still be unpickled."""
     data = file.read_bytes()
     for at in range(len(data)):
         file.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
@@ -60,7 +60,7 @@ def with_digest(data: bytes) -> bytes:
         with_digest(pickle.dumps((stamp(), 7))),
     ],
 )
-def test_a_foreign_file_is_none_and_is_replaced(contents: bytes, file: Path) -> None:
+def test_a_foreign_file_has_no_entries_and_is_replaced(contents: bytes, file: Path) -> None:
     file.write_bytes(contents)
     assert Cache(file).get("one") is None
     again = Cache(file)
@@ -70,7 +70,9 @@ def test_a_foreign_file_is_none_and_is_replaced(contents: bytes, file: Path) -> 
     assert read_entries(file) == {"one": ENTRIES["one"]}
 
 
-def test_no_file_and_no_right_to_read_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_file_and_one_that_may_not_be_read(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(path: Path) -> bytes:
         raise PermissionError(errno.EACCES, "no", str(path))
 
@@ -148,7 +150,7 @@ def test_our_own_code_was_changed(
 # --- growth ----------------------------------------------------------------------------------
 
 
-def test_what_nobody_asks_for_does_not_pile_up(tmp_path: Path) -> None:
+def test_entries_that_are_never_asked_for_do_not_pile_up(tmp_path: Path) -> None:
     place = tmp_path / "target" / "things.cache"
 
     def use(keys: list[str]) -> None:
@@ -228,8 +230,8 @@ cache.write_entries(Path(sys.argv[1]), {"stuck": cache.encode(1)})
 
 @contextmanager
 def stuck_writer(file: Path) -> Iterator[subprocess.Popen[str]]:
-    """A writer that has written and locked its temporary file. (Of two that come at the same
-    moment one may remove the other's, which is not locked yet: that costs time, no more.)"""
+    """A writer that has written and locked its temporary file. (Of two at the same
+    moment one may remove the other's file, which is not locked yet. That costs time only.)"""
     command = [sys.executable, "-c", STUCK, str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
         try:

@@ -41,7 +41,7 @@ GAPS = ["\n", "\t ", " -- it's (a, comment;\n", " /* with x as ( */ ", "\r\n\r\n
 
 @dataclass(frozen=True)
 class Query:
-    """CTEs that each read some of those before, in any order that keeps this, and a last SELECT."""
+    """CTEs that each read some of the earlier ones, in any order that keeps this, and a SELECT."""
 
     ctes: tuple[tuple[str, tuple[str, ...]], ...]  #: name -> what it reads
     numbers: tuple[int, ...]
@@ -147,7 +147,7 @@ def test_ctes_that_name_each_other_keep_their_order() -> None:
     ],
 )
 def test_inner_and_decorated_ctes(text: str) -> None:
-    """The canonical form is itself SQL that gives the same rows."""
+    """The canonical form is itself SQL that returns the same rows."""
     swapped = normalized(text)
     assert swapped != " ".join(text.split())
     assert normalized(swapped) == swapped
@@ -173,7 +173,7 @@ def test_other_withs_stay_as_they_are(text: str, dialect: str) -> None:
 # --- configuration and references ------------------------------------------------------------
 
 
-def test_settings_are_told_apart() -> None:
+def test_settings_are_distinguished() -> None:
     assert {field.name for field in fields(Config)} >= SHOWN_OR_RUN
     assert content_config(Config()) == "{}"
     assert content_config(Config(materialized="table")) != "{}"
@@ -191,7 +191,7 @@ def test_what_a_reference_means_matters(tmp_path: Path) -> None:
     assert versions(tmp_path, described) == first
 
 
-def test_a_check_is_no_part_of_the_contents(tmp_path: Path) -> None:
+def test_a_check_is_not_part_of_the_contents(tmp_path: Path) -> None:
     files = {"models/a.sql": "select 1 as x", "models/b.sql": "select 1 as x"}
     checked = {**files, "checks/c.sql": "/* @check model: a */ select * from a, b where false"}
     checked["models/b.sql"] = "/* @model columns: {x: {checks: [unique]}} */ select 1 as x"
@@ -309,12 +309,12 @@ def test_comments_and_spaces_of_queries_do_not_matter(old: str, new: str, tmp_pa
         ("return warehouse.sql(QUERY)", "return warehouse.sql(QUERY).df()"),
     ],
 )
-def test_what_may_matter_of_queries_does(old: str, new: str, tmp_path: Path) -> None:
+def test_what_may_matter_in_queries_matters(old: str, new: str, tmp_path: Path) -> None:
     code = QUERIES.replace(old, new)
     assert version_of_python(tmp_path, code) != version_of_python(tmp_path, QUERIES)
 
 
-def test_what_a_hole_holds_matters(tmp_path: Path) -> None:
+def test_what_fills_a_hole_matters(tmp_path: Path) -> None:
     code = (
         "def model(warehouse, i=1):\n    return warehouse.sql(f'select x from b where x = {i}')\n"
     )

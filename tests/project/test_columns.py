@@ -1,4 +1,4 @@
-"""Columns of whole projects: what is known before a run, and what Dagster is told of it."""
+"""Columns of whole projects: what is known before a run, and what Dagster shows."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_what_python_models_declare(tmp_path: Path) -> None:
     assert warning.what == "there is no column `z`"
 
 
-def test_declared_notes_are_no_schema(tmp_path: Path) -> None:
+def test_declared_notes_are_not_a_schema(tmp_path: Path) -> None:
     sources = "sources: [{name: raw, tables: [{name: o, columns: {id: {description: x}}}]}]"
     files = {"models/sources.yaml": sources, "models/a.sql": "select id, other from raw.o"}
     project = make(tmp_path, files)
@@ -80,10 +80,10 @@ def test_declared_notes_are_no_schema(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "severity"),
     [("", "error"), ("unknown_columns: warn", "warning"), ("unknown_columns: ignore", "")],
 )
-def test_the_setting(tmp_path: Path, setting: str, told: str) -> None:
+def test_the_setting(tmp_path: Path, setting: str, severity: str) -> None:
     files = {
         "dagster_models.yaml": f"name: p\n{setting}\n",
         "models/a.sql": "select 1 as x",
@@ -93,7 +93,7 @@ def test_the_setting(tmp_path: Path, setting: str, told: str) -> None:
         problems = make(tmp_path, files).warnings
     except ProjectError as error:
         problems = error.problems
-    assert [problem.severity for problem in problems] == ([told] if told else [])
+    assert [problem.severity for problem in problems] == ([severity] if severity else [])
 
 
 def test_other_dialects_only_warn(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_the_last_build_left(tmp_path: Path) -> None:
         assert columns(make(tmp_path, files), "main.b") == ["TIMESTAMP WITH TIME ZONE"]
 
 
-def test_what_cannot_be_read_fails_nothing(tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_no_failure(tmp_path: Path) -> None:
     files = {
         "models/a.sql": "pivot b on x using count(*)",
         "models/b.sql": "select 1 as x",
@@ -217,7 +217,7 @@ def test_dagster_knows_columns_before_any_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_materialization_tells_lineage_and_leaves_its_columns(tmp_path: Path) -> None:
+def test_a_materialization_shows_lineage_and_leaves_its_columns(tmp_path: Path) -> None:
     project = make_project(tmp_path, FILES)
     assert project.run().code == 0
     with dg.DagsterInstance.from_config(str(project.home)) as instance:

@@ -1,4 +1,4 @@
-"""Loading with the caches and on all cores gives what loading without them gives."""
+"""Loading with the caches and on all cores gives the same as loading without them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
-    """The texts that had to be parsed and traced, in the order in which they were."""
+    """The texts that had to be parsed and traced, in that order."""
     texts: dict[str, list[str]] = {"parse": [], "trace": []}
 
     def noted(job: str) -> Callable[[Any], bytes | None]:
@@ -59,7 +59,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return texts
 
 
-def test_what_was_found_out_is_not_found_out_again(root: Path, done: dict[str, list[str]]) -> None:
+def test_what_is_known_is_not_found_out_again(root: Path, done: dict[str, list[str]]) -> None:
     first = load(root)
     assert len(done["parse"]) == len(done["trace"]) == 5
     done["parse"].clear()
@@ -71,7 +71,7 @@ def test_what_was_found_out_is_not_found_out_again(root: Path, done: dict[str, l
 
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
-    """How often each text was parsed in this process, whoever asked for it."""
+    """How often each text was parsed in this process, no matter who asked."""
     counted: Counter[tuple[str, str, bool]] = Counter()
 
     def parse(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
@@ -87,7 +87,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
 def test_a_text_is_parsed_once_in_a_process(
     root: Path, load_it: Callable[..., Project], parsed: Counter[tuple[str, str, bool]]
 ) -> None:
-    """Also when it is compiled, and when a second project is loaded that has it too."""
+    """Also when it is compiled, and when a second project is loaded that contains it too."""
     python = "def model(warehouse):\n    return warehouse.sql('select 7 as x from a')\n"
     (root / "models/d.py").write_text(python)
     (root / "models/e.py").write_text(python)
@@ -132,7 +132,7 @@ def test_a_changed_column_changes_the_traces_of_its_readers_and_no_others(
     assert len(done["trace"]) == 5
 
 
-def test_another_dialect_reads_the_same_text_otherwise(root: Path) -> None:
+def test_another_dialect_reads_the_same_text_differently(root: Path) -> None:
     seen = set()
     for dialect in ("duckdb", "snowflake"):
         (root / "dagster_models.yaml").write_text(
@@ -146,7 +146,7 @@ def test_another_dialect_reads_the_same_text_otherwise(root: Path) -> None:
     assert key_of(text) != key_of((*text[:2], False))
 
 
-def test_a_text_that_does_not_parse_is_told_as_ever(root: Path) -> None:
+def test_a_text_that_does_not_parse_is_reported_as_always(root: Path) -> None:
     (root / "models/a.sql").write_text("select (1")
     for _ in range(2):
         with pytest.raises(ProjectError, match=r"models/a\.sql:1:"):
@@ -204,7 +204,7 @@ def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[ParserPool], None]:
-    """Of a block's work nothing is done here before another process is there for a share."""
+    """Nothing is done here before another process has started and can take a batch."""
 
     def make_lazy(pool: ParserPool) -> None:
         def waiting(job: str) -> Callable[[Any], bytes | None]:
@@ -232,12 +232,12 @@ def test_all_cores_give_the_same_and_in_order(
     lazy: Callable[[ParserPool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ALONE[17] is None
-    shares: list[int] = []
+    batches: list[int] = []
     sent = parser_pool._send
 
-    def noted(worker: subprocess.Popen[bytes], share: tuple[str, Sequence[object]]) -> None:
-        shares.append(len(share[1]))
-        sent(worker, share)
+    def noted(worker: subprocess.Popen[bytes], batch: tuple[str, Sequence[object]]) -> None:
+        batches.append(len(batch[1]))
+        sent(worker, batch)
 
     monkeypatch.setattr(parser_pool, "_send", noted)
     with ParserPool() as pool:
@@ -247,8 +247,8 @@ def test_all_cores_give_the_same_and_in_order(
         assert pool.map("trace", QUERIES) == TRACED
         workers = list(pool._workers)
         assert len(workers) == 2
-    assert 20 < sum(shares) < 60
-    assert max(shares) < 10
+    assert 20 < sum(batches) < 60
+    assert max(batches) < 10
     assert all(worker.poll() is not None for worker in workers)
 
 
@@ -273,7 +273,7 @@ sys.stdout.buffer.flush()
 pickle.load(sys.stdin.buffer)
 {then}
 """
-#: The first two never say that they are there; the others do, and fail at their first share.
+#: The first two never say that they have started; the others do, and fail at their first batch.
 ENDS = [
     "import os; os._exit(3)",
     "import time; print('no pickle')",
@@ -323,7 +323,7 @@ def test_work_that_is_given_up_midway_leaves_no_answers_behind(
 
 
 @pytest.mark.usefixtures("three_cores")
-def test_a_file_beside_the_project_is_no_module_of_a_process(
+def test_a_file_beside_the_project_is_not_a_module_of_a_process(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lazy: Callable[[ParserPool], None]
 ) -> None:
     (tmp_path / "sqlglot.py").write_text("raise RuntimeError('of the project')")
@@ -382,6 +382,6 @@ def test_two_loaders_at_once_and_one_that_is_killed(root: Path) -> None:
     assert loaders[2].stdout is not None
     loaders[2].stdout.readline()
     loaders[2].send_signal(signal.SIGKILL)
-    told = [loader.communicate(timeout=60)[0].split() for loader in loaders]
-    assert told[:2] == [["44"] * 5] * 2
+    printed = [loader.communicate(timeout=60)[0].split() for loader in loaders]
+    assert printed[:2] == [["44"] * 5] * 2
     assert len(read_entries(root / PARSED_FILE)) == 45

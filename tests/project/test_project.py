@@ -54,7 +54,7 @@ def version(root: Path, files: Mapping[str, str], key: str = "main.a") -> str:
     return make(root, files).steps[Key(schema, name)].code_version
 
 
-# --- what is wrong is told, exactly ----------------------------------------------------------
+# --- the exact report of what is wrong -------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", ERRORS, ids=lambda path: path.stem)
@@ -76,12 +76,12 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     assert "there is no such folder" in report_of(tmp_path / "nowhere")
 
 
-def test_a_file_that_is_not_utf8_is_told_with_its_place(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf8_is_reported_with_its_place(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"models/b.sql": "select * from a"})
     (root / "models/a.sql").write_bytes(b"select 1 as x\n  -- gr" + b"\xfc\xdf")
     report = report_of(root)
     assert "models/a.sql:2:8: error: the file is not UTF-8: byte 0xfc at offset 21" in report
-    assert "1 problem" in report, "its reader must not be told that it is unknown"
+    assert "1 problem" in report, "to its reader it must not be unknown"
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert "models/a.sql:1:1: error: cannot be read: No such file" in report_of(root)
 
 
-def test_every_error_of_all_files_is_in_one_report(tmp_path: Path) -> None:
+def test_every_error_of_all_changedis_in_one_report(tmp_path: Path) -> None:
     files = {f"models/m{i}.sql": f"/* @model\nkye{i}: 1\n*/\nselect from" for i in range(5)}
     with pytest.raises(ProjectError) as caught:
         make(tmp_path, files)
@@ -122,8 +122,8 @@ def test_the_shop_is_read_whole(shop: Project) -> None:
     assert shop.defaults["fail_fast"] == "drain"
     assert shop.defaults["max_concurrent"] == 3
     assert [str(warning) for warning in shop.warnings] == [
-        "scripts/notify.py:9:1: warning: `finance_report` is no model, seed or source of the"
-        " project\n    Declare it in models/sources.yaml if it is read and not built here."
+        "scripts/notify.py:9:1: warning: `finance_report` is not a model, seed or source of"
+        " this project\n    Declare it in models/sources.yaml if this project only reads it."
     ]
 
 
@@ -377,7 +377,7 @@ def test_other_assets_are_joined_by_table_name(tmp_path: Path) -> None:
     assert project.sources[Key("raw", "sales")].location.path == "models/sources.yaml"
 
 
-def test_an_unknown_table_is_a_warning_unless_said_otherwise(tmp_path: Path) -> None:
+def test_an_unknown_table_is_a_warning_by_default(tmp_path: Path) -> None:
     files = {"models/m.sql": "select * from nothing, nothing as again"}
     (warning,) = make(tmp_path, files).warnings
     assert (warning.severity, warning.line, warning.column) == ("warning", 1, 15)
@@ -395,12 +395,12 @@ def test_a_disabled_model_makes_room_for_another_of_its_name(tmp_path: Path) -> 
     assert Key("old", "a") not in project.steps
 
 
-def test_a_yaml_file_that_nobody_reads_is_told(tmp_path: Path) -> None:
+def test_a_yaml_file_that_is_ignored_is_reported(tmp_path: Path) -> None:
     (warning,) = make(tmp_path, {**A, "models/schema.yml": "models: []"}).warnings
-    assert (warning.path, warning.what) == ("models/schema.yml", "this file is not read")
+    assert (warning.path, warning.what) == ("models/schema.yml", "this file is ignored")
 
 
-def test_code_whose_tables_cannot_be_seen_is_told(tmp_path: Path) -> None:
+def test_code_whose_tables_are_unknown_is_reported(tmp_path: Path) -> None:
     code = "def model(warehouse):\n    return warehouse.sql(f'from {name()}')\n"
     (warning,) = make(tmp_path, {**A, "models/m.py": code}).warnings
     assert (warning.path, warning.line, warning.severity) == ("models/m.py", 2, "warning")
@@ -413,7 +413,7 @@ def test_code_whose_tables_cannot_be_seen_is_told(tmp_path: Path) -> None:
 # --- files -----------------------------------------------------------------------------------
 
 
-def test_folders_and_files_that_are_passed_over(tmp_path: Path) -> None:
+def test_folders_and_changedthat_are_ignored(tmp_path: Path) -> None:
     bad = "not sql"
     files = {
         **A,
@@ -428,7 +428,7 @@ def test_folders_and_files_that_are_passed_over(tmp_path: Path) -> None:
     assert list(make(tmp_path, files).steps) == [Key("staging", "a")]
 
 
-def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+def test_links_are_followed_but_not_in_cycles(tmp_path: Path) -> None:
     root = write_project(tmp_path / "p", A)
     elsewhere = tmp_path / "shared"
     elsewhere.mkdir()
@@ -543,7 +543,7 @@ def test_the_version_of_a_seed_is_its_bytes(tmp_path: Path) -> None:
 
 @st.composite
 def drawn(draw: st.DrawFn) -> dict[str, tuple[str, list[str]]]:
-    """Name -> its folder, and the names that it reads, none in a circle."""
+    """Name -> its folder, and the names that it reads, without a cycle."""
     names = draw(st.permutations([f"m{i}" for i in range(draw(st.integers(1, 7)))]))
     return {
         name: (
@@ -558,7 +558,7 @@ def drawn(draw: st.DrawFn) -> dict[str, tuple[str, list[str]]]:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(drawn(), st.randoms(use_true_random=False))
-def test_any_graph_of_files_comes_back_as_it_was(
+def test_any_graph_of_changedcomes_back_as_it_was(
     tmp_path: Path, graph: dict[str, tuple[str, list[str]]], random: Random
 ) -> None:
     root = tmp_path / "p"
@@ -621,7 +621,7 @@ def test_a_python_model_is_a_table_and_a_sql_model_a_view_by_default(tmp_path: P
     assert kinds == {"a": "view", "b": "table"}
 
 
-def test_tables_that_only_running_would_tell_are_named_in_a_warning(tmp_path: Path) -> None:
+def test_tables_that_are_only_known_at_run_time_are_a_warning(tmp_path: Path) -> None:
     unseen = "from query_table(getvariable('t'))"
     header = "/* @model\nupstream: [b]\n*/ "
     python = f'def model(warehouse):\n    return warehouse.sql("{unseen}")\n'
@@ -629,13 +629,13 @@ def test_tables_that_only_running_would_tell_are_named_in_a_warning(tmp_path: Pa
     seen = {**files, "models/a.sql": "from query_table('b')"}
     assert upstream(make(tmp_path / "0", seen), "main.a") == ["main.b"]
     assert make(tmp_path / "1", {**files, "models/a.sql": header + unseen}).warnings == ()
-    for number, told in enumerate([{"models/a.sql": unseen}, {"models/a.py": python}]):
-        [warning] = make(tmp_path / f"told{number}", {**files, **told}).warnings
-        assert "cannot be seen: query_table(...)" in warning.what
+    for number, changed in enumerate([{"models/a.sql": unseen}, {"models/a.py": python}]):
+        [warning] = make(tmp_path / f"case{number}", {**files, **changed}).warnings
+        assert "cannot be determined: query_table(...)" in warning.what
         assert "upstream:" in warning.fix
 
 
-def test_a_name_after_in_that_nobody_bears_is_a_column(tmp_path: Path) -> None:
+def test_a_name_after_in_that_means_nothing_is_a_column(tmp_path: Path) -> None:
     yaml = "name: p\ndialect: clickhouse\n"
     files = {
         "models/b.sql": "select 1 as x, [2] as ids",

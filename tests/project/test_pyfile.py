@@ -1,4 +1,4 @@
-"""Python files and headers: what is seen without running anything, and where it stands."""
+"""Python files and headers: what is seen without running anything, and where."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_imports() -> None:
     def model(warehouse):
         import inside
     """
-    told = read_python(textwrap.dedent(source)).imports
-    assert set(told) == {"a", "b.c", "e.f", "e.f.g", "e.f.h", ".", ".j", "..k", "inside"}
+    file = read_python(textwrap.dedent(source)).imports
+    assert set(file) == {"a", "b.c", "e.f", "e.f.g", "e.f.h", ".", ".j", "..k", "inside"}
 
 
 # --- Queries ---------------------------------------------------------------------------------
 
 
-def test_texts_that_stand_in_the_file() -> None:
+def test_texts_that_are_written_in_the_file() -> None:
     assert read("""
     TABLE = "staging.flights"
     QUERY: str = "select * from " + TABLE
@@ -102,19 +102,19 @@ def test_texts_that_stand_in_the_file() -> None:
         "[warehouse.sql(Q) for Q in 'x']",
     ],
 )
-def test_texts_that_only_running_would_tell(body: str) -> None:
+def test_texts_that_are_only_known_at_run_time(body: str) -> None:
     head = "" if "Q in" in body or "as Q" in body else "Q = 'a'\n"
-    told = read_python(f"{head}def model(warehouse, x):\n    {body}")
-    assert not told.queries
-    assert not told.tables
-    [(line, column, what)] = told.unseen
+    file = read_python(f"{head}def model(warehouse, x):\n    {body}")
+    assert not file.queries
+    assert not file.tables
+    [(line, column, what)] = file.unseen
     assert line == head.count("\n") + 2
     assert re.fullmatch(r"warehouse\.(sql|execute|table)\(\.\.\.\)", what)
     assert 5 <= column <= 5 + len(body)
 
 
-def test_texts_that_are_known_but_for_some_parts() -> None:
-    told = read_python(
+def test_texts_that_are_known_except_for_some_parts() -> None:
+    file = read_python(
         textwrap.dedent("""
         T = "orders"
         def model(warehouse, n):
@@ -127,26 +127,26 @@ def test_texts_that_are_known_but_for_some_parts() -> None:
             warehouse.sql(q + " limit 1")
         """)
     )
-    assert not told.queries
-    assert [query.text.replace(HOLE, "?") for _, query in told.partial] == [
+    assert not file.queries
+    assert [query.text.replace(HOLE, "?") for _, query in file.partial] == [
         "select * from orders where x = ?",
         "select 1 from a where ?",
         "insert into ? select 1",
         "select * from orders where x = ? limit 1",
     ]
-    assert [line for line, _, _ in told.unseen] == [5, 6, 7, 8, 9, 10]
-    assert [place for place, _ in told.partial] == [(5, 19), (6, 19), (7, 23), (10, 19)]
+    assert [line for line, _, _ in file.unseen] == [5, 6, 7, 8, 9, 10]
+    assert [place for place, _ in file.partial] == [(5, 19), (6, 19), (7, 23), (10, 19)]
 
 
 @pytest.mark.parametrize(
     ("source", "line", "what"),
     [
-        ("def model(warehouse):\n    rows(warehouse)", 2, "warehouse is given to rows(...)"),
-        ("def model(warehouse):\n    rows(1, db=warehouse)", 2, "warehouse is given to rows(...)"),
-        ("def f(db): ...\ndef model(warehouse):\n    f(warehouse)", 3, "given to f(...)"),
-        ("def model(warehouse):\n    a.b(warehouse=warehouse)", 2, "given to a.b(...)"),
-        ("def model(warehouse):\n    db = warehouse", 2, "given to another name"),
-        ("def model(warehouse):\n    return [warehouse]", 2, "given to another name"),
+        ("def model(warehouse):\n    rows(warehouse)", 2, "warehouse is passed to rows(...)"),
+        ("def model(warehouse):\n    rows(1, db=warehouse)", 2, "warehouse is passed to rows(...)"),
+        ("def f(db): ...\ndef model(warehouse):\n    f(warehouse)", 3, "passed to f(...)"),
+        ("def model(warehouse):\n    a.b(warehouse=warehouse)", 2, "passed to a.b(...)"),
+        ("def model(warehouse):\n    db = warehouse", 2, "gets another name"),
+        ("def model(warehouse):\n    return [warehouse]", 2, "gets another name"),
         ("def model(warehouse):\n    run = warehouse.sql", 2, "warehouse.sql is not called here"),
         ("def model(warehouse):\n    map(warehouse.table, n)", 2, "warehouse.table is not called"),
         ("\ndef model(db):\n    db.sql('from a')", 2, "the warehouse is named db, not warehouse"),
@@ -154,10 +154,10 @@ def test_texts_that_are_known_but_for_some_parts() -> None:
     ],
 )
 def test_where_the_warehouse_goes_out_of_sight(source: str, line: int, what: str) -> None:
-    [(at, column, told)] = read_python(source).unseen
+    [(at, column, found)] = read_python(source).unseen
     assert at == line
     assert column >= 1
-    assert what in told
+    assert what in found
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,9 @@ def test_a_local_name_hides_the_modules() -> None:
         def inner():
             warehouse.sql(Q)
     """
-    told = read_python(textwrap.dedent(source))
-    assert [query.text for query in told.queries] == ["select 1", "select 2"]
-    assert [line for line, _, _ in told.unseen] == [4]
+    file = read_python(textwrap.dedent(source))
+    assert [query.text for query in file.queries] == ["select 1", "select 2"]
+    assert [line for line, _, _ in file.unseen] == [4]
 
 
 def test_a_name_that_a_function_may_change_is_not_trusted() -> None:
@@ -206,9 +206,9 @@ def test_a_name_that_a_function_may_change_is_not_trusted() -> None:
 
 
 def test_only_what_is_named_warehouse_counts() -> None:
-    told = read_python("con.sql('select 1'); warehouse.other('x'); sql('y'); warehouse.x.sql('z')")
-    assert not told.queries
-    assert not told.unseen
+    file = read_python("con.sql('select 1'); warehouse.other('x'); sql('y'); warehouse.x.sql('z')")
+    assert not file.queries
+    assert not file.unseen
 
 
 def test_places_count_characters_not_bytes() -> None:
@@ -222,7 +222,7 @@ def test_a_query_is_placed_where_its_text_begins() -> None:
     assert read_python(source).queries == (PyQuery("\nselect 1\n", 1),)
 
 
-def test_what_is_not_python_is_told_with_its_place() -> None:
+def test_what_is_not_python_is_reported_with_its_place() -> None:
     with pytest.raises(SqlSyntaxError, match="not Python") as raised:
         read_python("x = 1\ndef model(:\n    pass")
     assert (raised.value.line, raised.value.column) == (2, 11)
@@ -230,7 +230,7 @@ def test_what_is_not_python_is_told_with_its_place() -> None:
         read_python("x = '\0'")
 
 
-def test_an_odd_escape_is_no_matter() -> None:
+def test_an_odd_escape_does_not_matter() -> None:
     assert read_python("x = '\\d'").kind == "script"
     assert python_header("'''\\d\n@model\na: 1\n'''") == Header("a: 1\n", 3)
 

@@ -44,11 +44,11 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
         return _draft_generated(file, values, uses, context)
     if code.kind != "model":
         what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
-        fix = "Define one, without `async`; a file that builds no relation belongs into scripts/."
+        fix = "Define one, without `async`; a file that builds no relation belongs in scripts/."
         report(Problem(what, file.path, 1, 1, fix))
     own = header.value.get("materialized") if header is not None else None
     if own is not None and own.value == "view":
-        fix = "Delete `materialized: view`, or generate the query by `def sql(vars)`."
+        fix = "Delete `materialized: view`, or generate the query with `def sql(vars)`."
         report(problem("a Python model is always a table", own.place, fix))
     step = new_step(file, "python", {**values, "materialized": "table"}, context)
     return _draft_code(Draft(step, uses), code, file, context)
@@ -64,7 +64,7 @@ def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
     if code is None:
         return bare
     if code.idle_main:
-        what = "the script defines `main`, and nothing calls it"
+        what = "the script defines `main`, but nothing calls it"
         fix = "Call it at the end of the file: `main()`."
         context.report(Problem(what, file.path, code.idle_main, 1, fix, "warning"))
     return _draft_code(bare, code, file, context)
@@ -198,8 +198,8 @@ def _parsed_queries(
         except SqlSyntaxError as error:
             what, fix, severity = error.what, error.fix, "error"
             if isinstance(error, UnreadableSql) and settings.unreadable_sql == "warn":
-                what += "; it is sent as it is, and depends on what `upstream:` names"
-                fix, severity = "Write the full names of the tables in it.", "warning"
+                what += "; it is sent as it is, and only `upstream:` says what it reads"
+                fix, severity = "Write full names of tables in it.", "warning"
             context.report(problem(what, _inside(at, error.line, error.column), fix, severity))
         else:
             yield _Query(at, query.text, parsed)
@@ -233,20 +233,22 @@ def _report_unseen(
     report: Report,
 ) -> None:
     """Warn of what the file may read without anybody seeing it at load."""
-    fix = "Name what it reads in `upstream:` of the header."
+    fix = "Name the tables in `upstream:` in the header."
     for line, column, what in code.unseen:
         place = Location(path, line, column)
         if (line, column) in wholly_known:
-            what = f"no names are replaced in a text that is put together at run time: {what}"
-            instead = "Write values as $variables, or full names of tables and `upstream:`."
+            what = f"names are not replaced in SQL that is put together at run time: {what}"
+            instead = (
+                "Write values as $variables, or write full table names and put them in `upstream:`."
+            )
             report(problem(what, place, instead, "warning"))
         else:
-            what = f"the tables that it reads cannot be seen: {what}"
+            what = f"the tables that it reads cannot be determined: {what}"
             report(problem(what, place, fix, "warning"))
     for query in queries:
         for line, column, what in query.parsed.unseen:
-            what = f"the tables that it reads cannot be seen: {what}"
+            what = f"the tables that it reads cannot be determined: {what}"
             report(problem(what, query.place(line, column), fix, "warning"))
         if query.parsed.opaque:
-            what = "the parser does not know this statement: tables may hide in it"
+            what = "the parser does not know this statement: it may use tables that are not seen"
             report(problem(what, query.at, fix, "warning"))

@@ -34,8 +34,8 @@ def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
     for what, fix in _wrong_in_header(header):
         context.report(Problem(what, file.path, 1, 1, fix))
     for line, name in _lossy(file.text, header, types):
-        what = f"the column `{name}` has whole numbers of more than 64 bits, which lose digits"
-        fix = f"Say what they are: `column_types: {{{name}: varchar}}`, or `decimal(38)`."
+        what = f"the column `{name}` has integers of more than 64 bits, which lose digits"
+        fix = f"Declare its type: `column_types: {{{name}: varchar}}`, or `decimal(38)`."
         context.report(Problem(what, file.path, line, 1, fix, "warning"))
     found = seed_trace(header, types, context.settings.dialect)
     return Draft(replace(step, code_version=version, trace=found), check_uses(step.checks))
@@ -50,7 +50,10 @@ def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:
         yield "a column has no name", "Name every column in the first line."
     if len(header) == 1 and (found := re.search(r"[;\t|]", header[0])):
         divider = {"\t": "tabs"}.get(found[0], f"`{found[0]}`")
-        yield f"the columns are divided by {divider}, not by commas", "Save the file with commas."
+        yield (
+            f"the columns are separated by {divider}, not by commas",
+            "Save the file with commas between the columns.",
+        )
 
 
 def _lossy(text: str, header: list[str], types: Mapping[str, str]) -> Iterator[tuple[int, str]]:
@@ -62,7 +65,7 @@ def _lossy(text: str, header: list[str], types: Mapping[str, str]) -> Iterator[t
     open_ = {at: name for at, name in enumerate(header) if name.lower() not in typed}
     too_long: dict[int, int] = {}
     rows = csv.reader(io.StringIO(text))
-    with contextlib.suppress(csv.Error):  # the warehouse tells of it
+    with contextlib.suppress(csv.Error):  # the warehouse reports it
         next(rows)
         for row in rows:
             for at, cell in enumerate(row):

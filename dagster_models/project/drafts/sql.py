@@ -54,7 +54,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     except SqlSyntaxError as error:
         what, line, column = error.what, error.line, error.column
         if generated:
-            what, column = f"what sql(vars) returned: {what} (its line {line})", 1
+            what, column = f"line {line} of what sql(vars) returned: {what}", 1
         report(Problem(what, path, generated or line, column, error.fix))
         return Draft(step, uses)
 
@@ -62,8 +62,8 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
         return Location(path, generated, 1) if generated else Location(path, line, column)
 
     if unread is not None:
-        what = f"{unread.what}; it depends on what `upstream:` names, its columns are not known"
-        fix = "" if step.config.upstream else "Name what it reads in `upstream:` of the header."
+        what = f"{unread.what}; only `upstream:` says what it reads, and its columns are unknown"
+        fix = "" if step.config.upstream else "Name the tables in `upstream:` in the header."
         report(problem(what, place(unread.line, unread.column), fix, "warning"))
     used = {}
     for holder in parsed.placeholders:
@@ -72,8 +72,8 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
         else:
             report(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
     for line, column, what in parsed.unseen if not step.config.upstream else ():
-        what = f"the tables that it reads cannot be seen: {what}"
-        fix = "Name what it reads in `upstream:` of the header."
+        what = f"the tables that it reads cannot be determined: {what}"
+        fix = "Name the tables in `upstream:` in the header."
         report(problem(what, place(line, column), fix, "warning"))
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
@@ -96,7 +96,7 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
         report(Problem(error.what, file.path, error.line, error.column, error.fix))
         return None
     if unread is not None:
-        what = f"{unread.what}; what it reads beside its model is not known"
+        what = f"{unread.what}; what it reads besides its model is unknown"
         report(Problem(what, file.path, unread.line, unread.column, severity="warning"))
     for holder in parsed.placeholders:
         if holder.name not in variables:

@@ -19,9 +19,9 @@ from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
 from dagster_models.util.nearest import suggest
 
-_SYSTEM = "it is the warehouse's own"
+_SYSTEM = "it belongs to the warehouse itself"
 _RESERVED = {
-    "dagster_models": "the commit records stand there, which prove what was published",
+    "dagster_models": "it holds the commit records, which prove what was published",
     "information_schema": _SYSTEM,
     "pg_catalog": _SYSTEM,
 }
@@ -72,7 +72,7 @@ def new_step(
 def _refuse_reserved(relation: Relation, file: ProjectFile, report: Report) -> None:
     why = _RESERVED.get(relation.schema.lower())
     if why is not None:
-        what = f"the schema `{relation.schema}` is not for models: {why}"
+        what = f"the schema `{relation.schema}` is reserved: {why}"
         report(Problem(what, file.path, 1, 1, "Rename the folder, or set `schema:`."))
 
 
@@ -99,12 +99,12 @@ def parse_header(header: Header | None, file: ProjectFile, report: Report) -> Ya
 def _report_unread_header(file: ProjectFile, report: Report) -> None:
     if file.ending == ".py":
         line = unread_python_header(file.text)
-        fix = "It stands in the module's docstring, below a line `@model`, also in a script."
+        fix = "Put it into the module's docstring, below a line `@model` (in scripts too)."
     else:
         line = unread_sql_header(file.text)
-        fix = "It stands in a comment `/* @model ... */` at the head of the file."
+        fix = "Put it into a comment `/* @model ... */` at the top of the file."
     if line is not None:
-        report(Problem("this header is not read", file.path, line, 1, fix))
+        report(Problem("this header is ignored", file.path, line, 1, fix))
 
 
 def configuration(header: YamlNode | None, file: ProjectFile, context: DraftContext) -> Values:
@@ -153,7 +153,7 @@ def use_of(reference: Reference, place: Location, check: str = "") -> NameUse:
 
 def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:
     """The problem of a variable without a value; *known* are those that have one."""
-    fix = "Set it in `vars:` of dagster_models.yaml or of the header."
+    fix = "Set it under `vars:` in dagster_models.yaml or in the header."
     if known:
         fix = f"{suggest(name, known, 'Variables')} {fix}"
     return problem(f"the variable `{name}` has no value", place, fix)

@@ -48,8 +48,8 @@ def _report_without_model(draft: CheckDraft, links: Links) -> None:
         for use in draft.uses:
             links.find(use)  # reports which models the name may mean
         return
-    what = f"the check `{draft.check.name}` reads no model of the project"
-    fix = "Name the model that it is about: `/* @check model: ... */`."
+    what = f"the check `{draft.check.name}` reads none of the project's models"
+    fix = "Name its model in a header: `/* @check model: ... */`."
     links.report(problem(what, draft.check.location, fix))
 
 

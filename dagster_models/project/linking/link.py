@@ -23,8 +23,8 @@ def link(
     unknown_references: str,
     report: Report,
 ) -> tuple[dict[Key, Step], dict[Key, Source]]:
-    """The enabled steps in topological order, and the sources: the project's own, and of the
-    *offered* ones (other Dagster assets) those that something reads. Problems are reported."""
+    """The enabled steps in topological order, and the sources: the project's own, and those of
+    *offered* (other Dagster assets) that something reads. Problems are reported."""
     own, offered = _joined(sources, offered)
     drafts = _without_duplicates(drafts, own, report)
     names = build_names([draft.step for draft in drafts], own, offered)
@@ -58,7 +58,8 @@ def link(
 def _joined(
     sources: Sequence[Source], offered: Sequence[Source]
 ) -> tuple[list[Source], list[Source]]:
-    """A declared source that another Dagster asset builds is one thing: it gets the asset's key."""
+    """The two kinds of sources, without duplicates: a declared source that another Dagster asset
+    builds is the same thing, and gets the asset's key."""
     keys = {source.key: source.asset_key for source in offered}
     own = [replace(s, asset_key=s.asset_key or keys.get(s.key)) for s in sources]
     declared = {source.key for source in sources}
@@ -68,22 +69,22 @@ def _joined(
 def _without_duplicates(
     drafts: Sequence[Draft], sources: Sequence[Source], report: Report
 ) -> list[Draft]:
-    """One draft per key and per relation, whatever the case; the others are told."""
+    """One draft per key and per relation, whatever the case. The others are reported."""
     keys: dict[str, Location] = {}
     relations: dict[str, Location] = {}
     for source in sources:
         if str(source.key).lower() in keys:
             what = f"the source `{source.key}` is declared twice"
             first = keys[str(source.key).lower()]
-            report(problem(what, source.location, f"Delete one; the first is {first}."))
+            report(problem(what, source.location, f"Delete one of them; the first is {first}."))
         keys.setdefault(str(source.key).lower(), source.location)
     kept = []
     for draft in drafts:
         step = draft.step
         first = keys.setdefault(str(step.key).lower(), step.location)
         if first is not step.location:
-            what = f"a second `{step.key}`; the first is {first.path}"
-            fix = "Rename one of them: schema and name together must be unique, in any case."
+            what = f"`{step.key}` is defined twice, first in {first.path}"
+            fix = "Rename one of them: schema and name together must be unique, whatever the case."
             report(problem(what, step.location, fix))
             continue
         kept.append(draft)
@@ -91,7 +92,7 @@ def _without_duplicates(
             continue
         first = relations.setdefault(str(step.relation).lower(), step.location)
         if first is not step.location:
-            what = f"the relation `{step.relation}` is built by {first.path} too"
+            what = f"the relation `{step.relation}` is also built by {first.path}"
             report(problem(what, step.location, "Change `alias:` or `schema:` of one of them."))
     return kept
 
@@ -126,20 +127,20 @@ def _link_feeds(draft: Draft, links: Links) -> None:
 
 
 def _drop_self_reference(draft: Draft, links: Links) -> None:
-    """A table that reads itself reads what it was before: its name stays resolved, and there is no
-    edge. SQL that does so has no first build unless somebody made the table, so it is asked to say
-    that it is meant; Python code can look whether the table is there."""
+    """A table that reads itself reads its previous version: the name stays resolved, without an
+    edge. SQL that does so cannot build the table for the first time, so its author is asked to say
+    that it is intended. Python code can look whether the table exists."""
     step = draft.step
     place = links.edges[step.key].pop(step.key, None)
     if place is None:
         return
-    other = "write the schema of the table that is meant"
+    other = "write the schema of the table that you mean"
     if step.config.materialized == "view":
         fix = f"Make it a table (`materialized: table`) to read its previous version, or {other}."
         links.report(problem(f"{step.key} is a view that reads itself", place, fix))
     elif step.kind == "sql" and not any(use.may_be_script for use in _self_uses(draft, links)):
-        what = f"{step.key} reads itself: its previous version, which its first build does not have"
-        fix = f"Say that it is meant, by `upstream: {step.key}` in its header, or {other}."
+        what = f"{step.key} reads its own previous version, which does not exist at its first build"
+        fix = f"If you mean that, add `upstream: {step.key}` to its header; if not, {other}."
         links.report(problem(what, place, fix, "warning"))
 
 
@@ -157,8 +158,8 @@ def _report_cycles(graph: Graph, links: Links) -> bool:
     by_name = {str(key): key for key in links.edges} if cycles else {}
     for cycle in cycles:
         place = links.edges[by_name[cycle[0]]][by_name[cycle[1]]]
-        fix = "Each reads the next: take one of these references away."
-        links.report(problem(f"a circle: {' -> '.join(cycle)}", place, fix))
+        fix = "Each reads the next: remove one of these references."
+        links.report(problem(f"a cycle: {' -> '.join(cycle)}", place, fix))
     return bool(cycles)
 
 
@@ -181,10 +182,8 @@ def _linked(step: Step, links: Links) -> Step:
 
 
 def _version(step: Step, links: Links) -> str:
-    """With what its references mean: the same text may come to read another relation.
-
-    A model is known by its key, so that a new alias of it changes its own version only.
-    """
+    """The code version, with what the references mean: the same text may come to read another
+    relation. A model counts by its key, so a new alias of it changes only its own version."""
     if not step.code_version:
         return ""
     resolved = links.resolved[step.key]

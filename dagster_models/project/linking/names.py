@@ -1,11 +1,11 @@
 """Which step or source a name in SQL means.
 
-A bare name means the one model, seed or source of that name; ``schema.name`` the one with that
-key. A model never answers to a name with a catalog (a model of another catalog is another
-relation); a declared source does, by its last two parts. Case does not matter.
+A bare name means the one model, seed or source of that name, ``schema.name`` the one with that key.
+A name with a catalog never means a model (a model in another catalog is another relation); it can
+mean a declared source, by its last two parts. Case does not matter.
 
-What the project itself declares goes before sources that other Dagster assets offer: that somebody
-adds an asset elsewhere must not make a name of this project ambiguous.
+What the project itself declares goes before sources that other Dagster assets offer: an asset that
+somebody adds elsewhere must not make a name in this project ambiguous.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dagster_models.util.nearest import nearest
 Named = Step | Source
 """Something that a name may mean."""
 
-#: difflib compares an unknown name with every name of the project. A project that declares no
-#: sources has an unknown one in every model: so many comparisons (about 0.4 s) and no more.
+#: difflib compares an unknown name with every name of the project, and a project that declares no
+#: sources has an unknown name in every model. No more comparisons than this are made (about 0.4 s).
 COMPARISONS = 50_000
 
 
@@ -80,7 +80,8 @@ def build_names(
 def resolve(
     names: Names, parts: tuple[str, ...], *, scripts: bool = False, sources: bool = True
 ) -> Key | Unresolved:
-    """What *parts* (outermost first) mean. ``scripts``: headers may name them, SQL cannot."""
+    """The key of what *parts* (outermost first) mean, or why they mean nothing. *scripts* and
+    *sources*: whether the name may be one of a script, or of a source."""
     folded = tuple(part.lower() for part in parts)
     if len(folded) == 1:
         found = names.by_name.get(folded[0], ())
@@ -112,9 +113,9 @@ def _decide(
         return Unresolved(f"`{written}` is ambiguous: {' or '.join(every)}", fix)
     if found:
         what = f"`{written}` is disabled (`enabled: false` for {found[0].location.path})"
-        return Unresolved(what, "Enable it, or do not read it.")
+        return Unresolved(what, "Enable it, or stop reading it.")
     kinds = "model, seed, script or source" if scripts else "model, seed or source"
-    what = f"`{written}` is no {kinds} of the project"
+    what = f"`{written}` is not a {kinds} of this project"
     return Unresolved(what, _advice(names, parts), True)
 
 
@@ -136,7 +137,7 @@ def _advice(names: Names, parts: tuple[str, ...]) -> str:
     written = ".".join(parts)
     if written not in names.suggested:
         if len(names.suggested) * len(names.by_key) >= COMPARISONS:
-            return "Declare it in models/sources.yaml if it is read and not built here."
+            return "Declare it in models/sources.yaml if this project only reads it."
         names.suggested[written] = _suggestion(names, parts)
     return names.suggested[written]
 
@@ -145,7 +146,7 @@ def _suggestion(names: Names, parts: tuple[str, ...]) -> str:
     renamed = names.by_relation.get(".".join(parts[-2:]).lower())
     if renamed is not None:
         return f"It is the relation of {renamed.key}: write `{renamed.key}`."
-    declare = "Declare it in models/sources.yaml if it is read and not built here."
+    declare = "Declare it in models/sources.yaml if this project only reads it."
     if len(parts) == 1:
         close = nearest(parts[0], names.by_name)
     else:

@@ -1,4 +1,4 @@
-"""Loading a project fast: caches and parser processes.
+"""Reading the SQL of a project fast: caches and parser processes.
 
 May import: what project may.
 """

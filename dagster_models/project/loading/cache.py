@@ -1,8 +1,8 @@
-"""What was found out before, in a file: key -> value, made of plain values.
+"""A cache in a file: key -> value, made of plain values.
 
-A key is a hash of all that decides the value, and the file bears a stamp of the code that found
-the values out, so an entry is right or is not found. The file is replaced in one rename: of two
-writers at once the later one's stays. What a lost, damaged or unreadable file costs is time.
+A key is a hash of all that decides the value, and the file carries a stamp of the code that makes
+the values: an entry is right, or it is not found. The file is replaced in one rename, so the later
+one of two writers wins. A lost, damaged or unreadable file costs time and nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-#: What an entry rests on beside its key: the code that reads SQL, and who writes the entries.
+#: What an entry rests on besides its key: the code that reads SQL and writes the entries.
 _PACKAGES = ("dagster-models", "sqlglot", "sqlglotc")
 _ROOMS = ("errors.py", "util", "core", "sql", "project")
 _PACKAGE = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ _DIGEST_BYTES = 16
 
 
 class Cache:
-    """Entries of *file*, read when the first is asked for."""
+    """The entries of *file*, read when the first one is asked for."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -38,7 +38,7 @@ class Cache:
         self._new = False
 
     def get(self, key: str) -> Any:
-        """The value of *key*, None if it is not known or is no plain value."""
+        """The value of *key*, None if it is unknown or not a plain value."""
         if self._known is None:
             self._known = dict(read_entries(self.file))
         entry = self._known.get(key)
@@ -46,19 +46,19 @@ class Cache:
             return None
         try:
             value = decode(entry)
-        except Exception:  # whatever a damaged entry makes of the unpickler
+        except Exception:  # the unpickler raises anything for a damaged entry
             return None
         self._used[key] = entry
         return value
 
     def put(self, key: str, entry: bytes) -> None:
-        """*entry*: the value as ``encode`` gives it."""
+        """Remember a value, encoded by ``encode``."""
         self._used[key] = entry
         self._new = True
 
     def save(self) -> None:
-        """Keep what was used, and of the rest at most as much again, what was used last first:
-        another branch comes back, and a load of another kind asks for something else."""
+        """Keep what was used, and at most as many other entries, those used last first: people come
+        back to another branch, and a load of another kind asks for other entries."""
         if self._new:
             rest = [item for item in (self._known or {}).items() if item[0] not in self._used]
             kept = dict(rest[: len(self._used)])
@@ -71,15 +71,15 @@ def encode(value: Any) -> bytes:
 
 
 def decode(entry: bytes) -> Any:
-    """Raises anything if *entry* is no plain value."""
+    """The value of an entry. Raises anything if it is not a plain value."""
     return _Plain(io.BytesIO(entry)).load()
 
 
 class _Plain(pickle.Unpickler):
-    """Makes nothing but tuples, texts and numbers: a file must not be able to run code."""
+    """Builds nothing but tuples, texts and numbers, as a file must not be able to run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"{module}.{name} is no plain value")
+        raise pickle.UnpicklingError(f"{module}.{name} is not a plain value")
 
 
 # --- the file --------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ class _Plain(pickle.Unpickler):
 
 @cache
 def stamp() -> str:
-    """What all entries rest on."""
+    """A digest of all the code that entries rest on."""
     digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -99,7 +99,7 @@ def stamp() -> str:
 
 
 def read_entries(file: Path) -> Mapping[str, bytes]:
-    """The entries of *file*; none where there is no file, or none that this code wrote whole."""
+    """The entries of *file*; none if it is missing or damaged, or if other code has written it."""
     try:
         data = file.read_bytes()
         if _digest(data[_DIGEST_BYTES:]) == data[:_DIGEST_BYTES]:
@@ -112,17 +112,17 @@ def read_entries(file: Path) -> Mapping[str, bytes]:
 
 
 def _digest(data: bytes) -> bytes:
-    """A disk that was full or lost its power leaves files with holes in them."""
+    """It is checked because a full disk, or one that loses power, leaves files with holes."""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
 def write_entries(file: Path, entries: Mapping[str, bytes]) -> None:
-    """Replace the file as a whole. Where it cannot be written the next load takes its time."""
+    """Replace the file as a whole. If it cannot be written, the next load takes its time."""
     data = encode((stamp(), dict(entries)))
     with contextlib.suppress(OSError):
         if not file.parent.is_dir():
             file.parent.mkdir()
-            # What is made of a project is no part of it, and `git add -A` is typed quickly.
+            # A cache is not part of the project, and `git add -A` is typed quickly.
             (file.parent / ".gitignore").write_text("*\n")
         _remove_leftovers(file)
         with _temporary(file) as new:
@@ -133,7 +133,7 @@ def write_entries(file: Path, entries: Mapping[str, bytes]) -> None:
 
 @contextlib.contextmanager
 def _temporary(file: Path) -> Iterator[Any]:
-    """A new file beside *file*, locked while its maker lives; removed if it comes to nothing."""
+    """A new file beside *file*, locked while its writer lives, and removed if the writer fails."""
     name = f"{file}.{secrets.token_hex(8)}"
     with open(name, "xb") as new:
         try:
@@ -146,9 +146,9 @@ def _temporary(file: Path) -> Iterator[Any]:
 
 
 def _remove_leftovers(file: Path) -> None:
-    """Temporary files of writers that were killed: those that nobody holds a lock on.
+    """Remove the temporary files of writers that were killed: nobody holds a lock on them.
 
-    A writer that has not locked its file yet may lose it: its rename fails, which costs time.
+    A writer that has not locked its file yet may lose it. Its rename fails then, which costs time.
     """
     for path in file.parent.glob(f"{file.name}?*"):
         with contextlib.suppress(OSError), open(path, "rb") as left:

@@ -1,8 +1,8 @@
-"""Work on many texts of SQL, on all cores: part of it here, the rest in processes of their own.
+"""Parses or traces many texts of SQL on all cores: some here, the rest in other processes.
 
-Every job takes one item and gives one entry of the cache. Whoever is free takes the next few items,
-so nobody waits for a process that starts (0.3 s) or that has the longest texts. What a process does
-not answer, because it died or was never started, is done here.
+A job makes one entry of the cache from one item. Whoever is free takes the next few items, so that
+nobody waits for a process that is starting (0.3 s) or has the longest texts. What a process does
+not answer, because it died or never started, is done here.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from dagster_models.errors import WarehouseError
 from dagster_models.project.loading.parser_process import JOBS
 from dagster_models.util.runtime_files import runtime_folder
 
-#: Fewer items are done sooner than a process starts (0.3 s of one core): parsing a text takes 1 to
+#: Fewer items are done before a process has started (0.3 s of one core): parsing a text takes 1 to
 #: 2 ms, tracing it 4.
 ITEMS_PER_NEW_PROCESS = {"parse": 250, "trace": 100}
-#: Fewer are done sooner than they are sent.
+#: Fewer items are done sooner than they are sent.
 LEAST_ITEMS = 4
-#: A share of more would only be answered later.
+#: A larger batch would only be answered later.
 MOST_ITEMS = 64
 
 
 class ParserPool:
-    """The processes of one load, started when they are worth it and ended with the block."""
+    """The processes of one load, started where they are worth it, and ended with the block."""
 
     def __init__(self) -> None:
         self._workers: list[subprocess.Popen[bytes]] = []
-        self._idle: list[subprocess.Popen[bytes]] = []  #: those that are ready for a share
+        self._idle: list[subprocess.Popen[bytes]] = []  #: those that are ready for a batch
         self._answers = selectors.DefaultSelector()
 
     def __enter__(self) -> ParserPool:
@@ -58,37 +58,39 @@ class ParserPool:
         return results
 
     def each(self, job: str, items: Sequence[Any]) -> Iterator[tuple[int, bytes | None]]:
-        """The place and the entry of each item, as they come. What the caller does with one is done
-        while the processes go on."""
+        """The place and the entry of each item, as they are completed. The processes go on working
+        while the caller uses an entry."""
         self._start(min(_cores(), len(items) // ITEMS_PER_NEW_PROCESS[job]) - 1)
         todo, found = deque(range(len(items))), deque[tuple[int, bytes | None]]()
         sent: dict[subprocess.Popen[bytes], list[int]] = {}
         while todo or sent or found:
-            for worker in self._heard(wait=not (todo or found)):
-                share = sent.pop(worker, [])
-                answer = _answer(worker, len(share))
+            for worker in self._readable(wait=not (todo or found)):
+                batch = sent.pop(worker, [])
+                answer = _answer(worker, len(batch))
                 if answer is None:
-                    todo.extendleft(reversed(share))
+                    todo.extendleft(reversed(batch))
                     self._end(worker)
                 else:
-                    found.extend(zip(share, answer, strict=True))
+                    found.extend(zip(batch, answer, strict=True))
                     self._idle.append(worker)
             while self._idle and len(todo) >= LEAST_ITEMS:
                 worker = self._idle.pop()
-                sent[worker] = share = [todo.popleft() for _ in range(self._fair(len(todo)))]
-                _send(worker, (job, [items[place] for place in share]))
+                size = self._batch_size(len(todo))
+                sent[worker] = batch = [todo.popleft() for _ in range(size)]
+                _send(worker, (job, [items[place] for place in batch]))
             if found:
                 yield found.popleft()
             elif todo:
                 place = todo.popleft()
                 yield place, JOBS[job](items[place])
 
-    def _fair(self, count: int) -> int:
-        """How many of so many items are one share: fewer and fewer, so that all end at once."""
+    def _batch_size(self, count: int) -> int:
+        """The size of the next batch when *count* items are left: ever smaller, so that all
+        processes end at once."""
         return max(LEAST_ITEMS, min(MOST_ITEMS, count // (2 + 2 * len(self._workers))))
 
-    def _heard(self, *, wait: bool) -> list[subprocess.Popen[bytes]]:
-        """The processes that have said something, or died."""
+    def _readable(self, *, wait: bool) -> list[subprocess.Popen[bytes]]:
+        """The processes that have answered, or died."""
         if not self._workers:
             return []
         return [key.data for key, _ in self._answers.select(None if wait else 0)]
@@ -100,14 +102,14 @@ class ParserPool:
             self._answers.register(worker.stdout, selectors.EVENT_READ, worker)
 
     def _end(self, worker: subprocess.Popen[bytes]) -> None:
-        """It has nothing to lose."""
+        """Kill a process: it has nothing to lose."""
         self._workers.remove(worker)
         if worker in self._idle:
             self._idle.remove(worker)
         assert worker.stdout is not None
         self._answers.unregister(worker.stdout)
         worker.kill()
-        with contextlib.suppress(OSError):  # of what it was sent and never read
+        with contextlib.suppress(OSError):  # for what it was sent and never read
             worker.communicate()
 
 
@@ -124,23 +126,25 @@ def _started() -> subprocess.Popen[bytes] | None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            cwd=runtime_folder(),  # -m puts it on sys.path: a project's json.py must not
+            # -m puts the folder on sys.path, where a project's own json.py must not be found.
+            cwd=runtime_folder(),
         )
-    except (OSError, WarehouseError):  # no process, or somebody else's runtime folder
+    except (OSError, WarehouseError):  # it did not start, or the runtime folder is somebody else's
         return None
 
 
-def _send(worker: subprocess.Popen[bytes], share: tuple[str, Sequence[Any]]) -> None:
-    """It reads all of it before it writes: neither waits for the other with a full pipe."""
+def _send(worker: subprocess.Popen[bytes], batch: tuple[str, Sequence[Any]]) -> None:
+    """Send a batch. The process reads all of it before it answers, so neither of the two waits for
+    the other with a full pipe."""
     assert worker.stdin is not None
-    with contextlib.suppress(OSError):  # it died: then it has no answer either
-        pickle.dump(share, worker.stdin, protocol=5)
+    with contextlib.suppress(OSError):  # it died: then it does not answer either
+        pickle.dump(batch, worker.stdin, protocol=5)
         worker.stdin.flush()
 
 
 def _answer(worker: subprocess.Popen[bytes], count: int) -> list[bytes | None] | None:
-    """What a worker says to its share, None if it died or answers something else (to a share of
-    work that was given up). The first that it says is that it is there: an answer to nothing."""
+    """The entries of a batch of *count* items; None if the process died, or answers another batch,
+    of work that was given up. Its first answer, to no batch, says that it has started."""
     assert worker.stdout is not None
     with contextlib.suppress(Exception):
         results: list[bytes | None] = pickle.load(worker.stdout)

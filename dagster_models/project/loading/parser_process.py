@@ -1,10 +1,10 @@
-"""Parses and traces SQL in a process of its own: shares in by stdin, entries out by stdout.
+"""Parses and traces SQL in a process of its own: batches come by stdin, entries go by stdout.
 
     python -m dagster_models.project.loading.parser_process
 
-Started by cores.py for a project with many files that nobody has read yet. A share is a job and
-its items, an answer the list of their entries, both as pickles; the end of stdin ends the process.
-An answer to nothing comes first: it is there and waits for a share.
+parser_pool.py starts it for a project with many files that nobody has read yet. A batch is a job
+and its items, an answer is the list of their entries, both as pickles. The process first answers an
+empty batch, to say that it has started, and ends with its stdin.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dagster_models.util.gc_tuning import rare_collections
 
 
 def parse(text: Text) -> bytes | None:
-    """What a text says; None if it does not parse (the loader tells why)."""
+    """The cache entry of what a text says; None if it does not parse (the loader reports why)."""
     sql, dialect, queries_only = text
     try:
         return encode(plain_parsed(parse_sql(sql, dialect, queries_only=queries_only)))
@@ -34,7 +34,10 @@ def parse(text: Text) -> bytes | None:
 
 
 def trace_columns(query: Query) -> bytes | None:
-    from dagster_models.sql.lineage.trace import trace  # 0.1 s, and the texts are parsed first
+    """The cache entry of a query's trace."""
+    from dagster_models.sql.lineage.trace import (
+        trace,
+    )  # 0.1 s; the texts come first
 
     return encode(plain_trace(trace(*query)))
 

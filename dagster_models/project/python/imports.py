@@ -10,16 +10,16 @@ from dagster_models.project.python.reads import read_python
 from dagster_models.project.python.source import fingerprint, module_paths
 
 ReadFile = Callable[[str], "str | None"]
-"""The text of a file by its path below the project's folder; None if there is none."""
+"""Returns the text of a file by its path below the project's folder, None if there is none."""
 
 
 def imported_code(source: str, folders: Sequence[str], read: ReadFile) -> str:
-    """The code, without comments and formatting, of all modules of the project that *source* may
-    load, in one text.
+    """The code of all modules of the project that *source* may import, directly or through others,
+    in one text without comments and formatting.
 
-    ``folders`` are those below the project's that the file's process has in ``sys.path``, "" for
-    the project's own. A model or script is loaded as a file, so *source* has no relative imports;
-    the modules of a package have.
+    *folders* are those below the project's folder that are in ``sys.path`` when the file runs, ""
+    for the project's own. A model or script is loaded as a file, so *source* has no relative
+    imports; the modules of a package may have some.
     """
     seen: dict[str, str] = {}
     todo = list(_imports(source, folders, ""))
@@ -55,7 +55,7 @@ def _imports(source: str, folders: Sequence[str], path: str) -> Iterator[str]:
 def _imported_names(source: str) -> tuple[str, ...]:
     try:
         return read_python(source).imports
-    except SqlSyntaxError:  # told where it is a model, or when it is imported
+    except SqlSyntaxError:  # reported where it is a model, or when it is imported
         return ()
 
 

@@ -1,9 +1,9 @@
 """What a Python file reads, from its syntax tree: nothing of it is run.
 
-Seen are `warehouse.sql(...)`, `warehouse.execute(...)` and `warehouse.table(...)` on anything that
-is named `warehouse`, with texts that stand in the file: literals, their concatenation, f-strings,
-and names that are given one such text once. Where the warehouse itself goes out of sight
-(``helper(warehouse)``) that is told, as its queries may be anything.
+We see `warehouse.sql(...)`, `warehouse.execute(...)` and `warehouse.table(...)` on anything named
+`warehouse`, with texts that are written in the file: literals, their concatenation, f-strings, and
+names that are bound once, to such a text. Where the warehouse itself goes out of sight
+(``helper(warehouse)``) we say so, as its queries may be anything there.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ __all__ = ["HOLE", "PyQuery", "PyTable", "PythonFile", "read_python", "seen_sql"
 _WAREHOUSE = "warehouse"
 _QUERY_METHODS = {"sql", "execute"}
 _METHODS = {*_QUERY_METHODS, "table"}
-#: Stands for what only running would show, in a text that is known otherwise: `f"... = {day}"`. A
-#: table whose name holds it is not known.
+#: Stands for what is only known at run time, in a text that is known otherwise: `f"... = {day}"`. A
+#: table whose name contains it is unknown.
 HOLE = "dagster_models_hole"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _SCOPES = (*_FUNCTIONS, ast.ClassDef)
@@ -32,7 +32,7 @@ _Placed: TypeAlias = "ast.expr | ast.stmt | ast.arg"
 
 @dataclass(frozen=True, slots=True)
 class PyQuery:
-    """SQL given to ``sql`` or ``execute``. ``line``: where its literal begins, from 1."""
+    """SQL passed to ``sql`` or ``execute``. ``line``: where its literal begins, from 1."""
 
     text: str
     line: int
@@ -40,7 +40,7 @@ class PyQuery:
 
 @dataclass(frozen=True, slots=True)
 class PyTable:
-    """``warehouse.table(name)``, placed at its argument."""
+    """``warehouse.table(name)``; the place is that of its argument."""
 
     name: str
     line: int
@@ -49,13 +49,14 @@ class PyTable:
 
 @dataclass(frozen=True, slots=True)
 class PythonFile:
-    """``kind``: "model" with a `def model`, "sql" with a `def sql`, else "script".
+    """What a Python file says of itself.
 
-    ``unseen`` are calls (line, column, what) whose argument only running would tell. ``imports``
-    are dotted; `from a import b` gives `a` and `a.b`, as b may be a module; `from . import b`
-    gives `.` and `.b`. ``partial``: of those unseen calls whose text is known but for some holes,
-    (line, column) and the query with a HOLE for each. ``idle_main``: the line of a `def main` that
-    the file itself never names, so that nothing calls it; 0 if there is none.
+    ``kind`` is "model" with a `def model`, "sql" with a `def sql`, else "script". ``unseen`` are
+    calls (line, column, what) whose argument is only known at run time; ``partial`` are those of
+    them whose text is known except for some values: (line, column), and the query with a HOLE for
+    each value. ``imports`` are dotted: `from a import b` gives `a` and `a.b`, as b may be a module,
+    and `from . import b` gives `.` and `.b`. ``idle_main`` is the line of a `def main` that the
+    file itself never names, so that nothing calls it; 0 if there is none.
     """
 
     kind: Literal["model", "sql", "script"]
@@ -68,14 +69,14 @@ class PythonFile:
 
 
 def read_python(source: str) -> PythonFile:
-    """Read a Python file. Raises SqlSyntaxError, with its place, for one that is not Python, or
-    that defines both `model` and `sql`."""
+    """What a Python file says of itself. Raises SqlSyntaxError, with the place, if it is not Python
+    or defines both `model` and `sql`."""
     tree = _parsed(source)
     queries: list[PyQuery] = []
     tables: list[PyTable] = []
     unseen: list[tuple[int, int, str]] = []
     partial: list[tuple[tuple[int, int], PyQuery]] = []
-    lines = re.split(r"\r\n|\r|\n", source)  # what ast takes for lines
+    lines = re.split(r"\r\n|\r|\n", source)  # what ast counts as lines
     for call, method, names in _calls(tree):
         argument = _argument(call)
         text = _text(argument, names) if argument is not None else None
@@ -96,7 +97,7 @@ def read_python(source: str) -> PythonFile:
 
 
 def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
-    """The calls of ``sql`` and ``execute`` whose text is known, each with its argument and text."""
+    """The calls of ``sql`` and ``execute`` whose text is known, with their arguments and texts."""
     found = []
     for call, method, names in _calls(tree):
         argument = _argument(call) if method in _QUERY_METHODS else None
@@ -109,7 +110,7 @@ def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
 def _parsed(source: str) -> ast.Module:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape is the interpreter's to tell
+            warnings.simplefilter("ignore")  # an odd escape is the interpreter's business
             return ast.parse(source)
     except SyntaxError as error:
         line, column = error.lineno or 1, max(error.offset or 1, 1)
@@ -153,22 +154,22 @@ def _imports(tree: ast.Module) -> tuple[str, ...]:
     return tuple(names)
 
 
-# --- Calls and the names that they see -------------------------------------------------------
+# --- Calls, and the names in scope -----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
     value: str
     line: int
-    holes: bool = False  #: parts of it are not known
+    holes: bool = False  #: parts of it are unknown
 
 
-#: A name's one text, or None for a name that holds something else; absent: not bound here.
+#: The one text of each name that is bound, None for a name with any other value.
 _Names = Mapping[str, "_Text | None"]
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str, _Names]]:
-    """The calls on `warehouse` in the order of the file, with the names that each sees."""
+    """The calls on `warehouse`: call, method, and the names in its scope; in the file's order."""
     found: list[tuple[ast.Call, str, _Names]] = []
     stack: list[tuple[ast.AST, _Names]] = [(tree, _bound(tree, {}))]
     while stack:
@@ -203,7 +204,7 @@ def _argument(call: ast.Call) -> ast.expr | None:
 
 
 def _out_of_sight(tree: ast.Module, kind: str) -> Iterator[tuple[_Placed, str]]:
-    """(place, what) of each use of the warehouse under which its queries cannot be seen."""
+    """(place, what) of each use of the warehouse that hides its queries from us."""
     functions = {f.name: f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
     if kind == "model":
         arguments = next(
@@ -220,8 +221,8 @@ def _out_of_sight(tree: ast.Module, kind: str) -> Iterator[tuple[_Placed, str]]:
         called = parent.func if isinstance(parent, ast.Call) else None
         for child in _children(parent):
             if _is_warehouse(child) and not _stays_in_sight(parent, child, functions):
-                to = f"{ast.unparse(called)}(...)" if called is not None else "another name"
-                yield child, f"{_WAREHOUSE} is given to {to}"
+                passed = f"is passed to {ast.unparse(called)}(...)" if called is not None else ""
+                yield child, f"{_WAREHOUSE} {passed or 'gets another name'}"
             elif child is not called and isinstance(child, ast.Attribute):
                 method = f"{_WAREHOUSE}.{child.attr}"
                 if _is_warehouse(child.value) and child.attr in _METHODS:
@@ -229,13 +230,13 @@ def _out_of_sight(tree: ast.Module, kind: str) -> Iterator[tuple[_Placed, str]]:
 
 
 def _children(node: ast.AST) -> Iterable[ast.AST]:
-    """As ast.iter_child_nodes, but what is given by a keyword belongs to the call."""
+    """As ast.iter_child_nodes, but the value of a keyword argument is a child of the call."""
     if isinstance(node, ast.Call):
         return (node.func, *node.args, *(word.value for word in node.keywords))
     return () if isinstance(node, ast.keyword) else ast.iter_child_nodes(node)
 
 
-#: What the warehouse leaves a scope by under another name, or none.
+#: By these the warehouse leaves its scope, or gets another name.
 _CARRIERS = (
     *(ast.AnnAssign, ast.NamedExpr, ast.Return, ast.Yield, ast.Starred),
     *(ast.Tuple, ast.List, ast.Set, ast.Dict),
@@ -249,8 +250,8 @@ def _is_warehouse(node: ast.AST) -> TypeGuard[ast.Name]:
 def _stays_in_sight(
     parent: ast.AST, child: ast.AST, functions: Mapping[str, ast.FunctionDef]
 ) -> bool:
-    """Whether the warehouse keeps its name: `self.warehouse = warehouse`, or as the argument of
-    that name of a function of the file. A condition does nothing with it."""
+    """Whether the warehouse keeps its name: in `self.warehouse = warehouse`, or as an argument of
+    that name of a function in the file. A condition does nothing with it."""
     if isinstance(parent, ast.Assign):
         named = (getattr(t, "attr", getattr(t, "id", "")) for t in parent.targets)
         return all(name == _WAREHOUSE for name in named)
@@ -269,7 +270,7 @@ def _stays_in_sight(
 
 
 def _bound(scope: ast.AST, outer: _Names) -> dict[str, _Text | None]:
-    """The names that a module or function binds itself. One that is bound twice holds None."""
+    """The names that a module or function binds itself. One that is bound twice maps to None."""
     bound: dict[str, _Text | None] = {}
     times: dict[str, int] = {}
     for name, value in _bindings(scope):
@@ -280,7 +281,7 @@ def _bound(scope: ast.AST, outer: _Names) -> dict[str, _Text | None]:
 
 
 def _bindings(scope: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """(name, its value if it is a plain assignment) for all that the scope binds, in order."""
+    """All names that the scope binds, in order, with the value where it is a plain assignment."""
     if isinstance(scope, _FUNCTIONS):
         arguments = scope.args
         every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
@@ -326,14 +327,14 @@ def _plain_target(node: ast.AST) -> ast.Name | None:
 
 
 def _rebound_from_inside(scope: ast.AST) -> set[str]:
-    """Names that a function takes with `global` or `nonlocal`: it may change them at any time."""
+    """Names that a function declares `global` or `nonlocal`: it may change them at any time."""
     kinds = (ast.Global, ast.Nonlocal)
     return {name for node in ast.walk(scope) if isinstance(node, kinds) for name in node.names}
 
 
 def _text(node: ast.expr | None, names: _Names) -> _Text | None:
-    """The text that an expression must be, with a HOLE for each part that is not known; None where
-    nothing of it is."""
+    """The text that an expression must have, with a HOLE for each unknown part; None if all of it
+    is unknown."""
     if isinstance(node, ast.Constant):
         return _Text(node.value, node.lineno) if isinstance(node.value, str) else None
     if isinstance(node, ast.Name):
@@ -367,6 +368,6 @@ def _joined(pieces: Sequence[_Text | None], line: int) -> _Text | None:
 
 
 def _column(lines: Sequence[str], node: _Placed) -> int:
-    """The column in characters, from 1; ast counts bytes."""
+    """The column in characters, from 1, where ast counts bytes."""
     line = lines[node.lineno - 1] if node.lineno <= len(lines) else ""
     return len(line.encode()[: node.col_offset].decode(errors="replace")) + 1

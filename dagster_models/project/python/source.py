@@ -16,14 +16,14 @@ def module_paths(name: str) -> list[str]:
 
 
 def fingerprint(source: str, plain_sql: Callable[[str], str | None] = lambda text: None) -> str:
-    """The code without comments, docstrings and formatting: equal for what runs alike.
+    """The code without comments, docstrings and formatting: equal for files that run alike.
 
-    ``plain_sql`` gives a query without its comments and white space, None where that is not sure.
-    Where a text of the file can only be a query, as it stands in the call itself or has a name that
-    nothing but such calls uses, it counts in that form. Case stays: ``df["Total"]`` may rest on it.
+    *plain_sql* returns a query without its comments and white space, None where that is not safe.
+    It is applied to each text that can only be a query: one that is written in the call itself, or
+    has a name that only such calls use. Case stays, as ``df["Total"]`` may rest on it.
 
-    Unparsed rather than ``ast.dump``: the dump's text differs between Python versions (3.12 and
-    3.13 changed it), and an upgrade of Python must not look like a change of every model.
+    It is ``ast.unparse`` and not ``ast.dump``: a dump's text differs between Python versions (3.12
+    and 3.13 changed it), and an upgrade of Python must not look like a change of every model.
     """
     tree = ast.parse(source)
     _simplify_sql(tree, plain_sql)
@@ -35,13 +35,13 @@ def fingerprint(source: str, plain_sql: Callable[[str], str | None] = lambda tex
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-#: With these a program may see its own texts by other ways than their names.
+#: With these a program may reach its own texts in other ways than by their names.
 _LOOKS_INSIDE = {"globals", "locals", "vars", "eval", "exec", "inspect", "ast", "__dict__", "dir"}
 
 
 def _simplify_sql(tree: ast.Module, plain_sql: Callable[[str], str | None]) -> None:
-    """Put the plain form of each query into its call, and take the texts that it is made of away
-    where nothing else uses them."""
+    """Put the plain form of each query into its call, and remove the texts that it is made of where
+    nothing else uses them."""
     simple = [
         (call, argument, plain)
         for call, argument, text in seen_sql(tree)
@@ -59,7 +59,7 @@ def _simplify_sql(tree: ast.Module, plain_sql: Callable[[str], str | None]) -> N
         )
     loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
     free = {name for name, _ in texts} - _named_otherwise(tree)
-    while True:  # what a name is made of is free if the name is
+    while True:  # the parts of a name's text are free if the name is
         kept = {n.id for n in loads if id(n) not in for_queries}
         kept |= {n.id for n in loads if (by := for_queries.get(id(n))) and by not in free}
         if free.isdisjoint(kept):
@@ -77,7 +77,7 @@ def _simplify_sql(tree: ast.Module, plain_sql: Callable[[str], str | None]) -> N
 
 
 def _named_texts(tree: ast.AST) -> Iterator[tuple[str, ast.Assign | ast.AnnAssign]]:
-    """`QUERY = "select 1"`, with any text that has no effect but to be there."""
+    """Assignments like `QUERY = "select 1"`, with any text whose evaluation has no effect."""
     pure = (ast.Constant, ast.Name, ast.JoinedStr, ast.FormattedValue, ast.BinOp)
     around = (*pure, ast.Add, ast.Load)
     for node in ast.walk(tree):
@@ -90,13 +90,13 @@ def _named_texts(tree: ast.AST) -> Iterator[tuple[str, ast.Assign | ast.AnnAssig
 
 
 def _sees_itself(tree: ast.AST) -> bool:
-    """Whether the program may see its own texts by other ways than their names."""
+    """Whether the program may reach its own texts in other ways than by their names."""
     names = (getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree))
     return not _LOOKS_INSIDE.isdisjoint(names)
 
 
 def _named_otherwise(tree: ast.AST) -> set[str]:
-    """Names that are used in another way than by a plain load: `self.QUERY`, `global QUERY`."""
+    """Names that are used otherwise than by a plain load: `self.QUERY`, `global QUERY`."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.Global, ast.Nonlocal)):

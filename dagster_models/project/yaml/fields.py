@@ -1,4 +1,4 @@
-"""Reading settings: one small reader per type of value, and one loop over the keys of a mapping.
+"""Reading settings: a small reader for each type of value, and one loop over a mapping's keys.
 
 A reader takes a YamlNode and returns a plain value, or raises BadValue with the place. The loop
 reports every wrong key of a mapping and goes on, so that the user sees them all at once.
@@ -20,7 +20,7 @@ from dagster_models.util.nearest import nearest, suggest
 
 Reader = Callable[[YamlNode], Any]
 
-NAME = re.compile(r"[A-Za-z0-9_]+\Z")  #: what Dagster allows in the name of a job, op or check
+NAME = re.compile(r"[A-Za-z0-9_]+\Z")  #: what Dagster allows as the name of a job, op or check
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 
@@ -42,9 +42,9 @@ def read_mapping(
     report: Report,
     later: Collection[str] = (),
 ) -> dict[str, Any]:
-    """The values of *node*'s known keys. Unknown keys and wrong values are told and left out.
+    """The values of *node*'s known keys. Unknown keys and wrong values are reported and left out.
 
-    ``later``: keys that are dbt's and not ours yet. A key without a value counts as not written.
+    *later* are dbt's keys that we do not support yet. A key without a value counts as not written.
     """
     if node is None or node.value is None:
         return {}
@@ -89,7 +89,7 @@ def unknown_key(
 
 
 def describe(node: YamlNode) -> str:
-    """What a value is, in a user's words."""
+    """A value in words that a user understands."""
     if isinstance(node.value, dict):
         return "keys and values"
     if isinstance(node.value, list):
@@ -120,7 +120,7 @@ def text(node: YamlNode) -> str:
 
 
 def name(node: YamlNode) -> str:
-    """A word that Dagster takes as a name."""
+    """A word that Dagster accepts as a name."""
     if not NAME.match(text(node)):
         fix = "Use letters, digits and _ only."
         raise BadValue(f"{node.value!r} cannot be a name", node.place, fix)
@@ -160,7 +160,7 @@ def words(node: YamlNode) -> tuple[str, ...]:
     return tuple(text(item) for item in items)
 
 
-#: What Dagster takes.
+#: What Dagster accepts.
 _OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z|]{2,7}\Z|team:.+\Z")
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")
 
@@ -170,7 +170,7 @@ def owners(node: YamlNode) -> tuple[str, ...]:
     for item in node.value if isinstance(node.value, list) else [node]:
         if not _OWNER.match(text(item)):
             fix = "Write an e-mail address, or `team:` and a name."
-            raise BadValue(f"{describe(item)} is no owner", item.place, fix)
+            raise BadValue(f"{describe(item)} is not an owner", item.place, fix)
     return words(node)
 
 
@@ -185,7 +185,7 @@ def tags(node: YamlNode) -> tuple[str, ...]:
 
 def pool(node: YamlNode) -> str:
     if not re.fullmatch(r"\S+", text(node)):
-        raise BadValue(f"{describe(node)} cannot be a pool", node.place, "Use no white space.")
+        raise BadValue(f"{describe(node)} cannot be a pool", node.place, "Remove the white space.")
     return text(node)
 
 
@@ -194,7 +194,7 @@ def timezone(node: YamlNode) -> str:
         zoneinfo.ZoneInfo(text(node))
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         known = zoneinfo.available_timezones()
-        if known:  # else this machine has no list of them
+        if known:  # else this machine has no time zone data
             close = nearest(text(node), known)
             fix = f"Did you mean `{close[0]}`?" if close else "E.g. `Europe/Berlin`."
             raise BadValue(f"there is no time zone {node.value!r}", node.place, fix) from None
@@ -215,7 +215,7 @@ def texts_by_name(node: YamlNode) -> dict[str, str]:
 
 
 def labels(node: YamlNode) -> dict[str, str]:
-    """Texts by name, where numbers and booleans are taken as they are written."""
+    """Texts by name; numbers and booleans become the text that was written."""
     mapping(node)
     return {
         key: str(item.value).lower() if isinstance(item.value, bool) else str(item.value)
@@ -224,7 +224,7 @@ def labels(node: YamlNode) -> dict[str, str]:
 
 
 def seconds(node: YamlNode) -> float:
-    """A number of seconds, or a text such as 500ms, 30s, 5m, 2h, 1d. In seconds."""
+    """A duration in seconds, of a number or a text such as 500ms, 30s, 5m, 2h, 1d."""
     if isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
         if 0 <= node.value < float("inf"):
             return float(node.value)
@@ -236,14 +236,16 @@ def seconds(node: YamlNode) -> float:
 
 def positive_seconds(node: YamlNode) -> float:
     if not seconds(node):
-        raise BadValue("expected more than 0 seconds", node.place, "Delete the key for no limit.")
+        raise BadValue(
+            "expected more than 0 seconds", node.place, "Delete the key to set no limit."
+        )
     return seconds(node)
 
 
 def variables(node: YamlNode) -> dict[str, Any]:
     """Values that can be written as SQL literals: scalars and lists of them."""
     mapping(node)
-    rest = {key: item.plain() for key, _, item in node.items()}  # known, so not told as unset
+    rest = {key: item.plain() for key, _, item in node.items()}  # known, so not reported as unset
     for _, _, item in node.items():
         _refuse_nested(item, rest)
     return rest

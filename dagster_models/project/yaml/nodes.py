@@ -1,7 +1,7 @@
-"""YAML whose every value knows its place in the file.
+"""YAML in which every value knows its place in the file.
 
-``yaml.safe_load`` forgets where a key stood and lets a second one overwrite the first, so we take
-the node tree that it would build from and keep its marks.
+``yaml.safe_load`` forgets where a key was and lets a second one overwrite the first. So we take the
+tree of nodes that it works on, and keep their marks.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dagster_models.errors import Problem
 from dagster_models.project.problems import Report
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
-# libyaml is ten times faster, but its messages depend on whether it is there: it only reads, the
-# pure one speaks (see _compose).
+# libyaml is ten times faster, but it is not everywhere, and words its errors in its own way. So it
+# only reads, and the loader in pure Python words the errors (see _compose).
 _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -26,7 +26,7 @@ _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class YamlNode:
     """A YAML value and its place: a scalar, a list of YamlNode, or a dict of str to YamlNode.
 
-    ``keys`` holds the place of each key of a dict.
+    ``keys`` holds the places of a dict's keys.
     """
 
     value: Any
@@ -55,7 +55,7 @@ class _BadNode(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Placement:
-    """Where a piece of YAML stands: its lines from ``first`` on, in a file that may hold more."""
+    """Where a piece of YAML is in its file: ``first`` is the line of the file of its first line."""
 
     path: str
     first: int
@@ -70,7 +70,7 @@ class _Placement:
 def read_yaml(
     text: str, path: str, report: Report, *, first_line: int = 1, file_text: str | None = None
 ) -> YamlNode | None:
-    """The one document in *text*, or None if it is empty or bad (then it was reported).
+    """The one document in *text*. None if there is none, or if it is invalid, which is reported.
 
     ``first_line`` is the line of the text's first line in the file, and ``file_text`` the file
     around it: a header may be indented, or begin in the middle of a line.
@@ -85,7 +85,7 @@ def read_yaml(
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
         place = Location(path, first_line + line, 1)
-        what = f"the YAML holds a character that is not allowed (code {error.character})"
+        what = f"the YAML contains a character that is not allowed (code {error.character})"
         report(
             Problem(what, path, place.line, place.column, "Delete it, or write it as an escape.")
         )
@@ -93,7 +93,9 @@ def read_yaml(
         place = placement.place(error.mark)
         report(Problem(error.what, path, place.line, place.column, error.fix))
     except RecursionError:
-        report(Problem("the YAML is nested too deeply", path, first_line, 1, "Make it flatter."))
+        report(
+            Problem("the YAML is nested too deeply", path, first_line, 1, "Nest it less deeply.")
+        )
     return None
 
 
@@ -130,7 +132,7 @@ def _indents(text: str, first_line: int, file_text: str | None) -> tuple[int, ..
 
 
 class _NodeBuilder:
-    """Turns yaml's nodes into YamlNode. Remembers what it has built, so aliases stay cheap."""
+    """Builds YamlNodes of yaml's nodes. It remembers what it has built, so aliases stay cheap."""
 
     def __init__(self, placement: _Placement, loader: Any, report: Report) -> None:
         self.placement, self.loader, self.report = placement, loader, report
@@ -139,9 +141,7 @@ class _NodeBuilder:
 
     def node(self, node: yaml.Node) -> YamlNode:
         if id(node) in self.open:
-            raise _BadNode(
-                "an anchor that contains itself", "Write the value out.", node.start_mark
-            )
+            raise _BadNode("an anchor contains itself", "Write the value out.", node.start_mark)
         if id(node) not in self.built:
             self.open.add(id(node))
             self.built[id(node)] = self._build(node)
@@ -174,7 +174,9 @@ class _NodeBuilder:
                 merged += other.value if isinstance(other.value, list) else [other]
                 continue
             if not isinstance(key_node, yaml.ScalarNode):
-                raise _BadNode("a key must be one word", "Write `key: value`.", key_node.start_mark)
+                raise _BadNode(
+                    "a key must be a single word", "Write `key: value`.", key_node.start_mark
+                )
             # The raw text: `on`, `no` and `1` are names here, not booleans and numbers.
             key = key_node.value
             if key in items:
