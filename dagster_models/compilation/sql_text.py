@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
+from dagster_models.core.tasks import OWN_RELATION
 from dagster_models.errors import UnreadableSql
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
@@ -69,14 +70,20 @@ def _has_relation(project: Project, key: Key) -> bool:
 
 
 def _compiled(
-    project: Project, step: Step, text: str, target: Target, *, queries_only: bool
+    project: Project,
+    step: Step,
+    text: str,
+    target: Target,
+    *,
+    queries_only: bool,
+    of_check: bool = False,
 ) -> str:
     key = (text, project.dialect, queries_only)
     try:
         parsed = project.texts.get(key) or parse_sql(*key)
     except UnreadableSql:  # a project that does not take these has not been loaded
         parsed = read_tokens(text, project.dialect)
-    relation_of = _relation_of(project, step, target)
+    relation_of = _relation_of(project, step, target, of_check)
     return compile_sql(
         text,
         parsed,
@@ -87,10 +94,16 @@ def _compiled(
     )
 
 
-def _relation_of(project: Project, step: Step, target: Target) -> Callable[[Reference], str | None]:
+def _relation_of(
+    project: Project, step: Step, target: Target, of_check: bool
+) -> Callable[[Reference], str | None]:
     def relation_of(reference: Reference) -> str | None:
         key = step.resolved.get(reference.name)
-        return None if key is None else relation_sql(project, key, target)
+        if key is None:
+            return None
+        if of_check and key == step.key and not reference.in_string:
+            return OWN_RELATION
+        return relation_sql(project, key, target)
 
     return relation_of
 
@@ -99,15 +112,15 @@ def _relation_of(project: Project, step: Step, target: Target) -> Callable[[Refe
 
 
 def check_sql(project: Project, step: Step, check: Check, target: Target) -> str:
-    """The complete SQL of a check of *step*: it selects the offending rows, as dbt's tests do.
+    """The SQL of a check of *step*: it selects the offending rows, as dbt's tests do.
 
+    It holds OWN_RELATION for the relation of *step* itself: see ``CheckTask.sql_on``.
     ``unique`` gives one row per value that is there twice or more, with its number of rows.
     """
     if check.test == "query":
-        return _compiled(project, step, check.text, target, queries_only=True)
-    model = relation_sql(project, step.key, target)
+        return _compiled(project, step, check.text, target, queries_only=True, of_check=True)
     column = _column(check.column or "", _dialect(project, target))
-    return _COLUMN_CHECKS[check.test](project, step, check, target, model, column)
+    return _COLUMN_CHECKS[check.test](project, step, check, target, column)
 
 
 def _column(name: str, dialect: str) -> str:
@@ -117,23 +130,19 @@ def _column(name: str, dialect: str) -> str:
     return quote(dialect_of(dialect).column(name) if simple else name, dialect)
 
 
-def _unique(
-    project: Project, step: Step, check: Check, target: Target, model: str, column: str
-) -> str:
+def _unique(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
     return (
         f"select {column} as unique_field, count(*) as n_records\n"
-        f"from {model}\nwhere {column} is not null\ngroup by {column}\nhaving count(*) > 1"
+        f"from {OWN_RELATION}\nwhere {column} is not null\ngroup by {column}\nhaving count(*) > 1"
     )
 
 
-def _not_null(
-    project: Project, step: Step, check: Check, target: Target, model: str, column: str
-) -> str:
-    return f"select *\nfrom {model}\nwhere {column} is null"
+def _not_null(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
+    return f"select *\nfrom {OWN_RELATION}\nwhere {column} is null"
 
 
 def _accepted_values(
-    project: Project, step: Step, check: Check, target: Target, model: str, column: str
+    project: Project, step: Step, check: Check, target: Target, column: str
 ) -> str:
     # NULL passes, as in dbt; in the list it would make every `not in` unknown, so it is left out.
     values = [value for value in check.arguments["values"] if value is not None]
@@ -141,23 +150,22 @@ def _accepted_values(
     outside = f"{column} not in ({listed})" if values else f"{column} is not null"
     return (
         f"select {column} as value_field, count(*) as n_records\n"
-        f"from {model}\nwhere {outside}\ngroup by {column}"
+        f"from {OWN_RELATION}\nwhere {outside}\ngroup by {column}"
     )
 
 
-def _relationships(
-    project: Project, step: Step, check: Check, target: Target, model: str, column: str
-) -> str:
-    parent = relation_sql(project, step.resolved[check.arguments["to"]], target)
+def _relationships(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
+    key = step.resolved[check.arguments["to"]]
+    parent = OWN_RELATION if key == step.key else relation_sql(project, key, target)
     field = _column(check.arguments["field"], _dialect(project, target))
     return (
-        f"select child.{column} as from_field\nfrom {model} as child\n"
+        f"select child.{column} as from_field\nfrom {OWN_RELATION} as child\n"
         f"left join {parent} as parent on child.{column} = parent.{field}\n"
         f"where child.{column} is not null and parent.{field} is null"
     )
 
 
-_COLUMN_CHECKS: dict[str, Callable[[Project, Step, Check, Target, str, str], str]] = {
+_COLUMN_CHECKS: dict[str, Callable[[Project, Step, Check, Target, str], str]] = {
     "unique": _unique,
     "not_null": _not_null,
     "accepted_values": _accepted_values,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dagster_models.compilation.sql_text import (
     check_sql,
@@ -13,8 +14,19 @@ from dagster_models.compilation.sql_text import (
     compile_text,
     relation_for,
 )
-from dagster_models.core.messages import CheckTask, Task
+from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Project, Relation, Step, Target
+from dagster_models.core.tasks import (
+    BuildTask,
+    CheckTask,
+    Content,
+    CsvFile,
+    LoadedFile,
+    PythonTask,
+    Query,
+    ScriptTask,
+    Task,
+)
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.project.targets import usable_target
 
@@ -92,29 +104,54 @@ def task_for(
         errors.SqlSyntaxError: a variable of the text has no value.
     """
     project, step, target = target_step.project, target_step.step, target_step.target
-    config = step.config
-    root = Path(project.root)
-    return Task(
-        run_id=run_id,
-        step=target_step.name,
-        attempt=attempt,
-        kind=step.kind,
-        relation=target_step.relation,
-        materialized=config.materialized if step.kind == "sql" else "table",
-        sql=compile_step(project, step, target) if step.kind == "sql" else "",
-        path="" if step.kind == "sql" else str(root / step.location.path),
-        code_version=step.code_version,
-        input_versions=_input_versions(project, step, built_on_previous),
-        checks=tuple(
+    name = target_step.name
+    if step.kind == "script":
+        return ScriptTask(run_id, name, attempt, _file(project, step), **_python_part(target_step))
+    relation = relation_for(project, step.key, target)
+    proved: dict[str, Any] = {
+        "code_version": step.code_version,
+        "input_versions": _input_versions(project, step, built_on_previous),
+        "checks": tuple(
             CheckTask(check.name, check_sql(project, step, check, target), check.severity)
             for check in step.checks
         ),
-        column_types=config.column_types,
-        queries={text: compile_text(project, step, text, target) for text in step.queries},
-        relations=compile_tables(project, step, target) if target_step.is_python else {},
-        project_root=project.root,
-        digest=step.digest,
-    )
+    }
+    if step.kind == "python":
+        return PythonTask(
+            run_id,
+            name,
+            attempt,
+            _file(project, step),
+            relation,
+            **_python_part(target_step),
+            **proved,
+        )
+    content: Content
+    if step.kind == "seed":
+        content = CsvFile(_file(project, step), step.config.column_types)
+    else:
+        content = Query(compile_step(project, step, target))
+        proved["materialization"] = MATERIALIZATIONS[step.config.materialized]
+    return BuildTask(run_id, name, attempt, relation, content, **proved)
+
+
+#: ``materialized:`` of a model's configuration -> the value.
+MATERIALIZATIONS: Mapping[str, Materialization] = {"table": Replace(), "view": View()}
+
+
+def _file(project: Project, step: Step) -> LoadedFile:
+    path = step.location.path
+    return LoadedFile(str(Path(project.root) / path), path, step.digest)
+
+
+def _python_part(target_step: TargetStep) -> dict[str, Any]:
+    """What a process that runs the user's Python needs to know, beside the file."""
+    project, step, target = target_step.project, target_step.step, target_step.target
+    return {
+        "project_root": project.root,
+        "queries": {text: compile_text(project, step, text, target) for text in step.queries},
+        "relations": compile_tables(project, step, target),
+    }
 
 
 def _input_versions(

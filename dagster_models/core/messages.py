@@ -1,101 +1,32 @@
-"""Task and Outcome: what crosses the process border, as plain JSON.
+"""What became of a task: values that travel from where it ran to whoever reports it.
 
-A *task* is one attempt of a step as sent to a worker; an *outcome* is what became of it. Both are
-frozen values with ``to_json`` and ``from_json`` (plain dictionaries of JSON types); the frames that
-carry them are wire.py's.
+They have ``to_json`` and ``from_json`` (plain dictionaries of JSON types); the frames that carry
+them are those of processes/wire.py.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dagster_models.core.model import EMPTY, Relation
+from dagster_models.core.plain import plain
 from dagster_models.errors import ErrorKind, WarehouseError
 
 
 class Verdict(str, Enum):
-    """What the warehouse (or, for a script, its process) answered. Never a guess."""
+    """What the warehouse, or the process of a script, answered. Never a guess."""
 
+    # Of a task that publishes.
     COMMITTED = "committed"
     ROLLED_BACK = "rolled_back"
+    UNKNOWN = "unknown"  #: nothing is proved yet: only the commit record can settle it
+    # Of a task that publishes nothing (a script, checks alone).
+    DONE = "done"  #: it ran to its end
+    FAILED = "failed"  #: it ended with an error; what it had done by then stays
+    # Of any task.
     CANCELED = "canceled"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckTask:
-    """One check to run inside the step's transaction, before the relation is published.
-
-    ``sql`` is complete and selects the offending rows. A failing check of severity "error" rolls
-    the transaction back; one of severity "warn" only reports.
-    """
-
-    name: str
-    sql: str
-    severity: str = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One attempt of a step.
-
-    ``kind``: "sql" (build ``relation`` from ``sql``), "seed" (from the CSV file ``path``),
-    "arrow" (from the Arrow IPC file ``path``), "python" and "script" (run the file ``path``).
-    ``digest``: of the file's bytes when the project was loaded, "" where it does not matter.
-    ``sql`` is final: names replaced, variables filled in. ``queries`` maps the literal SQL of a
-    Python file to the text to send; ``relations`` maps table names as written there to SQL.
-    """
-
-    run_id: str
-    step: str
-    attempt: int
-    kind: str
-    relation: Relation | None = None
-    materialized: str = "table"
-    sql: str = ""
-    path: str = ""
-    code_version: str = ""
-    input_versions: Mapping[str, str] = EMPTY
-    checks: tuple[CheckTask, ...] = ()
-    column_types: Mapping[str, str] = EMPTY
-    queries: Mapping[str, str] = EMPTY
-    relations: Mapping[str, str] = EMPTY
-    variables: Mapping[str, Any] = EMPTY
-    project_root: str = ""
-    digest: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return _plain(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Task:
-        relation = data.get("relation")
-        return cls(
-            **{
-                **data,
-                "relation": Relation(**relation) if relation else None,
-                "checks": tuple(CheckTask(**check) for check in data.get("checks", ())),
-            }
-        )
-
-    def is_of(self, data: bytes) -> bool:
-        """Whether the file still is the one whose code version the task bears."""
-        return not self.digest or self.digest == digest_of(data)
-
-    @property
-    def changed(self) -> str:
-        """What to say if it is not."""
-        name = os.path.relpath(self.path, self.project_root) if self.project_root else self.path
-        return f"{name} was changed after the run had loaded the project: run it again"
-
-
-def digest_of(data: bytes) -> str:
-    """Of a file's bytes: part of its code version."""
-    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +113,12 @@ class Outcome:
     checks: tuple[CheckOutcome, ...] = ()
     error: TaskError | None = None
 
+    @property
+    def succeeded(self) -> bool:
+        return self.verdict in (Verdict.COMMITTED, Verdict.DONE)
+
     def to_json(self) -> dict[str, Any]:
-        return _plain(self)
+        return plain(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
@@ -197,21 +132,3 @@ class Outcome:
                 "error": TaskError.from_json(error) if error else None,
             }
         )
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    """Like dataclasses.asdict, but for mapping proxies and enums too, which it cannot copy."""
-
-    def plain(item: Any) -> Any:
-        if isinstance(item, Enum):
-            return item.value
-        if isinstance(item, Mapping):
-            return {str(k): plain(v) for k, v in item.items()}
-        if isinstance(item, (tuple, list)):
-            return [plain(v) for v in item]
-        if hasattr(item, "__dataclass_fields__"):
-            return {name: plain(getattr(item, name)) for name in item.__dataclass_fields__}
-        return item
-
-    result: dict[str, Any] = plain(value)
-    return result

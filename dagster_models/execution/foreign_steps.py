@@ -103,13 +103,13 @@ class ForeignSteps:
         self, step: str, running: RunningForeignStep, event: DagsterEvent, canceling: bool
     ) -> Event:
         seconds = time.time() - running.started_at
-        outcome = Outcome(step, running.attempt, Verdict.COMMITTED, running.started_at, seconds)
+        outcome = Outcome(step, running.attempt, Verdict.DONE, running.started_at, seconds)
         if event.event_type is DagsterEventType.STEP_SUCCESS:
             running.outcome = outcome
             withheld = withheld_by(self._run.execution_plan, step, self._outputs)
             return Event(step, Cause.COMMITTED, withheld)
         error = TaskError(ErrorKind.STEP_FAILURE, error_message(event))
-        running.outcome = replace(outcome, verdict=Verdict.ROLLED_BACK, error=error)
+        running.outcome = replace(outcome, verdict=Verdict.FAILED, error=error)
         if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
             return Event(step, Cause.CANCELED)
         running.retry_after_seconds = retry_after_seconds(event)

@@ -22,6 +22,7 @@ from dagster_models._dagster.steps import known_state
 from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.compilation.tasks import task_for
 from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.tasks import BuildTask, PythonTask, sent_sql
 from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results, lookup
 from dagster_models.execution.attempt_results import AttemptResult
@@ -96,7 +97,7 @@ class OwnSteps:
             if binding.is_python:
                 running.log = StepLog(run.job, [step])
                 yield from running.log.open()
-            run.reporter.started(step, task.sql, time.time() - running.started_at)
+            run.reporter.started(step, sent_sql(task), time.time() - running.started_at)
             runner = run.runners.of(task)
             runner.start(step, task, binding.address)
             running.runner = runner
@@ -147,7 +148,7 @@ class OwnSteps:
     def _on_outcome(self, step: str, running: RunningStep, outcome: Outcome) -> None:
         running.outcome = outcome
         asked = self._run.plan.state(step) is State.CANCELING
-        if outcome.verdict is Verdict.COMMITTED:
+        if outcome.succeeded:
             cause = Cause.COMMITTED
         elif outcome.verdict is Verdict.CANCELED and asked:
             cause = Cause.CANCELED
@@ -168,7 +169,9 @@ class OwnSteps:
     def _on_settled(self, settled: Settled, running: RunningStep) -> None:
         assert running.outcome is not None
         assert running.lost is not None
-        running.outcome = lookup.settled_outcome(running.outcome, settled)
+        running.outcome = lookup.settled_outcome(
+            running.outcome, settled, running.task is None or running.task.publishes
+        )
         if settled.committed:
             self._run.todo.append(Event(settled.step, Cause.COMMITTED))
             return
@@ -206,8 +209,9 @@ class OwnSteps:
         """Find out whether a lost step was committed."""
         running, binding = self.running[step], self._run.bindings[step]
         assert running.lost is not None
-        assert running.task is not None
-        if binding.relation is None:  # a script publishes nothing of its own: gone is gone
+        if not isinstance(
+            running.task, (BuildTask, PythonTask)
+        ):  # it publishes nothing: gone is gone
             self._run.runners.queue.put(Settled(step, committed=False))
             return
         question = partial(lookup.commit_of, running.lost, running.task, binding.address)
@@ -251,7 +255,7 @@ class OwnSteps:
                 running.outcome,
                 report.state,
                 message,
-                sql=running.task.sql if running.task else "",
+                sql=sent_sql(running.task) if running.task else "",
                 committed_in=running.committed_in,
                 built_on_previous=self._previous(report.step),
             )

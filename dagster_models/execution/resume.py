@@ -14,14 +14,16 @@ not built again, when all of this holds:
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import TargetStep, task_for
-from dagster_models.core.messages import Outcome, Task
+from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
+from dagster_models.core.commit import Commit
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.warehouses.base import Commit
 
 Commits = Mapping[str, Commit]
 """Relation -> its last commit record."""
@@ -32,7 +34,7 @@ class Found:
     """A step that need not be built: an earlier run's commit still stands."""
 
     step: str
-    task: Task
+    task: BuildTask | PythonTask
     outcome: Outcome
     commit: Commit
 
@@ -51,7 +53,7 @@ def find(
         WarehouseError: a warehouse cannot be reached.
     """
     found: set[str] = set()
-    with _Records() as records:
+    with _Records(bindings) as records:
         for step, upstream in graph.items():
             binding = bindings.get(step)
             if binding is None or not found.issuperset(upstream):
@@ -61,12 +63,21 @@ def find(
             if commit is None:
                 continue
             task = task_for(binding, run_id, 1)
+            if not isinstance(task, (BuildTask, PythonTask)):
+                continue
             if dict(task.input_versions) != dict(commit.input_versions):
                 continue
-            outcome = session.standing(task, commit.attempt, commit.rows)
-            if outcome is not None:
+            outcome = session.run(ChecksTask(*task.id, task.relation, task.checks))
+            if outcome.succeeded:
                 found.add(step)
-                yield Found(step, task, outcome, commit)
+                yield Found(step, task, _as_committed(outcome, commit), commit)
+
+
+def _as_committed(checked: Outcome, commit: Commit) -> Outcome:
+    """The outcome of *commit*, with the columns and checks of the relation as it is now."""
+    return replace(
+        checked, verdict=Verdict.COMMITTED, attempt=commit.attempt, rows=commit.rows, started_at=0.0
+    )
 
 
 def standing_commit(
@@ -92,7 +103,11 @@ def standing_commit(
 class _Records:
     """A session for each warehouse, and what its commit records say."""
 
-    def __init__(self) -> None:
+    def __init__(self, bindings: Mapping[str, TargetStep]) -> None:
+        self._relations: dict[WarehouseAddress, set[Relation]] = {}
+        for binding in bindings.values():
+            address = warehouse_address(binding.project, binding.target)
+            self._relations.setdefault(address, set()).update(_relations_of(binding))
         self._known: dict[WarehouseAddress, tuple[Session, Commits]] = {}
 
     def __enter__(self) -> _Records:
@@ -103,9 +118,17 @@ class _Records:
             session.close()
 
     def of(self, binding: TargetStep) -> tuple[Session, Commits]:
-        address = binding.address
+        address = warehouse_address(binding.project, binding.target)
         if address not in self._known:
             session = connect(address)
-            commits = [Commit(**record) for record in session.records()]
+            commits = session.last_proofs(self._relations[address])
             self._known[address] = session, {commit.relation: commit for commit in commits}
         return self._known[address]
+
+
+def _relations_of(binding: TargetStep) -> Iterator[Relation]:
+    """The step's own relation, and those of the steps that it reads."""
+    steps = binding.project.steps
+    for key in (binding.step.key, *binding.step.upstream):
+        if key in steps and steps[key].relation is not None:
+            yield relation_for(binding.project, key, binding.target)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from dagster import DagsterEvent, StepExecutionContext
 
 from dagster_models._dagster.logs import StepLog
-from dagster_models.core.messages import Outcome, Task
+from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import Task
 from dagster_models.execution.runners.events import Lost
 from dagster_models.execution.runners.task_runners import TaskRunner
 

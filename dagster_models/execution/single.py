@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
-from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.tasks import BuildTask, PythonTask, Task, sent_sql
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
@@ -30,18 +32,18 @@ def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
     with closing(TaskRunners()) as runners:
         try:
             task = task_for(binding, run_id, attempt)
-            sql = task.sql
+            sql = sent_sql(task)
             runners.sql.prepare(binding.address, schemas({binding.name: binding}))
             runners.queue.wait(0)  # takes the session in
             runners.of(task).start(binding.name, task, binding.address)
             outcome = _wait(runners.queue, task, binding.address, began)
         except (DagsterModelsError, OSError) as error:
             outcome = failed_to_start(binding.name, attempt, error, began)
-    committed = outcome.verdict is Verdict.COMMITTED
+    succeeded = outcome.succeeded
     return AttemptResult(
         outcome,
-        State.SUCCEEDED if committed else State.FAILED,
-        "" if committed else why(binding, outcome),
+        State.SUCCEEDED if succeeded else State.FAILED,
+        "" if succeeded else why(binding, outcome),
         decided=outcome.error is not None and outcome.error.final,
         sql=sql,
     )
@@ -61,8 +63,8 @@ def _wait(queue: EventQueue, task: Task, address: WarehouseAddress, began: float
                 return failed_to_start(task.step, task.attempt, event.error, began)
             elif isinstance(event, Lost):
                 lost = lost_outcome(task.step, task.attempt, event.message, began)
-                if task.relation is None:  # a script publishes nothing of its own: gone is gone
-                    return lost
+                if not isinstance(task, (BuildTask, PythonTask)):  # gone is gone
+                    return replace(lost, verdict=Verdict.FAILED)
                 queue.ask_in_thread(partial(commit_of, event, task, address), "settle")
             elif isinstance(event, Settled) and lost is not None:
-                return settled_outcome(lost, event)
+                return settled_outcome(lost, event, task.publishes)

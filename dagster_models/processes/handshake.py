@@ -19,7 +19,7 @@ from typing import Any
 from dagster_models.errors import ErrorKind, WarehouseError
 
 #: Raised when frames change: processes of different versions refuse each other by name.
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,7 +294,7 @@ def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Ou
     return Outcome(
         step=step,
         attempt=attempt,
-        verdict=Verdict.ROLLED_BACK,
+        verdict=Verdict.UNKNOWN,
         started_at=started_at,
         seconds=max(0.0, time.time() - started_at),
         error=TaskError(ErrorKind.WORKER_LOST, message),

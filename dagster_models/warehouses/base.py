@@ -4,22 +4,29 @@
       └── WarehouseSession     one connection or cursor of it; used by one thread at a time
 
 A session speaks in relations and in the user's own SQL text; how a warehouse spells a table, reads
-a CSV file or replaces a view by a table is its own file's business. Every method that reaches the
+a CSV file or replaces a view by a table is its own folder's business. Every method that reaches the
 database raises ``errors.WarehouseError``, in which ``line`` counts in the *user's* text.
+
+A relation is published in two steps, whatever a warehouse's transactions are like:
+
+    staged = session.build(task)            no reader sees it; checks read name_of(staged)
+    session.publish(staged, commit)         the one atomic act, which leaves the proof too
+    session.discard()                       instead of it; harmless where nothing was built
+
+``Capabilities.publishing`` says what makes the act atomic. Where a session was lost between them,
+``fence`` waits until nothing of it can be published any more, and ``find_proof`` then decides.
 """
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-
-#: The schema and table of the commit records, the same in every warehouse.
-RECORDS = Relation("dagster_models", "commits")
+from dagster_models.core.tasks import AttemptId, BuildTask
 
 #: What a warehouse may offer, and what that means. What one lacks is in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
@@ -44,43 +51,19 @@ FEATURES: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
-    """One row of the commit record table: the proof that an attempt was published.
-
-    ``rows`` is None where nobody counted (a view); ``committed_at`` is ISO 8601 in UTC, set by the
-    warehouse when the record is written.
-    """
-
-    run_id: str
-    step: str
-    attempt: int
-    relation: str
-    code_version: str
-    input_versions: Mapping[str, str]
-    rows: int | None = None
-    committed_at: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
-
-    @classmethod
-    def of_row(cls, row: Sequence[Any]) -> Commit:
-        """From the columns of the table, in their order; input versions and time as text."""
-        run_id, step, attempt, relation, code_version, inputs, rows, committed_at = row
-        versions = json.loads(inputs or "{}")
-        return cls(run_id, step, attempt, relation, code_version, versions, rows, committed_at)
-
-
-@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What differs between warehouses, as data: nobody asks which one it is.
 
-    ``shared_fate``: sessions and this process end together (the database is open in it); else a
-    session can be lost alone, and can outlive this process. ``lacks``: feature -> the reason.
+    ``publishing``: how data and proof become visible at once. "transaction": both are written in
+    one; "commit": the table's own history holds the proof; "swap": a staged table carries it, and
+    one atomic rename puts it in place. ``shared_fate``: sessions and this process end together
+    (the database is open in it); else a session can be lost alone, and can outlive this process.
+    ``lacks``: feature -> the reason.
     """
 
     name: str
     shared_fate: bool
+    publishing: Literal["transaction", "commit", "swap"] = "transaction"
     lacks: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,14 +72,22 @@ class Capabilities:
             raise ValueError(f"{self.name} lacks what is no feature: {sorted(unknown)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A relation that is built and not published. ``rows`` is None where nobody counted."""
+
+    relation: Relation
+    rows: int | None
+
+
 class WarehouseSession(ABC):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
-    def await_gone(self, name: str, timeout_seconds: float) -> bool:
-        """Wait for the end of another session, which this process does not have (any more).
+    def fence(self, name: str, timeout_seconds: float) -> bool:
+        """Wait until another session, which this process does not have (any more), can publish
+        nothing. False: it still could after so many seconds.
 
-        True if nothing can be committed by it any more; where sessions end with the process that
-        holds them, that is so.
+        Where sessions end with the process that holds them there is nothing to wait for.
         """
         return True
 
@@ -143,20 +134,31 @@ class WarehouseSession(ABC):
         """Roll back and free; harmless when repeated."""
 
     @abstractmethod
-    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
-        """Build ``relation`` ("table" or "view") from the user's query in the open transaction,
-        in place of whatever bears its name. Rows of a table, None for a view. This, or one of the
-        next two, is the first statement of its transaction."""
+    def build(self, task: BuildTask) -> Staged:
+        """Build the task's relation where no reader sees it. No transaction may be open."""
 
     @abstractmethod
-    def create_from_csv(
-        self, relation: Relation, path: str, column_types: Mapping[str, str]
-    ) -> int:
-        """Build a table from a CSV file with a header; ``line`` of an error is the file's."""
+    def name_of(self, staged: Staged) -> str:
+        """What this session calls the staged relation, as SQL."""
 
     @abstractmethod
-    def create_from_arrow(self, relation: Relation, path: str) -> int:
-        """Build a table from an Arrow IPC file."""
+    def publish(self, staged: Staged, commit: Commit) -> None:
+        """Make the relation and its proof visible in one atomic act.
+
+        An error says nothing of whether it took place: ``discard``, and ask ``find_proof``.
+        """
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Drop what was built and not published; harmless where that is nothing. Never raises."""
+
+    @abstractmethod
+    def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
+        """The proof that the attempt was published. ``relation``: the one that it builds."""
+
+    @abstractmethod
+    def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
+        """The last proof of each of these relations, or of all: who published what is there."""
 
     @abstractmethod
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
@@ -182,19 +184,9 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def prepare(self, schemas: Sequence[str]) -> None:
-        """Create the schemas and the commit record table where missing. Not for use by two
-        sessions at once."""
-
-    @abstractmethod
-    def write_record(self, commit: Commit) -> None:
-        """In the open transaction, so that it is there exactly when the publication is."""
-
-    @abstractmethod
-    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None: ...
-
-    @abstractmethod
-    def last_records(self) -> list[Commit]:
-        """The last commit record of each relation: who published what is there now."""
+        """Create the schemas and what proofs need, where missing. Not for use by two sessions at
+        once. Raises WarehouseError, of kind VERSION_MISMATCH where a newer version of this package
+        keeps its proofs in a form that this one does not know."""
 
 
 class Warehouse(ABC):
@@ -206,7 +198,7 @@ class Warehouse(ABC):
     def session(
         self, name: str = "", given_up: Callable[[], bool] = lambda: False
     ) -> WarehouseSession:
-        """A new session; ``name`` is how a server shows it, and how ``await_gone`` finds it.
+        """A new session; ``name`` is how a server shows it, and how ``fence`` finds it.
 
         ``given_up``: asked now and then while a server keeps us waiting; true: nobody wants the
         session any more, and the error's kind is ErrorKind.INTERRUPTED.

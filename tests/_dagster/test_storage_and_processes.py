@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 from dagster import EventLogEntry
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
-from paths import environment_of_tests
 
 from dagster_models._dagster.storage import PooledSqliteEventLogStorage
 from event_logs import connect, event, materialized, numbers, one_by_one, stock
+from paths import environment_of_tests
 
 pytestmark = pytest.mark.timeout(180)
 

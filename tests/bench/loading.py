@@ -31,9 +31,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import synthetic
-
 import dagster_models
+import synthetic
 from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE
 
 #: What a process is asked for: seconds and CPU seconds of the load (imports apart), peak MiB, and

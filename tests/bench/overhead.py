@@ -22,9 +22,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from commands import Command, Ran, dagster, graph_of, query, write_dbt, write_ours, write_stock
-
 import dagster_models
+from commands import Command, Ran, dagster, graph_of, query, write_dbt, write_ours, write_stock
 
 SLOTS = 8
 

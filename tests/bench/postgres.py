@@ -21,15 +21,16 @@ from pathlib import Path
 
 import psycopg
 
+from dagster_models.core.tasks import task_to_json
+from tasks import sql_task, with_sql
+
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
-from postgres_runs import RUNS
-
-from dagster_models.core.messages import Outcome, Task
-from dagster_models.core.model import Relation
+from dagster_models.core.messages import Outcome
 from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
+from postgres_runs import RUNS
 from postgres_server import GIVEN, start_server
 
 ROWS = 1_000_000
@@ -49,13 +50,10 @@ def timed(what: str, do: Callable[[], object]) -> float:
 
 
 def publishing(dsn: str) -> None:
-    with connect(WarehouseAddress(POSTGRES, {"dsn": dsn})) as session:
-        build = Task("b", "b.t", 1, "sql", Relation("b", "t"), sql=WIDE)
+    with connect({"type": "postgres", "settings": {"dsn": dsn}}) as session:
 
         def run(attempt: int) -> None:
-            outcome = session.run(
-                Task("b", "b.t", attempt, "sql", Relation("b", "t"), sql=build.sql)
-            )
+            outcome = session.run(sql_task("b.t", WIDE, run_id="b", attempt=attempt))
             assert outcome.error is None, outcome.error
 
         timed("a new table, 1M x 10 rows", lambda: run(1))
@@ -113,9 +111,9 @@ def cancel(dsn: str) -> None:
     address = WarehouseAddress(POSTGRES, {"dsn": dsn})
     sessions = [connect(address) for _ in range(8)]
     for number, session in enumerate(sessions):
-        task = Task("c", f"b.c{number}", 1, "sql", Relation("b", f"c{number}"))
-        slow = Task(**{**{f: getattr(task, f) for f in task.__slots__}, "sql": _MINUTE})
-        session.send({"op": "task", "task": slow.to_json()})
+        task = sql_task(f"b.c{number}", run_id="c")
+        slow = with_sql(task, _MINUTE)
+        session.send({"op": "task", "task": task_to_json(slow)})
     with psycopg.connect(dsn, autocommit=True) as admin:
         count = (
             "select count(*) from pg_stat_activity where state <> 'idle' and query like '%minute%'"

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import psycopg
+
 from commands import Command, Graph, dagster, graph_of, query, write_dbt, write_ours
 
 SLOTS = 8

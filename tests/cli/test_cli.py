@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from paths import REPOSITORY
 
 from dagster_models.cli import main
 from dagster_models.cli.main import COMMANDS
 from dagster_models.cli.main import main as cli
+from paths import REPOSITORY
 from running import make_project
 
 FILES = {

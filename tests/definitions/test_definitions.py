@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from project_cases import load
 
 from dagster_models import ModelsTranslator, ProjectError, load_project
 from dagster_models.cli.check import refusals
 from dagster_models.core.model import Key
 from dagster_models.definitions.build import node_name
+from project_cases import load
 from running import Project, make_project
 
 SOURCES = """

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dagster_models.project import columns, config, settings, sources
 from paths import REPOSITORY
 from project_cases import load
-
-from dagster_models.project import columns, config, settings, sources
 
 PAGE = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
 

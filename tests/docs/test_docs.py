@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from addresses import duckdb_at
-from paths import REPOSITORY
-from project_cases import load
 
+from addresses import duckdb_at
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Retries
 from dagster_models.errors import ErrorKind
@@ -26,6 +24,8 @@ from dagster_models.reporting.explain_text import run_lines
 from dagster_models.reporting.journal import JournalContents, RunEnd
 from dagster_models.reporting.results import RunHeader, StepResult, totals
 from dagster_models.reporting.terminal import Terminal
+from paths import REPOSITORY
+from project_cases import load
 from running import DAGSTER, Project, make_project
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

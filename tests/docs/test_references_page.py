@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 import pytest
-from paths import REPOSITORY
-from project_cases import load, write_project
 
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key, Project
 from dagster_models.errors import ProjectError
 from dagster_models.project.targets import usable_target
+from paths import REPOSITORY
+from project_cases import load, write_project
 
 PAGE = (REPOSITORY / "docs" / "references.md").read_text(encoding="utf-8")
 SOURCES = "sources: [{name: raw, tables: [orders, payments]}]"

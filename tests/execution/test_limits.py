@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 from dagster import DagsterInstance
-from project_cases import load
 
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.execution.options import Options, warehouse_limits, warehouses
 from dagster_models.project.targets import usable_target
 from dagster_models.reporting.waits import LONG_SECONDS, TELL_AFTER_SECONDS, WaitTimes
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
+from project_cases import load
 from running import Project, make_project
 
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from dagster import DagsterInstance, DagsterRun
-from project_cases import load
 
 from dagster_models._dagster.runs import resumed_runs
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.targets import usable_target
+from project_cases import load
 from running import Project, make_project
 
 FILES = {

@@ -9,17 +9,18 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from addresses import duckdb_at
 
-from dagster_models.core.messages import Outcome, Task, Verdict
+from addresses import duckdb_at
+from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners import python_workers
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, WorkerEvent
 from dagster_models.execution.runners.python_worker import PythonWorker
 from dagster_models.execution.runners.task_runners import TaskRunners
+from tasks import script_task
 
-TASK = Task("run", "scripts.s", 1, "script", path="s.py")
+TASK = script_task("scripts.s", "s.py", run_id="run")
 ADDRESS = duckdb_at("x")
 
 #: Takes its task, answers if it is told to, and is gone.

@@ -9,9 +9,9 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
-from addresses import duckdb_at
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
+from addresses import duckdb_at
 from dagster_models import WarehouseResource, load_project
 from dagster_models.execution.options import TARGET_TAG, Options
 from dagster_models.processes.client.session import connect

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from addresses import PROGRAM, duckdb_at, text_of
 
-from dagster_models.core.messages import Outcome, Task, Verdict, digest_of
+from addresses import PROGRAM, duckdb_at, text_of
+from dagster_models.core.commit import Commit
+from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKDB
+from dagster_models.core.tasks import AttemptId, BuildTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
@@ -32,7 +34,8 @@ from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import Connection
 from dagster_models.util import runtime_files
-from dagster_models.warehouses.base import Commit
+from dagster_models.util.digests import digest_of
+from tasks import arrow_task, csv_task, sql_task
 
 #: Runs for minutes if nobody stops it.
 ENDLESS = "select count(*) from range(1000000) a(i), range(1000000) b(j) where a.i * b.j % 7 = 8"
@@ -53,8 +56,8 @@ def session(address: WarehouseAddress) -> Iterator[Session]:
         yield session
 
 
-def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table") -> Task:
-    return Task(run_id, f"s.{name}", 1, "sql", Relation("s", name), materialized, sql)
+def task(name: str, sql: str, *, run_id: str = "r", view: bool = False) -> BuildTask:
+    return sql_task(f"s.{name}", sql, run_id=run_id, view=view)
 
 
 def wait_for_exit(pid: int) -> int:
@@ -132,7 +135,7 @@ def test_a_cut_bulk_file_is_refused(session: Session) -> None:
     session.execute("create table kept as select 1 as n")
     path = session.write_bulk(session.export("select * from range(100000)"))
     os.truncate(path, os.path.getsize(path) // 2)
-    arrow = Task("r", "main.kept", 1, "arrow", Relation("main", "kept"), path=path)
+    arrow = arrow_task("main.kept", path)
     outcome = session.run(arrow)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert session.query("from kept") == [(1,)]
@@ -166,10 +169,7 @@ def test_bulk_moves_on_when_a_folder_is_full(
     path = session.write_bulk(table)
     assert os.path.dirname(path) == str(roomy)
     assert list(full.iterdir()) == []
-    assert (
-        session.run(Task("r", "s.t", 1, "arrow", Relation("s", "t"), path=path)).verdict
-        is Verdict.COMMITTED
-    )
+    assert session.run(arrow_task("s.t", path)).verdict is Verdict.COMMITTED
     assert session.query("select sum(i) from s.t") == [(sum(range(200000)),)]
 
 
@@ -213,13 +213,15 @@ def test_cancel_stops_a_build_and_leaves_the_old_one(session: Session) -> None:
     session.run(task("t", "select 'old' as n"))
     session.execute("create index on_n on s.t (n)")
     for _ in range(5):
-        session.send({"op": "task", "task": task("t", ENDLESS, run_id="c").to_json()})
+        session.send({"op": "task", "task": task_to_json(task("t", ENDLESS, run_id="c"))})
         session.cancel()
         outcome = Outcome.from_json(session.receive()["outcome"])
         assert outcome.verdict is Verdict.CANCELED
         assert not session.settle(task("t", "", run_id="c"))
     assert session.query("from s.t") == [("old",)]
-    assert session.query("select index_name from duckdb_indexes()") == [("on_n",)]
+    assert session.query("select index_name from duckdb_indexes() where schema_name = 's'") == [
+        ("on_n",)
+    ]
 
 
 def test_cancel_of_an_idle_session_is_harmless(session: Session) -> None:
@@ -237,7 +239,7 @@ def test_a_cancel_at_any_moment_is_answered_with_the_truth(session: Session) -> 
     held = -1
     for number in range(60):
         attempt = task("t", build.format(number), run_id=str(number))
-        session.send({"op": "task", "task": attempt.to_json()})
+        session.send({"op": "task", "task": task_to_json(attempt)})
         time.sleep(chance.uniform(0, 0.02))
         session.cancel()
         outcome = Outcome.from_json(session.receive()["outcome"])
@@ -252,7 +254,7 @@ def test_a_cancel_at_any_moment_is_answered_with_the_truth(session: Session) -> 
 
 
 def test_an_own_error_is_no_cancel(session: Session) -> None:
-    session.send({"op": "task", "task": task("t", "select nope").to_json()})
+    session.send({"op": "task", "task": task_to_json(task("t", "select nope"))})
     outcome = Outcome.from_json(session.receive()["outcome"])
     session.cancel()
     assert outcome.verdict is Verdict.ROLLED_BACK
@@ -304,7 +306,7 @@ def test_a_live_session_leaves_an_attempt_in_doubt(
 def test_a_killed_server_is_told_and_replaced(address: WarehouseAddress) -> None:
     with connect(address) as session:
         session.run(task("t", "select 'old' as n"))
-        session.send({"op": "task", "task": task("t", ENDLESS, run_id="k").to_json()})
+        session.send({"op": "task", "task": task_to_json(task("t", ENDLESS, run_id="k"))})
         pid = session.server_pid
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(WarehouseLost) as caught:
@@ -324,7 +326,7 @@ def test_a_killed_server_is_told_and_replaced(address: WarehouseAddress) -> None
 def test_sigterm_ends_the_server_in_order(address: WarehouseAddress, _: int) -> None:
     """Whichever thread the signal meets, and whatever the task has come to."""
     with connect(address) as session:
-        session.send({"op": "task", "task": task("t", ENDLESS).to_json()})
+        session.send({"op": "task", "task": task_to_json(task("t", ENDLESS))})
         os.kill(session.server_pid, signal.SIGTERM)
         outcome = Outcome.from_json(session.receive()["outcome"])
         assert outcome.verdict is Verdict.CANCELED
@@ -337,14 +339,14 @@ def test_a_full_disk_never_lies(tmp_path: Path) -> None:
     code = (
         "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, 4 << 20))\n"
         + CLIENT
-        + "from dagster_models.core.messages import Task\n"
+        + "from dagster_models.core.model import Relation\n"
+        "from dagster_models.core.tasks import BuildTask, Query\n"
         "from dagster_models.errors import WarehouseLost\n"
         "for number in range(8):\n"
         "    sql = f'select {number} as n, uuid() as u from range(40000)'\n"
-        "    task = {'run_id': 'r', 'step': 's.t', 'attempt': number, 'kind': 'sql',\n"
-        "            'relation': {'schema': 's', 'name': f't{number}'}, 'sql': sql}\n"
+        "    task = BuildTask('r', 's.t', number, Relation('s', f't{number}'), Query(sql))\n"
         "    try:\n"
-        "        verdict = session.run(Task.from_json(task)).verdict.value\n"
+        "        verdict = session.run(task).verdict.value\n"
         "    except WarehouseLost:\n"
         "        verdict = 'lost'\n"
         "        session = connect(address)\n"
@@ -358,7 +360,7 @@ def test_a_full_disk_never_lies(tmp_path: Path) -> None:
     assert verdicts[-1] != "committed"
     with connect(address_of(path)) as session:
         for number, verdict in enumerate(verdicts):
-            attempt = Task("r", "s.t", number, "sql")
+            attempt = sql_task("s.t", attempt=number)
             there = session.query(f"select * from duckdb_tables() where table_name = 't{number}'")
             assert session.settle(attempt) is bool(there)
             if verdict != "lost":
@@ -513,7 +515,7 @@ def test_what_goes_to_a_removed_database_is_not_told_as_done(
         session.commit,
         session.begin,
         lambda: session.execute("create table u as select 1"),
-        session.records,
+        lambda: session.last_proofs([]),
     ):
         with pytest.raises(WarehouseError, match="removed or replaced") as caught:
             promise()
@@ -529,8 +531,7 @@ def test_a_seed_that_is_another_file_by_now_is_not_published(
 ) -> None:
     path = tmp_path / "codes.csv"
     path.write_text("code\n1\n")
-    loaded = Task("r", "s.t", 1, "seed", Relation("s", "t"), path=str(path))
-    loaded = replace(loaded, digest=digest_of(path.read_bytes()))
+    loaded = csv_task("s.t", path, digest_of(path.read_bytes()))
     session.prepare(["s"])
     assert session.run(loaded).verdict is Verdict.COMMITTED
     path.write_text("code\n2\n")
@@ -666,7 +667,7 @@ def test_eight_sessions_build_at_once(address: WarehouseAddress) -> None:
         for round_ in range(10):
             for number, session in enumerate(sessions):
                 built = task(f"t{number}_{round_}", "select range as n from range(1000)")
-                session.send({"op": "task", "task": built.to_json()})
+                session.send({"op": "task", "task": task_to_json(built)})
             for session in sessions:
                 outcome = Outcome.from_json(session.receive()["outcome"])
                 assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, 1000)
@@ -685,7 +686,7 @@ def test_one_cancel_stops_one_session(address: WarehouseAddress, session: Sessio
 
 
 def test_a_schema_that_cannot_be_made_is_an_outcome(session: Session) -> None:
-    built = Task("r", "t", 1, "sql", Relation("", "t"), sql="select 1")
+    built = sql_task("t", "select 1")
     outcome = session.run(built)
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
@@ -696,10 +697,8 @@ def test_new_schemas_do_not_conflict(address: WarehouseAddress) -> None:
     with contextlib.ExitStack() as stack:
         sessions = [stack.enter_context(connect(address)) for _ in range(8)]
         for number, session in enumerate(sessions):
-            built = Task(
-                "r", "t", 1, "sql", Relation(f"s{number % 3}", f"t{number}"), sql="select 1"
-            )
-            session.send({"op": "task", "task": built.to_json()})
+            built = sql_task("t", "select 1", relation=Relation(f"s{number % 3}", f"t{number}"))
+            session.send({"op": "task", "task": task_to_json(built)})
         for session in sessions:
             assert session.receive()["outcome"]["verdict"] == "committed"
 
@@ -758,16 +757,21 @@ def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> Non
             return True
 
     class Reader:
-        def await_gone(self, name: str, timeout_seconds: float) -> bool:
+        def fence(self, name: str, timeout_seconds: float) -> bool:
             return True
 
-        def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
-            return Commit(run_id, step, attempt, "s.t", "", {}) if ended else None
+        def find_proof(self, relation: Relation, attempt: AttemptId) -> Commit | None:
+            return Commit(*attempt, "s.t", "", {}) if ended else None
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
         connection = Connection(Host(), ours)  # type: ignore[arg-type]
-        asked = {"run_id": "r", "step": "s.t", "attempt": 1, "session": "lost", "wait_seconds": 1}
+        asked = {
+            "attempt": ["r", "s.t", 1],
+            "relation": {"schema": "s", "name": "t"},
+            "session": "lost",
+            "wait_seconds": 1,
+        }
         answer = connection.settle(Reader(), asked, Stop())  # type: ignore[arg-type]
     assert answer["committed"]
     assert not answer["session_alive"]

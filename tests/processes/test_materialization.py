@@ -10,23 +10,17 @@ from typing import Any
 
 import pytest
 
-from dagster_models.core.messages import CheckTask, Outcome, Task, Verdict
+from dagster_models.core.materializations import View
+from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.core.tasks import ArrowFile, CheckTask, CsvFile, LoadedFile, Query
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import Warehouse, WarehouseSession
 from systems import System, instrument, session_of
+from tasks import arrow_task, csv_task, sql_task, with_sql
 
-TASK = Task(
-    run_id="r",
-    step="s.t",
-    attempt=1,
-    kind="sql",
-    relation=Relation("s", "t"),
-    sql="select 'new' as n",
-    code_version="v2",
-    input_versions={"s.up": "v1"},
-)
+TASK = sql_task("s.t", "select 'new' as n", code_version="v2", input_versions={"s.up": "v1"})
 
 
 @pytest.fixture
@@ -66,7 +60,7 @@ def test_a_published_table(system: System, warehouse: Warehouse, session: Wareho
     assert outcome.started_at > 1e9
     assert outcome.seconds > 0
     assert held(warehouse) == PUBLISHED
-    record = session.find_record("r", "s.t", 1)
+    record = session.find_proof(TASK.relation, TASK.id)
     assert record is not None
     assert (record.relation, record.code_version, record.rows) == ("s.t", "v2", 1)
     assert record.input_versions == {"s.up": "v1"}
@@ -77,14 +71,14 @@ def test_a_published_table(system: System, warehouse: Warehouse, session: Wareho
 def test_a_published_view_has_no_rows(
     system: System, warehouse: Warehouse, session: WarehouseSession
 ) -> None:
-    outcome = run(session, replace(TASK, materialized="view"), Stop())
+    outcome = run(session, replace(TASK, materialization=View()), Stop())
     assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, None)
     assert outcome.columns == (("n", system.type_of("VARCHAR")),)
     assert held(warehouse) == PUBLISHED
 
 
 def test_a_model_may_read_what_it_replaces(warehouse: Warehouse, session: WarehouseSession) -> None:
-    outcome = run(session, replace(TASK, sql="select n || '!' as n from s.t"), Stop())
+    outcome = run(session, with_sql(TASK, "select n || '!' as n from s.t"), Stop())
     assert outcome.verdict is Verdict.COMMITTED
     assert held(warehouse)[0] == [("old!",)]
 
@@ -92,21 +86,20 @@ def test_a_model_may_read_what_it_replaces(warehouse: Warehouse, session: Wareho
 @pytest.mark.parametrize(
     "change",
     [
-        {"sql": "select nope"},
-        {"sql": "select cast('x' as int) as n"},
-        {"sql": "select 1 as n; commit"},
-        {"sql": "select cast('x' as int) as n", "materialized": "view"},
-        {"kind": "seed", "path": "nowhere.csv"},
-        {"kind": "arrow", "path": "nowhere.arrow"},
-        {"kind": "python"},
-        {"relation": None},
+        {"content": Query("select nope")},
+        {"content": Query("select cast('x' as int) as n")},
+        {"content": Query("select 1 as n; commit")},
+        {"content": Query("select cast('x' as int) as n"), "materialization": View()},
+        {"content": CsvFile(LoadedFile("nowhere.csv"))},
+        {"content": ArrowFile("nowhere.arrow")},
+        {"content": ArrowFile("nowhere.arrow"), "materialization": View()},
         {"relation": Relation("no_such_schema", "t")},
     ],
 )
 def test_an_own_error_leaves_no_trace(
     warehouse: Warehouse, session: WarehouseSession, change: dict[str, Any]
 ) -> None:
-    if change.get("materialized") == "view":  # binds, and fails only when it is read
+    if change.get("materialization") == View():  # binds, and fails only when it is read
         change = {**change, "checks": (CheckTask("c", "select * from s.t"),)}
     outcome = run(session, replace(TASK, **change), Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
@@ -118,7 +111,7 @@ def test_an_own_error_leaves_no_trace(
 def test_an_error_is_not_committed_by_the_next_task(
     warehouse: Warehouse, session: WarehouseSession
 ) -> None:
-    run(session, replace(TASK, sql="select cast('x' as int)"), Stop())
+    run(session, with_sql(TASK, "select cast('x' as int)"), Stop())
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
     assert held(warehouse) == PUBLISHED
 
@@ -218,7 +211,7 @@ def test_stop_while_it_builds(
     stop, done, outcomes = Stop(), threading.Event(), []
 
     def work() -> None:
-        outcomes.append(run(session, replace(TASK, sql=system.endless), stop))
+        outcomes.append(run(session, with_sql(TASK, system.endless), stop))
         done.set()
 
     thread = threading.Thread(target=work)
@@ -255,7 +248,7 @@ def test_a_commit_that_wins_the_race_is_committed(
 def test_a_rollback_is_not_interrupted(warehouse: Warehouse, session: WarehouseSession) -> None:
     stop, interrupts = Stop(), list[int]()
     session = instrument(session, before_rollback=lambda: stop.ask(lambda: interrupts.append(1)))
-    outcome = run(session, replace(TASK, sql="select cast('x' as int)"), stop)
+    outcome = run(session, with_sql(TASK, "select cast('x' as int)"), stop)
     assert outcome.verdict is Verdict.ROLLED_BACK, "its own error came first"
     assert interrupts == []
 
@@ -271,7 +264,7 @@ def test_an_interrupt_that_nobody_asked_for_is_no_cancel(
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    outcome = run(session, replace(TASK, sql=system.endless), Stop())
+    outcome = run(session, with_sql(TASK, system.endless), Stop())
     done.set()
     thread.join()
     assert outcome.verdict is Verdict.ROLLED_BACK
@@ -309,9 +302,11 @@ def test_a_commit_whose_record_cannot_be_read_is_in_doubt(
     warehouse: Warehouse, session: WarehouseSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = instrument(session, before_commit=fail)
-    monkeypatch.setattr(session, "find_record", lambda *_: fail())
-    with pytest.raises(WarehouseLost, match="cannot be read any more"):
-        run(session, TASK, Stop())
+    monkeypatch.setattr(session, "find_proof", lambda *_: fail())
+    outcome = run(session, TASK, Stop())
+    assert outcome.verdict is Verdict.UNKNOWN
+    assert outcome.error is not None
+    assert "cannot be read any more" in outcome.error.message
 
 
 # Other kinds -------------------------------------------------------------------------------------
@@ -322,12 +317,8 @@ def test_a_seed(
     system: System, warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("n,m\nnew,1\n")
-    seed = replace(
-        TASK,
-        kind="seed",
-        path=str(tmp_path / "t.csv"),
-        column_types={"m": system.type_of("DOUBLE")},
-    )
+    file = LoadedFile(str(tmp_path / "t.csv"))
+    seed = replace(TASK, content=CsvFile(file, {"m": system.type_of("DOUBLE")}))
     outcome = run(session, seed, Stop())
     assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, 1)
     assert outcome.columns == (("n", system.type_of("VARCHAR")), ("m", system.type_of("DOUBLE")))
@@ -338,7 +329,7 @@ def test_a_seed_with_a_bad_row_leaves_no_trace(
     warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("n,m\na,1\nb\n")
-    outcome = run(session, replace(TASK, kind="seed", path=str(tmp_path / "t.csv")), Stop())
+    outcome = run(session, csv_task("s.t", tmp_path / "t.csv"), Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
     assert outcome.error.line == 3
@@ -349,7 +340,7 @@ def test_a_seed_with_a_bad_row_leaves_no_trace(
 def test_an_arrow_file(warehouse: Warehouse, session: WarehouseSession, tmp_path: Path) -> None:
     path, _ = session.export("select 'new' as n", [str(tmp_path)])
     arrow = replace(
-        TASK, kind="arrow", path=path, checks=(CheckTask("c", "select * from s.t where n is null"),)
+        TASK, content=ArrowFile(path), checks=(CheckTask("c", "select * from s.t where n is null"),)
     )
     outcome = run(session, arrow, Stop())
     assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, 1)
@@ -361,5 +352,5 @@ def test_an_arrow_file_takes_the_place_of_a_view(
 ) -> None:
     path, _ = session.export("select 'new' as n", [str(tmp_path)])
     session.execute("drop table if exists s.t; create view s.t as select 1 as n")
-    assert run(session, replace(TASK, kind="arrow", path=path), Stop()).error is None
+    assert run(session, arrow_task("s.t", path), Stop()).error is None
     assert held(warehouse) == PUBLISHED

@@ -18,13 +18,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from addresses import PROGRAM, duckdb_at, postgres_at, text_of
-from gate import Gate
-from on_postgres import backends, next_events, postgres_project, until
 
-from dagster_models.core.messages import Task, Verdict
-from dagster_models.core.model import Relation
+from addresses import PROGRAM, duckdb_at, postgres_at, text_of
+from dagster_models.core.messages import Verdict
 from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.tasks import task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled
 from dagster_models.execution.runners.events import Answered, NotStarted
@@ -32,6 +30,9 @@ from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
+from gate import Gate
+from on_postgres import backends, next_events, postgres_project, until
+from tasks import sql_task
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ def test_a_task_waits_for_its_server_and_no_other_does(away: Gate, tmp_path: Pat
     """Others go on, and a cancel is answered at once."""
     database = duckdb_at(tmp_path / "w.duckdb")
     address = WarehouseAddress(POSTGRES, settings_of(away))
-    task = Task("r", "s.t", 1, "sql", Relation("s", "t"), "table", "select 1 as n")
+    task = sql_task("s.t", "select 1 as n")
     with contextlib.closing(TaskRunners()) as runners:
         runners.sql.start("away", task, address)
         assert away.knocked.wait(LIMIT_SECONDS)
@@ -141,8 +142,8 @@ def test_a_session_ends_also_where_no_cancel_reaches_the_server(
             with connect(address) as session:
                 session.prepare(["s"])
                 sql = "select pg_sleep(600)::text as s"
-                one = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql=sql)
-                session.send({"op": "task", "task": one.to_json()})
+                one = sql_task("s.t", sql)
+                session.send({"op": "task", "task": task_to_json(one)})
                 until(lambda: backends(admin, "query like '%pg_sleep%'"))
             until(lambda: not backends(admin, "query like '%pg_sleep%'"))
             assert other.query("select 1") == [(1,)]

@@ -16,12 +16,12 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from project_cases import load, write_project
 
 from dagster_models import load_project
 from dagster_models.core.model import Config, Project
 from dagster_models.sql.canonical import SHOWN_OR_RUN, canonical_words, content_config
 from dagster_models.sql.parse import parse_sql
+from project_cases import load, write_project
 from running import make_project
 
 

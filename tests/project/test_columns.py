@@ -9,7 +9,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from project_cases import load, write_project
 
 from dagster_models import load_project
 from dagster_models.core.model import Key, Project
@@ -17,6 +16,7 @@ from dagster_models.core.traced import Trace, TracedColumn
 from dagster_models.definitions.translator import column_lineage
 from dagster_models.errors import ProjectError
 from dagster_models.project.built_schemas import BuiltSchema, remember
+from project_cases import load, write_project
 from running import make_project
 
 SOURCES = """

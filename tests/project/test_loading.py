@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from project_cases import DEFAULT, write_project
-from project_cases import load as load_plainly
-from project_cases import load_with_caches as load
 
 from dagster_models.compilation.sql_text import check_sql, compile_step, compile_text
 from dagster_models.core.model import Key, Project
@@ -26,6 +23,9 @@ from dagster_models.project.loading.parser_pool import ParserPool
 from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE, key_of
 from dagster_models.sql.parse import ParsedSql, parse_sql
 from dagster_models.util.gc_tuning import rare_collections, what_is_there_stays
+from project_cases import DEFAULT, write_project
+from project_cases import load as load_plainly
+from project_cases import load_with_caches as load
 
 FILES = {
     "models/a.sql": "select 1 as n",

@@ -11,8 +11,6 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from paths import DATA
-from project_cases import load, report_of, split_case, write_project
 
 from dagster_models.compilation.sql_text import (
     check_sql,
@@ -20,6 +18,7 @@ from dagster_models.compilation.sql_text import (
     compile_tables,
     compile_text,
     relation_for,
+    relation_sql,
 )
 from dagster_models.core.model import (
     Job,
@@ -31,8 +30,11 @@ from dagster_models.core.model import (
     Schedule,
     Source,
 )
+from dagster_models.core.tasks import CheckTask
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.project.targets import usable_target
+from paths import DATA
+from project_cases import load, report_of, split_case, write_project
 
 ERRORS = sorted((DATA / "errors").glob("*.txt"))
 SHOP = DATA / "projects" / "shop"
@@ -279,7 +281,11 @@ def offending(project: Project, connection: duckdb.DuckDBPyConnection) -> dict[s
     target = usable_target(project)
     return {
         f"{key.name}.{check.name}": len(
-            connection.sql(check_sql(project, step, check, target)).fetchall()
+            connection.sql(
+                CheckTask("", check_sql(project, step, check, target)).sql_on(
+                    relation_sql(project, step.key, target)
+                )
+            ).fetchall()
         )
         for key, step in project.steps.items()
         for check in step.checks

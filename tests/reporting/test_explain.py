@@ -9,12 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import paths
 import pytest
 from dagster import DagsterInstance
 from hypothesis import given
-from results_examples import BROKEN, HEADER, runs, sql
 
+import paths
 from dagster_models.cli.main import main as cli
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.explain import Explanation, Span, WaitTotal, explain
@@ -28,6 +27,7 @@ from dagster_models.reporting.journal import (
 )
 from dagster_models.reporting.results import ResultState, RunHeader, StepResult, totals
 from dagster_models.util.durations import rounded
+from results_examples import BROKEN, HEADER, runs, sql
 from running import make_project
 
 TEXTS = paths.DATA / "explain"

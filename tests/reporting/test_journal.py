@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from paths import SUPPORT
-from results_examples import CANCELED, FAILED, HEADER, OK, runs
 
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.journal import Journal, latest_journal, read_journal
 from dagster_models.reporting.results import StepResult, totals
+from paths import SUPPORT
+from results_examples import CANCELED, FAILED, HEADER, OK, runs
 
 
 @settings(deadline=None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from hypothesis import given
-from results_examples import runs
 
 from dagster_models.reporting.results import StepResult, totals
+from results_examples import runs
 
 
 @given(runs)

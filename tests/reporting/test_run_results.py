@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from results_examples import CANCELED, FAILED, HEADER, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 from dagster_models.core.messages import CheckOutcome, TaskError
 from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.run_results import unique_ids, write_run_results
+from results_examples import CANCELED, FAILED, HEADER, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 # The keys that schema v6 requires of a result; it allows no others.
 # https://schemas.getdbt.com/dbt/run-results/v6.json

@@ -12,16 +12,16 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
-import paths
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from results_examples import BROKEN, CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
-from dagster_models.core.messages import CheckOutcome, Task, TaskError
+import paths
+from dagster_models.core.messages import CheckOutcome, TaskError
 from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.terminal import Terminal, clean
+from results_examples import BROKEN, CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 TEXTS = paths.DATA / "terminal"
 
@@ -82,7 +82,7 @@ def play_checks(terminal: Terminal) -> None:
 
 
 def play_output(terminal: Terminal) -> None:
-    task = Task("run-1", "marts.delay_forecast", 1, "python", materialized="table")
+    task = StepResult("marts.delay_forecast", "python", "table", "succeeded")
     terminal.started(1, 2, task)
     terminal.output(task.step, "stdout", "fitting 365 days\n")
     terminal.output(task.step, "stderr", " 10%\r 50%\r100%\r\n")

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from project_cases import load, write_project
 
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key, Reference
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parse import compile_sql, parse_sql, quote
+from project_cases import load, write_project
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from random import Random
 import duckdb
 import psycopg
 import pytest
-from lineage_cases import CASES, Case, split_columns, tell
-from lineage_queries import TABLES, Queries
-from paths import environment_of_tests
-from reference_cases import CASES as REFERENCES
-from reference_cases import Case as ReferenceCase
 from sqlglot import exp
 from sqlglot.lineage import lineage
 
 from dagster_models.core.traced import Schema, Upstream
 from dagster_models.sql.lineage.trace import followed, trace
+from lineage_cases import CASES, Case, split_columns, tell
+from lineage_queries import TABLES, Queries
+from paths import environment_of_tests
+from reference_cases import CASES as REFERENCES
+from reference_cases import Case as ReferenceCase
 
 #: Cases that DuckDB can run: its own dialect, and every table's columns are known.
 RUNNABLE = {

@@ -11,7 +11,6 @@ import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_cases import as_written, renamed
 from sqlglot import exp
 from sqlglot.dialects.dialect import Dialect
 
@@ -24,6 +23,7 @@ from dagster_models.sql.parse import (
     statement_references,
 )
 from dagster_models.sql.tokens import TokenizedText
+from reference_cases import as_written, renamed
 
 # --- Places in any text ----------------------------------------------------------------------
 

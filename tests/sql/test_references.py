@@ -17,11 +17,11 @@ import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reference_cases import BOUND, CASES, EXECUTED, Case, each, ran, renamed
 from sqlglot.dialects.dialect import Dialect
 
 from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
 from dagster_models.sql.tokens import TokenizedText
+from reference_cases import BOUND, CASES, EXECUTED, Case, each, ran, renamed
 
 VARIABLES = {"year": 2013, "end": "it's", "ids": [1, 2], "id": 1, "doc": 1}
 FILL = {name: [1] if name == "ids" else 1 for name in VARIABLES}

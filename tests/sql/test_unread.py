@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from project_cases import load, write_project
 
 from dagster_models.compilation.sql_text import check_sql, compile_step
 from dagster_models.core.model import Key, Project
@@ -13,6 +12,7 @@ from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.unread import read_tokens
+from project_cases import load, write_project
 from running import make_project
 
 #: DuckDB knows the postfix operator, sqlglot does not.

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import paths
-
 from dagster_models.core.traced import Schema, Trace, Upstream
 
 DATA = paths.DATA / "lineage"

@@ -9,17 +9,17 @@ from typing import Any
 
 import psycopg
 
-from dagster_models.core.messages import Task
-from dagster_models.core.model import Relation
+from dagster_models.core.tasks import BuildTask
 from dagster_models.execution.runners.events import WorkerEvent
 from dagster_models.execution.runners.task_runners import TaskRunners
 from running import Project, make_project
+from tasks import sql_task
 
 WAIT_SECONDS = 60.0  #: of a machine that is busy
 
 
-def task(name: str, sql: str, *, run_id: str = "r", materialized: str = "table") -> Task:
-    return Task(run_id, f"s.{name}", 1, "sql", Relation("s", name), materialized, sql)
+def task(name: str, sql: str, *, run_id: str = "r", view: bool = False) -> BuildTask:
+    return sql_task(f"s.{name}", sql, run_id=run_id, view=view)
 
 
 def next_events(runners: TaskRunners) -> list[WorkerEvent]:

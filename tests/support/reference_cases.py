@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import paths
 import pytest
 
+import paths
 from dagster_models.core.model import Reference
 from dagster_models.sql.parse import quote
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from addresses import duckdb_at
 from dagster import DagsterInstance
 
+from addresses import duckdb_at
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.reporting.journal import JournalContents, read_journal
 

@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.tasks import Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
+from dagster_models.warehouses.materializations import table
 
 NAMES = tuple(TARGET_TYPES)
 
@@ -66,7 +69,7 @@ def duckdb_system(path: str) -> System:
             " end from information_schema.tables where table_schema <> 'dagster_models'"
             " order by 1, 2"
         ),
-        indexes="select index_name from duckdb_indexes() order by 1",
+        indexes="select index_name from duckdb_indexes() where schema_name = 's' order by 1",
     )
 
 
@@ -130,11 +133,14 @@ def _acting(method: Any, act: Any, when: str) -> Any:
     return acting
 
 
+_HOW: dict[str, Materialization] = {"table": Replace(), "view": View()}
+
+
 def create(session: WarehouseSession, what: str, sql: str, relation: Relation = T) -> int | None:
     """In a transaction, as a task does it."""
     session.begin()
     try:
-        made = session.create(relation, what, sql)
+        made = table.build(session, relation, _HOW[what], Query(sql))
     except BaseException:
         session.rollback()
         raise

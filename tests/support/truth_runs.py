@@ -19,8 +19,9 @@ from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-import truth_child
 from dagster import DagsterInstance
+
+import truth_child
 from truth_projects import Interference
 from truth_warehouses import Truth
 

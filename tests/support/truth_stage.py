@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dagster import DagsterInstance
+
+from postgres_server import GIVEN, PostgresServer, start_server
+from running import DEFINITIONS
 from truth_projects import CLEAN, NEW, History, files, old_relations, sparing_the_server
 from truth_runs import Player, start_the_fork_server
 from truth_told import Told, read
 from truth_warehouses import DuckDBTruth, Truth, postgres_truth
-
-from postgres_server import GIVEN, PostgresServer, start_server
-from running import DEFINITIONS
 
 #: As many histories at once as most machines of CI have cores.
 AT_ONCE = 2

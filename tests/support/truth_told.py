@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance
-from truth_runs import Played
-from truth_warehouses import Found, Truth
 
 from dagster_models.reporting.journal import JournalContents, read_journal
+from truth_runs import Played
+from truth_warehouses import Found, Truth
 
 
 @dataclass(frozen=True)

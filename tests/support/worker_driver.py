@@ -13,10 +13,11 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from dagster_models.core.messages import CheckTask, Outcome, Task
-from dagster_models.core.model import Relation
+from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import CheckTask, LoadedFile, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
+from tasks import python_task, script_task
 
 WAIT_SECONDS = 30
 
@@ -63,7 +64,7 @@ class Driver:
     """A worker, and a project folder of files for it."""
 
     def __init__(self, folder: Path, address: WarehouseAddress) -> None:
-        self.folder = folder
+        self.folder, self.attempts = folder, 0
         self.control, theirs = socket.socketpair()
         self.control.settimeout(WAIT_SECONDS)
         self.process = subprocess.Popen(
@@ -90,17 +91,13 @@ class Driver:
 
     def start(self, kind: str, source: str, name: str = "built", **more: Any) -> None:
         path = self.write(f"{name}.py", source)
-        relation = Relation("main", name) if kind == "python" else None
-        task = Task(
-            run_id="run",
-            step=f"main.{name}",
-            attempt=1,
-            kind=kind,
-            relation=relation,
-            path=str(path),
-            **{"project_root": str(self.folder), **more},
-        )
-        wire.send(self.control, {"op": "task", "task": task.to_json()})
+        digest = more.pop("digest", "")
+        more = {"project_root": str(self.folder), **more}
+        file = LoadedFile(str(path), path.name, digest)
+        make = python_task if kind == "python" else script_task
+        self.attempts += 1  # no attempt is published twice
+        task = make(f"main.{name}", path, run_id="run", attempt=self.attempts, file=file, **more)
+        wire.send(self.control, {"op": "task", "task": task_to_json(task)})
 
     def answer(self) -> Outcome:
         while "outcome" not in (message := wire.receive(self.control)):

@@ -19,17 +19,18 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from paths import REPOSITORY
 
+from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import AttemptId, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import (
     FEATURES,
-    Commit,
     Warehouse,
     WarehouseSession,
     quoted,
 )
+from paths import REPOSITORY
 from systems import NAMES, System, T, create, session_of
 
 # Errors ------------------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def test_rollback_of_a_type_change_brings_the_old_one_back(
 ) -> None:
     create(session, "view", "select 'old' as n")
     session.begin()
-    session.create(T, "table", "select 'new' as n")
+    session.replace_table(T, Query("select 'new' as n"))
     session.rollback()
     assert session.query("select n from s.t")[1] == [("old",)]
     assert session.query(system.relations)[1] == [("s", "t", "view")]
@@ -257,7 +258,7 @@ def test_hostile_names_and_values_neither_inject_nor_collide(
         create(session, what, "select 'x' as n", relation)
         session.begin()
         session.write_record(Commit("r", value, 1, str(relation), value, {value: value}, 1))
-        found = session.find_record("r", value, 1)
+        found = session.find_proof(relation, AttemptId("r", value, 1))
         session.rollback()
         assert found is not None
         assert (found.relation, found.input_versions) == (str(relation), {value: value})
@@ -341,35 +342,37 @@ def test_prepare_may_be_repeated_in_a_busy_database(warehouse: Warehouse) -> Non
 
 def test_a_record_is_read_as_it_was_written(warehouse: Warehouse) -> None:
     with session_of(warehouse) as session:
-        assert session.find_record("r", "s.t", 1) is None, "of a database that nobody prepared"
+        assert session.find_proof(T, AttemptId("r", "s.t", 1)) is None, (
+            "of a database that nobody prepared"
+        )
         session.prepare([])
-        assert session.find_record("r", "s.t", 1) is None
+        assert session.find_proof(T, AttemptId("r", "s.t", 1)) is None
         for attempt, rows in ((1, 7), (2, None)):
             session.write_record(Commit("r", "s.t", attempt, "s.t", "v1", {"s.up": "x'y"}, rows))
-        found = session.find_record("r", "s.t", 1)
+        found = session.find_proof(T, AttemptId("r", "s.t", 1))
         assert found is not None
         assert (found.rows, found.input_versions, found.code_version) == (7, {"s.up": "x'y"}, "v1")
         then = dt.datetime.fromisoformat(found.committed_at)
         assert abs(dt.datetime.now(dt.timezone.utc) - then) < dt.timedelta(minutes=5)
-        assert session.find_record("r", "s.t", 3) is None
+        assert session.find_proof(T, AttemptId("r", "s.t", 3)) is None
 
 
 def test_the_last_record_of_each_relation(warehouse: Warehouse) -> None:
     with session_of(warehouse) as session:
-        assert session.last_records() == [], "of a database that nobody prepared"
+        assert session.last_proofs() == [], "of a database that nobody prepared"
         session.prepare([])
         for run, step in (("r1", "s.t"), ("r1", "s.u"), ("r2", "s.t")):
             session.write_record(Commit(run, step, 1, step, "v1", {"s.up": "x"}, 3))
-        last = {record.relation: record for record in session.last_records()}
+        last = {record.relation: record for record in session.last_proofs()}
         assert {name: record.run_id for name, record in last.items()} == {"s.t": "r2", "s.u": "r1"}
-        assert last["s.t"] == session.find_record("r2", "s.t", 1)
+        assert last["s.t"] == session.find_proof(T, AttemptId("r2", "s.t", 1))
 
 
 def test_a_closed_session_has_rolled_back(warehouse: Warehouse, system: System) -> None:
     session = warehouse.session()
     session.prepare(["s"])
     session.begin()
-    session.create(T, "table", "select 1 as n")
+    session.replace_table(T, Query("select 1 as n"))
     session.close()
     session.close()
     with session_of(warehouse) as other:
@@ -382,13 +385,13 @@ def test_an_append_only_conflict_is_transient(warehouse: Warehouse, system: Syst
         one.prepare(["s"])
         create(one, "table", "select 0 as n")
         one.begin()
-        one.create(T, "table", "select 1 as n")
+        one.replace_table(T, Query("select 1 as n"))
         other.begin()
         failure: list[WarehouseError] = []
 
         def second() -> None:
             try:
-                other.create(T, "table", "select 2 as n")
+                other.replace_table(T, Query("select 2 as n"))
             except WarehouseError as error:
                 failure.append(error)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from dagster_models.core.tasks import CsvFile, LoadedFile
 from dagster_models.errors import WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession
@@ -25,7 +26,7 @@ def seed(session: WarehouseSession, path: Path, text: str, **types: str) -> int:
     path.write_text(text, encoding="utf-8")
     session.begin()
     try:
-        rows = session.create_from_csv(T, str(path), types)
+        rows = session.replace_table(T, CsvFile(LoadedFile(str(path)), types))
     except BaseException:
         session.rollback()
         raise
@@ -113,7 +114,7 @@ def test_a_seed_with_wrong_types(
 
 def test_a_seed_that_is_not_there(session: WarehouseSession) -> None:
     with pytest.raises(WarehouseError, match=r"nowhere\.csv"):
-        session.create_from_csv(T, "nowhere.csv", {})
+        session.replace_table(T, CsvFile(LoadedFile("nowhere.csv")))
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,21 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from paths import environment_of_tests
 
-from dagster_models.core.messages import Task, Verdict
+from dagster_models.core.commit import Commit
+from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import AttemptId, CsvFile, LoadedFile, Query
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
-from dagster_models.warehouses.base import Commit, WarehouseSession
+from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.duckdb.session import DuckDB, connect
+from paths import environment_of_tests
 from systems import instrument
+from tasks import sql_task
 
 T = Relation("main", "t")
-TASK = Task("r", "s.t", 1, "sql", Relation("s", "t"), sql="select 'new' as n")
+TASK = sql_task("s.t", "select 'new' as n")
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_a_step_is_published_without_pandas(tmp_path: Path) -> None:
         "session = connect({'path': sys.argv[1]}).session()\n"
         "session.prepare(['s'])\n"
         "assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED\n"
-        "assert len(session.last_records()) == 1\n"
+        "assert len(session.last_proofs()) == 1\n"
         "assert not {'pandas', 'numpy'} & set(sys.modules)\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "w.duckdb")]
@@ -75,7 +78,7 @@ def test_a_commit_record_keeps_every_name(session: WarehouseSession, name: str) 
     session.prepare([])
     commit = Commit(name, name, 2, name, name, {name: name}, None)
     session.write_record(commit)
-    found = session.find_record(name, name, 2)
+    found = session.find_proof(None, AttemptId(name, name, 2))
     assert found is not None
     assert replace(found, committed_at="") == commit
 
@@ -85,7 +88,7 @@ def test_a_missing_table_is_never_a_python_variable(session: WarehouseSession) -
     assert path == statement == sql == relation
     for name in ("path", "statement", "sql", "self", "relation"):
         with pytest.raises(WarehouseError) as caught:
-            session.create(T, "table", f"select * from {name}")
+            session.replace_table(T, Query(f"select * from {name}"))
         assert caught.value.name == "CatalogException"
 
 
@@ -93,14 +96,14 @@ def test_a_pivot_is_one_query_and_stays_in_its_transaction(session: WarehouseSes
     session.execute("create table p as select range % 3 as k, range as v from range(10)")
     pivot = "pivot p on k using sum(v)"
     session.begin()
-    assert session.create(T, "table", pivot) == 1
+    assert session.replace_table(T, Query(pivot)) == 1
     assert session.count(pivot) == 1
     session.rollback()
     assert session.query("select table_name from duckdb_tables()")[1] == [("p",)]
 
 
 def test_columns_have_the_warehouses_types(session: WarehouseSession) -> None:
-    session.create(T, "view", "select 1.5::decimal(9,2) as d, [1] as l, {'a': 'x'} as s")
+    session.replace_view(T, "select 1.5::decimal(9,2) as d, [1] as l, {'a': 'x'} as s")
     assert session.columns(T) == (
         ("d", "DECIMAL(9,2)"),
         ("l", "INTEGER[]"),
@@ -113,7 +116,7 @@ def test_columns_have_the_warehouses_types(session: WarehouseSession) -> None:
 
 def seed(session: WarehouseSession, path: Path, text: str, **types: str) -> int:
     path.write_text(text)
-    return session.create_from_csv(T, str(path), types)
+    return session.replace_table(T, CsvFile(LoadedFile(str(path)), types))
 
 
 def test_a_seed_with_a_bad_value(session: WarehouseSession, tmp_path: Path) -> None:
@@ -159,7 +162,7 @@ def test_an_export_names_the_users_lines(session: WarehouseSession, tmp_path: Pa
 def test_a_closed_session_has_rolled_back(warehouse: DuckDB, tmp_path: Path) -> None:
     session = warehouse.session()
     session.begin()
-    session.create(T, "table", "select 1 as n")
+    session.replace_table(T, Query("select 1 as n"))
     session.close()
     session.close()
     warehouse.close()
@@ -175,7 +178,7 @@ def test_a_write_conflict_is_tried_again(warehouse: DuckDB, session: WarehouseSe
     session.execute("create table s.t as select 'old' as n")
     other = warehouse.session()
     other.begin()
-    other.create(Relation("s", "t"), "table", "select 'theirs' as n")
+    other.replace_table(Relation("s", "t"), Query("select 'theirs' as n"))
     # The other one gives way when the first try has lost.
     session = instrument(session, before_rollback=other.rollback)
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
@@ -190,7 +193,7 @@ def test_a_write_conflict_that_stays_is_transient(
     session.execute("create table s.t as select 'old' as n")
     other = warehouse.session()
     other.begin()
-    other.create(Relation("s", "t"), "table", "select 'theirs' as n")
+    other.replace_table(Relation("s", "t"), Query("select 'theirs' as n"))
     tries: list[int] = []
     session = instrument(session, before_rollback=lambda: tries.append(1))
     outcome = run(session, TASK, Stop())

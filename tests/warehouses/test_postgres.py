@@ -19,21 +19,23 @@ from urllib.parse import urlsplit
 import dagster as dg
 import psycopg
 import pytest
-from addresses import postgres_at
-from on_postgres import backends, postgres_project, task, until
 
+from addresses import postgres_at
 from dagster_models import WarehouseResource
-from dagster_models.core.messages import Task, Verdict
+from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.tasks import Query, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import dsn as servers
 from dagster_models.util import runtime_files
 from dagster_models.warehouses.postgres.session import connect as connect_here
+from on_postgres import backends, postgres_project, task, until
 from postgres_server import PostgresServer, start_server
 from systems import System, instrument, postgres_system, session_of
+from tasks import sql_task
 
 pytestmark = pytest.mark.slow
 
@@ -97,12 +99,12 @@ def test_of_two_writers_the_second_one_replaces_the_first_ones_rows(
     warehouse = connect_here(system.settings)
     with session_of(warehouse) as one, session_of(warehouse) as other:
         one.prepare(["s"])
-        one.create(Relation("s", "t"), "table", "select 0 as n")
+        one.replace_table(Relation("s", "t"), Query("select 0 as n"))
         one.begin()
-        one.create(Relation("s", "t"), "table", "select 1 as n")
+        one.replace_table(Relation("s", "t"), Query("select 1 as n"))
         other.begin()
         thread = threading.Thread(
-            target=lambda: other.create(Relation("s", "t"), "table", "select 2 as n")
+            target=lambda: other.replace_table(Relation("s", "t"), Query("select 2 as n"))
         )
         thread.start()
         until(lambda: backends(admin, "wait_event_type = 'Lock'"))
@@ -152,7 +154,7 @@ def test_a_user_who_may_not_make_schemas_uses_those_that_are_there(
         settings = {"dsn": postgres_dsn, "user": role, "password": "b", "idle_seconds": 0.1}
         with connect(WarehouseAddress(POSTGRES, settings)) as session:
             assert session.run(task("t", "select 1 as n")).error is None
-            refused = session.run(Task("r", "x.t", 1, "sql", Relation("x", "t"), sql="select 1"))
+            refused = session.run(sql_task("x.t", "select 1"))
             assert refused.error is not None
             assert refused.error.name == "InsufficientPrivilege"
     finally:
@@ -167,7 +169,7 @@ def test_a_session_that_the_server_ends_is_lost_and_settled(
 ) -> None:
     session.run(task("t", "select 'old' as n"))
     with connect(system.address) as other:
-        session.send({"op": "task", "task": task("t", system.endless, run_id="k").to_json()})
+        session.send({"op": "task", "task": task_to_json(task("t", system.endless, run_id="k"))})
         until(lambda: backends(admin, "state = 'active' and query like '%CREATE%'"))
         admin.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s",
@@ -193,10 +195,11 @@ def test_a_session_lost_in_its_commit_is_settled_by_the_record(system: System) -
             one._connection.close()  # type: ignore[attr-defined]
             raise WarehouseLost(ErrorKind.LOST, "the wire broke")
 
-        with pytest.raises(WarehouseLost):
-            run(instrument(one, after_commit=cut), task("t", "select 1 as n"), Stop())
-        assert other.await_gone("nobody", 1)
-        assert other.find_record("r", "s.t", 1) is not None
+        built = task("t", "select 1 as n")
+        outcome = run(instrument(one, after_commit=cut), built, Stop())
+        assert outcome.verdict is Verdict.UNKNOWN
+        assert other.fence("nobody", 1)
+        assert other.find_proof(built.relation, built.id) is not None
 
 
 def test_a_killed_warehouse_process_leaves_no_query_behind(
@@ -205,7 +208,7 @@ def test_a_killed_warehouse_process_leaves_no_query_behind(
     with connect(system.address) as session:
         session.prepare(["s"])
         session.run(task("t", "select 'old' as n"))
-        session.send({"op": "task", "task": task("t", system.endless, run_id="k").to_json()})
+        session.send({"op": "task", "task": task_to_json(task("t", system.endless, run_id="k"))})
         until(lambda: backends(admin, "state = 'active' and query like '%CREATE%'"))
         os.kill(session.server_pid, signal.SIGKILL)
         with pytest.raises(WarehouseLost):
@@ -224,8 +227,8 @@ def test_a_session_is_gone_when_its_backend_is(system: System, admin: psycopg.Co
     warehouse = connect_here(system.settings)
     lost = warehouse.session("1-lost")
     with session_of(warehouse) as other:
-        assert not other.await_gone("1-lost", 0.1)
-        assert other.await_gone("1-lost", 10)
+        assert not other.fence("1-lost", 0.1)
+        assert other.fence("1-lost", 10)
         assert not backends(admin, "application_name like '%1-lost'")
         with pytest.raises(WarehouseLost):
             lost.query("select 1")

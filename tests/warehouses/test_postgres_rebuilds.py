@@ -14,13 +14,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from on_postgres import backends, task, until
 
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.warehouses.postgres.session import connect as connect_here
+from on_postgres import backends, task, until
 from postgres_server import binaries
 from systems import System, postgres_system, session_of
 

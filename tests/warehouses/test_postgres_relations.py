@@ -10,12 +10,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from on_postgres import task
 
 from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
+from on_postgres import task
 from systems import System, postgres_system
 
 pytestmark = pytest.mark.slow
@@ -50,9 +50,9 @@ def test_a_view_of_others_that_cannot_follow_refuses_the_change(
 
 def test_a_view_of_ours_that_cannot_follow_waits_for_its_own_step(session: Session) -> None:
     session.run(task("t", "select 1 as n"))
-    session.run(task("v", "select n from s.t", materialized="view"))
+    session.run(task("v", "select n from s.t", view=True))
     assert session.run(task("t", "select 2 as m", run_id="2")).error is None
-    view = session.run(task("v", "select m from s.t", run_id="2", materialized="view"))
+    view = session.run(task("v", "select m from s.t", run_id="2", view=True))
     assert view.error is None
     assert session.query("select m from s.v") == [(2,)]
 

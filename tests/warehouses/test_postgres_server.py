@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from paths import SUPPORT
 
+from paths import SUPPORT
 from postgres_server import start_server
 
 pytestmark = [

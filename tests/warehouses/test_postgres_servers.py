@@ -15,14 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
-from addresses import postgres_at
-from gate import Gate, make_certificate
-from on_postgres import backends, next_events, task, until
-from project_cases import load
 
+from addresses import postgres_at
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
-from dagster_models.core.messages import Task, Verdict
+from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Key, Relation
+from dagster_models.core.tasks import Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
 from dagster_models.execution.runners.events import Answered, NotStarted
@@ -31,7 +29,11 @@ from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
+from gate import Gate, make_certificate
+from on_postgres import backends, next_events, task, until
+from project_cases import load
 from running import make_project
+from tasks import sql_task
 
 pytestmark = pytest.mark.slow
 
@@ -168,7 +170,7 @@ def test_settings_of_the_role(admin: psycopg.Connection, role: str, postgres_dsn
     with connect(address) as session:
         first = "select 'é' as t, date '2020-02-03' as d, 0.1::float8 as x, '\\x00ff'::bytea as b"
         assert session.run(task("t", first)).error is None
-        assert session.run(task("v", "select t from s.t", materialized="view")).error is None
+        assert session.run(task("v", "select t from s.t", view=True)).error is None
         again = session.run(task("t", f"{first}, timestamptz '2020-02-03 04:05Z' as z", run_id="2"))
         assert again.error is None
         (row,) = session.export("select *, interval '1 day -2 hours' as i from s.t").to_pylist()
@@ -210,7 +212,7 @@ def test_databases_of_other_encodings_and_collations(
             relation = Relation("schéma", "täble")
             for attempt, more in ((1, ""), (2, ""), (3, ", 1 as more")):
                 text = f"select 'ünï' as \"côl\", 'a' < 'B' as b{more}"
-                one = Task("r", "s.t", attempt, "sql", relation, sql=text)
+                one = sql_task("s.t", text, attempt=attempt, relation=relation)
                 assert session.run(one).error is None
             assert session.query('select "côl" from "schéma"."täble"') == [("ünï",)]
             exported = session.export('select "côl" from "schéma"."täble"')

@@ -10,13 +10,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from paths import REPOSITORY
-from project_cases import load
 
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.targets import usable_target
+from paths import REPOSITORY
+from project_cases import load
 from running import DAGSTER
 
 pytestmark = pytest.mark.slow

@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
+from running import EXHAUSTIVE
 from truth_agreement import disagreements, of_a_clean_run
 from truth_projects import (
     FATES,
@@ -36,8 +38,6 @@ from truth_projects import (
     sample,
 )
 from truth_stage import AT_ONCE, Play, Stage
-
-from running import EXHAUSTIVE
 
 pytestmark = [
     pytest.mark.slow,

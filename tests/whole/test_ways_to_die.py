@@ -28,13 +28,11 @@ from typing import Any, Protocol
 import duckdb
 import psycopg
 import pytest
-from addresses import duckdb_at, postgres_at
-from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, python_of, sql_of
-from paths import SUPPORT
 
-from dagster_models.core.messages import CheckTask, Task, Verdict
-from dagster_models.core.model import Relation
+from addresses import duckdb_at, postgres_at
+from dagster_models.core.messages import Verdict
 from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.tasks import BuildTask, CheckTask, PythonTask, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution import lookup
 from dagster_models.execution.runners.events import Answered, Lost, Settled
@@ -42,8 +40,11 @@ from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
+from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, python_of, sql_of
+from paths import SUPPORT
 from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
 from running import EXHAUSTIVE
+from tasks import python_task, sql_task
 
 pytestmark = pytest.mark.slow
 
@@ -228,8 +229,10 @@ def command_of(pid: int) -> str:
     return ""
 
 
-def task_of(kind: str, run_id: str, **more: Any) -> Task:
-    return Task(run_id, VICTIM, 1, kind, Relation("main", "victim"), **more)
+def task_of(kind: str, run_id: str, **more: Any) -> BuildTask | PythonTask:
+    if kind == "python":
+        return python_task(VICTIM, more.pop("path", ""), run_id=run_id, **more)
+    return sql_task(VICTIM, more.pop("sql", ""), run_id=run_id, **more)
 
 
 def run(runners: TaskRunners, task: Task, address: WarehouseAddress) -> tuple[str, str]:
@@ -258,6 +261,7 @@ def by_verdict(verdict: Verdict) -> str:
     return {
         Verdict.COMMITTED: "succeeded",
         Verdict.ROLLED_BACK: "failed",
+        Verdict.FAILED: "failed",
         Verdict.CANCELED: "canceled",
     }[verdict]
 

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from dagster_models.core.messages import Outcome, Task
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.tasks import PythonTask, ScriptTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
@@ -35,7 +36,7 @@ class PythonWorkers:
         self._idle: dict[WarehouseAddress, list[PythonWorker]] = {}
         self._workers: list[PythonWorker] = []
 
-    def start(self, step: str, task: Task, address: WarehouseAddress) -> None:
+    def start(self, step: str, task: PythonTask | ScriptTask, address: WarehouseAddress) -> None:
         """Hand the task to an idle worker, or to a new one.
 
         Raises:
@@ -45,7 +46,7 @@ class PythonWorkers:
         worker = idle.pop() if idle else self._start_worker(address, task.project_root)
         worker.step, worker.killed = step, False
         self._busy[step] = worker
-        self._send(worker, {"op": "task", "task": task.to_json()})
+        self._send(worker, {"op": "task", "task": task_to_json(task)})
 
     def cancel(self, step: str) -> None:
         """Raise KeyboardInterrupt in the user's code; the answer says what became of it."""
@@ -116,7 +117,11 @@ class PythonWorkers:
             self._send(worker, {"op": "exit"})
         else:
             self._idle[worker.address].append(worker)
-        return [*output, Answered(step, Outcome.from_json(message["outcome"]))]
+        outcome = Outcome.from_json(message["outcome"])
+        if outcome.verdict is Verdict.UNKNOWN:  # it lost the warehouse process while it published
+            said = outcome.error.message if outcome.error else ""
+            return [*output, Lost(step, said, worker.killed, worker.session)]
+        return [*output, Answered(step, outcome)]
 
     def _on_exit(self, worker: PythonWorker) -> list[WorkerEvent]:
         """The process has ended. Its last frame may still be unread: an answer is an answer."""

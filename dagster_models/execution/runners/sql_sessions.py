@@ -14,7 +14,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagster_models.core.messages import Task
+from dagster_models.core.messages import Verdict
+from dagster_models.core.tasks import BuildTask, ChecksTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError
 from dagster_models.execution.runners.event_queue import EventQueue
@@ -38,7 +39,7 @@ class _Waiting:
     """A task that waits for a session. ``refused``: the server has no room for another one."""
 
     step: str
-    task: Task
+    task: BuildTask | ChecksTask
     address: WarehouseAddress
     refused: WarehouseError | None = None
 
@@ -70,7 +71,7 @@ class SqlSessions:
             raise
         self._bring(session, address)
 
-    def start(self, step: str, task: Task, address: WarehouseAddress) -> None:
+    def start(self, step: str, task: BuildTask | ChecksTask, address: WarehouseAddress) -> None:
         """Hand the task to an idle session; where there is none, a thread opens one.
 
         Raises:
@@ -123,8 +124,8 @@ class SqlSessions:
             found.session.close()
         return None
 
-    def _send(self, idle: _Open, step: str, task: Task) -> None:
-        idle.session.send({"op": "task", "task": task.to_json()})
+    def _send(self, idle: _Open, step: str, task: BuildTask | ChecksTask) -> None:
+        idle.session.send({"op": "task", "task": task_to_json(task)})
         idle.step, idle.killed = step, False
         self._busy[step] = idle
         self._queue.watch(idle.session, lambda: self._on_answer(idle))
@@ -135,10 +136,15 @@ class SqlSessions:
         try:
             outcome = busy.session.receive_outcome()
         except WarehouseError as error:
-            busy.session.close()
-            lost = Lost(busy.step, error.message, busy.killed, busy.session.identity)
-            return [lost, *self._refuse_those_in_vain(busy.address)]
+            return self._on_loss(busy, error.message)
+        if outcome.verdict is Verdict.UNKNOWN:
+            return self._on_loss(busy, outcome.error.message if outcome.error else "")
         return [Answered(busy.step, outcome), *self._free(busy)]
+
+    def _on_loss(self, busy: _Open, message: str) -> list[WorkerEvent]:
+        busy.session.close()
+        lost = Lost(busy.step, message, busy.killed, busy.session.identity)
+        return [lost, *self._refuse_those_in_vain(busy.address)]
 
     def _free(self, idle: _Open) -> list[WorkerEvent]:
         """Use a session without a task: for the first that waits for one, or keep it for later."""

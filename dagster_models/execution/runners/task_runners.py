@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from dagster_models.core.messages import Task
+from dagster_models.core.tasks import Runner, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.python_workers import PythonWorkers
@@ -13,7 +13,7 @@ from dagster_models.execution.runners.sql_sessions import SqlSessions
 from dagster_models.execution.runners.step_runner import StepRunner
 
 #: Runs what is ours.
-TaskRunner: TypeAlias = StepRunner[Task, WarehouseAddress]
+TaskRunner: TypeAlias = StepRunner[Any, WarehouseAddress]
 
 
 class TaskRunners:
@@ -26,7 +26,7 @@ class TaskRunners:
 
     def of(self, task: Task) -> TaskRunner:
         """The runner that a task needs."""
-        return self.python if task.kind in ("python", "script") else self.sql
+        return self.python if task.runner is Runner.PYTHON else self.sql
 
     def close(self) -> None:
         """End all workers; what is still in flight is interrupted and rolled back."""

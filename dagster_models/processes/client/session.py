@@ -16,12 +16,14 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from dagster_models.core.messages import Outcome, Task
+from dagster_models.core.commit import Commit
+from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
@@ -68,7 +70,7 @@ class SessionIdentity:
 
 def settle(
     address: WarehouseAddress,
-    task: Task,
+    task: BuildTask | PythonTask,
     lost: SessionIdentity | None,
     wait_seconds: float = 10.0,
 ) -> bool:
@@ -281,14 +283,14 @@ class Session:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
-    def run(self, task: Task) -> Outcome:
-        """Build and publish one relation (kinds "sql", "seed" and "arrow").
+    def run(self, task: BuildTask | ChecksTask) -> Outcome:
+        """Build and publish one relation, or run checks on it.
 
         Raises WarehouseLost, and closes the session: no outcome came, so that only the commit
         record tells.
         """
         try:
-            self.send({"op": "task", "task": task.to_json()})
+            self.send({"op": "task", "task": task_to_json(task)})
             return self.receive_outcome()
         except BaseException as error:
             self.close()
@@ -307,20 +309,16 @@ class Session:
         """Create schemas and the commit record table where missing."""
         self.request({"op": "prepare", "schemas": list(schemas)})
 
-    def records(self) -> list[dict[str, Any]]:
-        """The last commit record of each relation, as ``warehouses.base.Commit`` has it."""
-        found: list[dict[str, Any]] = self.request({"op": "records"})["records"]
-        return found
+    def last_proofs(self, relations: Iterable[Relation]) -> list[Commit]:
+        """The last commit of each of these relations, of those that have one."""
+        asked = [dataclasses.asdict(relation) for relation in relations]
+        found = self.request({"op": "last_proofs", "relations": asked})["proofs"]
+        return [Commit(**commit) for commit in found]
 
-    def standing(self, task: Task, attempt: int, rows: int | None) -> Outcome | None:
-        """The outcome of an earlier run's attempt of this task, if its relation is still there and
-        passes its checks; nothing is built."""
-        message = {"op": "standing", "task": task.to_json(), "attempt": attempt, "rows": rows}
-        outcome = self.request(message)["outcome"]
-        return Outcome.from_json(outcome) if outcome else None
-
-    def settle(self, task: Task, session_id: str = "", wait_seconds: float = 10.0) -> bool:
-        """Was the attempt committed, whose session was lost? Reads its commit record.
+    def settle(
+        self, task: BuildTask | PythonTask, session_id: str = "", wait_seconds: float = 10.0
+    ) -> bool:
+        """Was the attempt committed whose session was lost? Reads its proof.
 
         ``session_id``: of the lost session; its end is awaited. False is final: the session is
         gone, nothing can publish the attempt any more. Raises WarehouseError (kind "InDoubt") if
@@ -329,9 +327,8 @@ class Session:
         answer = self.request(
             {
                 "op": "settle",
-                "run_id": task.run_id,
-                "step": task.step,
-                "attempt": task.attempt,
+                "attempt": list(task.id),
+                "relation": dataclasses.asdict(task.relation),
                 "session": session_id,
                 "wait_seconds": wait_seconds,
             }

@@ -1,11 +1,11 @@
 """How one task becomes a published relation, or leaves no trace.
 
-    BEGIN -> build -> columns -> checks -> (stop asked? ROLLBACK) -> commit record -> COMMIT
+    build -> columns -> checks -> (stop asked? discard) -> publish, with the proof
 
-All of it is one transaction, so a reader sees the old relation or the new one, and the commit
-record is there exactly when the new one is. The outcome is the warehouse's answer: COMMITTED after
-a COMMIT that succeeded (or whose record can be read), CANCELED when a stop was asked for and the
-statement was interrupted, ROLLED_BACK for every error of its own.
+A reader sees the old relation or the new one, and the proof is there exactly when the new one is.
+The outcome is the warehouse's answer: COMMITTED after a publication that succeeded (or whose proof
+can be read), CANCELED when a stop was asked for and the statement was interrupted, ROLLED_BACK for
+every error of its own, UNKNOWN where nobody can say yet.
 """
 
 from __future__ import annotations
@@ -16,17 +16,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from dagster_models.core.messages import (
-    CheckOutcome,
-    CheckTask,
-    Outcome,
-    Task,
-    TaskError,
-    Verdict,
-)
-from dagster_models.core.model import Relation
+from dagster_models.core.commit import Commit
+from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
+from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import Commit, WarehouseSession
+from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
 
 #: Write conflicts are retried here, as the loser of one lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -94,13 +88,13 @@ class _BrokenWarning(Exception):
         self.check = check
 
 
-def run(session: WarehouseSession, task: Task, stop: Stop) -> Outcome:
-    """Build and publish the relation of a task of kind "sql", "seed" or "arrow".
+def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
+    """Build and publish the relation of a task.
 
     Never raises for what the warehouse or the user's text does wrong: that is in the outcome. The
     session must have no open transaction (that one belongs to the caller, and stays).
 
-    Raises WarehouseLost where a COMMIT failed and the commit record cannot be read: in doubt.
+    Raises WarehouseLost where the session ended before a publication was tried.
     """
     started_at, clock = time.time(), time.perf_counter()
     build = _Build()
@@ -124,39 +118,49 @@ def run(session: WarehouseSession, task: Task, stop: Stop) -> Outcome:
     )
 
 
-def standing(
-    session: WarehouseSession, task: Task, attempt: int, rows: int | None
-) -> Outcome | None:
-    """The outcome of a publication of an earlier run that is still there, as if it were made now.
+def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outcome:
+    """Run checks on a relation that is there, and read its columns and size.
 
-    Its columns and checks are read again, as its commit record does not have them. None: it cannot
-    be read, or does not pass its checks any more.
+    DONE: every query ran, and no check of severity "error" failed; else FAILED, or CANCELED.
     """
-    if task.relation is None:
-        return None
+    started_at, clock = time.time(), time.perf_counter()
+    build, verdict, error = _Build(), Verdict.DONE, None
     try:
-        columns, size = session.columns(task.relation), session.size(task.relation)
-        checks = tuple(_one_check(session, check) for check in task.checks)
-    except WarehouseError:
-        return None
-    if _failure(checks) is not None:
-        return None
+        build.columns = session.columns(task.relation)
+        build.bytes = session.size(task.relation)
+        for check in task.checks:
+            if stop.is_set():
+                raise _Stopped
+            build.checks += (_one_check(session, check, quoted(task.relation)),)
+        error = _failure(build.checks)
+    except _Stopped:
+        verdict, error = Verdict.CANCELED, _STOPPED
+    except WarehouseLost:
+        raise
+    except WarehouseError as failure:
+        verdict, error = _verdict(failure, stop)
+    if error is not None and verdict is not Verdict.CANCELED:
+        verdict = Verdict.FAILED
     return Outcome(
         task.step,
-        attempt,
-        Verdict.COMMITTED,
-        rows=rows,
-        bytes=size,
-        columns=columns,
-        checks=checks,
+        task.attempt,
+        verdict,
+        started_at,
+        time.perf_counter() - clock,
+        bytes=build.bytes,
+        columns=build.columns,
+        checks=build.checks,
+        error=error,
     )
 
 
 def refused(task: Task, error: WarehouseError) -> Outcome:
     """The outcome of a task that could not even begin."""
-    return Outcome(
-        task.step, task.attempt, Verdict.ROLLED_BACK, time.time(), error=TaskError.of(error)
-    )
+    verdict = Verdict.ROLLED_BACK if task.publishes else Verdict.FAILED
+    return Outcome(task.step, task.attempt, verdict, time.time(), error=TaskError.of(error))
+
+
+_STOPPED = TaskError(ErrorKind.CANCELED, "stopped on request and rolled back")
 
 
 def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
@@ -164,12 +168,12 @@ def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
     if failure.kind is not ErrorKind.INTERRUPTED:
         return Verdict.ROLLED_BACK, error
     if stop.is_set():
-        return Verdict.CANCELED, TaskError(ErrorKind.CANCELED, "stopped on request and rolled back")
+        return Verdict.CANCELED, _STOPPED
     return Verdict.ROLLED_BACK, dataclasses.replace(error, transient=True)
 
 
 def _attempts(
-    session: WarehouseSession, task: Task, stop: Stop, build: _Build
+    session: WarehouseSession, task: BuildTask, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
     """Try, again after a write conflict, and without a check that warns but cannot run."""
     broken: dict[str, CheckOutcome] = {}
@@ -179,9 +183,7 @@ def _attempts(
         try:
             return _transaction(session, task, stop, build, broken)
         except _Stopped:
-            return Verdict.CANCELED, TaskError(
-                ErrorKind.CANCELED, "stopped on request and rolled back"
-            )
+            return Verdict.CANCELED, _STOPPED
         except _BrokenWarning as warning:
             broken[warning.check.name] = warning.check
         except WarehouseError as error:
@@ -193,7 +195,7 @@ def _attempts(
 
 def _transaction(
     session: WarehouseSession,
-    task: Task,
+    task: BuildTask,
     stop: Stop,
     build: _Build,
     broken: dict[str, CheckOutcome],
@@ -204,49 +206,43 @@ def _transaction(
             f"{task.step} cannot be published inside a transaction that is already open:"
             " commit it or roll it back first",
         )
-    if task.relation is None:
-        raise WarehouseError(ErrorKind.INVALID_REQUEST, f"{task.step} has no relation to build")
     if stop.is_set():
         raise _Stopped
+    _refuse_a_changed_seed(task)
     try:
-        session.begin()
-        build.rows = _create(session, task, task.relation)
-        build.columns = session.columns(task.relation)
-        build.bytes = session.size(task.relation)
-        _check(session, task, stop, build, broken)
+        staged = session.build(task)
+        build.rows = staged.rows
+        build.columns = session.columns(staged.relation)
+        build.bytes = session.size(staged.relation)
+        _check(session, task, staged, stop, build, broken)
         failed = _failure(build.checks)
         if failed is None:
-            return _publish(session, task, task.relation, stop, build)
+            return _publish(session, task, staged, stop, build)
     except BaseException:
-        _rollback(session, stop)
+        _discard(session, stop)
         raise
-    _rollback(session, stop)
+    _discard(session, stop)
     return Verdict.ROLLED_BACK, failed
 
 
-def _rollback(session: WarehouseSession, stop: Stop) -> None:
+def _discard(session: WarehouseSession, stop: Stop) -> None:
     with stop.shielded():
-        session.rollback()
+        session.discard()
 
 
-def _create(session: WarehouseSession, task: Task, relation: Relation) -> int | None:
-    if task.kind == "sql":
-        return session.create(relation, task.materialized, task.sql)
-    if task.kind == "seed":
-        with suppress(OSError), open(task.path, "rb") as file:  # the warehouse tells of those
-            if not task.is_of(file.read()):
-                raise WarehouseError(ErrorKind.CHANGED_FILE, task.changed)
-        return session.create_from_csv(relation, task.path, task.column_types)
-    if task.kind == "arrow":
-        return session.create_from_arrow(relation, task.path)
-    raise WarehouseError(
-        ErrorKind.INVALID_REQUEST, f"the warehouse cannot run a task of kind {task.kind!r}"
-    )
+def _refuse_a_changed_seed(task: BuildTask) -> None:
+    if not isinstance(task.content, CsvFile):
+        return
+    seed = task.content.file
+    with suppress(OSError), open(seed.path, "rb") as file:  # the warehouse reports those
+        if not seed.is_as_loaded(file.read()):
+            raise WarehouseError(ErrorKind.CHANGED_FILE, seed.changed)
 
 
 def _check(
     session: WarehouseSession,
-    task: Task,
+    task: BuildTask,
+    staged: Staged,
     stop: Stop,
     build: _Build,
     broken: dict[str, CheckOutcome],
@@ -257,7 +253,7 @@ def _check(
             raise _Stopped
         result = broken.get(check.name)
         if result is None:
-            result = _one_check(session, check)
+            result = _one_check(session, check, session.name_of(staged))
             build.checks += (result,)
             if result.error:
                 # Some errors end the transaction and some don't: trust none (COMMIT won't tell).
@@ -268,11 +264,11 @@ def _check(
             build.checks += (result,)
 
 
-def _one_check(session: WarehouseSession, check: CheckTask) -> CheckOutcome:
+def _one_check(session: WarehouseSession, check: CheckTask, name: str) -> CheckOutcome:
     clock = time.perf_counter()
     failures, error = 0, None
     try:
-        failures = session.count(check.sql)
+        failures = session.count(check.sql_on(name))
     except WarehouseError as failure:
         if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
             raise
@@ -294,39 +290,41 @@ def _failure(checks: tuple[CheckOutcome, ...]) -> TaskError | None:
 
 
 def _publish(
-    session: WarehouseSession, task: Task, relation: Relation, stop: Stop, build: _Build
+    session: WarehouseSession, task: BuildTask, staged: Staged, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
-    """The commit record and COMMIT, where no stop can come between any more."""
+    """Publish, where no stop can come between any more."""
+    commit = Commit(
+        *task.id, str(task.relation), task.code_version, task.input_versions, staged.rows
+    )
     with stop.shielded() as asked:
         if asked:
             raise _Stopped
-        session.write_record(
-            Commit(
-                task.run_id,
-                task.step,
-                task.attempt,
-                str(relation),
-                task.code_version,
-                task.input_versions,
-                build.rows,
-            )
-        )
         try:
-            session.commit()
+            session.publish(staged, commit)
         except WarehouseError as error:
-            # Whether it took place is what the record says, not what the error suggests.
-            session.rollback()
-            if not _recorded(session, task, error):
-                raise
+            # Whether it took place is what the proof says, not what the error suggests.
+            session.discard()
+            return _proved(session, task, error, build)
     return Verdict.COMMITTED, None
 
 
-def _recorded(session: WarehouseSession, task: Task, error: WarehouseError) -> bool:
+def _proved(
+    session: WarehouseSession, task: BuildTask, error: WarehouseError, build: _Build
+) -> tuple[Verdict, TaskError | None]:
+    """What the proof says of a publication that failed with *error*.
+
+    A proof may also be that of another process, which runs the same attempt of the same run (a run
+    that was resumed while its first process lived): the attempt is published, and only once.
+    """
     try:
-        return session.find_record(task.run_id, task.step, task.attempt) is not None
+        found = session.find_proof(task.relation, task.id)
     except WarehouseError as unreadable:
-        raise WarehouseLost(
+        return Verdict.UNKNOWN, TaskError(
             ErrorKind.LOST,
-            f"{task.step}: COMMIT failed ({error.message}), and whether it took place cannot be"
-            f" read any more ({unreadable.message})",
-        ) from error
+            f"{task.step}: the publication failed ({error.message}), and whether it took place"
+            f" cannot be read any more ({unreadable.message})",
+        )
+    if found is None:
+        raise error
+    build.rows = found.rows
+    return Verdict.COMMITTED, None

@@ -19,11 +19,12 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
 
-from dagster_models.core.messages import Task
+from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import AttemptId, BuildTask, ChecksTask, task_from_json
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
-from dagster_models.processes.server import attempt as materialization
+from dagster_models.processes.server import attempt as attempts
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.warehouses.base import (
@@ -181,7 +182,11 @@ class Connection:
             fatal, lost = "", False
             try:
                 answer = self._answer(message, stop)
-                error = (answer.get("outcome") or {}).get("error")
+                outcome = answer.get("outcome") or {}
+                error = outcome.get("error")
+                lost = outcome.get("verdict") == Verdict.UNKNOWN
+                if lost and self._server.capabilities.shared_fate:
+                    fatal = str(outcome["error"]["message"])
             except WarehouseError as failure:
                 error = wire.error_to_json(failure)
                 answer = {"error": error}
@@ -235,22 +240,26 @@ class Connection:
             raise WarehouseError(ErrorKind.IO, str(error), name=type(error).__name__) from error
 
     def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        task = Task.from_json(message["task"])
-        if task.relation is not None and not session.in_transaction:
+        task = task_from_json(message["task"])
+        if isinstance(task, ChecksTask):
+            return {"outcome": attempts.run_checks(session, task, stop).to_json()}
+        if not isinstance(task, BuildTask):
+            raise ValueError(f"a warehouse process does not run a {type(task).__name__}")
+        if not session.in_transaction:
             try:
                 with stop.shielded():
                     self._server.prepare(session, [task.relation.schema], anew=False)
             except WarehouseLost:
                 raise
             except WarehouseError as error:
-                return {"outcome": materialization.refused(task, error).to_json()}
+                return {"outcome": attempts.refused(task, error).to_json()}
         try:
             with self._server.writing(str(task.relation), self, stop):
-                return {"outcome": materialization.run(session, task, stop).to_json()}
+                return {"outcome": attempts.run(session, task, stop).to_json()}
         except WarehouseLost:
             raise
         except WarehouseError as error:  # it never got its turn
-            return {"outcome": materialization.refused(task, error).to_json()}
+            return {"outcome": attempts.refused(task, error).to_json()}
 
     def in_transaction(
         self, session: WarehouseSession, message: Message, stop: Stop
@@ -292,30 +301,29 @@ class Connection:
             session.rollback()
         return {}
 
-    def records(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        return {"records": [record.to_json() for record in session.last_records()]}
-
-    def standing(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        task, attempt = Task.from_json(message["task"]), int(message["attempt"])
-        found = materialization.standing(session, task, attempt, message["rows"])
-        return {"outcome": found.to_json() if found else None}
+    def last_proofs(
+        self, session: WarehouseSession, message: Message, stop: Stop
+    ) -> dict[str, Any]:
+        asked = [Relation(**relation) for relation in message["relations"]]
+        return {"proofs": [commit.to_json() for commit in session.last_proofs(asked)]}
 
     def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        attempt = (message["run_id"], message["step"], int(message["attempt"]))
+        attempt = AttemptId(*message["attempt"])
+        relation = Relation(**message["relation"])
         name = message.get("session", "")
-        record, over = session.find_record(*attempt), True
-        if record is None:
-            # Its end first, then the record: the other way round it could commit in between.
+        proof, over = session.find_proof(relation, attempt), True
+        if proof is None:
+            # Its end first, then the proof: the other way round it could commit in between.
             seconds = float(message["wait_seconds"])
             end = time.monotonic() + seconds
             over = self._server.await_end(name, seconds)
-            over = over and session.await_gone(name, max(0.0, end - time.monotonic()))
-            record = session.find_record(*attempt)
-        if record is not None:
+            over = over and session.fence(name, max(0.0, end - time.monotonic()))
+            proof = session.find_proof(relation, attempt)
+        if proof is not None:
             self._server.published(name)
         return {
-            "committed": record is not None,
-            "record": record.to_json() if record else None,
+            "committed": proof is not None,
+            "proof": proof.to_json() if proof else None,
             "session_alive": not over,
         }
 
@@ -334,8 +342,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "commit": Connection.commit,
     "rollback": Connection.rollback,
     "settle": Connection.settle,
-    "records": Connection.records,
-    "standing": Connection.standing,
+    "last_proofs": Connection.last_proofs,
 }
 
 

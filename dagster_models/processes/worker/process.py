@@ -36,7 +36,8 @@ from enum import Enum, auto
 from types import FrameType
 from typing import Any, NoReturn
 
-from dagster_models.core.messages import Outcome, Task, Verdict
+from dagster_models.core.messages import Outcome, TaskError, Verdict
+from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
@@ -55,7 +56,6 @@ from dagster_models.util.orphans import MARK, kill_marked
 
 _GRACE_SECONDS = 0.5  #: for user code to be interrupted when the run worker is dead
 _CANCEL_AGAIN_SECONDS = 0.05  #: a cancel that reaches the warehouse before the task does is lost
-_EXIT_IN_DOUBT = 3
 _EXIT_UNHEARD = 4
 
 
@@ -70,7 +70,7 @@ class Phase(Enum):
 class Attempt:
     """The task in hand, and what the reader thread and the main thread tell each other of it."""
 
-    task: Task
+    task: PythonTask | ScriptTask
     phase: Phase = Phase.WAITING
     interrupted: bool = False
     canceled: threading.Event = field(default_factory=threading.Event)
@@ -108,7 +108,7 @@ class Worker:
             while True:
                 message = wire.receive(self._control)
                 if message["op"] == "task":
-                    self._attempt = Attempt(Task.from_json(message["task"]))
+                    self._attempt = Attempt(_python_task(message["task"]))
                     self._attempts.put(self._attempt)
                 elif message["op"] == "cancel" and self._attempt is not None:
                     self._cancel(self._attempt)
@@ -158,8 +158,6 @@ class Worker:
         started_at, clock = time.time(), time.perf_counter()
         try:
             outcome = self._outcome(attempt)
-        except WarehouseLost as error:  # only publishing lets it through
-            self._exit_in_doubt(error)
         finally:
             attempt.phase = Phase.OVER
             attempt.over.set()
@@ -178,10 +176,11 @@ class Worker:
             self._streams.restore()  # before a socket gets the number of one that was closed
         if error is not None:
             by_us = attempt.canceled.is_set() and interrupted(error)
-            return _outcome(task, Verdict.CANCELED if by_us else Verdict.ROLLED_BACK, error)
-        if task.kind == "script":
-            return Outcome(task.step, task.attempt, Verdict.COMMITTED)
-        return self._publish(attempt, table)
+            failed = Verdict.ROLLED_BACK if task.publishes else Verdict.FAILED
+            return _outcome(task, Verdict.CANCELED if by_us else failed, error)
+        if isinstance(task, ScriptTask):
+            return Outcome(task.step, task.attempt, Verdict.DONE)
+        return self._publish(task, attempt, table)
 
     def _user_code(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
         """The model's table and None, or None and the error. The only place that SIGINT enters."""
@@ -200,7 +199,7 @@ class Worker:
             attempt.phase = Phase.WAITING
             return None, late
 
-    def _call(self, task: Task) -> Any:
+    def _call(self, task: PythonTask | ScriptTask) -> Any:
         table = self._file(task)
         if self._connection.in_transaction():
             # The end of the session rolls it back: to say nothing would lose the user's work.
@@ -208,15 +207,11 @@ class Worker:
             raise StepFailed(ErrorKind.OPEN_TRANSACTION, f"{what}: say warehouse.execute('commit')")
         return table
 
-    def _file(self, task: Task) -> Any:
+    def _file(self, task: PythonTask | ScriptTask) -> Any:
         warehouse = Warehouse(self._connection, task.queries, task.relations)
         with bound(warehouse):
-            if task.kind == "script":
+            if isinstance(task, ScriptTask):
                 return run_script(task)
-            if task.kind != "python":
-                raise StepFailed(
-                    ErrorKind.INVALID_REQUEST, f"a worker does not run tasks of kind {task.kind!r}"
-                )
             value, line = call_model(task, warehouse)
             try:
                 if value is None:
@@ -228,25 +223,20 @@ class Worker:
                 name = type(error).__name__
                 raise StepFailed(ErrorKind.USER_CODE, str(error), line, name=name) from error
 
-    def _publish(self, attempt: Attempt, table: Any) -> Outcome:
+    def _publish(self, task: PythonTask, attempt: Attempt, table: Any) -> Outcome:
         """Hand the table to the warehouse process, whose answer is the outcome."""
         # On a session of its own: a transaction that the user's code left open is rolled back.
         self._connection.close()
         attempt.phase = Phase.PUBLISHING
         if attempt.canceled.is_set():
             error = KeyboardInterrupt("stopped on request, before its table was published")
-            return _outcome(attempt.task, Verdict.CANCELED, error)
+            return _outcome(task, Verdict.CANCELED, error)
         try:
-            return self._connection.use(lambda session: _build(session, attempt.task, table))
-        except WarehouseLost:
-            raise
+            return self._connection.use(lambda session: _build(session, task, table))
+        except WarehouseLost as error:  # nobody knows yet whether it was published
+            return Outcome(task.step, task.attempt, Verdict.UNKNOWN, error=TaskError.of(error))
         except Exception as error:  # before the task was sent: a full disk, no connection
-            return _outcome(attempt.task, Verdict.ROLLED_BACK, error)
-
-    def _exit_in_doubt(self, error: WarehouseLost) -> NoReturn:
-        print(f"while the table was published: {error}", file=sys.stderr, flush=True)
-        self._streams.restore()
-        os._exit(_EXIT_IN_DOUBT)
+            return _outcome(task, Verdict.ROLLED_BACK, error)
 
     # -- the outside world ---------------------------------------------------------------------
 
@@ -279,18 +269,25 @@ class Worker:
         os.close(nowhere)
 
 
-def _build(session: Session, task: Task, table: Any) -> Outcome:
+def _python_task(data: Mapping[str, Any]) -> PythonTask | ScriptTask:
+    task = task_from_json(data)
+    if not isinstance(task, (PythonTask, ScriptTask)):
+        raise TypeError(f"a worker does not run a {type(task).__name__}")
+    return task
+
+
+def _build(session: Session, task: PythonTask, table: Any) -> Outcome:
     """Send the table as an Arrow IPC file; the warehouse process builds and publishes it."""
     path = session.write_bulk(table)
     try:
-        return session.run(replace(task, kind="arrow", path=path))
+        return session.run(task.build_from(ArrowFile(path)))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(path)
 
 
-def _outcome(task: Task, verdict: Verdict, error: BaseException) -> Outcome:
-    told = explain(error, task.path)
+def _outcome(task: PythonTask | ScriptTask, verdict: Verdict, error: BaseException) -> Outcome:
+    told = explain(error, task.file.path)
     if verdict is Verdict.CANCELED:
         told = replace(told, kind=ErrorKind.CANCELED, name="", message="stopped on request")
     return Outcome(task.step, task.attempt, verdict, error=told)

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 import dagster_models
-from dagster_models.core.messages import Task, TaskError
+from dagster_models.core.messages import TaskError
+from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, shortened
 from dagster_models.processes.client.warehouse import Warehouse
 
@@ -32,7 +33,7 @@ class StepFailed(Exception):
         super().__init__(message)
 
 
-def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
+def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
     """What ``model(warehouse)`` of the file returned, and the line of its ``def``.
 
     Raises StepFailed, or whatever the user's code raises.
@@ -44,7 +45,7 @@ def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
         if not callable(model):
             raise StepFailed(
                 ErrorKind.USER_CODE,
-                f"{task.path} defines no function model(warehouse)",
+                f"{task.file.path} defines no function model(warehouse)",
                 name="NoModel",
             )
         line = getattr(getattr(model, "__code__", None), "co_firstlineno", 1)
@@ -55,15 +56,15 @@ def call_model(task: Task, warehouse: Warehouse) -> tuple[Any, int]:
             said = f"sys.exit({stop.code!r})" if stop.code is not None else "sys.exit()"
             message = f"the model called {said} instead of returning a table"
             raise StepFailed(
-                ErrorKind.USER_CODE, message, _deepest_line(stop, task.path), name="SystemExit"
+                ErrorKind.USER_CODE, message, _deepest_line(stop, task.file.path), name="SystemExit"
             ) from None
 
 
-def run_script(task: Task) -> None:
+def run_script(task: ScriptTask) -> None:
     """Run the file as ``python file`` would. Raises StepFailed for an exit code that is not 0."""
     # As with `python scripts/report.py`, the script's own folder comes first.
     before = set(threading.enumerate())
-    with _module(task, "__main__", [os.path.dirname(task.path), task.project_root]) as module:
+    with _module(task, "__main__", [os.path.dirname(task.file.path), task.project_root]) as module:
         try:
             _execute(task, module)
             _end_as_a_program(before, module)
@@ -76,7 +77,7 @@ def run_script(task: Task) -> None:
                 print(code, file=sys.stderr)  # as the interpreter does it
             message = f"exit code {code}" if isinstance(code, int) else f"exit code 1: {code}"
             raise StepFailed(
-                ErrorKind.USER_CODE, message, _deepest_line(stop, task.path), name="SystemExit"
+                ErrorKind.USER_CODE, message, _deepest_line(stop, task.file.path), name="SystemExit"
             ) from None
 
 
@@ -90,16 +91,18 @@ def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -
 
 
 @contextmanager
-def _module(task: Task, name: str, folders: list[str]) -> Iterator[types.ModuleType]:
+def _module(
+    task: PythonTask | ScriptTask, name: str, folders: list[str]
+) -> Iterator[types.ModuleType]:
     """A fresh module for the file, findable by its name while it runs (dataclasses, pickle)."""
     module = types.ModuleType(name)
-    module.__file__ = task.path
+    module.__file__ = task.file.path
     module.__dict__["__builtins__"] = builtins
     if name == "__main__":
         module.__spec__ = None
     before = sys.modules.get(name)
     sys.modules[name] = module
-    sys.argv[:] = [task.path]
+    sys.argv[:] = [task.file.path]
     sys.path[:0] = [folder for folder in dict.fromkeys(folders) if folder]
     try:
         yield module
@@ -110,13 +113,13 @@ def _module(task: Task, name: str, folders: list[str]) -> Iterator[types.ModuleT
             sys.modules[name] = before
 
 
-def _execute(task: Task, module: types.ModuleType) -> None:
-    with open(task.path, "rb") as file:
+def _execute(task: PythonTask | ScriptTask, module: types.ModuleType) -> None:
+    with open(task.file.path, "rb") as file:
         source = file.read()
-    if not task.is_of(source):  # its commit record would prove what was not run
-        raise StepFailed(ErrorKind.CHANGED_FILE, task.changed)
+    if not task.file.is_as_loaded(source):  # its commit record would prove what was not run
+        raise StepFailed(ErrorKind.CHANGED_FILE, task.file.changed)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
-    exec(compile(source, task.path, "exec", dont_inherit=True), module.__dict__)
+    exec(compile(source, task.file.path, "exec", dont_inherit=True), module.__dict__)
 
 
 def _refuse_other_signature(model: Any, line: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagster_models.core.messages import digest_of
 from dagster_models.core.model import Check, Key, Location, Reference, Relation, Step, StepKind
 from dagster_models.errors import Problem
 from dagster_models.project.columns import read_columns
@@ -17,6 +16,7 @@ from dagster_models.project.header import Header, unread_python_header, unread_s
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.util.digests import digest_of
 from dagster_models.util.nearest import suggest
 
 _SYSTEM = "it belongs to the warehouse itself"

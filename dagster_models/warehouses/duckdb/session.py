@@ -10,24 +10,26 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 
+from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
+from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import (
     Capabilities,
-    Commit,
     Warehouse,
-    WarehouseSession,
     literal,
     quoted,
 )
 from dagster_models.warehouses.duckdb import records
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, csv_error, translated
+from dagster_models.warehouses.records import of_relations
+from dagster_models.warehouses.transactional import TransactionalSession
 
 #: The name under which a cursor sees an Arrow file while it reads it.
 _INPUT = "dagster_models_input"
@@ -125,7 +127,7 @@ class DuckDB(Warehouse):
         self._connection.close()
 
 
-class DuckDBSession(WarehouseSession):
+class DuckDBSession(TransactionalSession):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
     def __init__(self, cursor: Any, refuse_if_replaced: Callable[[], None]) -> None:
@@ -253,19 +255,25 @@ class DuckDBSession(WarehouseSession):
 
     # Relations
 
-    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+    def replace_table(self, relation: Relation, content: Content) -> int:
+        if isinstance(content, CsvFile):
+            return self._from_csv(relation, content.file.path, content.column_types)
+        if isinstance(content, ArrowFile):
+            return self._from_arrow(relation, content.path)
+        rows = self._from_query("TABLE", relation, content.sql)
+        # Nobody counts the rows of a PIVOT.
+        return self.count(f"FROM {quoted(relation)}") if rows is None else rows
+
+    def replace_view(self, relation: Relation, sql: str) -> None:
+        self._from_query("VIEW", relation, sql)
+
+    def _from_query(self, what: str, relation: Relation, sql: str) -> int | None:
         with self._watched():
             self._one_statement(sql)
-        what = "VIEW" if materialized == "view" else "TABLE"
         name = quoted(relation)
-        rows = self._replace(name, f"CREATE OR REPLACE {what} {name} AS\n", sql)
-        if what == "VIEW":
-            return None
-        return self.count(f"FROM {name}") if rows is None else rows  # None: of a PIVOT
+        return self._replace(name, f"CREATE OR REPLACE {what} {name} AS\n", sql)
 
-    def create_from_csv(
-        self, relation: Relation, path: str, column_types: Mapping[str, str]
-    ) -> int:
+    def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
         types = ", ".join(f"{literal(name)}: {literal(t)}" for name, t in column_types.items())
         options = f", types={{{types}}}" if types else ""
         name = quoted(relation)
@@ -275,7 +283,7 @@ class DuckDBSession(WarehouseSession):
         except WarehouseError as error:
             raise csv_error(error, path) from error
 
-    def create_from_arrow(self, relation: Relation, path: str) -> int:
+    def _from_arrow(self, relation: Relation, path: str) -> int:
         name = quoted(relation)
         with self._arrow(path):
             head = f"CREATE OR REPLACE TABLE {name} AS\n"
@@ -409,10 +417,10 @@ class DuckDBSession(WarehouseSession):
     def write_record(self, commit: Commit) -> None:
         records.write(self._run, commit)
 
-    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
+    def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
         self._refuse_if_replaced()
-        return records.find(self._run, run_id, step, attempt)
+        return records.find(self._run, attempt)
 
-    def last_records(self) -> list[Commit]:
+    def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         self._refuse_if_replaced()
-        return records.last(self._run)
+        return of_relations(records.last(self._run), relations)

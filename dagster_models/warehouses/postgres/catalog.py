@@ -8,8 +8,9 @@ from typing import Any, Protocol, TypeAlias
 
 import psycopg
 
-from dagster_models.warehouses.base import RECORDS, quoted
+from dagster_models.warehouses.base import quoted
 from dagster_models.warehouses.postgres.copy_to_arrow import OutColumn
+from dagster_models.warehouses.records import RECORDS
 
 Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
 

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from dagster_models.warehouses.base import RECORDS, Commit, quote, quoted
+from dagster_models.core.commit import Commit
+from dagster_models.core.tasks import AttemptId
+from dagster_models.warehouses.base import quote, quoted
 from dagster_models.warehouses.postgres.catalog import Runner
 from dagster_models.warehouses.postgres.catalog import find as find_relation
+from dagster_models.warehouses.records import COLUMNS, FORMAT, RECORDS, refuse_newer
 
 #: One for all processes that prepare this database: "dagster-m" as a number.
 _PREPARE_LOCK = 0x64616773_7465722D
-_RECORDS_DDL = (
+_LISTED = ", ".join(COLUMNS)
+_DDL = (
     f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id text, step text, attempt integer,"
     " relation text, code_version text, input_versions jsonb, rows bigint,"
     " committed_at timestamptz, PRIMARY KEY (run_id, step, attempt))"
 )
+#: The number of the format is the table's comment: whoever may see the table may read it.
+_MARK = f"COMMENT ON TABLE {quoted(RECORDS)} IS 'dagster-models: format {FORMAT}'"
+#: Format -> what makes it of the one before.
+_MIGRATIONS: dict[int, Sequence[str]] = {
+    2: (),  # format 1 had its key in this warehouse, and no number
+}
 
 
 def prepare(session: Runner, schemas: Sequence[str]) -> None:
-    """In a transaction: the schemas, and the table.
+    """In a transaction: the schemas, and the table in the format that this program knows.
 
     What is there is not made again: that takes rights which a user may not have. And two that make
     one name at once would collide, IF NOT EXISTS or not.
@@ -33,20 +44,40 @@ def prepare(session: Runner, schemas: Sequence[str]) -> None:
 
 
 def _missing(session: Runner, schemas: Sequence[str]) -> list[str]:
+    """The statements that are still to be run."""
     rows = session.run("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)", [list(schemas)])
-    found = {name for (name,) in rows}
-    ddl = [f"CREATE SCHEMA {quote(schema)}" for schema in schemas if schema not in found]
-    records = RECORDS.schema in found and find_relation(session, quoted(RECORDS)) is not None
-    return ddl if records else [*ddl, _RECORDS_DDL]
+    there = {name for (name,) in rows}
+    statements = [f"CREATE SCHEMA {quote(schema)}" for schema in schemas if schema not in there]
+    if RECORDS.schema not in there:
+        return [*statements, _DDL, _MARK]
+    found = session.run(
+        "SELECT obj_description(oid, 'pg_class'), pg_has_role(relowner, 'MEMBER')"
+        " FROM pg_class WHERE oid = to_regclass(%s)",
+        [quoted(RECORDS)],
+    )
+    if not found:
+        return [*statements, _DDL, _MARK]
+    ((comment, is_owner),) = found
+    number = _format_of(comment)
+    refuse_newer(number)
+    for later in range(number + 1, FORMAT + 1):
+        statements += _MIGRATIONS[later]
+    # Only the owner may write the mark; where no statement was due, it need not be there.
+    return [*statements, _MARK] if number < FORMAT and is_owner else statements
+
+
+def _format_of(comment: str | None) -> int:
+    """The format that the table's comment names; without one it is of format 1."""
+    found = re.search(r"\bformat (\d+)", comment or "")
+    return int(found[1]) if found else 1
 
 
 def write(session: Runner, commit: Commit) -> None:
     session.run(
-        f"INSERT INTO {quoted(RECORDS)} VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
+        f"INSERT INTO {quoted(RECORDS)} ({_LISTED})"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
         [
-            commit.run_id,
-            commit.step,
-            commit.attempt,
+            *commit.id,
             commit.relation,
             commit.code_version,
             json.dumps(dict(commit.input_versions)),
@@ -55,9 +86,9 @@ def write(session: Runner, commit: Commit) -> None:
     )
 
 
-def find(session: Runner, run_id: str, step: str, attempt: int) -> Commit | None:
+def find(session: Runner, attempt: AttemptId) -> Commit | None:
     which = "WHERE run_id = %s AND step = %s AND attempt = %s"
-    found = _read(session, "", which, [run_id, step, attempt])
+    found = _read(session, "", which, list(attempt))
     return found[0] if found else None
 
 

@@ -14,22 +14,22 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import pq
 
+from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
 from dagster_models.warehouses.base import (
     Capabilities,
-    Commit,
     Warehouse,
-    WarehouseSession,
     quote,
     quoted,
 )
@@ -50,6 +50,8 @@ from dagster_models.warehouses.postgres.statements import (
     refuse_long,
     statements,
 )
+from dagster_models.warehouses.records import of_relations
+from dagster_models.warehouses.transactional import TransactionalSession
 
 CAPABILITIES = Capabilities(
     "postgres",
@@ -105,7 +107,7 @@ class Postgres(Warehouse):
         """Nothing is open but the sessions."""
 
 
-class PostgresSession(WarehouseSession):
+class PostgresSession(TransactionalSession):
     """One connection."""
 
     def __init__(self, server: Server, name: str, given_up: Callable[[], bool]) -> None:
@@ -247,7 +249,7 @@ class PostgresSession(WarehouseSession):
         with contextlib.suppress(psycopg.Error):
             self._connection.close()
 
-    def await_gone(self, name: str, timeout_seconds: float) -> bool:
+    def fence(self, name: str, timeout_seconds: float) -> bool:
         """By pg_stat_activity: a backend shows its session's name from its first moment on."""
         began = time.monotonic()
         where = "application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()"
@@ -265,11 +267,16 @@ class PostgresSession(WarehouseSession):
 
     # Relations
 
-    def create(self, relation: Relation, materialized: str, sql: str) -> int | None:
+    def replace_view(self, relation: Relation, sql: str) -> None:
         text = one_query(sql)
-        if materialized == "view":
-            self._build(relation, lambda: relations.put_view(self, quoted(relation), text))
-            return None
+        self._build(relation, lambda: relations.put_view(self, quoted(relation), text))
+
+    def replace_table(self, relation: Relation, content: Content) -> int:
+        if isinstance(content, CsvFile):
+            return self._from_csv(relation, content.file.path, content.column_types)
+        if isinstance(content, ArrowFile):
+            return self._build(relation, lambda: self._put_arrow(quoted(relation), content.path))
+        text = one_query(content.sql)
 
         def fill(name: str, temporary: bool) -> int:
             head = f"{relations.create_table(name, temporary)} AS\n"
@@ -278,9 +285,7 @@ class PostgresSession(WarehouseSession):
 
         return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
 
-    def create_from_csv(
-        self, relation: Relation, path: str, column_types: Mapping[str, str]
-    ) -> int:
+    def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
         schema, reader = read_seed(path, column_types)
         definitions = seed_columns(schema, column_types)
         try:
@@ -292,9 +297,6 @@ class PostgresSession(WarehouseSession):
             )
         except WarehouseError as error:
             raise bad_value(error, path) from error
-
-    def create_from_arrow(self, relation: Relation, path: str) -> int:
-        return self._build(relation, lambda: self._put_arrow(quoted(relation), path))
 
     def _put_arrow(self, name: str, path: str) -> int:
         with bulk.batches(path) as (schema, batches):
@@ -447,8 +449,8 @@ class PostgresSession(WarehouseSession):
     def write_record(self, commit: Commit) -> None:
         records.write(self, commit)
 
-    def find_record(self, run_id: str, step: str, attempt: int) -> Commit | None:
-        return records.find(self, run_id, step, attempt)
+    def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
+        return records.find(self, attempt)
 
-    def last_records(self) -> list[Commit]:
-        return records.last(self)
+    def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
+        return of_relations(records.last(self), relations)

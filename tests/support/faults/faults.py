@@ -151,6 +151,7 @@ class Fault:
 
 
 def install(text: str) -> None:
+    from dagster_models.core.tasks import Query
     from dagster_models.processes.server import attempt as materialization
 
     told = json.loads(text)
@@ -200,8 +201,12 @@ def install(text: str) -> None:
         return (before if short_of else after)(session, method)
 
     wrap("begin", "begin", before)
-    wrap("create", "build", in_the_middle)
-    wrap("create_from_arrow", "build", in_a_short_one)
+
+    def build(session: Any, method: Callable[[], Any]) -> Any:
+        sends_a_text = isinstance(fault.here.task.content, Query)
+        return (in_the_middle if sends_a_text else in_a_short_one)(session, method)
+
+    wrap("replace_table", "build", build)
     wrap("count", "check", in_the_middle)
     wrap("write_record", "record", after)
     wrap("commit", "commit", after)

@@ -24,40 +24,44 @@ def reach(point: str, step: str, session=None) -> None:
             return  # the test is over, or has died
 
 
-class Told:
-    """A warehouse session that tells of the moments around a commit record and its COMMIT."""
-
-    def __init__(self, session, step):
-        self._session, self._step = session, step
-
-    def __getattr__(self, name):
-        return getattr(self._session, name)
-
-    def write_record(self, commit):
-        self._session.write_record(commit)
-        reach("recorded", self._step, self._session)
-
-    def commit(self):
-        self._session.commit()
-        reach("committed", self._step, self._session)
+#: Method of a session -> the point that is reached before it, and the one after it.
+POINTS = {
+    "begin": ("", "begun"),
+    "columns": ("built", ""),
+    "write_record": ("", "recorded"),
+    "commit": ("", "committed"),
+}
 
 
 def watch_the_warehouse() -> None:
     """Points of the warehouse process: before and after the build, around the COMMIT."""
-    from dagster_models.processes.server import attempt as materialization
+    from dagster_models.processes.server import attempt as attempts
 
-    create, publish = materialization._create, materialization._publish
+    run = attempts.run
 
-    def told_create(session, task, *rest):
-        reach("begun", task.step, session)
-        rows = create(session, task, *rest)
-        reach("built", task.step, session)
-        return rows
+    def watched(session, name, step):
+        method, (before, after) = getattr(session, name), POINTS[name]
 
-    def told_publish(session, task, *rest):
-        return publish(Told(session, task.step), task, *rest)
+        def call(*arguments):
+            if before:
+                reach(before, step, session)
+            result = method(*arguments)
+            if after:
+                reach(after, step, session)
+            return result
 
-    materialization._create, materialization._publish = told_create, told_publish
+        return call
+
+    def watched_run(session, task, stop):
+        for name in POINTS:
+            setattr(session, name, watched(session, name, task.step))
+        try:
+            return run(session, task, stop)
+        finally:
+            for name in POINTS:
+                delattr(session, name)
+
+    attempts.run = watched_run
 
 
 def watch_the_journal() -> None:

@@ -1,0 +1,29 @@
+"""Frozen values as plain JSON types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import Enum
+from typing import Any
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass, and of those within it, as JSON types.
+
+    ``dataclasses.asdict`` cannot copy mapping proxies and leaves enums as they are.
+    """
+    result: dict[str, Any] = _plain(value)
+    return result
+
+
+def _plain(item: Any) -> Any:
+    if isinstance(item, Enum):
+        return item.value
+    if isinstance(item, Mapping):
+        return {str(key): _plain(value) for key, value in item.items()}
+    if isinstance(item, (tuple, list)):
+        return [_plain(value) for value in item]
+    if hasattr(item, "__dataclass_fields__"):
+        return {field.name: _plain(getattr(item, field.name)) for field in fields(item)}
+    return item

@@ -1,0 +1,267 @@
+"""The task of one attempt of a step, as sent to whoever runs it: a union of four kinds.
+
+    BuildTask    builds a relation from a query or a file; a warehouse session runs it
+    ChecksTask   runs checks on a relation that is there; a warehouse session runs it
+    PythonTask   calls ``model(warehouse)`` of a file and publishes what it returns
+    ScriptTask   runs a file that publishes nothing
+
+Each kind says which ``runner`` it needs and whether it ``publishes``: nobody asks for its name. All
+are frozen values that ``task_to_json`` and ``task_from_json`` carry across a process border.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+from dagster_models.core.materializations import Materialization, Replace, View
+from dagster_models.core.model import EMPTY, Relation
+from dagster_models.core.plain import plain
+from dagster_models.util.digests import digest_of
+
+#: What a check's SQL says in place of the relation that it is about, until it is sent: by then that
+#: may be a staging table or a branch, in which a warehouse builds what it has not published yet.
+OWN_RELATION = "__the_relation_that_this_check_is_about__"
+
+
+class Runner(Enum):
+    """Where a task runs."""
+
+    WAREHOUSE = "warehouse"  #: in a session of the warehouse process
+    PYTHON = "python"  #: in a Python process of its own
+
+
+class AttemptId(NamedTuple):
+    """Names one attempt for good: no second publication may bear it."""
+
+    run_id: str
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """A file of the project that is read again when its step runs.
+
+    ``path`` is absolute, ``name`` is how users are shown it. ``digest`` is that of its bytes when
+    the project was loaded, "" where a changed file does not matter.
+    """
+
+    path: str
+    name: str = ""
+    digest: str = ""
+
+    def is_as_loaded(self, data: bytes) -> bool:
+        """Whether *data* are the bytes whose code version the task has."""
+        return not self.digest or self.digest == digest_of(data)
+
+    @property
+    def changed(self) -> str:
+        """The message for a file that is not as it was loaded."""
+        name = self.name or self.path
+        return f"{name} was changed after the run had loaded the project: run it again"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Rows that a query returns. ``sql`` is final: names are replaced, variables filled in."""
+
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """Rows of a CSV file with a header; ``column_types``: column -> the warehouse's type."""
+
+    file: LoadedFile
+    column_types: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowFile:
+    """Rows of an Arrow IPC file."""
+
+    path: str
+
+
+#: What a task does where nobody says otherwise.
+_REPLACE = Replace()
+
+Content: TypeAlias = "Query | CsvFile | ArrowFile"
+"""What a relation is built from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """One check of a relation.
+
+    ``sql`` selects the offending rows and holds OWN_RELATION for the relation itself. A failing
+    check of severity "error" stops the publication; one of severity "warn" only reports.
+    """
+
+    name: str
+    sql: str
+    severity: str = "error"
+
+    def sql_on(self, name: str) -> str:
+        """The SQL to send; ``name`` is that of the relation, as SQL."""
+        return self.sql.replace(OWN_RELATION, name)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTask:
+    """Build ``relation`` from ``content``, run the checks on it, and publish it with its proof."""
+
+    run_id: str
+    step: str
+    attempt: int
+    relation: Relation
+    content: Content
+    materialization: Materialization = _REPLACE
+    code_version: str = ""
+    input_versions: Mapping[str, str] = EMPTY
+    checks: tuple[CheckTask, ...] = ()
+
+    runner: ClassVar[Runner] = Runner.WAREHOUSE
+    publishes: ClassVar[bool] = True
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.run_id, self.step, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class ChecksTask:
+    """Run checks on ``relation`` as it is; nothing is built and nothing is published."""
+
+    run_id: str
+    step: str
+    attempt: int
+    relation: Relation
+    checks: tuple[CheckTask, ...] = ()
+
+    runner: ClassVar[Runner] = Runner.WAREHOUSE
+    publishes: ClassVar[bool] = False
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.run_id, self.step, self.attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class PythonTask:
+    """Call ``model(warehouse)`` of ``file``, and build ``relation`` from what it returns.
+
+    ``queries`` maps the literal SQL of the file to the text to send; ``relations`` maps the names
+    of tables as written there to SQL.
+    """
+
+    run_id: str
+    step: str
+    attempt: int
+    file: LoadedFile
+    relation: Relation
+    project_root: str = ""
+    materialization: Materialization = _REPLACE
+    code_version: str = ""
+    input_versions: Mapping[str, str] = EMPTY
+    checks: tuple[CheckTask, ...] = ()
+    queries: Mapping[str, str] = EMPTY
+    relations: Mapping[str, str] = EMPTY
+
+    runner: ClassVar[Runner] = Runner.PYTHON
+    publishes: ClassVar[bool] = True
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.run_id, self.step, self.attempt)
+
+    def build_from(self, content: Content) -> BuildTask:
+        """The task that publishes what the model returned."""
+        return BuildTask(
+            *self.id,
+            self.relation,
+            content,
+            self.materialization,
+            self.code_version,
+            self.input_versions,
+            self.checks,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptTask:
+    """Run ``file`` as a program. ``queries`` and ``relations`` are those of PythonTask."""
+
+    run_id: str
+    step: str
+    attempt: int
+    file: LoadedFile
+    project_root: str = ""
+    queries: Mapping[str, str] = EMPTY
+    relations: Mapping[str, str] = EMPTY
+
+    runner: ClassVar[Runner] = Runner.PYTHON
+    publishes: ClassVar[bool] = False
+
+    @property
+    def id(self) -> AttemptId:
+        return AttemptId(self.run_id, self.step, self.attempt)
+
+
+Task: TypeAlias = "BuildTask | ChecksTask | PythonTask | ScriptTask"
+
+
+def sent_sql(task: Task) -> str:
+    """The query that the task sends, "" where it has none of its own."""
+    content = task.content if isinstance(task, BuildTask) else None
+    return content.sql if isinstance(content, Query) else ""
+
+
+# --- across a process border ---------------------------------------------------------------------
+
+_TASKS: Mapping[str, type] = {
+    cls.__name__: cls for cls in (BuildTask, ChecksTask, PythonTask, ScriptTask)
+}
+_CONTENTS: Mapping[str, type] = {cls.__name__: cls for cls in (Query, ArrowFile)}
+_MATERIALIZATIONS: Mapping[str, type] = {cls.__name__: cls for cls in (Replace, View)}
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    """The task as plain JSON types; ``task_from_json`` is the inverse."""
+    data = {"task": type(task).__name__, **plain(task)}
+    for name in ("content", "materialization"):
+        if name in data:
+            data[name] = {"type": type(getattr(task, name)).__name__, **data[name]}
+    return data
+
+
+def task_from_json(data: Mapping[str, Any]) -> Task:
+    """The task that ``task_to_json`` wrote. Raises KeyError, TypeError: it is not one."""
+    fields = {name: value for name, value in data.items() if name != "task"}
+    if "relation" in fields:
+        fields["relation"] = Relation(**fields["relation"])
+    if "checks" in fields:
+        fields["checks"] = tuple(CheckTask(**check) for check in fields["checks"])
+    if "file" in fields:
+        fields["file"] = LoadedFile(**fields["file"])
+    if "content" in fields:
+        fields["content"] = _content(**fields["content"])
+    if "materialization" in fields:
+        name, values = _untyped(**fields["materialization"])
+        fields["materialization"] = _MATERIALIZATIONS[name](**values)
+    task: Task = _TASKS[data["task"]](**fields)
+    return task
+
+
+def _untyped(type: str, **values: Any) -> tuple[str, dict[str, Any]]:
+    return type, values
+
+
+def _content(type: str, **values: Any) -> Content:
+    if type == CsvFile.__name__:
+        return CsvFile(LoadedFile(**values["file"]), values["column_types"])
+    content: Content = _CONTENTS[type](**values)
+    return content

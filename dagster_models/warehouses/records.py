@@ -1,0 +1,40 @@
+"""The table of commit records: what all warehouses that keep one share.
+
+The table has a *format*, whose number stands beside it. A program that finds an older format
+brings it up to its own, one migration after the other; one that finds a newer format says so and
+touches nothing. Format 1 (dagster-models 0.1.0) had no such number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from dagster_models.core.commit import Commit
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+
+RECORDS = Relation("dagster_models", "commits")
+#: 2: no two records of one attempt, in any warehouse, and this number.
+FORMAT = 2
+#: The columns of format 2, in the order of Commit's fields. Every INSERT and SELECT names them, so
+#: that columns which a later format adds are no matter.
+COLUMNS = tuple(Commit.__dataclass_fields__)
+
+
+def refuse_newer(found: int | None, known: int = FORMAT) -> None:
+    """Raise WarehouseError if the database has a format that this program does not know."""
+    if found is not None and found > known:
+        raise WarehouseError(
+            ErrorKind.VERSION_MISMATCH,
+            f"the commit records of this database have format {found}, and this dagster-models"
+            f" knows formats up to {known}: a newer version has used the database. Use that"
+            " version, or a newer one, here too",
+        )
+
+
+def of_relations(commits: list[Commit], relations: Collection[Relation] | None) -> list[Commit]:
+    """Those of *commits* that are about one of *relations*; all of them for None."""
+    if relations is None:
+        return commits
+    wanted = {str(relation) for relation in relations}
+    return [commit for commit in commits if commit.relation in wanted]
