@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dagster_models.core.target_types import TargetType, target_type
+from dagster_models.util.environment import chosen, filled_settings
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """What a client's own sessions bring along, beside where the warehouse is.
+
+    ``folder`` is where the relative paths of files in SQL begin, ``settings`` are those that do not
+    decide where and as whom, ``environment`` the variables that sessions take their defaults from.
+    """
+
+    folder: str
+    settings: Mapping[str, Any]
+    environment: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SessionRequest:
+        return cls(data["folder"], data["settings"], data["environment"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +57,18 @@ class WarehouseAddress:
     def with_settings(self, **settings: Any) -> WarehouseAddress:
         """The address with other values of these settings."""
         return replace(self, settings={**self.settings, **settings})
+
+    def session_request(self, environ: Mapping[str, str]) -> SessionRequest:
+        """What a client with this environment asks of its session.
+
+        Raises WarehouseError where a variable of a setting is not set.
+        """
+        settings = self.type.in_scope(self.settings, "session", "process")
+        return SessionRequest(
+            self.folder,
+            filled_settings(settings, environ),
+            chosen(environ, self.type.session_environment),
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import os
+import re
+from collections.abc import Mapping
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util import dsn as servers
-from dagster_models.util.runtime_files import runtime_folder
+from dagster_models.util.environment import filled_settings
+from dagster_models.util.runtime_files import runtime_folder, user_secret
+
+_NO_PART_OF_A_NAME = re.compile(r"[^\w.@-]+", re.ASCII)
 
 
-def key_of(address: WarehouseAddress) -> str:
-    """The path that identifies a warehouse everywhere: the real one of its database file; for a
-    server a name in the runtime folder. The lock file has this path and ".lock".
+def key_of(address: WarehouseAddress, environ: Mapping[str, str] | None = None) -> str:
+    """The path that identifies a warehouse everywhere. Its lock file has this path and ".lock".
 
-    Raises WarehouseError where there is none.
+    For a database file it is the file's real path. For a server it is a name in the runtime folder
+    that differs wherever the server, the database, the user, his password or anything else differs
+    by which the client library reaches it; ``environ`` (default: this process's) is part of that.
+
+    Raises WarehouseError where the settings lead nowhere.
     """
-    settings, type_ = address.settings, address.type
-    if not type_.file_setting:
+    environ = os.environ if environ is None else environ
+    if not address.type.file_setting:
         # Sessions of two processes do not hurt each other there: it need not lie at one place.
-        return os.path.join(runtime_folder(), servers.file_name(type_.name, settings))
-    path = settings.get(type_.file_setting)
+        return os.path.join(runtime_folder(), _server_name(address, environ))
+    name = address.type.file_setting
+    path = filled_settings({name: address.settings.get(name)}, environ)[name]
     if not path or str(path).startswith((":memory:", "md:")):
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
-            f"{type_.file_setting}: {path!r} is not a file: give the path of a database file, which"
-            " the processes of a run can share",
+            f"{name}: {path!r} is not a file: give the path of a database file, which the"
+            " processes of a run can share",
         )
     return os.path.realpath(str(path))
+
+
+def _server_name(address: WarehouseAddress, environ: Mapping[str, str]) -> str:
+    """A name that can be read, and a digest of all that decides where it leads and as whom.
+
+    The name stands in messages and logs. The digest has the password in it, so it is keyed with a
+    secret of this user: without that nobody can try passwords on it.
+    """
+    settings = address.type.in_scope(address.settings, "place")
+    found = address.type.identity(settings, environ)
+    shown = f"{found.get('user', '')}@{found.get('host', '')}-{found.get('dbname', '')}"
+    text = json.dumps([address.type.name, found], sort_keys=True, default=str)
+    digest = hmac.new(user_secret(), text.encode(), "sha256").hexdigest()[:12]
+    return f"{address.type}-{_NO_PART_OF_A_NAME.sub('_', shown)[:80]}-{digest}"

@@ -7,35 +7,16 @@ none stands in Dagster's metadata.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util.environment import filled, names_in
+from dagster_models.util.environment import chosen, filled_settings
 
 _URL = re.compile(r"postgres(?:ql)?://", re.IGNORECASE)
 _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)\s*", re.DOTALL)
-_NO_PART_OF_A_NAME = re.compile(r"[^\w.@-]+", re.ASCII)
-
-
-def from_environment(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with ``${NAME}`` filled in. Raises WarehouseError where one is not set."""
-    unset = [n for v in settings.values() for n in names_in(v) if n not in os.environ]
-    if unset:
-        raise WarehouseError(
-            ErrorKind.INVALID_SETTINGS,
-            f"the environment variable {', '.join(dict.fromkeys(unset))} is not set in this"
-            " process: the warehouse cannot be reached without",
-        )
-    return {
-        key: filled(value, os.environ) if isinstance(value, str) else value
-        for key, value in settings.items()
-    }
 
 
 def dsn_parameters(dsn: str) -> dict[str, str]:
@@ -80,13 +61,6 @@ def _unreadable() -> WarehouseError:
     )
 
 
-def parameters(settings: Mapping[str, Any]) -> dict[str, str]:
-    """What libpq is to be told: of the ``dsn``, and of the settings that bear libpq's names."""
-    given = from_environment(settings)
-    found = dsn_parameters(str(given["dsn"])) if given.get("dsn") else {}
-    return found | {key: str(given[key]) for key in LIBPQ_KEYS if given.get(key) not in (None, "")}
-
-
 #: The settings of a target that go to libpq under their own names.
 LIBPQ_KEYS = (
     *("host", "port", "dbname", "user", "password"),
@@ -94,13 +68,30 @@ LIBPQ_KEYS = (
 )
 
 
-def file_name(type_: str, settings: Mapping[str, Any]) -> str:
-    """A name for the files of the process that serves these settings: readable, without a secret,
-    and another one for each other setting."""
-    told = parameters(settings)
-    told.pop("password", None)
-    ours = {k: v for k, v in settings.items() if k not in (*LIBPQ_KEYS, "dsn")}
-    shown = f"{told.get('user', '')}@{told.get('host', '')}-{told.get('dbname', '')}"
-    text = json.dumps([type_, told, ours], sort_keys=True, default=str)
-    mark = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return f"{type_}-{_NO_PART_OF_A_NAME.sub('_', shown)[:80]}-{mark}"
+def parameters(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """The parameters for libpq: those of the ``dsn``, and the settings that have libpq's names."""
+    given = filled_settings(settings, environ)
+    found = dsn_parameters(str(given["dsn"])) if given.get("dsn") else {}
+    return found | {key: str(given[key]) for key in LIBPQ_KEYS if given.get(key) not in (None, "")}
+
+
+#: What libpq, and the libraries that it is built on, read beside its parameters.
+_ENVIRONMENT = ("PG*", "HOME", "KRB5*", "SSL_CERT_*", "OPENSSL_CONF")
+#: Variables that stand for a parameter where it is not given.
+_VARIABLES = {
+    "PGHOST": "host",
+    "PGHOSTADDR": "hostaddr",
+    "PGPORT": "port",
+    "PGDATABASE": "dbname",
+    "PGUSER": "user",
+    "PGPASSWORD": "password",
+}
+
+
+def identity(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """All that decides which server and database libpq reaches, and as whom."""
+    variables = chosen(environ, _ENVIRONMENT)
+    return {
+        **{_VARIABLES.get(name, name): value for name, value in variables.items()},
+        **parameters(settings, environ),
+    }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from dagster_models.errors import ErrorKind, WarehouseError
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -17,3 +19,29 @@ def filled(text: str, environ: Mapping[str, str]) -> str:
 def names_in(value: Any) -> list[str]:
     """The variables of a setting, in order."""
     return VARIABLE.findall(value) if isinstance(value, str) else []
+
+
+def filled_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The settings with ``${NAME}`` filled in. Raises WarehouseError where one is not set."""
+    unset = [n for v in settings.values() for n in names_in(v) if n not in environ]
+    if unset:
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"the environment variable {', '.join(dict.fromkeys(unset))} is not set in this"
+            " process: the warehouse cannot be reached without",
+        )
+    return {
+        key: filled(value, environ) if isinstance(value, str) else value
+        for key, value in settings.items()
+    }
+
+
+def chosen(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The variables of these names that are set; a name may end in ``*``."""
+    prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
+    wanted = {name for name in names if not name.endswith("*")}
+    return {
+        name: value
+        for name, value in sorted(environ.items())
+        if name in wanted or (prefixes and name.startswith(prefixes))
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -35,6 +36,22 @@ def runtime_folder() -> str:
         if len(os.fsencode(f"{base}/{name}/{'x' * 16}.sock")) > _ADDRESS_BYTES:
             base = "/tmp"
     return private_folder(os.path.join(base, name))
+
+
+def user_secret() -> bytes:
+    """Random bytes that only this user can read, the same for all processes that share the
+    runtime folder. Raises WarehouseError as ``runtime_folder`` does."""
+    folder = runtime_folder()
+    path = os.path.join(folder, "secret")
+    while True:
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            return file.read()
+        draft = os.path.join(folder, f"secret.{os.getpid()}-{os.urandom(4).hex()}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(os.urandom(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # whole, or not at all: of two at once one comes first
+        os.unlink(draft)
 
 
 def private_folder(path: str) -> str:

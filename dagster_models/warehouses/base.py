@@ -27,6 +27,7 @@ from typing import Any, Literal
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
+from dagster_models.core.warehouse_address import SessionRequest
 
 #: What a warehouse may offer, and what that means. What one lacks is in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
@@ -90,9 +91,6 @@ class WarehouseSession(ABC):
         Where sessions end with the process that holds them there is nothing to wait for.
         """
         return True
-
-    def read_files_from(self, folder: str) -> None:  # noqa: B027 - most read no local files
-        """Resolve the relative paths of files that SQL reads against *folder*."""
 
     @abstractmethod
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
@@ -196,10 +194,14 @@ class Warehouse(ABC):
 
     @abstractmethod
     def session(
-        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+        self,
+        name: str = "",
+        request: SessionRequest | None = None,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> WarehouseSession:
         """A new session; ``name`` is how a server shows it, and how ``fence`` finds it.
 
+        ``request``: what the session's client brings along, by default what this process has.
         ``given_up``: asked now and then while a server keeps us waiting; true: nobody wants the
         session any more, and the error's kind is ErrorKind.INTERRUPTED.
         """

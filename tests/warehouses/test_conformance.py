@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -451,7 +453,10 @@ def test_two_processes_may_write_at_once(system: System) -> None:
 
 
 @pytest.mark.feature("local_files")
-def test_sql_may_read_files_of_this_machine(session: WarehouseSession, tmp_path: Path) -> None:
+def test_sql_may_read_files_of_this_machine(
+    system: System, warehouse: Warehouse, tmp_path: Path
+) -> None:
     (tmp_path / "here.csv").write_text("n\n1\n")
-    session.read_files_from(str(tmp_path))
-    assert session.query("select n from 'here.csv'")[1] == [(1,)]
+    address = replace(system.address, folder=str(tmp_path))
+    with contextlib.closing(warehouse.session("", address.session_request(os.environ))) as session:
+        assert session.query("select n from 'here.csv'")[1] == [(1,)]

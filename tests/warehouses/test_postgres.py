@@ -502,7 +502,7 @@ def test_settings_reach_libpq(tmp_path: Path) -> None:
         "dsn": "postgresql://u%40x:p%2Fw@db1:1,db2:2/name%20d?sslmode=verify-full&options=-c%20a%3Db",
         "sslrootcert": "/ca.pem",
     }
-    assert servers.parameters(settings) == {
+    assert servers.parameters(settings, {}) == {
         "user": "u@x",
         "password": "p/w",
         "host": "db1,db2",
@@ -512,7 +512,7 @@ def test_settings_reach_libpq(tmp_path: Path) -> None:
         "options": "-c a=b",
         "sslrootcert": "/ca.pem",
     }
-    assert servers.parameters({"dsn": r"host=h password='a\'b c' dbname = d"}) == {
+    assert servers.parameters({"dsn": r"host=h password='a\'b c' dbname = d"}, {}) == {
         "host": "h",
         "password": "a'b c",
         "dbname": "d",
@@ -520,16 +520,3 @@ def test_settings_reach_libpq(tmp_path: Path) -> None:
     by_libpq = psycopg.conninfo.conninfo_to_dict(settings["dsn"])
     ours = servers.dsn_parameters(settings["dsn"])
     assert {key: str(value) for key, value in by_libpq.items()} == ours
-
-
-def test_the_files_of_a_server_bear_no_secret_and_differ_by_setting() -> None:
-    def name(**settings: Any) -> str:
-        return servers.file_name("postgres", settings)
-
-    first = name(dsn="postgresql://me:s3cr3t@db:5432/w")
-    assert "s3cr3t" not in first
-    assert first.startswith("postgres-me@db-w-")
-    assert first == name(dsn="postgresql://me:other@db:5432/w"), "no digest of a password either"
-    assert first == name(host="db", port=5432, user="me", dbname="w", password="x")
-    assert first != name(dsn="postgresql://me@db:5432/w", lock_timeout=1)
-    assert first != name(dsn="postgresql://you@db:5432/w")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -32,8 +33,8 @@ _TAIL_LINES = 15
 class Starter:
     """Starts the warehouse process of a database, once among all clients that want it."""
 
-    def __init__(self, address: WarehouseAddress, path: str) -> None:
-        self._address, self._path = address, path
+    def __init__(self, address: WarehouseAddress, path: str, environ: Mapping[str, str]) -> None:
+        self._address, self._path, self._environ = address, path, environ
         self._lock: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._not_before = 0.0
@@ -64,14 +65,16 @@ class Starter:
             self._child = None
             self._not_before = time.monotonic() + _RESTART_SECONDS
         if time.monotonic() >= self._not_before:
-            self._child = _start(self._address, self._path)
+            self._child = _start(self._address, self._path, self._environ)
 
 
 def _log_path(path: str) -> str:
     return f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
 
 
-def _start(address: WarehouseAddress, path: str) -> subprocess.Popen[bytes]:
+def _start(
+    address: WarehouseAddress, path: str, environ: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
     if address.type.file_setting:  # the path in the settings may be relative to our folder
         address = address.with_settings(**{address.type.file_setting: path})
     fd = os.open(_log_path(path), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -82,7 +85,7 @@ def _start(address: WarehouseAddress, path: str) -> subprocess.Popen[bytes]:
             stdout=fd,
             stderr=fd,
             start_new_session=True,  # Ctrl-C is meant for the run, not for those who share the file
-            env={name: value for name, value in os.environ.items() if name != MARK},
+            env={name: value for name, value in environ.items() if name != MARK},
             cwd=runtime_files.runtime_folder(),  # on sys.path: no json.py of a project
         )
     finally:

@@ -24,7 +24,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask, task_to_json
-from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.address import key_of
@@ -35,23 +35,31 @@ from dagster_models.util import arrow_files as bulk
 _POLL_SECONDS = 0.01
 
 
-def connect(address: WarehouseAddress, timeout_seconds: float | None = None) -> Session:
-    """Open a session; starts the warehouse process if nobody has. The settings of the client that
-    starts the process hold for all.
+def connect(
+    address: WarehouseAddress,
+    timeout_seconds: float | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Session:
+    """Open a session; starts the warehouse process if nobody has.
+
+    ``environ`` is the environment in which the warehouse is reached, by default this process's. It
+    decides with the settings where and as whom, and sessions take their defaults from it.
 
     Raises WarehouseError: the database does not open, another program holds it (kind
     "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
     answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
     ``connect_seconds`` need it).
     """
-    path = key_of(address)
+    environ = dict(os.environ) if environ is None else environ
+    path = key_of(address, environ)
+    request = address.session_request(environ)
     if timeout_seconds is None:
         # A server is tried for so long, and the last try may take as long once more.
         timeout_seconds = max(20.0, 2 * address.number("connect_seconds") + 5)
     deadline = time.monotonic() + timeout_seconds
-    with launch.Starter(address, path) as starter:
+    with launch.Starter(address, path, environ) as starter:
         while True:
-            session = _dial(address.folder, path, deadline)
+            session = _dial(request, path, deadline)
             if session is not None:
                 return session
             starter.ensure_started()
@@ -92,7 +100,7 @@ def settle(
         return session.settle(task, session_id, wait_seconds)
 
 
-def _dial(folder: str, path: str, deadline: float) -> Session | None:
+def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None:
     """A session with the process that listens; None if none does, or it is just leaving."""
     listener = handshake.read_listener(path)
     if listener is None:
@@ -102,7 +110,7 @@ def _dial(folder: str, path: str, deadline: float) -> Session | None:
     try:
         sock.settimeout(max(0.1, deadline - time.monotonic()))
         sock.connect(listener.socket)
-        hello = {"op": "hello", "folder": folder, **handshake.greeting(path)}
+        hello = {"op": "hello", "request": request.to_json(), **handshake.greeting(path)}
         wire.send(sock, hello)
         answer = wire.receive(sock)
         sock.settimeout(None)

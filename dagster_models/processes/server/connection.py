@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask, ChecksTask, task_from_json
+from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.server import attempt as attempts
@@ -53,7 +54,9 @@ class Host(Protocol):
 
     @property
     def capabilities(self) -> Capabilities: ...
-    def open_session(self, name: str, given_up: Callable[[], bool]) -> WarehouseSession: ...
+    def open_session(
+        self, name: str, request: SessionRequest, given_up: Callable[[], bool]
+    ) -> WarehouseSession: ...
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
     def writing(
         self, relation: str, writer: Connection, stop: Stop
@@ -128,10 +131,10 @@ class Connection:
         mine = handshake.greeting(self._server.path)
         try:
             handshake.check_hello(hello, mine)
+            request = SessionRequest.from_json(hello["request"])
             # Who waits for our hello says nothing but its end.
-            self.session = self._server.open_session(self.id, partial(wire.readable, self._sock))
-            if hello.get("folder"):
-                self.session.read_files_from(str(hello["folder"]))
+            given_up = partial(wire.readable, self._sock)
+            self.session = self._server.open_session(self.id, request, given_up)
             self._folders = self._server.bulk.make(self.id)
         except WarehouseError as error:
             wire.send(self._sock, {"error": wire.error_to_json(error)})

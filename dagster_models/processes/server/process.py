@@ -26,10 +26,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes import handshake
 from dagster_models.processes.address import key_of
@@ -68,6 +69,8 @@ class Server:
         self._address = address
         self._connect = importlib.import_module(address.type.module).connect
         self._warehouse: Warehouse | None = None
+        self._shared: dict[str, Any] = {}  # the settings that all sessions of the open one share
+        self._idle_seconds = 0.0
         self._opening = threading.Lock()
         self._preparing = threading.Lock()
         self._prepared: set[str] = set()
@@ -83,12 +86,12 @@ class Server:
 
     def serve(self, listener: socket.socket) -> None:
         """Accept until idle, or until a signal says stop."""
-        idle_seconds = self._address.number("idle_seconds")
+        self._idle_seconds = self._address.number("idle_seconds")
         while not self._stopping:
             left = None
             self._leave_the_stuck()
             if not self._connections:
-                left = self._idle_since + idle_seconds - time.monotonic()
+                left = self._idle_since + self._idle_seconds - time.monotonic()
                 if left <= 0:
                     return
             waited: list[Any] = [listener, self._woken]
@@ -155,7 +158,9 @@ class Server:
 
     # What connections ask for
 
-    def open_session(self, name: str, given_up: Callable[[], bool]) -> WarehouseSession:
+    def open_session(
+        self, name: str, request: SessionRequest, given_up: Callable[[], bool]
+    ) -> WarehouseSession:
         """A session of the database, which is opened by the first. Raises WarehouseError.
 
         ``name``: under which a server shows it, and under which its end is asked for.
@@ -163,31 +168,55 @@ class Server:
 
         A database that failed to open is tried again for the next client: the one who fixed it.
         """
+        wanted = self._address.type.number(request.settings, "idle_seconds")
+        self._idle_seconds = max(self._idle_seconds, wanted)
+        shared = self._address.type.in_scope(request.settings, "process")
         with self._opening:
             if self._warehouse is not None and self._warehouse.is_replaced():
-                self._close_replaced()
+                self._close(self._replaced)
+            if self._warehouse is not None and _differences(self._shared, shared):
+                self._close(partial(self._shared_otherwise, shared))
             if self._warehouse is None:
-                self._warehouse = self._connect(self._address.settings)
-                self._prepared = set()
+                own = self._address.type.in_scope(self._address.settings, "place", "session")
+                self._warehouse = self._connect({**own, **shared})
+                self._prepared, self._shared = set(), shared
             warehouse = self._warehouse
             if warehouse.capabilities.shared_fate:
-                return warehouse.session(name)
+                return warehouse.session(name, request)
         # Outside of the lock: a server may keep one waiting, the others need not.
-        return warehouse.session(name, given_up)
+        return warehouse.session(name, request, given_up)
 
-    def _close_replaced(self) -> None:
+    def _close(self, refusal: Callable[[int], WarehouseError]) -> None:
+        """Close the database, so that it is opened anew. Raises the refusal while some sessions
+        have it open."""
         with self._changed:
             others = [c for c in self._connections.values() if c.session is not None]
         end = time.monotonic() + _LEAVING_SECONDS  # some may be just leaving
         busy = [c for c in others if not c.gone.wait(max(0.0, end - time.monotonic()))]
         if busy or self._warehouse is None:
-            raise WarehouseError(
-                ErrorKind.REPLACED,
-                f"{self.path} was removed or replaced while {len(busy)} sessions have the old file"
-                f" open in the warehouse process {os.getpid()}: end those runs, or kill it",
-            )
+            raise refusal(len(busy))
         self._warehouse.close()
         self._warehouse = None
+
+    def _replaced(self, busy: int) -> WarehouseError:
+        return WarehouseError(
+            ErrorKind.REPLACED,
+            f"{self.path} was removed or replaced while {busy} sessions have the old file open in"
+            f" the warehouse process {os.getpid()}: end those runs, or kill it",
+        )
+
+    def _shared_otherwise(self, wanted: Mapping[str, Any], busy: int) -> WarehouseError:
+        differences = ", ".join(
+            f"{name} is {there} there and {here} here"
+            for name, there, here in _differences(self._shared, wanted)
+        )
+        return WarehouseError(
+            ErrorKind.IN_USE,
+            f"{self.path} is open with other settings in the warehouse process {os.getpid()}"
+            f" (sessions: {busy}): {differences}. All sessions of a file share them: set the same"
+            " everywhere, or wait until those sessions have ended",
+            name="SettingsDiffer",
+        )
 
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None:
         """Create schemas one session at a time: two at once would conflict."""
@@ -254,6 +283,19 @@ class Server:
         with self._changed:
             self._writers = {k: w for k, w in self._writers.items() if w is not connection}
         self.wake()
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The settings that differ, with both values; how a value is spelled makes no difference."""
+    return [
+        (name, str(there.get(name, "not set")), str(here.get(name, "not set")))
+        for name in sorted({*there, *here})
+        if _spelled(there.get(name)) != _spelled(here.get(name))
+    ]
+
+
+def _spelled(value: Any) -> str:
+    return "".join(str(value).casefold().split())
 
 
 def _all(

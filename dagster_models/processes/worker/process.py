@@ -85,6 +85,8 @@ class Worker:
         self._sending = threading.Lock()
         self._attempts: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._attempt: Attempt | None = None
+        # Before user code can change it: where we publish is none of its business.
+        self._environ = dict(os.environ)
         self._connection = Connection(self._connect)
         self._streams = Streams()
         self._pid = os.getpid()
@@ -242,7 +244,7 @@ class Worker:
 
     def _connect(self) -> Session:
         occupy_standard_descriptors()  # else a session gets a number that print writes to
-        session = connect(self._address)
+        session = connect(self._address, environ=self._environ)
         self._send(
             {"op": "session", "session_id": session.session_id, "server_pid": session.server_pid}
         )

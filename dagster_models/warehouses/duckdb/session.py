@@ -18,6 +18,7 @@ import duckdb
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
+from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import (
@@ -27,6 +28,7 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 from dagster_models.warehouses.duckdb import records
+from dagster_models.warehouses.duckdb.environment import session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, csv_error, translated
 from dagster_models.warehouses.records import of_relations
 from dagster_models.warehouses.transactional import TransactionalSession
@@ -110,10 +112,16 @@ class DuckDB(Warehouse):
             return True
 
     def session(
-        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+        self,
+        name: str = "",
+        request: SessionRequest | None = None,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> DuckDBSession:
         with translated():
-            return DuckDBSession(self._connection.cursor(), self._refuse_if_replaced)
+            cursor = self._connection.cursor()
+            for setting, value in (session_settings(request) if request else {}).items():
+                cursor.execute(f"set session {setting} = {literal(value)}")
+            return DuckDBSession(cursor, self._refuse_if_replaced)
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():
@@ -137,11 +145,6 @@ class DuckDBSession(TransactionalSession):
         self._in_transaction = False
         self._failed = False
         self._input: Any = None  # the Arrow table that is seen as _INPUT
-
-    def read_files_from(self, folder: str) -> None:
-        # It is a list divided by commas, with no way to quote one: such a folder is left out.
-        if "," not in folder:
-            self._run(f"set session file_search_path = {literal(folder)}")
 
     # Statements
 

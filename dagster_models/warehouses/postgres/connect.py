@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent import futures
+from dataclasses import dataclass
 from functools import partial
 
 import psycopg
@@ -37,6 +38,18 @@ _ORIGIN = (
 _LOOK_SECONDS = 0.05
 
 
+@dataclass(slots=True)
+class Outage:
+    """When a server was away last: one process serves sessions of more and of less patience."""
+
+    until: float = 0.0  #: by the monotonic clock
+    tried_seconds: float = 0.0
+
+    def is_known(self, connect_seconds: float) -> bool:
+        """The server was just tried in vain for at least as long: one more try will do."""
+        return time.monotonic() < self.until and connect_seconds <= self.tried_seconds
+
+
 class Server:
     """A database of a server, as its connections are made.
 
@@ -45,7 +58,11 @@ class Server:
     """
 
     def __init__(
-        self, parameters: Mapping[str, str], connect_seconds: float, lock_timeout: float
+        self,
+        parameters: Mapping[str, str],
+        connect_seconds: float,
+        lock_timeout: float,
+        outage: Outage,
     ) -> None:
         self._parameters = {**_KEEPALIVE, **parameters}
         self._connect_seconds = connect_seconds
@@ -53,13 +70,14 @@ class Server:
             f"SET client_connection_check_interval = {_CHECK_INTERVAL_MILLISECONDS};"
             f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};{_EXACT};{_ORIGIN}"
         )
-        self._unreachable_until = 0.0
+        self._outage = outage
 
     def open(self, name: str, given_up: Callable[[], bool]) -> psycopg.Connection:
         """A new connection. A server that is away is tried for ``connect_seconds``, once where it
         was so just before. Raises WarehouseError; of kind INTERRUPTED once ``given_up``."""
         began, delay = time.monotonic(), 0.05
-        deadline = began + self._connect_seconds if began >= self._unreachable_until else began
+        known = self._outage.is_known(self._connect_seconds)
+        deadline = began if known else began + self._connect_seconds
         while True:
             try:
                 seconds = deadline - time.monotonic()
@@ -69,7 +87,9 @@ class Server:
                 if not _may_come_back(error):
                     raise self._no_connection(error, now - began) from None
                 if now + delay > deadline:
-                    self._unreachable_until = now + self._connect_seconds
+                    if not known:
+                        self._outage.tried_seconds = self._connect_seconds
+                    self._outage.until = now + self._connect_seconds
                     raise self._no_connection(error, now - began) from None
             _sleep(delay, given_up)
             delay = min(delay * 1.6, 1.0)

@@ -24,6 +24,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
+from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
@@ -41,7 +42,7 @@ from dagster_models.warehouses.postgres import (
     relations,
 )
 from dagster_models.warehouses.postgres.catalog import Parameters
-from dagster_models.warehouses.postgres.connect import Server
+from dagster_models.warehouses.postgres.connect import Outage, Server
 from dagster_models.warehouses.postgres.errors import LOCK_TIMEOUT, convert, is_lost, lost, sqlstate
 from dagster_models.warehouses.postgres.seeds import bad_value, read_seed, seed_columns
 from dagster_models.warehouses.postgres.statements import (
@@ -81,13 +82,7 @@ def connect(settings: Mapping[str, Any]) -> Postgres:
 
     Connects with the first session. Raises WarehouseError for settings that cannot be read.
     """
-    return Postgres(
-        Server(
-            servers.parameters(settings),
-            POSTGRES.number(settings, "connect_seconds"),
-            POSTGRES.number(settings, "lock_timeout"),
-        )
-    )
+    return Postgres(servers.parameters(settings, os.environ), settings)
 
 
 class Postgres(Warehouse):
@@ -95,13 +90,24 @@ class Postgres(Warehouse):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    def __init__(self, parameters: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+        self._parameters, self._settings = parameters, settings
+        self._outage = Outage()
 
     def session(
-        self, name: str = "", given_up: Callable[[], bool] = lambda: False
+        self,
+        name: str = "",
+        request: SessionRequest | None = None,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> PostgresSession:
-        return PostgresSession(self._server, f"dagster-models {name}".rstrip(), given_up)
+        settings = self._settings if request is None else request.settings
+        server = Server(
+            self._parameters,
+            POSTGRES.number(settings, "connect_seconds"),
+            POSTGRES.number(settings, "lock_timeout"),
+            self._outage,
+        )
+        return PostgresSession(server, f"dagster-models {name}".rstrip(), given_up)
 
     def close(self) -> None:
         """Nothing is open but the sessions."""
