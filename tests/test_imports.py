@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, str] = {
     "execution": "errors util core project compilation warehouses processes processes/client"
     " scheduling reporting _dagster execution/runners",
     "definitions": "errors util core project compilation processes processes/client scheduling"
-    " _dagster execution",
+    " reporting _dagster execution",
     "cli": "errors util core project compilation reporting definitions",
     # The names that users' code and files know.
     "__init__": "errors definitions warehouse",

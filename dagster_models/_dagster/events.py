@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from traceback import TracebackException
 from typing import Any
 
 from dagster import DagsterEvent, StepExecutionContext
-from dagster._core.events import EngineEventData as EngineEventData
+from dagster._core.events import EngineEventData
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
 
@@ -34,6 +35,14 @@ def pool_blocked(context: StepExecutionContext) -> DagsterEvent:
     """The event by which the UI shows for which concurrency pool the step waits."""
     pool = pool_of(context.step) or ""
     return DagsterEvent.step_concurrency_blocked(context, pool, initial=True)
+
+
+def error_event(
+    context: Any, message: str, error: BaseException
+) -> tuple[DagsterEvent, SerializableErrorInfo]:
+    """An ENGINE_EVENT of the run or step of *context*, and its error as Dagster stores it."""
+    info = SerializableErrorInfo.from_traceback(TracebackException.from_exception(error))
+    return DagsterEvent.engine_event(context, message, EngineEventData.engine_error(info)), info
 
 
 def error_message(event: DagsterEvent) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dagster._core.executor.child_process_executor import ChildProcessCrashException
 from dagster._core.executor.multiprocess import execute_step_out_of_process
 from dagster._utils import get_run_crash_explanation
-from dagster._utils.error import serializable_error_info_from_exc_info
 
 __all__ = [
     "ChildProcessCrashException",
     "execute_step_out_of_process",
     "get_run_crash_explanation",
-    "serializable_error_info_from_exc_info",
 ]

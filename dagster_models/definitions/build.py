@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import Parameter, Signature
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dagster import (
-    AssetCheckResult,
-    AssetCheckSeverity,
     AssetCheckSpec,
     AssetKey,
     AssetsDefinition,
@@ -18,17 +15,12 @@ from dagster import (
     AssetSpec,
     DagsterError,
     Definitions,
-    Failure,
-    MaterializeResult,
-    MetadataValue,
-    RetryRequested,
     ScheduleDefinition,
     define_asset_job,
 )
 
 from dagster_models._dagster.assets import Selections, asset_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
-from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import (
     Check,
     Config,
@@ -43,31 +35,21 @@ from dagster_models.core.model import (
     Target,
 )
 from dagster_models.core.step_keys import node_name
-from dagster_models.definitions.column_metadata import column_lineage, column_schema
+from dagster_models.definitions.compute import compute_function
 from dagster_models.definitions.executor import models_executor
 from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.definitions.translator import (
-    PREFIX,
     ModelsTranslator,
     beta_features,
 )
 from dagster_models.errors import Problem, ProjectError
-from dagster_models.execution import attempt_results
-from dagster_models.execution.attempt_results import AttemptResult
-from dagster_models.execution.options import chosen_target, retry_policy
-from dagster_models.execution.single import run_alone
-from dagster_models.execution.step_functions import register
+from dagster_models.execution.options import retry_policy
 from dagster_models.project.load import load
 from dagster_models.project.targets import usable_target
-from dagster_models.scheduling.states import State
 from dagster_models.util.gc_tuning import rare_collections
 
 logger = logging.getLogger("dagster_models")
-
-#: Of every compute function. Dagster asks for it 16 times an asset, which is a quarter of what an
-#: asset costs where Python has to find it out each time.
-_SIGNATURE = Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
 def load_project(
@@ -229,7 +211,7 @@ def _assets_of(
 def _asset(target_step: TargetStep, spec: AssetSpec) -> AssetsDefinition:
     config = target_step.step.config
     return asset_of(
-        _compute_function(target_step, spec.key),
+        compute_function(target_step, spec.key),
         name=node_name(target_step.step.key),
         spec=spec,
         check_specs=[_check_spec(check, spec.key) for check in target_step.step.checks],
@@ -252,112 +234,6 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
         description=check.description or None,
         blocking=check.severity == "error",
     )
-
-
-def _compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., Iterator[Any]]:
-    # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
-    def compute(context):  # type: ignore[no-untyped-def]
-        run, step_key = context.run, str(context.op_execution_context.op_handle)
-        attempt = attempt_results.take(run.run_id, step_key)
-        chosen = target_step.on(chosen_target(run.tags, run.run_config))
-        if attempt is None:  # not under models_executor
-            attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
-        if attempt.state is State.SUCCEEDED:
-            # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
-            context.add_asset_metadata(_metadata(chosen, attempt), asset)
-        yield from _results(chosen, asset, attempt)
-
-    register(compute, target_step)
-    compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
-    return compute
-
-
-def _results(target_step: TargetStep, asset: AssetKey, attempt: AttemptResult) -> Iterator[Any]:
-    """What Dagster is told of an attempt. Nothing published: no materialisation, only an error."""
-    outcome = attempt.outcome
-    if attempt.state is State.READY:
-        raise RetryRequested(
-            max_retries=target_step.step.config.retries.max_retries,
-            seconds_to_wait=attempt.delay_seconds or None,
-        ) from Exception(attempt.message)
-    checks = [_check_result(asset, check) for check in outcome.checks]
-    if attempt.state is State.SUCCEEDED:
-        told = {check.name for check in outcome.checks}
-        checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in told]
-        yield MaterializeResult(asset, check_results=checks)
-        return
-    yield from checks
-    error = outcome.error
-    metadata = (
-        {"traceback": MetadataValue.md(f"```\n{error.traceback}\n```")}
-        if (error and error.traceback)
-        else {}
-    )
-    kind = StepCanceled if attempt.state is State.CANCELED else StepFailed
-    raise kind(attempt.message, metadata=metadata, allow_retries=not attempt.decided)
-
-
-class StepFailed(Failure):
-    """The warehouse or the step's own process said no; nothing was published."""
-
-
-class StepCanceled(Failure):
-    """Stopped on request and rolled back. Dagster has no event for it but STEP_FAILURE."""
-
-
-def _check_result(asset: AssetKey, check: CheckOutcome) -> AssetCheckResult:
-    warn = check.severity == "warn"
-    return AssetCheckResult(
-        asset_key=asset,
-        check_name=check.name,
-        passed=check.passed,
-        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
-        description=check.error.message if check.error else None,
-        metadata={"failures": check.failures, "seconds": check.seconds},
-    )
-
-
-def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
-    """Of a step whose worker was lost after its commit. Dagster fails a step that lacks a result.
-
-    What must pass has passed, or there would be no commit record; of a warning nobody knows.
-    """
-    warn = check.severity == "warn"
-    lost = "the worker was lost before it told, after the commit"
-    return AssetCheckResult(
-        asset_key=asset,
-        check_name=check.name,
-        passed=not warn,
-        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
-        description=f"not known: {lost}" if warn else f"passed, by the commit record: {lost}",
-    )
-
-
-def _metadata(target_step: TargetStep, attempt: AttemptResult) -> dict[str, Any]:
-    outcome = attempt.outcome
-    metadata: dict[str, Any] = {
-        f"{PREFIX}/seconds": outcome.seconds,
-        f"{PREFIX}/target": target_step.target.name,
-    }
-    metadata.update(column_lineage(target_step.project, target_step.step))
-    if target_step.relation is not None:
-        metadata[f"{PREFIX}/relation"] = str(target_step.relation)
-        # The asset's own name of its table is the default target's; this run may have another.
-        metadata["dagster/table_name"] = str(target_step.relation)
-    if attempt.committed_in:
-        metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(attempt.committed_in)
-        del metadata[f"{PREFIX}/seconds"]  # this run built nothing
-    if attempt.built_on_previous:
-        metadata[f"{PREFIX}/built_on_previous"] = ", ".join(attempt.built_on_previous)
-    if outcome.rows is not None:
-        metadata["dagster/row_count"] = outcome.rows
-    if outcome.bytes is not None:
-        metadata[f"{PREFIX}/bytes"] = outcome.bytes
-    if attempt.sql:
-        metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
-    if outcome.columns:
-        metadata["dagster/column_schema"] = column_schema(target_step.step, outcome.columns)
-    return metadata
 
 
 def _tables_of(assets: Sequence[AssetsDefinition | AssetSpec]) -> list[Source]:

@@ -10,26 +10,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagster_models.core.messages import Outcome
-from dagster_models.scheduling.states import State
+from dagster_models.reporting.results import StepResult
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
     """What became of one attempt of a step.
 
-    ``state`` READY means: rolled back, another attempt follows after ``delay_seconds``. ``message``
-    says in one sentence why it did not succeed, "" if it did. ``decided``: the plan has settled
-    whether there is another attempt; if not, Dagster's RetryPolicy does.
+    ``result`` is what all reports of it are written from, ``outcome`` what the runner reported.
+    ``retry_after_seconds``: the delay of the next attempt, None if there is none. ``decided``: the
+    plan has decided whether there is one; if not, Dagster's RetryPolicy does.
     """
 
+    result: StepResult
     outcome: Outcome
-    state: State
-    message: str = ""
-    delay_seconds: float = 0.0
+    retry_after_seconds: float | None = None
     decided: bool = True
     sql: str = ""  #: as it was sent to the warehouse
-    committed_in: str = ""  #: the earlier run that committed it; "" is this one
-    built_on_previous: tuple[str, ...] = ()  #: upstreams that failed in this run
 
 
 _results: dict[tuple[str, str], AttemptResult] = {}

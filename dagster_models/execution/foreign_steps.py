@@ -5,18 +5,16 @@ Their processes write their events to the event log by themselves.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from dagster import DagsterEvent, DagsterEventType, Executor
 
-from dagster_models._dagster.events import EngineEventData, error_message, retry_after_seconds
+from dagster_models._dagster.events import error_event, error_message, retry_after_seconds
 from dagster_models._dagster.step_processes import (
     ChildProcessCrashException,
     get_run_crash_explanation,
-    serializable_error_info_from_exc_info,
 )
 from dagster_models._dagster.steps import known_state, withheld_by
 from dagster_models._dagster.types import PlanOrchestrationContext, StepOutputHandle
@@ -122,15 +120,12 @@ class ForeignSteps:
         """The events of a process that ended without a word: what happened, failure or retry."""
         context = self._context.for_step(self._run.steps[step])
         code = error.exit_code if isinstance(error, ChildProcessCrashException) else None
-        try:
-            raise error
-        except Exception:
-            info = serializable_error_info_from_exc_info(sys.exc_info())
         prefix = f"The process of step {step}"
         message = f"{prefix}: {error}"
         if code is not None:
             message = get_run_crash_explanation(prefix, code)
-        yield DagsterEvent.engine_event(context, message, EngineEventData.engine_error(info))
+        event, info = error_event(context, message, error)
+        yield event
         known = known_state(self._run.execution_plan, {step: running.attempt - 1})
         yield self._executor.log_failure_or_retry_event_after_error(context, info, known)
 

@@ -35,6 +35,7 @@ from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.run_context import run_context
 from dagster_models.execution.runners.events import WorkerEvent
 from dagster_models.execution.timers import Due
+from dagster_models.reporting.dagster_text import step_text
 from dagster_models.reporting.explain_text import metadata, summary
 from dagster_models.scheduling.states import (
     AskPrevious,
@@ -290,12 +291,11 @@ class Run:
     def _report_unstarted(self, report: Report) -> DagsterEvent:
         """Report the end of a step that has no attempt in flight."""
         outcome = self._own.last_outcomes.get(report.step)
-        message = self._run.report_end(report, outcome)
+        text = step_text(self._run.report_end(report, outcome))
         context = self._job.for_step(self._run.steps[report.step])
         if report.state is State.FAILED:  # it was waiting for another attempt
-            return failure_event(context, message)
-        skipped = report.state is State.SKIPPED  # else the run broke before it was started
-        return engine_event(context, f"Skipped: {message}" if skipped else message)
+            return failure_event(context, text)
+        return engine_event(context, text)  # skipped; or the run broke before it was started
 
     # -- timers --------------------------------------------------------------------------------
 

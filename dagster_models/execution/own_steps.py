@@ -27,6 +27,7 @@ from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results, lookup
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import retry_policy
+from dagster_models.execution.outcomes import failed_to_start, lost_outcome
 from dagster_models.execution.resume import Found
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.runners.events import (
@@ -40,7 +41,6 @@ from dagster_models.execution.runners.events import (
 )
 from dagster_models.execution.running_step import RunningStep
 from dagster_models.execution.timers import Due
-from dagster_models.reporting.reporter import failed_to_start, lost_outcome, why
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
 
 _BROKE = "the run broke before it answered; its commit record tells what became of it"
@@ -237,9 +237,8 @@ class OwnSteps:
         policy = retry_policy(binding.step.config.retries)
         delay = float(policy.calculate_delay(retry.attempt))
         self.last_outcomes[step] = running.outcome
-        message = why(binding, running.outcome)
-        run.reporter.retrying(step, retry.attempt, running.outcome, message, delay)
-        result = AttemptResult(running.outcome, State.READY, message, delay_seconds=delay)
+        failed = run.reporter.retrying(step, retry.attempt, running.outcome, delay)
+        result = AttemptResult(failed, running.outcome, retry_after_seconds=delay)
         yield from self._finish([(running, result)])
         run.pools.free(step)
         run.timers.add(delay, Due("delay", step, retry.attempt))
@@ -250,16 +249,9 @@ class OwnSteps:
         for report in reports:
             running = self.running.pop(report.step)
             assert running.outcome is not None
-            message = self._run.report_end(report, running.outcome, running.committed_in)
-            result = AttemptResult(
-                running.outcome,
-                report.state,
-                message,
-                sql=sent_sql(running.task) if running.task else "",
-                committed_in=running.committed_in,
-                built_on_previous=self._previous(report.step),
-            )
-            ends.append((running, result))
+            result = self._run.report_end(report, running.outcome, running.committed_in)
+            sql = sent_sql(running.task) if running.task else ""
+            ends.append((running, AttemptResult(result, running.outcome, sql=sql)))
         try:
             for running, _ in ends:
                 self._run.pools.free(running.context.step.key)
@@ -270,7 +262,8 @@ class OwnSteps:
         """Report a step that has not ended when a run that broke is over."""
         running, name = self.running[step], self._run.bindings[step].name
         lost = lost_outcome(name, running.attempt, _BROKE, running.started_at)
-        yield from self._finish([(running, AttemptResult(lost, State.FAILED, _BROKE))])
+        result = self._run.reporter.result(step, State.FAILED, running.attempt, lost)
+        yield from self._finish([(running, AttemptResult(result, lost))])
 
     def _finish(self, ends: Sequence[tuple[RunningStep, AttemptResult]]) -> Iterator[DagsterEvent]:
         """Exhaust the parked generators with what became of the attempts."""
@@ -282,8 +275,8 @@ class OwnSteps:
             seconds = time.time() - running.started_at
             parked.append(Parked(running.context, running.rest, seconds))
         for (running, result), events in zip(ends, exhaust(parked), strict=True):
-            succeeded = result.state is State.SUCCEEDED
-            if succeeded and any(event.is_step_failure for event in events):
+            state = result.result.state
+            if state == "succeeded" and any(event.is_step_failure for event in events):
                 step = running.context.step.key
                 note = f"WARNING: {step} is committed, and Dagster could not store it"
                 self._run.reporter.note(note)
@@ -291,7 +284,7 @@ class OwnSteps:
             # Dagster names what it gets here as a cause of the run's failure. A step that we
             # stopped is none; its event is in the log all the same.
             for event in events:
-                if not (event.is_step_failure and result.state is State.CANCELED):
+                if not (event.is_step_failure and state == "canceled"):
                     yield event
             yield from self._call_hooks(running, events)
 

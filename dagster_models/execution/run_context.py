@@ -20,6 +20,7 @@ from dagster_models.execution.step_functions import target_step_of
 from dagster_models.execution.timers import Timers
 from dagster_models.execution.wait_notifier import WaitNotifier
 from dagster_models.reporting.reporter import Reporter, RunLimits
+from dagster_models.reporting.results import StepResult
 from dagster_models.scheduling.plan import Plan
 from dagster_models.scheduling.states import Event, Report, State
 
@@ -52,11 +53,10 @@ class RunContext:
     def run_id(self) -> str:
         return self.job.run_id
 
-    def report_end(self, report: Report, outcome: Outcome | None, committed_in: str = "") -> str:
-        """Report the end of a step in the terminal and the journal.
-
-        Returns what became of it, in one sentence; "" where it succeeded.
-        """
+    def report_end(
+        self, report: Report, outcome: Outcome | None, committed_in: str = ""
+    ) -> StepResult:
+        """Report the end of a step in the terminal and the journal; returns its result."""
         step, plan = report.step, self.plan
         waited = self.waits.end(step)
         previous = plan.built_on_previous(step) if report.state is not State.SKIPPED else ()

@@ -15,11 +15,12 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.lookup import commit_of, settled_outcome
+from dagster_models.execution.outcomes import failed_to_start, lost_outcome
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, NotStarted, Output, Settled
 from dagster_models.execution.runners.task_runners import TaskRunners
-from dagster_models.reporting.reporter import failed_to_start, lost_outcome, why
-from dagster_models.scheduling.states import State
+from dagster_models.reporting.results import ResultState
+from dagster_models.reporting.step_results import step_result
 
 
 def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
@@ -39,11 +40,10 @@ def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
             outcome = _wait(runners.queue, task, binding.address, began)
         except (DagsterModelsError, OSError) as error:
             outcome = failed_to_start(binding.name, attempt, error, began)
-    succeeded = outcome.succeeded
+    state: ResultState = "succeeded" if outcome.succeeded else "failed"
     return AttemptResult(
+        step_result(binding.name, binding, state, outcome, attempt),
         outcome,
-        State.SUCCEEDED if succeeded else State.FAILED,
-        "" if succeeded else why(binding, outcome),
         decided=outcome.error is not None and outcome.error.final,
         sql=sql,
     )

@@ -8,7 +8,13 @@ from typing import Any
 from dagster_models.reporting.explain import Explanation, Span
 from dagster_models.reporting.results import RunHeader, StepResult
 from dagster_models.reporting.terminal import clean, clean_lines
-from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
+from dagster_models.reporting.wording import (
+    cancel_story,
+    failed_checks,
+    failure,
+    skip_path,
+    skip_reason,
+)
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 from dagster_models.util.durations import rounded
 
@@ -123,7 +129,8 @@ def _span_lines(span: Span, result: StepResult) -> list[str]:
 def _why(result: StepResult) -> list[str]:
     """Why the step did not succeed; nothing for one that did."""
     if result.state == "failed":
-        return [*([clean(result.where)] if result.where else []), *clean_lines(explanation(result))]
+        reasons = "\n".join(filter(None, (result.where, failure(result), failed_checks(result))))
+        return clean_lines(reasons)
     if result.state == "canceled":
         return [clean(cancel_story(result))]
     if result.state == "skipped":

@@ -1,4 +1,9 @@
-"""What a run tells: terminal, journal and results file, all from one StepResult."""
+"""What a run reports while it goes on: terminal, journal and results file, from one StepResult.
+
+execution ── started, output, retrying, finished ──> Reporter ──> Terminal      as it happens
+                                                        │ ──────> Journal       a line per step
+                                                        └───────> run_results   at the end
+"""
 
 from __future__ import annotations
 
@@ -15,23 +20,29 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.core.messages import Outcome, TaskError, Verdict
-from dagster_models.core.model import Project
-from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind, WarehouseError
+from dagster_models.core.messages import Outcome
+from dagster_models.errors import DagsterModelsError
 from dagster_models.project.built_schemas import BuiltSchema, remember
 from dagster_models.reporting.explain import Explanation, explain
 from dagster_models.reporting.journal import Journal, JournalContents, RunEnd
-from dagster_models.reporting.results import RunHeader, StepResult, totals
+from dagster_models.reporting.results import ResultState, RunHeader, StepResult, totals
 from dagster_models.reporting.run_results import write_run_results
+from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
-from dagster_models.reporting.wording import cancel_story
 from dagster_models.scheduling.states import Report, State
+
+_RESULT_STATES: Mapping[State, ResultState] = {
+    State.SUCCEEDED: "succeeded",
+    State.FAILED: "failed",
+    State.CANCELED: "canceled",
+    State.SKIPPED: "skipped",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """What a run's journal says of how much may be in flight: see ``RunHeader``. By step key."""
+    """How much of a run may be in flight, by step key: what its ``RunHeader`` says of that."""
 
     slots: int
     limits: Mapping[str, int]
@@ -39,9 +50,14 @@ class RunLimits:
 
 
 class Reporter:
-    """Tells one run. ``bindings`` are our steps; ``names`` are all steps of the run, by step key.
+    """Reports one run to the terminal, the journal and run_results.json.
 
-    The files of a run go to the first project among its steps; a run of foreign steps has none.
+    Args:
+        names: step key -> the name to show, for all steps of the run.
+        bindings: our own steps among them, by step key.
+
+    The files of a run go to the first project among its steps; a run of only foreign steps has no
+    files.
     """
 
     def __init__(
@@ -49,44 +65,50 @@ class Reporter:
         run_id: str,
         names: Mapping[str, str],
         bindings: Mapping[str, TargetStep],
-        room: RunLimits,
+        limits: RunLimits,
     ) -> None:
         self.results: list[StepResult] = []
+        #: Gets the text of the terminal, too.
+        self.tee: Callable[[str], None] = lambda text: None
         self._names, self._bindings = names, bindings
+        self._states: dict[str, ResultState] = {}  # of finished steps, by name
         self._built: dict[str, BuiltSchema] = {}
-        self._index: dict[str, int] = {}
+        self._positions: dict[str, int] = {}  # "3 of 14", in the order in which they started
         self._sql: dict[str, str] = {}
         self._compile_seconds: dict[str, float] = {}
         self._began = time.time()
-        self.tee: Callable[[str], None] = lambda text: None
+        self._broke = ""
+        self._end: RunEnd | None = None
         shown = sys.stdout or io.StringIO()  # None: closed by whoever started the run
         self._terminal = Terminal(cast(TextIO, _Tee(shown, lambda text: self.tee(text))))
         first = next(iter(bindings.values()), None)
-        self._project: Project | None = first.project if first else None
+        self._project = first.project if first else None
         self._target = first.target.name if first else ""
+        self._header = self._make_header(run_id, limits)
         self._journal: Journal | None = None
-        self._broke = ""
-        self._header: RunHeader | None = None
-        self._end: RunEnd | None = None
-        if first is not None:
-            self._header = RunHeader(
-                run_id=run_id,
-                project=first.project.name,
-                target=first.target.name,
-                started_at=self._began,
-                steps=tuple(names.values()),
-                version=version("dagster-models"),
-                slots=room.slots,
-                limits=room.limits,
-                upstream={
-                    names[step]: tuple(names[read] for read in upstream)
-                    for step, upstream in room.upstream.items()
-                },
-            )
+        if self._header is not None:
             try:
                 self._journal = Journal(self.folder, self._header)
             except OSError as error:
                 self._cannot_write(error)
+
+    def _make_header(self, run_id: str, limits: RunLimits) -> RunHeader | None:
+        if self._project is None:
+            return None
+        return RunHeader(
+            run_id=run_id,
+            project=self._project.name,
+            target=self._target,
+            started_at=self._began,
+            steps=tuple(self._names.values()),
+            version=version("dagster-models"),
+            slots=limits.slots,
+            limits=limits.limits,
+            upstream={
+                self._names[step]: tuple(self._names[read] for read in upstream)
+                for step, upstream in limits.upstream.items()
+            },
+        )
 
     @property
     def folder(self) -> Path:
@@ -94,7 +116,15 @@ class Reporter:
         assert self._project is not None
         return Path(self._project.root) / "target"
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether every step that was reported has succeeded."""
+        return all(result.state == "succeeded" for result in self.results)
+
+    # -- the run -----------------------------------------------------------------------------------
+
     def begun(self, slots: int) -> None:
+        """Report what the run consists of."""
         kinds = Counter(binding.step.kind for binding in self._bindings.values())
         self._terminal.found(
             models=kinds["sql"] + kinds["python"],
@@ -105,12 +135,14 @@ class Reporter:
         self._terminal.concurrency(slots, self._target)
 
     def note(self, text: str) -> None:
+        """Print a line."""
         self._terminal.note(text)
 
     def broke(self, error: BaseException) -> None:
-        """The executor itself failed: the console that would tell of it is silenced.
+        """Report that the executor itself failed, as the console that would do so is silenced.
 
-        What is raised on purpose says all; of anything else the traceback does.
+        An error that is raised on purpose says everything in its message. For any other the
+        traceback is printed.
         """
         self._broke = str(error)
         if not isinstance(error, DagsterModelsError):
@@ -118,109 +150,8 @@ class Reporter:
             self._broke = f"{type(error).__name__}: {error}"
         self.note(f"The run broke: {self._broke}")
 
-    def started(self, step_key: str, sql: str, compile_seconds: float = 0.0) -> None:
-        self._index.setdefault(step_key, len(self._index) + 1)
-        self._sql[self._names[step_key]] = sql
-        self._compile_seconds[step_key] = compile_seconds
-        blank = self._result(step_key, State.SUCCEEDED, 1, None)
-        self._terminal.started(self._index[step_key], len(self._names), blank)
-
-    def waiting(self, reason: str, limit: int | None, seconds: float, step_keys: list[str]) -> None:
-        """A limit has held steps back for so long."""
-        first, *others = (self._names[key] for key in step_keys)
-        more = f" and {len(others)} more" if others else ""
-        since = f" (for {seconds:.0f}s)" if seconds >= LONG_SECONDS else ""
-        self.note(f"Waiting for {limit_words(reason, limit)}: {first}{more}{since}")
-
-    def output(self, step_key: str, stream: str, text: str) -> None:
-        self._terminal.output(self._names[step_key], stream, text)
-
-    def retrying(
-        self, step_key: str, attempt: int, outcome: Outcome, message: str, delay_seconds: float
-    ) -> None:
-        result = self._result(step_key, State.FAILED, attempt, outcome, message)
-        index = self._index[step_key]
-        self._terminal.retry(index, len(self._names), result, delay_seconds)
-
-    @property
-    def succeeded(self) -> bool:
-        """Every step that was reported has succeeded."""
-        return all(result.state == "succeeded" for result in self.results)
-
-    def _message(self, report: Report, outcome: Outcome | None) -> str:
-        """What became of a step, in one sentence; "" where it succeeded."""
-        cause = self._names[report.cause] if report.cause else None
-        if report.state is State.SUCCEEDED:
-            return ""
-        if report.state is State.SKIPPED:
-            path = " -> ".join(self._names[key] for key in report.path)
-            if cause is None:
-                return "the run was stopped"
-            if report.no_previous:
-                return f"upstream {cause} failed and has no previous version to build on ({path})"
-            return (
-                f"upstream {cause} did not succeed ({path})" if path else f"stopped after {cause}"
-            )
-        if report.timed_out:
-            return "its timeout passed; it was canceled and rolled back"
-        if report.state is State.CANCELED:
-            return ""  # the terminal and the results know what to say of it
-        return why(self._bindings.get(report.step), outcome) if outcome else "failed"
-
-    def finished(
-        self,
-        report: Report,
-        attempt: int,
-        outcome: Outcome | None,
-        waited: StepWaits | None,
-        built_on_previous: tuple[str, ...],
-        committed_in: str = "",
-    ) -> str:
-        """Write a step's end down: the journal first, as it must not lack what is committed.
-
-        Returns what became of the step, in one sentence; "" where it succeeded.
-        """
-        step_key = report.step
-        message = self._message(report, outcome)
-        result = self._result(step_key, report.state, attempt, outcome, message, report)
-        names = tuple(self._names[key] for key in built_on_previous)
-        result = replace(result, ended_at=time.time(), built_on_previous=names)
-        if committed_in:  # it was not started in this run
-            result = replace(result, attempt=0, started_at=None, committed_in=committed_in)
-        if waited is not None:
-            result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
-        self.results.append(result)
-        if self._journal is not None:
-            self._safely(partial(self._journal.step, result))
-        binding = self._bindings.get(step_key)
-        # Of another target than that which the next load describes, the types may be others.
-        ours = (
-            binding is not None
-            and binding.project is self._project
-            and binding.target.name == binding.project.default_target
-        )
-        if ours and result.state == "succeeded" and outcome is not None and outcome.columns:
-            self._built[result.step] = BuiltSchema(result.code_version, outcome.columns)
-        self._index.setdefault(step_key, len(self._index) + 1)
-        self._terminal.finished(self._index[step_key], len(self._names), result)
-        return f"Canceled: {cancel_story(result)}" if result.state == "canceled" else message
-
-    def _safely(self, write: Callable[[], None]) -> None:
-        """A full disk costs the run its files, not its truth: the event log has it too."""
-        try:
-            write()
-        except OSError as error:
-            self._cannot_write(error)
-
-    def _cannot_write(self, error: OSError) -> None:
-        self.note(f"WARNING: the results could not be written: {error}")
-
-    def explanation(self) -> Explanation | None:
-        """Why the run took as long as it did; None if none of its steps was ours."""
-        return explain(JournalContents(self._header, tuple(self.results), self._end))
-
     def ended(self, status: str) -> None:
-        """``status``: "success", "failure" or "canceled"."""
+        """Report the end of the run; ``status``: "success", "failure" or "canceled"."""
         seconds = time.time() - self._began
         self._end = RunEnd(status, totals(self.results), seconds)
         if self._journal and self._project and self._header:
@@ -243,104 +174,119 @@ class Reporter:
             self._safely(partial(remember, self._project.root, self._built))
         self._terminal.done(self.results, seconds, self._broke)
 
-    def _result(
+    def explanation(self) -> Explanation | None:
+        """Why the run took as long as it did; None if none of its steps is ours."""
+        return explain(JournalContents(self._header, tuple(self.results), self._end))
+
+    # -- its steps ---------------------------------------------------------------------------------
+
+    def started(self, step_key: str, sql: str, compile_seconds: float = 0.0) -> None:
+        """Report that an attempt of the step starts."""
+        self._sql[self._names[step_key]] = sql
+        self._compile_seconds[step_key] = compile_seconds
+        result = self.result(step_key, State.SUCCEEDED, 1, None)  # its state is not shown yet
+        self._terminal.started(self._position(step_key), len(self._names), result)
+
+    def waiting(self, reason: str, limit: int | None, seconds: float, step_keys: list[str]) -> None:
+        """Report that a limit has held steps back for so long."""
+        first, *others = (self._names[key] for key in step_keys)
+        more = f" and {len(others)} more" if others else ""
+        since = f" (for {seconds:.0f}s)" if seconds >= LONG_SECONDS else ""
+        self.note(f"Waiting for {limit_words(reason, limit)}: {first}{more}{since}")
+
+    def output(self, step_key: str, stream: str, text: str) -> None:
+        """Report a line that the step printed."""
+        self._terminal.output(self._names[step_key], stream, text)
+
+    def retrying(
+        self, step_key: str, attempt: int, outcome: Outcome, delay_seconds: float
+    ) -> StepResult:
+        """Report a failed attempt that another one follows; returns its result."""
+        result = self.result(step_key, State.FAILED, attempt, outcome)
+        position = self._position(step_key)
+        self._terminal.retry(position, len(self._names), result, delay_seconds)
+        return result
+
+    def finished(
         self,
-        step_key: str,
-        state: State,
+        report: Report,
         attempt: int,
         outcome: Outcome | None,
-        message: str = "",
-        report: Report | None = None,
+        waited: StepWaits | None,
+        built_on_previous: tuple[str, ...],
+        committed_in: str = "",
     ) -> StepResult:
-        binding = self._bindings.get(step_key)
-        step = binding.step if binding else None
-        relation = binding.relation if binding else None
-        started = outcome is not None and state is not State.SKIPPED
-        return StepResult(
-            step=self._names[step_key],
-            kind=step.kind if step else "asset",
-            materialized=_materialized(binding),
-            state=state.value,  # type: ignore[arg-type]
-            attempt=attempt,
-            started_at=outcome.started_at if outcome and started else None,
-            seconds=outcome.seconds if outcome else 0.0,
-            compile_seconds=self._compile_seconds.get(step_key, 0.0),
-            rows=outcome.rows if outcome else None,
-            relation=str(relation) if relation else "",
-            message=message,
-            cause=self._names[report.cause] if report and report.cause else None,
-            path=tuple(self._names[key] for key in report.path) if report else (),
-            no_previous=report.no_previous if report else False,
-            error=outcome.error if outcome else None,
-            file=step.location.path if step else "",
-            checks=outcome.checks if outcome else (),
-            code_version=step.code_version if step else "",
+        """Report a step's end, to the journal first, which must not lack what is committed.
+
+        Returns the step's result.
+        """
+        step_key = report.step
+        names = self._names
+        result = replace(
+            self.result(step_key, report.state, attempt, outcome),
+            timed_out=report.timed_out,
+            cause=names[report.cause] if report.cause else None,
+            cause_state=self._states.get(names[report.cause]) if report.cause else None,
+            path=tuple(names[key] for key in report.path),
+            no_previous=report.no_previous,
+            ended_at=time.time(),
+            built_on_previous=tuple(names[key] for key in built_on_previous),
         )
+        if committed_in:  # it was not started in this run
+            result = replace(result, attempt=0, started_at=None, committed_in=committed_in)
+        if waited is not None:
+            result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
+        self.results.append(result)
+        self._states[result.step] = result.state
+        if self._journal is not None:
+            self._safely(partial(self._journal.step, result))
+        self._remember_columns(step_key, result, outcome)
+        self._terminal.finished(self._position(step_key), len(self._names), result)
+        return result
 
+    def result(
+        self, step_key: str, state: State, attempt: int, outcome: Outcome | None
+    ) -> StepResult:
+        """The result of an attempt, without what the plan knows of it."""
+        name, binding = self._names[step_key], self._bindings.get(step_key)
+        result = step_result(name, binding, _RESULT_STATES[state], outcome, attempt)
+        return replace(result, compile_seconds=self._compile_seconds.get(step_key, 0.0))
 
-def _materialized(binding: TargetStep | None) -> str:
-    if binding is None or binding.step.kind == "script":
-        return ""
-    return binding.step.config.materialized if binding.step.kind == "sql" else "table"
+    def _position(self, step_key: str) -> int:
+        return self._positions.setdefault(step_key, len(self._positions) + 1)
+
+    def _remember_columns(self, step_key: str, result: StepResult, outcome: Outcome | None) -> None:
+        """Keep the columns that a build left, for the next load of the project."""
+        binding = self._bindings.get(step_key)
+        # The next load describes the default target; on another one the types may be others.
+        described = (
+            binding is not None
+            and binding.project is self._project
+            and binding.target.name == binding.project.default_target
+        )
+        if described and result.state == "succeeded" and outcome is not None and outcome.columns:
+            self._built[result.step] = BuiltSchema(result.code_version, outcome.columns)
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def _safely(self, write: Callable[[], None]) -> None:
+        """Write to a file. A full disk costs the run its files; the event log has them, too."""
+        try:
+            write()
+        except OSError as error:
+            self._cannot_write(error)
+
+    def _cannot_write(self, error: OSError) -> None:
+        self.note(f"WARNING: the results could not be written: {error}")
 
 
 def limit_words(reason: str, limit: int | None) -> str:
-    """A limit that a step waits for: ``tag heavy (at most 1 in flight)``."""
+    """A limit that a step waits for: ``tag heavy (at most 1 in flight)``, ``a slot in pool x``."""
     return f"{reason} (at most {limit} in flight)" if limit else f"a slot in {reason}"
 
 
-def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Outcome:
-    """The outcome of an attempt whose worker is gone, as long as nothing better is known."""
-    return Outcome(
-        step=step,
-        attempt=attempt,
-        verdict=Verdict.UNKNOWN,
-        started_at=started_at,
-        seconds=max(0.0, time.time() - started_at),
-        error=TaskError(ErrorKind.WORKER_LOST, message),
-    )
-
-
-def why(binding: TargetStep | None, outcome: Outcome) -> str:
-    """Why an attempt did not commit, in one sentence, with the place in the user's file."""
-    error = outcome.error
-    if error is None:
-        failed = [c for c in outcome.checks if not c.passed and c.severity == "error"]
-        told = (
-            f"check {c.name} failed: {c.error.message if c.error else f'{c.failures:,} rows'}"
-            for c in failed
-        )
-        return "; ".join(told)
-    text = f"{error.title}: {error.message}"
-    if binding is not None and error.line is not None:
-        return f"{text} ({binding.step.location.path}:{error.line})"
-    return text
-
-
-def failed_to_start(step: str, attempt: int, error: Exception, started_at: float) -> Outcome:
-    """The outcome of an attempt that no worker ever got."""
-    canceled = isinstance(error, Canceled)
-    if isinstance(error, WarehouseError):
-        found = TaskError.of(error)
-    else:
-        found = TaskError(
-            ErrorKind.OTHER,
-            str(getattr(error, "what", None) or error),
-            type(error).__name__,
-            getattr(error, "line", None),
-        )
-    return Outcome(
-        step=step,
-        attempt=attempt,
-        verdict=Verdict.CANCELED if canceled else Verdict.ROLLED_BACK,
-        started_at=started_at,
-        seconds=max(0.0, time.time() - started_at),
-        error=found,
-    )
-
-
 class _Tee(io.TextIOBase):
-    """Writes to a stream and to a sink; what the terminal asks of a stream is the stream's."""
+    """Writes to a stream and to a sink; everything else that the terminal asks is the stream's."""
 
     def __init__(self, stream: TextIO, sink: Callable[[str], None]) -> None:
         self._stream, self._sink = stream, sink

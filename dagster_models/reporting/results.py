@@ -1,6 +1,6 @@
 """What became of a run: one value per step, and the totals of a run.
 
-    StepResult   one finished step
+    StepResult   one finished step, with a CheckResult for each of its checks
     RunHeader    what is known before the first step
     totals       PASS, WARN, ERROR, SKIP, CANCEL, TOTAL
 
@@ -15,11 +15,45 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.core.messages import TaskError
 from dagster_models.core.model import EMPTY
+from dagster_models.errors import ErrorKind
 
 ResultKind = Literal["sql", "python", "seed", "script", "asset"]
 ResultState = Literal["succeeded", "failed", "canceled", "skipped"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What became of a check: the number of offending rows, or the error of its own query.
+
+    ``file``, relative to the project's folder, and ``line``: where the check is declared, or the
+    line of its query that failed.
+    """
+
+    name: str
+    severity: str
+    failures: int = 0
+    error: TaskError | None = None
+    seconds: float = 0.0
+    file: str = ""
+    line: int | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.failures == 0 and self.error is None
+
+    @property
+    def where(self) -> str:
+        return _place(self.file, self.line)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CheckResult:
+        """A check of a journal; in journals of 0.1.0 its error is a text."""
+        error = data.get("error")
+        if isinstance(error, str):
+            error = {"kind": ErrorKind.OTHER.value, "message": error} if error else None
+        return known_fields(cls, {**data, "error": TaskError.from_json(error) if error else None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +68,12 @@ class StepResult:
     ``ended_at`` when it was reported; in between it waited for the reasons in ``waited`` (reason ->
     seconds, see ``ReportWait``), and for the rest it was in flight, all attempts together.
 
-    ``cause`` is the root step that failed. ``path`` leads from it to this step, both included; it
-    is empty if the failure stopped this step although it does not read from the cause.
+    ``error`` is why the step failed, as the warehouse or its process reported it; each writer
+    composes its text from it. ``timed_out``: the step was stopped by its own timeout.
+
+    ``cause`` is the root step that failed, ``cause_state`` what became of that. ``path`` leads from
+    it to this step, both included; it is empty if the failure stopped this step although it does
+    not read from the cause.
     ``no_previous``: skipped, as the cause has ``on_error: continue`` but no previous version.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
     ``committed_in``: the earlier run that committed this step, if this run went on from there.
@@ -51,12 +89,13 @@ class StepResult:
     compile_seconds: float = 0.0
     rows: int | None = None
     relation: str = ""
-    message: str = ""
     cause: str | None = None
+    cause_state: ResultState | None = None
     path: tuple[str, ...] = ()
     error: TaskError | None = None
+    timed_out: bool = False
     file: str = ""
-    checks: tuple[CheckOutcome, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
     code_version: str = ""
     worker: str = ""
     ready_at: float | None = None
@@ -74,8 +113,7 @@ class StepResult:
     @property
     def where(self) -> str:
         """The user's file and line as "path:line", or the part of it that is known."""
-        line = self.error.line if self.error else None
-        return f"{self.file}:{line}" if self.file and line else self.file
+        return _place(self.file, self.error.line if self.error else None)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "waited": dict(self.waited)}
@@ -84,13 +122,16 @@ class StepResult:
     def from_json(cls, data: Mapping[str, Any]) -> StepResult:
         """The inverse of to_json; it ignores fields that only a newer version knows."""
         error = data.get("error")
+        # Journals of 0.1.0 have a text for it.
+        timed_out = data.get("message", "").startswith("its timeout passed")
         return known_fields(
             cls,
             {
+                "timed_out": timed_out,
                 **data,
                 "path": tuple(data.get("path", ())),
                 "built_on_previous": tuple(data.get("built_on_previous", ())),
-                "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),
+                "checks": tuple(map(CheckResult.from_json, data.get("checks", ()))),
                 "error": TaskError.from_json(error) if error else None,
             },
         )
@@ -123,6 +164,10 @@ class RunHeader:
         """The inverse of to_json; it ignores fields that only a newer version knows."""
         upstream = {step: tuple(read) for step, read in data.get("upstream", {}).items()}
         return known_fields(cls, {**data, "steps": tuple(data["steps"]), "upstream": upstream})
+
+
+def _place(file: str, line: int | None) -> str:
+    return f"{file}:{line}" if file and line else file
 
 
 T = TypeVar("T")

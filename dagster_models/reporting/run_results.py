@@ -9,10 +9,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import EMPTY
-from dagster_models.reporting.results import ResultState, RunHeader, StepResult
-from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
+from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
+from dagster_models.reporting.wording import (
+    cancel_story,
+    check_failure,
+    failed_checks,
+    failure,
+    placed,
+    skip_path,
+    skip_reason,
+)
 from dagster_models.util.atomic_file import replace_file
 
 RUN_RESULTS_SCHEMA = "https://schemas.getdbt.com/dbt/run-results/v6.json"
@@ -47,7 +54,6 @@ def write_run_results(
         OSError: the file cannot be written; an older one is untouched.
     """
     ids = unique_ids(results, header.project, names)
-    states = {result.step: result.state for result in results}
     document = {
         "metadata": {
             "dbt_schema_version": RUN_RESULTS_SCHEMA,
@@ -60,7 +66,7 @@ def write_run_results(
             entry
             for result in results
             for entry in (
-                _entry(result, ids[result.step], compiled.get(result.step), states),
+                _entry(result, ids[result.step], compiled.get(result.step)),
                 *(_check_entry(result, check, ids[result.step]) for check in result.checks),
             )
         ],
@@ -96,9 +102,7 @@ def _name(step: str) -> str:
     return step.partition(".")[2] or step
 
 
-def _entry(
-    result: StepResult, unique_id: str, compiled: str | None, states: Mapping[str, ResultState]
-) -> dict[str, Any]:
+def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str, Any]:
     response: dict[str, Any] = {"state": result.state, "attempt": result.attempt}
     if result.rows is not None:
         response["rows_affected"] = result.rows
@@ -114,7 +118,7 @@ def _entry(
         unique_id,
         _STATUS[result.state],
         result.seconds,
-        _message(result, states.get(result.cause or "")),
+        _message(result),
         timing=_timing(result),
         thread_id=result.worker,
         adapter_response=response,
@@ -124,21 +128,22 @@ def _entry(
     )
 
 
-def _message(result: StepResult, cause_state: ResultState | None) -> str | None:
+def _message(result: StepResult) -> str:
     if result.state == "skipped":
-        reason, path = skip_reason(result, cause_state), skip_path(result)
+        reason, path = skip_reason(result), skip_path(result)
         return f"{reason}: {path}" if path else reason
     if result.state == "canceled":
         return cancel_story(result)
     if result.state == "failed":
-        return ": ".join(part for part in (result.where, explanation(result)) if part) or None
-    return result.message or "OK"
+        reasons = (failure(result), failed_checks(result))
+        return placed(result.where, ": ".join(filter(None, reasons)))
+    return "OK"
 
 
-def _check_entry(result: StepResult, check: CheckOutcome, step_id: str) -> dict[str, Any]:
+def _check_entry(result: StepResult, check: CheckResult, step_id: str) -> dict[str, Any]:
     status, message = "pass", None
     if check.error:
-        status, message = "error", check.error.message
+        status, message = "error", check_failure(check)
     elif check.failures:
         status = "warn" if check.severity == "warn" else "fail"
         plural = "s" if check.failures != 1 else ""

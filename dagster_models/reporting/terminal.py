@@ -16,9 +16,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
-from dagster_models.core.messages import CheckOutcome
-from dagster_models.reporting.results import ResultState, StepResult, totals
-from dagster_models.reporting.wording import cancel_story, explanation, skip_path, skip_reason
+from dagster_models.reporting.results import StepResult, totals
+from dagster_models.reporting.wording import (
+    cancel_story,
+    check_failure,
+    failure,
+    placed,
+    skip_path,
+    skip_reason,
+)
 
 WIDTH = 80  #: up to here dots lead the eye to the status, as in dbt
 NAME_WIDTH = (24, 48)  #: least and greatest width of the step's name before its output
@@ -84,7 +90,6 @@ class Terminal:
         self._lock = threading.Lock()
         self._gone = False
         self._name_width = NAME_WIDTH[0]
-        self._states: dict[str, ResultState] = {}
 
     def found(
         self, models: int = 0, scripts: int = 0, seeds: int = 0, checks: int = 0, sources: int = 0
@@ -136,15 +141,12 @@ class Terminal:
 
     def finished(self, index: int, total: int, result: StepResult) -> None:
         """The line of a step that reached its final state, and below it why it did."""
-        with self._lock:
-            self._states[result.step] = result.state
-            cause_state = self._states.get(result.cause or "")
         head = f"{index} of {total} {_word(result)} "
         took = f"in {result.seconds:.2f}s"
-        rows, details = "", [*_reason(result), *map(_check_line, _failing(result))]
+        rows, details = "", [*_reason(result), *_check_lines(result, most=1)]
         if result.state == "skipped":
             head += clean(result.step)
-            status = clean(skip_reason(result, cause_state))
+            status = clean(skip_reason(result))
             details = [INDENT + clean(path)] if (path := skip_path(result)) else []
         else:
             head += _title(result)
@@ -195,12 +197,12 @@ class Terminal:
         lines = [f"{self._paint(_word(result), _word(result))} {_title(result)}{where}"]
         if result.state == "failed":
             error = result.error
-            lines += _head(clean_lines(explanation(result)))
+            lines += _head(clean_lines(failure(result)))
             # A SQL step's traceback would show our own code, not the user's.
             if error and error.traceback and result.kind not in ("sql", "seed"):
                 lines += _tail(clean_lines(error.traceback))
         lines = [lines[0], *(INDENT + line for line in lines[1:])]
-        lines += map(_check_line, _failing(result))
+        lines += _check_lines(result, most=MOST_LINES)
         below = [other.step for other in results if other.path[:1] == (result.step,)]
         below = [step for step in below if step != result.step]
         if below:
@@ -281,22 +283,24 @@ def _padded(head: str, status: str, rows: str = "") -> str:
 
 
 def _reason(result: StepResult) -> list[str]:
-    """Of a failed attempt: file, line and the first line of its error."""
+    """The file, line and first line of the error of a failed attempt; nothing for any other."""
     if result.state != "failed":
         return []
-    first = next(iter(clean_lines(explanation(result))), "")
-    told = ": ".join(part for part in (clean(result.where), first) if part)
-    return [INDENT + told] if told else []
+    first = next(iter(clean_lines(failure(result))), "")
+    text = placed(clean(result.where), first)
+    return [INDENT + text] if text else []
 
 
-def _failing(result: StepResult) -> list[CheckOutcome]:
-    return [check for check in result.checks if not check.passed]
-
-
-def _check_line(check: CheckOutcome) -> str:
-    word = "WARN" if check.severity == "warn" else "FAIL"
-    what = clean(check.error.message) if check.error else _count(check.failures, "row")
-    return f"{INDENT}{word} check {clean(check.name)}: {what}"
+def _check_lines(result: StepResult, most: int) -> list[str]:
+    """The checks that did not pass, with up to *most* lines of an error of their own query."""
+    lines = []
+    for check in result.checks:
+        if not check.passed:
+            word = "WARN" if check.severity == "warn" else "FAIL"
+            head, *more = clean_lines(check_failure(check))[:most] or [""]
+            lines.append(f"{INDENT}{word} check {clean(check.name)}: {head}")
+            lines += [2 * INDENT + line for line in more]
+    return lines
 
 
 def _head(lines: list[str]) -> list[str]:

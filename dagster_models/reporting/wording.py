@@ -1,18 +1,59 @@
-"""What the writers of results say of a step that did not succeed."""
+"""What the writers say of a step or check that did not succeed, in words that they share.
+
+Nothing here is stored: each writer composes its text from the result's values when it writes.
+Terminal, run_results.json, Dagster and ``explain`` have one function each that lays these out.
+"""
 
 from __future__ import annotations
 
-from dagster_models.reporting.results import ResultState, StepResult
+from dagster_models.core.messages import TaskError
+from dagster_models.errors import ErrorKind
+from dagster_models.reporting.results import CheckResult, StepResult
 
 
-def skip_reason(result: StepResult, cause_state: ResultState | None = None) -> str:
-    """Why a step never started, in a few words; the path is told apart (``skip_path``).
+def placed(where: str, text: str) -> str:
+    """``models/a.sql:3: text``, or less where less is known."""
+    return ": ".join(part for part in (where, text) if part)
 
-    ``cause_state`` is the state of ``result.cause``, if that is known.
-    """
+
+def error_text(error: TaskError) -> str:
+    """The error in full. A driver's message names its kind; that of a Python exception does not."""
+    named = error.name and error.kind in (ErrorKind.USER_CODE, ErrorKind.OTHER)
+    return f"{error.name}: {error.message}" if named else error.message
+
+
+def failure(result: StepResult) -> str:
+    """Why the step failed, in full, without its place and its checks."""
+    error = result.error
+    if not result.timed_out:
+        return error_text(error) if error else "failed"
+    text = "its timeout passed; it was canceled and rolled back"
+    # That it was stopped is known; how it died, if it did not stop, is not.
+    if error is None or error.kind in (ErrorKind.CANCELED, ErrorKind.INTERRUPTED):
+        return text
+    return f"{text}\n{error_text(error)}"
+
+
+def failed_checks(result: StepResult) -> str:
+    """The checks that kept a failed step from being published: ``unique_id: 3 rows; ...``."""
+    failed = [check for check in result.checks if check.severity == "error" and not check.passed]
+    return "; ".join(f"{check.name}: {check_failure(check)}" for check in failed)
+
+
+def check_failure(check: CheckResult) -> str:
+    """Why the check did not pass: its rows, or where and how its own query failed."""
+    if check.error is not None:
+        return placed(check.where, error_text(check.error))
+    return f"{check.failures:,} row" if check.failures == 1 else f"{check.failures:,} rows"
+
+
+def skip_reason(result: StepResult) -> str:
+    """Why a step never started, in a few words, without the path (``skip_path``)."""
     if result.cause is None:
-        return result.message or "the run was stopped"
-    became = "was canceled" if cause_state == "canceled" else "failed"
+        return "the run was stopped"
+    became = {"canceled": "was canceled", "failed": "failed"}.get(
+        result.cause_state or "", "did not succeed"
+    )
     if result.no_previous:
         became += " and has no previous version"
     if len(result.path) < 2:
@@ -21,32 +62,17 @@ def skip_reason(result: StepResult, cause_state: ResultState | None = None) -> s
 
 
 def skip_path(result: StepResult) -> str:
-    """The path from the root cause to the step, "" when it is a single hop."""
+    """The path from the root cause to the step; "" if it is a single hop."""
     return " -> ".join(result.path) if len(result.path) > 2 else ""
-
-
-def explanation(result: StepResult) -> str:
-    """Why a step failed, in full: what the run says of it, and the error if that says more."""
-    error = result.error
-    if error is None or not error.message:
-        return result.message
-    # A driver's message names its kind; that of a Python exception does not.
-    named = result.kind not in ("sql", "seed")
-    text = f"{error.title}: {error.message}" if named else error.message
-    said, known = " ".join(result.message.split()), " ".join(error.message.split())
-    # A timeout's error is the driver's "interrupted": then both are needed.
-    return text if said in known or known in said else f"{result.message}\n{text}"
 
 
 def cancel_story(result: StepResult) -> str:
     """What became of a step that was stopped, and why it was."""
-    # A script has no transaction of ours around it: to say "rolled back" would be a guess.
+    # A script has no transaction of ours around it: "rolled back" would be a guess.
     undone = result.kind not in ("script", "asset")
-    story = result.message or (
+    story = (
         "rolled back; the relation is as before the run"
         if undone
         else "stopped; what it had already done stays"
     )
-    if result.cause and result.cause not in story:
-        story += f" (stopped after {result.cause} failed)"
-    return story
+    return f"{story} (stopped after {result.cause} failed)" if result.cause else story

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.execution.outcomes import lost_outcome
 from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.runners.events import Answered, Lost, Settled
-from dagster_models.reporting.reporter import lost_outcome
 from dagster_models.scheduling.states import Cause, Event, State
 
 

@@ -146,7 +146,6 @@ def test_a_failed_check_rolls_back_and_all_are_told(
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
     assert outcome.error.kind is ErrorKind.CHECK_FAILED
-    assert "fails: 1 offending row; fails_too: 1 offending row" in outcome.error.message
     assert [(c.name, c.passed, c.failures) for c in outcome.checks] == [
         ("fine", True, 0),
         ("fails", False, 1),
@@ -189,8 +188,10 @@ def test_a_check_of_severity_error_that_cannot_run_fails(
     outcome = run(session, replace(TASK, checks=(CheckTask("c", "select nope"),)), Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
     assert outcome.error is not None
-    assert outcome.error.message.startswith("not published, as a check failed: c: ")
-    assert '"nope"' in outcome.error.message
+    assert outcome.error.message == "not published, as a check failed"
+    (check,) = outcome.checks
+    assert check.error is not None
+    assert '"nope"' in check.error.message
     assert held(warehouse) == UNTOUCHED
 
 

@@ -56,8 +56,16 @@ FAILURE = [
         attempt=2,
         error=BROKEN,
     ),
-    step("marts.e", "skipped", None, 6.0, cause="staging.b", path=("staging.b", "marts.e")),
-    step("marts.f", "skipped", None, 6.1, cause="staging.b"),
+    step(
+        "marts.e",
+        "skipped",
+        None,
+        6.0,
+        cause="staging.b",
+        cause_state="failed",
+        path=("staging.b", "marts.e"),
+    ),
+    step("marts.f", "skipped", None, 6.1, cause="staging.b", cause_state="failed"),
     step(
         *("marts.c", "canceled", 3.5, 6.2),
         waited={"slot": 0.5, "pool duckdb": 1.0},

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
-from dagster_models.reporting.results import StepResult
+from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.reporting.run_results import unique_ids, write_run_results
 from results_examples import CANCELED, FAILED, HEADER, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
@@ -120,7 +120,13 @@ def test_a_step_that_succeeded(tmp_path: Path) -> None:
 
 
 def test_a_step_that_did_not_succeed_says_why(tmp_path: Path) -> None:
-    below = sql("marts.b", "skipped", cause=CANCELED.step, path=(CANCELED.step, "marts.b"))
+    below = sql(
+        "marts.b",
+        "skipped",
+        cause=CANCELED.step,
+        cause_state="canceled",
+        path=(CANCELED.step, "marts.b"),
+    )
     run = [FAILED, SKIPPED, SKIPPED_FAR, CANCELED, UNREAD, below, sql("marts.c", "skipped")]
     said = {
         name.rpartition(".")[2]: (result["status"], result["message"].partition("\n")[0])
@@ -162,11 +168,15 @@ def test_canceled_differs_from_skipped_beside_dbts_status(tmp_path: Path) -> Non
 
 def test_checks_have_results_of_their_own(tmp_path: Path) -> None:
     outcomes = (
-        CheckOutcome("fine", "error", seconds=0.5),
-        CheckOutcome("few", "warn", failures=1),
-        CheckOutcome("many", "error", failures=12),
-        CheckOutcome(
-            "odd", "warn", error=TaskError(ErrorKind.BAD_COLUMN, "Binder Error: no column x")
+        CheckResult("fine", "error", seconds=0.5),
+        CheckResult("few", "warn", failures=1),
+        CheckResult("many", "error", failures=12),
+        CheckResult(
+            "odd",
+            "warn",
+            error=TaskError(ErrorKind.BAD_COLUMN, "Binder Error: no column x"),
+            file="checks/odd.sql",
+            line=3,
         ),
     )
     document = written(tmp_path, [replace(OK, checks=outcomes)])
@@ -186,7 +196,11 @@ def test_checks_have_results_of_their_own(tmp_path: Path) -> None:
             12,
             "Got 12 results, configured to fail if != 0",
         ),
-        "test.flights.carrier_delays.odd": ("error", None, "Binder Error: no column x"),
+        "test.flights.carrier_delays.odd": (
+            "error",
+            None,
+            "checks/odd.sql:3: Binder Error: no column x",
+        ),
     }
     assert document["results"][1]["execution_time"] == 0.5
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import paths
-from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
-from dagster_models.reporting.results import StepResult
+from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.reporting.terminal import Terminal, clean
-from results_examples import BROKEN, CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
+from results_examples import CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 TEXTS = paths.DATA / "terminal"
 
@@ -52,7 +52,13 @@ def play_failure(terminal: Terminal) -> None:
 def play_fail_fast(terminal: Terminal) -> None:
     script = StepResult("scripts.notify", "script", "", "canceled", seconds=0.5)
     unread = sql("marts.a", "skipped")
-    below = sql("marts.b", "skipped", cause=CANCELED.step, path=(CANCELED.step, "marts.b"))
+    below = sql(
+        "marts.b",
+        "skipped",
+        cause=CANCELED.step,
+        cause_state="canceled",
+        path=(CANCELED.step, "marts.b"),
+    )
     done = [FAILED, CANCELED, script, UNREAD, unread, below]
     for index, result in enumerate(done, 1):
         terminal.finished(index, 6, result)
@@ -63,18 +69,22 @@ def play_checks(terminal: Terminal) -> None:
     warned = replace(
         OK,
         checks=(
-            CheckOutcome("unique_carrier", "error"),
-            CheckOutcome("accepted_values_carrier", "warn", failures=1_200),
-            CheckOutcome(
-                "odd", "warn", error=TaskError(ErrorKind.BAD_COLUMN, "Binder Error: no\ncolumn x")
+            CheckResult("unique_carrier", "error"),
+            CheckResult("accepted_values_carrier", "warn", failures=1_200),
+            CheckResult(
+                "odd",
+                "warn",
+                error=TaskError(ErrorKind.BAD_COLUMN, "Binder Error: no\ncolumn x"),
+                file="checks/odd.sql",
+                line=3,
             ),
         ),
     )
     blocked = sql(
         "marts.planes",
         "failed",
-        message="check not_null_tailnum failed",
-        checks=(CheckOutcome("not_null_tailnum", "error", failures=1),),
+        error=TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed"),
+        checks=(CheckResult("not_null_tailnum", "error", failures=1),),
     )
     for index, result in enumerate([warned, blocked], 1):
         terminal.finished(index, 2, result)
@@ -111,13 +121,13 @@ def play_output(terminal: Terminal) -> None:
 
 
 def play_timeout(terminal: Terminal) -> None:
-    said = "its timeout passed; it was canceled and rolled back"
     driver = TaskError(ErrorKind.INTERRUPTED, "INTERRUPT Error: Interrupted!")
-    slow = replace(FAILED, message=said, error=driver, seconds=30.0)
-    same = replace(FAILED, message=f"CatalogException: {BROKEN.message} (x.sql:12)")
-    for index, result in enumerate([slow, same], 1):
+    slow = replace(FAILED, timed_out=True, error=driver, seconds=30.0)
+    killed = TaskError(ErrorKind.WORKER_LOST, "it did not stop within 5 s, and was killed")
+    stuck = replace(slow, error=killed)
+    for index, result in enumerate([slow, stuck], 1):
         terminal.finished(index, 2, result)
-    terminal.done([slow, same], 30.1)
+    terminal.done([slow, stuck], 30.1)
 
 
 def play_hostile(terminal: Terminal) -> None:
@@ -128,9 +138,15 @@ def play_hostile(terminal: Terminal) -> None:
     failed = sql(
         "a.\nb", "failed", error=TaskError(ErrorKind.OTHER, nasty), file="models/\x1b[0m.sql"
     )
-    skipped = sql("a.c", "skipped", cause="a.\nb", path=("a.\nb", "a.x", "a.c"))
-    check = CheckOutcome("n\nl", "warn", error=TaskError(ErrorKind.OTHER, nasty))
-    done = [failed, skipped, replace(OK, checks=(check,)), replace(CANCELED, message=nasty)]
+    skipped = sql(
+        "a.c",
+        "skipped",
+        cause="a.\nb",
+        cause_state="failed",
+        path=("a.\nb", "a.x", "a.c"),
+    )
+    check = CheckResult("n\nl", "warn", error=TaskError(ErrorKind.OTHER, nasty))
+    done = [failed, skipped, replace(OK, checks=(check,)), replace(CANCELED, cause=nasty)]
     for index, result in enumerate(done, 1):
         terminal.finished(index, 4, result)
     terminal.done(done, 0)

@@ -7,9 +7,15 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
-from dagster_models.reporting.results import ResultKind, ResultState, RunHeader, StepResult
+from dagster_models.reporting.results import (
+    CheckResult,
+    ResultKind,
+    ResultState,
+    RunHeader,
+    StepResult,
+)
 
 HEADER = RunHeader(
     "run-1",
@@ -41,16 +47,21 @@ FAILED = replace(
     sql("staging.stg_flights", "failed", seconds=0.1, error=BROKEN), materialized="view"
 )
 SKIPPED = sql(
-    "marts.routes", "skipped", cause=FAILED.step, path=("staging.stg_flights", "marts.routes")
+    "marts.routes",
+    "skipped",
+    cause=FAILED.step,
+    cause_state="failed",
+    path=("staging.stg_flights", "marts.routes"),
 )
 SKIPPED_FAR = sql(
     "marts.scorecard",
     "skipped",
     cause=FAILED.step,
+    cause_state="failed",
     path=("staging.stg_flights", "marts.routes", "marts.scorecard"),
 )
 CANCELED = sql("marts.weather_cost", "canceled", seconds=2.1, cause=FAILED.step)
-UNREAD = sql("marts.worst_days", "skipped", cause=FAILED.step)
+UNREAD = sql("marts.worst_days", "skipped", cause=FAILED.step, cause_state="failed")
 
 
 names = st.text("abcdefgh_é", min_size=1, max_size=6)
@@ -60,12 +71,14 @@ errors = st.builds(
     TaskError, st.sampled_from(ErrorKind), text, names, st.none() | st.integers(1, 99), text
 )
 checks = st.builds(
-    CheckOutcome,
+    CheckResult,
     names,
     st.sampled_from(["error", "warn"]),
     st.integers(0, 5),
     st.none() | errors,
     seconds,
+    text,
+    st.none() | st.integers(1, 99),
 )
 step_results = st.builds(
     StepResult,
@@ -79,10 +92,11 @@ step_results = st.builds(
     compile_seconds=st.floats(0, 100),
     rows=st.none() | st.integers(0, 10**12),
     relation=text,
-    message=text,
     cause=st.none() | names,
+    cause_state=st.none() | st.sampled_from(get_args(ResultState)),
     path=st.lists(names, max_size=4).map(tuple),
     error=st.none() | errors,
+    timed_out=st.booleans(),
     file=text,
     checks=st.lists(checks, max_size=3, unique_by=lambda check: check.name).map(tuple),
     code_version=text,

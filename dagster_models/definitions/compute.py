@@ -1,0 +1,147 @@
+"""The compute function of each asset: what Dagster gets of an attempt.
+
+Under models_executor the attempt is over when Dagster calls it, and its result waits in
+``execution.attempt_results``; under any other executor the function runs the step itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from inspect import Parameter, Signature
+from typing import Any
+
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetKey,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+)
+
+from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFailed
+from dagster_models.compilation.tasks import TargetStep
+from dagster_models.core.model import Check
+from dagster_models.definitions.column_metadata import column_lineage, column_schema
+from dagster_models.definitions.translator import PREFIX
+from dagster_models.execution import attempt_results
+from dagster_models.execution.attempt_results import AttemptResult
+from dagster_models.execution.options import chosen_target
+from dagster_models.execution.single import run_alone
+from dagster_models.execution.step_functions import register
+from dagster_models.reporting.dagster_text import check_text, step_text
+from dagster_models.reporting.results import CheckResult
+from dagster_models.util.durations import rounded
+
+#: The signature of every compute function. Dagster asks for it 16 times per asset, which is a
+#: quarter of what an asset costs if Python has to find it out each time.
+_SIGNATURE = Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)])
+
+
+def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., Iterator[Any]]:
+    """The function that Dagster calls for an attempt of the step."""
+
+    # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
+    def compute(context):  # type: ignore[no-untyped-def]
+        run, step_key = context.run, str(context.op_execution_context.op_handle)
+        attempt = attempt_results.take(run.run_id, step_key)
+        chosen = target_step.on(chosen_target(run.tags, run.run_config))
+        if attempt is None:  # not under models_executor
+            attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
+        if attempt.result.state == "succeeded":
+            # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
+            context.add_asset_metadata(_metadata(chosen, attempt), asset)
+        yield from _results(chosen, asset, attempt)
+
+    register(compute, target_step)
+    compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
+    return compute
+
+
+def _results(target_step: TargetStep, asset: AssetKey, attempt: AttemptResult) -> Iterator[Any]:
+    """What Dagster gets of an attempt. If nothing was published, that is only an error.
+
+    Raises:
+        AttemptFailed: another attempt follows.
+        StepFailed, StepCanceled: none follows.
+        Failure: Dagster's RetryPolicy decides whether one follows.
+    """
+    result = attempt.result
+    text = step_text(result)
+    if attempt.retry_after_seconds is not None:
+        max_retries = target_step.step.config.retries.max_retries
+        raise AttemptFailed(text, max_retries, attempt.retry_after_seconds or None)
+    checks = [_check_result(asset, check) for check in result.checks]
+    if result.state == "succeeded":
+        known = {check.name for check in result.checks}
+        checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in known]
+        yield MaterializeResult(asset, check_results=checks)
+        return
+    yield from checks
+    trace = result.error.traceback if result.error else ""
+    metadata = {"traceback": MetadataValue.md(f"```\n{trace}\n```")} if trace else {}
+    if not attempt.decided:
+        raise Failure(text, metadata=metadata)
+    raise (StepCanceled if result.state == "canceled" else StepFailed)(text, metadata)
+
+
+def _check_result(asset: AssetKey, check: CheckResult) -> AssetCheckResult:
+    warn = check.severity == "warn"
+    text = check_text(check)
+    return AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=check.passed,
+        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
+        description=text or None,
+        metadata={
+            "failures": check.failures,
+            "seconds": rounded(check.seconds),
+            **({"error": text} if text else {}),
+        },
+    )
+
+
+def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
+    """The check of a step whose worker was lost after its commit, as Dagster fails a step that
+    lacks one.
+
+    A check that must pass has passed, or there would be no commit record; whether one that only
+    warns did is not known.
+    """
+    warn = check.severity == "warn"
+    lost = "the worker was lost after the commit, before it reported the check"
+    return AssetCheckResult(
+        asset_key=asset,
+        check_name=check.name,
+        passed=not warn,
+        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
+        description=f"not known: {lost}" if warn else f"passed, by the commit record: {lost}",
+    )
+
+
+def _metadata(target_step: TargetStep, attempt: AttemptResult) -> dict[str, Any]:
+    outcome, result = attempt.outcome, attempt.result
+    metadata: dict[str, Any] = {
+        f"{PREFIX}/seconds": rounded(outcome.seconds),
+        f"{PREFIX}/target": target_step.target.name,
+    }
+    metadata.update(column_lineage(target_step.project, target_step.step))
+    if target_step.relation is not None:
+        metadata[f"{PREFIX}/relation"] = str(target_step.relation)
+        # The table name of the asset itself is the default target's; this run may have another.
+        metadata["dagster/table_name"] = str(target_step.relation)
+    if result.committed_in:
+        metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(result.committed_in)
+        del metadata[f"{PREFIX}/seconds"]  # this run built nothing
+    if result.built_on_previous:
+        metadata[f"{PREFIX}/built_on_previous"] = ", ".join(result.built_on_previous)
+    if outcome.rows is not None:
+        metadata["dagster/row_count"] = outcome.rows
+    if outcome.bytes is not None:
+        metadata[f"{PREFIX}/bytes"] = outcome.bytes
+    if attempt.sql:
+        metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
+    if outcome.columns:
+        metadata["dagster/column_schema"] = column_schema(target_step.step, outcome.columns)
+    return metadata

@@ -1,0 +1,62 @@
+"""From what a runner reports of an attempt to the value that all writers write."""
+
+from __future__ import annotations
+
+from dagster_models.compilation.tasks import TargetStep
+from dagster_models.core.messages import CheckOutcome, Outcome
+from dagster_models.core.model import Check
+from dagster_models.reporting.results import CheckResult, ResultState, StepResult
+
+
+def step_result(
+    name: str,
+    target_step: TargetStep | None,
+    state: ResultState,
+    outcome: Outcome | None,
+    attempt: int = 1,
+) -> StepResult:
+    """The result of an attempt. ``target_step`` is None for a step that is not ours, ``outcome``
+    for one that never started."""
+    step = target_step.step if target_step else None
+    relation = target_step.relation if target_step else None
+    checks = {check.name: check for check in step.checks} if step else {}
+    return StepResult(
+        step=name,
+        kind=step.kind if step else "asset",
+        materialized=_materialized(target_step),
+        state=state,
+        attempt=attempt,
+        started_at=outcome.started_at if outcome and state != "skipped" else None,
+        seconds=outcome.seconds if outcome else 0.0,
+        rows=outcome.rows if outcome else None,
+        relation=str(relation) if relation else "",
+        error=outcome.error if outcome else None,
+        file=step.location.path if step else "",
+        checks=tuple(_check_result(it, checks.get(it.name)) for it in outcome.checks)
+        if outcome
+        else (),
+        code_version=step.code_version if step else "",
+    )
+
+
+def _materialized(target_step: TargetStep | None) -> str:
+    if target_step is None or target_step.step.kind == "script":
+        return ""
+    step = target_step.step
+    return step.config.materialized if step.kind == "sql" else "table"
+
+
+def _check_result(outcome: CheckOutcome, check: Check | None) -> CheckResult:
+    file, line = (check.location.path, check.location.line) if check else ("", None)
+    # The query of a column's check is ours: its lines are no lines of the user's file.
+    if check is not None and check.text and outcome.error is not None:
+        line = outcome.error.line or line
+    return CheckResult(
+        name=outcome.name,
+        severity=outcome.severity,
+        failures=outcome.failures,
+        error=outcome.error,
+        seconds=outcome.seconds,
+        file=file,
+        line=line,
+    )
