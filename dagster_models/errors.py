@@ -2,12 +2,12 @@
 
 DagsterModelsError
 ├── ProjectError        the files of a project are wrong: one report of all problems
-├── SqlSyntaxError      one text does not parse (core.parse raises it, the loader collects it)
-│   └── UnreadableSql   it is beyond the parser's grammar, and may not be beyond the warehouse's
+├── SqlSyntaxError      one text does not parse (sql.parse raises it, the loader collects it)
+│   └── UnreadableSql   the parser does not know this SQL, though the warehouse may
 ├── WarehouseError      the warehouse refused a statement
 │   ├── WarehouseLost   the process or server that held the session is gone
-│   └── Canceled        a statement was stopped because somebody asked for it
-└── InvalidTransition   a bug of ours: the plan was told something impossible
+│   └── Canceled        a statement was stopped on request
+└── InvalidTransition   a bug of ours: the plan was given an event that cannot happen
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from enum import Enum
 
 
 class ErrorKind(str, Enum):
-    """What went wrong, in our own words: code decides by these and never by a driver's names.
+    """What went wrong, in terms of our own: code decides by these, never by a driver's names.
 
-    Each warehouse maps its driver's errors to them; what its driver calls the error is the
+    Each warehouse maps its driver's errors to them. The driver's own name of an error is the
     ``name`` that users read.
     """
 
     # The user's SQL or data.
     SYNTAX = "syntax"
     MISSING_RELATION = "missing_relation"
-    BAD_COLUMN = "bad_column"  #: a name or a type that the query cannot be bound with
-    BAD_VALUE = "bad_value"  #: a value that its type cannot hold, or an operation on it
+    BAD_COLUMN = "bad_column"  #: the query cannot be bound because of a name or a type
+    BAD_VALUE = "bad_value"  #: a type cannot hold a value, or an operation on a value fails
     CONSTRAINT = "constraint"
     PERMISSION = "permission"
     READ_ONLY = "read_only"
@@ -39,22 +39,22 @@ class ErrorKind(str, Enum):
     USER_CODE = "user_code"  #: an exception of the user's Python
     CHANGED_FILE = "file_changed"  #: the file is not the one that was loaded
     OPEN_TRANSACTION = "open_transaction"
-    NOT_KEPT = "not_kept"  #: what hangs on the relation would not survive its rebuild
-    # The moment: often worth another try.
-    CONFLICT = "conflict"  #: two writers met, and the loser lost nothing but time
-    TRANSACTION_FAILED = "transaction_failed"  #: a statement before had failed: all is rolled back
+    NOT_KEPT = "not_kept"  #: an object that depends on the relation would not survive its rebuild
+    # The circumstances: often worth another try.
+    CONFLICT = "conflict"  #: two writers met, and the loser lost only time
+    TRANSACTION_FAILED = "transaction_failed"  #: an earlier statement failed; all is rolled back
     LOCK_TIMEOUT = "lock_timeout"
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
     IO = "io"
-    TOO_MANY_SESSIONS = "too_many_sessions"  #: those that are open go on
+    TOO_MANY_SESSIONS = "too_many_sessions"  #: the open ones go on
     UNREACHABLE = "connection_failed"
     IN_USE = "database_in_use"
     HELD = "relation_held"
     START_FAILED = "start_failed"
-    # The stop, and the end of what was at work.
-    INTERRUPTED = "interrupted"  #: the statement was stopped, by whomever
-    CANCELED = "canceled"  #: it was stopped because we asked
+    # The statement was stopped, or whatever ran it ended.
+    INTERRUPTED = "interrupted"  #: the statement was stopped, by whoever it was
+    CANCELED = "canceled"  #: the statement was stopped at our request
     LOST = "warehouse_lost"
     WORKER_LOST = "worker_lost"
     IN_DOUBT = "in_doubt"
@@ -67,13 +67,13 @@ class ErrorKind(str, Enum):
     INVALID_REQUEST = "invalid_request"
     RESULT_TOO_LARGE = "result_too_large"
     NOT_PRIVATE = "not_private"
-    STEP_FAILURE = "step_failure"  #: of somebody else's Dagster step
+    STEP_FAILURE = "step_failure"  #: the failure of a Dagster step that is not ours
     INTERNAL = "internal_error"
     OTHER = "other"
 
     @property
-    def title(self) -> str:  # type: ignore[override]  # str.title is a method, of no use here
-        """The kind as a user reads it where there is no driver's name: ``DatabaseInUse``."""
+    def title(self) -> str:  # type: ignore[override]  # nobody needs str.title here
+        """The kind as a user reads it if there is no driver's name, e.g. ``DatabaseInUse``."""
         return "".join(word.capitalize() for word in self.value.split("_"))
 
 
@@ -93,11 +93,11 @@ class Problem:
     line: int = 1
     column: int = 1
     fix: str = ""
-    severity: str = "error"  #: "error" stops the load, "warning" is only told
+    severity: str = "error"  #: "error" stops the load, "warning" is only reported
 
     def __str__(self) -> str:
-        told = f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.what}"
-        return f"{told}\n    {self.fix}" if self.fix else told
+        text = f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.what}"
+        return f"{text}\n    {self.fix}" if self.fix else text
 
 
 class ProjectError(DagsterModelsError):
@@ -119,12 +119,12 @@ class SqlSyntaxError(DagsterModelsError):
 
 
 class UnreadableSql(SqlSyntaxError):
-    """The parser does not know this SQL. The warehouse may, as no parser knows all of it."""
+    """The parser does not know this SQL. The warehouse may: no parser knows all of its SQL."""
 
 
 MOST_CHARACTERS = 64_000
-"""Of a message or traceback, which travel in one frame and into logs: an error may quote a value
-of any size."""
+"""The longest message or traceback. Both travel in one frame and into logs, and an error may quote
+a value of any size."""
 
 
 def shortened(text: str) -> str:
@@ -138,10 +138,10 @@ def shortened(text: str) -> str:
 class WarehouseError(DagsterModelsError):
     """The warehouse refused a statement.
 
-    ``kind`` is what code decides by. ``name`` is what users read before the message: the driver's
-    own class (e.g. ``CatalogException``), by default the kind's title. ``line`` counts from 1 in
-    the statement as sent and is None when the warehouse names none. ``transient``: worth another
-    try as it is (a write conflict, out of memory beside others).
+    Code decides by ``kind``. Users read ``name`` before the message: it is the driver's own class
+    (e.g. ``CatalogException``), by default the kind's title. ``line`` counts from 1 in the
+    statement as sent and is None when the warehouse names none. ``transient`` means that another
+    try may succeed as it is (after a write conflict, or out of memory beside others).
     """
 
     def __init__(
@@ -168,4 +168,4 @@ class Canceled(WarehouseError):
 
 
 class InvalidTransition(DagsterModelsError):
-    """The plan was told something that cannot happen to the step; carries the step's story."""
+    """The plan was given an event that cannot happen to the step; carries the step's story."""

@@ -282,7 +282,7 @@ def test_a_worker_starts_light(statement: str) -> None:
     assert not loaded_by(statement) & (heavy | {"logging", "multiprocessing", "asyncio"})
 
 
-def test_a_project_without_a_circle_is_loaded_without_networkx() -> None:
+def test_a_project_without_a_cycle_is_loaded_without_networkx() -> None:
     """Its import would be a twentieth of the start of every run."""
     ordered = "from dagster_models.util.graph import find_cycles, order; "
     assert not loaded_by(ordered + "order({'a': ()}), find_cycles({'a': ()})") & {"networkx"}

@@ -1,4 +1,4 @@
-"""Frozen values that all rooms speak in; nothing here reads, runs or waits.
+"""Frozen values that all rooms share; nothing here reads files, runs code or waits.
 
 May import: errors, util.
 """

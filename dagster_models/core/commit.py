@@ -1,4 +1,4 @@
-"""The proof that an attempt was published, as the warehouse keeps it."""
+"""The commit record: the proof, kept in the warehouse, that an attempt was published."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dagster_models.core.tasks import AttemptId
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit record: written with the publication or not at all.
+    """One commit record, which is written together with the publication or not at all.
 
-    ``rows`` is None where nobody counted (a view); ``committed_at`` is ISO 8601 in UTC, set by the
-    warehouse when the record is written.
+    ``rows`` is None where they were not counted (a view). ``committed_at`` is ISO 8601 in UTC; the
+    warehouse sets it when it writes the record.
     """
 
     run_id: str
@@ -36,7 +36,7 @@ class Commit:
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> Commit:
-        """The record whose fields *row* has in their order; input versions and time are text."""
+        """The record of a *row* that has its fields in order, input versions and time as text."""
         run_id, step, attempt, relation, code_version, inputs, rows, committed_at = row
         versions = json.loads(inputs or "{}")
         return cls(run_id, step, attempt, relation, code_version, versions, rows, committed_at)

@@ -1,6 +1,6 @@
-"""How a relation is kept: values, one for each kind. ``warehouses/materializations`` builds them.
+"""How a relation is kept: one value for each kind, which ``warehouses/materializations`` builds.
 
-A kind that is added here gets a module there and a row in its table.
+A new kind gets a value here, and a module and a row in the table there.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """A table whose rows and columns are replaced as a whole."""
+    """A table, which each build replaces as a whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What became of a task: values that travel from where it ran to whoever reports it.
+"""What became of a task, as values that travel from where it ran to whoever reports it.
 
-They have ``to_json`` and ``from_json`` (plain dictionaries of JSON types); the frames that carry
-them are those of processes/wire.py.
+``to_json`` and ``from_json`` turn them into plain dictionaries of JSON types and back; the frames
+of processes/wire.py carry these.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from dagster_models.errors import ErrorKind, WarehouseError
 
 
 class Verdict(str, Enum):
-    """What the warehouse, or the process of a script, answered. Never a guess."""
+    """The answer of the warehouse, or of a script's process. Never a guess."""
 
-    # Of a task that publishes.
+    # For a task that publishes.
     COMMITTED = "committed"
     ROLLED_BACK = "rolled_back"
     UNKNOWN = "unknown"  #: nothing is proved yet: only the commit record can settle it
-    # Of a task that publishes nothing (a script, checks alone).
+    # For a task that publishes nothing (a script, checks alone).
     DONE = "done"  #: it ran to its end
     FAILED = "failed"  #: it ended with an error; what it had done by then stays
-    # Of any task.
+    # For any task.
     CANCELED = "canceled"
 
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
-    """Why an attempt did not commit: one value from where it arose to whoever writes it.
+    """Why an attempt did not commit: the same value from its origin to whoever writes it.
 
-    ``name``: what a user reads before the message, e.g. the class of the exception; by default the
-    kind's title. ``line`` counts from 1 in the user's file, if known. ``transient``: worth another
-    try as it is. ``final``: another attempt would be in vain.
+    Users read ``name`` before the message, e.g. the class of the exception; by default it is the
+    kind's title. ``line`` counts from 1 in the user's file and is None if it is not known.
+    ``transient``: another try may succeed as it is. ``final``: another attempt is pointless.
     """
 
     kind: ErrorKind
@@ -48,7 +48,7 @@ class TaskError:
 
     @classmethod
     def of(cls, error: WarehouseError) -> TaskError:
-        """The value of a warehouse's error."""
+        """The error of a warehouse as such a value."""
         return cls(
             error.kind,
             error.message,
@@ -63,18 +63,18 @@ class TaskError:
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         if data["kind"] in [kind.value for kind in ErrorKind]:
             return cls(**{**known, "kind": ErrorKind(data["kind"])})
-        # In journals of 0.1.0 the kind is what is the name now.
+        # Journals of 0.1.0 have in `kind` what is now in `name`.
         return cls(**{**known, "kind": ErrorKind.OTHER, "name": str(data["kind"])})
 
     @property
     def title(self) -> str:
-        """The name, or the kind's title where the error has none of its own."""
+        """The error's name, or the kind's title if it has none."""
         return self.name or self.kind.title
 
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """What became of a check: the number of offending rows, or the error of its own query."""
+    """The result of a check: the number of offending rows, or the error of its own query."""
 
     name: str
     severity: str
@@ -89,7 +89,7 @@ class CheckOutcome:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CheckOutcome:
         error = data.get("error")
-        if isinstance(error, str):  # in journals of 0.1.0
+        if isinstance(error, str):  # as in journals of 0.1.0
             error = {"kind": ErrorKind.OTHER.value, "message": error} if error else None
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         return cls(**{**known, "error": TaskError.from_json(error) if error else None})
@@ -97,9 +97,10 @@ class CheckOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a task. Times are epoch seconds (UTC) and seconds.
+    """What became of a task. ``started_at`` is in epoch seconds (UTC).
 
-    ``bytes``: what the relation takes in the warehouse's storage. None, as of ``rows``: unknown.
+    ``bytes`` is the size of the relation in the warehouse's storage. ``rows`` and ``bytes`` are
+    None where they are unknown.
     """
 
     step: str

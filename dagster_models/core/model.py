@@ -1,8 +1,8 @@
-"""The values of a project: frozen, comparable, free of any behaviour that needs the world.
+"""The values of a project: frozen, comparable, and free of I/O.
 
-Words are the design's: a *model* builds one relation, a *script* builds none, a *seed* is a CSV
-file, a *source* is read and not built here, a *check* is a query that must return no rows. What
-Dagster runs as one step (a model, a seed or a script) is a ``Step``.
+A *model* builds one relation, a *script* builds none, a *seed* is a CSV file, a *source* is read
+but not built here, and a *check* is a query that must return no rows. A ``Step`` is what Dagster
+runs as one step: a model, a seed or a script.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ from dagster_models.core.traced import NOTHING_TRACED, Trace
 
 
 class _Empty(Mapping[str, Any]):
-    """The empty mapping. Not a MappingProxyType: before 3.12 that has no hash, and dataclasses
-    refuse it as a default."""
+    """The empty mapping.
+
+    It is not a MappingProxyType because that has no hash before Python 3.12, so dataclasses refuse
+    it as a default.
+    """
 
     __slots__ = ()
 
@@ -64,7 +67,7 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place in a file; ``path`` is relative to the project's folder, counts start at 1."""
+    """A place in a file. ``path`` is relative to the project's folder; counts start at 1."""
 
     path: str
     line: int = 1
@@ -78,12 +81,13 @@ class Location:
 class Reference:
     """A relation as written in SQL, before it is resolved.
 
-    ``parts`` are the name's parts without quotes, outermost first, folded by the dialect's rule
-    where they were not quoted. ``start`` and ``end`` are offsets in characters of the whole dotted
-    name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an alias, or
-    has no place for one. ``written``: the statement writes it (in a Python file's SQL only).
-    ``certain``: it names a relation; else it may be a column too, as in ClickHouse's `x in y`, and
-    is one where no relation is so named. ``in_string``: the name stands in a string of the SQL.
+    ``parts`` are the name's parts without quotes, outermost first; parts that were not quoted are
+    folded by the dialect's rule. ``start`` and ``end`` are the offsets, in characters, of the whole
+    dotted name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an
+    alias, or has no place for one. ``written``: the statement writes it (only in the SQL of a
+    Python file). ``certain``: it can only name a relation. Otherwise it may also be a column, as in
+    ClickHouse's `x in y`, and it is one if no relation has that name. ``in_string``: the name is in
+    a string of the SQL.
     """
 
     parts: tuple[str, ...]
@@ -98,7 +102,7 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The parts with dots between; one that has a dot itself is quoted: "a.b" is not a.b."""
+        """The parts joined by dots. A part that has a dot itself is quoted: "a.b" is not a.b."""
         if len(self.parts) == 1 and "." not in self.parts[0]:
             return self.parts[0]
         return ".".join(f'"{part}"' if "." in part else part for part in self.parts)
@@ -112,8 +116,8 @@ class Check:
     """A query that must return no rows.
 
     ``name`` is unique within its model. A column check has ``test`` (unique, not_null,
-    accepted_values, relationships), ``column`` and ``arguments``, and no ``text``; a check of
-    ``checks/*.sql`` has the user's ``text`` and its ``references``.
+    accepted_values, relationships), ``column`` and ``arguments``, and no ``text``. A check of
+    ``checks/*.sql`` has the user's ``text``.
     """
 
     name: str
@@ -138,10 +142,11 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a step that failed is tried again, and after how long: Dagster's RetryPolicy.
+    """How often a failed step is tried again, and after which delay: Dagster's RetryPolicy.
 
-    After attempt n (from 1) the delay is ``delay_seconds``, with ``backoff`` linear times n, with
-    exponential times 2**n - 1; ``jitter`` makes it random as ``dagster.Jitter`` says.
+    After attempt n (counted from 1) the delay is ``delay_seconds``, multiplied by n if ``backoff``
+    is linear and by 2**n - 1 if it is exponential. ``jitter`` randomises it as ``dagster.Jitter``
+    does.
     """
 
     max_retries: int = 0
@@ -155,7 +160,7 @@ OnError = Literal["skip_downstream", "continue", "abort"]
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What decides how a step is built and shown; the keys are dbt's words."""
+    """The settings that decide how a step is built and shown; the keys are dbt's words."""
 
     materialized: str = "view"  #: view | table
     alias: str | None = None
@@ -167,8 +172,8 @@ class Config:
     tags: tuple[str, ...] = ()
     meta: Mapping[str, Any] = EMPTY
     columns: tuple[Column, ...] = ()
-    upstream: tuple[str, ...] = ()  #: names that cannot be seen in the text
-    downstream: tuple[str, ...] = ()  #: scripts: what must run after it
+    upstream: tuple[str, ...] = ()  #: names of what it reads that the text does not show
+    downstream: tuple[str, ...] = ()  #: scripts: names of what must run after it
     column_types: Mapping[str, str] = EMPTY  #: seeds: column -> type
     pool: str | None = None  #: Dagster's concurrency pool
     priority: int = 0  #: the dagster/priority tag
@@ -184,13 +189,13 @@ StepKind = Literal["sql", "python", "seed", "script"]
 class Step:
     """A model (kind sql or python), a seed or a script: one asset, one Dagster step.
 
-    ``sql`` is the query as written (the file's text, or what ``def sql(vars)`` returned), "" for
-    other kinds. ``references`` are resolved into ``upstream`` (each key once, in order of
-    appearance) through ``resolved`` (the name as written -> key). ``queries`` are the literal SQL
-    texts of a Python file, compiled at load so that its process needs no parser. ``sql_line``:
-    the line of `def sql` where the query was generated, 0 where it stands in the file itself.
-    ``trace``: what is known of the columns of a query or a seed. ``digest``: of the bytes of a file
-    that is read again when the step runs (Python, a seed).
+    ``sql`` is the query as written (the file's text, or what ``def sql(vars)`` returned); it is ""
+    for other kinds. ``resolved`` maps each name as written to its key, and ``upstream`` holds each
+    key once, in the order in which the ``references`` appear. ``queries`` are the literal SQL texts
+    of a Python file, which are compiled before its process starts, so that it needs no parser.
+    ``sql_line`` is the line of `def sql` if the query was generated, 0 if it is in the file itself.
+    ``trace`` is what is known of the columns of a query or a seed. ``digest`` is that of a file's
+    bytes if the file is read again when the step runs (Python, a seed).
     """
 
     key: Key
@@ -213,9 +218,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A relation that is read and not built here.
+    """A relation that is read but not built here.
 
-    ``asset_key`` is set when another Dagster asset of the code location builds it.
+    ``asset_key`` is set if another Dagster asset of the code location builds it.
     """
 
     key: Key
@@ -229,10 +234,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One entry of ``targets:``: which warehouse, with which schema prefix and threads.
+    """One entry of ``targets:``: a warehouse with a schema prefix and a number of threads.
 
-    ``settings`` are those of its type (for a database file: its path, absolute). ``catalog`` is the
-    database's own name where a schema of the same name would be ambiguous.
+    ``settings`` are those of its type; the path of a database file is absolute. ``catalog`` is the
+    database's own name, where a schema of the same name would be ambiguous.
     """
 
     name: str
@@ -265,9 +270,10 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A whole project, resolved: what the files say, and nothing else.
+    """A whole project, with all names resolved: what its files say, and nothing else.
 
-    ``steps`` are in topological order. ``defaults`` holds run defaults (fail_fast, max_concurrent).
+    ``steps`` are in topological order. ``defaults`` holds the defaults of runs (fail_fast,
+    max_concurrent).
     """
 
     name: str
@@ -280,6 +286,6 @@ class Project:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     defaults: Mapping[str, Any] = EMPTY
-    warnings: tuple[Any, ...] = ()  #: errors.Problem; with severity "error" only if asked for
-    #: What the load found each SQL text to say (sql.parsed_texts): it is not parsed again.
+    warnings: tuple[Any, ...] = ()  #: errors.Problem; severity "error" only if the caller wants it
+    #: The parsed form of each SQL text (sql.parsed_texts), so that none is parsed again.
     texts: Mapping[Any, Any] = field(default=EMPTY, compare=False, repr=False)

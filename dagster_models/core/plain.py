@@ -9,9 +9,10 @@ from typing import Any
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """The fields of a dataclass, and of those within it, as JSON types.
+    """The fields of a dataclass, and of the dataclasses within it, as JSON types.
 
-    ``dataclasses.asdict`` cannot copy mapping proxies and leaves enums as they are.
+    It replaces ``dataclasses.asdict``, which cannot copy mapping proxies and leaves enums as they
+    are.
     """
     result: dict[str, Any] = _plain(value)
     return result

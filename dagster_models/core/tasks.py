@@ -1,12 +1,12 @@
-"""The task of one attempt of a step, as sent to whoever runs it: a union of four kinds.
+"""The task of one attempt of a step, as it is sent to its runner: a union of four kinds.
 
     BuildTask    builds a relation from a query or a file; a warehouse session runs it
-    ChecksTask   runs checks on a relation that is there; a warehouse session runs it
+    ChecksTask   runs checks on an existing relation; a warehouse session runs it
     PythonTask   calls ``model(warehouse)`` of a file and publishes what it returns
-    ScriptTask   runs a file that publishes nothing
+    ScriptTask   runs a file and publishes nothing
 
-Each kind says which ``runner`` it needs and whether it ``publishes``: nobody asks for its name. All
-are frozen values that ``task_to_json`` and ``task_from_json`` carry across a process border.
+Each kind says which ``runner`` it needs and whether it ``publishes``, so no code asks for its name.
+All are frozen values, which ``task_to_json`` and ``task_from_json`` carry between processes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
 from dagster_models.util.digests import digest_of
 
-#: What a check's SQL says in place of the relation that it is about, until it is sent: by then that
-#: may be a staging table or a branch, in which a warehouse builds what it has not published yet.
+#: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
+#: table or a branch in which the warehouse builds what it has not published yet.
 OWN_RELATION = "__the_relation_that_this_check_is_about__"
 
 
@@ -34,7 +34,7 @@ class Runner(Enum):
 
 
 class AttemptId(NamedTuple):
-    """Names one attempt for good: no second publication may bear it."""
+    """Identifies one attempt for ever: there can be no second publication with the same id."""
 
     run_id: str
     step: str
@@ -45,8 +45,8 @@ class AttemptId(NamedTuple):
 class LoadedFile:
     """A file of the project that is read again when its step runs.
 
-    ``path`` is absolute, ``name`` is how users are shown it. ``digest`` is that of its bytes when
-    the project was loaded, "" where a changed file does not matter.
+    ``path`` is absolute, and ``name`` is how users see it. ``digest`` is that of its bytes when the
+    project was loaded, or "" if a change of the file does not matter.
     """
 
     path: str
@@ -54,19 +54,19 @@ class LoadedFile:
     digest: str = ""
 
     def is_as_loaded(self, data: bytes) -> bool:
-        """Whether *data* are the bytes whose code version the task has."""
+        """Whether *data* are the bytes from which the task's code version was computed."""
         return not self.digest or self.digest == digest_of(data)
 
     @property
     def changed(self) -> str:
-        """The message for a file that is not as it was loaded."""
+        """The message for a file that has changed since it was loaded."""
         name = self.name or self.path
         return f"{name} was changed after the run had loaded the project: run it again"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Rows that a query returns. ``sql`` is final: names are replaced, variables filled in."""
+    """Rows that a query returns. In ``sql``, names are replaced and variables filled in."""
 
     sql: str
 
@@ -86,11 +86,11 @@ class ArrowFile:
     path: str
 
 
-#: What a task does where nobody says otherwise.
+#: The default of a task's materialization.
 _REPLACE = Replace()
 
 Content: TypeAlias = "Query | CsvFile | ArrowFile"
-"""What a relation is built from."""
+"""The rows that a relation is built from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +106,13 @@ class CheckTask:
     severity: str = "error"
 
     def sql_on(self, name: str) -> str:
-        """The SQL to send; ``name`` is that of the relation, as SQL."""
+        """The SQL to send, in which ``name`` (as SQL) is the relation to check."""
         return self.sql.replace(OWN_RELATION, name)
 
 
 @dataclass(frozen=True, slots=True)
 class BuildTask:
-    """Build ``relation`` from ``content``, run the checks on it, and publish it with its proof."""
+    """Build ``relation`` from ``content``, check it, and publish it with its commit record."""
 
     run_id: str
     step: str
@@ -134,7 +134,7 @@ class BuildTask:
 
 @dataclass(frozen=True, slots=True)
 class ChecksTask:
-    """Run checks on ``relation`` as it is; nothing is built and nothing is published."""
+    """Run checks on ``relation`` as it is, without building or publishing anything."""
 
     run_id: str
     step: str
@@ -154,8 +154,8 @@ class ChecksTask:
 class PythonTask:
     """Call ``model(warehouse)`` of ``file``, and build ``relation`` from what it returns.
 
-    ``queries`` maps the literal SQL of the file to the text to send; ``relations`` maps the names
-    of tables as written there to SQL.
+    ``queries`` maps the literal SQL of the file to the SQL to send, and ``relations`` maps the
+    names of tables as written there to their SQL.
     """
 
     run_id: str
@@ -193,7 +193,7 @@ class PythonTask:
 
 @dataclass(frozen=True, slots=True)
 class ScriptTask:
-    """Run ``file`` as a program. ``queries`` and ``relations`` are those of PythonTask."""
+    """Run ``file`` as a program. ``queries`` and ``relations`` are as in PythonTask."""
 
     run_id: str
     step: str
@@ -215,7 +215,7 @@ Task: TypeAlias = "BuildTask | ChecksTask | PythonTask | ScriptTask"
 
 
 def sent_sql(task: Task) -> str:
-    """The query that the task sends, "" where it has none of its own."""
+    """The query that the task sends, or "" if it sends none of its own."""
     content = task.content if isinstance(task, BuildTask) else None
     return content.sql if isinstance(content, Query) else ""
 
@@ -239,7 +239,7 @@ def task_to_json(task: Task) -> dict[str, Any]:
 
 
 def task_from_json(data: Mapping[str, Any]) -> Task:
-    """The task that ``task_to_json`` wrote. Raises KeyError, TypeError: it is not one."""
+    """The inverse of ``task_to_json``. Raises KeyError or TypeError if *data* is not a task."""
     fields = {name: value for name, value in data.items() if name != "task"}
     if "relation" in fields:
         fields["relation"] = Relation(**fields["relation"])

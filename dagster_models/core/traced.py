@@ -1,7 +1,7 @@
-"""What is known of a relation's columns before it is built: frozen values, free of sqlglot.
+"""What is known of a relation's columns before it is built, as frozen values free of sqlglot.
 
-A *schema* is what a reader may rely on; a *trace* is what a query was found to say: its columns,
-and for each the upstream columns that it is made of.
+A *schema* is what a reader may rely on. A *trace* is what the analysis of a query has found: its
+columns, and the upstream columns that each is made of.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Origin = tuple[Name, str]
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns of a relation that is read, each with its type ("" if not known), in order.
+    """The columns of a relation that is read, in order, each with its type ("" if unknown).
 
-    ``closed``: there are no others. ``certain``: it is what the project's own SQL and seeds say,
-    so that a column that is not there will not be there in the warehouse either.
+    ``closed``: there are no others. ``certain``: the project's own SQL and seeds say so, and a
+    column that is missing here will be missing in the warehouse too.
     """
 
     columns: tuple[tuple[str, str], ...] = ()
@@ -31,14 +31,14 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What a name in a query means: the key of an asset, and its schema."""
+    """What a name in a query refers to: the key of an asset, and its schema."""
 
     key: Name
     schema: Schema = Schema()
 
 
 class Query(NamedTuple):
-    """What decides a trace: the arguments of ``lineage.trace``."""
+    """All that decides a trace: the arguments of ``lineage.trace``."""
 
     text: str
     dialect: str
@@ -46,11 +46,12 @@ class Query(NamedTuple):
 
 
 class TracedColumn(NamedTuple):
-    """One column of a query. (A tuple, as a project has hundreds of thousands of them.)
+    """One column of a query. (It is a tuple because a project has hundreds of thousands of them.)
 
-    ``name`` is "" where only the warehouse knows it (an expression without an alias). ``type`` is
-    the warehouse's own word, "" if not known. ``reason`` says why ``sources`` are not all there.
-    ``digest`` stands for its expression, down to the upstream columns: equal for equal ones.
+    ``name`` is "" if only the warehouse knows it (an expression without an alias). ``type`` is the
+    warehouse's own word, or "" if it is unknown. ``reason`` says why ``sources`` are incomplete.
+    ``digest`` is that of the column's expression, down to the upstream columns: equal expressions
+    have equal digests.
     """
 
     name: str
@@ -62,9 +63,9 @@ class TracedColumn(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ColumnProblem:
-    """A column that is not there, or of which there are several. Counts start at 1.
+    """A reference to a column that does not exist or is ambiguous. Counts start at 1.
 
-    ``certain``: the warehouse would refuse the query; else the schema may be out of date.
+    ``certain``: the warehouse would refuse the query. Otherwise the schema may be out of date.
     """
 
     what: str
@@ -76,11 +77,11 @@ class ColumnProblem:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What is known of a query's columns. ``closed`` and ``certain`` as in Schema.
+    """What is known of a query's columns. ``closed`` and ``certain`` are as in Schema.
 
-    ``reason``: why some columns are missing. ``rows`` is a digest of all that decides which rows
-    there are: FROM, WHERE, GROUP BY, LIMIT and so on, down to the upstream columns, which are in
-    ``row_sources``.
+    ``reason`` says why some columns are missing. ``rows`` is a digest of everything that decides
+    which rows there are: FROM, WHERE, GROUP BY, LIMIT and so on, down to the upstream columns,
+    which are in ``row_sources``.
     """
 
     columns: tuple[TracedColumn, ...] = ()
@@ -103,7 +104,7 @@ NOTHING_TRACED = Trace()
 
 
 def plain_trace(found: Trace) -> tuple[Any, ...]:
-    """A trace as nothing but tuples and texts, in the order of its fields."""
+    """A trace as plain tuples and texts, in the order of its fields."""
     problems = tuple((p.what, p.line, p.column, p.fix, p.certain) for p in found.problems)
     columns = tuple(map(tuple, found.columns))
     rest = (found.closed, found.certain, found.reason, found.rows)
@@ -111,7 +112,7 @@ def plain_trace(found: Trace) -> tuple[Any, ...]:
 
 
 def trace_of(plain: tuple[Any, ...]) -> Trace:
-    """The trace that ``plain_trace`` made *plain* of. Raises anything for something else."""
+    """The inverse of ``plain_trace``. May raise any exception if *plain* is something else."""
     columns, *rest, problems, row_sources = plain
     closed, certain, reason, rows = rest
     return Trace(

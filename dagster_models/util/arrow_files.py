@@ -1,6 +1,7 @@
-"""Arrow IPC files: how bulk data crosses between processes.
+"""Arrow IPC files, in which bulk data crosses between processes.
 
-A file and not a stream: a cut stream is taken for a complete one, a cut file does not open.
+They are files and not streams because a truncated stream is taken for a complete one, while a
+truncated file does not open.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[str, int]:
-    """Write record batches of a pyarrow schema to a new file; its path and number of rows.
+    """Write record batches of a pyarrow schema to a new file; return its path and its row count.
 
-    ``folders``: where it may lie, the best first. The file moves on to the next one when its folder
-    is full (in a container shared memory is often 64 MB). Removed again when anything fails.
+    ``folders`` are the places where it may lie, best first. The file moves on to the next one when
+    its folder is full (in a container, shared memory is often 64 MB). If anything fails, the file
+    is removed.
     """
     import pyarrow as pa
 
@@ -40,7 +42,7 @@ def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[
 
 
 def read(path: str) -> Any:
-    """The file as a pyarrow Table that lies in the mapped file: no copy.
+    """The file as a pyarrow Table that uses the mapped file itself, without a copy.
 
     The file may be unlinked at once; its memory is freed with the table.
     """
@@ -54,7 +56,7 @@ def read(path: str) -> Any:
 def batches(path: str) -> Iterator[tuple[Any, Iterator[Any]]]:
     """The schema and the record batches of the file, one at a time.
 
-    Raises WarehouseError where it does not open, as one that is cut does not.
+    Raises WarehouseError if the file does not open, for example because it is truncated.
     """
     import pyarrow as pa
 
@@ -107,7 +109,7 @@ class _Sink:
             os.unlink(full_path)
 
     def flush(self) -> None:
-        """Nothing is held back: each write goes to the file."""
+        """Do nothing: each write has gone to the file already."""
 
     def close(self) -> None:
         if not self.closed:

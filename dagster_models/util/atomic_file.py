@@ -1,4 +1,4 @@
-"""Replace a file as a whole: readers see the old one or the new one, and never half of one."""
+"""Replace a file as a whole: readers see the old one or the new one, never half of either."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write *text* to *path*, also if the machine dies in between; its folder is created.
+    """Write *text* to *path*, whole even if the machine dies meanwhile; create its folder.
 
     Raises:
-        OSError: the file cannot be written; an older one is untouched.
+        OSError: the file cannot be written. An older one is untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile: its files are for the owner only, and other users read what we write.
+    # Not tempfile: only the owner may read its files, and other users read what we write.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with open(temporary, "x", encoding="utf-8") as file:

@@ -6,5 +6,5 @@ import hashlib
 
 
 def digest_of(data: bytes) -> str:
-    """The digest of a file's bytes: part of its code version."""
+    """The digest of a file's bytes, which is part of its code version."""
     return hashlib.sha256(data).hexdigest()

@@ -1,4 +1,4 @@
-"""Python's collector, held back where very many objects stay."""
+"""Python's garbage collector, held back where a great many objects stay alive."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ _RARELY = (50_000, 20, 100)
 
 @contextlib.contextmanager
 def rare_collections() -> Iterator[None]:
-    """A load makes a million objects, and nearly all of them stay: the collector, left as it is,
-    looks through them over and over and takes a third of the time.
+    """Run the collector rarely inside the block.
 
-    It still comes by, as syntax trees are circles. The longest block of several threads decides.
+    A load makes a million objects and keeps nearly all of them. With its default thresholds the
+    collector walks through them again and again, which takes a third of the time. It still has to
+    run, as syntax trees contain reference cycles. Where blocks of several threads overlap, the end
+    of the first one restores the thresholds.
     """
     before = gc.get_threshold()
     if not 0 < before[0] < _RARELY[0]:
@@ -29,10 +31,12 @@ def rare_collections() -> Iterator[None]:
 
 @contextlib.contextmanager
 def what_is_there_stays() -> Iterator[None]:
-    """A run goes on beside a million objects of its definitions: the collector, left as it is,
-    looks through all of them a few times, which is 5 % of the time of a thousand small steps.
+    """Exempt all objects that exist at the start of the block from collection until its end.
 
-    What others froze is looked through again after that, which costs no more than time.
+    A run goes on beside a million objects of its definitions. Otherwise the collector walks
+    through all of them a few times, which is 5 % of the time of a thousand small steps.
+
+    Objects that other code had frozen are collected again afterwards, which costs only time.
     """
     gc.freeze()
     try:

@@ -10,9 +10,9 @@
 >>> find_cycle({"a": ("b",), "b": ("a",)})
 ['a', 'b', 'a']
 
-An upstream that is not itself a key of the graph (a source) takes part in nothing here.
+An upstream that is not itself a key of the graph (a source) is ignored here.
 
-networkx serves what is asked of a graph with a circle; it is imported where that is, as its import
+networkx answers the questions about graphs with cycles. It is imported only then, as the import
 alone takes 0.12 s of each command and each run.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Graph: TypeAlias = Mapping[str, Sequence[str]]
 """Step -> what it reads directly."""
 
-UNIT_SECONDS = 1.0  #: the cost of a step where none has a past; only ratios matter
+UNIT_SECONDS = 1.0  #: the cost of a step if no step has a history; only ratios matter
 
 
 def _digraph(graph: Graph) -> nx.DiGraph[str]:
@@ -47,19 +47,19 @@ def _digraph(graph: Graph) -> nx.DiGraph[str]:
 
 
 def order(graph: Graph) -> list[str]:
-    """Every step after all that it reads; among equals, the order of *graph*.
+    """The steps, each after all that it reads; otherwise in the order of *graph*.
 
-    Raises ValueError, naming the path, if steps read each other in a circle.
+    Raises ValueError, which names the path, if steps read each other in a cycle.
     """
     result = _sorted(graph)
     if len(result) < len(graph):
         cycle = find_cycle(graph) or []
-        raise ValueError(f"steps read each other in a circle: {' -> '.join(cycle)}")
+        raise ValueError(f"steps read each other in a cycle: {' -> '.join(cycle)}")
     return result
 
 
 def _sorted(graph: Graph) -> list[str]:
-    """As ``order``, but without what is on a circle or behind one (Kahn's algorithm)."""
+    """As ``order``, but without what is on a cycle or behind one (Kahn's algorithm)."""
     steps = list(graph)
     position = {step: index for index, step in enumerate(steps)}
     readers: list[list[int]] = [[] for _ in steps]
@@ -82,14 +82,15 @@ def _sorted(graph: Graph) -> list[str]:
 
 
 def find_cycle(graph: Graph) -> list[str] | None:
-    """One circle as a path, each step reading the next, first == last; None if there is none."""
+    """One cycle as a path, each step reading the next, first == last; None if there is none."""
     return next(iter(find_cycles(graph)), None)
 
 
 def find_cycles(graph: Graph) -> list[list[str]]:
-    """One shortest circle through the first step of each knot of circles, in the graph's order.
+    """For each strongly connected component, a shortest cycle through its first step.
 
-    One per knot (strongly connected component), as their full number can be exponential.
+    They are in the graph's order. There is one per component, as the number of all cycles can be
+    exponential.
     """
     if len(_sorted(graph)) == len(graph):
         return []
@@ -105,15 +106,15 @@ def find_cycles(graph: Graph) -> list[list[str]]:
     return sorted(cycles, key=lambda cycle: position[cycle[0]])
 
 
-def _shortest_cycle(knot: nx.DiGraph[str], first: str) -> list[str]:
-    if knot.has_edge(first, first):
+def _shortest_cycle(component: nx.DiGraph[str], first: str) -> list[str]:
+    if component.has_edge(first, first):
         return [first, first]
     import networkx as nx
 
-    # Distances along "is read by"; walking them back from a step that *first* reads, or is read
-    # by, gives the circle in reading order.
-    paths = nx.single_source_shortest_path(knot, first)
-    last = min(knot.predecessors(first), key=lambda step: (len(paths[step]), step))
+    # The paths follow "is read by". Walking one back, from a step that *first* reads, gives the
+    # cycle in reading order.
+    paths = nx.single_source_shortest_path(component, first)
+    last = min(component.predecessors(first), key=lambda step: (len(paths[step]), step))
     return [first, *reversed(paths[last])]
 
 
@@ -133,10 +134,10 @@ def downstream(graph: Graph, step: str) -> set[str]:
 def weights(graph: Graph, seconds: Mapping[str, float]) -> dict[str, float]:
     """Seconds from each step's start to the run's end along its heaviest path. Linear time.
 
-    Starting the heaviest ready step first is critical path scheduling. A step that is not in
-    *seconds* costs the mean of those that are (tests/bench/schedule.py: durations have heavy tails,
-    where the median makes runs longer), ``UNIT_SECONDS`` where none is. Raises ValueError on a
-    circle, as ``order``.
+    Critical path scheduling starts the heaviest ready step first. A step that is not in *seconds*
+    counts as the mean of those that are (tests/bench/schedule.py: durations have heavy tails, and
+    the median makes runs longer), or as ``UNIT_SECONDS`` if there are none. Raises ValueError on a
+    cycle, as ``order`` does.
     """
     known = [seconds[step] for step in graph if step in seconds]
     unknown_seconds = sum(known) / len(known) if known else UNIT_SECONDS

@@ -7,14 +7,14 @@ from collections.abc import Collection
 
 
 def nearest(word: str, known: Collection[str], count: int = 1) -> list[str]:
-    """The *known* words most like *word*, best first; none if all are too far off."""
+    """The *known* words most like *word*, best first; an empty list if none is close."""
     folded = {name.lower(): name for name in sorted(known, reverse=True)}
     found = difflib.get_close_matches(word.lower(), sorted(folded), n=count, cutoff=0.6)
     return [folded[name] for name in found]
 
 
 def suggest(word: str, known: Collection[str], noun: str = "Known keys") -> str:
-    """What to do about an unknown word: the nearest known one, else all of them."""
+    """Advice about an unknown word: the nearest known one, or else all of them."""
     close = nearest(word, known)
     if close:
         return f"Did you mean `{close[0]}`?"

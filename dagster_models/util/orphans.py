@@ -1,8 +1,8 @@
-"""Processes that user code started and did not wait for.
+"""Ends processes that user code started and did not wait for.
 
 They are found by a mark in their environment, which children inherit whatever session or parent
-they move to (a process group does not hold what calls setsid). Where there is no /proc (macOS) only
-the group is ended.
+they move to (a process that calls setsid leaves its group). Without /proc (on macOS) only the
+process group is ended.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import contextlib
 import os
 import signal
 
-#: The environment variable that says whose child a process is.
+#: The environment variable that names the worker whose descendant a process is.
 MARK = "DAGSTER_MODELS_WORKER"
 
 
 def kill_marked(mark: str) -> None:
-    """SIGKILL for every process of this user that was started with this mark, but for this one."""
+    """Kill every process of this user that was started with this mark, except the caller."""
     wanted = f"{MARK}={mark}".encode()
     ours = os.getpid()
     with contextlib.suppress(OSError):
         for entry in os.listdir("/proc"):
             if entry.isdigit() and int(entry) != ours:
-                with contextlib.suppress(OSError):  # gone meanwhile, or another user's
+                with contextlib.suppress(OSError):  # it has ended, or belongs to another user
                     _kill_if_marked(int(entry), wanted)
 
 

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 
 class Lines:
-    """Where the lines of a text begin. Lines end with LF (or CRLF: the CR belongs to its line)."""
+    """Where the lines of a text begin. Lines end with LF; the CR of a CRLF belongs to its line."""
 
     __slots__ = ("_starts",)
 

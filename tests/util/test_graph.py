@@ -16,7 +16,7 @@ from dagster_models.util.graph import downstream, find_cycle, find_cycles, order
 
 @st.composite
 def acyclic(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
-    """A graph without a circle, its keys in an order that says nothing."""
+    """A graph without a cycle, its keys in an arbitrary order."""
     names = [f"s{i}" for i in range(draw(st.integers(1, 12)))]
     reads = {
         name: tuple(draw(st.lists(st.sampled_from(names[:i]), unique=True))) if i else ()
@@ -37,8 +37,8 @@ def heaviest(graph: dict[str, tuple[str, ...]], seconds: dict[str, float], step:
     return seconds[step] + max((heaviest(graph, seconds, r) for r in readers), default=0.0)
 
 
-def has_circle(graph: dict[str, tuple[str, ...]]) -> bool:
-    """Take away what reads nothing that is left; a circle is what stays."""
+def has_cycle(graph: dict[str, tuple[str, ...]]) -> bool:
+    """Remove steps whose upstreams are all removed; what stays is on a cycle or behind one."""
     left = dict(graph)
     while free := [s for s, reads in left.items() if not any(r in left for r in reads)]:
         for step in free:
@@ -64,7 +64,7 @@ def test_order_keeps_the_given_order_among_equals() -> None:
     assert order({"b": ("c",), "a": (), "c": ()}) == ["a", "c", "b"]
 
 
-def test_order_of_a_circle_names_it() -> None:
+def test_order_of_a_cycle_names_it() -> None:
     with pytest.raises(ValueError, match="a -> b -> a"):
         order({"a": ("b",), "b": ("a",), "c": ()})
 
@@ -72,14 +72,14 @@ def test_order_of_a_circle_names_it() -> None:
 @given(any_graph())
 def test_a_cycle_is_found_exactly_when_there_is_one(graph: dict[str, tuple[str, ...]]) -> None:
     cycle = find_cycle(graph)
-    assert (cycle is not None) == has_circle(graph)
+    assert (cycle is not None) == has_cycle(graph)
     if cycle:
         assert cycle[0] == cycle[-1]
         assert len(set(cycle)) == len(cycle) - 1
         assert all(b in graph[a] for a, b in pairwise(cycle))
 
 
-def test_every_knot_is_told_once_by_its_shortest_circle() -> None:
+def test_each_component_is_reported_once_by_its_shortest_cycle() -> None:
     graph = {
         "a": ("b",),
         "b": ("c", "a"),
