@@ -7,6 +7,7 @@ data versions, retries, hooks and check results are Dagster's own.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,30 +20,31 @@ from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_eve
 from dagster_models._dagster.event_log import one_commit
 
 
-def park(context: StepExecutionContext) -> tuple[DagsterEvent, Iterator[DagsterEvent]]:
-    """Start a step's generator and park it at STEP_START, before any context manager is open.
-
-    The rest must be exhausted, never dropped: Dagster turns a GeneratorExit into a STEP_FAILURE,
-    which would be false.
-    """
-    events = dagster_event_sequence_for_step(context)
-    return next(events), events
-
-
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """A parked generator whose step is over; the step took ``seconds``."""
+class ParkedStep:
+    """A step whose generator is parked at STEP_START.
+
+    ``rest``: its other events. They must be exhausted, never dropped: Dagster turns a
+    GeneratorExit into a STEP_FAILURE, which would be false.
+    """
 
     context: StepExecutionContext
-    events: Iterator[DagsterEvent]
-    seconds: float
+    started_at: float
+    start_event: DagsterEvent
+    rest: Iterator[DagsterEvent]
+
+
+def park(context: StepExecutionContext) -> ParkedStep:
+    """Start a step's generator and park it at STEP_START, before any context manager is open."""
+    started_at, events = time.time(), dagster_event_sequence_for_step(context)
+    return ParkedStep(context, started_at, next(events), events)
 
 
 _one_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dagster_models-events")
 
 
-def exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
-    """The remaining events of each of these generators of one run, in one commit if possible.
+def exhaust(parked: Sequence[ParkedStep]) -> list[list[DagsterEvent]]:
+    """The rest of each of these steps of one run, which are over; in one commit if possible.
 
     This works in a thread of its own, because ``raise_execution_interrupts`` makes a signal raise
     inside the compute function of the main thread: a step that has committed would be written as a
@@ -51,7 +53,7 @@ def exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
     return _one_thread.submit(_exhaust, parked).result()
 
 
-def _exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
+def _exhaust(parked: Sequence[ParkedStep]) -> list[list[DagsterEvent]]:
     # Dagster's step timer starts after STEP_START, where the generator was parked: set it back.
     original = execute_step.time_execution_scope  # type: ignore[attr-defined]
     found: list[list[DagsterEvent]] = []
@@ -60,7 +62,7 @@ def _exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
     @contextlib.contextmanager
     def since_the_start() -> Iterator[Any]:
         with original() as timer:
-            timer.start_time -= it.seconds
+            timer.start_time -= time.time() - it.started_at
             yield timer
 
     execute_step.time_execution_scope = since_the_start  # type: ignore[attr-defined]
@@ -68,7 +70,7 @@ def _exhaust(parked: Sequence[Parked]) -> list[list[DagsterEvent]]:
         with one_commit(parked[0].context):
             for it in parked:
                 try:
-                    found.append(list(it.events))
+                    found.append(list(it.rest))
                 except BaseException as error:
                     raised.append(error)
     finally:

@@ -45,20 +45,20 @@ def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., 
     def compute(context):  # type: ignore[no-untyped-def]
         run, step_key = context.run, str(context.op_execution_context.op_handle)
         attempt = attempt_results.take(run.run_id, step_key)
-        chosen = target_step.on(chosen_target(run.tags, run.run_config))
         if attempt is None:  # not under models_executor
+            chosen = target_step.on(chosen_target(run.tags, run.run_config))
             attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
         if attempt.result.state == "succeeded":
             # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
-            context.add_asset_metadata(_metadata(chosen, attempt), asset)
-        yield from _results(chosen, asset, attempt)
+            context.add_asset_metadata(_metadata(attempt), asset)
+        yield from _results(attempt, asset)
 
     register(compute, target_step)
     compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return compute
 
 
-def _results(target_step: TargetStep, asset: AssetKey, attempt: AttemptResult) -> Iterator[Any]:
+def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
     """What Dagster gets of an attempt. If nothing was published, that is only an error.
 
     Raises:
@@ -66,7 +66,7 @@ def _results(target_step: TargetStep, asset: AssetKey, attempt: AttemptResult) -
         StepFailed, StepCanceled: none follows.
         Failure: Dagster's RetryPolicy decides whether one follows.
     """
-    result = attempt.result
+    target_step, result = attempt.target_step, attempt.result
     text = step_text(result)
     if attempt.retry_after_seconds is not None:
         max_retries = target_step.step.config.retries.max_retries
@@ -120,8 +120,8 @@ def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
     )
 
 
-def _metadata(target_step: TargetStep, attempt: AttemptResult) -> dict[str, Any]:
-    outcome, result = attempt.outcome, attempt.result
+def _metadata(attempt: AttemptResult) -> dict[str, Any]:
+    target_step, outcome, result = attempt.target_step, attempt.outcome, attempt.result
     metadata: dict[str, Any] = {
         f"{PREFIX}/seconds": rounded(outcome.seconds),
         f"{PREFIX}/target": target_step.target.name,

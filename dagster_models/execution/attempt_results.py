@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.reporting.results import StepResult
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """What became of one attempt of a step.
+    """What became of one attempt of a step on its target.
 
     ``result`` is what all reports of it are written from, ``outcome`` what the runner reported.
     ``retry_after_seconds``: the delay of the next attempt, None if there is none. ``decided``: the
     plan has decided whether there is one; if not, Dagster's RetryPolicy does.
     """
 
+    target_step: TargetStep
     result: StepResult
     outcome: Outcome
     retry_after_seconds: float | None = None

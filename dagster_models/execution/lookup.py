@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import BuildTask, PythonTask
+from dagster_models.core.tasks import BuildTask, PythonTask, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.execution.runners.events import Lost, PreviousVersion, Settled
@@ -14,18 +14,20 @@ from dagster_models.processes.client.session import connect, settle
 _SETTLE_SECONDS = 10.0
 
 
-def commit_of(lost: Lost, task: BuildTask | PythonTask, address: WarehouseAddress) -> Settled:
+def commit_of(lost: Lost, task: Task, address: WarehouseAddress) -> Settled:
     """Whether the lost attempt was committed, by its commit record.
 
     Waits until the lost session is provably gone, so the answer is final.
     """
+    if not isinstance(task, (BuildTask, PythonTask)):
+        return Settled(lost.step, committed=False)  # it publishes nothing: gone is gone
     try:
         return Settled(lost.step, settle(address, task, lost.session, _SETTLE_SECONDS))
     except Exception as error:  # whatever it is, the step must end
         return Settled(lost.step, False, f"its commit record could not be read: {error}")
 
 
-def settled_outcome(lost: Outcome, settled: Settled, publishes: bool) -> Outcome:
+def settled_outcome(lost: Outcome, settled: Settled, task: Task) -> Outcome:
     """What became of a lost attempt, now that its commit record was looked up.
 
     Where that could not be read, nobody knows, and another attempt would be a gamble.
@@ -33,7 +35,7 @@ def settled_outcome(lost: Outcome, settled: Settled, publishes: bool) -> Outcome
     if settled.committed:
         return replace(lost, verdict=Verdict.COMMITTED, error=None)
     if not settled.error or lost.error is None:
-        return replace(lost, verdict=Verdict.ROLLED_BACK if publishes else Verdict.FAILED)
+        return replace(lost, verdict=Verdict.ROLLED_BACK if task.publishes else Verdict.FAILED)
     message = f"{lost.error.message}; {settled.error}"
     return replace(lost, error=replace(lost.error, message=message, final=True))
 

@@ -119,12 +119,12 @@ class Run:
         for warning in self._warnings:
             self._reporter.note(f"WARNING: {warning}")
             yield engine_event(self._job, warning)
-        in_sql = [key for key, binding in self._run.bindings.items() if not binding.is_python]
+        in_sql = [key for key, it in self._run.target_steps.items() if not it.is_python]
         self._log = StepLog(self._job, in_sql)
         if in_sql:
             yield from self._log.open()
             self._reporter.tee = lambda text: self._log.write("stdout", text)
-        wanted = schemas_by_warehouse(self._run.bindings)
+        wanted = schemas_by_warehouse(self._run.target_steps)
 
         def prepare() -> None:
             for address, schemas in wanted.items():
@@ -139,7 +139,8 @@ class Run:
             return
 
         def find() -> list[resume.Found]:
-            return list(resume.find(self._run.graph, self._run.bindings, earlier, self._job.run_id))
+            run = self._run
+            return list(resume.find(run.graph, run.target_steps, earlier, run.run_id))
 
         for found in self._queue.while_listening(find, "resume", self._asked_to_stop) or ():
             yield from self._own.adopt(found)
@@ -161,7 +162,7 @@ class Run:
         """Turn worker events into events for the plan."""
         while self._unread:
             event = self._unread.popleft()
-            if event.step in self._run.bindings:
+            if event.step in self._run.target_steps:
                 self._own.on(event)
             else:
                 yield from self._foreign.on(event)
@@ -260,7 +261,7 @@ class Run:
         return type(instruction), steps, instruction.step in steps.running
 
     def _steps_of(self, step: str) -> OwnSteps | ForeignSteps:
-        return self._own if step in self._run.bindings else self._foreign
+        return self._own if step in self._run.target_steps else self._foreign
 
     def _carry_out_one(self, instruction: Instruction) -> Iterator[DagsterEvent]:
         step = instruction.step

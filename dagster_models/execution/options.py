@@ -86,22 +86,24 @@ class Options:
             )
         return found
 
-    def slots(self, bindings: Mapping[str, TargetStep]) -> int:
+    def slots(self, target_steps: Mapping[str, TargetStep]) -> int:
         """``max_concurrent`` of the run config, else of a project; else the threads of all targets,
         each without any counting as many as there are cores."""
         cores = os.cpu_count() or 1
-        of_projects = (b.project.defaults.get("max_concurrent") for b in bindings.values())
+        of_projects = (b.project.defaults.get("max_concurrent") for b in target_steps.values())
         found = self.max_concurrent or next(filter(None, of_projects), None)
-        threads = [limit or cores for _, limit in warehouses(bindings).values()]
+        threads = [limit or cores for _, limit in warehouses(target_steps).values()]
         return int(found or sum(threads) or cores)
 
-    def fail_fast_of(self, bindings: Mapping[str, TargetStep], tags: Mapping[str, str]) -> FailFast:
+    def fail_fast_of(
+        self, target_steps: Mapping[str, TargetStep], tags: Mapping[str, str]
+    ) -> FailFast:
         """The run tag, else the run config, else the project, else "false".
 
         Raises:
             ValueError: the tag or the setting is none of the allowed values.
         """
-        of_projects = (b.project.defaults.get("fail_fast") for b in bindings.values())
+        of_projects = (b.project.defaults.get("fail_fast") for b in target_steps.values())
         for value in (tags.get(FAIL_FAST_TAG), self.fail_fast, *of_projects):
             found = read_fail_fast(value)
             if found is not None:
@@ -135,18 +137,18 @@ def options_of(config: Mapping[str, Any]) -> Options:
     )
 
 
-def warehouses(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int | None]]:
+def warehouses(target_steps: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int | None]]:
     """Each warehouse of a run: its name -> its steps, and the least of the threads of its targets.
 
     Two targets of one database are one warehouse; two that only share a name are two.
     """
     found: dict[str, tuple[list[str], int | None]] = {}
     names: dict[str, str] = {}
-    for step, binding in bindings.items():
-        target, key = binding.target, _key_of(binding.address)
+    for step, target_step in target_steps.items():
+        target, key = target_step.target, _key_of(target_step.address)
         name = names.get(key)
         if name is None:
-            longer = f"{binding.project.name}.{target.name}"
+            longer = f"{target_step.project.name}.{target.name}"
             free = (name for name in (target.name, longer, key) if name not in found)
             name = names[key] = next(free, key)
         steps, limit = found.setdefault(name, ([], None))
@@ -162,13 +164,13 @@ def _key_of(address: WarehouseAddress) -> str:
         return f"{address.type} {hash(address)}"
 
 
-def warehouse_limits(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int]]:
+def warehouse_limits(target_steps: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int]]:
     """Label -> steps and limit, where a run has several warehouses.
 
     Where it has one, its threads are the default of ``max_concurrent`` and no limit beside it, as
     dbt's ``--threads`` goes before the profile's.
     """
-    found = warehouses(bindings)
+    found = warehouses(target_steps)
     if len(found) < 2:
         return {}
     return {f"warehouse {name}": (steps, n) for name, (steps, n) in found.items() if n}
@@ -177,7 +179,7 @@ def warehouse_limits(bindings: Mapping[str, TargetStep]) -> dict[str, tuple[list
 def requirements_of(
     graph: Mapping[str, Sequence[str]],
     traits: Mapping[str, StepTraits],
-    bindings: Mapping[str, TargetStep],
+    target_steps: Mapping[str, TargetStep],
     limits: Sequence[Mapping[str, Any]],
     retrying: bool,
     seconds: Mapping[str, float],
@@ -192,12 +194,12 @@ def requirements_of(
     limit_of: dict[str, int] = {}
     of_warehouse = {
         step: {label: limit}
-        for label, (steps, limit) in warehouse_limits(bindings).items()
+        for label, (steps, limit) in warehouse_limits(target_steps).items()
         for step in steps
     }
     for step, trait in traits.items():
-        binding = bindings.get(step)
-        config = binding.step.config if binding else None
+        target_step = target_steps.get(step)
+        config = target_step.step.config if target_step else None
         labels = {**labels_of(trait.tags, limits), **of_warehouse.get(step, {})}
         limit_of.update(labels)
         needs[step] = StepRequirements(

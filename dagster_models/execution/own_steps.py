@@ -17,12 +17,12 @@ from dagster_models._dagster.event_log import one_commit
 from dagster_models._dagster.events import engine_event, error_message
 from dagster_models._dagster.logs import StepLog
 from dagster_models._dagster.signals import pop_captured_interrupt
-from dagster_models._dagster.step_generator import Parked, exhaust, park, trigger_hooks
+from dagster_models._dagster.step_generator import ParkedStep, exhaust, park, trigger_hooks
 from dagster_models._dagster.steps import known_state
 from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.compilation.tasks import task_for
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import BuildTask, PythonTask, sent_sql
+from dagster_models.core.tasks import sent_sql
 from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results, lookup
 from dagster_models.execution.attempt_results import AttemptResult
@@ -65,9 +65,10 @@ class OwnSteps:
         with one_commit(self._run.job):  # reported before it is done
             started = [(it.step, self._park(it.step, it.attempt)) for it in starts]
         for step, running in started:
-            yield running.start_event
-            if running.start_event.is_step_failure:  # that it starts could not be stored
-                error = DagsterModelsError(error_message(running.start_event))
+            event = running.parked.start_event
+            yield event
+            if event.is_step_failure:  # that it starts could not be stored
+                error = DagsterModelsError(error_message(event))
                 self._not_handed_over(step, running, error, final=True)
             else:
                 yield from self._hand_over(step, running)
@@ -77,47 +78,46 @@ class OwnSteps:
         running = self._park(found.step, attempt=1)
         running.task, running.outcome = found.task, found.outcome
         running.committed_in = found.commit.run_id
-        yield running.start_event
+        yield running.parked.start_event
 
     def _park(self, step: str, attempt: int) -> RunningStep:
         """Start the step for Dagster, and park its generator there."""
         self._run.waits.start(step)
         known = known_state(self._run.execution_plan, {step: attempt - 1})
         context = self._run.job.for_step(self._run.steps[step], known)
-        started_at = time.time()
-        running = RunningStep(context, attempt, started_at, *park(context))
+        running = RunningStep(self._run.target_steps[step], attempt, park(context))
         self.running[step] = running
         return running
 
     def _hand_over(self, step: str, running: RunningStep) -> Iterator[DagsterEvent]:
         """Give the task to the runner that it needs."""
-        run, binding, attempt = self._run, self._run.bindings[step], running.attempt
+        run, it, attempt = self._run, running.target_step, running.attempt
         try:
-            task = running.task = task_for(binding, run.run_id, attempt, self._previous(step))
-            if binding.is_python:
+            task = running.task = task_for(it, run.run_id, attempt, self._previous(step))
+            if it.is_python:
                 running.log = StepLog(run.job, [step])
                 yield from running.log.open()
-            run.reporter.started(step, sent_sql(task), time.time() - running.started_at)
+            run.reporter.started(step, sent_sql(task), time.time() - running.parked.started_at)
             runner = run.runners.of(task)
-            runner.start(step, task, binding.address)
+            runner.start(step, task, it.address)
             running.runner = runner
         except Exception as error:  # whatever it is, the step must end
             self._not_handed_over(step, running, error)
             return
-        if binding.step.config.timeout_seconds is not None:
-            run.timers.add(binding.step.config.timeout_seconds, Due("timeout", step, attempt))
+        timeout_seconds = it.step.config.timeout_seconds
+        if timeout_seconds is not None:
+            run.timers.add(timeout_seconds, Due("timeout", step, attempt))
 
     def _not_handed_over(
         self, step: str, running: RunningStep, error: Exception, final: bool = False
     ) -> None:
-        name = self._run.bindings[step].name
-        running.outcome = failed_to_start(name, running.attempt, error, running.started_at)
+        running.outcome = _never_ran(running, error)
         self._run.todo.append(Event(step, Cause.ROLLED_BACK, final=final))
 
     def _previous(self, step: str) -> tuple[str, ...]:
         """The names of its upstreams that failed, and whose previous versions it reads."""
         run = self._run
-        return tuple(run.bindings[key].name for key in run.plan.built_on_previous(step))
+        return tuple(run.target_steps[key].name for key in run.plan.built_on_previous(step))
 
     # -- in flight -----------------------------------------------------------------------------
 
@@ -137,9 +137,7 @@ class OwnSteps:
         elif isinstance(event, Answered):
             self._on_outcome(step, running, event.outcome)
         elif isinstance(event, NotStarted):
-            name = self._run.bindings[step].name
-            outcome = failed_to_start(name, running.attempt, event.error, running.started_at)
-            self._on_outcome(step, running, outcome)
+            self._on_outcome(step, running, _never_ran(running, event.error))
         elif isinstance(event, Lost):
             self._on_lost(event, running)
         elif isinstance(event, Settled):
@@ -159,19 +157,18 @@ class OwnSteps:
 
     def _on_lost(self, lost: Lost, running: RunningStep) -> None:
         running.lost = lost
-        name, message = self._run.bindings[lost.step].name, lost.message
+        message = lost.message
         if lost.killed:  # by us: its end is no riddle
             grace = self._run.options.cancel_grace_seconds
             message = f"it did not stop within {grace:g} s of being asked to, and was killed"
-        running.outcome = lost_outcome(name, running.attempt, message, running.started_at)
+        running.outcome = _lost(running, message)
         self._run.todo.append(Event(lost.step, Cause.WORKER_LOST))
 
     def _on_settled(self, settled: Settled, running: RunningStep) -> None:
         assert running.outcome is not None
         assert running.lost is not None
-        running.outcome = lookup.settled_outcome(
-            running.outcome, settled, running.task is None or running.task.publishes
-        )
+        assert running.task is not None
+        running.outcome = lookup.settled_outcome(running.outcome, settled, running.task)
         if settled.committed:
             self._run.todo.append(Event(settled.step, Cause.COMMITTED))
             return
@@ -184,7 +181,8 @@ class OwnSteps:
 
     def _on_previous(self, previous: PreviousVersion) -> None:
         if previous.error:
-            self._run.reporter.note(f"{self._run.bindings[previous.step].name}: {previous.error}")
+            name = self._run.target_steps[previous.step].name
+            self._run.reporter.note(f"{name}: {previous.error}")
         cause = Cause.HAS_PREVIOUS if previous.exists else Cause.NO_PREVIOUS
         self._run.todo.append(Event(previous.step, cause))
 
@@ -195,9 +193,7 @@ class OwnSteps:
             running.runner.cancel(step)
         elif running.outcome is None:  # the run broke before a runner had it: nobody will answer
             error = Canceled(ErrorKind.CANCELED, "stopped before a worker had it")
-            name = self._run.bindings[step].name
-            outcome = failed_to_start(name, running.attempt, error, running.started_at)
-            self._on_outcome(step, running, outcome)
+            self._on_outcome(step, running, _never_ran(running, error))
 
     def kill(self, step: str) -> None:
         """End a step that did not stop in time."""
@@ -207,24 +203,21 @@ class OwnSteps:
 
     def ask_warehouse(self, step: str) -> None:
         """Find out whether a lost step was committed."""
-        running, binding = self.running[step], self._run.bindings[step]
+        running = self.running[step]
         assert running.lost is not None
-        if not isinstance(
-            running.task, (BuildTask, PythonTask)
-        ):  # it publishes nothing: gone is gone
-            self._run.runners.queue.put(Settled(step, committed=False))
-            return
-        question = partial(lookup.commit_of, running.lost, running.task, binding.address)
+        assert running.task is not None
+        address = running.target_step.address
+        question = partial(lookup.commit_of, running.lost, running.task, address)
         self._run.runners.queue.ask_in_thread(question, f"settle-{step}")
 
     def ask_previous(self, step: str) -> None:
         """Find out whether what an earlier run built for a step that failed can be read."""
-        binding = self._run.bindings[step]
-        if binding.relation is None:  # a script: it serves nobody with a relation
+        failed = self._run.target_steps[step]
+        if failed.relation is None:  # a script: it serves nobody with a relation
             self._run.todo.append(Event(step, Cause.HAS_PREVIOUS))
             return
-        sql = relation_sql(binding.project, binding.step.key, binding.target)
-        question = partial(lookup.relation_exists, step, sql, binding.address)
+        sql = relation_sql(failed.project, failed.step.key, failed.target)
+        question = partial(lookup.relation_exists, step, sql, failed.address)
         self._run.runners.queue.ask_in_thread(question, f"previous-{step}")
 
     # -- ends ----------------------------------------------------------------------------------
@@ -232,13 +225,15 @@ class OwnSteps:
     def retry(self, retry: Retry) -> Iterator[DagsterEvent]:
         """Report an attempt that another one follows, and wait for its delay."""
         run, step = self._run, retry.step
-        running, binding = self.running.pop(step), run.bindings[step]
+        running = self.running.pop(step)
         assert running.outcome is not None
-        policy = retry_policy(binding.step.config.retries)
+        policy = retry_policy(running.target_step.step.config.retries)
         delay = float(policy.calculate_delay(retry.attempt))
         self.last_outcomes[step] = running.outcome
         failed = run.reporter.retrying(step, retry.attempt, running.outcome, delay)
-        result = AttemptResult(failed, running.outcome, retry_after_seconds=delay)
+        result = AttemptResult(
+            running.target_step, failed, running.outcome, retry_after_seconds=delay
+        )
         yield from self._finish([(running, result)])
         run.pools.free(step)
         run.timers.add(delay, Due("delay", step, retry.attempt))
@@ -251,33 +246,32 @@ class OwnSteps:
             assert running.outcome is not None
             result = self._run.report_end(report, running.outcome, running.committed_in)
             sql = sent_sql(running.task) if running.task else ""
-            ends.append((running, AttemptResult(result, running.outcome, sql=sql)))
+            ended = AttemptResult(running.target_step, result, running.outcome, sql=sql)
+            ends.append((running, ended))
         try:
             for running, _ in ends:
-                self._run.pools.free(running.context.step.key)
+                self._run.pools.free(running.parked.context.step.key)
         finally:  # a generator that is dropped would report a GeneratorExit to Dagster
             yield from self._finish(ends)
 
     def abandon(self, step: str) -> Iterator[DagsterEvent]:
         """Report a step that has not ended when a run that broke is over."""
-        running, name = self.running[step], self._run.bindings[step].name
-        lost = lost_outcome(name, running.attempt, _BROKE, running.started_at)
+        running = self.running[step]
+        lost = _lost(running, _BROKE)
         result = self._run.reporter.result(step, State.FAILED, running.attempt, lost)
-        yield from self._finish([(running, AttemptResult(result, lost))])
+        yield from self._finish([(running, AttemptResult(running.target_step, result, lost))])
 
     def _finish(self, ends: Sequence[tuple[RunningStep, AttemptResult]]) -> Iterator[DagsterEvent]:
         """Exhaust the parked generators with what became of the attempts."""
-        parked: list[Parked] = []
-        for running, result in ends:
+        for running, ended in ends:
             if running.log is not None:
                 running.log.close()
-            attempt_results.give(self._run.run_id, running.context.step.key, result)
-            seconds = time.time() - running.started_at
-            parked.append(Parked(running.context, running.rest, seconds))
-        for (running, result), events in zip(ends, exhaust(parked), strict=True):
-            state = result.result.state
+            attempt_results.give(self._run.run_id, running.parked.context.step.key, ended)
+        rest = exhaust([running.parked for running, _ in ends])
+        for (running, ended), events in zip(ends, rest, strict=True):
+            state = ended.result.state
             if state == "succeeded" and any(event.is_step_failure for event in events):
-                step = running.context.step.key
+                step = running.parked.context.step.key
                 note = f"WARNING: {step} is committed, and Dagster could not store it"
                 self._run.reporter.note(note)
                 self.disagrees = True
@@ -286,16 +280,28 @@ class OwnSteps:
             for event in events:
                 if not (event.is_step_failure and state == "canceled"):
                     yield event
-            yield from self._call_hooks(running, events)
+            yield from self._call_hooks(running.parked, events)
 
     def _call_hooks(
-        self, running: RunningStep, events: Sequence[DagsterEvent]
+        self, parked: ParkedStep, events: Sequence[DagsterEvent]
     ) -> Iterator[DagsterEvent]:
         """Call the user's own. A signal raises while they run, also one that came before."""
         if pop_captured_interrupt():
             self._on_interrupt()
         try:
-            yield from trigger_hooks(running.context, [running.start_event, *events])
+            yield from trigger_hooks(parked.context, [parked.start_event, *events])
         except DagsterExecutionInterruptedError:
             self._on_interrupt()
-            yield engine_event(running.context, "Its hooks were interrupted by a signal")
+            yield engine_event(parked.context, "Its hooks were interrupted by a signal")
+
+
+def _never_ran(running: RunningStep, error: Exception) -> Outcome:
+    """The outcome of an attempt that no worker ever had."""
+    name, started_at = running.target_step.name, running.parked.started_at
+    return failed_to_start(name, running.attempt, error, started_at)
+
+
+def _lost(running: RunningStep, message: str) -> Outcome:
+    """The outcome of an attempt whose worker is gone, as long as nothing better is known."""
+    name, started_at = running.target_step.name, running.parked.started_at
+    return lost_outcome(name, running.attempt, message, started_at)

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
+from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
@@ -41,7 +41,7 @@ class Found:
 
 def find(
     graph: Mapping[str, Sequence[str]],
-    bindings: Mapping[str, TargetStep],
+    target_steps: Mapping[str, TargetStep],
     earlier: Collection[str],
     run_id: str,
 ) -> Iterator[Found]:
@@ -53,16 +53,16 @@ def find(
         WarehouseError: a warehouse cannot be reached.
     """
     found: set[str] = set()
-    with _Records(bindings) as records:
+    with _Records(target_steps) as records:
         for step, upstream in graph.items():
-            binding = bindings.get(step)
-            if binding is None or not found.issuperset(upstream):
+            target_step = target_steps.get(step)
+            if target_step is None or not found.issuperset(upstream):
                 continue
-            session, commits = records.of(binding)
-            commit = standing_commit(binding, commits, earlier)
+            session, commits = records.of(target_step)
+            commit = standing_commit(target_step, commits, earlier)
             if commit is None:
                 continue
-            task = task_for(binding, run_id, 1)
+            task = task_for(target_step, run_id, 1)
             if not isinstance(task, (BuildTask, PythonTask)):
                 continue
             if dict(task.input_versions) != dict(commit.input_versions):
@@ -81,12 +81,12 @@ def _as_committed(checked: Outcome, commit: Commit) -> Outcome:
 
 
 def standing_commit(
-    binding: TargetStep, commits: Commits, earlier: Collection[str]
+    target_step: TargetStep, commits: Commits, earlier: Collection[str]
 ) -> Commit | None:
     """The commit of one of the *earlier* runs that is the last word on the step's relation."""
-    step, project = binding.step, binding.project
-    commit = commits.get(str(binding.relation)) if binding.relation is not None else None
-    if commit is None or commit.run_id not in earlier or commit.step != binding.name:
+    step, project = target_step.step, target_step.project
+    commit = commits.get(str(target_step.relation)) if target_step.relation is not None else None
+    if commit is None or commit.run_id not in earlier or commit.step != target_step.name:
         return None
     if commit.code_version != step.code_version:
         return None
@@ -94,7 +94,7 @@ def standing_commit(
         other = project.steps.get(key)
         if other is None or other.relation is None:
             continue  # a source, or a script
-        read = commits.get(str(relation_for(project, key, binding.target)))
+        read = commits.get(str(relation_for(project, key, target_step.target)))
         if read is None or read.committed_at > commit.committed_at:
             return None
     return commit
@@ -103,11 +103,11 @@ def standing_commit(
 class _Records:
     """A session for each warehouse, and what its commit records say."""
 
-    def __init__(self, bindings: Mapping[str, TargetStep]) -> None:
+    def __init__(self, target_steps: Mapping[str, TargetStep]) -> None:
         self._relations: dict[WarehouseAddress, set[Relation]] = {}
-        for binding in bindings.values():
-            address = warehouse_address(binding.project, binding.target)
-            self._relations.setdefault(address, set()).update(_relations_of(binding))
+        for target_step in target_steps.values():
+            relations = self._relations.setdefault(target_step.address, set())
+            relations.update(_relations_of(target_step))
         self._known: dict[WarehouseAddress, tuple[Session, Commits]] = {}
 
     def __enter__(self) -> _Records:
@@ -117,8 +117,8 @@ class _Records:
         for session, _commits in self._known.values():
             session.close()
 
-    def of(self, binding: TargetStep) -> tuple[Session, Commits]:
-        address = warehouse_address(binding.project, binding.target)
+    def of(self, target_step: TargetStep) -> tuple[Session, Commits]:
+        address = target_step.address
         if address not in self._known:
             session = connect(address)
             commits = session.last_proofs(self._relations[address])
@@ -126,9 +126,9 @@ class _Records:
         return self._known[address]
 
 
-def _relations_of(binding: TargetStep) -> Iterator[Relation]:
+def _relations_of(target_step: TargetStep) -> Iterator[Relation]:
     """The step's own relation, and those of the steps that it reads."""
-    steps = binding.project.steps
-    for key in (binding.step.key, *binding.step.upstream):
+    steps = target_step.project.steps
+    for key in (target_step.step.key, *target_step.step.upstream):
         if key in steps and steps[key].relation is not None:
-            yield relation_for(binding.project, key, binding.target)
+            yield relation_for(target_step.project, key, target_step.target)

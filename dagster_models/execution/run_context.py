@@ -29,9 +29,9 @@ from dagster_models.scheduling.states import Event, Report, State
 class RunContext:
     """The parts of one run.
 
-    ``graph``: step key -> its upstreams in this run; ``steps``: all of its steps; ``bindings``: our
-    own, on the run's target. ``todo``: events for the plan, which the loop hands over before it
-    waits again.
+    ``graph``: step key -> its upstreams in this run; ``steps``: all of its steps;
+    ``target_steps``: our own, on the run's target. ``todo``: events for the plan, which the loop
+    hands over before it waits again.
     """
 
     job: PlanExecutionContext
@@ -40,7 +40,7 @@ class RunContext:
     slots: int
     graph: Mapping[str, tuple[str, ...]]
     steps: Mapping[str, ExecutionStep]
-    bindings: Mapping[str, TargetStep]
+    target_steps: Mapping[str, TargetStep]
     plan: Plan
     todo: deque[Event]
     runners: TaskRunners
@@ -78,21 +78,21 @@ def run_context(
     """
     graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
-    bindings = _bindings_on_target(job, steps, options)
-    slots = options.slots(bindings)
+    target_steps = _target_steps(job, steps, options)
+    slots = options.slots(target_steps)
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
     requirements, limits = requirements_of(
         graph,
         {key: traits(step) for key, step in steps.items()},
-        bindings,
+        target_steps,
         options.tag_concurrency_limits,
         retrying=not executor.retries.disabled,
         seconds=seconds,
     )
-    fail_fast = options.fail_fast_of(bindings, job.dagster_run.tags)
+    fail_fast = options.fail_fast_of(target_steps, job.dagster_run.tags)
     plan = Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=limits)
-    names = {key: bindings[key].name if key in bindings else key for key in graph}
-    reporter = Reporter(job.run_id, names, bindings, RunLimits(slots, limits, graph))
+    names = {key: target_steps[key].name if key in target_steps else key for key in graph}
+    reporter = Reporter(job.run_id, names, target_steps, RunLimits(slots, limits, graph))
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
     timers = Timers()
@@ -104,7 +104,7 @@ def run_context(
         slots=slots,
         graph=graph,
         steps=steps,
-        bindings=bindings,
+        target_steps=target_steps,
         plan=plan,
         todo=todo,
         runners=TaskRunners(),
@@ -115,14 +115,14 @@ def run_context(
     )
 
 
-def _bindings_on_target(
+def _target_steps(
     job: PlanExecutionContext, steps: Mapping[str, ExecutionStep], options: Options
 ) -> dict[str, TargetStep]:
     """The steps that are ours, by step key, on the target that the run asks for."""
     target = options.target_of(job.dagster_run.tags, job.dagster_run.run_config)
     found: dict[str, TargetStep] = {}
     for key, step in steps.items():
-        binding = target_step_of(job.job_def, step)
-        if binding is not None:
-            found[key] = binding.on(target)
+        target_step = target_step_of(job.job_def, step)
+        if target_step is not None:
+            found[key] = target_step.on(target)
     return found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dagster import DagsterEvent, StepExecutionContext
-
 from dagster_models._dagster.logs import StepLog
+from dagster_models._dagster.step_generator import ParkedStep
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.core.tasks import Task
 from dagster_models.execution.runners.events import Lost
@@ -18,16 +17,13 @@ from dagster_models.execution.runners.task_runners import TaskRunner
 class RunningStep:
     """An attempt of one of our steps.
 
-    ``start_event`` and ``rest``: what Dagster's generator of the step has given, and the generator.
     ``runner``: has the task; None before that. ``committed_in``: the earlier run that committed
     the step, "" if it is built in this one.
     """
 
-    context: StepExecutionContext
+    target_step: TargetStep
     attempt: int
-    started_at: float
-    start_event: DagsterEvent
-    rest: Iterator[DagsterEvent]
+    parked: ParkedStep
     runner: TaskRunner | None = None
     task: Task | None = None
     log: StepLog | None = None

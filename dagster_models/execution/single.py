@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
-from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import BuildTask, PythonTask, Task, sent_sql
+from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import Task, sent_sql
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
@@ -23,7 +22,7 @@ from dagster_models.reporting.results import ResultState
 from dagster_models.reporting.step_results import step_result
 
 
-def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
+def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResult:
     """Run one attempt of a step with runners of its own, to its end.
 
     What interrupts the wait (Ctrl-C, Dagster's termination) ends the workers: what was not
@@ -32,17 +31,18 @@ def run_alone(binding: TargetStep, run_id: str, attempt: int) -> AttemptResult:
     began, sql = time.time(), ""
     with closing(TaskRunners()) as runners:
         try:
-            task = task_for(binding, run_id, attempt)
+            task = task_for(target_step, run_id, attempt)
             sql = sent_sql(task)
-            runners.sql.prepare(binding.address, schemas({binding.name: binding}))
+            runners.sql.prepare(target_step.address, schemas({target_step.name: target_step}))
             runners.queue.wait(0)  # takes the session in
-            runners.of(task).start(binding.name, task, binding.address)
-            outcome = _wait(runners.queue, task, binding.address, began)
+            runners.of(task).start(target_step.name, task, target_step.address)
+            outcome = _wait(runners.queue, task, target_step.address, began)
         except (DagsterModelsError, OSError) as error:
-            outcome = failed_to_start(binding.name, attempt, error, began)
+            outcome = failed_to_start(target_step.name, attempt, error, began)
     state: ResultState = "succeeded" if outcome.succeeded else "failed"
     return AttemptResult(
-        step_result(binding.name, binding, state, outcome, attempt),
+        target_step,
+        step_result(target_step.name, target_step, state, outcome, attempt),
         outcome,
         decided=outcome.error is not None and outcome.error.final,
         sql=sql,
@@ -63,8 +63,6 @@ def _wait(queue: EventQueue, task: Task, address: WarehouseAddress, began: float
                 return failed_to_start(task.step, task.attempt, event.error, began)
             elif isinstance(event, Lost):
                 lost = lost_outcome(task.step, task.attempt, event.message, began)
-                if not isinstance(task, (BuildTask, PythonTask)):  # gone is gone
-                    return replace(lost, verdict=Verdict.FAILED)
                 queue.ask_in_thread(partial(commit_of, event, task, address), "settle")
             elif isinstance(event, Settled) and lost is not None:
-                return settled_outcome(lost, event, task.publishes)
+                return settled_outcome(lost, event, task)

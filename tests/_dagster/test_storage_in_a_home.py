@@ -15,7 +15,7 @@ from dagster import AssetKey, DagsterEventType, DagsterInstance, EventLogEntry, 
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.sql import get_alembic_config, run_alembic_downgrade
 
-from dagster_models._dagster.step_generator import Parked, exhaust
+from dagster_models._dagster.step_generator import ParkedStep, exhaust
 from dagster_models._dagster.storage import PooledSqliteEventLogStorage
 from dagster_models.errors import DagsterModelsError
 from event_logs import POOLED_YAML, STOCK_YAML, alpha, beta, connect, event, gamma, numbers, stock
@@ -149,7 +149,7 @@ def test_steps_that_end_together_are_stored_together(
             raise ValueError("of step 2")
         yield number
 
-    steps = [Parked(context, ending(number), 1.0) for number in (1, 2, 3)]
+    steps = [ParkedStep(context, 0.0, None, ending(number)) for number in (1, 2, 3)]
     pooled.store_event(event("run", 0))
     assert exhaust(steps[:1]) == [[1]]
     with pytest.raises(ValueError, match="of step 2"):

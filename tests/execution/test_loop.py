@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
+from addresses import duckdb_at
 from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import BuildTask, LoadedFile, Query, ScriptTask
+from dagster_models.execution.lookup import commit_of, settled_outcome
 from dagster_models.execution.outcomes import lost_outcome
 from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.runners.events import Answered, Lost, Settled
@@ -52,15 +56,26 @@ def test_a_cancel_is_one_that_was_asked_for(state: State, verdict: Verdict, caus
 def test_a_kill_is_a_cancel_where_it_is_known_that_nothing_was_published(
     killed: bool, error: str, event: Event
 ) -> None:
+    task = BuildTask("run", "s", 1, Relation("main", "s"), Query("select 1"))
+    outcome = lost_outcome("s", 1, "killed", 0.0)
     lost = Lost("s", "killed", killed)
-    steps, todo = steps_of(State.IN_DOUBT, lost=lost, outcome=lost_outcome("s", 1, "killed", 0.0))
+    steps, todo = steps_of(State.IN_DOUBT, task=task, lost=lost, outcome=outcome)
     steps.on(Settled("s", False, error))
     assert list(todo) == [event]
-    outcome = steps.running["s"].outcome
-    assert outcome is not None
-    assert outcome.error is not None
-    assert error in outcome.error.message
-    assert outcome.error.final is bool(error)
+    settled = steps.running["s"].outcome
+    assert settled is not None
+    assert settled.verdict is (Verdict.UNKNOWN if error else Verdict.ROLLED_BACK)
+    assert settled.error is not None
+    assert error in settled.error.message
+    assert settled.error.final is bool(error)
+
+
+def test_a_script_that_is_lost_has_failed() -> None:
+    lost = Lost("s", "killed", killed=False)
+    task = ScriptTask("run", "s", 1, LoadedFile("s.py"))
+    settled = commit_of(lost, task, duckdb_at("nowhere.duckdb"))
+    outcome = settled_outcome(lost_outcome("s", 1, "killed", 0.0), settled, task)
+    assert outcome.verdict is Verdict.FAILED
 
 
 def test_what_comes_late_from_a_worker_that_was_given_up_is_dropped() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from dagster_models.core.tasks import Runner, Task
@@ -23,10 +24,14 @@ class TaskRunners:
         self.queue = EventQueue()
         self.sql = SqlSessions(self.queue)
         self.python = PythonWorkers(self.queue)
+        self._runners: Mapping[Runner, TaskRunner] = {
+            Runner.WAREHOUSE: self.sql,
+            Runner.PYTHON: self.python,
+        }
 
     def of(self, task: Task) -> TaskRunner:
         """The runner that a task needs."""
-        return self.python if task.runner is Runner.PYTHON else self.sql
+        return self._runners[task.runner]
 
     def close(self) -> None:
         """End all workers; what is still in flight is interrupted and rolled back."""
