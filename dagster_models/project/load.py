@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from functools import partial
 
 from dagster_models.core.model import Project, Source
 from dagster_models.errors import Problem, ProjectError
@@ -23,7 +22,7 @@ from dagster_models.project.linking.link import link
 from dagster_models.project.loading.sql_reader import SqlReader
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
-from dagster_models.project.settings import PROJECT_FILE, read_settings
+from dagster_models.project.settings import PROJECT_FILE, Settings, read_settings
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import TraceContext, trace_steps
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -66,28 +65,18 @@ def load(
     report = problems.append
     parsed = ParsedTexts(texts or {})
     with rare_collections(), SqlReader(root if caches is None else caches) as reader:
-        file = _read_project_file(root, report)
-        settings = read_settings(file, root, os.environ if environ is None else environ, report)
-        files = read_files(root, report)
-        if file is not None and not os.path.isdir(os.path.join(root, "models")):
-            fix = "Create it: each .sql or .py file in it builds one table or view."
-            report(Problem("there is no models/ folder", "models", fix=fix))
+        settings, files = _read(root, os.environ if environ is None else environ, report)
         defaults = read_folder_defaults(settings, files.places, report)
-        context = DraftContext(
-            root, settings, defaults, parsed, run_sql_function, module_reader(root), report
-        )
-        drafts, checks = make_drafts(
-            files.of_steps_and_checks, context, partial(reader.parse_all, parsed)
-        )
+        modules = module_reader(root)
+        context = DraftContext(root, settings, defaults, parsed, run_sql_function, modules, report)
+        drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
         declared = _declared_sources(files, report)
         steps, known = link(drafts, checks, declared, sources, settings.unknown_references, report)
         if columns:
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
             steps = trace_steps(steps, known, remembered(root), tracing)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors and (whole or any("/" not in problem.path for problem in errors)):
-        raise ProjectError(problems)
+    _raise_errors(problems, whole)
     return Project(
         name=settings.name,
         root=root,
@@ -102,6 +91,24 @@ def load(
         warnings=ProjectError(problems).problems,
         texts=parsed.known,
     )
+
+
+def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:
+    """Raise all problems if one of them is an error; not *whole*: one of the project file."""
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors and (whole or any("/" not in problem.path for problem in errors)):
+        raise ProjectError(problems)
+
+
+def _read(root: str, environ: Mapping[str, str], report: Report) -> tuple[Settings, ProjectFiles]:
+    """What dagster_models.yaml says, and the files beside it."""
+    file = _read_project_file(root, report)
+    settings = read_settings(file, root, environ, report)
+    files = read_files(root, report)
+    if file is not None and not os.path.isdir(os.path.join(root, "models")):
+        fix = "Create it: each .sql or .py file in it builds one table or view."
+        report(Problem("there is no models/ folder", "models", fix=fix))
+    return settings, files
 
 
 def _read_project_file(root: str, report: Report) -> YamlNode | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from dagster_models.core.model import Project
+from dagster_models.core.model import Key, Project, Source
 from dagster_models.core.traced import Query, Trace
 from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import ProjectError
@@ -66,6 +66,16 @@ def write_project(root: Path, files: dict[str, str]) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content, encoding="utf-8")
     return root
+
+
+def make(root: Path, files: Mapping[str, str], sources: tuple[Source, ...] = ()) -> Project:
+    """The project of *files*, loaded without the process's environment."""
+    return load(write_project(root, dict(files)), sources=sources, environ={})
+
+
+def upstream(project: Project, key: str) -> list[str]:
+    schema, name = key.split(".")
+    return [str(read) for read in project.steps[Key(schema, name)].upstream]
 
 
 def report_of(root: Path) -> str:

@@ -13,11 +13,11 @@ from dagster_models.project.drafts.seed import draft_seed
 from dagster_models.project.drafts.sql import draft_check, draft_sql
 from dagster_models.project.drafts.step import new_step
 from dagster_models.project.files import ProjectFile
-from dagster_models.sql.parsed_texts import Text
+from dagster_models.sql.parsed_texts import ParsedTexts, Text
 
-ParseAll = Callable[[Sequence[Text]], Iterable[int]]
-"""Parses texts into ``DraftContext.texts``; yields the place of each text once it is parsed, or
-once it is known not to parse. The draft of its file is made then, while others are parsed."""
+ParseAll = Callable[[ParsedTexts, Sequence[Text]], Iterable[int]]
+"""Parses texts into a ParsedTexts. It yields the place of each text once it is parsed, or once it
+is known not to parse: the draft of its file is made then, while others are parsed."""
 
 
 def make_drafts(
@@ -28,7 +28,7 @@ def make_drafts(
     texts = [(files[place].text, context.settings.dialect, True) for place in sql]
     others = set(range(len(files))).difference(sql)
     made: dict[int, Draft | CheckDraft | None] = {}
-    for place in chain((sql[at] for at in parse_all(texts)), others):
+    for place in chain((sql[at] for at in parse_all(context.texts, texts)), others):
         made[place] = _draft_of(files[place], context)
     in_order = [made[place] for place in range(len(files))]
     drafts = [draft for draft in in_order if isinstance(draft, Draft)]

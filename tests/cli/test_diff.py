@@ -1,0 +1,287 @@
+"""diff: what it prints, and that it leaves the git repository as it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from cli_cases import FILES, run
+from dagster_models import load_project
+from running import make_project
+
+#: Without the settings of whoever runs the tests.
+GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project in a folder of a repository, all of it committed."""
+    project = make_project(tmp_path / "repository", FILES)
+    git(project.root.parent, "init", "--quiet", "--initial-branch", "main")
+    git(project.root.parent, "add", "-A")
+    git(project.root.parent, "commit", "--quiet", "-m", "first")
+    return project.root
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*GIT, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def printed(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert run(root, "diff", *arguments) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def compared(root: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    result: dict[str, object] = json.loads("\n".join(printed(root, capsys, "--format", "json")))
+    return result
+
+
+def test_nothing_changed_in_meaning(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "-- why\nSELECT ID FROM stg;"})
+    (line,) = printed(root, capsys)
+    assert line.startswith("No model changed in meaning since HEAD (")
+    assert printed(root, capsys, "--select") == []
+
+
+def test_a_changed_expression(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = FILES["models/marts/sums.sql"].replace("max(paid)", "min(paid)")
+    write(root, {"models/marts/sums.sql": text})
+    lines = printed(root, capsys)
+    assert lines[0].endswith(": 1 changed")
+    # Nothing is made of `paid`, and no row depends on it.
+    assert lines[2:] == [
+        "~ marts.sums (models/marts/sums.sql)",
+        "    ~ paid: its expression",
+    ]
+
+
+def test_a_change_reaches_what_is_made_of_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = FILES["models/staging/stg.sql"].replace("id,", "id + 0.5 as id,") + " -- changed"
+    write(root, {"models/staging/stg.sql": text, "models/marts/new.sql": "select 1 as x"})
+    assert printed(root, capsys)[1:] == [
+        "",
+        "+ marts.new (models/marts/new.sql)",
+        "~ staging.stg (models/staging/stg.sql)",
+        "    ~ id: its expression, INTEGER -> ?",
+        "",
+        "Downstream of it:",
+        "  marts.ids: id",
+        "  marts.code: all of it",
+        "  marts.sums: all of it",  # it groups by id
+        "  marts.big: all of it",
+    ]
+
+
+def test_rows_types_and_columns(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(
+        root,
+        {
+            "models/marts/sums.sql": "select id, sum(amount) as total, 1 as extra from stg"
+            " where paid group by id",
+            "models/sources.yaml": FILES["models/sources.yaml"].replace("double", "float"),
+        },
+    )
+    result = compared(root, capsys)
+    assert result["changes"] == [
+        {
+            "model": "marts.sums",
+            "change": "changed",
+            "file": "models/marts/sums.sql",
+            "was": None,
+            "rows": True,
+            "whole": False,
+            "columns": [
+                {"name": "extra", "change": "added", "before": "", "after": "INTEGER"},
+                {"name": "paid", "change": "removed", "before": "BOOLEAN", "after": ""},
+            ],
+        }
+    ]
+    assert result["affected"] == {"marts.big": ["*"]}
+    assert result["selection"] == 'key:"marts/sums"+'
+
+
+def test_renamed_and_removed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "models/marts/ids.sql").rename(root / "models/marts/idents.sql")
+    (root / "models/marts/code.py").unlink()
+    assert printed(root, capsys)[2:] == [
+        "> marts.idents (models/marts/idents.sql, was marts.ids)",
+        "- marts.code (models/marts/code.py)",
+    ]
+
+
+def test_a_commit_as_it_was(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    git(root, "commit", "--quiet", "-am", "second")
+    assert printed(root, capsys)[0].startswith("No model changed")
+    assert printed(root, capsys, "HEAD~1")[2:] == [
+        "~ marts.ids (models/marts/ids.sql)",
+        "    ~ which rows it has",
+        "",
+        "Downstream of it:",
+        "  marts.code: all of it",
+    ]
+
+
+def test_the_checkout_stays_as_it_is(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = root.parent
+    # An attribute that hides files from `git archive`, and a staged change.
+    write(top, {".gitattributes": "*.sql export-ignore\n"})
+    git(top, "add", "-A")
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    before = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    assert len(printed(root, capsys)) == 7
+    shutil.rmtree(root / "target", ignore_errors=True)
+    after = {path: path.read_bytes() for path in top.rglob("*") if path.is_file()}
+    assert after == before
+    assert git(top, "worktree", "list").count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("ref", "words"),
+    [
+        ("mian", "git does not know the commit 'mian'; did you mean main?"),
+        ("--help", "git does not know the commit '--help'"),
+        ("HEAD~7", "git does not know the commit 'HEAD~7'"),
+        ("HEAD:project/dagster_models.yaml", "git does not know the commit"),
+        ("", "git does not know the commit ''"),
+    ],
+)
+def test_an_unknown_commit(
+    ref: str, words: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(root, "diff", "--", ref) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_a_shallow_clone_says_that_it_is_one(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    git(root, "commit", "--quiet", "-am", "second")
+    source = f"file://{root.parent}"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", source, str(tmp_path / "shallow"))
+    shallow = tmp_path / "shallow" / root.name
+    assert printed(shallow, capsys)[0].startswith("No model changed")
+    assert run(shallow, "diff", "HEAD~1") == 1
+    assert "git fetch --unshallow" in capsys.readouterr().err
+
+
+def test_a_repository_without_a_commit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path / "repository", FILES)
+    git(project.root, "init", "--quiet")
+    assert run(project.root, "diff") == 1
+    assert "no commit yet" in capsys.readouterr().err
+
+
+def test_in_a_hook_of_git(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git tells its hooks where its folder is: a git command in a hook would use that folder."""
+    write(root, {"models/marts/ids.sql": "select id from stg where paid"})
+    plain = printed(root, capsys)
+    monkeypatch.setenv("GIT_DIR", str(root.parent / ".git"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(root.parent / ".git" / "index"))
+    assert printed(root, capsys) == plain
+
+
+def test_no_repository(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    project = make_project(tmp_path, FILES)
+    assert run(project.root, "diff") == 1
+    assert "is not in a git repository" in capsys.readouterr().err
+
+
+def test_an_older_version_that_does_not_load(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(root, {"models/marts/ids.sql": "select from from"})
+    git(root, "commit", "--quiet", "-am", "broken")
+    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    assert run(root, "diff") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("the project at HEAD does not load: 1 problem")
+    assert "models/marts/ids.sql:1:" in error
+
+
+def test_what_cannot_be_narrowed_down(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = FILES["models/marts/code.py"].replace("id from", "id + 1 from")
+    header = "/* @model materialized: view */ "
+    write(root, {"models/marts/code.py": code})
+    write(root, {"models/marts/ids.sql": header + FILES["models/marts/ids.sql"]})
+    assert printed(root, capsys)[2:] == [
+        "~ marts.ids (models/marts/ids.sql)",
+        "    ~ its contents",
+        "~ marts.code (models/marts/code.py)",
+        "    ~ its contents",
+    ]
+
+
+def test_an_older_version_with_an_unknown_column(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What check would refuse can still be compared with."""
+    write(root, {"models/marts/ids.sql": "select idd as id from stg"})
+    git(root, "commit", "--quiet", "-am", "a typo")
+    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    assert "    ~ id: its expression, ? -> INTEGER" in printed(root, capsys)
+
+
+def test_a_project_that_the_commit_does_not_have(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_project(root.parent / "other", {"models/a.sql": "select 1 as x"})
+    assert printed(other.root, capsys)[2:] == ["+ main.a (models/a.sql)"]
+
+
+def test_dagster_accepts_the_selection(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/sums.sql": "select id, 1 as total, paid from stg"})
+    (root / "models/marts/ids.sql").unlink()
+    write(root, {"models/marts/code.py": FILES["models/marts/code.py"].replace("ids", "stg")})
+    (text,) = printed(root, capsys, "--select")
+    graph = load_project(root).resolve_asset_graph()
+    selected = dg.AssetSelection.from_string(text).resolve(graph)
+    assert {key.to_user_string() for key in selected} == {"marts/sums", "marts/big", "marts/code"}
+    (ops,) = printed(root, capsys, "--ops")
+    job = load_project(root).resolve_job_def("test")
+    chosen = job.get_subset(op_selection=ops.split(","))
+    assert {node.name for node in chosen.nodes} == {"marts__sums", "marts__big", "marts__code"}
+
+
+@pytest.mark.slow
+def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "select 7 as id"})
+    (ops,) = printed(root, capsys, "--ops")
+    with_home = {**os.environ, "DAGSTER_HOME": str(root.parent)}
+    command = [sys.executable, "-m", "dagster", "job", "execute", "-f", "definitions.py"]
+    done = subprocess.run(
+        [*command, "-j", "test", "--op-selection", ops],
+        cwd=root,
+        env=with_home,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 of 2 OK table marts.ids" in done.stdout + done.stderr
+    assert "TOTAL=2" in done.stdout + done.stderr
