@@ -1,4 +1,4 @@
-"""A step on a target -> the Task that a worker gets.
+"""From a step on a target to the Task that its runner gets.
 
 May import: errors, util, core, sql, project.
 """

@@ -1,4 +1,4 @@
-"""The SQL to send: the user's own text with names and variables filled in for one target."""
+"""The SQL to send: the user's own text, with names and variables filled in for one target."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dagster_models.sql.unread import read_tokens
 def relation_for(project: Project, key: Key, target: Target) -> Relation:
     """The full relation of a step or source on *target*. Sources get no schema prefix.
 
-    Raises KeyError if there is no such key, and ValueError for a script: it has no relation.
+    Raises KeyError if there is no such key, and ValueError for a script, which has no relation.
     """
     if key not in project.steps:
         return project.sources[key].relation
@@ -23,19 +23,20 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
     if relation is None:
         raise ValueError(f"{key} is a script: it has no relation")
     schema = target.schema_prefix + relation.schema
-    # `flights.routes` in the database `flights` could be either's: there the catalog must be said.
+    # In the database `flights`, the first part of `flights.routes` could be the database or the
+    # schema: there the name needs its catalog.
     ambiguous = target.catalog is not None and schema.lower() == target.catalog.lower()
     catalog = relation.catalog or (target.catalog if ambiguous else None)
     return Relation(schema, relation.name, catalog)
 
 
 def _dialect(project: Project, target: Target) -> str:
-    """In which names and values are written; the user's text is parsed in the project's."""
+    """The dialect for names and values. The user's text is parsed in the project's own."""
     return target.type.dialect or project.dialect
 
 
 def relation_sql(project: Project, key: Key, target: Target) -> str:
-    """The same, quoted, as SQL."""
+    """The relation of ``relation_for`` as quoted SQL."""
     relation = relation_for(project, key, target)
     parts = (relation.catalog, relation.schema, relation.name)
     return ".".join(quote(part, _dialect(project, target)) for part in parts if part)
@@ -49,7 +50,7 @@ def compile_step(project: Project, step: Step, target: Target) -> str:
 
 
 def compile_text(project: Project, step: Step, text: str, target: Target) -> str:
-    """The SQL to send for *text*, a literal query of the Python file of *step*, of any statement.
+    """The SQL to send for *text*, a literal in the Python file of *step*; any statement will do.
 
     Raises SqlSyntaxError if it does not parse or names an unknown variable.
     """
@@ -57,7 +58,7 @@ def compile_text(project: Project, step: Step, text: str, target: Target) -> str
 
 
 def compile_tables(project: Project, step: Step, target: Target) -> dict[str, str]:
-    """Every name of a relation as written in *step*'s file -> its SQL on *target*."""
+    """The SQL on *target* for each name of a relation, as written in the file of *step*."""
     return {
         name: relation_sql(project, key, target)
         for name, key in step.resolved.items()
@@ -81,7 +82,7 @@ def _compiled(
     key = (text, project.dialect, queries_only)
     try:
         parsed = project.texts.get(key) or parse_sql(*key)
-    except UnreadableSql:  # a project that does not take these has not been loaded
+    except UnreadableSql:  # a project that does not allow these would not have been loaded
         parsed = read_tokens(text, project.dialect)
     relation_of = _relation_of(project, step, target, of_check)
     return compile_sql(
@@ -112,10 +113,10 @@ def _relation_of(
 
 
 def check_sql(project: Project, step: Step, check: Check, target: Target) -> str:
-    """The SQL of a check of *step*: it selects the offending rows, as dbt's tests do.
+    """The SQL of a check of *step*, which selects the offending rows, as dbt's tests do.
 
-    It holds OWN_RELATION for the relation of *step* itself: see ``CheckTask.sql_on``.
-    ``unique`` gives one row per value that is there twice or more, with its number of rows.
+    OWN_RELATION stands in it for the relation of *step* itself: see ``CheckTask.sql_on``.
+    ``unique`` returns one row, with a count, per value that occurs twice or more.
     """
     if check.test == "query":
         return _compiled(project, step, check.text, target, queries_only=True, of_check=True)
@@ -124,8 +125,10 @@ def check_sql(project: Project, step: Step, check: Check, target: Target) -> str
 
 
 def _column(name: str, dialect: str) -> str:
-    """A column that YAML names, where nobody writes quotes: with the letters that the warehouse
-    makes of an unquoted name."""
+    """The quoted SQL of a column that YAML names.
+
+    Nobody writes quotes in YAML, so a plain name is folded as the warehouse folds unquoted names.
+    """
     simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
     return quote(dialect_of(dialect).column(name) if simple else name, dialect)
 
@@ -144,7 +147,7 @@ def _not_null(project: Project, step: Step, check: Check, target: Target, column
 def _accepted_values(
     project: Project, step: Step, check: Check, target: Target, column: str
 ) -> str:
-    # NULL passes, as in dbt; in the list it would make every `not in` unknown, so it is left out.
+    # NULL passes, as in dbt. It is left out of the list, where it would make `not in` unknown.
     values = [value for value in check.arguments["values"] if value is not None]
     listed = ", ".join(literal(value, _dialect(project, target)) for value in values)
     outside = f"{column} not in ({listed})" if values else f"{column} is not null"

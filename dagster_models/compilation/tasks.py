@@ -1,4 +1,4 @@
-"""From a step of a project to the task that a worker gets: everything is compiled here."""
+"""From a step of a project to the task that its runner gets: all SQL is compiled here."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ from dagster_models.core.tasks import (
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.project.targets import usable_target
 
-#: Of an input that an earlier run built, as it failed in this one. No code version equals it.
+#: The version recorded for an upstream that failed in this run, so that the step read an older
+#: build of it. It never equals a real code version.
 UNKNOWN_VERSION = "unknown"
 
 
 def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
-    """The warehouse that a project works in on a target."""
+    """The address of the warehouse in which *target* builds."""
     return WarehouseAddress(target.type, target.settings, project.root)
 
 
 @dataclass(frozen=True, slots=True)
 class TargetStep:
-    """A step with the project and target that it belongs to: what a Dagster step stands for."""
+    """A step of a project on a target: what one Dagster step runs."""
 
     project: Project
     step: Step
@@ -53,13 +54,13 @@ class TargetStep:
 
     @property
     def relation(self) -> Relation | None:
-        """The full relation on the target; None for a script."""
+        """The full relation on the target, or None for a script."""
         if self.step.kind == "script":
             return None
         return relation_for(self.project, self.step.key, self.target)
 
     def on(self, target: str | None) -> TargetStep:
-        """The same step on another target of its project; None: as it is.
+        """The same step on the named target of its project; on its own target for None.
 
         Raises:
             errors.ProjectError: there is no such target, or a variable that it needs is not set.
@@ -75,12 +76,12 @@ class TargetStep:
 
     @property
     def is_python(self) -> bool:
-        """Python runs in a worker process, SQL in a session of the warehouse process."""
+        """Whether it runs in a worker process, and not in a session of the warehouse process."""
         return self.step.kind in ("python", "script")
 
 
 def schemas(steps: Mapping[str, TargetStep]) -> list[str]:
-    """The schemas that must be there before the first of these steps builds, sorted."""
+    """The schemas, sorted, that must exist before the first of these steps builds."""
     relations = (target_step.relation for target_step in steps.values())
     return sorted({relation.schema for relation in relations if relation is not None})
 
@@ -98,7 +99,7 @@ def schemas_by_warehouse(
 def task_for(
     target_step: TargetStep, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
 ) -> Task:
-    """The task of one attempt; ``built_on_previous`` are upstreams that failed in this run.
+    """The task of one attempt. ``built_on_previous`` names upstreams that failed in this run.
 
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
@@ -135,7 +136,7 @@ def task_for(
     return BuildTask(run_id, name, attempt, relation, content, **proved)
 
 
-#: ``materialized:`` of a model's configuration -> the value.
+#: Maps ``materialized:`` of a model's configuration to its value.
 MATERIALIZATIONS: Mapping[str, Materialization] = {"table": Replace(), "view": View()}
 
 
@@ -145,7 +146,7 @@ def _file(project: Project, step: Step) -> LoadedFile:
 
 
 def _python_part(target_step: TargetStep) -> dict[str, Any]:
-    """What a process that runs the user's Python needs to know, beside the file."""
+    """The fields that a process which runs the user's Python needs besides the file."""
     project, step, target = target_step.project, target_step.step, target_step.target
     return {
         "project_root": project.root,
@@ -157,7 +158,7 @@ def _python_part(target_step: TargetStep) -> dict[str, Any]:
 def _input_versions(
     project: Project, step: Step, built_on_previous: Collection[str]
 ) -> dict[str, str]:
-    """The code versions of what the step reads; sources have none."""
+    """The code version of each step that this one reads. Sources have none."""
     upstream = (project.steps.get(key) for key in step.upstream)
     versions = {str(up.key): up.code_version for up in upstream if up is not None}
     return {**versions, **dict.fromkeys(built_on_previous, UNKNOWN_VERSION)}

@@ -1,4 +1,4 @@
-"""What Dagster loads: assets, checks, jobs, resources, the executor.
+"""What Dagster loads: assets, checks, jobs, resources and the executor.
 
 May import: all but cli.
 """

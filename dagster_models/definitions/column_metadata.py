@@ -1,7 +1,7 @@
-"""What is known of a step's columns, in Dagster's own values: their schema and their lineage.
+"""The schema and the lineage of a step's columns as Dagster's own values.
 
 A project of 5,000 models has hundreds of thousands of columns, and Dagster's constructors check
-the fields of each one by one: 7 us a column. Here they are values of ours that mypy has checked.
+each field of each column, at 7 us a column. Here mypy has checked the values already.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from dagster import AssetKey, TableColumn, TableColumnDep, TableColumnLineage, T
 from dagster_models.core.model import Column, Key, Project, Step
 from dagster_models.core.traced import TracedColumn
 
-#: So many are written out in a column's description.
+#: The most sources that a column's description lists.
 MOST_SOURCES = 6
 
 Record = TypeVar("Record")
 
 
 def unchecked(record: type[Record], *fields: str) -> Callable[[tuple[Any, ...]], Record]:
-    """Makes a *record* of Dagster's from the values of all its *fields*, without a check of each.
+    """A function that makes one of Dagster's records from its field values without checking them.
 
-    Rests on records being named tuples (Dagster 1.13); where they are not, or have other fields,
-    they are made by their constructor.
+    This relies on records being named tuples (Dagster 1.13). If they are not, or if their fields
+    are others than *fields*, the function calls the constructor.
     """
     if issubclass(record, tuple) and getattr(record, "_fields", ()) == fields:
         return partial(tuple.__new__, record)
@@ -42,7 +42,7 @@ _NO_TABLE_CONSTRAINTS = TableSchema([]).constraints
 
 @lru_cache(maxsize=50_000)
 def asset_key_of(path: tuple[str, ...]) -> AssetKey:
-    """One and the same for equal paths: a model may have a thousand readers."""
+    """The AssetKey of a path: one object for equal paths, as a model may have 1,000 readers."""
     return AssetKey(path)
 
 
@@ -53,13 +53,13 @@ def asset_key(project: Project, key: Key) -> AssetKey:
 
 
 def declared_schema(columns: Iterable[Column]) -> Mapping[str, Any]:
-    """Metadata of columns that a header or sources.yaml names; {} if there are none."""
+    """Metadata for the columns that a header or sources.yaml names; {} if there are none."""
     found = [_named(column.name, column.type, column.description) for column in columns]
     return {"dagster/column_schema": _schema((found, _NO_TABLE_CONSTRAINTS))} if found else {}
 
 
 def known_schema(step: Step) -> Mapping[str, Any]:
-    """The columns as they are known at load; what a build finds takes their place."""
+    """Metadata for the columns as known at load; those that a build finds replace them."""
     traced = [(column.name, column.type) for column in step.trace.columns if column.name]
     if not traced or not step.trace.closed:
         return declared_schema(step.config.columns)
@@ -67,8 +67,11 @@ def known_schema(step: Step) -> Mapping[str, Any]:
 
 
 def column_schema(step: Step, columns: Iterable[tuple[str, str]]) -> TableSchema:
-    """Columns (name, type) with what is declared of them, and what they are made of: that is
-    written out too, as the open-source UI keeps ``dagster/column_lineage`` to itself."""
+    """The schema of columns (name, type), with their declared descriptions and their sources.
+
+    The sources are part of the descriptions because the open-source UI does not show
+    ``dagster/column_lineage``.
+    """
     declared = {column.name.lower(): column for column in step.config.columns}
     traced = {column.name.lower(): column for column in step.trace.columns}
     result = []
@@ -95,14 +98,14 @@ def _made_of(column: TracedColumn) -> str:
 
 
 def column_lineage(project: Project, step: Step) -> Mapping[str, Any]:
-    """What each column is made of, where it is known; {} for what has no columns upstream."""
+    """Metadata with the known sources of each column; {} if no column has any."""
     keys: dict[tuple[str, str], AssetKey] = {}
     deps: dict[str, list[TableColumnDep]] = {}
     own = tuple(step.key)
     for column in step.trace.columns:
         found = []
         for name, source in column.sources:
-            if name == own:  # an incremental model that reads itself is not upstream of itself
+            if name == own:  # a model that reads itself is not its own upstream
                 continue
             if (key := keys.get(name)) is None:
                 key = keys[name] = asset_key(project, Key(*name))
@@ -113,5 +116,5 @@ def column_lineage(project: Project, step: Step) -> Mapping[str, Any]:
 
 
 def _place(dep: TableColumnDep) -> tuple[AssetKey, str]:
-    """Dagster's own order of what a column is made of."""
+    """The sort key of a column's sources in Dagster's own order."""
     return dep.asset_key, dep.column_name

@@ -1,9 +1,9 @@
-"""models_executor: one Dagster step per model, our workers, dbt's semantics.
+"""models_executor: the executor of runs of a project, as Dagster configures and starts it.
 
-ExecutionPlan ─> Plan ── instructions ──> Run (loop.py) ── tasks ──> WorkerPool ──> workers
-                  ^                        │                             │
-                  └──────── events ────────┴<──────── outcomes ──────────┘
-                                           └──> DagsterEvents, terminal, journal, results
+ExecutionPlan ──> Plan ── instructions ──> Run (loop.py) ── tasks ──> StepRunners
+                   ^                        │                             │
+                   └──────── events ────────┴<──────── outcomes ──────────┘
+                                            └──> DagsterEvents, terminal, journal, results
 """
 
 from __future__ import annotations
@@ -47,36 +47,36 @@ _CONFIG = {
     "max_concurrent": Field(
         Noneable(Int),
         default_value=None,
-        description="How many steps may be in flight at once, SQL and Python together. Default: "
-        "the target's `threads`, else the number of cores.",
+        description="How many steps may run at once, SQL and Python together. Default: the "
+        "target's `threads`, or else the number of cores.",
     ),
     "fail_fast": Field(
         Noneable(AnyConfig),
         default_value=None,
-        description="false: what does not depend on a failure goes on. true: the first failure "
-        "stops the run and cancels what is in flight. drain: it starts nothing more, what is in "
-        f"flight may finish. The run tag {FAIL_FAST_TAG} goes before it; default: "
-        "dagster_models.yaml, else false.",
+        description="false: steps that do not depend on a failure go on. true: the first failure "
+        "stops the run and cancels the steps that are running. drain: after a failure no step "
+        f"starts, and running steps may finish. The run tag {FAIL_FAST_TAG} overrides this. "
+        "Default: the value in dagster_models.yaml, or else false.",
     ),
     "target": Field(
         Noneable(String),
         default_value=None,
-        description="The target of dagster_models.yaml that this run builds in. The run tag "
-        f"{TARGET_TAG} goes before it; default: the project's.",
+        description="The target of dagster_models.yaml in which this run builds. The run tag "
+        f"{TARGET_TAG} overrides this. Default: the project's default target.",
     ),
     "cancel_grace_seconds": Field(
         float,
         default_value=10.0,
-        description="How long a step that was asked to stop may take before its worker is killed.",
+        description="How many seconds a step may take to stop before its worker is killed.",
     ),
     "retries": RETRIES_CONFIG,
     "tag_concurrency_limits": TAG_LIMITS_CONFIG,
 }
 
 
-_OF_OTHERS = (
-    "The run config of the resource {key} holds for your own assets only: the models are built in"
-    " their target, which `execution: config: target` chooses"
+_OTHER_ASSETS_ONLY = (
+    "The run config of the resource {key} applies only to your own assets. The models are built in"
+    " their target: choose it with `execution: config: target`"
 )
 
 
@@ -84,17 +84,18 @@ _OF_OTHERS = (
 def models_executor(init: InitExecutorContext) -> ModelsExecutor:
     """Runs SQL in warehouse sessions and Python in worker processes, many at a time.
 
-    Skips what is downstream of a failure, stops at the first failure if told so (``fail_fast``),
-    and reports each step as the warehouse answered. Other Dagster steps of the same job run too, a
-    process each, under the same limit. Default executor of ``load_project``'s Definitions::
+    It skips what is downstream of a failure, stops at the first failure if ``fail_fast`` says so,
+    and reports each step as the warehouse answered. Other Dagster steps of the same job run under
+    the same limit, each in a process of its own. It is the default executor of the Definitions
+    that ``load_project`` returns::
 
         execution:
           config:
             max_concurrent: 8
             fail_fast: true
 
-    What the settings say is read when the run begins: Dagster takes an error in this function for
-    one of its own, and the run's failure, which alerts see, would not tell it.
+    The settings are read when the run begins, and not in this function: Dagster would take an
+    error here for one of its own, and the run's failure, which alerts see, would not contain it.
     """
     config: Any = init.executor_config
     return ModelsExecutor(config, RetryMode.from_config(config["retries"]) or RetryMode.ENABLED)
@@ -128,11 +129,11 @@ class ModelsExecutor(Executor):
                     plan,
                     options_of(self._config),
                     warnings=[
-                        _OF_OTHERS.format(key=key)
+                        _OTHER_ASSETS_ONLY.format(key=key)
                         for key in configured_resources(job_context, WarehouseResource)
                     ],
                 )
-            except Exception as error:  # e.g. no such target; the console would not tell
+            except Exception as error:  # e.g. no such target; the console would not show it
                 print(f"The run cannot begin: {error}", file=sys.stderr)
                 raise
             return run.events()

@@ -17,18 +17,18 @@ from dagster_models.processes.client.warehouse import Connection, Warehouse
 
 
 class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
-    """The warehouse that a project's models are built in, as a Dagster resource.
+    """The warehouse in which a project's models are built, as a Dagster resource.
 
-    ``load_project`` provides it as ``warehouse``. An asset of your own uses it like this::
+    ``load_project`` provides it as ``warehouse``. Your own assets use it like this::
 
         @asset
         def top_carriers(warehouse: WarehouseResource) -> None:
             with warehouse.connect() as connection:
                 print(connection.table("marts.carrier_delays").df())
 
-    ``type`` and ``settings`` are those of a target; relative paths of files that SQL reads begin
-    at ``folder``. A setting may be an ``EnvVar``. ``targets`` (name -> type and settings) are
-    those that a run may choose instead, by its tag ``dagster_models/target`` or its run config.
+    ``type`` and ``settings`` are those of a target, and relative paths of files in SQL start at
+    ``folder``. A setting may be an ``EnvVar``. ``targets`` maps names to the types and settings
+    that a run may choose instead, by its tag ``dagster_models/target`` or its run config.
     """
 
     type: str = "duckdb"
@@ -38,29 +38,31 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
     _target: str | None = PrivateAttr(default=None)
 
     def setup_for_execution(self, context: InitResourceContext) -> None:
-        """Called by Dagster: what the run asks for holds for its models and for this alike."""
+        """Called by Dagster. The target that a run asks for is the resource's target, too."""
         run = context.run
         self._target = chosen_target(run.tags, run.run_config) if run is not None else None
 
     @field_validator("settings", mode="before")
     @classmethod
     def _variables(cls, settings: Any) -> Any:
-        """An EnvVar as ``${NAME}``, which only the process that connects fills in: Dagster would
-        hand its value to whoever shows the resource's settings."""
+        """Replace each EnvVar by ``${NAME}``, which only the process that connects fills in.
+
+        Dagster would show the value to whoever looks at the resource's settings.
+        """
         if not isinstance(settings, dict):
             return settings
         return {key: _as_variable(value) for key, value in settings.items()}
 
     @contextmanager
     def connect(self) -> Iterator[Warehouse]:
-        """A ``Warehouse`` with sql, table, execute and load, on a session of its own.
+        """A ``Warehouse`` with sql, table, execute and load, in a session of its own.
 
         Raises:
-            WarehouseError: the warehouse cannot be reached, or the run asks for a target that is
-                not there.
+            WarehouseError: the warehouse cannot be reached, or the run asks for a target that does
+                not exist.
         """
         chosen = {"type": self.type, "settings": self.settings}
-        if self._target is not None and self.targets:  # one of the user's own has none to choose
+        if self._target is not None and self.targets:  # a resource that users make has no targets
             chosen = self._chosen(self._target)
         address = WarehouseAddress.from_json({**chosen, "folder": self.folder})
         connection = Connection(lambda: connect(address))
@@ -73,8 +75,8 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
         if target not in self.targets:
             raise WarehouseError(
                 ErrorKind.INVALID_SETTINGS,
-                f"there is no target `{target}`, which the run asks for (run tag {TARGET_TAG}, or"
-                f" `target` in its run config). Targets: {', '.join(self.targets)}",
+                f"there is no target `{target}`, which the run asks for (by its tag {TARGET_TAG} or"
+                f" by `target` in its run config). Targets: {', '.join(self.targets)}",
             )
         return dict(self.targets[target])
 
@@ -82,6 +84,6 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
 def _as_variable(value: Any) -> Any:
     if isinstance(value, EnvVar):
         return f"${{{value.env_var_name}}}"
-    if isinstance(value, dict) and set(value) == {"env"}:  # the same, once in Dagster's config
+    if isinstance(value, dict) and set(value) == {"env"}:  # an EnvVar in Dagster's run config
         return f"${{{value['env']}}}"
     return value

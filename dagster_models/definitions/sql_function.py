@@ -1,4 +1,4 @@
-"""Runs a user's ``def sql(vars)`` in this process; whoever loads a project passes it in."""
+"""Runs a user's ``def sql(vars)`` in this process. Callers pass it to ``project.load.load``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from dagster_models.project.python.source import line_of_function
 def run_sql_function(source: str, path: str, root: str, variables: Mapping[str, Any]) -> str:
     """The text that ``def sql(vars)`` of the file *path* returns, see RunSqlFunction.
 
-    The file runs in a fresh module with the project's folder importable. What it imports from
-    there is forgotten again, so that the next load sees the files as they are then.
+    The file runs in a fresh module, and can import from the project's folder. Modules that it
+    imports from there are dropped afterwards, so that the next load sees the files as they are
+    then.
     """
     module = types.ModuleType(f"{os.path.splitext(os.path.basename(path))[0]}_sql")
     module.__file__ = path
-    # The parts of a header's vars may be lists: what the function does to them stays with it.
+    # A header's vars may contain lists: the function gets copies, which it may change.
     given = copy.deepcopy(dict(variables))
     try:
         with _importable(root):
@@ -54,13 +55,13 @@ def _line_in(error: BaseException, path: str) -> int | None:
 def _importable(root: str) -> Iterator[None]:
     path, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, root)
-    importlib.invalidate_caches()  # a helper written a moment ago must be seen
+    importlib.invalidate_caches()  # so that a module written a moment ago is found
     try:
         yield
     finally:
         sys.path[:] = path
         for name in set(sys.modules) - modules:
             file = getattr(sys.modules[name], "__file__", None) or ""
-            # Not the packages of an environment inside the project: numpy loads only once.
+            # Packages of an environment inside the project stay: numpy can be loaded only once.
             if file.startswith(root + os.sep) and "site-packages" not in file:
                 del sys.modules[name]

@@ -1,4 +1,4 @@
-"""How a step of a project is shown as a Dagster asset. Subclass it to show it otherwise."""
+"""How Dagster shows a step of a project. Subclass ``ModelsTranslator`` to change that."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from dagster_models.definitions.column_metadata import (
 )
 
 PREFIX = "dagster_models"
-"""Namespace of our own tags and metadata."""
+"""The namespace of our own tags and metadata."""
 
-_HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page shows what it says already
+_HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page already shows its contents
 
 _KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
 
@@ -37,7 +37,7 @@ _KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
 class ModelsTranslator:
     """Turns a model, seed, script or source into the AssetSpec that Dagster shows.
 
-    To change how assets look, override ``get_asset_spec`` and work on what it returns::
+    To change how assets look, override ``get_asset_spec`` and change what it returns::
 
         class InCapitals(ModelsTranslator):
             def get_asset_spec(self, item, project, relation):
@@ -48,7 +48,10 @@ class ModelsTranslator:
     def get_asset_spec(
         self, item: Step | Source, project: Project, relation: Relation | None
     ) -> AssetSpec:
-        """The spec of *item*; *relation* is its full name on the chosen target (None: a script)."""
+        """The spec of *item*, whose full name on the default target is *relation*.
+
+        A script has no relation.
+        """
         if isinstance(item, Source):
             return AssetSpec(
                 key=asset_key_of(tuple(item.asset_key or item.key)),
@@ -80,7 +83,7 @@ class ModelsTranslator:
 
 @contextmanager
 def beta_features() -> Iterator[None]:
-    """What Dagster calls beta and its own integrations use all the same: without its warning."""
+    """Silence Dagster's warnings about beta features, which its own integrations use as well."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
         yield

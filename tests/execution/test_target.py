@@ -185,7 +185,7 @@ def test_a_warehouse_that_is_configured_in_the_launchpad_is_not_that_of_the_mode
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         job = repository.get_reconstructable_job("test")
         assert dg.execute_job(job, instance, run_config=config).success
-    said = "The run config of the resource warehouse holds for your own assets only"
+    said = "The run config of the resource warehouse applies only to your own assets"
     assert f"WARNING: {said}" in capfd.readouterr().out
     assert [message for _, _, message in project.events() if message.startswith(said)]
     assert project.rows("select n from marts.a") == [(1,)]
