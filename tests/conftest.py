@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from dagster_models.warehouses.base import FEATURES, Warehouse, WarehouseSession
+from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
 from postgres_server import GIVEN, dsn_of_database, start_server
 from systems import NAMES, System, duckdb_system, postgres_system, session_of
 
@@ -83,14 +83,14 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
 
 
 @pytest.fixture
-def warehouse(system: System) -> Iterator[Warehouse]:
+def warehouse(system: System) -> Iterator[OpenWarehouse]:
     warehouse = system.open()
     yield warehouse
     warehouse.close()
 
 
 @pytest.fixture
-def session(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+def session(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
     with session_of(warehouse) as session:
         session.prepare(["s"])
         yield session

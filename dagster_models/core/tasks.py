@@ -26,7 +26,7 @@ from dagster_models.util.digests import digest_of
 OWN_RELATION = "__the_relation_that_this_check_is_about__"
 
 
-class Runner(Enum):
+class RunnerKind(Enum):
     """Where a task runs."""
 
     WAREHOUSE = "warehouse"  #: in a session of the warehouse process
@@ -124,7 +124,7 @@ class BuildTask:
     input_versions: Mapping[str, str] = EMPTY
     checks: tuple[CheckTask, ...] = ()
 
-    runner: ClassVar[Runner] = Runner.WAREHOUSE
+    runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = True
 
     @property
@@ -142,7 +142,7 @@ class ChecksTask:
     relation: Relation
     checks: tuple[CheckTask, ...] = ()
 
-    runner: ClassVar[Runner] = Runner.WAREHOUSE
+    runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = False
 
     @property
@@ -171,7 +171,7 @@ class PythonTask:
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
 
-    runner: ClassVar[Runner] = Runner.PYTHON
+    runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = True
 
     @property
@@ -203,7 +203,7 @@ class ScriptTask:
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
 
-    runner: ClassVar[Runner] = Runner.PYTHON
+    runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = False
 
     @property

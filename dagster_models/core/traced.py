@@ -37,7 +37,7 @@ class Upstream:
     schema: Schema = Schema()
 
 
-class Query(NamedTuple):
+class TraceRequest(NamedTuple):
     """All that decides a trace: the arguments of ``lineage.trace``."""
 
     text: str

@@ -13,7 +13,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
 from dagster_models.processes.client.session import connect
-from dagster_models.processes.client.warehouse import Connection, Warehouse
+from dagster_models.processes.client.warehouse import StepConnection, Warehouse
 
 
 class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -65,7 +65,7 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
         if self._target is not None and self.targets:  # a resource that users make has no targets
             chosen = self._chosen(self._target)
         address = WarehouseAddress.from_json({**chosen, "folder": self.folder})
-        connection = Connection(lambda: connect(address))
+        connection = StepConnection(lambda: connect(address))
         try:
             yield Warehouse(connection)
         finally:

@@ -138,7 +138,7 @@ class Run:
         if not earlier or self._interrupts:
             return
 
-        def find() -> list[resume.Found]:
+        def find() -> list[resume.FoundCommit]:
             run = self._run
             return list(resume.find(run.graph, run.target_steps, earlier, run.run_id))
 

@@ -28,7 +28,7 @@ from dagster_models.execution import attempt_results, lookup
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import retry_policy
 from dagster_models.execution.outcomes import failed_to_start, lost_outcome
-from dagster_models.execution.resume import Found
+from dagster_models.execution.resume import FoundCommit
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.runners.events import (
     Answered,
@@ -73,7 +73,7 @@ class OwnSteps:
             else:
                 yield from self._hand_over(step, running)
 
-    def adopt(self, found: Found) -> Iterator[DagsterEvent]:
+    def adopt(self, found: FoundCommit) -> Iterator[DagsterEvent]:
         """Take a step for started whose commit by an earlier run still stands."""
         running = self._park(found.step, attempt=1)
         running.task, running.outcome = found.task, found.outcome

@@ -30,7 +30,7 @@ Commits = Mapping[str, Commit]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundCommit:
     """A step that need not be built: an earlier run's commit still stands."""
 
     step: str
@@ -44,7 +44,7 @@ def find(
     target_steps: Mapping[str, TargetStep],
     earlier: Collection[str],
     run_id: str,
-) -> Iterator[Found]:
+) -> Iterator[FoundCommit]:
     """The steps that one of the *earlier* runs has committed, in the order of *graph*.
 
     ``graph``: step key -> its upstreams in this run, in topological order.
@@ -70,7 +70,7 @@ def find(
             outcome = session.run(ChecksTask(*task.id, task.relation, task.checks))
             if outcome.succeeded:
                 found.add(step)
-                yield Found(step, task, _as_committed(outcome, commit), commit)
+                yield FoundCommit(step, task, _as_committed(outcome, commit), commit)
 
 
 def _as_committed(checked: Outcome, commit: Commit) -> Outcome:

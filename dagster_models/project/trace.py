@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.core.model import Check, Column, Key, Location, Source, Step
-from dagster_models.core.traced import ColumnProblem, Query, Schema, Trace, TracedColumn, Upstream
+from dagster_models.core.traced import (
+    ColumnProblem,
+    Schema,
+    Trace,
+    TracedColumn,
+    TraceRequest,
+    Upstream,
+)
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.dialects.table import dialect_of
@@ -33,7 +40,7 @@ class TraceContext:
     dialect: str
     unknown_columns: str
     report: Report
-    trace: Callable[[Sequence[Query]], Sequence[Trace]]
+    trace: Callable[[Sequence[TraceRequest]], Sequence[Trace]]
 
 
 def trace_steps(
@@ -77,9 +84,9 @@ def _is_traced(step: Step) -> bool:
     return step.kind == "sql" and step.config.materialized != "function"
 
 
-def _query(step: Step, schemas: Mapping[Key, Schema], dialect: str) -> Query:
+def _query(step: Step, schemas: Mapping[Key, Schema], dialect: str) -> TraceRequest:
     names = {reference.name for reference in step.references}
-    return Query(step.sql, dialect, _upstream(step, schemas, names))
+    return TraceRequest(step.sql, dialect, _upstream(step, schemas, names))
 
 
 def _upstream(
@@ -147,7 +154,7 @@ def _trace_checks(
     checks = [(check, step) for step in steps.values() for check in step.checks]
     texts = [(check, step) for check, step in checks if check.test == "query"]
     found = context.trace(
-        [Query(c.text, context.dialect, _upstream(step, schemas)) for c, step in texts]
+        [TraceRequest(c.text, context.dialect, _upstream(step, schemas)) for c, step in texts]
     )
     for (check, _), trace_ in zip(texts, found, strict=True):
         for it in trace_.problems:

@@ -1,6 +1,6 @@
 """What every warehouse offers: a small interface over its native driver.
 
-    Warehouse            one database, open in this process
+    OpenWarehouse            one database, open in this process
       └── WarehouseSession     one connection or cursor of it; used by one thread at a time
 
 A session speaks in relations and in the user's own SQL text; how a warehouse spells a table, reads
@@ -187,7 +187,7 @@ class WarehouseSession(ABC):
         keeps its proofs in a form that this one does not know."""
 
 
-class Warehouse(ABC):
+class OpenWarehouse(ABC):
     """One database, open in this process."""
 
     capabilities: Capabilities

@@ -32,7 +32,7 @@ from dagster_models.processes import handshake, wire
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.server.attempt import Stop
-from dagster_models.processes.server.connection import Connection
+from dagster_models.processes.server.connection import ClientConnection
 from dagster_models.util import runtime_files
 from dagster_models.util.digests import digest_of
 from tasks import arrow_task, csv_task, sql_task
@@ -765,7 +765,7 @@ def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> Non
 
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        connection = Connection(Host(), ours)  # type: ignore[arg-type]
+        connection = ClientConnection(Host(), ours)  # type: ignore[arg-type]
         asked = {
             "attempt": ["r", "s.t", 1],
             "relation": {"schema": "s", "name": "t"},

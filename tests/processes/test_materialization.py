@@ -16,7 +16,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, CheckTask, CsvFile, LoadedFile, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
-from dagster_models.warehouses.base import Warehouse, WarehouseSession
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from systems import System, instrument, session_of
 from tasks import arrow_task, csv_task, sql_task, with_sql
 
@@ -24,7 +24,7 @@ TASK = sql_task("s.t", "select 'new' as n", code_version="v2", input_versions={"
 
 
 @pytest.fixture
-def warehouse(system: System) -> Iterator[Warehouse]:
+def warehouse(system: System) -> Iterator[OpenWarehouse]:
     warehouse = system.open()
     with session_of(warehouse) as session:
         session.prepare(["s"])
@@ -34,12 +34,12 @@ def warehouse(system: System) -> Iterator[Warehouse]:
 
 
 @pytest.fixture
-def session(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+def session(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
     with session_of(warehouse) as session:
         yield session
 
 
-def held(warehouse: Warehouse) -> tuple[Any, ...]:
+def held(warehouse: OpenWarehouse) -> tuple[Any, ...]:
     """What another session sees: the table, the commit records."""
     with session_of(warehouse) as other:
         return (
@@ -53,7 +53,9 @@ PUBLISHED = ([("new",)], 1)
 
 
 @pytest.mark.feature("publish")
-def test_a_published_table(system: System, warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_a_published_table(
+    system: System, warehouse: OpenWarehouse, session: WarehouseSession
+) -> None:
     outcome = run(session, TASK, Stop())
     assert (outcome.verdict, outcome.rows, outcome.error) == (Verdict.COMMITTED, 1, None)
     assert outcome.columns == (("n", system.type_of("VARCHAR")),)
@@ -69,7 +71,7 @@ def test_a_published_table(system: System, warehouse: Warehouse, session: Wareho
 
 @pytest.mark.feature("publish")
 def test_a_published_view_has_no_rows(
-    system: System, warehouse: Warehouse, session: WarehouseSession
+    system: System, warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     outcome = run(session, replace(TASK, materialization=View()), Stop())
     assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, None)
@@ -77,7 +79,9 @@ def test_a_published_view_has_no_rows(
     assert held(warehouse) == PUBLISHED
 
 
-def test_a_model_may_read_what_it_replaces(warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_a_model_may_read_what_it_replaces(
+    warehouse: OpenWarehouse, session: WarehouseSession
+) -> None:
     outcome = run(session, with_sql(TASK, "select n || '!' as n from s.t"), Stop())
     assert outcome.verdict is Verdict.COMMITTED
     assert held(warehouse)[0] == [("old!",)]
@@ -97,7 +101,7 @@ def test_a_model_may_read_what_it_replaces(warehouse: Warehouse, session: Wareho
     ],
 )
 def test_an_own_error_leaves_no_trace(
-    warehouse: Warehouse, session: WarehouseSession, change: dict[str, Any]
+    warehouse: OpenWarehouse, session: WarehouseSession, change: dict[str, Any]
 ) -> None:
     if change.get("materialization") == View():  # binds, and fails only when it is read
         change = {**change, "checks": (CheckTask("c", "select * from s.t"),)}
@@ -109,7 +113,7 @@ def test_an_own_error_leaves_no_trace(
 
 
 def test_an_error_is_not_committed_by_the_next_task(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     run(session, with_sql(TASK, "select cast('x' as int)"), Stop())
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
@@ -117,7 +121,7 @@ def test_an_error_is_not_committed_by_the_next_task(
 
 
 def test_an_open_transaction_is_the_callers(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     session.begin()
     session.execute("create table s.mine as select 1")
@@ -134,7 +138,7 @@ def test_an_open_transaction_is_the_callers(
 
 
 def test_a_failed_check_rolls_back_and_all_are_told(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     checks = (
         CheckTask("fine", "select * from s.t where n is null"),
@@ -155,7 +159,7 @@ def test_a_failed_check_rolls_back_and_all_are_told(
     assert held(warehouse) == UNTOUCHED
 
 
-def test_a_warning_does_not_stop(warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_a_warning_does_not_stop(warehouse: OpenWarehouse, session: WarehouseSession) -> None:
     outcome = run(
         session, replace(TASK, checks=(CheckTask("w", "select * from s.t", "warn"),)), Stop()
     )
@@ -168,7 +172,7 @@ def test_a_warning_does_not_stop(warehouse: Warehouse, session: WarehouseSession
     "broken", ["select nope", "select cast(n as int) from s.t where cast(n as int) > 0"]
 )
 def test_a_check_that_cannot_run(
-    warehouse: Warehouse, session: WarehouseSession, broken: str
+    warehouse: OpenWarehouse, session: WarehouseSession, broken: str
 ) -> None:
     """One that may only warn takes no publication with it, whatever it did to the transaction."""
     checks = (CheckTask("broken", broken, "warn"), CheckTask("fine", "select 1 where false"))
@@ -183,7 +187,7 @@ def test_a_check_that_cannot_run(
 
 
 def test_a_check_of_severity_error_that_cannot_run_fails(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     outcome = run(session, replace(TASK, checks=(CheckTask("c", "select nope"),)), Stop())
     assert outcome.verdict is Verdict.ROLLED_BACK
@@ -198,7 +202,7 @@ def test_a_check_of_severity_error_that_cannot_run_fails(
 # Stop --------------------------------------------------------------------------------------------
 
 
-def test_stop_before_the_start(warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_stop_before_the_start(warehouse: OpenWarehouse, session: WarehouseSession) -> None:
     stop = Stop()
     stop.ask(session.interrupt)
     assert run(session, TASK, stop).verdict is Verdict.CANCELED
@@ -207,7 +211,7 @@ def test_stop_before_the_start(warehouse: Warehouse, session: WarehouseSession) 
 
 @pytest.mark.feature("cancel")
 def test_stop_while_it_builds(
-    system: System, warehouse: Warehouse, session: WarehouseSession
+    system: System, warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     stop, done, outcomes = Stop(), threading.Event(), []
 
@@ -226,7 +230,7 @@ def test_stop_while_it_builds(
 
 @pytest.mark.parametrize("checks", [(), (CheckTask("c", "select 1 where false"),)])
 def test_stop_between_two_statements(
-    warehouse: Warehouse, session: WarehouseSession, checks: tuple[CheckTask, ...]
+    warehouse: OpenWarehouse, session: WarehouseSession, checks: tuple[CheckTask, ...]
 ) -> None:
     stop = Stop()
     session = instrument(session, before_columns=lambda: stop.ask(lambda: None))
@@ -236,7 +240,7 @@ def test_stop_between_two_statements(
 
 
 def test_a_commit_that_wins_the_race_is_committed(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     stop, interrupts = Stop(), list[int]()
     session = instrument(session, before_commit=lambda: stop.ask(lambda: interrupts.append(1)))
@@ -246,7 +250,7 @@ def test_a_commit_that_wins_the_race_is_committed(
     assert held(warehouse) == PUBLISHED
 
 
-def test_a_rollback_is_not_interrupted(warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_a_rollback_is_not_interrupted(warehouse: OpenWarehouse, session: WarehouseSession) -> None:
     stop, interrupts = Stop(), list[int]()
     session = instrument(session, before_rollback=lambda: stop.ask(lambda: interrupts.append(1)))
     outcome = run(session, with_sql(TASK, "select cast('x' as int)"), stop)
@@ -255,7 +259,7 @@ def test_a_rollback_is_not_interrupted(warehouse: Warehouse, session: WarehouseS
 
 
 def test_an_interrupt_that_nobody_asked_for_is_no_cancel(
-    system: System, warehouse: Warehouse, session: WarehouseSession
+    system: System, warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     done = threading.Event()
 
@@ -281,7 +285,7 @@ def fail() -> None:
 
 
 def test_a_commit_that_errs_before_it_took_place(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     session = instrument(session, before_commit=fail)
     outcome = run(session, TASK, Stop())
@@ -292,7 +296,7 @@ def test_a_commit_that_errs_before_it_took_place(
 
 
 def test_a_commit_that_errs_after_it_took_place(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     session = instrument(session, after_commit=fail)
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
@@ -300,7 +304,7 @@ def test_a_commit_that_errs_after_it_took_place(
 
 
 def test_a_commit_whose_record_cannot_be_read_is_in_doubt(
-    warehouse: Warehouse, session: WarehouseSession, monkeypatch: pytest.MonkeyPatch
+    warehouse: OpenWarehouse, session: WarehouseSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = instrument(session, before_commit=fail)
     monkeypatch.setattr(session, "find_proof", lambda *_: fail())
@@ -315,7 +319,7 @@ def test_a_commit_whose_record_cannot_be_read_is_in_doubt(
 
 @pytest.mark.feature("publish")
 def test_a_seed(
-    system: System, warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
+    system: System, warehouse: OpenWarehouse, session: WarehouseSession, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("n,m\nnew,1\n")
     file = LoadedFile(str(tmp_path / "t.csv"))
@@ -327,7 +331,7 @@ def test_a_seed(
 
 
 def test_a_seed_with_a_bad_row_leaves_no_trace(
-    warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
+    warehouse: OpenWarehouse, session: WarehouseSession, tmp_path: Path
 ) -> None:
     (tmp_path / "t.csv").write_text("n,m\na,1\nb\n")
     outcome = run(session, csv_task("s.t", tmp_path / "t.csv"), Stop())
@@ -338,7 +342,7 @@ def test_a_seed_with_a_bad_row_leaves_no_trace(
 
 
 @pytest.mark.feature("publish")
-def test_an_arrow_file(warehouse: Warehouse, session: WarehouseSession, tmp_path: Path) -> None:
+def test_an_arrow_file(warehouse: OpenWarehouse, session: WarehouseSession, tmp_path: Path) -> None:
     path, _ = session.export("select 'new' as n", [str(tmp_path)])
     arrow = replace(
         TASK, content=ArrowFile(path), checks=(CheckTask("c", "select * from s.t where n is null"),)
@@ -349,7 +353,7 @@ def test_an_arrow_file(warehouse: Warehouse, session: WarehouseSession, tmp_path
 
 
 def test_an_arrow_file_takes_the_place_of_a_view(
-    warehouse: Warehouse, session: WarehouseSession, tmp_path: Path
+    warehouse: OpenWarehouse, session: WarehouseSession, tmp_path: Path
 ) -> None:
     path, _ = session.export("select 'new' as n", [str(tmp_path)])
     session.execute("drop table if exists s.t; create view s.t as select 1 as n")

@@ -20,7 +20,7 @@ from dagster_models import warehouse as public
 from dagster_models.errors import Canceled, DagsterModelsError, WarehouseError
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.client.tables import to_arrow
-from dagster_models.processes.client.warehouse import Connection, Warehouse, bound, quoted
+from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound, quoted
 from systems import System
 
 
@@ -130,14 +130,14 @@ def test_a_column_that_cannot_be_stored_is_named(value: Any, message: str) -> No
 
 
 @pytest.fixture
-def connection(system: System) -> Iterator[Connection]:
-    connection = Connection(lambda: connect(system.address))
+def connection(system: System) -> Iterator[StepConnection]:
+    connection = StepConnection(lambda: connect(system.address))
     yield connection
     connection.close()
 
 
 @pytest.fixture
-def warehouse(connection: Connection) -> Warehouse:
+def warehouse(connection: StepConnection) -> Warehouse:
     return Warehouse(
         connection,
         queries={"select n from things": 'select n from "dev_x"."things"'},
@@ -261,7 +261,7 @@ def test_threads_take_turns(system: System, warehouse: Warehouse) -> None:
 
 
 def test_a_cancel_from_another_thread_stops_the_query(
-    system: System, connection: Connection
+    system: System, connection: StepConnection
 ) -> None:
     warehouse = Warehouse(connection)
     warehouse.sql("select 1").fetchall()
@@ -280,7 +280,7 @@ def test_a_cancel_from_another_thread_stops_the_query(
     assert warehouse.sql("select 1").fetchall() == [(1,)]
 
 
-def test_an_interrupt_drops_the_session(connection: Connection) -> None:
+def test_an_interrupt_drops_the_session(connection: StepConnection) -> None:
     first = connection.use(lambda session: session.session_id)
 
     def interrupt(session: Any) -> None:
@@ -309,7 +309,7 @@ def running(thread: threading.Thread) -> set[str]:
     return names
 
 
-def test_a_close_wakes_a_thread_that_waits_for_an_answer(connection: Connection) -> None:
+def test_a_close_wakes_a_thread_that_waits_for_an_answer(connection: StepConnection) -> None:
     connection.use(lambda session: None)
     errors = list[BaseException]()
 

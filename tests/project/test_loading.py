@@ -15,7 +15,7 @@ import pytest
 
 from dagster_models.compilation.sql_text import check_sql, compile_step, compile_text
 from dagster_models.core.model import Key, Project
-from dagster_models.core.traced import Query
+from dagster_models.core.traced import TraceRequest
 from dagster_models.errors import ProjectError
 from dagster_models.project.loading import parser_pool, parser_process, sql_reader
 from dagster_models.project.loading.cache import read_entries, write_entries
@@ -222,7 +222,7 @@ def lazy(monkeypatch: pytest.MonkeyPatch) -> Callable[[ParserPool], None]:
 
 TEXTS = [(f"select {i} as n from t{i % 7}", "duckdb", True) for i in range(30)]
 TEXTS[17] = ("select from from", "duckdb", True)
-QUERIES = [Query(text, dialect, {}) for text, dialect, _ in TEXTS]
+QUERIES = [TraceRequest(text, dialect, {}) for text, dialect, _ in TEXTS]
 ALONE = [parser_process.parse(text) for text in TEXTS]
 TRACED = [parser_process.trace_columns(query) for query in QUERIES]
 

@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from dagster_models.core.model import Key, Project, Source
-from dagster_models.core.traced import Query, Trace
+from dagster_models.core.traced import Trace, TraceRequest
 from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import ProjectError
 from dagster_models.project import load as door
@@ -35,7 +35,7 @@ class PlainReader:
     def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Sequence[int]:
         return range(len(texts))
 
-    def trace(self, queries: Sequence[Query]) -> list[Trace]:
+    def trace(self, queries: Sequence[TraceRequest]) -> list[Trace]:
         return [trace(*query) for query in queries]
 
 

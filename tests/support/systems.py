@@ -13,7 +13,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.target_types import TARGET_TYPES
 from dagster_models.core.tasks import Query
 from dagster_models.core.warehouse_address import WarehouseAddress
-from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
+from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.materializations import table
 
 NAMES = tuple(TARGET_TYPES)
@@ -47,8 +47,8 @@ class System:
         found: Capabilities = self.module.CAPABILITIES
         return found
 
-    def open(self) -> Warehouse:
-        warehouse: Warehouse = self.module.connect(self.settings)
+    def open(self) -> OpenWarehouse:
+        warehouse: OpenWarehouse = self.module.connect(self.settings)
         return warehouse
 
     def rows_of(self, count: int) -> str:
@@ -105,7 +105,7 @@ def postgres_system(dsn: str) -> System:
 
 
 @contextmanager
-def session_of(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+def session_of(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
     session = warehouse.session()
     try:
         yield session

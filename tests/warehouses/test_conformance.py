@@ -28,7 +28,7 @@ from dagster_models.core.tasks import AttemptId, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import (
     FEATURES,
-    Warehouse,
+    OpenWarehouse,
     WarehouseSession,
     quoted,
 )
@@ -200,7 +200,7 @@ def test_grants_and_comments_survive_a_rebuild(
 
 @pytest.mark.feature("snapshot_readers")
 def test_a_long_reader_neither_delays_nor_sees_a_rebuild(
-    warehouse: Warehouse, session: WarehouseSession
+    warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
     create(session, "table", "select 'old' as n")
     with session_of(warehouse) as reader:
@@ -332,7 +332,7 @@ def test_an_interrupt_stops_what_runs_and_nothing_else(
     assert session.query("select 1")[1] == [(1,)]
 
 
-def test_prepare_may_be_repeated_in_a_busy_database(warehouse: Warehouse) -> None:
+def test_prepare_may_be_repeated_in_a_busy_database(warehouse: OpenWarehouse) -> None:
     with session_of(warehouse) as one, session_of(warehouse) as other:
         one.prepare(["a"])
         one.begin()
@@ -342,7 +342,7 @@ def test_prepare_may_be_repeated_in_a_busy_database(warehouse: Warehouse) -> Non
         assert other.query("select n from a.t")[1] == [(1,)]
 
 
-def test_a_record_is_read_as_it_was_written(warehouse: Warehouse) -> None:
+def test_a_record_is_read_as_it_was_written(warehouse: OpenWarehouse) -> None:
     with session_of(warehouse) as session:
         assert session.find_proof(T, AttemptId("r", "s.t", 1)) is None, (
             "of a database that nobody prepared"
@@ -359,7 +359,7 @@ def test_a_record_is_read_as_it_was_written(warehouse: Warehouse) -> None:
         assert session.find_proof(T, AttemptId("r", "s.t", 3)) is None
 
 
-def test_the_last_record_of_each_relation(warehouse: Warehouse) -> None:
+def test_the_last_record_of_each_relation(warehouse: OpenWarehouse) -> None:
     with session_of(warehouse) as session:
         assert session.last_proofs() == [], "of a database that nobody prepared"
         session.prepare([])
@@ -370,7 +370,7 @@ def test_the_last_record_of_each_relation(warehouse: Warehouse) -> None:
         assert last["s.t"] == session.find_proof(T, AttemptId("r2", "s.t", 1))
 
 
-def test_a_closed_session_has_rolled_back(warehouse: Warehouse, system: System) -> None:
+def test_a_closed_session_has_rolled_back(warehouse: OpenWarehouse, system: System) -> None:
     session = warehouse.session()
     session.prepare(["s"])
     session.begin()
@@ -381,7 +381,7 @@ def test_a_closed_session_has_rolled_back(warehouse: Warehouse, system: System) 
         assert other.query(system.relations)[1] == []
 
 
-def test_an_append_only_conflict_is_transient(warehouse: Warehouse, system: System) -> None:
+def test_an_append_only_conflict_is_transient(warehouse: OpenWarehouse, system: System) -> None:
     """Two writers of one relation: one wins, the other is told something worth another try."""
     with session_of(warehouse) as one, session_of(warehouse) as other:
         one.prepare(["s"])
@@ -454,7 +454,7 @@ def test_two_processes_may_write_at_once(system: System) -> None:
 
 @pytest.mark.feature("local_files")
 def test_sql_may_read_files_of_this_machine(
-    system: System, warehouse: Warehouse, tmp_path: Path
+    system: System, warehouse: OpenWarehouse, tmp_path: Path
 ) -> None:
     (tmp_path / "here.csv").write_text("n\n1\n")
     address = replace(system.address, folder=str(tmp_path))

@@ -14,7 +14,7 @@ from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses import records
-from dagster_models.warehouses.base import Warehouse, WarehouseSession
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from systems import System, session_of
 from tasks import sql_task
 
@@ -40,7 +40,7 @@ TASK = sql_task("s.t", "select 1 as n")
 
 
 @pytest.fixture
-def fresh(warehouse: Warehouse) -> Iterator[WarehouseSession]:
+def fresh(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
     """A session of a database that nobody has prepared."""
     with session_of(warehouse) as session:
         yield session
@@ -112,7 +112,7 @@ def test_an_older_program_says_that_the_table_is_newer_and_changes_nothing(
     assert ("other",) not in schemas
 
 
-def test_no_attempt_is_published_twice(warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_no_attempt_is_published_twice(warehouse: OpenWarehouse, session: WarehouseSession) -> None:
     """Two processes may run one attempt of one run: a run that was resumed while the first lived.
 
     The table stays that of the one publication whose record is there, and the second one says so.
@@ -127,7 +127,9 @@ def test_no_attempt_is_published_twice(warehouse: Warehouse, session: WarehouseS
     assert session.query("select count(*) from dagster_models.commits")[1] == [(1,)]
 
 
-def test_two_that_write_one_record_at_once(warehouse: Warehouse, session: WarehouseSession) -> None:
+def test_two_that_write_one_record_at_once(
+    warehouse: OpenWarehouse, session: WarehouseSession
+) -> None:
     """Neither sees the other's record before it commits."""
     session.prepare(["s"])
     commit = Commit("r", "s.t", 1, "s.t", "v", {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from dagster_models.core.messages import Outcome
 from dagster_models.errors import WarehouseError
-from dagster_models.processes.client.session import SessionIdentity
+from dagster_models.processes.client.channel import SessionIdentity
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent

@@ -13,7 +13,7 @@ from typing import IO
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
-from dagster_models.processes.client.session import SessionIdentity
+from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.util.orphans import MARK, kill_marked
 
 

@@ -21,7 +21,7 @@ from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
 from dagster_models.execution.runners.python_worker import PythonWorker, start_python_worker
 from dagster_models.processes import wire
-from dagster_models.processes.client.session import SessionIdentity
+from dagster_models.processes.client.channel import SessionIdentity
 
 _READ_BYTES = 65536
 _LINE_BYTES = 4 * _READ_BYTES  #: a longer line is reported in pieces

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from dagster_models.core.tasks import Runner, Task
+from dagster_models.core.tasks import RunnerKind, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.python_workers import PythonWorkers
@@ -24,9 +24,9 @@ class TaskRunners:
         self.queue = EventQueue()
         self.sql = SqlSessions(self.queue)
         self.python = PythonWorkers(self.queue)
-        self._runners: Mapping[Runner, TaskRunner] = {
-            Runner.WAREHOUSE: self.sql,
-            Runner.PYTHON: self.python,
+        self._runners: Mapping[RunnerKind, TaskRunner] = {
+            RunnerKind.WAREHOUSE: self.sql,
+            RunnerKind.PYTHON: self.python,
         }
 
     def of(self, task: Task) -> TaskRunner:

@@ -14,10 +14,8 @@ import contextlib
 import dataclasses
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import Any
 
 from dagster_models.core.commit import Commit
@@ -29,6 +27,7 @@ from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
+from dagster_models.processes.client.channel import Channel, SessionIdentity
 from dagster_models.util import arrow_files as bulk
 
 #: How often a client looks whether the process that is starting listens by now.
@@ -66,14 +65,6 @@ def connect(
             if time.monotonic() > deadline:
                 raise WarehouseError(ErrorKind.TIMEOUT, launch.why_no_answer(path, timeout_seconds))
             time.sleep(_POLL_SECONDS)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SessionIdentity:
-    """Names a session after its end; ``server_pid``: of the warehouse process that had it."""
-
-    session_id: str
-    server_pid: int
 
 
 def settle(
@@ -126,112 +117,8 @@ def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None
     return Session(sock, answer["hello"])
 
 
-class Session:
-    """An open session. Use as a context manager, or close it: that rolls back and frees it."""
-
-    def __init__(self, sock: socket.socket, hello: Mapping[str, Any]) -> None:
-        self._sock = sock
-        self._sending = threading.Lock()
-        self.session_id: str = hello["session"]
-        self.server_pid: int = hello["pid"]
-        self.path: str = hello["path"]  #: of the database file, real
-        self.bulk_folders: list[str] = hello["bulk"]  #: private to this session, the best first
-        self._log: str = hello["log"]
-        self._broken_off = False
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    # Frames
-
-    def fileno(self) -> int:
-        """For a selector: readable when an answer, or the end, is there."""
-        return self._sock.fileno()
-
-    @property
-    def identity(self) -> SessionIdentity:
-        return SessionIdentity(self.session_id, self.server_pid)
-
-    @property
-    def closed(self) -> bool:
-        return self._sock.fileno() < 0
-
-    def send(self, message: Mapping[str, Any]) -> None:
-        """Send a request without waiting. Raises WarehouseLost if the process is gone."""
-        self._refuse_if_closed()
-        try:
-            with self._sending:
-                wire.send(self._sock, message)
-        except OSError as error:
-            raise self._lost() from error
-
-    def receive(self) -> dict[str, Any]:
-        """Wait for the answer to a request. Raises WarehouseLost if the process is gone, or the
-        server's session that it held for us."""
-        self._refuse_if_closed()
-        try:
-            answer = wire.receive(self._sock)
-        except (EOFError, OSError) as error:
-            raise self._lost() from error
-        if (answer.get("error") or {}).get("lost"):
-            self.close()
-            raise wire.error_from_json(answer["error"])
-        return answer
-
-    def request(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Send, wait, and raise the error that the answer tells: WarehouseError or Canceled."""
-        try:
-            self.send(message)
-            answer = self.receive()
-        except WarehouseError:
-            raise
-        except BaseException:
-            # E.g. KeyboardInterrupt: the answer would be taken for the next request's.
-            self.close()
-            raise
-        if "error" in answer:
-            raise wire.error_from_json(answer["error"])
-        return answer
-
-    def cancel(self) -> None:
-        """Stop what runs, from any thread. Says nothing of success: the answer to the request does.
-
-        Harmless when nothing runs, and when the process is gone.
-        """
-        with contextlib.suppress(OSError), self._sending:
-            wire.send(self._sock, {"op": "cancel"})
-
-    def close(self) -> None:
-        """End the session; what it has not committed is rolled back. Harmless when repeated."""
-        with self._sending:
-            self._sock.close()
-
-    def shutdown(self) -> None:
-        """Break the connection, as if the other side had: a thread or selector that waits for an
-        answer sees its end, and the warehouse process interrupts and rolls back."""
-        self._broken_off = True
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-
-    def _refuse_if_closed(self) -> None:
-        if self.closed:
-            raise WarehouseError(ErrorKind.SESSION_CLOSED, "this session is closed: connect again")
-
-    def _lost(self) -> WarehouseLost:
-        self.close()
-        if self._broken_off:
-            return WarehouseLost(ErrorKind.LOST, "it did not stop in time: its session was ended")
-        return WarehouseLost(ErrorKind.LOST, launch.obituary(self.server_pid, self._log, self.path))
-
-    # Conveniences
+class Session(Channel):
+    """An open session. Closing it rolls back what it has not committed, and frees it."""
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """The rows of one small query (at most wire.MAX_FRAME bytes); use export for more."""

@@ -42,7 +42,7 @@ _HEAD = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
 _NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s][^".]*?))\s*(\.|\Z)')
 
 
-class Connection:
+class StepConnection:
     """One session, opened at first use, for one step at a time.
 
     Threads of the user's code take turns. An exception that is not the warehouse's own answer (a
@@ -111,7 +111,7 @@ def _answered(error: BaseException) -> bool:
 class Result:
     """The rows of one query. Lazy: the query runs at the first use, once, and its rows are kept."""
 
-    def __init__(self, connection: Connection, text: str) -> None:
+    def __init__(self, connection: StepConnection, text: str) -> None:
         self._connection = connection
         self._text = text
         self._table: pyarrow.Table | None = None
@@ -184,7 +184,7 @@ class Warehouse:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: StepConnection,
         queries: Mapping[str, str] = EMPTY,
         relations: Mapping[str, str] = EMPTY,
     ) -> None:

@@ -59,15 +59,15 @@ class Host(Protocol):
     ) -> WarehouseSession: ...
     def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
     def writing(
-        self, relation: str, writer: Connection, stop: Stop
+        self, relation: str, writer: ClientConnection, stop: Stop
     ) -> AbstractContextManager[None]: ...
     def await_end(self, session_id: str, timeout_seconds: float) -> bool: ...
     def published(self, session_id: str) -> None: ...
-    def remove(self, connection: Connection) -> None: ...
+    def remove(self, connection: ClientConnection) -> None: ...
     def wake(self) -> None: ...
 
 
-class Connection:
+class ClientConnection:
     """One client: its socket, its session, its two threads."""
 
     def __init__(self, server: Host, sock: socket.socket) -> None:
@@ -331,21 +331,21 @@ class Connection:
         }
 
 
-Operation = Callable[[Connection, WarehouseSession, Message, Stop], dict[str, Any]]
+Operation = Callable[[ClientConnection, WarehouseSession, Message, Stop], dict[str, Any]]
 
 _OPERATIONS: Mapping[str, Operation] = {
-    "task": Connection.task,
-    "in_transaction": Connection.in_transaction,
-    "prepare": Connection.prepare,
-    "execute": Connection.execute,
-    "query": Connection.query,
-    "export": Connection.export,
-    "import": Connection.load,
-    "begin": Connection.begin,
-    "commit": Connection.commit,
-    "rollback": Connection.rollback,
-    "settle": Connection.settle,
-    "last_proofs": Connection.last_proofs,
+    "task": ClientConnection.task,
+    "in_transaction": ClientConnection.in_transaction,
+    "prepare": ClientConnection.prepare,
+    "execute": ClientConnection.execute,
+    "query": ClientConnection.query,
+    "export": ClientConnection.export,
+    "import": ClientConnection.load,
+    "begin": ClientConnection.begin,
+    "commit": ClientConnection.commit,
+    "rollback": ClientConnection.rollback,
+    "settle": ClientConnection.settle,
+    "last_proofs": ClientConnection.last_proofs,
 }
 
 

@@ -37,9 +37,9 @@ from dagster_models.processes.address import key_of
 from dagster_models.processes.client import launch
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
-from dagster_models.processes.server.connection import STUCK_SECONDS, Connection, die
+from dagster_models.processes.server.connection import STUCK_SECONDS, ClientConnection, die
 from dagster_models.util import runtime_files
-from dagster_models.warehouses.base import Capabilities, Warehouse, WarehouseSession
+from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
 
 #: Between two tries to get what somebody else has.
 _RETRY_SECONDS = 0.02
@@ -59,7 +59,7 @@ _PREPARE_TRIES = 3
 _LOG_BYTES = 1 << 20
 
 
-class Server:
+class WarehouseServer:
     """The sessions of one database. Made after the election is won."""
 
     def __init__(self, address: WarehouseAddress, path: str) -> None:
@@ -68,15 +68,15 @@ class Server:
         self.bulk = BulkFolders()
         self._address = address
         self._connect = importlib.import_module(address.type.module).connect
-        self._warehouse: Warehouse | None = None
+        self._warehouse: OpenWarehouse | None = None
         self._shared: dict[str, Any] = {}  # the settings that all sessions of the open one share
         self._idle_seconds = 0.0
         self._opening = threading.Lock()
         self._preparing = threading.Lock()
         self._prepared: set[str] = set()
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, ClientConnection] = {}
         self._changed = threading.Lock()
-        self._writers: dict[str, Connection] = {}  # by relation: whose turn it is
+        self._writers: dict[str, ClientConnection] = {}  # by relation: whose turn it is
         self._stopping = False
         self._idle_since = time.monotonic()
         self._woken, self._wake = os.pipe()
@@ -103,7 +103,7 @@ class Server:
                 self._add(sock)
 
     def _add(self, sock: socket.socket) -> None:
-        connection = Connection(self, sock)
+        connection = ClientConnection(self, sock)
         with self._changed:
             self._connections[connection.id] = connection
         try:
@@ -122,7 +122,7 @@ class Server:
         if not _all(left, lambda c: c.gone, STUCK_SECONDS):
             die(f"{len(left)} sessions hear no interrupt, and nobody waits for them")
 
-    def remove(self, connection: Connection) -> None:
+    def remove(self, connection: ClientConnection) -> None:
         with self._changed:
             del self._connections[connection.id]
             self._idle_since = time.monotonic()
@@ -234,7 +234,7 @@ class Server:
             self._prepared.update(schemas)
 
     @contextlib.contextmanager
-    def writing(self, relation: str, writer: Connection, stop: Stop) -> Iterator[None]:
+    def writing(self, relation: str, writer: ClientConnection, stop: Stop) -> Iterator[None]:
         """One task at a time builds a relation: two transactions at once would conflict, and the
         second would lose its work to the first. The later one wins. A stop ends the wait.
 
@@ -259,7 +259,7 @@ class Server:
                 if self._writers.get(key) is writer:
                     del self._writers[key]
 
-    def _take_turn(self, key: str, writer: Connection) -> Connection:
+    def _take_turn(self, key: str, writer: ClientConnection) -> ClientConnection:
         with self._changed:
             return self._writers.setdefault(key, writer)
 
@@ -299,8 +299,8 @@ def _spelled(value: Any) -> str:
 
 
 def _all(
-    connections: Sequence[Connection],
-    event: Callable[[Connection], threading.Event],
+    connections: Sequence[ClientConnection],
+    event: Callable[[ClientConnection], threading.Event],
     timeout_seconds: float,
 ) -> bool:
     """Wait until an event of each connection has happened; False if the time was too short."""
@@ -348,7 +348,7 @@ def main() -> int:
     with contextlib.suppress(OSError):  # by hand it may be a terminal
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)
-    server = Server(address, path)
+    server = WarehouseServer(address, path)
     server.stop_on(signal.SIGTERM)
     name = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
     listener = _listen(name)

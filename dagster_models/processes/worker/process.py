@@ -43,10 +43,10 @@ from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
-from dagster_models.processes.client.warehouse import Connection, Warehouse, bound
+from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound
 from dagster_models.processes.worker.isolation import Streams, isolated, occupy_standard_descriptors
 from dagster_models.processes.worker.usercode import (
-    StepFailed,
+    UserCodeFailed,
     call_model,
     explain,
     interrupted,
@@ -87,7 +87,7 @@ class Worker:
         self._attempt: Attempt | None = None
         # Before user code can change it: where we publish is none of its business.
         self._environ = dict(os.environ)
-        self._connection = Connection(self._connect)
+        self._connection = StepConnection(self._connect)
         self._streams = Streams()
         self._pid = os.getpid()
         self._mark = os.environ.get(MARK, "")
@@ -205,8 +205,11 @@ class Worker:
         table = self._file(task)
         if self._connection.in_transaction():
             # The end of the session rolls it back: to say nothing would lose the user's work.
-            what = "the code left a transaction open, which is rolled back"
-            raise StepFailed(ErrorKind.OPEN_TRANSACTION, f"{what}: say warehouse.execute('commit')")
+            raise UserCodeFailed(
+                ErrorKind.OPEN_TRANSACTION,
+                "the code left a transaction open, which is rolled back:"
+                " call warehouse.execute('commit')",
+            )
         return table
 
     def _file(self, task: PythonTask | ScriptTask) -> Any:
@@ -223,7 +226,7 @@ class Worker:
                 return table if hasattr(table, "num_rows") else table.read_all()
             except (TypeError, ValueError) as error:
                 name = type(error).__name__
-                raise StepFailed(ErrorKind.USER_CODE, str(error), line, name=name) from error
+                raise UserCodeFailed(ErrorKind.USER_CODE, str(error), line, name=name) from error
 
     def _publish(self, task: PythonTask, attempt: Attempt, table: Any) -> Outcome:
         """Hand the table to the warehouse process, whose answer is the outcome."""

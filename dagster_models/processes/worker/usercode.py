@@ -22,7 +22,7 @@ from dagster_models.processes.client.warehouse import Warehouse
 _OURS = os.path.join(os.path.dirname(os.path.abspath(dagster_models.__file__)), "")
 
 
-class StepFailed(Exception):
+class UserCodeFailed(Exception):
     """The file ran, but did not give what it must. ``error`` is what the user is to read of it."""
 
     def __init__(
@@ -36,14 +36,14 @@ class StepFailed(Exception):
 def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
     """What ``model(warehouse)`` of the file returned, and the line of its ``def``.
 
-    Raises StepFailed, or whatever the user's code raises.
+    Raises UserCodeFailed, or whatever the user's code raises.
     """
     name = "".join(c if c.isalnum() else "_" for c in f"_model_{task.step}")
     with _module(task, name, [task.project_root]) as module:
         _execute(task, module)
         model = getattr(module, "model", None)
         if not callable(model):
-            raise StepFailed(
+            raise UserCodeFailed(
                 ErrorKind.USER_CODE,
                 f"{task.file.path} defines no function model(warehouse)",
                 name="NoModel",
@@ -55,13 +55,13 @@ def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
         except SystemExit as stop:
             said = f"sys.exit({stop.code!r})" if stop.code is not None else "sys.exit()"
             message = f"the model called {said} instead of returning a table"
-            raise StepFailed(
+            raise UserCodeFailed(
                 ErrorKind.USER_CODE, message, _deepest_line(stop, task.file.path), name="SystemExit"
             ) from None
 
 
 def run_script(task: ScriptTask) -> None:
-    """Run the file as ``python file`` would. Raises StepFailed for an exit code that is not 0."""
+    """Run the file as ``python file`` would. Raises UserCodeFailed for an exit code but 0."""
     # As with `python scripts/report.py`, the script's own folder comes first.
     before = set(threading.enumerate())
     with _module(task, "__main__", [os.path.dirname(task.file.path), task.project_root]) as module:
@@ -76,7 +76,7 @@ def run_script(task: ScriptTask) -> None:
             if not isinstance(code, int):
                 print(code, file=sys.stderr)  # as the interpreter does it
             message = f"exit code {code}" if isinstance(code, int) else f"exit code 1: {code}"
-            raise StepFailed(
+            raise UserCodeFailed(
                 ErrorKind.USER_CODE, message, _deepest_line(stop, task.file.path), name="SystemExit"
             ) from None
 
@@ -117,14 +117,14 @@ def _execute(task: PythonTask | ScriptTask, module: types.ModuleType) -> None:
     with open(task.file.path, "rb") as file:
         source = file.read()
     if not task.file.is_as_loaded(source):  # its commit record would prove what was not run
-        raise StepFailed(ErrorKind.CHANGED_FILE, task.file.changed)
+        raise UserCodeFailed(ErrorKind.CHANGED_FILE, task.file.changed)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
     exec(compile(source, task.file.path, "exec", dont_inherit=True), module.__dict__)
 
 
 def _refuse_other_signature(model: Any, line: int) -> None:
     if inspect.iscoroutinefunction(model):
-        raise StepFailed(
+        raise UserCodeFailed(
             ErrorKind.USER_CODE,
             "model is `async def`; write `def model(warehouse)`",
             line,
@@ -134,7 +134,7 @@ def _refuse_other_signature(model: Any, line: int) -> None:
         inspect.signature(model).bind(object())
     except TypeError:
         message = "model must take one argument: `def model(warehouse)`"
-        raise StepFailed(ErrorKind.USER_CODE, message, line, name="NoModel") from None
+        raise UserCodeFailed(ErrorKind.USER_CODE, message, line, name="NoModel") from None
     except ValueError:
         return  # a callable written in C tells nothing
 
@@ -155,7 +155,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def explain(error: BaseException, path: str) -> TaskError:
     """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
     begins in that file and shows no frame of this package."""
-    if isinstance(error, StepFailed):
+    if isinstance(error, UserCodeFailed):
         return error.error
     if isinstance(error, WarehouseError):
         found = TaskError.of(error)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagster_models.core.traced import Query, plain_trace
+from dagster_models.core.traced import TraceRequest, plain_trace
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.loading.cache import encode
 from dagster_models.sql.parse import parse_sql
@@ -33,7 +33,7 @@ def parse(text: Text) -> bytes | None:
         return None
 
 
-def trace_columns(query: Query) -> bytes | None:
+def trace_columns(query: TraceRequest) -> bytes | None:
     """The cache entry of a query's trace."""
     from dagster_models.sql.lineage.trace import (
         trace,

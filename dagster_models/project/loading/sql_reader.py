@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.traced import Query, Schema, Trace, Upstream, trace_of
+from dagster_models.core.traced import Schema, Trace, TraceRequest, Upstream, trace_of
 from dagster_models.project.loading.cache import Cache, decode
 from dagster_models.project.loading.parser_pool import ParserPool
 from dagster_models.sql.parsed import parsed_of
@@ -68,7 +68,7 @@ class SqlReader:
                 self._parsed.put(key, entry)
             yield from places[key]
 
-    def trace(self, queries: Sequence[Query]) -> list[Trace]:
+    def trace(self, queries: Sequence[TraceRequest]) -> list[Trace]:
         """The trace of each query, in order. It is remembered by the query's text, its dialect and
         the schemas of what it reads: a changed column upstream makes each reader's trace anew."""
         keys = [self._key(query) for query in queries]
@@ -87,7 +87,7 @@ class SqlReader:
         except Exception:  # the cache does not have it, or the entry is damaged
             return None
 
-    def _key(self, query: Query) -> str:
+    def _key(self, query: TraceRequest) -> str:
         digest = hashlib.sha256(repr((query.dialect, query.text)).encode())
         for name, item in sorted(query.upstream.items()):
             digest.update(repr((name, item.key, self._schema(item))).encode())

@@ -50,7 +50,7 @@ class Outage:
         return time.monotonic() < self.until and connect_seconds <= self.tried_seconds
 
 
-class Server:
+class Connector:
     """A database of a server, as its connections are made.
 
     ``parameters`` are libpq's. A server that does not answer is tried for ``connect_seconds``: it

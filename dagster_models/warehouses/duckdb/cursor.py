@@ -1,0 +1,173 @@
+"""One cursor of DuckDB, which is a connection of its own to the same database: statements and
+transactions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import duckdb
+
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.duckdb.errors import translated
+from dagster_models.warehouses.transactional import TransactionalSession
+
+_COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
+
+
+class DuckDBCursor(TransactionalSession):
+    """Statements and transactions; ``DuckDBSession`` adds relations, bulk data and proofs."""
+
+    def __init__(self, cursor: Any, refuse_if_replaced: Callable[[], None]) -> None:
+        self._cursor = cursor
+        #: A commit to a file that has no name any more succeeds, and nobody will ever see it.
+        self._refuse_if_replaced = refuse_if_replaced
+        self._in_transaction = False
+        self._failed = False
+        self._input: Any = None  # the Arrow table that is seen as _INPUT
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        with self._watched():
+            statements = self._cursor.extract_statements(sql)
+        transactional = duckdb.StatementType.TRANSACTION
+        if all(statement.type != transactional for statement in statements):
+            # The text as it is: errors name its lines.
+            found: list[tuple[Any, ...]] = self._run(sql) if statements else []
+            self._refuse_if_replaced()
+            return found
+        rows: list[tuple[Any, ...]] = []
+        for statement in statements:
+            move = self._move(statement.query) if statement.type == transactional else None
+            rows = []
+            if move:
+                move()
+            else:
+                rows = self._run(statement)
+        return rows
+
+    def _move(self, text: str) -> Callable[[], None]:
+        """BEGIN, COMMIT and ROLLBACK as the methods that know what they mean."""
+        word = _COMMENTS.sub("", text).split(None, 1)[0].rstrip(";").lower()
+        if word in ("commit", "end"):
+            return self.commit
+        return self.begin if word in ("begin", "start") else self.rollback
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with self._watched():
+            self._one_statement(sql)
+            self._cursor.execute(sql)
+            names = [column[0] for column in self._cursor.description or ()]
+            return names, self._cursor.fetchall()
+
+    def _run(self, statement: Any, parameters: Sequence[Any] | None = None) -> Any:
+        """Execute and fetch: an answer that is not fetched blocks the cursor in DuckDB 2."""
+        with self._watched():
+            if parameters is None:
+                self._cursor.execute(statement)
+            else:
+                self._cursor.execute(statement, parameters)
+            return self._cursor.fetchall()
+
+    @contextlib.contextmanager
+    def _watched(self, lines_before: int = 0) -> Iterator[None]:
+        try:
+            with translated(lines_before):
+                yield
+        except WarehouseError:
+            self._failed = self._in_transaction
+            raise
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._in_transaction
+
+    def begin(self) -> None:
+        self._refuse_if_replaced()
+        with translated():
+            self._cursor.execute("BEGIN TRANSACTION").fetchall()
+        self._in_transaction, self._failed = True, False
+
+    def commit(self) -> None:
+        # Only some errors abort a transaction, and after one that did COMMIT succeeds silently and
+        # rolls back. Any other statement tells, so ask one.
+        if self._failed:
+            try:
+                self._run("SELECT 1")
+            except WarehouseError as error:
+                self.rollback()
+                raise WarehouseError(
+                    ErrorKind.TRANSACTION_FAILED,
+                    "nothing was committed: a statement of this transaction had failed,"
+                    f" and it is rolled back ({error.message})",
+                    name="TransactionException",
+                ) from error
+        try:
+            self._refuse_if_replaced()
+        except WarehouseError:
+            self.rollback()
+            raise
+        with self._watched():
+            self._cursor.execute("COMMIT").fetchall()
+        self._in_transaction = self._failed = False
+        self._refuse_if_replaced()  # it may have gone meanwhile: then the record is in no file
+
+    def rollback(self) -> None:
+        # An interrupt on its way may hit the ROLLBACK itself. "No transaction is active" is the
+        # proof that it is done; a database that is broken has nothing to roll back.
+        for _ in range(5):
+            try:
+                self._cursor.execute("ROLLBACK").fetchall()
+            except duckdb.InterruptException:
+                continue
+            except duckdb.Error:
+                pass
+            break
+        self._in_transaction = self._failed = False
+
+    def interrupt(self) -> None:
+        self._cursor.interrupt()
+
+    def close(self) -> None:
+        self.rollback()
+        with contextlib.suppress(duckdb.Error):
+            self._cursor.close()
+
+    def count(self, sql: str) -> int:
+        text = f"SELECT count(*) FROM (\n{self._subquery(sql)}\n)"
+        with self._watched(lines_before=1):
+            return int(self._cursor.execute(text).fetchall()[0][0])
+
+    def _subquery(self, sql: str) -> str:
+        """One query without its semicolon, also where a comment follows that."""
+        with self._watched():
+            self._one_statement(sql)
+        end = len(sql)
+        while end > 0:
+            if self._parses(f"SELECT count(*) FROM (\n{sql[:end]}\n)"):
+                return sql[:end]
+            end = sql.rfind(";", 0, end)
+        return sql  # no subquery: running it tells why
+
+    def _parses(self, sql: str) -> bool:
+        """Only parses, so that a transaction outlives a "no" (in DuckDB 2 any error ends it)."""
+        try:
+            self._one_statement(sql)
+        except duckdb.ParserException:
+            return False
+        return True
+
+    def _one_statement(self, sql: str) -> None:
+        """Refuse a text of several statements, of which one could be a COMMIT."""
+        statements = self._cursor.extract_statements(sql)
+        # One PIVOT parses as several statements, without a text but for one.
+        count = sum(1 for statement in statements if statement.query.strip())
+        transactional = duckdb.StatementType.TRANSACTION
+        if not statements or count > 1 or any(s.type == transactional for s in statements):
+            raise WarehouseError(
+                ErrorKind.SYNTAX,
+                f"the text holds {len(statements)} statements where one query is expected",
+                name="ParserException",
+            )
