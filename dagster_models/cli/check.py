@@ -42,7 +42,7 @@ def refusals(project: Project) -> list[Problem]:
 
     target = project.targets.get(project.default_target)
     any_target = target or next(iter(project.targets.values()))
-    return build(project, any_target, of_empty_jobs="warning")[1]
+    return build(project, any_target, empty_job_severity="warning")[1]
 
 
 def report(problems: Sequence[Problem], format_: str, root: Path, good: str) -> str:

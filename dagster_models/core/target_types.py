@@ -1,7 +1,7 @@
-"""What is known of each type of warehouse, in one table.
+"""The types of warehouses, in one table.
 
-A third warehouse is one row here and one folder in ``warehouses/``. Drivers are only named, as
-every process loads this module.
+A third warehouse is one row here and one folder in ``warehouses/``. The table only names the
+drivers, as every process loads this module.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from dagster_models.util.environment import filled_settings
 class Setting:
     """One setting of a target.
 
-    ``kind`` says how the project file's value is read. ``secret``: it may hold a password; such a
-    setting stays as it is written (``${NAME}``) in the project, and is filled in only where the
-    warehouse is reached. ``default``: a number that holds where nothing is set.
+    ``kind`` says how the value in the project file is read. A ``secret`` setting may hold a
+    password: it stays as it is written (``${NAME}``) in the project, and only the process that
+    reaches the warehouse fills it in. ``default`` is the number that applies if nothing is set.
 
-    ``scope`` says for whom a value holds:
+    ``scope`` says who shares a value:
 
-    - ``place``: it decides where and as whom the warehouse is reached, so another value means
-      another warehouse (or another process that reaches it);
-    - ``session``: each client's sessions have their own;
-    - ``process``: all sessions of a warehouse process share it, so a client that asks for another
-      value is refused while others are there.
+    - ``place``: the setting decides where and as whom the warehouse is reached, so another value
+      means another warehouse (or another process that reaches it);
+    - ``session``: each client's sessions have their own value;
+    - ``process``: all sessions of a warehouse process share the value, so a client that asks for
+      another one is refused while other clients are there.
     """
 
     name: str
@@ -44,9 +44,10 @@ class TargetType:
     """One type of warehouse.
 
     ``module`` has ``connect`` and ``CAPABILITIES``; only the warehouse process imports it.
-    ``dialect`` is the one in which names and values are written, "" for the project's own.
-    ``file_setting`` is the setting that names the database file, "" for a server. ``extra`` is the
-    extra of this package that installs the driver, "" where the driver is always installed.
+    ``dialect`` is the one in which names and values are written, or "" for the project's own.
+    ``file_setting`` names the setting with the path of the database file, or is "" for a server.
+    ``extra`` is the extra of this package that installs the driver, or "" if the driver is always
+    installed.
 
     ``identity`` gives all that decides, in an environment, where and as whom a server is reached.
     ``session_environment`` names the variables that sessions take their defaults from.
@@ -70,17 +71,18 @@ class TargetType:
         return frozenset(setting.name for setting in self.settings if setting.secret)
 
     def in_scope(self, settings: Mapping[str, Any], *scopes: str) -> dict[str, Any]:
-        """Those of the settings that have a value and one of these scopes."""
+        """The settings that have a value and one of these scopes."""
         names = {setting.name for setting in self.settings if setting.scope in scopes}
         return {k: v for k, v in settings.items() if k in names and v not in (None, "")}
 
     def number(self, settings: Mapping[str, Any], name: str) -> float:
-        """A setting that is a number; where it is not set its default, 0 if there is none."""
+        """The value of a setting that is a number, or its default; 0 if it has none."""
         default = next((it.default for it in self.settings if it.name == name), 0.0)
         return float(settings.get(name, default))
 
 
-#: For so long the warehouse process waits for another client before it ends; the longest counts.
+#: How long the warehouse process waits for another client before it ends. If its clients have
+#: different values, the longest counts.
 _IDLE = Setting("idle_seconds", "seconds", default=2.0, scope="session")
 
 DUCKDB = TargetType(
@@ -111,7 +113,7 @@ POSTGRES = TargetType(
         Setting("sslrootcert"),
         Setting("sslcert"),
         Setting("sslkey"),
-        # A server that does not answer may be restarting: it is tried for so long.
+        # How long a server that does not answer is tried: it may be restarting.
         Setting("connect_seconds", "seconds", default=10.0, scope="session"),
         Setting("lock_timeout", "seconds", default=30.0, scope="session"),
         _IDLE,
@@ -125,11 +127,11 @@ TARGET_TYPES: Mapping[str, TargetType] = {row.name: row for row in (DUCKDB, POST
 
 
 def target_type(name: str) -> TargetType:
-    """The type of that name. Raises WarehouseError where there is none."""
+    """The type of that name. Raises WarehouseError if there is none."""
     if name not in TARGET_TYPES:
         known = ", ".join(TARGET_TYPES)
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
-            f"type: {name!r} is not a type of warehouse. There are: {known}",
+            f"type: {name!r} is not a type of warehouse. Known types: {known}",
         )
     return TARGET_TYPES[name]

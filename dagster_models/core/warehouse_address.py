@@ -1,4 +1,4 @@
-"""Which warehouse a step, a session or a process works in, as one value."""
+"""The warehouse that a step, a session or a process works in, as one value."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from dagster_models.util.environment import chosen, filled_settings
 
 @dataclass(frozen=True, slots=True)
 class SessionRequest:
-    """What a client's own sessions bring along, beside where the warehouse is.
+    """What a client asks of its own sessions, besides the place of the warehouse.
 
-    ``folder`` is where the relative paths of files in SQL begin, ``settings`` are those that do not
-    decide where and as whom, ``environment`` the variables that sessions take their defaults from.
+    Relative paths of files in SQL start at ``folder``. ``settings`` are those that do not decide
+    where and as whom the warehouse is reached. ``environment`` holds the variables from which
+    sessions take their defaults.
     """
 
     folder: str
@@ -35,12 +36,12 @@ class SessionRequest:
 class WarehouseAddress:
     """A type of warehouse and its settings, as the project or the user's code wrote them.
 
-    A setting may hold ``${NAME}``: only the process that reaches the warehouse fills it in, from
-    its own environment, so no password crosses between processes or stands in Dagster's metadata.
-    ``folder`` is where the relative paths of files in SQL begin.
+    A setting may hold ``${NAME}``. Only the process that reaches the warehouse fills it in, from
+    its own environment, so no password crosses between processes or appears in Dagster's metadata.
+    Relative paths of files in SQL start at ``folder``.
 
-    Two addresses that are equal have the same sessions. Which warehouse an address leads to is
-    its key (``processes.address.key_of``): it depends on the environment, too.
+    Equal addresses share sessions. The key of an address (``processes.address.key_of``) says which
+    warehouse it leads to, and depends on the environment too.
     """
 
     type: TargetType
@@ -51,17 +52,17 @@ class WarehouseAddress:
         return hash(json.dumps(self.to_json(), sort_keys=True, default=str))
 
     def number(self, name: str) -> float:
-        """A setting that is a number; where it is not set its default, 0 if there is none."""
+        """The value of a setting that is a number, or its default; 0 if it has none."""
         return self.type.number(self.settings, name)
 
     def with_settings(self, **settings: Any) -> WarehouseAddress:
-        """The address with other values of these settings."""
+        """The same address with these settings replaced."""
         return replace(self, settings={**self.settings, **settings})
 
     def session_request(self, environ: Mapping[str, str]) -> SessionRequest:
-        """What a client with this environment asks of its session.
+        """What a client with this environment asks of its sessions.
 
-        Raises WarehouseError where a variable of a setting is not set.
+        Raises WarehouseError if a variable of a setting is not set.
         """
         settings = self.type.in_scope(self.settings, "session", "process")
         return SessionRequest(
@@ -79,5 +80,5 @@ class WarehouseAddress:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> WarehouseAddress:
-        """The inverse of ``to_json``. Raises WarehouseError for a type that is not known."""
+        """The inverse of ``to_json``. Raises WarehouseError if the type is not known."""
         return cls(target_type(data["type"]), data["settings"], data.get("folder") or "")

@@ -1,4 +1,4 @@
-"""A project folder as Dagster definitions: one asset and one step per model, seed, script."""
+"""A project folder as Dagster definitions: one asset and one step per model, seed and script."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def load_project(
 
     Args:
         path: the folder that holds ``dagster_models.yaml`` and ``models/``.
-        assets: other Dagster assets of this code location. They become part of the result, and a
-            table name in SQL that is the ``dagster/table_name`` of one is a dependency on it.
-        translator: how steps are shown as assets.
-        resource_key: of the project's WarehouseResource. Each of several projects in one code
-            location (``Definitions.merge``) needs its own.
+        assets: other Dagster assets of this code location. They become part of the result. A model
+            whose SQL names the ``dagster/table_name`` of one depends on that asset.
+        translator: decides how Dagster shows the steps as assets.
+        resource_key: the key of the project's WarehouseResource. If several projects share a code
+            location (``Definitions.merge``), each needs its own.
 
     Returns:
         Definitions with the assets, their checks, the jobs and schedules of
@@ -76,7 +76,7 @@ def load_project(
 
     Raises:
         ProjectError: all problems of the project's files in one report.
-        TypeError: *assets* holds something else than assets, e.g. a list of them.
+        TypeError: *assets* holds something other than assets, e.g. a list of them.
     """
     project = load(path, run_sql_function=run_sql_function, sources=_tables_of(assets))
     for warning in project.warnings:
@@ -95,11 +95,11 @@ def build(
     translator: ModelsTranslator | None = None,
     resource_key: str = "warehouse",
     *,
-    of_empty_jobs: str = "error",
+    empty_job_severity: str = "error",
 ) -> tuple[Definitions, list[Problem]]:
-    """The definitions of a loaded project, and what Dagster refuses of it, each with its place.
+    """The definitions of a loaded project, and a problem for each thing that Dagster refuses.
 
-    ``of_empty_jobs``: the severity of a job that selects nothing: "error" or "warning".
+    ``empty_job_severity`` is that of a job that selects nothing: "error" or "warning".
     """
     with rare_collections():
         built, problems = _build_assets(project, target, translator or ModelsTranslator())
@@ -108,7 +108,7 @@ def build(
     for job in project.jobs:
         jobs[job.name] = _job(job, problems)
         if jobs[job.name] and job.selection != "*":
-            problems += _nothing_selected(job, project, selections, of_empty_jobs)
+            problems += _empty_selection(job, project, selections, empty_job_severity)
     schedules = [_schedule(schedule, jobs, problems) for schedule in project.schedules]
     definitions = Definitions(
         assets=[*built, *assets],
@@ -121,7 +121,7 @@ def build(
 
 
 def _warehouse(project: Project, target: Target) -> WarehouseResource:
-    """The default target's; a run may choose one of the others."""
+    """The resource for the default target; a run may choose one of the others."""
     targets = {
         name: {"type": other.type.name, "settings": dict(other.settings)}
         for name, other in project.targets.items()
@@ -132,10 +132,10 @@ def _warehouse(project: Project, target: Target) -> WarehouseResource:
 _SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
 
 
-def _nothing_selected(
+def _empty_selection(
     job: Job, project: Project, selections: Selections, severity: str
 ) -> list[Problem]:
-    """A job that would end well each night, and run nothing."""
+    """The problem of a job that would succeed every night without running anything."""
     with beta_features():
         missing = selections.lacks(AssetSelection.from_string(job.selection))
     if not missing:
@@ -170,16 +170,16 @@ def _schedule(schedule: Schedule, jobs: Mapping[str, Any], problems: list[Proble
             execution_timezone=schedule.timezone,
         )
     except (DagsterError, ValueError) as error:
-        if jobs[schedule.job] is not None:  # else the job's own problem is told
+        if jobs[schedule.job] is not None:  # else the job's own problem is reported
             fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
             problems.append(_refused(f"schedule {schedule.name}", error, schedule.location, fix))
     return None
 
 
 def _refused(what: str, error: Exception, place: Location, fix: str) -> Problem:
-    said = " ".join(str(error).split())
-    told = f"Dagster refuses {what}: {said}"
-    return Problem(told, place.path, place.line, place.column, fix)
+    reason = " ".join(str(error).split())
+    text = f"Dagster refuses {what}: {reason}"
+    return Problem(text, place.path, place.line, place.column, fix)
 
 
 def _build_assets(
@@ -191,7 +191,7 @@ def _build_assets(
     for item in items:
         try:
             built += _assets_of(item, project, target, translator)
-        except (DagsterError, ValueError) as error:  # e.g. an owner that is no e-mail address
+        except (DagsterError, ValueError) as error:  # e.g. an owner that is not an e-mail address
             place = item.location
             what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
             problems.append(Problem(what, place.path, place.line, place.column))
@@ -202,7 +202,7 @@ def _assets_of(
     item: Step | Source, project: Project, target: Target, translator: ModelsTranslator
 ) -> list[AssetsDefinition | AssetSpec]:
     if isinstance(item, Source):
-        foreign = item.asset_key is not None  # it comes with the caller's own assets
+        foreign = item.asset_key is not None  # it is one of the caller's own assets
         return [] if foreign else [translator.get_asset_spec(item, project, item.relation)]
     target_step = TargetStep(project, item, target)
     return [_asset(target_step, translator.get_asset_spec(item, project, target_step.relation))]
@@ -222,7 +222,7 @@ def _asset(target_step: TargetStep, spec: AssetSpec) -> AssetsDefinition:
 
 
 def _op_tags(config: Config) -> dict[str, str]:
-    """The model's tags, for ``tag_concurrency_limits``, and its priority."""
+    """The step's tags, for ``tag_concurrency_limits``, and its priority."""
     priority = {"dagster/priority": str(config.priority)} if config.priority else {}
     return {**dict.fromkeys(config.tags, ""), **priority}
 
@@ -237,14 +237,13 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
 
 
 def _tables_of(assets: Sequence[AssetsDefinition | AssetSpec]) -> list[Source]:
-    """Other Dagster assets as sources, by the table name in their metadata."""
+    """The other Dagster assets with a table name in their metadata, as sources."""
     found = []
     for asset in assets:
         if not hasattr(asset, "specs") and not hasattr(asset, "metadata"):  # as SourceAsset has
             raise TypeError(
-                f"load_project(assets=...) takes assets and asset specs, not {asset!r:.200}. A list"
-                " of them is unpacked by `*`; resources, jobs and sensors are merged with"
-                " Definitions.merge"
+                f"load_project(assets=...) takes assets and asset specs, not {asset!r:.200}. Unpack"
+                " a list of them with `*`; add resources, jobs and sensors with Definitions.merge"
             )
         for spec in asset.specs if isinstance(asset, AssetsDefinition) else [asset]:
             table = spec.metadata.get("dagster/table_name")

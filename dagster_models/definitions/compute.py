@@ -1,7 +1,7 @@
-"""The compute function of each asset: what Dagster gets of an attempt.
+"""The compute function of each asset: it turns an attempt into what Dagster records.
 
-Under models_executor the attempt is over when Dagster calls it, and its result waits in
-``execution.attempt_results``; under any other executor the function runs the step itself.
+Under models_executor the attempt is over when Dagster calls the function, and its result waits in
+``execution.attempt_results``. Under any other executor the function runs the step itself.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from dagster_models.reporting.dagster_text import check_text, step_text
 from dagster_models.reporting.results import CheckResult
 from dagster_models.util.durations import rounded
 
-#: The signature of every compute function. Dagster asks for it 16 times per asset, which is a
-#: quarter of what an asset costs if Python has to find it out each time.
+#: The signature of every compute function. Dagster asks for it 16 times per asset; if Python has to
+#: work it out each time, that is a quarter of the cost of an asset.
 _SIGNATURE = Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
@@ -49,7 +49,7 @@ def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., 
             chosen = target_step.on(chosen_target(run.tags, run.run_config))
             attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
         if attempt.result.state == "succeeded":
-            # Not with the result: Dagster would write all of it to STEP_OUTPUT as well.
+            # Not as part of the result: Dagster would write all of it to STEP_OUTPUT as well.
             context.add_asset_metadata(_metadata(attempt), asset)
         yield from _results(attempt, asset)
 
@@ -59,7 +59,7 @@ def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., 
 
 
 def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
-    """What Dagster gets of an attempt. If nothing was published, that is only an error.
+    """Yield what Dagster records of an attempt; raise an error if nothing was published.
 
     Raises:
         AttemptFailed: another attempt follows.
@@ -103,11 +103,10 @@ def _check_result(asset: AssetKey, check: CheckResult) -> AssetCheckResult:
 
 
 def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
-    """The check of a step whose worker was lost after its commit, as Dagster fails a step that
-    lacks one.
+    """The result of a check whose worker was lost after the commit.
 
-    A check that must pass has passed, or there would be no commit record; whether one that only
-    warns did is not known.
+    Dagster fails a step that lacks one. A check that must pass has passed, or there would be no
+    commit record. Whether a check that only warns has passed is not known.
     """
     warn = check.severity == "warn"
     lost = "the worker was lost after the commit, before it reported the check"
@@ -129,7 +128,7 @@ def _metadata(attempt: AttemptResult) -> dict[str, Any]:
     metadata.update(column_lineage(target_step.project, target_step.step))
     if target_step.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(target_step.relation)
-        # The table name of the asset itself is the default target's; this run may have another.
+        # The asset's own table name is that of the default target; this run may have another.
         metadata["dagster/table_name"] = str(target_step.relation)
     if result.committed_in:
         metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(result.committed_in)

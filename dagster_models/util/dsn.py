@@ -1,8 +1,8 @@
-"""Database servers as their settings name them: read without a driver, told without a secret.
+"""Database servers as their settings name them, read without a driver and shown without a secret.
 
 A setting that may hold a password stays as it is written (``${DATABASE_URL}``) until the process
-that connects fills it in from its own environment: so no password crosses between processes, and
-none stands in Dagster's metadata.
+that connects fills it in from its own environment. So no password crosses between processes, and
+none appears in Dagster's metadata.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _PAIR = re.compile(r"\s*(\w+)\s*=\s*('(?:\\.|[^'\\])*'|(?:\\.|[^\s'\\])*)\s*", r
 
 
 def dsn_parameters(dsn: str) -> dict[str, str]:
-    """The parameters of a connection string, as libpq reads them: a URL or ``key=value`` pairs.
+    """The parameters of a connection string (a URL or ``key=value`` pairs), read as libpq does.
 
-    Raises WarehouseError, which does not quote the string: it may hold a password.
+    Raises WarehouseError, which does not quote the string because it may hold a password.
     """
     if _URL.match(dsn):
         try:
@@ -56,8 +56,8 @@ def dsn_parameters(dsn: str) -> dict[str, str]:
 def _unreadable() -> WarehouseError:
     return WarehouseError(
         ErrorKind.INVALID_SETTINGS,
-        "dsn: it is no connection string: write postgresql://user@host:5432/database"
-        " (its value is not shown, as it may hold a password)",
+        "dsn: this is not a connection string: write postgresql://user@host:5432/database"
+        " (the value is not shown, as it may hold a password)",
     )
 
 
@@ -75,9 +75,9 @@ def parameters(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[
     return found | {key: str(given[key]) for key in LIBPQ_KEYS if given.get(key) not in (None, "")}
 
 
-#: What libpq, and the libraries that it is built on, read beside its parameters.
+#: What libpq and the libraries below it read besides the parameters.
 _ENVIRONMENT = ("PG*", "HOME", "KRB5*", "SSL_CERT_*", "OPENSSL_CONF")
-#: Variables that stand for a parameter where it is not given.
+#: The variables that stand in for a parameter that is not given.
 _VARIABLES = {
     "PGHOST": "host",
     "PGHOSTADDR": "hostaddr",
@@ -89,7 +89,7 @@ _VARIABLES = {
 
 
 def identity(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
-    """All that decides which server and database libpq reaches, and as whom."""
+    """Everything that decides which server and database libpq reaches, and as whom."""
     variables = chosen(environ, _ENVIRONMENT)
     return {
         **{_VARIABLES.get(name, name): value for name, value in variables.items()},

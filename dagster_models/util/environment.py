@@ -1,4 +1,4 @@
-"""``${NAME}`` in settings: what stands for the value of an environment variable."""
+"""``${NAME}`` in settings, which stands for the value of an environment variable."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def filled(text: str, environ: Mapping[str, str]) -> str:
-    """*text* with each variable's value; one that is not set stays as it is written."""
+    """*text* with each variable's value filled in; a variable that is not set stays as written."""
     return VARIABLE.sub(lambda match: environ.get(match[1], match[0]), text)
 
 
 def names_in(value: Any) -> list[str]:
-    """The variables of a setting, in order."""
+    """The names of the variables in a setting, in order."""
     return VARIABLE.findall(value) if isinstance(value, str) else []
 
 
 def filled_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """The settings with ``${NAME}`` filled in. Raises WarehouseError where one is not set."""
+    """The settings with ``${NAME}`` filled in. Raises WarehouseError if a variable is not set."""
     unset = [n for v in settings.values() for n in names_in(v) if n not in environ]
     if unset:
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
             f"the environment variable {', '.join(dict.fromkeys(unset))} is not set in this"
-            " process: the warehouse cannot be reached without",
+            " process, and the warehouse cannot be reached without it",
         )
     return {
         key: filled(value, environ) if isinstance(value, str) else value
@@ -37,7 +37,7 @@ def filled_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> 
 
 
 def chosen(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """The variables of these names that are set; a name may end in ``*``."""
+    """The variables with these names that are set. A name may end in ``*``."""
     prefixes = tuple(name[:-1] for name in names if name.endswith("*"))
     wanted = {name for name in names if not name.endswith("*")}
     return {

@@ -1,4 +1,4 @@
-"""The private folder of this user for sockets, logs and locks, and the locks themselves."""
+"""This user's private folder for sockets, logs and locks, and the locks themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import tempfile
 
 from dagster_models.errors import ErrorKind, WarehouseError
 
-#: A socket address holds 104 bytes on macOS and 108 on Linux, with the closing zero.
+#: A socket address holds 104 bytes on macOS and 108 on Linux, the closing zero included.
 _ADDRESS_BYTES = 103
 
 
@@ -21,9 +21,9 @@ def digest(path: str) -> str:
 
 
 def runtime_folder() -> str:
-    """The private folder for sockets and logs, made if missing.
+    """The private folder for sockets and logs, created if it is missing.
 
-    Raises WarehouseError if somebody else owns the place: his socket could be in it.
+    Raises WarehouseError if another user owns it, as another user's socket could be in it.
     """
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     name = "dagster-models"
@@ -39,8 +39,10 @@ def runtime_folder() -> str:
 
 
 def user_secret() -> bytes:
-    """Random bytes that only this user can read, the same for all processes that share the
-    runtime folder. Raises WarehouseError as ``runtime_folder`` does."""
+    """Random bytes that only this user can read, the same in all processes of a runtime folder.
+
+    Raises WarehouseError as ``runtime_folder`` does.
+    """
     folder = runtime_folder()
     path = os.path.join(folder, "secret")
     while True:
@@ -50,12 +52,12 @@ def user_secret() -> bytes:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(os.urandom(32))
         with contextlib.suppress(FileExistsError):
-            os.link(draft, path)  # whole, or not at all: of two at once one comes first
+            os.link(draft, path)  # whole or not at all; if two processes do this, one comes first
         os.unlink(draft)
 
 
 def private_folder(path: str) -> str:
-    """Make the folder for this user alone, or check that it is."""
+    """Create the folder for this user alone, or check that it belongs to this user alone."""
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
@@ -76,15 +78,16 @@ def private_folder(path: str) -> str:
 
 
 def acquire(path: str) -> int | None:
-    """flock the file at ``path`` (made if missing), None if somebody else holds it.
+    """Lock the file at ``path`` (created if missing) and return its file descriptor.
 
-    The lock is held as long as the file descriptor is open. Raises OSError if it cannot be made.
+    Returns None if another process holds the lock. The lock lasts as long as the descriptor is
+    open. Raises OSError if the file cannot be created.
     """
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Somebody may have removed or replaced it between the two calls: then we hold nothing.
+            # If the file was removed or replaced between the two calls, we hold nothing.
             if os.path.samestat(os.fstat(fd), os.stat(path)):
                 return fd
             os.close(fd)
