@@ -1,8 +1,8 @@
-"""How the executor hands a finished attempt to the compute function that Dagster calls for it.
+"""How the executor hands the result of an attempt to the compute function that Dagster calls.
 
 The step's generator is parked while a worker works (see own_steps.py). When the outcome is there
 the generator is exhausted: Dagster calls the asset's compute function, which takes its result from
-here. A compute function that finds none runs under another executor and does the work itself.
+here. A compute function that finds no result runs under another executor, and runs the step itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Steps in flight that are not ours (a user's own ``@asset`` in the same job).
+"""Foreign steps in flight: those that are not ours (a user's own ``@asset`` in the same job).
 
-Their processes write their events to the event log by themselves.
+Their processes write their events to the event log themselves.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ForeignSteps:
         self._outputs: set[StepOutputHandle] = set()  # that were produced in this run
 
     def start(self, starts: Iterable[Start]) -> Iterable[DagsterEvent]:
-        """Start these steps, each in a process of its own, whose events come by the queue.
+        """Start these steps, each in a process of its own, whose events come through the queue.
 
         Raises:
             DagsterUnmetExecutorRequirementsError: the job cannot be loaded in another process.
@@ -73,12 +73,12 @@ class ForeignSteps:
         self._runner.kill(step)
 
     def on(self, event: WorkerEvent) -> Iterator[DagsterEvent]:
-        """Take in what the process of a step reports; yields the DagsterEvents of it."""
+        """Turn what a step's process reports into an event for the plan; yields DagsterEvents."""
         running = self.running.get(event.step)
         if running is None or not isinstance(event, (ForeignEvent, ForeignEnd)):
             return
         if event.attempt != running.attempt:
-            return  # a process outlives its last event a little
+            return  # a process lives a little longer than its last event
         if isinstance(event, ForeignEvent):
             events = [event.event]
         elif event.error is not None:
@@ -94,7 +94,7 @@ class ForeignSteps:
                 self._outputs.add(it.step_output_data.step_output_handle)
             if it.event_type in _ENDS and running.outcome is None:
                 self._run.todo.append(self._end(event.step, running, it, canceling))
-        # What we stopped is no cause of the run's failure.
+        # A step that we stopped is not a cause of the run's failure.
         yield from (it for it in events if not (it.is_step_failure and canceling))
 
     def _end(
@@ -108,7 +108,7 @@ class ForeignSteps:
             return Event(step, Cause.COMMITTED, withheld)
         error = TaskError(ErrorKind.STEP_FAILURE, error_message(event))
         running.outcome = replace(outcome, verdict=Verdict.FAILED, error=error)
-        if canceling:  # interrupts obey the RetryPolicy: what we asked for decides
+        if canceling:  # Dagster retries interrupted steps, too: what we asked for decides
             return Event(step, Cause.CANCELED)
         running.retry_after_seconds = retry_after_seconds(event)
         final = event.event_type is DagsterEventType.STEP_FAILURE
@@ -117,7 +117,7 @@ class ForeignSteps:
     def _events_of_death(
         self, step: str, running: RunningForeignStep, error: Exception
     ) -> Iterator[DagsterEvent]:
-        """The events of a process that ended without a word: what happened, failure or retry."""
+        """The events that a dead process could not write: what happened, and failure or retry."""
         context = self._context.for_step(self._run.steps[step])
         code = error.exit_code if isinstance(error, ChildProcessCrashException) else None
         prefix = f"The process of step {step}"
@@ -130,7 +130,7 @@ class ForeignSteps:
         yield self._executor.log_failure_or_retry_event_after_error(context, info, known)
 
     def retry(self, retry: Retry) -> Iterable[DagsterEvent]:
-        """Wait for the delay of another attempt, which the step's process has decided about."""
+        """Wait for the delay of the next attempt, for which the step's process has decided."""
         running = self.running.pop(retry.step)
         self._run.pools.free(retry.step)
         delay = running.retry_after_seconds
@@ -138,7 +138,7 @@ class ForeignSteps:
         return ()
 
     def report(self, reports: Iterable[Report]) -> Iterable[DagsterEvent]:
-        """Report the ends of running steps, which Dagster knows already."""
+        """Report the ends of running steps; Dagster knows them already."""
         for report in reports:
             running = self.running.pop(report.step)
             self._run.report_end(report, running.outcome)

@@ -1,4 +1,4 @@
-"""How long steps took before, from Dagster's own event log: what critical path first goes by."""
+"""How long steps took before, from Dagster's event log; the critical path is based on it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from collections import defaultdict
 
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus, RunsFilter
 
-RUNS = 3  #: so many runs back: a median of more is hardly another one, and costs a query each
-SECONDS = 1.0  #: no further run is read after this
+RUNS = 3  #: how many runs are read: more would hardly change a median, and each costs a query
+SECONDS = 1.0  #: after this, no further run is read
 
 _ENDED = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
 
 
 def step_seconds_or_none(instance: DagsterInstance, job_name: str) -> tuple[dict[str, float], str]:
-    """``step_seconds``, and "" or why there are none: what only decides the order fails no run."""
+    """``step_seconds`` and "", or nothing and the reason: only the order of steps depends on it,
+    which is no reason to fail a run."""
     try:
         return step_seconds(instance, job_name), ""
     except Exception as error:
@@ -23,12 +24,12 @@ def step_seconds_or_none(instance: DagsterInstance, job_name: str) -> tuple[dict
 
 
 def step_seconds(instance: DagsterInstance, job_name: str) -> dict[str, float]:
-    """Step key -> the median duration in the last runs of the job, of steps that succeeded there.
+    """Step key -> its median duration in the last runs of the job in which it succeeded.
 
-    One query for each run, whatever their number of steps. Empty where there is no past.
+    This takes one query per run, however many steps it had. Empty for a job that never ran.
 
     Raises:
-        Exception: whatever the event log raises; a run is as good without a past.
+        Exception: whatever the event log raises.
     """
     deadline = time.monotonic() + SECONDS
     found: dict[str, list[float]] = defaultdict(list)

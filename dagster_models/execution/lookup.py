@@ -1,4 +1,4 @@
-"""What the run asks a warehouse between steps, each question on a session of its own."""
+"""Questions to a warehouse between steps, each on a session of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def commit_of(lost: Lost, task: Task, address: WarehouseAddress) -> Settled:
     Waits until the lost session is provably gone, so the answer is final.
     """
     if not isinstance(task, (BuildTask, PythonTask)):
-        return Settled(lost.step, committed=False)  # it publishes nothing: gone is gone
+        return Settled(lost.step, committed=False)  # it publishes nothing
     try:
         return Settled(lost.step, settle(address, task, lost.session, _SETTLE_SECONDS))
     except Exception as error:  # whatever it is, the step must end
@@ -30,7 +30,7 @@ def commit_of(lost: Lost, task: Task, address: WarehouseAddress) -> Settled:
 def settled_outcome(lost: Outcome, settled: Settled, task: Task) -> Outcome:
     """What became of a lost attempt, now that its commit record was looked up.
 
-    Where that could not be read, nobody knows, and another attempt would be a gamble.
+    If that failed, nobody knows, and another attempt would be a gamble.
     """
     if settled.committed:
         return replace(lost, verdict=Verdict.COMMITTED, error=None)

@@ -56,7 +56,7 @@ _WIND_DOWN_SECONDS = 5.0
 
 
 class Run:
-    """One run under models_executor. ``warnings``: are shown before its first step."""
+    """One run under models_executor. ``warnings`` are shown before its first step."""
 
     def __init__(
         self,
@@ -72,8 +72,8 @@ class Run:
         self._job, self._queue, self._warnings = job_context, run.runners.queue, warnings
         self._own = OwnSteps(run, self._on_interrupt)
         self._foreign = ForeignSteps(run, plan_context, executor)
-        # What the plan has asked for is done one by one, and what was not is still here if the run
-        # breaks: the plan has moved on as if it were done. The same holds for worker events.
+        # Instructions are carried out one by one, and those that were not are still here if the run
+        # breaks: for the plan they are done. The same is true of worker events.
         self._undone: deque[Instruction] = deque()
         self._unread: deque[WorkerEvent] = deque()
         self._interrupts = 0
@@ -96,22 +96,23 @@ class Run:
                 yield from self._resume()
                 while self._todo:  # asked to stop before anything was started
                     yield from self._carry_out(self._plan.handle(self._todo.popleft()))
-                # What is running by now was found, and is only to be reported.
+                # Steps that are running by now were found, and need only be reported.
                 yield from self._carry_out(self._plan.begin(tuple(self._own.running)))
                 yield from self._until_complete()
             except BaseException as error:
-                # Nobody listens any more, but what is in flight must be stopped and reported.
+                # Nobody takes our events any more, but what is in flight must be stopped and its
+                # end be reported.
                 self._reporter.broke(error)
                 self._wind_down()
                 self._close("failure")
                 raise
         self._close(self._status())
-        told = self._reporter.explanation()
-        if told is not None:
-            yield engine_event(self._job, summary(told), metadata(told))
+        explanation = self._reporter.explanation()
+        if explanation is not None:
+            yield engine_event(self._job, summary(explanation), metadata(explanation))
         if self._interrupts:
             raise interrupted("The run was asked to stop.")
-        # One that came after the last step has ended would make Dagster fail a run that is done.
+        # A signal that came after the end of the last step would make Dagster fail the run.
         pop_captured_interrupt()
 
     def _open(self) -> Iterator[DagsterEvent]:
@@ -133,7 +134,7 @@ class Run:
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 
     def _resume(self) -> Iterator[DagsterEvent]:
-        """Take over each step that the runs before this one have committed."""
+        """Adopt each step that the runs before this one have committed."""
         earlier = resumed_runs(self._job)
         if not earlier or self._interrupts:
             return
@@ -174,7 +175,7 @@ class Run:
     def _status(self) -> str:
         if self._reporter.succeeded and not self._interrupts and not self._own.disagrees:
             return "success"
-        # As Dagster calls it, also when Terminate came too late to stop anything.
+        # Dagster says "canceled" even if Terminate came too late to stop anything.
         return "canceled" if stop_requested_by_user(self._job) else "failure"
 
     # -- signals -------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ class Run:
 
     def _on_interrupt(self) -> None:
         if self._plan.is_complete:
-            return  # too late: all that is left is to report
+            return  # too late: only reports are left
         self._interrupts += 1
         if self._interrupts == 1:
             self._reporter.note("Stopping: nothing more is started, what is in flight is canceled")
@@ -202,15 +203,16 @@ class Run:
     # -- a run that breaks ---------------------------------------------------------------------
 
     def _wind_down(self) -> None:
-        """Stop what is in flight and report what became of it; bounded, as something is broken."""
+        """Stop what is in flight and report what became of it. This takes a limited time, as
+        something is broken."""
         self._undone = deque(it for it in self._undone if not isinstance(it, Start))
         self._todo.append(Event(None, Cause.STOPPING))
         deadline = time.monotonic() + self._run.options.cancel_grace_seconds + _WIND_DOWN_SECONDS
         self._run.timers.add(deadline - time.monotonic(), Due("kill", "", 0))  # ends the last wait
         while self._reported_in_vain(self._rest(), deadline):
-            pass  # go on with the next one: what is reported was taken out of what is to be done
+            pass  # go on with the next one: what failed is no longer among what is to be done
         for step in tuple(self._own.running):
-            # Dropped, a generator would report a GeneratorExit to Dagster.
+            # A generator that is dropped would report a GeneratorExit to Dagster.
             self._reported_in_vain(self._own.abandon(step), deadline)
 
     def _rest(self) -> Iterator[DagsterEvent]:
@@ -219,44 +221,51 @@ class Run:
         yield from self._until_complete()
 
     def _reported_in_vain(self, events: Iterator[DagsterEvent], deadline: float) -> bool:
-        """Whether reporting to Dagster raised before the deadline. What broke the run may break
-        this, too (a disk that is full), and must not keep the next step from being reported."""
+        """Whether reporting to Dagster raised before the deadline.
+
+        What broke the run (a full disk, say) may break this, too, and must not keep us from
+        reporting the next step.
+        """
         try:
             for _ in events:
                 if time.monotonic() > deadline:
                     break
         except BaseException as error:
-            self._reporter.note(f"It could not be told to Dagster: {type(error).__name__}: {error}")
+            text = f"{type(error).__name__}: {error}"
+            self._reporter.note(f"This could not be reported to Dagster: {text}")
             return time.monotonic() <= deadline
         return False
 
     # -- instructions --------------------------------------------------------------------------
 
     def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[DagsterEvent]:
-        """Alike ones that follow each other are stored in one commit: a wait for the disk is a
-        fifth of what a small step takes, and thousands are reported when a large run is stopped."""
+        """Carry out instructions, in order.
+
+        Those of one kind that follow each other are stored in one commit: a wait for the disk is a
+        fifth of what a small step takes, and thousands are reported when a large run is stopped.
+        """
         self._undone += instructions
         while self._undone:
             it = self._undone[0]
             steps = self._steps_of(it.step)
             if isinstance(it, Start):
-                yield from steps.start(self._next_alike())
+                yield from steps.start(self._next_of_a_kind())
             elif not isinstance(it, Report):
                 yield from self._carry_out_one(self._undone.popleft())
             elif it.step in steps.running:
-                yield from steps.report(self._next_alike())
+                yield from steps.report(self._next_of_a_kind())
             else:
                 with one_commit(self._job):
-                    events = [self._report_unstarted(report) for report in self._next_alike()]
+                    events = [self._report_unstarted(report) for report in self._next_of_a_kind()]
                 yield from events
 
-    def _next_alike(self) -> Iterator[Any]:
-        """The next instructions, as long as they are alike; each is in hand once it is taken."""
-        alike = self._likeness(self._undone[0])
-        while self._undone and self._likeness(self._undone[0]) == alike:
+    def _next_of_a_kind(self) -> Iterator[Any]:
+        """Take the next instruction, and those that follow it and are of its kind."""
+        kind = self._kind(self._undone[0])
+        while self._undone and self._kind(self._undone[0]) == kind:
             yield self._undone.popleft()
 
-    def _likeness(self, instruction: Instruction) -> tuple[object, ...]:
+    def _kind(self, instruction: Instruction) -> tuple[object, ...]:
         steps = self._steps_of(instruction.step)
         return type(instruction), steps, instruction.step in steps.running
 
@@ -281,7 +290,7 @@ class Run:
     def _cancel(self, step: str) -> None:
         steps = self._steps_of(step)
         running = steps.running.get(step)
-        if running is None:  # the run broke before it was started, and nobody will answer
+        if running is None:  # the run broke before it was started, so no answer will come
             self._todo.append(Event(step, Cause.CANCELED))
             return
         steps.cancel(step)

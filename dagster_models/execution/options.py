@@ -1,4 +1,4 @@
-"""What decides how a run goes: its run config, its tags, the project, in this order of weight."""
+"""How a run goes: by its tags, else its run config, else the project."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def read_fail_fast(value: object) -> FailFast | None:
 
 
 def chosen_target(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
-    """The target that a run asks for: by its tag, else by its run config; None: the default one.
+    """The target that a run asks for, by its tag or else its run config; None: the default one.
 
-    Both stand in the run itself, so every process of the run reads the same.
+    Both are part of the run itself, so every process of the run reads the same.
     """
     config = (run_config.get("execution") or {}).get("config") or {}
-    said = config.get("target")
-    if isinstance(said, Mapping):  # Dagster's {env: NAME}
-        said = os.environ.get(str(said.get("env")))
-    return tags.get(TARGET_TAG) or said or None
+    target = config.get("target")
+    if isinstance(target, Mapping):  # Dagster's {env: NAME}
+        target = os.environ.get(str(target.get("env")))
+    return tags.get(TARGET_TAG) or target or None
 
 
 def retry_policy(retries: Retries) -> RetryPolicy:
-    """The same in Dagster's own value, which shows it in the UI and calculates the delays."""
+    """The same as Dagster's value: Dagster shows it in the UI, and it calculates the delays."""
     return RetryPolicy(
         retries.max_retries,
         delay=retries.delay_seconds or None,
@@ -62,7 +62,7 @@ def retry_policy(retries: Retries) -> RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the run config says; None: not set there."""
+    """What the run config says; None: it does not set that."""
 
     max_concurrent: int | None = None
     fail_fast: FailFast | None = None
@@ -74,8 +74,8 @@ class Options:
         """``chosen_target`` of a run under these options.
 
         Raises:
-            ValueError: the executor was configured with a target in Python: assets of the user's
-                own, in other processes, would not hear of it.
+            ValueError: the executor was configured with a target in Python, which the user's own
+                assets would not see in their processes.
         """
         found = chosen_target(tags, run_config)
         if found is None and self.target is not None:
@@ -87,10 +87,13 @@ class Options:
         return found
 
     def slots(self, target_steps: Mapping[str, TargetStep]) -> int:
-        """``max_concurrent`` of the run config, else of a project; else the threads of all targets,
-        each without any counting as many as there are cores."""
+        """How many steps may be in flight: ``max_concurrent`` of the run config, else of a project.
+
+        If neither sets it, the threads of all targets together; a target without ``threads`` counts
+        as many as there are cores.
+        """
         cores = os.cpu_count() or 1
-        of_projects = (b.project.defaults.get("max_concurrent") for b in target_steps.values())
+        of_projects = (it.project.defaults.get("max_concurrent") for it in target_steps.values())
         found = self.max_concurrent or next(filter(None, of_projects), None)
         threads = [limit or cores for _, limit in warehouses(target_steps).values()]
         return int(found or sum(threads) or cores)
@@ -98,12 +101,12 @@ class Options:
     def fail_fast_of(
         self, target_steps: Mapping[str, TargetStep], tags: Mapping[str, str]
     ) -> FailFast:
-        """The run tag, else the run config, else the project, else "false".
+        """The value of the run tag, else of the run config, else of the project, else "false".
 
         Raises:
-            ValueError: the tag or the setting is none of the allowed values.
+            ValueError: the tag or the setting is not one of the allowed values.
         """
-        of_projects = (b.project.defaults.get("fail_fast") for b in target_steps.values())
+        of_projects = (it.project.defaults.get("fail_fast") for it in target_steps.values())
         for value in (tags.get(FAIL_FAST_TAG), self.fail_fast, *of_projects):
             found = read_fail_fast(value)
             if found is not None:
@@ -112,10 +115,10 @@ class Options:
 
 
 def options_of(config: Mapping[str, Any]) -> Options:
-    """The options that the executor's config says.
+    """The options in the executor's config.
 
     Raises:
-        ValueError: a setting that is none of the allowed values.
+        ValueError: a setting is not one of the allowed values.
     """
     slots, grace = config["max_concurrent"], config["cancel_grace_seconds"]
     if slots is not None and slots < 1:
@@ -138,7 +141,7 @@ def options_of(config: Mapping[str, Any]) -> Options:
 
 
 def warehouses(target_steps: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int | None]]:
-    """Each warehouse of a run: its name -> its steps, and the least of the threads of its targets.
+    """Name of each warehouse of a run -> its steps, and the smallest ``threads`` of its targets.
 
     Two targets of one database are one warehouse; two that only share a name are two.
     """
@@ -160,15 +163,15 @@ def warehouses(target_steps: Mapping[str, TargetStep]) -> dict[str, tuple[list[s
 def _key_of(address: WarehouseAddress) -> str:
     try:
         return key_of(address)
-    except WarehouseError:  # the steps that cannot reach it report that
+    except WarehouseError:  # it cannot be reached, which its steps will report
         return f"{address.type} {hash(address)}"
 
 
 def warehouse_limits(target_steps: Mapping[str, TargetStep]) -> dict[str, tuple[list[str], int]]:
     """Label -> steps and limit, where a run has several warehouses.
 
-    Where it has one, its threads are the default of ``max_concurrent`` and no limit beside it, as
-    dbt's ``--threads`` goes before the profile's.
+    If it has only one, its threads are the default of ``max_concurrent`` and no limit beside that,
+    as dbt's ``--threads`` overrides the profile's.
     """
     found = warehouses(target_steps)
     if len(found) < 2:
@@ -184,13 +187,13 @@ def requirements_of(
     retrying: bool,
     seconds: Mapping[str, float],
 ) -> tuple[dict[str, StepRequirements], dict[str, int]]:
-    """The needs of each step, and the limits of their labels.
+    """The requirements of each step, and the limit of each of their labels.
 
-    ``seconds``: how long steps took before, where it is known (history.py). The process of a
-    foreign step decides about its retries by itself: any number is right.
+    ``seconds``: how long steps took before, as far as it is known (history.py). The process of a
+    foreign step decides about its own retries, so any number will do here.
     """
     weight = weights(graph, seconds)
-    needs: dict[str, StepRequirements] = {}
+    requirements: dict[str, StepRequirements] = {}
     limit_of: dict[str, int] = {}
     of_warehouse = {
         step: {label: limit}
@@ -202,7 +205,7 @@ def requirements_of(
         config = target_step.step.config if target_step else None
         labels = {**labels_of(trait.tags, limits), **of_warehouse.get(step, {})}
         limit_of.update(labels)
-        needs[step] = StepRequirements(
+        requirements[step] = StepRequirements(
             weight=weight[step],
             priority=trait.priority,
             retries=0 if not retrying else config.retries.max_retries if config else _ANY_NUMBER,
@@ -210,14 +213,14 @@ def requirements_of(
             labels=tuple(labels),
             pool=trait.pool,
         )
-    return needs, limit_of
+    return requirements, limit_of
 
 
 def labels_of(tags: Mapping[str, str], limits: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Label -> limit, for the ``tag_concurrency_limits`` that a step with *tags* counts against.
 
-    As Dagster reads them: a limit without value holds for the key, with a value for that pair,
-    with ``applyLimitPerUniqueValue`` for each value by itself.
+    Dagster's own rules apply: a limit without a value holds for the key, one with a value for that
+    pair, and one with ``applyLimitPerUniqueValue`` for each value separately.
     """
     labels: dict[str, int] = {}
     for limit in limits:

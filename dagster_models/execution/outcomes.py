@@ -1,4 +1,4 @@
-"""Outcomes of attempts that no runner has reported."""
+"""The outcomes of attempts for which no runner reported one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Ou
 
 
 def failed_to_start(step: str, attempt: int, error: Exception, started_at: float) -> Outcome:
-    """The outcome of an attempt that no worker ever got."""
+    """The outcome of an attempt that no worker ever had."""
     verdict = Verdict.CANCELED if isinstance(error, Canceled) else Verdict.ROLLED_BACK
     return _outcome(step, attempt, verdict, _task_error(error), started_at)
 

@@ -1,7 +1,7 @@
 """Our own steps in flight: models, seeds and scripts.
 
-Each is driven through Dagster's own step generator, which is parked at STEP_START while a runner
-works, and exhausted when the outcome is there, so that data versions, hooks, check results and
+Each step runs through Dagster's own step generator, which is parked at STEP_START while a runner
+works, and exhausted when the outcome is known, so that data versions, hooks, check results and
 retries are Dagster's own.
 """
 
@@ -43,7 +43,7 @@ from dagster_models.execution.running_step import RunningStep
 from dagster_models.execution.timers import Due
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
 
-_BROKE = "the run broke before it answered; its commit record tells what became of it"
+_BROKE = "the run broke before it answered; its commit record shows what became of it"
 
 
 class OwnSteps:
@@ -55,33 +55,33 @@ class OwnSteps:
     def __init__(self, run: RunContext, on_interrupt: Callable[[], None]) -> None:
         self.running: dict[str, RunningStep] = {}
         self.last_outcomes: dict[str, Outcome] = {}  #: of steps that wait for another attempt
-        self.disagrees = False  #: Dagster's event log says of something committed that it failed
+        self.disagrees = False  #: Dagster's event log has a failure for a step that is committed
         self._run, self._on_interrupt = run, on_interrupt
 
     # -- starts --------------------------------------------------------------------------------
 
     def start(self, starts: Iterable[Start]) -> Iterator[DagsterEvent]:
         """Start these steps for Dagster, in one commit, and hand them to runners."""
-        with one_commit(self._run.job):  # reported before it is done
+        with one_commit(self._run.job):  # a step is reported before it is started
             started = [(it.step, self._park(it.step, it.attempt)) for it in starts]
         for step, running in started:
             event = running.parked.start_event
             yield event
-            if event.is_step_failure:  # that it starts could not be stored
+            if event.is_step_failure:  # its start could not be stored
                 error = DagsterModelsError(error_message(event))
                 self._not_handed_over(step, running, error, final=True)
             else:
                 yield from self._hand_over(step, running)
 
     def adopt(self, found: FoundCommit) -> Iterator[DagsterEvent]:
-        """Take a step for started whose commit by an earlier run still stands."""
+        """Treat a step as started, because an earlier run's commit of it still stands."""
         running = self._park(found.step, attempt=1)
         running.task, running.outcome = found.task, found.outcome
         running.committed_in = found.commit.run_id
         yield running.parked.start_event
 
     def _park(self, step: str, attempt: int) -> RunningStep:
-        """Start the step for Dagster, and park its generator there."""
+        """Start the step for Dagster, and park it."""
         self._run.waits.start(step)
         known = known_state(self._run.execution_plan, {step: attempt - 1})
         context = self._run.job.for_step(self._run.steps[step], known)
@@ -115,7 +115,7 @@ class OwnSteps:
         self._run.todo.append(Event(step, Cause.ROLLED_BACK, final=final))
 
     def _previous(self, step: str) -> tuple[str, ...]:
-        """The names of its upstreams that failed, and whose previous versions it reads."""
+        """The names of the step's failed upstreams, of which it reads the previous versions."""
         run = self._run
         return tuple(run.target_steps[key].name for key in run.plan.built_on_previous(step))
 
@@ -129,7 +129,7 @@ class OwnSteps:
         step = event.step
         running = self.running.get(step)
         if running is None:
-            return  # it comes late, from a worker that was given up
+            return  # it is late, from a worker that was given up
         if isinstance(event, Output):
             self._run.reporter.output(step, event.stream, event.text)
             if running.log is not None:
@@ -158,7 +158,7 @@ class OwnSteps:
     def _on_lost(self, lost: Lost, running: RunningStep) -> None:
         running.lost = lost
         message = lost.message
-        if lost.killed:  # by us: its end is no riddle
+        if lost.killed:  # by us, so the reason is known
             grace = self._run.options.cancel_grace_seconds
             message = f"it did not stop within {grace:g} s of being asked to, and was killed"
         running.outcome = _lost(running, message)
@@ -172,8 +172,8 @@ class OwnSteps:
         if settled.committed:
             self._run.todo.append(Event(settled.step, Cause.COMMITTED))
             return
-        # Killed by us because it did not stop in time: that is a cancel, not an error of its own.
-        # Where nobody can tell whether it was committed, a cancel would claim that it was not.
+        # If we killed it because it did not stop in time, that is a cancel, and no error of its
+        # own. If nobody knows whether it was committed, "canceled" would claim that it was not.
         unknown = bool(settled.error)
         canceled = running.lost.killed and not unknown
         cause = Cause.CANCELED if canceled else Cause.ROLLED_BACK
@@ -211,9 +211,9 @@ class OwnSteps:
         self._run.runners.queue.ask_in_thread(question, f"settle-{step}")
 
     def ask_previous(self, step: str) -> None:
-        """Find out whether what an earlier run built for a step that failed can be read."""
+        """Find out whether the relation that an earlier run built for a failed step can be read."""
         failed = self._run.target_steps[step]
-        if failed.relation is None:  # a script: it serves nobody with a relation
+        if failed.relation is None:  # a script has no relation that anybody could read
             self._run.todo.append(Event(step, Cause.HAS_PREVIOUS))
             return
         sql = relation_sql(failed.project, failed.step.key, failed.target)
@@ -223,7 +223,7 @@ class OwnSteps:
     # -- ends ----------------------------------------------------------------------------------
 
     def retry(self, retry: Retry) -> Iterator[DagsterEvent]:
-        """Report an attempt that another one follows, and wait for its delay."""
+        """Report an attempt that is followed by another one, and wait for the delay."""
         run, step = self._run, retry.step
         running = self.running.pop(step)
         assert running.outcome is not None
@@ -255,14 +255,14 @@ class OwnSteps:
             yield from self._finish(ends)
 
     def abandon(self, step: str) -> Iterator[DagsterEvent]:
-        """Report a step that has not ended when a run that broke is over."""
+        """Report a step that is still running when a run that broke has to end."""
         running = self.running[step]
         lost = _lost(running, _BROKE)
         result = self._run.reporter.result(step, State.FAILED, running.attempt, lost)
         yield from self._finish([(running, AttemptResult(running.target_step, result, lost))])
 
     def _finish(self, ends: Sequence[tuple[RunningStep, AttemptResult]]) -> Iterator[DagsterEvent]:
-        """Exhaust the parked generators with what became of the attempts."""
+        """Report attempts to Dagster by exhausting their parked generators."""
         for running, ended in ends:
             if running.log is not None:
                 running.log.close()
@@ -275,8 +275,8 @@ class OwnSteps:
                 note = f"WARNING: {step} is committed, and Dagster could not store it"
                 self._run.reporter.note(note)
                 self.disagrees = True
-            # Dagster names what it gets here as a cause of the run's failure. A step that we
-            # stopped is none; its event is in the log all the same.
+            # Dagster names the failures that it gets here as causes of the run's failure. A step
+            # that we stopped is not one; its event is in the log all the same.
             for event in events:
                 if not (event.is_step_failure and state == "canceled"):
                     yield event
@@ -285,7 +285,7 @@ class OwnSteps:
     def _call_hooks(
         self, parked: ParkedStep, events: Sequence[DagsterEvent]
     ) -> Iterator[DagsterEvent]:
-        """Call the user's own. A signal raises while they run, also one that came before."""
+        """Call the user's hooks. A signal raises while they run, even one that came before."""
         if pop_captured_interrupt():
             self._on_interrupt()
         try:

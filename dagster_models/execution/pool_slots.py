@@ -1,4 +1,4 @@
-"""Slots in Dagster's concurrency pools: who has one, and when the others ask again."""
+"""Slots in Dagster's concurrency pools: which steps have one, and when others ask again."""
 
 from __future__ import annotations
 
@@ -43,9 +43,12 @@ class PoolSlots:
         self._pools.__exit__(kind, error, trace)
 
     def claim(self, step: str) -> None:
-        """Ask the step's pool for a slot, which answers the plan; where it has none, ask later."""
+        """Ask the step's pool for a slot, and report the answer to the plan.
+
+        If there is no free slot, ask again later.
+        """
         if self._plan.state(step) is not State.READY:
-            return  # given up meanwhile
+            return  # it was given up meanwhile
         count = self._claims[step] = self._claims.get(step, 0) + 1
         if self._pools.claim(self._steps[step]):
             self._todo.append(Event(step, Cause.CLAIMED))
@@ -54,11 +57,11 @@ class PoolSlots:
         self._timers.add(_POLL_SECONDS, Due("claim", step, count))
 
     def claim_again(self, due: Due) -> None:
-        """Carry out a timer of kind "claim"."""
+        """Ask again, as a timer is due."""
         if self._claims[due.step] == due.attempt:  # else it has asked since, and may have its slot
             self.claim(due.step)
 
     def free(self, step: str) -> None:
-        """Give the step's slot back. Those that wait for it need not wait until they ask again."""
+        """Give the step's slot back, and let those that wait for one ask at once."""
         for waiting in self._pools.free(self._steps[step]):
             self._timers.add(0.0, Due("claim", waiting, self._claims[waiting]))

@@ -1,13 +1,13 @@
-"""Re-execution from failure: what the run before committed, though Dagster does not know it.
+"""Re-execution from failure: which steps an earlier run has committed, unknown to Dagster.
 
-A run worker that is killed between a COMMIT and its STEP_SUCCESS leaves a step that Dagster takes
-for interrupted, and runs again. Its commit record tells better. A step of this run is *found*, and
-not built again, when all of this holds:
+If a run worker is killed between a COMMIT and its STEP_SUCCESS, Dagster takes the step for
+interrupted and runs it again. The commit record knows better. A step is *found*, and not built
+again, if all of this is true:
 
-- the last commit record of its relation is one of the runs that this run goes on from: nobody has
-  published the relation since;
-- its code version and its input versions are those that would be built now;
-- no upstream was published after it, and every upstream in this run was found, too;
+- the last commit record of its relation is from one of the runs that this run goes on from, so
+  nothing has published the relation since;
+- the code version and the input versions are those that would be built now;
+- no upstream was published after it, and each of its upstreams in this run was found, too;
 - the relation can be read, and passes its checks.
 """
 
@@ -31,7 +31,7 @@ Commits = Mapping[str, Commit]
 
 @dataclass(frozen=True, slots=True)
 class FoundCommit:
-    """A step that need not be built: an earlier run's commit still stands."""
+    """A step that need not be built, because an earlier run's commit still stands."""
 
     step: str
     task: BuildTask | PythonTask
@@ -83,7 +83,8 @@ def _as_committed(checked: Outcome, commit: Commit) -> Outcome:
 def standing_commit(
     target_step: TargetStep, commits: Commits, earlier: Collection[str]
 ) -> Commit | None:
-    """The commit of one of the *earlier* runs that is the last word on the step's relation."""
+    """The last commit of the step's relation, if one of the *earlier* runs made it and it still
+    stands."""
     step, project = target_step.step, target_step.project
     commit = commits.get(str(target_step.relation)) if target_step.relation is not None else None
     if commit is None or commit.run_id not in earlier or commit.step != target_step.name:
@@ -101,7 +102,7 @@ def standing_commit(
 
 
 class _Records:
-    """A session for each warehouse, and what its commit records say."""
+    """A session with each warehouse, and the commit records there. Use as a context manager."""
 
     def __init__(self, target_steps: Mapping[str, TargetStep]) -> None:
         self._relations: dict[WarehouseAddress, set[Relation]] = {}

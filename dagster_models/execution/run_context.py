@@ -73,8 +73,8 @@ def run_context(
     """The parts of the run that *executor* is to carry out.
 
     Raises:
-        ProjectError: the run asks for a target that the project lacks.
-        ValueError: a tag or setting of the run is none of the allowed values.
+        ProjectError: the run asks for a target that the project does not have.
+        ValueError: a tag or setting of the run is not one of the allowed values.
     """
     graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}

@@ -1,4 +1,4 @@
-"""One step by itself, for executors that are not ours (in_process, ``materialize()`` in a test)."""
+"""One step alone, under an executor that is not ours (in_process, ``materialize()`` in a test)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from dagster_models.reporting.step_results import step_result
 
 
 def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResult:
-    """Run one attempt of a step with runners of its own, to its end.
+    """The result of one attempt of a step, which runs here and now with runners of its own.
 
-    What interrupts the wait (Ctrl-C, Dagster's termination) ends the workers: what was not
-    committed is rolled back.
+    If the wait is interrupted (Ctrl-C, Dagster's termination), the workers are ended, and what was
+    not committed is rolled back.
     """
     began, sql = time.time(), ""
     with closing(TaskRunners()) as runners:
@@ -50,7 +50,7 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
 
 
 def _wait(queue: EventQueue, task: Task, address: WarehouseAddress, began: float) -> Outcome:
-    """The outcome, once it is there; a lost worker's is read from the commit record."""
+    """Wait for the outcome; that of a lost worker is read from the commit record."""
     lost: Outcome | None = None
     while True:
         for event in queue.wait(None):

@@ -1,6 +1,6 @@
-"""The functions that Dagster calls for steps of ours, and the step that each stands for.
+"""The functions that Dagster calls for our steps, and the step that each of them builds.
 
-A registry, because Dagster takes plain functions only: its own tools read their source.
+This is a registry, because Dagster takes plain functions only: its own tools read their source.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _target_steps: WeakKeyDictionary[StepFunction, TargetStep] = WeakKeyDictionary()
 
 
 def register(function: StepFunction, step: TargetStep) -> None:
-    """Note that *function* builds *step*; forgotten with the function."""
+    """Remember that *function* builds *step*, for as long as the function exists."""
     _target_steps[function] = step
 
 
 def target_step_of(job: JobDefinition, step: ExecutionStep) -> TargetStep | None:
-    """The step of ours behind a step of a Dagster job, None for a step of somebody else."""
+    """Our step behind a step of a Dagster job; None if it is not one of ours."""
     function = compute_function(job, step)
-    # Somebody else's may be an object that no weak reference can point to.
+    # A foreign one may be an object that no weak reference can point to.
     return _target_steps.get(function) if isinstance(function, FunctionType) else None

@@ -1,4 +1,4 @@
-"""What becomes due at a time. This is the loop's only clock besides time stamps."""
+"""What the loop does at a certain time. This is its only clock besides time stamps."""
 
 from __future__ import annotations
 

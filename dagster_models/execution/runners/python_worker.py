@@ -1,4 +1,4 @@
-"""One worker process of Python steps, as its runner sees it: the process, its socket and pipes."""
+"""A worker process for Python steps, as its runner sees it: the process, its socket and pipes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from dagster_models.util.orphans import MARK, kill_marked
 
 @dataclass(slots=True, eq=False)
 class PythonWorker:
-    """``partial`` holds the unfinished last line of each stream; ``killed``: by us.
+    """One worker process. ``step``: what it works on.
 
-    ``interrupted``: a step was asked to stop. What a KeyboardInterrupt leaves behind (a library
-    half imported, a lock held) must not meet another step: such a worker is not used again.
+    ``partial`` holds the unfinished last line of each stream. ``killed``: we killed it.
+    ``interrupted``: a step was asked to stop. Such a worker is not used again, as a
+    KeyboardInterrupt may leave things behind (a library half imported, a lock held).
     """
 
     process: subprocess.Popen[bytes]
     control: socket.socket
     address: WarehouseAddress
-    mark: str  #: in the environment of all that it starts
+    mark: str  #: in the environment of all processes that it starts
     step: str | None = None
     session: SessionIdentity | None = None
     killed: bool = False
@@ -42,7 +43,7 @@ class PythonWorker:
         return {"stdout": self.process.stdout, "stderr": self.process.stderr}
 
     def kill(self) -> None:
-        """SIGKILL for the process and whatever it started: it leads a session of its own."""
+        """Kill the process and whatever it started: it leads a session of its own."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         if self.process.returncode is None:
@@ -50,9 +51,12 @@ class PythonWorker:
         kill_marked(self.mark)
 
     def wait_for_end(self) -> None:
-        """Wait for the process. One that died, or had a step that was stopped, leaves nobody
-        behind; what a step started that went well may stay in a session of its own (a daemon)."""
-        if hasattr(os, "waitid"):  # the end without the reaping: its group is still its own
+        """Wait for the process to end.
+
+        If it died, or a step of it was stopped, what it had started is killed. What a step started
+        that went well may stay, in a session of its own (a daemon).
+        """
+        if hasattr(os, "waitid"):  # see the end without reaping it: its group is still its own
             with suppress(ChildProcessError):
                 end = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
                 if end is None or self._is_death(end.si_status):
@@ -66,8 +70,6 @@ class PythonWorker:
     def explain_exit(self) -> str:
         """One sentence on how the process ended, and what usually causes that."""
         pid, code = self.process.pid, self.process.returncode
-        if code == IN_DOUBT:
-            return f"its process (pid {pid}) lost the warehouse process while it published"
         if code == UNHEARD:
             return (
                 f"its process (pid {pid}) could not answer: the code has closed descriptors that "
@@ -81,15 +83,12 @@ class PythonWorker:
         return f"its process (pid {pid}) was ended by {explain_signal(-code)}"
 
 
-IN_DOUBT = 3
-"""The exit code of a worker that cannot tell whether its table was published."""
-
 UNHEARD = 4
-"""The exit code of a worker whose answer could not be sent."""
+"""The exit code of a worker that could not send its answer (see processes/worker/process.py)."""
 
 
 def start_python_worker(address: WarehouseAddress, folder: str) -> PythonWorker:
-    """Start one in *folder*; its pipes do not block when read."""
+    """Start a worker in *folder*; reading its pipes does not block."""
     ours, theirs = socket.socketpair()
     command = [
         sys.executable,
@@ -110,7 +109,7 @@ def start_python_worker(address: WarehouseAddress, folder: str) -> PythonWorker:
         env={**os.environ, MARK: mark},
     )
     theirs.close()
-    # Not in the arguments, which every user of the machine can list.
+    # It is not among the arguments, which every user of the machine can list.
     wire.send(ours, address.to_json())
     worker = PythonWorker(process, ours, address, mark)
     for pipe in worker.pipes.values():
@@ -119,7 +118,7 @@ def start_python_worker(address: WarehouseAddress, folder: str) -> PythonWorker:
 
 
 def explain_signal(number: int) -> str:
-    """A signal's name and what usually sends it."""
+    """A signal's name, and what usually sends it."""
     try:
         name = signal.Signals(number).name
     except ValueError:
@@ -129,7 +128,7 @@ def explain_signal(number: int) -> str:
 
 
 _USUAL_CAUSE = {
-    "SIGKILL": "usually the system's out-of-memory killer, or somebody's kill -9",
+    "SIGKILL": "usually the system's out-of-memory killer, or a kill -9",
     "SIGSEGV": "a crash inside a library written in C",
     "SIGABRT": "a library written in C gave up, often for lack of memory",
     "SIGBUS": "often a full disk or /dev/shm",

@@ -1,4 +1,4 @@
-"""Runs Python steps: one worker process per step in flight, warm for the whole run.
+"""Python steps run in worker processes: one per step in flight, warm for the whole run.
 
     run worker ── socket pair + 2 pipes ──> python worker
 
@@ -24,7 +24,7 @@ from dagster_models.processes import wire
 from dagster_models.processes.client.channel import SessionIdentity
 
 _READ_BYTES = 65536
-_LINE_BYTES = 4 * _READ_BYTES  #: a longer line is reported in pieces
+_LINE_BYTES = 4 * _READ_BYTES  #: longer lines are reported in pieces
 
 
 class PythonWorkers:
@@ -86,7 +86,7 @@ class PythonWorkers:
         for name, pipe in worker.pipes.items():
             self._queue.watch(pipe, partial(self._read, worker, name))
 
-        def reap() -> None:  # the control socket's end is no proof: a fork may hold it open
+        def reap() -> None:  # the control socket's end proves nothing: a fork may hold it open
             worker.wait_for_end()
             self._queue.call_soon(lambda: self._on_exit(worker))
 
@@ -97,7 +97,7 @@ class PythonWorkers:
         try:
             wire.send(worker.control, message)
         except OSError:
-            return  # it is gone; its exit is on the way
+            return  # it is gone, and its exit will be noticed
 
     def _on_control(self, worker: PythonWorker) -> list[WorkerEvent]:
         try:
@@ -110,7 +110,7 @@ class PythonWorkers:
         if "outcome" not in message or worker.step is None:
             return []
         step = worker.step
-        output = self._drain(worker)  # it flushes before it answers: all of it is here
+        output = self._drain(worker)  # all of it is here, as the worker flushes before it answers
         worker.step = None
         del self._busy[step]
         if worker.interrupted:
@@ -124,7 +124,7 @@ class PythonWorkers:
         return [*output, Answered(step, outcome)]
 
     def _on_exit(self, worker: PythonWorker) -> list[WorkerEvent]:
-        """The process has ended. Its last frame may still be unread: an answer is an answer."""
+        """The process has ended. Its last frame may still be unread, and may be the answer."""
         events: list[WorkerEvent] = []
         while worker.step is not None and wire.readable(worker.control):
             before = worker.step
@@ -162,13 +162,13 @@ class PythonWorkers:
             self._queue.unwatch(pipe)
             return []
         lines, newline, rest = (worker.partial[name] + data).rpartition(b"\n")
-        if len(rest) > _LINE_BYTES:  # copied at each read: a line without an end would take hours
+        if len(rest) > _LINE_BYTES:  # it is copied at each read: an endless line would take hours
             lines, newline, rest = lines + newline, rest, b""
         worker.partial[name] = rest
         return _output(worker, name, lines + newline)
 
     def _drain(self, worker: PythonWorker) -> list[WorkerEvent]:
-        """All that is in the pipes now, including unfinished last lines."""
+        """Everything that is in the pipes now, including unfinished last lines."""
         events: list[WorkerEvent] = []
         for name, pipe in worker.pipes.items():
             while self._queue.watches(pipe) and wire.readable(pipe):
@@ -180,5 +180,5 @@ class PythonWorkers:
 
 def _output(worker: PythonWorker, name: str, data: bytes) -> list[WorkerEvent]:
     if not data or worker.step is None:
-        return []  # what a thread that outlived its step writes belongs to nobody
+        return []  # written by a thread that outlived its step: it belongs to no step
     return [Output(worker.step, name, data.decode("utf-8", errors="replace"))]

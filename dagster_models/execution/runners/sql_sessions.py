@@ -1,11 +1,11 @@
-"""Runs the steps that build SQL models: one session of the warehouse process per step in flight.
+"""Steps of SQL run in sessions of the warehouse process: one per step in flight.
 
     start ──> an idle session ─────────────────────────────> busy ──> Answered, Lost
           └─> _Waiting: a thread connects ──> any session that comes free ──┘
                          └─> NotStarted: it cannot be reached, or the step was canceled
 
-A server that is away, or has no room for another session, keeps only those tasks waiting that need
-one. Where it has no room, they wait for as long as a session of this run may still come free.
+If a server is away, or takes no further session, only those tasks wait that need one. In the second
+case they wait for as long as a session of this run may still come free.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dagster_models.processes.client.session import Session, connect
 
 @dataclass(slots=True)
 class _Open:
-    """A session that is open; ``step``: what it works on."""
+    """An open session. ``step``: what it works on; ``killed``: we ended it."""
 
     session: Session
     address: WarehouseAddress
@@ -36,7 +36,7 @@ class _Open:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A task that waits for a session. ``refused``: the server has no room for another one."""
+    """A task that waits for a session. ``refused``: the server takes no further one."""
 
     step: str
     task: BuildTask | ChecksTask
@@ -57,8 +57,8 @@ class SqlSessions:
     def prepare(self, address: WarehouseAddress, schemas: Sequence[str]) -> None:
         """Reach the warehouse and create what the run needs there: schemas, commit record table.
 
-        May be called from any thread, and should not be called from the one that waits: it may
-        wait for a server. The session serves the run's first task.
+        Call it in a thread of its own, as it may wait for a server. Its session serves the run's
+        first task.
 
         Raises:
             WarehouseError: it cannot be reached, or refuses.
@@ -72,7 +72,7 @@ class SqlSessions:
         self._bring(session, address)
 
     def start(self, step: str, task: BuildTask | ChecksTask, address: WarehouseAddress) -> None:
-        """Hand the task to an idle session; where there is none, a thread opens one.
+        """Hand the task to an idle session; if there is none, a thread opens one.
 
         Raises:
             WarehouseError: the session is just gone; nothing was started.
@@ -94,7 +94,7 @@ class SqlSessions:
             self._give_up(busy)
 
     def kill(self, step: str) -> None:
-        """End the session: the queue sees its end, and the warehouse process rolls back."""
+        """End the session, which the queue notices; the warehouse process rolls back."""
         busy = self._busy.get(step)
         if isinstance(busy, _Open):
             busy.killed = True
@@ -103,7 +103,7 @@ class SqlSessions:
             self._give_up(busy)
 
     def close(self) -> None:
-        """End all sessions. Those that a thread still brings are closed as they come."""
+        """End all sessions. Sessions that a thread still opens are closed at once."""
         with self._closing:
             self._closed = True
         idle = [session for sessions in self._idle.values() for session in sessions]
@@ -119,7 +119,7 @@ class SqlSessions:
         idle = self._idle.setdefault(address, [])
         while idle:
             found = idle.pop()
-            if not wire.readable(found.session):  # an idle session says nothing but its end
+            if not wire.readable(found.session):  # all that an idle session can send is its end
                 return found
             found.session.close()
         return None
@@ -147,7 +147,7 @@ class SqlSessions:
         return [lost, *self._refuse_those_in_vain(busy.address)]
 
     def _free(self, idle: _Open) -> list[WorkerEvent]:
-        """Use a session without a task: for the first that waits for one, or keep it for later."""
+        """Give a session that is free to the first task that waits for one, or keep it."""
         waiting = next(iter(self._waiting(idle.address)), None)
         if waiting is None:
             self._idle.setdefault(idle.address, []).append(idle)
@@ -162,7 +162,7 @@ class SqlSessions:
     # -- sessions that are to come -------------------------------------------------------------
 
     def _reach(self, waiting: _Waiting) -> None:
-        """In a thread of its own: a server that is away may take its time."""
+        """Open a session, in a thread of its own: a server that is away may take its time."""
         try:
             session = connect(waiting.address)
         except Exception as error:  # whatever it is, the step must end
@@ -172,7 +172,7 @@ class SqlSessions:
             self._bring(session, waiting.address)
 
     def _bring(self, session: Session, address: WarehouseAddress) -> None:
-        """Thread-safe: take in a new session, for the first task that waits for one."""
+        """Take in a new session, for the first task that waits for one. Thread-safe."""
         with self._closing:
             if not self._closed:
                 self._queue.call_soon(lambda: self._on_session(_Open(session, address)))
@@ -205,7 +205,7 @@ class SqlSessions:
         ]
 
     def _give_up(self, waiting: _Waiting) -> None:
-        """A session that the thread still brings is for the next task."""
+        """End a task that still waits. The session that is being opened is for the next one."""
         stopped = Canceled(ErrorKind.CANCELED, "stopped before it had a session of the warehouse")
         self._queue.put(*self._not_started(waiting, stopped))
 
