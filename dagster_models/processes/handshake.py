@@ -18,7 +18,7 @@ from typing import Any
 
 from dagster_models.errors import ErrorKind, WarehouseError
 
-#: Raised when frames change: processes of different versions refuse each other by name.
+#: Increased when frames change, so that processes of different versions refuse each other.
 PROTOCOL = 4
 
 

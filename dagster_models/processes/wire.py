@@ -1,7 +1,7 @@
-"""Length-prefixed JSON frames, and the small rows that cross in them.
+"""Length-prefixed JSON frames, and the small rows that they carry.
 
 A frame is four bytes (the length, little endian) and that many bytes of JSON, one object. Bulk data
-never crosses here: it goes through Arrow IPC files, of which the frames carry the paths.
+never travels in frames: it goes through Arrow IPC files, and the frames carry their paths.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from dagster_models.errors import (
     WarehouseLost,
 )
 
-#: Bytes. A longer frame is a mistake (or not our peer): small things only cross here.
+#: In bytes. A longer frame is a mistake, or comes from somebody else: frames carry small things.
 MAX_FRAME = 64 * 1024 * 1024
 
 _HEADER = struct.Struct("<I")
 
 
 class FrameError(DagsterModelsError):
-    """The bytes are not a frame of ours, or a frame is too large to send."""
+    """The bytes are not one of our frames, or a frame is too large to send."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:
-    """One frame as bytes. Raises FrameError if it is longer than MAX_FRAME."""
+    """Return one frame as bytes. Raises FrameError if it is longer than MAX_FRAME."""
     body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
     if len(body) > MAX_FRAME:
         raise FrameError(
@@ -46,14 +46,14 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 def send(sock: socket.socket, message: Mapping[str, Any]) -> None:
-    """Send one frame. Not thread-safe by itself: callers share a lock or a thread."""
+    """Send one frame. It is not thread-safe by itself: callers share a lock or a thread."""
     sock.sendall(encode(message))
 
 
 def receive(sock: socket.socket) -> dict[str, Any]:
-    """Wait for one frame.
+    """Wait for one frame, and return its message.
 
-    Reads exactly its bytes, so that a poll on the socket never misses a frame that sits in a
+    It reads exactly its bytes, so that a poll on the socket never misses a frame that sits in a
     buffer. Raises EOFError when the peer is gone (also in the middle of a frame), FrameError for
     bytes that are no frame.
     """
@@ -72,9 +72,9 @@ def receive(sock: socket.socket) -> dict[str, Any]:
 
 
 def readable(file: Any, timeout_seconds: float = 0.0) -> bool:
-    """Something, or the end, can be read without waiting longer than that; False for a closed one.
+    """Whether something, or the end, can be read within that time; False for a closed file.
 
-    By poll: select knows no descriptor past 1023.
+    It uses poll because select cannot handle a descriptor past 1023.
     """
     try:
         poll = select.poll()
@@ -85,7 +85,7 @@ def readable(file: Any, timeout_seconds: float = 0.0) -> bool:
 
 
 def _read(sock: socket.socket, size: int) -> bytes:
-    """Exactly ``size`` bytes; a reset by a dying peer is an end like any other."""
+    """Return exactly ``size`` bytes. A reset by a dying peer counts as its end."""
     buffer = bytearray(size)
     view, got = memoryview(buffer), 0
     while got < size:
@@ -115,7 +115,7 @@ def error_to_json(error: WarehouseError) -> dict[str, Any]:
 
 
 def error_from_json(data: Mapping[str, Any]) -> WarehouseError:
-    """The error that error_to_json described: Canceled, WarehouseLost or WarehouseError."""
+    """Return what error_to_json wrote: a Canceled, WarehouseLost or WarehouseError."""
     lost = WarehouseLost if data.get("lost") else WarehouseError
     factory = Canceled if data.get("canceled") else lost
     return factory(
@@ -128,8 +128,8 @@ def error_from_json(data: Mapping[str, Any]) -> WarehouseError:
 
 
 # Rows --------------------------------------------------------------------------------------------
-# JSON has too few types for a warehouse's values, so a value that JSON lacks crosses as an object
-# with one key, the type's tag. A struct crosses as an object too ("dict"), hence no ambiguity.
+# JSON has too few types for a warehouse's values, so any other value is sent as an object with one
+# key, the type's tag. A struct is tagged as well ("dict"), so nothing is ambiguous.
 
 _PLAIN = (str, int, float, bool, type(None))
 
@@ -148,7 +148,7 @@ _DECODE: Mapping[str, Callable[[Any], Any]] = {
 
 
 def encode_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """Rows of Python values as JSON types; decode_rows is the inverse."""
+    """Return rows of Python values as JSON types; decode_rows is the inverse."""
     return [
         [value if type(value) in _PLAIN else encode_value(value) for value in row] for row in rows
     ]
@@ -159,7 +159,7 @@ def decode_rows(rows: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
 
 
 def encode_value(value: Any) -> Any:
-    """One value as JSON types. A type that is not known crosses as its text."""
+    """Return one value as JSON types. A value of an unknown type is sent as its text."""
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, list):
@@ -168,7 +168,7 @@ def encode_value(value: Any) -> Any:
         return {"tuple": [encode_value(item) for item in value]}
     if isinstance(value, Mapping):
         return {"dict": [[encode_value(k), encode_value(v)] for k, v in value.items()]}
-    if isinstance(value, dt.datetime):  # before date, which it is a kind of
+    if isinstance(value, dt.datetime):  # before date: it is a subclass
         return {"datetime": value.isoformat()}
     if isinstance(value, (dt.date, dt.time)):
         return {type(value).__name__: value.isoformat()}

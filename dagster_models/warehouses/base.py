@@ -94,7 +94,7 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run the user's statements; rows of the last one, fetched.
+        """Run the user's statements; return the rows of the last one.
 
         A COMMIT after an error in the same transaction raises (and rolls back): some warehouses
         would answer it with a silent rollback.
@@ -102,12 +102,12 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Column names and rows of one query."""
+        """Return the column names and rows of one query."""
 
     @property
     @abstractmethod
     def in_transaction(self) -> bool:
-        """An explicit transaction is open."""
+        """Whether an explicit transaction is open."""
 
     @abstractmethod
     def begin(self) -> None: ...
@@ -117,19 +117,19 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def rollback(self) -> None:
-        """Back to before ``begin``; harmless where no transaction is open. Never raises."""
+        """Undo all since ``begin``; harmless where no transaction is open. Never raises."""
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Stop the statement that is running, if any; may be lost if one is just starting."""
+        """Stop the statement that is running, if any. It may be lost if one is just starting."""
 
     def cut_off(self) -> None:  # noqa: B027 - a cursor has nothing to cut
-        """From another thread, for a session that hears no interrupt and whose client is gone: end
-        its connection, so that the server rolls back."""
+        """End the connection of a session that ignores interrupts and whose client is gone, so that
+        the server rolls back; called from another thread."""
 
     @abstractmethod
     def close(self) -> None:
-        """Roll back and free; harmless when repeated."""
+        """Roll back and free the session; may be repeated."""
 
     @abstractmethod
     def build(self, task: BuildTask) -> Staged:
@@ -137,7 +137,7 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def name_of(self, staged: Staged) -> str:
-        """What this session calls the staged relation, as SQL."""
+        """Return the staged relation's name as SQL of this session."""
 
     @abstractmethod
     def publish(self, staged: Staged, commit: Commit) -> None:
@@ -152,33 +152,34 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
-        """The proof that the attempt was published. ``relation``: the one that it builds."""
+        """Return the proof that the attempt, which builds ``relation``, was published."""
 
     @abstractmethod
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
-        """The last proof of each of these relations, or of all: who published what is there."""
+        """Return the last proof of each of these relations, or of all relations."""
 
     @abstractmethod
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:
-        """(name, type) of each column, in order."""
+        """Return (name, type) of each column, in order."""
 
     def size(self, relation: Relation) -> int | None:
-        """The bytes that it takes in storage; None where that is not known, or it is a view."""
+        """Return the bytes that it takes in storage; None if that is not known, or it is a view."""
         return None
 
     @abstractmethod
     def count(self, sql: str) -> int:
-        """How many rows a query returns."""
+        """Return how many rows a query returns."""
 
     @abstractmethod
     def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
-        """Write a query's rows to a new Arrow IPC file, in the first of ``folders`` that has room;
-        its path and the number of rows."""
+        """Write a query's rows to a new Arrow IPC file in the first of ``folders`` that has room;
+        return its path and the number of rows."""
 
     @abstractmethod
     def load(self, path: str, relation: str, mode: str) -> int:
-        """Write an Arrow IPC file to a table, mode "replace" or "append"; the number of rows.
-        ``relation`` is SQL: a name, quoted where it must be."""
+        """Write an Arrow IPC file to a table, mode "replace" or "append"; return the number of
+        rows. ``relation`` is SQL: a name that is quoted where it must be.
+        """
 
     @abstractmethod
     def prepare(self, schemas: Sequence[str]) -> None:
@@ -199,7 +200,7 @@ class OpenWarehouse(ABC):
         request: SessionRequest | None = None,
         given_up: Callable[[], bool] = lambda: False,
     ) -> WarehouseSession:
-        """A new session; ``name`` is how a server shows it, and how ``fence`` finds it.
+        """Open a session; ``name`` is how a server shows it, and how ``fence`` finds it.
 
         ``request``: what the session's client brings along, by default what this process has.
         ``given_up``: asked now and then while a server keeps us waiting; true: nobody wants the
@@ -207,17 +208,17 @@ class OpenWarehouse(ABC):
         """
 
     def is_replaced(self) -> bool:
-        """What is open is not what the settings name any more: all that is written would be lost
-        unseen."""
+        """Whether the settings name another database by now than the one that is open: what is
+        written to that would silently be lost."""
         return False
 
     @abstractmethod
     def close(self) -> None:
-        """Only after every session is closed."""
+        """Close the database, after every session was closed."""
 
 
 def quoted(relation: Relation) -> str:
-    """The relation's full name with every part quoted as standard SQL does."""
+    """Return the relation's full name, each part quoted as in standard SQL."""
     parts: Iterable[str | None] = (relation.catalog, relation.schema, relation.name)
     return ".".join(quote(part) for part in parts if part)
 
@@ -227,5 +228,5 @@ def quote(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """A string as a literal of standard SQL."""
+    """Return a string as a literal of standard SQL."""
     return "'" + text.replace("'", "''") + "'"

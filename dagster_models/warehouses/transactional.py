@@ -39,7 +39,7 @@ class TransactionalSession(WarehouseSession):
 
     @abstractmethod
     def replace_table(self, relation: Relation, content: Content) -> int:
-        """Put a table in place of whatever has its name; the number of its rows.
+        """Put a table in place of whatever has its name; return the number of its rows.
 
         This, or ``replace_view``, is the first statement of its transaction. ``line`` of an error
         counts in the query or in the CSV file.

@@ -1,4 +1,4 @@
-"""The connection of a client to the warehouse process: requests, answers, its end."""
+"""A client's connection to the warehouse process: requests, answers, and how it ends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ChannelT = TypeVar("ChannelT", bound="Channel")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SessionIdentity:
-    """Names a session after its end; ``server_pid``: of the warehouse process that had it."""
+    """Names a session, also after its end. ``server_pid`` is the warehouse process that had it."""
 
     session_id: str
     server_pid: int
@@ -75,8 +75,10 @@ class Channel:
             raise self._lost() from error
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the answer to a request. Raises WarehouseLost if the process is gone, or the
-        server's session that it held for us."""
+        """Wait for the answer to a request.
+
+        Raises WarehouseLost if the process is gone, or the session of the server that it held.
+        """
         self._refuse_if_closed()
         try:
             answer = wire.receive(self._sock)
@@ -88,14 +90,15 @@ class Channel:
         return answer
 
     def request(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Send, wait, and raise the error that the answer tells: WarehouseError or Canceled."""
+        """Send, wait, and raise the error that the answer carries: WarehouseError or Canceled."""
         try:
             self.send(message)
             answer = self.receive()
         except WarehouseError:
             raise
         except BaseException:
-            # E.g. KeyboardInterrupt: the answer would be taken for the next request's.
+            # After a KeyboardInterrupt, say, the answer would be taken for that of the next
+            # request.
             self.close()
             raise
         if "error" in answer:
@@ -103,21 +106,25 @@ class Channel:
         return answer
 
     def cancel(self) -> None:
-        """Stop what runs, from any thread. Says nothing of success: the answer to the request does.
+        """Ask to stop what runs; may be called from any thread.
 
-        Harmless when nothing runs, and when the process is gone.
+        Only the answer to the request says whether it was stopped. It is harmless when nothing
+        runs, and when the process is gone.
         """
         with contextlib.suppress(OSError), self._sending:
             wire.send(self._sock, {"op": "cancel"})
 
     def close(self) -> None:
-        """End the session; what it has not committed is rolled back. Harmless when repeated."""
+        """End the session; what it has not committed is rolled back. It may be repeated."""
         with self._sending:
             self._sock.close()
 
     def shutdown(self) -> None:
-        """Break the connection, as if the other side had: a thread or selector that waits for an
-        answer sees its end, and the warehouse process interrupts and rolls back."""
+        """Break the connection as if the other side had done so.
+
+        A thread or selector that waits for an answer sees the end, and the warehouse process
+        interrupts and rolls back.
+        """
         self._broken_off = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""Starting a warehouse process, and telling why one does not answer or has died."""
+"""Starts a warehouse process, and explains why one does not answer or has died."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dagster_models.processes.handshake import Listener, read_listener
 from dagster_models.util import runtime_files
 from dagster_models.util.orphans import MARK
 
-#: The processes that this one started, by pid: only a parent can tell how its child ended.
+#: The processes that this one started, by pid: only a parent learns how its child ended.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 _children_lock = threading.Lock()
 
@@ -47,11 +47,14 @@ class Starter:
             os.close(self._lock)
 
     def ensure_started(self) -> None:
-        """Start the process, unless somebody else is at it. Raises WarehouseError if it can't."""
+        """Start the process unless somebody else is doing so.
+
+        Raises WarehouseError if it cannot.
+        """
         if self._lock is None:
             folder = runtime_files.runtime_folder()
             self._lock = runtime_files.acquire(f"{folder}/{runtime_files.digest(self._path)}.start")
-            return  # the one who held it may just have got it running: look once more
+            return  # whoever held it may just have started the process: look once more
         if self._child is not None:
             if self._child.poll() is None:
                 return
@@ -61,7 +64,7 @@ class Starter:
                     f"the warehouse process of {self._path} did not start:\n"
                     + (log_tail(_log_path(self._path), self._child.pid) or "(it said nothing)"),
                 )
-            # 0: it lost the election to one that is just leaving, or was idle before we came.
+            # 0: it lost the election to a process that is leaving, or was idle before we came.
             self._child = None
             self._not_before = time.monotonic() + _RESTART_SECONDS
         if time.monotonic() >= self._not_before:
@@ -104,7 +107,7 @@ def _start(
 
 @atexit.register
 def _disown() -> None:
-    """It outlives us by design: no ResourceWarning for it at exit."""
+    """Forget a child that outlives us by design, so that its end causes no ResourceWarning."""
     for child in _children.values():
         if child.poll() is None:
             child.returncode = 0
@@ -137,7 +140,7 @@ def why_no_answer(path: str, timeout_seconds: float) -> str:
 
 
 def obituary(pid: int, log: str, path: str) -> str:
-    """What is known of a warehouse process that closed its connection, and what to think of it."""
+    """Explain what is known of a warehouse process that closed its connection."""
     told = [f"the warehouse process (pid {pid}) of {path} {_end(pid)}."]
     told.append("What was not committed is rolled back; the next session starts a new process.")
     tail = log_tail(log, pid)
@@ -180,7 +183,7 @@ def _alive(pid: int) -> bool:
 
 
 def kill(pid: int, path: str) -> None:
-    """SIGKILL for the warehouse process of *path*, if it is still the one with that pid."""
+    """Kill the warehouse process of *path* (SIGKILL), if it is still the one with that pid."""
     listener = read_listener(path)
     if listener is None or (listener.pid, listener.host) != (pid, socket.gethostname()):
         return  # another one has taken its place: it is gone
@@ -193,12 +196,12 @@ def kill(pid: int, path: str) -> None:
 
 
 def started_line(pid: int) -> str:
-    """The first line that a warehouse process writes to its log; log_tail looks for it."""
+    """Return the first line that a warehouse process writes to its log; log_tail looks for it."""
     return f"-- warehouse process {pid}"
 
 
 def log_tail(log: str, pid: int | None) -> str:
-    """The last lines of the log, of one process where its first line is found."""
+    """Return the last lines of the log, those of one process if its first line is found."""
     try:
         with open(log, encoding="utf-8", errors="replace") as file:
             lines = file.read()[-20_000:].splitlines()

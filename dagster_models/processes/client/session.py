@@ -1,11 +1,11 @@
 """A session with a warehouse process, from the client's side.
 
-Used by the run worker and by script workers: imports no driver, no Dagster, no sqlglot; pyarrow
-only where bulk data is read or written. ``connect`` finds the warehouse process of a database, or
-starts it.
+The run worker and the Python workers use it, so it imports no driver, no Dagster and no sqlglot,
+and pyarrow only where bulk data is read or written. ``connect`` finds the warehouse process of a
+database, or starts it.
 
-One session is one connection, one cursor and one thread over there, so it answers one request at a
-time; only ``cancel`` may be called from another thread meanwhile.
+A session is one connection, one cursor and one thread in the warehouse process, so it answers one
+request at a time; only ``cancel`` may be called from another thread meanwhile.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dagster_models.processes.client import launch
 from dagster_models.processes.client.channel import Channel, SessionIdentity
 from dagster_models.util import arrow_files as bulk
 
-#: How often a client looks whether the process that is starting listens by now.
+#: How often a client checks whether a process that is starting listens already.
 _POLL_SECONDS = 0.01
 
 
@@ -39,7 +39,7 @@ def connect(
     timeout_seconds: float | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Session:
-    """Open a session; starts the warehouse process if nobody has.
+    """Open a session; start the warehouse process if nobody has.
 
     ``environ`` is the environment in which the warehouse is reached, by default this process's. It
     decides with the settings where and as whom, and sessions take their defaults from it.
@@ -53,7 +53,7 @@ def connect(
     path = key_of(address, environ)
     request = address.session_request(environ)
     if timeout_seconds is None:
-        # A server is tried for so long, and the last try may take as long once more.
+        # A server is tried for that long, and the last try may take as long again.
         timeout_seconds = max(20.0, 2 * address.number("connect_seconds") + 5)
     deadline = time.monotonic() + timeout_seconds
     with launch.Starter(address, path, environ) as starter:
@@ -73,11 +73,12 @@ def settle(
     lost: SessionIdentity | None,
     wait_seconds: float = 10.0,
 ) -> bool:
-    """Was the attempt committed, whose session was lost? Final, see ``Session.settle``.
+    """Whether the attempt whose session was lost was committed. The answer is final.
 
-    A warehouse process that cannot tell (it hangs in the COMMIT of that session, or does not speak
-    any more) is killed after the wait, as only its end makes sure; other sessions of it are lost,
-    too, and the next process reads the record. Raises WarehouseError if the record can't be read.
+    A warehouse process that does not know (it hangs in the COMMIT of that session, or does not
+    answer any more) is killed after the wait, as only its end makes sure. Its other sessions are
+    lost, too, and the next process reads the record. Raises WarehouseError if the record can't
+    be read.
     """
     session_id = lost.session_id if lost else ""
     try:
@@ -92,7 +93,7 @@ def settle(
 
 
 def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None:
-    """A session with the process that listens; None if none does, or it is just leaving."""
+    """Return a session with the process that listens, None if there is none or it is leaving."""
     listener = handshake.read_listener(path)
     if listener is None:
         return None
@@ -106,7 +107,7 @@ def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None
         answer = wire.receive(sock)
         sock.settimeout(None)
     except (OSError, EOFError):
-        sock.close()  # nobody there (yet, or any more), or too slow: the caller's deadline decides
+        sock.close()  # nobody is there, or it is too slow: the caller's deadline decides
         return None
     except BaseException:
         sock.close()
@@ -121,7 +122,7 @@ class Session(Channel):
     """An open session. Closing it rolls back what it has not committed, and frees it."""
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of one small query (at most wire.MAX_FRAME bytes); use export for more."""
+        """Return the rows of a small query (at most wire.MAX_FRAME bytes); export takes more."""
         return wire.decode_rows(self.request({"op": "query", "sql": sql})["rows"])
 
     def execute(self, sql: str) -> None:
@@ -136,14 +137,17 @@ class Session(Channel):
         self.request({"op": "begin"})
 
     def commit(self) -> None:
-        """Raises WarehouseError if a statement of the transaction failed: it is rolled back."""
+        """Commit.
+
+        Raises WarehouseError if a statement of the transaction failed: it is rolled back.
+        """
         self.request({"op": "commit"})
 
     def rollback(self) -> None:
         self.request({"op": "rollback"})
 
     def export(self, sql: str) -> Any:
-        """The result of one query as a pyarrow.Table in mapped memory, freed with the table."""
+        """Return a query's result as a pyarrow.Table in mapped memory, freed with the table."""
         path = self.request({"op": "export", "sql": sql})["path"]
         try:
             return bulk.read(path)
@@ -152,22 +156,23 @@ class Session(Channel):
                 os.unlink(path)
 
     def write_bulk(self, data: Any) -> str:
-        """Write a pyarrow Table or RecordBatchReader to a file of this session; its path."""
+        """Write a pyarrow Table or RecordBatchReader to a file of this session; return its path."""
         batches = data.to_batches() if hasattr(data, "to_batches") else data
         return bulk.write(self.bulk_folders, data.schema, batches)[0]
 
     def bulk_path(self) -> str:
-        """A path for a new file in the best bulk folder; removed with the session at the latest.
+        """Return a path for a new file in the best bulk folder; it goes with the session at the
+        latest.
 
-        Better use write_bulk: it moves on to the next folder when that one is full.
+        Prefer write_bulk: it moves on to the next folder when this one is full.
         """
         return os.path.join(self.bulk_folders[0], f"{os.urandom(8).hex()}.arrow")
 
     def load(self, data: Any, relation: Relation | str, mode: str = "replace") -> int:
-        """Write a pyarrow Table or RecordBatchReader to a table; the number of rows.
+        """Write a pyarrow Table or RecordBatchReader to a table; return the number of rows.
 
-        ``relation``: a str is SQL, a name quoted where it must be. ``mode``: "replace" or "append"
-        (columns are matched by name).
+        ``relation``: a str is SQL, a name that is quoted where it must be. ``mode``: "replace" or
+        "append" (columns are matched by name).
         """
         name = relation if isinstance(relation, str) else dataclasses.asdict(relation)
         path = self.write_bulk(data)
@@ -181,8 +186,8 @@ class Session(Channel):
     def run(self, task: BuildTask | ChecksTask) -> Outcome:
         """Build and publish one relation, or run checks on it.
 
-        Raises WarehouseLost, and closes the session: no outcome came, so that only the commit
-        record tells.
+        Raises WarehouseLost, and closes the session, if no outcome came: then only the commit
+        record can say what became of it.
         """
         try:
             self.send({"op": "task", "task": task_to_json(task)})
@@ -194,7 +199,7 @@ class Session(Channel):
             raise WarehouseLost(ErrorKind.LOST, f"its outcome was not told: {error}") from error
 
     def receive_outcome(self) -> Outcome:
-        """Wait for the answer to a task. Raises WarehouseError: it was none, so it is in doubt."""
+        """Wait for the answer to a task. Raises WarehouseError if there is none: it is in doubt."""
         answer = self.receive()
         if "error" in answer:
             raise wire.error_from_json(answer["error"])
@@ -205,7 +210,7 @@ class Session(Channel):
         self.request({"op": "prepare", "schemas": list(schemas)})
 
     def last_proofs(self, relations: Iterable[Relation]) -> list[Commit]:
-        """The last commit of each of these relations, of those that have one."""
+        """Return the last commit of each of these relations that has one."""
         asked = [dataclasses.asdict(relation) for relation in relations]
         found = self.request({"op": "last_proofs", "relations": asked})["proofs"]
         return [Commit(**commit) for commit in found]
@@ -213,10 +218,10 @@ class Session(Channel):
     def settle(
         self, task: BuildTask | PythonTask, session_id: str = "", wait_seconds: float = 10.0
     ) -> bool:
-        """Was the attempt committed whose session was lost? Reads its proof.
+        """Whether the attempt whose session was lost was committed, by its proof.
 
-        ``session_id``: of the lost session; its end is awaited. False is final: the session is
-        gone, nothing can publish the attempt any more. Raises WarehouseError (kind "InDoubt") if
+        ``session_id`` is the lost session, and its end is awaited. False is final: the session is
+        gone, so nothing can publish the attempt any more. Raises WarehouseError (kind "InDoubt") if
         there is no record and the session still lives after ``wait_seconds``.
         """
         answer = self.request(

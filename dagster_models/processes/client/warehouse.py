@@ -1,7 +1,7 @@
 """``warehouse``: what a Python model or script sees of the warehouse.
 
-A Python model is handed a ``Warehouse``; a script says ``from dagster_models import warehouse`` and
-gets this module, whose functions ``sql``, ``table``, ``execute`` and ``load`` work on the warehouse
+A Python model is handed a ``Warehouse``; a script imports ``from dagster_models import
+warehouse``, whose functions ``sql``, ``table``, ``execute`` and ``load`` work on the warehouse
 of the step that is running. Outside of a run they raise an error that says how to run the script.
 
 Statements are sent one by one and commit by themselves. The table that a model returns is published
@@ -32,7 +32,7 @@ __all__ = ["Result", "Warehouse", "execute", "load", "sql", "table"]
 
 T = TypeVar("T")
 
-#: What only writes. ``sql()`` is lazy: such a statement, never fetched, would silently not run.
+#: Statements that only write. ``sql()`` is lazy, so they would silently never run.
 _WRITES = re.compile(
     "alter|analyze|attach|begin|checkpoint|commit|copy|create|delete|detach|drop|grant|insert|"
     "install|load|merge|reset|revoke|rollback|set|truncate|update|use|vacuum",
@@ -58,7 +58,10 @@ class StepConnection:
         self._pid = os.getpid()
 
     def use(self, do: Callable[[Session], T]) -> T:
-        """``do`` with the session. Raises WarehouseError, WarehouseLost, Canceled."""
+        """Return what ``do`` returns for the session.
+
+        Raises WarehouseError, WarehouseLost, Canceled.
+        """
         if os.getpid() != self._pid:
             raise RuntimeError(
                 "the warehouse cannot be used in a forked process; "
@@ -82,9 +85,9 @@ class StepConnection:
         return self._session is not None and self.use(lambda session: session.in_transaction())
 
     def cancel(self, spare: int | None = None) -> None:
-        """Stop the statement in flight, if any. From any thread; never blocks on a turn.
+        """Stop the statement in flight, if any; may be called from any thread, and never waits.
 
-        ``spare``: the ident of a thread whose statement may go on.
+        ``spare`` is the ident of a thread whose statement may go on.
         """
         session = self._session
         if session is not None and self._thread not in (0, spare):
@@ -109,7 +112,7 @@ def _answered(error: BaseException) -> bool:
 
 
 class Result:
-    """The rows of one query. Lazy: the query runs at the first use, once, and its rows are kept."""
+    """The rows of one query, which runs once, at the first use; its rows are kept."""
 
     def __init__(self, connection: StepConnection, text: str) -> None:
         self._connection = connection
@@ -118,7 +121,7 @@ class Result:
         self._rows: Iterator[tuple[Any, ...]] | None = None
 
     def arrow(self) -> pyarrow.Table:
-        """As a pyarrow Table, with the warehouse's exact types."""
+        """Return a pyarrow Table, with the warehouse's exact types."""
         if self._table is None:
             self._table = self._connection.use(lambda session: session.export(self._text))
         return self._table
@@ -136,7 +139,7 @@ class Result:
         return table.to_pandas(date_as_object=False)
 
     def pl(self) -> polars.DataFrame:
-        """As a polars DataFrame."""
+        """Return a polars DataFrame."""
         import polars
 
         frame = polars.from_arrow(self.arrow())
@@ -144,11 +147,11 @@ class Result:
         return frame
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows as tuples of Python values."""
+        """Return all rows as tuples of Python values."""
         return list(self)
 
     def fetchone(self) -> tuple[Any, ...] | None:
-        """The next row, None after the last one."""
+        """Return the next row, None after the last one."""
         if self._rows is None:
             self._rows = iter(self)
         return next(self._rows, None)
@@ -237,7 +240,10 @@ class Warehouse:
 
 
 def quoted(name: str) -> str:
-    """A dotted name as SQL: ``a.b`` -> ``"a"."b"``. Parts in double quotes keep their dots."""
+    """Return a dotted name as SQL: ``a.b`` -> ``"a"."b"``.
+
+    Parts in double quotes keep their dots.
+    """
     parts, at = [], 0
     while match := _NAME_PART.match(name, at):
         inner, bare, end = match.groups()

@@ -22,7 +22,7 @@ from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile,
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
 
-#: Write conflicts are retried here, as the loser of one lost nothing but time.
+#: Write conflicts are retried here, as the loser has lost nothing but time.
 CONFLICT_RETRIES = 2
 CONFLICT_DELAY_SECONDS = 0.05
 
@@ -69,7 +69,7 @@ class Stop:
 
 @dataclasses.dataclass(slots=True)
 class _Build:
-    """What is known of an attempt so far; an outcome lists it also when the attempt fails."""
+    """What is known of an attempt so far; an outcome lists it even when the attempt fails."""
 
     rows: int | None = None
     bytes: int | None = None
@@ -91,8 +91,8 @@ class _BrokenWarning(Exception):
 def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
     """Build and publish the relation of a task.
 
-    Never raises for what the warehouse or the user's text does wrong: that is in the outcome. The
-    session must have no open transaction (that one belongs to the caller, and stays).
+    What the warehouse or the user's text does wrong is in the outcome and is never raised. The
+    session must have no open transaction: one that is open belongs to the caller, and stays.
 
     Raises WarehouseLost where the session ended before a publication was tried.
     """
@@ -155,7 +155,7 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
 
 
 def refused(task: Task, error: WarehouseError) -> Outcome:
-    """The outcome of a task that could not even begin."""
+    """Return the outcome of a task that could not even begin."""
     verdict = Verdict.ROLLED_BACK if task.publishes else Verdict.FAILED
     return Outcome(task.step, task.attempt, verdict, time.time(), error=TaskError.of(error))
 
@@ -175,7 +175,7 @@ def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
 def _attempts(
     session: WarehouseSession, task: BuildTask, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
-    """Try, again after a write conflict, and without a check that warns but cannot run."""
+    """Try again after a write conflict, and without a check that may only warn and cannot run."""
     broken: dict[str, CheckOutcome] = {}
     conflicts = 0
     while True:
@@ -247,7 +247,7 @@ def _check(
     build: _Build,
     broken: dict[str, CheckOutcome],
 ) -> None:
-    """Run every check, also after one that failed: the report lists them all."""
+    """Run every check, even after one has failed: the report lists them all."""
     for check in task.checks:
         if stop.is_set():
             raise _Stopped
@@ -256,7 +256,8 @@ def _check(
             result = _one_check(session, check, session.name_of(staged))
             build.checks += (result,)
             if result.error:
-                # Some errors end the transaction and some don't: trust none (COMMIT won't tell).
+                # Some errors end the transaction and some do not, and COMMIT does not say: trust
+                # none.
                 if check.severity == "error":
                     return
                 raise _BrokenWarning(result)
@@ -286,7 +287,7 @@ def _failure(checks: tuple[CheckOutcome, ...]) -> TaskError | None:
 def _publish(
     session: WarehouseSession, task: BuildTask, staged: Staged, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
-    """Publish, where no stop can come between any more."""
+    """Publish; from here on no stop can intervene."""
     commit = Commit(
         *task.id, str(task.relation), task.code_version, task.input_versions, staged.rows
     )

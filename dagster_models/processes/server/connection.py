@@ -39,7 +39,7 @@ INTERRUPT_SECONDS = 0.02
 
 _HELLO_SECONDS = 10.0
 
-#: So long a statement may take to end after its interrupt.
+#: How long a statement may take to end after its interrupt.
 STUCK_SECONDS = 2.0
 
 Message = Mapping[str, Any]
@@ -73,8 +73,8 @@ class ClientConnection:
     def __init__(self, server: Host, sock: socket.socket) -> None:
         self.id = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.gone = threading.Event()
-        #: The client is gone and nothing of it can be published any more: it is gone itself, or
-        #: only still runs a statement that hears no interrupt.
+        #: The client is gone and can publish nothing any more: the session has ended, or it only
+        #: still runs a statement that does not react to an interrupt.
         self.harmless = threading.Event()
         self.session: WarehouseSession | None = None
         self._server = server
@@ -124,7 +124,10 @@ class ClientConnection:
             self._free()
 
     def _greet(self) -> None:
-        """The handshake. Raises what ends the connection, after the client was told."""
+        """Shake hands.
+
+        Raises what ends the connection, after it has been reported to the client.
+        """
         self._sock.settimeout(_HELLO_SECONDS)
         hello = wire.receive(self._sock)
         self._sock.settimeout(None)
@@ -132,7 +135,7 @@ class ClientConnection:
         try:
             handshake.check_hello(hello, mine)
             request = SessionRequest.from_json(hello["request"])
-            # Who waits for our hello says nothing but its end.
+            # A client that waits for our hello sends nothing: only its end can be read.
             given_up = partial(wire.readable, self._sock)
             self.session = self._server.open_session(self.id, request, given_up)
             self._folders = self._server.bulk.make(self.id)
@@ -143,20 +146,22 @@ class ClientConnection:
         wire.send(self._sock, {"hello": told})
 
     def _interrupt(self) -> None:
-        """Nothing to do when no request is in hand."""
+        """Interrupt the request in hand, if there is one."""
         if self.session is not None and not self._idle.is_set():
             self._stop.ask(self.session.interrupt)
 
     def _interrupt_until_spoken_to(self) -> None:
-        """Repeat the interrupt of a request that was canceled, until it is answered or the client
-        speaks: its end must be heard, also where a statement hears no interrupt."""
+        """Repeat the interrupt of a canceled request until it is answered or the client sends more.
+
+        The end of the client must be noticed even while a statement ignores interrupts.
+        """
         while self._stop.is_set() and not self._idle.is_set():
             if wire.readable(self._sock, INTERRUPT_SECONDS):
                 return
             self._interrupt()
 
     def _end_request(self) -> None:
-        """The client is gone: interrupt until the request in hand, if any, has ended."""
+        """Interrupt until the request in hand, if any, has ended: the client is gone."""
         cut_off_at = time.monotonic() + STUCK_SECONDS
         while not self._idle.is_set():
             self._interrupt()
@@ -196,20 +201,20 @@ class ClientConnection:
                 lost = isinstance(failure, WarehouseLost)
                 if lost and self._server.capabilities.shared_fate:
                     fatal = str(failure)
-            except BaseException as failure:  # what it is, it must not leave the client waiting
+            except BaseException as failure:  # whatever it is, the client must not be left waiting
                 log(traceback.format_exc())
                 error = wire.error_to_json(WarehouseError(ErrorKind.INTERNAL, repr(failure)))
                 answer = {"error": error}
             if error and error["kind"] == ErrorKind.BROKEN:
                 fatal = f"{error['name']}: {error['message']}"
-            # Idle before the answer goes: the client's next request may be here at once.
+            # Idle before the answer is sent: the client's next request may follow at once.
             self._idle.set()
             if not (fatal and lost):
                 with contextlib.suppress(OSError):
                     self._reply(answer)
             if fatal:
                 die(fatal)
-            if lost:  # of a server, and of no use; the others may live on
+            if lost:  # a session of a server, useless by now; the others may live on
                 self.hang_up()
 
     def _reply(self, answer: Message) -> None:
@@ -222,7 +227,7 @@ class ClientConnection:
             wire.send(self._sock, {"error": wire.error_to_json(refused)})
 
     def _answer(self, message: Message, stop: Stop) -> dict[str, Any]:
-        """The answer to one request. Raises WarehouseError for the client to raise."""
+        """Return the answer to one request. Raises WarehouseError for the client to raise."""
         operation = _OPERATIONS.get(str(message.get("op")))
         assert self.session is not None
         try:
@@ -316,7 +321,7 @@ class ClientConnection:
         name = message.get("session", "")
         proof, over = session.find_proof(relation, attempt), True
         if proof is None:
-            # Its end first, then the proof: the other way round it could commit in between.
+            # First its end, then the proof: in the other order it could commit in between.
             seconds = float(message["wait_seconds"])
             end = time.monotonic() + seconds
             over = self._server.await_end(name, seconds)
@@ -350,12 +355,12 @@ _OPERATIONS: Mapping[str, Operation] = {
 
 
 def log(text: str) -> None:
-    """Write to the process's log, which must not matter: its disk may be the full one."""
+    """Write to the process's log. A failure is ignored: its disk may be full."""
     with contextlib.suppress(OSError, ValueError):
         print(text, file=sys.stderr, flush=True)
 
 
 def die(why: str) -> None:
-    """End at once, without the tidying that a broken database could block."""
+    """End at once, without the cleanup that a broken database could block."""
     log(f"the database is of no use any more, this process ends: {why}")
     os._exit(70)

@@ -41,16 +41,16 @@ from dagster_models.processes.server.connection import STUCK_SECONDS, ClientConn
 from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
 
-#: Between two tries to get what somebody else has.
+#: Seconds between two tries to get what somebody else holds.
 _RETRY_SECONDS = 0.02
 
-#: The loser of an election waits so long: the winner may be just leaving.
+#: How long the loser of an election waits: the winner may be about to leave.
 _ELECTION_SECONDS = 1.0
 
-#: So long a COMMIT may take when the process was asked to end.
+#: How long a COMMIT may take once the process was asked to end.
 _COMMIT_SECONDS = 30.0
 
-#: So long a client waits for the last sessions of a database file that was removed.
+#: How long a client waits for the last sessions of a database file that was removed.
 _LEAVING_SECONDS = 0.5
 
 _PREPARE_TRIES = 3
@@ -112,8 +112,8 @@ class WarehouseServer:
             die(f"a session cannot be served: {error}")
 
     def _leave_the_stuck(self) -> None:
-        """End the process when all that is left in it are statements that hear no interrupt, of
-        clients that are gone: they hold what they were building. Who comes meanwhile waits to be
+        """End the process when only statements that ignore interrupts are left, of clients that are
+        gone: they hold what they were building. A client that connects meanwhile waits to be
         accepted, and then finds a new process."""
         with self._changed:
             left = list(self._connections.values())
@@ -133,7 +133,7 @@ class WarehouseServer:
             os.write(self._wake, b"\0")
 
     def stop(self, *_: object) -> None:
-        """Signal handler: end soon, but in order."""
+        """End soon, but in order; a signal handler."""
         self._stopping = True
 
     def stop_on(self, number: int) -> None:
@@ -148,7 +148,7 @@ class WarehouseServer:
             connections = list(self._connections.values())
         for connection in connections:
             connection.hang_up()
-        # A COMMIT under way may take its time; what hears no interrupt may not.
+        # A COMMIT under way may take its time; a statement that ignores interrupts may not.
         in_time = _all(connections, lambda c: c.harmless, _COMMIT_SECONDS)
         if not (in_time and _all(connections, lambda c: c.gone, STUCK_SECONDS)):
             die("a session hears no interrupt")
@@ -183,7 +183,7 @@ class WarehouseServer:
             warehouse = self._warehouse
             if warehouse.capabilities.shared_fate:
                 return warehouse.session(name, request)
-        # Outside of the lock: a server may keep one waiting, the others need not.
+        # Outside of the lock: a server may keep this client waiting, and the others need not wait.
         return warehouse.session(name, request, given_up)
 
     def _close(self, refusal: Callable[[int], WarehouseError]) -> None:
@@ -235,10 +235,10 @@ class WarehouseServer:
 
     @contextlib.contextmanager
     def writing(self, relation: str, writer: ClientConnection, stop: Stop) -> Iterator[None]:
-        """One task at a time builds a relation: two transactions at once would conflict, and the
+        """Let one task at a time build a relation: two transactions at once would conflict, and the
         second would lose its work to the first. The later one wins. A stop ends the wait.
 
-        Raises WarehouseError: who builds it was stopped, and hears no interrupt.
+        Raises WarehouseError if the one that builds it was stopped and ignores interrupts.
         """
         key, patience = relation.lower(), STUCK_SECONDS
         while (holder := self._take_turn(key, writer)) is not writer:
@@ -269,13 +269,13 @@ class WarehouseServer:
         return self._warehouse.capabilities
 
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
-        """Wait for a session's end; True if nothing of it can be published any more."""
+        """Wait for a session's end; True if it can publish nothing any more."""
         connection = self._connections.get(session_id)
         return connection is None or connection.harmless.wait(timeout_seconds)
 
     def published(self, session_id: str) -> None:
-        """A session that was lost has published already: what it still does need not be awaited,
-        and whoever builds the relation next need not wait for its turn."""
+        """Note that a lost session has published already: nobody waits for what it still does, and
+        whoever builds the relation next need not wait for its turn."""
         connection = self._connections.get(session_id)
         if connection is None:
             return
@@ -309,7 +309,7 @@ def _all(
 
 
 def _elect(path: str) -> int | None:
-    """The flock that makes us the warehouse process of ``path``; None if another one is it."""
+    """Return the flock that makes this the warehouse process of ``path``, None if there is one."""
     end = time.monotonic() + _ELECTION_SECONDS
     while (lock := runtime_files.acquire(f"{path}.lock")) is None:
         if time.monotonic() > end:
@@ -320,7 +320,7 @@ def _elect(path: str) -> int | None:
 
 def _listen(address: str) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(address)  # of one that was killed: the lock is ours, so it is nobody's
+        os.unlink(address)  # left by one that was killed: the lock is ours, so nobody uses it
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
@@ -332,7 +332,7 @@ def _listen(address: str) -> socket.socket:
 
 
 def main() -> int:
-    """Serve one database until idle. Exit code 0 also for the loser of an election."""
+    """Serve one database until idle. The loser of an election exits with 0, too."""
     faulthandler.enable()
     address = WarehouseAddress.from_json(json.load(sys.stdin))
     path = key_of(address)
@@ -359,7 +359,7 @@ def main() -> int:
     try:
         server.serve(listener)
     finally:
-        # The name first: who comes now finds nobody, and tries again. Only if it is still ours:
+        # First the name: a client that comes now finds nobody, and tries again. Only if it is ours:
         # with the lock file removed by hand another process may have taken the place.
         with contextlib.suppress(FileNotFoundError):
             if os.stat(name).st_ino == inode:

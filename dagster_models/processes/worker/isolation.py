@@ -35,7 +35,7 @@ def isolated(root: str) -> Iterator[None]:
 
 
 def _quietly(restore: Restore) -> None:
-    """One thing that cannot be put back must not keep the others from it."""
+    """Suppress errors: one thing that cannot be restored must not keep the others from it."""
     with suppress(Exception):
         restore()
 
@@ -72,7 +72,7 @@ def _save_umask() -> Restore:
 
 
 def _save_lists() -> Restore:
-    """The lists of sys, and the list objects themselves: code may replace or edit them."""
+    """Save the lists of sys and the list objects themselves: code may replace or edit them."""
     names = ("argv", "path", "meta_path", "path_hooks")
     before = [(name, getattr(sys, name), list(getattr(sys, name))) for name in names]
 
@@ -114,7 +114,7 @@ def _save_signals() -> Restore:
 
 
 def _save_limits() -> Restore:
-    """What the process may use; a hard limit that was lowered stays, nobody can raise it."""
+    """Save the resource limits. A hard limit that was lowered stays: nobody can raise it."""
     import resource
 
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
@@ -131,7 +131,7 @@ def _save_limits() -> Restore:
 
 
 def _save_logging() -> Restore:
-    """The root logger. ``logging`` itself is not imported for it: a fresh one has no handlers."""
+    """Save the root logger. ``logging`` is not imported for it: a fresh one has no handlers."""
     known = sys.modules.get("logging")
     handlers = list(known.root.handlers) if known else []
     level = known.root.level if known else None
@@ -166,7 +166,7 @@ _SAVES: tuple[Callable[[], Restore], ...] = (
 
 
 def _save_modules(root: str) -> Restore:
-    """Modules of the project folder are imported anew by each step.
+    """Forget the project's modules, so that each step imports them anew.
 
     Installed packages stay, also those of a virtual environment inside the project's folder: many
     cannot be loaded twice in one process.
@@ -214,7 +214,7 @@ class Streams:
         self._install()
 
     def restore(self) -> None:
-        """After a step: flush whatever it wrote, then back to the pipes that we were given."""
+        """Flush what a step wrote, and go back to the pipes that we were given."""
         replaced = (getattr(sys, name, None) for name in ("stdout", "stderr"))
         for stream in (*replaced, *self._objects.values()):
             _flush(stream)
@@ -238,8 +238,9 @@ def _open(number: int) -> TextIOWrapper:
 
 
 def occupy_standard_descriptors() -> None:
-    """Open what user code has closed of 0, 1 and 2 on nothing: else the next file gets that number,
-    and whatever is printed."""
+    """Open the descriptors 0, 1 and 2 that user code has closed on /dev/null: otherwise the next
+    file gets that number, and whatever is printed.
+    """
     for number in range(3):
         try:
             os.fstat(number)

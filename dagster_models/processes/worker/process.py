@@ -5,17 +5,17 @@
          └────────── stdout, stderr (pipes, one step's output at a time) ──────────┤
                                              warehouse process ──── session ───────┘
 
-Warm for a whole run, one step at a time. It is told of its warehouse first (what
-``session.connect`` needs), then ``{"op": "task", "task": ...}``,
-``{"op": "cancel"}`` and ``{"op": "exit"}``; it says ``{"op": "ready", "pid": ...}`` once,
-``{"op": "session", "session_id": ..., "server_pid": ...}`` for each session that it opens, and
-``{"outcome": ...}`` for each task, after all output of the step was written. The end of the control
-socket means that the run worker is dead: the whole process group ends.
+It stays warm for a whole run and runs one step at a time. First it receives its warehouse's
+address, then ``{"op": "task", "task": ...}``, ``{"op": "cancel"}`` and ``{"op": "exit"}``; it
+sends ``{"op": "ready", "pid": ...}`` once, ``{"op": "session", "session_id": ..., "server_pid":
+...}`` for each session that it opens, and ``{"outcome": ...}`` for each task, after all output
+of the step was written. The end of the control socket means that the run worker is dead: the
+whole process group ends.
 
 A step has two parts. While the user's code runs, a cancel raises KeyboardInterrupt in it. While its
 table is published, a cancel only asks the warehouse, whose answer counts: a commit that won the
-race is COMMITTED. When the warehouse process is lost while it publishes, nobody here can tell, so
-the worker exits without an answer and the run worker reads the commit record.
+race is COMMITTED. When the warehouse process is lost while it publishes, nobody here can know, so
+the answer is UNKNOWN and the run worker reads the commit record.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Phase(Enum):
 
 @dataclass(slots=True)
 class Attempt:
-    """The task in hand, and what the reader thread and the main thread tell each other of it."""
+    """The task in hand, and what the reader thread and the main thread share about it."""
 
     task: PythonTask | ScriptTask
     phase: Phase = Phase.WAITING
@@ -78,7 +78,7 @@ class Attempt:
 
 
 class Worker:
-    """One worker process. ``serve`` runs in the main thread until it is told to exit."""
+    """One worker process. ``serve`` runs in the main thread until it is asked to exit."""
 
     def __init__(self, control: socket.socket, address: WarehouseAddress) -> None:
         self._control, self._address = control, address
@@ -135,18 +135,18 @@ class Worker:
             if attempt.phase is Phase.PUBLISHING:
                 self._connection.cancel()
             elif attempt.phase is Phase.USER_CODE:
-                # For queries of threads that the code waits for. Its own clean-up may go on.
+                # For queries of threads that the code waits for. Its own cleanup may go on.
                 self._connection.cancel(spare=main)
 
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
-        """SIGINT, in the main thread. It raises in user code, once, and nowhere else."""
+        """Raise KeyboardInterrupt in user code, once, and nowhere else; the handler of SIGINT."""
         attempt = self._attempt
         if attempt and attempt.phase is Phase.USER_CODE and not attempt.interrupted:
             attempt.interrupted = True
             raise KeyboardInterrupt
 
     def _die(self) -> None:
-        """The run worker is gone. Nobody will read our answer: leave no process behind."""
+        """Leave no process behind: the run worker is gone, and nobody will read our answer."""
         attempt = self._attempt
         if attempt is not None:
             self._cancel(attempt)
@@ -185,7 +185,7 @@ class Worker:
         return self._publish(task, attempt, table)
 
     def _user_code(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
-        """The model's table and None, or None and the error. The only place that SIGINT enters."""
+        """Return the model's table and None, or None and the error. SIGINT enters only here."""
         try:
             try:
                 attempt.phase = Phase.USER_CODE
@@ -204,7 +204,7 @@ class Worker:
     def _call(self, task: PythonTask | ScriptTask) -> Any:
         table = self._file(task)
         if self._connection.in_transaction():
-            # The end of the session rolls it back: to say nothing would lose the user's work.
+            # The end of the session rolls it back; without an error the user's work would be lost.
             raise UserCodeFailed(
                 ErrorKind.OPEN_TRANSACTION,
                 "the code left a transaction open, which is rolled back:"
@@ -258,7 +258,7 @@ class Worker:
             with self._sending:
                 wire.send(self._control, message)
         except (BrokenPipeError, ConnectionResetError):
-            return  # nobody there: the reader sees it, and we end
+            return  # nobody is there: the reader notices, and we end
         except OSError:
             # User code has closed our descriptors: without a word from us the run worker reads the
             # commit record, but it must see that we are gone.
@@ -266,7 +266,7 @@ class Worker:
             os._exit(_EXIT_UNHEARD)
 
     def _let_go(self) -> None:
-        """In a forked child: our sockets must end with this process, not with the child."""
+        """Close our sockets in a forked child: they must end with this process."""
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (self._control.fileno(), self._connection.fileno()):
             if number is not None:

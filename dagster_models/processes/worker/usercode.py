@@ -1,4 +1,4 @@
-"""Running a user's Python file, and telling what went wrong in it in the user's own terms."""
+"""Runs a user's Python file, and explains in the user's own terms what went wrong in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OURS = os.path.join(os.path.dirname(os.path.abspath(dagster_models.__file__)), 
 
 
 class UserCodeFailed(Exception):
-    """The file ran, but did not give what it must. ``error`` is what the user is to read of it."""
+    """The file ran, but did not give what it must. ``error`` is what the user reads."""
 
     def __init__(
         self, kind: ErrorKind, message: str, line: int | None = None, *, name: str = ""
@@ -34,7 +34,7 @@ class UserCodeFailed(Exception):
 
 
 def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
-    """What ``model(warehouse)`` of the file returned, and the line of its ``def``.
+    """Return what ``model(warehouse)`` of the file returned, and the line of its ``def``.
 
     Raises UserCodeFailed, or whatever the user's code raises.
     """
@@ -82,11 +82,11 @@ def run_script(task: ScriptTask) -> None:
 
 
 def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -> None:
-    """What ``python file`` does at its end: wait for threads, then close what was left open."""
+    """Do what ``python file`` does at its end: wait for threads, then close what was left open."""
     for thread in threading.enumerate():
         if thread not in before and not thread.daemon:
             thread.join()
-    # Functions hold their module in a circle, and it the files that were not closed.
+    # Functions and their module refer to each other, and it refers to files that were not closed.
     module.__dict__.clear()
 
 
@@ -94,7 +94,7 @@ def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -
 def _module(
     task: PythonTask | ScriptTask, name: str, folders: list[str]
 ) -> Iterator[types.ModuleType]:
-    """A fresh module for the file, findable by its name while it runs (dataclasses, pickle)."""
+    """Make a fresh module for the file; others find it by its name while it runs (pickle)."""
     module = types.ModuleType(name)
     module.__file__ = task.file.path
     module.__dict__["__builtins__"] = builtins
@@ -136,11 +136,11 @@ def _refuse_other_signature(model: Any, line: int) -> None:
         message = "model must take one argument: `def model(warehouse)`"
         raise UserCodeFailed(ErrorKind.USER_CODE, message, line, name="NoModel") from None
     except ValueError:
-        return  # a callable written in C tells nothing
+        return  # a callable written in C has no signature
 
 
 def interrupted(error: BaseException) -> bool:
-    """Whether ``error`` is our interrupt, or came of it (raised while it was handled)."""
+    """Whether ``error`` is our interrupt, or was raised while that was handled."""
     return any(isinstance(link, (KeyboardInterrupt, Canceled)) for link in _chain(error))
 
 
@@ -153,8 +153,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def explain(error: BaseException, path: str) -> TaskError:
-    """``error`` of the user's file ``path``: its kind, message and line there, and a traceback that
-    begins in that file and shows no frame of this package."""
+    """Return ``error`` of the user's file ``path`` as a value: kind, message and line there, and a
+    traceback that begins in that file and shows no frame of this package."""
     if isinstance(error, UserCodeFailed):
         return error.error
     if isinstance(error, WarehouseError):

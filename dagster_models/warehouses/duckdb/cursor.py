@@ -1,6 +1,4 @@
-"""One cursor of DuckDB, which is a connection of its own to the same database: statements and
-transactions.
-"""
+"""Statements and transactions of one cursor of DuckDB, a connection of its own to the database."""
 
 from __future__ import annotations
 
@@ -91,8 +89,8 @@ class DuckDBCursor(TransactionalSession):
         self._in_transaction, self._failed = True, False
 
     def commit(self) -> None:
-        # Only some errors abort a transaction, and after one that did COMMIT succeeds silently and
-        # rolls back. Any other statement tells, so ask one.
+        # Only some errors abort a transaction, and after one that did COMMIT silently succeeds and
+        # rolls back. Any other statement raises then, so run one.
         if self._failed:
             try:
                 self._run("SELECT 1")
@@ -115,7 +113,7 @@ class DuckDBCursor(TransactionalSession):
         self._refuse_if_replaced()  # it may have gone meanwhile: then the record is in no file
 
     def rollback(self) -> None:
-        # An interrupt on its way may hit the ROLLBACK itself. "No transaction is active" is the
+        # A late interrupt may hit the ROLLBACK itself. "No transaction is active" is the
         # proof that it is done; a database that is broken has nothing to roll back.
         for _ in range(5):
             try:
@@ -141,7 +139,7 @@ class DuckDBCursor(TransactionalSession):
             return int(self._cursor.execute(text).fetchall()[0][0])
 
     def _subquery(self, sql: str) -> str:
-        """One query without its semicolon, also where a comment follows that."""
+        """Return one query without its semicolon, even if a comment follows it."""
         with self._watched():
             self._one_statement(sql)
         end = len(sql)
@@ -149,10 +147,10 @@ class DuckDBCursor(TransactionalSession):
             if self._parses(f"SELECT count(*) FROM (\n{sql[:end]}\n)"):
                 return sql[:end]
             end = sql.rfind(";", 0, end)
-        return sql  # no subquery: running it tells why
+        return sql  # no subquery: running it shows why
 
     def _parses(self, sql: str) -> bool:
-        """Only parses, so that a transaction outlives a "no" (in DuckDB 2 any error ends it)."""
+        """Whether it parses. Nothing runs, as in DuckDB 2 any error would end the transaction."""
         try:
             self._one_statement(sql)
         except duckdb.ParserException:

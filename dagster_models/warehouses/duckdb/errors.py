@@ -1,4 +1,4 @@
-"""DuckDB's exceptions as ours: what went wrong, and in which line of the user's text or file."""
+"""Turns DuckDB's exceptions into ours: what went wrong, and in which line of the user's text."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def translated(lines_before: int = 0) -> Iterator[None]:
 
 
 def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
-    """A driver's exception as ours. ``lines_before``: lines that we put before the user's text."""
+    """Return a driver's exception as ours; ``lines_before``: ours before the user's text."""
     message = str(error)
     name = type(error).__name__
     prefix = _PREFIX.match(message)
@@ -89,12 +89,12 @@ def _kind(name: str, message: str) -> ErrorKind:
 
 
 def _without_line(message: str) -> str:
-    """The message without a quotation of a line that is ours and not the user's."""
+    """Return the message without its quotation of a line that is ours and not the user's."""
     return _LINE_BLOCK.sub("", message)
 
 
 def csv_error(error: WarehouseError, path: str) -> WarehouseError:
-    """The same error with the line of the CSV file, where DuckDB or a look into the file tells."""
+    """Return the same error with the line of the CSV file, from DuckDB or a look into the file."""
     if error.kind is ErrorKind.INTERRUPTED or error.transient:
         return error
     message = _without_line(error.message)

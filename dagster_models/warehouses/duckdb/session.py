@@ -37,7 +37,7 @@ from dagster_models.warehouses.records import of_relations
 _INPUT = "dagster_models_input"
 
 
-#: Errors of a text, told when it is bound.
+#: Errors of a text that are raised when it is bound.
 _BEFORE_IT_RAN = frozenset({"BinderException", "CatalogException", "ParserException"})
 
 _OTHER_TYPE = re.compile(r"is of type (Table|View), trying to replace")
@@ -58,9 +58,9 @@ CAPABILITIES = Capabilities(
 
 
 def csv_reader(path: str, options: str = "") -> str:
-    """The SQL that reads a CSV file with a header as the table that it is."""
+    """Return the SQL that reads a CSV file with a header as the table that it is."""
     pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
-    # The dialect is told, not guessed: a guess reads a file with a bad row as one wide column,
+    # The dialect is given, not guessed: a guess reads a file with a bad row as one wide column,
     # or skips the lines above it, and takes a line that begins with # for a comment.
     # sample_size=-1: a type is that of all its rows.
     return (
@@ -74,7 +74,7 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
 
     Raises WarehouseError, of kind "DatabaseInUse" when another process holds the file.
     """
-    # A missing relation must be an error, never a Python variable of ours that bears its name.
+    # A missing relation must be an error, never a Python variable of ours with its name.
     config = {"python_enable_replacements": "false"}
     for name in ("memory_limit", "threads"):
         if settings.get(name) is not None:
@@ -137,10 +137,6 @@ class DuckDB(OpenWarehouse):
 class DuckDBSession(DuckDBCursor):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
-    # Statements
-
-    # Transactions
-
     # Relations
 
     def replace_table(self, relation: Relation, content: Content) -> int:
@@ -178,11 +174,12 @@ class DuckDBSession(DuckDBCursor):
             return self._replace(name, head, f"FROM {_INPUT}") or 0
 
     def _replace(self, name: str, head: str, sql: str, *, first: bool = True) -> int | None:
-        """CREATE OR REPLACE, also of a view by a table and back; the number of rows if told.
+        """CREATE OR REPLACE, also of a view by a table and back; return the number of rows if
+        known.
 
-        That the old one is of the other type is told when the statement is bound, before it runs:
-        cheaper than to look it up each time (10 ms in a catalog of 2,000). In DuckDB 2 it ends the
-        transaction, which starts anew then; so this must be its ``first`` statement.
+        An old relation of the other type is an error when the statement is bound, before it runs;
+        that is cheaper than to look it up each time (10 ms in a catalog of 2,000). In DuckDB 2 the
+        error ends the transaction, which starts anew; so this must be its ``first`` statement.
         """
         text = f"{head}{sql}\n"
         try:
@@ -195,7 +192,7 @@ class DuckDBSession(DuckDBCursor):
         ours = not self._in_transaction
         self.rollback()
         self.begin()
-        if self._input is not None:  # to see it was part of what is rolled back
+        if self._input is not None:  # its registration was rolled back, too
             self._cursor.register(_INPUT, self._input)
         try:
             self._run(f"DROP {kind} {name}")
@@ -233,7 +230,7 @@ class DuckDBSession(DuckDBCursor):
                 return bulk.write(folders, reader.schema, reader)
         except WarehouseError as error:
             if error.name in _BEFORE_IT_RAN:
-                self._run(sql)  # fails too, and names the line
+                self._run(sql)  # this fails, too, and names the line
             raise
 
     def load(self, path: str, relation: str, mode: str) -> int:
