@@ -250,18 +250,23 @@ def test_the_terminal_is_shown_as_it_is() -> None:
         step="marts.routes",
         state="failed",
         seconds=0.02,
-        message=error.message,
         error=error,
         file="models/marts/routes.sql",
         **kind,
     )
     canceled = StepResult(
-        step="marts.plane_usage", state="canceled", seconds=0.34, cause="marts.routes", **kind
+        step="marts.plane_usage",
+        state="canceled",
+        seconds=0.34,
+        cause="marts.routes",
+        cause_state="failed",
+        **kind,
     )
     skipped = StepResult(
         step="marts.busiest",
         state="skipped",
         cause="marts.routes",
+        cause_state="failed",
         path=("marts.routes", "marts.busiest"),
         **kind,
     )
