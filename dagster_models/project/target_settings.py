@@ -10,7 +10,7 @@ from dagster_models.core.model import Location, Target
 from dagster_models.core.target_types import DUCKDB, TARGET_TYPES, TargetType
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import Reader, read_mapping
+from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.environment import VARIABLE, filled, names_in
 
@@ -53,7 +53,10 @@ def _read_target(
     type_ = _target_type(name, place, node, environ, report)
     if type_ is None:
         return None
-    known = {**{setting.name: _READERS[setting.kind] for setting in type_.settings}, **_COMMON}
+    known = {
+        setting.name: _secret if setting.secret else _READERS[setting.kind]
+        for setting in type_.settings
+    } | {**_COMMON}
     given = _filled(node, type_, known, environ)
     # A value whose variable is unset cannot be read as a number yet; it is kept as text and
     # reported by `usable_target` when somebody wants this target.
@@ -65,8 +68,9 @@ def _read_target(
         path = _database_file(settings.get(type_.file_setting), type_, name, place, root, report)
         settings[type_.file_setting] = path
         catalog = _catalog(path)
-    for key in type_.secrets & settings.keys():
-        _refuse_password(key, given.value[key], report)
+    for key in settings:
+        if type_.secrets and key in given.value:
+            _refuse_password(key, given.value[key], type_, report)
     prefix = values.get("schema_prefix", "")
     return Target(name, type_, settings, prefix, values.get("threads"), catalog)
 
@@ -96,7 +100,7 @@ def _filled(
     node: YamlNode, type_: TargetType, known: Mapping[str, Reader], environ: Mapping[str, str]
 ) -> YamlNode:
     """*node* with ``${X}`` replaced where X is set, but for what may hold a password."""
-    numbers = {key for key, reader in known.items() if reader is not fields.text}
+    numbers = {key for key, reader in known.items() if reader not in (fields.text, _secret)}
     items = {
         key: item if key in type_.secrets else _filled_value(item, environ, key in numbers)
         for key, _, item in node.items()
@@ -111,19 +115,28 @@ def _filled_value(node: YamlNode, environ: Mapping[str, str], number: bool) -> Y
     return YamlNode(int(text) if number and text.isdecimal() else text, node.place)
 
 
+def _secret(node: YamlNode) -> str:
+    """Text that no error quotes."""
+    if isinstance(node.value, str):
+        return node.value
+    raise BadValue("expected text", node.place, "Write ${NAME}, the name of a variable.")
+
+
 _PASSWORD = re.compile(
-    r"://[^/@]*:(?P<url>[^@]+)@|\bpassword\s*=\s*(?P<pair>'[^']*'|[^\s&]+)", re.I
+    r"://[^/@]*:(?P<url>[^@]+)@|\b(?:ssl)?password\s*=\s*(?P<pair>'[^']*'|[^\s&]+)", re.I
 )
 
 
-def _refuse_password(key: str, node: YamlNode, report: Report) -> None:
+def _refuse_password(key: str, node: YamlNode, type_: TargetType, report: Report) -> None:
     """A password belongs to the environment: this file is in git, and its values are shown."""
-    found = _PASSWORD.search(str(node.value)) if key == "dsn" else None
+    found = _PASSWORD.search(str(node.value))
     password = (found["url"] or found["pair"]) if found else ""
     if key == "password":
         password = str(node.value)
     if VARIABLE.sub("", password):
         fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."
+        if key not in type_.secrets:
+            fix = f"Its value is shown in many places: write it as `{min(type_.secrets)}`."
         report(problem(f"`{key}` contains a password as plain text", node.place, fix))
 
 

@@ -25,6 +25,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
+from dagster_models.util import runtime_files
 from worker_driver import Driver
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -316,3 +317,40 @@ def test_user_code_does_not_move_its_warehouse(
             outcome = driver.run("python", MOVES.format(query=query))
             assert outcome.verdict is Verdict.COMMITTED, outcome.error
         assert session.query("select place from main.built") == [expected]
+
+
+# Passwords ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("secret", ["a#b?c", "x+y", "50%25", "=&;'", "p w@/:"])
+def test_a_password_works_as_in_psql(
+    postgres_dsn: str, admin: psycopg.Connection, role: str, secret: str
+) -> None:
+    """In the URL, in its parameters and as key=value: encoded where libpq asks for it."""
+    sql = psycopg.sql.SQL("alter role {} password {}")
+    admin.execute(sql.format(psycopg.sql.Identifier(role), secret))
+    url = urlsplit(postgres_dsn)
+    place = f"{url.hostname}:{url.port}{url.path}"
+    encoded = quote(secret, safe="+#?;'")
+    pairs = psycopg.conninfo.make_conninfo(postgres_dsn, user=role, password=secret)
+    for dsn in (
+        f"postgresql://{role}:{encoded}@{place}",
+        f"postgresql://{role}@{place}?password={encoded}",
+        pairs,
+    ):
+        psycopg.connect(dsn).close()
+        with connect(postgres_at(dsn, idle_seconds=0.1, connect_seconds=5)) as session:
+            assert session.query("select current_user::text") == [(role,)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("written", ["S3KR/pw", "pa@S3KR", "8/S3KR", "S3KR%", "7?x=/S3KR"])
+def test_a_password_that_is_not_encoded_stands_nowhere(written: str) -> None:
+    address = postgres_at(f"postgresql://me:{written}@127.0.0.1:1/sales", connect_seconds=0.1)
+    with pytest.raises(WarehouseError, match="dsn: the URL has") as caught:
+        connect(address)
+    assert "S3KR" not in f"{caught.value!r}{address!r}"
+    runtime = Path(runtime_files.runtime_folder())
+    for path in runtime.glob("*.log"):
+        assert "S3KR" not in path.read_text(errors="replace")

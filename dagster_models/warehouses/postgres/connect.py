@@ -12,6 +12,7 @@ from functools import partial
 import psycopg
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.util.dsn import SECRET_KEYWORDS
 from dagster_models.warehouses.postgres.errors import sqlstate
 
 #: A network that swallows packets must not keep a session waiting for hours.
@@ -115,9 +116,8 @@ class Connector:
         place = self._parameters
         where = f"{place.get('host', 'local socket')}:{place.get('port', '5432')}"
         what = " ".join(str(error).split())
-        password = place.get("password")
-        if password:
-            what = what.replace(password, "***")
+        for name in SECRET_KEYWORDS & place.keys():
+            what = what.replace(place[name] or "***", "***")
         return WarehouseError(
             ErrorKind.TOO_MANY_SESSIONS if _is_full(error) else ErrorKind.UNREACHABLE,
             f"the PostgreSQL server at {where} cannot be reached as user"
