@@ -8,7 +8,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -219,7 +218,8 @@ def test_databases_of_other_encodings_and_collations(
             assert exported.to_pylist() == [{"côl": "ünï"}]
             assert session.load(exported, '"schéma"."loaded"') == 1
             if "LATIN1" in options:
-                outcome = session.run(replace(one, attempt=4, sql="select '名' as n"))
+                foreign = sql_task("s.t", "select '名' as n", attempt=4, relation=relation)
+                outcome = session.run(foreign)
                 assert outcome.error is not None
                 assert 'has no equivalent in encoding "LATIN1"' in outcome.error.message
     finally:
