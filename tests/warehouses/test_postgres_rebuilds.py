@@ -17,6 +17,8 @@ import pytest
 
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.warehouses.postgres.session import connect as connect_here
@@ -34,7 +36,7 @@ def system(postgres_dsn: str) -> System:
 
 @pytest.fixture
 def session(system: System) -> Iterator[Session]:
-    with connect(system.spec) as session:
+    with connect(system.address) as session:
         session.prepare(["s"])  # the process may be the last test's, and think that it is done
         yield session
 
@@ -168,7 +170,7 @@ def test_who_may_not_see_what_refers_to_a_row_does_not_delete_it(
     admin.execute(f"grant all on schema s, dagster_models to {role}".encode())
     admin.execute(f"grant all on s.t, dagster_models.commits to {role}".encode())
     settings = {"dsn": postgres_dsn, "user": role, "password": "b", "idle_seconds": 0.1}
-    with connect({"type": "postgres", "settings": settings}) as other:
+    with connect(WarehouseAddress(POSTGRES, settings)) as other:
         error = refusal(other, "select 1 as id, 'one' as t")
     assert error.kind is ErrorKind.PERMISSION
     assert "GRANT SELECT ON public.mine" in error.message
@@ -368,7 +370,7 @@ def test_settings_that_would_change_values_are_the_sessions_own(
     )
     try:
         settings = {"dsn": postgres_dsn, "idle_seconds": 0.1, "connect_seconds": 9}
-        with connect({"type": "postgres", "settings": settings}) as other:
+        with connect(WarehouseAddress(POSTGRES, settings)) as other:
             assert other.query(r"select 'a\n'") == [(r"a\n",)]
             other.load(pa.table({"a": [["x", None]]}), "s.arrays")
             assert other.query("select a[2] is null from s.arrays") == [(True,)]
@@ -386,7 +388,7 @@ def test_a_role_that_may_make_no_temporary_table_is_refused_from_the_first_build
     admin.execute(f"grant all on dagster_models.commits to {role}".encode())
     settings = {"dsn": postgres_dsn, "user": role, "password": "b", "idle_seconds": 0.1}
     try:
-        with connect({"type": "postgres", "settings": settings}) as other:
+        with connect(WarehouseAddress(POSTGRES, settings)) as other:
             error = refusal(other, "select 1 as n")
             assert error.kind is ErrorKind.PERMISSION
             statement = error.message[error.message.index("GRANT TEMPORARY") :]
