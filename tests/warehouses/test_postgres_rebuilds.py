@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -18,6 +18,7 @@ import pytest
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.tasks import Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.session import Session, connect
@@ -184,13 +185,13 @@ def test_nobody_begins_to_refer_to_a_row_that_is_about_to_go(
     warehouse = connect_here(system.settings)
     with session_of(warehouse) as one, psycopg.connect(postgres_dsn) as app:
         one.prepare(["s"])
-        one.create(Relation("s", "t"), "table", TWO)
+        one.replace_table(Relation("s", "t"), Query(TWO))
         admin.execute(
             "alter table s.t add primary key (id);"
             "create table public.mine (n int references s.t on delete cascade)"
         )
         one.begin()
-        one.create(Relation("s", "t"), "table", "select 1 as id, 'one' as t")
+        one.replace_table(Relation("s", "t"), Query("select 1 as id, 'one' as t"))
         app.execute("set lock_timeout = '200ms'")
         with pytest.raises(psycopg.errors.LockNotAvailable):
             app.execute("insert into public.mine values (2)")
@@ -333,11 +334,11 @@ def test_rows_that_others_commit_meanwhile_do_not_survive(
     warehouse = connect_here({"dsn": postgres_dsn, "user": role, "password": "b"})
     with session_of(warehouse) as one:
         one.prepare(["s"])
-        one.create(Relation("s", "t"), "table", "select 1 as n")
+        one.replace_table(Relation("s", "t"), Query("select 1 as n"))
         one.begin()
         assert one.query("select count(*) from s.t")[1] == [(1,)]  # a snapshot, if it takes one
         admin.execute("insert into s.t values (99)")
-        one.create(Relation("s", "t"), "table", "select 2 as n")
+        one.replace_table(Relation("s", "t"), Query("select 2 as n"))
         one.commit()
         assert rows(admin, "select n from s.t") == [(2,)]
 
@@ -556,7 +557,7 @@ def test_what_we_never_heard_of_refuses_the_change(
     with session_of(connect_here(system.settings)) as here:
         here.begin()
         with pytest.raises(WarehouseError, match=r"rule r on table s\.t"):
-            here.create(Relation("s", "t"), "table", "select 1 as n, 2 as m")
+            here.replace_table(Relation("s", "t"), Query("select 1 as n, 2 as m"))
 
 
 def test_an_index_goes_with_its_column_and_so_does_what_is_said_of_it(
@@ -580,12 +581,12 @@ def test_options_of_a_view_survive_its_rebuild(session: Session, admin: psycopg.
     """CREATE OR REPLACE VIEW alone would take them away: the view would read as its owner."""
     option = "security_invoker" if admin.info.server_version >= 150000 else "security_barrier"
     build(session, "select 1 as n")
-    build(session, "select n from s.t", "v", materialized="view")
+    build(session, "select n from s.t", "v", view=True)
     admin.execute(f"alter view s.v set ({option} = true, check_option = local)".encode())
     for sql in ("select n + 1 as n from s.t", "select 'x' as other, n from s.t where n > 0"):
         if "+" in sql:
             admin.execute("alter view s.v reset (check_option)")
-        build(session, sql, "v", materialized="view")
+        build(session, sql, "v", view=True)
         shown = rows(admin, "select reloptions::text from pg_class where oid = 's.v'::regclass")
         assert f"{option}=true" in shown[0][0]
 
@@ -632,30 +633,22 @@ def test_two_tables_under_one_view_change_at_once(
     with session_of(warehouse) as one, session_of(warehouse) as other:
         one.prepare(["s"])
         for name in ("t1", "t2"):
-            one.create(Relation("s", name), "table", "select 1 as n")
+            one.replace_table(Relation("s", name), Query("select 1 as n"))
         admin.execute(
             "create view public.v as select t1.n from s.t1 join s.t2 using (n);"
             "create view public.w as select n from public.v"
         )
         for round_ in range(3):
-            errors: list[BaseException] = []
-
-            def second(round_: int = round_, errors: list[BaseException] = errors) -> None:
-                try:
-                    other.create(Relation("s", "t2"), "table", f"select 1 as n, 2 as c{round_}")
-                    other.commit()
-                except BaseException as error:
-                    errors.append(error)
-
             one.begin()
-            one.create(Relation("s", "t1"), "table", f"select 1 as n, 3 as c{round_}")
+            one.replace_table(Relation("s", "t1"), Query(f"select 1 as n, 3 as c{round_}"))
             other.begin()
-            thread = threading.Thread(target=second)
-            thread.start()
-            until(lambda: backends(admin, "wait_event_type = 'Lock'"))
-            one.commit()
-            thread.join()
-            assert errors == []
+            with ThreadPoolExecutor() as pool:
+                query = Query(f"select 1 as n, 2 as c{round_}")
+                waiting = pool.submit(other.replace_table, Relation("s", "t2"), query)
+                until(lambda: backends(admin, "wait_event_type = 'Lock'"))
+                one.commit()
+                waiting.result()
+            other.commit()
             assert rows(admin, "select n from public.w") == [(1,)]
 
 
@@ -665,26 +658,17 @@ def test_a_view_is_not_replaced_while_its_table_changes(
     warehouse = connect_here(system.settings)
     with session_of(warehouse) as one, session_of(warehouse) as other:
         one.prepare(["s"])
-        one.create(Relation("s", "t"), "table", "select 1 as n")
-        one.create(Relation("s", "v"), "view", "select n from s.t")
+        one.replace_table(Relation("s", "t"), Query("select 1 as n"))
+        one.replace_view(Relation("s", "v"), "select n from s.t")
         one.begin()
-        one.create(Relation("s", "t"), "table", "select 1 as n, 'x' as m")
+        one.replace_table(Relation("s", "t"), Query("select 1 as n, 'x' as m"))
         other.begin()
-        errors: list[BaseException] = []
-
-        def second() -> None:
-            try:
-                other.create(Relation("s", "v"), "view", "select m, n from s.t")
-                other.commit()
-            except BaseException as error:
-                errors.append(error)
-
-        thread = threading.Thread(target=second)
-        thread.start()
-        until(lambda: backends(admin, "wait_event_type = 'Lock'"))
-        one.commit()
-        thread.join()
-        assert errors == []
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(other.replace_view, Relation("s", "v"), "select m, n from s.t")
+            until(lambda: backends(admin, "wait_event_type = 'Lock'"))
+            one.commit()
+            waiting.result()
+        other.commit()
         assert rows(admin, "select m from s.v") == [("x",)]
 
 
@@ -729,8 +713,8 @@ QUOTED = "select 1 as " + '"' + 32 * 'a""' + '"'  # 64 bytes: a quote is written
 def test_a_name_that_would_be_cut_is_refused_with_its_line(
     session: Session, admin: psycopg.Connection, sql: str, line: int
 ) -> None:
-    for what in ("table", "view"):
-        error = refusal(session, sql, materialized=what)
+    for view in (False, True):
+        error = refusal(session, sql, view=view)
         assert (error.kind, error.name, error.line) == (
             ErrorKind.INVALID_NAME,
             "NameTooLong",
