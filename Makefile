@@ -1,33 +1,33 @@
-# Everything is installed into .venv, once; afterwards all targets work offline.
+# The first target that you make installs everything into .venv; from then on all work offline.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 HOME_DIR := .dagster
 PORT   ?= 3000
-# A target of project/dagster_models.yaml; empty: its default one. `pg` needs DATABASE_URL.
+# A target of project/dagster_models.yaml, by default the project's own. `pg` needs DATABASE_URL.
 TARGET ?=
 
 export DAGSTER_HOME := $(CURDIR)/$(HOME_DIR)
 ifneq ($(TARGET),)
 export DAGSTER_MODELS_TARGET := $(TARGET)
 endif
-# No telemetry, no "new version" notices: neither would work offline.
+# Telemetry and notices of new versions are off, as neither works offline.
 export DAGSTER_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Dagster hands the events that announce a run's assets to the pooled event log in batches.
+# Dagster passes the events that announce a run's assets to the pooled event log in batches.
 export DAGSTER_EVENT_BATCH_SIZE := 1000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui test lint bench clean
 
-help: ## this list
+help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-setup: $(VENV)/.installed $(HOME_DIR)/dagster.yaml ## install into .venv (done by the other targets too)
+setup: $(VENV)/.installed $(HOME_DIR)/dagster.yaml ## install into .venv (the other targets do this too)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else "Python 3.10 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2])'
-	@echo "Setting up $(VENV) (once, a minute or two) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 10) <= sys.version_info[:2] <= (3, 13) else "This needs Python 3.10 to 3.13, and found %d.%d. Try: make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "Setting up $(VENV), once (this takes a minute or two) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]' --constraint constraints.txt
 	@$(BIN)/python -m compileall -q dagster_models project
@@ -37,29 +37,29 @@ $(HOME_DIR)/dagster.yaml: docs/dagster.yaml
 	@mkdir -p $(HOME_DIR)
 	@cp docs/dagster.yaml $@
 
-run: setup ## run the example: a year of flights, 33 steps (TARGET=pg: on PostgreSQL)
+run: setup ## run the example: a year of flights in 33 steps (TARGET=pg: on PostgreSQL)
 	@echo "Running the job 'flights' of project/ on the target $(or $(TARGET),dev) ..."
 	@PYTHONWARNINGS='ignore:Function `job_execute_command`' $(BIN)/dagster job execute -m project.definitions -j flights
 	@echo
-	@echo "The report:     project/target/report.html"
-	@$(if $(filter-out dev,$(TARGET)),,echo "The tables:     project/target/flights.duckdb (schemas staging, intermediate, marts)")
-	@echo "The results:    project/target/run_results.json"
-	@echo "Open the UI:    make ui"
+	@echo "Report:         project/target/report.html"
+	@$(if $(filter-out dev,$(TARGET)),,echo "Tables:         project/target/flights.duckdb (schemas staging, intermediate, marts)")
+	@echo "Results:        project/target/run_results.json"
+	@echo "Next:           make ui"
 
-ui: setup ## open Dagster's UI on the example, on http://localhost:3000
-	@echo "Dagster's UI: http://localhost:$(PORT) (Ctrl-C ends it)"
+ui: setup ## open Dagster's UI on the example, at http://localhost:3000
+	@echo "Dagster's UI is at http://localhost:$(PORT) (press Ctrl-C to stop it)"
 	@$(BIN)/dagster dev --port $(PORT)
 
-test: setup ## lint, types and all tests
+test: setup ## run the linter, the type checker and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-lint: setup
+lint: setup ## run the linter and the type checker
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: setup ## the benchmarks; each prints its figures
+bench: setup ## run the benchmarks, which print their figures
 	@$(BIN)/python tests/bench/schedule.py
 	@$(BIN)/python tests/bench/overhead.py
 	@$(BIN)/python tests/bench/sleepers.py
@@ -67,5 +67,5 @@ bench: setup ## the benchmarks; each prints its figures
 	@$(BIN)/python tests/bench/memory.py
 	@$(BIN)/python tests/bench/postgres.py overhead width stopping
 
-clean: ## remove what the other targets made
+clean: ## remove everything that the other targets made
 	rm -rf $(VENV) $(HOME_DIR) project/target .mypy_cache .ruff_cache .pytest_cache

@@ -50,7 +50,7 @@ CAPABILITIES = Capabilities(
     lacks={
         "grants": "DuckDB has no grants, and CREATE OR REPLACE drops comments",
         "indexes": "CREATE OR REPLACE TABLE drops the old table's indexes",
-        "size": "its blocks are those of the whole file",
+        "size": "its blocks belong to the whole file",
         "two_processes": "one process writes a file; all processes of a machine share it",
         "decimal_nan": "DECIMAL has no NaN",
     },

@@ -48,11 +48,11 @@ CAPABILITIES = Capabilities(
     "postgres",
     shared_fate=False,
     lacks={
-        "runtime_error_line": "the server gives a place only to errors of a text",
-        "local_files": "SQL runs on the server, which sees its own files only",
+        "runtime_error_line": "the server gives a place only for errors in the text",
+        "local_files": "SQL runs on the server, which sees only its own files",
         "nested_types": "structs, maps and lists of lists are stored as jsonb",
         "unsigned_types": "they are stored in the next larger type",
-        "any_name": "a name has 63 bytes at most; a longer one is refused, not cut",
+        "any_name": "names have at most 63 bytes; a longer one is refused, not truncated",
     },
 )
 
