@@ -89,10 +89,7 @@ class CheckOutcome:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CheckOutcome:
         error = data.get("error")
-        if isinstance(error, str):  # as in journals of 0.1.0
-            error = {"kind": ErrorKind.OTHER.value, "message": error} if error else None
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
-        return cls(**{**known, "error": TaskError.from_json(error) if error else None})
+        return cls(**{**data, "error": TaskError.from_json(error) if error else None})
 
 
 @dataclass(frozen=True, slots=True)

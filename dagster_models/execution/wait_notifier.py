@@ -11,8 +11,8 @@ from dagster_models._dagster.types import ExecutionStep, PlanExecutionContext
 from dagster_models.execution.timers import Due, Timers
 from dagster_models.reporting.reporter import Reporter, limit_words
 from dagster_models.reporting.waits import (
-    TELL_AFTER_SECONDS,
-    TELL_EVERY_SECONDS,
+    REPORT_AFTER_SECONDS,
+    REPORT_EVERY_SECONDS,
     StepWaits,
     WaitTimes,
 )
@@ -38,7 +38,7 @@ class WaitNotifier:
         """The step waits for *reason* from now on."""
         self._waits.turn(step, reason)
         if self._waits.limited and not self._armed:
-            self._arm(TELL_AFTER_SECONDS)
+            self._arm(REPORT_AFTER_SECONDS)
 
     def start(self, step: str) -> None:
         """The step does not wait any more."""
@@ -53,11 +53,11 @@ class WaitNotifier:
         for reason, seconds, steps in self._waits.reminders():
             self._reporter.waiting(reason, self._limits.get(reason), seconds, steps)
         self._armed = False
-        untold = self._waits.next_untold()
-        if untold is not None:
-            yield self._event(*untold)
+        unreported = self._waits.next_unreported()
+        if unreported is not None:
+            yield self._event(*unreported)
         if self._waits.limited:
-            self._arm(TELL_AFTER_SECONDS if untold is None else TELL_EVERY_SECONDS)
+            self._arm(REPORT_AFTER_SECONDS if unreported is None else REPORT_EVERY_SECONDS)
 
     def _event(self, step: str, reason: str) -> DagsterEvent:
         context = self._job.for_step(self._steps[step])

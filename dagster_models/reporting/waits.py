@@ -2,10 +2,10 @@
 
     ready_at ── slot 0.4 s ── tag heavy 2 s ── (in flight) ── retry delay 5 s ── (in flight) ── end
 
-All times are of one clock, ``time.time``, so that they add up: what a step did not wait between
-``ready_at`` and its end, it was in flight.
+All times are of one clock, ``time.time``, so that they add up: whenever a step does not wait
+between ``ready_at`` and its end, it is in flight.
 
-Who waits for a limit is told so after a while (``telling``): a slot is no news.
+A wait for a limit is reported after a while. A wait for a slot or a retry delay is no news.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 
-TELL_AFTER_SECONDS = 1.0  #: shorter waits are not worth an event
-TELL_EVERY_SECONDS = 0.1  #: one at a time: a thousand steps that wait must not hold up the loop
-LONG_SECONDS = 60.0  #: the terminal reminds of a wait after this, and after each doubling of it
+REPORT_AFTER_SECONDS = 1.0  #: shorter waits are not worth an event
+REPORT_EVERY_SECONDS = 0.1  #: an event each: a thousand waiting steps must not hold up the loop
+LONG_SECONDS = 60.0  #: the terminal repeats a wait after this, and whenever it has doubled
 
 
 @dataclass(slots=True)
@@ -32,7 +32,7 @@ class StepWaits:
     since: float = 0.0
 
     def turn_to(self, reason: str | None, now: float) -> None:
-        """From *now* on it waits for *reason*; None: it does not wait any more."""
+        """From *now* on the step waits for *reason*; None: it does not wait any more."""
         if self.reason is not None:
             passed = max(0.0, now - self.since)
             self.seconds[self.reason] = self.seconds.get(self.reason, 0.0) + passed
@@ -40,71 +40,73 @@ class StepWaits:
 
 
 @dataclass(slots=True)
-class _Queue:
-    """The steps that wait for one limit. ``told_seconds``: the length of the wait that the terminal
-    was told last, since ``since``; None: nothing yet."""
+class _Waiters:
+    """The steps that wait for one limit, without a pause since ``since``.
+
+    ``reported_seconds``: how long it had lasted when the terminal last reported it.
+    """
 
     steps: dict[str, None] = field(default_factory=dict)  # a set that keeps its order
     since: float = 0.0
-    told_seconds: float | None = None
+    reported_seconds: float | None = None
 
 
 class WaitTimes:
-    """All steps of one run that were ever ready."""
+    """The waits of all steps of one run."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._steps: dict[str, StepWaits] = {}
-        self._queues: dict[str, _Queue] = {}
-        self._untold: deque[tuple[float, str, str]] = deque()  # when to tell, step, reason
+        self._waiters: dict[str, _Waiters] = {}  # by limit
+        self._unreported: deque[tuple[float, str, str]] = deque()  # when it is due, step, limit
         self._seen: set[tuple[str, str]] = set()
 
     def turn(self, step: str, reason: str | None) -> None:
         """The step waits for *reason* from now on; None: it was started, or given up."""
         now = self._clock()
         waited = self._steps.setdefault(step, StepWaits(now))
-        if waited.reason in self._queues:
-            self._queues[waited.reason].steps.pop(step, None)
+        if waited.reason in self._waiters:
+            self._waiters[waited.reason].steps.pop(step, None)
         waited.turn_to(reason, now)
         if reason is None or reason in (SLOT, RETRY_DELAY):
             return
-        queue = self._queues.setdefault(reason, _Queue())
-        if not queue.steps:
-            queue.since, queue.told_seconds = now, None
-        queue.steps[step] = None
+        waiters = self._waiters.setdefault(reason, _Waiters())
+        if not waiters.steps:
+            waiters.since, waiters.reported_seconds = now, None
+        waiters.steps[step] = None
         if (step, reason) not in self._seen:
             self._seen.add((step, reason))
-            self._untold.append((now + TELL_AFTER_SECONDS, step, reason))
+            self._unreported.append((now + REPORT_AFTER_SECONDS, step, reason))
 
     def end(self, step: str) -> StepWaits | None:
-        """What became of its time, once it is over. None: it was never ready."""
+        """What a step that is over has waited for; None: it was never ready."""
         if step in self._steps:
             self.turn(step, None)
         return self._steps.get(step)
 
-    # -- what is told ----------------------------------------------------------------------------
+    # -- what is reported --------------------------------------------------------------------------
 
     @property
     def limited(self) -> bool:
-        """Somebody waits for a limit."""
-        return any(queue.steps for queue in self._queues.values())
+        """Whether a step waits for a limit."""
+        return any(waiters.steps for waiters in self._waiters.values())
 
-    def next_untold(self) -> tuple[str, str] | None:
-        """A step, and the limit that it has waited for long enough to be told so, once for both."""
-        while self._untold and self._untold[0][0] <= self._clock():
-            _, step, reason = self._untold.popleft()
+    def next_unreported(self) -> tuple[str, str] | None:
+        """A step and the limit that it has waited for long enough; each pair comes once."""
+        while self._unreported and self._unreported[0][0] <= self._clock():
+            _, step, reason = self._unreported.popleft()
             if self._steps[step].reason == reason:
                 return step, reason
         return None
 
     def reminders(self) -> list[tuple[str, float, list[str]]]:
-        """(reason, seconds, steps): limits that were waited for so long that it is told (again)."""
-        out = []
-        for reason, queue in self._queues.items():
-            seconds = self._clock() - queue.since
-            told = queue.told_seconds
-            least = TELL_AFTER_SECONDS if told is None else max(LONG_SECONDS, 2 * told)
-            if queue.steps and seconds >= least:
-                queue.told_seconds = seconds
-                out.append((reason, seconds, list(queue.steps)))
-        return out
+        """(reason, seconds, steps) of the limits whose wait is due to be reported (again)."""
+        found = []
+        for reason, waiters in self._waiters.items():
+            seconds = self._clock() - waiters.since
+            last = waiters.reported_seconds
+            least = REPORT_AFTER_SECONDS if last is None else max(LONG_SECONDS, 2 * last)
+            if waiters.steps and seconds >= least:
+                waiters.reported_seconds = seconds
+                found.append((reason, seconds, list(waiters.steps)))
+        return found

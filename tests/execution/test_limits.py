@@ -12,7 +12,7 @@ from dagster import DagsterInstance
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.execution.options import Options, warehouse_limits, warehouses
 from dagster_models.project.targets import usable_target
-from dagster_models.reporting.waits import LONG_SECONDS, TELL_AFTER_SECONDS, WaitTimes
+from dagster_models.reporting.waits import LONG_SECONDS, REPORT_AFTER_SECONDS, WaitTimes
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 from project_cases import load
 from running import Project, make_project
@@ -51,22 +51,22 @@ def test_the_seconds_of_each_reason_add_up() -> None:
     assert waits.end("never ready") is None
 
 
-def test_a_limit_is_told_once_for_a_step_and_only_after_a_while() -> None:
+def test_a_limit_is_reported_once_for_a_step_and_only_after_a_while() -> None:
     clock = Clock()
     waits = WaitTimes(clock)
     for step, reason in (("slot", SLOT), ("short", "tag a"), ("long", "tag a"), ("pool", "pool p")):
         waits.turn(step, reason)
-    clock.now += TELL_AFTER_SECONDS / 2
-    assert waits.next_untold() is None
+    clock.now += REPORT_AFTER_SECONDS / 2
+    assert waits.next_unreported() is None
     waits.turn("short", None)
-    clock.now += TELL_AFTER_SECONDS
-    assert waits.next_untold() == ("long", "tag a")
-    assert waits.next_untold() == ("pool", "pool p")
-    assert waits.next_untold() is None
+    clock.now += REPORT_AFTER_SECONDS
+    assert waits.next_unreported() == ("long", "tag a")
+    assert waits.next_unreported() == ("pool", "pool p")
+    assert waits.next_unreported() is None
     waits.turn("long", SLOT)
     waits.turn("long", "tag a")
-    clock.now += TELL_AFTER_SECONDS
-    assert waits.next_untold() is None
+    clock.now += REPORT_AFTER_SECONDS
+    assert waits.next_unreported() is None
 
 
 def test_a_limit_is_one_line_and_then_reminders_farther_and_farther_apart() -> None:
@@ -175,7 +175,7 @@ def test_a_run_on_two_warehouses_tells_what_its_steps_wait_for(tmp_path: Path) -
     assert told.journal.header.limits == {"warehouse dev": 2, "warehouse other.dev": 1}
     steps = {step.step.split(".")[-1]: step for step in told.journal.steps}
     first, second = steps["first"], steps["second"]
-    assert second.waited["warehouse other.dev"] >= TELL_AFTER_SECONDS
+    assert second.waited["warehouse other.dev"] >= REPORT_AFTER_SECONDS
     assert (second.started_at or 0) >= (first.started_at or 0) + first.seconds
     messages = [message for key, _, message in told.events if key.endswith("__second")]
     assert messages.count(f"Waiting for {limit}") == 1
@@ -221,7 +221,7 @@ def with_pool_of_one(tmp_path: Path, files: dict[str, str], seconds: float) -> P
 
 
 @pytest.mark.slow
-def test_a_place_that_a_step_leaves_is_taken_at_once(tmp_path: Path) -> None:
+def test_a_pool_slot_that_a_step_leaves_is_taken_at_once(tmp_path: Path) -> None:
     model = "/* @model\npool: one\nretries: 1\n*/\nselect 1 as n"
     models = {f"models/m{i}.sql": model for i in range(6)}
     models["models/m3.sql"] = model.replace("1 as n", "error('no')")
@@ -231,8 +231,8 @@ def test_a_place_that_a_step_leaves_is_taken_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_place_that_waits_for_a_slot_is_not_taken_twice(tmp_path: Path) -> None:
-    """`second` gets its place while the scripts have all slots: its next look is void."""
+def test_a_pool_slot_is_not_taken_twice_by_a_step_that_waits_for_a_slot(tmp_path: Path) -> None:
+    """`second` gets its pool slot while scripts have all slots: its next look is void."""
     # Nothing happens that one could wait for: they take far longer than until the next look.
     busy = '"""\n@model\npriority: -1\n"""\nimport time\n\ntime.sleep(0.5)\n'
     files = {f"scripts/busy{i}.py": busy for i in range(2)}
@@ -242,12 +242,14 @@ def test_a_place_that_waits_for_a_slot_is_not_taken_twice(tmp_path: Path) -> Non
     told = project.run({"max_concurrent": 2})
     assert told.code == 0, told.stdout + told.stderr
     started = [line for line in told.stdout.splitlines() if " START " in line]
-    assert "main.second" in started[-1]  # both slots were taken when it got its place
+    assert "main.second" in started[-1]  # both slots were taken when it got its pool slot
     assert set(told.states().values()) == {"succeeded"}
 
 
 @pytest.mark.slow
-def test_a_run_does_not_wait_for_the_place_of_the_run_that_it_re_executes(tmp_path: Path) -> None:
+def test_a_run_does_not_wait_for_a_pool_slot_of_the_run_it_re_executes(
+    tmp_path: Path,
+) -> None:
     files = {"models/a.sql": "/* @model\npool: one\n*/\nselect * from read_csv('none.csv')"}
     project = with_pool_of_one(tmp_path, files, seconds=3600)
     assert project.run().code != 0

@@ -189,11 +189,11 @@ def test_color_changes_nothing_but_color(name: str) -> None:
 
 @given(st.text(st.characters()))
 def test_cleaned_text_is_one_harmless_line(text: str) -> None:
-    told = clean(text)
-    assert len(told.splitlines()) <= 1
-    assert all(ord(char) >= 32 and not 0x7F <= ord(char) < 0xA0 for char in told)
-    told.encode("utf-8")
-    assert clean(told) == told or "  " in told
+    cleaned = clean(text)
+    assert len(cleaned.splitlines()) <= 1
+    assert all(ord(char) >= 32 and not 0x7F <= ord(char) < 0xA0 for char in cleaned)
+    cleaned.encode("utf-8")
+    assert clean(cleaned) == cleaned or "  " in cleaned
 
 
 def test_a_terminal_has_color_unless_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_a_terminal_has_color_unless_it_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TERM", "xterm")
     ours, theirs = pty.openpty()
 
-    def told(**environment: str) -> bytes:
+    def printed(**environment: str) -> bytes:
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
@@ -209,9 +209,9 @@ def test_a_terminal_has_color_unless_it_is_refused(monkeypatch: pytest.MonkeyPat
         return os.read(ours, 10_000)
 
     with open(theirs, "w", encoding="utf-8") as stream:
-        assert b"\x1b[32m" in told()
-        assert b"\x1b[" not in told(NO_COLOR="1")
-        assert b"\x1b[" not in told(TERM="dumb")
+        assert b"\x1b[32m" in printed()
+        assert b"\x1b[" not in printed(NO_COLOR="1")
+        assert b"\x1b[" not in printed(TERM="dumb")
     os.close(ours)
 
 
@@ -310,7 +310,7 @@ def test_threads_do_not_write_into_each_other() -> None:
 
 
 @given(runs)
-def test_the_terminal_tells_any_run(run: list[StepResult]) -> None:
+def test_the_terminal_shows_any_run(run: list[StepResult]) -> None:
     stream = io.StringIO()
     terminal = Terminal(stream, color=False, clock=lambda: "18:04:11")
     for index, result in enumerate(run, 1):
