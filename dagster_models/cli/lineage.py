@@ -148,7 +148,7 @@ def _push(
 
 
 def _find(project: Project, name: str) -> tuple[Step | Source, str | None]:
-    """The step or source that *name* means, and the column, if its last part is one's."""
+    """The step or source that *name* means, and its column if the last part names one."""
     items: list[Step | Source] = [*project.steps.values(), *project.sources.values()]
     whole, _, column = name.rpartition(".")
     for wanted, of in ((name, None), (whole, column)):

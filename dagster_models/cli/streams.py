@@ -1,4 +1,4 @@
-"""What a command writes, whatever reads it: a terminal of any encoding, a file, `| head -1`."""
+"""Writing to any reader: a terminal of any encoding, a file, `| head -1`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-#: As the shell calls a program that SIGPIPE ended: https://tldp.org/LDP/abs/html/exitcodes.html
+#: What a shell reports for a program that SIGPIPE ended: https://tldp.org/LDP/abs/html/exitcodes.html
 LOST_READER = 141
 
 
 def prepare() -> None:
-    """Let the standard streams take every character.
+    """Let the standard streams accept every character.
 
-    A file or program gets UTF-8, as the project's own files are; a terminal of another encoding
+    A file or a program gets UTF-8, like the project's own files. A terminal of another encoding
     gets escapes for what it cannot show.
     """
     for stream in (sys.stdout, sys.stderr):
@@ -30,7 +30,7 @@ def prepare() -> None:
 
 @contextlib.contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """In the block, and when Python flushes at its end, a lost reader is the end of the command.
+    """In the block, and when Python flushes at exit, a reader that goes away ends the command.
 
     https://docs.python.org/3/library/signal.html#note-on-sigpipe
     """
@@ -49,7 +49,7 @@ def reader_may_leave() -> Iterator[None]:
 
 
 def _drop(stream: TextIO) -> None:
-    """What it holds and could not write would be tried again at exit."""
+    """Redirect the stream to nowhere: Python would write the rest of its buffer at exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -187,10 +187,12 @@ def _build_assets(
 ) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
     built: list[AssetsDefinition | AssetSpec] = []
     problems: list[Problem] = []
-    items: list[Step | Source] = [*project.sources.values(), *project.steps.values()]
+    # The other sources are the caller's own assets.
+    sources = [source for source in project.sources.values() if source.asset_key is None]
+    items: list[Step | Source] = [*sources, *project.steps.values()]
     for item in items:
         try:
-            built += _assets_of(item, project, target, translator)
+            built.append(_asset(item, project, target, translator))
         except (DagsterError, ValueError) as error:  # e.g. an owner that is not an e-mail address
             place = item.location
             what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
@@ -198,23 +200,18 @@ def _build_assets(
     return built, problems
 
 
-def _assets_of(
+def _asset(
     item: Step | Source, project: Project, target: Target, translator: ModelsTranslator
-) -> list[AssetsDefinition | AssetSpec]:
+) -> AssetsDefinition | AssetSpec:
     if isinstance(item, Source):
-        foreign = item.asset_key is not None  # it is one of the caller's own assets
-        return [] if foreign else [translator.get_asset_spec(item, project, item.relation)]
-    target_step = TargetStep(project, item, target)
-    return [_asset(target_step, translator.get_asset_spec(item, project, target_step.relation))]
-
-
-def _asset(target_step: TargetStep, spec: AssetSpec) -> AssetsDefinition:
-    config = target_step.step.config
+        return translator.get_asset_spec(item, project, item.relation)
+    target_step, config = TargetStep(project, item, target), item.config
+    spec = translator.get_asset_spec(item, project, target_step.relation)
     return asset_of(
         compute_function(target_step, spec.key),
-        name=node_name(target_step.step.key),
+        name=node_name(item.key),
         spec=spec,
-        check_specs=[_check_spec(check, spec.key) for check in target_step.step.checks],
+        check_specs=[_check_spec(check, spec.key) for check in item.checks],
         retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,
         pool=config.pool,
         op_tags=_op_tags(config),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dagster_models import project
 from dagster_models.compilation.sql_text import (
     compile_step,
 )
@@ -103,6 +105,27 @@ def test_generated_sql_sees_helpers_as_they_are_now(tmp_path: Path) -> None:
     # Python compares the time of a cached .pyc in whole seconds.
     shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
     assert make(tmp_path, changed).steps[Key("main", "a")].sql == "select 40 + 2 as x"
+
+
+def test_the_load_runs_no_user_code_itself(tmp_path: Path) -> None:
+    """Whoever loads a project decides where `def sql(vars)` runs."""
+    code = "raise SystemExit('run')\ndef sql(vars): ...\n"
+    root = write_project(
+        tmp_path, {"models/a.py": code, "dagster_models.yaml": "name: p\nvars: {n: 7}"}
+    )
+    asked: list[tuple[object, ...]] = []
+
+    def run(*arguments: object) -> str:
+        asked.append(arguments)
+        return "select $n as x"
+
+    (step,) = load(root, run_sql_function=run).steps.values()
+    assert asked == [(code, str(root / "models/a.py"), str(root), {"n": 7})]
+    assert (step.sql, step.sql_line) == ("select $n as x", 2)
+    for path in Path(project.__file__).parent.rglob("*.py"):
+        called = (n.func for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
+        names = {node.id for node in called if isinstance(node, ast.Name)}
+        assert not names & {"exec", "eval", "compile", "__import__", "import_module"}, path
 
 
 # --- code version ----------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class PlainReader:
 def load(root: Path, **arguments: Any) -> Project:
     """Load a project with a PlainReader: nothing is written into its folder."""
     with mock.patch.object(door, "SqlReader", PlainReader):
-        return load_with_caches(root, **arguments)
+        return door.load(root, **{"run_sql_function": run_sql_function, **arguments})
 
 
 def split_case(text: str) -> tuple[dict[str, str], str]:

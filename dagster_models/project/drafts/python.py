@@ -108,17 +108,17 @@ class _Query:
     parsed: ParsedSql
 
     def place(self, line: int, column: int) -> Location:
-        """A place of the query in its file. On the query's first line the column is not known: the
-        text may begin after quotes, or be put together of several constants."""
         return _inside(self.at, line, column)
 
 
 def _inside(at: Location, line: int, column: int) -> Location:
+    """The place in the file of a place in a query whose text begins at *at*. On the query's first
+    line the column is unknown: the text may begin after quotes, or consist of several constants."""
     return Location(at.path, at.line + line - 1, column if line > 1 else at.column)
 
 
 def _draft_code(bare: Draft, code: PythonFile, file: ProjectFile, context: DraftContext) -> Draft:
-    """*bare* with the relations that its code can be seen to use."""
+    """*bare*, completed with what its code visibly uses."""
     step = bare.step
     queries = list(_parsed_queries(code.queries, file.path, context))
     partial = list(_partial_queries(code, file.path, context))
@@ -169,7 +169,7 @@ def _version(
 
     def plain_sql(text: str) -> str | None:
         try:
-            context.texts.parse(text, dialect, queries_only=False)  # what is no SQL is just a text
+            context.texts.parse(text, dialect, queries_only=False)  # what is not SQL is just a text
             return plain_text(text, dialect)
         except SqlSyntaxError:
             return None
@@ -188,8 +188,8 @@ def _version(
 def _parsed_queries(
     queries: Sequence[PyQuery], path: str, context: DraftContext
 ) -> Iterator[_Query]:
-    """Each query that parses. One that the parser does not know is sent to the warehouse as it
-    stands in the file, where the project accepts that."""
+    """Each query that parses. A query that the parser does not know is sent to the warehouse as it
+    is, where the project accepts that."""
     settings = context.settings
     for query in queries:
         at = Location(path, query.line)
@@ -208,7 +208,7 @@ def _parsed_queries(
 def _partial_queries(
     code: PythonFile, path: str, context: DraftContext
 ) -> Iterator[tuple[tuple[int, int], _Query]]:
-    """The place of each call whose query is known but for some values in it, and that query."""
+    """The place of each call whose query is known except for some values, and that query."""
     for call, query in code.partial:
         with contextlib.suppress(SqlSyntaxError):  # then nothing is seen
             parsed = context.texts.parse(query.text, context.settings.dialect, queries_only=False)
@@ -216,12 +216,12 @@ def _partial_queries(
 
 
 def _known(query: _Query) -> list[Reference]:
-    """The references of a partial query in whose names nothing is missing."""
+    """The references of a partial query whose names are complete."""
     return [ref for ref in query.parsed.references if HOLE not in ref.name.lower()]
 
 
 def _is_known(query: _Query) -> bool:
-    """Whether values alone are missing in a partial query."""
+    """Whether nothing but values is missing in a partial query."""
     return len(_known(query)) == len(query.parsed.references)
 
 
@@ -232,7 +232,7 @@ def _report_unseen(
     path: str,
     report: Report,
 ) -> None:
-    """Warn of what the file may read without anybody seeing it at load."""
+    """Warn of what the file may read without it being visible at load."""
     fix = "Name the tables in `upstream:` in the header."
     for line, column, what in code.unseen:
         place = Location(path, line, column)
