@@ -222,8 +222,8 @@ def test_nobody_asks_which_dialect_it_is() -> None:
             assert not named(tree, pattern), name
 
 
-#: How often one is named where a user reads it, or as the default of a setting.
-TOLD = {"processes.client.tables": 1, "definitions.resource": 1}
+#: How often one is named where a user reads it.
+TOLD = {"processes.client.tables": 1}
 
 
 def reached_from(module: str) -> set[str]:

@@ -152,18 +152,11 @@ def _unreadable(setting: str, what: str, fix: str) -> WarehouseError:
     )
 
 
-#: The settings of a target that go to libpq under their own names.
-LIBPQ_KEYS = (
-    *("host", "port", "dbname", "user", "password"),
-    *("sslmode", "sslrootcert", "sslcert", "sslkey"),
-)
-
-
 def parameters(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
     """The parameters for libpq: those of the ``dsn``, and the settings that have libpq's names."""
     given = filled_settings(settings, environ)
     found = dsn_parameters(str(given["dsn"])) if given.get("dsn") else {}
-    single = {key: str(given[key]) for key in LIBPQ_KEYS if given.get(key) not in (None, "")}
+    single = {k: str(v) for k, v in given.items() if k != "dsn" and v not in (None, "")}
     for key, value in single.items():
         if "://" in value and key != "password":
             raise _unreadable(key, "it is a URL", "Write it as `dsn`.")

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.address import key_of
-from dagster_models.processes.client.session import connect
+from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import runtime_files
 from worker_driver import Driver
 
@@ -284,6 +285,30 @@ def test_what_all_sessions_of_a_file_share_cannot_differ_at_once(tmp_path: Path)
     assert limit == "1.1 GiB"
 
 
+@pytest.mark.slow
+def test_of_clients_that_come_at_once_with_other_settings_one_kind_is_let_in(
+    tmp_path: Path,
+) -> None:
+    address = duckdb_at(tmp_path / "w.duckdb", idle_seconds=0.1)
+    limits = ["512MB", "768MB"] * 4
+
+    def attempt(limit: str) -> Session | str:
+        try:
+            return connect(address.with_settings(memory_limit=limit))
+        except WarehouseError as error:
+            return error.name
+
+    with futures.ThreadPoolExecutor(len(limits)) as pool:
+        found = list(pool.map(attempt, limits))
+    sessions = [session for session in found if isinstance(session, Session)]
+    assert {name for name in found if isinstance(name, str)} == {"SettingsDiffer"}
+    assert len(sessions) == 4
+    asked = "select current_setting('memory_limit')"
+    assert len({session.query(asked)[0][0] for session in sessions}) == 1
+    for session in sessions:
+        session.close()
+
+
 # A Python step -----------------------------------------------------------------------------------
 
 MOVES = """
@@ -354,3 +379,12 @@ def test_a_password_that_is_not_encoded_stands_nowhere(written: str) -> None:
     runtime = Path(runtime_files.runtime_folder())
     for path in runtime.glob("*.log"):
         assert "S3KR" not in path.read_text(errors="replace")
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_not_installed_is_named_with_its_extra(tmp_path: Path) -> None:
+    (tmp_path / "psycopg.py").write_text("raise ModuleNotFoundError(\"No module named 'psycopg'\")")
+    with pytest.raises(WarehouseError) as caught:
+        connect(postgres_at(URL), environ=with_(PYTHONPATH=str(tmp_path)))
+    assert "No module named 'psycopg'" in caught.value.message
+    assert "pip install 'dagster-models[postgres]'" in caught.value.message

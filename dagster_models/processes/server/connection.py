@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
@@ -28,8 +28,8 @@ from dagster_models.processes import handshake, wire
 from dagster_models.processes.server import attempt as attempts
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
+from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.warehouses.base import (
-    Capabilities,
     WarehouseSession,
     quoted,
 )
@@ -51,13 +51,11 @@ class Host(Protocol):
     path: str
     log: str
     bulk: BulkFolders
+    database: SharedDatabase
 
-    @property
-    def capabilities(self) -> Capabilities: ...
     def open_session(
         self, name: str, request: SessionRequest, given_up: Callable[[], bool]
     ) -> WarehouseSession: ...
-    def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None: ...
     def writing(
         self, relation: str, writer: ClientConnection, stop: Stop
     ) -> AbstractContextManager[None]: ...
@@ -193,13 +191,13 @@ class ClientConnection:
                 outcome = answer.get("outcome") or {}
                 error = outcome.get("error")
                 lost = outcome.get("verdict") == Verdict.UNKNOWN
-                if lost and self._server.capabilities.shared_fate:
+                if lost and self._server.database.capabilities.shared_fate:
                     fatal = str(outcome["error"]["message"])
             except WarehouseError as failure:
                 error = wire.error_to_json(failure)
                 answer = {"error": error}
                 lost = isinstance(failure, WarehouseLost)
-                if lost and self._server.capabilities.shared_fate:
+                if lost and self._server.database.capabilities.shared_fate:
                     fatal = str(failure)
             except BaseException as failure:  # whatever it is, the client must not be left waiting
                 log(traceback.format_exc())
@@ -256,7 +254,7 @@ class ClientConnection:
         if not session.in_transaction:
             try:
                 with stop.shielded():
-                    self._server.prepare(session, [task.relation.schema], anew=False)
+                    self._server.database.prepare(session, [task.relation.schema], anew=False)
             except WarehouseLost:
                 raise
             except WarehouseError as error:
@@ -275,7 +273,7 @@ class ClientConnection:
         return {"in_transaction": session.in_transaction}
 
     def prepare(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        self._server.prepare(session, message["schemas"], anew=True)
+        self._server.database.prepare(session, message["schemas"], anew=True)
         return {}
 
     def execute(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:

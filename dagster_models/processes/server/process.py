@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import importlib
 import json
 import os
 import select
@@ -26,8 +25,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddress
@@ -38,8 +36,9 @@ from dagster_models.processes.client import launch
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.connection import STUCK_SECONDS, ClientConnection, die
+from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.util import runtime_files
-from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.base import WarehouseSession
 
 #: Seconds between two tries to get what somebody else holds.
 _RETRY_SECONDS = 0.02
@@ -49,11 +48,6 @@ _ELECTION_SECONDS = 1.0
 
 #: How long a COMMIT may take once the process was asked to end.
 _COMMIT_SECONDS = 30.0
-
-#: How long a client waits for the last sessions of a database file that was removed.
-_LEAVING_SECONDS = 0.5
-
-_PREPARE_TRIES = 3
 
 #: A log that is longer is emptied at the next start.
 _LOG_BYTES = 1 << 20
@@ -67,13 +61,8 @@ class WarehouseServer:
         self.log = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.log"
         self.bulk = BulkFolders()
         self._address = address
-        self._connect = importlib.import_module(address.type.module).connect
-        self._warehouse: OpenWarehouse | None = None
-        self._shared: dict[str, Any] = {}  # the settings that all sessions of the open one share
-        self._idle_seconds = 0.0
-        self._opening = threading.Lock()
-        self._preparing = threading.Lock()
-        self._prepared: set[str] = set()
+        self.database = SharedDatabase(address, path, self._await_gone)
+        self._idle_seconds = address.number("idle_seconds")
         self._connections: dict[str, ClientConnection] = {}
         self._changed = threading.Lock()
         self._writers: dict[str, ClientConnection] = {}  # by relation: whose turn it is
@@ -86,7 +75,6 @@ class WarehouseServer:
 
     def serve(self, listener: socket.socket) -> None:
         """Accept until idle, or until a signal says stop."""
-        self._idle_seconds = self._address.number("idle_seconds")
         while not self._stopping:
             left = None
             self._leave_the_stuck()
@@ -125,6 +113,7 @@ class WarehouseServer:
     def remove(self, connection: ClientConnection) -> None:
         with self._changed:
             del self._connections[connection.id]
+            self.database.forget(connection.id)
             self._idle_since = time.monotonic()
         self.wake()
 
@@ -152,8 +141,7 @@ class WarehouseServer:
         in_time = _all(connections, lambda c: c.harmless, _COMMIT_SECONDS)
         if not (in_time and _all(connections, lambda c: c.gone, STUCK_SECONDS)):
             die("a session hears no interrupt")
-        if self._warehouse is not None:
-            self._warehouse.close()
+        self.database.close()
         self.bulk.close()
 
     # What connections ask for
@@ -161,77 +149,17 @@ class WarehouseServer:
     def open_session(
         self, name: str, request: SessionRequest, given_up: Callable[[], bool]
     ) -> WarehouseSession:
-        """A session of the database, which is opened by the first. Raises WarehouseError.
+        """A session of the database. Raises WarehouseError; see ``SharedDatabase.session``.
 
-        ``name``: under which a server shows it, and under which its end is asked for.
-        ``given_up``: whether its client is gone, while a server keeps us waiting.
-
-        A database that failed to open is tried again for the next client: the one who fixed it.
+        From now on the process stays for as long as its most patient client asked for.
         """
         wanted = self._address.type.number(request.settings, "idle_seconds")
         self._idle_seconds = max(self._idle_seconds, wanted)
-        shared = self._address.type.in_scope(request.settings, "process")
-        with self._opening:
-            if self._warehouse is not None and self._warehouse.is_replaced():
-                self._close(self._replaced)
-            if self._warehouse is not None and _differences(self._shared, shared):
-                self._close(partial(self._shared_otherwise, shared))
-            if self._warehouse is None:
-                own = self._address.type.in_scope(self._address.settings, "place", "session")
-                self._warehouse = self._connect({**own, **shared})
-                self._prepared, self._shared = set(), shared
-            warehouse = self._warehouse
-            if warehouse.capabilities.shared_fate:
-                return warehouse.session(name, request)
-        # Outside of the lock: a server may keep this client waiting, and the others need not wait.
-        return warehouse.session(name, request, given_up)
+        return self.database.session(name, request, given_up)
 
-    def _close(self, refusal: Callable[[int], WarehouseError]) -> None:
-        """Close the database, so that it is opened anew. Raises the refusal while some sessions
-        have it open."""
-        with self._changed:
-            others = [c for c in self._connections.values() if c.session is not None]
-        end = time.monotonic() + _LEAVING_SECONDS  # some may be just leaving
-        busy = [c for c in others if not c.gone.wait(max(0.0, end - time.monotonic()))]
-        if busy or self._warehouse is None:
-            raise refusal(len(busy))
-        self._warehouse.close()
-        self._warehouse = None
-
-    def _replaced(self, busy: int) -> WarehouseError:
-        return WarehouseError(
-            ErrorKind.REPLACED,
-            f"{self.path} was removed or replaced while {busy} sessions have the old file open in"
-            f" the warehouse process {os.getpid()}: end those runs, or kill it",
-        )
-
-    def _shared_otherwise(self, wanted: Mapping[str, Any], busy: int) -> WarehouseError:
-        differences = ", ".join(
-            f"{name} is {there} there and {here} here"
-            for name, there, here in _differences(self._shared, wanted)
-        )
-        return WarehouseError(
-            ErrorKind.IN_USE,
-            f"{self.path} is open with other settings in the warehouse process {os.getpid()}"
-            f" (sessions: {busy}): {differences}. All sessions of a file share them: set the same"
-            " everywhere, or wait until those sessions have ended",
-            name="SettingsDiffer",
-        )
-
-    def prepare(self, session: WarehouseSession, schemas: Sequence[str], anew: bool) -> None:
-        """Create schemas one session at a time: two at once would conflict."""
-        with self._preparing:
-            if not anew and self._prepared.issuperset(schemas) and self._prepared:
-                return
-            for left in reversed(range(_PREPARE_TRIES)):
-                try:
-                    session.prepare(schemas)
-                    break
-                except WarehouseError as error:  # a script's own transaction may be in the way
-                    if not (left and error.kind is ErrorKind.CONFLICT):
-                        raise
-                    time.sleep(_RETRY_SECONDS)
-            self._prepared.update(schemas)
+    def _await_gone(self, name: str, timeout_seconds: float) -> bool:
+        connection = self._connections.get(name)
+        return connection is None or connection.gone.wait(timeout_seconds)
 
     @contextlib.contextmanager
     def writing(self, relation: str, writer: ClientConnection, stop: Stop) -> Iterator[None]:
@@ -263,11 +191,6 @@ class WarehouseServer:
         with self._changed:
             return self._writers.setdefault(key, writer)
 
-    @property
-    def capabilities(self) -> Capabilities:
-        assert self._warehouse is not None
-        return self._warehouse.capabilities
-
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
         """Wait for a session's end; True if it can publish nothing any more."""
         connection = self._connections.get(session_id)
@@ -283,19 +206,6 @@ class WarehouseServer:
         with self._changed:
             self._writers = {k: w for k, w in self._writers.items() if w is not connection}
         self.wake()
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The settings that differ, with both values; how a value is spelled makes no difference."""
-    return [
-        (name, str(there.get(name, "not set")), str(here.get(name, "not set")))
-        for name in sorted({*there, *here})
-        if _spelled(there.get(name)) != _spelled(here.get(name))
-    ]
-
-
-def _spelled(value: Any) -> str:
-    return "".join(str(value).casefold().split())
 
 
 def _all(
@@ -348,7 +258,11 @@ def main() -> int:
     with contextlib.suppress(OSError):  # by hand it may be a terminal
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)
-    server = WarehouseServer(address, path)
+    try:
+        server = WarehouseServer(address, path)
+    except WarehouseError as error:
+        print(error.message, file=sys.stderr)
+        return 1
     server.stop_on(signal.SIGTERM)
     name = f"{runtime_files.runtime_folder()}/{runtime_files.digest(path)}.sock"
     listener = _listen(name)

@@ -66,7 +66,7 @@ def connect(settings: Mapping[str, Any]) -> Postgres:
 
     Connects with the first session. Raises WarehouseError for settings that cannot be read.
     """
-    return Postgres(servers.parameters(settings, os.environ), settings)
+    return Postgres(servers.parameters(POSTGRES.in_scope(settings, "place"), os.environ), settings)
 
 
 class Postgres(OpenWarehouse):
