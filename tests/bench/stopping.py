@@ -3,10 +3,10 @@
     python tests/bench/stopping.py [--runs 5] [--python] [--dbt PATH] [--quick]
 
 Nine models: eight that never end, and one that fails when all eight have started (it reads a named
-pipe, and what comes out of it is no number). Told: seconds from the failing step's STEP_FAILURE to
-the run's own failure event in Dagster's event log (goal: under 1 s), and from the moment in which
-it was made to fail to the end of the whole command, which is measured for dbt too. ``--python``:
-the eight are Python models that sleep.
+pipe, and what comes out of it is not a number). It prints the seconds from the failing step's
+STEP_FAILURE to the run's own failure event in Dagster's event log (goal: under 1 s), and from the
+moment in which it was made to fail to the end of the whole command, which is measured for dbt too.
+``--python``: the eight are Python models that sleep.
 """
 
 from __future__ import annotations

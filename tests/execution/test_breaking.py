@@ -1,4 +1,4 @@
-"""A run that breaks while it tells of what ended at one moment: the rest is told all the same."""
+"""A run that breaks while it reports steps that ended together: the rest is reported, too."""
 
 from __future__ import annotations
 
@@ -81,29 +81,29 @@ def project_of(folder: Path, definitions: str) -> Project:
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_what_is_committed_is_told_though_the_run_breaks(tmp_path: Path, broken: str) -> None:
+def test_what_is_committed_is_reported_though_the_run_breaks(tmp_path: Path, broken: str) -> None:
     project = project_of(tmp_path, BROKEN[broken])
-    told = project.run({"max_concurrent": 2})
-    states = told.states()
-    assert "The run broke: " in told.stdout
+    report = project.run({"max_concurrent": 2})
+    states = report.states()
+    assert "The run broke: " in report.stdout
     assert project.commits() == {step for step, state in states.items() if state == "succeeded"}
     assert {"main.alpha", "main.gamma"} <= project.commits()
     assert set(states) == {"main.alpha", "main.beta", "main.gamma", "main.delta"}
-    assert told.journal is not None
-    assert told.journal.end is not None
-    assert told.journal.end.status == "failure"
-    assert set(told.statuses()) == {"alpha", "beta", "gamma", "delta"}
-    failed = {step.replace("__", ".") for step in told.of_type("STEP_FAILURE")}
+    assert report.journal is not None
+    assert report.journal.end is not None
+    assert report.journal.end.status == "failure"
+    assert set(report.statuses()) == {"alpha", "beta", "gamma", "delta"}
+    failed = {step.replace("__", ".") for step in report.of_type("STEP_FAILURE")}
     assert not failed & project.commits()
 
 
 def test_a_signal_that_interrupts_a_hook_stops_the_run(tmp_path: Path) -> None:
-    """And is no error of the run; the hooks of the other steps are called."""
+    """It is not an error of the run, and the hooks of the other steps are called."""
     project = project_of(tmp_path, HOOKED.format(does="os.kill(os.getpid(), signal.SIGINT)"))
-    told = project.run({"max_concurrent": 2})
-    states = told.states()
-    assert "The run broke" not in told.stdout
-    assert "Stopping: " in told.stdout
+    report = project.run({"max_concurrent": 2})
+    states = report.states()
+    assert "The run broke" not in report.stdout
+    assert "Stopping: " in report.stdout
     assert states["main.beta"] == "canceled"
     assert {"main.alpha", "main.gamma"} <= project.commits()
     assert project.commits() == {step for step, state in states.items() if state == "succeeded"}
@@ -113,20 +113,20 @@ def test_a_signal_that_interrupts_a_hook_stops_the_run(tmp_path: Path) -> None:
     assert project.status() == "FAILURE"
 
 
-def test_what_dagster_cannot_store_once_is_not_told_otherwise(tmp_path: Path) -> None:
-    """Its generator tells of a failure instead: of what has not started, that is what it is."""
+def test_what_dagster_cannot_store_once_is_reported_as_it_is(tmp_path: Path) -> None:
+    """Dagster's generator reports a failure instead, which is true of what has not started."""
     events = [("STEP_START", "main__beta"), ("STEP_SUCCESS", "main__gamma")]
     project = project_of(tmp_path, UNWRITABLE.format(events=events))
-    told = project.run({"max_concurrent": 2})
-    assert told.states() == {
+    report = project.run({"max_concurrent": 2})
+    assert report.states() == {
         "main.alpha": "succeeded",
         "main.beta": "failed",
         "main.gamma": "succeeded",
         "main.delta": "succeeded",
     }
     assert project.commits() == {"main.alpha", "main.gamma", "main.delta"}
-    assert told.of_type("STEP_FAILURE") == {"main__beta", "main__gamma"}
-    assert "main__gamma is committed, and Dagster could not store it" in told.stdout
-    assert told.journal is not None
-    assert told.journal.end is not None
-    assert told.journal.end.status == "failure"
+    assert report.of_type("STEP_FAILURE") == {"main__beta", "main__gamma"}
+    assert "main__gamma is committed, and Dagster could not store it" in report.stdout
+    assert report.journal is not None
+    assert report.journal.end is not None
+    assert report.journal.end.status == "failure"

@@ -1,7 +1,8 @@
-"""What a step waits for, and that it is told: limits of warehouses, tags and pools."""
+"""What steps wait for, and how that is reported: limits of warehouses, tags and pools."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 from pathlib import Path
@@ -75,14 +76,19 @@ def test_a_limit_is_one_line_and_then_reminders_farther_and_farther_apart() -> N
     for step in "abc":
         waits.turn(step, "tag a")
     assert waits.limited
-    told = []
+    reminders = []
     for second in range(1, int(5 * LONG_SECONDS)):
         clock.now = 1000.0 + second
-        told += [(second, reason, steps) for reason, _, steps in waits.reminders()]
+        reminders += [(second, reason, steps) for reason, _, steps in waits.reminders()]
         if second == 100:
             waits.turn("a", None)
     abc, bc = ["a", "b", "c"], ["b", "c"]
-    assert told == [(1, "tag a", abc), (60, "tag a", abc), (120, "tag a", bc), (240, "tag a", bc)]
+    assert reminders == [
+        (1, "tag a", abc),
+        (60, "tag a", abc),
+        (120, "tag a", bc),
+        (240, "tag a", bc),
+    ]
     for step in "bc":
         waits.turn(step, None)
     assert not waits.limited
@@ -149,7 +155,7 @@ with open({gate!r}) as file:
 
 
 @pytest.mark.slow
-def test_a_run_on_two_warehouses_tells_what_its_steps_wait_for(tmp_path: Path) -> None:
+def test_a_run_on_two_warehouses_reports_what_its_steps_wait_for(tmp_path: Path) -> None:
     project = make_project(tmp_path, {"models/m.sql": "select 1 as n"})
     gate = tmp_path / "gate"
     os.mkfifo(gate)
@@ -165,42 +171,42 @@ def test_a_run_on_two_warehouses_tells_what_its_steps_wait_for(tmp_path: Path) -
     line = wait_for(process, "Waiting for")
     gate.write_text("go on")
     stdout, stderr = process.communicate(timeout=60)
-    told = project.told(process.returncode, stdout, stderr)
-    assert told.code == 0, stdout + stderr
+    report = project.report(process.returncode, stdout, stderr)
+    assert report.code == 0, stdout + stderr
     limit = "warehouse other.dev (at most 1 in flight)"
     assert f"Waiting for {limit}: " in line
     assert "second" in line
-    assert told.journal is not None
-    assert told.journal.header is not None
-    assert told.journal.header.limits == {"warehouse dev": 2, "warehouse other.dev": 1}
-    steps = {step.step.split(".")[-1]: step for step in told.journal.steps}
+    assert report.journal is not None
+    assert report.journal.header is not None
+    assert report.journal.header.limits == {"warehouse dev": 2, "warehouse other.dev": 1}
+    steps = {step.step.split(".")[-1]: step for step in report.journal.steps}
     first, second = steps["first"], steps["second"]
     assert second.waited["warehouse other.dev"] >= REPORT_AFTER_SECONDS
     assert (second.started_at or 0) >= (first.started_at or 0) + first.seconds
-    messages = [message for key, _, message in told.events if key.endswith("__second")]
+    messages = [message for key, _, message in report.events if key.endswith("__second")]
     assert messages.count(f"Waiting for {limit}") == 1
 
 
 @pytest.mark.slow
-def test_a_full_pool_is_told_in_the_ui_and_the_terminal(tmp_path: Path) -> None:
+def test_a_full_pool_is_reported_in_the_ui_and_the_terminal(tmp_path: Path) -> None:
     scripts = {f"scripts/s{i}.py": "print('done')\n" for i in range(3)}
     files = {**scripts, "models/m.sql": "select 1 as n"}
     project = make_project(tmp_path, files, "scripts: {pool: api}\n")
     with DagsterInstance.from_config(str(project.home)) as instance:
         instance.event_log_storage.set_concurrency_slots("api", 1)
-        claimed = instance.event_log_storage.claim_concurrency_slot("api", "somebody", "else")
+        claimed = instance.event_log_storage.claim_concurrency_slot("api", "another run", "else")
         assert claimed.is_claimed
         process = project.start({"max_concurrent": 2})
         line = wait_for(process, "Waiting for")
-        instance.event_log_storage.free_concurrency_slot_for_step("somebody", "else")
+        instance.event_log_storage.free_concurrency_slot_for_step("another run", "else")
     stdout, stderr = process.communicate(timeout=60)
-    told = project.told(process.returncode, stdout, stderr)
-    assert told.code == 0, stdout + stderr
+    report = project.report(process.returncode, stdout, stderr)
+    assert report.code == 0, stdout + stderr
     assert "Waiting for a slot in pool api: scripts.s0 and 2 more" in line
-    messages = [message for key, _, message in told.events if key == "scripts__s0"]
+    messages = [message for key, _, message in report.events if key == "scripts__s0"]
     assert messages.count("Step blocked by limit for pool api") == 1  # Dagster's own words
-    assert told.journal is not None
-    assert max(step.waited.get("pool api", 0.0) for step in told.journal.steps) >= 1
+    assert report.journal is not None
+    assert max(step.waited.get("pool api", 0.0) for step in report.journal.steps) >= 1
 
 
 #: Nobody asks a full pool again in time: a slot is taken when it comes free, or never.
@@ -226,8 +232,8 @@ def test_a_pool_slot_that_a_step_leaves_is_taken_at_once(tmp_path: Path) -> None
     models = {f"models/m{i}.sql": model for i in range(6)}
     models["models/m3.sql"] = model.replace("1 as n", "error('no')")
     project = with_pool_of_one(tmp_path, models, seconds=3600)
-    told = project.run({"max_concurrent": 3})
-    assert sorted(told.states().values()) == ["failed", *["succeeded"] * 5]
+    report = project.run({"max_concurrent": 3})
+    assert sorted(report.states().values()) == ["failed", *["succeeded"] * 5]
 
 
 @pytest.mark.slow
@@ -239,11 +245,11 @@ def test_a_pool_slot_is_not_taken_twice_by_a_step_that_waits_for_a_slot(tmp_path
     for name in ("first", "second"):
         files[f"models/{name}.sql"] = "/* @model\npool: one\n*/\nselect 1 as n"
     project = with_pool_of_one(tmp_path, files, seconds=0.05)
-    told = project.run({"max_concurrent": 2})
-    assert told.code == 0, told.stdout + told.stderr
-    started = [line for line in told.stdout.splitlines() if " START " in line]
+    report = project.run({"max_concurrent": 2})
+    assert report.code == 0, report.stdout + report.stderr
+    started = [line for line in report.stdout.splitlines() if " START " in line]
     assert "main.second" in started[-1]  # both slots were taken when it got its pool slot
-    assert set(told.states().values()) == {"succeeded"}
+    assert set(report.states().values()) == {"succeeded"}
 
 
 @pytest.mark.slow
@@ -259,8 +265,8 @@ def test_a_run_does_not_wait_for_a_pool_slot_of_the_run_it_re_executes(
         left = instance.event_log_storage.claim_concurrency_slot("one", run.run_id, "main__a")
         assert left.is_claimed
     project.write({"none.csv": "n\n1\n"})
-    told = project.run_again_from_failure()
-    assert told.code == 0, told.stdout + told.stderr
+    report = project.run_again_from_failure()
+    assert report.code == 0, report.stdout + report.stderr
     assert project.rows("select n from main.a") == [(1,)]
 
 
@@ -280,16 +286,42 @@ def test_the_steps_that_took_longest_start_first(tmp_path: Path) -> None:
     project = make_project(tmp_path, {"models/a.sql": "select 1 as n", "models/b.py": slow})
 
     def order() -> list[str]:
-        told = project.run({"max_concurrent": 1})
-        assert told.code == 0, told.stdout + told.stderr
-        started = [line.split() for line in told.stdout.splitlines() if " START " in line]
-        assert "Past durations" not in told.stdout
+        report = project.run({"max_concurrent": 1})
+        assert report.code == 0, report.stdout + report.stderr
+        started = [line.split() for line in report.stdout.splitlines() if " START " in line]
+        assert "Past durations" not in report.stdout
         return [words[words.index("table") + 1] for words in started]
 
     assert order() == ["main.a", "main.b"]  # nothing is known
     assert order() == ["main.b", "main.a"]
     definitions = (project.root / "definitions.py").read_text()
     project.write({"definitions.py": NO_HISTORY + definitions})
-    told = project.run({"max_concurrent": 1})
-    assert told.code == 0
-    assert "Past durations could not be read: OSError: no such table" in told.stdout
+    report = project.run({"max_concurrent": 1})
+    assert report.code == 0
+    assert "Past durations could not be read: OSError: no such table" in report.stdout
+
+
+def test_tag_limits(tmp_path: Path) -> None:
+    tagged = "/* @model\ntags: [heavy]\n*/\nselect count(*) as n from range(2000000)"
+    project = make_project(tmp_path, {f"models/m{i}.sql": tagged for i in range(6)})
+    report = project.run(
+        {"max_concurrent": 4, "tag_concurrency_limits": [{"key": "heavy", "limit": 1}]}
+    )
+    assert report.code == 0, report.stdout + report.stderr
+    assert report.journal is not None
+    steps = report.journal.steps
+    spans = sorted((s.started_at or 0, (s.started_at or 0) + s.seconds) for s in steps)
+    for (_, end), (start, _) in itertools.pairwise(spans):
+        assert end <= start
+    assert report.journal.header is not None
+    assert report.journal.header.slots == 4
+    assert report.journal.header.limits == {"tag heavy": 1}
+    first, *others = sorted(report.journal.steps, key=lambda step: step.started_at or 0)
+    assert first.waited == {}
+    for step in others:
+        assert step.ready_at is not None
+        assert step.ended_at is not None
+        # The step was in flight whenever it did not wait.
+        in_flight = step.ended_at - step.ready_at - sum(step.waited.values())
+        assert step.waited["tag heavy"] > 0
+        assert step.seconds <= in_flight + 0.01

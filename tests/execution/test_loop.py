@@ -34,7 +34,7 @@ def steps_of(state: State, **running: object) -> tuple[OwnSteps, deque[Event]]:
         (State.CANCELING, Verdict.COMMITTED, Cause.COMMITTED),
         (State.CANCELING, Verdict.CANCELED, Cause.CANCELED),
         (State.CANCELING, Verdict.ROLLED_BACK, Cause.ROLLED_BACK),  # an error of its own
-        (State.RUNNING, Verdict.CANCELED, Cause.ROLLED_BACK),  # nobody of ours has asked
+        (State.RUNNING, Verdict.CANCELED, Cause.ROLLED_BACK),  # we have not asked
     ],
 )
 def test_a_cancel_is_one_that_was_asked_for(state: State, verdict: Verdict, cause: Cause) -> None:

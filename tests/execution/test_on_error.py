@@ -59,17 +59,17 @@ def test_continue_builds_on_the_previous_version_if_there_is_one(tmp_path: Path)
             "models/second.sql": "select n from first",
         }
     )
-    told = project.run()
-    assert told.code == 1
+    report = project.run()
+    assert report.code == 1
     assert project.status() == "FAILURE"
     succeeded = dict.fromkeys(("main.b", "main.c", "foreign"), "succeeded")
     failed = {"main.a": "failed", "main.first": "failed", "main.second": "skipped"}
-    assert told.states() == {**succeeded, **failed}
+    assert report.states() == {**succeeded, **failed}
     assert project.rows("select new from c") == [(2,)]
-    assert "built on the previous version of main.a, which failed" in told.stdout
-    assert "upstream main.first failed and has no previous version" in told.stdout
-    assert told.journal is not None
-    steps = {step.step: step for step in told.journal.steps}
+    assert "built on the previous version of main.a, which failed" in report.stdout
+    assert "upstream main.first failed and has no previous version" in report.stdout
+    assert report.journal is not None
+    steps = {step.step: step for step in report.journal.steps}
     assert steps["main.b"].built_on_previous == ("main.a",)
     assert steps["main.c"].built_on_previous == ()
     (((versions,)),) = project.rows(
@@ -103,9 +103,9 @@ def test_abort_stops_the_run_though_fail_fast_is_false(tmp_path: Path) -> None:
             "models/last.sql": "select n from slow",
         },
     )
-    told = project.run({"fail_fast": False, "max_concurrent": 2})
-    assert told.code == 1
-    assert told.states() == {
+    report = project.run({"fail_fast": False, "max_concurrent": 2})
+    assert report.code == 1
+    assert report.states() == {
         "main.gate": "succeeded",
         "main.stop": "failed",
         "main.slow": "canceled",
@@ -121,11 +121,11 @@ def test_a_retry_waits_as_dagster_says_and_does_not_survive_a_termination(tmp_pa
     line = wait_for(process, "RETRY")
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=60)
-    told = project.told(process.returncode, stdout, stderr)
+    report = project.report(process.returncode, stdout, stderr)
     assert "again in 200s" in line
-    assert told.states() == {"main.a": "failed", "main.b": "skipped"}
-    assert told.journal is not None
-    (failed,) = [step for step in told.journal.steps if step.step == "main.a"]
+    assert report.states() == {"main.a": "failed", "main.b": "skipped"}
+    assert report.journal is not None
+    (failed,) = [step for step in report.journal.steps if step.step == "main.a"]
     assert failed.attempt == 1
     assert 0 < failed.waited["retry delay"] < 150
 

@@ -20,13 +20,13 @@ from dagster import AssetKey, DagsterInstance, DagsterRunStatus
 
 from dagster_models.reporting.journal import read_journal
 from dagster_models.reporting.results import StepResult
-from running import Project, make_project
+from running import ENDLESS, Project, make_project
 
 pytestmark = pytest.mark.slow
 
 WEBSERVER = str(Path(sys.executable).parent / "dagster-webserver")
 
-#: The run worker dies when b is committed, and before Dagster is told so.
+#: The run worker dies after the commit of b, and before it is reported to Dagster.
 DEFINITIONS = """
 import os, signal
 from pathlib import Path
@@ -97,9 +97,9 @@ class Server:
         for _ in range(600):
             try:
                 with urllib.request.urlopen(request, timeout=60) as answer:
-                    told = json.load(answer)
-                assert "errors" not in told, told
-                return told["data"]
+                    found = json.load(answer)
+                assert "errors" not in found, found
+                return found["data"]
             except urllib.error.URLError:  # it does not listen yet
                 assert self.process.poll() is None
                 time.sleep(0.1)
@@ -111,30 +111,30 @@ class Server:
             "repositoryName": "__repository__",
             "jobName": "test",
         }
-        told = self.ask(
+        answer = self.ask(
             "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename "
             "... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }",
             p={"selector": selector, "runConfigData": {}},
         )["launchRun"]
-        return str(told["run"]["runId"])
+        return str(answer["run"]["runId"])
 
     def relaunch(self, parent: str, strategy: str) -> str:
-        told = self.ask(
+        answer = self.ask(
             "mutation($p: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $p) "
             "{ __typename ... on LaunchRunSuccess { run { runId } } "
             "... on PythonError { message } } }",
             p={"parentRunId": parent, "strategy": strategy},
         )["launchRunReexecution"]
-        return str(told["run"]["runId"])
+        return str(answer["run"]["runId"])
 
     def terminate(self, run_id: str, policy: str) -> None:
-        told = self.ask(
+        answer = self.ask(
             "mutation($r: String!, $p: TerminateRunPolicy) { terminateRun(runId: $r, "
             "terminatePolicy: $p) { __typename } }",
             r=run_id,
             p=policy,
         )
-        assert told["terminateRun"]["__typename"] == "TerminateRunSuccess"
+        assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess"
 
     def close(self) -> None:
         self.process.send_signal(signal.SIGINT)
@@ -284,3 +284,25 @@ def test_a_run_of_the_ui_and_one_of_the_shell_at_once(server: Server) -> None:
         f"('{launched}', '{executed}') group by a.at"
     )
     assert row == (True, True)
+
+
+@pytest.mark.parametrize("fail_fast", [False, True])
+def test_re_execution_from_failure_runs_what_failed_was_canceled_or_was_skipped(
+    tmp_path: Path, fail_fast: bool
+) -> None:
+    files = {
+        "models/a.sql": "select 1 as n",
+        "models/b.sql": "select error('no') as n from a",
+        "models/c.sql": f"{ENDLESS}, a" if fail_fast else "select n from a",
+        "models/d.sql": "select n from b",
+        "models/e.sql": "select n from c",
+    }
+    project = make_project(tmp_path, files)
+    first = project.run({"max_concurrent": 2, "fail_fast": fail_fast})
+    assert first.states()["main.b"] == "failed"
+    assert first.states()["main.c"] == ("canceled" if fail_fast else "succeeded")
+    project.write({"models/b.sql": "select n from a", "models/c.sql": "select n from a"})
+    report = project.run_again_from_failure()
+    assert report.code == 0, report.stderr
+    expected = {"main.b", "main.d"} | ({"main.c", "main.e"} if fail_fast else set())
+    assert report.states() == dict.fromkeys(expected, "succeeded")

@@ -23,7 +23,7 @@ from tasks import script_task
 TASK = script_task("scripts.s", "s.py", run_id="run")
 ADDRESS = duckdb_at("x")
 
-#: Takes its task, answers if it is told to, and is gone.
+#: Takes its task, answers if the second argument says so, and is gone.
 HASTY = """
 import os, socket, sys
 from dagster_models.processes import wire

@@ -21,7 +21,7 @@ class WithoutWeakReferences:
     def __call__(self) -> None: ...
 
 
-def test_our_steps_are_known_and_somebody_elses_are_not(tmp_path: Path) -> None:
+def test_our_steps_are_known_and_foreign_ones_are_not(tmp_path: Path) -> None:
     project = make_project(tmp_path, {"models/marts/a.sql": "select 1 as x"})
     plain = dg.asset(name="plain")(lambda: None)
     odd = dg.multi_asset(name="odd", specs=[dg.AssetSpec("odd")])(WithoutWeakReferences())

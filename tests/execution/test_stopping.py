@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from running import ENDLESS, make_project
+from running import ENDLESS, finish, logs_of, make_project, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -50,8 +50,8 @@ def test_ctrl_c_reaches_the_whole_process_group_and_cancels(tmp_path: Path) -> N
     read_until(process, "START table main.sql", "asleep")
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)
-    told = project.told(process.returncode, stdout, stderr)
-    assert told.states() == {
+    report = project.report(process.returncode, stdout, stderr)
+    assert report.states() == {
         "main.sql": "canceled",
         "main.py": "canceled",
         "main.below": "skipped",
@@ -67,8 +67,8 @@ def test_a_second_ctrl_c_does_not_wait_for_the_grace_period(tmp_path: Path) -> N
     read_until(process, "not yet")  # the first one was heard, and not obeyed
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=60)  # not an hour
-    told = project.told(process.returncode, stdout, stderr)
-    assert told.states() == {"main.stuck": "canceled"}
+    report = project.report(process.returncode, stdout, stderr)
+    assert report.states() == {"main.stuck": "canceled"}
 
 
 def test_a_stop_while_the_project_is_loading_starts_nothing(tmp_path: Path) -> None:
@@ -89,3 +89,64 @@ def test_a_stop_while_the_project_is_loading_starts_nothing(tmp_path: Path) -> N
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert project.tables() == set()
+
+
+def test_a_timeout_cancels_and_fails_the_step(tmp_path: Path) -> None:
+    slow = f"/* @model\ntimeout: 0.5\n*/\n{ENDLESS}"
+    project = make_project(tmp_path, {"models/slow.sql": slow, "models/below.sql": "from slow"})
+    report = project.run()
+    assert report.states() == {"main.slow": "failed", "main.below": "skipped"}
+    assert "timeout" in report.stdout
+    assert project.tables() == set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_stops_the_run_and_cancels_what_is_in_flight(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    project = make_project(
+        tmp_path, {"models/slow.sql": ENDLESS, "models/below.sql": "select n from slow"}
+    )
+    process = project.start()
+    before = wait_for(process, "START table main.slow")
+    process.send_signal(number)
+    report = finish(project, process)
+    assert report.code == 1, before + report.stdout
+    assert report.states() == {"main.slow": "canceled", "main.below": "skipped"}
+    assert project.tables() == set()
+    assert project.status() == "FAILURE"  # no user pressed Terminate
+
+
+FIRST = '''
+"""
+@model
+timeout: 0.5
+priority: 1
+"""
+import os, time
+
+def model(warehouse):
+    print("pid", os.getpid())
+    time.sleep(600)
+'''
+
+
+OTHER = """
+import os
+
+def model(warehouse):
+    print("pid", os.getpid())
+    return [{"n": 1}]
+"""
+
+
+def test_a_python_worker_that_was_interrupted_is_not_used_again(tmp_path: Path) -> None:
+    files = {"models/first.py": FIRST, "models/second.py": OTHER, "models/third.py": OTHER}
+    project = make_project(tmp_path, files)
+    report = project.run({"max_concurrent": 1})
+    assert report.states()["main.first"] == "failed"
+    first, second, third = (
+        logs_of(project, f"main__{name}")[0] for name in ("first", "second", "third")
+    )
+    assert first != second
+    assert second == third  # otherwise a worker is kept for the whole run

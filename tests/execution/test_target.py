@@ -71,41 +71,41 @@ def test_the_run_config_chooses_the_target(
 ) -> None:
     monkeypatch.setenv("TARGET_TEST_DSN", postgres_dsn)
     project = project_of(tmp_path)
-    told = project.run({"target": "pg"})
-    assert told.code == 0, told.stdout + told.stderr
-    assert "Concurrency: 3 slots (target='pg')" in told.stdout
+    report = project.run({"target": "pg"})
+    assert report.code == 0, report.stdout + report.stderr
+    assert "Concurrency: 3 slots (target='pg')" in report.stdout
     with psycopg.connect(postgres_dsn) as there:
         assert there.execute("select n from x_marts.totals").fetchall() == [(1,)]
         assert there.execute("select n from x_marts.from_python").fetchall() == [(2,)]
         assert there.execute("select id from raw.orders").fetchall() == [(1,)]
     assert not project.database.exists()
-    assert told.journal is not None
-    assert told.journal.header is not None
-    assert told.journal.header.target == "pg"
-    relations = {step.step: step.relation for step in told.journal.steps}
+    assert report.journal is not None
+    assert report.journal.header is not None
+    assert report.journal.header.target == "pg"
+    relations = {step.step: step.relation for step in report.journal.steps}
     assert relations["marts.totals"] == "x_marts.totals"
     for name, metadata in materialized(project).items():
         assert metadata["dagster/table_name"] == f"x_marts.{name}"
         assert metadata["dagster_models/relation"] == f"x_marts.{name}"
         assert metadata["dagster_models/target"] == "pg"
-    assert told.results["args"]["target"] == "pg"
+    assert report.results["args"]["target"] == "pg"
     assert not (project.root / "target" / "schemas.json").exists()
 
 
 def test_a_target_in_the_run_config_that_is_not_there(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Told before the first step, on the console too, which shows no events of Dagster."""
+    """Reported before the first step, on the console too, which shows no events of Dagster."""
     project = project_of_one(tmp_path)
     repository = ReconstructableRepository.for_file(str(project.root / "definitions.py"), "defs")
     config = {"execution": {"config": {"target": "othr"}}}
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         job = repository.get_reconstructable_job("test")
         assert not dg.execute_job(job, instance, run_config=config).success
-    told = capfd.readouterr().err
-    assert "The run cannot begin: 1 problem" in told
-    assert "there is no target `othr`" in told
-    assert "Did you mean `other`?" in told
+    text = capfd.readouterr().err
+    assert "The run cannot begin: 1 problem" in text
+    assert "there is no target `othr`" in text
+    assert "Did you mean `other`?" in text
     assert "STEP_START" not in {kind for _, kind, _ in project.events()}
     assert project.status() == "FAILURE"
 
@@ -147,9 +147,9 @@ def test_the_run_tag_chooses_it_under_any_executor(tmp_path: Path) -> None:
 
 def test_a_target_that_is_not_there(tmp_path: Path) -> None:
     result = run_of(project_of_one(tmp_path), {TARGET_TAG: "othr"}, fails=True)
-    told = errors_of(result)
-    assert "there is no target `othr`" in told["marts__a"]
-    assert "there is no target `othr`" in told["looked"]
+    errors = errors_of(result)
+    assert "there is no target `othr`" in errors["marts__a"]
+    assert "there is no target `othr`" in errors["looked"]
 
 
 def test_a_target_whose_variable_is_not_set(
@@ -157,9 +157,9 @@ def test_a_target_whose_variable_is_not_set(
 ) -> None:
     monkeypatch.delenv("TARGET_TEST_DSN", raising=False)
     result = run_of(project_of_one(tmp_path), {TARGET_TAG: "pg"}, fails=True)
-    told = errors_of(result)
-    assert "needs the environment variable TARGET_TEST_DSN" in told["marts__a"]
-    assert "environment variable TARGET_TEST_DSN is not set" in told["looked"]
+    errors = errors_of(result)
+    assert "needs the environment variable TARGET_TEST_DSN" in errors["marts__a"]
+    assert "environment variable TARGET_TEST_DSN is not set" in errors["looked"]
 
 
 def test_the_tag_goes_before_the_run_config(monkeypatch: pytest.MonkeyPatch) -> None:

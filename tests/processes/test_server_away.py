@@ -95,7 +95,7 @@ def test_terminate_is_heard_while_the_server_is_away(away: Gate, tmp_path: Path)
     process.send_signal(signal.SIGTERM)
     stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
     print(f"from SIGTERM to the end of the process: {time.monotonic() - began:.2f} s")
-    told = project.told(process.returncode, stdout, stderr)
+    told = project.report(process.returncode, stdout, stderr)
     assert told.code != 0
     assert told.states() == {"main.a": "skipped"}
     assert "the run was stopped" in stdout
@@ -125,7 +125,7 @@ def test_timeouts_and_other_steps_go_on_while_the_server_is_away(
             said += line
         other.execute("select pg_advisory_unlock(11)")
         stdout, stderr = process.communicate(timeout=LIMIT_SECONDS)
-    told = project.told(process.returncode, said + stdout, stderr)
+    told = project.report(process.returncode, said + stdout, stderr)
     assert gate.knocked.is_set()
     assert told.states() == {"main.a": "succeeded", "main.below": "succeeded", "main.b": "failed"}
     assert "its timeout passed" in told.stdout

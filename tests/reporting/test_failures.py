@@ -17,7 +17,7 @@ from dagster_models.reporting.dagster_text import check_text, step_text
 from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.util.durations import rounded
 from results_examples import BROKEN, CANCELED, FAILED, SKIPPED, SKIPPED_FAR, UNREAD, sql
-from running import Project, Told, make_project
+from running import Project, RunReport, make_project
 
 MISSING = "Catalog Error: Scalar Function with name nope_fn does not exist!"
 
@@ -42,12 +42,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 @pytest.fixture(scope="module")
-def told(project: Project) -> Told:
+def report(project: Project) -> RunReport:
     return project.run()
 
 
 @pytest.fixture(scope="module")
-def events(project: Project, told: Told) -> list[dg.DagsterEvent]:
+def events(project: Project, told: RunReport) -> list[dg.DagsterEvent]:
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         (run,) = instance.get_runs(limit=1)
         logged = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
@@ -62,7 +62,7 @@ def data_of(events: list[dg.DagsterEvent], type_: str) -> Iterator[tuple[str, An
 
 @pytest.mark.slow
 def test_a_failed_step_has_its_place_in_each_report(
-    told: Told, events: list[dg.DagsterEvent]
+    told: RunReport, events: list[dg.DagsterEvent]
 ) -> None:
     text = f"models/broken.sql:2: {MISSING}"
     assert f"    {text}\n" in told.stdout
@@ -83,7 +83,7 @@ def test_a_failed_step_has_its_place_in_each_report(
     [("blocked", "blocks", "checks/blocks.sql:6"), ("warned", "warns", "checks/warns.sql:7")],
 )
 def test_a_check_whose_query_fails_has_its_place_in_each_report(
-    told: Told, events: list[dg.DagsterEvent], model: str, check: str, place: str
+    told: RunReport, events: list[dg.DagsterEvent], model: str, check: str, place: str
 ) -> None:
     text = f"{place}: {MISSING}"
     assert f" check {check}: {text}\n" in told.stdout
@@ -100,7 +100,7 @@ def test_a_check_whose_query_fails_has_its_place_in_each_report(
 
 @pytest.mark.slow
 def test_a_failed_check_names_its_rows_and_its_declaration(
-    told: Told, events: list[dg.DagsterEvent]
+    told: RunReport, events: list[dg.DagsterEvent]
 ) -> None:
     text = "models/column.sql: not published, as a check failed: unique_id: 1 row"
     assert dict(data_of(events, "STEP_FAILURE"))["main__column"].error.message == f"{text}\n"

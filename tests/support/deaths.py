@@ -13,7 +13,7 @@ TITLES = ("before BEGIN", "in the build", "in a check", "after the record", "aft
 
 # The table -----------------------------------------------------------------------------------
 # F failed, C canceled: the table is as before. S succeeded: it is the new one. E: either, and as
-# it is told. A digit says why there is no such death.
+# it is reported. A digit says why there is no such death.
 
 SQL, PYTHON, WORKER = (
     "SQL step, warehouse process",
@@ -295,3 +295,26 @@ def python_of(case: Case, folder: Path) -> str:
     else:
         thread = "strike()" if dies else f"strike(); {go_on}"
     return MODEL.format(deed=deed, folder=str(folder), thread=thread, body=body)
+
+
+def as_table(outcomes: Mapping[Case, str]) -> str:
+    """What became of the steps, in the form of the tables above."""
+    width = max(len(way) for tables in CASES.values() for ways in tables.values() for way in ways)
+    found = {
+        (case.warehouse, case.who, case.way, case.point): state for case, state in outcomes.items()
+    }
+    lines = []
+    for warehouse, tables in CASES.items():
+        for who, ways in tables.items():
+            heads = "".join(f"{title:18}" for title in TITLES)
+            lines += ["", f"{who} dies ({warehouse})", f"  {'':{width}}  {heads}".rstrip()]
+            for way, cells in ways.items():
+                row = [
+                    found.get(
+                        (warehouse, who, way, point), f"- [{cell}]" if cell in REASONS else ""
+                    )
+                    for point, cell in zip(POINTS, cells.split(), strict=True)
+                ]
+                lines.append(f"  {way:{width}}  {''.join(f'{text:18}' for text in row)}".rstrip())
+    lines += ["", *(f"[{number}] {reason}" for number, reason in REASONS.items())]
+    return "\n".join(lines)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dagster import DagsterInstance
 
 from addresses import duckdb_at
@@ -99,12 +100,12 @@ class Project:
             start_new_session=start_new_session,
         )
 
-    def run(self, config: Mapping[str, Any] | None = None) -> Told:
+    def run(self, config: Mapping[str, Any] | None = None) -> RunReport:
         process = self.start(config)
         stdout, stderr = process.communicate(timeout=100)
-        return self.told(process.returncode, stdout, stderr)
+        return self.report(process.returncode, stdout, stderr)
 
-    def run_again_from_failure(self) -> Told:
+    def run_again_from_failure(self) -> RunReport:
         """Re-execute the last run from its failure, as the UI's button does."""
         program = self.root.parent / "again.py"
         program.write_text(REEXECUTE)
@@ -117,13 +118,13 @@ class Project:
             check=False,
             timeout=100,
         )
-        return self.told(process.returncode, process.stdout, process.stderr)
+        return self.report(process.returncode, process.stdout, process.stderr)
 
-    def told(self, code: int, stdout: str, stderr: str) -> Told:
-        """What every place tells of the last run."""
+    def report(self, code: int, stdout: str, stderr: str) -> RunReport:
+        """What every place reports of the last run."""
         journals = sorted((self.root / "target" / "runs").glob("*.jsonl"), key=os.path.getmtime)
         results = self.root / "target" / "run_results.json"
-        return Told(
+        return RunReport(
             code=code,
             stdout=stdout,
             stderr=stderr,
@@ -173,8 +174,8 @@ class Project:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a run told, in every place."""
+class RunReport:
+    """What a run has reported, in every place."""
 
     code: int
     stdout: str
@@ -227,3 +228,56 @@ def open_home(project: Project) -> None:
     with DagsterInstance.from_config(str(project.home)) as instance:
         instance.get_runs(limit=1)
         instance.all_logs("no such run")
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> str:
+    """Read the terminal until a line holds *text*; all that was read."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if text in line:
+            return read
+    pytest.fail(f"{text!r} never came:\n{read}\n{process.stderr.read() if process.stderr else ''}")
+
+
+def finish(project: Project, process: subprocess.Popen[str]) -> RunReport:
+    stdout, stderr = process.communicate(timeout=60)
+    return project.report(process.returncode, stdout, stderr)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def logs_of(project: Project, step: str) -> tuple[str, str]:
+    """What the UI's log tab shows for a step: (stdout, stderr)."""
+    with DagsterInstance.from_config(str(project.home)) as instance:
+        (run,) = instance.get_runs(limit=1)
+        for entry in instance.all_logs(run.run_id):
+            event = entry.dagster_event
+            if event is None or event.event_type_value != "LOGS_CAPTURED":
+                continue
+            captured = event.logs_captured_data
+            if step in (captured.step_keys or []):
+                key = instance.compute_log_manager.build_log_key_for_run(
+                    run.run_id, captured.file_key
+                )
+                data = instance.compute_log_manager.get_log_data(key)
+                return (data.stdout or b"").decode(), (data.stderr or b"").decode()
+    pytest.fail(f"no log of {step}")
+
+
+IN_PROCESS = """
+from pathlib import Path
+import dagster as dg
+from dagster_models import load_project
+defs = load_project(Path(__file__).parent)
+defs = dg.Definitions(
+    assets=defs.assets, executor=dg.in_process_executor, jobs=[dg.define_asset_job("test")]
+)
+"""

@@ -13,7 +13,7 @@ WAREHOUSES = ("duckdb", "postgres")
 
 OLD, NEW, CLEAN = 1, 2, 3  #: versions of what a relation holds: before, of the run, of the next one
 
-#: What becomes of a step if nobody interferes. "endless" ones must be stopped by somebody.
+#: What becomes of a step without interference. "endless" ones must be stopped.
 FATES: Mapping[str, tuple[str, ...]] = {
     "table": ("error", "check", "warn", "timeout", "endless", "slow check"),
     "view": ("error", "check", "warn"),

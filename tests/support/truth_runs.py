@@ -224,7 +224,7 @@ class Player:
     # -- interfering -----------------------------------------------------------------------------
 
     def _comes_to(self, point: str, step: str, came: Came) -> bool:
-        """Act if it is time to; True: whoever came must wait until the stop is noticed."""
+        """Act if it is time to; True: the process must wait until the stop is noticed."""
         self._seen[point, step] += 1
         count, hold = self._seen[point, step], False
         for it in self._interferences:

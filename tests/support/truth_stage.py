@@ -14,9 +14,9 @@ from dagster import DagsterInstance
 
 from postgres_server import GIVEN, PostgresServer, start_server
 from running import DEFINITIONS
+from truth_evidence import Evidence, read
 from truth_projects import CLEAN, NEW, History, files, old_relations, sparing_the_server
 from truth_runs import Player, start_the_fork_server
-from truth_told import Told, read
 from truth_warehouses import DuckDBTruth, Truth, postgres_truth
 
 #: As many histories at once as most machines of CI have cores.
@@ -45,7 +45,7 @@ class Servers:
 
     @contextlib.contextmanager
     def one(self) -> Iterator[str]:
-        """The connection string of one that nobody else uses, unless all use the given one."""
+        """The connection string of a server for one history alone, unless all use the given one."""
         if self._given:
             yield self._given
             return
@@ -67,23 +67,23 @@ class Servers:
 
 @dataclass
 class Play:
-    """One history in a folder of its own; what was told of its runs so far."""
+    """One history in a folder of its own; the evidence of its runs so far."""
 
     history: History
     folder: Path
     truth: Truth
-    tolds: list[Told] = field(default_factory=list)
+    evidence: list[Evidence] = field(default_factory=list)
 
-    def run(self, heal: bool = False) -> Told:
-        """``heal``: nothing goes wrong any more, and nobody interferes."""
+    def run(self, heal: bool = False) -> Evidence:
+        """``heal``: nothing goes wrong any more, and there is no interference."""
         root, home = self.folder / "project", self.folder / "home"
         if heal:
             shutil.rmtree(root / "checks", ignore_errors=True)  # they never end
         write(root, files(self.history, CLEAN if heal else NEW, heal))
         interferences = () if heal else self.history.interferences
         played = Player(root, home, self.truth, interferences).play(self.history.config)
-        self.tolds.append(read(root, home, self.truth, played))
-        return self.tolds[-1]
+        self.evidence.append(read(root, home, self.truth, played))
+        return self.evidence[-1]
 
 
 class Stage:

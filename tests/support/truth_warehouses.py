@@ -1,6 +1,6 @@
 """The warehouses of the histories, asked directly: no code of the product is between.
 
-Each makes what is there before a run, and tells afterwards what is there. So it is the oracle.
+Each builds what is there before a run, and reads what is there afterwards: it is the oracle.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class PostgresTruth:
             except psycopg.OperationalError:
                 if time.monotonic() > end:
                     raise
-                time.sleep(0.01)  # the server tells of its start to nobody
+                time.sleep(0.01)  # a server does not announce its start
 
     def prepare(self, statements: Sequence[str]) -> None:
         with self._connect() as database:
@@ -155,7 +155,7 @@ class PostgresTruth:
         ).fetchall():
             if time.monotonic() > end:
                 return [" ".join(map(str, row)) for row in rows]
-            time.sleep(0.01)  # the server tells of no session's end
+            time.sleep(0.01)  # a server does not announce the end of a session
         return []
 
     def end_session(self, backend: int) -> None:

@@ -327,7 +327,7 @@ def test_a_run_whose_server_is_killed_tells_what_is_there(
     server.kill()
     holder.close()
     server.start()
-    told = project.told(*await_end(process))
+    told = project.report(*await_end(process))
     states = told.states()
     assert len(states) == 31
     assert told.code != 0
@@ -371,7 +371,7 @@ def test_a_step_of_which_nobody_can_tell_is_not_tried_again(
 
     until(sleeps)
     server.kill()
-    told = project.told(*await_end(process))
+    told = project.report(*await_end(process))
     assert told.states() == {"main.t": "failed", "main.u": "skipped"}
     assert told.journal is not None
     assert [step.attempt for step in told.journal.steps if step.step == "main.t"] == [1]
@@ -450,7 +450,7 @@ def test_a_password_is_nowhere_but_in_the_environment(
     assert not leaks(listed)
     (project.root / "go").touch()
     stdout, stderr = process.communicate(timeout=60)
-    told = project.told(process.returncode, stdout, stderr)
+    told = project.report(process.returncode, stdout, stderr)
     assert told.states()["main.c"] == "succeeded"
     assert told.states()["main.wrong"] == "failed"
     assert told.states()["main.slow"] == "failed"

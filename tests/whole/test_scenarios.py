@@ -1,4 +1,4 @@
-"""alpha -> beta_a, beta_b -> gamma_a, gamma_b: every place that tells of a run tells one story."""
+"""alpha -> beta_a, beta_b -> gamma_a, gamma_b: every place that reports a run reports the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from running import ENDLESS, Project, Told, make_project
+from running import ENDLESS, Project, RunReport, make_project
 
 pytestmark = pytest.mark.slow
 
@@ -28,38 +28,38 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path, FILES)
 
 
-def agree(project: Project, told: Told, **expected: str) -> None:
+def agree(project: Project, report: RunReport, **expected: str) -> None:
     """Journal, results file, terminal, event log, commit records and tables say *expected*."""
     by_step = {f"main.{name}": state for name, state in expected.items()}
     succeeded = {step for step, state in by_step.items() if state == "succeeded"}
-    assert told.states() == by_step, told.stdout
+    assert report.states() == by_step, report.stdout
     dbt = {"succeeded": "success", "failed": "error", "skipped": "skipped", "canceled": "skipped"}
-    assert told.statuses() == {name: dbt[state] for name, state in expected.items()}
+    assert report.statuses() == {name: dbt[state] for name, state in expected.items()}
     assert project.commits() == succeeded
     assert project.tables() == succeeded
     keys = {step.replace(".", "__"): state for step, state in by_step.items()}
-    assert told.of_type("STEP_SUCCESS") == {k for k, s in keys.items() if s == "succeeded"}
-    assert told.of_type("ASSET_MATERIALIZATION") == told.of_type("STEP_SUCCESS")
+    assert report.of_type("STEP_SUCCESS") == {k for k, s in keys.items() if s == "succeeded"}
+    assert report.of_type("ASSET_MATERIALIZATION") == report.of_type("STEP_SUCCESS")
     stopped = {k for k, s in keys.items() if s in ("failed", "canceled")}
-    assert told.of_type("STEP_FAILURE") == stopped
-    assert told.of_type("STEP_SKIPPED") == set()
+    assert report.of_type("STEP_FAILURE") == stopped
+    assert report.of_type("STEP_SKIPPED") == set()
     count = list(expected.values()).count
-    assert told.stdout.rstrip().endswith(
+    assert report.stdout.rstrip().endswith(
         f"Done. PASS={count('succeeded')} WARN=0 ERROR={count('failed')} "
         f"SKIP={count('skipped')} CANCEL={count('canceled')} TOTAL=5"
     )
     titles = {"succeeded": "OK table", "failed": "ERROR table", "canceled": "CANCEL table"}
     for step, state in by_step.items():
-        assert f" of 5 {titles.get(state, 'SKIP')} {step} " in told.stdout, told.stdout
+        assert f" of 5 {titles.get(state, 'SKIP')} {step} " in report.stdout, report.stdout
 
 
 @pytest.mark.parametrize("slots", [1, 2])
 def test_smooth(project: Project, slots: int) -> None:
-    told = project.run({"max_concurrent": slots})
-    assert told.code == 0, told.stderr
+    report = project.run({"max_concurrent": slots})
+    assert report.code == 0, report.stderr
     agree(
         project,
-        told,
+        report,
         **dict.fromkeys(("alpha", "beta_a", "beta_b", "gamma_a", "gamma_b"), "succeeded"),
     )
     assert project.status() == "SUCCESS"
@@ -68,45 +68,45 @@ def test_smooth(project: Project, slots: int) -> None:
 @pytest.mark.parametrize("slots", [1, 2])
 def test_an_error_skips_what_is_downstream_and_nothing_else(project: Project, slots: int) -> None:
     project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": SLOW})
-    told = project.run({"max_concurrent": slots})
-    assert told.code == 1
+    report = project.run({"max_concurrent": slots})
+    assert report.code == 1
     agree(
         project,
-        told,
+        report,
         alpha="succeeded",
         beta_a="failed",
         beta_b="succeeded",
         gamma_a="skipped",
         gamma_b="succeeded",
     )
-    assert "division by zero" in told.stdout
-    assert "models/beta_a.sql" in told.stdout
-    assert "upstream main.beta_a failed" in told.stdout
+    assert "division by zero" in report.stdout
+    assert "models/beta_a.sql" in report.stdout
+    assert "upstream main.beta_a failed" in report.stdout
     assert project.status() == "FAILURE"
-    ends = [message for _, type_, message in told.events if type_ == "PIPELINE_FAILURE"]
+    ends = [message for _, type_, message in report.events if type_ == "PIPELINE_FAILURE"]
     assert ends == ["Steps failed: ['main__beta_a']."] or "main__beta_a" in ends[0]
 
 
 def test_an_error_names_the_line_of_the_users_file(project: Project) -> None:
     project.write({"models/beta_a.sql": "-- a comment\nselect\n  nope(1)\nfrom alpha"})
-    told = project.run()
-    assert "models/beta_a.sql:3" in told.stdout, told.stdout
+    report = project.run()
+    assert "models/beta_a.sql:3" in report.stdout, report.stdout
 
 
 def test_fail_fast_cancels_what_is_in_flight(project: Project) -> None:
     project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": STUCK})
-    told = project.run({"max_concurrent": 2, "fail_fast": True})
-    assert told.code == 1
+    report = project.run({"max_concurrent": 2, "fail_fast": True})
+    assert report.code == 1
     agree(
         project,
-        told,
+        report,
         alpha="succeeded",
         beta_a="failed",
         beta_b="canceled",
         gamma_a="skipped",
         gamma_b="skipped",
     )
-    (failure,) = [message for _, type_, message in told.events if type_ == "PIPELINE_FAILURE"]
+    (failure,) = [message for _, type_, message in report.events if type_ == "PIPELINE_FAILURE"]
     assert "beta_a" in failure
     assert "beta_b" not in failure
     assert project.status() == "FAILURE"
@@ -114,10 +114,10 @@ def test_fail_fast_cancels_what_is_in_flight(project: Project) -> None:
 
 def test_fail_fast_with_one_slot_starts_nothing_more(project: Project) -> None:
     project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": STUCK})
-    told = project.run({"max_concurrent": 1, "fail_fast": True})
+    report = project.run({"max_concurrent": 1, "fail_fast": True})
     agree(
         project,
-        told,
+        report,
         alpha="succeeded",
         beta_a="failed",
         beta_b="skipped",
@@ -128,10 +128,10 @@ def test_fail_fast_with_one_slot_starts_nothing_more(project: Project) -> None:
 
 def test_drain_lets_what_is_in_flight_finish(project: Project) -> None:
     project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": SLOW})
-    told = project.run({"max_concurrent": 2, "fail_fast": "drain"})
+    report = project.run({"max_concurrent": 2, "fail_fast": "drain"})
     agree(
         project,
-        told,
+        report,
         alpha="succeeded",
         beta_a="failed",
         beta_b="succeeded",
@@ -167,10 +167,10 @@ def test_a_commit_that_wins_the_race_is_told_as_succeeded_everywhere(project: Pr
     project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": SLOW})
     late = LATE_CANCEL.replace("DATABASE", repr(str(project.database)))
     project.write({"definitions.py": late + (project.root / "definitions.py").read_text()})
-    told = project.run({"max_concurrent": 2, "fail_fast": True})
+    report = project.run({"max_concurrent": 2, "fail_fast": True})
     agree(
         project,
-        told,
+        report,
         alpha="succeeded",
         beta_a="failed",
         beta_b="succeeded",

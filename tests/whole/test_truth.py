@@ -1,4 +1,4 @@
-"""Random runs of real processes, interfered with at random: every place must tell the same story.
+"""Random runs of real processes, interfered with at random: every place must report the same.
 
 Each seed decides a project, its faults, and who is killed or asked to stop at which moment (see
 truth_projects.py). Afterwards tables, commit records, journal, run_results.json, terminal and
@@ -62,7 +62,7 @@ def seeds(warehouse: str) -> list[int]:
 class Scene:
     """A history, and what must come of it beyond that all places agree.
 
-    ``states``: of the first steps that the journal tells of; ``status``: Dagster's, of the run.
+    ``states``: those of the first steps in the journal; ``status``: that of the run in Dagster.
     """
 
     history: History
@@ -80,19 +80,20 @@ class Scene:
         return ""
 
     def _lies(self, play: Play) -> Iterator[str]:
-        told = play.run()
-        lies = list(disagreements(play.history, told))
+        evidence = play.run()
+        lies = list(disagreements(play.history, evidence))
         yield from lies
-        if self.states is not None and told.journal is not None:
-            found = tuple(step.state for step in sorted(told.journal.steps, key=lambda s: s.step))
-            if found != self.states or told.status != self.status:
-                yield f"{found} and {told.status}, not {self.states} and {self.status}"
-        if not lies and (self.clean_run or told.played.killed):
+        if self.states is not None and evidence.journal is not None:
+            steps = sorted(evidence.journal.steps, key=lambda step: step.step)
+            found = tuple(step.state for step in steps)
+            if found != self.states or evidence.status != self.status:
+                yield f"{found} and {evidence.status}, not {self.states} and {self.status}"
+        if not lies and (self.clean_run or evidence.played.killed):
             yield from of_a_clean_run(play.history.nodes, play.run(heal=True))
 
 
 def story_of(play: Play, lies: list[str]) -> str:
-    found, played = play.history, play.tolds[0].played
+    found, played = play.history, play.evidence[0].played
     lines = [f"{found.warehouse}, seed {found.seed}: places disagree", *lies]
     lines += [f"slots={found.slots} fail_fast={found.fail_fast} {play.folder}"]
     lines += [*map(str, found.nodes), *map(str, found.interferences)]
@@ -129,16 +130,16 @@ def too_late(action: str, fate: str, status: str) -> Scene:
 
 
 ON_ALL = [
-    # A commit that wins the race is a success, and what it warns of is told.
+    # A commit that wins the race is a success, and what it warns of is evidence.
     (WARNS, "recorded", "term", ("succeeded", "skipped"), "FAILURE"),
     (replace(WARNS, fate="slow check"), "built", "int", ("canceled", "skipped"), "FAILURE"),
     # In doubt until the commit record was read; what the checks found is lost.
     (WARNS, "recorded", "kill here", ("failed", "skipped"), "FAILURE"),
     (WARNS, "committed", "kill here", ("succeeded", "succeeded"), "SUCCESS"),
-    # Nobody can tell of it but the commit record.
+    # Only the commit record knows it.
     (WARNS, "committed", "kill run", (), "STARTED"),
 ]
-ON_DUCKDB = [  # what is no matter of the warehouse
+ON_DUCKDB = [  # what does not depend on the warehouse
     (PYTHON, "recorded", "terminate", ("succeeded", "skipped"), "CANCELED"),
     (replace(PYTHON, fate="endless"), "code", "terminate", ("canceled", "skipped"), "CANCELED"),
     (PYTHON, "committed", "kill here", ("succeeded", "succeeded"), "SUCCESS"),

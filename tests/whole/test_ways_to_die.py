@@ -40,7 +40,7 @@ from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.util import runtime_files
-from deaths import ALL, CASES, POINTS, REASONS, TITLES, VICTIM, Case, pairwise, python_of, sql_of
+from deaths import ALL, VICTIM, Case, as_table, pairwise, python_of, sql_of
 from paths import SUPPORT
 from postgres_server import GIVEN, PostgresServer, dsn_of_database, start_server
 from running import EXHAUSTIVE
@@ -194,7 +194,7 @@ def stage(
 
 @contextlib.contextmanager
 def started_again(case: Case, request: pytest.FixtureRequest) -> Iterator[None]:
-    """When a case kills the server, somebody starts it again."""
+    """If a case kills the server, start it again."""
     if case.way != "server killed":
         yield
         return
@@ -236,25 +236,25 @@ def task_of(kind: str, run_id: str, **more: Any) -> BuildTask | PythonTask:
 
 
 def run(runners: TaskRunners, task: Task, address: WarehouseAddress) -> tuple[str, str]:
-    """One step, as the executor's loop does it: its state, and the error that is told."""
+    """One step, as the executor's loop does it: its state, and the error that is reported."""
     runners.of(task).start(VICTIM, task, address)
-    told, killed, end = "", False, time.monotonic() + BOUND_SECONDS
+    text, killed, end = "", False, time.monotonic() + BOUND_SECONDS
     while (left := end - time.monotonic()) > 0:
         for event in runners.queue.wait(left):
             if isinstance(event, Answered):
                 error = event.outcome.error
-                told = f"{error.title}: {error.message}" if error else ""
-                return by_verdict(event.outcome.verdict), told
+                text = f"{error.title}: {error.message}" if error else ""
+                return by_verdict(event.outcome.verdict), text
             if isinstance(event, Lost):
-                told, killed = event.message, event.killed
+                text, killed = event.message, event.killed
                 question = partial(lookup.commit_of, event, task, address)
                 runners.queue.ask_in_thread(question, "settle")
             elif isinstance(event, Settled):
-                told += event.error
+                text += event.error
                 if event.committed:
-                    return "succeeded", told
-                return "canceled" if killed else "failed", told
-    pytest.fail(f"no end after {BOUND_SECONDS} s: {told}")
+                    return "succeeded", text
+                return "canceled" if killed else "failed", text
+    pytest.fail(f"no end after {BOUND_SECONDS} s: {text}")
 
 
 def by_verdict(verdict: Verdict) -> str:
@@ -310,14 +310,14 @@ def test_a_death(
         if case.way == "hang":
             stop_when_reached(runners, kind, stage)
         began = time.monotonic()
-        state, told = run(runners, task_of(kind, "first", **more), address)
+        state, text = run(runners, task_of(kind, "first", **more), address)
         seconds = time.monotonic() - began
         OUTCOMES[case] = state
-        print(f"{state} in {seconds:.2f} s: {told[:2000]}")
-        assert case.state in (state, "either"), told
+        print(f"{state} in {seconds:.2f} s: {text[:2000]}")
+        assert case.state in (state, "either"), text
         monkeypatch.delenv("FAULT")
         lift_limits(stage)
-        if case.way != "hang":  # in the same run: nobody else's step is hurt
+        if case.way != "hang":  # in the same run: no other step is hurt
             check_the_truth(stage, state)
             check_the_next(runners, kind, stage)
     if case.way == "hang":  # what hears no interrupt holds its table until its process ends
@@ -335,8 +335,8 @@ def check_the_next(runners: TaskRunners, kind: str, stage: Stage) -> None:
         more = {"path": str(after), "project_root": str(stage.folder)}
     else:
         more = {"sql": "select 'after' as n"}
-    state, told = run(runners, task_of(kind, "second", **more), stage.address())
-    assert state == "succeeded", told
+    state, text = run(runners, task_of(kind, "second", **more), stage.address())
+    assert state == "succeeded", text
 
 
 def lift_limits(stage: Stage) -> None:
@@ -366,7 +366,7 @@ def check_nothing_is_left(stage: Stage) -> None:
     end = time.monotonic() + 15
     while sessions := stage.ground.sessions():
         assert time.monotonic() < end, sessions
-        time.sleep(0.02)  # a server tells of no session's end
+        time.sleep(0.02)  # a server does not announce the end of a session
     assert stage.ground.ask("select min(n) from main.victim") == [("after",)]
     found = stage.ground.ask(
         "select table_schema || '.' || table_name from information_schema.tables"
@@ -379,26 +379,4 @@ def check_nothing_is_left(stage: Stage) -> None:
 def table() -> Iterator[None]:
     yield
     if OUTCOMES:
-        print("\n" + as_table())
-
-
-def as_table() -> str:
-    width = max(len(way) for tables in CASES.values() for ways in tables.values() for way in ways)
-    found = {
-        (case.warehouse, case.who, case.way, case.point): state for case, state in OUTCOMES.items()
-    }
-    lines = []
-    for warehouse, tables in CASES.items():
-        for who, ways in tables.items():
-            heads = "".join(f"{title:18}" for title in TITLES)
-            lines += ["", f"{who} dies ({warehouse})", f"  {'':{width}}  {heads}".rstrip()]
-            for way, cells in ways.items():
-                told = [
-                    found.get(
-                        (warehouse, who, way, point), f"- [{cell}]" if cell in REASONS else ""
-                    )
-                    for point, cell in zip(POINTS, cells.split(), strict=True)
-                ]
-                lines.append(f"  {way:{width}}  {''.join(f'{text:18}' for text in told)}".rstrip())
-    lines += ["", *(f"[{number}] {reason}" for number, reason in REASONS.items())]
-    return "\n".join(lines)
+        print("\n" + as_table(OUTCOMES))

@@ -1,4 +1,4 @@
-"""What every place says of a run, read from outside."""
+"""What every place reports of a run, read from outside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from truth_warehouses import Found, Truth
 
 
 @dataclass(frozen=True)
-class Told:
+class Evidence:
     played: Played
     found: Found
     journal: JournalContents | None
@@ -27,7 +27,7 @@ class Told:
         return {step for step, type_ in self.events if type_ == event_type}
 
 
-def read(root: Path, home: Path, truth: Truth, played: Played) -> Told:
+def read(root: Path, home: Path, truth: Truth, played: Played) -> Evidence:
     with DagsterInstance.from_config(str(home)) as instance:
         found = instance.get_runs(limit=1)
         run_id, status = (found[0].run_id, found[0].status.value) if found else ("", "")
@@ -38,7 +38,7 @@ def read(root: Path, home: Path, truth: Truth, played: Played) -> Told:
         ]
     journal = root / "target" / "runs" / f"{run_id}.jsonl"
     results = root / "target" / "run_results.json"
-    return Told(
+    return Evidence(
         played,
         truth.read(run_id),
         read_journal(journal) if journal.exists() else None,
