@@ -82,7 +82,10 @@ class DuckDBTruth:
     def read(self, run_id: str) -> Found:
         found = Found()
         with self._connect() as database:
-            tables = "select schema_name || '.' || table_name from duckdb_tables()"
+            tables = (
+                "select schema_name || '.' || table_name from duckdb_tables()"
+                " where (schema_name, table_name) <> ('dagster_models', 'format')"
+            )
             for (name,) in database.execute(tables).fetchall():
                 if name == "dagster_models.commits":
                     found.add_records(database.execute(_RECORDS + "?", [run_id]).fetchall())

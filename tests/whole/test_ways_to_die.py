@@ -372,7 +372,8 @@ def check_nothing_is_left(stage: Stage) -> None:
         "select table_schema || '.' || table_name from information_schema.tables"
         " where table_schema not in ('pg_catalog', 'information_schema') order by 1"
     )
-    assert found == [("dagster_models.commits",), ("main.victim",)]
+    ours = {("dagster_models.commits",), ("dagster_models.format",)}  # a table or a comment
+    assert set(found) - ours == {("main.victim",)}
 
 
 @pytest.fixture(scope="session", autouse=True)
