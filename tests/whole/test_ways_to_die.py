@@ -20,7 +20,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -153,9 +153,11 @@ class Stage:
     ground: Ground
     folder: Path
     mark: str
+    more: dict[str, Any] = field(default_factory=dict)
 
     def address(self, **settings: Any) -> WarehouseAddress:
-        given = {**self.ground.settings, "idle_seconds": 0.3, **settings}
+        self.more.update(settings)  # all sessions of one process have the same
+        given = {**self.ground.settings, "idle_seconds": 0.3, **self.more}
         return WarehouseAddress(TARGET_TYPES[self.warehouse], given)
 
     def processes(self) -> set[int]:
