@@ -58,7 +58,7 @@ class ForeignSteps:
         """
         run = self._run
         for it in starts:
-            run.waits.start(it.step)
+            run.waits.turn(it.step, None)
             running = RunningForeignStep(it.attempt, time.time())
             run.reporter.started(it.step, "")
             known = known_state(run.execution_plan, {it.step: it.attempt - 1}, self._outputs)

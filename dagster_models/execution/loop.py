@@ -249,25 +249,27 @@ class Run:
             it = self._undone[0]
             steps = self._steps_of(it.step)
             if isinstance(it, Start):
-                yield from steps.start(self._next_of_a_kind())
+                yield from steps.start(self._alike())
             elif not isinstance(it, Report):
                 yield from self._carry_out_one(self._undone.popleft())
             elif it.step in steps.running:
-                yield from steps.report(self._next_of_a_kind())
+                yield from steps.report(self._alike())
             else:
                 with one_commit(self._job):
-                    events = [self._report_unstarted(report) for report in self._next_of_a_kind()]
+                    events = [self._report_unstarted(report) for report in self._alike()]
                 yield from events
 
-    def _next_of_a_kind(self) -> Iterator[Any]:
-        """Take the next instruction, and those that follow it and are of its kind."""
+    def _alike(self) -> Iterator[Any]:
+        """Take the next instruction, and those of its kind that follow it."""
         kind = self._kind(self._undone[0])
         while self._undone and self._kind(self._undone[0]) == kind:
             yield self._undone.popleft()
 
-    def _kind(self, instruction: Instruction) -> tuple[object, ...]:
-        steps = self._steps_of(instruction.step)
-        return type(instruction), steps, instruction.step in steps.running
+    def _kind(self, it: Instruction) -> tuple[object, object]:
+        """Equal for instructions that can be carried out together."""
+        steps = self._steps_of(it.step)
+        unstarted = isinstance(it, Report) and it.step not in steps.running
+        return type(it), None if unstarted else steps
 
     def _steps_of(self, step: str) -> OwnSteps | ForeignSteps:
         return self._own if step in self._run.target_steps else self._foreign
@@ -277,7 +279,7 @@ class Run:
         if isinstance(instruction, Claim):
             self._run.pools.claim(step)
         elif isinstance(instruction, ReportWait):
-            self._run.waits.wait(step, instruction.reason)
+            self._run.notifier.wait(step, instruction.reason)
         elif isinstance(instruction, Cancel):
             self._cancel(step)
         elif isinstance(instruction, AskWarehouse):
@@ -312,7 +314,7 @@ class Run:
     def _on_time(self, due: Due) -> Iterator[DagsterEvent]:
         step = due.step
         if due.kind == "waits":
-            yield from self._run.waits.notify()
+            yield from self._run.notifier.notify()
         elif due.kind == "claim":
             self._run.pools.claim_again(due)
         elif due.kind == "delay":

@@ -82,7 +82,7 @@ class OwnSteps:
 
     def _park(self, step: str, attempt: int) -> RunningStep:
         """Start the step for Dagster, and park it."""
-        self._run.waits.start(step)
+        self._run.waits.turn(step, None)
         known = known_state(self._run.execution_plan, {step: attempt - 1})
         context = self._run.job.for_step(self._run.steps[step], known)
         running = RunningStep(self._run.target_steps[step], attempt, park(context))

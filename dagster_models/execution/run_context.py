@@ -21,6 +21,7 @@ from dagster_models.execution.timers import Timers
 from dagster_models.execution.wait_notifier import WaitNotifier
 from dagster_models.reporting.reporter import Reporter, RunLimits
 from dagster_models.reporting.results import StepResult
+from dagster_models.reporting.waits import WaitTimes
 from dagster_models.scheduling.plan import Plan
 from dagster_models.scheduling.states import Event, Report, State
 
@@ -34,6 +35,7 @@ class RunContext:
     hands over before it waits again.
     """
 
+    run_id: str
     job: PlanExecutionContext
     execution_plan: ExecutionPlan
     options: Options
@@ -46,12 +48,9 @@ class RunContext:
     runners: TaskRunners
     timers: Timers
     pools: PoolSlots
-    waits: WaitNotifier
+    waits: WaitTimes
+    notifier: WaitNotifier
     reporter: Reporter
-
-    @property
-    def run_id(self) -> str:
-        return self.job.run_id
 
     def report_end(
         self, report: Report, outcome: Outcome | None, committed_in: str = ""
@@ -95,9 +94,10 @@ def run_context(
     reporter = Reporter(job.run_id, names, target_steps, RunLimits(slots, limits, graph))
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
-    timers = Timers()
+    timers, waits = Timers(), WaitTimes()
     todo: deque[Event] = deque()
     return RunContext(
+        run_id=job.run_id,
         job=job,
         execution_plan=execution_plan,
         options=options,
@@ -110,7 +110,8 @@ def run_context(
         runners=TaskRunners(),
         timers=timers,
         pools=PoolSlots(job, steps, plan, timers, todo),
-        waits=WaitNotifier(job, steps, limits, reporter, timers),
+        waits=waits,
+        notifier=WaitNotifier(waits, job, steps, limits, reporter, timers),
         reporter=reporter,
     )
 

@@ -13,23 +13,23 @@ from dagster_models.reporting.reporter import Reporter, limit_words
 from dagster_models.reporting.waits import (
     REPORT_AFTER_SECONDS,
     REPORT_EVERY_SECONDS,
-    StepWaits,
     WaitTimes,
 )
 
 
 class WaitNotifier:
-    """Keeps the waits of a run, and a timer of kind "waits" while a step waits for a limit."""
+    """Reports the waits of a run, with a timer of kind "waits" while a step waits for a limit."""
 
     def __init__(
         self,
+        waits: WaitTimes,
         job: PlanExecutionContext,
         steps: Mapping[str, ExecutionStep],
         limits: Mapping[str, int],
         reporter: Reporter,
         timers: Timers,
     ) -> None:
-        self._waits = WaitTimes()
+        self._waits = waits
         self._job, self._steps, self._limits = job, steps, limits
         self._reporter, self._timers = reporter, timers
         self._armed = False
@@ -39,14 +39,6 @@ class WaitNotifier:
         self._waits.turn(step, reason)
         if self._waits.limited and not self._armed:
             self._arm(REPORT_AFTER_SECONDS)
-
-    def start(self, step: str) -> None:
-        """The step does not wait any more."""
-        self._waits.turn(step, None)
-
-    def end(self, step: str) -> StepWaits | None:
-        """How long the step has waited, once it is over; None: it was never ready."""
-        return self._waits.end(step)
 
     def notify(self) -> Iterator[DagsterEvent]:
         """Print what is due to the terminal; yield an event for one step at most."""

@@ -142,7 +142,8 @@ def test_drain_lets_what_is_in_flight_finish(project: Project) -> None:
 
 LATE_CANCEL = """
 import threading
-from addresses import duckdb_at
+from dagster_models.core.target_types import target_type
+from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.sql_sessions import SqlSessions
 from dagster_models.processes.client.session import connect
 
@@ -153,7 +154,7 @@ def late(self, step):
 
 def when_committed(self, step):
     # The cancel reaches the warehouse only after the step has committed there.
-    address = duckdb_at(DATABASE)
+    address = WarehouseAddress(target_type("duckdb"), {"path": DATABASE})
     with connect(address) as session:
         while not session.query("select 1 from dagster_models.commits where step = 'main.beta_b'"):
             pass
@@ -163,7 +164,7 @@ SqlSessions.cancel = late
 """
 
 
-def test_a_commit_that_wins_the_race_is_told_as_succeeded_everywhere(project: Project) -> None:
+def test_a_commit_that_wins_the_race_is_reported_as_succeeded_everywhere(project: Project) -> None:
     project.write({"models/beta_a.sql": FAILS, "models/beta_b.sql": SLOW})
     late = LATE_CANCEL.replace("DATABASE", repr(str(project.database)))
     project.write({"definitions.py": late + (project.root / "definitions.py").read_text()})
