@@ -359,3 +359,25 @@ def test_an_arrow_file_takes_the_place_of_a_view(
     session.execute("drop table if exists s.t; create view s.t as select 1 as n")
     assert run(session, arrow_task("s.t", path), Stop()).error is None
     assert held(warehouse) == PUBLISHED
+
+
+def test_an_interrupt_that_shows_as_an_aborted_transaction_is_a_cancel(
+    warehouse: OpenWarehouse, session: WarehouseSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has met a statement whose error is suppressed, and the next one finds the transaction
+    aborted. Without a stop the same error is one of the step."""
+
+    def aborted(*_: object) -> None:
+        raise WarehouseError(ErrorKind.TRANSACTION_FAILED, "Current transaction is aborted")
+
+    stop = Stop()
+
+    def stopped(*_: object) -> None:
+        stop.ask(lambda: None)
+        aborted()
+
+    monkeypatch.setattr(session, "columns", stopped)
+    assert run(session, TASK, stop).verdict is Verdict.CANCELED
+    monkeypatch.setattr(session, "columns", aborted)
+    assert run(session, TASK, Stop()).verdict is Verdict.ROLLED_BACK
+    assert held(warehouse) == UNTOUCHED

@@ -165,7 +165,10 @@ _STOPPED = TaskError(ErrorKind.CANCELED, "stopped on request and rolled back")
 
 def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
     error = TaskError.of(failure)
-    if failure.kind is not ErrorKind.INTERRUPTED:
+    # The interrupt may have met a statement of ours whose error is of no interest, as the one that
+    # unregisters an Arrow file: then the next statement finds the transaction aborted.
+    aborted = failure.kind is ErrorKind.TRANSACTION_FAILED and stop.is_set()
+    if failure.kind is not ErrorKind.INTERRUPTED and not aborted:
         return Verdict.ROLLED_BACK, error
     if stop.is_set():
         return Verdict.CANCELED, _STOPPED
