@@ -45,7 +45,7 @@ class Cause(Enum):
     CANCELED = "canceled"  # warehouse
     TIMEOUT = "its timeout passed"  # clock
     TIMED_OUT = "canceled by its timeout"  # plan, out of CANCELED
-    WORKER_LOST = "worker lost"  # worker pool
+    WORKER_LOST = "worker lost"  # the step's runner
     DELAY_OVER = "its delay is over"  # clock; no move
     CLAIMED = "its pool granted a slot"  # executor; no move
     BLOCKED = "its pool has no free slot"  # executor; no move

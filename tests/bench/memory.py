@@ -1,4 +1,4 @@
-"""Memory of a run: the run worker, the warehouse process and the script workers, at their peak.
+"""Memory of a run: the run worker, the warehouse process and the Python workers, at their peak.
 
     python tests/bench/memory.py [--models 1000] [--quick]
 
@@ -23,7 +23,7 @@ GOAL_MIB = 400
 PYTHON = '"""\n@model\nupstream: [{deps}]\n"""\n\ndef model(warehouse):\n    return [{{"id": 1}}]\n'
 KINDS = {
     "dagster_models.processes.server": "warehouse process",
-    "dagster_models.processes.worker": "script workers",
+    "dagster_models.processes.worker": "Python workers",
     "job execute": "run worker",
 }
 

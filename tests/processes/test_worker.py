@@ -471,7 +471,7 @@ def test_a_cancel_while_publishing_is_the_warehouses_to_answer(
 
 def test_whenever_the_cancel_comes_the_answer_is_true(worker: Driver, session: Session) -> None:
     # Libraries are imported at the first table. An import that is interrupted stays broken, which
-    # is why the worker pool uses no worker again that was; here the same one goes on.
+    # is why no worker that was interrupted is used again in a run; here the same one goes on.
     assert worker.run("python", "def model(w): return [{'n': 0}]").verdict is Verdict.COMMITTED
     last, verdicts = 0, set()
     for n in range(1, 25):

@@ -1,7 +1,7 @@
 """A catalogue of ways to die: way x point x who, on real processes, and what becomes of the table.
 
 The runners, the warehouse process and the Python worker are the real ones; faults/ makes a
-warehouse process, or the server behind it, fail at an exact point, and a script worker dies by the
+warehouse process, or the server behind it, fail at an exact point, and a Python worker dies by the
 code of the model in it. After each death: the outcome is true of the warehouse, nothing is left
 over, the next run succeeds. By default every way and every point of each who dies is tried, but not
 every way at every point (``pairwise`` in deaths.py). All of it, and the table of it::
