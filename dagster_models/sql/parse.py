@@ -19,7 +19,7 @@ from sqlglot import exp
 from dagster_models.core.model import Reference
 from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
-from dagster_models.sql.scopes import Found, find
+from dagster_models.sql.table_walk import FoundNames, find_names
 from dagster_models.sql.tokens import TokenizedText
 
 __all__ = [
@@ -57,7 +57,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
     opaque = False
     for statement in statements:
         arguments = source.prepared.tables
-        found = find(statement, source.dialect, source.is_string, temporary, arguments)
+        found = find_names(statement, source.dialect, source.is_string, temporary, arguments)
         if queries_only and found.writes:
             word = found.writes[0]
             what = f"{word} inside a query writes, a model only reads"
@@ -118,7 +118,7 @@ def _refuse_other_than_one_query(source: TokenizedText, statements: Sequence[exp
 
 def _place_names(
     source: TokenizedText,
-    found: Found,
+    found: FoundNames,
     references: dict[int, Reference],
     qualifiers: dict[int, Qualifier],
     clashing: set[int],
