@@ -52,13 +52,23 @@ END $$
 """
 
 
+def _emptied(dsn: str) -> str:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET lock_timeout = '20s'; SET client_min_messages = warning")
+        connection.execute(_EMPTY)
+    return dsn
+
+
 @pytest.fixture
 def postgres_dsn(_postgres_database: str) -> str:
     """The connection string of an empty database: the same one, emptied, as that is faster."""
-    with psycopg.connect(_postgres_database, autocommit=True) as connection:
-        connection.execute("SET lock_timeout = '20s'; SET client_min_messages = warning")
-        connection.execute(_EMPTY)
-    return _postgres_database
+    return _emptied(_postgres_database)
+
+
+@pytest.fixture(scope="module")
+def postgres_of_module(_postgres_database: str) -> str:
+    """The connection string of a database that is empty before a module's first test."""
+    return _emptied(_postgres_database)
 
 
 @pytest.fixture

@@ -140,8 +140,8 @@ where ev_class = 'pg_temp.built'::regclass and refobjid != ev_class"""
 
 
 @pytest.fixture(scope="module")
-def postgres(_postgres_database: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(_postgres_database, autocommit=True) as connection:
+def postgres(postgres_of_module: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgres_of_module, autocommit=True) as connection:
         yield connection
 
 

@@ -251,8 +251,8 @@ def duck() -> Iterator[Binder]:
 
 
 @pytest.fixture(scope="module")
-def elephant(_postgres_database: str) -> Iterator[Binder]:
-    with psycopg.connect(_postgres_database, autocommit=True) as connection:
+def elephant(postgres_of_module: str) -> Iterator[Binder]:
+    with psycopg.connect(postgres_of_module, autocommit=True) as connection:
         errors = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
         yield Binder(lambda text: connection.execute(text.encode()), errors, catalogs=False)
 
