@@ -63,7 +63,7 @@ class EventQueue:
         try:
             self.wake.send(b"\0")
         except (BlockingIOError, OSError):
-            return  # a full buffer wakes as well; a closed one has nobody to wake
+            return  # a full buffer wakes as well; a closed one has no wait to end
 
     def ask_in_thread(self, question: Callable[[], WorkerEvent], name: str) -> None:
         """Make a call that may take long in a thread of its own; ``wait`` returns the answer."""
@@ -109,8 +109,10 @@ class EventQueue:
         return events
 
     def close(self) -> None:
-        """Close it after the runners. Calls that are left are still made: one may bring a session,
-        which must be closed; nobody hears of the others."""
+        """Close the queue, after the runners.
+
+        Calls that are left are still made, as one may bring a session, which has to be closed.
+        """
         while self._calls:
             with contextlib.suppress(Exception):
                 self._calls.popleft()()

@@ -13,22 +13,23 @@ TargetT = TypeVar("TargetT", contravariant=True)
 
 
 class StepRunner(Protocol[TaskT, TargetT]):
-    """Starts steps, and stops them on request; the event queue receives all that becomes of them.
+    """Starts steps, and stops them on request. What becomes of them goes to the event queue.
 
     A step that was started ends with exactly one of these events, whatever happens to it:
 
     - ``Answered``: its outcome, as the warehouse (or a script's own process) stated it;
-    - ``NotStarted``: nobody ever had the task, so nothing was published;
+    - ``NotStarted``: the task never reached a worker, so nothing was published;
     - ``Lost``: it ended without an outcome. ``session`` names the session in which it wrote, so
       that its commit record can be read once that session is provably gone.
 
-    (A step that is not ours ends with a ``ForeignEnd``.) ``Output`` may come before that, and
-    nothing may come after it.
+    (A foreign step ends with a ``ForeignEnd``.) ``Output`` may come before that, and nothing may
+    come after it.
 
     The end is a fact that the place states: an exit code, the end of a session, a cluster's own
-    record. That a cancel or a kill was accepted is no end, nor is the loss of the channel to the
-    step, as it may go on and publish. What outlives this process must be found again, so it is
-    started under a name made of the task's run, step and attempt, which are known beforehand.
+    record. An accepted cancel or kill is not an end, and neither is the loss of the channel to the
+    step, which may go on and publish. A step that can outlive this process is started under a name
+    made of the task's run id, step and attempt: these are known beforehand, so that another
+    process can find the step again.
 
     All methods are called in the thread that waits for the queue, and none of them waits.
     """
