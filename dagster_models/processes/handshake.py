@@ -24,7 +24,7 @@ PROTOCOL = 4
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where a warehouse process listens, and how to tell whether it still lives."""
+    """Where a warehouse process listens, and how to find out whether it still lives."""
 
     socket: str
     pid: int

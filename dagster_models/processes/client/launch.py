@@ -127,26 +127,26 @@ def refuse_foreign_socket(listener: Listener, path: str) -> None:
 
 def why_no_answer(path: str, timeout_seconds: float) -> str:
     listener = read_listener(path)
-    told = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
+    answer = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
     if listener is not None and listener.host not in ("", socket.gethostname()):
-        return f"{told} {path}.lock was written on another machine or container, {listener.host}."
+        return f"{answer} {path}.lock was written on another machine or container, {listener.host}."
     if listener is not None and _alive(listener.pid):
         return (
-            f"{told} The one with pid {listener.pid} holds {path}.lock; it may be opening a large"
+            f"{answer} The one with pid {listener.pid} holds {path}.lock; it may be opening a large"
             f" file. Try again, or end it: kill {listener.pid}"
         )
     tail = log_tail(_log_path(path), None)
-    return f"{told} The end of its log, {_log_path(path)}:\n{tail}"
+    return f"{answer} The end of its log, {_log_path(path)}:\n{tail}"
 
 
 def obituary(pid: int, log: str, path: str) -> str:
     """Explain what is known of a warehouse process that closed its connection."""
-    told = [f"the warehouse process (pid {pid}) of {path} {_end(pid)}."]
-    told.append("What was not committed is rolled back; the next session starts a new process.")
+    parts = [f"the warehouse process (pid {pid}) of {path} {_end(pid)}."]
+    parts.append("What was not committed is rolled back; the next session starts a new process.")
     tail = log_tail(log, pid)
     if tail:
-        told.append(f"The end of its log, {log}:\n{tail}")
-    return "\n".join(told)
+        parts.append(f"The end of its log, {log}:\n{tail}")
+    return "\n".join(parts)
 
 
 def _end(pid: int) -> str:

@@ -196,7 +196,7 @@ class Session(Channel):
             self.close()
             if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
                 raise
-            raise WarehouseLost(ErrorKind.LOST, f"its outcome was not told: {error}") from error
+            raise WarehouseLost(ErrorKind.LOST, f"no outcome was received: {error}") from error
 
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError if there is none: it is in doubt."""

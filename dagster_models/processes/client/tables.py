@@ -146,7 +146,7 @@ def _refuse_bad_names(names: Sequence[str], what: str) -> None:
         if other is not None:
             raise ValueError(
                 f"{what} has two columns of one name, {other!r} and {name!r}; rename one "
-                "(SQL does not tell upper from lower case; a named pandas index is a column too)"
+                "(SQL ignores case; a named pandas index is a column too)"
             )
 
 

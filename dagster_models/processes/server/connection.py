@@ -140,8 +140,8 @@ class ClientConnection:
         except WarehouseError as error:
             wire.send(self._sock, {"error": wire.error_to_json(error)})
             raise
-        told = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
-        wire.send(self._sock, {"hello": told})
+        greeting = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
+        wire.send(self._sock, {"hello": greeting})
 
     def _interrupt(self) -> None:
         """Interrupt the request in hand, if there is one."""

@@ -292,10 +292,10 @@ def _build(session: Session, task: PythonTask, table: Any) -> Outcome:
 
 
 def _outcome(task: PythonTask | ScriptTask, verdict: Verdict, error: BaseException) -> Outcome:
-    told = explain(error, task.file.path)
+    found = explain(error, task.file.path)
     if verdict is Verdict.CANCELED:
-        told = replace(told, kind=ErrorKind.CANCELED, name="", message="stopped on request")
-    return Outcome(task.step, task.attempt, verdict, error=told)
+        found = replace(found, kind=ErrorKind.CANCELED, name="", message="stopped on request")
+    return Outcome(task.step, task.attempt, verdict, error=found)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

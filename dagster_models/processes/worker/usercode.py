@@ -191,15 +191,15 @@ def _text(error: BaseException) -> str:
 def _traceback(error: BaseException) -> str:
     import traceback
 
-    told = traceback.TracebackException.from_exception(error)
-    _without_our_frames(told)
-    return "".join(told.format())
+    chain = traceback.TracebackException.from_exception(error)
+    _without_our_frames(chain)
+    return "".join(chain.format())
 
 
-def _without_our_frames(told: Any) -> None:
+def _without_our_frames(chain: Any) -> None:
     import traceback
 
-    pending = [told]
+    pending = [chain]
     while pending:
         link = pending.pop()
         if link is None:
