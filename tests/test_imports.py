@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, str] = {
     "reporting": "errors util core project compilation scheduling",
     "_dagster": "errors util core scheduling",
     "execution/runners": "errors util core processes processes/client _dagster",
-    "execution": "errors util core project compilation warehouses processes processes/client"
+    "execution": "errors util core project compilation processes processes/client"
     " scheduling reporting _dagster execution/runners",
     "definitions": "errors util core project compilation processes processes/client scheduling"
     " reporting _dagster execution",

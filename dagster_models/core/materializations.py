@@ -20,3 +20,6 @@ class View:
 
 
 Materialization: TypeAlias = "Replace | View"
+
+#: Every kind, for what carries one across a process border.
+KINDS: tuple[type, ...] = (Replace, View)

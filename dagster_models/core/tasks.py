@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from dagster_models.core.materializations import Materialization, Replace, View
+from dagster_models.core.materializations import KINDS, Materialization, Replace
 from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
 from dagster_models.util.digests import digest_of
@@ -226,7 +226,7 @@ _TASKS: Mapping[str, type] = {
     cls.__name__: cls for cls in (BuildTask, ChecksTask, PythonTask, ScriptTask)
 }
 _CONTENTS: Mapping[str, type] = {cls.__name__: cls for cls in (Query, ArrowFile)}
-_MATERIALIZATIONS: Mapping[str, type] = {cls.__name__: cls for cls in (Replace, View)}
+_MATERIALIZATIONS: Mapping[str, type] = {cls.__name__: cls for cls in KINDS}
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
