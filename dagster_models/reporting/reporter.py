@@ -54,7 +54,7 @@ class Reporter:
 
     Args:
         names: step key -> the name to show, for all steps of the run.
-        bindings: our own steps among them, by step key.
+        target_steps: our own steps among them, by step key.
 
     The files of a run go to the first project among its steps; a run of only foreign steps has no
     files.
@@ -64,13 +64,13 @@ class Reporter:
         self,
         run_id: str,
         names: Mapping[str, str],
-        bindings: Mapping[str, TargetStep],
+        target_steps: Mapping[str, TargetStep],
         limits: RunLimits,
     ) -> None:
         self.results: list[StepResult] = []
         #: Gets the text of the terminal, too.
         self.tee: Callable[[str], None] = lambda text: None
-        self._names, self._bindings = names, bindings
+        self._names, self._target_steps = names, target_steps
         self._states: dict[str, ResultState] = {}  # of finished steps, by name
         self._built: dict[str, BuiltSchema] = {}
         self._positions: dict[str, int] = {}  # "3 of 14", in the order in which they started
@@ -81,7 +81,7 @@ class Reporter:
         self._end: RunEnd | None = None
         shown = sys.stdout or io.StringIO()  # None: closed by whoever started the run
         self._terminal = Terminal(cast(TextIO, _Tee(shown, lambda text: self.tee(text))))
-        first = next(iter(bindings.values()), None)
+        first = next(iter(target_steps.values()), None)
         self._project = first.project if first else None
         self._target = first.target.name if first else ""
         self._header = self._make_header(run_id, limits)
@@ -125,12 +125,12 @@ class Reporter:
 
     def begun(self, slots: int) -> None:
         """Report what the run consists of."""
-        kinds = Counter(binding.step.kind for binding in self._bindings.values())
+        kinds = Counter(target_step.step.kind for target_step in self._target_steps.values())
         self._terminal.found(
             models=kinds["sql"] + kinds["python"],
             scripts=kinds["script"],
             seeds=kinds["seed"],
-            checks=sum(len(binding.step.checks) for binding in self._bindings.values()),
+            checks=sum(len(target_step.step.checks) for target_step in self._target_steps.values()),
         )
         self._terminal.concurrency(slots, self._target)
 
@@ -248,8 +248,8 @@ class Reporter:
         self, step_key: str, state: State, attempt: int, outcome: Outcome | None
     ) -> StepResult:
         """The result of an attempt, without what the plan knows of it."""
-        name, binding = self._names[step_key], self._bindings.get(step_key)
-        result = step_result(name, binding, _RESULT_STATES[state], outcome, attempt)
+        name, target_step = self._names[step_key], self._target_steps.get(step_key)
+        result = step_result(name, target_step, _RESULT_STATES[state], outcome, attempt)
         return replace(result, compile_seconds=self._compile_seconds.get(step_key, 0.0))
 
     def _position(self, step_key: str) -> int:
@@ -257,12 +257,12 @@ class Reporter:
 
     def _remember_columns(self, step_key: str, result: StepResult, outcome: Outcome | None) -> None:
         """Keep the columns that a build left, for the next load of the project."""
-        binding = self._bindings.get(step_key)
+        target_step = self._target_steps.get(step_key)
         # The next load describes the default target; on another one the types may be others.
         described = (
-            binding is not None
-            and binding.project is self._project
-            and binding.target.name == binding.project.default_target
+            target_step is not None
+            and target_step.project is self._project
+            and target_step.target.name == target_step.project.default_target
         )
         if described and result.state == "succeeded" and outcome is not None and outcome.columns:
             self._built[result.step] = BuiltSchema(result.code_version, outcome.columns)
