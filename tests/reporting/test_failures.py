@@ -47,7 +47,7 @@ def report(project: Project) -> RunReport:
 
 
 @pytest.fixture(scope="module")
-def events(project: Project, told: RunReport) -> list[dg.DagsterEvent]:
+def events(project: Project, report: RunReport) -> list[dg.DagsterEvent]:
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         (run,) = instance.get_runs(limit=1)
         logged = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
@@ -62,17 +62,17 @@ def data_of(events: list[dg.DagsterEvent], type_: str) -> Iterator[tuple[str, An
 
 @pytest.mark.slow
 def test_a_failed_step_has_its_place_in_each_report(
-    told: RunReport, events: list[dg.DagsterEvent]
+    report: RunReport, events: list[dg.DagsterEvent]
 ) -> None:
     text = f"models/broken.sql:2: {MISSING}"
-    assert f"    {text}\n" in told.stdout
-    message = {r["unique_id"]: r["message"] for r in told.results["results"]}
+    assert f"    {text}\n" in report.stdout
+    message = {r["unique_id"]: r["message"] for r in report.results["results"]}
     assert message["model.test.broken"].startswith(f"{text}\n")
     failures = dict(data_of(events, "STEP_FAILURE"))
     assert failures["main__broken"].error.message.startswith(f"{text}\n")
     assert failures["main__broken"].user_failure_data.description.startswith(f"{text}\n")
-    assert told.journal is not None
-    result = {step.step: step for step in told.journal.steps}["main.broken"]
+    assert report.journal is not None
+    result = {step.step: step for step in report.journal.steps}["main.broken"]
     assert result.error is not None
     assert (result.where, result.error.kind) == ("models/broken.sql:2", ErrorKind.MISSING_RELATION)
 
@@ -83,29 +83,29 @@ def test_a_failed_step_has_its_place_in_each_report(
     [("blocked", "blocks", "checks/blocks.sql:6"), ("warned", "warns", "checks/warns.sql:7")],
 )
 def test_a_check_whose_query_fails_has_its_place_in_each_report(
-    told: RunReport, events: list[dg.DagsterEvent], model: str, check: str, place: str
+    report: RunReport, events: list[dg.DagsterEvent], model: str, check: str, place: str
 ) -> None:
     text = f"{place}: {MISSING}"
-    assert f" check {check}: {text}\n" in told.stdout
-    message = {r["unique_id"]: r["message"] for r in told.results["results"]}
+    assert f" check {check}: {text}\n" in report.stdout
+    message = {r["unique_id"]: r["message"] for r in report.results["results"]}
     assert message[f"test.test.{model}.{check}"].startswith(f"{text}\n")
     evaluation = {e.check_name: e for _, e in data_of(events, "ASSET_CHECK_EVALUATION")}[check]
     assert evaluation.description.startswith(f"{text}\n")
     assert evaluation.metadata["error"].value.startswith(f"{text}\n")
-    assert told.journal is not None
-    (result,) = {step.step: step for step in told.journal.steps}[f"main.{model}"].checks
+    assert report.journal is not None
+    (result,) = {step.step: step for step in report.journal.steps}[f"main.{model}"].checks
     assert result.error is not None
     assert (result.where, result.error.message.split("\n")[0]) == (place, MISSING)
 
 
 @pytest.mark.slow
 def test_a_failed_check_names_its_rows_and_its_declaration(
-    told: RunReport, events: list[dg.DagsterEvent]
+    report: RunReport, events: list[dg.DagsterEvent]
 ) -> None:
     text = "models/column.sql: not published, as a check failed: unique_id: 1 row"
     assert dict(data_of(events, "STEP_FAILURE"))["main__column"].error.message == f"{text}\n"
-    assert told.journal is not None
-    (check,) = {step.step: step for step in told.journal.steps}["main.column"].checks
+    assert report.journal is not None
+    (check,) = {step.step: step for step in report.journal.steps}["main.column"].checks
     assert (check.where, check.failures) == ("models/column.sql:3", 1)
 
 
