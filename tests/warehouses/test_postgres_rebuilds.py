@@ -179,9 +179,9 @@ def test_who_may_not_see_what_refers_to_a_row_does_not_delete_it(
 
 
 def test_nobody_begins_to_refer_to_a_row_that_is_about_to_go(
-    system: System, admin: psycopg.Connection, postgres_dsn: str
+    system: System, admin: psycopg.Connection, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between our look at what refers to it and our COMMIT."""
+    """Between our look at what refers to it and our DELETE."""
     warehouse = connect_here(system.settings)
     with session_of(warehouse) as one, psycopg.connect(postgres_dsn) as app:
         one.prepare(["s"])
@@ -190,14 +190,42 @@ def test_nobody_begins_to_refer_to_a_row_that_is_about_to_go(
             "alter table s.t add primary key (id);"
             "create table public.mine (n int references s.t on delete cascade)"
         )
+        run, refused = one.run, []
+
+        def watched(sql: str, *arguments: Any, **more: Any) -> Any:
+            if "DELETE FROM" in sql:
+                app.execute("set lock_timeout = '200ms'")
+                with pytest.raises(psycopg.errors.LockNotAvailable):
+                    app.execute("insert into public.mine values (2)")
+                app.rollback()
+                refused.append(sql)
+            return run(sql, *arguments, **more)
+
+        monkeypatch.setattr(one, "run", watched)
         one.begin()
         one.replace_table(Relation("s", "t"), Query("select 1 as id, 'one' as t"))
-        app.execute("set lock_timeout = '200ms'")
-        with pytest.raises(psycopg.errors.LockNotAvailable):
-            app.execute("insert into public.mine values (2)")
+        assert len(refused) == 1
         one.rollback()
-        app.rollback()
         app.execute("insert into public.mine values (2)")
+
+
+def test_partitions_that_others_refer_to(session: Session, admin: psycopg.Connection) -> None:
+    """A partitioned table that a model fills, and a partition that a model fills."""
+    admin.execute(
+        "create table s.t (id int, t text, primary key (id)) partition by range (id);"
+        "create table s.low partition of s.t for values from (0) to (10);"
+        "create table s.high partition of s.t for values from (10) to (20);"
+        "create table public.mine (n int references s.t on delete cascade)"
+    )
+    build(session, f"{TWO} union all select 12, 'twelve'")
+    admin.execute("insert into public.mine values (2), (12)")
+    build(session, "select * from (values (12, 'XII'), (2, 'II')) as v(id, t)")
+    assert rows(admin, "select * from s.high") == [(12, "XII")]
+    assert "public.mine" in refusal(session, "select 12 as id, 'XII' as t").message
+    build(session, "select * from (values (2, 'zwei'), (1, 'eins')) as v(id, t)", "low")
+    assert "public.mine" in refusal(session, "select 1 as id, 'eins' as t", "low").message
+    assert rows(admin, "select n from public.mine order by n") == [(2,), (12,)]
+    assert rows(admin, "select id from s.t order by id") == [(1,), (2,), (12,)]
 
 
 def test_tables_that_inherit_keep_their_rows(session: Session, admin: psycopg.Connection) -> None:
@@ -357,27 +385,30 @@ def test_a_table_is_not_replaced_in_a_snapshot_of_the_users(
     assert rows(admin, "select n from s.t") == [(1,)]
 
 
-def test_settings_that_would_change_values_are_the_sessions_own(
-    session: Session, admin: psycopg.Connection, postgres_dsn: str
+def test_settings_that_would_change_values_or_meaning_are_the_sessions_own(
+    admin: psycopg.Connection, postgres_dsn: str
 ) -> None:
     import pyarrow as pa
 
-    admin.execute(
-        f'alter database "{admin.info.dbname}" set standard_conforming_strings = off'.encode()
-    )
-    admin.execute(f'alter database "{admin.info.dbname}" set array_nulls = off'.encode())
-    admin.execute(
-        f'alter database "{admin.info.dbname}" set session_replication_role = replica'.encode()
-    )
+    database = f'alter database "{admin.info.dbname}"'
+    for setting in (
+        "standard_conforming_strings = off",
+        "array_nulls = off",
+        "session_replication_role = replica",
+        "synchronous_commit = off",
+    ):
+        admin.execute(f"{database} set {setting}".encode())
     try:
         settings = {"dsn": postgres_dsn, "idle_seconds": 0.1, "connect_seconds": 9}
-        with connect(WarehouseAddress(POSTGRES, settings)) as other:
-            assert other.query(r"select 'a\n'") == [(r"a\n",)]
-            other.load(pa.table({"a": [["x", None]]}), "s.arrays")
-            assert other.query("select a[2] is null from s.arrays") == [(True,)]
-            assert other.query("show session_replication_role") == [("origin",)]
+        with connect(WarehouseAddress(POSTGRES, settings)) as session:
+            session.prepare(["s"])
+            assert session.query(r"select 'a\n'") == [(r"a\n",)]
+            session.load(pa.table({"a": [["x", None]]}), "s.arrays")
+            assert session.query("select a[2] is null from s.arrays") == [(True,)]
+            assert session.query("show session_replication_role") == [("origin",)]
+            assert session.query("show synchronous_commit") == [("on",)]
     finally:
-        admin.execute(f'alter database "{admin.info.dbname}" reset all'.encode())
+        admin.execute(f"{database} reset all".encode())
 
 
 def test_a_role_that_may_make_no_temporary_table_is_refused_from_the_first_build(
@@ -572,6 +603,37 @@ def test_an_index_goes_with_its_column_and_so_does_what_is_said_of_it(
     )
     build(session, "select 1 as n, 3 as t")
     assert rows(admin, "select indexname from pg_indexes where tablename = 't'") == [("stays",)]
+
+
+def test_what_was_in_the_default_tablespace_stays_there(
+    session: Session, admin: psycopg.Connection, postgres_dsn: str
+) -> None:
+    """A role's own default is for what it creates, not for what it makes again."""
+    place = f"place_{os.getpid()}"
+    admin.execute("set allow_in_place_tablespaces = on")
+    admin.execute(f"create tablespace {place} location ''".encode())
+    database = f'alter database "{admin.info.dbname}"'
+    try:
+        build(session, "select 1 as n, 2 as m")
+        admin.execute(
+            f"create index here on s.t (n); create index there on s.t (n) tablespace {place};"
+            f"create materialized view public.m tablespace {place} as select n from s.t".encode()
+        )
+        before = dump(postgres_dsn, "s.t", "public.m")
+        admin.execute(f"{database} set default_tablespace = '{place}'".encode())
+        settings = {"dsn": postgres_dsn, "idle_seconds": 0.1, "connect_seconds": 8}
+        with connect(WarehouseAddress(POSTGRES, settings)) as other:
+            build(other, "select 1 as n, 2 as m, 3 as k")
+        assert dump(postgres_dsn, "s.t", "public.m") == before
+        assert rows(
+            admin,
+            "select relname from pg_class where reltablespace <> 0"
+            " and relname in ('t', 'here', 'there', 'm') order by 1",
+        ) == [("m",), ("there",)]
+    finally:
+        admin.execute(f"{database} reset all".encode())
+        admin.execute("drop schema s cascade; drop materialized view if exists public.m")
+        admin.execute(f"drop tablespace {place}".encode())
 
 
 # Views -------------------------------------------------------------------------------------------

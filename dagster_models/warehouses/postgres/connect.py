@@ -29,11 +29,16 @@ _EXACT = (
     "SET DateStyle = ISO; SET bytea_output = hex; SET extra_float_digits = 1;"
     "SET standard_conforming_strings = on; SET array_nulls = on"
 )
-#: A role may be one for replication, in whose sessions neither foreign keys nor triggers hold. Only
-#: where it is so: to set this takes a right that few have.
-_ORIGIN = (
-    "SELECT set_config('session_replication_role', 'origin', false)"
-    " WHERE current_setting('session_replication_role') <> 'origin'"
+#: A role may be one for replication, in whose sessions neither foreign keys nor triggers hold, or
+#: not wait for the disk, so that a crash of the server takes back what was reported as published.
+#: Set only where it is so: the first one takes a right that few have.
+_MEANT = "".join(
+    f";SELECT set_config('{name}', '{value}', false) WHERE current_setting('{name}') = '{other}'"
+    for name, other, value in (
+        ("session_replication_role", "replica", "origin"),
+        ("session_replication_role", "local", "origin"),
+        ("synchronous_commit", "off", "on"),
+    )
 )
 #: So often we look whether somebody still wants the connection.
 _LOOK_SECONDS = 0.05
@@ -69,7 +74,7 @@ class Connector:
         self._connect_seconds = connect_seconds
         self._settings_sql = (
             f"SET client_connection_check_interval = {_CHECK_INTERVAL_MILLISECONDS};"
-            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};{_EXACT};{_ORIGIN}"
+            f"SET lock_timeout = {max(1, round(lock_timeout * 1000))};{_EXACT}{_MEANT}"
         )
         self._outage = outage
 

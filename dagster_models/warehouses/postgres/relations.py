@@ -170,11 +170,14 @@ def _copy_of_staging(session: Runner, old: Found, name: str) -> str:
     """What makes a table of STAGING, to be stored as its predecessor is."""
     unlogged, method, place = session.run(
         "SELECT c.relpersistence = 'u', coalesce(quote_ident(m.amname), 'heap'),"
-        " (SELECT quote_ident(spcname) FROM pg_tablespace WHERE oid = c.reltablespace)"
-        " FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam WHERE c.oid = %s",
+        " quote_ident(place.spcname)"
+        " FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam"
+        " JOIN pg_database AS d ON d.datname = current_database()"
+        " JOIN pg_tablespace AS place ON place.oid = coalesce(nullif(c.reltablespace, 0),"
+        " d.dattablespace) WHERE c.oid = %s",
         [old.oid],
     )[0]
     return (
         f"CREATE {'UNLOGGED ' if unlogged else ''}TABLE {name} USING {method}"
-        f"{f' TABLESPACE {place}' if place else ''} AS SELECT * FROM {STAGING}"
+        f" TABLESPACE {place} AS SELECT * FROM {STAGING}"
     )
