@@ -1,11 +1,11 @@
-"""What decides the contents of a step, in one form: two that mean the same have the same one.
+"""What decides the contents of a step, in a canonical form: two that mean the same have the same.
 
     canonical_words(words)   the tokens of a query, with its CTEs in one order
     content_config(config)   the settings that decide what is built, of those that were set
     version_of(*parts)       16 hex digits
 
-The form is made of the text's own tokens, never of SQL that is generated from the tree: what a
-parser does not understand it may drop, and a change of meaning would go unseen.
+The form is made of the text's own tokens, never of SQL that is generated from the tree: a parser
+may drop what it does not understand, and a change of meaning would go unnoticed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 
 from dagster_models.core.model import Config
 
-#: Settings that say how a step is shown, found, ordered or run, and not what it builds. What is
-#: not named here decides the contents: a new setting is safe before it is exact. ``alias`` and
-#: ``schema`` are in the relation, ``column_types`` in the version of the seed.
+#: Settings that say how a step is shown, found, ordered or run, and not what it builds. Any other
+#: setting decides the contents, so that a new one is safe before it is exact. ``alias`` and
+#: ``schema`` are part of the relation, ``column_types`` of the seed's version.
 SHOWN_OR_RUN = frozenset(
     {
         *("alias", "schema", "column_types", "enabled"),
@@ -38,7 +38,7 @@ _encode = json.JSONEncoder(sort_keys=True, default=str).encode
 
 
 def version_of(*parts: str) -> str:
-    """16 hex digits of what decides what a step builds."""
+    """16 hex digits that stand for all that decides what a step builds."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -48,8 +48,8 @@ def canonical(values: Mapping[str, Any]) -> str:
 
 
 def content_config(config: Config) -> str:
-    """The settings that decide the contents. Those at their default are left out, so that a new
-    release with a new setting leaves every version as it is."""
+    """The settings that decide the contents, without those at their default: a new release with a
+    new setting leaves every version as it is."""
     values = ((name, getattr(config, name), default) for name, default in _CONTENT)
     return canonical({name: value for name, value, default in values if value != default})
 
@@ -57,12 +57,12 @@ def content_config(config: Config) -> str:
 def canonical_words(words: Sequence[str]) -> list[str]:
     """The words of a query with the CTEs of each WITH in one order.
 
-    Two CTEs next to each other may change places where neither says the other's name: then the
-    one that comes first in the alphabet goes first. One that names another keeps its place behind
-    (or before) it: ``with a as (select * from b), b as (...)`` reads a table b, and would read the
-    CTE the other way round.
+    Two CTEs can change places if neither says the other's name: then the one that is first in the
+    alphabet goes first. A CTE that names another one keeps its place behind (or before) it:
+    ``with a as (select * from b), b as (...)`` reads a table b, and the other way round it would
+    read the CTE.
     """
-    if "with" not in words:  # nearly every CTE
+    if "with" not in words:  # nearly every CTE's body
         return list(words)
     closing = _closings(words)
     result: list[str] = []
@@ -100,7 +100,7 @@ def _ctes(
     words: Sequence[str], start: int, closing: Mapping[int, int]
 ) -> tuple[list[Sequence[str]], int]:
     """The words of each ``name [(columns)] as [[not] materialized] (...)`` from *start* on, and
-    where they end; none if what follows is no list of CTEs (``with ordinality``, ``with ties``)."""
+    where they end. There are none in ``with ordinality`` and ``with ties``."""
     ctes: list[Sequence[str]] = []
     at = start
     while True:
@@ -135,8 +135,8 @@ def _joined(ctes: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _ordered(ctes: Sequence[list[str]]) -> list[list[str]]:
-    """The one order of all those that keep dependent CTEs as they are: at each turn, of those that
-    wait for no other, the first in the alphabet."""
+    """The CTEs in an order that keeps dependent ones as they are: at each turn, the first in the
+    alphabet among those that do not wait for another."""
     if len(ctes) == 1:
         return list(ctes)
     names = [_bare(cte[0]) for cte in ctes]
@@ -158,5 +158,5 @@ def _ordered(ctes: Sequence[list[str]]) -> list[list[str]]:
 
 
 def _bare(word: str) -> str:
-    """A name in any spelling: quoted ones may mean the same as unquoted ones."""
+    """A name without its spelling: a quoted one may mean the same as an unquoted one."""
     return word.strip('"`[]').lower()

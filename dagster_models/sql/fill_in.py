@@ -1,4 +1,4 @@
-"""The text for the warehouse: names and placeholders replaced in place, all else as it is."""
+"""The text for the warehouse: names and placeholders are replaced where they stand."""
 
 from __future__ import annotations
 
@@ -29,16 +29,20 @@ def compile_sql(
     *,
     literals: str = "",
 ) -> str:
-    """The text for the warehouse: table names and placeholders replaced, nothing else changed.
+    """Return the text for the warehouse: table names and placeholders are replaced, and nothing
+    else changes but that trailing semicolons are dropped.
 
-    ``relation_of`` gives the full, quoted name of what a reference means, None to leave it. A
-    reference that has no alias keeps its old name as one where the new name ends differently, so
-    that columns qualified by it still work. Columns qualified with the schema as well lose it.
-    ``variables`` become literals of the dialect ``literals`` (default: ``dialect``). A trailing
-    semicolon is dropped.
+    A reference without an alias gets its old name as one where the new name ends differently, so
+    that columns qualified by it still work. Columns that are qualified with the schema lose it.
 
-    Raises SqlSyntaxError for a placeholder without a variable, TypeError for a variable that has
-    no literal.
+    Args:
+        relation_of: the full, quoted name of what a reference means, None to leave it as it is.
+        variables: the values of placeholders.
+        literals: the dialect in which values are written; "" is *dialect*.
+
+    Raises:
+        SqlSyntaxError: a placeholder has no variable.
+        TypeError: a variable has no literal.
     """
     edits: list[tuple[int, int, str]] = []
     renamed: dict[int, str | None] = {}
@@ -65,9 +69,9 @@ def compile_sql(
 
 
 def literal(value: Any, dialect: str) -> str:
-    """A value as SQL: None, bool, int, float, Decimal, str, date, datetime, and lists of these.
+    """Return a value as SQL: None, bool, int, float, Decimal, str, date, datetime, lists of these.
 
-    A list becomes an array, as the dialect's own parameter would be: `x in $list` works in DuckDB,
+    A list becomes an array, as a parameter of the dialect would be: `x in $list` works in DuckDB,
     `x = any(:list)` in PostgreSQL. Raises TypeError for anything else.
     """
     if isinstance(value, (list, tuple)):
@@ -79,14 +83,14 @@ def literal(value: Any, dialect: str) -> str:
 
 @lru_cache(maxsize=10_000)  # each relation is quoted again for each of its readers
 def quote(identifier: str, dialect: str) -> str:
-    """An identifier, quoted. Raises ValueError for an empty one or one with a NUL character."""
+    """Return a quoted identifier. Raises ValueError if it is empty or has a NUL character."""
     if not identifier or "\0" in identifier:
-        raise ValueError(f"{identifier!r} is no name for a table or column")
+        raise ValueError(f"{identifier!r} cannot be the name of a table or column")
     return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)
 
 
 def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> str | None:
-    """The alias that keeps the old name usable, quoted; None where none is needed or allowed."""
+    """The quoted alias that keeps the old name usable; None where it is not needed or allowed."""
     if reference.aliased:
         return None
     if clashes:
@@ -95,9 +99,9 @@ def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> 
     return None if _last_part(relation, dialect) == old else quote(old, dialect)
 
 
-@lru_cache(maxsize=10_000)  # as quote
+@lru_cache(maxsize=10_000)  # for the same reason as quote
 def _last_part(relation: str, dialect: str) -> str | None:
-    """The folded last part of a dotted name; None for other SQL, e.g. a function's call."""
+    """The folded last part of a dotted name; None for other SQL, such as a call of a function."""
     tokens = SqlglotDialect.get_or_raise(dialect).tokenize(relation)
     names, dots = tokens[::2], tokens[1::2]
     if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
@@ -123,7 +127,7 @@ def _filled(
             f"the placeholder {text[start:end]} has no variable",
             placeholder.line,
             placeholder.column,
-            f"Set {name} in `vars:`. Variables there are: {known}.",
+            f"Set {name} in `vars:`. Known variables: {known}.",
         )
     value = literal(variables[name], dialect)
     if value.startswith("-"):

@@ -1,5 +1,5 @@
-"""What a table in sqlglot's syntax tree is: a relation or another thing of the same form, read or
-written, and whether it has room for an alias."""
+"""What a table in sqlglot's syntax tree stands for: a relation or something else of the same form,
+read or written, and whether it has room for an alias."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from sqlglot import exp
 
 from dagster_models.sql.dialects.dialect import Dialect
 
-#: Under these a table may be given an alias; in `summarize t` or `create table t` it may not.
+#: Under these a table can have an alias. In `summarize t` or `create table t` it cannot.
 _ROOM = (exp.From, exp.Join, exp.Subquery, exp.Pivot, exp.Update, exp.Delete, exp.Merge, exp.Table)
 _MODELS = (exp.Predict, exp.MLForecast, exp.GenerateEmbedding)
-#: What names a schema, a function or a role in the same form (`show tables from s`).
+#: Statements that name a schema, a function or a role in the same form (`show tables from s`).
 _OF_SCHEMAS = (exp.Lock, exp.UserDefinedFunction, exp.Grant, exp.Use, exp.Execute, exp.Show)
 _RELATION_KINDS = {"TABLE", "VIEW", "MATERIALIZED VIEW"}
 
@@ -26,13 +26,13 @@ def identifiers_of(node: exp.Table) -> tuple[exp.Identifier, ...]:
 
 
 def _target(node: exp.Table) -> exp.Expr | None:
-    """The statement or clause the table stands under, without the list of columns between."""
+    """The statement or clause above the table, without the list of columns in between."""
     parent = node.parent
     return parent.parent if isinstance(parent, exp.Schema) else parent
 
 
 def is_relation(node: exp.Table) -> bool:
-    """Whether the name is a relation's: not one of a schema, a function or a temporary table."""
+    """Whether the name is a relation's, and not a schema's, a function's or a temporary table's."""
     parent = _target(node)
     if isinstance(parent, _OF_SCHEMAS):
         return False
@@ -72,8 +72,8 @@ def is_temporary(node: exp.Create) -> bool:
 
 
 def without_relations(kind: type[exp.Expr]) -> frozenset[str]:
-    """Under which arguments of such a node a Table is the name of something else: a function, a
-    model of machine learning, the format of a stage's files."""
+    """The arguments of a node of that class in which a Table is the name of something else: a
+    function, a machine learning model, the format of a stage's files."""
     if issubclass(kind, exp.Table):
         return frozenset({"format"})
     return frozenset({"this"} if issubclass(kind, (exp.UserDefinedFunction, *_MODELS)) else ())

@@ -1,13 +1,12 @@
-"""SQL text -> what it reads and which placeholders it has, and back: the text with names replaced.
+"""SQL text -> what it reads and its placeholders, and back: the text with its names replaced.
 
     parse_sql(text, dialect) -> ParsedSql
     compile_sql(text, parsed, dialect, relation_of, variables) -> text for the warehouse
 
-The text is never generated from the syntax tree. sqlglot says where its tokens are; what is
-replaced is replaced there, after checking that the tokens at these places are the name, and every
-other byte stays. This is the door to the rooms behind it: tokens.py (places), prepare.py (tokens
-as the parser should see them), scopes.py and nodes.py (which names are tables), rewrite.py (the way
-back); sqlglot is imported in these only.
+The text is never generated from the syntax tree. sqlglot says where its tokens are. A name is
+replaced there, once the tokens at that place prove to be the name, and every other byte stays. The
+modules behind this one: tokens.py (places), rewriting (tokens as the parser should get them),
+table_walk.py, scopes.py and nodes.py (which names are tables), fill_in.py (the way back).
 """
 
 from __future__ import annotations
@@ -38,13 +37,15 @@ _QUERIES = (exp.Query, exp.Values, exp.Pivot)
 
 
 def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
-    """Read a text in a dialect of sqlglot (``duckdb``, ``postgres``, ...).
+    """Return what a text in a dialect of sqlglot (``duckdb``, ``postgres``, ...) says.
 
-    With ``queries_only`` (a model, a check) the text must be one query. Without, it may be any
-    number of statements (what a Python file gives to ``warehouse.execute``); what they write is
-    then among the references, marked ``written``.
+    With ``queries_only`` (a model, a check) the text must be one query. Otherwise it may be any
+    number of statements (what a Python file passes to ``warehouse.execute``), and the tables that
+    they write are among the references, marked ``written``.
 
-    Raises SqlSyntaxError with the place in the whole text; ValueError for an unknown dialect.
+    Raises:
+        SqlSyntaxError: with the place in the whole text.
+        ValueError: sqlglot does not know the dialect.
     """
     source = TokenizedText(text, dialect)
     statements = source.statements()
@@ -79,7 +80,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
 
 
 def plain_text(text: str, dialect: str) -> str:
-    """The text without comments and white space, all else as it is written, also its case.
+    """The text without comments and white space. Everything else, also its case, is as written.
 
     Raises SqlSyntaxError for a text that has no tokens.
     """
@@ -89,7 +90,7 @@ def plain_text(text: str, dialect: str) -> str:
 def statement_references(
     text: str, dialect: str
 ) -> tuple[tuple[Reference, ...], tuple[Reference, ...]]:
-    """The tables that any SQL reads, and those that it writes. Raises like parse_sql."""
+    """The tables that any SQL reads, and those that it writes. Raises as parse_sql does."""
     references = parse_sql(text, dialect, queries_only=False).references
     return (
         tuple(reference for reference in references if not reference.written),
@@ -111,8 +112,8 @@ def _refuse_other_than_one_query(source: TokenizedText, statements: Sequence[exp
         raise source.error(
             f"{kind} is a statement, not a query",
             source.tokens[0].start,
-            "A model's SQL is one query (SELECT, WITH, FROM, VALUES, PIVOT); what it builds is "
-            "said by `materialized:` in the header.",
+            "A model's SQL is one query (SELECT, WITH, FROM, VALUES, PIVOT); `materialized:` in "
+            "the header says what it builds.",
         )
 
 

@@ -1,4 +1,4 @@
-"""What parse.py finds in a text of SQL: values, in offsets of characters."""
+"""What parse.py finds in a SQL text, as values. Places are offsets in characters."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dagster_models.core.model import Reference
 
 @dataclass(frozen=True, slots=True)
 class Qualifier:
-    """The dotted prefix of a column that names a table with its schema: `staging.stg_flights` of
+    """A column's prefix that names a table with its schema: `staging.stg_flights` in
     `staging.stg_flights.flight_id`.
 
-    ``start`` and ``end`` are offsets in characters (end exclusive), ``name_start`` is where the
-    last part begins, ``reference`` the start of the reference that it belongs to.
+    ``end`` is exclusive, ``name_start`` is where the last part begins, and ``reference`` is the
+    start of the reference that the prefix belongs to.
     """
 
     start: int
@@ -28,7 +28,7 @@ class Qualifier:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A named placeholder with its sigil: `$year`; ``name`` is without. An unnamed one is `?`."""
+    """A named placeholder with its sigil, `$year`. ``name`` is without the sigil."""
 
     name: str
     start: int
@@ -41,13 +41,13 @@ class Placeholder:
 class ParsedSql:
     """What a text says, in the order of the text.
 
-    ``normalized``: its tokens without comments and white space, keywords and unquoted names in
-    lower case, independent CTEs in one order; two texts with the same one mean the same.
-    ``clashing``: the starts of references that only their schema tells apart. ``temporary``:
+    ``normalized``: its tokens without comments and white space, with keywords and unquoted names in
+    lower case and independent CTEs in one order. Two texts with the same one mean the same.
+    ``clashing``: the starts of references that only their schema distinguishes. ``temporary``:
     names of tables that the text creates for the session. ``opaque``: the parser does not know a
-    statement of the text (BEGIN ... END, CALL, ...), tables may hide in it. ``unseen``: (line,
-    column, what) of tables that only running would tell (`query_table(getvariable('t'))`).
-    ``semicolons``: offsets of the trailing ones.
+    statement of the text (BEGIN ... END, CALL, ...), so tables may hide in it. ``unseen``: (line,
+    column, what) of tables that only running the text would reveal
+    (`query_table(getvariable('t'))`). ``semicolons``: offsets of the trailing ones.
     """
 
     references: tuple[Reference, ...]
@@ -62,7 +62,7 @@ class ParsedSql:
 
 
 def _values(of: type) -> Callable[[Any], tuple[Any, ...]]:
-    """``dataclasses.astuple`` for values that hold no others, without its copies."""
+    """``dataclasses.astuple``, without its copies, for values that do not hold others."""
     return attrgetter(*(field.name for field in fields(of)))
 
 
@@ -71,7 +71,7 @@ _of_qualifier, _of_placeholder = _values(Qualifier), _values(Placeholder)
 
 
 def plain_parsed(parsed: ParsedSql) -> tuple[Any, ...]:
-    """What a text says as tuples, sets, texts and numbers, in the order of its fields."""
+    """The value as tuples, sets, texts and numbers, in the order of its fields."""
     references, qualifiers, placeholders, *rest = _of_parsed(parsed)
     return (
         tuple(map(_of_reference, references)),
@@ -82,7 +82,7 @@ def plain_parsed(parsed: ParsedSql) -> tuple[Any, ...]:
 
 
 def parsed_of(plain: tuple[Any, ...]) -> ParsedSql:
-    """What ``plain_parsed`` made *plain* of. Raises anything if it is of something else."""
+    """The value that ``plain_parsed`` turned into *plain*. Raises anything for something else."""
     references, qualifiers, placeholders, *rest = plain
     return ParsedSql(
         tuple(Reference(*reference) for reference in references),

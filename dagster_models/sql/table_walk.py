@@ -33,13 +33,13 @@ from dagster_models.sql.scopes import (
     table_called,
 )
 
-#: What a name is looked up in: each of these has a FROM list (or a target) of its own.
+#: Each of these has a FROM list (or a target) of its own, in which names are looked up.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
-#: Nearly all nodes of a tree, and nothing is in them. (What a hint names are aliases.)
+#: Nearly all nodes of a tree, and nothing is in them. (A hint names aliases.)
 _LEAVES = frozenset({exp.Identifier, exp.Literal, exp.Hint})
-#: What changes a relation; a query has none of them in it.
+#: Statements and clauses that change a relation. A query has none of them in it.
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
-#: DuckDB's schema of the whole of a recursive CTE.
+#: The schema in which DuckDB shows the whole of a recursive CTE.
 _RECURRING = "recurring"
 
 
@@ -183,9 +183,9 @@ class _StatementWalk:
         elif not self.dialect.second_half_recurs:
             self.stack.append((body, itself))
         elif _recurses(body):
-            # DuckDB (measured): the first half still reads the table of that name, only the
-            # second half reads the CTE; without a UNION there is no recursion at all. Where the
-            # word RECURSIVE is not needed nothing else can be meant. All rows found so far are
+            # DuckDB (measured): the first half still reads the table of that name, and only the
+            # second half reads the CTE. Without a UNION there is no recursion at all. Where the
+            # word RECURSIVE is not needed, nothing else can be meant. All rows found so far are
             # `recurring.name` there, also with a catalog, even where that is a table.
             itself.ctes |= {f"{_RECURRING}.{name}"}
             for child in body.iter_expressions():
@@ -213,7 +213,7 @@ class _StatementWalk:
         self.add(self.table_of(names, parts, scope, aliased=not free, written=written))
 
     def is_elsewhere(self, last: exp.Identifier, parts: tuple[str, ...], scope: TableScope) -> bool:
-        """Whether the name is a CTE's, a session's own table's, the system's or a file's."""
+        """Whether the name means a CTE, a table of the session or of the system, or a file."""
         if len(parts) == 1 and self.dialect.alias(parts[0]) in scope.ctes:
             return True
         if parts[-2:-1] == (_RECURRING,) and ".".join(parts[-2:]) in scope.ctes:
@@ -229,7 +229,7 @@ class _StatementWalk:
         table.scope.tables.append(table)
 
     def plain_column(self, node: exp.Expr, scope: TableScope) -> bool:
-        """Whether the column is an `a` or `t.a`, as nearly all are: then nothing more is in it."""
+        """Whether the column is an `a` or `t.a`, as nearly all are, with nothing more in it."""
         args = node.args
         owner = args.get("table")
         whole = type(args["this"]) is exp.Identifier and (
@@ -253,7 +253,7 @@ class _StatementWalk:
     def argument(
         self, node: exp.Expr, scope: TableScope, certain: bool = True
     ) -> FoundTable | None:
-        """A name that looks like a column's and is a table's."""
+        """The table that is named by what looks like a column."""
         names = node.parts if isinstance(node, exp.Column) else ()
         identifiers = tuple(part for part in names if isinstance(part, exp.Identifier))
         parts = tuple(self.fold(identifier) for identifier in identifiers)
@@ -273,7 +273,7 @@ class _StatementWalk:
             self.argument(node.expressions[place], scope)
 
     def inside(self, node: exp.In, scope: TableScope) -> None:
-        """ClickHouse: `x in db.t` reads the table db.t, if there is no column or alias so named."""
+        """`x in db.t`: see ``Dialect.in_reads_tables``."""
         if not self.dialect.in_reads_tables:
             return
         listed = node.args.get("field")
@@ -332,15 +332,15 @@ _LOOKS: tuple[tuple[type[exp.Expr], _Look], ...] = (
 
 
 class _Kind(NamedTuple):
-    """What the walk does at a class of nodes. ``without``: arguments with no relations in them, or
-    with those that are looked at elsewhere."""
+    """What the walk does at a class of nodes. ``without``: arguments that have no relations in
+    them, or that are looked at elsewhere."""
 
     look: _Look | None
     opens: bool
     without: frozenset[str]
 
 
-#: A query has hundreds of nodes, and only some dozens of classes.
+#: A query has hundreds of nodes, of only some dozens of classes.
 _KINDS: dict[type[exp.Expr], _Kind] = {}
 
 

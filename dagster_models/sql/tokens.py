@@ -1,4 +1,4 @@
-"""A text of SQL as sqlglot's tokens: where names, placeholders and mistakes stand in it."""
+"""A SQL text as sqlglot's tokens: where names, placeholders and mistakes stand in it."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ _NAME = re.compile(r"[^\W\d]\w*|\d+")
 
 
 class _Quiet(logging.Filter):
-    """Keeps sqlglot from logging "contains unsupported syntax": what it means is in the result.
+    """Keeps sqlglot from logging "contains unsupported syntax", as the result says so.
 
-    A filter sees every thread's records, so it only holds back that one message.
+    A filter sees the records of every thread, so it holds back that one message only.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -83,9 +83,9 @@ class TokenizedText:
                 self.tokens = parser.tokenize(_blanked(text, self.tokens, blanks))
         except TokenError:
             raise self.unclosed() from None
-        #: What the parser gets: the same tokens but where its grammar is narrower than SQL's.
+        #: What the parser gets: the same tokens, except where its grammar is narrower.
         self.prepared = prepare(text, self.tokens, self.dialect.tokens, parser.tokenize)
-        #: Where the parser's own tokens begin, if they are not those of the text.
+        #: Offset -> index of the parser's tokens, where they differ from those of the text.
         self.prepared_at = self._places()
 
     def _places(self) -> dict[int, int] | None:
@@ -107,7 +107,7 @@ class TokenizedText:
         return UnreadableSql(what, line, column, fix)
 
     def unclosed(self) -> SqlSyntaxError:
-        """An error for text that has no tokens; the tokenizer does not tell where it began."""
+        """The error for a text without tokens. The tokenizer does not say where it begins."""
         pieces = _PIECE.finditer(self.text)
         starts = (m.start() for m in pieces if self.text.startswith(_OPENINGS, m.start()) and m[1])
         return self.error(
@@ -128,7 +128,7 @@ class TokenizedText:
             raise self.error("the SQL is nested too deeply to be read", 0) from None
         except SqlglotError as error:
             raise self.error(str(error), 0) from None
-        except Exception as error:  # a mistake of the parser's must not be one of the project
+        except Exception as error:  # a failure of the parser is not the project's mistake
             what = f"this SQL cannot be read: the parser failed ({type(error).__name__}: {error})"
             raise self.unreadable(what, self.tokens[0].start if self.tokens else 0) from error
         return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
@@ -136,7 +136,10 @@ class TokenizedText:
     def _parse(self) -> list[exp.Expr | None]:
         try:
             return self.parser.parser().parse(self.prepared.tokens, self.text)
-        except (ParseError, TypeError):  # it raises either at an operator that it does not know
+        except (
+            ParseError,
+            TypeError,
+        ):  # it raises one or the other for an operator that it does not know
             wider = prepare(
                 self.text, self.tokens, self.dialect.tokens, self.parser.tokenize, wider=True
             )
@@ -147,10 +150,10 @@ class TokenizedText:
             return self.parser.parser().parse(self.prepared.tokens, self.text)
 
     def _too_deep(self) -> int | None:
-        """Where the text nests deeper than any query does: the offset, None if it does not.
+        """The offset where the text nests deeper than any query does, None if it does not.
 
-        sqlglot's parser recurses, and its compiled build does so in C, where a stack that runs out
-        ends the process (seen with Python 3.13 at 30,000 parentheses).
+        sqlglot's parser recurses. Its compiled build does so in C, where a stack that runs out ends
+        the process (seen with Python 3.13 at 30,000 parentheses).
         """
         upper = self.text.upper()
         if sum(map(upper.count, _OPENING_WORDS)) <= _MOST_NESTED:  # nearly every text
@@ -169,14 +172,14 @@ class TokenizedText:
         what = re.sub(
             r"Required keyword: '\w+' missing for <class .*>", "something is missing", what
         )
-        # sqlglot's own lines and columns are wrong after some comments, but a token has the same
-        # wrong ones, so they lead to the token.
+        # sqlglot's lines and columns are wrong after some comments. A token has the same wrong
+        # ones, so they lead to the token.
         place = (details.get("line"), details.get("col"))
         offset = next((t.start for t in self.tokens if (t.line, t.col) == place), 0)
         jinja = "{{" in self.text or "{%" in self.text
-        told = f"this SQL cannot be read: {what}"
+        what = f"this SQL cannot be read: {what}"
         return (
-            self.error(told, offset, _JINJA_FIX) if jinja else self.unreadable(told, offset, _FIX)
+            self.error(what, offset, _JINJA_FIX) if jinja else self.unreadable(what, offset, _FIX)
         )
 
     def word(self, word: str) -> int:
@@ -196,7 +199,7 @@ class TokenizedText:
         return index is not None and self.tokens[index].token_type == TokenType.STRING
 
     def is_table_statement(self, start: int) -> bool:
-        """`TABLE orders` is a query, but takes no alias."""
+        """Whether it is `TABLE orders`, a query that takes no alias."""
         before = (self.at(start) or 0) - 1
         return before >= 0 and self.tokens[before].token_type == TokenType.TABLE
 
@@ -206,7 +209,7 @@ class TokenizedText:
         metas = [identifier.meta for identifier in identifiers]
         if not all("start" in meta and "end" in meta for meta in metas):
             raise self.unreadable(
-                f"cannot tell where in the text the name {wanted} stands", 0, _FIX
+                f"the place of the name {wanted} in the text cannot be found", 0, _FIX
             )
         starts = [int(meta["start"]) for meta in metas]
         start, end = min(starts), max(int(meta["end"]) for meta in metas) + 1
@@ -223,7 +226,7 @@ class TokenizedText:
             or tokens[index - 1].end + 1 != end
         ):
             raise self.unreadable(
-                f"cannot tell where in the text the name {wanted} stands", start, _FIX
+                f"the place of the name {wanted} in the text cannot be found", start, _FIX
             )
         return start, end, starts[-1]
 
@@ -266,7 +269,9 @@ class TokenizedText:
     def normalized(self) -> str:
         keeps, text = self.dialect.names_have_case, self.text
         written = [text[token.start : token.end + 1] for token in self.tokens]
-        forms = {word: _folded(word) for word in set(written)}  # it says the same ones again
+        forms = {
+            word: _folded(word) for word in set(written)
+        }  # a text says the same words again and again
         words = [forms[word] for word in written]
         if keeps:
             for index, token in enumerate(self.tokens):
@@ -277,7 +282,7 @@ class TokenizedText:
         return " ".join(canonical_words(words))
 
     def plain(self) -> str:
-        """The tokens as they are written, also in their case, with one blank between them."""
+        """The tokens as they are written, with one blank between them."""
         words = [self.text[token.start : token.end + 1] for token in self.tokens]
         while words and words[-1] == ";":
             words.pop()
@@ -290,7 +295,7 @@ class TokenizedText:
 
 
 def _blanked(text: str, tokens: Sequence[Token], zero_width: re.Pattern[str]) -> str:
-    """The text, as long as it was, with blanks for what *zero_width* finds outside of quotes."""
+    """The text with as many blanks in place of what *zero_width* finds outside of quotes."""
     pieces, done = [], 0
     for token in tokens:
         if token.token_type not in _QUOTED:

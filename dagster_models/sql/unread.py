@@ -1,9 +1,9 @@
-"""A query that the parser cannot read: what its tokens alone tell, which is little and safe.
+"""A query that the parser cannot read: what its tokens alone say, which is little and safe.
 
-With ``unreadable_sql: warn`` such a model is loaded all the same. What it reads is what its header
-names in ``upstream:``. A name behind FROM or JOIN that means something of the project is one more
-dependency and is replaced, but never a name that may be a CTE's, a function's or an alias: better
-a name that the warehouse does not find than a text that means another thing.
+With ``unreadable_sql: warn`` such a model is loaded all the same. It depends on what its header
+names in ``upstream:``. A name behind FROM or JOIN that means something in the project is one more
+dependency and is replaced, unless it may be the name of a CTE or a function, or an alias: a name
+that the warehouse does not find is better than a text with another meaning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAMES = {TokenType.VAR, TokenType.IDENTIFIER}
 
 def read_tokens(text: str, dialect: str) -> ParsedSql:
     """What the tokens of a query say. Raises SqlSyntaxError where they are not those of one query:
-    another statement, a second one, or a string that is not closed."""
+    for another statement, a second one, or a string that is not closed."""
     source = TokenizedText(text, dialect)
     if not source.tokens or source.tokens[0].token_type not in _BEGINS:
         raise source.error("it does not begin as a query does", 0, "Write a SELECT.")
@@ -42,7 +42,9 @@ def read_tokens(text: str, dialect: str) -> ParsedSql:
 def _references(source: TokenizedText) -> Iterator[Reference]:
     tokens, dialect = source.tokens, source.dialect
     ctes = set(_ctes(source))
-    queries: list[bool] = []  # for each open parenthesis: is there a query, or a list of tables?
+    queries: list[
+        bool
+    ] = []  # for each open parenthesis: does it hold a query, or a list of tables?
     for index, token in enumerate(tokens):
         kind = token.token_type
         if kind == TokenType.L_PAREN:
@@ -73,7 +75,7 @@ def _references(source: TokenizedText) -> Iterator[Reference]:
 
 
 def _name(tokens: Sequence[Token], index: int) -> list[Token] | None:
-    """The parts of the dotted name at *index*; None for a function, or for what is no name."""
+    """The parts of the dotted name at *index*; None for a function, or if there is no name."""
     parts = []
     while index < len(tokens) and tokens[index].token_type in _NAMES:
         parts.append(tokens[index])
@@ -90,7 +92,7 @@ def _has_alias(tokens: Sequence[Token], last: Token) -> bool:
 
 
 def _ctes(source: TokenizedText) -> Iterator[str]:
-    """Every name that stands where a CTE's does: `with a as (`, `, b (x, y) as (`."""
+    """Every name that stands where a CTE is named: `with a as (`, `, b (x, y) as (`."""
     tokens = source.tokens
     for index, token in enumerate(tokens):
         if token.token_type not in _NAMES:

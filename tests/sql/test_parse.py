@@ -351,5 +351,5 @@ def test_a_quoted_name_is_the_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "a\0b"])
 def test_no_name(name: str) -> None:
-    with pytest.raises(ValueError, match="no name"):
+    with pytest.raises(ValueError, match="cannot be the name"):
         quote(name, "duckdb")

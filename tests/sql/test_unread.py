@@ -8,6 +8,7 @@ import pytest
 
 from dagster_models.compilation.sql_text import check_sql, compile_step
 from dagster_models.core.model import Key, Project
+from dagster_models.core.tasks import OWN_RELATION
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import parse_sql
@@ -78,7 +79,7 @@ def test_a_model_that_cannot_be_read_is_loaded(tmp_path: Path) -> None:
     expected = FILES["models/s/b.sql"].replace("s.a where", '"dev_s"."a" where')
     assert told == expected.replace("< $n;", "< 9")
     [check] = step.checks
-    assert check_sql(found, step, check, target).endswith('from "dev_s"."b" where false')
+    assert check_sql(found, step, check, target).endswith(f'from {OWN_RELATION} AS "b" where false')
     assert [warning.path for warning in found.warnings if "cannot be read" in warning.what] == [
         "checks/e.sql",
         "models/s/b.sql",

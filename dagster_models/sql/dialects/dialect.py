@@ -70,8 +70,8 @@ class Dialect:
     """One dialect. ``name`` is sqlglot's name of it."""
 
     name: str
-    #: Whether a project may name it in ``dialect:``. The others are only told apart because sqlglot
-    #: does so.
+    #: Whether a project may name it in ``dialect:``. The others are only here because sqlglot
+    #: distinguishes them.
     offered: bool = True
 
     # --- How names are compared ---------------------------------------------------------------
@@ -82,7 +82,7 @@ class Dialect:
     quoted: Letters = lower
     #: How names of CTEs and aliases of tables are compared, once they are folded as a table's name.
     alias: Letters = kept
-    #: What an unquoted name of a column becomes in the relation.
+    #: What the letters of an unquoted column become in the relation.
     column: Letters = kept
     #: Two columns of a relation may differ in nothing but the case of their names.
     columns_have_case: bool = False
@@ -150,9 +150,9 @@ class Dialect:
 
     # --- Columns of a query -------------------------------------------------------------------
 
-    #: What a column without an alias is called; "" where only the warehouse knows.
+    #: The name of a column without an alias; "" where only the warehouse knows.
     implied_name: Callable[[exp.Expr, Output], str] = name_of_column
-    #: A column without an alias is called as the relation spells it that it comes from.
+    #: A column without an alias keeps the spelling of the relation that it comes from.
     spelled_by_relation: bool = False
     #: A subquery, a CTE and a FROM item number columns of one name: `x`, `x_1`.
     numbers_columns: bool = False
@@ -163,7 +163,7 @@ class Dialect:
     using_first: bool = True
     #: A column of USING has the type of the left side.
     using_type_is_left: bool = False
-    #: `generate_series(...)` and `range(...)` in FROM have one column, which is called as they are.
+    #: `generate_series(...)` and `range(...)` in FROM have one column, with the function's name.
     series_column: bool = False
     #: `unnest(...)` of structs, as a column of SELECT, gives a column for each of their fields.
     unnest_spreads: bool = False

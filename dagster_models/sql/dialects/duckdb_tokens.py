@@ -15,39 +15,39 @@ from dagster_models.sql.rewriting.token_rewriter import (
 )
 from dagster_models.sql.rewriting.token_rules import is_call, text_as_name
 
-#: What of SHOW in DuckDB is no table: `from (show tables)`.
+#: Words behind SHOW that do not name a table: `from (show tables)`.
 _SHOWN = {"all", "tables", "databases", "schemas", "variables"}
-#: Table functions of DuckDB that tell of the table whose name they are given as a text.
-_TELLING = {"pragma_table_info", "pragma_show", "pragma_storage_info", "duckdb_table_sample"}
+#: Table functions that describe the table whose name they get as a text.
+_DESCRIBING = {"pragma_table_info", "pragma_show", "pragma_storage_info", "duckdb_table_sample"}
 _PIVOTS = {
     "pivot": TokenType.PIVOT,
     "pivot_wider": TokenType.PIVOT,
     "unpivot": TokenType.UNPIVOT,
     "pivot_longer": TokenType.UNPIVOT,
 }
-#: What ends the statement PIVOT, outside of parentheses, and belongs to the query around it.
+#: Words outside of parentheses that end the statement PIVOT: the query around it has them.
 _BEHIND_PIVOT = {
     *(TokenType.ORDER_BY, TokenType.LIMIT, TokenType.OFFSET, TokenType.FETCH),
     *(TokenType.UNION, TokenType.EXCEPT, TokenType.INTERSECT),
 }
-#: Before such a parenthesis sqlglot knows that the statement in it is a table.
+#: Behind one of these sqlglot knows that the statement in the parenthesis is a table.
 _HOLDS_PIVOT = {TokenType.FROM, TokenType.JOIN, TokenType.COMMA, TokenType.ALIAS}
 _ENDS = {TokenType.R_PAREN, TokenType.SEMICOLON}
 
-#: Names, too: to sqlglot these begin a statement or are operators.
+#: Words that may be names. To sqlglot they begin a statement or are operators.
 _NAMES_TOO = {
     *("alter", "drop", "force", "grant", "insert", "install", "lock"),
     *("partitioned_by", "regexp", "revoke", "rlike", "rollback", "uncache", "xor"),
 }
 _OPENING = {TokenType.L_PAREN, TokenType.L_BRACE, TokenType.L_BRACKET}
-#: Without a bracket behind them: `map {...}` and `values (1)` are something else.
+#: Words that may be names without a bracket behind them. `map {...}` is something else.
 _WITHOUT_BRACKET = {"cube", "map", "rollup", "values"}
-#: Types that have a list in angle brackets elsewhere; here `range < 5` compares.
+#: Types with a list in angle brackets in other dialects. Here `range < 5` compares.
 _ANGLED = {"array", "list", "map", "nested", "nullable", "object", "range", "row", "struct"}
 
 
 def _query_in_text(rewriter: TokenRewriter, index: int) -> int:
-    """`query('select ...')` of DuckDB: the text is the query."""
+    """`query('select ...')`: the text is the query."""
     if rewriter.word(index) != "query" or rewriter.kind(index + 1) != TokenType.L_PAREN:
         return 0
     if rewriter.kind(index - 1) not in (TokenType.FROM, TokenType.JOIN, TokenType.COMMA):
@@ -133,7 +133,7 @@ def _list_of_names(rewriter: TokenRewriter, index: int) -> int:
 
 
 def _show(rewriter: TokenRewriter, index: int) -> int:
-    """`from (show t)` describes t; `from (show tables)` names none."""
+    """`from (show t)` describes t; `from (show tables)` names no table."""
     if rewriter.kind(index) != TokenType.SHOW or rewriter.kind(index - 1) != TokenType.L_PAREN:
         return 0
     end = rewriter.name_end(index + 1)
@@ -147,10 +147,10 @@ def _show(rewriter: TokenRewriter, index: int) -> int:
     return end - index
 
 
-def _told_of(rewriter: TokenRewriter, index: int) -> int:
+def _described_table(rewriter: TokenRewriter, index: int) -> int:
     """`pragma_table_info('t')` is `(describe t)`; the name stays where it is."""
     first, end = index + 2, rewriter.name_end(index + 2)
-    if rewriter.word(index) not in _TELLING or rewriter.kind(index + 1) != TokenType.L_PAREN:
+    if rewriter.word(index) not in _DESCRIBING or rewriter.kind(index + 1) != TokenType.L_PAREN:
         return 0
     named = [(token.token_type, token.text) for token in rewriter.tokens[first:end]]
     start, last = rewriter.tokens[first - 1].start, rewriter.tokens[end - 1].end
@@ -175,8 +175,8 @@ def _told_of(rewriter: TokenRewriter, index: int) -> int:
 
 
 def _pivot_statement(rewriter: TokenRewriter, index: int) -> int:
-    """DuckDB: PIVOT is a query. sqlglot knows it alone and in FROM; elsewhere, and with ORDER BY
-    or UNION behind it, it becomes `from (pivot ...)`."""
+    """PIVOT is a query. sqlglot knows it alone and in FROM. Elsewhere, and with ORDER BY or UNION
+    behind it, it becomes `from (pivot ...)`."""
     rewriter.close(index)
     kind = _PIVOTS.get(rewriter.word(index))
     if (
@@ -238,7 +238,7 @@ DUCKDB_TOKENS = TokenRules(
         _pivot_statement: ("pivot",),
         _query_in_text: ("query",),
         _show: ("show",),
-        _told_of: tuple(_TELLING),
+        _described_table: tuple(_DESCRIBING),
         _query_table: ("query_table",),
     },
     wider=(_keyword_as_name,),

@@ -1,8 +1,8 @@
 """What PostgreSQL calls a column of a query that has no alias.
 
 The rules are its parser's (``FigureColname`` in parse_target.c, the same since version 15), as far
-as sqlglot's tree still tells how the expression was written: `now()` and `current_timestamp` are
-one node there and two names. "" is not known.
+as sqlglot's tree still shows how the expression was written: `now()` and `current_timestamp` are
+one node there and two names. "" means that the name is not known.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from sqlglot import exp
 
 _T = exp.DataType.Type
-#: What has no name of its own.
+#: The name of a column that has none of its own.
 _UNNAMED = "?column?"
 _OPERATORS = (
     *(exp.Predicate, exp.Connector, exp.Not, exp.Neg, exp.Literal, exp.Null, exp.BitwiseNot),
     *(exp.Add, exp.Sub, exp.Mul, exp.Div, exp.DPipe),
 )
-#: The name is that of what they hold.
+#: These are called as what they hold.
 _WRAPPERS = (exp.Paren, exp.Filter, exp.Window, exp.WithinGroup, exp.Collate, exp.Bracket)
 _NAMES: dict[type[exp.Expr], str] = {
     **{kind: kind.sql_name().lower() for kind in (exp.Avg, exp.Max, exp.Min, exp.Sum, exp.Count)},
@@ -98,12 +98,12 @@ Output = Callable[[exp.Expr], str]
 
 
 def postgres_name(node: exp.Expr, output: Output) -> str:
-    """``output`` gives the name that an identifier means."""
+    """The name of the column; ``output`` gives the name that an identifier means."""
     return _named(node, output)[0]
 
 
 def _named(node: exp.Expr, output: Output) -> tuple[str, bool]:
-    """The name, and whether it goes before that of a cast around it."""
+    """The name, and whether it precedes that of a cast around it."""
     while isinstance(node, _WRAPPERS):
         node = node.this
     if isinstance(node, exp.Column):
@@ -153,7 +153,7 @@ def _of_query(node: exp.Expr, output: Output) -> str:
 
 
 def _type(node: exp.Expr, output: Output) -> str:
-    """PostgreSQL's own name of a type, as it is in its catalog."""
+    """PostgreSQL's own name of a type, as in its catalog."""
     if not isinstance(node, exp.DataType):
         return ""
     if node.this == _T.ARRAY and node.expressions:

@@ -11,7 +11,7 @@ from dagster_models.sql.rewriting.token_rewriter import TEXTS, TokenRewriter, To
 from dagster_models.sql.rewriting.token_rules import NUMBER_WORDS, next_start, number, several
 
 _FROM = {TokenType.FROM, TokenType.JOIN, TokenType.COMMA}
-#: Behind these an operator has no left side.
+#: An operator behind one of these has no left side.
 _NO_OPERAND = {
     *(TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.COMMA, TokenType.SELECT),
     *(TokenType.DISTINCT, TokenType.WHERE, TokenType.HAVING, TokenType.ON, TokenType.AND),
@@ -56,8 +56,8 @@ def _alias_of_using(rewriter: TokenRewriter, index: int) -> int:
 
 
 def _operator_end(rewriter: TokenRewriter, index: int) -> int:
-    """Where the operator ends that begins with the token: PostgreSQL takes all the characters that
-    one may have, and extensions have operators of their own (`<#>`, `~=`, `<<->`)."""
+    """Where the operator ends that begins with the token. PostgreSQL takes all characters that one
+    may have, as extensions have operators of their own (`<#>`, `~=`, `<<->`)."""
     start = rewriter.tokens[index].start
     found = _OPERATOR.match(rewriter.text, start)
     if found is None:
@@ -69,7 +69,7 @@ def _operator_end(rewriter: TokenRewriter, index: int) -> int:
 
 
 def _operator(rewriter: TokenRewriter, index: int) -> int:
-    """An operator that is several to sqlglot; `order by x using >` has one that orders."""
+    """An operator that is several to sqlglot, also in `order by x using >`."""
     if rewriter.kind(index) == TokenType.USING:
         ends = _operator_end(rewriter, index + 1) if index + 1 < len(rewriter.tokens) else 0
         return several(rewriter, index, ends)
@@ -99,7 +99,7 @@ def _typed_text(rewriter: TokenRewriter, index: int) -> int:
 
 
 def _is_normalized(rewriter: TokenRewriter, index: int) -> int:
-    """`x is nfc normalized`, which asks no more of tables than `x is null`."""
+    """`x is nfc normalized` reads no other tables than `x is null`."""
     form = rewriter.word(index) in _FORMS
     if rewriter.word(index + form) != "normalized":
         return 0

@@ -1,4 +1,4 @@
-"""The dialects that are told apart."""
+"""The table of dialects."""
 
 from __future__ import annotations
 

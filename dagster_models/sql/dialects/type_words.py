@@ -8,7 +8,7 @@ from collections.abc import Iterable
 WIDTH = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64, "HUGEINT": 128}
 REAL = {"FLOAT", "DOUBLE"}
 STAMPS = {"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
-#: Whole numbers as written take the type of what they meet, where they fit: always (0 to 127), or
+#: A whole number as written takes the type of what it meets, where it fits: always (0 to 127), or
 #: into an INTEGER and wider.
 LITERAL, WIDE_LITERAL = "INTEGER_LITERAL", "INTEGER_LITERAL_WIDE"
 LITERALS = {LITERAL, WIDE_LITERAL}
@@ -48,12 +48,12 @@ def _split(text: str) -> list[str]:
 
 
 def element_of(type_: str) -> str:
-    """What a list holds; "" for what is no list."""
+    """The type of what a list holds; "" for any other type."""
     return type_[:-2] if type_.endswith("[]") else ""
 
 
 def settled(type_: str) -> str:
-    """The type that a column gets: a literal that met nothing is an INTEGER."""
+    """The type that a column gets: a number that met no other type is an INTEGER."""
     if type_ in LITERALS:
         return "INTEGER"
     return "" if type_ == FRACTION else type_
@@ -93,7 +93,7 @@ def is_decimal(type_: str) -> bool:
 
 
 def decimal_digits(type_: str) -> tuple[int, int] | None:
-    """The digits of a number in all, and behind the point; None for what has no fixed ones."""
+    """The digits of a number in all, and behind the point; None if they are not fixed."""
     if type_ in _DIGITS:
         return _DIGITS[type_], 0
     found = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", type_)

@@ -1,4 +1,4 @@
-"""What a query's names mean: FROM items, the scopes they stand in, and the columns they have."""
+"""What a query's names mean: FROM items, the scopes that they stand in, and their columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def digest_of(*parts: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What is known of an expression; as in TracedColumn."""
+    """What is known of an expression. The fields are those of TracedColumn."""
 
     type: str = ""
     sources: frozenset[Origin] = frozenset()
@@ -29,11 +29,13 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The columns of a query or of a FROM item, in order; an unnamed one has the name "".
+class ColumnSet:
+    """The columns of a query or of a FROM item, in order. One without a name is called "".
 
     ``closed``: there are no others. ``origins``: the keys of upstream relations whose columns are
-    not all known and show through (``select * from raw.orders``). ``reason``: what hides columns.
+    not all known, and show through (``select * from raw.orders``). ``reason``: why columns are
+    missing. ``row_sources``: the columns that decide which rows there are. ``problems``: those of a
+    CTE, which are reported when something reads it.
     """
 
     columns: tuple[tuple[str, Value], ...] = ()
@@ -42,8 +44,8 @@ class Shape:
     origins: tuple[Name, ...] = ()
     reason: str = ""
     rows: str = ""
-    row_sources: frozenset[Origin] = frozenset()  #: the columns that decide which rows there are
-    problems: tuple[ColumnProblem, ...] = ()  #: of a CTE, told when it is read
+    row_sources: frozenset[Origin] = frozenset()
+    problems: tuple[ColumnProblem, ...] = ()
 
     @cached_property
     def by_name(self) -> dict[str, list[Value]]:
@@ -54,16 +56,16 @@ class Shape:
 
     @cached_property
     def spellings(self) -> dict[str, str]:
-        """Lower case -> the name of a column as it is written in the relation."""
+        """Lower case -> the name of a column as the relation spells it."""
         return {name.lower(): name for name, _ in reversed(self.columns)}
 
     @cached_property
     def knows_all(self) -> bool:
-        """Whether a name that is not among the columns is none of them."""
+        """Whether a name that is not among the columns cannot be a column."""
         return self.closed and "" not in self.by_name
 
-    def renamed(self, names: Iterable[str]) -> Shape:
-        """With the first columns called *names*: ``t (a, b)``."""
+    def renamed(self, names: Iterable[str]) -> ColumnSet:
+        """The same with *names* for the first columns: ``t (a, b)``."""
         given = list(names)
         if not given:
             return self
@@ -74,9 +76,9 @@ class Shape:
         new = [(name, value) for name, (_, value) in zip(given, columns, strict=False)]
         return replace(self, columns=(*new, *kept))
 
-    def told_apart(self, cased: bool = False) -> Shape:
-        """Two columns of one name become `x` and `x_1`, as DuckDB names them in a table, and in a
-        subquery or CTE for what reads it. ``cased``: `x` and `X` are two names."""
+    def numbered(self, cased: bool = False) -> ColumnSet:
+        """The same with `x` and `x_1` for two columns of one name, as DuckDB calls them in a table,
+        and in a subquery or CTE that is read. ``cased``: `x` and `X` are two names."""
         if all(len(values) == 1 for name, values in self.by_name.items() if name):
             return self
         used: set[str] = set()
@@ -93,39 +95,43 @@ class Shape:
 
 @dataclass(slots=True)
 class Item:
-    """One item of a FROM list. ``name``: as columns are qualified by it, folded; ``home``: what
-    stands before it, of a table that is written without an alias."""
+    """One item of a FROM list. ``name``: the prefix of its columns, folded. ``home``: what stands
+    before the name of a table that has no alias."""
 
     name: str
-    shape: Shape
+    column_set: ColumnSet
     home: tuple[str, ...] = ()
-    hidden: set[str] = field(default_factory=set)  #: merged by USING: not in ``*`` again
-    shown: dict[str, Value] = field(default_factory=dict)  #: the merged columns that ``*`` has here
+    hidden: set[str] = field(
+        default_factory=set
+    )  #: merged by USING, so that ``*`` does not repeat them
+    shown: dict[str, Value] = field(
+        default_factory=dict
+    )  #: the merged columns that ``*`` shows here
 
 
 @dataclass(slots=True)
-class Scope:
-    """One SELECT: its FROM items, what its own columns are called, and the scope around it."""
+class ColumnScope:
+    """One SELECT: its FROM items, the names of its own columns, and the scope around it."""
 
-    outer: Scope | None
-    ctes: dict[str, Shape]
+    outer: ColumnScope | None
+    ctes: dict[str, ColumnSet]
     items: list[Item] = field(default_factory=list)
-    since: int = 0  #: the index of the first item behind the last comma: USING looks no further
-    deciding: set[Origin] = field(default_factory=set)  #: see Shape.row_sources
+    since: int = 0  #: the index of the first item behind the last comma, where USING begins to look
+    deciding: set[Origin] = field(default_factory=set)  #: see ColumnSet.row_sources
     merged: dict[str, Value] = field(default_factory=dict)  #: columns of USING, by lower case
     aliases: dict[str, Value] = field(default_factory=dict)
     outputs: set[str] = field(default_factory=set)  #: names of the SELECT's columns, lower case
     later: set[str] = field(default_factory=set)  #: those of them that are aliases
 
-    def chain(self) -> Iterator[Scope]:
-        scope: Scope | None = self
+    def chain(self) -> Iterator[ColumnScope]:
+        scope: ColumnScope | None = self
         while scope is not None:
             yield scope
             scope = scope.outer
 
     def item(self, name: str, home: tuple[str, ...] = ()) -> Item | None:
-        """The FROM item that qualifies columns as *name* (folded), from the inside out; of several
-        the one that is written with the same schema, where *home* names one."""
+        """The FROM item whose columns have the prefix *name* (folded), from the inside out.
+        Of several, the one that is written with the schema that *home* names."""
         first = None
         for scope in self.chain():
             for item in scope.items:
@@ -139,7 +145,7 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """No such column. ``certain``: all schemas that it was looked for in are certain."""
+    """There is no such column. ``certain``: the schemas that were searched are all certain."""
 
     certain: bool
     known: tuple[str, ...]
@@ -147,16 +153,16 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Ambiguous:
-    """Several FROM items have the column."""
+    """Several FROM items have such a column."""
 
     certain: bool
     items: tuple[str, ...]
     value: Value
 
 
-def look_up(scope: Scope, name: str) -> Value | Missing | Ambiguous:
-    """The column *name* without a qualifier: in the FROM items, then among the SELECT's own
-    aliases, then in the scope around it."""
+def look_up(scope: ColumnScope, name: str) -> Value | Missing | Ambiguous:
+    """Look up a column without a prefix: in the FROM items, then among the SELECT's own aliases,
+    then in the scope around it."""
     lower = name.lower()
     certain = True
     known: list[str] = []
@@ -169,52 +175,52 @@ def look_up(scope: Scope, name: str) -> Value | Missing | Ambiguous:
         if hits:
             return _several(around, lower, hits)
         row = next((item for item in around.items if item.name.lower() == lower), None)
-        if row is not None and all(item.shape.knows_all for item in around.items):
+        if row is not None and all(item.column_set.knows_all for item in around.items):
             return whole_row(row)
         if lower in around.aliases:
             return around.aliases[lower]
-        unknown = [item for item in around.items if not item.shape.knows_all]
+        unknown = [item for item in around.items if not item.column_set.knows_all]
         if unknown:
             return guessed(name, unknown)
         if lower in around.later:
             return Value(reason=f"`{name}` is a column of the same SELECT")
         if lower in map(str.lower, around.ctes):  # ClickHouse: `with 2 as factor`
             return Value(digest=digest_of("cte", lower))
-        certain = certain and all(item.shape.certain for item in around.items)
-        known += [column for item in around.items for column, _ in item.shape.columns]
+        certain = certain and all(item.column_set.certain for item in around.items)
+        known += [column for item in around.items for column, _ in item.column_set.columns]
     return Missing(certain, tuple(known))
 
 
 def _only(item: Item, lower: str, name: str) -> Value | None:
-    """The item's column of that name, in another case if there is none in this one."""
-    found = item.shape.by_name.get(lower)
+    """The item's column of that name, if necessary in another case."""
+    found = item.column_set.by_name.get(lower)
     if not found:
         return None
     if len(found) > 1:
-        exact = [value for column, value in item.shape.columns if column == name]
+        exact = [value for column, value in item.column_set.columns if column == name]
         return exact[0] if exact else found[0]
     return found[0]
 
 
-def _several(scope: Scope, lower: str, hits: list[tuple[Item, Value]]) -> Value | Ambiguous:
+def _several(scope: ColumnScope, lower: str, hits: list[tuple[Item, Value]]) -> Value | Ambiguous:
     value = together(value for _, value in hits)
     if lower in scope.outputs:  # `select a.id ... order by id` means the SELECT's own
         return value
-    shapes = [item.shape for item, _ in hits]
-    certain = all(shape.certain and shape.closed for shape in shapes)
+    column_sets = [item.column_set for item, _ in hits]
+    certain = all(column_set.certain and column_set.closed for column_set in column_sets)
     return Ambiguous(certain, tuple(item.name for item, _ in hits), value)
 
 
 def guessed(name: str, items: list[Item]) -> Value:
-    """A column of items whose columns are not all known: surely of the only relation there is."""
-    if all(item.shape.closed for item in items):  # it is a column whose name is not known
-        unnamed = [value for item in items for value in item.shape.by_name.get("", ())]
+    """A column of items whose columns are not all known. It is sure if there is one relation."""
+    if all(item.column_set.closed for item in items):  # it is a column without a known name
+        unnamed = [value for item in items for value in item.column_set.by_name.get("", ())]
         if len(unnamed) == 1:
             return unnamed[0]
         reason = f"`{name}` may be any column without an alias"
         return replace(together(unnamed), reason=reason)
-    origins = tuple(dict.fromkeys(key for item in items for key in item.shape.origins))
-    hidden = next((item.shape.reason for item in items if item.shape.reason), "")
+    origins = tuple(dict.fromkeys(key for item in items for key in item.column_set.origins))
+    hidden = next((item.column_set.reason for item in items if item.column_set.reason), "")
     if len(items) == 1 and len(origins) == 1 and not hidden:
         return column_of(origins[0], name)
     if len(items) == 1 and not origins and not hidden:
@@ -231,8 +237,8 @@ def column_of(key: Name, name: str, type_: str = "") -> Value:
 
 def whole_row(item: Item) -> Value:
     """``select t from t``: all columns as one value."""
-    value = together(value for _, value in item.shape.columns)
-    reason = value.reason or ("" if item.shape.closed else f"a row of `{item.name}`")
+    value = together(value for _, value in item.column_set.columns)
+    reason = value.reason or ("" if item.column_set.closed else f"a row of `{item.name}`")
     return replace(value, reason=reason)
 
 

@@ -39,7 +39,7 @@ class Types:
         return unified([self.of(node) for node in given])
 
 
-#: Without a type of their own.
+#: These have the type of what they hold.
 _SAME = {exp.Paren, exp.Alias, exp.Filter, exp.IgnoreNulls, exp.RespectNulls, exp.Distinct}
 
 

@@ -1,4 +1,4 @@
-"""One expression of a query: the columns it is made of, its digest, and what is wrong with it."""
+"""One expression of a query: the columns that it is made of, its digest, and its mistakes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.type_words import fields_of
 from dagster_models.sql.lineage.column_sets import (
     Ambiguous,
+    ColumnScope,
+    ColumnSet,
     Missing,
-    Scope,
-    Shape,
     Value,
     digest_of,
     guessed,
@@ -23,7 +23,7 @@ from dagster_models.sql.lineage.column_sets import (
 from dagster_models.util.nearest import nearest
 from dagster_models.util.positions import Lines
 
-#: Names that look like columns and are none: functions without parentheses, columns of the system.
+#: Names that only look like columns: functions without parentheses, columns of the system.
 _NO_COLUMNS = frozenset(
     {
         *("rowid", "ctid", "oid", "tableoid", "xmin", "xmax", "cmin", "cmax", "rownum", "level"),
@@ -34,28 +34,27 @@ _NO_COLUMNS = frozenset(
     }
 )
 
-#: Arguments that are types, also where sqlglot reads a column: `json_object(returning jsonb)`.
+#: Arguments that are types, even if sqlglot reads a column: `json_object(returning jsonb)`.
 _TYPES = frozenset({"return_type"})
 
-Query = Callable[[exp.Expr, "Scope | None", Mapping[str, Shape]], Shape]
+Query = Callable[[exp.Expr, "ColumnScope | None", Mapping[str, ColumnSet]], ColumnSet]
 
 
 class Expressions:
-    """Reads expressions of one query. ``types``: id of a column or subquery -> its type;
-    the tree that they belong to must stay alive as long as this does. ``joined``: names that
-    qualify the columns of a USING, folded."""
+    """Reads the expressions of one query. ``types``: id of a column or subquery -> its type, which
+    holds as long as the tree is alive. ``joined``: folded prefixes of the columns of a USING."""
 
     def __init__(
         self, dialect: Dialect, lines: Lines, query: Query, joined: Collection[str] = ()
     ) -> None:
         self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
         self.types: dict[int, str] = {}
-        self.spreads = False  #: whether what was read holds DuckDB's COLUMNS(...)
+        self.spreads = False  #: whether the last expression holds DuckDB's COLUMNS(...)
         self.problems: list[ColumnProblem] = []
-        self.withheld: list[ColumnProblem] = []  #: of CTEs, that perhaps nothing reads
+        self.withheld: list[ColumnProblem] = []  #: those of CTEs that perhaps nothing reads
 
-    def read(self, node: exp.Expr, scope: Scope) -> Value:
-        """What *node* is made of. A stack and no recursion: an OR chain may have 600 terms."""
+    def read(self, node: exp.Expr, scope: ColumnScope) -> Value:
+        """What *node* is made of. With a stack, as an OR chain may have 600 terms."""
         if isinstance(node, exp.Column):
             return self.noted(node, scope)
         parts: list[str] = []
@@ -118,28 +117,28 @@ class Expressions:
         name: str = node.parts[0].name
         return name.lower()
 
-    def subquery(self, node: exp.Query, scope: Scope) -> Value:
-        shape = self.query(node, scope, scope.ctes)
-        scope.deciding |= shape.row_sources
+    def subquery(self, node: exp.Query, scope: ColumnScope) -> Value:
+        column_set = self.query(node, scope, scope.ctes)
+        scope.deciding |= column_set.row_sources
         sources: frozenset[Origin] = frozenset()
-        reason = shape.reason
-        for _, value in shape.columns:
+        reason = column_set.reason
+        for _, value in column_set.columns:
             sources |= value.sources
             reason = reason or value.reason
-        digests = (value.digest for _, value in shape.columns)
-        if len(shape.columns) == 1 and shape.closed:
-            self.types[id(node)] = shape.columns[0][1].type
-        return Value("", sources, digest_of("subquery", shape.rows, *digests), reason)
+        digests = (value.digest for _, value in column_set.columns)
+        if len(column_set.columns) == 1 and column_set.closed:
+            self.types[id(node)] = column_set.columns[0][1].type
+        return Value("", sources, digest_of("subquery", column_set.rows, *digests), reason)
 
-    def noted(self, node: exp.Column, scope: Scope) -> Value:
+    def noted(self, node: exp.Column, scope: ColumnScope) -> Value:
         value = self.column(node, scope) or Value(reason="the column is not known")
         self.types[id(node)] = value.type
         return value
 
     # --- columns ----------------------------------------------------------------------------
 
-    def column(self, node: exp.Column, scope: Scope, silent: bool = False) -> Value | None:
-        """What a column means; None if there is none (told unless *silent*)."""
+    def column(self, node: exp.Column, scope: ColumnScope, silent: bool = False) -> Value | None:
+        """What a column means; None if there is none, which is reported unless *silent*."""
         if isinstance(node.this, exp.Star):
             return self.row_of(node, scope)
         args = node.args
@@ -147,29 +146,31 @@ class Expressions:
             return self.bare(node.this, scope, silent)
         parts = (args.get("catalog"), args.get("db"), args.get("table"), node.this)
         names = [part for part in parts if isinstance(part, exp.Identifier)]
-        # `a.b.c`: the FROM item may be said with its schema, and fields of a struct may follow.
+        # `a.b.c`: the FROM item may have its schema before it, and fields of a struct may follow.
         for index in range(len(names) - 2, -1, -1):
             home = tuple(self.folded(name) for name in names[:index])
             item = scope.item(self.folded(names[index]), home)
             if item is None:
                 continue
             column = names[index + 1]
-            found = item.shape.by_name.get(column.name.lower())
+            found = item.column_set.by_name.get(column.name.lower())
             if found:
-                exact = [v for n, v in item.shape.columns if n == column.name and len(found) > 1]
+                exact = [
+                    v for n, v in item.column_set.columns if n == column.name and len(found) > 1
+                ]
                 return self.field(exact[0] if exact else found[0], names[index + 2 :])
-            if not item.shape.knows_all:
+            if not item.column_set.knows_all:
                 return self.field(guessed(column.name, [item]), names[index + 2 :])
             if index == 0:
-                return self.missing_in(item.name, item.shape, column, names, scope, silent)
+                return self.missing_in(item.name, item.column_set, column, names, scope, silent)
         if self.joined and self.folded(names[0]) in self.joined:
             lower = names[1].name.lower()
             merged = (around.merged[lower] for around in scope.chain() if lower in around.merged)
             return next(merged, Value(reason=f"`{names[0].name}` names the columns of a USING"))
         return self.struct(names, scope, silent)
 
-    def bare(self, name: exp.Identifier, scope: Scope, silent: bool = False) -> Value | None:
-        """A column without a qualifier; as column()."""
+    def bare(self, name: exp.Identifier, scope: ColumnScope, silent: bool = False) -> Value | None:
+        """A column without a prefix; otherwise as ``column``."""
         found = look_up(scope, name.name)
         if isinstance(found, Value):
             return found
@@ -178,14 +179,14 @@ class Expressions:
                 items = [f"`{item}.{name.name}`" for item in found.items if item]
                 what = f"the column `{name.name}` is ambiguous"
                 fix = f"Write {' or '.join(items)}." if items else "Say which one is meant."
-                self.tell(name, what, fix, found.certain)
+                self.report(name, what, fix, found.certain)
             return replace(found.value, reason=f"`{name.name}` is ambiguous")
         if name.name.lower() in _NO_COLUMNS or silent:
             return Value(digest=digest_of(name.name.lower())) if not silent else None
-        self.tell_missing(name, f"there is no column `{name.name}`", found)
+        self.report_missing(name, f"there is no column `{name.name}`", found)
         return None
 
-    def struct(self, names: list[exp.Identifier], scope: Scope, silent: bool) -> Value | None:
+    def struct(self, names: list[exp.Identifier], scope: ColumnScope, silent: bool) -> Value | None:
         """`s.f`: a field of the column s."""
         found = look_up(scope, names[0].name)
         if isinstance(found, Value):
@@ -196,7 +197,7 @@ class Expressions:
             written = ".".join(name.name for name in names[:-1])
             tables = tuple(item.name for around in scope.chain() for item in around.items)
             what = f"there is no table `{written}` in this FROM, and no column of that name"
-            self.tell_missing(names[0], what, Missing(found.certain, tables), "Tables")
+            self.report_missing(names[0], what, Missing(found.certain, tables), "Tables")
         return None
 
     def field(self, value: Value, path: list[exp.Identifier]) -> Value:
@@ -206,25 +207,25 @@ class Expressions:
             value = replace(value, type=type_, digest=digest_of(value.digest, name.name.lower()))
         return value
 
-    def row_of(self, node: exp.Column, scope: Scope) -> Value:
+    def row_of(self, node: exp.Column, scope: ColumnScope) -> Value:
         item = scope.item(self.folded(node.args.get("table")))
         if item is None:
             return Value(reason=f"the columns of {node.sql()} are not known")
-        sources = frozenset(s for _, value in item.shape.columns for s in value.sources)
-        return Value("", sources, digest_of("row", item.shape.rows))
+        sources = frozenset(s for _, value in item.column_set.columns for s in value.sources)
+        return Value("", sources, digest_of("row", item.column_set.rows))
 
     def folded(self, name: exp.Expr | None) -> str:
-        """A name that qualifies columns, as the dialect compares it; "" for none."""
+        """A prefix of columns, as the dialect compares it; "" if there is none."""
         return self.dialect.alias(self.table(name))
 
     def table(self, name: exp.Expr | None) -> str:
-        """A part of a table's name, as the dialect compares it; "" for none."""
+        """A part of a table's name, as the dialect compares it; "" if there is none."""
         if not isinstance(name, exp.Identifier):
             return ""
         return self.dialect.fold(name.name, bool(name.args.get("quoted")))
 
     def output(self, name: exp.Expr) -> str:
-        """The name of a column as the warehouse gives it."""
+        """The name that the warehouse gives to a column."""
         written: str = name.name
         quoted = isinstance(name, exp.Identifier) and name.args.get("quoted")
         return written if quoted else self.dialect.column(written)
@@ -232,14 +233,14 @@ class Expressions:
     # --- what is wrong ----------------------------------------------------------------------
 
     def withhold(self, since: int) -> tuple[ColumnProblem, ...]:
-        """Take back what was told *since*: DuckDB does not look into a CTE that nothing reads."""
-        told = tuple(self.problems[since:])
+        """Take back the problems from *since* on: DuckDB ignores a CTE that nothing reads."""
+        withheld = tuple(self.problems[since:])
         del self.problems[since:]
-        self.withheld += told
-        return told
+        self.withheld += withheld
+        return withheld
 
     def all_problems(self) -> tuple[ColumnProblem, ...]:
-        """Each once, in the order of the text; those of CTEs that nothing reads are not certain."""
+        """Each problem once, in the order of the text. Those of unread CTEs are not certain."""
         unread = (replace(it, certain=False) for it in self.withheld if it not in self.problems)
         every = dict.fromkeys((*self.problems, *unread))
         return tuple(sorted(every, key=lambda it: (it.line, it.column, it.what)))
@@ -247,26 +248,26 @@ class Expressions:
     def missing_in(
         self,
         table: str,
-        shape: Shape,
+        column_set: ColumnSet,
         column: exp.Identifier,
         names: list[exp.Identifier],
-        scope: Scope,
+        scope: ColumnScope,
         silent: bool,
     ) -> Value | None:
         if column.name.lower() in _NO_COLUMNS:
             return Value(digest=digest_of(column.name.lower()))
         if isinstance(look_up(scope, names[0].name), Value) and len(names) > 1:
             found = look_up(scope, names[0].name)
-            row = shape.by_name.get(names[0].name.lower())
-            if row and isinstance(found, Value):  # a struct that bears its table's name
+            row = column_set.by_name.get(names[0].name.lower())
+            if row and isinstance(found, Value):  # a struct with its table's name
                 return self.field(found, names[1:])
         if not silent:
-            known = tuple(name for name, _ in shape.columns)
+            known = tuple(name for name, _ in column_set.columns)
             what = f"`{table}` has no column `{column.name}`"
-            self.tell_missing(column, what, Missing(shape.certain, known))
+            self.report_missing(column, what, Missing(column_set.certain, known))
         return None
 
-    def tell_missing(
+    def report_missing(
         self, name: exp.Identifier, what: str, missing: Missing, noun: str = "Columns"
     ) -> None:
         known = [word for word in dict.fromkeys(missing.known) if word]
@@ -276,9 +277,9 @@ class Expressions:
         else:
             listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
             fix = f"{noun} are: {listed}." if listed else "There is nothing to select from."
-        self.tell(name, what, fix, missing.certain)
+        self.report(name, what, fix, missing.certain)
 
-    def tell(self, name: exp.Identifier, what: str, fix: str, certain: bool) -> None:
+    def report(self, name: exp.Identifier, what: str, fix: str, certain: bool) -> None:
         start = name.meta.get("start")
         line, column = self.lines.place(start) if isinstance(start, int) else (1, 1)
         self.problems.append(ColumnProblem(what, line, column, fix, certain))

@@ -1,4 +1,4 @@
-"""The items of a FROM list: tables, subqueries, functions, joins and pivots, as shapes."""
+"""The items of a FROM list (tables, subqueries, functions, joins, pivots) as sets of columns."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from sqlglot import exp
 from dagster_models.core.traced import Upstream
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
+    ColumnScope,
+    ColumnSet,
     Item,
-    Scope,
-    Shape,
     Value,
     column_of,
     digest_of,
@@ -22,14 +22,14 @@ from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions, Query
 from dagster_models.sql.nodes import identifiers_of
 
-#: Joins whose right side only chooses rows.
+#: Joins whose right side only selects rows.
 _CHOOSING = {"SEMI", "ANTI"}
 
-Star = Callable[[exp.Expr, Scope, Sequence[Item], bool], Shape]
+Star = Callable[[exp.Expr, ColumnScope, Sequence[Item], bool], ColumnSet]
 
 
 class FromItems:
-    """Reads FROM items into a scope. ``query`` and ``star`` are the walk's around it."""
+    """Reads FROM items into a scope. ``query`` and ``star`` are those of the tracer around it."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class FromItems:
         self.query, self.star, self.dialect = query, star, expressions.dialect
         self.name, self.output = expressions.folded, expressions.output
 
-    def values(self, node: exp.Values, scope: Scope) -> Shape:
+    def values(self, node: exp.Values, scope: ColumnScope) -> ColumnSet:
         rows = [
             list(row.expressions) if isinstance(row, exp.Tuple) else [row]
             for row in node.expressions
@@ -55,25 +55,25 @@ class FromItems:
             type_ = settled(self.types.choice([row[index] for row in rows]))
             name = self.dialect.values_column.format(index=index, number=index + 1)
             columns.append((name, together(cells, type_, "values")))
-        return Shape(tuple(columns), rows=digest_of("values", str(len(rows))))
+        return ColumnSet(tuple(columns), rows=digest_of("values", str(len(rows))))
 
-    def add(self, node: exp.Expr, scope: Scope, rows: list[str]) -> list[Item]:
-        """Put an item, and what is joined to it, into the scope; the items that came of it."""
+    def add(self, node: exp.Expr, scope: ColumnScope, rows: list[str]) -> list[Item]:
+        """Put an item, and what is joined to it, into the scope. Return the items added."""
         before = len(scope.items)
         if isinstance(node, exp.Subquery) and _is_group(node):
             self.add(node.this, scope, rows)  # `a join (b join c on ...)` shows b and c
         else:
             item = self.from_item(node, scope)
             scope.items.append(item)
-            rows.append(item.shape.rows)
-            scope.deciding |= item.shape.row_sources
+            rows.append(item.column_set.rows)
+            scope.deciding |= item.column_set.row_sources
         for join in node.args.get("joins") or ():
             self.join(join, scope, rows)
         return scope.items[before:]
 
-    def join(self, join: exp.Join, scope: Scope, rows: list[str]) -> None:
-        told = ("method", "side", "kind", "on", "using")
-        if not any(join.args.get(key) for key in told):  # a comma
+    def join(self, join: exp.Join, scope: ColumnScope, rows: list[str]) -> None:
+        words = ("method", "side", "kind", "on", "using")
+        if not any(join.args.get(key) for key in words):  # a comma
             scope.since = len(scope.items)
         everything, before = len(scope.items), scope.items[scope.since :]
         added = self.add(join.this, scope, rows)
@@ -81,8 +81,8 @@ class FromItems:
         rows += kind
         names = [column for column in join.args.get("using") or () if column.name]
         if "NATURAL" in kind:
-            right = {name.lower() for item in added for name, _ in item.shape.columns}
-            left = [name for item in before for name, _ in item.shape.columns]
+            right = {name.lower() for item in added for name, _ in item.column_set.columns}
+            left = [name for item in before for name, _ in item.column_set.columns]
             shared = [name for name in dict.fromkeys(left) if name.lower() in right]
             names = [exp.to_identifier(name, quoted=True) for name in shared]
         for name in names:
@@ -94,14 +94,16 @@ class FromItems:
             rows.append(condition.digest)
         if _CHOOSING.intersection(word.upper() for word in kind):
             del scope.items[everything:]
-        elif "NATURAL" in kind and not all(item.shape.closed for item in scope.items):
-            shape = added[-1].shape
-            added[-1].shape = replace(shape, closed=False, reason="columns of a NATURAL JOIN")
+        elif "NATURAL" in kind and not all(item.column_set.closed for item in scope.items):
+            column_set = added[-1].column_set
+            added[-1].column_set = replace(
+                column_set, closed=False, reason="columns of a NATURAL JOIN"
+            )
 
     def merge(
-        self, name: exp.Expr, before: list[Item], added: list[Item], scope: Scope, side: str
+        self, name: exp.Expr, before: list[Item], added: list[Item], scope: ColumnScope, side: str
     ) -> None:
-        """A column of USING: one column in ``*``, and no qualifier is needed for it."""
+        """A column of USING: ``*`` shows it once, and it needs no prefix."""
         column = name.this if isinstance(name, exp.Column) else name
         if not isinstance(column, exp.Identifier):
             return
@@ -119,32 +121,36 @@ class FromItems:
         else:
             merged = replace(left, type=left.type if left.type == right.type else "")
         scope.merged[lower] = merged
-        owner = next((item for item in before if lower in item.shape.by_name), None)
+        owner = next((item for item in before if lower in item.column_set.by_name), None)
         if owner is not None:
             owner.shown[lower] = merged
         for item in added:
             item.hidden.add(lower)
 
-    def from_item(self, node: exp.Expr, scope: Scope) -> Item:
+    def from_item(self, node: exp.Expr, scope: ColumnScope) -> Item:
         alias = node.args.get("alias")
         name = self.name(alias.this) if isinstance(alias, exp.TableAlias) else ""
         names: list[str] = []
         if isinstance(alias, exp.TableAlias):
             names = [self.output(column) for column in alias.args.get("columns") or ()]
-        shape, own = self.item_shape(node, scope, names)
+        column_set, own = self.item_columns(node, scope, names)
         home = identifiers_of(node)[:-1] if isinstance(node, exp.Table) and not name else ()
         for pivot in node.args.get("pivots") or ():
-            shape = self.pivoted(pivot, shape, Scope(scope.outer, scope.ctes, [Item(own, shape)]))
+            column_set = self.pivoted(
+                pivot, column_set, ColumnScope(scope.outer, scope.ctes, [Item(own, column_set)])
+            )
             of = pivot.args.get("alias")
             name = self.name(of.this) if isinstance(of, exp.TableAlias) else name
         if names and not _is_function(node):
-            shape = shape.renamed(names)
+            column_set = column_set.renamed(names)
         if self.dialect.numbers_columns:
-            shape = shape.told_apart()
-        return Item(name or own, shape, tuple(map(self.name, home)))
+            column_set = column_set.numbered()
+        return Item(name or own, column_set, tuple(map(self.name, home)))
 
-    def item_shape(self, node: exp.Expr, scope: Scope, names: Sequence[str]) -> tuple[Shape, str]:
-        """The columns of a FROM item before its alias, and the name that it has without one."""
+    def item_columns(
+        self, node: exp.Expr, scope: ColumnScope, names: Sequence[str]
+    ) -> tuple[ColumnSet, str]:
+        """The columns of a FROM item before its alias, and its name without one."""
         if isinstance(node, exp.Table):
             return self.table(node, scope, names)
         if isinstance(node, exp.Subquery):
@@ -152,11 +158,11 @@ class FromItems:
             if whole and not isinstance(node.this, exp.Subquery):
                 # DuckDB lets a subquery see the items before it without the word LATERAL.
                 return self.query(node.this, scope, scope.ctes), ""
-            inner, rows = Scope(scope.outer, scope.ctes), list[str]()
+            inner, rows = ColumnScope(scope.outer, scope.ctes), list[str]()
             self.add(node.this, inner, rows)
-            shape = self.star(exp.Star(), inner, inner.items, True)
+            column_set = self.star(exp.Star(), inner, inner.items, True)
             deciding = frozenset(inner.deciding)
-            return replace(shape, rows=digest_of(*rows), row_sources=deciding), ""
+            return replace(column_set, rows=digest_of(*rows), row_sources=deciding), ""
         if isinstance(node, exp.Values):
             return self.values(node, scope), ""
         if isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
@@ -164,32 +170,34 @@ class FromItems:
         inner_node = node.this if isinstance(node, exp.Lateral) else node
         return self.function(node, self.arguments(inner_node, scope), names), ""
 
-    def arguments(self, node: exp.Expr | None, scope: Scope) -> Value:
-        """What a table function is given. Its arguments may be names of tables and parameters, so
-        what looks like an unknown column is none."""
+    def arguments(self, node: exp.Expr | None, scope: ColumnScope) -> Value:
+        """What a table function gets. Its arguments may be names of tables and parameters, so that
+        an unknown column is not a problem."""
         since = len(self.expressions.problems)
         value = self.expressions.read(node, scope) if node is not None else Value()
         if not isinstance(node, (exp.Unnest, exp.Explode)):
             del self.expressions.problems[since:]
         return value
 
-    def function(self, node: exp.Expr, value: Value, names: Sequence[str]) -> Shape:
-        """A table function: each of its columns may be made of all its arguments."""
+    def function(self, node: exp.Expr, value: Value, names: Sequence[str]) -> ColumnSet:
+        """A table function, each of whose columns may be made of all its arguments."""
         if self.dialect.series_column and isinstance(node, exp.GenerateSeries):
             own = "range" if node.args.get("is_end_exclusive") else "generate_series"
             ends = {settled(self.types.of(node.args.get(key))) for key in ("start", "end")}
             type_ = "BIGINT" if ends <= {"INTEGER", "BIGINT"} else ""
             column = ((*names, own)[0], replace(value, type=type_))
-            return Shape((column,), rows=value.digest, row_sources=value.sources)
+            return ColumnSet((column,), rows=value.digest, row_sources=value.sources)
         type_ = self.types.of(node) if isinstance(node, exp.Unnest) and len(names) == 1 else ""
         columns = tuple(
             (name, replace(value, type=type_, digest=digest_of(value.digest, name)))
             for name in names
         )
         hidden = "columns of a table function" if value.sources and not names else ""
-        return Shape(columns, False, False, (), hidden, value.digest, value.sources)
+        return ColumnSet(columns, False, False, (), hidden, value.digest, value.sources)
 
-    def table(self, node: exp.Table, scope: Scope, given: Sequence[str] = ()) -> tuple[Shape, str]:
+    def table(
+        self, node: exp.Table, scope: ColumnScope, given: Sequence[str] = ()
+    ) -> tuple[ColumnSet, str]:
         identifiers = identifiers_of(node)
         if not identifiers:
             value = self.arguments(node.this, scope)
@@ -198,31 +206,31 @@ class FromItems:
         names = [self.expressions.table(part) for part in identifiers]
         own = self.name(identifiers[-1])
         if len(names) == 1 and own in scope.ctes:
-            shape = scope.ctes[own]
-            self.expressions.problems += shape.problems
-            return shape, own
+            column_set = scope.ctes[own]
+            self.expressions.problems += column_set.problems
+            return column_set, own
         found = self.upstream.get(".".join(names))
         clauses = (node.args.get(key) for key in ("sample", "when", "version", "changes"))
-        told = [str(clause) for clause in clauses if clause is not None]
-        rows = digest_of("table", *(found.key if found else names), *told)
+        written = [str(clause) for clause in clauses if clause is not None]
+        rows = digest_of("table", *(found.key if found else names), *written)
         if found is None:
-            return Shape(closed=False, certain=False, rows=rows), own
+            return ColumnSet(closed=False, certain=False, rows=rows), own
         schema = found.schema
         columns = tuple((name, column_of(found.key, name, type_)) for name, type_ in schema.columns)
         origins = () if schema.closed else (found.key,)
-        return Shape(columns, schema.closed, schema.certain, origins, "", rows), own
+        return ColumnSet(columns, schema.closed, schema.certain, origins, "", rows), own
 
-    def pivoted(self, pivot: exp.Pivot, shape: Shape, scope: Scope) -> Shape:
-        """PIVOT and UNPIVOT: what is neither spread nor gathered stays."""
-        digest = digest_of(shape.rows, pivot.sql())
-        if not shape.knows_all:
-            reason = shape.reason or "columns of a PIVOT are not all known"
-            return Shape((), False, False, (), reason, digest)
+    def pivoted(self, pivot: exp.Pivot, column_set: ColumnSet, scope: ColumnScope) -> ColumnSet:
+        """PIVOT and UNPIVOT keep the columns that they neither spread nor gather."""
+        digest = digest_of(column_set.rows, pivot.sql())
+        if not column_set.knows_all:
+            reason = column_set.reason or "columns of a PIVOT are not all known"
+            return ColumnSet((), False, False, (), reason, digest)
         if pivot.args.get("unpivot"):
-            return self.unpivoted(pivot, shape, scope, digest)
+            return self.unpivoted(pivot, column_set, scope, digest)
         read = [self.arguments(item, scope) for item in pivot.expressions]
         used = {column.name.lower() for column in pivot.find_all(exp.Column)}
-        kept = [(name, value) for name, value in shape.columns if name.lower() not in used]
+        kept = [(name, value) for name, value in column_set.columns if name.lower() not in used]
         fields = list(pivot.args.get("fields") or ())
         keys = [self.arguments(field, scope) for field in fields]
         names = [column.name for column in pivot.args.get("columns") or ()]
@@ -230,65 +238,67 @@ class FromItems:
             return _unfollowed(kept, "the columns that a PIVOT makes", digest)
         type_ = self.types.of(pivot.expressions[0])
         made = [(name, together((*read, *keys), type_, name)) for name in names]
-        return Shape((*kept, *made), True, shape.certain, (), "", digest)
+        return ColumnSet((*kept, *made), True, column_set.certain, (), "", digest)
 
-    def unpivoted(self, pivot: exp.Pivot, shape: Shape, scope: Scope, digest: str) -> Shape:
+    def unpivoted(
+        self, pivot: exp.Pivot, column_set: ColumnSet, scope: ColumnScope, digest: str
+    ) -> ColumnSet:
         fields = list(pivot.args.get("fields") or ())
         if len(fields) != 1 or len(pivot.expressions) != 1 or not isinstance(fields[0], exp.In):
             return _unfollowed((), "the columns that an UNPIVOT makes", digest)
         gathered = [column.name for column in fields[0].expressions]
         return self.gathered(
-            shape, gathered, fields[0].this.name, pivot.expressions[0].name, digest
+            column_set, gathered, fields[0].this.name, pivot.expressions[0].name, digest
         )
 
     def gathered(
-        self, shape: Shape, names: Sequence[str], label: str, value: str, digest: str
-    ) -> Shape:
+        self, column_set: ColumnSet, names: Sequence[str], label: str, value: str, digest: str
+    ) -> ColumnSet:
         """UNPIVOT: the columns *names* become rows of their name (*label*) and their *value*."""
         wanted = dict.fromkeys(name.lower() for name in names)  # in one order in every process
-        values = [found[0] for name in wanted if (found := shape.by_name.get(name))]
+        values = [found[0] for name in wanted if (found := column_set.by_name.get(name))]
         if len(values) != len(wanted):
             return _unfollowed((), "the columns that an UNPIVOT makes", digest)
-        kept = [column for column in shape.columns if column[0].lower() not in wanted]
+        kept = [column for column in column_set.columns if column[0].lower() not in wanted]
         made = (
             (label, Value(self.dialect.unpivot_type, digest=digest_of("unpivot", label))),
             (value, together(values, unified(value.type for value in values), "unpivot")),
         )
-        return Shape((*kept, *made), True, shape.certain, (), "", digest)
+        return ColumnSet((*kept, *made), True, column_set.certain, (), "", digest)
 
-    def pivot_statement(self, node: exp.Pivot, scope: Scope) -> Shape:
+    def pivot_statement(self, node: exp.Pivot, scope: ColumnScope) -> ColumnSet:
         """DuckDB's ``PIVOT t ON ...``, whose columns are values, and ``UNPIVOT t ON ...``."""
         item = self.from_item(node.this, scope)
-        digest = digest_of(item.shape.rows, node.sql())
+        digest = digest_of(item.column_set.rows, node.sql())
         into = node.args.get("into")
         plain = all(isinstance(column, exp.Column) for column in node.expressions)
-        if not node.args.get("unpivot") or not plain or not item.shape.knows_all:
+        if not node.args.get("unpivot") or not plain or not item.column_set.knows_all:
             return _unfollowed((), "the columns that a PIVOT makes", digest)
         label, value = "name", "value"
         if isinstance(into, exp.UnpivotColumns) and len(into.expressions) == 1:
             label, value = into.this.name, into.expressions[0].name
         names = [column.name for column in node.expressions]
-        return self.gathered(item.shape, names, label, value, digest)
+        return self.gathered(item.column_set, names, label, value, digest)
 
 
-def _side(items: list[Item]) -> Scope:
-    """One side of a join by itself, with what USING has merged in it before."""
+def _side(items: list[Item]) -> ColumnScope:
+    """One side of a join by itself, with the columns that USING has merged in it before."""
     merged = {name: value for item in items for name, value in item.shown.items()}
-    return Scope(None, {}, items, merged=merged)
+    return ColumnScope(None, {}, items, merged=merged)
 
 
 def _is_function(node: exp.Expr) -> bool:
-    """Whether its alias names the columns of what it makes: ``function()`` has done so."""
+    """Whether its alias names the columns that it makes, as ``function()`` has done already."""
     lateral = isinstance(node, exp.Lateral) and not isinstance(node.this, exp.Subquery)
     return lateral or isinstance(node, exp.Unnest)
 
 
 def _is_group(node: exp.Subquery) -> bool:
-    """Whether the parentheses hold a join, and bear no name of their own."""
+    """Whether the parentheses hold a join and have no name of their own."""
     inner = node.this
     holds = isinstance(inner, (exp.Table, exp.Subquery)) and not node.args.get("pivots")
     return holds and not node.alias and bool(inner.args.get("joins"))
 
 
-def _unfollowed(kept: Sequence[tuple[str, Value]], what: str, digest: str) -> Shape:
-    return Shape(tuple(kept), False, False, (), f"{what} are not followed", digest)
+def _unfollowed(kept: Sequence[tuple[str, Value]], what: str, digest: str) -> ColumnSet:
+    return ColumnSet(tuple(kept), False, False, (), f"{what} are not followed", digest)

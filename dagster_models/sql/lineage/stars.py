@@ -1,4 +1,4 @@
-"""``*``, ``t.*``, ``* EXCLUDE ...``, DuckDB's ``columns('pattern')`` -> the columns they give."""
+"""``*``, ``t.*``, ``* EXCLUDE ...``, DuckDB's ``columns('pattern')`` -> the columns they mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from dagster_models.sql.dialects.type_words import fields_of
-from dagster_models.sql.lineage.column_sets import Item, Scope, Shape, Value, digest_of
+from dagster_models.sql.lineage.column_sets import ColumnScope, ColumnSet, Item, Value, digest_of
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
 
@@ -19,10 +19,12 @@ class Stars:
         self.expressions, self.types, self.dialect = expressions, types, expressions.dialect
         self.name, self.output = expressions.folded, expressions.output
 
-    def star(self, node: exp.Expr, scope: Scope, items: Sequence[Item], merge: bool) -> Shape:
+    def star(
+        self, node: exp.Expr, scope: ColumnScope, items: Sequence[Item], merge: bool
+    ) -> ColumnSet:
         columns: list[tuple[str, Value]] = []
         for item in items:
-            for name, value in item.shape.columns:
+            for name, value in item.column_set.columns:
                 if merge and name.lower() in item.hidden:
                     continue
                 if merge:
@@ -31,16 +33,16 @@ class Stars:
         if merge and self.dialect.using_first and scope.merged:
             first = [column for column in columns if column[0].lower() in scope.merged]
             columns = first + [column for column in columns if column not in first]
-        closed = all(item.shape.closed for item in items)
-        origins = tuple(key for item in items for key in item.shape.origins)
-        reason = next((item.shape.reason for item in items if item.shape.reason), "")
+        closed = all(item.column_set.closed for item in items)
+        origins = tuple(key for item in items for key in item.column_set.origins)
+        reason = next((item.column_set.reason for item in items if item.column_set.reason), "")
         if not closed and not origins and not reason:
             reason = "it selects * from something outside of the project"
-        certain = all(item.shape.certain for item in items)
-        shape = Shape(tuple(columns), closed, certain, origins, reason)
-        return self.modified(node, shape, scope)
+        certain = all(item.column_set.certain for item in items)
+        column_set = ColumnSet(tuple(columns), closed, certain, origins, reason)
+        return self.modified(node, column_set, scope)
 
-    def modified(self, node: exp.Expr, shape: Shape, scope: Scope) -> Shape:
+    def modified(self, node: exp.Expr, column_set: ColumnSet, scope: ColumnScope) -> ColumnSet:
         """``*`` with EXCLUDE, REPLACE and RENAME."""
         args = node.args
         left_out = {name.lower() for name in _names(args.get("except_"))}
@@ -53,15 +55,15 @@ class Stars:
             value = self.expressions.read(alias.this, scope)
             replaced[alias.alias.lower()] = replace(value, type=self.types.of(alias.this))
         if any(args.get(key) for key in ("ilike", "like", "except")):
-            return replace(shape, closed=False, reason="* with a pattern is not followed")
+            return replace(column_set, closed=False, reason="* with a pattern is not followed")
         columns = [
             (renamed.get(name.lower(), name), replaced.get(name.lower(), value))
-            for name, value in shape.columns
+            for name, value in column_set.columns
             if name.lower() not in left_out
         ]
-        return replace(shape, columns=tuple(columns))
+        return replace(column_set, columns=tuple(columns))
 
-    def qualified_star(self, node: exp.Column, scope: Scope) -> Shape:
+    def qualified_star(self, node: exp.Column, scope: ColumnScope) -> ColumnSet:
         table = node.args.get("table")
         item = scope.item(self.name(table))
         if item is not None:
@@ -69,24 +71,26 @@ class Stars:
         value = self.expressions.column(exp.Column(this=table), scope, silent=True)
         return self.fields(value, value.type if value is not None else "", node, scope)
 
-    def of_value(self, node: exp.Dot, scope: Scope) -> Shape:
+    def of_value(self, node: exp.Dot, scope: ColumnScope) -> ColumnSet:
         """``(f(x)).*``: the fields of a value."""
         value = self.expressions.read(node.this, scope)
         return self.fields(value, self.types.of(node.this), node, scope)
 
-    def fields(self, value: Value | None, type_: str, node: exp.Expr, scope: Scope) -> Shape:
+    def fields(
+        self, value: Value | None, type_: str, node: exp.Expr, scope: ColumnScope
+    ) -> ColumnSet:
         fields = fields_of(type_)
         if value is None or fields is None:
-            return Shape((), False, True, (), f"the columns of {node.sql()} are not known")
+            return ColumnSet((), False, True, (), f"the columns of {node.sql()} are not known")
         columns = tuple(
             (name, replace(value, type=of, digest=digest_of(value.digest, name)))
             for name, of in fields.items()
         )
         star = node.this if isinstance(node, exp.Column) else node.expression
-        return self.modified(star, Shape(columns), scope)
+        return self.modified(star, ColumnSet(columns), scope)
 
-    def matching(self, node: exp.Columns, scope: Scope) -> Shape:
-        """DuckDB's ``columns('pattern')``, which gives the columns whose names match."""
+    def matching(self, node: exp.Columns, scope: ColumnScope) -> ColumnSet:
+        """DuckDB's ``columns('pattern')``, which means the columns whose names match."""
         pattern = node.this
         every = self.star(exp.Star(), scope, scope.items, merge=True)
         if isinstance(pattern, exp.Star):
@@ -94,7 +98,7 @@ class Stars:
         try:
             wanted = re.compile(pattern.this if isinstance(pattern, exp.Literal) else "[")
         except re.error:
-            return Shape((), False, True, (), "columns(...) is not followed")
+            return ColumnSet((), False, True, (), "columns(...) is not followed")
         return replace(every, columns=tuple(c for c in every.columns if wanted.search(c[0])))
 
 

@@ -2,11 +2,11 @@
 
     trace(text, dialect, upstream) -> Trace
 
-A walk over the scopes of sqlglot's tree (its own ``qualify`` and ``lineage`` take a hundred times
-as long for a query of 30 columns, and rewrite the tree on the way). The value of a column counts
-as made of all columns in its expression: arguments, conditions of CASE and FILTER, windows, and
-what subqueries in it select. Joins and filters decide which rows there are: they are in
-``Trace.rows``. What cannot be followed is left out with a reason, and nothing here fails a load.
+This is a walk over the scopes of sqlglot's tree (its own ``qualify`` and ``lineage`` take a hundred
+times as long for a query of 30 columns, and rewrite the tree on the way). A column is made of all
+columns in its expression: arguments, conditions of CASE and FILTER, windows, and what subqueries in
+it select. Joins and filters decide which rows there are, so they are in ``Trace.rows``. What cannot
+be followed is left out with a reason, and nothing here makes a load fail.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from dagster_models.core.traced import Name, Trace, TracedColumn, Upstream
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
-    Scope,
-    Shape,
+    ColumnScope,
+    ColumnSet,
     Value,
     digest_of,
     together,
@@ -32,19 +32,21 @@ from dagster_models.sql.lineage.from_items import FromItems
 from dagster_models.sql.lineage.stars import Stars
 from dagster_models.sql.tokens import TokenizedText
 
-#: Clauses of a SELECT that are read apart from the others.
+#: Clauses of a SELECT that have code of their own.
 _OWN = {"with_", "from_", "joins", "expressions", "laterals", "hint", "kind", "into"}
-#: A recursive CTE whose columns change places needs as many rounds as it has columns.
+#: A recursive CTE whose columns change places needs a round for each of them.
 _ROUNDS = 4
 
 
 def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
-    """What *text*, one query, says of its columns. Never raises: nobody has seen all SQL, and
-    what it is to know of columns is no reason to refuse a query that the warehouse takes.
+    """Return what *text*, one query, says of its columns.
 
-    ``upstream``: each name of a table as ``Reference.name`` has it -> what it means; a name that
-    is not there is something outside of the project, of which nothing is known. The result
-    depends on the three arguments alone.
+    Never raises: nobody has seen all SQL, and a query that the warehouse takes must not be refused
+    because we cannot follow its columns. The result depends on the arguments alone.
+
+    Args:
+        upstream: a table's name, as ``Reference.name`` has it -> what it means. A name that is not
+            there is outside of the project, and nothing is known of it.
     """
     try:
         return followed(text, dialect, upstream)
@@ -57,29 +59,31 @@ def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
 
 
 def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
-    """As ``trace``, but raises what it did not foresee."""
+    """As ``trace``, but raises whatever it did not foresee."""
     source = TokenizedText(text, dialect)
     statements = source.statements()
     if len(statements) != 1:
         return Trace(reason="it is not one statement")
-    walk = _Walk(upstream, source)
-    shape = walk.query(statements[0], None, {})
+    tracer = _QueryTracer(upstream, source)
+    column_set = tracer.query(statements[0], None, {})
     columns = tuple(
         TracedColumn(
             name, settled(value.type), tuple(sorted(value.sources)), value.reason, value.digest
         )
-        for name, value in shape.told_apart(source.dialect.columns_have_case).columns
+        for name, value in column_set.numbered(source.dialect.columns_have_case).columns
     )
-    reason = shape.reason
-    if not shape.closed and not reason:
-        names = " and ".join(dict.fromkeys(map(".".join, shape.origins))) or "what it reads"
+    reason = column_set.reason
+    if not column_set.closed and not reason:
+        names = " and ".join(dict.fromkeys(map(".".join, column_set.origins))) or "what it reads"
         reason = f"the columns of {names} are not all known"
-    problems = walk.expressions.all_problems()
-    deciding = tuple(sorted(shape.row_sources))
-    return Trace(columns, shape.closed, shape.certain, reason, shape.rows, problems, deciding)
+    problems = tracer.expressions.all_problems()
+    deciding = tuple(sorted(column_set.row_sources))
+    return Trace(
+        columns, column_set.closed, column_set.certain, reason, column_set.rows, problems, deciding
+    )
 
 
-class _Walk:
+class _QueryTracer:
     def __init__(self, upstream: Mapping[str, Upstream], source: TokenizedText) -> None:
         self.dialect = dialect = source.dialect
         joined = source.prepared.joined
@@ -91,31 +95,35 @@ class _Walk:
 
     # --- queries ----------------------------------------------------------------------------
 
-    def query(self, node: exp.Expr, outer: Scope | None, ctes: Mapping[str, Shape]) -> Shape:
-        """The columns of a query. ``ctes``: what is visible around it."""
+    def query(
+        self, node: exp.Expr, outer: ColumnScope | None, ctes: Mapping[str, ColumnSet]
+    ) -> ColumnSet:
+        """The columns of a query. ``ctes``: those that are visible around it."""
         if isinstance(node, exp.Subquery):
             inner = self.with_ctes(node, outer, ctes)
             if isinstance(node.this, exp.Query) and not node.args.get("pivots"):
                 return self.query(node.this, outer, inner)
-            scope = Scope(outer, inner)
-            return self.items.from_item(node, scope).shape
+            scope = ColumnScope(outer, inner)
+            return self.items.from_item(node, scope).column_set
         if isinstance(node, exp.Select):
             return self.select(node, outer, self.with_ctes(node, outer, ctes))
         if isinstance(node, exp.SetOperation):
             return self.set_operation(node, outer, self.with_ctes(node, outer, ctes))
         if isinstance(node, exp.Values):
-            return self.items.values(node, Scope(outer, dict(ctes)))
+            return self.items.values(node, ColumnScope(outer, dict(ctes)))
         if isinstance(node, exp.Table):
-            return self.items.from_item(node, Scope(outer, self.with_ctes(node, outer, ctes))).shape
+            return self.items.from_item(
+                node, ColumnScope(outer, self.with_ctes(node, outer, ctes))
+            ).column_set
         if isinstance(node, exp.Pivot):
             known = self.with_ctes(node, outer, ctes)
-            return self.items.pivot_statement(node, Scope(outer, known))
+            return self.items.pivot_statement(node, ColumnScope(outer, known))
         what = type(node).__name__.upper()
-        return Shape(closed=False, certain=False, reason=f"columns of {what} are not followed")
+        return ColumnSet(closed=False, certain=False, reason=f"columns of {what} are not followed")
 
     def with_ctes(
-        self, node: exp.Expr, outer: Scope | None, ctes: Mapping[str, Shape]
-    ) -> dict[str, Shape]:
+        self, node: exp.Expr, outer: ColumnScope | None, ctes: Mapping[str, ColumnSet]
+    ) -> dict[str, ColumnSet]:
         known = dict(ctes)
         with_ = node.args.get("with_")
         if with_ is None:
@@ -130,16 +138,16 @@ class _Walk:
             body = cte.this
             since = len(self.expressions.problems)
             if not isinstance(body, (exp.Query, exp.Values, exp.Table, exp.Pivot)):
-                shape = Shape(closed=False, certain=False)
+                column_set = ColumnSet(closed=False, certain=False)
             elif recursive and isinstance(body, exp.SetOperation):
-                shape = self.recursive(body, name, names, outer, known)
+                column_set = self.recursive(body, name, names, outer, known)
             else:
-                shape = self.query(body, outer, known).renamed(names)
+                column_set = self.query(body, outer, known).renamed(names)
             if cte is with_.expressions[-1]:
-                shape = _searched(shape, with_, self.output)
+                column_set = _searched(column_set, with_, self.output)
             if self.dialect.numbers_columns:
-                shape = shape.told_apart()
-            known[name] = replace(shape, problems=self.expressions.withhold(since))
+                column_set = column_set.numbered()
+            known[name] = replace(column_set, problems=self.expressions.withhold(since))
         return known
 
     def recursive(
@@ -147,69 +155,69 @@ class _Walk:
         body: exp.SetOperation,
         name: str,
         names: Sequence[str],
-        outer: Scope | None,
-        ctes: Mapping[str, Shape],
-    ) -> Shape:
+        outer: ColumnScope | None,
+        ctes: Mapping[str, ColumnSet],
+    ) -> ColumnSet:
         around, distinct = self.with_ctes(body, outer, ctes), body.args.get("distinct")
         first = self.query(body.this, outer, around).renamed(names)
-        shape = first
+        column_set = first
         for _ in range(_ROUNDS):
-            second = self.query(body.expression, outer, {**around, name: shape})
-            both = self.by_position(shape, second)
-            sources = [value.sources for _, value in shape.columns]
+            second = self.query(body.expression, outer, {**around, name: column_set})
+            both = self.by_position(column_set, second)
+            sources = [value.sources for _, value in column_set.columns]
             every = [one for _, value in both.columns for one in value.sources if distinct]
             columns = tuple(
                 (column, replace(value, type=settled(old.type)))
                 for (column, value), (_, old) in zip(both.columns, first.columns, strict=False)
             )
-            shape = replace(
+            column_set = replace(
                 both,
                 columns=columns,
                 rows=digest_of(f"recursive {distinct}", first.rows, second.rows),
                 row_sources=first.row_sources | second.row_sources | {*every},
             )
-            if [value.sources for _, value in shape.columns] == sources:
+            if [value.sources for _, value in column_set.columns] == sources:
                 break
-        return shape
+        return column_set
 
     def set_operation(
-        self, node: exp.SetOperation, outer: Scope | None, ctes: dict[str, Shape]
-    ) -> Shape:
+        self, node: exp.SetOperation, outer: ColumnScope | None, ctes: dict[str, ColumnSet]
+    ) -> ColumnSet:
         # A chain of hundreds of UNION ALL leans to the left.
         chain: list[exp.SetOperation] = [node]
         left: exp.Expr = node.this
         while isinstance(left, exp.SetOperation) and not left.args.get("with_"):
             chain.append(left)
             left = left.this
-        shape = self.query(left, outer, ctes)
+        column_set = self.query(left, outer, ctes)
         for operation in reversed(chain):
             right = self.query(operation.expression, outer, ctes)
             word = f"{type(operation).__name__} {operation.args.get('distinct')}"
-            rows = digest_of(word, shape.rows, right.rows)
-            deciding = shape.row_sources | right.row_sources
+            rows = digest_of(word, column_set.rows, right.rows)
+            deciding = column_set.row_sources | right.row_sources
             if operation.args.get("distinct") or not isinstance(operation, exp.Union):
-                every = (*shape.columns, *right.columns)
+                every = (*column_set.columns, *right.columns)
                 deciding |= {source for _, value in every for source in value.sources}
             if isinstance(operation, exp.Except):
-                # Which rows there are depends on the right half, the values come from the left.
-                matched = self.by_position(shape, right)
+                # The right half decides which rows there are, the values come from the left.
+                matched = self.by_position(column_set, right)
                 kept = [
                     (name, replace(value, type=both.type))
                     for (name, value), (_, both) in zip(
-                        shape.columns, matched.columns, strict=False
+                        column_set.columns, matched.columns, strict=False
                     )
                 ]
                 parts = [value.digest for _, value in right.columns]
-                shape = replace(shape, columns=tuple(kept))
+                column_set = replace(column_set, columns=tuple(kept))
                 rows = digest_of(rows, *parts)
             elif operation.args.get("by_name"):
-                shape = self.by_name(shape, right)
+                column_set = self.by_name(column_set, right)
             else:
-                shape = self.by_position(shape, right)
-            shape = replace(shape, rows=rows, row_sources=frozenset(deciding))
-        return shape
+                column_set = self.by_position(column_set, right)
+            column_set = replace(column_set, rows=rows, row_sources=frozenset(deciding))
+        return column_set
 
-    def by_position(self, left: Shape, right: Shape) -> Shape:
+    def by_position(self, left: ColumnSet, right: ColumnSet) -> ColumnSet:
         columns = []
         closed = left.closed and right.closed and len(left.columns) == len(right.columns)
         pairs = zip(left.columns, right.columns, strict=False)
@@ -221,7 +229,7 @@ class _Walk:
                     value, reason=value.reason or "columns of a UNION are not all known"
                 )
             columns.append((name, value))
-        return Shape(
+        return ColumnSet(
             tuple(columns),
             closed,
             left.certain and right.certain,
@@ -229,7 +237,7 @@ class _Walk:
             left.reason or right.reason,
         )
 
-    def by_name(self, left: Shape, right: Shape) -> Shape:
+    def by_name(self, left: ColumnSet, right: ColumnSet) -> ColumnSet:
         columns = dict(left.columns)
         names = {name.lower(): name for name in columns}
         for name, value in right.columns:
@@ -240,7 +248,7 @@ class _Walk:
                 columns[known] = together((one, value), type_, "union")
             else:
                 columns[known] = value
-        return Shape(
+        return ColumnSet(
             tuple(columns.items()),
             left.closed and right.closed,
             left.certain and right.certain,
@@ -250,8 +258,10 @@ class _Walk:
 
     # --- SELECT -----------------------------------------------------------------------------
 
-    def select(self, node: exp.Select, outer: Scope | None, ctes: dict[str, Shape]) -> Shape:
-        scope = Scope(outer, ctes)
+    def select(
+        self, node: exp.Select, outer: ColumnScope | None, ctes: dict[str, ColumnSet]
+    ) -> ColumnSet:
+        scope = ColumnScope(outer, ctes)
         rows: list[str] = []
         from_ = node.args.get("from_")
         if from_ is not None:
@@ -287,7 +297,7 @@ class _Walk:
         if node.args.get("distinct") or node.args.get("group"):
             for _, value in columns:
                 scope.deciding |= value.sources
-        return Shape(
+        return ColumnSet(
             tuple(columns),
             closed,
             certain,
@@ -297,7 +307,7 @@ class _Walk:
             frozenset(scope.deciding),
         )
 
-    def clause(self, clause: object, scope: Scope) -> str:
+    def clause(self, clause: object, scope: ColumnScope) -> str:
         if isinstance(clause, exp.Expr):
             value = self.expressions.read(clause, scope)
             scope.deciding |= value.sources
@@ -306,8 +316,8 @@ class _Walk:
             return digest_of(*(self.clause(item, scope) for item in clause))
         return str(clause)
 
-    def projection(self, node: exp.Expr, scope: Scope) -> Shape:
-        """The columns that one expression of a SELECT gives."""
+    def projection(self, node: exp.Expr, scope: ColumnScope) -> ColumnSet:
+        """The columns that one expression of a SELECT makes."""
         inner = node.this if isinstance(node, exp.Alias) else node
         if isinstance(inner, exp.Star):
             return self.stars.star(inner, scope, scope.items, merge=True)
@@ -320,38 +330,42 @@ class _Walk:
         self.expressions.spreads = False
         value = self.expressions.read(inner, scope)
         if isinstance(node, exp.Aliases) or self.expressions.spreads:
-            return Shape((), False, True, (), "an expression gives several columns")
+            return ColumnSet((), False, True, (), "an expression gives several columns")
         type_ = self.types.of(inner)
         spread = self.dialect.unnest_spreads and isinstance(inner, (exp.Explode, exp.Unnest))
         if spread and not type_:
             reason = "unnest of a struct gives a column for each of its fields"
             name = self.output(node.args["alias"]) if isinstance(node, exp.Alias) else ""
-            return Shape(((name, value),), False, True, (), reason)
+            return ColumnSet(((name, value),), False, True, (), reason)
         if isinstance(node, exp.Alias):
             name = self.output(node.args["alias"])
         else:
             name = self.implied_name(inner, scope)
-        return Shape(((name, value.typed(type_)),))
+        return ColumnSet(((name, value.typed(type_)),))
 
-    def implied_name(self, node: exp.Expr, scope: Scope) -> str:
-        """What the warehouse calls a column without an alias; "" where only it knows."""
+    def implied_name(self, node: exp.Expr, scope: ColumnScope) -> str:
+        """The warehouse's name of a column without an alias; "" where only the warehouse knows."""
         if isinstance(node, exp.Column) and self.dialect.spelled_by_relation:
             written = self.output(node.this)
             lower = written.lower()  # `select ID` from a column `id` is `id`
-            found = (item.shape.spellings.get(lower) for item in scope.items)
+            found = (item.column_set.spellings.get(lower) for item in scope.items)
             return next((name for name in found if name is not None), written)
         return self.dialect.implied_name(node, self.output)
 
 
-def _searched(shape: Shape, with_: exp.Expr, output: Callable[[exp.Expr], str]) -> Shape:
-    """With the columns that SEARCH and CYCLE add: `cycle id set is_cycle using path`."""
+def _searched(
+    column_set: ColumnSet, with_: exp.Expr, output: Callable[[exp.Expr], str]
+) -> ColumnSet:
+    """Add the columns of SEARCH and CYCLE: `cycle id set is_cycle using path`."""
     for key in ("search", "cycle"):
         clause = with_.args.get(key)
-        told = (clause.args.get(of) for of in ("expression", "using")) if clause else ()
-        made = [output(name) for name in told if isinstance(name, exp.Expr)]
-        value = Value(digest=digest_of(key, shape.rows), reason=f"a column of {key.upper()}")
-        shape = replace(shape, columns=(*shape.columns, *((name, value) for name in made)))
-    return shape
+        names = (clause.args.get(of) for of in ("expression", "using")) if clause else ()
+        made = [output(name) for name in names if isinstance(name, exp.Expr)]
+        value = Value(digest=digest_of(key, column_set.rows), reason=f"a column of {key.upper()}")
+        column_set = replace(
+            column_set, columns=(*column_set.columns, *((name, value) for name in made))
+        )
+    return column_set
 
 
 def _output_names(nodes: Sequence[exp.Expr]) -> Iterator[str]:
