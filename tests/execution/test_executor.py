@@ -51,7 +51,7 @@ def test_python_models_and_scripts(tmp_path: Path) -> None:
     stdout, stderr = logs_of(project, "main__beta")
     assert stdout.startswith("working in ")
     assert stderr == "careful\n"
-    assert logs_of(project, "scripts__tell")[0] == "beta has 2 rows\n"
+    assert logs_of(project, "scripts__count")[0] == "beta has 2 rows\n"
     (line,) = [line for line in report.stdout.splitlines() if line.endswith("beta has 2 rows")]
     assert "scripts.count" in line
 
