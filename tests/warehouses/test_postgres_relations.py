@@ -195,8 +195,7 @@ def test_what_cannot_be_carried_over_refuses_the_change(
 ) -> None:
     session.run(task("t", "select 1 as n"))
     admin.execute(attached.encode())
-    what = "table" if rebuilt else "view"
-    again = task("t", rebuilt or "select 2 as n", run_id="2", materialized=what)
+    again = task("t", rebuilt or "select 2 as n", run_id="2", view=rebuilt is None)
     outcome = session.run(again)
     assert outcome.error is not None
     assert outcome.error.kind is ErrorKind.NOT_KEPT
