@@ -21,17 +21,16 @@ from pathlib import Path
 
 import psycopg
 
-from dagster_models.core.tasks import task_to_json
-from tasks import sql_task, with_sql
-
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
 from dagster_models.core.messages import Outcome
 from dagster_models.core.target_types import POSTGRES
+from dagster_models.core.tasks import task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
 from postgres_runs import RUNS
 from postgres_server import GIVEN, start_server
+from tasks import sql_task, with_sql
 
 ROWS = 1_000_000
 WIDE = (
@@ -50,7 +49,7 @@ def timed(what: str, do: Callable[[], object]) -> float:
 
 
 def publishing(dsn: str) -> None:
-    with connect({"type": "postgres", "settings": {"dsn": dsn}}) as session:
+    with connect(WarehouseAddress(POSTGRES, {"dsn": dsn})) as session:
 
         def run(attempt: int) -> None:
             outcome = session.run(sql_task("b.t", WIDE, run_id="b", attempt=attempt))
