@@ -1,4 +1,4 @@
-"""The only door to Dagster's private parts.
+"""The only door to the private parts of Dagster, overrides of its methods included.
 
-May import: all but execution, definitions and cli.
+May import: errors, util, core and scheduling.
 """

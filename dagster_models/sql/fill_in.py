@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import datetime
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 from sqlglot import exp
@@ -56,10 +55,11 @@ def compile_sql(
         if reference.in_string:
             replaced = replaced.replace("'", "''")
         edits.append((reference.start, reference.end, replaced))
+    reserved = _reserved(dialect)
     for qualifier in parsed.qualifiers:
         if qualifier.reference in renamed:
             name = renamed[qualifier.reference] or text[qualifier.name_start : qualifier.end]
-            if name.lower() in _reserved(dialect):  # `raw.order.id` needed no quotes
+            if name.lower() in reserved:  # `raw.order.id` needed no quotes
                 name = quote(qualifier.parts[-1], dialect)
             edits.append((qualifier.start, qualifier.end, name))
     for placeholder in parsed.placeholders:
@@ -81,7 +81,6 @@ def literal(value: Any, dialect: str) -> str:
     return _literal(value).sql(dialect=dialect)
 
 
-@lru_cache(maxsize=10_000)  # each relation is quoted again for each of its readers
 def quote(identifier: str, dialect: str) -> str:
     """Return a quoted identifier. Raises ValueError if it is empty or has a NUL character."""
     if not identifier or "\0" in identifier:
@@ -99,7 +98,6 @@ def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> 
     return None if _last_part(relation, dialect) == old else quote(old, dialect)
 
 
-@lru_cache(maxsize=10_000)  # for the same reason as quote
 def _last_part(relation: str, dialect: str) -> str | None:
     """The folded last part of a dotted name; None for other SQL, such as a call of a function."""
     tokens = SqlglotDialect.get_or_raise(dialect).tokenize(relation)
@@ -110,11 +108,11 @@ def _last_part(relation: str, dialect: str) -> str | None:
     return dialect_of(dialect).fold(names[-1].text, quoted)
 
 
-@lru_cache
-def _reserved(dialect: str) -> frozenset[str]:
+def _reserved(dialect: str) -> Collection[str]:
     """Words that are only names in quotes."""
     of = SqlglotDialect.get_or_raise(dialect_of(dialect).reserved_words_of or dialect)
-    return frozenset(of.generator_class.RESERVED_KEYWORDS)
+    words: Collection[str] = of.generator_class.RESERVED_KEYWORDS
+    return words
 
 
 def _filled(

@@ -1,4 +1,7 @@
-"""Python's garbage collector, held back where a great many objects stay alive."""
+"""Hold back Python's garbage collector where very many objects stay.
+
+docs/performance.md says what this buys.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ _RARELY = (50_000, 20, 100)
 
 @contextlib.contextmanager
 def rare_collections() -> Iterator[None]:
-    """Run the collector rarely inside the block.
+    """Collect garbage rarely during the block.
 
-    A load makes a million objects and keeps nearly all of them. With its default thresholds the
-    collector walks through them again and again, which takes a third of the time. It still has to
-    run, as syntax trees contain reference cycles. Where blocks of several threads overlap, the end
-    of the first one restores the thresholds.
+    A load makes a million objects, and nearly all of them stay. With its usual thresholds the
+    collector goes through them over and over, which takes a third of the time. It still has to run,
+    because syntax trees contain cycles. Of several threads in such blocks, the first one to enter
+    restores the thresholds.
     """
     before = gc.get_threshold()
     if not 0 < before[0] < _RARELY[0]:
@@ -30,13 +33,13 @@ def rare_collections() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def what_is_there_stays() -> Iterator[None]:
-    """Exempt all objects that exist at the start of the block from collection until its end.
+def frozen_heap() -> Iterator[None]:
+    """Keep the collector, during the block, from going through the objects that exist before it.
 
-    A run goes on beside a million objects of its definitions. Otherwise the collector walks
-    through all of them a few times, which is 5 % of the time of a thousand small steps.
+    A run works beside a million objects of its definitions. The collector would go through all of
+    them a few times, which is 15 % of the CPU time of a thousand small steps.
 
-    Objects that other code had frozen are collected again afterwards, which costs only time.
+    The end of the block also unfreezes what others have frozen, which costs only time.
     """
     gc.freeze()
     try:
