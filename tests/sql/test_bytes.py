@@ -126,15 +126,15 @@ def test_every_other_byte_stays(dialect: str, data: st.DataObject) -> None:
         firsts = {parts[0].lower() for parts in names if len(parts) > 1}
         assume(firsts.isdisjoint(parts[-1].lower() for parts in names))
     assert [reference.parts for reference in parsed.references] == names
-    told = compile_sql(written, parsed, dialect, lambda r: relation_of(dialect, r), {})
+    compiled = compile_sql(written, parsed, dialect, lambda r: relation_of(dialect, r), {})
     if len({dialect_of(dialect).alias(parts[-1]) for parts in names}) == len(names):
-        assert told == sent  # else some are called by their whole name
+        assert compiled == sent  # else some are called by their whole name
     assert compile_sql(written, parsed, dialect, lambda _: None, {}) == written
 
 
 @pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf"])
 def test_a_file_as_editors_write_it(bom: bytes, tmp_path: Path) -> None:
-    """A byte order mark is no part of the text; the line ends and all else are."""
+    """A byte order mark is not part of the text. Line ends and everything else are."""
     text = "/* @model\r\ndescription: é\r\n*/\r\n\tselect '🛫\r\n' as x\r\nfrom b -- ende\r\n"
     root = write_project(tmp_path, {"models/b.sql": "select 1 as x"})
     (root / "models" / "a.sql").write_bytes(bom + text.encode())

@@ -15,7 +15,7 @@ from sqlglot.lineage import lineage
 
 from dagster_models.core.traced import Schema, Upstream
 from dagster_models.sql.lineage.trace import followed, trace
-from lineage_cases import CASES, Case, split_columns, tell
+from lineage_cases import CASES, Case, lines_of, split_columns
 from lineage_queries import TABLES, Queries
 from paths import environment_of_tests
 from reference_cases import CASES as REFERENCES
@@ -38,7 +38,7 @@ def test_there_are_many_cases() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_the_trace(name: str) -> None:
     case = CASES[name]
-    assert tell(trace(case.sql, case.dialect, case.upstream)) == case.told
+    assert lines_of(trace(case.sql, case.dialect, case.upstream)) == case.expected
 
 
 def test_a_trace_is_the_same_in_every_process() -> None:
@@ -100,7 +100,7 @@ def test_duckdb_agrees(name: str, database: duckdb.DuckDBPyConnection) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.dialect == "postgres"])
 def test_postgres_agrees(name: str, postgres: psycopg.Connection) -> None:
-    """As in DuckDB; and each column that we tell is among those that a view depends on."""
+    """As in DuckDB. Each column that we find is also among those that a view depends on."""
     case = CASES[name]
     found = trace(case.sql, case.dialect, case.upstream)
     assert found.problems == ()
@@ -121,8 +121,8 @@ def test_postgres_agrees(name: str, postgres: psycopg.Connection) -> None:
         assert not found.closed or len(found.columns) == len(real)
         for column, (real_name, real_type) in zip(found.columns, real, strict=False):
             assert column.name == real_name
-            told = postgres.execute("select to_regtype(%s)::oid", [column.type]).fetchone()
-            assert not column.type or told == (real_type,), real_name
+            known = postgres.execute("select to_regtype(%s)::oid", [column.type]).fetchone()
+            assert not column.type or known == (real_type,), real_name
             assert {(table, name) for (_, table), name in column.sources} <= read
     finally:
         postgres.execute("rollback")
@@ -156,7 +156,7 @@ def test_most_types_are_known(database: duckdb.DuckDBPyConnection) -> None:
 
 # --- sqlglot's own lineage, an independent reading --------------------------------------------
 
-#: What sqlglot does otherwise, or cannot do (each looked at).
+#: What sqlglot does differently, or cannot do. Each was looked at.
 OTHERWISE = {
     "basics: names of columns without an alias": "folds quoted names",
     "basics: the schema in front": "leaves the schema out",

@@ -104,8 +104,8 @@ def test_refused(text: str, place: tuple[int, int], what: str) -> None:
 @pytest.mark.parametrize("call", ["query_table(['{}'])", "query('from {}')", "pragma_show('{}')"])
 def test_a_relation_in_a_text_has_its_quotes_doubled(call: str) -> None:
     text = "from " + call.format("t")
-    told = compile_sql(text, parse_sql(text, "duckdb"), "duckdb", lambda _: '"it\'s"', {})
-    assert told.startswith("from " + call.format("\"it''s\"").split("]")[0].rstrip("')"))
+    compiled = compile_sql(text, parse_sql(text, "duckdb"), "duckdb", lambda _: '"it\'s"', {})
+    assert compiled.startswith("from " + call.format("\"it''s\"").split("]")[0].rstrip("')"))
 
 
 def test_characters_of_no_width_stay_in_quoted_names() -> None:
@@ -115,13 +115,13 @@ def test_characters_of_no_width_stay_in_quoted_names() -> None:
 
 
 def test_a_quoted_name_in_a_text_is_not_in_single_quotes_itself() -> None:
-    """DuckDB reads a file where single quotes hold a dot, a table where double ones do."""
+    """A dot in single quotes makes DuckDB read a file, a dot in double quotes a table."""
     (found,) = parse_sql("""select id from query('select id from "a.b"')""", "duckdb").references
     assert found.parts == ("a.b",)
     assert parse_sql("select id from 'a.b'", "duckdb").references == ()
 
 
-def test_a_failure_of_the_parsers_own_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_of_the_parser_itself_is_reported_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def parse(*_: object) -> None:
         raise TypeError("Expr object expected; got None")
 
@@ -150,7 +150,7 @@ def test_jinja_is_refused_with_advice() -> None:
     moves=st.lists(st.integers(-30, 30) | st.none(), min_size=4, max_size=4),
 )
 def test_places_that_do_not_fit_the_text_are_refused(text: str, moves: list[int | None]) -> None:
-    """Whatever sqlglot says of a name's place: we find the name there, or nothing at all."""
+    """Whatever sqlglot says about the place of a name, we find the name there or raise."""
     source = TokenizedText(text, "duckdb")
     [tree] = source.statements()
     for table in tree.find_all(exp.Table):
@@ -168,7 +168,7 @@ def test_places_that_do_not_fit_the_text_are_refused(text: str, moves: list[int 
             assert [token.text for token in written[::2]] == [name.name for name in names]
 
 
-def test_an_unknown_placeholder_is_told_with_its_place() -> None:
+def test_an_unknown_placeholder_is_reported_with_its_place() -> None:
     text = "select 1\n  where $nope = 1"
     parsed = parse_sql(text, "duckdb")
     with pytest.raises(SqlSyntaxError, match=r"\$nope has no variable") as raised:
@@ -181,8 +181,8 @@ def test_an_unknown_placeholder_is_told_with_its_place() -> None:
 def test_trailing_semicolons_are_dropped_and_comments_kept(tail: str) -> None:
     text = "select ';' from t" + tail
     parsed = parse_sql(text, "duckdb")
-    told = compile_sql(text, parsed, "duckdb", lambda _: None, {})
-    assert told == "select ';' from t" + tail.replace(";", "")
+    compiled = compile_sql(text, parsed, "duckdb", lambda _: None, {})
+    assert compiled == "select ';' from t" + tail.replace(";", "")
 
 
 # --- Any statement ---------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_statements(text: str, reads: list[str], writes: list[str]) -> None:
     assert ([r.name for r in read], [r.name for r in written_]) == (reads, writes)
 
 
-def test_a_procedure_is_no_table() -> None:
+def test_a_procedure_is_not_a_table() -> None:
     read, written = statement_references("exec dbo.refresh 17", "tsql")
     assert (read, written) == ((), ())
 
@@ -289,9 +289,9 @@ def on_duckdb(value: object) -> object:
 
 @given(st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS | DAYS | st.datetimes())
 def test_a_literal_is_its_value(value: object) -> None:
-    told = on_duckdb(value)
-    assert told == value
-    assert type(told) is type(value)
+    returned = on_duckdb(value)
+    assert returned == value
+    assert type(returned) is type(value)
 
 
 def test_literals_that_come_back_in_another_shape() -> None:
@@ -311,7 +311,7 @@ def test_literals_that_come_back_in_another_shape() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "dialect", "told"),
+    ("value", "dialect", "expected"),
     [
         ([1, 2], "postgres", "ARRAY[1, 2]"),
         ([], "postgres", "'{}'"),
@@ -322,8 +322,8 @@ def test_literals_that_come_back_in_another_shape() -> None:
         (True, "bigquery", "TRUE"),
     ],
 )
-def test_literals_of_other_dialects(value: object, dialect: str, told: str) -> None:
-    assert literal(value, dialect) == told
+def test_literals_of_other_dialects(value: object, dialect: str, expected: str) -> None:
+    assert literal(value, dialect) == expected
 
 
 @pytest.mark.parametrize(
@@ -338,9 +338,9 @@ def test_a_negative_number_makes_no_comment() -> None:
     text = "select 3-$n as a, 3 -$f as b, 3-$d as c"
     parsed = parse_sql(text, "duckdb")
     variables = {"n": -1, "f": -0.5, "d": Decimal(-2)}
-    told = compile_sql(text, parsed, "duckdb", lambda _: None, variables)
+    compiled = compile_sql(text, parsed, "duckdb", lambda _: None, variables)
     with duckdb.connect() as connection:
-        assert connection.execute(told).fetchall() == [(4, 3.5, 5)]
+        assert connection.execute(compiled).fetchall() == [(4, 3.5, 5)]
 
 
 @given(TEXTS.filter(bool))

@@ -37,8 +37,10 @@ def test_the_cases_are_there() -> None:
 
 def test_each_case_is_run_or_says_why_not() -> None:
     ran = [case.title for case in (*EXECUTED, *BOUND)]
-    told = [case.title for case in CASES if case.settings.get("executed", "").startswith("no, ")]
-    assert sorted([*ran, *told]) == sorted(case.title for case in CASES)
+    explained = [
+        case.title for case in CASES if case.settings.get("executed", "").startswith("no, ")
+    ]
+    assert sorted([*ran, *explained]) == sorted(case.title for case in CASES)
     assert len(ran) >= 185
 
 
@@ -51,22 +53,22 @@ def test_references(case: Case) -> None:
 @each([case for case in CASES if case.replaced is not None])
 def test_replaced_text(case: Case) -> None:
     parsed = parse_sql(case.text, case.dialect)
-    told = compile_sql(case.text, parsed, case.dialect, renamed(case.dialect), VARIABLES)
-    assert told == case.replaced
+    compiled = compile_sql(case.text, parsed, case.dialect, renamed(case.dialect), VARIABLES)
+    assert compiled == case.replaced
 
 
 def test_a_name_that_stays_needs_no_alias() -> None:
     text = "select Orders.id, s.Items.x from Orders, s.Items"
     parsed = parse_sql(text, "postgres")
-    told = compile_sql(text, parsed, "postgres", renamed("postgres", suffix=""), {})
-    assert told == 'select Orders.id, Items.x from "dev_main"."orders", "dev_s"."items"'
+    compiled = compile_sql(text, parsed, "postgres", renamed("postgres", suffix=""), {})
+    assert compiled == 'select Orders.id, Items.x from "dev_main"."orders", "dev_s"."items"'
 
 
-def test_a_relation_that_is_no_name_gets_the_old_one() -> None:
+def test_a_relation_that_is_not_a_name_gets_the_old_one() -> None:
     text = "select orders.id from orders"
     parsed = parse_sql(text, "duckdb")
-    told = compile_sql(text, parsed, "duckdb", lambda _: "read_parquet('o')", {})
-    assert told == "select orders.id from read_parquet('o') AS \"orders\""
+    compiled = compile_sql(text, parsed, "duckdb", lambda _: "read_parquet('o')", {})
+    assert compiled == "select orders.id from read_parquet('o') AS \"orders\""
 
 
 @each(CASES)
@@ -75,12 +77,12 @@ def test_names_replaced_by_themselves_give_the_same_bytes(case: Case) -> None:
         parsed = parse_sql(text, case.dialect)
         same = {p.name: text[p.start : p.end] for p in parsed.placeholders}
         without = re.sub(r";(?= *(--[^\n]*)?\s*$)", "", text)
-        told = compile_sql(text, parsed, case.dialect, lambda _: None, FILL)
+        compiled = compile_sql(text, parsed, case.dialect, lambda _: None, FILL)
         for place in reversed(parsed.placeholders):
             ending = literal(FILL[place.name], case.dialect)
-            at = told.rindex(ending, 0, place.start + len(ending) + 8 * len(same))
-            told = told[:at] + same[place.name] + told[at + len(ending) :]
-        assert told == without
+            at = compiled.rindex(ending, 0, place.start + len(ending) + 8 * len(same))
+            compiled = compiled[:at] + same[place.name] + compiled[at + len(ending) :]
+        assert compiled == without
 
 
 def tables() -> list[tuple[str, str, str]]:
@@ -120,7 +122,7 @@ def tables() -> list[tuple[str, str, str]]:
 def create_tables(
     connection: duckdb.DuckDBPyConnection, prefix: str, suffix: str, skipped: str = ""
 ) -> None:
-    """All tables but *skipped*; the schemas are all there."""
+    """All tables but *skipped*, and all schemas."""
     for schema, name, query in tables():
         home = quote(prefix + schema, "duckdb")
         connection.execute(f"create schema if not exists {home}")
@@ -211,7 +213,7 @@ def name_of(table: str) -> tuple[str, ...]:
 
 
 class Binder:
-    """An engine that is asked in a transaction, which is rolled back. What it created is gone."""
+    """An engine that is asked in a transaction, which is rolled back."""
 
     def __init__(
         self, execute: Callable[[str], Any], errors: tuple[type[Exception], ...], catalogs: bool
@@ -272,9 +274,9 @@ def check_bound(case: Case, binder: Binder) -> None:
     found = {tuple(map(folded, reference.parts)) for reference in parsed.references}
     assert found == {tuple(map(folded, name)) for name in missed}
     if quote("a", case.dialect) == '"a"':
-        told = compile_sql(case.text, parsed, case.dialect, renamed(case.dialect), FILL)
+        compiled = compile_sql(case.text, parsed, case.dialect, renamed(case.dialect), FILL)
         there = [((f"dev_{('main', *n)[-2]}", f"{n[-1]}_v2"), columns) for n, columns in tables]
-        assert binder.binds(told, there), told
+        assert binder.binds(compiled, there), compiled
 
 
 @each([case for case in BOUND if case.dialect != "postgres"])
@@ -290,7 +292,7 @@ def test_postgres_binds_the_same_tables(case: Case, elephant: Binder) -> None:
 
 # --- Every other byte ------------------------------------------------------------------------
 
-#: Between any two tokens each of these means nothing. None stands elsewhere in a case.
+#: Each of these means nothing between two tokens, and no case holds one.
 FILLERS = [
     "\t\t",
     "\r\n\r\n",
@@ -336,8 +338,8 @@ def test_every_other_byte_stays_with_one_filler_in_every_gap() -> None:
             text = filled(case.text, dict.fromkeys(gaps(case), filler))
             parsed = parse_sql(text, case.dialect)
             assert [reference.name for reference in parsed.references] == case.references
-            told = moved(text, case.dialect).replace(filler, "")
-            assert told == moved(case.text, case.dialect), (case.title, text)
+            compiled = moved(text, case.dialect).replace(filler, "")
+            assert compiled == moved(case.text, case.dialect), (case.title, text)
 
 
 @given(data=st.data())
@@ -345,7 +347,7 @@ def test_every_other_byte_stays_with_any_fillers(data: st.DataObject) -> None:
     case = data.draw(st.sampled_from(CASES))
     some = st.lists(st.sampled_from(fillers(case.dialect)), max_size=2).map("".join)
     pieces = {at: data.draw(some) for at in gaps(case)}
-    told = moved(filled(case.text, pieces), case.dialect)
+    compiled = moved(filled(case.text, pieces), case.dialect)
     for filler in fillers(case.dialect):
-        told = told.replace(filler, "")
-    assert told == moved(case.text, case.dialect)
+        compiled = compiled.replace(filler, "")
+    assert compiled == moved(case.text, case.dialect)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dagster_models.core.model import Reference
 from dagster_models.sql.parse import compile_sql, parse_sql, quote
 
-#: By hand: DAGSTER_MODELS_FUZZ=5000 pytest tests/test_scopes.py
+#: By hand: DAGSTER_MODELS_FUZZ=5000 pytest tests/sql/test_scopes.py
 EXAMPLES = int(os.environ.get("DAGSTER_MODELS_FUZZ", "150"))
 RELATIONS = [("main", "t0"), ("main", "t1"), ("main", "t2"), ("s", "t0"), ("s", "t1")]
 COLUMNS = "a, b, xs, r"
@@ -27,7 +27,7 @@ COLUMNS = "a, b, xs, r"
 
 @dataclass(frozen=True)
 class Item:
-    """A FROM item and what its columns are qualified by."""
+    """A FROM item and the prefix of its columns."""
 
     text: str
     name: str
@@ -88,7 +88,7 @@ class Writer:
             self.endless = around
             ctes.append(f"{self.cased(name)} as{kind} ({body})")
             seen = seen | {name}
-            # DuckDB does not bind a CTE that nothing uses, so it would not tell what it reads.
+            # DuckDB does not bind a CTE that nothing uses, so it would not reveal what it reads.
             uses.append(f"(select count(*) from {self.cased(name)}) >= 0")
         word = "recursive " if recursive else ""
         tail = f"select {COLUMNS} from ({self.tail(seen)}) z where {' and '.join(uses)}"
@@ -110,7 +110,7 @@ class Writer:
         return f"({self.query(seen)}) {word} ({self.query(seen)})"
 
     def clash(self, seen: frozenset[str]) -> str:
-        """A table that is told from another FROM item, beside it or inside, by its schema alone."""
+        """A table that only its schema distinguishes from another FROM item, also one inside."""
         table = self.pick("s.t0", "s.t1", "main.t0", "main.t1", "main.t2")
         bare = table.split(".")[1]
         other = self.pick(
@@ -239,8 +239,8 @@ class Writer:
             )
         assert lateral_to is not None
         if shape == "unnest":
-            # With the name of a table beside it DuckDB tells the two apart by their columns, which
-            # we do not know: there the alias gets the name, and DuckDB refuses the other.
+            # With the name of a table beside it, DuckDB distinguishes the two by their columns,
+            # which we do not know: there the alias gets the name, and DuckDB refuses the other.
             return Item(f"unnest({lateral_to.name}.xs) {self.fresh()}(z)", lateral_to.name)
         inner = f"select {COLUMNS} from ({self.query(seen)}) z where z.a <= {lateral_to.name}.a"
         return Item(f"{self.pick('lateral ', '')}({inner}) {alias}", alias)

@@ -1,4 +1,4 @@
-"""SQL that the parser does not know: what its tokens tell, and that it runs all the same."""
+"""SQL that the parser does not know: what its tokens say, and that it runs all the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def names(text: str, dialect: str = "duckdb") -> list[str]:
         ("select 'from a' /* from b */ -- from c\n, 5! from d", ["d"]),
     ],
 )
-def test_what_the_tokens_tell(text: str, read: list[str]) -> None:
+def test_what_the_tokens_say(text: str, read: list[str]) -> None:
     with pytest.raises(UnreadableSql):
         parse_sql(text, "duckdb")
     assert names(text) == read
@@ -75,9 +75,9 @@ def test_a_model_that_cannot_be_read_is_loaded(tmp_path: Path) -> None:
     assert set(step.upstream) == {Key("s", "a"), Key("s", "c")}
     assert found.steps[Key("s", "d")].upstream == ()
     target = usable_target(found)
-    told = compile_step(found, step, target)
+    compiled = compile_step(found, step, target)
     expected = FILES["models/s/b.sql"].replace("s.a where", '"dev_s"."a" where')
-    assert told == expected.replace("< $n;", "< 9")
+    assert compiled == expected.replace("< $n;", "< 9")
     [check] = step.checks
     assert check_sql(found, step, check, target).endswith(f'from {OWN_RELATION} AS "b" where false')
     assert [warning.path for warning in found.warnings if "cannot be read" in warning.what] == [
@@ -114,6 +114,6 @@ def test_it_runs(tmp_path: Path) -> None:
         },
         settings="unreadable_sql: warn\n",
     )
-    told = made.run()
-    assert told.code == 0
+    run = made.run()
+    assert run.code == 0
     assert made.rows("select n from b union all select n from c") == [(120,), (120,)]

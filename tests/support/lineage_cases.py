@@ -1,7 +1,7 @@
 """Cases of column lineage as data: tests/data/lineage/*.sql, which an SQL author can extend.
 
     -- title: a renamed column
-    -- dialect: postgres                    (duckdb if not said)
+    -- dialect: postgres                    (default: duckdb)
     -- given: orders (id INTEGER, s STRUCT(a INTEGER, b VARCHAR))
     -- given open: raw (id)                 a table whose columns are not all known
     -- given uncertain: src (id INTEGER)    a table whose columns are declared, not built here
@@ -11,7 +11,7 @@
     -- reason: ...                          the column list is not complete, and why
     -- problem: 1:8 certain: the column ...
 
-`?` is a name or a type that is not known; `(why)` behind a column says why sources may lack.
+`?` is a name or a type that is not known. `(why)` behind a column says why sources may be missing.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ DATA = paths.DATA / "lineage"
 
 @dataclass(frozen=True)
 class Case:
-    """``tables``: name -> its columns with types, as written; ``told``: the expected lines."""
+    """``tables``: name -> its columns with types, as written; ``expected``: the expected lines."""
 
     title: str
     dialect: str
     tables: dict[str, str]
     kinds: dict[str, str]
     sql: str
-    told: tuple[str, ...]
+    expected: tuple[str, ...]
 
     @property
     def upstream(self) -> dict[str, Upstream]:
@@ -66,7 +66,7 @@ def read_cases(path: Path) -> Iterator[Case]:
         values: dict[str, str] = {}
         tables: dict[str, str] = {}
         kinds: dict[str, str] = {}
-        sql, told = [], []
+        sql, expected = [], []
         for line in text.rstrip().split("\n"):
             key, _, value = line.removeprefix("-- ").partition(": ")
             if line.startswith("-- given"):
@@ -76,11 +76,11 @@ def read_cases(path: Path) -> Iterator[Case]:
             elif line.startswith(("-- title: ", "-- dialect: ")):
                 values[key] = value
             elif line.startswith(("-- column: ", "-- reason: ", "-- problem: ")):
-                told.append(line)
+                expected.append(line)
             else:
                 sql.append(line)
         dialect = values.get("dialect", "duckdb")
-        yield Case(values["title"], dialect, tables, kinds, "\n".join(sql), tuple(told))
+        yield Case(values["title"], dialect, tables, kinds, "\n".join(sql), tuple(expected))
 
 
 CASES = {
@@ -88,7 +88,7 @@ CASES = {
 }
 
 
-def tell(trace: Trace) -> tuple[str, ...]:
+def lines_of(trace: Trace) -> tuple[str, ...]:
     """A trace as the lines that a case expects."""
     lines = []
     for column in trace.columns:
