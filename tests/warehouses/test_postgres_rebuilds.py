@@ -228,6 +228,21 @@ def test_partitions_that_others_refer_to(session: Session, admin: psycopg.Connec
     assert rows(admin, "select id from s.t order by id") == [(1,), (2,), (12,)]
 
 
+def test_a_partition_in_another_server_is_refused(
+    session: Session, admin: psycopg.Connection
+) -> None:
+    admin.execute(
+        "create foreign data wrapper away; create server away foreign data wrapper away;"
+        "create table s.t (n int) partition by list (n);"
+        "create foreign table public.far partition of s.t default server away"
+    )
+    try:
+        error = refusal(session, "select 1 as n")
+        assert "far, a partition of" in error.message
+    finally:
+        admin.execute("drop table s.t; drop foreign data wrapper away cascade")
+
+
 def test_tables_that_inherit_keep_their_rows(session: Session, admin: psycopg.Connection) -> None:
     build(session, "select 1 as a")
     admin.execute(

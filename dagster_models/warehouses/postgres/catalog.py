@@ -41,16 +41,20 @@ class Runner(Protocol):
 @dataclass(frozen=True, slots=True)
 class Found:
     """The relation that has a name. ``kind`` is PostgreSQL's letter: r table, p partitioned table,
-    v view, m materialized view, f foreign table."""
+    v view, m materialized view, f foreign table. ``listened_to``: it, or a partition of it, may
+    have triggers (those of foreign keys too) or rules."""
 
     oid: int
     kind: str
+    listened_to: bool
 
 
 def find(session: Runner, name: str) -> Found | None:
     """The relation that has the name; None where there is none."""
     rows = session.run(
-        "SELECT oid::bigint, relkind::text FROM pg_class WHERE oid = to_regclass(%s)", [name]
+        "SELECT oid::bigint, relkind::text, relhastriggers OR relhasrules OR relkind = 'p'"
+        " FROM pg_class WHERE oid = to_regclass(%s)",
+        [name],
     )
     return Found(*rows[0]) if rows else None
 

@@ -91,7 +91,7 @@ def refill(session: Runner, found: Found, name: str, columns: Sequence[Column], 
     """
     # The rows of a partitioned table are those of its partitions.
     table = Target(name, "" if found.kind == "p" else "ONLY ", tuple(columns))
-    listeners = _listeners(session, found.oid)
+    listeners = _listeners(session, found.oid) if found.listened_to else Listeners()
     if listeners:
         _write_differences(session, found.oid, table, listeners)
     else:

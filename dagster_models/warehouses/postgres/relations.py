@@ -101,20 +101,13 @@ def put_view(session: Runner, name: str, sql: str) -> None:
 
 def _find_and_refuse(session: Runner, name: str) -> Found | None:
     """What has the name. Raises WarehouseError where no table can safely be put there."""
-    rows = session.run(
-        """
-        SELECT c.oid::bigint, c.relkind::text, has_database_privilege(d.oid, 'TEMPORARY'),
-               format('GRANT TEMPORARY ON DATABASE %%I TO %%I', d.datname, current_user),
-               coalesce(row_security_active(c.oid), false),
-               current_setting('transaction_isolation'),
-               (SELECT min(relid::regclass::text) FROM pg_partition_tree(c.oid)
-                JOIN pg_class AS part ON part.oid = relid AND part.relkind = 'f')
-        FROM pg_database AS d LEFT JOIN pg_class AS c ON c.oid = to_regclass(%s)
-        WHERE d.datname = current_database()
-        """,
-        [name],
-    )
-    oid, kind, may_stage, grant, hidden, isolation, foreign = rows[0]
+    found = find(session, name)
+    may_stage, grant, hidden, isolation = session.run(
+        "SELECT has_database_privilege(current_database(), 'TEMPORARY'),"
+        " format('GRANT TEMPORARY ON DATABASE %%I TO %%I', current_database(), current_user),"
+        " row_security_active(%s::oid), current_setting('transaction_isolation')",
+        [found and found.oid],
+    )[0]
     if not may_stage:
         raise WarehouseError(
             ErrorKind.PERMISSION,
@@ -122,8 +115,6 @@ def _find_and_refuse(session: Runner, name: str) -> Found | None:
             f" table wait: {grant}",
             name="InsufficientPrivilege",
         )
-    if oid is None:
-        return None
     if hidden:  # DELETE would spare, in silence, the rows that a policy hides from us
         raise WarehouseError(
             ErrorKind.UNSUPPORTED,
@@ -131,14 +122,15 @@ def _find_and_refuse(session: Runner, name: str) -> Found | None:
             " build as its owner (without FORCE ROW LEVEL SECURITY), or as a role with BYPASSRLS",
             name="RowLevelSecurity",
         )
-    if foreign:
-        raise WarehouseError(
-            ErrorKind.UNSUPPORTED,
-            f"{foreign}, a partition of {name}, is a foreign table, and what happens in another"
-            " server is no part of this transaction: detach it, or give the model another name",
-            name="WrongObjectType",
-        )
-    if kind in ("r", "p") and isolation not in ("read committed", "read uncommitted"):
+    if found is not None and found.kind in ("r", "p"):
+        _refuse_snapshot(name, isolation)
+        if found.kind == "p":
+            _refuse_foreign_partition(session, found, name)
+    return found
+
+
+def _refuse_snapshot(name: str, isolation: str) -> None:
+    if isolation not in ("read committed", "read uncommitted"):
         raise WarehouseError(
             ErrorKind.UNSUPPORTED,
             f"the open transaction is {isolation}, in which rows of {name} that somebody else has"
@@ -146,7 +138,20 @@ def _find_and_refuse(session: Runner, name: str) -> Found | None:
             " READ COMMITTED",
             name="WrongIsolation",
         )
-    return Found(oid, kind)
+
+
+def _refuse_foreign_partition(session: Runner, found: Found, name: str) -> None:
+    for (foreign,) in session.run(
+        "SELECT relid::regclass::text FROM pg_partition_tree(%s::oid)"
+        " JOIN pg_class ON pg_class.oid = relid AND relkind = 'f' LIMIT 1",
+        [found.oid],
+    ):
+        raise WarehouseError(
+            ErrorKind.UNSUPPORTED,
+            f"{foreign}, a partition of {name}, is a foreign table, and what happens in another"
+            " server is no part of this transaction: detach it, or give the model another name",
+            name="WrongObjectType",
+        )
 
 
 def _same_columns(session: Runner, oid: int) -> list[Column]:

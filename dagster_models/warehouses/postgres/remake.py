@@ -49,7 +49,8 @@ _DEPENDED_ON = "2BP01"
 class _View:
     """A view that reads the relation, at whatever distance, and what makes it again."""
 
-    found: Found
+    oid: int
+    kind: str
     name: str
     definition: str
     objects: tuple[DependentObject, ...]
@@ -80,11 +81,11 @@ def remake(session: Runner, name: str, old: Found, make: Callable[[], Any]) -> A
         )
     refuse_what_cannot_be_kept(session, old.oid, name)
     views = _views_on(session, old.oid)
-    session.about(old.oid, *(view.found.oid for view in views))
+    session.about(old.oid, *(view.oid for view in views))
     objects = dependent_objects(session, old.oid, name, old.kind)
     before = attached(session, old.oid)
     for view in reversed(views):
-        _drop(session, KINDS[view.found.kind], view.name)
+        _drop(session, KINDS[view.kind], view.name)
     _drop(session, KINDS[old.kind], name)
     made = make()
     new = find(session, name)
@@ -170,17 +171,17 @@ def _views_on(session: Runner, oid: int) -> list[_View]:
         # Whoever has the turn drops them and makes them again: they are others then.
         take_turns(session, names - locked)
         locked |= names
-    return [_view(session, Found(oid, kind), name) for oid, kind, name in rows]
+    return [_view(session, *row) for row in rows]
 
 
-def _view(session: Runner, found: Found, name: str) -> _View:
-    if found.kind not in ("v", "m"):
+def _view(session: Runner, oid: int, kind: str, name: str) -> _View:
+    if kind not in ("v", "m"):
         raise not_kept(f"a rule of the table {name} reads it", "drop that rule")
-    rows = session.run(_DEFINITION, [options(session, found.oid), found.oid])
+    rows = session.run(_DEFINITION, [options(session, oid), oid])
     if not rows:
         raise WarehouseError(ErrorKind.CONFLICT, f"the view {name} is gone now", transient=True)
-    objects = dependent_objects(session, found.oid, name, found.kind)
-    return _View(found, name, rows[0][0], tuple(objects), attached(session, found.oid))
+    objects = dependent_objects(session, oid, name, kind)
+    return _View(oid, kind, name, rows[0][0], tuple(objects), attached(session, oid))
 
 
 def _remake_view(session: Runner, view: _View, name: str) -> None:
