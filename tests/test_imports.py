@@ -147,6 +147,31 @@ def test_each_room_says_what_it_is_for() -> None:
             assert len(said.split("\n\n")) == 2, name
 
 
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_files_functions_and_classes_are_small_enough_to_read(module: str) -> None:
+    """A longer file says why at its head: "Longer than 400 lines: ..."."""
+    tree = modules()[module]
+    lines = len((PACKAGE / module.replace(".", "/")).with_suffix(".py").read_text().splitlines())
+    assert lines <= 400 or "Longer than 400 lines: " in (ast.get_docstring(tree) or ""), lines
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 60, f"{node.name} has {length} lines"
+        if isinstance(node, ast.ClassDef):
+            methods = [part for part in node.body if isinstance(part, ast.FunctionDef)]
+            assert len(methods) <= 25, f"{node.name} has {len(methods)} methods"
+
+
+def test_no_two_classes_share_a_name() -> None:
+    names = [
+        node.name
+        for tree in modules().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_there_is_no_cycle() -> None:
     graph = {name: sorted(ours(tree) - {name}) for name, tree in modules().items()}
     assert find_cycle(graph) is None

@@ -39,7 +39,7 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredRelation:
     """The relation that has a name. ``kind`` is PostgreSQL's letter: r table, p partitioned table,
     v view, m materialized view, f foreign table. ``listened_to``: it, or a partition of it, may
     have triggers (those of foreign keys too) or rules."""
@@ -49,14 +49,14 @@ class Found:
     listened_to: bool
 
 
-def find(session: Runner, name: str) -> Found | None:
+def find(session: Runner, name: str) -> StoredRelation | None:
     """The relation that has the name; None where there is none."""
     rows = session.run(
         "SELECT oid::bigint, relkind::text, relhastriggers OR relhasrules OR relkind = 'p'"
         " FROM pg_class WHERE oid = to_regclass(%s)",
         [name],
     )
-    return Found(*rows[0]) if rows else None
+    return StoredRelation(*rows[0]) if rows else None
 
 
 def columns(session: Runner, name: str) -> tuple[tuple[str, str], ...]:

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.postgres.catalog import Found, Runner
+from dagster_models.warehouses.postgres.catalog import Runner, StoredRelation
 
 #: Where the new rows wait. A temporary table: a parallel query fills it, without a write-ahead log.
 STAGING = 'pg_temp."dagster_models_new"'
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class StoredColumn:
     """``name`` is quoted; ``writable``: UPDATE may set it."""
 
     name: str
@@ -71,26 +71,28 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RefilledTable:
     """The table that is filled from STAGING; ``only`` keeps inheriting tables out."""
 
     name: str
     only: str
-    columns: tuple[Column, ...]
+    columns: tuple[StoredColumn, ...]
     listed: str = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "listed", ", ".join(column.name for column in self.columns))
 
 
-def refill(session: Runner, found: Found, name: str, columns: Sequence[Column], rows: int) -> None:
+def refill(
+    session: Runner, found: StoredRelation, name: str, columns: Sequence[StoredColumn], rows: int
+) -> None:
     """Put the rows of STAGING, ``rows`` of them, in the place of the table's own.
 
     The caller has locked out other writers. Raises WarehouseError where the table would hold other
     rows, or rows of another table would change.
     """
     # The rows of a partitioned table are those of its partitions.
-    table = Target(name, "" if found.kind == "p" else "ONLY ", tuple(columns))
+    table = RefilledTable(name, "" if found.kind == "p" else "ONLY ", tuple(columns))
     listeners = _listeners(session, found.oid) if found.listened_to else Listeners()
     if listeners:
         _write_differences(session, found.oid, table, listeners)
@@ -100,7 +102,7 @@ def refill(session: Runner, found: Found, name: str, columns: Sequence[Column], 
     _compare(session, table, listeners, rows)
 
 
-def _insert(table: Target, where: str = "") -> str:
+def _insert(table: RefilledTable, where: str = "") -> str:
     # OVERRIDING: a column may have become an identity.
     return (
         f"INSERT INTO {table.name} ({table.listed}) OVERRIDING SYSTEM VALUE"
@@ -108,7 +110,7 @@ def _insert(table: Target, where: str = "") -> str:
     )
 
 
-def _compare(session: Runner, table: Target, listeners: Listeners, rows: int) -> None:
+def _compare(session: Runner, table: RefilledTable, listeners: Listeners, rows: int) -> None:
     if not listeners:
         held = session.run(f"SELECT count(*) FROM {table.only}{table.name}")[0][0]
         differs = held != rows
@@ -137,7 +139,9 @@ def _compare(session: Runner, table: Target, listeners: Listeners, rows: int) ->
 # Differences -------------------------------------------------------------------------------------
 
 
-def _write_differences(session: Runner, oid: int, table: Target, listeners: Listeners) -> None:
+def _write_differences(
+    session: Runner, oid: int, table: RefilledTable, listeners: Listeners
+) -> None:
     """Delete, update and insert only what differs."""
     if listeners.foreign_keys:
         # Nobody may begin to refer to a row that is about to go: until then SELECT ... FOR KEY
@@ -171,7 +175,7 @@ def _matches(key: Sequence[tuple[str, str]]) -> str:
     return " AND ".join(f"t.{name} {operator} n.{name}" for name, operator in key)
 
 
-def _by_key(table: Target, key: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
+def _by_key(table: RefilledTable, key: Sequence[tuple[str, str]]) -> tuple[str, str, str]:
     same = _matches(key)
     written = ", ".join(
         f"{column.name} = n.{column.name}" for column in table.columns if column.writable
@@ -186,7 +190,7 @@ def _by_key(table: Target, key: Sequence[tuple[str, str]]) -> tuple[str, str, st
     )
 
 
-def _by_contents(table: Target) -> tuple[str, str]:
+def _by_contents(table: RefilledTable) -> tuple[str, str]:
     """Without a key a row is known by its contents, and equal rows by their number."""
     image = f'ROW({table.listed})::text COLLATE "C"'
 
@@ -213,7 +217,7 @@ def _by_contents(table: Target) -> tuple[str, str]:
 
 
 def _refuse_lost_references(
-    session: Runner, table: Target, foreign_key: ForeignKey, key: Sequence[tuple[str, str]]
+    session: Runner, table: RefilledTable, foreign_key: ForeignKey, key: Sequence[tuple[str, str]]
 ) -> None:
     """Refuse to let the action of a foreign key change rows of the other table."""
     there = ", ".join(f"{{}}.{name}" for name in foreign_key.referenced)

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from functools import partial
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.postgres.catalog import Found, Runner, find, options
+from dagster_models.warehouses.postgres.catalog import Runner, StoredRelation, find, options
 from dagster_models.warehouses.postgres.errors import sqlstate
-from dagster_models.warehouses.postgres.in_place import STAGING, Column, refill
+from dagster_models.warehouses.postgres.in_place import STAGING, StoredColumn, refill
 from dagster_models.warehouses.postgres.remake import remake, take_turns
 
 #: Makes the table of that name and fills it; the number of rows. The bool: it is a temporary one.
@@ -47,7 +47,7 @@ def put_table(session: Runner, name: str, fill: Fill) -> int:
     return rows
 
 
-def _replace_table(session: Runner, found: Found, name: str, fill: Fill) -> int:
+def _replace_table(session: Runner, found: StoredRelation, name: str, fill: Fill) -> int:
     session.run(f"DROP TABLE IF EXISTS {STAGING}")
     rows = fill(STAGING, True)
     session.about(found.oid)
@@ -99,7 +99,7 @@ def put_view(session: Runner, name: str, sql: str) -> None:
     remake(session, name, found, make)
 
 
-def _find_and_refuse(session: Runner, name: str) -> Found | None:
+def _find_and_refuse(session: Runner, name: str) -> StoredRelation | None:
     """What has the name. Raises WarehouseError where no table can safely be put there."""
     found = find(session, name)
     may_stage, grant, hidden, isolation = session.run(
@@ -140,7 +140,7 @@ def _refuse_snapshot(name: str, isolation: str) -> None:
         )
 
 
-def _refuse_foreign_partition(session: Runner, found: Found, name: str) -> None:
+def _refuse_foreign_partition(session: Runner, found: StoredRelation, name: str) -> None:
     for (foreign,) in session.run(
         "SELECT relid::regclass::text FROM pg_partition_tree(%s::oid)"
         " JOIN pg_class ON pg_class.oid = relid AND relkind = 'f' LIMIT 1",
@@ -154,7 +154,7 @@ def _refuse_foreign_partition(session: Runner, found: Found, name: str) -> None:
         )
 
 
-def _same_columns(session: Runner, oid: int) -> list[Column]:
+def _same_columns(session: Runner, oid: int) -> list[StoredColumn]:
     """The columns of the table, where STAGING has the same ones; else none."""
     rows = session.run(
         "SELECT attrelid = %s, array_agg(attname::text || ' ' || atttypid || ' ' || atttypmod"
@@ -168,10 +168,10 @@ def _same_columns(session: Runner, oid: int) -> list[Column]:
     by_age = {is_old: (described, names, writable) for is_old, described, names, writable in rows}
     if len(by_age) < 2 or by_age[True][0] != by_age[False][0]:
         return []
-    return [Column(*column) for column in zip(*by_age[True][1:], strict=True)]
+    return [StoredColumn(*column) for column in zip(*by_age[True][1:], strict=True)]
 
 
-def _copy_of_staging(session: Runner, old: Found, name: str) -> str:
+def _copy_of_staging(session: Runner, old: StoredRelation, name: str) -> str:
     """What makes a table of STAGING, to be stored as its predecessor is."""
     unlogged, method, place = session.run(
         "SELECT c.relpersistence = 'u', coalesce(quote_ident(m.amname), 'heap'),"

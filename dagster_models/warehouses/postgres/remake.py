@@ -19,8 +19,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.postgres.catalog import (
     KINDS,
     TURNS,
-    Found,
     Runner,
+    StoredRelation,
     columns,
     find,
     is_ours,
@@ -69,7 +69,7 @@ def take_turns(session: Runner, names: Iterable[str]) -> None:
         )
 
 
-def remake(session: Runner, name: str, old: Found, make: Callable[[], Any]) -> Any:
+def remake(session: Runner, name: str, old: StoredRelation, make: Callable[[], Any]) -> Any:
     """Drop the old relation and the views on it; make the new one, and all that hung on it."""
     if old.kind not in ("r", "p", "v"):
         what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
