@@ -23,6 +23,7 @@ def test_each_runs_in_its_smallest_setting() -> None:
         "sleepers.py": "4 models that sleep",
         "stopping.py": "from STEP_FAILURE to the run's failure",
         "postgres.py": "to the last query gone",
+        "tricks.py": "idle connections",
     }
     if sys.platform == "linux":
         told["memory.py"] = "warehouse process"

@@ -38,7 +38,7 @@ from dagster_models.util.digests import digest_of
 from tasks import arrow_task, csv_task, sql_task
 
 #: Runs for minutes if nobody stops it.
-ENDLESS = "select count(*) from range(1000000) a(i), range(1000000) b(j) where a.i * b.j % 7 = 8"
+ENDLESS = "select sum(i) as n from range(100000000000000) t(i)"
 
 
 def address_of(path: Path, **settings: Any) -> WarehouseAddress:

@@ -1,0 +1,199 @@
+"""What each performance trick buys: the same work as it is and with one trick off, in turns.
+
+    python tests/bench/tricks.py [NAME ...] [--models 1000] [--runs 5] [--quick]
+
+docs/performance.md lists the tricks with these figures. A trick is switched off by a few lines of
+Python that are executed before the work begins. It prints the median of the CPU seconds of all
+processes of the work and of its wall time, and by how much more the work takes without the trick.
+A trick that buys less than 5 % in both is not worth its code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster_models
+import loading
+import synthetic
+from commands import dagster, graph_of, query, write_ours
+from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE
+
+SLOTS = 8
+
+
+@dataclass(frozen=True)
+class Trick:
+    """``work``: what it is meant to make faster. ``off``: the program that switches it off."""
+
+    name: str
+    work: str
+    off: str
+
+
+TRICKS = (
+    Trick(
+        "rare collections",
+        "load",
+        "from contextlib import nullcontext\n"
+        "import dagster_models.definitions.build as build, dagster_models.project.load as load\n"
+        "build.rare_collections = load.rare_collections = nullcontext\n",
+    ),
+    Trick(
+        "unchecked records",
+        "load",
+        "import dagster_models.definitions.column_metadata as made\n"
+        "from dagster import TableColumn, TableColumnDep, TableColumnLineage, TableSchema\n"
+        "def checked(record, *names):\n"
+        "    return lambda values: record(**dict(zip(names, values)))\n"
+        "names = 'name', 'type', 'description', 'constraints', 'tags'\n"
+        "made._column = checked(TableColumn, *names)\n"
+        "made._dep = checked(TableColumnDep, 'asset_key', 'column_name')\n"
+        "made._schema = checked(TableSchema, 'columns', 'constraints')\n"
+        "made._lineage = checked(TableColumnLineage, 'deps_by_column')\n",
+    ),
+    Trick(
+        "one object per asset key",
+        "load",
+        "import dagster_models.definitions.column_metadata as made\n"
+        "import dagster_models.definitions.translator as translator\n"
+        "made.asset_key_of = translator.asset_key_of = made.asset_key_of.__wrapped__\n",
+    ),
+    Trick(
+        "libyaml",
+        "load",
+        "import yaml, dagster_models.project.yaml.nodes as nodes\nnodes._FAST = yaml.SafeLoader\n",
+    ),
+    Trick(
+        "parser processes",
+        "cold load",
+        "import dagster_models.project.loading.parser_pool as pool\npool._cores = lambda: 1\n",
+    ),
+    Trick(
+        "frozen heap",
+        "run",
+        "from contextlib import nullcontext\n"
+        "import dagster_models.definitions.executor as executor\n"
+        "executor.frozen_heap = nullcontext\n",
+    ),
+    Trick(
+        "one commit for several events",
+        "run",
+        "from contextlib import nullcontext\n"
+        "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
+        "Storage.one_commit = lambda self, run_id: nullcontext()\n",
+    ),
+    Trick(
+        "one text for an event and its asset's row",
+        "run",
+        "from dagster_models._dagster.asset_rows import AssetRows\n"
+        "AssetRows.values = lambda self, event, number, at, stock: stock(event, number, at)\n",
+    ),
+    Trick(
+        "last materialisations from the asset's row",
+        "run",
+        "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
+        "del Storage._get_latest_materialization_records\n",
+    ),
+    Trick(
+        "remembered facts about tables",
+        "run",
+        "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
+        "Storage._remembered = lambda self, fact, ask: ask()\n",
+    ),
+    Trick(
+        "idle connections",
+        "run, stock event log",
+        "import dagster_models.definitions.executor as executor\n"
+        "executor.event_log_files = lambda context: []\n",
+    ),
+)
+
+#: The CPU seconds and the seconds of one piece of work, after a program has been executed.
+Work = Callable[[str], tuple[float, float]]
+
+
+def works(folder: Path, models: int) -> dict[str, Work]:
+    of_loads = folder / "loads"
+    synthetic.write_ours(synthetic.make(models), of_loads)
+    graph = graph_of(models)
+    of_runs = write_ours(folder / "runs", {k: query(v, lambda dep: dep) for k, v in graph.items()})
+    definitions = of_runs / "definitions.py"
+    definitions.write_text(
+        "import os\nexec(os.environ.get('TRICK_OFF', ''), {})\n" + definitions.read_text()
+    )
+
+    def load(off: str, cold: bool = False) -> tuple[float, float]:
+        for file in (PARSED_FILE, TRACES_FILE) if cold else ():
+            (of_loads / file).unlink(missing_ok=True)
+        program = f"exec({off!r}, {{}})\n{loading.LOAD}"
+        figure = loading.measured(program, str(of_loads), "lineage")
+        return figure.cpu, figure.seconds
+
+    def run(off: str, storage: str = "pooled") -> tuple[float, float]:
+        env = {"TRICK_OFF": off}
+        command = dagster("ours", of_runs, SLOTS, storage=storage, env=env)
+        cpu_before, began = cpu_of_children(), time.perf_counter()
+        command.run()
+        return cpu_of_children() - cpu_before, time.perf_counter() - began
+
+    return {
+        "load": load,
+        "cold load": lambda off: load(off, cold=True),
+        "run": run,
+        "run, stock event log": lambda off: run(off, "stock"),
+    }
+
+
+def cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(work: Work, trick: Trick, runs: int) -> str:
+    """A line with the medians; *work* has been done before, so that nothing is done first."""
+    on, off = [], []
+    for _ in range(runs):
+        on.append(work(""))
+        off.append(work(trick.off))
+    (cpu, wall), (cpu_off, wall_off) = (
+        [statistics.median(figures) for figures in zip(*several, strict=True)]
+        for several in (on, off)
+    )
+    return (
+        f"{trick.name:44}{trick.work:22}{cpu:8.2f} s{cpu_off:8.2f} s{cpu_off / cpu - 1:+8.1%}"
+        f"{wall:8.2f} s{wall_off:8.2f} s{wall_off / wall - 1:+8.1%}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("names", nargs="*", help="default: all tricks")
+    parser.add_argument("--models", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="20 models, once")
+    options = parser.parse_args()
+    if unknown := set(options.names) - {trick.name for trick in TRICKS}:
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}")
+    models, runs = (20, 1) if options.quick else (options.models, options.runs)
+    compileall.compile_dir(str(Path(dagster_models.__file__).parent), quiet=2)
+    with tempfile.TemporaryDirectory() as folder:
+        work = works(Path(folder), models)
+        print(f"{models} models, median of {runs}")
+        print(f"{'':44}{'':22}{'CPU':>10}{'without':>10}{'':8}{'seconds':>10}{'without':>10}")
+        for trick in TRICKS:
+            if not options.names or trick.name in options.names:
+                work[trick.work]("")
+                print(measure(work[trick.work], trick, runs), flush=True)
+
+
+if __name__ == "__main__":
+    main()
