@@ -16,20 +16,31 @@ from dagster_models._dagster.types import (
     KnownExecutionState,
     StepOutputHandle,
 )
+from dagster_models.scheduling.requirements import OutputName
 
 
 @dataclass(frozen=True, slots=True)
 class StepTraits:
-    """What Dagster knows of a step and our plan needs."""
+    """What Dagster knows of a step and our plan needs; ``gates``: see ``StepRequirements``."""
 
     tags: Mapping[str, str]
     priority: int
     pool: str | None
+    gates: tuple[frozenset[OutputName], ...] = ()
 
 
-def traits(step: ExecutionStep) -> StepTraits:
-    """The step's tags, priority and concurrency pool."""
-    return StepTraits(tags=step.tags, priority=priority(step), pool=pool_of(step))
+def traits(execution_plan: ExecutionPlan) -> dict[str, StepTraits]:
+    """Step key -> the traits of the step, for all steps that this run executes."""
+    gates_of = gates(execution_plan)
+    return {
+        step.key: StepTraits(
+            tags=step.tags,
+            priority=priority(step),
+            pool=pool_of(step),
+            gates=gates_of.get(step.key, ()),
+        )
+        for step in execution_plan.get_steps_to_execute_in_topo_order()
+    }
 
 
 def priority(step: ExecutionStep) -> int:
@@ -90,30 +101,47 @@ def known_state(
     )
 
 
-def withheld_by(
-    execution_plan: ExecutionPlan, step_key: str, outputs: set[StepOutputHandle]
-) -> frozenset[str]:
-    """Downstream steps whose input *step_key* chose not to produce (optional outputs).
+def gates(execution_plan: ExecutionPlan) -> dict[str, tuple[frozenset[OutputName], ...]]:
+    """Step key -> its gates (see ``StepRequirements``); steps that have none are missing here.
 
-    This decides as Dagster's ActiveExecution does: the outputs of asset checks do not count, and a
-    fan-in goes on as long as one of its inputs is there.
+    Only outputs that may be missing count: optional ones, and those of steps that have gates
+    themselves. The outputs of asset checks never gate anything.
     """
-
-    def is_withheld(handles: set[StepOutputHandle], fan_in: bool) -> bool:
-        gating = {
-            handle
-            for handle in handles
-            if execution_plan.get_step_output(handle).properties.asset_check_key is None
+    steps = execution_plan.get_steps_to_execute_in_topo_order()
+    optional = {
+        OutputName(step.key, output.name)
+        for step in steps
+        for output in step.step_outputs
+        if not output.is_required
+    }
+    found: dict[str, tuple[frozenset[OutputName], ...]] = {}
+    for step in steps if optional else ():
+        of_step = {
+            gate
+            for step_input in step.step_inputs
+            for gate in _gates_of_input(execution_plan, step_input)
+            if all(output in optional or output.step in found for output in gate)
         }
-        missing = {h for h in gating if h.step_key == step_key and h not in outputs}
-        return bool(missing) and (not fan_in or missing == gating)
+        if of_step:
+            found[step.key] = tuple(of_step)
+    return found
 
+
+def _gates_of_input(execution_plan: ExecutionPlan, step_input: Any) -> list[frozenset[OutputName]]:
+    outputs = frozenset(
+        OutputName(handle.step_key, handle.output_name)
+        for handle in step_input.get_step_output_handle_dependencies()
+        if execution_plan.get_step_output(handle).properties.asset_check_key is None
+    )
+    if isinstance(step_input.source, FromMultipleSources):
+        return [outputs] if outputs else []
+    return [frozenset((output,)) for output in outputs]
+
+
+def withheld_outputs(step: ExecutionStep, produced: set[StepOutputHandle]) -> frozenset[OutputName]:
+    """The outputs that *step*, which has succeeded, chose not to produce."""
     return frozenset(
-        step.key
-        for step in execution_plan.get_steps_to_execute_in_topo_order()
-        for step_input in step.step_inputs
-        if is_withheld(
-            set(step_input.get_step_output_handle_dependencies()),
-            isinstance(step_input.source, FromMultipleSources),
-        )
+        OutputName(step.key, output.name)
+        for output in step.step_outputs
+        if StepOutputHandle(step.key, output.name) not in produced
     )

@@ -16,7 +16,7 @@ from dagster_models._dagster.step_processes import (
     ChildProcessCrashException,
     get_run_crash_explanation,
 )
-from dagster_models._dagster.steps import known_state, withheld_by
+from dagster_models._dagster.steps import known_state, withheld_outputs
 from dagster_models._dagster.types import PlanOrchestrationContext, StepOutputHandle
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.errors import DagsterModelsError, ErrorKind
@@ -104,7 +104,7 @@ class ForeignSteps:
         outcome = Outcome(step, running.attempt, Verdict.DONE, running.started_at, seconds)
         if event.event_type is DagsterEventType.STEP_SUCCESS:
             running.outcome = outcome
-            withheld = withheld_by(self._run.execution_plan, step, self._outputs)
+            withheld = withheld_outputs(self._run.steps[step], self._outputs)
             return Event(step, Cause.COMMITTED, withheld)
         error = TaskError(ErrorKind.STEP_FAILURE, error_message(event))
         running.outcome = replace(outcome, verdict=Verdict.FAILED, error=error)

@@ -301,12 +301,19 @@ class Run:
         )
 
     def _report_unstarted(self, report: Report) -> DagsterEvent:
-        """Report the end of a step that has no attempt in flight."""
+        """Report the end of a step that has no attempt in flight.
+
+        STEP_SKIPPED means that the step was not to run: a re-execution from failure leaves it out.
+        For a step that a failure kept from running, Dagster has no event.
+        """
         outcome = self._own.last_outcomes.get(report.step)
         text = step_text(self._run.report_end(report, outcome))
         context = self._job.for_step(self._run.steps[report.step])
         if report.state is State.FAILED:  # it was waiting for another attempt
             return failure_event(context, text)
+        if report.deliberate:
+            context.log.info(text)
+            return DagsterEvent.step_skipped_event(context)
         return engine_event(context, text)  # skipped; or the run broke before it was started
 
     # -- timers --------------------------------------------------------------------------------

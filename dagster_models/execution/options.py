@@ -212,6 +212,7 @@ def requirements_of(
             on_error=config.on_error if config else "skip_downstream",
             labels=tuple(labels),
             pool=trait.pool,
+            gates=trait.gates,
         )
     return requirements, limit_of
 

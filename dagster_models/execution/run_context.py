@@ -82,7 +82,7 @@ def run_context(
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
     requirements, limits = requirements_of(
         graph,
-        {key: traits(step) for key, step in steps.items()},
+        traits(execution_plan),
         target_steps,
         options.tag_concurrency_limits,
         retrying=not executor.retries.disabled,

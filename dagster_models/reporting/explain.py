@@ -191,7 +191,8 @@ def _wasted(
 ) -> tuple[Waste, ...]:
     """What a failure cost, the most expensive first; nothing in a run that succeeded."""
     states = {r.step: r.state for r in results}
-    if all(state == "succeeded" for state in states.values()):
+    good = {r.step for r in results if r.good}
+    if len(good) == len(states):
         return ()
     readers: dict[str, list[str]] = {}
     for step, reads in upstream.items():
@@ -202,8 +203,7 @@ def _wasted(
         if state in ("failed", "canceled"):
             why: str | None = state
         elif state == "succeeded" and readers.get(step):
-            used = any(states.get(reader) == "succeeded" for reader in readers[step])
-            why = None if used else "unused"
+            why = None if good.intersection(readers[step]) else "unused"
         else:
             why = None
         if why and flights.get(step):

@@ -118,8 +118,8 @@ class Reporter:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every step that was reported has succeeded."""
-        return all(result.state == "succeeded" for result in self.results)
+        """Whether every step that was reported has succeeded, or was not to run."""
+        return all(result.good for result in self.results)
 
     # -- the run -----------------------------------------------------------------------------------
 
@@ -229,6 +229,7 @@ class Reporter:
             cause_state=self._states.get(names[report.cause]) if report.cause else None,
             path=tuple(names[key] for key in report.path),
             no_previous=report.no_previous,
+            deliberate=report.deliberate,
             ended_at=time.time(),
             built_on_previous=tuple(names[key] for key in built_on_previous),
         )

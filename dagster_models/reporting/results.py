@@ -75,6 +75,7 @@ class StepResult:
     it to this step, both included; it is empty if the failure stopped this step although it does
     not read from the cause.
     ``no_previous``: skipped, as the cause has ``on_error: continue`` but no previous version.
+    ``deliberate``: skipped, as the cause succeeded and chose not to produce what the step reads.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
     ``committed_in``: the earlier run that committed this step, if this run went on from there.
     """
@@ -103,7 +104,13 @@ class StepResult:
     waited: Mapping[str, float] = EMPTY
     built_on_previous: tuple[str, ...] = ()
     no_previous: bool = False
+    deliberate: bool = False
     committed_in: str = ""
+
+    @property
+    def good(self) -> bool:
+        """The step did what it was to do, even if that was nothing."""
+        return self.state == "succeeded" or self.deliberate
 
     @property
     def warned(self) -> bool:

@@ -168,20 +168,22 @@ class Terminal:
         ``broke``: what went wrong with the run itself, if anything did.
         """
         count = totals(results)
+        deliberate = sum(result.deliberate for result in results)
         lines = ["", f"Finished {_count(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
         counts = [
             f"{1 if broke else 0} error of the run itself",
             _count(count["ERROR"], "error"),
             _count(count["WARN"], "warning"),
-            f"{count['SKIP']} skipped",
+            f"{count['SKIP'] - deliberate} skipped",
             f"{count['CANCEL']} canceled",
         ]
         counts = [text for text in counts if not text.startswith("0 ")]
+        chosen = f", {deliberate} skipped by choice" if deliberate else ""
         if counts:
             word = "ERROR" if count["ERROR"] or broke else "WARN"
-            lines += [self._paint(word, f"Completed with {', '.join(counts)}"), ""]
+            lines += [self._paint(word, f"Completed with {', '.join(counts)}{chosen}"), ""]
         else:
-            lines += [self._paint("OK", "Completed successfully"), ""]
+            lines += [self._paint("OK", f"Completed successfully{chosen}"), ""]
         if broke:
             head, *more = clean_lines(broke)
             lines += [f"{self._paint('ERROR', 'ERROR')} {head}", *(INDENT + m for m in more), ""]

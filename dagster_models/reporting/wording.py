@@ -51,6 +51,8 @@ def skip_reason(result: StepResult) -> str:
     """Why a step never started, in a few words, without the path (``skip_path``)."""
     if result.cause is None:
         return "the run was stopped"
+    if result.deliberate:
+        return f"upstream {result.cause} chose to produce nothing for it"
     became = {"canceled": "was canceled", "failed": "failed"}.get(
         result.cause_state or "", "did not succeed"
     )

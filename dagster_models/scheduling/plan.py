@@ -17,8 +17,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.errors import InvalidTransition
+from dagster_models.scheduling.gates import Gates
 from dagster_models.scheduling.ready_queue import ReadyQueue
-from dagster_models.scheduling.requirements import StepRequirements
+from dagster_models.scheduling.requirements import OutputName, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     HOLDS_SLOT,
@@ -95,6 +96,7 @@ class Plan:
         )
         self._busy: set[str] = set()
         self._open = len(self._steps)
+        self._gates = Gates(known)
 
     @property
     def is_complete(self) -> bool:
@@ -137,7 +139,7 @@ class Plan:
         for step in found:
             self._move(step, Cause.FOUND)
         for step in found:
-            out += self._finished(step, frozenset())
+            out += self._finished(step)
         for step, it in self._steps.items():
             if it.unfinished == 0 and it.state is State.WAITING:
                 self._make_ready(step)
@@ -155,7 +157,7 @@ class Plan:
         cause = self._precise_cause(it, event)
         if cause in (Cause.HAS_PREVIOUS, Cause.NO_PREVIOUS) and it.asks_previous:
             it.asks_previous, it.has_previous = False, cause is Cause.HAS_PREVIOUS
-            return [*self._release(event.step, frozenset()), *self._fill()]
+            return [*self._release(event.step), *self._fill()]
         if cause is Cause.BLOCKED:
             self._queue.pool_refused(event.step)
             return self._fill()
@@ -171,7 +173,7 @@ class Plan:
             it.timed_out = True
         return [*self._after(event.step, cause, event.withheld), *self._fill()]
 
-    def _after(self, step: str, cause: Cause, withheld: frozenset[str]) -> list[Instruction]:
+    def _after(self, step: str, cause: Cause, withheld: frozenset[OutputName]) -> list[Instruction]:
         """Move the step; what follows from that, apart from the slots that it frees."""
         finish = self._move(step, cause)
         if cause is Cause.TIMEOUT:
@@ -181,7 +183,8 @@ class Plan:
             return [Retry(step, self._steps[step].attempt)]
         if finish is State.IN_DOUBT:
             return [AskWarehouse(step)]
-        return self._finished(step, withheld) if finish in FINAL else []
+        self._gates.withhold(withheld)
+        return self._finished(step) if finish in FINAL else []
 
     def handle_all(self, events: Iterable[Event]) -> list[Instruction]:
         """Apply events that came together; return starts and cancels first, reports last.
@@ -220,7 +223,7 @@ class Plan:
 
     # -- what follows from the end of a step -----------------------------------------------------
 
-    def _finished(self, step: str, withheld: frozenset[str]) -> list[Instruction]:
+    def _finished(self, step: str) -> list[Instruction]:
         it = self._steps[step]
         out: list[Instruction] = []
         if it.state is State.CANCELED:
@@ -228,44 +231,57 @@ class Plan:
         out.append(self._report(step))
         failed, on_error = it.state is State.FAILED, it.requirements.on_error
         if failed and (self.fail_fast != "false" or on_error == "abort"):
-            out += self._release(step, withheld)
+            out += self._release(step)
             self.stopped_by = self.stopped_by or step
             out += self._stop(drain=self.fail_fast == "drain" and on_error != "abort")
         elif failed and on_error == "continue" and not self.stopping and it.downstream:
             it.asks_previous = True
             out.append(AskPrevious(step))
         else:
-            out += self._release(step, withheld)
+            out += self._release(step)
         return out
 
-    def _release(self, step: str, withheld: frozenset[str]) -> list[Instruction]:
-        """Let the steps downstream of one that is over go on, or skip them."""
-        it = self._steps[step]
+    def _release(self, step: str) -> list[Instruction]:
+        """Let the steps downstream of one that is over go on, or skip them and what is downstream
+        of them (in a loop, as chains can be long)."""
         out: list[Instruction] = []
-        for downstream in it.downstream:
-            if not (it.state is State.SUCCEEDED or it.has_previous) or downstream in withheld:
-                out += self._skip(downstream, blame=step)
-                continue
-            other = self._steps[downstream]
-            other.unfinished -= 1
-            if other.unfinished == 0 and other.state is State.WAITING:
-                self._make_ready(downstream)
-        return out
-
-    def _skip(self, step: str, blame: str) -> list[Instruction]:
-        """Skip *step* and everything downstream of it (in a loop, as chains can be long)."""
-        out: list[Instruction] = []
-        todo = [(step, blame)]
+        todo = [(downstream, step) for downstream in reversed(self._steps[step].downstream)]
         while todo:
-            step, blame = todo.pop()
-            it = self._steps[step]
-            if it.state is not State.WAITING:
+            step, over = todo.pop()
+            if self._steps[step].state is not State.WAITING:
                 continue
-            it.blame = blame
-            self._move(step, Cause.UPSTREAM)
-            out.append(self._report(step))
-            todo += [(downstream, step) for downstream in reversed(it.downstream)]
+            self._upstream_is_over(step, over)
+            if self._steps[step].state is State.SKIPPED:
+                out.append(self._report(step))
+                todo += [(below, step) for below in reversed(self._steps[step].downstream)]
         return out
+
+    def _upstream_is_over(self, step: str, over: str) -> None:
+        """Make a waiting step ready, skip it, or let it wait for its other upstreams.
+
+        Where an upstream has failed and another one may still close a gate, the step waits: as for
+        Dagster, the choice goes before the failure, because a re-execution from failure must not
+        run the step.
+        """
+        it = self._steps[step]
+        it.unfinished -= 1
+        if not self._lets_go_on(over):
+            it.blame = it.blame or over
+        if self._gates.is_closed(step):
+            it.blame = over
+            self._gates.skip(step)
+            self._move(step, Cause.WITHHELD)
+        elif it.blame is not None:
+            if not self._gates.may_close(step, lambda other: self._steps[other].state in FINAL):
+                self._move(step, Cause.UPSTREAM)
+        elif it.unfinished == 0:
+            self._make_ready(step)
+
+    def _lets_go_on(self, upstream: str) -> bool:
+        """Whether an upstream that is over can be read, or is missing by choice."""
+        it = self._steps[upstream]
+        served = it.state is State.SUCCEEDED or it.has_previous is True
+        return served or self._gates.are_missing_from(upstream)
 
     def _stop(self, drain: bool) -> list[Instruction]:
         """Start no further step; cancel those in flight, unless they may finish (*drain*)."""
@@ -275,7 +291,7 @@ class Plan:
             self._queue.clear()
             for step, it in self._steps.items():
                 if it.state in (State.WAITING, State.READY):
-                    it.blame = self.stopped_by
+                    it.blame = it.blame or self.stopped_by
                     self._move(step, Cause.GAVE_UP if it.attempt else Cause.STOPPING)
                     out.append(self._report(step))
                     # It has failed by that, and on_error: abort lets nothing in flight finish.
@@ -320,7 +336,8 @@ class Plan:
         if len(path) == 1:
             return Report(step, it.state, it.blame, (), timed_out)
         no_previous = self._steps[path[0]].has_previous is False
-        return Report(step, it.state, path[0], path, timed_out, no_previous)
+        deliberate = self._gates.are_missing_from(step)
+        return Report(step, it.state, path[0], path, timed_out, no_previous, deliberate)
 
     def _path(self, step: str) -> tuple[str, ...]:
         """From the root cause down to *step*, along the upstreams that it was skipped for."""
@@ -359,10 +376,7 @@ class Plan:
         assert self._open == sum(it.state not in FINAL for it in steps.values())
         self._queue.validate({step for step, it in steps.items() if it.state is State.READY}, busy)
         for step, it in steps.items():
-            served = sum(
-                steps[u].state is State.SUCCEEDED or steps[u].has_previous is True
-                for u in it.upstream
-            )
+            served = sum(map(self._lets_go_on, it.upstream))
             if it.state not in (State.WAITING, State.SKIPPED):
                 assert served == len(it.upstream), f"{step} went on before its upstreams"
             if it.asks_previous or it.has_previous is not None:

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dagster_models.core.model import OnError
+
+
+class OutputName(NamedTuple):
+    """One of the outputs of a step, which may choose not to produce it."""
+
+    step: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +24,10 @@ class StepRequirements:
     pool that must grant it a slot before each attempt. ``on_error``: what its failure does to
     other steps. "skip_downstream" skips those that read from it; "continue" builds them on its
     previous version; "abort" stops the run, whatever ``fail_fast`` says.
+
+    ``gates``: sets of outputs of upstreams. If all outputs of one gate are missing, as their steps
+    chose not to produce them or were skipped for that reason, this step is skipped as well, and
+    that is no failure. An ordinary input is a gate of one output, a fan-in is one of several.
     """
 
     weight: float = 1.0
@@ -24,3 +36,4 @@ class StepRequirements:
     on_error: OnError = "skip_downstream"
     labels: tuple[str, ...] = ()
     pool: str | None = None
+    gates: tuple[frozenset[OutputName], ...] = ()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, NamedTuple, TypeAlias
 
+from dagster_models.scheduling.requirements import OutputName
+
 FailFast: TypeAlias = Literal["false", "true", "drain"]
 
 
@@ -36,6 +38,7 @@ class Cause(Enum):
     UNBLOCKED = "its last upstream succeeded"  # plan; or it failed with on_error: continue
     FOUND = "an earlier run committed it"  # warehouse, before the first step
     UPSTREAM = "an upstream did not succeed"  # plan
+    WITHHELD = "what it reads was not produced, by choice"  # plan
     STARTED = "given a slot"  # plan
     STOPPING = "the run is stopping"  # plan, or the executor with step=None
     GAVE_UP = "no further attempt, the run is stopping"  # plan
@@ -58,6 +61,7 @@ TRANSITIONS: Mapping[tuple[State, Cause], State] = {
     (_S.WAITING, _C.UNBLOCKED): _S.READY,
     (_S.WAITING, _C.FOUND): _S.SUCCEEDED,  # by a run that this one re-executes from failure
     (_S.WAITING, _C.UPSTREAM): _S.SKIPPED,
+    (_S.WAITING, _C.WITHHELD): _S.SKIPPED,
     (_S.WAITING, _C.STOPPING): _S.SKIPPED,
     (_S.READY, _C.STOPPING): _S.SKIPPED,
     (_S.READY, _C.GAVE_UP): _S.FAILED,  # it was started and rolled back, so it is not skipped
@@ -85,13 +89,13 @@ del _S, _C
 class Event(NamedTuple):
     """Something that happened to one step (or to the run, if ``step`` is None).
 
-    ``withheld``, with COMMITTED: the downstream steps whose input the step chose not to produce
-    (Dagster's optional outputs). ``final``, with ROLLED_BACK: another attempt would be in vain.
+    ``withheld``, with COMMITTED: the outputs that the step chose not to produce (Dagster's optional
+    outputs). ``final``, with ROLLED_BACK: another attempt would be in vain.
     """
 
     step: str | None
     cause: Cause
-    withheld: frozenset[str] = frozenset()
+    withheld: frozenset[OutputName] = frozenset()
     final: bool = False
 
 
@@ -165,7 +169,8 @@ class Report:
     ``cause`` is the step at the root of it, and ``path`` leads from there to this step (both ends
     included). ``cause`` is None where no step caused it, as when the user stops the run.
     ``no_previous``: the cause has on_error: continue, and this step is skipped all the same, as
-    the cause has no previous version.
+    the cause has no previous version. ``deliberate``: skipped, as the cause succeeded and chose not
+    to produce what this step reads; that is no failure.
     """
 
     step: str
@@ -174,6 +179,7 @@ class Report:
     path: tuple[str, ...] = ()
     timed_out: bool = False
     no_previous: bool = False
+    deliberate: bool = False
 
 
 Instruction: TypeAlias = (

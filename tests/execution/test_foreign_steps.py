@@ -60,3 +60,69 @@ def test_a_failed_ordinary_asset_skips_the_models_that_read_it(
     assert report.code == 1
     assert report.states() == {"orders": "failed", "main.copies": "skipped", "after": "skipped"}
     assert "no orders today" in report.stdout
+
+
+OPTIONAL = """
+import os
+from pathlib import Path
+import dagster as dg
+from dagster_models import load_project
+
+@dg.asset(metadata={"dagster/table_name": "raw.orders"}, output_required=False)
+def orders():
+    if os.environ.get("ORDERS") == "some":
+        yield dg.Output(None)
+
+@dg.op(out=dg.Out(is_required=False))
+def nothing():
+    if False:
+        yield dg.Output(1)
+
+@dg.op
+def one():
+    return 1
+
+@dg.op
+def add_one(number):
+    return number + 1
+
+@dg.op
+def add(numbers):
+    assert numbers == [1], numbers  # goes on with what is there
+    return sum(numbers)
+
+@dg.graph_asset
+def total():
+    return add([add_one(nothing()), one()])
+
+@dg.asset(deps=[dg.AssetKey(["main", "copies"])])
+def after() -> None: ...
+
+defs = load_project(Path(__file__).parent, assets=[orders, total, after])
+"""
+
+
+@pytest.mark.parametrize("orders", ["", "some"])
+def test_a_step_that_is_not_to_run_is_no_failure(
+    orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "definitions.py": OPTIONAL,
+        "models/copies.sql": "/* @model\nupstream: [raw.orders]\n*/\nselect 1 as n",
+    }
+    project = make_project(tmp_path, files)
+    monkeypatch.setenv("ORDERS", orders)
+    report = project.run({"fail_fast": True})
+    assert (report.code, project.status()) == (0, "SUCCESS"), report.stdout + report.stderr
+    skipped = {"total.add_one"} | (set() if orders else {"main__copies", "after"})
+    assert report.of_type("STEP_SKIPPED") == skipped
+    assert report.of_type("STEP_SUCCESS") >= {"orders", "total.add"}
+    assert report.journal is not None
+    assert report.journal.end is not None
+    assert report.journal.end.status == "success"
+    assert {step.step for step in report.journal.steps if step.deliberate} == {
+        name.replace("__", ".") for name in skipped
+    }
+    assert "Completed successfully, " in report.stdout
+    assert "failed" not in report.stdout
+    assert ("upstream orders chose to produce nothing for it" in report.stdout) == (not orders)

@@ -8,7 +8,7 @@ import pytest
 
 from dagster_models.errors import InvalidTransition
 from dagster_models.scheduling.plan import Plan
-from dagster_models.scheduling.requirements import StepRequirements
+from dagster_models.scheduling.requirements import OutputName, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     SLOT,
@@ -256,3 +256,65 @@ def test_a_step_that_fails_in_a_stopped_run_asks_for_no_previous_version() -> No
     plan = Plan(CHAIN, {"a": StepRequirements(on_error="continue")}, max_concurrent=2)
     drive(plan, Event(None, Cause.STOPPING))
     assert plan.handle(Event("a", Cause.ROLLED_BACK)) == [Report("a", State.FAILED)]
+
+
+def reads(*gates: str) -> StepRequirements:
+    """A step that reads the output `o` of the steps in each word: one of them, or a fan-in."""
+    return StepRequirements(
+        gates=tuple(frozenset(OutputName(step, "o") for step in word) for word in gates)
+    )
+
+
+def withholds(step: str) -> Event:
+    return Event(step, Cause.COMMITTED, frozenset((OutputName(step, "o"),)))
+
+
+def test_what_reads_an_output_that_was_withheld_is_skipped_by_choice() -> None:
+    plan = Plan(CHAIN, {"b": reads("a"), "c": reads("b")}, max_concurrent=2)
+    out = drive(plan, withholds("a"))
+    assert out[2:] == [
+        Report("a", State.SUCCEEDED),
+        Report("b", State.SKIPPED, "a", ("a", "b"), deliberate=True),
+        Report("c", State.SKIPPED, "a", ("a", "b", "c"), deliberate=True),
+    ]
+
+
+FAN_IN = {"a": (), "b": ("a",), "c": (), "d": ("b", "c")}
+
+
+def test_a_fan_in_goes_on_with_what_is_there() -> None:
+    plan = Plan(FAN_IN, {"b": reads("a"), "d": reads("bc")}, max_concurrent=2)
+    drive(plan, withholds("a"))
+    assert plan.state("b") is State.SKIPPED
+    assert Start("d", 1) in plan.handle(Event("c", Cause.COMMITTED))
+
+
+def test_a_fan_in_of_which_nothing_is_there_is_skipped_by_choice() -> None:
+    plan = Plan(FAN_IN, {"b": reads("a"), "d": reads("bc")}, max_concurrent=2)
+    drive(plan, withholds("a"))
+    report = Report("d", State.SKIPPED, "c", ("c", "d"), deliberate=True)
+    assert report in plan.handle(withholds("c"))
+
+
+def test_a_fan_in_with_a_failed_upstream_is_skipped_for_the_failure() -> None:
+    plan = Plan(FAN_IN, {"b": reads("a"), "d": reads("bc")}, max_concurrent=2)
+    drive(plan, withholds("a"))
+    assert Report("d", State.SKIPPED, "c", ("c", "d")) in plan.handle(Event("c", Cause.ROLLED_BACK))
+
+
+def test_a_choice_goes_before_a_failure_that_came_first() -> None:
+    """Dagster writes STEP_SKIPPED then, so that a re-execution from failure leaves the step out."""
+    graph = {"a": (), "b": (), "c": ("a", "b")}
+    plan = Plan(graph, {"c": reads("a", "b")}, max_concurrent=2)
+    drive(plan, Event("a", Cause.ROLLED_BACK))
+    assert plan.state("c") is State.WAITING
+    report = Report("c", State.SKIPPED, "b", ("b", "c"), deliberate=True)
+    assert report in plan.handle(withholds("b"))
+
+
+def test_a_failure_skips_once_no_choice_can_come_any_more() -> None:
+    graph = {"a": (), "b": (), "c": ("a", "b")}
+    plan = Plan(graph, {"c": reads("b")}, max_concurrent=2)
+    drive(plan, Event("a", Cause.ROLLED_BACK))
+    out = plan.handle(Event("b", Cause.COMMITTED))
+    assert out == [Report("b", State.SUCCEEDED), Report("c", State.SKIPPED, "a", ("a", "c"))]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import pytest
@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from dagster_models.errors import InvalidTransition
 from dagster_models.scheduling.plan import Plan
-from dagster_models.scheduling.requirements import StepRequirements
+from dagster_models.scheduling.requirements import OutputName, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     RETRY_DELAY,
@@ -70,6 +70,17 @@ REQUIREMENTS = st.builds(
 )
 
 
+@st.composite
+def gates(draw: st.DrawFn, upstream: tuple[str, ...]) -> tuple[frozenset[OutputName], ...]:
+    """How a step reads its upstreams: some in a fan-in, the others by an input of their own."""
+    outputs = [OutputName(step, draw(st.sampled_from("pq"))) for step in upstream]
+    if not outputs or draw(st.integers(0, 2)):
+        return ()
+    fan_in = draw(st.sets(st.sampled_from(outputs)))
+    single = draw(st.sets(st.sampled_from(outputs))) - fan_in
+    return tuple(filter(None, (frozenset(fan_in), *(frozenset((it,)) for it in single))))
+
+
 @dataclass
 class FakeWarehouse:
     """Transactions by (step, attempt): the open ones, and those that were committed."""
@@ -102,7 +113,10 @@ class PlanMachine(RuleBasedStateMachine):
     )
     def a_run(self, graph: Graph, data: st.DataObject, slots: int, fail_fast: FailFast) -> None:
         self.graph, self.slots, self.fail_fast = graph, slots, fail_fast
-        self.requirements = {step: data.draw(REQUIREMENTS, step) for step in graph}
+        self.requirements = {
+            step: replace(data.draw(REQUIREMENTS, step), gates=data.draw(gates(upstream), step))
+            for step, upstream in graph.items()
+        }
         self.plan = Plan(
             graph, self.requirements, max_concurrent=slots, fail_fast=fail_fast, limits=LIMITS
         )
@@ -115,7 +129,7 @@ class PlanMachine(RuleBasedStateMachine):
         self.blocked: set[str] = set()
         self.delayed: set[str] = set()
         self.waits: dict[str, str] = {}
-        self.withheld: set[str] = set()
+        self.withheld: set[OutputName] = set()
         self.attempts = dict.fromkeys(graph, 0)
         self.expected: dict[str, State] = {}
         self.timed_out: set[str] = set()
@@ -182,7 +196,7 @@ class PlanMachine(RuleBasedStateMachine):
 
     def start(self, start: Start) -> None:
         step = start.step
-        assert self.built(self.graph[step]), "before its upstreams"
+        assert self.may_run(step), "before its upstreams, or without what it reads"
         stale = tuple(up for up in self.graph[step] if up in self.kept)
         assert self.plan.built_on_previous(step) == stale
         assert not self.stopped, "started after the stop"
@@ -216,6 +230,7 @@ class PlanMachine(RuleBasedStateMachine):
         assert report.state is self.expected.pop(step, waited)
         assert (report.state is State.SUCCEEDED) == self.warehouse.holds(step)
         assert report.timed_out == (step in self.timed_out)
+        assert report.deliberate == self.is_not_to_run(step)
         self.reports[step] = report
         self.waits.pop(step, None)
         aborts = self.requirements[step].on_error == "abort"
@@ -229,7 +244,7 @@ class PlanMachine(RuleBasedStateMachine):
         self,
         step: str,
         cause: Cause,
-        withheld: frozenset[str] = frozenset(),
+        withheld: frozenset[OutputName] = frozenset(),
         final: bool = False,
     ) -> None:
         """An attempt ends, by the answer of its worker or by its commit record."""
@@ -253,8 +268,8 @@ class PlanMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def it_commits(self, data: st.DataObject) -> None:
         step = data.draw(st.sampled_from(sorted(self.running)))
-        below = [s for s, upstream in self.graph.items() if step in upstream]
-        withheld = frozenset(below[:1]) if data.draw(st.integers(0, 5)) == 0 else frozenset()
+        chosen = data.draw(st.sampled_from(["", "", "p", "q", "pq"]))
+        withheld = frozenset(OutputName(step, name) for name in chosen)
         self.withheld |= withheld
         self.answer(step, Cause.COMMITTED, withheld)
 
@@ -378,6 +393,26 @@ class PlanMachine(RuleBasedStateMachine):
             for step in steps
         )
 
+    def is_not_to_run(self, step: str) -> bool:
+        """Everything that it reads through one of its inputs is missing by choice."""
+        return any(all(map(self.is_missing, gate)) for gate in self.requirements[step].gates)
+
+    def is_missing(self, output: OutputName) -> bool:
+        report = self.reports.get(output.step)
+        return output in self.withheld or (report is not None and report.deliberate)
+
+    def may_be_missing(self, output: OutputName) -> bool:
+        return self.is_missing(output) or output.step not in self.reports
+
+    def may_run(self, step: str) -> bool:
+        """Its upstreams can be built on, or are missing by choice and something else is there."""
+        read = [
+            upstream
+            for upstream in self.graph[step]
+            if upstream not in self.reports or not self.reports[upstream].deliberate
+        ]
+        return self.built(read) and not self.is_not_to_run(step)
+
     def startable(self) -> list[str]:
         """Steps that wait for nothing but a slot."""
         if self.stopped:
@@ -389,9 +424,9 @@ class PlanMachine(RuleBasedStateMachine):
         }
         return [
             step
-            for step, upstream in self.graph.items()
+            for step in self.graph
             if step not in gone
-            and self.built(upstream)
+            and self.may_run(step)
             and not (self.requirements[step].pool and step not in self.claimed)
             and all(used[label] < LIMITS[label] for label in self.requirements[step].labels)
         ]
@@ -431,9 +466,9 @@ class PlanMachine(RuleBasedStateMachine):
 
     @invariant()
     def each_ready_step_has_a_reported_reason_to_wait(self) -> None:
-        for step, upstream in self.graph.items():
+        for step in self.graph:
             idle = step not in {*self.running, *self.lost, *self.reports}
-            ready = idle and self.built(upstream)
+            ready = idle and self.may_run(step)
             assert (step in self.waits) == ready, step
         for step, reason in self.waits.items():
             if reason == RETRY_DELAY:
@@ -465,9 +500,17 @@ class PlanMachine(RuleBasedStateMachine):
         assert not self.expected, "an answer was not reported"
         for step, report in self.reports.items():
             served = report.state is State.SUCCEEDED or step in self.kept | self.looking_up
-            if not served:
+            if not served and not report.deliberate:
                 for below, upstream in self.graph.items():
-                    assert step not in upstream or self.plan.state(below) is State.SKIPPED
+                    if step in upstream and self.plan.state(below) is not State.SKIPPED:
+                        assert self.plan.state(below) is State.WAITING
+                        open_gates = self.requirements[below].gates
+                        assert any(all(map(self.may_be_missing, gate)) for gate in open_gates)
+
+    @invariant()
+    def what_is_not_to_run_is_skipped_at_once(self) -> None:
+        for step in self.graph:
+            assert not self.is_not_to_run(step) or self.plan.state(step) is State.SKIPPED
 
     # -- to the end ------------------------------------------------------------------------------
 
@@ -510,12 +553,16 @@ class PlanMachine(RuleBasedStateMachine):
             assert (report.path[0], report.path[-1]) == (report.cause, report.step)
             for upstream, downstream in zip(report.path, report.path[1:], strict=False):
                 assert upstream in self.graph[downstream]
-            if not set(report.path) & self.withheld:
-                root = self.reports[report.path[0]]
+            root = self.reports[report.path[0]]
+            if report.deliberate:
+                assert root.state is State.SUCCEEDED
+                assert any(output.step == root.step for output in self.withheld)
+                assert all(self.reports[step].deliberate for step in report.path[1:])
+            else:
                 assert root.state in (State.FAILED, State.CANCELED)
         if report.state is State.SKIPPED and not self.plan.stopping:
             assert report.path, "a skip without its cause"
-            assert not self.built(self.graph[report.step]) or report.step in self.withheld
+            assert not self.may_run(report.step)
         in_vain = bool(report.path) and report.cause in self.no_previous
         assert report.no_previous == in_vain
 
