@@ -47,12 +47,14 @@ def asset_of(
     pool: str | None,
     op_tags: Mapping[str, str],
 ) -> AssetsDefinition:
-    """What ``multi_asset`` makes of one asset that *compute*, a function of the context, builds.
+    """The definition that ``multi_asset`` would make of a single asset built by *compute*.
 
-    The decorator inspects *compute*'s signature several times to find out what is known here, and
-    that is half of its time. This rests on
-    ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs``. The decorator itself still makes an
-    asset whose spec has something that only a translator of the user's own adds.
+    *compute* is a function of the context.
+
+    The decorator inspects *compute*'s signature several times to find out what is
+    already known here, which takes half of the decorator's time. The code below
+    repeats what ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs`` does. The decorator is
+    still used if the spec has something that only a user's own translator can add.
     """
     if _needs_the_decorator(spec):
         decorate = multi_asset(
@@ -101,7 +103,7 @@ def asset_of(
 
 
 _NOTHING = In(dagster_type=Nothing)
-#: It is frozen, so all assets share one: making one for each asset is costly.
+#: All assets share this one, because it is frozen and making one for each asset is costly.
 _NO_CONFIG = convert_user_facing_definition_config_schema({})
 
 
@@ -144,4 +146,4 @@ class Selections:
             found = selection.resolve(self._graph)
         except DagsterInvalidSubsetError as error:
             return str(error).partition(". ")[0]
-        return "" if found else "it would run nothing"
+        return "" if found else "no asset that a job can run is in it"

@@ -47,7 +47,7 @@ class _Shard:
 
     Attributes:
         open: The connection of the block that is using the file; None if there is none.
-        facts: What was found out about the file, and holds as long as it is the same file.
+        facts: What is known about the file. It stays true as long as it is the same file.
     """
 
     __slots__ = ("engine", "facts", "identity", "open", "path")
@@ -84,11 +84,11 @@ def _identity(path: str) -> FileIdentity:
 
 
 class Shards:
-    """The open files of one storage: a bounded number, which one thread at a time uses.
+    """The open files of one storage. Their number is bounded, and one thread uses them at a time.
 
     Attributes:
-        lock: It is held while a connection is in use, as the stock class holds its own lock. It is
-            reentrant, so that a batch can join the events' own transactions.
+        lock: Held while a connection is in use, as Dagster's own class holds its lock. It is
+            reentrant, so that the events of a batch can join the transactions of the batch.
     """
 
     def __init__(self, folder: str, limit: int = MAX_OPEN_SHARDS) -> None:
@@ -96,7 +96,7 @@ class Shards:
         self._folder = folder
         self._limit = limit
         self._shards: OrderedDict[str, _Shard] = OrderedDict()  # the least recently used first
-        with _fork_lock:  # a fork goes through the set
+        with _fork_lock:  # _before_fork iterates over the set
             _all_shards.add(self)
 
     def names(self) -> tuple[str, ...]:
@@ -111,10 +111,10 @@ class Shards:
 
     @contextlib.contextmanager
     def connection(self, name: str) -> Iterator[Connection]:
-        """A connection in a transaction, which the end of the block commits.
+        """Yield a connection in a transaction, which is committed at the end of the block.
 
-        Within a block on the same shard, which only the same thread can open, it is that block's
-        connection, and that block commits.
+        Inside another block on the same shard (which only the same thread can have opened), this
+        yields the connection of the outer block, and the outer block commits.
         """
         with self.lock:
             shard = self._get(name)
@@ -183,11 +183,12 @@ def _transaction(shard: _Shard) -> Iterator[Connection]:
             os.utime(shard.path)
 
 
-# Forks. A forked child inherits SQLite's notes on which locks this process holds, but not the
-# locks. As long as an inherited connection exists in the child, its new connections to the same
-# file are unprotected (https://www.sqlite.org/howtocorrupt.html, 2.6). So before a fork, every
-# storage is locked and its connections are closed. (`subprocess` forks without these handlers, and
-# that is right: its child only executes another program, and SQLite's files close on exec.)
+# Forks. A forked child inherits SQLite's record of the locks that this process holds, but not the
+# locks themselves. As long as an inherited connection exists in the child, the child's new
+# connections to the same file are unprotected (https://www.sqlite.org/howtocorrupt.html, 2.6). So
+# before a fork, every storage is locked and its connections are closed. (`subprocess` forks without
+# these handlers, which is fine: its child only executes another program, and SQLite's files are
+# closed on exec.)
 _fork_lock = threading.Lock()
 _all_shards: weakref.WeakSet[Shards] = weakref.WeakSet()
 _held: list[Shards] = []

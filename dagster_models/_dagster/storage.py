@@ -1,11 +1,12 @@
 """An event log storage for Dagster on SQLite that keeps its connections open.
 
-For every single event, Dagster's own :class:`SqliteEventLogStorage` makes an SQLAlchemy engine and
-a connection, makes a checkpoint because it is the last one to close the file, and inspects the
-tables several times. That is most of the time of a step that does little. This subclass keeps one
-engine with one connection per file ("shard": one per run, and the index), remembers what it found
-out about the tables, and changes nothing else: the files, the rows, the transactions and the
-PRAGMAs are the same. Switching to it and back needs no migration. In ``dagster.yaml``::
+For every single event, Dagster's own :class:`SqliteEventLogStorage` creates an SQLAlchemy engine
+and a connection, checkpoints the write-ahead log (because that connection is the last to close the
+file), and inspects the tables several times. In a step that does little, most of the time goes into
+this. This subclass keeps one engine with one open connection per file ("shard": one per run, and
+one called the index), remembers what it has found out about the tables, and changes nothing else:
+the files, the rows, the transactions and the PRAGMAs are the same. Switching to it and back needs
+no migration. In ``dagster.yaml``::
 
     event_log_storage:
       module: dagster_models.storage
@@ -16,16 +17,17 @@ PRAGMAs are the same. Switching to it and back needs no migration. In ``dagster.
 It also writes a batch in two transactions instead of two or three per event. Dagster makes batches
 (of the events that announce a run's assets) only if ``DAGSTER_EVENT_BATCH_SIZE`` is set, e.g. 1000.
 
-Open connections change four things, and shards.py answers each:
+Keeping connections open has four consequences, which shards.py deals with:
 
 - SQLite's locks do not survive a fork, and a forked child that inherits a connection can lose data
   even if it does not use it. All connections are closed before every fork.
-- Nothing writes to ``<run id>.db`` while the write-ahead log is open, but Dagster's watchers (live
-  logs in the UI) look at that file. It is touched after each commit.
-- Another process may delete a file and make it anew. Each use first looks whether the file is still
-  the same.
-- A SELECT that was not read to its end keeps an old snapshot, from which one cannot write. Cursors
-  are closed with the block that made them, as they were when the connection was closed.
+- Nothing writes to ``<run id>.db`` itself while the write-ahead log is open, but Dagster's watchers
+  (live logs in the UI) look at that file. So it is touched after each commit.
+- Another process may delete a file and create it again. So each use first checks whether it is
+  still the same file.
+- A SELECT that was not read to its end keeps an old snapshot, from which a connection cannot write.
+  So cursors are closed at the end of the block that made them, just as Dagster's own class closes
+  them together with the connection.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextlib.contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        """One transaction on a shard, or a part of the one on that shard that is already open."""
+        """A transaction on a shard. If one is already open on that shard, this joins it."""
         with self._shards.lock:
             if shard not in self._initialized_dbs:
                 self._initialize(shard)
@@ -127,7 +129,10 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return self._remembered(f"table {table_name}", ask)
 
     def has_secondary_index(self, name: str) -> bool:
-        """Whether a migration of data is done. Dagster asks twice for the inputs of each step."""
+        """Whether a data migration has been done (Dagster calls that a secondary index).
+
+        Dagster asks twice for the inputs of each step.
+        """
         stock = super().has_secondary_index
         return self._remembered(f"migration {name}", lambda: bool(stock(name)))
 
@@ -172,10 +177,10 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         return found
 
     def _remembered(self, fact: str, ask: Callable[[], bool]) -> bool:
-        """Whether a fact about the index holds; a yes is remembered, after a no we ask again.
+        """Whether a fact about the index holds. A yes is remembered; a no is asked again.
 
-        A yes holds as long as the index is the same file, because `dagster instance migrate` only
-        adds to it, also if another process runs it.
+        A yes stays true as long as the index is the same file, because `dagster instance migrate`
+        only adds to it, even if another process runs that.
         """
         facts = self._shards.facts(INDEX_SHARD_NAME)
         if fact not in facts and ask():
@@ -196,9 +201,10 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextlib.contextmanager
     def one_commit(self, run_id: str) -> Iterator[None]:
-        """Commit what this thread stores of the run within the block together, at its end.
+        """Commit all that this thread stores for the run inside the block at once, when the block
+        ends.
 
-        It is committed also if the block raises, because what was stored has happened. The
+        It is committed even if the block raises, because the stored events did happen. The
         executor writes the last events of a step in such a block, so a reader sees all of them or
         none. Keep the block short: other threads, and other processes that write, wait for it.
         """
@@ -217,7 +223,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
             super().wipe()
 
     def dispose(self) -> None:
-        super().dispose()  # this ends the watcher, which reads
+        super().dispose()  # ends the watcher, which still reads the files
         self._shards.close()
 
 

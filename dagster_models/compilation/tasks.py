@@ -30,8 +30,8 @@ from dagster_models.core.tasks import (
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.project.targets import usable_target
 
-#: The version recorded for an upstream that failed in this run, so that the step read an older
-#: build of it. It never equals a real code version.
+#: Recorded as the code version of an upstream that failed in this run: the step has read an older
+#: build of it. This value never equals a real code version.
 UNKNOWN_VERSION = "unknown"
 
 
@@ -60,7 +60,7 @@ class TargetStep:
         return relation_for(self.project, self.step.key, self.target)
 
     def on(self, target: str | None) -> TargetStep:
-        """The same step on the named target of its project; on its own target for None.
+        """The same step on the target of that name; None stands for the step's own target.
 
         Raises:
             errors.ProjectError: there is no such target, or a variable that it needs is not set.
@@ -99,7 +99,10 @@ def schemas_by_warehouse(
 def task_for(
     target_step: TargetStep, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
 ) -> Task:
-    """The task of one attempt. ``built_on_previous`` names upstreams that failed in this run.
+    """The task of one attempt.
+
+    ``built_on_previous`` names the upstreams that failed in this run, and whose previous versions
+    the step therefore reads.
 
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
@@ -136,7 +139,7 @@ def task_for(
     return BuildTask(run_id, name, attempt, relation, content, **proved)
 
 
-#: Maps ``materialized:`` of a model's configuration to its value.
+#: Maps a model's ``materialized:`` setting to the Materialization that it stands for.
 MATERIALIZATIONS: Mapping[str, Materialization] = {"table": Replace(), "view": View()}
 
 
@@ -146,7 +149,7 @@ def _file(project: Project, step: Step) -> LoadedFile:
 
 
 def _python_part(target_step: TargetStep) -> dict[str, Any]:
-    """The fields that a process which runs the user's Python needs besides the file."""
+    """The fields of the task, besides the file, that a process needs to run the user's Python."""
     project, step, target = target_step.project, target_step.step, target_step.target
     return {
         "project_root": project.root,

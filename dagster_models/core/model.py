@@ -83,11 +83,11 @@ class Reference:
 
     ``parts`` are the name's parts without quotes, outermost first; parts that were not quoted are
     folded by the dialect's rule. ``start`` and ``end`` are the offsets, in characters, of the whole
-    dotted name in the text (end exclusive), quotes included. ``aliased``: the SQL gives it an
-    alias, or has no place for one. ``written``: the statement writes it (only in the SQL of a
-    Python file). ``certain``: it can only name a relation. Otherwise it may also be a column, as in
-    ClickHouse's `x in y`, and it is one if no relation has that name. ``in_string``: the name is in
-    a string of the SQL.
+    dotted name in the text (end exclusive), quotes included. ``aliased``: it must not get
+    an alias, because the SQL already gives it one or has no room for one. ``written``: the
+    statement writes to it (only in the SQL of a Python file). ``certain``: it can only name a
+    relation. Otherwise it may also be a column, as in ClickHouse's `x in y`, and it is taken for
+    one if no relation has that name. ``in_string``: the name is inside a string of the SQL.
     """
 
     parts: tuple[str, ...]

@@ -64,7 +64,8 @@ def load_project(
     Args:
         path: the folder that holds ``dagster_models.yaml`` and ``models/``.
         assets: other Dagster assets of this code location. They become part of the result. A model
-            whose SQL names the ``dagster/table_name`` of one depends on that asset.
+            depends on such an asset if its SQL names the table that the asset's metadata has as
+            ``dagster/table_name``.
         translator: decides how Dagster shows the steps as assets.
         resource_key: the key of the project's WarehouseResource. If several projects share a code
             location (``Definitions.merge``), each needs its own.
@@ -99,7 +100,8 @@ def build(
 ) -> tuple[Definitions, list[Problem]]:
     """The definitions of a loaded project, and a problem for each thing that Dagster refuses.
 
-    ``empty_job_severity`` is that of a job that selects nothing: "error" or "warning".
+    ``empty_job_severity`` is the severity of the problem of a job that selects nothing: "error" or
+    "warning".
     """
     with rare_collections():
         built, problems = _build_assets(project, target, translator or ModelsTranslator())
@@ -135,7 +137,7 @@ _SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly
 def _empty_selection(
     job: Job, project: Project, selections: Selections, severity: str
 ) -> list[Problem]:
-    """The problem of a job that would succeed every night without running anything."""
+    """A problem if the job selects nothing: it would succeed every night and run nothing."""
     with beta_features():
         missing = selections.lacks(AssetSelection.from_string(job.selection))
     if not missing:
@@ -187,7 +189,7 @@ def _build_assets(
 ) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
     built: list[AssetsDefinition | AssetSpec] = []
     problems: list[Problem] = []
-    # The other sources are the caller's own assets.
+    # A source with an asset_key is one of the caller's own assets, so it gets no spec here.
     sources = [source for source in project.sources.values() if source.asset_key is None]
     items: list[Step | Source] = [*sources, *project.steps.values()]
     for item in items:
@@ -234,10 +236,11 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
 
 
 def _tables_of(assets: Sequence[AssetsDefinition | AssetSpec]) -> list[Source]:
-    """The other Dagster assets with a table name in their metadata, as sources."""
+    """Those of the caller's assets that have a table name in their metadata, as sources."""
     found = []
     for asset in assets:
-        if not hasattr(asset, "specs") and not hasattr(asset, "metadata"):  # as SourceAsset has
+        # (A SourceAsset has no specs, but it has metadata.)
+        if not hasattr(asset, "specs") and not hasattr(asset, "metadata"):
             raise TypeError(
                 f"load_project(assets=...) takes assets and asset specs, not {asset!r:.200}. Unpack"
                 " a list of them with `*`; add resources, jobs and sensors with Definitions.merge"

@@ -7,7 +7,7 @@ each field of each column, at 7 us a column. Here mypy has checked the values al
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 from dagster import AssetKey, TableColumn, TableColumnDep, TableColumnLineage, TableSchema
@@ -40,16 +40,10 @@ _NO_CONSTRAINTS = TableColumn("any").constraints
 _NO_TABLE_CONSTRAINTS = TableSchema([]).constraints
 
 
-@lru_cache(maxsize=50_000)
-def asset_key_of(path: tuple[str, ...]) -> AssetKey:
-    """The AssetKey of a path: one object for equal paths, as a model may have 1,000 readers."""
-    return AssetKey(path)
-
-
 def asset_key(project: Project, key: Key) -> AssetKey:
     """The Dagster key of a step or source of the project."""
     source = project.sources.get(key)
-    return asset_key_of(tuple(source.asset_key or key) if source else tuple(key))
+    return AssetKey((source.asset_key or key) if source else key)
 
 
 def declared_schema(columns: Iterable[Column]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from dagster import (
     AssetDep,
+    AssetKey,
     AssetSpec,
     BetaWarning,
     CodeReferencesMetadataValue,
@@ -20,7 +21,6 @@ from dagster import (
 from dagster_models.core.model import Key, Project, Relation, Source, Step
 from dagster_models.definitions.column_metadata import (
     asset_key,
-    asset_key_of,
     column_lineage,
     declared_schema,
     known_schema,
@@ -54,7 +54,7 @@ class ModelsTranslator:
         """
         if isinstance(item, Source):
             return AssetSpec(
-                key=asset_key_of(tuple(item.asset_key or item.key)),
+                key=AssetKey(item.asset_key or item.key),
                 description=item.description or None,
                 group_name="sources",
                 metadata={**_table(relation), **declared_schema(item.columns), **item.meta},
@@ -62,7 +62,7 @@ class ModelsTranslator:
         config = item.config
         warehouse = project.targets[project.default_target].type.name
         return AssetSpec(
-            key=asset_key_of(tuple(item.key)),
+            key=AssetKey(item.key),
             deps=[AssetDep(asset_key(project, key)) for key in item.upstream],
             description=_description(item),
             group_name=config.group or _group(item.key),

@@ -72,8 +72,8 @@ class Run:
         self._job, self._queue, self._warnings = job_context, run.runners.queue, warnings
         self._own = OwnSteps(run, self._on_interrupt)
         self._foreign = ForeignSteps(run, plan_context, executor)
-        # Instructions are carried out one by one, and those that were not are still here if the run
-        # breaks: for the plan they are done. The same is true of worker events.
+        # What is still to be carried out or read. It is kept here in case the run breaks: the plan
+        # counts an instruction as done once it has returned it, and the queue an event likewise.
         self._undone: deque[Instruction] = deque()
         self._unread: deque[WorkerEvent] = deque()
         self._interrupts = 0
@@ -96,12 +96,13 @@ class Run:
                 yield from self._resume()
                 while self._todo:  # asked to stop before anything was started
                     yield from self._carry_out(self._plan.handle(self._todo.popleft()))
-                # Steps that are running by now were found, and need only be reported.
+                # Steps in `running` at this point were committed by an earlier run (see _resume),
+                # and only have to be reported.
                 yield from self._carry_out(self._plan.begin(tuple(self._own.running)))
                 yield from self._until_complete()
             except BaseException as error:
-                # Nobody takes our events any more, but what is in flight must be stopped and its
-                # end be reported.
+                # Dagster no longer takes our events, but steps in flight must still be stopped, and
+                # their ends reported.
                 self._reporter.broke(error)
                 self._wind_down()
                 self._close("failure")
@@ -112,7 +113,7 @@ class Run:
             yield engine_event(self._job, summary(explanation), metadata(explanation))
         if self._interrupts:
             raise interrupted("The run was asked to stop.")
-        # A signal that came after the end of the last step would make Dagster fail the run.
+        # Drop a signal that came after the last step ended: it would make Dagster fail the run.
         pop_captured_interrupt()
 
     def _open(self) -> Iterator[DagsterEvent]:
@@ -134,7 +135,7 @@ class Run:
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 
     def _resume(self) -> Iterator[DagsterEvent]:
-        """Adopt each step that the runs before this one have committed."""
+        """Adopt each step that was committed by a run which this one re-executes."""
         earlier = resumed_runs(self._job)
         if not earlier or self._interrupts:
             return
@@ -193,9 +194,9 @@ class Run:
             return  # too late: only reports are left
         self._interrupts += 1
         if self._interrupts == 1:
-            self._reporter.note("Stopping: nothing more is started, what is in flight is canceled")
+            self._reporter.note("Stopping: starting no more steps, and canceling those in flight")
             self._todo.append(Event(None, Cause.STOPPING))
-        else:  # asked twice: no more patience
+        else:  # the second request: kill at once
             for steps in (self._own, self._foreign):
                 for step in steps.running:
                     steps.kill(step)
@@ -203,14 +204,14 @@ class Run:
     # -- a run that breaks ---------------------------------------------------------------------
 
     def _wind_down(self) -> None:
-        """Stop what is in flight and report what became of it. This takes a limited time, as
-        something is broken."""
+        """Stop what is in flight and report what became of it. The time for it is limited,
+        because something is broken."""
         self._undone = deque(it for it in self._undone if not isinstance(it, Start))
         self._todo.append(Event(None, Cause.STOPPING))
         deadline = time.monotonic() + self._run.options.cancel_grace_seconds + _WIND_DOWN_SECONDS
         self._run.timers.add(deadline - time.monotonic(), Due("kill", "", 0))  # ends the last wait
         while self._reported_in_vain(self._rest(), deadline):
-            pass  # go on with the next one: what failed is no longer among what is to be done
+            pass  # go on with the next one: the one that failed was already taken off the queues
         for step in tuple(self._own.running):
             # A generator that is dropped would report a GeneratorExit to Dagster.
             self._reported_in_vain(self._own.abandon(step), deadline)
@@ -221,7 +222,7 @@ class Run:
         yield from self._until_complete()
 
     def _reported_in_vain(self, events: Iterator[DagsterEvent], deadline: float) -> bool:
-        """Whether reporting to Dagster raised before the deadline.
+        """Report these events to Dagster; return whether that raised before the deadline.
 
         What broke the run (a full disk, say) may break this, too, and must not keep us from
         reporting the next step.
@@ -232,7 +233,7 @@ class Run:
                     break
         except BaseException as error:
             text = f"{type(error).__name__}: {error}"
-            self._reporter.note(f"This could not be reported to Dagster: {text}")
+            self._reporter.note(f"Reporting to Dagster failed: {text}")
             return time.monotonic() <= deadline
         return False
 
@@ -241,8 +242,9 @@ class Run:
     def _carry_out(self, instructions: Sequence[Instruction]) -> Iterator[DagsterEvent]:
         """Carry out instructions, in order.
 
-        Those of one kind that follow each other are stored in one commit: a wait for the disk is a
-        fifth of what a small step takes, and thousands are reported when a large run is stopped.
+        Consecutive ones of the same kind are stored in one commit of Dagster's event log: waiting
+        for the disk takes a fifth of the time of a small step, and when a large run is stopped,
+        thousands of steps are reported.
         """
         self._undone += instructions
         while self._undone:
@@ -330,7 +332,7 @@ class Run:
             steps = self._steps_of(step)
             running = steps.running.get(step)
             if running is None or running.attempt != due.attempt:
-                return  # of an attempt that is over
+                return  # the timer is for an attempt that is over
             if due.kind == "timeout":
                 self._todo.append(Event(step, Cause.TIMEOUT))
             elif self._plan.state(step) is State.CANCELING:

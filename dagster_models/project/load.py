@@ -1,4 +1,4 @@
-"""A folder -> a Project: the order of the work, and the one door to it.
+"""A folder -> a Project: this runs the stages in order, and is the only entry point.
 
     dagster_models.yaml ─> Settings ──────────┐
     models/ scripts/ seeds/ checks/ ─> files ─┴─> drafts ─> linked steps ─> their columns ─> Project
@@ -47,18 +47,20 @@ def load(
 
     Args:
         run_sql_function: runs the user's ``def sql(vars)``; the load itself runs no user code.
-        sources: what other Dagster assets offer, with ``asset_key`` set. Those that nothing reads
-            are left out.
-        texts: those of a project that was loaded before (``Project.texts``).
+        sources: the tables of other Dagster assets, with ``asset_key`` set. Those that nothing
+            reads are left out.
+        texts: the parsed SQL of a project that was loaded before (``Project.texts``), so that the
+            same text is not parsed again.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
-        unknown_columns: goes before the project file's own setting.
-        whole: False keeps the errors of single files among ``Project.warnings``: what the other
-            files say is right all the same.
-        caches: the folder of the project whose caches are used (default: this one).
+        unknown_columns: overrides the project file's own setting.
+        whole: if False, only errors of the project file are raised. Those of other files are kept
+            in ``Project.warnings``: what the remaining files say is still right.
+        caches: the project folder whose caches are used (default: *root*).
 
     Raises:
-        ProjectError: all problems at once. Warnings alone are in ``Project.warnings``.
+        ProjectError: there is an error; it holds all problems. If there are only warnings, they are
+            in ``Project.warnings`` instead.
     """
     root = os.path.abspath(root)
     problems: list[Problem] = []
@@ -94,7 +96,7 @@ def load(
 
 
 def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:
-    """Raise all problems if one of them is an error; not *whole*: one of the project file."""
+    """Raise all problems if one is an error (if not *whole*: an error of the project file)."""
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors and (whole or any("/" not in problem.path for problem in errors)):
         raise ProjectError(problems)

@@ -46,12 +46,12 @@ def write_run_results(
         seconds: the run's duration.
         generated_at: epoch seconds.
         compiled: step -> the SQL that was sent.
-        args: added to ``args``, which dbt's readers show.
+        args: added to ``args`` in the file, which tools for dbt's schema show.
         names: "schema.name" of every step of the project, so that an id does not depend on which
             steps are in this run.
 
     Raises:
-        OSError: the file cannot be written; an older one is untouched.
+        OSError: the file cannot be written; an existing one is left as it is.
     """
     ids = unique_ids(results, header.project, names)
     document = {

@@ -6,9 +6,9 @@ plan answers with what must be done now (``Instruction`` values, in order)::
     for instruction in plan.handle(Event("marts.orders", Cause.COMMITTED)):
         ...
 
-Every move is a row of ``states.TRANSITIONS``; anything else is a bug of ours and raises
-``InvalidTransition`` with the story of the step. The shape is that of dask.distributed's worker
-state machine. Which step comes first is ninja's critical path (weights, see util/graph.py).
+Every move is a row of ``states.TRANSITIONS``; anything else is a bug in this package and raises
+``InvalidTransition`` with the step's history. The design is that of dask.distributed's worker state
+machine. The order of the steps follows the critical path, as in ninja (weights, see util/graph.py).
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class _Step:
     unfinished: int = 0  # upstreams that it still waits for
     attempt: int = 0
     timed_out: bool = False
-    asks_previous: bool = False  # it failed, and nobody has answered yet whether it has_previous
-    has_previous: bool | None = None  # it failed, and its previous version serves those downstream
-    blame: str | None = None  # the upstream (or the stopping step) that this one was given up for
+    asks_previous: bool = False  # it failed, and AskPrevious has no answer yet
+    has_previous: bool | None = None  # the answer to AskPrevious; None without one
+    blame: str | None = None  # the upstream that kept it from starting, or what stopped the run
     story: list[Transition] = field(default_factory=list)
 
 
@@ -64,7 +64,8 @@ class Plan:
         requirements: step -> its requirements; a step that is missing here has none.
         max_concurrent: how many steps may hold a slot at once (at least 1).
         fail_fast: "false": steps that do not depend on a failure go on. "true": the first failure
-            stops the run. "drain": after it no step is started, and those in flight may finish.
+            stops the run. "drain": after the first failure no step is started, but those in flight
+            may finish.
         limits: label -> how many steps with it may hold a slot at once.
     """
 
@@ -132,8 +133,8 @@ class Plan:
     def begin(self, found: Collection[str] = ()) -> list[Instruction]:
         """The first instructions; call once.
 
-        ``found``: steps that an earlier run committed, with all their upstreams of this run. They
-        are reported as succeeded, and not started.
+        ``found``: steps that an earlier run committed, and whose upstreams in this run are all
+        among them. They are reported as succeeded, and not started.
         """
         out: list[Instruction] = []
         for step in found:
@@ -164,7 +165,7 @@ class Plan:
         if cause in (Cause.DELAY_OVER, Cause.CLAIMED):
             if cause is Cause.CLAIMED:
                 self._queue.pool_granted(event.step)
-            if it.state is State.READY:  # else a stop has given it up meanwhile
+            if it.state is State.READY:  # otherwise a stop came in the meantime
                 self._queue.add(event.step)
             return self._fill()
         if cause is Cause.TIMEOUT:
@@ -174,7 +175,7 @@ class Plan:
         return [*self._after(event.step, cause, event.withheld), *self._fill()]
 
     def _after(self, step: str, cause: Cause, withheld: frozenset[OutputName]) -> list[Instruction]:
-        """Move the step; what follows from that, apart from the slots that it frees."""
+        """Move the step; return what follows, except for what may now start in a freed slot."""
         finish = self._move(step, cause)
         if cause is Cause.TIMEOUT:
             return [Cancel(step)]
@@ -189,12 +190,12 @@ class Plan:
     def handle_all(self, events: Iterable[Event]) -> list[Instruction]:
         """Apply events that came together; return starts and cancels first, reports last.
 
-        Reporting is slow, and the steps of a wide run tend to end at one moment: their slots would
-        stay empty until all of them are reported.
+        Reporting is slow, and the steps of a wide run tend to end at the same moment. With reports
+        first, their slots would stay empty until all of them are reported.
 
         What depends on a report stays behind it: the instructions for a step that is downstream of
-        a reported one, a Claim of the slot that a report frees, and whatever follows for the same
-        step.
+        a reported one, a Claim of the pool slot that a report frees, and all later instructions for
+        the same step.
 
         Raises:
             InvalidTransition: as ``handle``.
@@ -294,7 +295,7 @@ class Plan:
                     it.blame = it.blame or self.stopped_by
                     self._move(step, Cause.GAVE_UP if it.attempt else Cause.STOPPING)
                     out.append(self._report(step))
-                    # It has failed by that, and on_error: abort lets nothing in flight finish.
+                    # Now it has failed, and `on_error: abort` lets nothing in flight finish.
                     if it.attempt and it.requirements.on_error == "abort":
                         drain = False
         if not drain:
@@ -331,7 +332,7 @@ class Plan:
     def _report(self, step: str) -> Report:
         it = self._steps[step]
         path = self._path(step)
-        # Not it.timed_out: an error of its own or a commit may have come before the cancel.
+        # This is not `it.timed_out`: its own error or a commit may have come before the cancel.
         timed_out = it.story[-1].cause is Cause.TIMED_OUT
         if len(path) == 1:
             return Report(step, it.state, it.blame, (), timed_out)
@@ -340,7 +341,7 @@ class Plan:
         return Report(step, it.state, path[0], path, timed_out, no_previous, deliberate)
 
     def _path(self, step: str) -> tuple[str, ...]:
-        """From the root cause down to *step*, along the upstreams that it was skipped for."""
+        """From the root cause down to *step*, each step skipped because of the one before it."""
         path = [step]
         while (blame := self._steps[path[-1]].blame) in self._steps[path[-1]].upstream:
             assert blame is not None

@@ -1,12 +1,12 @@
-"""SQL text -> what it reads and its placeholders, and back: the text with its names replaced.
+"""SQL text -> what it reads and its placeholders; and then -> the text with its names replaced.
 
     parse_sql(text, dialect) -> ParsedSql
     compile_sql(text, parsed, dialect, relation_of, variables) -> text for the warehouse
 
-The text is never generated from the syntax tree. sqlglot says where its tokens are. A name is
-replaced there, once the tokens at that place prove to be the name, and every other byte stays. The
-modules behind this one: tokens.py (places), rewriting (tokens as the parser should get them),
-table_walk.py, scopes.py and nodes.py (which names are tables), fill_in.py (the way back).
+The text is never generated from the syntax tree. sqlglot knows where each token is in the text. A
+name is replaced at its place, once it is certain that the tokens there are the name, and every
+other byte stays. The modules behind this one: tokens.py (places), rewriting (adapts tokens for the
+parser), table_walk.py, scopes.py and nodes.py (which names are tables), fill_in.py (replaces them).
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _QUERIES = (exp.Query, exp.Values, exp.Pivot)
 
 
 def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
-    """Return what a text in a dialect of sqlglot (``duckdb``, ``postgres``, ...) says.
+    """Parse a text in one of sqlglot's dialects (``duckdb``, ``postgres``, ...).
 
     With ``queries_only`` (a model, a check) the text must be one query. Otherwise it may be any
     number of statements (what a Python file passes to ``warehouse.execute``), and the tables that
     they write are among the references, marked ``written``.
 
     Raises:
-        SqlSyntaxError: with the place in the whole text.
+        SqlSyntaxError: the text is not what it must be; the place counts in the whole text.
         ValueError: sqlglot does not know the dialect.
     """
     source = TokenizedText(text, dialect)
@@ -61,7 +61,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         found = find_names(statement, source.dialect, source.is_string, temporary, arguments)
         if queries_only and found.writes:
             word = found.writes[0]
-            what = f"{word} inside a query writes, a model only reads"
+            what = f"{word} inside a query writes, but a model must only read"
             raise source.error(what, source.word(word))
         _place_names(source, found, references, qualifiers, clashing)
         temporary += found.temporary
@@ -80,7 +80,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
 
 
 def plain_text(text: str, dialect: str) -> str:
-    """The text without comments and white space. Everything else, also its case, is as written.
+    """The text without comments and white space. Everything else is as written, even its case.
 
     Raises SqlSyntaxError for a text that has no tokens.
     """

@@ -1,8 +1,9 @@
 """Which tables a statement reads and writes, by a walk over its scopes.
 
-sqlglot's own ``traverse_scope`` misses case folding of CTEs, PIVOT and SUMMARIZE statements, and
-"all tables minus all CTE names" is wrong for ``with orders as (select * from orders)``. So the
-scopes are walked here, with a stack of our own: a real file has an OR chain of 593 terms.
+sqlglot's own ``traverse_scope`` misses PIVOT and SUMMARIZE statements and the case folding of CTEs,
+and "all tables minus all CTE names" is wrong for ``with orders as (select * from orders)``. So the
+scopes are walked here, with an explicit stack instead of recursion: a real file has an OR chain of
+593 terms.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ from dagster_models.sql.scopes import (
 
 #: Each of these has a FROM list (or a target) of its own, in which names are looked up.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
-#: Nearly all nodes of a tree, and nothing is in them. (A hint names aliases.)
+#: These are nearly all nodes of a tree, and no table is in them. (A hint only names aliases.)
 _LEAVES = frozenset({exp.Identifier, exp.Literal, exp.Hint})
 #: Statements and clauses that change a relation. A query has none of them in it.
 _WRITES = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into)
-#: The schema in which DuckDB shows the whole of a recursive CTE.
+#: The schema in which DuckDB shows all rows that a recursive CTE has found so far.
 _RECURRING = "recurring"
 
 
@@ -47,9 +48,10 @@ _RECURRING = "recurring"
 class FoundNames:
     """What a statement says.
 
-    ``clashing``: tables of one FROM list that only their schema tells apart, so that their bare
-    names would be ambiguous or mean another. ``temporary``: tables that it creates for the session.
-    ``opaque``: sqlglot does not understand the statement, so that tables may hide in it.
+    ``clashing``: tables of one FROM list that differ only in their schema, so their bare names
+    would be ambiguous or refer to another table. ``temporary``: tables that it creates for the
+    session. ``opaque``: sqlglot does not understand the statement, so it may use tables that are
+    not found.
     ``writes``: the kinds of statements and clauses in it that write.
     """
 
@@ -73,7 +75,7 @@ def find_names(
     Args:
         is_string: whether an identifier is written in single quotes.
         temporary: names of tables that earlier statements of the text created.
-        arguments: places of names that look like columns and are tables (``Prepared.tables``).
+        arguments: offsets of names that look like columns but are tables (``Prepared.tables``).
     """
     walk = _StatementWalk(dialect, is_string, arguments)
     walk.stack.append((statement, TableScope(None, frozenset(temporary))))
@@ -135,7 +137,7 @@ class _StatementWalk:
                 self.stack.append((child, inner))
 
     def given(self, alias: exp.Expr, scope: TableScope) -> None:
-        """The name of a FROM item or of an expression."""
+        """Note the alias that a FROM item or an expression is given."""
         if isinstance(alias, exp.TableAlias) and isinstance(alias.this, exp.Identifier):
             name = self.alias(alias.this)
             scope.names.add(name)
@@ -184,9 +186,10 @@ class _StatementWalk:
             self.stack.append((body, itself))
         elif _recurses(body):
             # DuckDB (measured): the first half still reads the table of that name, and only the
-            # second half reads the CTE. Without a UNION there is no recursion at all. Where the
-            # word RECURSIVE is not needed, nothing else can be meant. All rows found so far are
-            # `recurring.name` there, also with a catalog, even where that is a table.
+            # second half reads the CTE. Without a UNION there is no recursion at all. (In a dialect
+            # that does not need the word RECURSIVE, the name can only mean the CTE.) In the second
+            # half, `recurring.name` is all rows found so far, also with a catalog, and even if
+            # there is a table of that name.
             itself.ctes |= {f"{_RECURRING}.{name}"}
             for child in body.iter_expressions():
                 self.stack.append((child, scope if child.arg_key == "this" else itself))
@@ -213,7 +216,8 @@ class _StatementWalk:
         self.add(self.table_of(names, parts, scope, aliased=not free, written=written))
 
     def is_elsewhere(self, last: exp.Identifier, parts: tuple[str, ...], scope: TableScope) -> bool:
-        """Whether the name means a CTE, a table of the session or of the system, or a file."""
+        """Whether the name is no relation that a project knows: a CTE, a temporary or system table,
+        or a file."""
         if len(parts) == 1 and self.dialect.alias(parts[0]) in scope.ctes:
             return True
         if parts[-2:-1] == (_RECURRING,) and ".".join(parts[-2:]) in scope.ctes:
@@ -229,7 +233,8 @@ class _StatementWalk:
         table.scope.tables.append(table)
 
     def plain_column(self, node: exp.Expr, scope: TableScope) -> bool:
-        """Whether the column is an `a` or `t.a`, as nearly all are, with nothing more in it."""
+        """Whether the column is just `a` or `t.a`, as nearly all are. If so, its prefix is noted,
+        and the node need not be visited."""
         args = node.args
         owner = args.get("table")
         whole = type(args["this"]) is exp.Identifier and (
@@ -310,7 +315,7 @@ class _StatementWalk:
                 found.qualifiers.append(named)
                 if is_captured(named.table, scope):
                     found.clashing.add(named.table)
-        if found.clashing:  # their names as aliases are not the bare ones
+        if found.clashing:  # their aliases are their whole names, not their bare ones
             for identifier, scope in self.bare:
                 name = self.alias(identifier)
                 owner = table_called(name, scope)
@@ -332,15 +337,15 @@ _LOOKS: tuple[tuple[type[exp.Expr], _Look], ...] = (
 
 
 class _Kind(NamedTuple):
-    """What the walk does at a class of nodes. ``without``: arguments that have no relations in
-    them, or that are looked at elsewhere."""
+    """What the walk does with a class of nodes. ``without``: the children that it skips, because no
+    relations are in them or something else looks at them."""
 
     look: _Look | None
     opens: bool
     without: frozenset[str]
 
 
-#: A query has hundreds of nodes, of only some dozens of classes.
+#: A cache: a query has hundreds of nodes, but of only some dozens of classes.
 _KINDS: dict[type[exp.Expr], _Kind] = {}
 
 

@@ -3,18 +3,20 @@
     OpenWarehouse            one database, open in this process
       └── WarehouseSession     one connection or cursor of it; used by one thread at a time
 
-A session speaks in relations and in the user's own SQL text; how a warehouse spells a table, reads
-a CSV file or replaces a view by a table is its own folder's business. Every method that reaches the
-database raises ``errors.WarehouseError``, in which ``line`` counts in the *user's* text.
+The methods of a session take relations and the user's own SQL text. How a warehouse spells a table,
+reads a CSV file or replaces a view by a table is left to the warehouse's own folder. Every method
+that reaches the database may raise ``errors.WarehouseError``, whose ``line`` counts in the *user's*
+text.
 
 A relation is published in two steps, whatever a warehouse's transactions are like:
 
-    staged = session.build(task)            no reader sees it; checks read name_of(staged)
-    session.publish(staged, commit)         the one atomic act, which leaves the proof too
-    session.discard()                       instead of it; harmless where nothing was built
+    staged = session.build(task)            readers do not see it; checks read name_of(staged)
+    session.publish(staged, commit)         one atomic act, which also writes the commit record
+    session.discard()                       instead of publish; harmless if nothing was built
 
-``Capabilities.publishing`` says what makes the act atomic. Where a session was lost between them,
-``fence`` waits until nothing of it can be published any more, and ``find_proof`` then decides.
+The commit record is the *proof* that an attempt was published. ``Capabilities.publishing`` says
+what makes the act atomic. If a session was lost before ``publish`` answered, ``fence`` waits until
+that session can no longer publish anything, and then ``find_proof`` decides.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
 from dagster_models.core.warehouse_address import SessionRequest
 
-#: What a warehouse may offer, and what that means. What one lacks is in its ``Capabilities``.
+#: The features that a warehouse may have. Those that it lacks are in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
     "publish": "table, view, seed, Python model: one transaction with its commit record",
     "cancel": "another thread can stop a running statement, and the statement's answer proves it",
@@ -53,12 +55,13 @@ FEATURES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What differs between warehouses, as data: nobody asks which one it is.
+    """What differs between warehouses, as data, so that no code asks which warehouse it is.
 
-    ``publishing``: how data and proof become visible at once. "transaction": both are written in
-    one; "commit": the table's own history holds the proof; "swap": a staged table carries it, and
-    one atomic rename puts it in place. ``shared_fate``: sessions and this process end together
-    (the database is open in it); else a session can be lost alone, and can outlive this process.
+    ``publishing``: how data and proof become visible together. "transaction": both are written in
+    one; "commit": the table's own history holds the proof; "swap": a staged table holds the proof,
+    and one atomic rename puts the table in place. ``shared_fate``: sessions and this process end
+    together (the database is open in this process); otherwise a single session can be lost, or can
+    outlive this process.
     ``lacks``: feature -> the reason.
     """
 
@@ -70,12 +73,12 @@ class Capabilities:
     def __post_init__(self) -> None:
         unknown = set(self.lacks) - set(FEATURES)
         if unknown:
-            raise ValueError(f"{self.name} lacks what is no feature: {sorted(unknown)}")
+            raise ValueError(f"{self.name} lacks features that are unknown: {sorted(unknown)}")
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A relation that is built and not published. ``rows`` is None where nobody counted."""
+    """A relation that is built, but not published yet. ``rows`` is None if nothing counted them."""
 
     relation: Relation
     rows: int | None
@@ -85,10 +88,10 @@ class WarehouseSession(ABC):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
     def fence(self, name: str, timeout_seconds: float) -> bool:
-        """Wait until another session, which this process does not have (any more), can publish
-        nothing. False: it still could after so many seconds.
+        """Wait until the session *name*, which this process does not have (or no longer has),
+        cannot publish anything. Return False if it still could after ``timeout_seconds``.
 
-        Where sessions end with the process that holds them there is nothing to wait for.
+        If sessions end with the process that holds them, there is nothing to wait for.
         """
         return True
 
@@ -117,19 +120,20 @@ class WarehouseSession(ABC):
 
     @abstractmethod
     def rollback(self) -> None:
-        """Undo all since ``begin``; harmless where no transaction is open. Never raises."""
+        """Undo everything since ``begin``; harmless if no transaction is open. Never raises."""
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Stop the statement that is running, if any. It may be lost if one is just starting."""
+        """Stop the statement that is running, if any. If one is just starting, the interrupt may be
+        lost."""
 
-    def cut_off(self) -> None:  # noqa: B027 - a cursor has nothing to cut
+    def cut_off(self) -> None:  # noqa: B027 - only servers need it
         """End the connection of a session that ignores interrupts and whose client is gone, so that
-        the server rolls back; called from another thread."""
+        the database server rolls back. Called from another thread."""
 
     @abstractmethod
     def close(self) -> None:
-        """Roll back and free the session; may be repeated."""
+        """Roll back and free the session; may be called more than once."""
 
     @abstractmethod
     def build(self, task: BuildTask) -> Staged:
@@ -143,16 +147,16 @@ class WarehouseSession(ABC):
     def publish(self, staged: Staged, commit: Commit) -> None:
         """Make the relation and its proof visible in one atomic act.
 
-        An error says nothing of whether it took place: ``discard``, and ask ``find_proof``.
+        An error does not tell whether it took place: call ``discard``, and then ``find_proof``.
         """
 
     @abstractmethod
     def discard(self) -> None:
-        """Drop what was built and not published; harmless where that is nothing. Never raises."""
+        """Drop what was built but not published, if there is anything. Never raises."""
 
     @abstractmethod
     def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
-        """Return the proof that the attempt, which builds ``relation``, was published."""
+        """Return the proof that the attempt, which builds ``relation``, was published, or None."""
 
     @abstractmethod
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
@@ -163,7 +167,7 @@ class WarehouseSession(ABC):
         """Return (name, type) of each column, in order."""
 
     def size(self, relation: Relation) -> int | None:
-        """Return the bytes that it takes in storage; None if that is not known, or it is a view."""
+        """Return its size in storage, in bytes; None if that is unknown, or it is a view."""
         return None
 
     @abstractmethod
@@ -178,14 +182,14 @@ class WarehouseSession(ABC):
     @abstractmethod
     def load(self, path: str, relation: str, mode: str) -> int:
         """Write an Arrow IPC file to a table, mode "replace" or "append"; return the number of
-        rows. ``relation`` is SQL: a name that is quoted where it must be.
+        rows. ``relation`` is SQL, i.e. a name that is quoted where necessary.
         """
 
     @abstractmethod
     def prepare(self, schemas: Sequence[str]) -> None:
-        """Create the schemas and what proofs need, where missing. Not for use by two sessions at
-        once. Raises WarehouseError, of kind VERSION_MISMATCH where a newer version of this package
-        keeps its proofs in a form that this one does not know."""
+        """Create the schemas and the table of commit records if they are missing. Two sessions must
+        not do this at once. Raises WarehouseError, of kind VERSION_MISMATCH if a newer version of
+        this package has written the records in a format that this version does not know."""
 
 
 class OpenWarehouse(ABC):
@@ -200,16 +204,16 @@ class OpenWarehouse(ABC):
         request: SessionRequest | None = None,
         given_up: Callable[[], bool] = lambda: False,
     ) -> WarehouseSession:
-        """Open a session; ``name`` is how a server shows it, and how ``fence`` finds it.
+        """Open a session; ``name`` is how a database server shows it, and how ``fence`` finds it.
 
-        ``request``: what the session's client brings along, by default what this process has.
-        ``given_up``: asked now and then while a server keeps us waiting; true: nobody wants the
-        session any more, and the error's kind is ErrorKind.INTERRUPTED.
+        ``request``: the settings and environment of the session's client; default: this process's.
+        ``given_up`` is called now and then while a database server keeps us waiting. If it returns
+        true, nobody wants the session any more, and a WarehouseError of kind INTERRUPTED is raised.
         """
 
     def is_replaced(self) -> bool:
-        """Whether the settings name another database by now than the one that is open: what is
-        written to that would silently be lost."""
+        """Whether the settings now lead to another database than the one that is open. Whatever is
+        written to the open one would then silently be lost."""
         return False
 
     @abstractmethod

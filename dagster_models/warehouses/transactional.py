@@ -2,8 +2,8 @@
 
     BEGIN -> build -> (checks) -> commit record -> COMMIT
 
-So a reader sees the old relation or the new one, and the commit record is there exactly when the
-new one is.
+So a reader sees either the old relation or the new one, and the commit record is there if and only
+if the new one is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dagster_models.warehouses.materializations import table
 
 
 class TransactionalSession(WarehouseSession):
-    """A session whose transactions hold data definitions and data of several tables."""
+    """A session whose transactions may contain DDL, and changes of several tables."""
 
     def build(self, task: BuildTask) -> Staged:
         self.begin()

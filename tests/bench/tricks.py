@@ -61,13 +61,6 @@ TRICKS = (
         "made._lineage = checked(TableColumnLineage, 'deps_by_column')\n",
     ),
     Trick(
-        "one object per asset key",
-        "load",
-        "import dagster_models.definitions.column_metadata as made\n"
-        "import dagster_models.definitions.translator as translator\n"
-        "made.asset_key_of = translator.asset_key_of = made.asset_key_of.__wrapped__\n",
-    ),
-    Trick(
         "libyaml",
         "load",
         "import yaml, dagster_models.project.yaml.nodes as nodes\nnodes._FAST = yaml.SafeLoader\n",

@@ -95,7 +95,7 @@ def test_lineage_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "  paid BOOLEAN <- staging.stg.paid",
     ]
     assert run(project.root, "lineage", "wide") == 0
-    reason = "not all columns are known: the columns that a PIVOT makes are not followed"
+    reason = "not all columns are known: the columns that a PIVOT makes are not traced"
     assert reason in capsys.readouterr().out
     assert run(project.root, "lineage", "two") == 0
     assert (

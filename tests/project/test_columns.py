@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_no_failure(tmp_path: Path) -> None:
     trace = project.steps[Key("main", "a")].trace
     assert (trace.closed, trace.reason) == (
         False,
-        "the columns that a PIVOT makes are not followed",
+        "the columns that a PIVOT makes are not traced",
     )
     assert not project.warnings
 

@@ -265,7 +265,7 @@ def test_what_was_not_foreseen_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("dagster_models.sql.lineage.trace.followed", fails)
     assert trace("select 1", "duckdb", {}).reason == (
-        "this query could not be followed (KeyError: 'x')"
+        "its columns could not be traced (KeyError: 'x')"
     )
 
 

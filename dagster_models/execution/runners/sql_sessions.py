@@ -1,11 +1,11 @@
-"""Steps of SQL run in sessions of the warehouse process: one per step in flight.
+"""Runs SQL steps in sessions of the warehouse process, one session per step in flight.
 
     start ──> an idle session ─────────────────────────────> busy ──> Answered, Lost
           └─> _Waiting: a thread connects ──> any session that comes free ──┘
                          └─> NotStarted: it cannot be reached, or the step was canceled
 
-If a server is away, or takes no further session, only those tasks wait that need one. In the second
-case they wait for as long as a session of this run may still come free.
+If a database server cannot be reached, or accepts no further session, only the tasks that need a
+new session wait. In the second case they wait as long as a session of this run may become free.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dagster_models.processes.client.session import Session, connect
 
 @dataclass(slots=True)
 class _Open:
-    """An open session. ``step``: what it works on; ``killed``: we ended it."""
+    """An open session. ``step``: the step that it runs. ``killed``: this run ended the session."""
 
     session: Session
     address: WarehouseAddress
@@ -36,7 +36,7 @@ class _Open:
 
 @dataclass(slots=True)
 class _Waiting:
-    """A task that waits for a session. ``refused``: the server takes no further one."""
+    """A task that waits for a session. ``refused``: the server's refusal to open one."""
 
     step: str
     task: BuildTask | ChecksTask
@@ -51,7 +51,7 @@ class SqlSessions:
         self._queue = queue
         self._busy: dict[str, _Open | _Waiting] = {}
         self._idle: dict[WarehouseAddress, list[_Open]] = {}
-        self._closing = threading.Lock()  # between close and threads that bring a session
+        self._closing = threading.Lock()  # for close, and for threads that bring a session
         self._closed = False
 
     def prepare(self, address: WarehouseAddress, schemas: Sequence[str]) -> None:
@@ -61,7 +61,7 @@ class SqlSessions:
         first task.
 
         Raises:
-            WarehouseError: it cannot be reached, or refuses.
+            WarehouseError: the warehouse cannot be reached, or refuses this.
         """
         session = connect(address)
         try:
@@ -75,7 +75,7 @@ class SqlSessions:
         """Hand the task to an idle session; if there is none, a thread opens one.
 
         Raises:
-            WarehouseError: the session is just gone; nothing was started.
+            WarehouseError: the session has just ended; nothing was started.
         """
         idle = self._living(address)
         if idle is not None:
@@ -103,7 +103,7 @@ class SqlSessions:
             self._give_up(busy)
 
     def close(self) -> None:
-        """End all sessions. Sessions that a thread still opens are closed at once."""
+        """End all sessions. Those that a thread is still opening are closed when they open."""
         with self._closing:
             self._closed = True
         idle = [session for sessions in self._idle.values() for session in sessions]
@@ -119,7 +119,7 @@ class SqlSessions:
         idle = self._idle.setdefault(address, [])
         while idle:
             found = idle.pop()
-            if not wire.readable(found.session):  # all that an idle session can send is its end
+            if not wire.readable(found.session):  # an idle session is readable only at its end
                 return found
             found.session.close()
         return None
@@ -154,15 +154,16 @@ class SqlSessions:
             return []
         try:
             self._send(idle, waiting.step, waiting.task)
-        except WarehouseError as error:  # it is just gone
+        except WarehouseError as error:  # it has just ended
             idle.session.close()
             return self._not_started(waiting, error)
         return []
 
-    # -- sessions that are to come -------------------------------------------------------------
+    # -- sessions that are being opened --------------------------------------------------------
 
     def _reach(self, waiting: _Waiting) -> None:
-        """Open a session, in a thread of its own: a server that is away may take its time."""
+        """Open a session. This runs in a thread of its own, because a server that cannot be reached
+        may keep it waiting."""
         try:
             session = connect(waiting.address)
         except Exception as error:  # whatever it is, the step must end
@@ -194,7 +195,7 @@ class SqlSessions:
         return self._not_started(waiting, error)
 
     def _refuse_those_in_vain(self, address: WarehouseAddress) -> list[WorkerEvent]:
-        """End the tasks that wait for one of our sessions to come free, if none is left."""
+        """End the tasks that wait for a session in use to become free, if no session is in use."""
         if any(isinstance(busy, _Open) and busy.address == address for busy in self._busy.values()):
             return []
         return [

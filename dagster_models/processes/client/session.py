@@ -30,7 +30,7 @@ from dagster_models.processes.client import launch
 from dagster_models.processes.client.channel import Channel, SessionIdentity
 from dagster_models.util import arrow_files as bulk
 
-#: How often a client checks whether a process that is starting listens already.
+#: How often a client checks whether a process that is starting is listening yet.
 _POLL_SECONDS = 0.01
 
 
@@ -41,19 +41,21 @@ def connect(
 ) -> Session:
     """Open a session; start the warehouse process if nobody has.
 
-    ``environ`` is the environment in which the warehouse is reached, by default this process's. It
-    decides with the settings where and as whom, and sessions take their defaults from it.
+    ``environ`` is the environment to connect with, by default this process's. Together with the
+    settings it decides which database is reached and as which user, and sessions take their
+    defaults from it.
 
-    Raises WarehouseError: the database does not open, another program holds it (kind
-    "DatabaseInUse"), another version of this package serves it ("VersionMismatch"), or nothing
-    answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or longer where the target's
-    ``connect_seconds`` need it).
+    Raises WarehouseError: the database does not open, another program holds it (kind IN_USE),
+    another version of this package serves it (VERSION_MISMATCH), or nothing answered in time
+    (TIMEOUT). ``timeout_seconds`` is 20 s by default, or more if the target's ``connect_seconds``
+    requires it.
     """
     environ = dict(os.environ) if environ is None else environ
     path = key_of(address, environ)
     request = address.session_request(environ)
     if timeout_seconds is None:
-        # A server is tried for that long, and the last try may take as long again.
+        # The warehouse process tries to reach its database server for ``connect_seconds``, and the
+        # last try may take as long again.
         timeout_seconds = max(20.0, 2 * address.number("connect_seconds") + 5)
     deadline = time.monotonic() + timeout_seconds
     with launch.Starter(address, path, environ) as starter:
@@ -75,10 +77,10 @@ def settle(
 ) -> bool:
     """Whether the attempt whose session was lost was committed. The answer is final.
 
-    A warehouse process that does not know (it hangs in the COMMIT of that session, or does not
-    answer any more) is killed after the wait, as only its end makes sure. Its other sessions are
-    lost, too, and the next process reads the record. Raises WarehouseError if the record can't
-    be read.
+    If the warehouse process does not know (it hangs in the COMMIT of that session, or no longer
+    answers), it is killed after the wait, because only its end settles the question. Its other
+    sessions are lost too, and the next process reads the commit record. Raises WarehouseError if
+    the record cannot be read.
     """
     session_id = lost.session_id if lost else ""
     try:
@@ -93,7 +95,8 @@ def settle(
 
 
 def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None:
-    """Return a session with the process that listens, None if there is none or it is leaving."""
+    """Return a session with the listening process; None if there is no such process, or it is about
+    to exit."""
     listener = handshake.read_listener(path)
     if listener is None:
         return None
@@ -130,7 +133,7 @@ class Session(Channel):
         self.request({"op": "execute", "sql": sql})
 
     def in_transaction(self) -> bool:
-        """Whether a transaction that was begun by hand is open."""
+        """Whether a transaction is open that was begun explicitly."""
         return bool(self.request({"op": "in_transaction"})["in_transaction"])
 
     def begin(self) -> None:
@@ -139,7 +142,8 @@ class Session(Channel):
     def commit(self) -> None:
         """Commit.
 
-        Raises WarehouseError if a statement of the transaction failed: it is rolled back.
+        Raises WarehouseError if a statement of the transaction failed. Then the whole transaction
+        is rolled back.
         """
         self.request({"op": "commit"})
 
@@ -147,7 +151,7 @@ class Session(Channel):
         self.request({"op": "rollback"})
 
     def export(self, sql: str) -> Any:
-        """Return a query's result as a pyarrow.Table in mapped memory, freed with the table."""
+        """Return a query's result as a memory-mapped pyarrow.Table, which owns that memory."""
         path = self.request({"op": "export", "sql": sql})["path"]
         try:
             return bulk.read(path)
@@ -161,8 +165,8 @@ class Session(Channel):
         return bulk.write(self.bulk_folders, data.schema, batches)[0]
 
     def bulk_path(self) -> str:
-        """Return a path for a new file in the best bulk folder; it goes with the session at the
-        latest.
+        """Return a path for a new file in the best bulk folder. The file is deleted when the
+        session ends, at the latest.
 
         Prefer write_bulk: it moves on to the next folder when this one is full.
         """
@@ -171,8 +175,8 @@ class Session(Channel):
     def load(self, data: Any, relation: Relation | str, mode: str = "replace") -> int:
         """Write a pyarrow Table or RecordBatchReader to a table; return the number of rows.
 
-        ``relation``: a str is SQL, a name that is quoted where it must be. ``mode``: "replace" or
-        "append" (columns are matched by name).
+        ``relation``: a str is SQL, i.e. a name that is quoted where necessary. ``mode``: "replace"
+        or "append" (columns are matched by name).
         """
         name = relation if isinstance(relation, str) else dataclasses.asdict(relation)
         path = self.write_bulk(data)
@@ -186,8 +190,8 @@ class Session(Channel):
     def run(self, task: BuildTask | ChecksTask) -> Outcome:
         """Build and publish one relation, or run checks on it.
 
-        Raises WarehouseLost, and closes the session, if no outcome came: then only the commit
-        record can say what became of it.
+        Raises WarehouseLost, and closes the session, if no outcome arrived. Then only the commit
+        record can say what became of the task.
         """
         try:
             self.send({"op": "task", "task": task_to_json(task)})
@@ -199,7 +203,8 @@ class Session(Channel):
             raise WarehouseLost(ErrorKind.LOST, f"no outcome was received: {error}") from error
 
     def receive_outcome(self) -> Outcome:
-        """Wait for the answer to a task. Raises WarehouseError if there is none: it is in doubt."""
+        """Wait for the answer to a task. Raises WarehouseError if there is none: then it is unknown
+        whether the task was published."""
         answer = self.receive()
         if "error" in answer:
             raise wire.error_from_json(answer["error"])
@@ -210,7 +215,7 @@ class Session(Channel):
         self.request({"op": "prepare", "schemas": list(schemas)})
 
     def last_proofs(self, relations: Iterable[Relation]) -> list[Commit]:
-        """Return the last commit of each of these relations that has one."""
+        """Return the last commit record of each of these relations that has one."""
         asked = [dataclasses.asdict(relation) for relation in relations]
         found = self.request({"op": "last_proofs", "relations": asked})["proofs"]
         return [Commit(**commit) for commit in found]
@@ -218,11 +223,11 @@ class Session(Channel):
     def settle(
         self, task: BuildTask | PythonTask, session_id: str = "", wait_seconds: float = 10.0
     ) -> bool:
-        """Whether the attempt whose session was lost was committed, by its proof.
+        """Whether the attempt whose session was lost was committed: its commit record says so.
 
-        ``session_id`` is the lost session, and its end is awaited. False is final: the session is
-        gone, so nothing can publish the attempt any more. Raises WarehouseError (kind "InDoubt") if
-        there is no record and the session still lives after ``wait_seconds``.
+        ``session_id`` names the lost session, whose end is awaited. False is final: the session is
+        gone, so nothing can publish the attempt any more. Raises WarehouseError (kind IN_DOUBT) if
+        there is no commit record and the session is still running after ``wait_seconds``.
         """
         answer = self.request(
             {
@@ -237,6 +242,7 @@ class Session(Channel):
             raise WarehouseError(
                 ErrorKind.IN_DOUBT,
                 f"{task.step} has no commit record, but its session {session_id} in the warehouse"
-                f" process {self.server_pid} still works after {wait_seconds:g} s",
+                f" process {self.server_pid} is still running after {wait_seconds:g} s and may yet"
+                " commit",
             )
         return bool(answer["committed"])

@@ -4,8 +4,8 @@ A Python model is handed a ``Warehouse``; a script imports ``from dagster_models
 warehouse``, whose functions ``sql``, ``table``, ``execute`` and ``load`` work on the warehouse
 of the step that is running. Outside of a run they raise an error that says how to run the script.
 
-Statements are sent one by one and commit by themselves. The table that a model returns is published
-in a transaction of its own, together with its commit record.
+Statements are sent one by one, and each commits on its own. The table that a model returns is
+published in a transaction of its own, together with its commit record.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ _NAME_PART = re.compile(r'\s*(?:"((?:[^"]|"")+)"|([^".\s][^".]*?))\s*(\.|\Z)')
 class StepConnection:
     """One session, opened at first use, for one step at a time.
 
-    Threads of the user's code take turns. An exception that is not the warehouse's own answer (a
-    KeyboardInterrupt in the middle of a frame) leaves the session in an unknown state: it is
-    dropped, and the next use opens another.
+    Threads of the user's code take turns. An exception that is not the warehouse's own answer (e.g.
+    a KeyboardInterrupt in the middle of a frame) leaves the session in an unknown state. So the
+    session is dropped, and the next use opens another.
     """
 
     def __init__(self, connect: Callable[[], Session]) -> None:
         self._connect = connect
         self._session: Session | None = None
         self._turn = threading.RLock()
-        self._thread = 0  # whose turn it is
+        self._thread = 0  # the ident of the thread whose turn it is, or 0
         self._pid = os.getpid()
 
     def use(self, do: Callable[[Session], T]) -> T:
@@ -112,7 +112,7 @@ def _answered(error: BaseException) -> bool:
 
 
 class Result:
-    """The rows of one query, which runs once, at the first use; its rows are kept."""
+    """The result of one query. The query runs once, at the first use, and its rows are kept."""
 
     def __init__(self, connection: StepConnection, text: str) -> None:
         self._connection = connection
@@ -127,8 +127,8 @@ class Result:
         return self._table
 
     def df(self) -> pandas.DataFrame:
-        """As a pandas DataFrame. As DuckDB's own ``df()`` does it, decimals and integers past 64
-        bits become floats and dates become datetime64; ``arrow()`` keeps them exact."""
+        """Return a pandas DataFrame. As with DuckDB's own ``df()``, decimals and integers of more
+        than 64 bits become floats, and dates become datetime64; ``arrow()`` keeps them exact."""
         import pyarrow as pa
 
         table = self.arrow()
@@ -181,8 +181,9 @@ class Result:
 class Warehouse:
     """The warehouse of one step.
 
-    ``queries`` maps literal SQL of the Python file to the text to send (table names replaced),
-    ``relations`` table names to their SQL; both were compiled when the project was loaded.
+    ``queries`` maps each literal SQL text of the Python file to the text to send (with its table
+    names replaced), and ``relations`` maps table names to their SQL. Both were compiled before the
+    task was sent to this process.
     """
 
     def __init__(
@@ -196,32 +197,34 @@ class Warehouse:
     def sql(self, query: str) -> Result:
         """The result of a query, run when its rows are first asked for.
 
-        A literal text may name models as SQL models do; a text put together at run time is sent as
-        it is. Raises ValueError for a statement that returns no rows: use ``execute``.
+        A string literal may name models as SQL models do; a string that is built at run time is
+        sent unchanged. Raises ValueError for a statement that returns no rows: use ``execute``.
         """
         text = self._text(query)
         match = _HEAD.match(text)
         word = match.group(1) if match else ""
         if _WRITES.fullmatch(word):
             raise ValueError(
-                f"warehouse.sql() is for queries, and is lazy; use warehouse.execute() "
-                f"for {word.upper()}"
+                f"warehouse.sql() takes only queries, which it runs lazily; use "
+                f"warehouse.execute() for {word.upper()}"
             )
         return Result(self._connection, text)
 
     def table(self, name: str) -> Result:
-        """All rows of a model, seed, source or any other table. Raises ValueError for no name."""
+        """All rows of a model, seed, source or any other table. Raises ValueError if *name* is not
+        a table's name."""
         return Result(self._connection, f"select * from {self._relation(name)}")
 
     def execute(self, statement: str) -> None:
-        """Run a statement, now; it commits by itself. Raises WarehouseError."""
+        """Run a statement immediately. It commits on its own. Raises WarehouseError."""
         text = self._text(statement)
         self._connection.use(lambda session: session.execute(text))
 
     def load(self, data: Any, name: str, mode: Literal["replace", "append"] = "replace") -> None:
-        """Write ``data`` (anything a model may return) to the table ``name``, now.
+        """Write ``data`` (anything a model may return) to the table ``name`` immediately.
 
-        Raises TypeError and ValueError for data that is no table, WarehouseError.
+        Raises TypeError or ValueError if the data is not a table, and WarehouseError if the
+        warehouse refuses it.
         """
         if mode not in ("replace", "append"):
             raise ValueError(f"mode is {mode!r}; it must be 'replace' or 'append'")

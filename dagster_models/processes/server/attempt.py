@@ -3,9 +3,9 @@
     build -> columns -> checks -> (stop asked? discard) -> publish, with the proof
 
 A reader sees the old relation or the new one, and the proof is there exactly when the new one is.
-The outcome is the warehouse's answer: COMMITTED after a publication that succeeded (or whose proof
-can be read), CANCELED when a stop was asked for and the statement was interrupted, ROLLED_BACK for
-every error of its own, UNKNOWN where nobody can say yet.
+The verdict is the warehouse's answer: COMMITTED after a publication that succeeded (or whose proof
+can be read), CANCELED if a stop was requested and the statement was interrupted, ROLLED_BACK for
+any error of the task itself, and UNKNOWN if nobody can tell yet.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ CONFLICT_DELAY_SECONDS = 0.05
 
 
 class Stop:
-    """A request to stop, and the one moment in which it comes too late.
+    """A request to stop a task. It comes too late once the publication has begun.
 
-    The thread that works and the one that asks meet in one lock: an interrupt is never sent into a
-    COMMIT or a ROLLBACK, and once a COMMIT is on its way the request cannot turn its answer.
+    The working thread and the asking thread share a lock. So an interrupt is never sent during a
+    COMMIT or a ROLLBACK, and once a COMMIT has begun, the request cannot change its result.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._asked = threading.Event()
         self._shielded = False
-        self.in_time = False  #: asked before the publication began: there will be none
+        self.in_time = False  #: it came before the publication began, which will not happen
 
     def is_set(self) -> bool:
         return self._asked.is_set()
@@ -47,7 +47,7 @@ class Stop:
         return self._asked.wait(timeout_seconds)
 
     def ask(self, interrupt: Callable[[], None]) -> None:
-        """Ask to stop, and interrupt what runs unless it is past stopping."""
+        """Request a stop, and interrupt the running statement unless it is shielded."""
         with self._lock:
             self._asked.set()
             if not self._shielded:
@@ -56,7 +56,7 @@ class Stop:
 
     @contextmanager
     def shielded(self) -> Iterator[bool]:
-        """No interrupt reaches what runs in here; True if a stop was asked for before."""
+        """Keep interrupts from the block; yield whether a stop was requested before it."""
         with self._lock:
             self._shielded = True
             asked = self._asked.is_set()
@@ -82,7 +82,7 @@ class _Stopped(Exception):
 
 
 class _BrokenWarning(Exception):
-    """The query of a check that may only warn failed, and took the transaction with it."""
+    """The query of a check of severity "warn" failed, and may have ended the transaction."""
 
     def __init__(self, check: CheckOutcome) -> None:
         self.check = check
@@ -91,10 +91,10 @@ class _BrokenWarning(Exception):
 def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
     """Build and publish the relation of a task.
 
-    What the warehouse or the user's text does wrong is in the outcome and is never raised. The
-    session must have no open transaction: one that is open belongs to the caller, and stays.
+    Errors of the warehouse and of the user's SQL are in the outcome, and are never raised. The
+    session must have no open transaction: one that is open belongs to the caller, and stays open.
 
-    Raises WarehouseLost where the session ended before a publication was tried.
+    Raises WarehouseLost if the session ended before the publication was attempted.
     """
     started_at, clock = time.time(), time.perf_counter()
     build = _Build()
@@ -121,7 +121,8 @@ def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
 def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outcome:
     """Run checks on a relation that is there, and read its columns and size.
 
-    DONE: every query ran, and no check of severity "error" failed; else FAILED, or CANCELED.
+    The verdict is DONE if every query ran and no check of severity "error" failed, and otherwise
+    FAILED or CANCELED.
     """
     started_at, clock = time.time(), time.perf_counter()
     build, verdict, error = _Build(), Verdict.DONE, None
@@ -165,8 +166,8 @@ _STOPPED = TaskError(ErrorKind.CANCELED, "stopped on request and rolled back")
 
 def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
     error = TaskError.of(failure)
-    # The interrupt may have met a statement of ours whose error is of no interest, as the one that
-    # unregisters an Arrow file: then the next statement finds the transaction aborted.
+    # The interrupt may have hit a statement of our own whose error is ignored, such as the one that
+    # unregisters an Arrow file. Then the next statement finds the transaction aborted.
     aborted = failure.kind is ErrorKind.TRANSACTION_FAILED and stop.is_set()
     if failure.kind is not ErrorKind.INTERRUPTED and not aborted:
         return Verdict.ROLLED_BACK, error
@@ -178,7 +179,8 @@ def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
 def _attempts(
     session: WarehouseSession, task: BuildTask, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
-    """Try again after a write conflict, and without a check that may only warn and cannot run."""
+    """Try again after a write conflict; and if a check of severity "warn" cannot run, try again
+    without it."""
     broken: dict[str, CheckOutcome] = {}
     conflicts = 0
     while True:
@@ -237,7 +239,7 @@ def _refuse_a_changed_seed(task: BuildTask) -> None:
     if not isinstance(task.content, CsvFile):
         return
     seed = task.content.file
-    with suppress(OSError), open(seed.path, "rb") as file:  # the warehouse reports those
+    with suppress(OSError), open(seed.path, "rb") as file:  # the warehouse reports OSErrors
         if not seed.is_as_loaded(file.read()):
             raise WarehouseError(ErrorKind.CHANGED_FILE, seed.changed)
 
@@ -259,8 +261,8 @@ def _check(
             result = _one_check(session, check, session.name_of(staged))
             build.checks += (result,)
             if result.error:
-                # Some errors end the transaction and some do not, and COMMIT does not say: trust
-                # none.
+                # Some errors end the transaction and some do not, and COMMIT does not say which, so
+                # the transaction is given up after any of them.
                 if check.severity == "error":
                     return
                 raise _BrokenWarning(result)
@@ -281,7 +283,8 @@ def _one_check(session: WarehouseSession, check: CheckTask, name: str) -> CheckO
 
 
 def _failure(checks: tuple[CheckOutcome, ...]) -> TaskError | None:
-    """The error of a build that its checks keep from being published; the checks say why."""
+    """The error of a build that a failed check keeps from being published, or None. The results of
+    the checks say why."""
     if all(check.passed or check.severity != "error" for check in checks):
         return None
     return TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed")
@@ -300,7 +303,7 @@ def _publish(
         try:
             session.publish(staged, commit)
         except WarehouseError as error:
-            # Whether it took place is what the proof says, not what the error suggests.
+            # Only the proof tells whether it took place, whatever the error suggests.
             session.discard()
             return _proved(session, task, error, build)
     return Verdict.COMMITTED, None
@@ -309,18 +312,19 @@ def _publish(
 def _proved(
     session: WarehouseSession, task: BuildTask, error: WarehouseError, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
-    """What the proof says of a publication that failed with *error*.
+    """What the proof says about a publication that raised *error*.
 
-    A proof may also be that of another process, which runs the same attempt of the same run (a run
-    that was resumed while its first process lived): the attempt is published, and only once.
+    The proof may also come from another process that runs the same attempt of the same run (if a
+    run was resumed while its first process was still alive): then the attempt is published too, and
+    only once.
     """
     try:
         found = session.find_proof(task.relation, task.id)
     except WarehouseError as unreadable:
         return Verdict.UNKNOWN, TaskError(
             ErrorKind.LOST,
-            f"{task.step}: the publication failed ({error.message}), and whether it took place"
-            f" cannot be read any more ({unreadable.message})",
+            f"{task.step}: publishing raised an error ({error.message}), and the commit record that"
+            f" says whether it took place all the same cannot be read ({unreadable.message})",
         )
     if found is None:
         raise error

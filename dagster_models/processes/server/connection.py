@@ -34,12 +34,12 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 
-#: An interrupt that comes between two statements is lost, so it is repeated this often.
+#: An interrupt that comes between two statements is lost, so it is repeated at this interval.
 INTERRUPT_SECONDS = 0.02
 
 _HELLO_SECONDS = 10.0
 
-#: How long a statement may take to end after its interrupt.
+#: How long a statement may take to end after it is interrupted, before it counts as stuck.
 STUCK_SECONDS = 2.0
 
 Message = Mapping[str, Any]
@@ -71,8 +71,8 @@ class ClientConnection:
     def __init__(self, server: Host, sock: socket.socket) -> None:
         self.id = f"{os.getpid()}-{os.urandom(6).hex()}"
         self.gone = threading.Event()
-        #: The client is gone and can publish nothing any more: the session has ended, or it only
-        #: still runs a statement that does not react to an interrupt.
+        #: The client is gone, and its session can no longer publish anything: it has ended, or all
+        #: that it still does is run a statement that does not react to an interrupt.
         self.harmless = threading.Event()
         self.session: WarehouseSession | None = None
         self._server = server
@@ -111,7 +111,7 @@ class ClientConnection:
                 else:
                     raise wire.FrameError("a request came before the last one was answered")
         except (EOFError, OSError):
-            pass  # the client is gone, by its own will or not
+            pass  # the client has closed the connection, or has died
         except (wire.FrameError, WarehouseError) as error:
             log(f"session {self.id} refused: {error}")
         finally:
@@ -124,7 +124,7 @@ class ClientConnection:
     def _greet(self) -> None:
         """Shake hands.
 
-        Raises what ends the connection, after it has been reported to the client.
+        Raises the error that ends the connection; a WarehouseError is reported to the client first.
         """
         self._sock.settimeout(_HELLO_SECONDS)
         hello = wire.receive(self._sock)
@@ -159,7 +159,7 @@ class ClientConnection:
             self._interrupt()
 
     def _end_request(self) -> None:
-        """Interrupt until the request in hand, if any, has ended: the client is gone."""
+        """The client is gone: interrupt the request in hand, if any, until it has ended."""
         cut_off_at = time.monotonic() + STUCK_SECONDS
         while not self._idle.is_set():
             self._interrupt()
@@ -212,7 +212,7 @@ class ClientConnection:
                     self._reply(answer)
             if fatal:
                 die(fatal)
-            if lost:  # a session of a server, useless by now; the others may live on
+            if lost:  # the database server lost this session; the other sessions may go on
                 self.hang_up()
 
     def _reply(self, answer: Message) -> None:
@@ -225,7 +225,7 @@ class ClientConnection:
             wire.send(self._sock, {"error": wire.error_to_json(refused)})
 
     def _answer(self, message: Message, stop: Stop) -> dict[str, Any]:
-        """Return the answer to one request. Raises WarehouseError for the client to raise."""
+        """Return the answer to one request. A WarehouseError is raised again in the client."""
         operation = _OPERATIONS.get(str(message.get("op")))
         assert self.session is not None
         try:
@@ -319,7 +319,8 @@ class ClientConnection:
         name = message.get("session", "")
         proof, over = session.find_proof(relation, attempt), True
         if proof is None:
-            # First its end, then the proof: in the other order it could commit in between.
+            # Wait for the lost session's end before reading the proof: otherwise it could commit
+            # in between.
             seconds = float(message["wait_seconds"])
             end = time.monotonic() + seconds
             over = self._server.await_end(name, seconds)
@@ -360,5 +361,5 @@ def log(text: str) -> None:
 
 def die(why: str) -> None:
     """End at once, without the cleanup that a broken database could block."""
-    log(f"the database is of no use any more, this process ends: {why}")
+    log(f"the database can no longer be used, so this process ends: {why}")
     os._exit(70)

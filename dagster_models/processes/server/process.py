@@ -2,15 +2,15 @@
 
     echo '{"type": "duckdb", "settings": {"path": ...}}' | python -m dagster_models.processes.server
 
-    main thread            accepts; ends the process when nobody came for some idle seconds
+    main thread            accepts clients; ends the process after some idle seconds without any
     per connection         connection.py
-      reader thread        frames in; "cancel" and the connection's end interrupt what runs
+      reader thread        reads frames; "cancel" and the connection's end interrupt a statement
       worker thread        the session (a cursor): one request at a time, one answer each
 
-Started by whoever needs it first (launch.py); an flock on ``<db>.lock`` elects it. The end of a
-connection, for whatever reason, means: interrupt, roll back, free. After an error that breaks the
-open database the process ends itself: sessions are then lost, and their commit records are read by
-a new one.
+The first client that needs the process starts it (launch.py), and an flock on ``<db>.lock`` elects
+it. When a connection ends, for whatever reason, its statement is interrupted, its transaction is
+rolled back and its session is freed. After an error that breaks the open database, the process ends
+itself: its sessions are then lost, and a new process reads their commit records.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.util import runtime_files
 from dagster_models.warehouses.base import WarehouseSession
 
-#: Seconds between two tries to get what somebody else holds.
+#: Seconds between two tries to get a lock, or a turn, that another process or client has.
 _RETRY_SECONDS = 0.02
 
-#: How long the loser of an election waits: the winner may be about to leave.
+#: How long the loser of an election waits, because the winner may be about to exit.
 _ELECTION_SECONDS = 1.0
 
 #: How long a COMMIT may take once the process was asked to end.
 _COMMIT_SECONDS = 30.0
 
-#: A log that is longer is emptied at the next start.
+#: A log that is longer than this is emptied when the next process starts.
 _LOG_BYTES = 1 << 20
 
 
 class WarehouseServer:
-    """The sessions of one database. Made after the election is won."""
+    """Serves the sessions of one database. It is created once the election is won."""
 
     def __init__(self, address: WarehouseAddress, path: str) -> None:
         self.path = path
@@ -74,7 +74,7 @@ class WarehouseServer:
     # The loop
 
     def serve(self, listener: socket.socket) -> None:
-        """Accept until idle, or until a signal says stop."""
+        """Accept clients until the process is idle, or until a signal asks it to stop."""
         while not self._stopping:
             left = None
             self._leave_the_stuck()
@@ -100,15 +100,15 @@ class WarehouseServer:
             die(f"a session cannot be served: {error}")
 
     def _leave_the_stuck(self) -> None:
-        """End the process when only statements that ignore interrupts are left, of clients that are
-        gone: they hold what they were building. A client that connects meanwhile waits to be
-        accepted, and then finds a new process."""
+        """End the process if nothing is left but statements that ignore interrupts and whose
+        clients are gone: these statements hold the relations that they were building. A client
+        that connects in the meantime waits to be accepted, and then finds a new process."""
         with self._changed:
             left = list(self._connections.values())
         if not left or any(not connection.harmless.is_set() for connection in left):
             return
         if not _all(left, lambda c: c.gone, STUCK_SECONDS):
-            die(f"{len(left)} sessions hear no interrupt, and nobody waits for them")
+            die(f"{len(left)} sessions ignore interrupts, and nobody waits for them")
 
     def remove(self, connection: ClientConnection) -> None:
         with self._changed:
@@ -122,17 +122,17 @@ class WarehouseServer:
             os.write(self._wake, b"\0")
 
     def stop(self, *_: object) -> None:
-        """End soon, but in order; a signal handler."""
+        """A signal handler: end soon, but cleanly."""
         self._stopping = True
 
     def stop_on(self, number: int) -> None:
-        """Stop at a signal, whichever thread the kernel gives it to: often one of DuckDB's, and
-        then nothing but the wakeup descriptor ends the main thread's select."""
+        """Let a signal stop the process, whichever thread the kernel gives it to. Often that is one
+        of DuckDB's, and then nothing but the wakeup descriptor ends the main thread's select."""
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
         signal.signal(number, self.stop)
 
     def close(self) -> None:
-        """Interrupt, roll back, close. Leaving with busy query threads would abort the process."""
+        """Interrupt, roll back, close. Exiting with busy query threads would abort the process."""
         with self._changed:
             connections = list(self._connections.values())
         for connection in connections:
@@ -140,7 +140,7 @@ class WarehouseServer:
         # A COMMIT under way may take its time; a statement that ignores interrupts may not.
         in_time = _all(connections, lambda c: c.harmless, _COMMIT_SECONDS)
         if not (in_time and _all(connections, lambda c: c.gone, STUCK_SECONDS)):
-            die("a session hears no interrupt")
+            die("a session ignores interrupts")
         self.database.close()
         self.bulk.close()
 
@@ -151,7 +151,7 @@ class WarehouseServer:
     ) -> WarehouseSession:
         """A session of the database. Raises WarehouseError; see ``SharedDatabase.session``.
 
-        From now on the process stays for as long as its most patient client asked for.
+        From now on the process may be idle for the longest time that any client has asked for.
         """
         wanted = self._address.type.number(request.settings, "idle_seconds")
         self._idle_seconds = max(self._idle_seconds, wanted)
@@ -163,10 +163,11 @@ class WarehouseServer:
 
     @contextlib.contextmanager
     def writing(self, relation: str, writer: ClientConnection, stop: Stop) -> Iterator[None]:
-        """Let one task at a time build a relation: two transactions at once would conflict, and the
-        second would lose its work to the first. The later one wins. A stop ends the wait.
+        """Let one task at a time build a relation. Two transactions at once would conflict, and the
+        second would lose its work to the first; in turns, both are published and the later one
+        stays. A stop ends the wait.
 
-        Raises WarehouseError if the one that builds it was stopped and ignores interrupts.
+        Raises WarehouseError if the task whose turn it is was stopped but ignores interrupts.
         """
         key, patience = relation.lower(), STUCK_SECONDS
         while (holder := self._take_turn(key, writer)) is not writer:
@@ -176,9 +177,9 @@ class WarehouseServer:
             if patience < 0:
                 raise WarehouseError(
                     ErrorKind.HELD,
-                    f"{relation} is held by a query of an earlier run that was stopped and hears no"
-                    " interrupt. It ends with the warehouse process, when nobody else uses that:"
-                    f" try again later, or kill {os.getpid()}",
+                    f"{relation} is held by a query of an earlier run. The query was stopped, but"
+                    " it ignores interrupts. It ends when the warehouse process exits, once nobody"
+                    f" else uses that process: try again later, or kill process {os.getpid()}",
                 )
         try:
             yield
@@ -192,13 +193,13 @@ class WarehouseServer:
             return self._writers.setdefault(key, writer)
 
     def await_end(self, session_id: str, timeout_seconds: float) -> bool:
-        """Wait for a session's end; True if it can publish nothing any more."""
+        """Wait for a session's end; True if it can no longer publish anything."""
         connection = self._connections.get(session_id)
         return connection is None or connection.harmless.wait(timeout_seconds)
 
     def published(self, session_id: str) -> None:
-        """Note that a lost session has published already: nobody waits for what it still does, and
-        whoever builds the relation next need not wait for its turn."""
+        """Note that a lost session has already published. Nobody waits for what it still does, and
+        the next task that builds the relation need not wait for this session to end."""
         connection = self._connections.get(session_id)
         if connection is None:
             return
@@ -219,7 +220,8 @@ def _all(
 
 
 def _elect(path: str) -> int | None:
-    """Return the flock that makes this the warehouse process of ``path``, None if there is one."""
+    """Return the flock that makes this the warehouse process of ``path``; None if there already is
+    such a process."""
     end = time.monotonic() + _ELECTION_SECONDS
     while (lock := runtime_files.acquire(f"{path}.lock")) is None:
         if time.monotonic() > end:
@@ -230,7 +232,7 @@ def _elect(path: str) -> int | None:
 
 def _listen(address: str) -> socket.socket:
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(address)  # left by one that was killed: the lock is ours, so nobody uses it
+        os.unlink(address)  # left by a killed process; as we hold the lock, no process uses it
     listener = socket.socket(socket.AF_UNIX)
     before = os.umask(0o177)
     try:
@@ -255,7 +257,7 @@ def main() -> int:
         return 1
     if lock is None:
         return 0
-    with contextlib.suppress(OSError):  # by hand it may be a terminal
+    with contextlib.suppress(OSError):  # stderr may be a terminal, if started by hand
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)
     try:
@@ -273,8 +275,9 @@ def main() -> int:
     try:
         server.serve(listener)
     finally:
-        # First the name: a client that comes now finds nobody, and tries again. Only if it is ours:
-        # with the lock file removed by hand another process may have taken the place.
+        # Remove the socket's name first: a client that comes now finds no process, and tries again.
+        # Remove it only if it is ours: if the lock file was removed by hand, another process may
+        # have put its own socket there.
         with contextlib.suppress(FileNotFoundError):
             if os.stat(name).st_ino == inode:
                 os.unlink(name)

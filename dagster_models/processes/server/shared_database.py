@@ -14,7 +14,7 @@ from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddre
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
 
-#: How long a client waits for the last sessions of a database that is to be opened anew.
+#: How long a client waits for the last sessions to end before a database is reopened.
 _LEAVING_SECONDS = 0.5
 
 _PREPARE_TRIES = 3
@@ -25,7 +25,7 @@ Difference: TypeAlias = tuple[str, str, str]
 
 
 class SharedDatabase:
-    """Opens the database for the first session, and anew where that is needed and possible.
+    """Opens the database for the first session, and reopens it where that is needed and possible.
 
     ``await_gone(name, seconds)`` waits for the end of a session and says whether it came.
     """
@@ -54,7 +54,7 @@ class SharedDatabase:
 
         ``given_up`` says whether the client is gone, while a server keeps us waiting.
 
-        A database that failed to open is tried again for the next client, who may have mended it.
+        If the database failed to open, the next client tries again: its user may have fixed it.
         """
         shared = self._address.type.in_scope(request.settings, "process")
         try:
@@ -97,7 +97,7 @@ class SharedDatabase:
     def _opened(self, shared: dict[str, Any]) -> OpenWarehouse:
         """The database, open with these settings for all of its sessions.
 
-        Raises WarehouseError where others have it open and it would have to be opened anew.
+        Raises WarehouseError if it would have to be reopened while other sessions use it.
         """
         if self._open is not None and self._open.is_replaced():
             self._leave(self._replaced)
@@ -124,7 +124,7 @@ class SharedDatabase:
         return WarehouseError(
             ErrorKind.REPLACED,
             f"{self._path} was removed or replaced while {busy} sessions have the old file open in"
-            f" the warehouse process {os.getpid()}: end those runs, or kill it",
+            f" the warehouse process {os.getpid()}: end those runs, or kill that process",
         )
 
     def _set_otherwise(self, busy: int, differences: Sequence[Difference]) -> WarehouseError:
@@ -134,8 +134,8 @@ class SharedDatabase:
         return WarehouseError(
             ErrorKind.IN_USE,
             f"{self._path} is open with other settings in the warehouse process {os.getpid()}"
-            f" (sessions: {busy}): {listed}. All sessions of a file share them: set the same"
-            " everywhere, or wait until those sessions have ended",
+            f" (sessions: {busy}): {listed}. All sessions of a file share these settings: use the"
+            " same ones everywhere, or wait until those sessions have ended",
             name="SettingsDiffer",
         )
 

@@ -1,4 +1,4 @@
-"""Drafts -> steps that know each other: names resolved, checks attached, in topological order.
+"""Drafts -> linked steps: names resolved, checks attached, in topological order.
 
-May import: what project may.
+May import: whatever ``project`` may import.
 """

@@ -1,4 +1,4 @@
-"""Checks: to which model each belongs, and what must be built before it can run."""
+"""Attaches each check to a model, and makes sure that what it reads is built before it runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def link_column_checks(draft: Draft, links: Links) -> None:
 
 
 def attach_check(draft: CheckDraft, links: Links) -> None:
-    """Give a check of checks/ to the model that its header names, else to the most downstream of
-    the models that it reads: then all others are there when it runs."""
+    """Attach a check of checks/ to the model that its header names. If it names none, attach it to
+    the most downstream of the models that it reads, so that the others exist when it runs."""
     if draft.model is not None:
         key = links.find(draft.model, sources=False)
     else:
@@ -54,7 +54,7 @@ def _report_without_model(draft: CheckDraft, links: Links) -> None:
 
 
 def _resolved(uses: Iterable[NameUse], key: Key, links: Links) -> list[tuple[Key, Location]]:
-    """What the names mean, noted among the names of the step *key*."""
+    """Resolve the names, and add them to the resolved names of the step *key*."""
     found = []
     for use in uses:
         read = links.find(use)
@@ -65,7 +65,7 @@ def _resolved(uses: Iterable[NameUse], key: Key, links: Links) -> list[tuple[Key
 
 
 def _add_edges(check: Check, key: Key, reads: Iterable[tuple[Key, Location]], links: Links) -> None:
-    """What a check reads must be there when its model is built: the model gets it as upstream."""
+    """What a check reads must exist when its model is built, so it becomes the model's upstream."""
     for read, place in reads:
         if read == key or read in links.ancestors(key):
             continue

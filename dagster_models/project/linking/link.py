@@ -1,4 +1,4 @@
-"""Drafts and sources -> steps that know each other: names resolved, checks attached, in order."""
+"""Drafts and sources -> linked steps: names resolved, checks attached, in topological order."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def link(
 def _joined(
     sources: Sequence[Source], offered: Sequence[Source]
 ) -> tuple[list[Source], list[Source]]:
-    """The two kinds of sources, without duplicates: a declared source that another Dagster asset
-    builds is the same thing, and gets the asset's key."""
+    """The two kinds of sources, without duplicates: a source that is declared and that another
+    Dagster asset builds counts as declared, and gets the asset's key."""
     keys = {source.key: source.asset_key for source in offered}
     own = [replace(s, asset_key=s.asset_key or keys.get(s.key)) for s in sources]
     declared = {source.key for source in sources}
@@ -69,14 +69,15 @@ def _joined(
 def _without_duplicates(
     drafts: Sequence[Draft], sources: Sequence[Source], report: Report
 ) -> list[Draft]:
-    """One draft per key and per relation, whatever the case. The others are reported."""
+    """The drafts without those whose key is a duplicate, ignoring upper and lower case. Duplicate
+    keys and relations are reported."""
     keys: dict[str, Location] = {}
     relations: dict[str, Location] = {}
     for source in sources:
         if str(source.key).lower() in keys:
             what = f"the source `{source.key}` is declared twice"
             first = keys[str(source.key).lower()]
-            report(problem(what, source.location, f"Delete one of them; the first is {first}."))
+            report(problem(what, source.location, f"Delete one of them; the first is at {first}."))
         keys.setdefault(str(source.key).lower(), source.location)
     kept = []
     for draft in drafts:
@@ -84,7 +85,7 @@ def _without_duplicates(
         first = keys.setdefault(str(step.key).lower(), step.location)
         if first is not step.location:
             what = f"`{step.key}` is defined twice, first in {first.path}"
-            fix = "Rename one of them: schema and name together must be unique, whatever the case."
+            fix = "Rename one of them: schema and name together must be unique, ignoring case."
             report(problem(what, step.location, fix))
             continue
         kept.append(draft)
@@ -107,7 +108,7 @@ def _link_uses(draft: Draft, links: Links) -> None:
     for use in draft.uses:
         if use.check:
             continue
-        # Reported once per file: a name that is wrong is wrong at each of its places.
+        # A wrong name is reported once per file, and not at each place where it is used.
         folded = ".".join(use.parts).lower()
         if folded not in seen:
             seen[folded] = links.find(use)
@@ -127,9 +128,9 @@ def _link_feeds(draft: Draft, links: Links) -> None:
 
 
 def _drop_self_reference(draft: Draft, links: Links) -> None:
-    """A table that reads itself reads its previous version: the name stays resolved, without an
-    edge. SQL that does so cannot build the table for the first time, so its author is asked to say
-    that it is intended. Python code can look whether the table exists."""
+    """A table that reads itself reads its own previous version: the name stays resolved, but the
+    edge is dropped. Such SQL cannot build the table the first time, so its author is asked to
+    confirm that this is intended. Python code can check whether the table exists."""
     step = draft.step
     place = links.edges[step.key].pop(step.key, None)
     if place is None:
@@ -182,8 +183,9 @@ def _linked(step: Step, links: Links) -> Step:
 
 
 def _version(step: Step, links: Links) -> str:
-    """The code version, with what the references mean: the same text may come to read another
-    relation. A model counts by its key, so a new alias of it changes only its own version."""
+    """The code version, including what the references resolve to: the same text may later read
+    another relation. A model that is read is included as its key, so a new alias of that model
+    changes only the model's own version."""
     if not step.code_version:
         return ""
     resolved = links.resolved[step.key]

@@ -15,7 +15,7 @@ Edges = dict[Key, dict[Key, Location]]
 
 @dataclass(slots=True)
 class Links:
-    """What the passes find out, one after the other.
+    """What the passes of ``link`` have found out so far.
 
     ``unknown_references`` is error, warn or ignore. ``resolved`` holds, for each step, the names as
     they are written in its file. ``checks`` are those of checks/, by the model they belong to.
@@ -31,7 +31,8 @@ class Links:
     _ancestors: dict[Key, set[Key]] = field(default_factory=dict)
 
     def find(self, use: NameUse, *, sources: bool = True) -> Key | None:
-        """The key that *use* means. None, and a problem where it matters, if it means nothing."""
+        """The key that *use* refers to. If there is none: None, and a problem is reported unless
+        unknown names are allowed there."""
         found = resolve(self.names, use.parts, scripts=use.may_be_script, sources=sources)
         if not isinstance(found, Unresolved):
             return found
@@ -57,6 +58,6 @@ class Links:
         return self._ancestors[key]
 
     def add_edge(self, key: Key, read: Key, place: Location) -> None:
-        """Let *key* read *read* too, after ``ancestors`` has been asked for."""
+        """Add the edge that *key* also reads *read*, and forget the ancestors found so far."""
         self.edges[key][read] = place
         self._ancestors.clear()

@@ -1,11 +1,11 @@
 """Which step or source a name in SQL means.
 
-A bare name means the one model, seed or source of that name, ``schema.name`` the one with that key.
-A name with a catalog never means a model (a model in another catalog is another relation); it can
-mean a declared source, by its last two parts. Case does not matter.
+A bare name refers to the one model, seed or source of that name, and ``schema.name`` to the one
+with that key. A name with a catalog never refers to a model (a model in another catalog is another
+relation); its last two parts may refer to a declared source. Case does not matter.
 
-What the project itself declares goes before sources that other Dagster assets offer: an asset that
-somebody adds elsewhere must not make a name in this project ambiguous.
+What the project itself declares takes precedence over sources that other Dagster assets offer: an
+asset that somebody adds elsewhere must not make a name in this project ambiguous.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ Named = Step | Source
 """Something that a name may mean."""
 
 #: difflib compares an unknown name with every name of the project, and a project that declares no
-#: sources has an unknown name in every model. No more comparisons than this are made (about 0.4 s).
+#: sources has an unknown name in every model. At most this many comparisons are made (about 0.4 s).
 COMPARISONS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """Why a name means nothing. ``unknown``: nothing has this name; it may still be a table."""
+    """Why a name was not resolved. ``unknown``: the project has nothing of this name, but it may
+    still be a table in the warehouse."""
 
     what: str
     fix: str
@@ -51,7 +52,7 @@ class Names:
 def build_names(
     steps: Iterable[Step], sources: Iterable[Source], offered: Iterable[Source]
 ) -> Names:
-    """The index of all steps and sources. A source answers to its key and to its relation's own
+    """The index of all steps and sources. A source is found by its key and by its relation's own
     name; the relation of a step is only used to suggest the step's name."""
     offered = tuple(offered)
     by_name: dict[str, list[Named]] = {}
@@ -80,8 +81,8 @@ def build_names(
 def resolve(
     names: Names, parts: tuple[str, ...], *, scripts: bool = False, sources: bool = True
 ) -> Key | Unresolved:
-    """The key of what *parts* (outermost first) mean, or why they mean nothing. *scripts* and
-    *sources*: whether the name may be one of a script, or of a source."""
+    """The key that *parts* (outermost first) refer to, or why there is none. *scripts*, *sources*:
+    whether the name may be that of a script, or of a source."""
     folded = tuple(part.lower() for part in parts)
     if len(folded) == 1:
         found = names.by_name.get(folded[0], ())

@@ -1,4 +1,4 @@
 """Reading the SQL of a project fast: caches and parser processes.
 
-May import: what project may.
+May import: whatever ``project`` may import.
 """

@@ -1,8 +1,8 @@
 """A cache in a file: key -> value, made of plain values.
 
-A key is a hash of all that decides the value, and the file carries a stamp of the code that makes
-the values: an entry is right, or it is not found. The file is replaced in one rename, so the later
-one of two writers wins. A lost, damaged or unreadable file costs time and nothing else.
+A key is a hash of everything that the value depends on, and the file is stamped with a digest of
+the code that makes the values, so an entry is either right or not found. The file is replaced in
+one rename, so the later of two writers wins. A lost, damaged or unreadable file only costs time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-#: What an entry rests on besides its key: the code that reads SQL and writes the entries.
+#: What an entry depends on besides its key: the code that reads SQL and writes the entries.
 _PACKAGES = ("dagster-models", "sqlglot", "sqlglotc")
 _ROOMS = ("errors.py", "util", "core", "sql", "project")
 _PACKAGE = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ class Cache:
         self._new = False
 
     def get(self, key: str) -> Any:
-        """The value of *key*, None if it is unknown or not a plain value."""
+        """The value of *key*; None if there is no entry, or its entry is damaged."""
         if self._known is None:
             self._known = dict(read_entries(self.file))
         entry = self._known.get(key)
@@ -46,7 +46,7 @@ class Cache:
             return None
         try:
             value = decode(entry)
-        except Exception:  # the unpickler raises anything for a damaged entry
+        except Exception:  # the unpickler may raise any exception for a damaged entry
             return None
         self._used[key] = entry
         return value
@@ -57,8 +57,8 @@ class Cache:
         self._new = True
 
     def save(self) -> None:
-        """Keep what was used, and at most as many other entries, those used last first: people come
-        back to another branch, and a load of another kind asks for other entries."""
+        """Keep the entries that were used, and at most as many others, most recently used first:
+        people switch back to another branch, and another kind of load needs other entries."""
         if self._new:
             rest = [item for item in (self._known or {}).items() if item[0] not in self._used]
             kept = dict(rest[: len(self._used)])
@@ -71,12 +71,12 @@ def encode(value: Any) -> bytes:
 
 
 def decode(entry: bytes) -> Any:
-    """The value of an entry. Raises anything if it is not a plain value."""
+    """The value of an entry. May raise any exception if it is not a plain value."""
     return _Plain(io.BytesIO(entry)).load()
 
 
 class _Plain(pickle.Unpickler):
-    """Builds nothing but tuples, texts and numbers, as a file must not be able to run code."""
+    """Builds nothing but tuples, strings and numbers, so that a file cannot run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         raise pickle.UnpicklingError(f"{module}.{name} is not a plain value")
@@ -87,7 +87,7 @@ class _Plain(pickle.Unpickler):
 
 @cache
 def stamp() -> str:
-    """A digest of all the code that entries rest on."""
+    """A digest of all the code that entries depend on."""
     digest = hashlib.sha256(repr(sys.version_info[:2]).encode())
     for package in _PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -112,17 +112,17 @@ def read_entries(file: Path) -> Mapping[str, bytes]:
 
 
 def _digest(data: bytes) -> bytes:
-    """It is checked because a full disk, or one that loses power, leaves files with holes."""
+    """The checksum of the file, because a full disk or a power cut can leave files with holes."""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES).digest()
 
 
 def write_entries(file: Path, entries: Mapping[str, bytes]) -> None:
-    """Replace the file as a whole. If it cannot be written, the next load takes its time."""
+    """Replace the file as a whole. If that fails, the next load only takes longer."""
     data = encode((stamp(), dict(entries)))
     with contextlib.suppress(OSError):
         if not file.parent.is_dir():
             file.parent.mkdir()
-            # A cache is not part of the project, and `git add -A` is typed quickly.
+            # A cache is not part of the project, and a quick `git add -A` must not commit it.
             (file.parent / ".gitignore").write_text("*\n")
         _remove_leftovers(file)
         with _temporary(file) as new:
@@ -148,7 +148,8 @@ def _temporary(file: Path) -> Iterator[Any]:
 def _remove_leftovers(file: Path) -> None:
     """Remove the temporary files of writers that were killed: nobody holds a lock on them.
 
-    A writer that has not locked its file yet may lose it. Its rename fails then, which costs time.
+    A writer that has not locked its file yet may lose it. Then its rename fails, and the next load
+    takes longer.
     """
     for path in file.parent.glob(f"{file.name}?*"):
         with contextlib.suppress(OSError), open(path, "rb") as left:

@@ -1,8 +1,8 @@
 """Parses or traces many texts of SQL on all cores: some here, the rest in other processes.
 
-A job makes one entry of the cache from one item. Whoever is free takes the next few items, so that
-nobody waits for a process that is starting (0.3 s) or has the longest texts. What a process does
-not answer, because it died or never started, is done here.
+A job ("parse" or "trace") makes one cache entry from one item. Each process that is free takes the
+next few items, so that nothing waits for a process that is starting (0.3 s) or has the longest
+texts. Items that a process does not answer, because it died or never started, are done here.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from dagster_models.errors import WarehouseError
 from dagster_models.project.loading.parser_process import JOBS
 from dagster_models.util.runtime_files import runtime_folder
 
-#: Fewer items are done before a process has started (0.3 s of one core): parsing a text takes 1 to
-#: 2 ms, tracing it 4.
+#: At least this many items for each new process. Fewer would be done before it has started (0.3 s
+#: of one core): parsing a text takes 1 to 2 ms, and tracing it takes 4 ms.
 ITEMS_PER_NEW_PROCESS = {"parse": 250, "trace": 100}
-#: Fewer items are done sooner than they are sent.
+#: The smallest batch: fewer items are done here sooner than they could be sent.
 LEAST_ITEMS = 4
-#: A larger batch would only be answered later.
+#: The largest batch: a larger one would only be answered later.
 MOST_ITEMS = 64
 
 
 class ParserPool:
-    """The processes of one load, started where they are worth it, and ended with the block."""
+    """The parser processes of one load. They start when it is worth it, and end with the ``with``
+    block."""
 
     def __init__(self) -> None:
         self._workers: list[subprocess.Popen[bytes]] = []
@@ -58,8 +59,8 @@ class ParserPool:
         return results
 
     def each(self, job: str, items: Sequence[Any]) -> Iterator[tuple[int, bytes | None]]:
-        """The place and the entry of each item, as they are completed. The processes go on working
-        while the caller uses an entry."""
+        """Yield the index and the entry of each item, as they are completed. The processes go on
+        working while the caller uses an entry."""
         self._start(min(_cores(), len(items) // ITEMS_PER_NEW_PROCESS[job]) - 1)
         todo, found = deque(range(len(items))), deque[tuple[int, bytes | None]]()
         sent: dict[subprocess.Popen[bytes], list[int]] = {}
@@ -85,8 +86,8 @@ class ParserPool:
                 yield place, JOBS[job](items[place])
 
     def _batch_size(self, count: int) -> int:
-        """The size of the next batch when *count* items are left: ever smaller, so that all
-        processes end at once."""
+        """The size of the next batch when *count* items are left. Batches get smaller, so that all
+        processes finish at about the same time."""
         return max(LEAST_ITEMS, min(MOST_ITEMS, count // (2 + 2 * len(self._workers))))
 
     def _readable(self, *, wait: bool) -> list[subprocess.Popen[bytes]]:
@@ -109,7 +110,7 @@ class ParserPool:
         assert worker.stdout is not None
         self._answers.unregister(worker.stdout)
         worker.kill()
-        with contextlib.suppress(OSError):  # for what it was sent and never read
+        with contextlib.suppress(OSError):  # it was sent something that it never read
             worker.communicate()
 
 
@@ -126,7 +127,7 @@ def _started() -> subprocess.Popen[bytes] | None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # -m puts the folder on sys.path, where a project's own json.py must not be found.
+            # -m puts the current folder on sys.path, and a project's own json.py must not be there.
             cwd=runtime_folder(),
         )
     except (OSError, WarehouseError):  # it did not start, or the runtime folder is somebody else's
@@ -134,17 +135,18 @@ def _started() -> subprocess.Popen[bytes] | None:
 
 
 def _send(worker: subprocess.Popen[bytes], batch: tuple[str, Sequence[Any]]) -> None:
-    """Send a batch. The process reads all of it before it answers, so neither of the two waits for
-    the other with a full pipe."""
+    """Send a batch. The process reads all of it before it answers, so the two never
+    block each other on full pipes."""
     assert worker.stdin is not None
-    with contextlib.suppress(OSError):  # it died: then it does not answer either
+    with contextlib.suppress(OSError):  # it has died, so it will not answer
         pickle.dump(batch, worker.stdin, protocol=5)
         worker.stdin.flush()
 
 
 def _answer(worker: subprocess.Popen[bytes], count: int) -> list[bytes | None] | None:
-    """The entries of a batch of *count* items; None if the process died, or answers another batch,
-    of work that was given up. Its first answer, to no batch, says that it has started."""
+    """The entries of a batch of *count* items; None if the process died, or if this answers an
+    earlier batch that was given up. The first answer is to an empty batch, and says that the
+    process has started."""
     assert worker.stdout is not None
     with contextlib.suppress(Exception):
         results: list[bytes | None] = pickle.load(worker.stdout)

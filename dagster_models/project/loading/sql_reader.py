@@ -1,10 +1,10 @@
-"""What SQL texts say, found out fast: known texts come from caches, new ones are read on all cores.
+"""Parses and traces SQL fast: known texts come from caches, new ones are read on all cores.
 
     all SQL texts ──> parse_all ─┬─ known ──> target/parsed.cache, target/traces.cache
     a level of queries ──> trace ┴─ new ────> parser_pool.py, a process per core
 
-Both caches are addressed by contents (cache.py): whoever loads an older commit, or a project in
-which half of the files changed, finds what they hold of it.
+Both caches are addressed by content (cache.py), so a load of an older commit, or of a project in
+which half of the files have changed, still finds the entries of all other texts.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ TRACES_FILE = "target/traces.cache"
 
 
 class SqlReader:
-    """Reads the SQL of one load, with the caches in the folder *root*. A context manager: at its
-    end the caches are saved and the processes ended."""
+    """Reads the SQL of one load, with the caches in the folder *root*. Use it as a context manager:
+    at the end it saves the caches and ends the processes."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._parsed = Cache(Path(root) / PARSED_FILE)
         self._traces = Cache(Path(root) / TRACES_FILE)
         self._pool = ParserPool()
-        self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> itself, and its digest
+        self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> the schema and its digest
 
     def __enter__(self) -> SqlReader:
         return self
@@ -46,7 +46,7 @@ class SqlReader:
             self._pool.close()
 
     def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Iterator[int]:
-        """Put what each text says into *parsed*, and yield the text's place once it is there, or
+        """Put what each text says into *parsed*, and yield the text's index once that is done, or
         once it is known that the text does not parse."""
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
@@ -69,8 +69,9 @@ class SqlReader:
             yield from places[key]
 
     def trace(self, queries: Sequence[TraceRequest]) -> list[Trace]:
-        """The trace of each query, in order. It is remembered by the query's text, its dialect and
-        the schemas of what it reads: a changed column upstream makes each reader's trace anew."""
+        """The trace of each query, in order. It is cached by the query's text, its dialect and the
+        schemas of what it reads: if an upstream column changes, all queries that read it are traced
+        again."""
         keys = [self._key(query) for query in queries]
         found = {key: self._remembered(key) for key in keys}
         new = {key: query for key, query in zip(keys, queries, strict=True) if found[key] is None}
@@ -94,7 +95,7 @@ class SqlReader:
         return digest.hexdigest()
 
     def _schema(self, upstream: Upstream) -> str:
-        """One model may have a thousand readers: the digest of its columns is made once."""
+        """The digest of a schema. It is computed once, as a thousand queries may read one model."""
         schema = upstream.schema
         found = self._schemas.get(id(schema))
         if found is None:

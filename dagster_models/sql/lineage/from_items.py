@@ -224,7 +224,7 @@ class FromItems:
         """PIVOT and UNPIVOT keep the columns that they neither spread nor gather."""
         digest = digest_of(column_set.rows, pivot.sql())
         if not column_set.knows_all:
-            reason = column_set.reason or "columns of a PIVOT are not all known"
+            reason = column_set.reason or "not all columns of a PIVOT are known"
             return ColumnSet((), False, False, (), reason, digest)
         if pivot.args.get("unpivot"):
             return self.unpivoted(pivot, column_set, scope, digest)
@@ -301,4 +301,4 @@ def _is_group(node: exp.Subquery) -> bool:
 
 
 def _unfollowed(kept: Sequence[tuple[str, Value]], what: str, digest: str) -> ColumnSet:
-    return ColumnSet(tuple(kept), False, False, (), f"{what} are not followed", digest)
+    return ColumnSet(tuple(kept), False, False, (), f"{what} are not traced", digest)

@@ -1,4 +1,5 @@
-"""A query and the schemas of what it reads -> its columns, and what each is made of.
+"""Column lineage: a query and the schemas of what it reads -> the query's columns, and the upstream
+columns that each is made of.
 
     trace(text, dialect, upstream) -> Trace
 
@@ -6,7 +7,7 @@ This is a walk over the scopes of sqlglot's tree (its own ``qualify`` and ``line
 times as long for a query of 30 columns, and rewrite the tree on the way). A column is made of all
 columns in its expression: arguments, conditions of CASE and FILTER, windows, and what subqueries in
 it select. Joins and filters decide which rows there are, so they are in ``Trace.rows``. What cannot
-be followed is left out with a reason, and nothing here makes a load fail.
+be traced is left out, with a reason, and nothing here makes a load fail.
 """
 
 from __future__ import annotations
@@ -32,21 +33,21 @@ from dagster_models.sql.lineage.from_items import FromItems
 from dagster_models.sql.lineage.stars import Stars
 from dagster_models.sql.tokens import TokenizedText
 
-#: Clauses of a SELECT that have code of their own.
+#: Clauses of a SELECT that ``select`` reads by itself; ``clause`` reads all others.
 _OWN = {"with_", "from_", "joins", "expressions", "laterals", "hint", "kind", "into"}
-#: A recursive CTE whose columns change places needs a round for each of them.
+#: At most this many rounds for a recursive CTE: one that swaps its columns needs one for each.
 _ROUNDS = 4
 
 
 def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
-    """Return what *text*, one query, says of its columns.
+    """Trace the columns of *text*, a single query.
 
-    Never raises: nobody has seen all SQL, and a query that the warehouse takes must not be refused
-    because we cannot follow its columns. The result depends on the arguments alone.
+    Never raises: no code knows all of SQL, and a query that the warehouse accepts must not be
+    refused because we cannot trace its columns. The result depends on the arguments alone.
 
     Args:
-        upstream: a table's name, as ``Reference.name`` has it -> what it means. A name that is not
-            there is outside of the project, and nothing is known of it.
+        upstream: maps a table's name, as in ``Reference.name``, to what it refers to. A name that
+            is not in it is outside the project, and nothing is known about it.
     """
     try:
         return followed(text, dialect, upstream)
@@ -55,11 +56,11 @@ def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
     except RecursionError:
         return Trace(reason="the query is nested too deeply")
     except Exception as error:
-        return Trace(reason=f"this query could not be followed ({type(error).__name__}: {error})")
+        return Trace(reason=f"its columns could not be traced ({type(error).__name__}: {error})")
 
 
 def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
-    """As ``trace``, but raises whatever it did not foresee."""
+    """Like ``trace``, but raises any error that the code does not expect."""
     source = TokenizedText(text, dialect)
     statements = source.statements()
     if len(statements) != 1:
@@ -75,7 +76,7 @@ def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace
     reason = column_set.reason
     if not column_set.closed and not reason:
         names = " and ".join(dict.fromkeys(map(".".join, column_set.origins))) or "what it reads"
-        reason = f"the columns of {names} are not all known"
+        reason = f"not all columns of {names} are known"
     problems = tracer.expressions.all_problems()
     deciding = tuple(sorted(column_set.row_sources))
     return Trace(
@@ -119,7 +120,7 @@ class _QueryTracer:
             known = self.with_ctes(node, outer, ctes)
             return self.items.pivot_statement(node, ColumnScope(outer, known))
         what = type(node).__name__.upper()
-        return ColumnSet(closed=False, certain=False, reason=f"columns of {what} are not followed")
+        return ColumnSet(closed=False, certain=False, reason=f"columns of {what} are not traced")
 
     def with_ctes(
         self, node: exp.Expr, outer: ColumnScope | None, ctes: Mapping[str, ColumnSet]
@@ -183,7 +184,7 @@ class _QueryTracer:
     def set_operation(
         self, node: exp.SetOperation, outer: ColumnScope | None, ctes: dict[str, ColumnSet]
     ) -> ColumnSet:
-        # A chain of hundreds of UNION ALL leans to the left.
+        # Hundreds of UNION ALL nest to the left, too deep for recursion: this is a loop.
         chain: list[exp.SetOperation] = [node]
         left: exp.Expr = node.this
         while isinstance(left, exp.SetOperation) and not left.args.get("with_"):
@@ -199,7 +200,7 @@ class _QueryTracer:
                 every = (*column_set.columns, *right.columns)
                 deciding |= {source for _, value in every for source in value.sources}
             if isinstance(operation, exp.Except):
-                # The right half decides which rows there are, the values come from the left.
+                # The right half decides which rows there are; the values come from the left half.
                 matched = self.by_position(column_set, right)
                 kept = [
                     (name, replace(value, type=both.type))
@@ -226,7 +227,7 @@ class _QueryTracer:
             value = together((one, two), unified((one.type, two.type)), "union")
             if not exact:
                 value = replace(
-                    value, reason=value.reason or "columns of a UNION are not all known"
+                    value, reason=value.reason or "not all columns of a UNION are known"
                 )
             columns.append((name, value))
         return ColumnSet(
@@ -344,7 +345,7 @@ class _QueryTracer:
         return ColumnSet(((name, value.typed(type_)),))
 
     def implied_name(self, node: exp.Expr, scope: ColumnScope) -> str:
-        """The warehouse's name of a column without an alias; "" where only the warehouse knows."""
+        """The warehouse's name for a column without an alias; "" if only the warehouse knows it."""
         if isinstance(node, exp.Column) and self.dialect.spelled_by_relation:
             written = self.output(node.this)
             lower = written.lower()  # `select ID` from a column `id` is `id`

@@ -1,4 +1,4 @@
-"""What a relation that is made anew would lose, and the refusal of that, by name.
+"""What a relation would lose if it were rebuilt, and the error that refuses that by name.
 
 What is known not to survive is refused before anything is dropped. All else that PostgreSQL drops
 along with a relation is listed before and after: what is missing then, or looks different, refuses
@@ -147,7 +147,7 @@ def refuse_what_cannot_be_kept(session: Runner, oid: int, name: str) -> None:
     """Raises WarehouseError, before anything is dropped."""
     for _, why, what_to_do in session.run(_NOT_KEPT, {"oid": oid}):
         raise not_kept(
-            f"{name} has to be made anew, as its columns or its kind change, and {why}", what_to_do
+            f"{name} has to be rebuilt, as its columns or its kind change, and {why}", what_to_do
         )
 
 
@@ -163,7 +163,7 @@ def refuse_losses(
     if lost:
         more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
         raise not_kept(
-            f"{name} has to be made anew, as its columns change, and this would be lost:"
+            f"{name} has to be rebuilt, as its columns change, and this would be lost:"
             f" {'; '.join(lost[:3])}{more}",
             "change or drop that",
         )

@@ -7,8 +7,8 @@
   transaction goes on to see what it saw. TRUNCATE would be faster, but locks out every reader until
   COMMIT, and shows an empty table to older snapshots. Measured on 1M x 10 rows: see
   docs/warehouses.md.
-- A relation whose columns or kind change is made anew (remake.py), with all that hung on it in the
-  same transaction, or the change is refused.
+- A relation whose columns or kind change is dropped and rebuilt (remake.py), with all that hung on
+  it, in the same transaction; or the change is refused.
 - What no model builds (a materialized view, a foreign table, a sequence) is refused.
 """
 

@@ -1,12 +1,13 @@
-"""Making a relation anew whose columns or kind change, with all that hung on the old one.
+"""Rebuilds a relation whose columns or kind change, with all that is attached to the old one.
 
-Three things keep this from losing anything in silence:
+Three things keep this from losing anything silently:
 
-1. What is known not to survive refuses the change before anything is dropped (losses.py).
-2. DROP without CASCADE refuses what depends on the relation: foreign keys of other tables,
-   functions, columns of its row type. Only views are dropped by us, and made again.
-3. Whatever PostgreSQL drops along with a relation is listed before and after. What is missing
-   then, or looks different, refuses the change, also if we never heard of its kind.
+1. If something is known not to survive, the change is refused before anything is dropped
+   (losses.py).
+2. DROP without CASCADE fails if something depends on the relation: foreign keys of other tables,
+   functions, columns of its row type. Only views are dropped first, and created again.
+3. Whatever PostgreSQL drops along with a relation is listed before and after. If anything is then
+   missing or different, the change is refused, even for kinds of objects that we do not know.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _DEPENDED_ON = "2BP01"
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A view that reads the relation, at whatever distance, and what makes it again."""
+    """A view that reads the relation, directly or not, and what is needed to create it again."""
 
     oid: int
     kind: str
@@ -58,9 +59,9 @@ class _View:
 
 
 def take_turns(session: Runner, names: Iterable[str]) -> None:
-    """Until the end of the transaction, be the only session that makes one of these relations anew.
+    """Let no other session rebuild one of these relations until the end of the transaction.
 
-    In the order of their names, so that no two sessions wait for each other.
+    The locks are taken in the order of the names, so that no two sessions wait for each other.
     """
     for name in sorted(names):
         session.run(
@@ -70,13 +71,13 @@ def take_turns(session: Runner, names: Iterable[str]) -> None:
 
 
 def remake(session: Runner, name: str, old: StoredRelation, make: Callable[[], Any]) -> Any:
-    """Drop the old relation and the views on it; make the new one, and all that hung on it."""
+    """Drop the old relation and the views on it; create the new one and all that the old had."""
     if old.kind not in ("r", "p", "v"):
         what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
         raise WarehouseError(
             ErrorKind.UNSUPPORTED,
-            f"{name} is {what.get(old.kind, 'no table or view')} that no model builds:"
-            " give the model another name (alias), or drop it",
+            f"{name} is {what.get(old.kind, 'neither a table nor a view')}, which no model can"
+            f" replace: give the model another name (alias), or drop the existing {name}",
             name="WrongObjectType",
         )
     refuse_what_cannot_be_kept(session, old.oid, name)
@@ -91,7 +92,7 @@ def remake(session: Runner, name: str, old: StoredRelation, make: Callable[[], A
     new = find(session, name)
     assert new is not None
     there = {column for column, _ in columns(session, name)}
-    # What stands in no tablespace of its own must not go to the one of this role.
+    # An object without a tablespace of its own must not end up in this role's default tablespace.
     place = session.run("SELECT current_setting('default_tablespace')")[0][0]
     session.run("SET LOCAL default_tablespace = ''")
     let_go = make_again(session, objects, name, (old.kind, new.kind), there)
@@ -110,7 +111,7 @@ def _drop(session: Runner, what: str, name: str) -> None:
         if sqlstate(error.__cause__) != _DEPENDED_ON:
             raise
         raise not_kept(
-            f"{name} has to be made anew, and other objects depend on it: {_detail(error)}",
+            f"{name} has to be rebuilt, and other objects depend on it: {_detail(error)}",
             "change or drop them",
         ) from error
 
@@ -160,15 +161,16 @@ WHERE c.oid = %s AND pg_get_viewdef(c.oid) IS NOT NULL
 
 
 def _views_on(session: Runner, oid: int) -> list[_View]:
-    """Those that read the relation, in the order in which they can be made. Nobody else changes
-    them until the end of this transaction."""
+    """The views that read the relation, in an order in which they can be created. No other session
+    of this package rebuilds them until the end of this transaction."""
     locked: set[str] = set()
     while True:
         rows = session.run(_VIEWS, [oid])
         names = {name for _, _, name in rows}
         if names <= locked:
             break
-        # Whoever has the turn drops them and makes them again: they are others then.
+        # The session that had the locks before may have dropped and created them again. Then they
+        # are other objects, so look again.
         take_turns(session, names - locked)
         locked |= names
     return [_view(session, *row) for row in rows]
@@ -176,10 +178,10 @@ def _views_on(session: Runner, oid: int) -> list[_View]:
 
 def _view(session: Runner, oid: int, kind: str, name: str) -> _View:
     if kind not in ("v", "m"):
-        raise not_kept(f"a rule of the table {name} reads it", "drop that rule")
+        raise not_kept(f"a rule of the table {name} reads the relation", "drop that rule")
     rows = session.run(_DEFINITION, [options(session, oid), oid])
     if not rows:
-        raise WarehouseError(ErrorKind.CONFLICT, f"the view {name} is gone now", transient=True)
+        raise WarehouseError(ErrorKind.CONFLICT, f"the view {name} was dropped", transient=True)
     objects = dependent_objects(session, oid, name, kind)
     return _View(oid, kind, name, rows[0][0], tuple(objects), attached(session, oid))
 
@@ -192,7 +194,7 @@ def _remake_view(session: Runner, view: _View, name: str) -> None:
         for statement in view.objects:
             session.run(statement.sql)
     except WarehouseError as error:
-        # Class 42: the definition does not fit the new columns; all else is no matter of the view.
+        # Class 42: the definition does not fit the new columns. No other error is about the view.
         if not sqlstate(error.__cause__).startswith("42"):
             raise
         session.run("ROLLBACK TO SAVEPOINT dagster_models_view")
@@ -200,8 +202,8 @@ def _remake_view(session: Runner, view: _View, name: str) -> None:
             return
         raise WarehouseError(
             ErrorKind.NOT_KEPT,
-            f"the view {view.name}, which no model of a project built, reads {name} and does"
-            f" not work with its new columns: {error.message.splitlines()[0]}. Change or drop"
+            f"the view {view.name}, which was not built by a model, reads {name} and does not"
+            f" work with the new columns of {name}: {error.message.splitlines()[0]}. Change or drop"
             " that view first",
             name="DependentView",
         ) from error
