@@ -47,14 +47,12 @@ def asset_of(
     pool: str | None,
     op_tags: Mapping[str, str],
 ) -> AssetsDefinition:
-    """The definition that ``multi_asset`` would make of a single asset built by *compute*.
+    """The definition that ``multi_asset`` would make of one asset that *compute* (context) builds.
 
-    *compute* is a function of the context.
-
-    The decorator inspects *compute*'s signature several times to find out what is
-    already known here, which takes half of the decorator's time. The code below
-    repeats what ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs`` does. The decorator is
-    still used if the spec has something that only a user's own translator can add.
+    The decorator inspects *compute*'s signature several times to find out what is already known
+    here, which takes half of its time. The code below repeats what
+    ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs`` does. The decorator is still used if
+    the spec has something that only a user's own translator can add.
     """
     if _needs_the_decorator(spec):
         decorate = multi_asset(

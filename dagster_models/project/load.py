@@ -49,18 +49,16 @@ def load(
         run_sql_function: runs the user's ``def sql(vars)``; the load itself runs no user code.
         sources: the tables of other Dagster assets, with ``asset_key`` set. Those that nothing
             reads are left out.
-        texts: the parsed SQL of a project that was loaded before (``Project.texts``), so that the
-            same text is not parsed again.
+        texts: ``Project.texts`` of an earlier load, so that no text is parsed twice.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
         unknown_columns: overrides the project file's own setting.
-        whole: if False, only errors of the project file are raised. Those of other files are kept
-            in ``Project.warnings``: what the remaining files say is still right.
+        whole: if False, errors of files other than the project file are kept in
+            ``Project.warnings``, as what the remaining files say is still right.
         caches: the project folder whose caches are used (default: *root*).
 
     Raises:
-        ProjectError: there is an error; it holds all problems. If there are only warnings, they are
-            in ``Project.warnings`` instead.
+        ProjectError: holds all problems. Mere warnings are in ``Project.warnings`` instead.
     """
     root = os.path.abspath(root)
     problems: list[Problem] = []

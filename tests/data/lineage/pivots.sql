@@ -22,4 +22,4 @@ unpivot sales on jan, feb into name month value amount
 -- title: the statement PIVOT has columns that only the rows tell
 -- given: sales (city VARCHAR, year INTEGER, amount INTEGER)
 pivot sales on year using sum(amount)
--- reason: the columns that a PIVOT makes are not followed
+-- reason: the columns that a PIVOT makes are not traced

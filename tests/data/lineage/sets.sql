@@ -71,4 +71,4 @@ with u as (with v as (select x from a) select x from v union select x from b) se
 -- given: a (x INTEGER)
 -- given open: raw ()
 select * from a union all select * from raw
--- reason: the columns of db.raw are not all known
+-- reason: not all columns of db.raw are known

@@ -101,7 +101,7 @@ select columns('_sum$') from orders
 -- given open: raw (id)
 select * from raw
 -- column: id ? <- raw.id
--- reason: the columns of db.raw are not all known
+-- reason: not all columns of db.raw are known
 
 -- title: a column shows through a star of an open source
 -- given open: raw (id)
