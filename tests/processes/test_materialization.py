@@ -311,7 +311,7 @@ def test_a_commit_whose_record_cannot_be_read_is_in_doubt(
     outcome = run(session, TASK, Stop())
     assert outcome.verdict is Verdict.UNKNOWN
     assert outcome.error is not None
-    assert "cannot be read any more" in outcome.error.message
+    assert "cannot be read" in outcome.error.message
 
 
 # Other kinds -------------------------------------------------------------------------------------
