@@ -119,18 +119,52 @@ def _filled(
     text: str, placeholder: Placeholder, variables: Mapping[str, object], dialect: str
 ) -> tuple[int, int, str]:
     start, end, name = placeholder.start, placeholder.end, placeholder.name
+    written = text[start:end]
+    is_bound = written[1:] != name
     if name not in variables:
         known = ", ".join(sorted(variables)) or "none"
         raise SqlSyntaxError(
-            f"the placeholder {text[start:end]} has no variable",
+            f"the placeholder {f'/*${name}*/' if is_bound else written} has no variable",
             placeholder.line,
             placeholder.column,
             f"Set {name} in `vars:`. Known variables: {known}.",
         )
-    value = literal(variables[name], dialect)
-    if value.startswith("-"):
-        value = f"({value})"  # x-$y must not become the comment x--1
-    return start, end, value
+    value = variables[name]
+    if is_bound:
+        try:
+            return start, end, _in_place_of(written, value, dialect)
+        except ValueError as error:
+            raise SqlSyntaxError(
+                f"the variable {name} does not fit behind /*${name}*/: {error}",
+                placeholder.line,
+                placeholder.column,
+            ) from None
+    return start, end, _operand(literal(value, dialect))
+
+
+def _in_place_of(written: str, value: object, dialect: str) -> str:
+    """The value as SQL of the same form as the literal *written*: one value, `(1, 2)` or `[1, 2]`.
+
+    A text takes the type of a typed literal: for `date '2020-01-01'` it becomes `date '...'`.
+    Raises ValueError if the value has another form.
+    """
+    is_list = isinstance(value, (list, tuple))
+    if is_list != (written[0] in "([" or written[:5].lower() == "array"):
+        forms = ("one value", "a list")
+        raise ValueError(f"it is {forms[is_list]}, and the literal is {forms[not is_list]}")
+    if written.startswith("("):
+        assert isinstance(value, (list, tuple))
+        if not value:
+            raise ValueError("it is an empty list, which SQL cannot write as `in (...)`")
+        return f"({', '.join(literal(item, dialect) for item in value)})"
+    opening, closing = written.find("'"), written.rfind("'")
+    if isinstance(value, str) and opening > 0:
+        return written[:opening] + literal(value, dialect) + written[closing + 1 :]
+    return _operand(literal(value, dialect))
+
+
+def _operand(value: str) -> str:
+    return f"({value})" if value.startswith("-") else value  # x-$y must not become x--1, a comment
 
 
 def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:

@@ -28,7 +28,10 @@ class Qualifier:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """A named placeholder with its sigil, `$year`. ``name`` is without the sigil."""
+    """A place that a variable's value fills in: a name with its sigil, `$year`, or a literal that a
+    comment binds, `/*$year*/ 2013`. ``start`` and ``end`` are those of the name with its sigil, or
+    of the literal; ``line`` and ``column`` those of the sigil or of the comment. ``name`` has no
+    sigil."""
 
     name: str
     start: int

@@ -15,6 +15,7 @@ from sqlglot.errors import ParseError, SqlglotError, TokenError
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
+from dagster_models.sql.bind_comments import bind_comments
 from dagster_models.sql.canonical import canonical_words
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import Placeholder
@@ -231,6 +232,27 @@ class TokenizedText:
         return start, end, starts[-1]
 
     def placeholders(self) -> list[Placeholder]:
+        found = [*self.bound_placeholders(), *self.marked_placeholders()]
+        return sorted(found, key=lambda placeholder: placeholder.start)
+
+    def bound_placeholders(self) -> list[Placeholder]:
+        """The literals that a comment binds. Raises SqlSyntaxError if a comment has none."""
+        result = []
+        for bound in bind_comments(self.text, self.tokens):
+            if bound.last < bound.first:
+                raise self.error(
+                    f"no literal follows /*${bound.name}*/",
+                    bound.start,
+                    "Write one after it, which an editor runs and the variable replaces: a number,"
+                    " a text, a date '...', a timestamp '...', or a list of these.",
+                )
+            start, end = self.tokens[bound.first].start, self.tokens[bound.last].end + 1
+            place = self.lines.place(bound.start)
+            result.append(Placeholder(bound.name, start, end, *place))
+        return result
+
+    def marked_placeholders(self) -> list[Placeholder]:
+        """The names with a sigil, `$year`."""
         marks = tuple(self.dialect.placeholder_marks)
         if not any(mark in self.text for mark in marks):
             return []
@@ -277,6 +299,9 @@ class TokenizedText:
             for index, token in enumerate(self.tokens):
                 if token.token_type == TokenType.VAR:
                     words[index] = written[index]
+        for bound in reversed([*bind_comments(text, self.tokens)]):
+            # The variable's value takes the literal's place.
+            words[bound.first : bound.last + 1] = [f"${bound.name}"]
         while words and words[-1] == ";":
             words.pop()
         return " ".join(canonical_words(words))

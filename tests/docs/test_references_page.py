@@ -28,7 +28,7 @@ def project(root: Path, files: dict[str, str]) -> Project:
 
 
 def test_every_block_is_used_below() -> None:
-    assert PAGE.count("\n```") == 2 * 7
+    assert PAGE.count("\n```") == 2 * 10
 
 
 def test_what_is_sent(tmp_path: Path) -> None:
@@ -43,6 +43,18 @@ def test_what_is_sent(tmp_path: Path) -> None:
     step = found.steps[Key("marts", "m")]
     assert compile_step(found, step, usable_target(found)) == sent
     assert step.upstream == (Key("raw", "orders"), Key("staging", "orders"))
+
+
+def test_variables_that_an_editor_can_run(tmp_path: Path) -> None:
+    written, sent = blocks("Variables that an editor can run", "sql")
+    (settings,) = blocks("Variables that an editor can run", "yaml")
+    targets = "targets: {dev: {type: duckdb, path: x.duckdb}}\n"
+    files = {
+        "dagster_models.yaml": f"name: p\n{targets}{settings}",
+        "models/m.sql": written,
+    }
+    found = project(tmp_path, files)
+    assert compile_step(found, found.steps[Key("main", "m")], usable_target(found)) == sent
 
 
 def test_an_unknown_reference_as_an_error(tmp_path: Path) -> None:
