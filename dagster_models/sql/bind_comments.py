@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 from sqlglot.tokenizer_core import Token, TokenType
 
+from dagster_models.sql.comments import comments_before
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
 
 _COMMENT = re.compile(r"/\*\s*\$([^\W\d]\w*)\s*\*/")
-#: What stands between two tokens.
-_PIECE = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/|\s+", re.DOTALL)
 _PLAIN = {TokenType.NUMBER, TokenType.NULL, TokenType.TRUE, TokenType.FALSE, *TEXTS}
 _SIGNS = {TokenType.DASH, TokenType.PLUS}
 #: The words before the text in ``timestamp with time zone '...'``.
@@ -41,26 +40,15 @@ class Bound(NamedTuple):
 
 
 def bind_comments(text: str, tokens: Sequence[Token]) -> Iterator[Bound]:
-    """Yield each comment that binds, in the order of the text."""
+    """Yield each comment that binds, in the order of the text: the last one before a literal."""
     if not _COMMENT.search(text):  # nearly every text
         return
-    end = 0
-    for index, token in enumerate(tokens):
-        found = _last_comment(text, end, token.start)
-        if found is not None:
-            yield Bound(found[1], found.start(), index, _end_of_literal(text, tokens, index) - 1)
-        end = token.end + 1
-    if (found := _last_comment(text, end, len(text))) is not None:
-        yield Bound(found[1], found.start(), len(tokens), len(tokens) - 1)
-
-
-def _last_comment(text: str, start: int, end: int) -> re.Match[str] | None:
-    """The comment that binds what begins at *end*: the last one of those between two tokens."""
-    last = None
-    while start < end and (piece := _PIECE.match(text, start, end)):
-        last = _COMMENT.fullmatch(text, piece.start(), piece.end()) or last
-        start = piece.end()
-    return last
+    for index, comments in comments_before(text, tokens):
+        found = [_COMMENT.fullmatch(text, place.start, place.stop) for place in comments]
+        binding = next(filter(None, reversed(found)), None)
+        if binding is not None:
+            end = _end_of_literal(text, tokens, index)
+            yield Bound(binding[1], binding.start(), index, end - 1)
 
 
 def _end_of_literal(text: str, tokens: Sequence[Token], index: int) -> int:

@@ -1,0 +1,32 @@
+"""The comments of a text: sqlglot's tokens leave them out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sqlglot.tokenizer_core import Token
+
+#: What may be between two tokens.
+_PIECE = re.compile(r"--[^\n]*|#[^\n]*|/\*.*?\*/|\s+", re.DOTALL)
+
+
+def comments_before(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, list[slice]]]:
+    """Yield the index of each token that has comments before it, and their places in the text.
+
+    The number of tokens stands for the end of the text. A comment within a comment, which some
+    dialects allow, ends the list of its place: what it is about cannot be seen.
+    """
+    end = 0
+    for index in range(len(tokens) + 1):
+        start, end = end, tokens[index].start if index < len(tokens) else len(text)
+        if end - start > 1 and (found := [*_comments(text, start, end)]):
+            yield index, found
+        end = tokens[index].end + 1 if index < len(tokens) else end
+
+
+def _comments(text: str, start: int, end: int) -> Iterator[slice]:
+    while start < end and (piece := _PIECE.match(text, start, end)):
+        start = piece.end()
+        if not piece[0].isspace():
+            yield slice(piece.start(), start)
