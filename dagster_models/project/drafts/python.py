@@ -24,9 +24,10 @@ from dagster_models.project.drafts.step import (
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import python_header
 from dagster_models.project.problems import Report, problem
-from dagster_models.project.python.imports import imported_code
-from dagster_models.project.python.reads import HOLE, PyQuery, PythonFile, read_python
+from dagster_models.project.python.imports import Modules, imported_code
+from dagster_models.project.python.reads import HOLE, PythonFile, read_python
 from dagster_models.project.python.source import fingerprint, line_of_function
+from dagster_models.project.python.step import read_step
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
 
@@ -51,7 +52,7 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
         fix = "Delete `materialized: view`, or generate the query with `def sql(vars)`."
         report(problem("a Python model is always a table", own.place, fix))
     step = new_step(file, "python", {**values, "materialized": "table"}, context)
-    return _draft_code(Draft(step, uses), code, file, context)
+    return _draft_code(Draft(step, uses), file, context)
 
 
 def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
@@ -67,7 +68,7 @@ def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
         what = "the script defines `main`, but nothing calls it"
         fix = "Call it at the end of the file: `main()`."
         context.report(Problem(what, file.path, code.idle_main, 1, fix, "warning"))
-    return _draft_code(bare, code, file, context)
+    return _draft_code(bare, file, context)
 
 
 def _read_code(file: ProjectFile, report: Report) -> PythonFile | None:
@@ -117,11 +118,15 @@ def _inside(at: Location, line: int, column: int) -> Location:
     return Location(at.path, at.line + line - 1, column if line > 1 else at.column)
 
 
-def _draft_code(bare: Draft, code: PythonFile, file: ProjectFile, context: DraftContext) -> Draft:
+def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
     """*bare*, completed with what its code visibly uses."""
     step = bare.step
-    queries = list(_parsed_queries(code.queries, file.path, context))
-    partial = list(_partial_queries(code, file.path, context))
+    # A script's own folder is importable too, as in processes/worker/usercode.py.
+    own = (file.path.rpartition("/")[0] + "/",) if file.folder == "scripts" else ()
+    modules = Modules((*own, ""), context.read_module)
+    files = read_step(file.path, file.text, modules)
+    queries = [q for path, code in files.items() for q in _parsed_queries(code, path, context)]
+    partial = {path: dict(_partial_queries(code, path, context)) for path, code in files.items()}
     temporary = {name.lower() for query in queries for name in query.parsed.temporary}
     lasting = [
         (query, ref)
@@ -131,29 +136,36 @@ def _draft_code(bare: Draft, code: PythonFile, file: ProjectFile, context: Draft
     ]
     references: list[Reference] = []
     uses: list[NameUse] = []
-    for table in code.tables:
-        parts = tuple(part.strip('"') for part in table.name.split("."))
-        references.append(Reference(parts, 0, 0, table.line, table.column))
-        uses.append(NameUse(parts, table.name, Location(file.path, table.line, table.column)))
+    for path, code in files.items():
+        for table in code.tables:
+            parts = tuple(part.strip('"') for part in table.name.split("."))
+            references.append(Reference(parts, 0, 0, table.line, table.column))
+            uses.append(NameUse(parts, table.name, Location(path, table.line, table.column)))
     for query, ref in lasting:
         references.append(replace(ref, line=query.at.line + ref.line - 1))
         uses.append(use_of(ref, query.place(ref.line, ref.column)))
-    for _, query in partial:
+    for query in (query for known in partial.values() for query in known.values()):
         uses += [use_of(ref, query.place(ref.line, ref.column)) for ref in _known(query)]
     if not step.config.upstream:
-        wholly_known = [call for call, query in partial if _is_known(query)]
-        _report_unseen(code, wholly_known, queries, file.path, context.report)
+        for path, code in files.items():
+            wholly_known = [call for call, query in partial[path].items() if _is_known(query)]
+            _report_unseen_calls(code, wholly_known, path, file.path, context.report)
+        _report_unseen_in_queries(queries, file.path, context.report)
     complete = replace(
         step,
         references=tuple(references),
         queries=tuple(dict.fromkeys(query.text for query in queries)),
-        code_version=_version(step, queries, file, context),
+        code_version=_version(step, queries, file, modules, context),
     )
     return Draft(complete, (*uses, *bare.uses, *check_uses(step.checks)), bare.feeds)
 
 
 def _version(
-    step: Step, queries: Sequence[_Query], file: ProjectFile, context: DraftContext
+    step: Step,
+    queries: Sequence[_Query],
+    file: ProjectFile,
+    modules: Modules,
+    context: DraftContext,
 ) -> str:
     """The code version, without what the names in the code mean. Variables without a value are
     reported."""
@@ -174,24 +186,20 @@ def _version(
         except SqlSyntaxError:
             return None
 
-    # A script's own folder is importable too, as in processes/worker/usercode.py.
-    own = (file.path.rpartition("/")[0] + "/",) if file.folder == "scripts" else ()
     return version_of(
         fingerprint(file.text, plain_sql),
-        imported_code(file.text, (*own, ""), context.read_module),
+        imported_code(modules.imported(file.text)),
         content_config(step.config),
         str(step.relation),
         canonical(used),
     )
 
 
-def _parsed_queries(
-    queries: Sequence[PyQuery], path: str, context: DraftContext
-) -> Iterator[_Query]:
+def _parsed_queries(code: PythonFile, path: str, context: DraftContext) -> Iterator[_Query]:
     """Each query that parses. A query that the parser does not know is sent to the warehouse as it
     is, where the project accepts that."""
     settings = context.settings
-    for query in queries:
+    for query in code.queries:
         at = Location(path, query.line)
         try:
             parsed = context.texts.parse(query.text, settings.dialect, queries_only=False)
@@ -225,15 +233,19 @@ def _is_known(query: _Query) -> bool:
     return len(_known(query)) == len(query.parsed.references)
 
 
-def _report_unseen(
+def _fix(path: str, own: str) -> str:
+    """*own* is the step's own file, *path* the file with the code that we do not see through."""
+    return f"Name the tables in `upstream:` in the header{f' of {own}' if path != own else ''}."
+
+
+def _report_unseen_calls(
     code: PythonFile,
     wholly_known: Collection[tuple[int, int]],
-    queries: Sequence[_Query],
     path: str,
+    own: str,
     report: Report,
 ) -> None:
-    """Warn of what the file may read without it being visible at load."""
-    fix = "Name the tables in `upstream:` in the header."
+    """Warn of the calls in which the file *path* may read what is not visible at load."""
     for line, column, what in code.unseen:
         place = Location(path, line, column)
         if (line, column) in wholly_known:
@@ -244,8 +256,13 @@ def _report_unseen(
             report(problem(what, place, instead, "warning"))
         else:
             what = f"the tables that it reads cannot be determined: {what}"
-            report(problem(what, place, fix, "warning"))
+            report(problem(what, place, _fix(path, own), "warning"))
+
+
+def _report_unseen_in_queries(queries: Sequence[_Query], own: str, report: Report) -> None:
+    """Warn of what the SQL of a step may read without it being visible at load."""
     for query in queries:
+        fix = _fix(query.at.path, own)
         for line, column, what in query.parsed.unseen:
             what = f"the tables that it reads cannot be determined: {what}"
             report(problem(what, query.place(line, column), fix, "warning"))

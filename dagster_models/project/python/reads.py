@@ -1,9 +1,8 @@
 """What a Python file reads, from its syntax tree: nothing of it is run.
 
 We see `warehouse.sql(...)`, `warehouse.execute(...)` and `warehouse.table(...)` on anything named
-`warehouse`, with texts that are written in the file: literals, their concatenation, f-strings, and
-names that are bound once, to such a text. Where the warehouse itself goes out of sight
-(``helper(warehouse)``) we say so, as its queries may be anything there.
+`warehouse`, with texts that are written in the file (texts.py). Where the warehouse itself goes out
+of our sight (sight.py), its queries may be anything, and we say so.
 """
 
 from __future__ import annotations
@@ -11,23 +10,18 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeGuard
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
 
 from dagster_models.errors import SqlSyntaxError
+from dagster_models.project.python.held import ALONE, WAREHOUSE, Around, Held, Passing
+from dagster_models.project.python.names import FUNCTIONS, FileNames, joined, module_of, read_names
+from dagster_models.project.python.sight import METHODS, QUERY_METHODS, Sight
+from dagster_models.project.python.texts import HOLE, Texts
 
-__all__ = ["HOLE", "PyQuery", "PyTable", "PythonFile", "read_python", "seen_sql"]
-
-_WAREHOUSE = "warehouse"
-_QUERY_METHODS = {"sql", "execute"}
-_METHODS = {*_QUERY_METHODS, "table"}
-#: Stands for what is only known at run time, in a text that is known otherwise: `f"... = {day}"`. A
-#: table whose name contains it is unknown.
-HOLE = "dagster_models_hole"
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-_SCOPES = (*_FUNCTIONS, ast.ClassDef)
-_Placed: TypeAlias = "ast.expr | ast.stmt | ast.arg"
+__all__ = ["HOLE", "Parts", "PyQuery", "PyTable", "PythonFile", "read_part", "read_python"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,13 @@ class PythonFile:
     """What a Python file says of itself.
 
     ``kind`` is "model" with a `def model`, "sql" with a `def sql`, else "script". ``unseen`` are
-    calls (line, column, what) whose argument is only known at run time; ``partial`` are those of
-    them whose text is known except for some values: (line, column), and the query with a HOLE for
-    each value. ``imports`` are dotted: `from a import b` gives `a` and `a.b`, as b may be a module,
-    and `from . import b` gives `.` and `.b`. ``idle_main`` is the line of a `def main` that the
-    file itself never names, so that nothing calls it; 0 if there is none.
+    calls (line, column, what) whose argument is only known at run time, and other ways on which the
+    warehouse goes out of sight; ``partial`` are those of them whose text is known except for some
+    values: (line, column), and the query with a HOLE for each value. ``imports`` are dotted: `from
+    a import b` gives `a` and `a.b`, as b may be a module, and `from . import b` gives `.` and
+    `.b`. ``idle_main`` is the line of a `def main` that the file itself never names, so that
+    nothing calls it; 0 if there is none. ``around`` is what it says to the step's other files, and
+    ``passes`` are the functions of others that it hands the warehouse.
     """
 
     kind: Literal["model", "sql", "script"]
@@ -66,52 +62,118 @@ class PythonFile:
     imports: tuple[str, ...] = ()
     partial: tuple[tuple[tuple[int, int], PyQuery], ...] = ()
     idle_main: int = 0
+    around: Around = ALONE
+    passes: frozenset[Passing] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of a module that a step runs: functions and classes by name, "" for the rest.
+
+    ``certain`` ones are called; nobody knows whether ``possible`` ones are.
+    """
+
+    certain: frozenset[str] = frozenset()
+    possible: frozenset[str] = frozenset()
+
+    def have(self, part: str) -> bool:
+        return part in self.certain or part in self.possible
 
 
 def read_python(source: str) -> PythonFile:
     """What a Python file says of itself. Raises SqlSyntaxError, with the place, if it is not Python
     or defines both `model` and `sql`."""
-    tree = _parsed(source)
+    around = ALONE
+    while True:  # what it says about the warehouse may change what else of it means the warehouse
+        file = read_part(source, around)
+        if file.around == around:
+            return file
+        around = file.around
+
+
+@lru_cache(maxsize=1024)
+def read_part(source: str, around: Around, parts: Parts | None = None) -> PythonFile:
+    """What some parts of a Python file say (default: all), where the step's other files say
+    *around*. Raises as read_python."""
+    tree, names = parsed(source)
+    held = Held(names, around)
+    sight = Sight(held, Texts(names))
+    lines = _Lines(source)
     queries: list[PyQuery] = []
     tables: list[PyTable] = []
     unseen: list[tuple[int, int, str]] = []
     partial: list[tuple[tuple[int, int], PyQuery]] = []
-    lines = re.split(r"\r\n|\r|\n", source)  # what ast counts as lines
-    for call, method, names in _calls(tree):
+    for call, method in _calls(tree):
+        if parts is not None and not parts.have(names.part(call)):
+            continue
+        possible = parts is not None and names.part(call) not in parts.certain
         argument = _argument(call)
-        text = _text(argument, names) if argument is not None else None
-        if text is None or argument is None or text.holes:
-            node = argument or call
-            place = node.lineno, _column(lines, node)
+        text = sight.texts.of(argument) if argument is not None else None
+        if text is None or argument is None or text.holes or possible:
+            place = lines.place(argument or call)
             unseen.append((*place, f"warehouse.{method}(...)"))
-            if text is not None and method in _QUERY_METHODS:
+            if text is not None and method in QUERY_METHODS and not possible:
                 partial.append((place, PyQuery(text.value, text.line)))
         elif method == "table":
-            tables.append(PyTable(text.value, argument.lineno, _column(lines, argument)))
+            tables.append(PyTable(text.value, *lines.place(argument)))
         else:
             queries.append(PyQuery(text.value, text.line))
-    kind = _kind(tree)
-    unseen += [(n.lineno, _column(lines, n), what) for n, what in _out_of_sight(tree, kind)]
-    seen = tuple(queries), tuple(tables), tuple(sorted(unseen))
-    return PythonFile(kind, *seen, _imports(tree), tuple(partial), _idle_main(tree))
+    for node, what in sight.out_of_sight():
+        if parts is None or parts.have(names.part(node)):
+            unseen.append((*lines.place(node), what))
+    return PythonFile(
+        _kind(tree),
+        tuple(queries),
+        tuple(tables),
+        tuple(sorted(set(unseen))),
+        imports_of(source),
+        tuple(partial),
+        _idle_main(tree),
+        held.around_others(),
+        held.passes,
+    )
 
 
-def seen_sql(tree: ast.AST) -> list[tuple[ast.Call, ast.expr, str]]:
+def imports_of(source: str) -> tuple[str, ...]:
+    """The dotted names of ``PythonFile.imports``. Raises SqlSyntaxError if it is not Python."""
+    tree, names = parsed(source)
+    sight = Sight(Held(names, ALONE), Texts(names))
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(dict.fromkeys(alias.name for alias in node.names))
+        elif isinstance(node, ast.ImportFrom):
+            base = module_of(node)
+            found[base] = None
+            found.update(
+                (joined(base, alias.name), None) for alias in node.names if alias.name != "*"
+            )
+        elif isinstance(node, ast.Call):
+            found.update(dict.fromkeys(sight.imported_at_run_time(node)))
+    return tuple(found)
+
+
+def seen_sql(tree: ast.Module) -> list[tuple[ast.Call, ast.expr, str]]:
     """The calls of ``sql`` and ``execute`` whose text is known, with their arguments and texts."""
+    texts = Texts(read_names(tree))
     found = []
-    for call, method, names in _calls(tree):
-        argument = _argument(call) if method in _QUERY_METHODS else None
-        text = _text(argument, names)
+    for call, method in _calls(tree):
+        argument = _argument(call) if method in QUERY_METHODS else None
+        text = texts.of(argument)
         if argument is not None and text is not None and not text.holes:
             found.append((call, argument, text.value))
     return found
 
 
-def _parsed(source: str) -> ast.Module:
+# Each file of a step is looked at several times.
+@lru_cache(maxsize=256)
+def parsed(source: str) -> tuple[ast.Module, FileNames]:
+    """The syntax tree of a file and its names. Raises SqlSyntaxError, with the place."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape is the interpreter's business
-            return ast.parse(source)
+            tree = ast.parse(source)
+        return tree, read_names(tree)
     except SyntaxError as error:
         line, column = error.lineno or 1, max(error.offset or 1, 1)
         raise SqlSyntaxError(f"this is not Python: {error.msg}", line, column) from None
@@ -134,54 +196,21 @@ def _kind(tree: ast.Module) -> Literal["model", "sql", "script"]:
 
 def _idle_main(tree: ast.Module) -> int:
     named = any(isinstance(node, ast.Name) and node.id == "main" for node in ast.walk(tree))
-    functions = [node for node in tree.body if isinstance(node, _FUNCTIONS[:2])]
+    functions = [node for node in tree.body if isinstance(node, FUNCTIONS)]
     lines = [node.lineno for node in functions if node.name == "main" and not named]
     return max(lines, default=0)
 
 
-def _imports(tree: ast.Module) -> tuple[str, ...]:
-    names: dict[str, None] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(dict.fromkeys(alias.name for alias in node.names))
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            names[base] = None
-            between = "" if base.endswith(".") else "."
-            names.update(
-                (f"{base}{between}{alias.name}", None) for alias in node.names if alias.name != "*"
-            )
-    return tuple(names)
+# --- Calls -----------------------------------------------------------------------------------
 
 
-# --- Calls, and the names in scope -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    value: str
-    line: int
-    holes: bool = False  #: parts of it are unknown
-
-
-#: The one text of each name that is bound, None for a name with any other value.
-_Names = Mapping[str, "_Text | None"]
-
-
-def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str, _Names]]:
-    """The calls on `warehouse`: call, method, and the names in its scope; in the file's order."""
-    found: list[tuple[ast.Call, str, _Names]] = []
-    stack: list[tuple[ast.AST, _Names]] = [(tree, _bound(tree, {}))]
-    while stack:
-        node, names = stack.pop()
-        for child in ast.iter_child_nodes(node):
-            inner = {**names, **_bound(child, names)} if isinstance(child, _FUNCTIONS) else names
-            stack.append((child, inner))
-        if isinstance(node, ast.Call):
-            method = _method(node)
-            if method is not None:
-                found.append((node, method, names))
-    return iter(sorted(found, key=lambda item: (item[0].lineno, item[0].col_offset)))
+def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+    """The calls on `warehouse` with their methods, in the file's order."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        method = _method(call)
+        if method is not None:
+            yield call, method
 
 
 def _method(call: ast.Call) -> str | None:
@@ -190,7 +219,7 @@ def _method(call: ast.Call) -> str | None:
         return None
     owner = function.value
     name = owner.id if isinstance(owner, ast.Name) else getattr(owner, "attr", None)
-    return function.attr if name == _WAREHOUSE and function.attr in _METHODS else None
+    return function.attr if name == WAREHOUSE and function.attr in METHODS else None
 
 
 def _argument(call: ast.Call) -> ast.expr | None:
@@ -200,174 +229,17 @@ def _argument(call: ast.Call) -> ast.expr | None:
     return next((word.value for word in call.keywords if word.arg in wanted), None)
 
 
-# --- Where the warehouse goes out of sight ---------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """The places of nodes in a text, in characters from 1, where ast counts bytes from 0."""
 
+    source: str
+    _lines: list[str] = field(default_factory=list)
 
-def _out_of_sight(tree: ast.Module, kind: str) -> Iterator[tuple[_Placed, str]]:
-    """(place, what) of each use of the warehouse that hides its queries from us."""
-    functions = {f.name: f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef)}
-    if kind == "model":
-        arguments = next(
-            f.args for f in tree.body if isinstance(f, ast.FunctionDef) and f.name == "model"
-        )
-        given = [*arguments.posonlyargs, *arguments.args][:1]
-        if given and given[0].arg != _WAREHOUSE:
-            yield given[0], f"the warehouse is named {given[0].arg}, not {_WAREHOUSE}"
-    for parent in ast.walk(tree):
-        if isinstance(parent, ast.ImportFrom):
-            for alias in parent.names:
-                if alias.name == _WAREHOUSE and alias.asname not in (None, _WAREHOUSE):
-                    yield parent, f"the warehouse is named {alias.asname}, not {_WAREHOUSE}"
-        called = parent.func if isinstance(parent, ast.Call) else None
-        for child in _children(parent):
-            if _is_warehouse(child) and not _stays_in_sight(parent, child, functions):
-                passed = f"is passed to {ast.unparse(called)}(...)" if called is not None else ""
-                yield child, f"{_WAREHOUSE} {passed or 'gets another name'}"
-            elif child is not called and isinstance(child, ast.Attribute):
-                method = f"{_WAREHOUSE}.{child.attr}"
-                if _is_warehouse(child.value) and child.attr in _METHODS:
-                    yield child, f"{method} is not called here"
-
-
-def _children(node: ast.AST) -> Iterable[ast.AST]:
-    """As ast.iter_child_nodes, but the value of a keyword argument is a child of the call."""
-    if isinstance(node, ast.Call):
-        return (node.func, *node.args, *(word.value for word in node.keywords))
-    return () if isinstance(node, ast.keyword) else ast.iter_child_nodes(node)
-
-
-#: By these the warehouse leaves its scope, or gets another name.
-_CARRIERS = (
-    *(ast.AnnAssign, ast.NamedExpr, ast.Return, ast.Yield, ast.Starred),
-    *(ast.Tuple, ast.List, ast.Set, ast.Dict),
-)
-
-
-def _is_warehouse(node: ast.AST) -> TypeGuard[ast.Name]:
-    return isinstance(node, ast.Name) and node.id == _WAREHOUSE and isinstance(node.ctx, ast.Load)
-
-
-def _stays_in_sight(
-    parent: ast.AST, child: ast.AST, functions: Mapping[str, ast.FunctionDef]
-) -> bool:
-    """Whether the warehouse keeps its name: in `self.warehouse = warehouse`, or as an argument of
-    that name of a function in the file. A condition does nothing with it."""
-    if isinstance(parent, ast.Assign):
-        named = (getattr(t, "attr", getattr(t, "id", "")) for t in parent.targets)
-        return all(name == _WAREHOUSE for name in named)
-    if isinstance(parent, ast.Call):
-        function = functions.get(parent.func.id) if isinstance(parent.func, ast.Name) else None
-        if function is None:
-            return False
-        own = [*function.args.posonlyargs, *function.args.args]
-        given = dict(zip(parent.args, (argument.arg for argument in own), strict=False))
-        given |= {word.value: word.arg or "" for word in parent.keywords}
-        return given.get(child) == _WAREHOUSE  # type: ignore[call-overload,no-any-return]
-    return not isinstance(parent, _CARRIERS)
-
-
-# --- Texts -----------------------------------------------------------------------------------
-
-
-def _bound(scope: ast.AST, outer: _Names) -> dict[str, _Text | None]:
-    """The names that a module or function binds itself. One that is bound twice maps to None."""
-    bound: dict[str, _Text | None] = {}
-    times: dict[str, int] = {}
-    for name, value in _bindings(scope):
-        times[name] = times.get(name, 0) + 1
-        seen = _text(value, {**outer, **bound}) if value is not None else None
-        bound[name] = seen if times[name] == 1 else None
-    return bound
-
-
-def _bindings(scope: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-    """All names that the scope binds, in order, with the value where it is a plain assignment."""
-    if isinstance(scope, _FUNCTIONS):
-        arguments = scope.args
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-        every += [item for item in (arguments.vararg, arguments.kwarg) if item is not None]
-        yield from ((argument.arg, None) for argument in every)
-    stack: list[ast.AST] = list(reversed(_body(scope)))
-    plain: set[ast.AST] = set()
-    while stack:
-        node = stack.pop()
-        if isinstance(node, _SCOPES):
-            if not isinstance(node, ast.Lambda):
-                yield node.name, None
-            yield from ((name, None) for name in _rebound_from_inside(node))
-            continue
-        target = _plain_target(node)
-        if target is not None:
-            plain.add(target)
-            yield target.id, getattr(node, "value", None)
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            if node not in plain:
-                yield node.id, None
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield from ((alias.asname or alias.name, None) for alias in node.names)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            yield node.name, None
-        stack.extend(reversed(list(ast.iter_child_nodes(node))))
-
-
-def _body(scope: ast.AST) -> list[ast.AST]:
-    body = getattr(scope, "body", [])
-    return list(body) if isinstance(body, list) else [body]
-
-
-def _plain_target(node: ast.AST) -> ast.Name | None:
-    """The name in `NAME = ...` and `NAME: str = ...`."""
-    if isinstance(node, ast.Assign) and len(node.targets) == 1:
-        target = node.targets[0]
-    elif isinstance(node, ast.AnnAssign) and node.value is not None:
-        target = node.target
-    else:
-        return None
-    return target if isinstance(target, ast.Name) else None
-
-
-def _rebound_from_inside(scope: ast.AST) -> set[str]:
-    """Names that a function declares `global` or `nonlocal`: it may change them at any time."""
-    kinds = (ast.Global, ast.Nonlocal)
-    return {name for node in ast.walk(scope) if isinstance(node, kinds) for name in node.names}
-
-
-def _text(node: ast.expr | None, names: _Names) -> _Text | None:
-    """The text that an expression must have, with a HOLE for each unknown part; None if all of it
-    is unknown."""
-    if isinstance(node, ast.Constant):
-        return _Text(node.value, node.lineno) if isinstance(node.value, str) else None
-    if isinstance(node, ast.Name):
-        return names.get(node.id)
-    if isinstance(node, ast.JoinedStr):
-        return _joined([_piece(value, names) for value in node.values], node.lineno)
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-        operands: list[ast.expr] = []
-        rest: ast.expr = node
-        while isinstance(rest, ast.BinOp) and isinstance(rest.op, ast.Add):
-            operands.append(rest.right)
-            rest = rest.left
-        pieces = [_text(operand, names) for operand in [rest, *reversed(operands)]]
-        return _joined(pieces, node.lineno)
-    return None
-
-
-def _piece(node: ast.expr, names: _Names) -> _Text | None:
-    if not isinstance(node, ast.FormattedValue):
-        return _text(node, names)
-    return _text(node.value, names) if node.conversion == -1 and not node.format_spec else None
-
-
-def _joined(pieces: Sequence[_Text | None], line: int) -> _Text | None:
-    known = [piece for piece in pieces if piece is not None]
-    if pieces and not known:
-        return None
-    values = [HOLE if piece is None else piece.value for piece in pieces]
-    holes = len(known) < len(pieces) or any(piece.holes for piece in known)
-    return _Text("".join(values), line, holes)
-
-
-def _column(lines: Sequence[str], node: _Placed) -> int:
-    """The column in characters, from 1, where ast counts bytes."""
-    line = lines[node.lineno - 1] if node.lineno <= len(lines) else ""
-    return len(line.encode()[: node.col_offset].decode(errors="replace")) + 1
+    def place(self, node: ast.AST) -> tuple[int, int]:
+        if not self._lines:
+            self._lines.extend(re.split(r"\r\n|\r|\n", self.source))  # what ast counts as lines
+        line = getattr(node, "lineno", 1)
+        text = self._lines[line - 1] if line <= len(self._lines) else ""
+        before = text.encode()[: getattr(node, "col_offset", 0)]
+        return line, len(before.decode(errors="replace")) + 1

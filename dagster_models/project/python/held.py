@@ -1,0 +1,273 @@
+"""Where a Python file holds the warehouse by the name `warehouse`.
+
+Its sources are the first parameter of `model`, what is imported of dagster_models, and what other
+code of the step hands on as a `warehouse`: an argument, or an attribute of an object or a module.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from dagster_models.project.python.names import FUNCTIONS, Binding, FileNames, Function
+
+WAREHOUSE = "warehouse"
+PACKAGE = "dagster_models"
+MODULE = f"{PACKAGE}.{WAREHOUSE}"
+
+Passing = tuple[str, "int | str"]
+"""A function of another module that is handed the warehouse, by its dotted name as it is imported,
+and the position or the name of the argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the other files of a step say about the warehouse in one of them.
+
+    ``given`` are the names of functions that are handed it, ``takes`` what is known to take it as
+    an argument `warehouse`. ``stored``: code makes it an attribute `warehouse`; ``exported``: it is
+    a name of a module. ``modules`` are the imports, by dotted name, that are modules of the
+    project.
+    """
+
+    given: frozenset[str] = frozenset()
+    takes: frozenset[Passing] = frozenset()
+    stored: bool = False
+    exported: bool = False
+    modules: frozenset[str] = frozenset()
+
+
+#: What a file says that has no others beside it.
+ALONE = Around()
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """The uses of the warehouse in one file."""
+
+    names: FileNames
+    around: Around
+
+    @property
+    def _tree(self) -> ast.Module:
+        tree = self.names.module.node
+        assert isinstance(tree, ast.Module)
+        return tree
+
+    # --- where the warehouse is ------------------------------------------------------------------
+
+    @cached_property
+    def models(self) -> list[Function]:
+        """The functions `model` of the file."""
+        return [f for f in self._tree.body if isinstance(f, ast.FunctionDef) and f.name == "model"]
+
+    @cached_property
+    def uses(self) -> list[ast.expr]:
+        """Every expression that is the warehouse by the name `warehouse`."""
+        return [node for node in self.names.scopes if self._is_warehouse(node)]  # type: ignore[misc]
+
+    def _is_warehouse(self, node: ast.AST) -> bool:
+        if not isinstance(getattr(node, "ctx", None), ast.Load):
+            return False
+        if isinstance(node, ast.Attribute):
+            return node.attr == WAREHOUSE and self._has_warehouse(node.value)
+        return isinstance(node, ast.Name) and self._is_named_warehouse(node, set())
+
+    def _has_warehouse(self, owner: ast.expr) -> bool:
+        """Whether the attribute `warehouse` of *owner* may be the warehouse."""
+        if self.around.stored or self.is_package(owner):
+            return True
+        modules = self.around.modules.intersection(self.names.all_imported(owner))
+        return self.around.exported and bool(modules)
+
+    def _is_named_warehouse(self, name: ast.Name, seen: set[Binding]) -> bool:
+        if name.id != WAREHOUSE:
+            return False
+        scope, bindings = self.names.meaning(name)
+        if any(self.gives(binding, seen) for binding in bindings):
+            return True
+        if scope is not self.names.module:
+            return False
+        # Other code may have put it there.
+        own_module = any(self._is_own_module(binding.node) for binding in bindings)
+        starred = not bindings and bool(self.names.stars)
+        return starred or (self.around.stored and not own_module)
+
+    def gives(self, binding: Binding, seen: set[Binding]) -> bool:
+        """Whether a binding of the name `warehouse` binds the warehouse."""
+        if binding in seen:
+            return False
+        seen.add(binding)
+        node = binding.node
+        if isinstance(node, ast.alias):
+            return self.names.imported_by(node) == MODULE or self.is_shared(node)
+        if isinstance(node, ast.arg):
+            return self._is_given(node)
+        parent = self.names.parents.get(node)
+        value = getattr(parent, "value", None) if node in targets_of(parent) else None
+        if isinstance(value, ast.Name):
+            return self._is_named_warehouse(value, seen)
+        return value is not None and self._is_warehouse(value)
+
+    def is_shared(self, alias: ast.alias) -> bool:
+        """Whether a `warehouse` that is imported from another module may be the warehouse."""
+        shared = self.around.stored or self.around.exported
+        name = self.names.imported_by(alias)
+        return shared and name != MODULE and not self._is_own_module(alias)
+
+    def _is_own_module(self, node: ast.AST) -> bool:
+        known = self.around.modules
+        return isinstance(node, ast.alias) and self.names.imported_by(node) in known
+
+    def _is_given(self, argument: ast.arg) -> bool:
+        """Whether a parameter `warehouse` gets the warehouse."""
+        function = self.names.parents[self.names.parents[argument]]
+        if not isinstance(function, FUNCTIONS):
+            return False
+        if function in self.models and argument is parameters_of(function)[0]:
+            return True
+        default = _default(function, argument)
+        if default is not None and self._is_warehouse(default):
+            return True
+        owner = self.names.scopes[function].node
+        made = function.name == "__init__" and getattr(owner, "name", "") in self.around.given
+        return made or function.name in self.around.given
+
+    def is_package(self, node: ast.AST) -> bool:
+        if not isinstance(node, ast.Name):
+            return False
+        _, bindings = self.names.meaning(node)
+        aliases = [binding.node for binding in bindings if isinstance(binding.node, ast.alias)]
+        return any(self.names.imported_by(alias) == PACKAGE for alias in aliases)
+
+    # --- where it is kept and passed on ----------------------------------------------------------
+
+    def _binds(self, kind: type[ast.AST]) -> bool:
+        """Whether a scope of that kind binds the warehouse to the name `warehouse`."""
+        return any(
+            self.gives(binding, set())
+            for scope in {*self.names.scopes.values()}
+            if isinstance(scope.node, kind)
+            for binding in scope.bindings.get(WAREHOUSE, ())
+        )
+
+    def _stores(self) -> bool:
+        return self._binds(ast.ClassDef) or any(
+            isinstance(target, ast.Attribute)
+            for use in self.uses
+            for target in targets_of(self.names.parents[use])
+        )
+
+    @cached_property
+    def passes(self) -> frozenset[Passing]:
+        """What is handed the warehouse in other modules."""
+        found = set()
+        for use in self.uses:
+            call, place = self.argument_of(use)
+            for name in self.names.all_imported(call.func) if call is not None else ():
+                if place is not None:
+                    found.add((name, place))
+        return frozenset(found)
+
+    @cached_property
+    def given(self) -> frozenset[str]:
+        """The functions and classes of the file that are handed the warehouse and are seen."""
+        found = set()
+        for use in self.uses:
+            call, place = self.argument_of(use)
+            if call is not None and self.is_seen(call, place):
+                found.add(getattr(call.func, "id", ""))
+        return frozenset(found)
+
+    def around_others(self) -> Around:
+        """What this file says about the warehouse in the step's other files, and in itself."""
+        return replace(
+            self.around,
+            given=self.around.given | self.given,
+            stored=self.around.stored or self._stores(),
+            exported=self.around.exported or self._binds(ast.Module),
+        )
+
+    def argument_of(self, use: ast.expr) -> tuple[ast.Call | None, int | str | None]:
+        """The call in which *use* is an argument, and its position or name if that is certain."""
+        parent = self.names.parents[use]
+        if isinstance(parent, ast.keyword):
+            call = self.names.parents[parent]
+            return (call, parent.arg) if isinstance(call, ast.Call) else (None, None)
+        if not isinstance(parent, ast.Call) or parent.func is use:
+            return None, None
+        place = parent.args.index(use)
+        starred = any(isinstance(before, ast.Starred) for before in parent.args[:place])
+        return parent, None if starred else place
+
+    def is_seen(self, call: ast.Call, place: int | str | None) -> bool:
+        """Whether the function or class of this file that is called takes the warehouse there as
+        its `warehouse`."""
+        if not isinstance(call.func, ast.Name) or place is None:
+            return False
+        binding = self.names.only_meaning(call.func)
+        return binding is not None and self.takes(binding.node, place)
+
+    def takes(self, definition: ast.AST, place: int | str) -> bool:
+        """Whether a function or class calls that argument `warehouse`, with nothing in between."""
+        skipped = 0
+        if isinstance(definition, ast.ClassDef):
+            own = [f for f in definition.body if isinstance(f, ast.FunctionDef)]
+            inits = [f for f in own if f.name == "__init__"]
+            if len(inits) != 1 or any(f.name == "__new__" for f in own) or definition.keywords:
+                return False
+            if any(self.wrappers(definition)):
+                return False
+            definition, skipped = inits[0], 1
+        if not isinstance(definition, FUNCTIONS) or any(self.wrappers(definition)):
+            return False
+        if isinstance(place, str):
+            return place == WAREHOUSE and any(a.arg == place for a in parameters_of(definition))
+        positional = [*definition.args.posonlyargs, *definition.args.args][skipped:]
+        return place < len(positional) and positional[place].arg == WAREHOUSE
+
+    def wrappers(self, node: ast.AST) -> Iterator[ast.expr]:
+        """The decorators that may be code of the project. Those of installed packages know nothing
+        of its tables."""
+        for decorator in getattr(node, "decorator_list", ()):
+            made_by = decorator.func if isinstance(decorator, ast.Call) else decorator
+            names = self.names.all_imported(made_by)
+            own = any(self.is_of_project(name) for name in names)
+            builtin = isinstance(made_by, ast.Name) and not self.names.meaning(made_by)[1]
+            if own or not (names or builtin):
+                yield decorator
+
+    def is_of_project(self, name: str) -> bool:
+        """Whether a dotted name, as it is imported, is one of a module of the project."""
+        parts = name.split(".")
+        starts = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
+        return name.startswith(".") or any(start in self.around.modules for start in starts)
+
+
+def targets_of(node: ast.AST | None) -> list[ast.expr]:
+    """What an assignment assigns to."""
+    if isinstance(node, ast.Assign):
+        return node.targets
+    return [node.target] if isinstance(node, (ast.AnnAssign, ast.NamedExpr)) else []
+
+
+def parameters_of(function: Function) -> list[ast.arg]:
+    """The parameters in the order in which arguments fill them."""
+    arguments = function.args
+    own = [*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs]
+    return [argument for argument in own if argument is not None]
+
+
+def defaults_of(function: Function) -> Iterator[tuple[ast.arg, ast.expr]]:
+    arguments = function.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    with_default = positional[len(positional) - len(arguments.defaults) :]
+    yield from zip(with_default, arguments.defaults, strict=True)
+    pairs = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    yield from ((argument, default) for argument, default in pairs if default is not None)
+
+
+def _default(function: Function, argument: ast.arg) -> ast.expr | None:
+    return next((value for own, value in defaults_of(function) if own is argument), None)
