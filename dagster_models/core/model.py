@@ -247,6 +247,12 @@ class Target:
     threads: int | None = None
     catalog: str | None = None
 
+    def is_ambiguous(self, schema: str) -> bool:
+        """Whether a schema has the name of a database: then `schema.name` may also be a relation of
+        that database, and the name needs its catalog."""
+        databases = {self.catalog.lower(), *self.type.databases} if self.catalog else ()
+        return schema.lower() in databases
+
 
 @dataclass(frozen=True, slots=True)
 class Schedule:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dagster_models.core import value_forms
+from dagster_models.core.value_forms import ValueForms
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn
 from dagster_models.util.environment import filled_settings
@@ -43,12 +45,14 @@ class Setting:
 class TargetType:
     """One type of warehouse.
 
+    ``value_forms`` are how it writes values as text, for comparisons that are exact.
     ``module`` has ``connect`` and ``CAPABILITIES``; only the warehouse process imports it.
     ``dialect`` is the one in which names and values are written, or "" for the project's own.
     ``file_setting`` names the setting with the path of the database file, or is "" for a server.
     ``extra`` is the extra of this package that installs the driver, or "" if the driver is always
     installed.
 
+    ``databases`` are the names of databases that are always there beside the target's own.
     ``identity`` gives all that decides, in an environment, where and as whom a server is reached.
     ``session_environment`` names the variables that sessions take their defaults from.
     """
@@ -56,9 +60,11 @@ class TargetType:
     name: str
     module: str
     settings: tuple[Setting, ...]
+    value_forms: ValueForms
     dialect: str = ""
     file_setting: str = ""
     extra: str = ""
+    databases: tuple[str, ...] = ()
     identity: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, str]] = filled_settings
     session_environment: tuple[str, ...] = ()
 
@@ -94,7 +100,9 @@ DUCKDB = TargetType(
         Setting("threads", "integer", scope="process"),
         _IDLE,
     ),
+    value_forms.DUCKDB,
     file_setting="path",
+    databases=("temp", "system"),
     # Its TimeZone comes from TZ, its Calendar from the locale, and ~ in paths is HOME.
     session_environment=("TZ", "LC_ALL", "LC_MESSAGES", "LANG", "HOME"),
 )
@@ -118,6 +126,7 @@ POSTGRES = TargetType(
         Setting("lock_timeout", "seconds", default=30.0, scope="session"),
         _IDLE,
     ),
+    value_forms.POSTGRES,
     dialect="postgres",
     extra="postgres",
     identity=dsn.identity,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping
+from importlib.metadata import version
 
 from dagster_models.core.model import Location, Target
 from dagster_models.core.target_types import DUCKDB, TARGET_TYPES, TargetType
@@ -68,6 +69,9 @@ def _read_target(
         path = _database_file(settings.get(type_.file_setting), type_, name, place, root, report)
         settings[type_.file_setting] = path
         catalog = _catalog(path)
+        if catalog.lower() in type_.databases:
+            what = f"target `{name}`: DuckDB 1 mistakes `{catalog}` for a database of its own"
+            report(problem(what, place, "Name the file otherwise."))
     for key in settings:
         if type_.secrets and key in given.value:
             _refuse_password(key, given.value[key], type_, report)
@@ -92,8 +96,16 @@ def _target_type(
 
 
 def _catalog(path: str) -> str:
-    """The name that a database has by its file: the file's name, up to the first dot."""
-    return os.path.basename(path).split(".")[0]
+    """The name that a database has by its file: the first part of the file's name that is not
+    empty. A name that DuckDB keeps for itself gets a suffix, since DuckDB 2 in any case."""
+    name = next(filter(None, os.path.basename(path).split(".")), "")
+    reserved = {"main", *DUCKDB.databases}
+    is_kept = name in reserved or (name.lower() in reserved and _duckdb_line() >= 2)
+    return f"{name}_db" if is_kept else name
+
+
+def _duckdb_line() -> int:
+    return int(version("duckdb").split(".")[0])
 
 
 def _filled(

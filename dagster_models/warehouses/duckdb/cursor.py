@@ -19,8 +19,8 @@ _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 class DuckDBCursor(TransactionalSession):
     """Statements and transactions; ``DuckDBSession`` adds relations, bulk data and proofs."""
 
-    def __init__(self, cursor: Any, refuse_if_replaced: Callable[[], None]) -> None:
-        self._cursor = cursor
+    def __init__(self, cursor: Any, catalog: str, refuse_if_replaced: Callable[[], None]) -> None:
+        self._cursor, self._catalog = cursor, catalog
         #: A commit to a file that has no name any more succeeds, and nobody will ever see it.
         self._refuse_if_replaced = refuse_if_replaced
         self._in_transaction = False

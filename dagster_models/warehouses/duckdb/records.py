@@ -1,6 +1,7 @@
 """The commit records in DuckDB: their table, writing one, reading them.
 
 ``run`` is a session's: it takes a statement, and parameters or None, and returns the rows.
+``catalog`` is the database's own name: without it, a schema of that name would be ambiguous.
 """
 
 from __future__ import annotations
@@ -19,50 +20,57 @@ from dagster_models.warehouses.records import COLUMNS, FORMAT, RECORDS, refuse_n
 
 Run: TypeAlias = Callable[..., Any]
 
-#: The table of one row that has the number of the format.
-FORMATS = Relation(RECORDS.schema, "format")
 _LISTED = ", ".join(f'"{name}"' for name in COLUMNS)
 _KEY = "run_id, step, attempt"
 _DDL = (
-    f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id VARCHAR, step VARCHAR,"
+    "CREATE TABLE IF NOT EXISTS {records} (run_id VARCHAR, step VARCHAR,"
     " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
     ' "rows" BIGINT, committed_at TIMESTAMP)'
 )
-#: Format -> what makes it of the one before. Each statement may be run twice, as the process may
-#: end after any of them.
+#: Format -> what makes it of the one before; {records} is the table. Each statement may be run
+#: twice, as the process may end after any of them.
 _MIGRATIONS: dict[int, Sequence[str]] = {
     2: (
         # Format 1 had no key; an index takes no table that holds a key twice.
-        f"DELETE FROM {quoted(RECORDS)} WHERE rowid NOT IN"
-        f" (SELECT max(rowid) FROM {quoted(RECORDS)} GROUP BY {_KEY})",
-        f"CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON {quoted(RECORDS)} ({_KEY})",
+        "DELETE FROM {records} WHERE rowid NOT IN"
+        f" (SELECT max(rowid) FROM {{records}} GROUP BY {_KEY})",
+        f"CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON {{records}} ({_KEY})",
     ),
 }
 
 
-def prepare(run: Run, schemas: Sequence[str]) -> None:
+def prepare(run: Run, catalog: str, schemas: Sequence[str]) -> None:
     """The schemas, and the table in the format that this program knows.
 
     IF NOT EXISTS of a name that is there writes nothing, so it conflicts with nobody.
     """
-    found = _format(run)
+    found = _format(run, catalog)
     refuse_newer(found)
     for schema in dict.fromkeys((*schemas, RECORDS.schema)):
-        run(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+        run(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
     if found == FORMAT:
         return
-    run(_DDL)
+    run(_DDL.format(records=_records(catalog)))
     for number in range((found or 1) + 1, FORMAT + 1):
         for statement in _MIGRATIONS[number]:
-            run(statement)
-    run(f"CREATE TABLE IF NOT EXISTS {quoted(FORMATS)} (version INTEGER)")
-    run(f"INSERT INTO {quoted(FORMATS)} VALUES ({FORMAT})")
+            run(statement.format(records=_records(catalog)))
+    run(f"CREATE TABLE IF NOT EXISTS {_formats(catalog)} (version INTEGER)")
+    run(f"INSERT INTO {_formats(catalog)} VALUES ({FORMAT})")
 
 
-def _format(run: Run) -> int | None:
+def _records(catalog: str) -> str:
+    return quoted(Relation(RECORDS.schema, RECORDS.name, catalog))
+
+
+def _formats(catalog: str) -> str:
+    """The table of one row that has the number of the format."""
+    return quoted(Relation(RECORDS.schema, "format", catalog))
+
+
+def _format(run: Run, catalog: str) -> int | None:
     """The format of the database, None where it has no number: it is new, or has format 1."""
     try:
-        rows = run(f"SELECT max(version) FROM {quoted(FORMATS)}")
+        rows = run(f"SELECT max(version) FROM {_formats(catalog)}")
     except WarehouseError as error:
         if error.kind is ErrorKind.MISSING_RELATION:
             return None
@@ -70,7 +78,7 @@ def _format(run: Run) -> int | None:
     return None if rows[0][0] is None else int(rows[0][0])
 
 
-def write(run: Run, commit: Commit) -> None:
+def write(run: Run, catalog: str, commit: Commit) -> None:
     now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)  # the column is UTC
     # As literals: with its first parameters DuckDB imports pandas, 0.3 s in every run.
     values = (
@@ -83,23 +91,23 @@ def write(run: Run, commit: Commit) -> None:
         "NULL" if commit.rows is None else str(commit.rows),
         literal(now.isoformat(" ")),
     )
-    run(f"INSERT INTO {quoted(RECORDS)} ({_LISTED}) VALUES ({', '.join(values)})")
+    run(f"INSERT INTO {_records(catalog)} ({_LISTED}) VALUES ({', '.join(values)})")
 
 
-def find(run: Run, attempt: AttemptId) -> Commit | None:
-    found = _read(run, "WHERE run_id = ? AND step = ? AND attempt = ?", list(attempt))
+def find(run: Run, catalog: str, attempt: AttemptId) -> Commit | None:
+    found = _read(run, catalog, "WHERE run_id = ? AND step = ? AND attempt = ?", list(attempt))
     return found[0] if found else None
 
 
-def last(run: Run) -> list[Commit]:
+def last(run: Run, catalog: str) -> list[Commit]:
     """The last one of each relation."""
     which = "QUALIFY row_number() OVER (PARTITION BY relation ORDER BY committed_at DESC) = 1"
-    return _read(run, which, None)
+    return _read(run, catalog, which, None)
 
 
-def _read(run: Run, which: str, parameters: Sequence[Any] | None) -> list[Commit]:
+def _read(run: Run, catalog: str, which: str, parameters: Sequence[Any] | None) -> list[Commit]:
     try:
-        rows = run(f"SELECT {_LISTED} FROM {quoted(RECORDS)} {which}", parameters)
+        rows = run(f"SELECT {_LISTED} FROM {_records(catalog)} {which}", parameters)
     except WarehouseError as error:
         if error.kind is ErrorKind.MISSING_RELATION:  # no run ever prepared this database
             return []

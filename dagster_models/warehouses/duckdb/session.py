@@ -102,6 +102,8 @@ class DuckDB(OpenWarehouse):
 
     def __init__(self, connection: Any, path: str) -> None:
         self._connection, self._path = connection, path
+        with translated():
+            self._catalog = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         self._file = os.stat(path) if os.path.exists(path) else None
 
     def is_replaced(self) -> bool:
@@ -120,7 +122,7 @@ class DuckDB(OpenWarehouse):
             cursor = self._connection.cursor()
             for setting, value in (session_settings(request) if request else {}).items():
                 cursor.execute(f"set session {setting} = {literal(value)}")
-            return DuckDBSession(cursor, self._refuse_if_replaced)
+            return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced)
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():
@@ -260,15 +262,15 @@ class DuckDBSession(DuckDBCursor):
     # Commit records
 
     def prepare(self, schemas: Sequence[str]) -> None:
-        records.prepare(self._run, schemas)
+        records.prepare(self._run, self._catalog, schemas)
 
     def write_record(self, commit: Commit) -> None:
-        records.write(self._run, commit)
+        records.write(self._run, self._catalog, commit)
 
     def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
         self._refuse_if_replaced()
-        return records.find(self._run, attempt)
+        return records.find(self._run, self._catalog, attempt)
 
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         self._refuse_if_replaced()
-        return of_relations(records.last(self._run), relations)
+        return of_relations(records.last(self._run, self._catalog), relations)
