@@ -1,5 +1,10 @@
 from pathlib import Path
 
-from dagster_models import load_project
+from dagster import Definitions
 
-defs = load_project(Path(__file__).parent)
+from dagster_models import load_project, models_executor
+
+defs = Definitions.merge(
+    load_project(Path(__file__).parent),
+    Definitions(executor=models_executor),  # of runs without a job, too
+)

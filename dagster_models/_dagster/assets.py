@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from dagster import (
     AssetCheckSpec,
+    AssetKey,
     AssetsDefinition,
     AssetSelection,
     AssetSpec,
@@ -134,8 +135,8 @@ class Selections:
         self._assets = assets
         self._graph: AssetGraph | None = None
 
-    def lacks(self, selection: AssetSelection) -> str:
-        """Why *selection* selects nothing; "" if it selects something."""
+    def resolve(self, selection: AssetSelection) -> tuple[Set[AssetKey], str]:
+        """The assets that *selection* selects, and why there are none."""
         if self._graph is None:
             self._graph = AssetGraph.from_assets(
                 AssetsDefinition(specs=[a]) if isinstance(a, AssetSpec) else a for a in self._assets
@@ -143,5 +144,5 @@ class Selections:
         try:
             found = selection.resolve(self._graph)
         except DagsterInvalidSubsetError as error:
-            return str(error).partition(". ")[0]
-        return "" if found else "no asset that a job can run is in it"
+            return frozenset(), str(error).partition(". ")[0]
+        return found, "" if found else "no asset that a job can run is in it"

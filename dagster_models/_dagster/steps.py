@@ -59,8 +59,12 @@ def pool_of(step: ExecutionStep) -> str | None:
 def compute_function(job: JobDefinition, step: ExecutionStep) -> Callable[..., Any] | None:
     """The decorated function behind a step's op."""
     definition = job.get_node(step.node_handle).definition
-    compute = definition.compute_fn if isinstance(definition, OpDefinition) else None
-    return getattr(compute, "decorated_fn", None)
+    return decorated_function(definition) if isinstance(definition, OpDefinition) else None
+
+
+def decorated_function(op: OpDefinition) -> Callable[..., Any] | None:
+    """The function that a decorator made the op of."""
+    return getattr(op.compute_fn, "decorated_fn", None)
 
 
 def executable_steps(execution_plan: ExecutionPlan) -> dict[str, tuple[str, ...]]:

@@ -220,7 +220,7 @@ class Step:
 class Source:
     """A relation that is read but not built here.
 
-    ``asset_key`` is set if another Dagster asset of the code location builds it.
+    ``asset_key`` is set if somebody else defines it as a Dagster asset.
     """
 
     key: Key
@@ -278,7 +278,8 @@ class Job:
 class Project:
     """A whole project, with all names resolved: what its files say, and nothing else.
 
-    ``steps`` are in topological order. ``defaults`` holds the defaults of runs (fail_fast,
+    ``key_prefix`` goes before its asset keys, and before the names of ops and jobs; ``steps`` are
+    in topological order. ``defaults`` holds the defaults of runs (fail_fast,
     max_concurrent).
     """
 
@@ -291,6 +292,7 @@ class Project:
     sources: Mapping[Key, Source] = field(default_factory=dict)
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    key_prefix: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = EMPTY
     warnings: tuple[Any, ...] = ()  #: errors.Problem; severity "error" only if the caller wants it
     #: The parsed form of each SQL text (sql.parsed_texts), so that none is parsed again.

@@ -43,7 +43,8 @@ _NO_TABLE_CONSTRAINTS = TableSchema([]).constraints
 def asset_key(project: Project, key: Key) -> AssetKey:
     """The Dagster key of a step or source of the project."""
     source = project.sources.get(key)
-    return AssetKey((source.asset_key or key) if source else key)
+    given = source.asset_key if source else None
+    return AssetKey(given or (*project.key_prefix, *key))
 
 
 def declared_schema(columns: Iterable[Column]) -> Mapping[str, Any]:

@@ -11,7 +11,6 @@ from typing import Any
 
 from dagster import (
     AssetDep,
-    AssetKey,
     AssetSpec,
     BetaWarning,
     CodeReferencesMetadataValue,
@@ -54,7 +53,7 @@ class ModelsTranslator:
         """
         if isinstance(item, Source):
             return AssetSpec(
-                key=AssetKey(item.asset_key or item.key),
+                key=asset_key(project, item.key),
                 description=item.description or None,
                 group_name="sources",
                 metadata={**_table(relation), **declared_schema(item.columns), **item.meta},
@@ -62,8 +61,9 @@ class ModelsTranslator:
         config = item.config
         warehouse = project.targets[project.default_target].type.name
         return AssetSpec(
-            key=AssetKey(item.key),
-            deps=[AssetDep(asset_key(project, key)) for key in item.upstream],
+            key=asset_key(project, item.key),
+            # Several sources may be parts of one asset.
+            deps=map(AssetDep, dict.fromkeys(asset_key(project, key) for key in item.upstream)),
             description=_description(item),
             group_name=config.group or _group(item.key),
             code_version=item.code_version or None,

@@ -10,9 +10,9 @@ from types import FunctionType
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from dagster import JobDefinition
+from dagster import JobDefinition, OpDefinition
 
-from dagster_models._dagster.steps import compute_function
+from dagster_models._dagster.steps import compute_function, decorated_function
 from dagster_models._dagster.types import ExecutionStep
 from dagster_models.compilation.tasks import TargetStep
 
@@ -24,6 +24,12 @@ _target_steps: WeakKeyDictionary[StepFunction, TargetStep] = WeakKeyDictionary()
 def register(function: StepFunction, step: TargetStep) -> None:
     """Remember that *function* builds *step*, for as long as the function exists."""
     _target_steps[function] = step
+
+
+def is_step_function(op: OpDefinition) -> bool:
+    """Whether the op is one of our steps, of whatever project."""
+    function = decorated_function(op)
+    return isinstance(function, FunctionType) and function in _target_steps
 
 
 def target_step_of(job: JobDefinition, step: ExecutionStep) -> TargetStep | None:

@@ -51,10 +51,11 @@ class StepChange:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """``affected``: steps that have not changed themselves -> their columns that may hold other
-    values, or ``ALL``."""
+    values, or ``ALL``. ``key_prefix``: that of the project as it is now."""
 
     changes: tuple[StepChange, ...] = ()
     affected: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+    key_prefix: tuple[str, ...] = ()
 
 
 def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) -> Comparison:
@@ -70,7 +71,7 @@ def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) ->
         for step in removed
         if step.key not in gone
     ]
-    return Comparison(tuple(kept), _affected(kept, new))
+    return Comparison(tuple(kept), _affected(kept, new), new.key_prefix)
 
 
 def _change(step: Step, old: Project) -> Iterator[StepChange]:
@@ -161,12 +162,14 @@ def _hits(touched: Mapping[Key, set[str]]) -> Callable[[ColumnName], bool]:
 
 def selection(comparison: Comparison) -> str:
     """A Dagster asset selection of what changed and all that is downstream of it; "" if nothing."""
-    return " or ".join(f'key:"{key.schema}/{key.name}"+' for key in _selected(comparison))
+    paths = ("/".join((*comparison.key_prefix, *key)) for key in _selected(comparison))
+    return " or ".join(f'key:"{path}"+' for path in paths)
 
 
 def op_selection(comparison: Comparison) -> str:
     """The same for ``--op-selection`` of a job that contains all of it."""
-    return ",".join(f"{node_name(key)}*" for key in _selected(comparison))
+    prefix = comparison.key_prefix
+    return ",".join(f"{node_name(key, prefix)}*" for key in _selected(comparison))
 
 
 def _selected(comparison: Comparison) -> list[Key]:

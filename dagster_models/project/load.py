@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from dagster_models.core.model import Project, Source
 from dagster_models.errors import Problem, ProjectError
@@ -77,19 +78,9 @@ def load(
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
             steps = trace_steps(steps, known, remembered(root), tracing)
     _raise_errors(problems, whole)
-    return Project(
-        name=settings.name,
-        root=root,
-        dialect=settings.dialect,
-        targets=settings.targets,
-        default_target=settings.default_target,
-        steps=steps,
-        sources=known,
-        jobs=settings.jobs,
-        schedules=settings.schedules,
-        defaults=settings.defaults,
-        warnings=ProjectError(problems).problems,
-        texts=parsed.known,
+    found = ProjectError(problems).problems
+    return replace(
+        settings.project(root), steps=steps, sources=known, warnings=found, texts=parsed.known
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster_models.core.model import EMPTY, Job, Location, Schedule, Target
+from dagster_models.core.model import EMPTY, Job, Location, Project, Schedule, Target
+from dagster_models.core.step_keys import checked_prefix
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.target_settings import read_targets
@@ -39,10 +40,26 @@ class Settings:
     scripts: YamlNode | None = None
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    key_prefix: tuple[str, ...] = ()
     unknown_references: str = "warn"
     unknown_columns: str = "error"
     unreadable_sql: str = "error"
     defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def project(self, root: str) -> Project:
+        """The project of this file in the folder *root*, as long as it has no steps."""
+        return Project(
+            name=self.name,
+            root=root,
+            dialect=self.dialect,
+            targets=self.targets,
+            default_target=self.default_target,
+            steps={},
+            jobs=self.jobs,
+            schedules=self.schedules,
+            key_prefix=self.key_prefix,
+            defaults=self.defaults,
+        )
 
 
 def _fail_fast(node: YamlNode) -> bool | str:
@@ -52,8 +69,17 @@ def _fail_fast(node: YamlNode) -> bool | str:
     raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix)
 
 
+def _key_prefix(node: YamlNode) -> tuple[str, ...]:
+    try:
+        return checked_prefix(fields.words(node))
+    except ValueError:
+        fix = "E.g. `key_prefix: finance`, with letters, digits and _ only."
+        raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix) from None
+
+
 _KEYS: dict[str, Reader] = {
     "name": fields.name,
+    "key_prefix": _key_prefix,
     "dialect": fields.one_of(*OFFERED),
     "schema": fields.name,
     "target": fields.text,
@@ -106,6 +132,7 @@ def read_settings(
         scripts=values.get("scripts"),
         jobs=jobs,
         schedules=schedules,
+        key_prefix=values.get("key_prefix", ()),
         unknown_references=values.get("unknown_references", "warn"),
         unknown_columns=values.get("unknown_columns", "error"),
         unreadable_sql=values.get("unreadable_sql", "error"),

@@ -6,10 +6,12 @@ sources:
     tables:
       - name: flights      # the table in the project's SQL; `identifier:` if it is named otherwise
         columns: {flight_id: {description: "..."}}
+        meta: {dagster: {asset_key: [loader, flights]}}    # the Dagster asset that builds it
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from dagster_models.core.model import Key, Relation, Source
@@ -85,6 +87,7 @@ def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[
         name=values.get("identifier", key.name),
         catalog=source.get("catalog", source.get("database")),
     )
+    meta = {**source.get("meta", {}), **values.get("meta", {})}
     return [
         Source(
             key=key,
@@ -92,6 +95,20 @@ def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[
             location=node.place,
             description=values.get("description", source.get("description", "")),
             columns=columns,
-            meta={**source.get("meta", {}), **values.get("meta", {})},
+            meta=meta,
+            asset_key=_asset_key(meta, node, report),
         )
     ]
+
+
+def _asset_key(meta: Mapping[str, Any], node: YamlNode, report: Report) -> tuple[str, ...] | None:
+    """The key of the Dagster asset that builds the table, as dagster-dbt's users write it."""
+    for_dagster = meta.get("dagster")
+    key = for_dagster.get("asset_key") if isinstance(for_dagster, dict) else None
+    if key is None:
+        return None
+    if isinstance(key, list) and key and all(part and isinstance(part, str) for part in key):
+        return tuple(key)
+    what = f"`meta: dagster: asset_key` is {key!r}, and not a list of texts"
+    report(problem(what, node.place, "Write it as `asset_key: [schema, table]`."))
+    return None

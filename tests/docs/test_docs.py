@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -236,6 +237,15 @@ def test_the_ordinary_asset_of_the_readme(tmp_path: Path) -> None:
     )
     assert "Done. PASS=2 " in run_in(project)
     assert project.rows("select id from staging.stg_orders") == [(1,)]
+
+
+def test_the_executor_of_a_location_in_the_readme(tmp_path: Path) -> None:
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n"})
+    text = block("python", "Definitions(executor=models_executor)")
+    names: dict[str, Any] = {"__file__": str(project.root / "definitions.py")}
+    exec(text, names)
+    job = names["defs"].resolve_implicit_global_asset_job_def()
+    assert job.executor_def.name == "models_executor"
 
 
 def test_the_terminal_is_shown_as_it_is() -> None:

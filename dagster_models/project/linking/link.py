@@ -58,12 +58,30 @@ def link(
 def _joined(
     sources: Sequence[Source], offered: Sequence[Source]
 ) -> tuple[list[Source], list[Source]]:
-    """The two kinds of sources, without duplicates: a source that is declared and that another
-    Dagster asset builds counts as declared, and gets the asset's key."""
-    keys = {source.key: source.asset_key for source in offered}
-    own = [replace(s, asset_key=s.asset_key or keys.get(s.key)) for s in sources]
-    declared = {source.key for source in sources}
-    return own, [source for source in offered if source.key not in declared]
+    """The two kinds of sources, without duplicates: a declared source that another Dagster asset
+    builds is the same thing, and gets the asset's key. The asset may call its table by the name in
+    the warehouse or by the one in the project's SQL, in any case."""
+    by_name = {name: source for source in offered for name in _names_of(source)}
+    own: list[Source] = []
+    taken = {source.key for source in sources}
+    for source in sources:
+        same = (by_name[n] for n in _names_of(source) if n in by_name)
+        found = next((other for other in same if _may_be_in_one_catalog(source, other)), None)
+        if found is not None:
+            taken.add(found.key)
+            source = replace(source, asset_key=source.asset_key or found.asset_key)
+        own.append(source)
+    return own, [source for source in offered if source.key not in taken]
+
+
+def _names_of(source: Source) -> tuple[str, str]:
+    relation = source.relation
+    return f"{relation.schema}.{relation.name}".lower(), str(source.key).lower()
+
+
+def _may_be_in_one_catalog(one: Source, other: Source) -> bool:
+    catalogs = [it.relation.catalog for it in (one, other)]
+    return not all(catalogs) or str(catalogs[0]).lower() == str(catalogs[1]).lower()
 
 
 def _without_duplicates(

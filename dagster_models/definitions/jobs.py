@@ -1,0 +1,122 @@
+"""The jobs and schedules of a project. They run under models_executor, and only what is its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster import (
+    AssetSelection,
+    DagsterError,
+    ScheduleDefinition,
+    define_asset_job,
+)
+
+from dagster_models._dagster.assets import Selections
+from dagster_models.core.model import Job, Location, Project, Schedule
+from dagster_models.core.step_keys import prefixed
+from dagster_models.definitions.executor import models_executor
+from dagster_models.definitions.other_assets import (
+    OtherAsset,
+    dynamic_keys,
+    run_with_the_project,
+    specs_of,
+)
+from dagster_models.definitions.translator import beta_features
+from dagster_models.errors import Problem
+
+_SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
+
+
+class ProjectJobs:
+    """Makes the jobs and schedules of *project*.
+
+    ``built`` are its assets, and ``given`` those of others that its Definitions hold as well. A
+    code location may hold more, from other Definitions, and a job selects none of these: not with
+    ``*``, and not with the name of a group that another project has, too.
+
+    ``problems``: what Dagster refuses. ``empty_severity`` is that of a job that selects nothing.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        built: Sequence[OtherAsset],
+        given: Sequence[OtherAsset],
+        empty_severity: str,
+    ) -> None:
+        own = [*built, *filter(run_with_the_project, given)]
+        self._project, self._empty_severity = project, empty_severity
+        self._own = AssetSelection.assets(*(spec.key for spec in specs_of(own)))
+        self._dynamic = dynamic_keys(given)
+        self._selections = Selections([*built, *given])
+        self.problems: list[Problem] = []
+
+    def make(self) -> tuple[list[Any], list[ScheduleDefinition]]:
+        """The jobs and schedules that Dagster accepts."""
+        jobs = {job.name: self._job(job) for job in self._project.jobs}
+        schedules = [self._schedule(schedule, jobs) for schedule in self._project.schedules]
+        return list(filter(None, jobs.values())), list(filter(None, schedules))
+
+    def _job(self, job: Job) -> Any:
+        with beta_features():
+            try:
+                selection = AssetSelection.from_string(job.selection) & self._own
+                made = define_asset_job(
+                    prefixed(self._project.key_prefix, job.name),
+                    selection=selection,
+                    description=job.description or None,
+                    tags=dict(job.tags),
+                    executor_def=models_executor,
+                )
+            except DagsterError as error:
+                self._refused(f"job {job.name}", error, job.location, _SELECTION)
+                return None
+            if job.selection != "*" or self._dynamic:
+                self._check_selection(job, selection)
+        return made
+
+    def _check_selection(self, job: Job, selection: AssetSelection) -> None:
+        """Report a job that would succeed every night without running anything, and one that
+        models_executor cannot run."""
+        found, missing = self._selections.resolve(selection)
+        place, key_prefix = job.location, self._project.key_prefix
+        if job.selection != "*" and not found:
+            keys = self._project.steps
+            meant = [key for key in keys if job.selection in (key.name, str(key))]
+            fix = _SELECTION
+            if meant:
+                path = "/".join((*key_prefix, meant[0].schema, meant[0].name))
+                fix = f'Did you mean `key:"{path}"`?'
+            what = f"the selection of job {job.name} matches nothing: {missing}"
+            severity = self._empty_severity
+            self.problems.append(Problem(what, place.path, place.line, place.column, fix, severity))
+        if dynamic := sorted(key.to_user_string() for key in found & self._dynamic):
+            names = ", ".join(dynamic)
+            what = f"job {job.name} selects {names}, whose graph has dynamic outputs"
+            without = " and ".join(f'not key:"{name}"' for name in dynamic)
+            fix = (
+                "models_executor cannot run them. Leave it out with"
+                f" `selection: '{job.selection} and {without}'`, and give it a job of its own in"
+                " Python (define_asset_job), which keeps Dagster's executor."
+            )
+            self.problems.append(Problem(what, place.path, place.line, place.column, fix))
+
+    def _schedule(self, schedule: Schedule, jobs: Mapping[str, Any]) -> ScheduleDefinition | None:
+        try:
+            return ScheduleDefinition(
+                name=prefixed(self._project.key_prefix, schedule.name),
+                job=jobs[schedule.job],
+                cron_schedule=schedule.cron,
+                execution_timezone=schedule.timezone,
+            )
+        except (DagsterError, ValueError) as error:
+            if jobs[schedule.job] is not None:  # else the job's own problem is reported
+                fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
+                self._refused(f"schedule {schedule.name}", error, schedule.location, fix)
+        return None
+
+    def _refused(self, what: str, error: Exception, place: Location, fix: str) -> None:
+        reason = " ".join(str(error).split())
+        text = f"Dagster refuses {what}: {reason}"
+        self.problems.append(Problem(text, place.path, place.line, place.column, fix))
