@@ -77,3 +77,17 @@ def without_relations(kind: type[exp.Expr]) -> frozenset[str]:
     if issubclass(kind, exp.Table):
         return frozenset({"format"})
     return frozenset({"this"} if issubclass(kind, (exp.UserDefinedFunction, *_MODELS)) else ())
+
+
+def is_more_than_parentheses(node: exp.Expr) -> bool:
+    return any(value for key, value in node.args.items() if key != "this")
+
+
+def recurses(body: exp.Expr) -> bool:
+    """DuckDB (measured): neither UNION BY NAME nor a UNION below a WITH of its own recurses."""
+    plain = isinstance(body, exp.Union) and not body.args.get("with_")
+    return plain and not body.args.get("by_name")
+
+
+def ctes_of(with_: exp.Expr | None) -> list[exp.Expr]:
+    return list(with_.expressions) if with_ is not None else []

@@ -17,6 +17,7 @@ from sqlglot import exp
 
 from dagster_models.core.model import Reference
 from dagster_models.sql.fill_in import compile_sql, literal, quote
+from dagster_models.sql.kept_case import kept_case
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
 from dagster_models.sql.table_walk import FoundNames, find_names
 from dagster_models.sql.tokens import TokenizedText
@@ -56,6 +57,8 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
     clashing: set[int] = set()
     temporary: list[str] = []
     opaque = False
+    unseen = list(source.prepared.unseen)
+    suspects: dict[tuple[int, str, tuple[str, ...]], None] = {}
     for statement in statements:
         arguments = source.prepared.tables
         found = find_names(statement, source.dialect, source.is_string, temporary, arguments)
@@ -66,16 +69,22 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         _place_names(source, found, references, qualifiers, clashing)
         temporary += found.temporary
         opaque = opaque or found.opaque
+        known = {what for _, what in unseen}
+        unseen += [(source.call(name), f"{name}(...)") for name in found.queries]
+        for name, parts in found.suspects:
+            if f"{name.lower()}(...)" not in known:
+                suspects[source.call(name), name, parts] = None
     return ParsedSql(
         references=tuple(references[start] for start in sorted(references)),
         qualifiers=tuple(qualifiers[start] for start in sorted(qualifiers)),
         placeholders=tuple(source.placeholders()),
-        normalized=source.normalized(),
+        normalized=source.normalized(kept_case(statements, source.tokens, source.dialect)),
         clashing=frozenset(clashing),
         temporary=tuple(temporary),
         opaque=opaque,
         semicolons=source.trailing_semicolons(),
-        unseen=tuple((*source.lines.place(at), what) for at, what in source.prepared.unseen),
+        unseen=tuple((*source.lines.place(at), what) for at, what in unseen),
+        suspects=tuple((*source.lines.place(at), name, parts) for at, name, parts in suspects),
     )
 
 

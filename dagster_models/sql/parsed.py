@@ -50,7 +50,8 @@ class ParsedSql:
     names of tables that the text creates for the session. ``opaque``: the parser does not know a
     statement of the text (BEGIN ... END, CALL, ...), so tables may hide in it. ``unseen``: (line,
     column, what) of tables that only running the text would reveal
-    (`query_table(getvariable('t'))`). ``semicolons``: offsets of the trailing ones.
+    (`query_table(getvariable('t'))`). ``semicolons``: offsets of the trailing ones. ``suspects``:
+    (line, column, function, parts) of names that a function in FROM is given, which may be tables.
     """
 
     references: tuple[Reference, ...]
@@ -62,6 +63,7 @@ class ParsedSql:
     opaque: bool = False
     semicolons: tuple[int, ...] = ()
     unseen: tuple[tuple[int, int, str], ...] = ()
+    suspects: tuple[tuple[int, int, str, tuple[str, ...]], ...] = ()
 
 
 def _values(of: type) -> Callable[[Any], tuple[Any, ...]]:

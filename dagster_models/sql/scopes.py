@@ -97,6 +97,16 @@ def is_array_path(table: FoundTable) -> bool:
     )
 
 
+def may_be_table(table: FoundTable) -> bool:
+    """Whether `t.items`, which has the form of an array path, may be a table of a schema t as well:
+    `from t.t join t.items`, where nothing but the table t.t is called t."""
+    around = next((s for s in table.scope.chain() if table.local[0] in s.names), None)
+    first = table.local[0]
+    return around is not None and any(
+        other.local[-2:] == (first, first) and not other.aliased for other in around.tables
+    )
+
+
 def _is_second(table: FoundTable) -> bool:
     """Whether a table before it in the same FROM list has the same bare name."""
     name, start = table.local[-1], table.identifiers[0].meta.get("start", 0)

@@ -9,18 +9,21 @@ scopes are walked here, with an explicit stack instead of recursion: a real file
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from sqlglot import exp
 
 from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.nodes import (
+    ctes_of,
     has_room,
     identifiers_of,
+    is_more_than_parentheses,
     is_relation,
     is_temporary,
     is_written,
+    recurses,
     without_relations,
 )
 from dagster_models.sql.scopes import (
@@ -30,9 +33,11 @@ from dagster_models.sql.scopes import (
     clashing,
     is_array_path,
     is_captured,
+    may_be_table,
     qualifier,
     table_called,
 )
+from dagster_models.sql.suspects import Given, given_to, makes_rows
 
 #: Each of these has a FROM list (or a target) of its own, in which names are looked up.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
@@ -52,7 +57,9 @@ class FoundNames:
     would be ambiguous or refer to another table. ``temporary``: tables that it creates for the
     session. ``opaque``: sqlglot does not understand the statement, so it may use tables that are
     not found.
-    ``writes``: the kinds of statements and clauses in it that write.
+    ``writes``: the kinds of statements and clauses in it that write. ``suspects``:
+    functions in FROM, and the names that they are given. ``queries``: functions that are given the
+    text of a query.
     """
 
     tables: list[FoundTable] = field(default_factory=list)
@@ -61,6 +68,8 @@ class FoundNames:
     temporary: list[str] = field(default_factory=list)
     opaque: bool = False
     writes: list[str] = field(default_factory=list)
+    suspects: dict[tuple[str, tuple[str, ...]], None] = field(default_factory=dict)
+    queries: list[str] = field(default_factory=list)
 
 
 def find_names(
@@ -98,6 +107,7 @@ class _StatementWalk:
         self.bare: list[tuple[exp.Identifier, TableScope]] = []  #: the `a` of columns `a.b`
         self.lists: list[FoundTable] = []  #: after IN in ClickHouse: tables, columns or aliases
         self.scopes: list[TableScope] = []
+        self.functions: list[tuple[Given, TableScope]] = []  #: those in FROM
 
     def fold(self, identifier: exp.Identifier) -> str:
         return self.dialect.fold(identifier.name, bool(identifier.args.get("quoted")))
@@ -157,7 +167,7 @@ class _StatementWalk:
             bool(with_.args.get("recursive")) or self.dialect.always_recursive
         )
         named, constants = [], set()
-        for cte in _ctes(with_):
+        for cte in ctes_of(with_):
             name = self.alias(cte.args["alias"].this)
             if cte.args.get("scalar"):  # ClickHouse: `with 5 as x`
                 constants.add(name)
@@ -178,13 +188,13 @@ class _StatementWalk:
 
     def cte(self, body: exp.Expr, name: str, scope: TableScope, recursive: bool) -> None:
         itself = TableScope(scope.parent, scope.ctes | {name})
-        while isinstance(body, (exp.Subquery, exp.Paren)) and not _is_more_than_parentheses(body):
+        while isinstance(body, (exp.Subquery, exp.Paren)) and not is_more_than_parentheses(body):
             body = body.this
         if not recursive:
             self.stack.append((body, scope))
         elif not self.dialect.second_half_recurs:
             self.stack.append((body, itself))
-        elif _recurses(body):
+        elif recurses(body):
             # DuckDB (measured): the first half still reads the table of that name, and only the
             # second half reads the CTE. Without a UNION there is no recursion at all. (In a dialect
             # that does not need the word RECURSIVE, the name can only mean the CTE.) In the second
@@ -272,10 +282,21 @@ class _StatementWalk:
         return table
 
     def function(self, node: exp.Anonymous, scope: TableScope) -> None:
-        place = self.dialect.table_arguments.get(node.name.lower())
-        in_from = isinstance(node.parent, exp.Table)  # DuckDB's histogram is an aggregate as well
-        if in_from and place is not None and place < len(node.expressions):
-            self.argument(node.expressions[place], scope)
+        if node.name.lower() in self.dialect.remote_functions or not makes_rows(node):
+            return
+        starts = {item.parts[0].meta.get("start") for item in node.find_all(exp.Column)}
+        if starts.isdisjoint(self.arguments):  # else it is known which table it reads
+            self.functions.append((given_to(node), scope))
+
+    def suspect(self, given: Given, scope: TableScope) -> None:
+        """Note the names that a function in FROM is given and that no FROM item explains."""
+        if given.query:
+            self.found.queries.append(given.function)
+        around = {name for one in scope.chain() for name in one.names}
+        columns = [c for c in given.columns if len(c) > 1]
+        unknown = (c for c in columns if self.dialect.alias(self.dialect.fold(c[0])) not in around)
+        for parts in (*given.texts, *unknown):
+            self.found.suspects[given.function, parts] = None
 
     def inside(self, node: exp.In, scope: TableScope) -> None:
         """`x in db.t`: see ``Dialect.in_reads_tables``."""
@@ -285,6 +306,17 @@ class _StatementWalk:
         table = self.argument(listed, scope, certain=False) if listed is not None else None
         if table is not None:
             self.lists.append(table)
+
+    def unnest(self, node: exp.Unnest, scope: TableScope) -> None:
+        """`from t.t, t.items`: sqlglot makes an Unnest of what may be a table in Redshift."""
+        column = node.expressions[0] if len(node.expressions) == 1 else None
+        joined = isinstance(node.parent, exp.Join) and not self.dialect.arrays_before_tables
+        if not joined or not isinstance(column, exp.Column):
+            return
+        identifiers = tuple(part for part in column.parts if isinstance(part, exp.Identifier))
+        parts = tuple(map(self.fold, identifiers))
+        if len(parts) > 1:
+            self.add(self.table_of(identifiers, parts, scope, aliased=bool(node.args.get("alias"))))
 
     def command(self, node: exp.Command, scope: TableScope) -> None:
         self.found.opaque = True
@@ -301,11 +333,17 @@ class _StatementWalk:
     def result(self) -> FoundNames:
         found = self.found
         if self.dialect.array_paths:
-            found.tables = [table for table in found.tables if not is_array_path(table)]
+            paths = [table for table in found.tables if is_array_path(table)]
+            found.tables = [table for table in found.tables if table not in paths]
+            if not self.dialect.arrays_before_tables:
+                paths = [table for table in paths if may_be_table(table)]
+                found.tables += [replace(table, certain=False) for table in paths]
         for table in self.lists:
             known = table.scope.chain()
             if not any(table.parts[0] in (s.names | s.aliases) for s in known):
                 self.add(table)
+        for given, scope in self.functions:
+            self.suspect(given, scope)
         for scope in self.scopes:
             found.clashing.update(clashing(scope))
         for identifiers, scope in self.columns:
@@ -329,6 +367,7 @@ _LOOKS: tuple[tuple[type[exp.Expr], _Look], ...] = (
     (exp.Table, _StatementWalk.table),
     (exp.Column, _StatementWalk.column),
     (exp.In, _StatementWalk.inside),
+    (exp.Unnest, _StatementWalk.unnest),
     (exp.Command, _StatementWalk.command),
     (exp.Create, _StatementWalk.create),
     (exp.Anonymous, _StatementWalk.function),
@@ -354,17 +393,3 @@ def _kind(of: type[exp.Expr]) -> _Kind:
     without = without_relations(of) | {"with_"}
     _KINDS[of] = _Kind(look, issubclass(of, _OPENS), without)
     return _KINDS[of]
-
-
-def _is_more_than_parentheses(node: exp.Expr) -> bool:
-    return any(value for key, value in node.args.items() if key != "this")
-
-
-def _recurses(body: exp.Expr) -> bool:
-    """DuckDB (measured): neither UNION BY NAME nor a UNION below a WITH of its own recurses."""
-    plain = isinstance(body, exp.Union) and not body.args.get("with_")
-    return plain and not body.args.get("by_name")
-
-
-def _ctes(with_: exp.Expr | None) -> list[exp.Expr]:
-    return list(with_.expressions) if with_ is not None else []

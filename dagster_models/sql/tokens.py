@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -18,6 +18,7 @@ from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.sql.bind_comments import bind_comments
 from dagster_models.sql.canonical import canonical_words
 from dagster_models.sql.dialects.table import dialect_of
+from dagster_models.sql.executed_comments import opened
 from dagster_models.sql.parsed import Placeholder
 from dagster_models.sql.rewriting.prepare import prepare
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
@@ -77,6 +78,8 @@ class TokenizedText:
         self.text, self.dialect = text, dialect_of(dialect)
         self.parser = parser = SqlglotDialect.get_or_raise(dialect)
         self.lines = Lines(text)
+        if self.dialect.executes_comments:
+            text = opened(text)  # of the same length
         try:
             self.tokens: list[Token] = parser.tokenize(text)
             blanks = None if text.isascii() else self.dialect.zero_width
@@ -186,6 +189,12 @@ class TokenizedText:
     def word(self, word: str) -> int:
         return next((t.start for t in self.tokens if t.text.upper() == word), 0)
 
+    def call(self, name: str) -> int:
+        """Where the function of that name is called first."""
+        pairs = zip(self.tokens, self.tokens[1:], strict=False)
+        calls = (t.start for t, after in pairs if t.text == name and after.text == "(")
+        return next(calls, 0)
+
     def second_statement(self) -> int:
         ended = False
         for token in self.tokens:
@@ -288,7 +297,8 @@ class TokenizedText:
         touches = before.end + 1 == token.start and self.text[before.end].isalnum()
         return not in_subscript and not touches and before.token_type not in _OPERANDS
 
-    def normalized(self) -> str:
+    def normalized(self, kept: Iterable[int] = ()) -> str:
+        """The canonical form. ``kept``: the indexes of words whose case is contents."""
         keeps, text = self.dialect.names_have_case, self.text
         written = [text[token.start : token.end + 1] for token in self.tokens]
         forms = {
@@ -299,6 +309,8 @@ class TokenizedText:
             for index, token in enumerate(self.tokens):
                 if token.token_type == TokenType.VAR:
                     words[index] = written[index]
+        for index in kept:
+            words[index] = written[index]
         for bound in reversed([*bind_comments(text, self.tokens)]):
             # The variable's value takes the literal's place.
             words[bound.first : bound.last + 1] = [f"${bound.name}"]

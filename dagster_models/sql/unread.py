@@ -33,10 +33,16 @@ def read_tokens(text: str, dialect: str) -> ParsedSql:
         references=tuple(_references(source)),
         qualifiers=(),
         placeholders=tuple(source.placeholders()),
-        normalized=source.normalized(),
+        normalized=source.normalized(_words(source)),
         opaque=True,
         semicolons=source.trailing_semicolons(),
     )
+
+
+def _words(source: TokenizedText) -> Iterator[int]:
+    """The words whose case may be contents, as far as anybody knows."""
+    if source.dialect.columns_keep_case:
+        yield from (i for i, t in enumerate(source.tokens) if t.token_type == TokenType.VAR)
 
 
 def _references(source: TokenizedText) -> Iterator[Reference]:

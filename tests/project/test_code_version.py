@@ -85,7 +85,7 @@ def spaced(words: list[str], random: Random) -> str:
 
 
 def recased(word: str, random: Random) -> str:
-    if word[0] in "'\"":
+    if word[0] in "'\"" or word in ("Num", "s"):  # the case of a column's name is contents
         return word
     return random.choice([word, word.upper(), word.title()])
 
@@ -118,6 +118,7 @@ def test_every_other_change_of_a_word_matters(query: Query, data: st.DataObject)
         "x": "y",
         "'It''sA'": "'it''sa'",
         '"Num"': '"num"',
+        "Num": "num",
         "base": "other",
     }
     changed = changes.get(words[at]) or (str(int(words[at]) + 10) if words[at].isdigit() else "")

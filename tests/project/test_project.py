@@ -137,19 +137,20 @@ def test_the_version_of_sql_is_what_it_means(tmp_path: Path) -> None:
     first = version(tmp_path, base)
     assert len(first) == 16
     same = [
-        {"models/a.sql": "/* @model\ndescription: new\ntags: [x]\n*/\nSELECT  $n -- why\nAS X\n"},
+        {"models/a.sql": "/* @model\ndescription: new\ntags: [x]\n*/\nSELECT  $n -- why\nAS x\n"},
         {"dagster_models.yaml": yaml.replace("other: 2", "other: 3")},
         {"dagster_models.yaml": yaml + "fail_fast: true\n", "models/b.sql": "select 2 as y"},
     ]
     other = [
         {"models/a.sql": "select $n + 1 as x"},
+        {"models/a.sql": "select $n as X"},  # a reader's to_json(a) has that name
         {"models/a.sql": "/* @model materialized: table */ select $n as x"},
         {"models/a.sql": "/* @model alias: c */ select $n as x"},
         {"dagster_models.yaml": yaml.replace("n: 1", "n: 2")},
     ]
     assert {version(tmp_path, {**base, **files}) for files in same} == {first}
     versions = [version(tmp_path, {**base, **files}) for files in other]
-    assert len({first, *versions}) == 5
+    assert len({first, *versions}) == 6
 
 
 def test_the_version_of_python_is_its_code_and_what_it_imports(tmp_path: Path) -> None:
@@ -243,3 +244,58 @@ def test_tables_that_are_only_known_at_run_time_are_a_warning(tmp_path: Path) ->
         [warning] = make(tmp_path / f"case{number}", {**files, **changed}).warnings
         assert "cannot be determined: query_table(...)" in warning.what
         assert "upstream:" in warning.fix
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from read_it('b')",
+        "select * from read_it('main', 'b', 1)",
+        "select * from s.read_it(main.b)",
+        "select * from c, lateral read_it(c.x, name => 'main.b')",
+    ],
+)
+def test_a_function_that_is_given_the_name_of_a_model_is_a_warning(
+    tmp_path: Path, query: str
+) -> None:
+    """Nobody knows whether it reads it, so the user is asked to say so."""
+    files = {
+        "dagster_models.yaml": "name: p\n",
+        "models/b.sql": "select 1 as x",
+        "models/c.sql": "select 1 as x",
+    }
+    project = make(tmp_path / "1", {**files, "models/a.sql": query})
+    [warning] = project.warnings
+    assert "`read_it(...)` may read main.b" in warning.what
+    assert "upstream: main.b" in warning.fix
+    header = "/* @model upstream: main.b */ "
+    declared = make(tmp_path / "2", {**files, "models/a.sql": header + query})
+    assert declared.warnings == ()
+    python = f'def model(warehouse):\n    return warehouse.sql("{query}")\n'
+    assert len(make(tmp_path / "3", {**files, "models/a.py": python}).warnings) == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from read_it('other', b.x) join b on true",  # a column, and a name of nobody
+        "select * from b, lateral read_it(b.b)",
+        "select f('c') as x from b",
+        "select * from postgres_query('c', 'select * from c')",
+        "select * from read_csv('b.csv')",
+    ],
+)
+def test_what_a_function_is_given_is_mostly_no_table(tmp_path: Path, query: str) -> None:
+    files = {
+        "models/a.sql": query,
+        "models/b.sql": "select 1 as b",
+        "models/c.sql": "select 1 as x",
+    }
+    project = make(tmp_path, {"dagster_models.yaml": "name: p\n", **files})
+    assert [w for w in project.warnings if "may read" in w.what or "determined" in w.what] == []
+
+
+def test_a_query_in_a_text_that_a_function_is_given_is_a_warning(tmp_path: Path) -> None:
+    files = {"models/a.sql": "select * from crosstab('select a, b, c from b') as t (x int)"}
+    project = make(tmp_path, {"dagster_models.yaml": "name: p\ndialect: postgres\n", **files})
+    assert "cannot be determined: crosstab(...)" in project.warnings[0].what

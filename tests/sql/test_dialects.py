@@ -33,6 +33,9 @@ READS = [
     ("spark spark2", "select * from identifier('s.t')", "s.t"),
     ("spark spark2", "select * from t tablesample (1 percent)", "t"),
     ("trino", "select * from t where x = 1_000", "t"),
+    ("fabric", "select Id from dbo.T for json auto", "dbo.t"),
+    ("singlestore", "select * from a /*!80000 join b using (id) */", "a b"),
+    ("duckdb", "select * from postgres_query('pg', 'select 1')", ""),
     ("fabric tsql oracle", "with c as (select 1 as n from c) select * from c", "c|C"),
     (
         "fabric oracle",

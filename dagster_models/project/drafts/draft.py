@@ -39,6 +39,7 @@ class NameUse:
     table in SQL may be one that nobody declared. ``check``: the check that reads it, "" for the
     step itself. ``is_written``: the file writes to it instead of reading it. ``certain``: it names
     a relation; else it may be the name of a column, and is no problem if it means nothing.
+    ``given_to``: a function that is given the name, and may or may not read it.
     """
 
     parts: tuple[str, ...]
@@ -49,6 +50,7 @@ class NameUse:
     check: str = ""
     is_written: bool = False
     certain: bool = True
+    given_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

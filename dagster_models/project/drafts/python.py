@@ -17,6 +17,7 @@ from dagster_models.project.drafts.step import (
     declared_uses,
     new_step,
     parse_header,
+    suspected_uses,
     unset_variable,
     use_of,
     variables_of,
@@ -144,6 +145,8 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
     for query, ref in lasting:
         references.append(replace(ref, line=query.at.line + ref.line - 1))
         uses.append(use_of(ref, query.place(ref.line, ref.column)))
+    for query in queries:
+        uses += suspected_uses(query.parsed, query.place)
     for query in (query for known in partial.values() for query in known.values()):
         uses += [use_of(ref, query.place(ref.line, ref.column)) for ref in _known(query)]
     if not step.config.upstream:

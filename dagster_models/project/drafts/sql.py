@@ -15,6 +15,7 @@ from dagster_models.project.drafts.step import (
     declared_uses,
     new_step,
     parse_header,
+    suspected_uses,
     unset_variable,
     use_of,
 )
@@ -80,7 +81,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     )
     found = (use_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
     complete = replace(step, references=parsed.references, code_version=version)
-    return Draft(complete, (*found, *uses))
+    return Draft(complete, (*found, *uses, *suspected_uses(parsed, place)))
 
 
 def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dagster_models.core.model import Check, Key, Location, Reference, Relation, Step, StepKind
@@ -16,6 +16,7 @@ from dagster_models.project.header import Header, unread_python_header, unread_s
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.sql.parsed import ParsedSql
 from dagster_models.util.digests import digest_of
 from dagster_models.util.nearest import suggest
 
@@ -149,6 +150,14 @@ def use_of(reference: Reference, place: Location, check: str = "") -> NameUse:
         is_written=reference.written,
         certain=reference.certain,
     )
+
+
+def suspected_uses(parsed: ParsedSql, place: Callable[[int, int], Location]) -> list[NameUse]:
+    """The names that functions in FROM are given, which may read tables of these names."""
+    return [
+        NameUse(parts, ".".join(parts), place(line, column), certain=False, given_to=function)
+        for line, column, function, parts in parsed.suspects
+    ]
 
 
 def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:

@@ -9,7 +9,7 @@ from dagster_models.core.model import Key, Location, Source, Step
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
 from dagster_models.project.linking.checks import attach_check, link_column_checks
 from dagster_models.project.linking.links import Links
-from dagster_models.project.linking.names import build_names
+from dagster_models.project.linking.names import Unresolved, build_names, resolve
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.util.graph import Graph, find_cycles, order
@@ -124,7 +124,7 @@ def _link_uses(draft: Draft, links: Links) -> None:
     edges, resolved = links.edges.setdefault(key, {}), links.resolved.setdefault(key, {})
     seen: dict[str, Key | None] = {}
     for use in draft.uses:
-        if use.check:
+        if use.check or use.given_to:
             continue
         # A wrong name is reported once per file, and not at each place where it is used.
         folded = ".".join(use.parts).lower()
@@ -136,6 +136,21 @@ def _link_uses(draft: Draft, links: Links) -> None:
         resolved[use.written] = found
         if not use.is_written:
             edges.setdefault(found, use.place)
+    _report_suspects(draft, links)
+
+
+def _report_suspects(draft: Draft, links: Links) -> None:
+    """Warn of functions that may read relations which the step does not read otherwise."""
+    step = draft.step
+    known = {step.key, *links.edges[step.key]}
+    for use in draft.uses:
+        found = resolve(links.names, use.parts) if use.given_to else None
+        if found is None or isinstance(found, Unresolved) or found in known:
+            continue
+        known.add(found)
+        what = f"`{use.given_to}(...)` may read {found}, on which {step.key} does not depend"
+        fix = f"If it does, add `upstream: {found}` to the header."
+        links.report(problem(what, use.place, fix, "warning"))
 
 
 def _link_feeds(draft: Draft, links: Links) -> None:

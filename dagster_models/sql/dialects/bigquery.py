@@ -78,6 +78,7 @@ BIGQUERY = Dialect(
     quoted=kept,
     alias=lower,
     system_tables_anywhere=frozenset({"__tables__", "__tables_summary__"}),
+    remote_functions=frozenset({"external_query"}),
     joins_parts=True,
     array_paths=True,
     placeholder_marks="@",

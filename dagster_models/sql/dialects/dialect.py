@@ -8,14 +8,13 @@ Sources: the warehouses' manuals. "Measured" is what the warehouse itself was as
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 from typing import TypeAlias
 
 from sqlglot import exp
 
-from dagster_models.core.model import EMPTY
 from dagster_models.sql.rewriting.token_rewriter import NO_TOKEN_RULES, TokenRules
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
@@ -84,6 +83,10 @@ class Dialect:
     alias: Letters = kept
     #: What the letters of an unquoted column become in the relation.
     column: Letters = kept
+    #: `doc:Name` is a path into a document, whose keys have case.
+    colon_paths: bool = False
+    #: `for json` makes a document whose keys are the names in the query.
+    keys_in_result: bool = False
     #: Two columns of a relation may differ in nothing but the case of their names.
     columns_have_case: bool = False
     #: The rules by which columns are found were measured on the warehouse itself. Elsewhere an
@@ -111,10 +114,12 @@ class Dialect:
     #: Whether a name in FROM is a file's, which the warehouse reads without a function. Gets the
     #: parts of the name, whether it is written in single quotes, and whether in any.
     is_file: Callable[[tuple[str, ...], bool, bool], bool] = never_a_file
-    #: Functions in FROM that are given the name of a table: which argument it is.
-    table_arguments: Mapping[str, int] = EMPTY
+    #: Functions in FROM that read from another server whatever they are given.
+    remote_functions: frozenset[str] = frozenset()
     #: `from t, t.items` reads an array column of t. Elsewhere it reads the table t.items.
     array_paths: bool = False
+    #: There, `from t.t, t.items` reads an array even if the schema t has a table items.
+    arrays_before_tables: bool = True
     #: `x in db.t` reads the table db.t, if there is no column or alias of that name.
     in_reads_tables: bool = False
 
@@ -124,6 +129,8 @@ class Dialect:
     placeholder_marks: str = ":"
     #: Characters of no width that the warehouse takes for white space.
     zero_width: re.Pattern[str] | None = None
+    #: `/*!80000 ... */` is SQL.
+    executes_comments: bool = False
     #: Where the warehouse's grammar is wider than sqlglot's.
     tokens: TokenRules = NO_TOKEN_RULES
     #: An empty list as a value, where sqlglot's would not do.
@@ -187,6 +194,11 @@ class Dialect:
     def names_have_case(self) -> bool:
         """Whether an unquoted name in another case is another name."""
         return self.unquoted is kept
+
+    @property
+    def columns_keep_case(self) -> bool:
+        """Whether a relation's column is spelled as the query names it without quotes."""
+        return self.column is kept and self.unquoted is not upper
 
     def is_system(self, parts: tuple[str, ...]) -> bool:
         """Whether the warehouse itself provides the table: a catalog view, never a model."""

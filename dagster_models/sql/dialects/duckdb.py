@@ -49,7 +49,7 @@ DUCKDB = Dialect(
     system_tables=_TABLES | POSTGRES_TABLES,
     system_tables_home="main",
     is_file=_is_file,
-    table_arguments={"histogram": 0, "histogram_values": 0},
+    remote_functions=words("postgres_query postgres_scan mysql_query mysql_scan sqlite_scan"),
     # `@x` is the absolute value, and `:x` is unknown.
     placeholder_marks="$",
     # White space outside of strings and quoted names, and letters to sqlglot.

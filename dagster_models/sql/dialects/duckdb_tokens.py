@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlglot.tokenizer_core import TokenType
 
+from dagster_models.sql.rewriting.named_tables import At, one_list_of_values, table_names
 from dagster_models.sql.rewriting.token_rewriter import (
     NAMES,
     SET_WORDS,
@@ -19,6 +20,11 @@ from dagster_models.sql.rewriting.token_rules import is_call, text_as_name
 _SHOWN = {"all", "tables", "databases", "schemas", "variables"}
 #: Table functions that describe the table whose name they get as a text.
 _DESCRIBING = {"pragma_table_info", "pragma_show", "pragma_storage_info", "duckdb_table_sample"}
+#: Functions in FROM that read the table whose name they are given.
+_READS = {
+    **dict.fromkeys(("histogram", "histogram_values", "seq_scan", "vss_match"), At(0)),
+    **dict.fromkeys(("vss_join", "json_execute_serialized_sql"), At(None)),
+}
 _PIVOTS = {
     "pivot": TokenType.PIVOT,
     "pivot_wider": TokenType.PIVOT,
@@ -177,7 +183,6 @@ def _described_table(rewriter: TokenRewriter, index: int) -> int:
 def _pivot_statement(rewriter: TokenRewriter, index: int) -> int:
     """PIVOT is a query. sqlglot knows it alone and in FROM. Elsewhere, and with ORDER BY or UNION
     behind it, it becomes `from (pivot ...)`."""
-    rewriter.close(index)
     kind = _PIVOTS.get(rewriter.word(index))
     if (
         kind is None
@@ -240,6 +245,8 @@ DUCKDB_TOKENS = TokenRules(
         _show: ("show",),
         _described_table: tuple(_DESCRIBING),
         _query_table: ("query_table",),
+        one_list_of_values: ("values",),
+        table_names(_READS): tuple(_READS),
     },
     wider=(_keyword_as_name,),
 )

@@ -40,7 +40,10 @@ MYSQL = Dialect(
     system_tables=frozenset({"dual"}),
     tokens=TokenRules({_words: (*_MODIFIERS, "oj")}),
     alias_follows=("partition",),
+    executes_comments=True,
 )
 DORIS = Dialect("doris", offered=False, unquoted=kept, quoted=kept)
-SINGLESTORE = Dialect("singlestore", offered=False, unquoted=kept, quoted=kept)
+SINGLESTORE = Dialect(
+    "singlestore", offered=False, unquoted=kept, quoted=kept, executes_comments=True
+)
 STARROCKS = Dialect("starrocks", offered=False, unquoted=kept, quoted=kept)

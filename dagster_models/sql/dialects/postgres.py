@@ -14,6 +14,7 @@ POSTGRES = Dialect(
     columns_have_case=True,
     system_schemas=frozenset({"pg_catalog", "pg_toast"}),
     system_tables=POSTGRES_TABLES | MORE_POSTGRES_TABLES,
+    remote_functions=frozenset({"dblink"}),
     placeholder_marks=":$",  # `@x` is the absolute value
     tokens=POSTGRES_TOKENS,
     empty_list="'{}'",  # an empty ARRAY[] would need the type of its elements

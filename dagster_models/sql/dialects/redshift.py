@@ -19,4 +19,5 @@ REDSHIFT = Dialect(
         r"|mv|integration)_"
     ),
     array_paths=True,
+    arrays_before_tables=False,  # not known: the project decides
 )

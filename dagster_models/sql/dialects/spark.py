@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.sql.dialects.dialect import Dialect
+from dagster_models.sql.rewriting.named_tables import At, one_list_of_values, table_names
 from dagster_models.sql.rewriting.token_rewriter import (
     NAMES,
     SET_WORDS,
@@ -51,9 +52,17 @@ SPARK = Dialect(
             identifier_function: ("identifier",),
             _table_statement: ("table",),
             _parameter: ("${",),
+            one_list_of_values: ("values",),
+            table_names({"table_changes": At(0)}): ("table_changes",),
         }
     ),
     alias_follows=("sample",),
 )
 SPARK2 = replace(SPARK, name="spark2", offered=False)
-DATABRICKS = replace(SPARK, name="databricks", system_catalogs=frozenset({"system"}))
+DATABRICKS = replace(
+    SPARK,
+    name="databricks",
+    system_catalogs=frozenset({"system"}),
+    remote_functions=frozenset({"remote_query"}),
+    colon_paths=True,
+)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.sql.dialects.dialect import Dialect
+from dagster_models.sql.rewriting.named_tables import At, table_names
 from dagster_models.sql.rewriting.token_rewriter import TokenRewriter, TokenRules
+
+#: Functions in FROM that search in the table whose name they are given.
+_READS = dict.fromkeys(
+    (
+        *("containstable", "freetexttable", "semantickeyphrasetable"),
+        *("semanticsimilaritytable", "semanticsimilaritydetailstable"),
+    ),
+    At(0),
+)
 
 
 def _hints(rewriter: TokenRewriter, index: int) -> int:
@@ -35,6 +45,16 @@ def _apply(rewriter: TokenRewriter, index: int) -> int:
     return 2
 
 
+def _changes(rewriter: TokenRewriter, index: int) -> int:
+    """`changetable(changes t, 0)`: the word before the name goes."""
+    if rewriter.word(index) not in ("changes", "version") or rewriter.word(index - 2) != (
+        "changetable"
+    ):
+        return 0
+    rewriter.result.tables.add(rewriter.tokens[index + 1].start)
+    return 1
+
+
 def _index(rewriter: TokenRewriter, index: int) -> int:
     """`with (index = x)` is `with (index(x))`, which sqlglot knows."""
     before = rewriter.kind(index - 2) in (TokenType.L_PAREN, TokenType.COMMA)
@@ -51,12 +71,20 @@ def _index(rewriter: TokenRewriter, index: int) -> int:
 TSQL = Dialect(
     "tsql",
     default_schema="dbo",
+    keys_in_result=True,
     system_schemas=frozenset({"sys"}),
     system_catalogs=frozenset({"master", "msdb", "tempdb", "model"}),
-    table_arguments={"containstable": 0, "freetexttable": 0},
+    remote_functions=frozenset({"openquery", "openrowset"}),
     placeholder_marks="@",
     tokens=TokenRules(
-        {_hints: ("option",), _match: ("match",), _apply: ("apply",), _index: ("index",)}
+        {
+            _hints: ("option",),
+            _match: ("match",),
+            _apply: ("apply",),
+            _index: ("index",),
+            _changes: ("changetable",),
+            table_names(_READS): tuple(_READS),
+        }
     ),
     always_recursive=True,
     second_half_recurs=True,
@@ -65,6 +93,7 @@ FABRIC = Dialect(
     "fabric",
     offered=False,
     default_schema="dbo",
+    keys_in_result=True,
     system_schemas=frozenset({"sys"}),
     placeholder_marks="@",
     always_recursive=True,

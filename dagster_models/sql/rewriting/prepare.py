@@ -42,6 +42,7 @@ def prepare(
     rewriter = TokenRewriter(text, tokens, tokenize, inside)
     index = 0
     while index < len(tokens):
+        rewriter.close(index)
         taken = next((n for rule in rules if (n := rule(rewriter, index))), 0)
         if not taken:
             rewriter.result.tokens.append(tokens[index])

@@ -17,6 +17,15 @@ SET_WORDS = {
     *(TokenType.ALL, TokenType.DISTINCT, TokenType.L_PAREN, TokenType.SEMICOLON),
 }
 WORD = re.compile(r"[^\W\d]\w*$")
+_FROM = {TokenType.FROM, TokenType.JOIN, TokenType.STRAIGHT_JOIN}
+#: What a comma may belong to. (ON and USING are parts of a FROM list.)
+_CLAUSES = {
+    *_FROM,
+    *(TokenType.SELECT, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING, TokenType.QUALIFY),
+    *(TokenType.WINDOW, TokenType.ORDER_BY, TokenType.WITH, TokenType.SET, TokenType.RETURNING),
+}
+_OPENS = {TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.L_BRACE}
+_CLOSES = {TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE}
 #: A parenthesis behind one of these does not open a list of arguments.
 _NO_CALL = {
     *(TokenType.IN, TokenType.ANY, TokenType.ALL, TokenType.SOME, TokenType.EXISTS),
@@ -63,6 +72,7 @@ class TokenRewriter:
         self.before: Token | None = None
         self.braces = 0
         self.closings: list[int] = []  #: the tokens before which a parenthesis must be closed
+        self.names_in_texts: set[int] = set()  #: the tokens that are texts and name tables
 
     def parenthesis(self, token: Token) -> None:
         if token.token_type == TokenType.L_PAREN:
@@ -91,6 +101,31 @@ class TokenRewriter:
             and caller.token_type not in _NO_CALL
             and (caller.token_type in NAMES or WORD.match(caller.text) is not None)
         )
+
+    def in_from(self, index: int) -> bool:
+        """Whether an item of a FROM list may begin at *index*."""
+        if self.kind(index - 1) != TokenType.COMMA:
+            return self.kind(index - 1) in _FROM
+        depth = 0
+        for at in range(index - 2, -1, -1):
+            kind = self.tokens[at].token_type
+            depth += (kind == TokenType.R_PAREN) - (kind == TokenType.L_PAREN)
+            if depth < 0:
+                return False
+            if not depth and kind in _CLAUSES:
+                return kind in _FROM
+        return False
+
+    def arguments(self, opening: int) -> list[tuple[int, int]]:
+        """The first and the last index but one of each argument behind the parenthesis there."""
+        found, begin, depth = [], opening + 1, 0
+        for at in range(opening, self.closing(opening) + 1):
+            kind = self.tokens[at].token_type
+            depth += (kind in _OPENS) - (kind in _CLOSES)
+            if (kind == TokenType.COMMA and depth == 1) or (not depth and at > begin):
+                found.append((begin, at))
+                begin = at + 1
+        return found
 
     def name_end(self, index: int) -> int:
         """The index after the dotted name at *index*; *index* itself if there is none."""

@@ -168,3 +168,23 @@ select (sum(x) as s) / count() as m, s * 2 from raw.t where (y as z) > 1
 select 'it\'s from a', 'from ''b''' /* from c */ from d -- from e
 # from f
 -- references: d
+
+-- title: clickhouse: what follows a list of values
+-- dialect: clickhouse
+-- executed: no, DuckDB has no values() of that kind
+select * from values('a Int8', 1), db.o union all select * from db.p, values('a Int8', (1), (2)) v, db.q
+-- references: db.o, db.p, db.q
+
+-- title: clickhouse: a table's name as a text
+-- dialect: clickhouse
+-- executed: no, DuckDB has no joinGet()
+select joinGet('db.j', 'v', id) as a, joinGetOrNull(`j`, 'v', id) as b from loop(db.o) join timeSeriesTags('db.t') using (id)
+-- references: db.j, j, db.o, db.t
+-- replaced:
+select joinGet('"dev_db"."j_v2"', 'v', id) as a, joinGetOrNull("dev_main"."j_v2", 'v', id) as b from loop("dev_db"."o_v2") join timeSeriesTags('"dev_db"."t_v2"') using (id)
+
+-- title: clickhouse: a query for another server
+-- dialect: clickhouse
+-- executed: no, DuckDB has no postgresql()
+select * from postgresql('host:5432', 'db', 'select', 'user', 'password')
+-- references:

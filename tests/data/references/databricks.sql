@@ -170,3 +170,15 @@ select *, sum(x) over w from raw.t window w as (partition by y) distribute by y 
 -- executed: no, DuckDB does not parse it, from `select` on
 select * from a minus select * from b union (select * from c intersect all table d)
 -- references: a, b, c, d
+
+-- title: databricks: the changes of a table, and what follows a list of values
+-- dialect: databricks
+-- executed: no, DuckDB has no table_changes()
+select * from values (1), (2), raw.t join table_changes('raw.`Orders`', 1) c on c.id = t.doc:Id
+-- references: raw.t, raw.orders
+
+-- title: databricks: a query for another server
+-- dialect: databricks
+-- executed: no, DuckDB has no remote_query()
+select * from remote_query('conn', query => 'select 1')
+-- references:

@@ -154,3 +154,17 @@ select /*! straight_join */ id from orders
 -- executed: no, DuckDB knows no modifiers
 select sql_cache id from orders
 -- references: orders
+
+-- title: mysql: executed comments join tables, other comments and texts do not
+-- dialect: mysql
+-- executed: no, DuckDB runs no comments
+select '/*! from x */' from db.a /*!80000 join db.b /* join db.c */ using (id) */ join db.d using (id) # /*! db.e
+-- references: db.a, db.b, db.d
+-- replaced:
+select '/*! from x */' from `dev_db`.`a_v2` AS `a` /*!80000 join `dev_db`.`b_v2` AS `b` /* join db.c */ using (id) */ join `dev_db`.`d_v2` AS `d` using (id) # /*! db.e
+
+-- title: mysql: MariaDB's comments are seen as well
+-- dialect: mysql
+-- executed: no, DuckDB runs no comments
+select a.id from a /*M!100100 join b using (id) */
+-- references: a, b

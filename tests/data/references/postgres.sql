@@ -315,3 +315,9 @@ select raw.order.id from raw.order
 -- references: raw.order
 -- replaced:
 select "order".id from "dev_raw"."order_v2" AS "order"
+
+-- title: postgres: a query for another server
+-- dialect: postgres
+-- executed: no, dblink is an extension
+select * from dblink('host=far', 'select 1') as t (x integer)
+-- references:

@@ -95,3 +95,17 @@ select * from raw.a where exists (select 1 from raw.b where b.id = a.id) and x =
 -- references: raw.a, raw.b, raw.c
 -- replaced:
 select * from "dev_raw"."a_v2" AS "a" where exists (select 1 from "dev_raw"."b_v2" AS "b" where b.id = a.id) and x = (select max(x) from "dev_raw"."c_v2" AS "c")
+
+-- title: redshift: a second table of the schema whose name the first table has
+-- dialect: redshift
+-- tables: usage.usage; usage.companies
+select * from usage.usage join usage.companies on companies.id = usage.id
+-- references: usage.usage, usage.companies
+
+-- title: redshift: the same with a comma
+-- dialect: redshift
+-- tables: usage.usage; usage.companies
+select usage.id, companies.id from usage.usage, usage.companies
+-- references: usage.usage, usage.companies
+-- replaced:
+select usage.id, companies.id from "dev_usage"."usage_v2" AS "usage", "dev_usage"."companies_v2" AS "companies"

@@ -201,3 +201,15 @@ select * from directory(@raw.docs) d
 -- executed: no, DuckDB has no stages
 select t.$1, o.id from @my_stage (file_format => my_format) t, raw.orders o
 -- references: RAW.ORDERS
+
+-- title: snowflake: what follows a list of values
+-- dialect: snowflake
+-- executed: no, DuckDB knows no VALUES without parentheses there
+select * from values (1), (2), db.o join values (3) v(x) on true, db.p
+-- references: DB.O, DB.P
+
+-- title: snowflake: keys of a document have case
+-- dialect: snowflake
+-- executed: no, DuckDB knows no such paths
+select doc:Name.First::varchar as x, docs[0]:Name from raw.t
+-- references: RAW.T

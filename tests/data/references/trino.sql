@@ -136,3 +136,9 @@ with function one() returns integer return 1 select one() from raw.t
 -- executed: no, DuckDB does not parse it, from `1` on
 select * from raw.a where x > all (select x from raw.b) and y = some (values 1, 2) and (p, q) in (select p, q from raw.c)
 -- references: raw.a, raw.b, raw.c
+
+-- title: trino: a query for another server
+-- dialect: trino
+-- executed: no, DuckDB has no such function
+select * from table(pg.system.query(query => 'select 1'))
+-- references:

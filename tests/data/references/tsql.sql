@@ -184,3 +184,15 @@ select a.id, b.id from [dev_dbo].[a_v2] AS [a] outer apply [dev_main].[b_v2] AS 
 -- executed: no, DuckDB knows no hints
 select a.id from dbo.a with (index = ix_1) join dbo.b as b with (nolock, index = (ix_2)) on a.id = b.id where a.[index] = 1
 -- references: dbo.a, dbo.b
+
+-- title: tsql: semantic search and change tracking read their table
+-- dialect: tsql
+-- executed: no, DuckDB has no changetable()
+select * from changetable(changes dbo.o, 0) c join semantickeyphrasetable(dbo.docs, *) k on k.id = c.id
+-- references: dbo.o, dbo.docs
+
+-- title: tsql: keys of a document have case
+-- dialect: tsql
+-- executed: no, DuckDB makes no documents so
+select Id from dbo.T as Rows for json auto
+-- references: dbo.t

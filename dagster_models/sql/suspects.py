@@ -1,0 +1,80 @@
+"""Functions in FROM that nobody has looked at: what they are given may be the name of a table.
+
+Whether a function reads a table cannot be seen. If the project has a table of a name that it is
+given (`f('raw.orders')`, `f(raw, orders)`), or a query in a text, its reader is warned.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sqlglot import exp
+
+_QUERY = re.compile(r"\s*(select|with|from|table|values)\s", re.IGNORECASE)
+_NAME = re.compile(r"""[\w"`\[\]$]+(\.[\w"`\[\]$]+){0,2}""")
+_NAMED = (exp.Kwarg, exp.PropertyEQ, exp.EQ, exp.Alias)
+_MAKERS = (exp.Table, exp.Lateral, exp.TableFromRows)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a function in FROM is given: the parts of names, those that are texts first, and
+    whether one of its texts is a query."""
+
+    function: str
+    texts: tuple[tuple[str, ...], ...]
+    columns: tuple[tuple[str, ...], ...]
+    query: bool
+
+
+def makes_rows(node: exp.Anonymous) -> bool:
+    """Whether the function is an item of a FROM list, `table(f(x))` among them."""
+    parent = node.parent
+    if isinstance(parent, exp.Dot):
+        parent = parent.parent
+    if isinstance(parent, exp.Anonymous) and parent.name.lower() == "table":
+        parent = parent.parent
+    return isinstance(parent, _MAKERS)
+
+
+def given_to(node: exp.Anonymous) -> Given:
+    values = [item.expression if isinstance(item, _NAMED) else item for item in node.expressions]
+    texts = [value.name for value in values if isinstance(value, exp.Literal) and value.is_string]
+    named = [_parts(value) for value in values]
+    columns = [parts for value, parts in zip(values, named, strict=True) if _is_column(value)]
+    pairs = [(*one, *two) for one, two in pairwise(named) if len(one) == len(two) == 1]
+    return Given(
+        node.name,
+        (*(_split(text) for text in texts if _NAME.fullmatch(text)), *pairs, _own_name(node)),
+        tuple(columns),
+        any(_QUERY.match(text) for text in texts),
+    )
+
+
+def _own_name(node: exp.Anonymous) -> tuple[str, ...]:
+    """A view with parameters is called as a function is."""
+    parent = node.parent
+    if isinstance(parent, exp.Dot):
+        return (*(part.name for part in parent.this.find_all(exp.Identifier)), node.name)
+    if isinstance(parent, exp.Table):
+        outer = (parent.args.get("catalog"), parent.args.get("db"))
+        return (*(part.name for part in outer if part is not None), node.name)
+    return (node.name,)
+
+
+def _is_column(value: exp.Expr) -> bool:
+    return isinstance(value, exp.Column) and not isinstance(value.this, exp.Star)
+
+
+def _parts(value: exp.Expr) -> tuple[str, ...]:
+    if isinstance(value, exp.Column) and _is_column(value):
+        return tuple(part.name for part in value.parts)
+    if isinstance(value, exp.Literal) and value.is_string and _NAME.fullmatch(value.name):
+        return _split(value.name)
+    return ()
+
+
+def _split(name: str) -> tuple[str, ...]:
+    return tuple(part.strip('"`[]') for part in name.split("."))
