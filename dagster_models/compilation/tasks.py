@@ -145,7 +145,7 @@ MATERIALIZATIONS: Mapping[str, Materialization] = {"table": Replace(), "view": V
 
 def _file(project: Project, step: Step) -> LoadedFile:
     path = step.location.path
-    return LoadedFile(str(Path(project.root) / path), path, step.digest)
+    return LoadedFile(str(Path(project.root) / path), path, step.digest, step.code)
 
 
 def _python_part(target_step: TargetStep) -> dict[str, Any]:
@@ -153,6 +153,12 @@ def _python_part(target_step: TargetStep) -> dict[str, Any]:
     project, step, target = target_step.project, target_step.step, target_step.target
     return {
         "project_root": project.root,
+        "modules": tuple(
+            LoadedFile(
+                str(Path(project.root) / module.path), module.path, module.digest, module.code
+            )
+            for module in step.modules
+        ),
         "queries": {text: compile_text(project, step, text, target) for text in step.queries},
         "relations": compile_tables(project, step, target),
     }

@@ -186,6 +186,15 @@ StepKind = Literal["sql", "python", "seed", "script"]
 
 
 @dataclass(frozen=True, slots=True)
+class Module:
+    """A Python file of the project that steps import. ``digest`` and ``code`` are those of Step."""
+
+    path: str
+    digest: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A model (kind sql or python), a seed or a script: one asset, one Dagster step.
 
@@ -195,7 +204,8 @@ class Step:
     of a Python file, which are compiled before its process starts, so that it needs no parser.
     ``sql_line`` is the line of `def sql` if the query was generated, 0 if it is in the file itself.
     ``trace`` is what is known of the columns of a query or a seed. ``digest`` is that of a file's
-    bytes if the file is read again when the step runs (Python, a seed).
+    bytes if the file is read again when the step runs (Python, a seed), and ``code`` that of its
+    code without comments (Python); ``modules`` are the project's modules that it imports.
     """
 
     key: Key
@@ -214,6 +224,8 @@ class Step:
     sql_line: int = 0
     trace: Trace = NOTHING_TRACED
     digest: str = ""
+    code: str = ""
+    modules: tuple[Module, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dagster_models.core.materializations import KINDS, Materialization, Replace
 from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
 from dagster_models.util.digests import digest_of
+from dagster_models.util.python_code import code_digest
 
 #: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
 #: table or a branch in which the warehouse builds what it has not published yet.
@@ -46,16 +47,21 @@ class LoadedFile:
     """A file of the project that is read again when its step runs.
 
     ``path`` is absolute, and ``name`` is how users see it. ``digest`` is that of its bytes when the
-    project was loaded, or "" if a change of the file does not matter.
+    project was loaded, or "" if a change of the file does not matter. ``code`` is that of its code
+    without comments, "" if it is not Python.
     """
 
     path: str
     name: str = ""
     digest: str = ""
+    code: str = ""
 
     def is_as_loaded(self, data: bytes) -> bool:
-        """Whether *data* are the bytes from which the task's code version was computed."""
-        return not self.digest or self.digest == digest_of(data)
+        """Whether *data* mean what the task's code version was computed from: the same bytes, or
+        other comments around the same code."""
+        if not self.digest or self.digest == digest_of(data):
+            return True
+        return bool(self.code) and self.code == code_digest(data)
 
     @property
     def changed(self) -> str:
@@ -154,8 +160,9 @@ class ChecksTask:
 class PythonTask:
     """Call ``model(warehouse)`` of ``file``, and build ``relation`` from what it returns.
 
-    ``queries`` maps the literal SQL of the file to the SQL to send, and ``relations`` maps the
-    names of tables as written there to their SQL.
+    ``modules`` are those of the project that the file imports. ``queries`` maps the literal SQL of
+    these files to the SQL to send, and ``relations`` maps the names of tables as written there to
+    their SQL.
     """
 
     run_id: str
@@ -170,6 +177,7 @@ class PythonTask:
     checks: tuple[CheckTask, ...] = ()
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
+    modules: tuple[LoadedFile, ...] = ()
 
     runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = True
@@ -193,7 +201,8 @@ class PythonTask:
 
 @dataclass(frozen=True, slots=True)
 class ScriptTask:
-    """Run ``file`` as a program. ``queries`` and ``relations`` are as in PythonTask."""
+    """Run ``file`` as a program. ``modules``, ``queries`` and ``relations`` are those of
+    PythonTask."""
 
     run_id: str
     step: str
@@ -202,6 +211,7 @@ class ScriptTask:
     project_root: str = ""
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
+    modules: tuple[LoadedFile, ...] = ()
 
     runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = False
@@ -247,6 +257,8 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
         fields["checks"] = tuple(CheckTask(**check) for check in fields["checks"])
     if "file" in fields:
         fields["file"] = LoadedFile(**fields["file"])
+    if "modules" in fields:
+        fields["modules"] = tuple(LoadedFile(**module) for module in fields["modules"])
     if "content" in fields:
         fields["content"] = _content(**fields["content"])
     if "materialization" in fields:

@@ -44,7 +44,7 @@ def test_a_file_that_changes_during_the_run_is_not_run_as_what_it_was(tmp_path: 
     change = (
         "from pathlib import Path\n\n\ndef model(warehouse):\n"
         "    for name in ('models/later.py', 'scripts/say.py', 'seeds/codes.csv'):\n"
-        "        path = Path(name)\n        path.write_text(path.read_text() + '\\n')\n"
+        "        path = Path(name)\n        path.write_text(path.read_text() + '\\n1\\n')\n"
         "    return [{'n': 1}]\n"
     )
     later = '"""\n@model\nupstream: change\n"""\n\n\ndef model(warehouse):\n    return [{"n": 1}]\n'
@@ -63,6 +63,39 @@ def test_a_file_that_changes_during_the_run_is_not_run_as_what_it_was(tmp_path: 
     assert set(states.values()) == {"failed"}
     assert "models/later.py was changed after the run had loaded the project" in report.stdout
     assert "main.later" not in project.tables()
+
+
+def test_a_comment_that_is_added_during_the_run_changes_nothing(tmp_path: Path) -> None:
+    """Versions are compared, and not bytes: of the file itself and of the modules it imports."""
+    change = (
+        "from pathlib import Path\n\n\ndef model(warehouse):\n"
+        "    for name in ('models/later.py', 'scripts/say.py', 'helper.py', 'other.py'):\n"
+        "        path = Path(name)\n"
+        "        more = '\\nN = 8\\n' if name == 'other.py' else '\\n# é\\n'\n"
+        "        path.write_text('# A comment.\\n' + path.read_text() + more)\n"
+        "    return [{'n': 1}]\n"
+    )
+    header = '"""\n@model\nupstream: change\n"""\n'
+    files = {
+        "models/change.py": change,
+        "models/later.py": f"{header}from helper import N\ndef model(warehouse):\n"
+        '    return warehouse.sql(f"select {N} as n")\n',
+        "models/stale.py": f"{header}from other import N\ndef model(warehouse):\n"
+        '    return [{"n": N}]\n',
+        "scripts/say.py": f'{header}print("said")\n',
+        "helper.py": "N = 7\n",
+        "other.py": "N = 7\n",
+    }
+    project = make_project(tmp_path, files)
+    report = project.run({"max_concurrent": 1})
+    assert report.states() == {
+        "main.change": "succeeded",
+        "main.later": "succeeded",
+        "main.stale": "failed",
+        "scripts.say": "succeeded",
+    }
+    assert "other.py was changed after the run had loaded the project" in report.stdout
+    assert project.rows("select n from main.later") == [(7,)]
 
 
 BROKEN = """

@@ -9,7 +9,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -118,8 +118,18 @@ def _execute(task: PythonTask | ScriptTask, module: types.ModuleType) -> None:
         source = file.read()
     if not task.file.is_as_loaded(source):  # its commit record would prove what was not run
         raise UserCodeFailed(ErrorKind.CHANGED_FILE, task.file.changed)
+    for imported in task.modules:
+        if not imported.is_as_loaded(_bytes_of(imported.path)):
+            raise UserCodeFailed(ErrorKind.CHANGED_FILE, imported.changed)
     # Bytes, so that Python itself reads the file's encoding; our __future__ is not the file's.
     exec(compile(source, task.file.path, "exec", dont_inherit=True), module.__dict__)
+
+
+def _bytes_of(path: str) -> bytes:
+    """The contents of a module; none of one that is gone."""
+    with suppress(OSError), open(path, "rb") as file:
+        return file.read()
+    return b""
 
 
 def _refuse_other_signature(model: Any, line: int) -> None:

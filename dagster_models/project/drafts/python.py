@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
-from dagster_models.core.model import Location, Reference, Step
+from dagster_models.core.model import Location, Module, Reference, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.config import Values
 from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
@@ -31,6 +32,8 @@ from dagster_models.project.python.source import fingerprint, line_of_function
 from dagster_models.project.python.step import read_step
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
+from dagster_models.util.digests import digest_of
+from dagster_models.util.python_code import code_digest
 
 
 def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
@@ -159,8 +162,16 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
         references=tuple(references),
         queries=tuple(dict.fromkeys(query.text for query in queries)),
         code_version=_version(step, queries, file, modules, context),
+        code=code_digest(file.data),
+        modules=tuple(_module(path, text) for path, text in modules.imported(file.text).items()),
     )
     return Draft(complete, (*uses, *bare.uses, *check_uses(step.checks)), bare.feeds)
+
+
+@lru_cache(maxsize=1024)  # many models import the same few modules
+def _module(path: str, text: str) -> Module:
+    data = text.encode("utf-8", "surrogatepass")
+    return Module(path, digest_of(data), code_digest(data))
 
 
 def _version(

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable, Iterator
 
 from dagster_models.project.python.reads import seen_sql
+from dagster_models.util.python_code import code_of
 
 
 def module_paths(name: str) -> list[str]:
@@ -21,18 +22,10 @@ def fingerprint(source: str, plain_sql: Callable[[str], str | None] = lambda tex
     *plain_sql* returns a query without its comments and white space, None where that is not safe.
     It is applied to each text that can only be a query: one that is written in the call itself, or
     has a name that only such calls use. Case stays, as ``df["Total"]`` may rest on it.
-
-    It is ``ast.unparse`` and not ``ast.dump``: a dump's text differs between Python versions (3.12
-    and 3.13 changed it), and an upgrade of Python must not look like a change of every model.
     """
     tree = ast.parse(source)
     _simplify_sql(tree, plain_sql)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        holder = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        if isinstance(node, holder) and body and _is_docstring(body[0]):
-            node.body = body[1:] or [ast.Pass()]
-    return ast.unparse(ast.fix_missing_locations(tree))
+    return code_of(tree)
 
 
 #: With these a program may reach its own texts in other ways than by their names.
@@ -104,15 +97,6 @@ def _named_otherwise(tree: ast.AST) -> set[str]:
         elif isinstance(node, ast.Attribute):
             names.add(node.attr)
     return names
-
-
-def _is_docstring(node: ast.stmt) -> bool:
-    value = getattr(node, "value", None)
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(value, ast.Constant)
-        and isinstance(value.value, str)
-    )
 
 
 def line_of_function(source: str, name: str) -> int:
