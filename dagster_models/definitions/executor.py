@@ -41,7 +41,6 @@ from dagster_models._dagster.types import (
 from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.execution.loop import Run
 from dagster_models.execution.options import FAIL_FAST_TAG, TARGET_TAG, options_of
-from dagster_models.util.gc_tuning import frozen_heap
 
 _CONFIG = {
     "max_concurrent": Field(
@@ -138,7 +137,7 @@ class ModelsExecutor(Executor):
                 raise
             return run.events()
 
-        with held_open(event_log_files(plan_context)) as event_log, frozen_heap():
+        with held_open(event_log_files(plan_context)) as event_log:
             for event in execute_with(self, plan_context, loop):
                 event_log.touch()
                 yield event

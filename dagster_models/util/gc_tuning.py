@@ -30,19 +30,3 @@ def rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-
-
-@contextlib.contextmanager
-def frozen_heap() -> Iterator[None]:
-    """Keep the collector, during the block, from going through the objects that exist before it.
-
-    A run works beside a million objects of its definitions. The collector would go through all of
-    them a few times, which is 15 % of the CPU time of a thousand small steps.
-
-    The end of the block also unfreezes what others have frozen, which costs only time.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()

@@ -61,6 +61,12 @@ TRICKS = (
         "made._lineage = checked(TableColumnLineage, 'deps_by_column')\n",
     ),
     Trick(
+        "assets without the decorator",
+        "load",
+        "import dagster_models._dagster.assets as assets\n"
+        "assets._needs_the_decorator = lambda spec: True\n",
+    ),
+    Trick(
         "libyaml",
         "load",
         "import yaml, dagster_models.project.yaml.nodes as nodes\nnodes._FAST = yaml.SafeLoader\n",
@@ -69,13 +75,6 @@ TRICKS = (
         "parser processes",
         "cold load",
         "import dagster_models.project.loading.parser_pool as pool\npool._cores = lambda: 1\n",
-    ),
-    Trick(
-        "frozen heap",
-        "run",
-        "from contextlib import nullcontext\n"
-        "import dagster_models.definitions.executor as executor\n"
-        "executor.frozen_heap = nullcontext\n",
     ),
     Trick(
         "one commit for several events",
