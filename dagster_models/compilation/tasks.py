@@ -42,11 +42,13 @@ def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
 
 @dataclass(frozen=True, slots=True)
 class TargetStep:
-    """A step of a project on a target: what one Dagster step runs."""
+    """A step of a project on a target: what one Dagster step runs. ``resource_key`` is that of the
+    Dagster resource by which other code reaches the same warehouse."""
 
     project: Project
     step: Step
     target: Target
+    resource_key: str = "warehouse"
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dagster import (
@@ -40,6 +40,12 @@ from dagster_models.project.targets import usable_target
 from dagster_models.util.gc_tuning import rare_collections
 
 logger = logging.getLogger("dagster_models")
+
+_PARTITIONED = (
+    "the translator gives {key} a partitions_def, and the model has none: a run of one partition"
+    " would build all of it"
+)
+_NOT_PARTITIONED = "Leave it out. A model without partitions can read partitioned assets."
 
 
 def load_project(
@@ -102,12 +108,13 @@ def build(
     ``empty_job_severity`` is the severity of the problem of a job that selects nothing: "error" or
     "warning".
     """
-    with rare_collections():
-        built, problems = _build_assets(project, target, translator or ModelsTranslator(), assets)
-    jobs = ProjectJobs(project, built, assets, empty_job_severity)
-    made, schedules = jobs.make()
     if resource_key is None:
         resource_key = "_".join((*project.key_prefix, "warehouse"))
+    context = _Context(project, target, translator or ModelsTranslator(), resource_key)
+    with rare_collections():
+        built, problems = _build_assets(context, assets)
+    jobs = ProjectJobs(project, built, assets, empty_job_severity)
+    made, schedules = jobs.make()
     definitions = Definitions(
         assets=[*built, *assets],
         jobs=made,
@@ -126,21 +133,32 @@ def _warehouse(project: Project, target: Target) -> WarehouseResource:
     return WarehouseResource(**warehouse_address(project, target).to_json(), targets=targets)
 
 
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the assets of a project have in common."""
+
+    project: Project
+    target: Target
+    translator: ModelsTranslator
+    resource_key: str
+
+
 def _build_assets(
-    project: Project,
-    target: Target,
-    translator: ModelsTranslator,
-    others: Sequence[AssetsDefinition | AssetSpec],
+    context: _Context, others: Sequence[AssetsDefinition | AssetSpec]
 ) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
     built: list[AssetsDefinition | AssetSpec] = []
     problems: list[Problem] = []
     # A source with an asset_key is an asset that somebody else defines, so it gets no spec here.
+    project = context.project
     sources = [source for source in project.sources.values() if source.asset_key is None]
     taken = {spec.key for spec in specs_of(others)}
     items: list[Step | Source] = [*sources, *project.steps.values()]
     for item in items:
         try:
-            asset = _asset(item, project, target, translator)
+            asset = _asset(item, context)
+            if isinstance(asset, AssetsDefinition) and asset.partitions_def is not None:
+                what, at = _PARTITIONED.format(key=item.key), item.location
+                problems.append(Problem(what, at.path, at.line, at.column, _NOT_PARTITIONED))
             if not (isinstance(item, Source) and asset.key in taken):
                 built.append(asset)
         except (DagsterError, ValueError) as error:  # e.g. an owner that is not an e-mail address
@@ -150,12 +168,12 @@ def _build_assets(
     return built, problems
 
 
-def _asset(
-    item: Step | Source, project: Project, target: Target, translator: ModelsTranslator
-) -> AssetsDefinition | AssetSpec:
+def _asset(item: Step | Source, context: _Context) -> AssetsDefinition | AssetSpec:
+    project, translator = context.project, context.translator
     if isinstance(item, Source):
         return translator.get_asset_spec(item, project, item.relation)
-    target_step, config = TargetStep(project, item, target), item.config
+    target_step = TargetStep(project, item, context.target, context.resource_key)
+    config = item.config
     spec = translator.get_asset_spec(item, project, target_step.relation)
     return asset_of(
         compute_function(target_step, spec.key),

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from inspect import Parameter, Signature
 from typing import Any
+from uuid import uuid4
 
 from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetKey,
+    DagsterError,
+    DagsterRun,
     Failure,
     MaterializeResult,
     MetadataValue,
@@ -23,6 +26,7 @@ from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFa
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Check
 from dagster_models.definitions.column_metadata import column_lineage, column_schema
+from dagster_models.definitions.resource import refuse_another_warehouse, warehouse_resources
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
@@ -43,11 +47,11 @@ def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., 
 
     # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
     def compute(context):  # type: ignore[no-untyped-def]
-        run, step_key = context.run, str(context.op_execution_context.op_handle)
-        attempt = attempt_results.take(run.run_id, step_key)
-        if attempt is None:  # not under models_executor
-            chosen = target_step.on(chosen_target(run.tags, run.run_config))
-            attempt = run_alone(chosen, run.run_id, context.retry_number + 1)
+        run = _run_of(context)
+        if run is None:
+            yield from _called_directly(context, target_step, asset)
+            return
+        attempt = _attempt(context, run, target_step)
         if attempt.result.state == "succeeded":
             # Not as part of the result: Dagster would write all of it to STEP_OUTPUT as well.
             context.add_asset_metadata(_metadata(attempt), asset)
@@ -56,6 +60,41 @@ def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., 
     register(compute, target_step)
     compute.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return compute
+
+
+def _run_of(context: Any) -> DagsterRun | None:
+    """The run; None if the asset is called directly, with ``build_asset_context``."""
+    try:
+        run: DagsterRun = context.run
+    except DagsterError:
+        return None
+    return run
+
+
+def _called_directly(context: Any, target_step: TargetStep, asset: AssetKey) -> Iterator[Any]:
+    """The results of a step that runs now. A direct call knows no metadata but that of a result,
+    and does not look for check results in there."""
+    key = target_step.resource_key
+    refuse_another_warehouse(target_step, {key: getattr(context.resources, key, None)}, None)
+    attempt = run_alone(target_step, f"direct-{uuid4()}", 1)
+    for result in _results(attempt, asset):
+        if isinstance(result, MaterializeResult):
+            yield from result.check_results or ()
+            yield MaterializeResult(asset, metadata=_metadata(attempt))
+        else:
+            yield result
+
+
+def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptResult:
+    """The attempt that Dagster asks for: models_executor has run it, or it runs now."""
+    step_key = str(context.op_execution_context.op_handle)
+    attempt = attempt_results.take(run.run_id, step_key)
+    if attempt is not None:
+        return attempt
+    target = chosen_target(run.tags, run.run_config)
+    chosen, resources = target_step.on(target), warehouse_resources(context.job_def.resource_defs)
+    refuse_another_warehouse(chosen, resources, target)
+    return run_alone(chosen, run.run_id, context.retry_number + 1)
 
 
 def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:

@@ -38,9 +38,14 @@ from dagster_models._dagster.types import (
     PlanOrchestrationContext,
     RetryMode,
 )
-from dagster_models.definitions.resource import WarehouseResource
+from dagster_models.definitions.resource import (
+    WarehouseResource,
+    refuse_another_warehouse,
+    warehouse_resources,
+)
 from dagster_models.execution.loop import Run
-from dagster_models.execution.options import FAIL_FAST_TAG, TARGET_TAG, options_of
+from dagster_models.execution.options import FAIL_FAST_TAG, TARGET_TAG, chosen_target, options_of
+from dagster_models.execution.step_functions import target_step_of
 
 _CONFIG = {
     "max_concurrent": Field(
@@ -77,6 +82,20 @@ _OTHER_ASSETS_ONLY = (
     "The run config of the resource {key} applies only to your own assets. The models are built in"
     " their target: choose it with `execution: config: target`"
 )
+
+
+def _refuse_other_warehouses(job: PlanExecutionContext, plan: ExecutionPlan) -> None:
+    """Raises WarehouseError, see ``refuse_another_warehouse``."""
+    run, resources = job.dagster_run, warehouse_resources(job.job_def.resource_defs)
+    target = chosen_target(run.tags, run.run_config)
+    seen: set[tuple[str, str]] = set()
+    for step in plan.get_steps_to_execute_in_topo_order() if resources else ():
+        target_step = target_step_of(job.job_def, step)
+        if target_step is not None:
+            project = target_step.project.root, target_step.resource_key
+            if project not in seen:
+                seen.add(project)
+                refuse_another_warehouse(target_step.on(target), resources, target)
 
 
 @executor(name="models_executor", config_schema=_CONFIG)
@@ -121,6 +140,7 @@ class ModelsExecutor(Executor):
         def loop(job_context: PlanExecutionContext, plan: ExecutionPlan) -> Iterator[DagsterEvent]:
             quiet_console(job_context)
             try:
+                _refuse_other_warehouses(job_context, plan)
                 run = Run(
                     self,
                     plan_context,

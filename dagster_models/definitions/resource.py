@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from dagster import ConfigurableResource, EnvVar, InitResourceContext
+from dagster import ConfigurableResource, EnvVar, InitResourceContext, ResourceDefinition
 from pydantic import Field, PrivateAttr, field_validator
 
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.client.warehouse import StepConnection, Warehouse
+from dagster_models.project.settings import TARGET_VARIABLE
 
 
 class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
@@ -62,15 +64,23 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
             WarehouseError: the warehouse cannot be reached, or the run asks for a target that does
                 not exist.
         """
-        chosen = {"type": self.type, "settings": self.settings}
-        if self._target is not None and self.targets:  # a resource that users make has no targets
-            chosen = self._chosen(self._target)
-        address = WarehouseAddress.from_json({**chosen, "folder": self.folder})
+        address = self.address(self._target)
         connection = StepConnection(lambda: connect(address))
         try:
             yield Warehouse(connection)
         finally:
             connection.close()
+
+    def address(self, target: str | None) -> WarehouseAddress:
+        """The address of the warehouse in a run that asks for *target*.
+
+        Raises:
+            WarehouseError: there is no such target.
+        """
+        chosen = {"type": self.type, "settings": self.settings}
+        if target is not None and self.targets:  # a resource that users make has no targets
+            chosen = self._chosen(target)
+        return WarehouseAddress.from_json({**chosen, "folder": self.folder})
 
     def _chosen(self, target: str) -> dict[str, Any]:
         if target not in self.targets:
@@ -80,6 +90,40 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
                 f" by `target` in its run config). Targets: {', '.join(self.targets)}",
             )
         return dict(self.targets[target])
+
+
+def refuse_another_warehouse(
+    target_step: TargetStep, resources: Mapping[str, object], target: str | None
+) -> None:
+    """Refuse to build where the project's resource was replaced by one that leads elsewhere: a test
+    that gives it would otherwise build in the real warehouse, and look into another one.
+
+    ``resources``: those of the run. ``target``: the one that the run asks for.
+
+    Raises:
+        WarehouseError: see above.
+    """
+    key, own = target_step.resource_key, target_step.address
+    given = resources.get(key)
+    if not isinstance(given, WarehouseResource):
+        return
+    address = given.address(target)
+    if (address.type, address.settings) != (own.type, own.settings):
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"the resource `{key}` leads to another warehouse than the target"
+            f" `{target_step.target.name}` of {target_step.project.name}, in which its models are"
+            " built. To build elsewhere, add a target to dagster_models.yaml and choose it with the"
+            f" run tag {TARGET_TAG} (`materialize(..., tags=...)`) or {TARGET_VARIABLE}; a resource"
+            " for your own assets needs another key",
+        )
+
+
+def warehouse_resources(definitions: Mapping[str, ResourceDefinition]) -> dict[str, object]:
+    """The WarehouseResources among the resources of a job, by key."""
+    # Dagster makes a definition of the resource, whose function is a method of the resource.
+    found = {key: getattr(it.resource_fn, "__self__", None) for key, it in definitions.items()}
+    return {key: it for key, it in found.items() if isinstance(it, WarehouseResource)}
 
 
 def _as_variable(value: Any) -> Any:
