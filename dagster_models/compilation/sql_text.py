@@ -85,7 +85,7 @@ def _compiled(
         parsed = project.texts.get(key) or parse_sql(*key)
     except UnreadableSql:  # a project that does not allow these would not have been loaded
         parsed = read_tokens(text, project.dialect)
-    relation_of = _relation_of(project, step, target, of_check)
+    relation_of = _relation_of(project, step, text, target, of_check)
     return compile_sql(
         text,
         parsed,
@@ -97,13 +97,14 @@ def _compiled(
 
 
 def _relation_of(
-    project: Project, step: Step, target: Target, of_check: bool
+    project: Project, step: Step, text: str, target: Target, of_check: bool
 ) -> Callable[[Reference], str | None]:
+    temporary = step.queries.get(text, frozenset())
     is_view = not of_check and step.kind == "sql" and step.config.materialized == "view"
 
     def relation_of(reference: Reference) -> str | None:
         key = step.resolved.get(reference.name)
-        if key is None:
+        if key is None or reference.name.lower() in temporary:
             return None
         if of_check and key == step.key and not reference.in_string:
             return OWN_RELATION

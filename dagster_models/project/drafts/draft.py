@@ -40,6 +40,7 @@ class NameUse:
     step itself. ``is_written``: the file writes to it instead of reading it. ``certain``: it names
     a relation; else it may be the name of a column, and is no problem if it means nothing.
     ``given_to``: a function that is given the name, and may or may not read it.
+    ``may_be_temporary``: the file creates a temporary table of that name, perhaps before.
     """
 
     parts: tuple[str, ...]
@@ -51,6 +52,7 @@ class NameUse:
     is_written: bool = False
     certain: bool = True
     given_to: str = ""
+    may_be_temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -18,15 +18,16 @@ from dagster_models.project.drafts.step import (
     declared_uses,
     new_step,
     parse_header,
-    suspected_uses,
     unset_variable,
     use_of,
     variables_of,
 )
+from dagster_models.project.drafts.temporary import NONE, Temporary, temporary_names
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import python_header
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.python.imports import Modules, imported_code
+from dagster_models.project.python.moments import Moment
 from dagster_models.project.python.reads import HOLE, PythonFile, read_python
 from dagster_models.project.python.source import fingerprint, line_of_function
 from dagster_models.project.python.step import read_step
@@ -106,11 +107,16 @@ def _draft_generated(
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """A query in a Python file: the place where its text begins, and what it says."""
+    """A query in a Python file: the place where its text begins, what it says, and when."""
 
     at: Location
     text: str
     parsed: ParsedSql
+    moment: Moment
+
+    @property
+    def path(self) -> str:
+        return self.at.path
 
     def place(self, line: int, column: int) -> Location:
         return _inside(self.at, line, column)
@@ -131,13 +137,8 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
     files = read_step(file.path, file.text, modules)
     queries = [q for path, code in files.items() for q in _parsed_queries(code, path, context)]
     partial = {path: dict(_partial_queries(code, path, context)) for path, code in files.items()}
-    temporary = {name.lower() for query in queries for name in query.parsed.temporary}
-    lasting = [
-        (query, ref)
-        for query in queries
-        for ref in query.parsed.references
-        if ref.name.lower() not in temporary  # made by a statement of this file, for its session
-    ]
+    composed = [query for known in partial.values() for query in known.values()]
+    temporary = temporary_names([*queries, *composed])
     references: list[Reference] = []
     uses: list[NameUse] = []
     for path, code in files.items():
@@ -145,13 +146,12 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
             parts = tuple(part.strip('"') for part in table.name.split("."))
             references.append(Reference(parts, 0, 0, table.line, table.column))
             uses.append(NameUse(parts, table.name, Location(path, table.line, table.column)))
-    for query, ref in lasting:
-        references.append(replace(ref, line=query.at.line + ref.line - 1))
-        uses.append(use_of(ref, query.place(ref.line, ref.column)))
     for query in queries:
-        uses += suspected_uses(query.parsed, query.place)
-    for query in (query for known in partial.values() for query in known.values()):
-        uses += [use_of(ref, query.place(ref.line, ref.column)) for ref in _known(query)]
+        found = tuple(_uses(query, query.parsed.references, temporary))
+        references += [replace(ref, line=query.at.line + ref.line - 1) for ref, _ in found]
+        uses += [use for _, use in found]
+    for query in composed:
+        uses += [use for _, use in _uses(query, _known(query), temporary)]
     if not step.config.upstream:
         for path, code in files.items():
             wholly_known = [call for call, query in partial[path].items() if _is_known(query)]
@@ -160,12 +160,24 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
     complete = replace(
         step,
         references=tuple(references),
-        queries=tuple(dict.fromkeys(query.text for query in queries)),
+        queries={query.text: temporary.get(query.text, NONE).every for query in queries},
         code_version=_version(step, queries, file, modules, context),
         code=code_digest(file.data),
         modules=tuple(_module(path, text) for path, text in modules.imported(file.text).items()),
     )
     return Draft(complete, (*uses, *bare.uses, *check_uses(step.checks)), bare.feeds)
+
+
+def _uses(
+    query: _Query, references: Iterable[Reference], temporary: Mapping[str, Temporary]
+) -> Iterator[tuple[Reference, NameUse]]:
+    """The references of a query that are not those of temporary tables, and what they use."""
+    names = temporary.get(query.text, NONE)
+    for reference in references:
+        if reference.name.lower() not in names.certain:
+            use = use_of(reference, query.place(reference.line, reference.column))
+            doubtful = reference.name.lower() in names.doubtful
+            yield reference, replace(use, may_be_temporary=doubtful)
 
 
 @lru_cache(maxsize=1024)  # many models import the same few modules
@@ -224,7 +236,7 @@ def _parsed_queries(code: PythonFile, path: str, context: DraftContext) -> Itera
                 fix, severity = "Write full names of tables in it.", "warning"
             context.report(problem(what, _inside(at, error.line, error.column), fix, severity))
         else:
-            yield _Query(at, query.text, parsed)
+            yield _Query(at, query.text, parsed, query.moment)
 
 
 def _partial_queries(
@@ -234,7 +246,7 @@ def _partial_queries(
     for call, query in code.partial:
         with contextlib.suppress(SqlSyntaxError):  # then nothing is seen
             parsed = context.texts.parse(query.text, context.settings.dialect, queries_only=False)
-            yield call, _Query(Location(path, query.line), query.text, parsed)
+            yield call, _Query(Location(path, query.line), query.text, parsed, query.moment)
 
 
 def _known(query: _Query) -> list[Reference]:

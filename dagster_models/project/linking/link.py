@@ -124,7 +124,7 @@ def _link_uses(draft: Draft, links: Links) -> None:
     edges, resolved = links.edges.setdefault(key, {}), links.resolved.setdefault(key, {})
     seen: dict[str, Key | None] = {}
     for use in draft.uses:
-        if use.check or use.given_to:
+        if use.check or use.given_to or use.may_be_temporary:
             continue
         # A wrong name is reported once per file, and not at each place where it is used.
         folded = ".".join(use.parts).lower()
@@ -137,6 +137,7 @@ def _link_uses(draft: Draft, links: Links) -> None:
         if not use.is_written:
             edges.setdefault(found, use.place)
     _report_suspects(draft, links)
+    _report_doubtful(draft, links)
 
 
 def _report_suspects(draft: Draft, links: Links) -> None:
@@ -150,6 +151,20 @@ def _report_suspects(draft: Draft, links: Links) -> None:
         known.add(found)
         what = f"`{use.given_to}(...)` may read {found}, on which {step.key} does not depend"
         fix = f"If it does, add `upstream: {found}` to the header."
+        links.report(problem(what, use.place, fix, "warning"))
+
+
+def _report_doubtful(draft: Draft, links: Links) -> None:
+    """Warn of names that mean a temporary table of the file or something of the project."""
+    for use in draft.uses if not draft.step.config.upstream else ():
+        found = resolve(links.names, use.parts) if use.may_be_temporary else None
+        if found is None or isinstance(found, Unresolved):
+            continue
+        what = f"`{use.written}` may be the temporary table of that name or {found}"
+        fix = (
+            "Give the temporary table a name of its own, or name the tables that are read in "
+            "`upstream:` in the header."
+        )
         links.report(problem(what, use.place, fix, "warning"))
 
 

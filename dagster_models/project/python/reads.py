@@ -17,6 +17,7 @@ from typing import Literal
 
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.python.held import ALONE, WAREHOUSE, Around, Held, Passing
+from dagster_models.project.python.moments import Moment, moment_of
 from dagster_models.project.python.names import FUNCTIONS, FileNames, joined, module_of, read_names
 from dagster_models.project.python.sight import METHODS, QUERY_METHODS, Sight
 from dagster_models.project.python.texts import HOLE, Texts
@@ -26,10 +27,12 @@ __all__ = ["HOLE", "Parts", "PyQuery", "PyTable", "PythonFile", "read_part", "re
 
 @dataclass(frozen=True, slots=True)
 class PyQuery:
-    """SQL passed to ``sql`` or ``execute``. ``line``: where its literal begins, from 1."""
+    """SQL passed to ``sql`` or ``execute``. ``line``: where its literal begins, from 1; ``moment``
+    is that of the call."""
 
     text: str
     line: int
+    moment: Moment = field(default=Moment(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,11 @@ def read_part(source: str, around: Around, parts: Parts | None = None) -> Python
             place = lines.place(argument or call)
             unseen.append((*place, f"warehouse.{method}(...)"))
             if text is not None and method in QUERY_METHODS and not possible:
-                partial.append((place, PyQuery(text.value, text.line)))
+                partial.append((place, PyQuery(text.value, text.line, moment_of(call, names))))
         elif method == "table":
             tables.append(PyTable(text.value, *lines.place(argument)))
         else:
-            queries.append(PyQuery(text.value, text.line))
+            queries.append(PyQuery(text.value, text.line, moment_of(call, names)))
     for node, what in sight.out_of_sight():
         if parts is None or parts.have(names.part(node)):
             unseen.append((*lines.place(node), what))
