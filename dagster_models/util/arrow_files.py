@@ -53,6 +53,16 @@ def read(path: str) -> Any:
 
 
 @contextlib.contextmanager
+def mapped(path: str) -> Iterator[Any]:
+    """The file as a pyarrow Table, as long as the block lasts. Raises WarehouseError as ``batches``
+    does."""
+    import pyarrow as pa
+
+    with batches(path) as (schema, found):
+        yield pa.Table.from_batches(found, schema)
+
+
+@contextlib.contextmanager
 def batches(path: str) -> Iterator[tuple[Any, Iterator[Any]]]:
     """The schema and the record batches of the file, one at a time.
 

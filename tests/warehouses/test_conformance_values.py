@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from dagster_models.core.tasks import CsvFile, LoadedFile
@@ -319,3 +320,109 @@ def test_load_replaces_a_view(session: WarehouseSession, tmp_path: Path) -> None
     assert not session.in_transaction
     assert session.query("select * from s.v")[1] == [("new",)]
     assert session.load(path, "s.v", "append") == 1
+
+
+# Exact, or an error that names column and row ---------------------------------------------------
+
+D = decimal.Decimal
+
+
+def file_of(table: pa.Table, folder: Path) -> str:
+    path, _ = bulk.write([str(folder)], table.schema, table.to_batches())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "back"),
+    [
+        (pa.array([D(12300), None], pa.decimal128(10, -2)), [D(12300), None]),
+        (pa.array([D("1.25")], pa.decimal256(60, 2)), [D("1.25")]),
+        (pa.array([[1], [2, 3], None], pa.list_view(pa.int32())), [[1], [2, 3], None]),
+        (pc.run_end_encode(pa.array(["x", "x", "y"])), ["x", "x", "y"]),
+        (pa.array([["a"], ["b"]], pa.list_(pa.dictionary(pa.int8(), pa.string()))), [["a"], ["b"]]),
+        (
+            pa.array([1_000_000], pa.timestamp("ns", "UTC")),
+            [dt.datetime(1970, 1, 1, 0, 0, 0, 1000, UTC)],
+        ),
+        (pa.array(["a", None], pa.string_view()), ["a", None]),
+        (pa.array([1.5], pa.float16()), [1.5]),
+    ],
+    ids=str,
+)
+def test_types_that_few_know_keep_their_values(
+    session: WarehouseSession, tmp_path: Path, values: pa.Array, back: list[object]
+) -> None:
+    assert through(session, pa.table({"v": values}), tmp_path).column("v").to_pylist() == back
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([None, 2000, 2001], pa.timestamp("ns", "UTC")),
+        pa.array([None, 2000, 2001], pa.duration("ns")),
+        pa.array([None, pa.MonthDayNano([1, 2, 3000]), pa.MonthDayNano([0, 0, 1])]),
+        pa.array([[], [2000], [3, 2001]], pa.list_(pa.duration("ns"))),
+        pa.array([0, 1, 2**60], pa.timestamp("s")),
+    ],
+    ids=lambda values: str(values.type),
+)
+def test_a_value_that_would_be_cut_is_refused(
+    session: WarehouseSession, tmp_path: Path, values: pa.Array
+) -> None:
+    path = file_of(pa.table({"w": [1, 2, 3], "v": values}), tmp_path)
+    with pytest.raises(WarehouseError, match=r"column 'v', row 2 \(counted from 0\)"):
+        session.load(path, "s.through", "replace")
+    session.rollback()
+    assert session.query("select 1")[1] == [(1,)]  # the process goes on
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("integer", pa.array([1.0, 2.5])),
+        ("integer", pa.array([1, 2**40])),
+        ("decimal(9, 2)", pa.array([D("1.25"), D("1.255")])),
+        ("decimal(9, 2)", pa.array([0.25, 1.255])),
+        ("real", pa.array([0.5, 0.1])),
+        ("double precision", pa.array([1, 2**53 + 1])),
+        ("date", pa.array([dt.datetime(2024, 1, 2), dt.datetime(2024, 1, 2, 3)])),
+        ("timestamp", pa.array([None, dt.datetime(2024, 1, 2, tzinfo=UTC)])),
+        ("timestamptz", pa.array([None, dt.datetime(2024, 1, 2)])),
+        ("integer", pa.array(["12", "012"])),
+        ("boolean", pa.array([1, 2])),
+        ("date", pa.array(["2024-01-02", "01/02/2024"])),
+    ],
+    ids=str,
+)
+def test_a_value_that_another_type_would_change_is_not_appended(
+    session: WarehouseSession, tmp_path: Path, column: str, values: pa.Array
+) -> None:
+    session.execute(f"create table s.typed (v {column})")
+    with pytest.raises(WarehouseError, match=r"column 'v', (row 1|which is of type)"):
+        session.load(file_of(pa.table({"v": values}), tmp_path), "s.typed", "append")
+    session.rollback()
+    assert session.query("select count(*) from s.typed")[1] == [(0,)]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "back"),
+    [
+        ("integer", pa.array([1.0, None]), [1, None]),
+        ("decimal(9, 2)", pa.array([1, None]), [D("1.00"), None]),
+        ("decimal(9, 2)", pa.array(["1.5", "-2"]), [D("1.50"), D("-2.00")]),
+        ("double precision", pa.array([1, 2**53]), [1.0, 2.0**53]),
+        ("date", pa.array(["2024-01-02"]), [dt.date(2024, 1, 2)]),
+        ("varchar", pa.array([1, None]), ["1", None]),
+        ("timestamp", pa.array([dt.date(2024, 1, 2)]), [dt.datetime(2024, 1, 2)]),
+        ("interval", pa.array([dt.timedelta(1)]), [pa.MonthDayNano([0, 0, 86400 * 10**9])]),
+        ("uuid", pa.array([str(uuid.UUID(int=7))]), [str(uuid.UUID(int=7))]),
+    ],
+    ids=str,
+)
+def test_equal_values_of_another_type_are_appended(
+    session: WarehouseSession, tmp_path: Path, column: str, values: pa.Array, back: list[object]
+) -> None:
+    session.execute(f"create table s.typed (v {column})")
+    session.load(file_of(pa.table({"v": values}), tmp_path), "s.typed", "append")
+    path, _ = session.export("select v from s.typed", [str(tmp_path)])
+    assert bulk.read(path).column("v").to_pylist() == back

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, CsvFile, LoadedFile, Query
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
+from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.duckdb.session import DuckDB, connect
 from paths import environment_of_tests
@@ -204,3 +206,61 @@ def test_a_write_conflict_that_stays_is_transient(
     other.commit()
     assert session.query("select n from s.t")[1] == [("theirs",)]
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        (
+            "99999999999999999999999999999999999999::hugeint",
+            "99999999999999999999999999999999999999",
+        ),
+        ("2::uhugeint", "2"),
+        ("'10:00:00+02'::timetz", "10:00:00+02"),
+        ("'10101'::bit", "10101"),
+        ("[2::uhugeint]", "[2]"),
+        ("{'b': '01'::bit, 'n': 1::hugeint}", "{'b': 01, 'n': 1}"),
+        ("map {'k': '10:00:00+02'::timetz}", "{k='10:00:00+02'}"),
+        ("123456789012345678901234567890::bignum", "123456789012345678901234567890"),
+        ("interval '100 years 3 days 5 seconds'", "100 years 3 days 00:00:05"),
+    ],
+)
+def test_values_that_arrow_has_no_type_for_survive_a_copy(
+    session: WarehouseSession, tmp_path: Path, expression: str, value: str
+) -> None:
+    path, _ = session.export(f"select {expression} as v, 1 as v", [str(tmp_path)])
+    table = bulk.read(path).rename_columns(["v", "w"])
+    session.load(bulk.write([str(tmp_path)], table.schema, table.to_batches())[0], "t", "replace")
+    assert session.query("select v::varchar, w from t")[1] == [(value, 1)]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "340282366920938463463374607431768211455::uhugeint",
+        "(-170141183460469231731687303715884105728)::hugeint",
+        "interval '9223372036854 seconds'",
+        "1::variant",
+    ],
+)
+def test_a_value_that_arrow_cannot_hold_is_refused_by_name(
+    session: WarehouseSession, tmp_path: Path, expression: str
+) -> None:
+    with pytest.raises(WarehouseError, match=r"column '?total'?"):
+        session.export(f"select {expression} as total", [str(tmp_path)])
+
+
+def test_arrow_that_duckdb_does_not_take_names_column_and_row(
+    session: WarehouseSession, tmp_path: Path
+) -> None:
+    import pyarrow as pa  # here, as a test above imports this module without numpy
+
+    for values, said in (
+        (pa.array([{}]), "column 'v' holds dicts without a key"),
+        (pa.array([[("a", 1)], [("a", 1), ("a", 2)]], pa.map_(pa.string(), pa.int8())), "row 1"),
+        (pa.array([Decimal(1), Decimal("1" * 39)], pa.decimal256(39, 0)), "column 'v', row 1"),
+    ):
+        table = pa.table({"v": values})
+        path, _ = bulk.write([str(tmp_path)], table.schema, table.to_batches())
+        with pytest.raises(WarehouseError, match=said):
+            session.load(path, "t", "replace")

@@ -6,9 +6,12 @@ cannot have made the value.
 
 from __future__ import annotations
 
+import decimal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from dagster_models.util.duckdb_types import exact
 
 if TYPE_CHECKING:
     import pyarrow
@@ -27,12 +30,15 @@ def to_arrow(value: Any, what: str = "the value") -> pyarrow.Table | pyarrow.Rec
     column each). Columns without any type (all null, or the object columns of an empty frame)
     become text, so that an empty frame keeps its columns.
 
+    The types are those that every warehouse reads as the same values (``arrow_values.plain``).
+
     ``what`` begins the error messages. Raises TypeError when ``value`` is no table (the message
-    lists what is accepted) and ValueError when one of its columns cannot be stored.
+    lists what is accepted) and ValueError when one of its columns cannot be stored; a stream does
+    so while it is read.
     """
     table = _convert(value, what)
     _refuse_bad_names(table.schema.names, what)
-    return _with_text_for_null(table)
+    return _plain(table, what)
 
 
 def _convert(value: Any, what: str) -> pyarrow.Table | pyarrow.RecordBatchReader:
@@ -47,12 +53,13 @@ def _convert(value: Any, what: str) -> pyarrow.Table | pyarrow.RecordBatchReader
     if _is(value, "polars", "LazyFrame"):
         value = value.collect()
     if _is(value, "polars", "DataFrame"):
-        # The oldest level spells text as large_string, which every warehouse and pyarrow reads.
-        return value.to_arrow(compat_level=sys.modules["polars"].CompatLevel.oldest())
+        return _from_columns(value.columns, value.get_columns(), _from_polars, what)
     if _is(value, "pandas", "Series") or _is(value, "polars", "Series"):
         raise TypeError(f"{what} is a Series, one column without a table; use .to_frame()")
     if isinstance(value, (list, tuple)):
         return _from_rows(value, what)
+    if hasattr(value, "to_arrow_reader"):  # a DuckDB relation
+        value = exact(value)
     if hasattr(value, "__arrow_c_stream__"):  # our own results, DuckDB relations, any Arrow table
         return pa.RecordBatchReader.from_stream(value)
     raise TypeError(f"{what} is {_named(value)}, not a table; a table is {ACCEPTED}")
@@ -69,7 +76,6 @@ def _named(value: Any) -> str:
 
 
 def _from_pandas(frame: Any, what: str) -> pyarrow.Table:
-    import pyarrow as pa
 
     columns: list[tuple[str, Any]] = []
     for level, name in enumerate(frame.index.names):
@@ -86,15 +92,39 @@ def _from_pandas(frame: Any, what: str) -> pyarrow.Table:
         if isinstance(name, tuple):
             raise ValueError(f"{what} has a column with several levels, {name!r}; flatten its name")
     return _from_columns(
-        [str(name) for name, _ in columns],
-        (values for _, values in columns),
-        lambda values: pa.array(values, from_pandas=True),
-        what,
+        [str(name) for name, _ in columns], (values for _, values in columns), _from_series, what
     )
 
 
-def _from_rows(rows: Sequence[Any], what: str) -> pyarrow.Table:
+def _from_series(values: Any) -> Any:
+    """A column of pandas: objects are compared with what is made of them, also as categories."""
     import pyarrow as pa
+
+    if getattr(values.dtype, "categories", values).dtype.name == "object":
+        from dagster_models.processes.client.python_values import to_array
+
+        return to_array(values.tolist(), of_pandas=True)
+    return pa.array(values, from_pandas=True)
+
+
+def _from_polars(values: Any) -> Any:
+    """A column of polars. Its own export makes addresses of objects, and numbers of 128 bits are a
+    type that no one else knows."""
+    import pyarrow as pa
+
+    from dagster_models.processes.client.python_values import to_array
+
+    if "Object" in str(values.dtype):
+        return to_array(values.to_list())
+    if str(values.dtype) in ("Int128", "UInt128"):  # 39 digits at most
+        numbers = (None if n is None else decimal.Decimal(n) for n in values)
+        return pa.array(numbers, pa.decimal256(39, 0))
+    # The oldest level spells text as large_string, which every warehouse and pyarrow reads.
+    return values.to_arrow(compat_level=sys.modules["polars"].CompatLevel.oldest())
+
+
+def _from_rows(rows: Sequence[Any], what: str) -> pyarrow.Table:
+    from dagster_models.processes.client.python_values import to_array
 
     if not rows:
         raise TypeError(
@@ -108,7 +138,7 @@ def _from_rows(rows: Sequence[Any], what: str) -> pyarrow.Table:
             )
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = ([row.get(name) for row in rows] for name in names)
-    return _from_columns([str(name) for name in names], columns, pa.array, what)
+    return _from_columns([str(name) for name in names], columns, to_array, what)
 
 
 def _from_columns(
@@ -123,16 +153,10 @@ def _from_columns(
         try:
             arrays.append(convert(values))
         except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-            raise ValueError(_bad_column(name, values, error, what)) from error
+            # pyarrow's own words begin with no verb.
+            said = str(error) if type(error) is ValueError else f"cannot be stored: {error}"
+            raise ValueError(f"column {name!r} of {what} {said}") from error
     return pa.table(arrays, names=names)
-
-
-def _bad_column(name: str, values: Any, error: Exception, what: str) -> str:
-    kinds = sorted({type(v).__name__ for v in values if v is not None and v == v})
-    if len(kinds) > 1:
-        mixed = ", ".join(kinds)
-        return f"column {name!r} of {what} mixes values of types {mixed}; convert it to one type"
-    return f"column {name!r} of {what} cannot be stored: {error}"
 
 
 def _refuse_bad_names(names: Sequence[str], what: str) -> None:
@@ -150,13 +174,17 @@ def _refuse_bad_names(names: Sequence[str], what: str) -> None:
             )
 
 
-def _with_text_for_null(
-    table: pyarrow.Table | pyarrow.RecordBatchReader,
+def _plain(
+    table: pyarrow.Table | pyarrow.RecordBatchReader, what: str
 ) -> pyarrow.Table | pyarrow.RecordBatchReader:
+    """The same values, of which each is one, in types that every warehouse reads."""
     import pyarrow as pa
 
-    schema = table.schema
-    if not any(pa.types.is_null(field.type) for field in schema):
-        return table
-    fields = [f.with_type(pa.string()) if pa.types.is_null(f.type) else f for f in schema]
-    return table.cast(pa.schema(fields))
+    from dagster_models.util.arrow_values import converted, plain
+
+    is_table = isinstance(table, pa.Table)
+    batches = table.to_batches() if is_table else table
+    schema, made = converted(table.schema, batches, plain, of=f" of {what}", check=True)
+    if is_table:
+        return pa.Table.from_batches(made, schema)
+    return pa.RecordBatchReader.from_batches(schema, made)

@@ -21,6 +21,7 @@ from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
+from dagster_models.util.duckdb_types import exact
 from dagster_models.warehouses.base import (
     Capabilities,
     OpenWarehouse,
@@ -170,8 +171,10 @@ class DuckDBSession(DuckDBCursor):
             raise csv_error(error, path) from error
 
     def _from_arrow(self, relation: Relation, path: str) -> int:
+        from dagster_models.warehouses.duckdb import arrow  # pyarrow takes its time to import
+
         name = quoted(relation)
-        with self._arrow(path):
+        with bulk.mapped(path) as table, self._registered(arrow.storable(table)):
             head = f"CREATE OR REPLACE TABLE {name} AS\n"
             return self._replace(name, head, f"FROM {_INPUT}") or 0
 
@@ -228,7 +231,7 @@ class DuckDBSession(DuckDBCursor):
                     raise WarehouseError(
                         ErrorKind.INVALID_INPUT, "the statement returns no rows to export"
                     )
-                reader = result.to_arrow_reader()
+                reader = _exact(result).to_arrow_reader()
                 return bulk.write(folders, reader.schema, reader)
         except WarehouseError as error:
             if error.name in _BEFORE_IT_RAN:
@@ -236,28 +239,41 @@ class DuckDBSession(DuckDBCursor):
             raise
 
     def load(self, path: str, relation: str, mode: str) -> int:
-        with self._arrow(path):
+        from dagster_models.warehouses import append
+        from dagster_models.warehouses.duckdb import arrow
+
+        with bulk.mapped(path) as table:
+            table = arrow.storable(table)
             if mode == "append":
-                return int(self._run(f"INSERT INTO {relation} BY NAME FROM {_INPUT}")[0][0])
-            head = f"CREATE OR REPLACE TABLE {relation} AS\n"
-            return self._replace(relation, head, f"FROM {_INPUT}", first=False) or 0
+                table = append.fitted(table, self._schema(relation))
+            with self._registered(table):
+                if mode == "append":
+                    return int(self._run(f"INSERT INTO {relation} BY NAME FROM {_INPUT}")[0][0])
+                head = f"CREATE OR REPLACE TABLE {relation} AS\n"
+                return self._replace(relation, head, f"FROM {_INPUT}", first=False) or 0
+
+    def _schema(self, relation: str) -> Any:
+        """The types of Arrow in which the columns of a table are read."""
+        with self._watched(lines_before=NO_LINES):
+            result = _exact(self._cursor.sql(f"FROM {relation} LIMIT 0"))
+            return result.to_arrow_reader().read_all().schema
 
     @contextlib.contextmanager
-    def _arrow(self, path: str) -> Iterator[None]:
-        """The cursor sees the Arrow IPC file as _INPUT. A cut file does not open."""
-        import pyarrow as pa
+    def _registered(self, table: Any) -> Iterator[None]:
+        """The cursor sees the Arrow table as _INPUT."""
+        from dagster_models.warehouses.duckdb import arrow
 
-        with contextlib.ExitStack() as stack:
+        try:
             with translated():
-                table = pa.ipc.open_file(stack.enter_context(pa.memory_map(path))).read_all()
                 self._cursor.register(_INPUT, table)
             self._input = table
-            try:
-                yield
-            finally:
-                self._input = None
-                with contextlib.suppress(duckdb.Error):
-                    self._cursor.unregister(_INPUT)
+            yield
+        except WarehouseError as error:
+            raise arrow.with_place(self._cursor, table, error) from error
+        finally:
+            self._input = None
+            with contextlib.suppress(duckdb.Error):
+                self._cursor.unregister(_INPUT)
 
     # Commit records
 
@@ -274,3 +290,11 @@ class DuckDBSession(DuckDBCursor):
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         self._refuse_if_replaced()
         return of_relations(records.last(self._run, self._catalog), relations)
+
+
+def _exact(result: Any) -> Any:
+    """A result in columns whose values Arrow has. Raises WarehouseError for others."""
+    try:
+        return exact(result)
+    except ValueError as error:
+        raise WarehouseError(ErrorKind.UNSUPPORTED, str(error), name="DataError") from error

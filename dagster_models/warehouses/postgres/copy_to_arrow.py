@@ -38,6 +38,8 @@ _PLAIN: dict[str, pa.DataType] = {
     "time": pa.time64("us"),
     "timestamp": pa.timestamp("us"),
 }
+_DOUBLE_DIGITS = 15  # that a double holds of any decimal number
+_READ_FROM_JSON = frozenset({"timestamptz", "numeric", "bytea"})
 _NOT_FINITE = pa.array(["NaN", "Infinity", "-Infinity"])
 
 
@@ -55,7 +57,9 @@ class OutColumn:
     def sql(self, given: str) -> str:
         """The SQL whose text ``arrow`` reads, of the column ``given``."""
         if self.array:
-            return f"to_json({given})"
+            # An element of another type is read as its text, also where that text is JSON.
+            plain = self.type_ in _PLAIN or self.type_ in _READ_FROM_JSON
+            return f"to_json({given})" if plain else f"to_json({given}::text[])"
         if self.type_ == "bytea":
             return f"encode({given}, 'hex')"
         if self.type_ == "timestamptz":
@@ -105,6 +109,16 @@ class OutColumn:
     def arrow_type(self) -> pa.DataType:
         return self.arrow(pa.array([], self.csv_type)).type
 
+    @property
+    def declared_type(self) -> pa.DataType:
+        """The type with the digits that are declared; text, which holds any, where none are."""
+        digits, scale = self.precision, self.scale
+        if not self.is_open or digits is None or scale is None:
+            return self.arrow_type
+        if digits > 76 or not 0 <= scale <= digits:
+            return self.arrow_type
+        return (pa.decimal128 if digits <= 38 else pa.decimal256)(digits, scale)
+
 
 def _months_days_nanos(text: str) -> tuple[int, int, int]:
     months, days, micros = map(int, text.split(" "))
@@ -128,8 +142,6 @@ def _array(column: pa.Array, type_: str, scale: int | None) -> pa.Array:
         return _nested(values, pa.binary(), depth, lambda text: bytes.fromhex(text[2:]))
     if type_ == "bool":
         return _nested(values, element, depth, bool)
-    if type_ in ("json", "jsonb"):
-        return _nested(values, pa.string(), depth, json.dumps)
     texts = _nested(values, pa.string(), depth, str)
     return texts if pa.types.is_string(element) else texts.cast(_list_of(element, depth))
 
@@ -183,10 +195,11 @@ class _Digits:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """Exact, where Arrow can be: past 76 digits it is the text, with a NaN it is a double."""
-        if not self.finite:
-            return pa.float64()
+        """Exact: past 76 digits it is the text. With a NaN it is a double, or the text where a
+        double has too few digits for the others."""
         precision = self.whole + self.scale
+        if not self.finite:
+            return pa.float64() if precision <= _DOUBLE_DIGITS else pa.string()
         if precision <= 38:
             return pa.decimal128(38 if self.scale else max(18, precision), self.scale)
         return pa.decimal256(76, self.scale) if precision <= 76 else pa.string()
@@ -244,13 +257,25 @@ def _batches(
                 name="DataError",
             ) from error
         for batch in table.to_batches():
-            arrays = [c.arrow(array) for c, array in zip(columns, batch.columns, strict=True)]
+            arrays = [_read(c, array) for c, array in zip(columns, batch.columns, strict=True)]
             for at, digits in open_columns.items():
                 digits.see(arrays[at])
             for at, (array, field) in enumerate(zip(arrays, schema, strict=True)):
                 if array.type != field.type:
                     arrays[at] = _as_declared(array, field.type, columns[at])
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _read(column: OutColumn, array: pa.Array) -> pa.Array:
+    try:
+        return column.arrow(array)
+    except pa.ArrowException as error:
+        raise WarehouseError(
+            ErrorKind.BAD_VALUE,
+            f"column {column.name!r} of the result has an element without an equal one in Arrow"
+            f" ({error}): cast the column to text",
+            name="DataError",
+        ) from error
 
 
 def _as_declared(array: pa.Array, type_: pa.DataType, column: OutColumn) -> pa.Array:
@@ -286,10 +311,8 @@ def _rewrite(
         for at, column in enumerate(columns)
     ]
     for at, column in enumerate(columns):
-        if at in digits and digits[at].finite and column.precision is not None:
-            exact = pa.decimal128 if column.precision <= 38 else pa.decimal256
-            if column.precision <= 76 and column.scale is not None and column.scale >= 0:
-                types[at] = exact(column.precision, column.scale)
+        if at in digits and digits[at].finite and pa.types.is_decimal(column.declared_type):
+            types[at] = column.declared_type
     schema = pa.schema([(c.name, t) for c, t in zip(columns, types, strict=True)])
     with pa.memory_map(path) as source:
         file = pa.ipc.open_file(source)

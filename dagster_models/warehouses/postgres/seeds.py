@@ -7,7 +7,7 @@ is declared is read as text: what PostgreSQL makes of that is the type's own aff
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
@@ -21,26 +21,17 @@ from dagster_models.warehouses.postgres import arrow_to_copy
 _COPY_LINE = re.compile(r"COPY .*?, line (\d+)(?:, column (.*?))?(?::|$)")
 
 
-def read_seed(path: str, column_types: Mapping[str, str]) -> tuple[Any, Iterator[Any]]:
-    """The Arrow schema of a CSV file, and its rows as batches. Raises WarehouseError."""
+def read_seed(path: str, column_types: Mapping[str, str]) -> Any:
+    """A CSV file as an Arrow table. Raises WarehouseError."""
     options = ""
     if column_types:
         listed = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in column_types)
         options = f", types={{{listed}}}"
     try:
-        connection = duckdb.connect(config={"python_enable_replacements": "false"})
-        reader = connection.sql(csv_reader(path, options)).to_arrow_reader()
+        with duckdb.connect(config={"python_enable_replacements": "false"}) as connection:
+            return connection.sql(csv_reader(path, options)).to_arrow_reader().read_all()
     except Exception as error:
         raise csv_error(convert(error), path) from error
-    return reader.schema, _batches(connection, reader, path)
-
-
-def _batches(connection: Any, reader: Any, path: str) -> Iterator[Any]:
-    with connection:
-        try:
-            yield from reader
-        except Exception as error:
-            raise csv_error(convert(error), path) from error
 
 
 def seed_columns(schema: Any, column_types: Mapping[str, str]) -> str:

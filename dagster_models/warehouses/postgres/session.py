@@ -9,8 +9,9 @@ query runs on unless ``client_connection_check_interval`` is set; COMMIT after a
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from dagster_models.core.commit import Commit
@@ -21,6 +22,7 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
+from dagster_models.warehouses import append
 from dagster_models.warehouses.base import (
     Capabilities,
     OpenWarehouse,
@@ -30,6 +32,7 @@ from dagster_models.warehouses.base import (
 from dagster_models.warehouses.postgres import (
     arrow_to_copy,
     catalog,
+    copy_errors,
     copy_to_arrow,
     records,
     relations,
@@ -125,23 +128,16 @@ class PostgresSession(PostgresConnection):
         return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
 
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
-        schema, reader = read_seed(path, column_types)
-        definitions = seed_columns(schema, column_types)
-        try:
-            return self._build(
-                relation,
-                lambda: relations.put_table(
-                    self, quoted(relation), self._copy_of(schema, reader, definitions)
-                ),
-            )
-        except WarehouseError as error:
-            raise bad_value(error, path) from error
+        table = read_seed(path, column_types)
+        definitions = seed_columns(table.schema, column_types)
+        fill = self._copy_of(table, definitions, lambda error, _: bad_value(error, path))
+        return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
 
     def _put_arrow(self, name: str, path: str) -> int:
-        with bulk.batches(path) as (schema, batches):
-            definitions = arrow_to_copy.column_definitions(schema)
-            fill = self._copy_of(schema, batches, definitions)
-            return relations.put_table(self, name, fill)
+        with bulk.mapped(path) as given:
+            table = arrow_to_copy.storable(given)
+            definitions = arrow_to_copy.column_definitions(table.schema)
+            return relations.put_table(self, name, self._copy_of(table, definitions))
 
     def _build(self, relation: Relation, build: Callable[[], T]) -> T:
         refuse_long(relation.schema, "a schema")
@@ -151,34 +147,34 @@ class PostgresSession(PostgresConnection):
         finally:
             self._about = ()
 
-    def _copy_of(self, schema: Any, batches: Any, definitions: str) -> relations.Fill:
+    def _copy_of(
+        self, table: Any, definitions: str, named: copy_errors.Named = copy_errors.with_row
+    ) -> relations.Fill:
         def fill(name: str, temporary: bool) -> int:
             self.run(f"{relations.create_table(name, temporary, definitions)}")
-            return self._copy_in(name, schema.names, batches)
+            return self._copy_in(name, table, named)
 
         return fill
 
-    def _copy_in(self, name: str, columns: Sequence[str], batches: Any) -> int:
-        listed = ", ".join(map(quote, columns))
+    def _copy_in(
+        self, name: str, table: Any, named: copy_errors.Named = copy_errors.with_row
+    ) -> int:
+        """Append the rows of an Arrow table. ``named`` puts the row into an error about one."""
+        listed = ", ".join(map(quote, table.column_names))
         text = f"COPY {name} ({listed}) FROM STDIN (FORMAT csv)"
-        sent = 0
-
-        def counted() -> Iterator[Any]:
-            nonlocal sent
-            for batch in batches:
-                sent += batch.num_rows
-                yield batch
-
-        with self._watched(), self._connection.cursor() as cursor:
-            with cursor.copy(text.encode()) as copy:
-                for chunk in arrow_to_copy.csv_chunks(counted()):
-                    copy.write(chunk)
-            took = cursor.rowcount
-        if took == sent:
-            return sent
+        try:
+            with self._watched(), self._connection.cursor() as cursor:
+                with cursor.copy(text.encode()) as copy:
+                    for chunk in arrow_to_copy.csv_chunks(table):
+                        copy.write(chunk)
+                took = cursor.rowcount
+        except WarehouseError as error:
+            raise named(error, table) from error
+        if took == table.num_rows:
+            return took
         raise WarehouseError(
             ErrorKind.UNSUPPORTED,
-            f"{name} took {took} of {sent} rows, as a trigger on it left some out."
+            f"{name} took {took} of {table.num_rows} rows, as a trigger on it left some out."
             " Nothing was changed: change or drop that first, by hand",
             name="RowsDiffer",
         )
@@ -206,7 +202,7 @@ class PostgresSession(PostgresConnection):
     def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
         self._touched = True
         text = one_query(sql)
-        if statements(text)[0].word in ("show", "explain", "table"):  # no subqueries
+        if statements(text)[0].word in ("show", "explain"):  # no subqueries
             return self._export_small(text, folders)
         described = self._describe(text)
         if not described:
@@ -236,8 +232,11 @@ class PostgresSession(PostgresConnection):
         import pyarrow as pa
 
         names, rows = self.query(text)
-        columns = [[row[at] for row in rows] for at in range(len(names))]
-        table = pa.table([pa.array(column) for column in columns], names=names)
+        texts = [
+            [cell if isinstance(cell, str) else json.dumps(cell) for cell in column]
+            for column in zip(*rows, strict=True)
+        ]
+        table = pa.table([pa.array(column, pa.string()) for column in texts], names=names)
         return bulk.write(folders, table.schema, table.to_batches())
 
     def load(self, path: str, relation: str, mode: str) -> int:
@@ -246,8 +245,16 @@ class PostgresSession(PostgresConnection):
         with self._own_transaction():
             if mode != "append":
                 return self._put_arrow(relation, path)
-            with bulk.batches(path) as (schema, batches):
-                return self._copy_in(relation, schema.names, batches)
+            with bulk.mapped(path) as given:
+                table = append.fitted(arrow_to_copy.storable(given), self._schema(relation))
+                return self._copy_in(relation, arrow_to_copy.storable(table))
+
+    def _schema(self, relation: str) -> Any:
+        """The types of Arrow in which the columns of a table are read."""
+        import pyarrow as pa
+
+        columns = self._describe(f"SELECT * FROM {relation}")
+        return pa.schema([(column.name, column.declared_type) for column in columns])
 
     # Commit records
 
