@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dagster_models.core.changes import Changes
 from dagster_models.core.tasks import AttemptId
 
 
@@ -16,6 +17,10 @@ class Commit:
 
     ``rows`` is None where they were not counted (a view). ``committed_at`` is ISO 8601 in UTC; the
     warehouse sets it when it writes the record.
+
+    ``kind`` is "whole" where all rows were replaced, else "delta"; ``since`` and the counts are
+    those of ``Changes``. ``part`` counts the records of one attempt, and the window says which rows
+    this one is about. (Today each attempt has one record, without a window.)
     """
 
     run_id: str
@@ -26,6 +31,14 @@ class Commit:
     input_versions: Mapping[str, str]
     rows: int | None = None
     committed_at: str = ""
+    part: int = 0
+    kind: str = "whole"
+    window_start: str | None = None
+    window_end: str | None = None
+    since: str | None = None
+    inserted: int | None = None
+    updated: int | None = None
+    deleted: int | None = None
 
     @property
     def id(self) -> AttemptId:
@@ -34,9 +47,15 @@ class Commit:
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
+    @property
+    def changes(self) -> Changes | None:
+        """What the attempt has changed; None for a relation that is replaced each time."""
+        if self.inserted is None:
+            return None
+        return Changes(self.kind, self.since, self.inserted, self.updated, self.deleted)
+
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> Commit:
         """The record of a *row* that has its fields in order, input versions and time as text."""
-        run_id, step, attempt, relation, code_version, inputs, rows, committed_at = row
-        versions = json.loads(inputs or "{}")
-        return cls(run_id, step, attempt, relation, code_version, versions, rows, committed_at)
+        run_id, step, attempt, relation, code_version, inputs, *rest = row
+        return cls(run_id, step, attempt, relation, code_version, json.loads(inputs or "{}"), *rest)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from dagster_models.core.changes import Changes
 from dagster_models.core.plain import plain
 from dagster_models.errors import ErrorKind, WarehouseError
 
@@ -110,6 +111,7 @@ class Outcome:
     columns: tuple[tuple[str, str], ...] = ()  #: (name, the warehouse's type)
     checks: tuple[CheckOutcome, ...] = ()
     error: TaskError | None = None
+    changes: Changes | None = None  #: of a relation that a build does not replace
 
     @property
     def succeeded(self) -> bool:
@@ -120,10 +122,11 @@ class Outcome:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
-        error = data.get("error")
+        error, changes = data.get("error"), data.get("changes")
         return cls(
             **{
                 **data,
+                "changes": Changes(**changes) if changes else None,
                 "verdict": Verdict(data["verdict"]),
                 "columns": tuple((name, type_) for name, type_ in data.get("columns", ())),
                 "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),

@@ -159,10 +159,23 @@ OnError = Literal["skip_downstream", "continue", "abort"]
 
 
 @dataclass(frozen=True, slots=True)
+class SinceConfig:
+    """``since:`` of an incremental model: where `$since` comes from.
+
+    Its value is the largest one of ``column`` in the table, less ``lookback`` (a number or interval
+    as SQL, "" for none), and ``begin``, a plain value, where the table is new or empty.
+    """
+
+    column: str
+    lookback: str = ""
+    begin: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The settings that decide how a step is built and shown; the keys are dbt's words."""
 
-    materialized: str = "view"  #: view | table
+    materialized: str = "view"  #: a word of materializations.KINDS
     alias: str | None = None
     schema: str | None = None
     enabled: bool = True
@@ -180,6 +193,12 @@ class Config:
     retries: Retries = Retries()
     on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
+    # Of incremental models.
+    strategy: str = ""  #: append | delete+insert | merge; "" is decided by unique_key
+    unique_key: tuple[str, ...] = ()
+    since: SinceConfig | None = None
+    on_schema_change: str = "fail"
+    full_refresh: bool | None = None  #: False: never, also if a run asks for it; True: always
 
 
 StepKind = Literal["sql", "python", "seed", "script"]

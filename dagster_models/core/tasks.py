@@ -26,6 +26,9 @@ from dagster_models.util.python_code import code_digest
 #: table or a branch in which the warehouse builds what it has not published yet.
 OWN_RELATION = "__the_relation_that_this_check_is_about__"
 
+#: Stands in a model's SQL for the value of `$since`, which only the session that builds can read.
+SINCE = "__the_value_of_since__"
+
 
 class RunnerKind(Enum):
     """Where a task runs."""
@@ -224,10 +227,11 @@ class ScriptTask:
 Task: TypeAlias = "BuildTask | ChecksTask | PythonTask | ScriptTask"
 
 
-def sent_sql(task: Task) -> str:
-    """The query that the task sends, or "" if it sends none of its own."""
+def sent_sql(task: Task, since: str | None = None) -> str:
+    """The query that the task sends, or "" if it sends none of its own. ``since``: the value of
+    `$since`, if it is known by now."""
     content = task.content if isinstance(task, BuildTask) else None
-    return content.sql if isinstance(content, Query) else ""
+    return content.sql.replace(SINCE, since or "$since") if isinstance(content, Query) else ""
 
 
 # --- across a process border ---------------------------------------------------------------------
@@ -236,7 +240,7 @@ _TASKS: Mapping[str, type] = {
     cls.__name__: cls for cls in (BuildTask, ChecksTask, PythonTask, ScriptTask)
 }
 _CONTENTS: Mapping[str, type] = {cls.__name__: cls for cls in (Query, ArrowFile)}
-_MATERIALIZATIONS: Mapping[str, type] = {cls.__name__: cls for cls in KINDS}
+_MATERIALIZATIONS = {cls.__name__: cls for cls in KINDS.values()}
 
 
 def task_to_json(task: Task) -> dict[str, Any]:
@@ -263,7 +267,7 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
         fields["content"] = _content(**fields["content"])
     if "materialization" in fields:
         name, values = _untyped(**fields["materialization"])
-        fields["materialization"] = _MATERIALIZATIONS[name](**values)
+        fields["materialization"] = _MATERIALIZATIONS[name].from_json(values)
     task: Task = _TASKS[data["task"]](**fields)
     return task
 

@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
@@ -78,10 +79,15 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A relation that is built, but not published yet. ``rows`` is None if nothing counted them."""
+    """A relation that is built, but not published yet.
+
+    ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
+    replaces.
+    """
 
     relation: Relation
     rows: int | None
+    changes: Changes | None = None
 
 
 class WarehouseSession(ABC):

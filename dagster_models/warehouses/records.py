@@ -15,10 +15,22 @@ from dagster_models.errors import ErrorKind, WarehouseError
 
 RECORDS = Relation("dagster_models", "commits")
 #: 2: no two records of one attempt, in any warehouse, and this number.
-FORMAT = 2
-#: The columns of format 2, in the order of Commit's fields. Every INSERT and SELECT names them, so
+#: 3: what an incremental build has changed; an attempt may have several records, its parts.
+FORMAT = 3
+#: The columns of the table, in the order of Commit's fields. Every INSERT and SELECT names them, so
 #: that columns which a later format adds are no matter.
 COLUMNS = tuple(Commit.__dataclass_fields__)
+#: What format 3 has added, each with its type in all warehouses and its value in older records.
+ADDED_IN_3 = {
+    "part": "INTEGER DEFAULT 0",
+    "kind": "VARCHAR DEFAULT 'whole'",
+    "window_start": "VARCHAR",
+    "window_end": "VARCHAR",
+    "since": "VARCHAR",
+    "inserted": "BIGINT",
+    "updated": "BIGINT",
+    "deleted": "BIGINT",
+}
 
 
 def refuse_newer(found: int | None, known: int = FORMAT) -> None:

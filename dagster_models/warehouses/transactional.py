@@ -9,12 +9,15 @@ if the new one is.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Content
 from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
 from dagster_models.warehouses.materializations import table
+from dagster_models.warehouses.materializations.hooks import RelationKind
 
 
 class TransactionalSession(WarehouseSession):
@@ -22,8 +25,7 @@ class TransactionalSession(WarehouseSession):
 
     def build(self, task: BuildTask) -> Staged:
         self.begin()
-        rows = table.build(self, task.relation, task.materialization, task.content)
-        return Staged(task.relation, rows)
+        return table.build(self, task.relation, task.materialization, task.content)
 
     def name_of(self, staged: Staged) -> str:
         return quoted(staged.relation)
@@ -48,6 +50,44 @@ class TransactionalSession(WarehouseSession):
     @abstractmethod
     def replace_view(self, relation: Relation, sql: str) -> None:
         """Put a view of the user's query in place of whatever has its name."""
+
+    #: Where ``stage`` puts rows.
+    staging: ClassVar[Relation]
+
+    @abstractmethod
+    def take_turn(self, relation: Relation) -> RelationKind | None:
+        """Be the only writer of a relation until the end of the transaction; return what it is.
+
+        What is read of it from here on is what the last writer has committed. Raises WarehouseError
+        for what no model builds.
+        """
+
+    @abstractmethod
+    def stage(self, content: Content) -> int:
+        """Put rows into a temporary table, ``staging``; return their number. ``line`` of an error
+        counts in the query."""
+
+    @abstractmethod
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of one query of our own."""
+
+    @abstractmethod
+    def change(self, sql: str, lines_before: int = 0) -> int:
+        """Run one statement of our own; return how many rows it has changed. ``lines_before``: its
+        lines before those of the user's text, if it holds some."""
+
+    @abstractmethod
+    def row_count(self, relation: Relation) -> int | None:
+        """Return how many rows a table has; None where all of it would have to be read for that."""
+
+    @abstractmethod
+    def differs(self, columns: Sequence[str]) -> str:
+        """Return the condition that some of these columns (quoted) differ between the rows t and n,
+        in which NULL is a value like any other."""
+
+    @abstractmethod
+    def folded(self, name: str) -> str:
+        """Return a column's name such that two names are one column exactly if these are equal."""
 
     @abstractmethod
     def write_record(self, commit: Commit) -> None:

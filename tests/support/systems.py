@@ -140,7 +140,7 @@ def create(session: WarehouseSession, what: str, sql: str, relation: Relation = 
     """In a transaction, as a task does it."""
     session.begin()
     try:
-        made = table.build(session, relation, _HOW[what], Query(sql))
+        made = table.build(session, relation, _HOW[what], Query(sql)).rows
     except BaseException:
         session.rollback()
         raise

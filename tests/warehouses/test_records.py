@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib import import_module
 
+import psycopg
 import pytest
 
 from dagster_models.core.commit import Commit
@@ -15,7 +17,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses import records
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
-from systems import System, session_of
+from systems import System, postgres_system, session_of
 from tasks import sql_task
 
 #: What dagster-models 0.1.0 sends (commit 41d8285): the table, and a record without column names.
@@ -32,6 +34,15 @@ OLD = {
         " attempt integer, relation text, code_version text, input_versions jsonb, rows bigint,"
         " committed_at timestamptz, PRIMARY KEY (run_id, step, attempt))"
     ),
+}
+#: What makes it of format 2.
+SECOND = {
+    "duckdb": (
+        "create unique index commits_key on dagster_models.commits (run_id, step, attempt);"
+        "create table dagster_models.format (version integer);"
+        "insert into dagster_models.format values (2)"
+    ),
+    "postgres": "comment on table dagster_models.commits is 'dagster-models: format 2'",
 }
 OLD_RECORD = (
     "insert into dagster_models.commits values ('{}', 's.t', 1, 's.t', 'v1', '{{}}', 3, {})"
@@ -64,13 +75,55 @@ def test_a_table_of_the_first_version_is_upgraded_and_its_records_are_read(
     assert [commit.run_id for commit in session.last_proofs([TASK.relation])] == ["r"]
 
 
-def test_the_first_version_can_still_write_its_records(
+def test_a_table_of_the_second_format_is_upgraded_and_its_records_are_read(
+    system: System, fresh: WarehouseSession
+) -> None:
+    fresh.execute(OLD[system.name])
+    fresh.execute(SECOND[system.name])
+    fresh.execute(OLD_RECORD.format("old", "'2026-01-02 03:04:05'"))
+    for _ in range(2):
+        fresh.prepare(["s"])
+    found = fresh.find_proof(TASK.relation, AttemptId("old", "s.t", 1))
+    assert found is not None
+    assert (found.rows, found.kind, found.part, found.changes) == (3, "whole", 0, None)
+    fresh.begin()
+    fresh.write_record(replace(found, part=1))  # type: ignore[attr-defined]
+    fresh.commit()
+    with pytest.raises(WarehouseError):  # the key, with the part
+        fresh.write_record(found)  # type: ignore[attr-defined]
+
+
+def test_the_first_version_writes_its_records_or_publishes_nothing(
     system: System, session: WarehouseSession
 ) -> None:
-    """Its INSERT names no columns, so format 2 has the same ones."""
+    """It knows no formats, and its INSERT names no columns. What fails is its whole transaction."""
     session.prepare(["s"])
-    session.execute(OLD_RECORD.format("old", "current_timestamp"))
-    assert session.find_proof(None, AttemptId("old", "s.t", 1)) is not None
+    session.begin()
+    session.execute("create table s.t as select 1 as n")
+    try:
+        session.execute(OLD_RECORD.format("old", "current_timestamp"))
+        session.commit()
+    except WarehouseError:
+        session.rollback()
+    tables = session.query("select 1 from information_schema.tables where table_schema = 's'")[1]
+    found = session.find_proof(None, AttemptId("old", "s.t", 1))
+    assert (found is not None) == bool(tables) == (system.name == "postgres")
+
+
+def test_only_the_owner_of_the_records_can_upgrade_them(
+    postgres_dsn: str, admin: psycopg.Connection
+) -> None:
+    system = postgres_system(postgres_dsn)
+    admin.execute(OLD["postgres"].encode())
+    admin.execute(SECOND["postgres"].encode())
+    admin.execute("drop role if exists dm_other")
+    admin.execute("create role dm_other login")
+    admin.execute("grant usage on schema dagster_models to dm_other")
+    with session_of(system.open()) as session:
+        session.execute("set role dm_other")
+        with pytest.raises(WarehouseError, match="let that role run this version once") as it:
+            session.prepare(["dagster_models"])
+        assert it.value.kind is ErrorKind.PERMISSION
 
 
 @pytest.fixture
@@ -105,7 +158,7 @@ def test_an_older_program_says_that_the_table_is_newer_and_changes_nothing(
     session: WarehouseSession, newer: Callable[[WarehouseSession], None]
 ) -> None:
     newer(session)
-    with pytest.raises(WarehouseError, match="have format 3, and this dagster-models knows") as it:
+    with pytest.raises(WarehouseError, match=f"have format {records.FORMAT + 1}, and") as it:
         session.prepare(["other"])
     assert it.value.kind is ErrorKind.VERSION_MISMATCH
     schemas = session.query("select schema_name from information_schema.schemata")[1]

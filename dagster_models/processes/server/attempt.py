@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
@@ -75,6 +76,7 @@ class _Build:
     bytes: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
     checks: tuple[CheckOutcome, ...] = ()
+    changes: Changes | None = None
 
 
 class _Stopped(Exception):
@@ -115,6 +117,7 @@ def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
         columns=build.columns,
         checks=build.checks,
         error=error,
+        changes=build.changes,
     )
 
 
@@ -185,6 +188,7 @@ def _attempts(
     conflicts = 0
     while True:
         build.rows, build.bytes, build.columns, build.checks = None, None, (), ()
+        build.changes = None
         try:
             return _transaction(session, task, stop, build, broken)
         except _Stopped:
@@ -216,7 +220,7 @@ def _transaction(
     _refuse_a_changed_seed(task)
     try:
         staged = session.build(task)
-        build.rows = staged.rows
+        build.rows, build.changes = staged.rows, staged.changes
         build.columns = session.columns(staged.relation)
         build.bytes = session.size(staged.relation)
         _check(session, task, staged, stop, build, broken)
@@ -295,7 +299,12 @@ def _publish(
 ) -> tuple[Verdict, TaskError | None]:
     """Publish; from here on no stop can intervene."""
     commit = Commit(
-        *task.id, str(task.relation), task.code_version, task.input_versions, staged.rows
+        *task.id,
+        str(task.relation),
+        task.code_version,
+        task.input_versions,
+        staged.rows,
+        **(dataclasses.asdict(staged.changes) if staged.changes else {}),
     )
     with stop.shielded() as asked:
         if asked:
@@ -328,5 +337,5 @@ def _proved(
         )
     if found is None:
         raise error
-    build.rows = found.rows
+    build.rows, build.changes = found.rows, found.changes
     return Verdict.COMMITTED, None

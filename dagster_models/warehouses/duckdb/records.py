@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from dagster_models.core.commit import Commit
@@ -16,25 +16,41 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
-from dagster_models.warehouses.records import COLUMNS, FORMAT, RECORDS, refuse_newer
+from dagster_models.warehouses.records import (
+    ADDED_IN_3,
+    COLUMNS,
+    FORMAT,
+    RECORDS,
+    refuse_newer,
+)
 
 Run: TypeAlias = Callable[..., Any]
 
 _LISTED = ", ".join(f'"{name}"' for name in COLUMNS)
 _KEY = "run_id, step, attempt"
+_UNIQUE = "CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON {records}"
 _DDL = (
     "CREATE TABLE IF NOT EXISTS {records} (run_id VARCHAR, step VARCHAR,"
     " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
     ' "rows" BIGINT, committed_at TIMESTAMP)'
 )
-#: Format -> what makes it of the one before; {records} is the table. Each statement may be run
+#: Format -> what makes it of the one before; {records} is the table, {index} its index. Each statement may be run
 #: twice, as the process may end after any of them.
 _MIGRATIONS: dict[int, Sequence[str]] = {
     2: (
         # Format 1 had no key; an index takes no table that holds a key twice.
         "DELETE FROM {records} WHERE rowid NOT IN"
         f" (SELECT max(rowid) FROM {{records}} GROUP BY {_KEY})",
-        f"CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON {{records}} ({_KEY})",
+        f"{_UNIQUE} ({_KEY})",
+    ),
+    3: (
+        # No column can be added to a table that has an index.
+        "DROP INDEX IF EXISTS {index}",
+        *(
+            f"ALTER TABLE {{records}} ADD COLUMN IF NOT EXISTS {name} {type_}"
+            for name, type_ in ADDED_IN_3.items()
+        ),
+        f"{_UNIQUE} ({_KEY}, part)",
     ),
 }
 
@@ -50,12 +66,16 @@ def prepare(run: Run, catalog: str, schemas: Sequence[str]) -> None:
         run(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
     if found == FORMAT:
         return
-    run(_DDL.format(records=_records(catalog)))
-    for number in range((found or 1) + 1, FORMAT + 1):
-        for statement in _MIGRATIONS[number]:
-            run(statement.format(records=_records(catalog)))
+    index = quoted(Relation(RECORDS.schema, "commits_key", catalog))
+    for statement in (_DDL, *_due(found or 1)):
+        run(statement.format(records=_records(catalog), index=index))
     run(f"CREATE TABLE IF NOT EXISTS {_formats(catalog)} (version INTEGER)")
     run(f"INSERT INTO {_formats(catalog)} VALUES ({FORMAT})")
+
+
+def _due(found: int) -> Iterator[str]:
+    for number in range(found + 1, FORMAT + 1):
+        yield from _MIGRATIONS[number]
 
 
 def _records(catalog: str) -> str:
@@ -80,18 +100,20 @@ def _format(run: Run, catalog: str) -> int | None:
 
 def write(run: Run, catalog: str, commit: Commit) -> None:
     now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)  # the column is UTC
+    values = {
+        **commit.to_json(),
+        "input_versions": json.dumps(dict(commit.input_versions)),
+        "committed_at": now.isoformat(" "),
+    }
     # As literals: with its first parameters DuckDB imports pandas, 0.3 s in every run.
-    values = (
-        literal(commit.run_id),
-        literal(commit.step),
-        str(commit.attempt),
-        literal(commit.relation),
-        literal(commit.code_version),
-        literal(json.dumps(dict(commit.input_versions))),
-        "NULL" if commit.rows is None else str(commit.rows),
-        literal(now.isoformat(" ")),
-    )
-    run(f"INSERT INTO {_records(catalog)} ({_LISTED}) VALUES ({', '.join(values)})")
+    listed = ", ".join(_literal(values[name]) for name in COLUMNS)
+    run(f"INSERT INTO {_records(catalog)} ({_LISTED}) VALUES ({listed})")
+
+
+def _literal(value: str | int | None) -> str:
+    if value is None:
+        return "NULL"
+    return literal(value) if isinstance(value, str) else str(value)
 
 
 def find(run: Run, catalog: str, attempt: AttemptId) -> Commit | None:
@@ -113,6 +135,6 @@ def _read(run: Run, catalog: str, which: str, parameters: Sequence[Any] | None) 
             return []
         raise
     return [
-        Commit.of_row((*row[:7], row[7].replace(tzinfo=dt.timezone.utc).isoformat()))
+        Commit.of_row((*row[:7], row[7].replace(tzinfo=dt.timezone.utc).isoformat(), *row[8:]))
         for row in rows
     ]

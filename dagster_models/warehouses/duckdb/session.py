@@ -17,7 +17,7 @@ import duckdb
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
+from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
@@ -32,6 +32,7 @@ from dagster_models.warehouses.duckdb import records
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.duckdb.environment import session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, csv_error, translated
+from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.records import of_relations
 
 #: The name under which a cursor sees an Arrow file while it reads it.
@@ -140,6 +141,8 @@ class DuckDB(OpenWarehouse):
 class DuckDBSession(DuckDBCursor):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
+    staging = Relation("main", "dagster_models_new", "temp")
+
     # Relations
 
     def replace_table(self, relation: Relation, content: Content) -> int:
@@ -153,6 +156,48 @@ class DuckDBSession(DuckDBCursor):
 
     def replace_view(self, relation: Relation, sql: str) -> None:
         self._from_query("VIEW", relation, sql)
+
+    def take_turn(self, relation: Relation) -> RelationKind | None:
+        # The process that has the file open has let no other writer of the relation in.
+        catalog = literal(relation.catalog) if relation.catalog else "current_database()"
+        rows = self._run(
+            f"SELECT table_type FROM information_schema.tables WHERE table_catalog = {catalog}"
+            f" AND lower(table_schema) = lower({literal(relation.schema)})"
+            f" AND lower(table_name) = lower({literal(relation.name)})"
+        )
+        if not rows:
+            return None
+        return "view" if rows[0][0] == "VIEW" else "table"
+
+    def stage(self, content: Content) -> int:
+        head = f"CREATE OR REPLACE TEMPORARY TABLE {quoted(self.staging)} AS\n"
+        if isinstance(content, ArrowFile):
+            with self._arrow(content.path):
+                return self._create(f"{head}FROM {_INPUT}\n") or 0
+        if not isinstance(content, Query):
+            raise WarehouseError(ErrorKind.INVALID_REQUEST, "only a query's rows can be staged")
+        with self._watched():
+            self._one_statement(content.sql)
+        rows = self._create(f"{head}{content.sql}\n")
+        return self.count(f"FROM {quoted(self.staging)}") if rows is None else rows
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = self._run(sql)
+        return found
+
+    def change(self, sql: str, lines_before: int = 0) -> int:
+        with self._watched(lines_before):
+            rows = self._cursor.execute(sql).fetchall()
+        return int(rows[0][0]) if rows else 0
+
+    def row_count(self, relation: Relation) -> int | None:
+        return int(self._run(f"SELECT count(*) FROM {quoted(relation)}")[0][0])
+
+    def differs(self, columns: Sequence[str]) -> str:
+        return " OR ".join(f"t.{column} IS DISTINCT FROM n.{column}" for column in columns)
+
+    def folded(self, name: str) -> str:
+        return name.lower()
 
     def _from_query(self, what: str, relation: Relation, sql: str) -> int | None:
         with self._watched():

@@ -9,24 +9,46 @@ from typing import Any
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.tasks import AttemptId
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote, quoted
 from dagster_models.warehouses.postgres.catalog import Runner
 from dagster_models.warehouses.postgres.catalog import find as find_relation
-from dagster_models.warehouses.records import COLUMNS, FORMAT, RECORDS, refuse_newer
+from dagster_models.warehouses.records import (
+    ADDED_IN_3,
+    COLUMNS,
+    FORMAT,
+    RECORDS,
+    refuse_newer,
+)
 
 #: One for all processes that prepare this database: "dagster-m" as a number.
 _PREPARE_LOCK = 0x64616773_7465722D
-_LISTED = ", ".join(COLUMNS)
+_AS_TEXT = {
+    "input_versions": "input_versions::text",
+    "committed_at": (
+        "to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
+    ),
+}
+_SELECTED = ", ".join(_AS_TEXT.get(name, name) for name in COLUMNS)
 _DDL = (
     f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id text, step text, attempt integer,"
     " relation text, code_version text, input_versions jsonb, rows bigint,"
-    " committed_at timestamptz, PRIMARY KEY (run_id, step, attempt))"
+    f" committed_at timestamptz, {', '.join(map(' '.join, ADDED_IN_3.items()))},"
+    " CONSTRAINT commits_pkey PRIMARY KEY (run_id, step, attempt, part))"
 )
 #: The number of the format is the table's comment: whoever may see the table may read it.
 _MARK = f"COMMENT ON TABLE {quoted(RECORDS)} IS 'dagster-models: format {FORMAT}'"
 #: Format -> what makes it of the one before.
 _MIGRATIONS: dict[int, Sequence[str]] = {
     2: (),  # format 1 had its key in this warehouse, and no number
+    3: (
+        f"ALTER TABLE {quoted(RECORDS)} "
+        + ", ".join(
+            f"ADD COLUMN IF NOT EXISTS {name} {type_}" for name, type_ in ADDED_IN_3.items()
+        )
+        + ", DROP CONSTRAINT IF EXISTS commits_pkey,"
+        " ADD CONSTRAINT commits_pkey PRIMARY KEY (run_id, step, attempt, part)",
+    ),
 }
 
 
@@ -60,10 +82,17 @@ def _missing(session: Runner, schemas: Sequence[str]) -> list[str]:
     ((comment, is_owner),) = found
     number = _format_of(comment)
     refuse_newer(number)
-    for later in range(number + 1, FORMAT + 1):
-        statements += _MIGRATIONS[later]
+    due = [each for later in range(number + 1, FORMAT + 1) for each in _MIGRATIONS[later]]
+    if due and not is_owner:
+        raise WarehouseError(
+            ErrorKind.PERMISSION,
+            f"the commit records of this database have format {number}, and this dagster-models"
+            f" needs format {FORMAT}; only the owner of {quoted(RECORDS)} can change it: let that"
+            " role run this version once",
+            name="InsufficientPrivilege",
+        )
     # Only the owner may write the mark; where no statement was due, it need not be there.
-    return [*statements, _MARK] if number < FORMAT and is_owner else statements
+    return [*statements, *due, _MARK] if number < FORMAT and is_owner else statements
 
 
 def _format_of(comment: str | None) -> int:
@@ -73,16 +102,12 @@ def _format_of(comment: str | None) -> int:
 
 
 def write(session: Runner, commit: Commit) -> None:
+    values = {**commit.to_json(), "input_versions": json.dumps(dict(commit.input_versions))}
+    del values["committed_at"]
     session.run(
-        f"INSERT INTO {quoted(RECORDS)} ({_LISTED})"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
-        [
-            *commit.id,
-            commit.relation,
-            commit.code_version,
-            json.dumps(dict(commit.input_versions)),
-            commit.rows,
-        ],
+        f"INSERT INTO {quoted(RECORDS)} ({', '.join(values)}, committed_at)"
+        f" VALUES ({', '.join(['%s'] * len(values))}, clock_timestamp())",
+        list(values.values()),
     )
 
 
@@ -102,10 +127,7 @@ def _read(session: Runner, distinct: str, which: str, parameters: list[Any]) -> 
     if find_relation(session, quoted(RECORDS)) is None:  # no run ever prepared this database
         return []
     rows = session.run(
-        f"SELECT {distinct} run_id, step, attempt, relation, code_version,"
-        " input_versions::text, rows,"
-        " to_char(committed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')"
-        f" FROM {quoted(RECORDS)} {which}",
+        f"SELECT {distinct} {_SELECTED} FROM {quoted(RECORDS)} {which}",
         parameters,
     )
     return [Commit.of_row(row) for row in rows]

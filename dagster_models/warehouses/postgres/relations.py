@@ -18,10 +18,11 @@ from collections.abc import Callable
 from functools import partial
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.postgres.catalog import Runner, StoredRelation, find, options
 from dagster_models.warehouses.postgres.errors import sqlstate
 from dagster_models.warehouses.postgres.in_place import STAGING, StoredColumn, refill
-from dagster_models.warehouses.postgres.remake import remake, take_turns
+from dagster_models.warehouses.postgres.remake import refuse_other_kinds, remake, take_turns
 
 #: Makes the table of that name and fills it; the number of rows. The bool: it is a temporary one.
 Fill = Callable[[str, bool], int]
@@ -67,6 +68,24 @@ def _replace_table(session: Runner, found: StoredRelation, name: str, fill: Fill
         remake(session, name, now, partial(session.run, _copy_of_staging(session, now, name)))
     session.run(f"DROP TABLE {STAGING}")
     return rows
+
+
+def take_turn(session: Runner, name: str) -> RelationKind | None:
+    """Be the only writer of what has the name until the end of the transaction; what it is.
+
+    Readers go on. Raises WarehouseError for what cannot safely be written.
+    """
+    take_turns(session, [name])  # before there is a table that could be locked
+    found = _find_and_refuse(session, name)
+    if found is None:
+        return None
+    if found.kind == "v":
+        return "view"
+    refuse_other_kinds(name, found)
+    session.about(found.oid)
+    only = "" if found.kind == "p" else "ONLY "
+    session.run(f"LOCK TABLE {only}{name} IN SHARE ROW EXCLUSIVE MODE")
+    return "table"
 
 
 def put_view(session: Runner, name: str, sql: str) -> None:

@@ -70,16 +70,22 @@ def take_turns(session: Runner, names: Iterable[str]) -> None:
         )
 
 
+def refuse_other_kinds(name: str, found: StoredRelation) -> None:
+    """Raise WarehouseError for what is neither a table nor a view."""
+    if found.kind in ("r", "p", "v"):
+        return
+    what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
+    raise WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"{name} is {what.get(found.kind, 'neither a table nor a view')}, which no model can"
+        f" replace: give the model another name (alias), or drop the existing {name}",
+        name="WrongObjectType",
+    )
+
+
 def remake(session: Runner, name: str, old: StoredRelation, make: Callable[[], Any]) -> Any:
     """Drop the old relation and the views on it; create the new one and all that the old had."""
-    if old.kind not in ("r", "p", "v"):
-        what = {"m": "a materialized view", "f": "a foreign table", "S": "a sequence"}
-        raise WarehouseError(
-            ErrorKind.UNSUPPORTED,
-            f"{name} is {what.get(old.kind, 'neither a table nor a view')}, which no model can"
-            f" replace: give the model another name (alias), or drop the existing {name}",
-            name="WrongObjectType",
-        )
+    refuse_other_kinds(name, old)
     refuse_what_cannot_be_kept(session, old.oid, name)
     views = _views_on(session, old.oid)
     session.about(old.oid, *(view.oid for view in views))

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import POSTGRES
-from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile
+from dagster_models.core.tasks import ArrowFile, AttemptId, Content, CsvFile, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
@@ -29,6 +29,7 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
+from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.postgres import (
     arrow_to_copy,
     catalog,
@@ -103,9 +104,7 @@ class Postgres(OpenWarehouse):
 class PostgresSession(PostgresConnection):
     """One connection."""
 
-    # Statements
-
-    # Transactions
+    staging = Relation("pg_temp", "dagster_models_new")
 
     # Relations
 
@@ -118,14 +117,53 @@ class PostgresSession(PostgresConnection):
             return self._from_csv(relation, content.file.path, content.column_types)
         if isinstance(content, ArrowFile):
             return self._build(relation, lambda: self._put_arrow(quoted(relation), content.path))
-        text = one_query(content.sql)
+        fill = self._result_of(content.sql)
+        return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
+
+    def _result_of(self, sql: str) -> relations.Fill:
+        text = one_query(sql)
 
         def fill(name: str, temporary: bool) -> int:
             head = f"{relations.create_table(name, temporary)} AS\n"
             self.run(f"{head}{text}\n", lines_before=head.count("\n"), single=True)
             return self.affected
 
-        return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
+        return fill
+
+    def take_turn(self, relation: Relation) -> RelationKind | None:
+        return self._build(relation, lambda: relations.take_turn(self, quoted(relation)))
+
+    def stage(self, content: Content) -> int:
+        name = quoted(self.staging)
+        self.run(f"DROP TABLE IF EXISTS {name}")
+        if isinstance(content, ArrowFile):
+            with bulk.batches(content.path) as (schema, batches):
+                definitions = arrow_to_copy.column_definitions(schema)
+                rows = self._copy_of(schema, batches, definitions)(name, True)
+        elif isinstance(content, Query):
+            rows = self._result_of(content.sql)(name, True)
+        else:
+            raise WarehouseError(ErrorKind.INVALID_REQUEST, "only a query's rows can be staged")
+        self.run(f"ANALYZE {name}")  # nothing else would, and the joins depend on it
+        return rows
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        return self.run(sql)
+
+    def change(self, sql: str, lines_before: int = 0) -> int:
+        self.run(sql, lines_before=lines_before, single=True)
+        return self.affected
+
+    def row_count(self, relation: Relation) -> int | None:
+        return None
+
+    def differs(self, columns: Sequence[str]) -> str:
+        # As stored: so of json, which has no equality, and where a collation takes A for a.
+        old, new = (", ".join(f"{row}.{column}" for column in columns) for row in "tn")
+        return f"ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
+
+    def folded(self, name: str) -> str:
+        return name
 
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
         table = read_seed(path, column_types)

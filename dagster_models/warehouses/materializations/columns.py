@@ -1,0 +1,147 @@
+"""The columns of new rows beside those of their table: matched by name, and what to do if they
+differ. No value is ever left to the conversion of an INSERT, which stores 2 for 1.5 in silence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dagster_models.core.materializations import Incremental
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import quote, quoted
+from dagster_models.warehouses.materializations.hooks import Hooks
+
+Columns = Sequence[tuple[str, str]]
+
+_NUMBER = re.compile(r"(u?(tiny|small|big|huge)?int(eger)?|numeric|decimal|real|float|double)\b")
+_TIME = re.compile(r"(date|timestamp)")
+
+
+def columns_named(columns: Columns, names: Sequence[str], of: str = "the query") -> list[str]:
+    """The columns that YAML names, as the warehouse spells them. Nobody writes quotes in YAML, so a
+    column is found whatever its case, if there is only one. Raises WarehouseError for no column."""
+    found = []
+    for name in names:
+        known = [column for column, _ in columns]
+        close = [column for column in known if column.lower() == name.lower()]
+        if name in known or len(close) == 1:
+            found.append(name if name in known else close[0])
+            continue
+        raise WarehouseError(
+            ErrorKind.BAD_COLUMN,
+            f"{of} has no column `{name}`; it has {', '.join(known)}",
+            name="MissingColumn",
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Retyped:
+    """A column whose type in the new rows is another one than in the table."""
+
+    name: str
+    old: str
+    new: str
+
+
+def fit(session: Hooks, relation: Relation, how: Incremental, *, of_python: bool) -> list[str]:
+    """Make the table and the staged rows fit; return the columns to write.
+
+    Raises WarehouseError where ``on_schema_change`` does not allow for it, or values would change.
+    """
+    old = {session.folded(name): (name, type_) for name, type_ in session.columns(relation)}
+    new = {session.folded(name): (name, type_) for name, type_ in session.columns(session.staging)}
+    added = [column for key, column in new.items() if key not in old]
+    gone = [name for key, (name, _) in old.items() if key not in new]
+    retyped = [
+        Retyped(new[key][0], old[key][1], new[key][1])
+        for key in old
+        if key in new and old[key][1] != new[key][1]
+    ]
+    retyped = [column for column in retyped if not _convert_staged(session, how, column, of_python)]
+    _refuse(relation, how.on_schema_change, added, gone, retyped)
+    table = quoted(relation)
+    if how.on_schema_change != "ignore":
+        for name, type_ in added:
+            session.change(f"ALTER TABLE {table} ADD COLUMN {quote(name)} {type_}")
+    if how.on_schema_change == "sync_all_columns":
+        for name in gone:
+            session.change(f"ALTER TABLE {table} DROP COLUMN {quote(name)}")
+        for column in retyped:
+            _convert(session, relation, column.name, column.old, column.new)
+    left_out = {name for name, _ in added} if how.on_schema_change == "ignore" else set()
+    return [name for name, _ in new.values() if name not in left_out]
+
+
+def _convert_staged(session: Hooks, how: Incremental, column: Retyped, of_python: bool) -> bool:
+    """Give a staged column the table's type, where that is what its author means; whether it was.
+
+    The type in `columns:` of a query that reads its own table is that of the table. The type of a
+    column that Python returns comes from its values: a column without a value, or of whole numbers
+    with a NULL among them, may have another one each time.
+    """
+    declared = column.name in {name for name, _ in how.columns}
+    if not declared:
+        if not of_python:
+            return False
+        staged = quoted(session.staging)
+        filled = f"SELECT count({quote(column.name)}) FROM {staged}"
+        if not _are_alike(column) and session.rows(filled)[0][0]:
+            return False
+    _convert(session, session.staging, column.name, column.new, column.old, exactly=not declared)
+    return True
+
+
+def _are_alike(column: Retyped) -> bool:
+    types = column.old.lower(), column.new.lower()
+    return any(all(map(kind.match, types)) for kind in (_NUMBER, _TIME))
+
+
+def _convert(
+    session: Hooks, relation: Relation, name: str, old: str, new: str, *, exactly: bool = True
+) -> None:
+    """Change the type of a column. ``exactly``: raise WarehouseError if a value would change."""
+    column, table = quote(name), quoted(relation)
+    cast = f"CAST({column} AS {new})"
+    if exactly:
+        changed = f"CAST({cast} AS {old}) IS DISTINCT FROM {column}"
+        rows = session.rows(
+            f"SELECT CAST({column} AS VARCHAR) FROM {table} WHERE {changed} LIMIT 1"
+        )
+        if rows:
+            raise WarehouseError(
+                ErrorKind.BAD_VALUE,
+                f"the type of `{name}` has changed from {old} to {new}, which cannot hold all of"
+                f" its values, e.g. {rows[0][0]}. Nothing was changed: cast it in the query",
+                name="TypeChanged",
+            )
+    session.change(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {new} USING {cast}")
+
+
+def _refuse(
+    relation: Relation,
+    policy: str,
+    added: Columns,
+    gone: Sequence[str],
+    retyped: Sequence[Retyped],
+) -> None:
+    said = []
+    if policy == "fail" and added:
+        said.append("new: " + ", ".join(f"`{name}` ({type_})" for name, type_ in added))
+    if policy == "fail" and gone:
+        said.append("gone: " + ", ".join(f"`{name}`" for name in gone))
+    if policy != "sync_all_columns" and retyped:
+        types = (f"`{it.name}` ({it.new}; in the table {it.old})" for it in retyped)
+        said.append("of another type: " + ", ".join(types))
+    if said:
+        others = "" if policy == "fail" and not retyped else " the types with a cast, or"
+        raise WarehouseError(
+            ErrorKind.BAD_COLUMN,
+            f"the query's columns are not those of {relation} ({'; '.join(said)}). Nothing was"
+            f" changed: keep{others} the columns as they were, set `on_schema_change:"
+            f" {'sync_all_columns' if retyped or gone else 'append_new_columns'}`, or build the"
+            " table anew by a run with `full_refresh`",
+            name="SchemaChanged",
+        )

@@ -1,0 +1,154 @@
+"""A table to which each build adds: the query returns new rows, which are staged and then written.
+
+    turn -> $since -> stage -> shape -> guards -> write
+
+The relation's turn is taken before anything of it is read: two writers that both find it empty, or
+both read the same `$since`, would double its rows. There is no MERGE, so that the same statements
+run in every warehouse and in every version, and the counts are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.materializations import Incremental, Reading
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import SINCE, Content, Query
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import Staged, quote, quoted
+from dagster_models.warehouses.materializations.columns import columns_named, fit
+from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.keys import refuse_bad_keys
+from dagster_models.warehouses.materializations.since import value_of_since
+
+
+def build(session: Hooks, relation: Relation, how: Incremental, content: Content) -> Staged:
+    """Build all of it where there is no table yet or a full refresh is asked for, else add to it.
+
+    Raises WarehouseError if a key is NULL or twice in the new rows, if the columns have changed and
+    ``on_schema_change`` does not say what to do, and if another run has written the relation since
+    a Python model read it.
+    """
+    found = session.take_turn(relation)
+    whole = how.full_refresh or found != "table"
+    if whole and how.columns:  # the query reads the table
+        session.replace_table(relation, Query(_empty(how.columns)))
+    query = content.sql if isinstance(content, Query) else ""
+    since = value_of_since(session, relation, how, query, whole=whole)
+    _refuse_another_reading(relation, how.reading, Reading(whole, since))
+    if isinstance(content, Query):
+        content = replace(content, sql=content.sql.replace(SINCE, since or ""))
+    if whole and not how.columns:
+        rows = session.replace_table(relation, content)
+        refuse_bad_keys(session, relation, how)
+        replaced = None if found == "table" else 0
+        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced))
+    staged = session.stage(content)
+    refuse_bad_keys(session, session.staging, how)
+    columns = fit(session, relation, how, of_python=not isinstance(content, Query))
+    keys = columns_named(session.columns(session.staging), how.unique_key)
+    write = _Write.of(session, relation, columns, keys)
+    changes = _WRITE[how.strategy](session, write)
+    _refuse_lost_rows(relation, how, staged, changes)
+    session.change(f"DROP TABLE {write.new}")
+    changes = replace(changes, kind="whole" if whole else "delta", since=since)
+    return Staged(relation, session.row_count(relation), changes)
+
+
+def read(session: Hooks, relation: Relation, how: Incremental) -> Reading:
+    """What a Python model must know to make the rows of its next build. In a transaction."""
+    whole = how.full_refresh or session.take_turn(relation) != "table"
+    return Reading(whole, value_of_since(session, relation, how, "", whole=whole))
+
+
+def _empty(columns: Sequence[tuple[str, str]]) -> str:
+    """A query of these columns without a row."""
+    listed = ", ".join(f"CAST(NULL AS {type_}) AS {quote(name)}" for name, type_ in columns)
+    return f"SELECT {listed} WHERE 1 = 0"
+
+
+def _refuse_another_reading(relation: Relation, read: Reading | None, now: Reading) -> None:
+    if read is None or read == now:
+        return
+    raise WarehouseError(
+        ErrorKind.CONFLICT,
+        f"another run has written {relation} since this model read it, so that rows would be"
+        f" missing or doubled. Nothing was changed: run it again",
+        transient=True,
+    )
+
+
+def _refuse_lost_rows(relation: Relation, how: Incremental, staged: int, changes: Changes) -> None:
+    if how.strategy != "merge" and changes.inserted != staged:
+        raise WarehouseError(
+            ErrorKind.UNSUPPORTED,
+            f"{relation} took {changes.inserted} of {staged} rows, as a trigger or rule on it left"
+            " some out. Nothing was changed: change or drop that first, by hand",
+            name="RowsDiffer",
+        )
+
+
+# Strategies --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """The parts of the statements that write the staged rows: all of them quoted SQL."""
+
+    table: str
+    new: str
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, session: Hooks, relation: Relation, columns: Sequence[str], keys: Sequence[str]
+    ) -> _Write:
+        names = (tuple(map(quote, found)) for found in (columns, keys))
+        return cls(quoted(relation), quoted(session.staging), *names)
+
+    @property
+    def same_key(self) -> str:
+        return " AND ".join(f"t.{key} = n.{key}" for key in self.keys)
+
+    def insert(self, where: str = "") -> str:
+        listed = ", ".join(self.columns)
+        given = ", ".join(f"n.{column}" for column in self.columns)
+        return f"INSERT INTO {self.table} ({listed}) SELECT {given} FROM {self.new} AS n{where}"
+
+
+def _append(session: Hooks, it: _Write) -> Changes:
+    return Changes("", None, session.change(it.insert()), 0, 0)
+
+
+def _delete_and_insert(session: Hooks, it: _Write) -> Changes:
+    """The new rows may have several of one key: they replace all old ones of it together."""
+    keys = ", ".join(it.keys)
+    deleted = session.change(
+        f"DELETE FROM {it.table} AS t USING (SELECT DISTINCT {keys} FROM {it.new}) AS n"
+        f" WHERE {it.same_key}"
+    )
+    return Changes("", None, session.change(it.insert()), 0, deleted)
+
+
+def _merge(session: Hooks, it: _Write) -> Changes:
+    """Only rows that differ are written."""
+    rest = [column for column in it.columns if column not in it.keys]
+    updated = 0
+    if rest:
+        written = ", ".join(f"{column} = n.{column}" for column in rest)
+        updated = session.change(
+            f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
+            f" WHERE {it.same_key} AND ({session.differs(rest)})"
+        )
+    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {it.table} AS t WHERE {it.same_key})"
+    return Changes("", None, session.change(it.insert(unknown)), updated, 0)
+
+
+_WRITE: Mapping[str, Callable[[Hooks, _Write], Changes]] = {
+    "append": _append,
+    "delete+insert": _delete_and_insert,
+    "merge": _merge,
+}

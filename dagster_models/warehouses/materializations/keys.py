@@ -1,0 +1,85 @@
+"""A key says which row is meant: one that is NULL, or twice in the new rows, fails the step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dagster_models.core.materializations import Incremental
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import quote, quoted
+from dagster_models.warehouses.materializations.columns import columns_named
+from dagster_models.warehouses.materializations.hooks import Hooks
+
+_EXAMPLES = 3
+#: The columns and characters that an example shows.
+_MOST_COLUMNS, _MOST_CHARACTERS = 6, 40
+
+
+def refuse_bad_keys(session: Hooks, relation: Relation, how: Incremental) -> None:
+    """Raise WarehouseError for rows of *relation* whose key is NULL; with the strategy merge for
+    keys that occur twice, too. Nothing is asked of a model without a key."""
+    if not how.unique_key:
+        return
+    columns = session.columns(relation)
+    keys = columns_named(columns, how.unique_key, of="unique_key: the query")
+    _refuse_null(session, relation, keys, [name for name, _ in columns])
+    if how.strategy == "merge":
+        _refuse_duplicates(session, relation, keys)
+
+
+def _refuse_null(
+    session: Hooks, relation: Relation, keys: Sequence[str], columns: Sequence[str]
+) -> None:
+    where = " OR ".join(f"{quote(key)} IS NULL" for key in keys)
+    source = f"FROM {quoted(relation)} WHERE {where}"
+    count = session.rows(f"SELECT count(*) {source}")[0][0]
+    if not count:
+        return
+    shown = list(dict.fromkeys((*keys, *columns)))[:_MOST_COLUMNS]
+    rows = session.rows(f"SELECT {_as_text(shown)} {source} LIMIT {_EXAMPLES}")
+    verb = "row has" if count == 1 else "rows have"
+    raise WarehouseError(
+        ErrorKind.CONSTRAINT,
+        f"{count:,} {verb} NULL in unique_key ({', '.join(keys)}), so that nobody can say which row"
+        f" of the table is meant: {_examples(shown, rows)}. Nothing was changed: leave such rows"
+        " out in the query, or give them a value with coalesce()",
+        name="NullKey",
+    )
+
+
+def _refuse_duplicates(session: Hooks, relation: Relation, keys: Sequence[str]) -> None:
+    listed = ", ".join(map(quote, keys))
+    twice = f"FROM {quoted(relation)} GROUP BY {listed} HAVING count(*) > 1"
+    rows = session.rows(
+        f"SELECT {_as_text(keys)}, CAST(count(*) AS VARCHAR) {twice} LIMIT {_EXAMPLES}"
+    )
+    if not rows:
+        return
+    count = session.rows(f"SELECT count(*) FROM (SELECT 1 AS one {twice}) AS twice")[0][0]
+    verb = "value of unique_key occurs" if count == 1 else "values of unique_key occur"
+    raise WarehouseError(
+        ErrorKind.CONSTRAINT,
+        f"{count:,} {verb} more than once in what the query returns:"
+        f" {_examples([*keys, 'rows'], rows)}. A merge could take any of these rows. Nothing was"
+        " changed: let the query return one row of each key, add columns to unique_key, or use"
+        " `strategy: delete+insert`, which takes them all",
+        name="DuplicateKey",
+    )
+
+
+def _as_text(columns: Sequence[str]) -> str:
+    return ", ".join(f"CAST({quote(column)} AS VARCHAR)" for column in columns)
+
+
+def _examples(columns: Sequence[str], rows: Sequence[tuple[str | None, ...]]) -> str:
+    return "; ".join(
+        ", ".join(f"{column}={_short(value)}" for column, value in zip(columns, row, strict=True))
+        for row in rows
+    )
+
+
+def _short(value: str | None) -> str:
+    if value is None:
+        return "NULL"
+    return value if len(value) <= _MOST_CHARACTERS else value[:_MOST_CHARACTERS] + "..."
