@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from dagster_models.compilation.accepted_values import is_accepted
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
-from dagster_models.core.tasks import OWN_RELATION
+from dagster_models.core.tasks import OWN_RELATION, SINCE
 from dagster_models.errors import UnreadableSql
 from dagster_models.sql.dialects.table import dialect_of
-from dagster_models.sql.parse import compile_sql, literal, parse_sql, quote
+from dagster_models.sql.fill_in import PlainSql
+from dagster_models.sql.parse import ParsedSql, compile_sql, literal, parse_sql, quote
 from dagster_models.sql.unread import read_tokens
 
 
@@ -31,6 +32,11 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
 def _dialect(project: Project, target: Target) -> str:
     """The dialect for names and values. The user's text is parsed in the project's own."""
     return target.type.dialect or project.dialect
+
+
+def literal_on(project: Project, target: Target, value: object) -> str:
+    """A value as SQL of *target*."""
+    return literal(value, _dialect(project, target))
 
 
 def relation_sql(project: Project, key: Key, target: Target) -> str:
@@ -80,20 +86,38 @@ def _compiled(
     queries_only: bool,
     of_check: bool = False,
 ) -> str:
-    key = (text, project.dialect, queries_only)
-    try:
-        parsed = project.texts.get(key) or parse_sql(*key)
-    except UnreadableSql:  # a project that does not allow these would not have been loaded
-        parsed = read_tokens(text, project.dialect)
     relation_of = _relation_of(project, step, text, target, of_check)
     return compile_sql(
         text,
-        parsed,
+        _parsed(project, text, queries_only=queries_only),
         project.dialect,
         relation_of,
-        step.variables,
+        step.variables if of_check else {**step.variables, **_reserved(step)},
         literals=_dialect(project, target),
     )
+
+
+def bound_literal(project: Project, step: Step, name: str) -> str:
+    """The first literal that a comment `/*$name*/` of the step's SQL binds, "" if there is none."""
+    for text in (step.sql, *step.queries):
+        parsed = _parsed(project, text, queries_only=step.kind == "sql")
+        for holder in parsed.placeholders:
+            if holder.name == name and holder.is_bound(text):
+                return text[holder.start : holder.end]
+    return ""
+
+
+def _parsed(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
+    key = (text, project.dialect, queries_only)
+    try:
+        return project.texts.get(key) or parse_sql(*key)
+    except UnreadableSql:  # a project that does not allow these would not have been loaded
+        return read_tokens(text, project.dialect)
+
+
+def _reserved(step: Step) -> dict[str, PlainSql]:
+    """What stands in the SQL for values that are known only when it is sent."""
+    return {"since": PlainSql(SINCE)} if step.config.since is not None else {}
 
 
 def _relation_of(

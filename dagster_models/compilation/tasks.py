@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from dagster_models.compilation.sql_text import (
+    bound_literal,
     check_sql,
     compile_step,
     compile_tables,
     compile_text,
+    literal_on,
     relation_for,
 )
-from dagster_models.core.materializations import Materialization, Replace, View
+from dagster_models.core.materializations import KINDS, Incremental, Materialization, Since
 from dagster_models.core.model import Project, Relation, Step, Target
 from dagster_models.core.tasks import (
     BuildTask,
@@ -28,6 +30,7 @@ from dagster_models.core.tasks import (
     Task,
 )
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.targets import usable_target
 
 #: Recorded as the code version of an upstream that failed in this run: the step has read an older
@@ -43,12 +46,14 @@ def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
 @dataclass(frozen=True, slots=True)
 class TargetStep:
     """A step of a project on a target: what one Dagster step runs. ``resource_key`` is that of the
-    Dagster resource by which other code reaches the same warehouse."""
+    Dagster resource by which other code reaches the same warehouse. ``full_refresh``: the run asks
+    for a build of the whole relation."""
 
     project: Project
     step: Step
     target: Target
     resource_key: str = "warehouse"
+    full_refresh: bool = False
 
     @property
     def name(self) -> str:
@@ -75,6 +80,17 @@ class TargetStep:
     def address(self) -> WarehouseAddress:
         """The warehouse that the step works in."""
         return warehouse_address(self.project, self.target)
+
+    @property
+    def is_built_in_full(self) -> bool:
+        """Whether a build replaces the whole relation: the model's own setting goes before the
+        run's."""
+        own = self.step.config.full_refresh
+        return self.full_refresh if own is None else own
+
+    @property
+    def is_never_refreshed(self) -> bool:
+        return self.step.config.full_refresh is False
 
     @property
     def is_python(self) -> bool:
@@ -115,6 +131,7 @@ def task_for(
         return ScriptTask(run_id, name, attempt, _file(project, step), **_python_part(target_step))
     relation = relation_for(project, step.key, target)
     proved: dict[str, Any] = {
+        "materialization": _materialization(target_step),
         "code_version": step.code_version,
         "input_versions": _input_versions(project, step, built_on_previous),
         "checks": tuple(
@@ -137,12 +154,23 @@ def task_for(
         content = CsvFile(_file(project, step), step.config.column_types)
     else:
         content = Query(compile_step(project, step, target))
-        proved["materialization"] = MATERIALIZATIONS[step.config.materialized]
     return BuildTask(run_id, name, attempt, relation, content, **proved)
 
 
-#: Maps a model's ``materialized:`` setting to the Materialization that it stands for.
-MATERIALIZATIONS: Mapping[str, Materialization] = {"table": Replace(), "view": View()}
+def _materialization(target_step: TargetStep) -> Materialization:
+    """How the relation is kept, in this run."""
+    project, step, target = target_step.project, target_step.step, target_step.target
+    how = KINDS[step.config.materialized].of(step.config)
+    if not isinstance(how, Incremental):
+        return how
+    since = step.config.since
+    if since is not None:
+        begin = bound_literal(project, step, "since")
+        if not begin and since.begin is not None:
+            begin = literal_on(project, target, since.begin)
+        how = replace(how, since=Since(since.column, since.lookback, begin))
+    columns = own_columns(step) if reads_itself(step) else ()
+    return replace(how, columns=columns, full_refresh=target_step.is_built_in_full)
 
 
 def _file(project: Project, step: Step) -> LoadedFile:

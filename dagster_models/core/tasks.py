@@ -12,11 +12,17 @@ All are frozen values, which ``task_to_json`` and ``task_from_json`` carry betwe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from dagster_models.core.materializations import KINDS, Materialization, Replace
+from dagster_models.core.materializations import (
+    KINDS,
+    Incremental,
+    Materialization,
+    Reading,
+    Replace,
+)
 from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
 from dagster_models.util.digests import digest_of
@@ -189,17 +195,21 @@ class PythonTask:
     def id(self) -> AttemptId:
         return AttemptId(self.run_id, self.step, self.attempt)
 
-    def build_from(self, content: Content) -> BuildTask:
-        """The task that publishes what the model returned."""
+    def build_from(self, content: Content, reading: Reading | None = None) -> BuildTask:
+        """The task that publishes what the model returned; ``reading``: what it was given."""
         return BuildTask(
             *self.id,
             self.relation,
             content,
-            self.materialization,
+            self._materialization(reading),
             self.code_version,
             self.input_versions,
             self.checks,
         )
+
+    def _materialization(self, reading: Reading | None) -> Materialization:
+        how = self.materialization
+        return replace(how, reading=reading) if isinstance(how, Incremental) else how
 
 
 @dataclass(frozen=True, slots=True)

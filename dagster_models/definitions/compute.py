@@ -24,13 +24,14 @@ from dagster import (
 
 from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFailed
 from dagster_models.compilation.tasks import TargetStep
+from dagster_models.core.changes import Changes
 from dagster_models.core.model import Check
 from dagster_models.definitions.column_metadata import column_lineage, column_schema
 from dagster_models.definitions.resource import refuse_another_warehouse, warehouse_resources
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
-from dagster_models.execution.options import chosen_target
+from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
 from dagster_models.reporting.dagster_text import check_text, step_text
@@ -94,6 +95,7 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     target = chosen_target(run.tags, run.run_config)
     chosen, resources = target_step.on(target), warehouse_resources(context.job_def.resource_defs)
     refuse_another_warehouse(chosen, resources, target)
+    (chosen,) = on_run({step_key: chosen}, run.tags, run.run_config).values()
     return run_alone(chosen, run.run_id, context.retry_number + 1)
 
 
@@ -176,6 +178,8 @@ def _metadata(attempt: AttemptResult) -> dict[str, Any]:
         metadata[f"{PREFIX}/built_on_previous"] = ", ".join(result.built_on_previous)
     if outcome.rows is not None:
         metadata["dagster/row_count"] = outcome.rows
+    if outcome.changes is not None:
+        metadata.update(_changes(outcome.changes))
     if outcome.bytes is not None:
         metadata[f"{PREFIX}/bytes"] = outcome.bytes
     if attempt.sql:
@@ -183,3 +187,15 @@ def _metadata(attempt: AttemptResult) -> dict[str, Any]:
     if outcome.columns:
         metadata["dagster/column_schema"] = column_schema(target_step.step, outcome.columns)
     return metadata
+
+
+def _changes(changes: Changes) -> dict[str, Any]:
+    """Metadata of an incremental build. What is not known is left out."""
+    found = {
+        f"{PREFIX}/build": "in full" if changes.kind == "whole" else "incremental",
+        f"{PREFIX}/since": changes.since,
+        f"{PREFIX}/rows_inserted": changes.inserted,
+        f"{PREFIX}/rows_updated": changes.updated,
+        f"{PREFIX}/rows_deleted": changes.deleted,
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -44,7 +44,13 @@ from dagster_models.definitions.resource import (
     warehouse_resources,
 )
 from dagster_models.execution.loop import Run
-from dagster_models.execution.options import FAIL_FAST_TAG, TARGET_TAG, chosen_target, options_of
+from dagster_models.execution.options import (
+    FAIL_FAST_TAG,
+    FULL_REFRESH_TAG,
+    TARGET_TAG,
+    chosen_target,
+    options_of,
+)
 from dagster_models.execution.step_functions import target_step_of
 
 _CONFIG = {
@@ -67,6 +73,13 @@ _CONFIG = {
         default_value=None,
         description="The target of dagster_models.yaml in which this run builds. The run tag "
         f"{TARGET_TAG} overrides this. Default: the project's default target.",
+    ),
+    "full_refresh": Field(
+        Noneable(AnyConfig),
+        default_value=None,
+        description="true: incremental models are built in full, from all of their query. A list "
+        "of names: these are. A model with `full_refresh: false` never is. The run tag "
+        f"{FULL_REFRESH_TAG} (true, or names with commas between them) overrides this.",
     ),
     "cancel_grace_seconds": Field(
         float,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dagster import Backoff, Jitter, RetryPolicy
@@ -18,9 +18,11 @@ from dagster_models.processes.address import key_of
 from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import FailFast
 from dagster_models.util.graph import weights
+from dagster_models.util.nearest import suggest
 
 FAIL_FAST_TAG = "dagster_models/fail_fast"
 TARGET_TAG = "dagster_models/target"
+FULL_REFRESH_TAG = "dagster_models/full_refresh"
 _ANY_NUMBER = 1_000_000_000
 
 
@@ -48,6 +50,50 @@ def chosen_target(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str
     if isinstance(target, Mapping):  # Dagster's {env: NAME}
         target = os.environ.get(str(target.get("env")))
     return tags.get(TARGET_TAG) or target or None
+
+
+def on_run(
+    target_steps: Mapping[str, TargetStep], tags: Mapping[str, str], run_config: Mapping[str, Any]
+) -> dict[str, TargetStep]:
+    """The steps, those of which a run asks for a full refresh marked so: by its tag or else its
+    run config, which are part of the run itself.
+
+    Raises:
+        ValueError: neither true nor false, or no model of the project has that name.
+    """
+    config = (run_config.get("execution") or {}).get("config") or {}
+    asked = tags.get(FULL_REFRESH_TAG)
+    names = _names(config.get("full_refresh") if asked is None else asked)
+    if isinstance(names, bool):
+        return {key: replace(it, full_refresh=names) for key, it in target_steps.items()}
+    known = {
+        spelling
+        for it in target_steps.values()
+        for step in it.project.steps.values()
+        for spelling in (str(step.key), step.key.name)
+    }
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"full_refresh: no model is named {name!r}. {suggest(name, known, 'There are')}"
+            )
+    return {
+        key: replace(it, full_refresh=it.name in names or it.step.key.name in names)
+        for key, it in target_steps.items()
+    }
+
+
+def _names(value: object) -> bool | tuple[str, ...]:
+    """True, false, or names of models: as values, or as the text of a tag: `true`, `a, b`."""
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(map(str, value))
+    text = str(value).strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    names = tuple(name.strip().strip("\"'") for name in text.strip("[]").split(","))
+    return tuple(name for name in names if name)
 
 
 def retry_policy(retries: Retries) -> RetryPolicy:

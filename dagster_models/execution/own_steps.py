@@ -245,7 +245,9 @@ class OwnSteps:
             running = self.running.pop(report.step)
             assert running.outcome is not None
             result = self._run.report_end(report, running.outcome, running.committed_in)
-            sql = sent_sql(running.task) if running.task else ""
+            changes = running.outcome.changes
+            since = changes.since if changes else None
+            sql = sent_sql(running.task, since) if running.task else ""
             ended = AttemptResult(running.target_step, result, running.outcome, sql=sql)
             ends.append((running, ended))
         try:

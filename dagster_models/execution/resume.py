@@ -6,7 +6,8 @@ again, if all of this is true:
 
 - the last commit record of its relation is from one of the runs that this run goes on from, so
   nothing has published the relation since;
-- the code version and the input versions are those that would be built now;
+- the code version and the input versions are those that would be built now, and it was built in
+  full if that is asked for;
 - no upstream was published after it, and each of its upstreams in this run was found, too;
 - the relation can be read, and passes its checks.
 """
@@ -76,7 +77,12 @@ def find(
 def _as_committed(checked: Outcome, commit: Commit) -> Outcome:
     """The outcome of *commit*, with the columns and checks of the relation as it is now."""
     return replace(
-        checked, verdict=Verdict.COMMITTED, attempt=commit.attempt, rows=commit.rows, started_at=0.0
+        checked,
+        verdict=Verdict.COMMITTED,
+        attempt=commit.attempt,
+        rows=commit.rows,
+        changes=commit.changes,
+        started_at=0.0,
     )
 
 
@@ -90,6 +96,8 @@ def standing_commit(
     if commit is None or commit.run_id not in earlier or commit.step != target_step.name:
         return None
     if commit.code_version != step.code_version:
+        return None
+    if target_step.is_built_in_full and commit.kind != "whole":
         return None
     for key in step.upstream:
         other = project.steps.get(key)

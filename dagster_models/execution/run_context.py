@@ -13,7 +13,7 @@ from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExec
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.execution.history import step_seconds_or_none
-from dagster_models.execution.options import Options, requirements_of
+from dagster_models.execution.options import Options, on_run, requirements_of
 from dagster_models.execution.pool_slots import PoolSlots
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.execution.step_functions import target_step_of
@@ -91,7 +91,10 @@ def run_context(
     fail_fast = options.fail_fast_of(target_steps, job.dagster_run.tags)
     plan = Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=limits)
     names = {key: target_steps[key].name if key in target_steps else key for key in graph}
+    never = [it.name for it in target_steps.values() if it.full_refresh and it.is_never_refreshed]
     reporter = Reporter(job.run_id, names, target_steps, RunLimits(slots, limits, graph))
+    for name in never:
+        reporter.note(f"{name} is not built in full, as it says `full_refresh: false`")
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
     timers, waits = Timers(), WaitTimes()
@@ -126,4 +129,4 @@ def _target_steps(
         target_step = target_step_of(job.job_def, step)
         if target_step is not None:
             found[key] = target_step.on(target)
-    return found
+    return on_run(found, job.dagster_run.tags, job.dagster_run.run_config)

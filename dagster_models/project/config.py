@@ -7,10 +7,13 @@ other value replaces the one before it.
 
 from __future__ import annotations
 
+import datetime
+import re
 from collections.abc import Iterable
 from typing import Any
 
-from dagster_models.core.model import Column, Config, Location, Retries
+from dagster_models.core.materializations import KINDS
+from dagster_models.core.model import Column, Config, Location, Retries, SinceConfig
 from dagster_models.project.problems import Report
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
@@ -20,9 +23,8 @@ from dagster_models.util.nearest import suggest
 Values = dict[str, Any]
 """Configuration as read: key -> plain value, only for keys that are written."""
 
-MATERIALIZED = ("view", "table")
+MATERIALIZED = tuple(KINDS)
 MATERIALIZED_LATER = (
-    "incremental",
     "function",
     "ephemeral",
     "materialized_view",
@@ -30,18 +32,16 @@ MATERIALIZED_LATER = (
     "snapshot",
     "microbatch",
 )
+STRATEGIES = ("append", "delete+insert", "merge")
+ON_SCHEMA_CHANGE = ("fail", "append_new_columns", "sync_all_columns", "ignore")
 #: dbt's keys that we know by name and do not support, so that the message can say so.
 LATER = frozenset(
     {
-        "unique_key",
-        "incremental_strategy",
-        "on_schema_change",
         "pre_hook",
         "post_hook",
         "grants",
         "contract",
         "persist_docs",
-        "full_refresh",
         "database",
         "partition_by",
         "partitions",
@@ -52,7 +52,9 @@ LATER = frozenset(
 def materialized(node: YamlNode) -> str:
     word = fields.text(node)
     if word in MATERIALIZED_LATER:
-        raise BadValue(f"`{word}` is not supported yet", node.place, "Use `table` or `view`.")
+        raise BadValue(
+            f"`{word}` is not supported yet", node.place, "Use `table`, `view` or `incremental`."
+        )
     return str(fields.one_of(*MATERIALIZED)(node))
 
 
@@ -105,19 +107,83 @@ def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
     return tuple((fields.text(item).strip(), item.place) for item in items)
 
 
+def strategy(node: YamlNode) -> str:
+    later = {"replace", "insert_overwrite", "microbatch"}
+    if fields.text(node) in later:
+        fix = f"Use one of: {', '.join(STRATEGIES)}."
+        raise BadValue(f"`{node.value}` needs partitions: not supported yet", node.place, fix)
+    return str(fields.one_of(*STRATEGIES)(node))
+
+
+_LOOKBACK = re.compile(r"(\d+)\s*(ms|s|m|h|d|w)\Z")
+_UNITS = {
+    "ms": "milliseconds",
+    "s": "seconds",
+    "m": "minutes",
+    "h": "hours",
+    "d": "days",
+    "w": "weeks",
+}
+
+
+def lookback(node: YamlNode) -> str:
+    """How far to read again, as SQL: an interval such as 3d, or a whole number."""
+    if isinstance(node.value, str) and (found := _LOOKBACK.match(node.value.strip())):
+        return f"INTERVAL '{found[1]} {_UNITS[found[2]]}'"
+    if isinstance(node.value, int) and not isinstance(node.value, bool) and node.value >= 0:
+        return str(node.value)
+    fix = "Write a time such as 30m, 12h or 3d, or a whole number for a column of numbers."
+    raise BadValue(f"expected how far to look back, got {fields.describe(node)}", node.place, fix)
+
+
+def begin(node: YamlNode) -> Any:
+    known = (str, int, float, datetime.date)
+    if isinstance(node.value, known) and not isinstance(node.value, bool):
+        return node.value
+    fix = "Write a date, a time or a number."
+    raise BadValue(f"expected a value to begin with, got {fields.describe(node)}", node.place, fix)
+
+
+_SINCE: dict[str, Reader] = {"column": fields.text, "lookback": lookback, "begin": begin}
+
+
+def since(node: YamlNode) -> SinceConfig:
+    """A column, or `{column: ..., lookback: ..., begin: ...}`."""
+    if not isinstance(node.value, dict):
+        return SinceConfig(fields.text(node))
+    values: dict[str, Any] = {}
+    for key, place, item in node.items():
+        if key not in _SINCE:
+            raise BadValue(f"unknown key `{key}`", place, suggest(key, _SINCE))
+        values[key] = _SINCE[key](item)
+    if "column" not in values:
+        raise BadValue("`column` is missing", node.place, "Write `since: {column: updated_at}`.")
+    return SinceConfig(**values)
+
+
 _OWN: dict[str, Reader] = {"description": fields.text, "upstream": placed_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
 _COLUMNS: dict[str, Reader] = {"alias": fields.text, "columns": fields.as_is}
 
+_INCREMENTAL: dict[str, Reader] = {
+    "strategy": strategy,
+    "incremental_strategy": strategy,  # dbt's word
+    "unique_key": fields.words,
+    "since": since,
+    "on_schema_change": fields.one_of(*ON_SCHEMA_CHANGE),
+    "full_refresh": fields.boolean,
+}
+_KEPT: dict[str, Reader] = {"materialized": materialized, **_INCREMENTAL}
+
 #: The keys of a file's header, by the folder that the file is in. A check's are CHECK_KEYS.
 HEADER_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, "materialized": materialized},
+    "models": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, **_KEPT},
     "scripts": {**_SHARED, **_OWN, "downstream": placed_names},
 }
 #: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_RELATION, "materialized": materialized},
+    "models": {**_SHARED, **_RELATION, **_KEPT},
     "scripts": _SHARED,
     "seeds": {
         **_SHARED,
@@ -148,6 +214,7 @@ def merge(layers: Iterable[Values]) -> Values:
     result: Values = {}
     for layer in layers:
         for key, value in layer.items():
+            key = "strategy" if key == "incremental_strategy" else key
             if key == "tags":
                 result[key] = tuple(dict.fromkeys((*result.get(key, ()), *value)))
             elif key in _MERGED:

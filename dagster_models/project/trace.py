@@ -21,6 +21,7 @@ from dagster_models.core.traced import (
     Upstream,
 )
 from dagster_models.project.built_schemas import BuiltSchema
+from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.util.nearest import suggest
@@ -64,6 +65,7 @@ def trace_steps(
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
             _report(it, Location(step.location.path, line, column), context)
     _trace_checks(traced, schemas, context)
+    check_columns(traced, context.report)
     return traced
 
 

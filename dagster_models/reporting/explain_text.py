@@ -10,6 +10,7 @@ from dagster_models.reporting.results import RunHeader, StepResult
 from dagster_models.reporting.terminal import clean, clean_lines
 from dagster_models.reporting.wording import (
     cancel_story,
+    changed_rows,
     failed_checks,
     failure,
     skip_path,
@@ -100,7 +101,8 @@ def _path_lines(run: Explanation) -> list[str]:
 def step_lines(run: Explanation, result: StepResult, header: RunHeader) -> list[str]:
     """The story of one step."""
     built = f" {result.materialized}" if result.materialized else ""
-    rows = f", {result.rows:,} rows" if result.rows is not None else ""
+    changed = changed_rows(result)
+    rows = f", {changed}" if changed else ""
     name = clean(result.step)
     lines = [f"{name}: {result.kind}{built}, {result.state}{rows}"]
     span = run.spans.get(result.step)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
+from dagster_models.core.changes import Changes
 from dagster_models.core.messages import TaskError
 from dagster_models.core.model import EMPTY
 from dagster_models.errors import ErrorKind
@@ -77,6 +78,7 @@ class StepResult:
     ``no_previous``: skipped, as the cause has ``on_error: continue`` but no previous version.
     ``deliberate``: skipped, as the cause succeeded and chose not to produce what the step reads.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
+    ``changes``: what was inserted, updated and deleted, for an incremental model.
     ``committed_in``: the earlier run that committed this step, if this run went on from there.
     """
 
@@ -106,6 +108,7 @@ class StepResult:
     no_previous: bool = False
     deliberate: bool = False
     committed_in: str = ""
+    changes: Changes | None = None
 
     @property
     def good(self) -> bool:
@@ -128,7 +131,7 @@ class StepResult:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StepResult:
         """The inverse of to_json; it ignores fields that only a newer version knows."""
-        error = data.get("error")
+        error, changes = data.get("error"), data.get("changes")
         # Journals of 0.1.0 have a text for it.
         timed_out = data.get("message", "").startswith("its timeout passed")
         return known_fields(
@@ -140,6 +143,7 @@ class StepResult:
                 "built_on_previous": tuple(data.get("built_on_previous", ())),
                 "checks": tuple(map(CheckResult.from_json, data.get("checks", ()))),
                 "error": TaskError.from_json(error) if error else None,
+                "changes": known_fields(Changes, changes) if changes else None,
             },
         )
 

@@ -106,6 +106,17 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
     response: dict[str, Any] = {"state": result.state, "attempt": result.attempt}
     if result.rows is not None:
         response["rows_affected"] = result.rows
+    if result.changes is not None:
+        changes = result.changes
+        response["build"] = changes.kind
+        counts = (changes.inserted, changes.updated, changes.deleted)
+        if changes.kind == "delta":
+            response["rows_affected"] = sum(count or 0 for count in counts)
+        for word, count in zip(("inserted", "updated", "deleted"), counts, strict=True):
+            if count is not None:
+                response[f"rows_{word}"] = count
+        if changes.since is not None:
+            response["since"] = changes.since
     if result.cause:
         response |= {"cause": result.cause, "path": list(result.path)}
     if result.committed_in:

@@ -36,14 +36,14 @@ def step_result(
         if outcome
         else (),
         code_version=step.code_version if step else "",
+        changes=outcome.changes if outcome else None,
     )
 
 
 def _materialized(target_step: TargetStep | None) -> str:
     if target_step is None or target_step.step.kind == "script":
         return ""
-    step = target_step.step
-    return step.config.materialized if step.kind == "sql" else "table"
+    return target_step.step.config.materialized
 
 
 def _check_result(outcome: CheckOutcome, check: Check | None) -> CheckResult:

@@ -19,7 +19,9 @@ from typing import Protocol, TextIO
 from dagster_models.reporting.results import StepResult, totals
 from dagster_models.reporting.wording import (
     cancel_story,
+    changed_rows,
     check_failure,
+    counted,
     failure,
     placed,
     skip_path,
@@ -102,12 +104,12 @@ class Terminal:
             "check": checks,
             "source": sources,
         }
-        found = ", ".join(_count(count, noun) for noun, count in counts.items() if count)
+        found = ", ".join(counted(count, noun) for noun, count in counts.items() if count)
         self._write([f"Found {found or 'nothing to run'}"])
 
     def concurrency(self, slots: int, target: str) -> None:
         """``Concurrency: 4 slots (target='dev')``."""
-        self._write([f"Concurrency: {_count(slots, 'slot')} (target='{clean(target)}')", ""])
+        self._write([f"Concurrency: {counted(slots, 'slot')} (target='{clean(target)}')", ""])
 
     def note(self, text: str) -> None:
         """A line of text, cleaned."""
@@ -155,8 +157,8 @@ class Terminal:
                 status = f"{_word(result)} by run {clean(result.committed_in)[:8]}"
             if result.state == "canceled":
                 details = [INDENT + clean(cancel_story(result))]
-            elif result.state == "succeeded" and result.rows is not None:
-                rows = _count(result.rows, "row")
+            elif result.state == "succeeded":
+                rows = changed_rows(result)
             if result.state == "succeeded" and result.built_on_previous:
                 names = ", ".join(map(clean, result.built_on_previous))
                 details.append(f"{INDENT}built on the previous version of {names}, which failed")
@@ -169,11 +171,11 @@ class Terminal:
         """
         count = totals(results)
         deliberate = sum(result.deliberate for result in results)
-        lines = ["", f"Finished {_count(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
+        lines = ["", f"Finished {counted(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
         counts = [
             f"{1 if broke else 0} error of the run itself",
-            _count(count["ERROR"], "error"),
-            _count(count["WARN"], "warning"),
+            counted(count["ERROR"], "error"),
+            counted(count["WARN"], "warning"),
             f"{count['SKIP'] - deliberate} skipped",
             f"{count['CANCEL']} canceled",
         ]
@@ -307,16 +309,12 @@ def _check_lines(result: StepResult, most: int) -> list[str]:
 
 def _head(lines: list[str]) -> list[str]:
     left = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], f"... {_count(left, 'more line')}"] if left > 0 else lines
+    return [*lines[:MOST_LINES], f"... {counted(left, 'more line')}"] if left > 0 else lines
 
 
 def _tail(lines: list[str]) -> list[str]:
     left = len(lines) - MOST_LINES
-    return [f"... {_count(left, 'more line')}", *lines[-MOST_LINES:]] if left > 0 else lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return [f"... {counted(left, 'more line')}", *lines[-MOST_LINES:]] if left > 0 else lines
 
 
 def _duration(seconds: float) -> str:

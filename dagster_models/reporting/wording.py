@@ -44,7 +44,27 @@ def check_failure(check: CheckResult) -> str:
     """Why the check did not pass: its rows, or where and how its own query failed."""
     if check.error is not None:
         return placed(check.where, error_text(check.error))
-    return f"{check.failures:,} row" if check.failures == 1 else f"{check.failures:,} rows"
+    return counted(check.failures, "row")
+
+
+def changed_rows(result: StepResult) -> str:
+    """What a step that succeeded has written, "" if that is not known: ``2 inserted, 1 updated``
+    for what was added to a table, else its rows."""
+    changes = result.changes
+    if changes is None or changes.kind == "whole":
+        rows = "" if result.rows is None else counted(result.rows, "row")
+        return f"{rows} (in full)" if rows and changes is not None else rows
+    counts = {
+        "inserted": changes.inserted,
+        "updated": changes.updated,
+        "deleted": changes.deleted,
+    }
+    said = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    return said or "no changes"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def skip_reason(result: StepResult) -> str:

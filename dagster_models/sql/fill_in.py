@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,13 @@ from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.parsed import ParsedSql, Placeholder
 from dagster_models.util.positions import Lines
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSql:
+    """A variable whose value is SQL, which is filled in as it stands."""
+
+    text: str
 
 
 def compile_sql(
@@ -120,7 +128,7 @@ def _filled(
 ) -> tuple[int, int, str]:
     start, end, name = placeholder.start, placeholder.end, placeholder.name
     written = text[start:end]
-    is_bound = written[1:] != name
+    is_bound = placeholder.is_bound(text)
     if name not in variables:
         known = ", ".join(sorted(variables)) or "none"
         raise SqlSyntaxError(
@@ -130,6 +138,8 @@ def _filled(
             f"Set {name} in `vars:`. Known variables: {known}.",
         )
     value = variables[name]
+    if isinstance(value, PlainSql):
+        return start, end, value.text
     if is_bound:
         try:
             return start, end, _in_place_of(written, value, dialect)

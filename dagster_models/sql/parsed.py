@@ -39,6 +39,10 @@ class Placeholder:
     line: int
     column: int
 
+    def is_bound(self, text: str) -> bool:
+        """Whether a literal of the *text* stands here, which a comment binds."""
+        return text[self.start + 1 : self.end] != self.name
+
 
 @dataclass(frozen=True, slots=True)
 class ParsedSql:

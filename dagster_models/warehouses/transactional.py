@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Content
 from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
-from dagster_models.warehouses.materializations import table
+from dagster_models.warehouses.materializations import incremental, table
 from dagster_models.warehouses.materializations.hooks import RelationKind
 
 
@@ -26,6 +27,10 @@ class TransactionalSession(WarehouseSession):
     def build(self, task: BuildTask) -> Staged:
         self.begin()
         return table.build(self, task.relation, task.materialization, task.content)
+
+    def read_before(self, relation: Relation, how: Incremental) -> Reading:
+        self.begin()
+        return incremental.read(self, relation, how)
 
     def name_of(self, staged: Staged) -> str:
         return quoted(staged.relation)
@@ -76,18 +81,18 @@ class TransactionalSession(WarehouseSession):
         """Run one statement of our own; return how many rows it has changed. ``lines_before``: its
         lines before those of the user's text, if it holds some."""
 
-    @abstractmethod
     def row_count(self, relation: Relation) -> int | None:
         """Return how many rows a table has; None where all of it would have to be read for that."""
+        return None
 
     @abstractmethod
     def differs(self, columns: Sequence[str]) -> str:
         """Return the condition that some of these columns (quoted) differ between the rows t and n,
         in which NULL is a value like any other."""
 
-    @abstractmethod
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""
+        return name
 
     @abstractmethod
     def write_record(self, commit: Commit) -> None:

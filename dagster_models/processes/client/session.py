@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Reading
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask, task_to_json
@@ -201,6 +202,12 @@ class Session(Channel):
             if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
                 raise
             raise WarehouseLost(ErrorKind.LOST, f"no outcome was received: {error}") from error
+
+    def read_before(self, task: BuildTask) -> Reading | None:
+        """What a Python model must know before it makes the rows of the task's content; None for
+        a model that returns all rows of its table."""
+        reading = self.request({"op": "read_before", "task": task_to_json(task)})["reading"]
+        return Reading(**reading) if reading else None
 
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError if there is none: then it is unknown

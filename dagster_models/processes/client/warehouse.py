@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from dagster_models.core.materializations import Reading
 from dagster_models.core.model import EMPTY
+from dagster_models.core.tasks import SINCE
 from dagster_models.errors import DagsterModelsError, WarehouseError, WarehouseLost
 from dagster_models.processes.client.tables import to_arrow
 
@@ -183,7 +185,7 @@ class Warehouse:
 
     ``queries`` maps each literal SQL text of the Python file to the text to send (with its table
     names replaced), and ``relations`` maps table names to their SQL. Both were compiled before the
-    task was sent to this process.
+    task was sent to this process. ``reading`` is what an incremental model is given.
     """
 
     def __init__(
@@ -191,8 +193,25 @@ class Warehouse:
         connection: StepConnection,
         queries: Mapping[str, str] = EMPTY,
         relations: Mapping[str, str] = EMPTY,
+        reading: Reading | None = None,
     ) -> None:
         self._connection, self._queries, self._relations = connection, queries, relations
+        self._reading = reading
+
+    @property
+    def is_incremental(self) -> bool:
+        """Whether the rows that the model returns are added to its table: it is there, and no full
+        refresh was asked for."""
+        return self._reading is not None and not self._reading.whole
+
+    @property
+    def since(self) -> Any:
+        """The value of `$since`: the largest one of the column that `since:` names, less the
+        lookback. In a first build and a full refresh it is that of `begin`, else None."""
+        since = self._reading.since if self._reading is not None else None
+        if since is None:
+            return None
+        return self.sql(f"select {since} as since").arrow().column(0)[0].as_py()
 
     def sql(self, query: str) -> Result:
         """The result of a query, run when its rows are first asked for.
@@ -235,7 +254,15 @@ class Warehouse:
     def _text(self, query: str) -> str:
         if not isinstance(query, str):
             raise TypeError(f"SQL must be a str, not {type(query).__qualname__}")
-        return self._queries.get(query, query)
+        text = self._queries.get(query, query)
+        if SINCE not in text:
+            return text
+        if self._reading is None or self._reading.since is None:
+            raise ValueError(
+                "$since has no value before the first build: set `begin:` in the model's header,"
+                " or write another query for `not warehouse.is_incremental`"
+            )
+        return text.replace(SINCE, self._reading.since)
 
     def _relation(self, name: str) -> str:
         known = self._relations.get(name)

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
@@ -156,6 +157,19 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
         checks=build.checks,
         error=error,
     )
+
+
+def read_before(session: WarehouseSession, task: BuildTask, stop: Stop) -> Reading | None:
+    """What a Python model must know before it makes its rows; None for one that returns them all.
+
+    Raises WarehouseError.
+    """
+    if not isinstance(task.materialization, Incremental):
+        return None
+    try:
+        return session.read_before(task.relation, task.materialization)
+    finally:
+        _discard(session, stop)
 
 
 def refused(task: Task, error: WarehouseError) -> Outcome:

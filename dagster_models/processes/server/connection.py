@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.plain import plain
 from dagster_models.core.tasks import AttemptId, BuildTask, ChecksTask, task_from_json
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
@@ -267,6 +268,18 @@ class ClientConnection:
         except WarehouseError as error:  # it never got its turn
             return {"outcome": attempts.refused(task, error).to_json()}
 
+    def read_before(
+        self, session: WarehouseSession, message: Message, stop: Stop
+    ) -> dict[str, Any]:
+        task = task_from_json(message["task"])
+        if not isinstance(task, BuildTask):
+            raise ValueError(f"a {type(task).__name__} builds nothing")
+        with stop.shielded():
+            self._server.database.prepare(session, [task.relation.schema], anew=False)
+        with self._server.writing(str(task.relation), self, stop):
+            reading = attempts.read_before(session, task, stop)
+        return {"reading": plain(reading) if reading else None}
+
     def in_transaction(
         self, session: WarehouseSession, message: Message, stop: Stop
     ) -> dict[str, Any]:
@@ -339,6 +352,7 @@ Operation = Callable[[ClientConnection, WarehouseSession, Message, Stop], dict[s
 
 _OPERATIONS: Mapping[str, Operation] = {
     "task": ClientConnection.task,
+    "read_before": ClientConnection.read_before,
     "in_transaction": ClientConnection.in_transaction,
     "prepare": ClientConnection.prepare,
     "execute": ClientConnection.execute,

@@ -36,6 +36,7 @@ from enum import Enum, auto
 from types import FrameType
 from typing import Any, NoReturn
 
+from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
@@ -75,6 +76,7 @@ class Attempt:
     interrupted: bool = False
     canceled: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
+    reading: Reading | None = None  #: what an incremental model was given
 
 
 class Worker:
@@ -191,7 +193,7 @@ class Worker:
                 attempt.phase = Phase.USER_CODE
                 if attempt.canceled.is_set():
                     raise KeyboardInterrupt
-                table = self._call(attempt.task)
+                table = self._call(attempt)
                 attempt.phase = Phase.WAITING
                 return table, None
             except BaseException as error:
@@ -201,8 +203,9 @@ class Worker:
             attempt.phase = Phase.WAITING
             return None, late
 
-    def _call(self, task: PythonTask | ScriptTask) -> Any:
-        table = self._file(task)
+    def _call(self, attempt: Attempt) -> Any:
+        attempt.reading = self._read_before(attempt.task)
+        table = self._file(attempt.task, attempt.reading)
         if self._connection.in_transaction():
             # The end of the session rolls it back; without an error the user's work would be lost.
             raise UserCodeFailed(
@@ -212,8 +215,8 @@ class Worker:
             )
         return table
 
-    def _file(self, task: PythonTask | ScriptTask) -> Any:
-        warehouse = Warehouse(self._connection, task.queries, task.relations)
+    def _file(self, task: PythonTask | ScriptTask, reading: Reading | None) -> Any:
+        warehouse = Warehouse(self._connection, task.queries, task.relations, reading)
         with bound(warehouse):
             if isinstance(task, ScriptTask):
                 return run_script(task)
@@ -228,6 +231,13 @@ class Worker:
                 name = type(error).__name__
                 raise UserCodeFailed(ErrorKind.USER_CODE, str(error), line, name=name) from error
 
+    def _read_before(self, task: PythonTask | ScriptTask) -> Reading | None:
+        """What an incremental model is given, so that it returns the rows that are new."""
+        if not isinstance(task, PythonTask) or not isinstance(task.materialization, Incremental):
+            return None
+        question = task.build_from(ArrowFile(""))
+        return self._connection.use(lambda session: session.read_before(question))
+
     def _publish(self, task: PythonTask, attempt: Attempt, table: Any) -> Outcome:
         """Hand the table to the warehouse process, whose answer is the outcome."""
         # On a session of its own: a transaction that the user's code left open is rolled back.
@@ -237,7 +247,8 @@ class Worker:
             error = KeyboardInterrupt("stopped on request, before its table was published")
             return _outcome(task, Verdict.CANCELED, error)
         try:
-            return self._connection.use(lambda session: _build(session, task, table))
+            reading = attempt.reading
+            return self._connection.use(lambda session: _build(session, task, table, reading))
         except WarehouseLost as error:  # nobody knows yet whether it was published
             return Outcome(task.step, task.attempt, Verdict.UNKNOWN, error=TaskError.of(error))
         except Exception as error:  # before the task was sent: a full disk, no connection
@@ -281,11 +292,11 @@ def _python_task(data: Mapping[str, Any]) -> PythonTask | ScriptTask:
     return task
 
 
-def _build(session: Session, task: PythonTask, table: Any) -> Outcome:
+def _build(session: Session, task: PythonTask, table: Any, reading: Reading | None) -> Outcome:
     """Send the table as an Arrow IPC file; the warehouse process builds and publishes it."""
     path = session.write_bulk(table)
     try:
-        return session.run(task.build_from(ArrowFile(path)))
+        return session.run(task.build_from(ArrowFile(path), reading))
     finally:
         with suppress(FileNotFoundError):
             os.unlink(path)

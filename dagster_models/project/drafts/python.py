@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from dagster_models.core.materializations import KINDS
 from dagster_models.core.model import Location, Module, Reference, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.config import Values
@@ -16,6 +17,7 @@ from dagster_models.project.drafts.step import (
     check_uses,
     configuration,
     declared_uses,
+    is_reserved,
     new_step,
     parse_header,
     unset_variable,
@@ -25,12 +27,14 @@ from dagster_models.project.drafts.step import (
 from dagster_models.project.drafts.temporary import NONE, Temporary, temporary_names
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import python_header
+from dagster_models.project.incremental import check_keys, check_use_of_since
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.python.imports import Modules, imported_code
 from dagster_models.project.python.moments import Moment
 from dagster_models.project.python.reads import HOLE, PythonFile, read_python
 from dagster_models.project.python.source import fingerprint, line_of_function
 from dagster_models.project.python.step import read_step
+from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
 from dagster_models.util.digests import digest_of
@@ -47,7 +51,7 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
     if code is None:
         return Draft(new_step(file, "python", values, context), uses)
     if code.kind == "sql":
-        return _draft_generated(file, values, uses, context)
+        return _draft_generated(file, values, header, uses, context)
     if code.kind != "model":
         what = "a Python model needs `def model(warehouse)` or `def sql(vars)`"
         fix = "Define one, without `async`; a file that builds no relation belongs in scripts/."
@@ -56,7 +60,10 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
     if own is not None and own.value == "view":
         fix = "Delete `materialized: view`, or generate the query with `def sql(vars)`."
         report(problem("a Python model is always a table", own.place, fix))
-    step = new_step(file, "python", {**values, "materialized": "table"}, context)
+    word = values.get("materialized", "table")
+    how = word if KINDS[word].of_python else "table"
+    step = new_step(file, "python", {**values, "materialized": how}, context)
+    check_keys(step, header, report)
     return _draft_code(Draft(step, uses), file, context)
 
 
@@ -88,7 +95,11 @@ def _read_code(file: ProjectFile, report: Report) -> PythonFile | None:
 
 
 def _draft_generated(
-    file: ProjectFile, values: Values, declared: tuple[NameUse, ...], context: DraftContext
+    file: ProjectFile,
+    values: Values,
+    header: YamlNode | None,
+    declared: tuple[NameUse, ...],
+    context: DraftContext,
 ) -> Draft:
     path, root = f"{context.root}/{file.path}", context.root
     try:
@@ -99,6 +110,7 @@ def _draft_generated(
         return Draft(step, (*declared, *check_uses(step.checks)))
     line = line_of_function(file.text, "sql")
     step = new_step(file, "sql", values, context, sql=text, sql_line=line)
+    check_keys(step, header, context.report)
     return draft_query(step, declared, context)
 
 
@@ -201,9 +213,15 @@ def _version(
         for holder in query.parsed.placeholders:
             if holder.name in step.variables:
                 used[holder.name] = step.variables[holder.name]
-            else:
+            elif not is_reserved(holder.name, step.config):
                 place = query.place(holder.line, holder.column)
                 context.report(unset_variable(holder.name, place, step.variables))
+    holders = (
+        (query.text, it, query.place(it.line, it.column))
+        for query in queries
+        for it in query.parsed.placeholders
+    )
+    check_use_of_since(step, holders, context.report)
 
     def plain_sql(text: str) -> str | None:
         try:

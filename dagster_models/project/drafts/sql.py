@@ -13,6 +13,7 @@ from dagster_models.project.drafts.step import (
     check_uses,
     configuration,
     declared_uses,
+    is_reserved,
     new_step,
     parse_header,
     suspected_uses,
@@ -21,6 +22,7 @@ from dagster_models.project.drafts.step import (
 )
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import sql_header
+from dagster_models.project.incremental import check_keys, check_use_of_since
 from dagster_models.project.problems import problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.sql.canonical import canonical, content_config, version_of
@@ -40,6 +42,7 @@ def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
     header = parse_header(sql_header(file.text), file, context.report)
     values = configuration(header, file, context)
     step = new_step(file, "sql", values, context, sql=file.text)
+    check_keys(step, header, context.report)
     return draft_query(step, declared_uses(values, "upstream"), context)
 
 
@@ -70,8 +73,10 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     for holder in parsed.placeholders:
         if holder.name in step.variables:
             used[holder.name] = step.variables[holder.name]
-        else:
+        elif not is_reserved(holder.name, step.config):
             report(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
+    holders = ((step.sql, it, place(it.line, it.column)) for it in parsed.placeholders)
+    check_use_of_since(step, holders, report)
     for line, column, what in parsed.unseen if not step.config.upstream else ():
         what = f"the tables that it reads cannot be determined: {what}"
         fix = "Name the tables in `upstream:` in the header."

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dagster_models.core.model import Check, Key, Location, Reference, Relation, Step, StepKind
+from dagster_models.core.model import (
+    Check,
+    Config,
+    Key,
+    Location,
+    Reference,
+    Relation,
+    Step,
+    StepKind,
+)
 from dagster_models.errors import Problem
 from dagster_models.project.columns import read_columns
 from dagster_models.project.config import Values, build_config, merge, read_config
@@ -13,6 +22,7 @@ from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.header import Header, unread_python_header, unread_sql_header
+from dagster_models.project.incremental import without_idle_keys
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -51,7 +61,9 @@ def new_step(
     severity = values.get("severity", "error")
     columns, checks = read_columns(values.get("columns"), key, severity, context.report)
     values = {"group": key.schema, **values}
-    config = build_config(values, columns, materialized="table" if kind == "seed" else "view")
+    materialized = values.get("materialized", "table" if kind == "seed" else "view")
+    values = without_idle_keys(values, materialized)
+    config = build_config(values, columns, materialized=materialized)
     relation = None
     if kind != "script":
         relation = Relation(config.schema or key.schema, config.alias or key.name)
@@ -160,9 +172,16 @@ def suspected_uses(parsed: ParsedSql, place: Callable[[int, int], Location]) -> 
     ]
 
 
+def is_reserved(name: str, config: Config) -> bool:
+    """Whether a placeholder gets its value when the model is built."""
+    return name == "since" and config.since is not None
+
+
 def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:
     """The problem of a variable without a value; *known* are those that have one."""
     fix = "Set it under `vars:` in dagster_models.yaml or in the header."
-    if known:
+    if name == "since":
+        fix = "Set `materialized: incremental` and `since: column` in the header."
+    elif known:
         fix = f"{suggest(name, known, 'Variables')} {fix}"
     return problem(f"the variable `{name}` has no value", place, fix)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dagster_models.core.model import Key, Location, Source, Step
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
+from dagster_models.project.incremental import incremental
 from dagster_models.project.linking.checks import attach_check, link_column_checks
 from dagster_models.project.linking.links import Links
 from dagster_models.project.linking.names import Unresolved, build_names, resolve
@@ -187,6 +188,8 @@ def _drop_self_reference(draft: Draft, links: Links) -> None:
     if step.config.materialized == "view":
         fix = f"Make it a table (`materialized: table`) to read its previous version, or {other}."
         links.report(problem(f"{step.key} is a view that reads itself", place, fix))
+    elif incremental(step):
+        pass  # the table is made, empty, before its first build
     elif step.kind == "sql" and not any(use.may_be_script for use in _self_uses(draft, links)):
         what = f"{step.key} reads its own previous version, which does not exist at its first build"
         fix = f"If you mean that, add `upstream: {step.key}` to its header; if not, {other}."

@@ -34,8 +34,8 @@ _DDL = (
     " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
     ' "rows" BIGINT, committed_at TIMESTAMP)'
 )
-#: Format -> what makes it of the one before; {records} is the table, {index} its index. Each statement may be run
-#: twice, as the process may end after any of them.
+#: Format -> what makes it of the one before; {records} is the table, {index} its index. Each
+#: statement may be run twice, as the process may end after any of them.
 _MIGRATIONS: dict[int, Sequence[str]] = {
     2: (
         # Format 1 had no key; an index takes no table that holds a key twice.

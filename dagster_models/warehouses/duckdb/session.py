@@ -159,7 +159,7 @@ class DuckDBSession(DuckDBCursor):
 
     def take_turn(self, relation: Relation) -> RelationKind | None:
         # The process that has the file open has let no other writer of the relation in.
-        catalog = literal(relation.catalog) if relation.catalog else "current_database()"
+        catalog = literal(relation.catalog or self._catalog)
         rows = self._run(
             f"SELECT table_type FROM information_schema.tables WHERE table_catalog = {catalog}"
             f" AND lower(table_schema) = lower({literal(relation.schema)})"
@@ -172,7 +172,9 @@ class DuckDBSession(DuckDBCursor):
     def stage(self, content: Content) -> int:
         head = f"CREATE OR REPLACE TEMPORARY TABLE {quoted(self.staging)} AS\n"
         if isinstance(content, ArrowFile):
-            with self._arrow(content.path):
+            from dagster_models.warehouses.duckdb import arrow
+
+            with bulk.mapped(content.path) as table, self._registered(arrow.storable(table)):
                 return self._create(f"{head}FROM {_INPUT}\n") or 0
         if not isinstance(content, Query):
             raise WarehouseError(ErrorKind.INVALID_REQUEST, "only a query's rows can be staged")

@@ -137,9 +137,10 @@ class PostgresSession(PostgresConnection):
         name = quoted(self.staging)
         self.run(f"DROP TABLE IF EXISTS {name}")
         if isinstance(content, ArrowFile):
-            with bulk.batches(content.path) as (schema, batches):
-                definitions = arrow_to_copy.column_definitions(schema)
-                rows = self._copy_of(schema, batches, definitions)(name, True)
+            with bulk.mapped(content.path) as given:
+                table = arrow_to_copy.storable(given)
+                definitions = arrow_to_copy.column_definitions(table.schema)
+                rows = self._copy_of(table, definitions)(name, True)
         elif isinstance(content, Query):
             rows = self._result_of(content.sql)(name, True)
         else:
@@ -154,16 +155,10 @@ class PostgresSession(PostgresConnection):
         self.run(sql, lines_before=lines_before, single=True)
         return self.affected
 
-    def row_count(self, relation: Relation) -> int | None:
-        return None
-
     def differs(self, columns: Sequence[str]) -> str:
         # As stored: so of json, which has no equality, and where a collation takes A for a.
         old, new = (", ".join(f"{row}.{column}" for column in columns) for row in "tn")
         return f"ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
-
-    def folded(self, name: str) -> str:
-        return name
 
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
         table = read_seed(path, column_types)

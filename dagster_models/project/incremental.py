@@ -1,0 +1,159 @@
+"""What an incremental model must say, and what it should: checked when the project is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from dagster_models.core.model import Key, Location, Step
+from dagster_models.project.config import Values
+from dagster_models.project.problems import Report, problem
+from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.sql.parsed import Placeholder
+from dagster_models.util.nearest import suggest
+
+#: The keys that only incremental models have.
+KEYS = ("strategy", "incremental_strategy", "unique_key", "since", "on_schema_change")
+_KEYED = ("merge", "delete+insert")
+_COMPARED = re.compile(r"(>=?)\s*(?:/\*\s*\$since\s*\*/\s*)?\Z")
+
+
+def incremental(step: Step) -> bool:
+    return step.config.materialized == "incremental"
+
+
+def strategy_of(step: Step) -> str:
+    return step.config.strategy or ("merge" if step.config.unique_key else "append")
+
+
+def without_idle_keys(values: Values, materialized: str) -> Values:
+    """*values* without what says nothing about a model that is not incremental: the defaults of its
+    folder may be for others."""
+    if materialized == "incremental":
+        return values
+    return {key: value for key, value in values.items() if key not in (*KEYS, "full_refresh")}
+
+
+def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
+    """Report keys of the model's header that contradict each other, or have no effect."""
+    written: Mapping[str, Location] = header.keys if header is not None else {}
+
+    def place(*keys: str) -> Location:
+        return next((written[key] for key in keys if key in written), step.location)
+
+    if not incremental(step):
+        for key in KEYS:
+            if key in written:
+                what = f"`{key}` has no effect on a model that is not incremental"
+                fix = "Add `materialized: incremental`, or delete the key."
+                report(problem(what, written[key], fix, "warning"))
+        return
+    config, strategy = step.config, strategy_of(step)
+    if strategy in _KEYED and not config.unique_key:
+        fix = "Add `unique_key:` with the columns that tell the rows apart."
+        at = place("strategy", "incremental_strategy")
+        report(problem(f"the strategy {strategy} needs a unique_key", at, fix))
+    if strategy == "append" and config.unique_key:
+        what = "the strategy append does not use unique_key"
+        fix = "Use `strategy: merge` or `delete+insert`, or check the column: `checks: [unique]`."
+        report(problem(what, place("unique_key"), fix, "warning"))
+    if config.since is not None and config.since.lookback and not config.unique_key:
+        what = "with `lookback` rows are read again, and without a unique_key they would be doubled"
+        report(problem(what, place("since"), "Add a `unique_key:`, or delete `lookback`."))
+    if config.since is not None and "since" in step.variables:
+        what = "`since` is both a variable and a setting of this model"
+        report(problem(what, place("since"), "Give the variable in `vars:` another name."))
+
+
+def check_use_of_since(
+    step: Step, placeholders: Iterable[tuple[str, Placeholder, Location]], report: Report
+) -> None:
+    """Report how the model's queries use `$since`. *placeholders*: each with its text and place."""
+    if not incremental(step) or step.config.since is None:
+        return
+    used = [(text, holder, at) for text, holder, at in placeholders if holder.name == "since"]
+    if not used and step.kind == "sql":
+        what = "`since:` is set, but the query does not use `$since`"
+        fix = f"Compare with it: `where {step.config.since.column} > $since`."
+        report(problem(what, step.location, fix, "warning"))
+    literals = {text[it.start : it.end]: at for text, it, at in used if it.is_bound(text)}
+    if len(literals) > 1:
+        what = "`$since` is bound to several literals, of which a first build takes the first one"
+        report(problem(what, [*literals.values()][1], "Write the same literal.", "warning"))
+    for text, holder, at in used:
+        compared = _COMPARED.search(text, 0, holder.start)
+        operator = compared[1] if compared else ""
+        if operator == ">=" and strategy_of(step) == "append":
+            what = "append with `>= $since` adds the rows of the last moment once more each time"
+            report(problem(what, at, "Write `> $since`, or set a `unique_key:`.", "warning"))
+        if operator == ">" and strategy_of(step) in _KEYED and not step.config.since.lookback:
+            what = "with `> $since` rows are lost that come later with the same value"
+            fix = "Write `>= $since`: a row with the same key is not doubled."
+            report(problem(what, at, fix, "warning"))
+        if step.kind == "python" and step.config.since.begin is None and not holder.is_bound(text):
+            what = "the first build of a Python model has no value for `$since`"
+            report(problem(what, at, "Set it: `since: {column: ..., begin: ...}`."))
+
+
+# With the columns ---------------------------------------------------------------------------------
+
+
+def reads_itself(step: Step) -> bool:
+    """Whether a query reads the table that it adds to."""
+    if step.kind != "sql" or not incremental(step):
+        return False
+    return any(step.resolved.get(reference.name) == step.key for reference in step.references)
+
+
+def own_columns(step: Step) -> tuple[tuple[str, str], ...]:
+    """(name, type) of each column, as far as the header or the query says so; "" for no type."""
+    declared = {column.name.lower(): (column.name, column.type) for column in step.config.columns}
+    traced = {name.lower(): (name, type_) for name, type_ in step.trace.schema.columns}
+    names = traced if step.trace.schema.closed else {**traced, **declared}
+    return tuple(
+        (name, declared.get(key, ("", ""))[1] or type_) for key, (name, type_) in names.items()
+    )
+
+
+def check_columns(steps: Mapping[Key, Step], report: Report) -> None:
+    """Report what can be known only when the columns of all steps are."""
+    for step in steps.values():
+        if incremental(step):
+            for key, what, fix, severity in _wrong_columns(step):
+                report(problem(what, _place_of(key, step), fix, severity))
+
+
+def _place_of(key: str, step: Step) -> Location:
+    """The line of the header's key in a SQL file; the file's first line if it is not there."""
+    found = re.search(rf"^[ \t]*{key}[ \t]*:", step.sql, re.MULTILINE) if key else None
+    if found is None or step.sql_line:
+        return step.location
+    return Location(step.location.path, step.sql.count("\n", 0, found.start()) + 1)
+
+
+def _wrong_columns(step: Step) -> Iterator[tuple[str, str, str, str]]:
+    """(key of the header, what is wrong, fix, severity)"""
+    config, schema = step.config, step.trace.schema
+    names = [name for name, _ in schema.columns]
+    wanted = {"unique_key": config.unique_key}
+    if config.since is not None:
+        wanted["since"] = (config.since.column,)
+    for key, columns in wanted.items() if schema.closed else ():
+        for column in columns:
+            if column.lower() not in map(str.lower, names):
+                what = f"`{key}` names `{column}`, a column that {step.key} does not have"
+                yield key, what, suggest(column, names, "Columns"), "error"
+    if reads_itself(step):
+        columns_of = own_columns(step)
+        unknown = [f"`{name}`" for name, type_ in columns_of if not type_]
+        if unknown or not columns_of or not (schema.closed or config.columns):
+            what = (
+                f"{step.key} reads itself, so an empty table must be there before its first build,"
+                f" and the type of {', '.join(unknown) or 'its columns'} is not known"
+            )
+            fix = "Declare it: `columns: {name: {type: ...}}`, with all columns of the query."
+            yield "columns", what, fix, "error"
+    elif step.kind == "sql" and strategy_of(step) == "append" and config.since is None:
+        what = "each run appends all rows of the query once more"
+        fix = "Set `since: column` and compare with `$since`, or set a `unique_key:`."
+        yield "materialized", what, fix, "warning"

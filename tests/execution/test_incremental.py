@@ -1,0 +1,173 @@
+"""Incremental models in real runs: what they write, what every place reports, who asks for what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from dagster import DagsterInstance
+
+from on_postgres import postgres_project
+from running import Project, make_project
+
+pytestmark = pytest.mark.slow
+
+ORDERS = """/* @model
+materialized: incremental
+unique_key: order_id
+since: updated_at
+*/
+select order_id, status, updated_at
+from raw.orders
+where updated_at >= $since
+"""
+PYTHON = '''"""
+@model
+materialized: incremental
+unique_key: [order_id]
+since: {column: updated_at, begin: 2000-01-01}
+"""
+def model(warehouse):
+    assert (warehouse.since.year == 2000) == (not warehouse.is_incremental)
+    return warehouse.sql("select * from raw.orders where updated_at >= $since").arrow()
+'''
+FILES = {
+    "models/orders.sql": ORDERS,
+    "models/in_python.py": PYTHON,
+    "models/sources.yaml": "sources: [{name: raw, tables: [{name: orders}]}]\n",
+}
+STEPS = ("main.in_python", "main.orders")
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A project on one warehouse, and somebody who writes the table that its models follow."""
+
+    project: Project
+    execute: Callable[[str], Any]
+    rows: Callable[[str], list[tuple[Any, ...]]]
+
+    def order(self, order_id: int, status: str, day: int) -> None:
+        self.execute(f"delete from raw.orders where order_id = {order_id}")
+        self.execute(
+            f"insert into raw.orders values ({order_id}, '{status}', timestamp '2026-01-{day:02}')"
+        )
+
+    def built(self) -> dict[str, list[tuple[Any, ...]]]:
+        return {
+            step: self.rows(f"select order_id, status from {step} order by order_id")
+            for step in STEPS
+        }
+
+    def metadata(self) -> dict[str, dict[str, Any]]:
+        """Step -> our metadata of its materialization in the last run."""
+        with DagsterInstance.from_config(str(self.project.home)) as instance:
+            (run,) = instance.get_runs(limit=1)
+            events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
+        found = {}
+        for event in events:
+            if event is not None and event.is_step_materialization and event.step_key:
+                written = event.step_materialization_data.materialization.metadata
+                found[event.step_key.replace("__", ".")] = {
+                    name.removeprefix("dagster_models/"): value.value
+                    for name, value in written.items()
+                }
+        return found
+
+
+@pytest.fixture(params=["duckdb", "postgres"])
+def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    if request.param == "duckdb":
+        project = make_project(tmp_path, FILES)
+        (project.root / "target").mkdir()
+
+        def execute(sql: str) -> None:
+            with project.warehouse() as session:
+                session.execute(sql)
+
+        made = Shop(project, execute, project.rows)
+    else:
+        dsn = request.getfixturevalue("postgres_dsn")
+        monkeypatch.setenv("DATABASE_URL", dsn)
+        admin = request.getfixturevalue("admin")
+        assert isinstance(admin, psycopg.Connection)
+        made = Shop(
+            postgres_project(tmp_path, FILES),
+            lambda sql: admin.execute(sql.encode()),
+            lambda sql: admin.execute(sql.encode()).fetchall(),
+        )
+    made.execute("create schema raw")
+    made.execute("create table raw.orders (order_id int, status varchar, updated_at timestamp)")
+    return made
+
+
+def both(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
+    return dict.fromkeys(STEPS, rows)
+
+
+def test_a_table_that_grows(shop: Shop) -> None:
+    for number in (1, 2):
+        shop.order(number, "open", number)
+    ran = shop.project.run()
+    assert ran.code == 0, ran.stdout + ran.stderr
+    assert shop.built() == both([(1, "open"), (2, "open")])
+    assert "2 rows (in full)" in ran.stdout
+    assert {it["build"] for it in shop.metadata().values()} == {"in full"}
+
+    shop.order(2, "paid", 3)
+    shop.order(3, "open", 3)
+    shop.execute("delete from raw.orders where order_id = 1")  # it is not read again
+    ran = shop.project.run()
+    assert ran.code == 0, ran.stdout + ran.stderr
+    assert shop.built() == both([(1, "open"), (2, "paid"), (3, "open")])
+    assert ran.stdout.count("1 inserted, 1 updated") == 2
+    for found in shop.metadata().values():
+        counts = [found[f"rows_{word}"] for word in ("inserted", "updated", "deleted")]
+        assert counts == [1, 1, 0]
+        assert found["since"] == "TIMESTAMP '2026-01-02 00:00:00'"
+    sql = shop.metadata()["main.orders"]["compiled_sql"]
+    assert "where updated_at >= TIMESTAMP '2026-01-02 00:00:00'" in sql
+    for result in ran.results["results"]:
+        response = result["adapter_response"]
+        assert (response["build"], response["rows_affected"]) == ("delta", 2)
+    kept = shop.rows("select step, kind, inserted, updated from dagster_models.commits")
+    assert sorted(kept) == sorted(
+        (step, *counts) for step in STEPS for counts in (("whole", 2, 0), ("delta", 1, 1))
+    )
+
+    ran = shop.project.run()
+    assert ran.stdout.count("1 updated") == ran.stdout.count("inserted") == 0
+    assert ran.stdout.count("no changes") == 2
+
+
+def test_a_full_refresh(shop: Shop) -> None:
+    shop.order(0, "open", 1)  # too old to be read again
+    shop.order(1, "open", 2)
+    assert shop.project.run().code == 0
+    shop.execute("update raw.orders set status = 'changed'")  # silently
+    shop.order(2, "open", 3)
+    wrong = shop.project.run({"full_refresh": ["nowhere"]})
+    assert wrong.code != 0
+    assert "no model is named 'nowhere'" in wrong.stdout + wrong.stderr
+    ran = shop.project.run({"full_refresh": ["in_python"]})
+    assert ran.code == 0, ran.stdout + ran.stderr
+    assert {step: it["build"] for step, it in shop.metadata().items()} == {
+        "main.in_python": "in full",
+        "main.orders": "incremental",
+    }
+    shop.project.write({"models/orders.sql": ORDERS.replace("*/", "full_refresh: false\n*/", 1)})
+    shop.execute("update raw.orders set status = 'changed' where order_id = 2")
+    ran = shop.project.run({"full_refresh": True})
+    assert "main.orders is not built in full, as it says `full_refresh: false`" in ran.stdout
+    assert {step: it["build"] for step, it in shop.metadata().items()} == {
+        "main.in_python": "in full",
+        "main.orders": "incremental",
+    }
+    assert shop.built() == {
+        "main.in_python": [(0, "changed"), (1, "changed"), (2, "changed")],
+        "main.orders": [(0, "open"), (1, "changed"), (2, "changed")],
+    }
