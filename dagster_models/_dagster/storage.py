@@ -59,7 +59,6 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from dagster_models._dagster.asset_rows import AssetRows
 from dagster_models._dagster.shards import Shards
 from dagster_models.errors import DagsterModelsError
 
@@ -83,7 +82,6 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         folder = os.path.abspath(base_dir if base_dir is not None else _default_folder())
         # The stock constructor may already read and write the index, so these come before it.
         self._shards = Shards(folder)
-        self._asset_rows = AssetRows()
         super().__init__(folder, inst_data)
         # Not every storage is disposed of, and Python 3.13 warns of a connection left open.
         weakref.finalize(self, self._shards.close_unless_busy)
@@ -144,17 +142,6 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         """
         stock = super()._has_asset_key_col_on_connection
         return self._remembered(f"column {column_name}", lambda: bool(stock(conn, column_name)))
-
-    def _event_to_row(self, event: EventLogEntry) -> dict[str, Any]:
-        row: dict[str, Any] = super()._event_to_row(event)
-        self._asset_rows.written(event, row["event"])
-        return row
-
-    def _get_asset_entry_values(
-        self, event: EventLogEntry, event_id: int, has_asset_key_index_cols: bool
-    ) -> dict[str, Any]:
-        stock = super()._get_asset_entry_values
-        return self._asset_rows.values(event, event_id, has_asset_key_index_cols, stock)
 
     def _get_latest_materialization_records(
         self, raw_asset_rows: Sequence[Any]

@@ -84,12 +84,6 @@ TRICKS = (
         "Storage.one_commit = lambda self, run_id: nullcontext()\n",
     ),
     Trick(
-        "one text for an event and its asset's row",
-        "run",
-        "from dagster_models._dagster.asset_rows import AssetRows\n"
-        "AssetRows.values = lambda self, event, number, at, stock: stock(event, number, at)\n",
-    ),
-    Trick(
         "last materialisations from the asset's row",
         "run",
         "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
