@@ -12,7 +12,6 @@ from dagster_models.cli.git import repository_of
 from dagster_models.cli.project import folder_of, load
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import DagsterModelsError, ProjectError
-from dagster_models.project.built_schemas import SCHEMAS_FILE
 from dagster_models.project.compare import (
     ALL,
     ColumnChange,
@@ -68,19 +67,23 @@ def diff(root: Path, ref: str) -> tuple[str, Comparison]:
         raise DagsterModelsError(f"there is no folder {root}")
     repository = repository_of(root)
     commit = repository.find_commit(ref)
-    new = _load(root, "the project as it is", root)
+    new = _load(root, "the project as it is")
     with repository.files_at(commit, _ENDINGS) as before:
         if not (before / PROJECT_FILE).is_file():
-            old = Project(new.name, str(before), new.dialect, {}, new.default_target, {})
+            old = Project(
+                new.name, str(before), new.target_path, new.dialect, {}, new.default_target, {}
+            )
         else:
-            _lend_schemas(root, before)
-            old = _load(before, f"the project at {ref}", root, new.texts)
+            old = _load(before, f"the project at {ref}", new)
         return commit[:10], compare(old, new, _text)
 
 
-def _load(folder: Path, what: str, caches: Path, texts: Mapping[Any, Any] | None = None) -> Project:
+def _load(folder: Path, what: str, newer: Project | None = None) -> Project:
+    """The project in *folder*. What is known of a *newer* version of it is used: what builds left
+    is known by its code version, so it holds for the older files too."""
+    texts, target_path = (newer.texts, newer.target_path) if newer else (None, None)
     try:
-        return load(folder, texts=texts, unknown_columns="ignore", caches=caches)
+        return load(folder, texts=texts, unknown_columns="ignore", target_path=target_path)
     except ProjectError as error:
         raise DagsterModelsError(f"{what} does not load: {error}") from error
 
@@ -88,14 +91,6 @@ def _load(folder: Path, what: str, caches: Path, texts: Mapping[Any, Any] | None
 def _text(project: Project, step: Step) -> str:
     path = Path(project.root, step.location.path)
     return path.read_text(encoding="utf-8-sig", errors="replace")
-
-
-def _lend_schemas(root: Path, before: Path) -> None:
-    """What builds left is known by its code version, so it holds for the older files too."""
-    source, place = root / SCHEMAS_FILE, before / SCHEMAS_FILE
-    if source.is_file():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(source.read_bytes())
 
 
 # --- the report ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from dagster_models.cli.project import folder_of
 from dagster_models.errors import DagsterModelsError
+from dagster_models.project.load import target_path_of
 from dagster_models.reporting.explain import explain
 from dagster_models.reporting.explain_text import run_lines, step_lines
 from dagster_models.reporting.journal import find_journal, read_journal
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    path = find_journal(folder_of(options) / "target", options.run_id)
+    path = find_journal(target_path_of(folder_of(options)), options.run_id)
     contents = read_journal(path)
     explanation = explain(contents)
     if explanation is None or contents.header is None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from dagster_models.cli.project import folder_of
+from dagster_models.project.load import target_path_of
 from dagster_models.reporting.journal import find_journal, read_journal
 from dagster_models.reporting.terminal import Terminal
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    contents = read_journal(find_journal(folder_of(options) / "target"))
+    contents = read_journal(find_journal(target_path_of(folder_of(options))))
     total = len(contents.header.steps) if contents.header else len(contents.steps)
     terminal = Terminal(sys.stdout, clock=lambda: "")
     for index, result in enumerate(contents.steps, start=1):

@@ -310,13 +310,15 @@ class Job:
 class Project:
     """A whole project, with all names resolved: what its files say, and nothing else.
 
-    ``key_prefix`` goes before its asset keys, and before the names of ops and jobs; ``steps`` are
-    in topological order. ``defaults`` holds the defaults of runs (fail_fast,
-    max_concurrent).
+    ``target_path`` is the folder in which everything is written that belongs to the project, such
+    as caches, journals and results. ``key_prefix`` goes before its asset keys, and before the names
+    of ops and jobs; ``steps`` are in topological order. ``defaults`` holds the defaults of runs
+    (fail_fast, max_concurrent).
     """
 
     name: str
     root: str
+    target_path: str
     dialect: str
     targets: Mapping[str, Target]
     default_target: str

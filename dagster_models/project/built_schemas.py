@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dagster_models.util.atomic_file import replace_file
 
-SCHEMAS_FILE = "target/schemas.json"
+SCHEMAS_FILE = "schemas.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,11 @@ class BuiltSchema:
     columns: tuple[tuple[str, str], ...]
 
 
-def remembered(root: str | Path) -> dict[str, BuiltSchema]:
-    """What runs left, by the step's key. Nothing where the file is missing, cut short or odd."""
+def remembered(folder: str | Path) -> dict[str, BuiltSchema]:
+    """What runs left in the project's target folder, by the step's key. Nothing where the file is
+    missing, cut short or odd."""
     try:
-        known = json.loads((Path(root) / SCHEMAS_FILE).read_text(encoding="utf-8"))
+        known = json.loads((Path(folder) / SCHEMAS_FILE).read_text(encoding="utf-8"))
         return {
             step: BuiltSchema(version, tuple((column, type_) for column, type_ in columns))
             for step, (version, columns) in known.items()
@@ -37,7 +38,7 @@ def remembered(root: str | Path) -> dict[str, BuiltSchema]:
         return {}
 
 
-def remember(root: str | Path, built: Mapping[str, BuiltSchema]) -> None:
+def remember(folder: str | Path, built: Mapping[str, BuiltSchema]) -> None:
     """Add what a run built to what earlier ones left. Of two runs that end together one may lose
     its part: the file is replaced as a whole, so no reader sees half of one.
 
@@ -45,7 +46,7 @@ def remember(root: str | Path, built: Mapping[str, BuiltSchema]) -> None:
     """
     if not built:
         return
-    path = Path(root) / SCHEMAS_FILE
+    path = Path(folder) / SCHEMAS_FILE
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

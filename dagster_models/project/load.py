@@ -24,6 +24,7 @@ from dagster_models.project.loading.sql_reader import SqlReader
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import PROJECT_FILE, Settings, read_settings
+from dagster_models.project.settings import target_path_of as settings_target_path
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import TraceContext, trace_steps
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -42,7 +43,7 @@ def load(
     columns: bool = True,
     unknown_columns: str | None = None,
     whole: bool = True,
-    caches: str | os.PathLike[str] | None = None,
+    target_path: str | None = None,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
@@ -56,7 +57,7 @@ def load(
         unknown_columns: overrides the project file's own setting.
         whole: if False, errors of files other than the project file are kept in
             ``Project.warnings``, as what the remaining files say is still right.
-        caches: the project folder whose caches are used (default: *root*).
+        target_path: the folder of the caches, absolute (default: the project's own).
 
     Raises:
         ProjectError: holds all problems. Mere warnings are in ``Project.warnings`` instead.
@@ -65,8 +66,9 @@ def load(
     problems: list[Problem] = []
     report = problems.append
     parsed = ParsedTexts(texts or {})
-    with rare_collections(), SqlReader(root if caches is None else caches) as reader:
-        settings, files = _read(root, os.environ if environ is None else environ, report)
+    settings, files = _read(root, os.environ if environ is None else environ, report)
+    folder = target_path or settings.target_path
+    with rare_collections(), SqlReader(folder) as reader:
         defaults = read_folder_defaults(settings, files.places, report)
         modules = module_reader(root)
         context = DraftContext(root, settings, defaults, parsed, run_sql_function, modules, report)
@@ -76,12 +78,18 @@ def load(
         if columns:
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
-            steps = trace_steps(steps, known, remembered(root), tracing)
+            steps = trace_steps(steps, known, remembered(folder), tracing)
     _raise_errors(problems, whole)
     found = ProjectError(problems).problems
-    return replace(
-        settings.project(root), steps=steps, sources=known, warnings=found, texts=parsed.known
-    )
+    empty = replace(settings.project(root), target_path=folder)
+    return replace(empty, steps=steps, sources=known, warnings=found, texts=parsed.known)
+
+
+def target_path_of(root: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> str:
+    """The folder in which the project's journals and results are, without loading the project."""
+    root = os.path.abspath(root)
+    node = _read_project_file(root, lambda problem: None)
+    return settings_target_path(node, root, os.environ if environ is None else environ)
 
 
 def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:

@@ -16,6 +16,7 @@ from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.dialects.table import OFFERED
+from dagster_models.util.environment import filled, names_in
 from dagster_models.util.nearest import suggest
 
 PROJECT_FILE = "dagster_models.yaml"
@@ -23,13 +24,17 @@ PROJECT_FILE = "dagster_models.yaml"
 #: The environment variable that names the target of a run.
 TARGET_VARIABLE = "DAGSTER_MODELS_TARGET"
 
+#: The environment variable that goes before ``target_path`` of the project file.
+TARGET_PATH_VARIABLE = "DAGSTER_MODELS_TARGET_PATH"
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The project file as read. ``models``, ``seeds`` and ``scripts`` are defaults by folder, which
-    folder_defaults.py reads once the folders are known."""
+    folder_defaults.py reads once the folders are known. ``target_path`` is absolute."""
 
     name: str
+    target_path: str
     dialect: str = "duckdb"
     schema: str = "main"
     targets: Mapping[str, Target] = EMPTY
@@ -51,6 +56,7 @@ class Settings:
         return Project(
             name=self.name,
             root=root,
+            target_path=self.target_path,
             dialect=self.dialect,
             targets=self.targets,
             default_target=self.default_target,
@@ -83,6 +89,7 @@ _KEYS: dict[str, Reader] = {
     "dialect": fields.one_of(*OFFERED),
     "schema": fields.name,
     "target": fields.text,
+    "target_path": fields.text,
     "targets": fields.as_is,
     "vars": fields.variables,
     "models": fields.as_is,
@@ -114,7 +121,13 @@ def read_settings(
             report(problem("the project has no name", top, fix))
         values["name"] = "project"
     name = values["name"]
-    targets = read_targets(values.get("targets"), name, root, environ, report)
+    target_path = _target_path(values.get("target_path"), root, environ)
+    if unset := names_in(target_path):
+        place = written["target_path"].place if "target_path" in written else top
+        what = f"`target_path` needs the environment variable {', '.join(unset)}"
+        fix = f"Set it where Dagster runs, or set {TARGET_PATH_VARIABLE}."
+        report(problem(what, place, fix))
+    targets = read_targets(values.get("targets"), name, root, target_path, environ, report)
     default = environ.get(TARGET_VARIABLE) or _default_target(
         values.get("target"), targets, node, report
     )
@@ -122,6 +135,7 @@ def read_settings(
     schedules = _read_schedules(values.get("schedules"), [job.name for job in jobs], report)
     return Settings(
         name=name,
+        target_path=target_path,
         dialect=values.get("dialect", "duckdb"),
         schema=values.get("schema", "main"),
         targets=targets,
@@ -142,6 +156,18 @@ def read_settings(
             "vars": values.get("vars", {}),
         },
     )
+
+
+def target_path_of(node: YamlNode | None, root: str, environ: Mapping[str, str]) -> str:
+    """The folder of the project's own files alone, whatever else is wrong in the project file."""
+    values = read_mapping(node, _KEYS, lambda problem: None)
+    return _target_path(values.get("target_path"), root, environ)
+
+
+def _target_path(written: str | None, root: str, environ: Mapping[str, str]) -> str:
+    """The folder in which all is written that this package writes for the project, absolute."""
+    path = environ.get(TARGET_PATH_VARIABLE) or filled(written or "target", environ)
+    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
 
 def _default_target(

@@ -30,8 +30,15 @@ _COMMON: Mapping[str, Reader] = {
 
 
 def read_targets(
-    node: YamlNode | None, project: str, root: str, environ: Mapping[str, str], report: Report
+    node: YamlNode | None,
+    project: str,
+    root: str,
+    target_path: str,
+    environ: Mapping[str, str],
+    report: Report,
 ) -> dict[str, Target]:
+    """The targets by name. Without any there is one, on a DuckDB file in the folder
+    *target_path*."""
     targets: dict[str, Target] = {}
     for name, place, item in fields.named_entries(node, "targets", report):
         target = _read_target(name, place, item, root, environ, report)
@@ -39,7 +46,7 @@ def read_targets(
             targets[name] = target
     if targets or (node is not None and node.value):
         return targets
-    path = os.path.join(root, "target", f"{project}.duckdb")
+    path = os.path.join(target_path, f"{project}.duckdb")
     return {"dev": Target("dev", DUCKDB, {"path": path}, catalog=_catalog(path))}
 
 

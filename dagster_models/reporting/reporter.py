@@ -31,6 +31,7 @@ from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
 from dagster_models.scheduling.states import Report, State
+from dagster_models.util.users import user_name
 
 _RESULT_STATES: Mapping[State, ResultState] = {
     State.SUCCEEDED: "succeeded",
@@ -114,7 +115,7 @@ class Reporter:
     def folder(self) -> Path:
         """Where the run's files go."""
         assert self._project is not None
-        return Path(self._project.root) / "target"
+        return Path(self._project.target_path)
 
     @property
     def succeeded(self) -> bool:
@@ -171,7 +172,7 @@ class Reporter:
                     names=[str(key) for key in self._project.steps],
                 )
             )
-            self._safely(partial(remember, self._project.root, self._built))
+            self._safely(partial(remember, self.folder, self._built))
         self._terminal.done(self.results, seconds, self._broke)
 
     def explanation(self) -> Explanation | None:
@@ -278,7 +279,11 @@ class Reporter:
             self._cannot_write(error)
 
     def _cannot_write(self, error: OSError) -> None:
-        self.note(f"WARNING: the results could not be written: {error}")
+        self.note(
+            f"WARNING: the results could not be written: {error}. User {user_name()} needs a folder"
+            f" with room that it may write to: {self.folder}, or another one, as `target_path` in"
+            " dagster_models.yaml or the environment variable DAGSTER_MODELS_TARGET_PATH sets it."
+        )
 
 
 def limit_words(reason: str, limit: int | None) -> str:

@@ -115,7 +115,7 @@ def ours(project: synthetic.Synthetic, root: Path) -> dict[str, Callable[[], Fig
 
     def without(*files: str, what: str = "lineage") -> Figure:
         for file in files:
-            (root / file).unlink(missing_ok=True)
+            (root / "target" / file).unlink(missing_ok=True)
         return measured(LOAD, str(root), what)
 
     def one_changed() -> Figure:

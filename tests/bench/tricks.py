@@ -119,7 +119,7 @@ def works(folder: Path, models: int) -> dict[str, Work]:
 
     def load(off: str, cold: bool = False) -> tuple[float, float]:
         for file in (PARSED_FILE, TRACES_FILE) if cold else ():
-            (of_loads / file).unlink(missing_ok=True)
+            (of_loads / "target" / file).unlink(missing_ok=True)
         program = f"exec({off!r}, {{}})\n{loading.LOAD}"
         figure = loading.measured(program, str(of_loads), "lineage")
         return figure.cpu, figure.seconds

@@ -111,8 +111,10 @@ def test_what_the_last_build_left(tmp_path: Path) -> None:
     project = make(tmp_path, files)
     assert columns(project, "main.b") == ["TIMESTAMP WITH TIME ZONE"]
     version = project.steps[Key("main", "a")].code_version
-    remember(tmp_path, {"main.a": BuiltSchema(version, (("x", "INTEGER"), ("y", "UUID")))})
-    remember(tmp_path, {"main.other": BuiltSchema("", (("z", "INTEGER"),))})
+    remember(
+        project.target_path, {"main.a": BuiltSchema(version, (("x", "INTEGER"), ("y", "UUID")))}
+    )
+    remember(project.target_path, {"main.other": BuiltSchema("", (("z", "INTEGER"),))})
     known = ["x INTEGER", "y UUID", "TIMESTAMP WITH TIME ZONE"]
     assert columns(make(tmp_path, files), "main.b") == known
     # Other code may give other columns.

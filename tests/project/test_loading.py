@@ -162,9 +162,9 @@ def test_an_entry_that_is_damaged_is_made_anew(
     done: dict[str, list[str]],
 ) -> None:
     good = load(root)
-    entries = read_entries(root / file)
+    entries = read_entries(root / "target" / file)
     cut = {key: entry[:-5] if worth is None else worth for key, entry in entries.items()}
-    write_entries(root / file, cut)
+    write_entries(root / "target" / file, cut)
     for texts in done.values():
         texts.clear()
     assert load(root) == good
@@ -358,7 +358,7 @@ def test_a_project_is_the_same_on_all_cores(
     assert found == alone
     assert list(found.steps) == list(alone.steps)
     assert [problem.path for problem in found.warnings] == ["models/odd.sql"]
-    assert len(read_entries(root / TRACES_FILE)) == 61
+    assert len(read_entries(root / "target" / TRACES_FILE)) == 61
 
 
 LOADER = """
@@ -381,4 +381,4 @@ def test_two_loaders_at_once_and_one_that_is_killed(root: Path) -> None:
     loaders[2].send_signal(signal.SIGKILL)
     printed = [loader.communicate(timeout=60)[0].split() for loader in loaders]
     assert printed[:2] == [["44"] * 5] * 2
-    assert len(read_entries(root / PARSED_FILE)) == 45
+    assert len(read_entries(root / "target" / PARSED_FILE)) == 45

@@ -25,7 +25,7 @@ load_with_caches = partial(door.load, run_sql_function=run_sql_function)
 class PlainReader:
     """A SqlReader without caches and processes: every text is read where it is needed."""
 
-    def __init__(self, root: object) -> None: ...
+    def __init__(self, folder: object) -> None: ...
 
     def __enter__(self) -> PlainReader:
         return self

@@ -121,7 +121,7 @@ def write_entries(file: Path, entries: Mapping[str, bytes]) -> None:
     data = encode((stamp(), dict(entries)))
     with contextlib.suppress(OSError):
         if not file.parent.is_dir():
-            file.parent.mkdir()
+            file.parent.mkdir(parents=True)
             # A cache is not part of the project, and a quick `git add -A` must not commit it.
             (file.parent / ".gitignore").write_text("*\n")
         _remove_leftovers(file)

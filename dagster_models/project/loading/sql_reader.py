@@ -21,8 +21,8 @@ from dagster_models.project.loading.parser_pool import ParserPool
 from dagster_models.sql.parsed import parsed_of
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
 
-PARSED_FILE = "target/parsed.cache"
-TRACES_FILE = "target/traces.cache"
+PARSED_FILE = "parsed.cache"
+TRACES_FILE = "traces.cache"
 
 
 class SqlReader:
