@@ -98,6 +98,8 @@ DUCKDB = TargetType(
         Setting("path"),
         Setting("memory_limit", scope="process"),
         Setting("threads", "integer", scope="process"),
+        # How long a file is waited for that another program, user or container has open.
+        Setting("lock_timeout", "seconds", default=20.0, scope="session"),
         _IDLE,
     ),
     value_forms.DUCKDB,

@@ -35,6 +35,7 @@ from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.run_context import run_context
 from dagster_models.execution.runners.events import WorkerEvent
 from dagster_models.execution.timers import Due
+from dagster_models.processes.client.leave import leave_all
 from dagster_models.reporting.dagster_text import step_text
 from dagster_models.reporting.explain_text import metadata, summary
 from dagster_models.scheduling.states import (
@@ -107,6 +108,7 @@ class Run:
                 self._wind_down()
                 self._close("failure")
                 raise
+        leave_all()  # with the run's end, its database files are free for the next program
         self._close(self._status())
         explanation = self._reporter.explanation()
         if explanation is not None:

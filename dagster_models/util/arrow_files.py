@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.util.runtime_files import no_room, temp_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -23,11 +24,17 @@ def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[
 
     ``folders`` are the places where it may lie, best first. The file moves on to the next one when
     its folder is full (in a container, shared memory is often 64 MB). If anything fails, the file
-    is removed.
+    is removed. Raises WarehouseError if no folder has room.
     """
     import pyarrow as pa
 
-    sink = _Sink(folders)
+    if not folders:
+        missing = OSError(errno.ENOENT, "neither shared memory nor a folder for temporary files")
+        raise no_room(temp_folder(), missing)
+    try:
+        sink = _Sink(folders)
+    except OSError as error:
+        raise no_room(folders[-1], error) from error
     try:
         rows = 0
         with pa.ipc.new_file(pa.PythonFile(sink, "w"), schema) as writer:
@@ -35,8 +42,10 @@ def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[
                 writer.write_batch(batch)
                 rows += batch.num_rows
         sink.close()
-    except BaseException:
+    except BaseException as error:
         sink.discard()
+        if isinstance(error, OSError) and error.errno in _FULL:
+            raise no_room(os.path.dirname(sink.path), error) from error
         raise
     return sink.path, rows
 
@@ -85,15 +94,21 @@ class _Sink:
     closed = False
 
     def __init__(self, folders: Sequence[str]) -> None:
-        if not folders:
-            raise OSError(errno.ENOENT, "there is no folder for bulk files")
         self._folders = list(folders)
         self._name = f"{os.urandom(8).hex()}.arrow"
         self._open()
 
     def _open(self) -> None:
-        self.path = os.path.join(self._folders.pop(0), self._name)
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        """Make the file in the next folder that takes it."""
+        while True:
+            self.path = os.path.join(self._folders.pop(0), self._name)
+            try:
+                flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self._fd = os.open(self.path, flags, 0o600)
+                return
+            except OSError as error:
+                if error.errno not in _FULL or not self._folders:
+                    raise
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")

@@ -552,7 +552,7 @@ def test_a_database_held_by_a_foreign_process(address: WarehouseAddress, tmp_pat
     with python(code, address.settings["path"]) as holder:
         assert line_of(holder) == "open"
         with pytest.raises(WarehouseError) as caught:
-            connect(address)
+            connect(address.with_settings(lock_timeout=0.2))
         assert caught.value.kind is ErrorKind.IN_USE
         assert f"pid {holder.pid}" in caught.value.message
         assert "close the database" in caught.value.message

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.processes.handshake import Listener, read_listener
+from dagster_models.processes.handshake import read_listener
 from dagster_models.util import runtime_files
 from dagster_models.util.orphans import MARK
 
@@ -53,7 +55,11 @@ class Starter:
         """
         if self._lock is None:
             folder = runtime_files.runtime_folder()
-            self._lock = runtime_files.acquire(f"{folder}/{runtime_files.digest(self._path)}.start")
+            name = f"{folder}/{runtime_files.digest(self._path)}.start"
+            try:
+                self._lock = runtime_files.acquire(name)
+            except OSError as error:
+                raise runtime_files.no_room(folder, error) from error
             return  # whoever held it may just have started the process: look once more
         if self._child is not None:
             if self._child.poll() is None:
@@ -62,13 +68,24 @@ class Starter:
                 raise WarehouseError(
                     ErrorKind.START_FAILED,
                     f"the warehouse process of {self._path} did not start:\n"
-                    + (log_tail(_log_path(self._path), self._child.pid) or "(it said nothing)"),
+                    + (log_tail(_log_path(self._path), self._child.pid) or _why_silent()),
                 )
             # 0: it lost the election to a process that is leaving, or was idle before we came.
             self._child = None
             self._not_before = time.monotonic() + _RESTART_SECONDS
         if time.monotonic() >= self._not_before:
-            self._child = _start(self._address, self._path, self._environ)
+            try:
+                self._child = _start(self._address, self._path, self._environ)
+            except OSError as error:
+                raise runtime_files.no_room(runtime_files.runtime_folder(), error) from error
+
+
+def _why_silent() -> str:
+    """Why a process that did not start has written nothing to its log."""
+    folder = runtime_files.runtime_folder()
+    if shutil.disk_usage(folder).free:
+        return "(it said nothing)"
+    return runtime_files.no_room(folder, OSError(errno.ENOSPC, "no space is left")).message
 
 
 def _log_path(path: str) -> str:
@@ -113,23 +130,9 @@ def _disown() -> None:
             child.returncode = 0
 
 
-def refuse_foreign_socket(listener: Listener, path: str) -> None:
-    """Talk to our own processes only: the lock file lies where others may write."""
-    with contextlib.suppress(FileNotFoundError):
-        owner = os.stat(listener.socket).st_uid
-        if owner != os.getuid():
-            raise WarehouseError(
-                ErrorKind.IN_USE,
-                f"a warehouse process of another user (uid {owner}, pid {listener.pid})"
-                f" serves {path}: run as that user, or wait until it is idle",
-            )
-
-
 def why_no_answer(path: str, timeout_seconds: float) -> str:
     listener = read_listener(path)
     answer = f"no warehouse process of {path} answered within {timeout_seconds:g} s."
-    if listener is not None and listener.host not in ("", socket.gethostname()):
-        return f"{answer} {path}.lock was written on another machine or container, {listener.host}."
     if listener is not None and _alive(listener.pid):
         return (
             f"{answer} The one with pid {listener.pid} holds {path}.lock; it may be opening a large"

@@ -27,12 +27,16 @@ from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddre
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.address import key_of
-from dagster_models.processes.client import launch
+from dagster_models.processes.client import launch, leave
 from dagster_models.processes.client.channel import Channel, SessionIdentity
+from dagster_models.processes.client.holders import is_reachable, unreachable_holder
 from dagster_models.util import arrow_files as bulk
 
 #: How often a client checks whether a process that is starting is listening yet.
 _POLL_SECONDS = 0.01
+
+#: The same for a file that another program has open.
+_HELD_POLL_SECONDS = 0.1
 
 
 def connect(
@@ -46,28 +50,48 @@ def connect(
     settings it decides which database is reached and as which user, and sessions take their
     defaults from it.
 
-    Raises WarehouseError: the database does not open, another program holds it (kind IN_USE),
-    another version of this package serves it (VERSION_MISMATCH), or nothing answered in time
-    (TIMEOUT). ``timeout_seconds`` is 20 s by default, or more if the target's ``connect_seconds``
-    requires it.
+    Raises WarehouseError: the database does not open, another version of this package serves it
+    ("VersionMismatch"), nothing answered in time ("Timeout"; without ``timeout_seconds`` 20 s, or
+    longer where the target's ``connect_seconds`` need it), or another program still holds the file
+    after ``lock_timeout`` ("DatabaseInUse"): a notebook, a user, a container.
     """
     environ = dict(os.environ) if environ is None else environ
     path = key_of(address, environ)
     request = address.session_request(environ)
+    patience_seconds = address.type.number(request.settings, "lock_timeout")
     if timeout_seconds is None:
-        # The warehouse process tries to reach its database server for ``connect_seconds``, and the
-        # last try may take as long again.
+        # A server is tried for that long, and the last try may take as long again.
         timeout_seconds = max(20.0, 2 * address.number("connect_seconds") + 5)
-    deadline = time.monotonic() + timeout_seconds
+    else:
+        patience_seconds = min(patience_seconds, timeout_seconds)
+    began = time.monotonic()
+    answered_by, free_by = began + timeout_seconds, began + patience_seconds
     with launch.Starter(address, path, environ) as starter:
         while True:
-            session = _dial(request, path, deadline)
+            try:
+                session = _dial(request, path, max(answered_by, free_by))
+            except WarehouseError as error:
+                if error.name != ErrorKind.IN_USE.title or time.monotonic() > free_by:
+                    raise
+                time.sleep(_HELD_POLL_SECONDS)
+                continue
             if session is not None:
+                leave.note_session(path, address, session)
                 return session
-            starter.ensure_started()
-            if time.monotonic() > deadline:
-                raise WarehouseError(ErrorKind.TIMEOUT, launch.why_no_answer(path, timeout_seconds))
-            time.sleep(_POLL_SECONDS)
+            holder = unreachable_holder(path) if address.type.file_setting else None
+            now = time.monotonic()
+            if holder is None:
+                starter.ensure_started()
+                if now > answered_by:
+                    why = launch.why_no_answer(path, timeout_seconds)
+                    raise WarehouseError(ErrorKind.TIMEOUT, why)
+                time.sleep(_POLL_SECONDS)
+                continue
+            if now > (max(free_by, answered_by) if holder.leaving else free_by):
+                raise holder.refusal(path, now - began)
+            if not holder.leaving:  # when it has gone, ours needs its time to start
+                answered_by = now + timeout_seconds
+            time.sleep(_POLL_SECONDS if holder.leaving else _HELD_POLL_SECONDS)
 
 
 def settle(
@@ -98,10 +122,12 @@ def settle(
 def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None:
     """Return a session with the listening process; None if there is no such process, or it is about
     to exit."""
-    listener = handshake.read_listener(path)
-    if listener is None:
+    try:
+        listener = handshake.read_listener(path)
+    except PermissionError:
+        return None  # unreachable_holder says whose it is
+    if listener is None or not is_reachable(listener):
         return None
-    launch.refuse_foreign_socket(listener, path)
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.settimeout(max(0.1, deadline - time.monotonic()))

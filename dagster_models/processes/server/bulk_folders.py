@@ -9,17 +9,16 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 
 from dagster_models.errors import WarehouseError
-from dagster_models.util.runtime_files import acquire, private_folder
+from dagster_models.util.runtime_files import acquire, private_folder, temp_folder
 
 
 def bulk_bases() -> list[str]:
     """The places for bulk files, the best first; private and there."""
     bases = []
-    for parent in ("/dev/shm", tempfile.gettempdir()):
+    for parent in ("/dev/shm", temp_folder()):
         if os.path.isdir(parent) and os.access(parent, os.W_OK):
             with contextlib.suppress(WarehouseError, OSError):
                 bases.append(
@@ -36,18 +35,29 @@ class BulkFolders:
         self._roots: list[str] = []
         self._alive: list[int] = []
         for base in bulk_bases() if bases is None else bases:
-            _remove_leftovers(base)
-            fd = acquire(os.path.join(base, f"{token}.alive"))
-            if fd is not None:
-                self._alive.append(fd)
-                os.mkdir(os.path.join(base, token), 0o700)
-                self._roots.append(os.path.join(base, token))
+            with contextlib.suppress(OSError):  # it is full: there may be another one
+                self._add(base, token)
+
+    def _add(self, base: str, token: str) -> None:
+        _remove_leftovers(base)
+        fd = acquire(os.path.join(base, f"{token}.alive"))
+        if fd is None:
+            return
+        try:
+            os.mkdir(os.path.join(base, token), 0o700)
+        except OSError:
+            os.close(fd)
+            raise
+        self._alive.append(fd)
+        self._roots.append(os.path.join(base, token))
 
     def make(self, session: str) -> list[str]:
         """The folders of one session, the best first."""
-        folders = [os.path.join(root, session) for root in self._roots]
-        for folder in folders:
-            os.mkdir(folder, 0o700)
+        folders = []
+        for folder in (os.path.join(root, session) for root in self._roots):
+            with contextlib.suppress(OSError):  # it is full by now
+                os.mkdir(folder, 0o700)
+                folders.append(folder)
         return folders
 
     def remove(self, session: str) -> None:

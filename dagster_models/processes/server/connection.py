@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
@@ -62,6 +62,7 @@ class Host(Protocol):
     ) -> AbstractContextManager[None]: ...
     def await_end(self, session_id: str, timeout_seconds: float) -> bool: ...
     def published(self, session_id: str) -> None: ...
+    def leave(self, sessions: Collection[str]) -> int: ...
     def remove(self, connection: ClientConnection) -> None: ...
     def wake(self) -> None: ...
 
@@ -97,7 +98,8 @@ class ClientConnection:
     def _read(self) -> None:
         worker: threading.Thread | None = None
         try:
-            self._greet()
+            if not self._greet():
+                return
             worker = threading.Thread(target=self._work, name=f"worker-{self.id}", daemon=True)
             worker.start()
             while True:
@@ -122,8 +124,8 @@ class ClientConnection:
                 worker.join()
             self._free()
 
-    def _greet(self) -> None:
-        """Shake hands.
+    def _greet(self) -> bool:
+        """Shake hands; False if the client wants no session.
 
         Raises the error that ends the connection; a WarehouseError is reported to the client first.
         """
@@ -131,6 +133,10 @@ class ClientConnection:
         hello = wire.receive(self._sock)
         self._sock.settimeout(None)
         mine = handshake.greeting(self._server.path)
+        if hello.get("op") == "leave" and hello.get("path") == self._server.path:
+            others = self._server.leave({self.id, *hello["sessions"]})
+            wire.send(self._sock, {"others": others})
+            return False
         try:
             handshake.check_hello(hello, mine)
             request = SessionRequest.from_json(hello["request"])
@@ -143,6 +149,7 @@ class ClientConnection:
             raise
         greeting = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
         wire.send(self._sock, {"hello": greeting})
+        return True
 
     def _interrupt(self) -> None:
         """Interrupt the request in hand, if there is one."""

@@ -25,7 +25,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddress
@@ -38,6 +38,7 @@ from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.connection import STUCK_SECONDS, ClientConnection, die
 from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.util import runtime_files
+from dagster_models.util.users import user_name
 from dagster_models.warehouses.base import WarehouseSession
 
 #: Seconds between two tries to get a lock, or a turn, that another process or client has.
@@ -67,6 +68,7 @@ class WarehouseServer:
         self._changed = threading.Lock()
         self._writers: dict[str, ClientConnection] = {}  # by relation: whose turn it is
         self._stopping = False
+        self._leaving = False
         self._idle_since = time.monotonic()
         self._woken, self._wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -79,7 +81,8 @@ class WarehouseServer:
             left = None
             self._leave_the_stuck()
             if not self._connections:
-                left = self._idle_since + self._idle_seconds - time.monotonic()
+                idle_seconds = 0.0 if self._leaving else self._idle_seconds
+                left = self._idle_since + idle_seconds - time.monotonic()
                 if left <= 0:
                     return
             waited: list[Any] = [listener, self._woken]
@@ -155,7 +158,15 @@ class WarehouseServer:
         """
         wanted = self._address.type.number(request.settings, "idle_seconds")
         self._idle_seconds = max(self._idle_seconds, wanted)
+        self._leaving = False
         return self.database.session(name, request, given_up)
+
+    def leave(self, sessions: Collection[str]) -> int:
+        """End as soon as nobody is connected, unless somebody asked for more idle seconds or comes
+        meanwhile. The number of connections besides those of *sessions*, which are closing."""
+        self._leaving = self._idle_seconds <= self._address.type.number({}, "idle_seconds")
+        with self._changed:
+            return sum(name not in sessions for name in self._connections)
 
     def _await_gone(self, name: str, timeout_seconds: float) -> bool:
         connection = self._connections.get(name)
@@ -253,10 +264,16 @@ def main() -> int:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # target/ of a fresh clone
         lock = _elect(path)
     except OSError as error:
-        print(f"cannot make {path}.lock beside the database: {error}", file=sys.stderr)
+        print(
+            f"user {user_name()} cannot make or open {path}.lock beside the database: {error}. The"
+            " user needs to write in that folder, for the files of the database too: grant it, or"
+            " set the target's path to a file in another folder",
+            file=sys.stderr,
+        )
         return 1
     if lock is None:
         return 0
+    os.ftruncate(lock, 0)  # whoever listened before does so no more
     with contextlib.suppress(OSError):  # stderr may be a terminal, if started by hand
         if os.fstat(2).st_size > _LOG_BYTES:
             os.ftruncate(2, 0)
@@ -283,4 +300,5 @@ def main() -> int:
                 os.unlink(name)
         listener.close()
         server.close()
+        os.close(lock)  # those who wait for the file need not wait for the interpreter's end, too
     return 0

@@ -42,6 +42,7 @@ from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_fr
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
+from dagster_models.processes.client import leave
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
 from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound
@@ -317,6 +318,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     options = parser.parse_args(arguments)
     control = socket.socket(fileno=options.control)
     control.set_inheritable(False)
+    leave.forget()
     if os.getpgrp() != os.getpid():
         os.setsid()  # what ends our group must not end the run worker's
     try:
