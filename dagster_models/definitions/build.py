@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +33,7 @@ from dagster_models.definitions.jobs import ProjectJobs
 from dagster_models.definitions.other_assets import specs_of, tables_of
 from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.definitions.sql_function import run_sql_function
+from dagster_models.definitions.stock_event_log import warn_of_stock_event_log
 from dagster_models.definitions.translator import ModelsTranslator
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.execution.options import retry_policy
@@ -88,6 +90,7 @@ def load_project(
     for warning in project.warnings:
         logger.warning("%s", warning)
     target = usable_target(project)
+    warn_of_stock_event_log(len(project.steps) + len(assets), os.environ)
     definitions, problems = build(project, target, assets, translator, resource_key)
     if problems:
         raise ProjectError(problems)

@@ -43,6 +43,7 @@ from dagster_models.definitions.resource import (
     refuse_another_warehouse,
     warehouse_resources,
 )
+from dagster_models.definitions.stock_event_log import advice_for_run
 from dagster_models.execution.loop import Run
 from dagster_models.execution.options import (
     FAIL_FAST_TAG,
@@ -154,6 +155,7 @@ class ModelsExecutor(Executor):
             quiet_console(job_context)
             try:
                 _refuse_other_warehouses(job_context, plan)
+                stock = bool(event_log_files(plan_context))
                 run = Run(
                     self,
                     plan_context,
@@ -161,8 +163,11 @@ class ModelsExecutor(Executor):
                     plan,
                     options_of(self._config),
                     warnings=[
-                        _OTHER_ASSETS_ONLY.format(key=key)
-                        for key in configured_resources(job_context, WarehouseResource)
+                        *(
+                            _OTHER_ASSETS_ONLY.format(key=key)
+                            for key in configured_resources(job_context, WarehouseResource)
+                        ),
+                        *advice_for_run(len(plan.step_keys_to_execute), stock),
                     ],
                 )
             except Exception as error:  # e.g. no such target; the console would not show it
