@@ -7,7 +7,6 @@ data versions, retries, hooks and check results are Dagster's own.
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from dagster._core.execution.plan import execute_step
 from dagster._core.execution.plan.execute_plan import _trigger_hook, dagster_event_sequence_for_step
 
 from dagster_models._dagster.event_log import one_commit
+from dagster_models.util.steady_clock import steady_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ParkedStep:
 
 def park(context: StepExecutionContext) -> ParkedStep:
     """Start a step's generator and park it at STEP_START, before any context manager is open."""
-    started_at, events = time.time(), dagster_event_sequence_for_step(context)
+    started_at, events = steady_time(), dagster_event_sequence_for_step(context)
     return ParkedStep(context, started_at, next(events), events)
 
 
@@ -62,7 +62,7 @@ def _exhaust(parked: Sequence[ParkedStep]) -> list[list[DagsterEvent]]:
     @contextlib.contextmanager
     def since_the_start() -> Iterator[Any]:
         with original() as timer:
-            timer.start_time -= time.time() - it.started_at
+            timer.start_time -= steady_time() - it.started_at
             yield timer
 
     execute_step.time_execution_scope = since_the_start  # type: ignore[attr-defined]

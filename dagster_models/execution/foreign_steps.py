@@ -5,7 +5,6 @@ Their processes write their events to the event log themselves.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -27,6 +26,7 @@ from dagster_models.execution.runners.step_runner import StepRunner
 from dagster_models.execution.running_step import RunningForeignStep
 from dagster_models.execution.timers import Due
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
+from dagster_models.util.steady_clock import steady_time
 
 _ENDS = (
     DagsterEventType.STEP_SUCCESS,
@@ -59,7 +59,7 @@ class ForeignSteps:
         run = self._run
         for it in starts:
             run.waits.turn(it.step, None)
-            running = RunningForeignStep(it.attempt, time.time())
+            running = RunningForeignStep(it.attempt, steady_time())
             run.reporter.started(it.step, "")
             known = known_state(run.execution_plan, {it.step: it.attempt - 1}, self._outputs)
             self._runner.start(it.step, ForeignTask(run.steps[it.step], it.attempt, known), None)
@@ -100,7 +100,7 @@ class ForeignSteps:
     def _end(
         self, step: str, running: RunningForeignStep, event: DagsterEvent, canceling: bool
     ) -> Event:
-        seconds = time.time() - running.started_at
+        seconds = steady_time() - running.started_at
         outcome = Outcome(step, running.attempt, Verdict.DONE, running.started_at, seconds)
         if event.event_type is DagsterEventType.STEP_SUCCESS:
             running.outcome = outcome

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.errors import (
     Canceled,
@@ -12,6 +10,7 @@ from dagster_models.errors import (
     SqlSyntaxError,
     WarehouseError,
 )
+from dagster_models.util.steady_clock import steady_time
 
 
 def lost_outcome(step: str, attempt: int, message: str, started_at: float) -> Outcome:
@@ -44,6 +43,6 @@ def _outcome(
         attempt=attempt,
         verdict=verdict,
         started_at=started_at,
-        seconds=max(0.0, time.time() - started_at),
+        seconds=max(0.0, steady_time() - started_at),
         error=error,
     )

@@ -7,7 +7,6 @@ retries are Dagster's own.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -42,6 +41,7 @@ from dagster_models.execution.runners.events import (
 from dagster_models.execution.running_step import RunningStep
 from dagster_models.execution.timers import Due
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
+from dagster_models.util.steady_clock import steady_time
 
 _BROKE = "the run broke before it answered; its commit record shows what became of it"
 
@@ -97,7 +97,7 @@ class OwnSteps:
             if it.is_python:
                 running.log = StepLog(run.job, [step])
                 yield from running.log.open()
-            run.reporter.started(step, sent_sql(task), time.time() - running.parked.started_at)
+            run.reporter.started(step, sent_sql(task), steady_time() - running.parked.started_at)
             runner = run.runners.of(task)
             runner.start(step, task, it.address)
             running.runner = runner

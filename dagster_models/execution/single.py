@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import closing
 from functools import partial
 
@@ -20,6 +19,7 @@ from dagster_models.execution.runners.events import Answered, Lost, NotStarted, 
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.reporting.results import ResultState
 from dagster_models.reporting.step_results import step_result
+from dagster_models.util.steady_clock import steady_time
 
 
 def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResult:
@@ -28,7 +28,7 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
     If the wait is interrupted (Ctrl-C, Dagster's termination), the workers are ended, and what was
     not committed is rolled back.
     """
-    began, sql = time.time(), ""
+    began, sql = steady_time(), ""
     with closing(TaskRunners()) as runners:
         try:
             task = task_for(target_step, run_id, attempt)

@@ -31,6 +31,7 @@ from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
 from dagster_models.scheduling.states import Report, State
+from dagster_models.util.steady_clock import steady_time
 from dagster_models.util.users import user_name
 
 _RESULT_STATES: Mapping[State, ResultState] = {
@@ -77,7 +78,7 @@ class Reporter:
         self._positions: dict[str, int] = {}  # "3 of 14", in the order in which they started
         self._sql: dict[str, str] = {}
         self._compile_seconds: dict[str, float] = {}
-        self._began = time.time()
+        self._began = steady_time()
         self._broke = ""
         self._end: RunEnd | None = None
         shown = sys.stdout or io.StringIO()  # None: closed by whoever started the run
@@ -153,7 +154,7 @@ class Reporter:
 
     def ended(self, status: str) -> None:
         """Report the end of the run; ``status``: "success", "failure" or "canceled"."""
-        seconds = time.time() - self._began
+        seconds = steady_time() - self._began
         self._end = RunEnd(status, totals(self.results), seconds)
         if self._journal and self._project and self._header:
             self._safely(partial(self._journal.end, status, self.results, seconds))
@@ -229,9 +230,10 @@ class Reporter:
             cause=names[report.cause] if report.cause else None,
             cause_state=self._states.get(names[report.cause]) if report.cause else None,
             path=tuple(names[key] for key in report.path),
+            path_left_out=report.left_out,
             no_previous=report.no_previous,
             deliberate=report.deliberate,
-            ended_at=time.time(),
+            ended_at=steady_time(),
             built_on_previous=tuple(names[key] for key in built_on_previous),
         )
         if committed_in:  # it was not started in this run

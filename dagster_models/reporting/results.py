@@ -74,7 +74,8 @@ class StepResult:
 
     ``cause`` is the root step that failed, ``cause_state`` what became of that. ``path`` leads from
     it to this step, both included; it is empty if the failure stopped this step although it does
-    not read from the cause.
+    not read from the cause. A long path has only its first and last steps, and ``path_left_out`` is
+    how many are missing between these.
     ``no_previous``: skipped, as the cause has ``on_error: continue`` but no previous version.
     ``deliberate``: skipped, as the cause succeeded and chose not to produce what the step reads.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
@@ -109,6 +110,7 @@ class StepResult:
     deliberate: bool = False
     committed_in: str = ""
     changes: Changes | None = None
+    path_left_out: int = 0
 
     @property
     def good(self) -> bool:

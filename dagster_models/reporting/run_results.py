@@ -119,6 +119,8 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
             response["since"] = changes.since
     if result.cause:
         response |= {"cause": result.cause, "path": list(result.path)}
+    if result.path_left_out:
+        response["path_left_out"] = result.path_left_out
     if result.committed_in:
         response["committed_in"] = result.committed_in
     if result.built_on_previous:

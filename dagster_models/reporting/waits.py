@@ -2,7 +2,7 @@
 
     ready_at ── slot 0.4 s ── tag heavy 2 s ── (in flight) ── retry delay 5 s ── (in flight) ── end
 
-All times are of one clock, ``time.time``, so that they add up: whenever a step does not wait
+All times are of one clock, ``steady_time``, so that they add up: whenever a step does not wait
 between ``ready_at`` and its end, it is in flight.
 
 A wait for a limit is reported after a while. A wait for a slot or a retry delay is no news.
@@ -10,12 +10,12 @@ A wait for a limit is reported after a while. A wait for a slot or a retry delay
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
+from dagster_models.util.steady_clock import steady_time
 
 REPORT_AFTER_SECONDS = 1.0  #: shorter waits are not worth an event
 REPORT_EVERY_SECONDS = 0.1  #: an event each: a thousand waiting steps must not hold up the loop
@@ -54,7 +54,7 @@ class _Waiters:
 class WaitTimes:
     """The waits of all steps of one run."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = steady_time) -> None:
         self._clock = clock
         self._steps: dict[str, StepWaits] = {}
         self._waiters: dict[str, _Waiters] = {}  # by limit

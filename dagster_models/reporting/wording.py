@@ -10,6 +10,25 @@ from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import CheckResult, StepResult
 
+# What is undone when a step is stopped. Only SQL models and seeds are built in one transaction of
+# ours. The statements of a Python model have committed by themselves, and its table comes last; a
+# script, or an asset that is not ours, has done whatever it has done.
+_AS_BEFORE = "the relation is as before the run"
+_CANCELED = {
+    "sql": f"rolled back; {_AS_BEFORE}",
+    "seed": f"rolled back; {_AS_BEFORE}",
+    "python": f"stopped before its table was published; {_AS_BEFORE}",
+    "script": "stopped; what it had already done stays",
+    "asset": "stopped; what it had already done stays",
+}
+_TIMED_OUT = {
+    "sql": "it was canceled and rolled back",
+    "seed": "it was canceled and rolled back",
+    "python": "it was stopped before its table was published",
+    "script": "it was stopped, and what it had already done stays",
+    "asset": "it was stopped, and what it had already done stays",
+}
+
 
 def placed(where: str, text: str) -> str:
     """``models/a.sql:3: text``, or less where less is known."""
@@ -27,7 +46,7 @@ def failure(result: StepResult) -> str:
     error = result.error
     if not result.timed_out:
         return error_text(error) if error else "failed"
-    text = "its timeout passed; it was canceled and rolled back"
+    text = f"its timeout passed; {_TIMED_OUT[result.kind]}"
     # That it was stopped is known; how it died, if it did not stop, is not.
     if error is None or error.kind in (ErrorKind.CANCELED, ErrorKind.INTERRUPTED):
         return text
@@ -85,16 +104,13 @@ def skip_reason(result: StepResult) -> str:
 
 def skip_path(result: StepResult) -> str:
     """The path from the root cause to the step; "" if it is a single hop."""
-    return " -> ".join(result.path) if len(result.path) > 2 else ""
+    path, left_out = list(result.path), result.path_left_out
+    if left_out:
+        path.insert(len(path) // 2, f"... {left_out:,} more ...")
+    return " -> ".join(path) if len(path) > 2 else ""
 
 
 def cancel_story(result: StepResult) -> str:
     """What became of a step that was stopped, and why it was."""
-    # A script has no transaction of ours around it: "rolled back" would be a guess.
-    undone = result.kind not in ("script", "asset")
-    story = (
-        "rolled back; the relation is as before the run"
-        if undone
-        else "stopped; what it had already done stays"
-    )
+    story = _CANCELED[result.kind]
     return f"{story} (stopped after {result.cause} failed)" if result.cause else story

@@ -23,6 +23,7 @@ from dagster_models.scheduling.requirements import OutputName, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
     HOLDS_SLOT,
+    PATH_ENDS,
     TRANSITIONS,
     AskPrevious,
     AskWarehouse,
@@ -53,6 +54,8 @@ class _Step:
     asks_previous: bool = False  # it failed, and AskPrevious has no answer yet
     has_previous: bool | None = None  # the answer to AskPrevious; None without one
     blame: str | None = None  # the upstream that kept it from starting, or what stopped the run
+    path: tuple[str, ...] = ()  # from the root cause to this one, once it is reported
+    left_out: int = 0  # steps in the middle of the path
     story: list[Transition] = field(default_factory=list)
 
 
@@ -331,22 +334,25 @@ class Plan:
 
     def _report(self, step: str) -> Report:
         it = self._steps[step]
-        path = self._path(step)
+        it.path, it.left_out = path, left_out = self._path(it, step)
         # This is not `it.timed_out`: its own error or a commit may have come before the cancel.
         timed_out = it.story[-1].cause is Cause.TIMED_OUT
         if len(path) == 1:
             return Report(step, it.state, it.blame, (), timed_out)
         no_previous = self._steps[path[0]].has_previous is False
         deliberate = self._gates.are_missing_from(step)
-        return Report(step, it.state, path[0], path, timed_out, no_previous, deliberate)
+        return Report(step, it.state, path[0], path, timed_out, no_previous, deliberate, left_out)
 
-    def _path(self, step: str) -> tuple[str, ...]:
-        """From the root cause down to *step*, each step skipped because of the one before it."""
-        path = [step]
-        while (blame := self._steps[path[-1]].blame) in self._steps[path[-1]].upstream:
-            assert blame is not None
-            path.append(blame)
-        return tuple(reversed(path))
+    def _path(self, it: _Step, step: str) -> tuple[tuple[str, ...], int]:
+        """From the root cause down to *step*, each step skipped because of the one before it, and
+        how many steps are left out in the middle. The upstream was reported before."""
+        if it.blame not in it.upstream:
+            return (step,), 0
+        above = self._steps[it.blame]
+        path = (*(above.path or (it.blame,)), step)
+        if len(path) <= 2 * PATH_ENDS:
+            return path, 0
+        return path[:PATH_ENDS] + path[-PATH_ENDS:], above.left_out + 1
 
     def _move(self, step: str, cause: Cause) -> State:
         it = self._steps[step]

@@ -162,12 +162,19 @@ class Retry:
     attempt: int
 
 
+#: How many steps of a long path are named at each of its ends. A chain of a thousand skipped steps
+#: would otherwise write half a million names, to each place that reports them.
+PATH_ENDS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """The step has reached a final state.
 
     ``cause`` is the step at the root of it, and ``path`` leads from there to this step (both ends
-    included). ``cause`` is None where no step caused it, as when the user stops the run.
+    included). ``cause`` is None where no step caused it, as when the user stops the run. A long
+    path has only its first and last steps (``PATH_ENDS`` each): ``left_out`` is how many are
+    missing in its middle.
     ``no_previous``: the cause has on_error: continue, and this step is skipped all the same, as
     the cause has no previous version. ``deliberate``: skipped, as the cause succeeded and chose not
     to produce what this step reads; that is no failure.
@@ -180,6 +187,7 @@ class Report:
     timed_out: bool = False
     no_previous: bool = False
     deliberate: bool = False
+    left_out: int = 0
 
 
 Instruction: TypeAlias = (

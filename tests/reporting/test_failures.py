@@ -16,7 +16,16 @@ from dagster_models.errors import ErrorKind
 from dagster_models.reporting.dagster_text import check_text, step_text
 from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.util.durations import rounded
-from results_examples import BROKEN, CANCELED, FAILED, SKIPPED, SKIPPED_FAR, UNREAD, sql
+from results_examples import (
+    BROKEN,
+    CANCELED,
+    FAILED,
+    SKIPPED,
+    SKIPPED_FAR,
+    SKIPPED_VERY_FAR,
+    UNREAD,
+    sql,
+)
 from running import Project, RunReport, make_project
 
 MISSING = "Catalog Error: Scalar Function with name nope_fn does not exist!"
@@ -192,12 +201,34 @@ BLOCKED = TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed")
             sql("a.b", "failed", timed_out=True, error=TaskError(ErrorKind.WORKER_LOST, "killed")),
             "models/a/b.sql: its timeout passed; it was canceled and rolled back\nkilled",
         ),
+        # Only what ran in one transaction of ours is rolled back, and nothing else is said to be.
+        (
+            replace(sql("a.b", "failed", timed_out=True), kind="script", file="scripts/b.py"),
+            "scripts/b.py: its timeout passed; it was stopped, and what it had already done stays",
+        ),
+        (
+            replace(sql("a.b", "failed", timed_out=True), kind="python", file="models/a/b.py"),
+            "models/a/b.py: its timeout passed; it was stopped before its table was published",
+        ),
+        (
+            replace(CANCELED, kind="python", cause=None),
+            "Canceled: stopped before its table was published; the relation is as before the run",
+        ),
+        (
+            replace(CANCELED, kind="script", cause=None),
+            "Canceled: stopped; what it had already done stays",
+        ),
         (sql("a.b", "failed"), "models/a/b.sql: failed"),
         (SKIPPED, "Skipped: upstream staging.stg_flights failed"),
         (
             SKIPPED_FAR,
             "Skipped: upstream staging.stg_flights failed "
             "(staging.stg_flights -> marts.routes -> marts.scorecard)",
+        ),
+        (
+            SKIPPED_VERY_FAR,
+            "Skipped: upstream staging.stg_flights failed (staging.stg_flights -> a.b -> a.c"
+            " -> ... 1,994 more ... -> a.x -> a.y -> marts.z)",
         ),
         (
             replace(SKIPPED, cause_state=None),

@@ -11,6 +11,7 @@ from dagster_models.scheduling.plan import Plan
 from dagster_models.scheduling.requirements import OutputName, StepRequirements
 from dagster_models.scheduling.states import (
     FINAL,
+    PATH_ENDS,
     SLOT,
     TRANSITIONS,
     AskPrevious,
@@ -55,6 +56,23 @@ def test_a_failure_skips_what_is_downstream_and_names_the_path() -> None:
     out = drive(Plan(graph, max_concurrent=1), Event("a", Cause.ROLLED_BACK))
     assert Report("c", State.SKIPPED, "a", ("a", "b", "c")) in out
     assert out[-1] == Start("d", 1)
+
+
+def test_a_long_path_has_its_ends_and_the_number_of_steps_between() -> None:
+    """All of it, for each step of a long chain, would be a result of many megabytes."""
+    steps = [f"s{number}" for number in range(2000)]
+    graph = dict(zip(steps, [(), *((step,) for step in steps)], strict=False))
+    out = drive(Plan(graph, max_concurrent=1), Event("s0", Cause.ROLLED_BACK))
+    reports = {it.step: it for it in out if isinstance(it, Report)}
+    assert reports["s5"] == Report("s5", State.SKIPPED, "s0", tuple(steps[:6]))
+    assert (reports["s6"].path, reports["s6"].left_out) == (
+        ("s0", "s1", "s2", "s4", "s5", "s6"),
+        1,
+    )
+    last = reports["s1999"]
+    assert last.path == ("s0", "s1", "s2", "s1997", "s1998", "s1999")
+    assert len(last.path) + last.left_out == len(steps)
+    assert max(len(report.path) for report in reports.values()) == 2 * PATH_ENDS
 
 
 def test_fail_fast_cancels_what_is_in_flight() -> None:

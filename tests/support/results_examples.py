@@ -60,6 +60,14 @@ SKIPPED_FAR = sql(
     cause_state="failed",
     path=("staging.stg_flights", "marts.routes", "marts.scorecard"),
 )
+SKIPPED_VERY_FAR = sql(
+    "marts.z",
+    "skipped",
+    cause=FAILED.step,
+    cause_state="failed",
+    path=("staging.stg_flights", "a.b", "a.c", "a.x", "a.y", "marts.z"),
+    path_left_out=1_994,
+)
 CANCELED = sql("marts.weather_cost", "canceled", seconds=2.1, cause=FAILED.step)
 UNREAD = sql("marts.worst_days", "skipped", cause=FAILED.step, cause_state="failed")
 
@@ -107,5 +115,6 @@ step_results = st.builds(
     built_on_previous=st.lists(names, max_size=2).map(tuple),
     no_previous=st.booleans(),
     committed_in=text,
+    path_left_out=st.integers(0, 9),
 )
 runs = st.lists(step_results, max_size=8, unique_by=lambda result: result.step)
