@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -50,6 +51,7 @@ def read_listener(path: str) -> Listener | None:
         return None
 
 
+@cache
 def package_version() -> str:
     from importlib.metadata import PackageNotFoundError, version
 

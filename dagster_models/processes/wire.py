@@ -37,7 +37,10 @@ class FrameError(DagsterModelsError):
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """Return one frame as bytes. Raises FrameError if it is longer than MAX_FRAME."""
-    body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    # Lone surrogates cross as they are: Python has them in texts that were cut, and in the names
+    # of files that are not UTF-8 (PEP 383). json.loads reads them from these bytes.
+    body = text.encode("utf-8", "surrogatepass")
     if len(body) > MAX_FRAME:
         raise FrameError(
             f"a frame of {len(body)} bytes is more than the {MAX_FRAME} that may cross"

@@ -8,6 +8,7 @@ process group is ended.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 
@@ -30,3 +31,19 @@ def _kill_if_marked(pid: int, wanted: bytes) -> None:
     with open(f"/proc/{pid}/environ", "rb") as file:
         if wanted in file.read().split(b"\0"):
             os.kill(pid, signal.SIGKILL)
+
+
+def remark(mark: str) -> None:
+    """Give this process, which is a fork of a marked one, a mark of its own.
+
+    /proc shows the environment as it was when the program started, in that memory. Forks of this
+    process have a copy of it, so the mark is changed there; programs get it from ``os.environ``.
+    """
+    if MARK in os.environ and len(mark) == len(os.environ[MARK]):
+        strings = ctypes.POINTER(ctypes.c_void_p).in_dll(ctypes.CDLL(None), "environ")
+        start, at = f"{MARK}=".encode(), 0
+        while address := strings[at]:
+            if ctypes.string_at(address, len(start)) == start:
+                ctypes.memmove(address + len(start), mark.encode(), len(mark))
+            at += 1
+    os.environ[MARK] = mark

@@ -7,31 +7,48 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from addresses import duckdb_at
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners import python_workers
 from dagster_models.execution.runners.event_queue import EventQueue
-from dagster_models.execution.runners.events import Answered, Lost, WorkerEvent
-from dagster_models.execution.runners.python_worker import PythonWorker
+from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
+from dagster_models.execution.runners.python_worker import WorkerTemplate
 from dagster_models.execution.runners.task_runners import TaskRunners
+from dagster_models.processes import wire
+from running import alive
 from tasks import script_task
 
 TASK = script_task("scripts.s", "s.py", run_id="run")
 ADDRESS = duckdb_at("x")
 
-#: Takes its task, answers if the second argument says so, and is gone.
+#: A template whose steps do as the second argument says, and are gone.
 HASTY = """
 import os, socket, sys
 from dagster_models.processes import wire
-control = socket.socket(fileno=int(sys.argv[1]))
-wire.receive(control)
-if sys.argv[2] == "answers":
-    wire.send(control, {"outcome": {"step": "scripts.s", "attempt": 1, "verdict": "committed"}})
-os._exit(7)
+control, what = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
+while True:
+    try:
+        message = wire.receive(control)
+    except EOFError:
+        sys.exit()
+    if message["op"] != "start":
+        continue
+    _, (step, *outputs), _, _ = socket.recv_fds(control, 1, 3)
+    if what == "takes the template along":
+        os._exit(3)
+    with socket.socket(fileno=step) as step:
+        if what == "answers":
+            outcome = {"step": "scripts.s", "attempt": 1, "verdict": "committed"}
+            wire.send(step, {"outcome": outcome, "loaded": []})
+    for output in outputs:
+        os.close(output)
+    error = "no memory" if what == "cannot start" else ""
+    ended = {"mark": message["mark"], "pid": 42, "code": 7, "error": error}
+    wire.send(control, {"op": "ended", **ended})
 """
 
 
@@ -41,23 +58,19 @@ def runners() -> Iterator[TaskRunners]:
         yield runners
 
 
-def hasty(monkeypatch: pytest.MonkeyPatch, what: str) -> list[PythonWorker]:
-    """Let the runner start such workers; those that it has started."""
-    started: list[PythonWorker] = []
+def hasty(monkeypatch: pytest.MonkeyPatch, what: str) -> list[WorkerTemplate]:
+    """Let the runner start such a template; those that it has started."""
+    started: list[WorkerTemplate] = []
 
-    def start(address: WarehouseAddress, folder: str) -> PythonWorker:
+    def start(folder: str) -> WorkerTemplate:
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(
-                [sys.executable, "-c", HASTY, str(theirs.fileno()), what],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-            )
-        started.append(PythonWorker(process, ours, address, mark="no process has this mark"))
+            command = [sys.executable, "-c", HASTY, str(theirs.fileno()), what]
+            process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+        started.append(WorkerTemplate(process, ours))
         return started[-1]
 
-    monkeypatch.setattr(python_workers, "start_python_worker", start)
+    monkeypatch.setattr(python_workers, "start_template", start)
     return started
 
 
@@ -77,28 +90,60 @@ def test_an_answer_counts_also_where_the_end_of_its_worker_is_noticed_first(
 ) -> None:
     started = hasty(monkeypatch, "answers")
     runners.python.start("s", TASK, ADDRESS)
-    started[0].process.wait()
-    # What the thread that reaps it calls: it may come between the select and the answer.
-    (event,) = runners.python._on_exit(started[0])
+    assert wire.readable(started[0].control, 30)
+    (event,) = runners.python._on_template(started[0])
     assert event == Answered("s", Outcome("scripts.s", 1, Verdict.COMMITTED))
     assert runners.queue.wait(0) == []
 
 
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("dies", "its process (pid 42) exited with code 7 before it answered"),
+        ("cannot start", "no process could be started for it: no memory"),
+    ],
+)
 def test_an_end_without_an_answer_is_a_lost_worker(
+    runners: TaskRunners, monkeypatch: pytest.MonkeyPatch, what: str, message: str
+) -> None:
+    hasty(monkeypatch, what)
+    runners.python.start("s", TASK, ADDRESS)
+    (lost,) = next_events(runners.queue)
+    assert isinstance(lost, Lost)
+    assert lost.message.startswith(message)
+
+
+def test_a_lost_template_costs_the_steps_in_flight_and_no_later_one(
     runners: TaskRunners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasty(monkeypatch, "dies")
-    runners.python.start("s", TASK, ADDRESS)
-    assert [type(event) for event in next_events(runners.queue)] == [Lost]
+    hasty(monkeypatch, "takes the template along")
+    for step in ("a", "b"):
+        with contextlib.suppress(OSError):  # it may be gone before the second one
+            runners.python.start(step, TASK, ADDRESS)
+    lost = next_events(runners.queue)
+    assert [type(event) for event in lost] == [Lost] * len(lost)
+    assert "the process that starts Python steps" in str(lost[0])
+    hasty(monkeypatch, "answers")
+    runners.python.start("c", TASK, ADDRESS)
+    (event,) = next_events(runners.queue)
+    assert isinstance(event, Answered)
 
 
-def test_close_ends_every_worker(runners: TaskRunners, monkeypatch: pytest.MonkeyPatch) -> None:
-    started = hasty(monkeypatch, "dies")
+def test_close_ends_every_worker(runners: TaskRunners, tmp_path: Path) -> None:
+    """Real ones, which are in the middle of their steps."""
+    script = tmp_path / "s.py"
+    script.write_text("import os, time\nprint(os.getpid())\ntime.sleep(600)")
+    task = script_task("scripts.s", script, run_id="run", project_root=str(tmp_path))
     for step in ("a", "b", "c"):
-        runners.python.start(step, TASK, ADDRESS)
+        runners.python.start(step, task, ADDRESS)
+    pids: set[int] = set()
+    while len(pids) < 3:
+        pids |= {int(event.text) for event in next_events(runners.queue) if type(event) is Output}
+    template = runners.python._template
+    assert template is not None
     runners.python.close()
-    assert [worker.process.returncode is not None for worker in started] == [True] * 3
-    assert [worker.control.fileno() for worker in started] == [-1] * 3
+    assert template.process.returncode == 0
+    assert not [pid for pid in pids if alive(pid)]
 
 
 def test_a_step_that_is_not_running_here_is_neither_canceled_nor_killed(

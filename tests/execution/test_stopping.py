@@ -143,13 +143,10 @@ def model(warehouse):
 """
 
 
-def test_a_python_worker_that_was_interrupted_is_not_used_again(tmp_path: Path) -> None:
+def test_each_python_step_has_a_process_of_its_own(tmp_path: Path) -> None:
     files = {"models/first.py": FIRST, "models/second.py": OTHER, "models/third.py": OTHER}
     project = make_project(tmp_path, files)
     report = project.run({"max_concurrent": 1})
     assert report.states()["main.first"] == "failed"
-    first, second, third = (
-        logs_of(project, f"main__{name}")[0] for name in ("first", "second", "third")
-    )
-    assert first != second
-    assert second == third  # otherwise a worker is kept for the whole run
+    pids = {logs_of(project, f"main__{name}")[0] for name in ("first", "second", "third")}
+    assert len(pids) == 3

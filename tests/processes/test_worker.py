@@ -220,6 +220,16 @@ def test_what_goes_wrong_is_told(
     assert worker.run("script", "").verdict is Verdict.DONE  # and the worker goes on
 
 
+def test_a_lone_surrogate_crosses_in_an_error_and_in_a_path(worker: Driver) -> None:
+    """Half of a pair, as a text that was cut has it, and a file name that is not UTF-8."""
+    path = worker.folder / os.fsdecode(b"caf\xe9.py")
+    path.write_text("def model(warehouse):\n    raise ValueError(__file__[-7:] + chr(0xD8E9))")
+    worker.start_file("python", path)
+    error = worker.answer().error
+    assert error is not None
+    assert (error.message, error.line) == ("caf\udce9.py\ud8e9", 2)
+
+
 # Output ------------------------------------------------------------------------------------------
 
 
@@ -272,22 +282,42 @@ def test_what_a_replaced_stream_still_holds_is_written(worker: Driver) -> None:
 # What must not leak ------------------------------------------------------------------------------
 
 STATE = """
-import json, logging, os, signal, sys, threading, warnings
+import atexit, decimal, gc, json, locale, logging, multiprocessing, os, resource, signal, socket
+import sys, threading, time, warnings
+import xml.dom as library
 print(json.dumps({
-    "environ": dict(os.environ), "cwd": os.getcwd(), "argv": sys.argv[1:], "path": sys.path,
+    "environ": {k: v for k, v in os.environ.items() if k != "DAGSTER_MODELS_WORKER"},
+    "cwd": os.getcwd(), "argv": sys.argv[1:], "path": sys.path,
     "signals": [str(signal.getsignal(n)).partition(" at ")[0] for n in (2, 10, 14, 15)],
     "timer": signal.getitimer(signal.ITIMER_REAL)[0], "umask": os.umask(0o22),
     "filters": [str(f) for f in warnings.filters],
     "logging": [str(logging.root.handlers), logging.root.level, logging.root.manager.disable],
     "hooks": [sys.excepthook is sys.__excepthook__, str(threading.excepthook)],
     "limit": sys.getrecursionlimit(), "helper": "helper" in sys.modules,
-    "main": sorted(vars(sys.modules["__main__"])), "locale": sys.stdout.encoding,
+    "main": sorted(vars(sys.modules["__main__"])), "encoding": sys.stdout.encoding,
+    "start method": multiprocessing.get_start_method(allow_none=True), "zone": time.tzname,
+    "precision": decimal.getcontext().prec, "timeout": socket.getdefaulttimeout(),
+    "locale": locale.setlocale(locale.LC_ALL), "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+    "nice": os.nice(0), "loggers": sorted(logging.root.manager.loggerDict),
+    "threads": threading.active_count(), "memory": getattr(library, "memory", None),
+    "atexit": atexit._ncallbacks(), "gc": [gc.isenabled(), gc.get_threshold()],
+    "print": print.__module__, "descriptors": len(os.listdir("/proc/self/fd")),
 }, default=str))
 """
 
 TRASH = """
-import logging, os, signal, sys, threading, warnings
+import atexit, builtins, decimal, gc, locale, logging, multiprocessing, os, resource, signal, socket
+import sys, threading, time, warnings
+import xml.dom as library
 import helper
+multiprocessing.set_start_method("spawn")
+library.memory = "of the step before"
+os.environ["TZ"] = "Asia/Tokyo"; time.tzset()
+decimal.getcontext().prec = 3; socket.setdefaulttimeout(1); locale.setlocale(locale.LC_ALL, "C")
+resource.setrlimit(resource.RLIMIT_NOFILE, (99, 99)); os.nice(1)
+logging.getLogger("etl").addHandler(logging.StreamHandler(sys.stdout))
+threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+atexit.register(print, "late"); gc.disable(); left = open(os.devnull); builtins.print = id
 os.environ.clear(); os.environ["LEAK"] = "1"
 os.umask(0o77)
 sys.argv.append("leak"); sys.path[:] = []; sys.path = ["/leak"]
@@ -305,12 +335,63 @@ os.mkdir("gone"); os.chdir("gone"); os.rmdir("../gone")
 
 def test_nothing_of_a_step_reaches_the_next(worker: Driver) -> None:
     worker.write("helper.py", "VALUE = 1\n")
-    # The first step imports what the second one changes: modules stay loaded, on purpose.
     before = [worker.run("script", STATE, "state"), worker.out.take("\n")][1]
     trashed = worker.run("script", TRASH, "trash")
     assert trashed.error is None
+    assert worker.out.take("late") == "late\n"
     after = [worker.run("script", STATE, "state"), worker.out.take("\n")][1]
     assert json.loads(after) == json.loads(before)
+
+
+def test_a_table_is_published_by_a_process_that_its_model_has_turned_upside_down(
+    worker: Driver, session: Session
+) -> None:
+    worker.write("helper.py", "")
+    model = "import pyarrow" + TRASH + "\ndef model(warehouse): return [{'n': 1}]"
+    assert worker.run("python", model).verdict is Verdict.COMMITTED
+    assert session.query("select n from built") == [(1,)]
+
+
+def test_random_numbers_of_two_steps_differ(worker: Driver) -> None:
+    source = "import random\nimport numpy\nprint(random.random(), numpy.random.rand())"
+    seen = set()
+    for _ in range(3):  # from the second one on the template has numpy
+        assert worker.run("script", source).error is None
+        seen |= set(worker.out.take("\n").split())
+    assert "numpy" in worker.warm
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("library", ["numpy", "pandas", "pyarrow"])
+def test_libraries_that_steps_need_are_imported_once(worker: Driver, library: str) -> None:
+    """By the template, which must stay without a thread for the next fork."""
+    source = f"import sys\nprint({library!r} in sys.modules)\nimport {library}"
+    for found in ("False", "True", "True"):
+        assert worker.run("script", source).error is None
+        assert worker.out.take("\n") == f"{found}\n"
+    assert len(os.listdir(f"/proc/{worker.template.pid}/task")) == 1
+
+
+def test_a_library_that_leaves_a_thread_behind_is_not_forked(worker: Driver) -> None:
+    """A fork might wait for ever for a lock of that thread: a new interpreter starts instead."""
+    worker.warm.append("polars")  # as if it were one of the libraries that may be warm
+    source = "import os, sys\nprint('--step' in sys.orig_argv, 'polars' in sys.modules)"
+    for _ in range(2):
+        assert worker.run("script", source).error is None
+        assert worker.out.take("\n") == "True False\n"
+    assert worker.run("python", "def model(w): return [{'n': 1}]").verdict is Verdict.COMMITTED
+    worker.start("script", "import time\nprint('on')\ntime.sleep(600)")
+    worker.out.take("on")
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+
+
+def test_a_module_of_the_project_is_not_taken_for_a_library(worker: Driver) -> None:
+    worker.write("numpy.py", "VALUE = 1\n")
+    for _ in range(2):
+        assert worker.run("script", "import numpy\nprint(numpy.VALUE)").error is None
+        assert worker.out.take("\n") == "1\n"
+    assert not worker.warm
 
 
 def test_a_step_starts_in_the_projects_folder_and_leaves_the_workers(worker: Driver) -> None:
@@ -493,23 +574,52 @@ def test_a_cancel_of_an_idle_worker_is_harmless(worker: Driver) -> None:
     assert worker.run("script", "print('fine')").verdict is Verdict.DONE
 
 
+def test_a_sigterm_for_all_processes_is_a_cancel(worker: Driver) -> None:
+    """A service that is stopped sends it to the run worker, too, which then asks each step to
+    stop."""
+    source = "import time\ndef model(warehouse):\n    print('on')\n    time.sleep(600)"
+    worker.start("python", source)
+    worker.out.take("on")
+    os.kill(worker.pid(), signal.SIGTERM)
+    worker.template.send_signal(signal.SIGTERM)
+    worker.cancel()
+    assert worker.answer().verdict is Verdict.CANCELED
+    assert worker.run("script", "").verdict is Verdict.DONE
+
+
+def test_sigterm_ends_the_children_of_a_step_as_ever(worker: Driver) -> None:
+    source = """
+    import multiprocessing, subprocess, time, warnings
+    warnings.simplefilter("ignore")
+    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    forked.start()
+    forked.terminate()
+    forked.join()
+    with subprocess.Popen(["sleep", "600"]) as child:
+        child.terminate()
+    print(forked.exitcode, child.returncode)
+    """
+    assert worker.run("script", source).error is None
+    assert worker.out.take("\n") == "-15 -15\n"
+
+
 def test_a_stray_sigint_is_an_error_of_the_step(worker: Driver) -> None:
     source = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(600)"
     outcome = worker.run("script", source)
     assert outcome.verdict is Verdict.FAILED
     assert outcome.error is not None
     assert outcome.error.name == "KeyboardInterrupt"
-    worker.process.send_signal(signal.SIGINT)  # and an idle worker does not mind it
+    worker.template.send_signal(signal.SIGINT)  # and the template does not mind it
     assert worker.run("script", "").verdict is Verdict.DONE
 
 
 # Ways to die -------------------------------------------------------------------------------------
 
 
-def test_a_worker_that_is_told_to_exit_does(worker: Driver) -> None:
-    worker.run("script", "import atexit\natexit.register(print, 'bye')")
-    assert worker.exit() == 0
-    assert worker.out.take("bye") == "bye\n"
+def test_the_template_ends_with_the_run(worker: Driver) -> None:
+    worker.run("script", "")
+    worker.abandon()
+    assert worker.template.wait(10) == 0
 
 
 @pytest.mark.parametrize(
@@ -554,7 +664,7 @@ def test_code_that_swallows_interrupts_can_be_killed(worker: Driver, session: Se
     worker.out.take("on")
     worker.cancel()
     worker.out.take("never")
-    os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.kill()
     assert worker.ends() == -9
     assert session.query("select count(*) from dagster_models.commits") == [(0,)]
 
@@ -570,14 +680,17 @@ def test_no_process_outlives_the_run_worker(worker: Driver, deaf: str) -> None:
     """
     worker.start("script", source)
     worker.out.take("on")
-    worker.control.close()
-    assert worker.process.wait(10) == -9
+    worker.abandon()
+    assert worker.template.wait(10) == 0
     worker.out.wait_for_end()  # the child held it, too
 
 
-def test_an_idle_worker_does_not_outlive_the_run_worker(worker: Driver) -> None:
-    worker.control.close()
-    assert worker.process.wait(10) == -9
+def test_a_step_does_not_outlive_its_run_worker_where_its_template_is_dead(worker: Driver) -> None:
+    worker.start("script", "import time\nprint('on')\ntime.sleep(600)")
+    worker.out.take("on")
+    worker.template.kill()
+    worker.abandon()
+    worker.out.wait_for_end()
 
 
 def test_children_and_threads_that_stay_do_not_block(worker: Driver) -> None:
@@ -590,7 +703,7 @@ def test_children_and_threads_that_stay_do_not_block(worker: Driver) -> None:
     quitter.join()
     """
     assert worker.run("script", source).verdict is Verdict.DONE
-    assert worker.exit() == 0
+    worker.abandon()
     worker.out.wait_for_end()
 
 

@@ -1,10 +1,8 @@
-"""Drives one real worker process over its control socket and pipes, as the run worker does."""
+"""Drives a real template and its step processes over sockets and pipes, as the run worker does."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +15,7 @@ from dagster_models.core.messages import Outcome
 from dagster_models.core.tasks import CheckTask, LoadedFile, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
+from dagster_models.util.orphans import MARK, kill_marked
 from tasks import python_task, script_task
 
 WAIT_SECONDS = 30
@@ -61,27 +60,31 @@ class Pipe:
 
 
 class Driver:
-    """A worker, and a project folder of files for it."""
+    """A template, the process of one step at a time, and a project folder of files for it.
+
+    All steps write to the same pipes, whose ends are kept open between them.
+    """
 
     def __init__(self, folder: Path, address: WarehouseAddress) -> None:
-        self.folder, self.attempts = folder, 0
-        self.control, theirs = socket.socketpair()
-        self.control.settimeout(WAIT_SECONDS)
-        self.process = subprocess.Popen(
+        self.folder, self.attempts, self._address = folder, 0, address
+        self.template_control, theirs = socket.socketpair()
+        self.template_control.settimeout(WAIT_SECONDS)
+        self.template = subprocess.Popen(
             [
                 *(sys.executable, "-m", "dagster_models.processes.worker"),
                 *("--control", str(theirs.fileno())),
             ],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
+            env={**os.environ, MARK: os.urandom(8).hex()},
         )
         theirs.close()
-        wire.send(self.control, address.to_json())
-        self.out, self.err = Pipe(self.process.stdout), Pipe(self.process.stderr)
-        assert wire.receive(self.control) == {"op": "ready", "pid": self.process.pid}
+        self.control = socket.socket()  # of the step; none has started yet
+        readers, self._ends = zip(os.pipe(), os.pipe(), strict=True)
+        self.out, self.err = (Pipe(open(reader, "rb")) for reader in readers)  # noqa: SIM115
+        self.mark = ""
+        self.warm: list[str] = []
 
     def write(self, name: str, source: str) -> Path:
         path = self.folder / name
@@ -90,18 +93,31 @@ class Driver:
         return path
 
     def start(self, kind: str, source: str, name: str = "built", **more: Any) -> None:
-        path = self.write(f"{name}.py", source)
+        self.start_file(kind, self.write(f"{name}.py", source), name, **more)
+
+    def start_file(self, kind: str, path: Path, name: str = "built", **more: Any) -> None:
         digest = more.pop("digest", "")
         more = {"project_root": str(self.folder), **more}
         file = LoadedFile(str(path), path.name, digest)
         make = python_task if kind == "python" else script_task
         self.attempts += 1  # no attempt is published twice
         task = make(f"main.{name}", path, run_id="run", attempt=self.attempts, file=file, **more)
+        self.control.close()
+        self.control, theirs = socket.socketpair()
+        self.control.settimeout(WAIT_SECONDS)
+        self.mark = os.urandom(8).hex()
+        start = {"op": "start", "mark": self.mark, "warm": self.warm}
+        wire.send(self.template_control, start)
+        with theirs:
+            ends = [theirs.fileno(), *self._ends]
+            socket.send_fds(self.template_control, [b"\0"], ends)
+        wire.send(self.control, self._address.to_json())
         wire.send(self.control, {"op": "task", "task": task_to_json(task)})
 
     def answer(self) -> Outcome:
         while "outcome" not in (message := wire.receive(self.control)):
             assert message["op"] == "session"
+        self.warm += message["loaded"]
         return Outcome.from_json(message["outcome"])
 
     def next_session(self) -> dict[str, Any]:
@@ -117,26 +133,44 @@ class Driver:
     def cancel(self) -> None:
         wire.send(self.control, {"op": "cancel"})
 
-    def ends(self) -> int:
-        """Wait for the end of the control socket without an answer, then for the exit code."""
-        try:
-            while True:
-                message = wire.receive(self.control)
-                assert "outcome" not in message, f"answered {message}"
-        except EOFError:
-            return self.process.wait(WAIT_SECONDS)
+    def kill(self) -> None:
+        wire.send(self.template_control, {"op": "kill", "mark": self.mark})
 
-    def exit(self) -> int:
-        if self.process.poll() is None:
-            wire.send(self.control, {"op": "exit"})
-        return self.process.wait(WAIT_SECONDS)
+    def pid(self) -> int:
+        """Of the step's process, the template's only child."""
+        template = self.template.pid
+        (child,) = Path(f"/proc/{template}/task/{template}/children").read_text().split()
+        return int(child)
+
+    def code(self) -> int:
+        """Wait for the end of the step's process; its exit code, as the template reports it."""
+        while (message := wire.receive(self.template_control))["mark"] != self.mark:
+            pass  # that of a step before it
+        return int(message["code"])
+
+    def ends(self) -> int:
+        """Wait for the end of the step's process without an answer, then for its exit code."""
+        code = self.code()
+        while wire.readable(self.control):
+            try:
+                message = wire.receive(self.control)
+            except EOFError:
+                break
+            assert "outcome" not in message, f"answered {message}"
+        return code
+
+    def abandon(self) -> None:
+        """Close all that we hold, as the death of a run worker does."""
+        self.template_control.close()
+        self.control.close()
+        for end in self._ends:
+            os.close(end)
+        self._ends = ()
 
     def close(self) -> None:
-        self.control.close()
-        self.process.wait(WAIT_SECONDS)
-        # Whatever it left behind, so that a test that fails leaves nothing.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.abandon()
+        self.template.wait(WAIT_SECONDS)
+        kill_marked(self.mark)  # whatever it left behind, so that a test that fails leaves nothing
         self.out.close()
         self.err.close()
 

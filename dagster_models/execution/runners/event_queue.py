@@ -51,7 +51,10 @@ class EventQueue:
             self._selector.unregister(file)
 
     def watches(self, file: Any) -> bool:
-        return not getattr(file, "closed", False) and file in self._selector.get_map()
+        try:
+            return file in self._selector.get_map()
+        except ValueError:  # it is closed
+            return False
 
     def put(self, *events: WorkerEvent) -> None:
         """Let ``wait`` return these events."""

@@ -1,4 +1,4 @@
-"""A worker process for Python steps, as its runner sees it: the process, its socket and pipes."""
+"""A Python step's process as its runner sees it, and the template that starts such processes."""
 
 from __future__ import annotations
 
@@ -7,114 +7,139 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import IO
+from io import FileIO
+from typing import Any
 
-from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
 from dagster_models.processes.client.channel import SessionIdentity
-from dagster_models.util.orphans import MARK, kill_marked
+from dagster_models.util.orphans import MARK
+
+#: For the template to end, once it was asked to; it waits a little for its steps.
+_END_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)
 class PythonWorker:
-    """One worker process. ``step``: what it works on.
+    """The process of one step.
 
-    ``partial`` holds the unfinished last line of each stream. ``killed``: we killed it.
-    ``interrupted``: a step was asked to stop. Such a worker is not used again, as a
-    KeyboardInterrupt may leave things behind (a library half imported, a lock held).
+    ``mark`` names it, and is in the environment of all processes that it starts. ``partial`` holds
+    the unfinished last line of each stream. ``killed``: we killed it.
     """
 
-    process: subprocess.Popen[bytes]
+    step: str
+    mark: str
     control: socket.socket
-    address: WarehouseAddress
-    mark: str  #: in the environment of all processes that it starts
-    step: str | None = None
+    pipes: Mapping[str, FileIO]
     session: SessionIdentity | None = None
     killed: bool = False
-    interrupted: bool = False
     partial: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
 
-    @property
-    def pipes(self) -> dict[str, IO[bytes]]:
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        return {"stdout": self.process.stdout, "stderr": self.process.stderr}
+    def close(self) -> None:
+        self.control.close()
+        for pipe in self.pipes.values():
+            pipe.close()
 
-    def kill(self) -> None:
-        """Kill the process and whatever it started: it leads a session of its own."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        if self.process.returncode is None:
-            self.process.kill()
-        kill_marked(self.mark)
 
-    def wait_for_end(self) -> None:
-        """Wait for the process to end.
+class WorkerTemplate:
+    """The process of which all Python workers of a run are forks (processes/worker/template.py)."""
 
-        If it died, or a step of it was stopped, what it had started is killed. What a step started
-        that went well may stay, in a session of its own (a daemon).
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        self.process, self.control = process, control
+
+    def start(self, step: str, warm: Collection[str]) -> PythonWorker:
+        """Let it start a worker; reading the worker's pipes does not block.
+
+        Raises:
+            OSError: the template is gone, or there are no descriptors left.
         """
-        if hasattr(os, "waitid"):  # see the end without reaping it: its group is still its own
-            with suppress(ChildProcessError):
-                end = os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-                if end is None or self._is_death(end.si_status):
-                    self.kill()
-        if self._is_death(self.process.wait()):
-            kill_marked(self.mark)
+        mark = os.urandom(8).hex()
+        ours, theirs = socket.socketpair()
+        (out, out_end), (err, err_end) = os.pipe(), os.pipe()
+        for reader in (out, err):
+            os.set_blocking(reader, False)
+        pipes = {"stdout": FileIO(out), "stderr": FileIO(err)}
+        ends = (theirs.detach(), out_end, err_end)
+        worker = PythonWorker(step, mark, ours, pipes)
+        try:
+            wire.send(self.control, {"op": "start", "mark": mark, "warm": sorted(warm)})
+            socket.send_fds(self.control, [b"\0"], ends)
+        except BaseException:
+            worker.close()
+            raise
+        finally:
+            for end in ends:
+                os.close(end)
+        return worker
 
-    def _is_death(self, status: int) -> bool:
-        return status != 0 or self.interrupted or self.killed
+    def kill(self, worker: PythonWorker) -> None:
+        """Kill the process and whatever it started."""
+        with suppress(OSError):
+            wire.send(self.control, {"op": "kill", "mark": worker.mark})
 
-    def explain_exit(self) -> str:
-        """One sentence on how the process ended, and what usually causes that."""
-        pid, code = self.process.pid, self.process.returncode
-        if code == UNHEARD:
-            return (
-                f"its process (pid {pid}) could not answer: the code has closed descriptors that "
-                "it did not open (os.close, os.closerange)"
-            )
-        if code is None or code >= 0:
-            return (
-                f"its process (pid {pid}) exited with code {code} before it answered: usually "
-                "os._exit, or a library that ends the process"
-            )
-        return f"its process (pid {pid}) was ended by {explain_signal(-code)}"
+    def close(self) -> None:
+        """End the template, and with it whatever still runs."""
+        self.control.close()
+        try:
+            self.process.wait(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def explain_end(self) -> str:
+        """One sentence on how the template has ended."""
+        self.process.kill()  # it has closed its socket: there is nothing that it could still do
+        return explain_exit(
+            f"the process that starts Python steps (pid {self.process.pid})", self.process.wait()
+        )
+
+
+def start_template(folder: str) -> WorkerTemplate:
+    """Start a template in *folder*. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    command = [
+        *(sys.executable, "-m", "dagster_models.processes.worker"),
+        *("--control", str(theirs.fileno())),
+    ]
+    with theirs:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # steps have their own
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,  # Ctrl-C in the terminal is for the run worker alone
+            cwd=folder,
+            env={**os.environ, MARK: os.urandom(8).hex()},
+        )
+    return WorkerTemplate(process, ours)
+
+
+def explain_worker_end(ended: Mapping[str, Any]) -> str:
+    """One sentence on how a worker's process ended (the template's report), and the usual cause."""
+    if ended["error"]:
+        return f"no process could be started for it: {ended['error']}"
+    return explain_exit(f"its process (pid {ended['pid']})", ended["code"])
+
+
+def explain_exit(who: str, code: int) -> str:
+    """One sentence on how a process ended before it answered, and what usually causes that."""
+    if code == UNHEARD:
+        return (
+            f"{who} could not answer: the code has closed descriptors that it did not open"
+            " (os.close, os.closerange)"
+        )
+    if code >= 0:
+        return (
+            f"{who} exited with code {code} before it answered: usually os._exit, or a library that"
+            " ends the process"
+        )
+    return f"{who} was ended by {explain_signal(-code)}"
 
 
 UNHEARD = 4
 """The exit code of a worker that could not send its answer (see processes/worker/process.py)."""
-
-
-def start_python_worker(address: WarehouseAddress, folder: str) -> PythonWorker:
-    """Start a worker in *folder*; reading its pipes does not block."""
-    ours, theirs = socket.socketpair()
-    command = [
-        sys.executable,
-        "-m",
-        "dagster_models.processes.worker",
-        "--control",
-        str(theirs.fileno()),
-    ]
-    mark = os.urandom(8).hex()
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=(theirs.fileno(),),
-        start_new_session=True,  # Ctrl-C in the terminal is for the run worker alone
-        cwd=folder,
-        env={**os.environ, MARK: mark},
-    )
-    theirs.close()
-    # It is not among the arguments, which every user of the machine can list.
-    wire.send(ours, address.to_json())
-    worker = PythonWorker(process, ours, address, mark)
-    for pipe in worker.pipes.values():
-        os.set_blocking(pipe.fileno(), False)
-    return worker
 
 
 def explain_signal(number: int) -> str:

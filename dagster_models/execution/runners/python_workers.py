@@ -1,6 +1,7 @@
-"""Python steps run in worker processes: one per step in flight, warm for the whole run.
+"""Python steps, each run in a process of its own, which is a fork of one template.
 
-    run worker ── socket pair + 2 pipes ──> python worker
+    run worker ── socket pair ──> template ──fork──┐
+         └─────── socket pair + 2 pipes ──> python worker, one per step
 
 Each worker has a channel of its own, so a worker that dies costs only its own step.
 """
@@ -8,9 +9,7 @@ Each worker has a channel of its own, so a worker that dies costs only its own s
 from __future__ import annotations
 
 import os
-import subprocess
-import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +18,12 @@ from dagster_models.core.tasks import PythonTask, ScriptTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
-from dagster_models.execution.runners.python_worker import PythonWorker, start_python_worker
+from dagster_models.execution.runners.python_worker import (
+    PythonWorker,
+    WorkerTemplate,
+    explain_worker_end,
+    start_template,
+)
 from dagster_models.processes import wire
 from dagster_models.processes.client.channel import SessionIdentity
 
@@ -32,128 +36,122 @@ class PythonWorkers:
 
     def __init__(self, queue: EventQueue) -> None:
         self._queue = queue
-        self._busy: dict[str, PythonWorker] = {}
-        self._idle: dict[WarehouseAddress, list[PythonWorker]] = {}
-        self._workers: list[PythonWorker] = []
+        self._template: WorkerTemplate | None = None
+        self._workers: dict[str, PythonWorker] = {}  # whose outcome has not come, by step
+        self._warm: set[str] = set()  # modules of libraries that steps of this run need
 
     def start(self, step: str, task: PythonTask | ScriptTask, address: WarehouseAddress) -> None:
-        """Hand the task to an idle worker, or to a new one.
+        """Let the template start a worker, and hand it the task.
 
         Raises:
             OSError: no process can be started.
         """
-        idle = self._idle.setdefault(address, [])
-        worker = idle.pop() if idle else self._start_worker(address, task.project_root)
-        worker.step, worker.killed = step, False
-        self._busy[step] = worker
+        if isinstance(task, PythonTask):
+            self._warm.add("pyarrow")  # its table is published as Arrow
+        if self._template is None:
+            self._template = start_template(task.project_root)
+            self._queue.watch(self._template.control, partial(self._on_template, self._template))
+        worker = self._template.start(step, self._warm)
+        self._workers[step] = worker
+        self._queue.watch(worker.control, partial(self._on_control, worker))
+        for name, pipe in worker.pipes.items():
+            self._queue.watch(pipe, partial(self._read, worker, name))
+        # It is not among the arguments, which every user of the machine can list.
+        self._send(worker, address.to_json())
         self._send(worker, {"op": "task", "task": task_to_json(task)})
 
     def cancel(self, step: str) -> None:
         """Raise KeyboardInterrupt in the user's code; the answer says what became of it."""
-        worker = self._busy.get(step)
+        worker = self._workers.get(step)
         if worker is not None:
-            worker.interrupted = True
             self._send(worker, {"op": "cancel"})
 
     def kill(self, step: str) -> None:
         """SIGKILL."""
-        worker = self._busy.get(step)
-        if worker is not None:
+        worker = self._workers.get(step)
+        if worker is not None and self._template is not None:
             worker.killed = True
-            worker.kill()
+            self._template.kill(worker)
 
     def close(self) -> None:
-        for worker in self._workers:
-            if worker.step is None:
-                self._send(worker, {"op": "exit"})
-            else:
-                worker.kill()
-        for worker in tuple(self._workers):
-            try:
-                worker.process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.process.wait()
+        for step in tuple(self._workers):
+            self.kill(step)
+        if self._template is not None:
+            self._queue.unwatch(self._template.control)
+            self._template.close()
+            self._template = None
+        for worker in tuple(self._workers.values()):
             self._forget(worker)
-        self._busy.clear()
 
     # -- processes -----------------------------------------------------------------------------
-
-    def _start_worker(self, address: WarehouseAddress, folder: str) -> PythonWorker:
-        worker = start_python_worker(address, folder)
-        self._workers.append(worker)
-        self._queue.watch(worker.control, partial(self._on_control, worker))
-        for name, pipe in worker.pipes.items():
-            self._queue.watch(pipe, partial(self._read, worker, name))
-
-        def reap() -> None:  # the control socket's end proves nothing: a fork may hold it open
-            worker.wait_for_end()
-            self._queue.call_soon(lambda: self._on_exit(worker))
-
-        threading.Thread(target=reap, daemon=True, name=f"reaper-{worker.process.pid}").start()
-        return worker
 
     def _send(self, worker: PythonWorker, message: Mapping[str, Any]) -> None:
         try:
             wire.send(worker.control, message)
         except OSError:
-            return  # it is gone, and its exit will be noticed
+            return  # it is gone, and its end will be reported
+
+    def _on_template(self, template: WorkerTemplate) -> list[WorkerEvent]:
+        """The template reports the end of a worker, or has ended itself."""
+        try:
+            message = wire.receive(template.control)
+        except (EOFError, OSError):
+            return list(self._on_end_of(template))
+        found = (it for it in self._workers.values() if it.mark == message["mark"])
+        worker = next(found, None)
+        return [] if worker is None else self._on_exit(worker, explain_worker_end(message))
+
+    def _on_end_of(self, template: WorkerTemplate) -> Iterator[WorkerEvent]:
+        """Give up its workers, which end when their sockets do; the next step starts another."""
+        self._queue.unwatch(template.control)
+        template.control.close()
+        self._template = None
+        why = template.explain_end()
+        for worker in tuple(self._workers.values()):
+            yield from self._on_exit(worker, why)
 
     def _on_control(self, worker: PythonWorker) -> list[WorkerEvent]:
         try:
             message = wire.receive(worker.control)
         except (EOFError, OSError):
             self._queue.unwatch(worker.control)
-            return []  # the reaper thread reports its exit
+            return []  # the template reports its exit
         if message.get("op") == "session":
             worker.session = SessionIdentity(str(message["session_id"]), message["server_pid"])
-        if "outcome" not in message or worker.step is None:
+        if "outcome" not in message:
             return []
-        step = worker.step
         output = self._drain(worker)  # all of it is here, as the worker flushes before it answers
-        worker.step = None
-        del self._busy[step]
-        if worker.interrupted:
-            self._send(worker, {"op": "exit"})
-        else:
-            self._idle[worker.address].append(worker)
+        self._warm.update(message.get("loaded", ()))
+        self._forget(worker)
         outcome = Outcome.from_json(message["outcome"])
         if outcome.verdict is Verdict.UNKNOWN:  # it lost the warehouse process while it published
             said = outcome.error.message if outcome.error else ""
-            return [*output, Lost(step, said, worker.killed, worker.session)]
-        return [*output, Answered(step, outcome)]
+            return [*output, Lost(worker.step, said, worker.killed, worker.session)]
+        return [*output, Answered(worker.step, outcome)]
 
-    def _on_exit(self, worker: PythonWorker) -> list[WorkerEvent]:
-        """The process has ended. Its last frame may still be unread, and may be the answer."""
+    def _on_exit(self, worker: PythonWorker, why: str) -> list[WorkerEvent]:
+        """The process has ended. Its last frames may still be unread, even the answer."""
         events: list[WorkerEvent] = []
-        while worker.step is not None and wire.readable(worker.control):
-            before = worker.step
+        while self._queue.watches(worker.control) and wire.readable(worker.control):
             events += self._on_control(worker)
-            if worker.step == before and not self._queue.watches(worker.control):
-                break
+        if worker.step not in self._workers:
+            return events
         events += self._drain(worker)
-        if worker.step is not None:
-            step = worker.step
-            self._busy.pop(step, None)
-            events.append(Lost(step, worker.explain_exit(), worker.killed, worker.session))
         self._forget(worker)
-        return events
+        return [*events, Lost(worker.step, why, worker.killed, worker.session)]
 
     def _forget(self, worker: PythonWorker) -> None:
-        worker.step = None
-        for workers in (self._idle.get(worker.address, []), self._workers):
-            if worker in workers:
-                workers.remove(worker)
-        self._queue.unwatch(worker.control)
-        worker.control.close()
-        for pipe in worker.pipes.values():
-            self._queue.unwatch(pipe)
-            pipe.close()
+        del self._workers[worker.step]
+        for file in (worker.control, *worker.pipes.values()):
+            self._queue.unwatch(file)
+        worker.close()
 
     # -- output --------------------------------------------------------------------------------
 
     def _read(self, worker: PythonWorker, name: str) -> list[WorkerEvent]:
         pipe = worker.pipes[name]
+        if pipe.closed:  # its step has just ended
+            return []
         try:
             data = os.read(pipe.fileno(), _READ_BYTES)
         except BlockingIOError:
@@ -179,6 +177,4 @@ class PythonWorkers:
 
 
 def _output(worker: PythonWorker, name: str, data: bytes) -> list[WorkerEvent]:
-    if not data or worker.step is None:
-        return []  # written by a thread that outlived its step: it belongs to no step
-    return [Output(worker.step, name, data.decode("utf-8", errors="replace"))]
+    return [Output(worker.step, name, data.decode("utf-8", errors="replace"))] if data else []

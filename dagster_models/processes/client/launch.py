@@ -123,7 +123,7 @@ def _start(
 
 
 @atexit.register
-def _disown() -> None:
+def disown() -> None:
     """Forget a child that outlives us by design, so that its end causes no ResourceWarning."""
     for child in _children.values():
         if child.poll() is None:

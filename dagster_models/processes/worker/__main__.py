@@ -1,5 +1,5 @@
 """``python -m dagster_models.processes.worker``."""
 
-from dagster_models.processes.worker.process import main
+from dagster_models.processes.worker.template import main
 
 main()

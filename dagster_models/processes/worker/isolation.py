@@ -1,22 +1,21 @@
-"""What one Python step changes in its process, put back for the next step.
+"""What user code changes in its process, put back for what we still do there: publish its table.
 
-A worker is warm for a whole run, so whatever user code does to the process (environment, working
-folder, signal handlers, closed streams, modules of the project) must not reach the next step. Each
-``_save_*`` function takes note of one thing and returns what puts it back.
+The process ends with the step, so only that is put back on which our own code rests: environment,
+working folder, signal handlers, limits, modules. Each ``_save_*`` function takes note of one thing
+and returns what puts it back.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import resource
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any
 
 Restore = Callable[[], object]
 
@@ -27,8 +26,7 @@ def isolated(root: str) -> Iterator[None]:
     with ExitStack() as restores, warnings.catch_warnings():
         for save in _SAVES:
             restores.callback(_quietly, save())
-        restores.callback(_quietly, _save_modules(root))
-        importlib.invalidate_caches()  # files may have changed since the last step looked
+        importlib.invalidate_caches()  # the template may have looked at the folders earlier
         if root:
             os.chdir(root)
         yield
@@ -84,17 +82,10 @@ def _save_lists() -> Restore:
     return restore
 
 
-def _save_attributes() -> Restore:
-    before: list[tuple[Any, str, Any]] = [
-        (sys, name, getattr(sys, name))
-        for name in ("excepthook", "displayhook", "unraisablehook", "stdin")
-    ]
-    before.append((threading, "excepthook", threading.excepthook))
+def _save_interpreter() -> Restore:
     limit, interval = sys.getrecursionlimit(), sys.getswitchinterval()
 
     def restore() -> None:
-        for owner, name, value in before:
-            setattr(owner, name, value)
         sys.setrecursionlimit(limit)
         sys.setswitchinterval(interval)
 
@@ -115,8 +106,6 @@ def _save_signals() -> Restore:
 
 def _save_limits() -> Restore:
     """Save the resource limits. A hard limit that was lowered stays: nobody can raise it."""
-    import resource
-
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
     limits = sorted({getattr(resource, name) for name in names})
     before = {number: resource.getrlimit(number) for number in limits}
@@ -130,25 +119,14 @@ def _save_limits() -> Restore:
     return restore
 
 
-def _save_logging() -> Restore:
-    """Save the root logger. ``logging`` is not imported for it: a fresh one has no handlers."""
-    known = sys.modules.get("logging")
-    handlers = list(known.root.handlers) if known else []
-    level = known.root.level if known else None
-    disabled = known.root.manager.disable if known else 0
+def _save_modules() -> Restore:
+    """Save the modules that are loaded: code may replace or hide them."""
+    before = dict(sys.modules)
 
     def restore() -> None:
-        logging = sys.modules.get("logging")
-        if logging is None:
-            return
-        for handler in list(logging.root.handlers):
-            if handler not in handlers:
-                logging.root.removeHandler(handler)
-                with suppress(Exception):
-                    handler.close()  # a file handler still holds what it has not written
-        logging.root.handlers[:] = handlers
-        logging.root.setLevel(logging.WARNING if level is None else level)
-        logging.disable(disabled)
+        for name, module in before.items():
+            if sys.modules.get(name) is not module:
+                sys.modules[name] = module
 
     return restore
 
@@ -158,76 +136,26 @@ _SAVES: tuple[Callable[[], Restore], ...] = (
     _save_folder,
     _save_umask,
     _save_lists,
-    _save_attributes,
+    _save_interpreter,
     _save_signals,
     _save_limits,
-    _save_logging,
+    _save_modules,
 )
 
 
-def _save_modules(root: str) -> Restore:
-    """Forget the project's modules, so that each step imports them anew.
-
-    Installed packages stay, also those of a virtual environment inside the project's folder: many
-    cannot be loaded twice in one process.
-    """
-    before = dict(sys.modules)
-    inside = os.path.join(os.path.realpath(root), "") if root else ""
-
-    def restore() -> None:
-        for name, module in list(sys.modules.items()):
-            if name not in before and inside and _is_of_project(module, inside):
-                del sys.modules[name]
-        for name, module in before.items():
-            if sys.modules.get(name) is not module:
-                sys.modules[name] = module
-
-    return restore
-
-
-def _is_of_project(module: Any, inside: str) -> bool:
-    if getattr(module, "__name__", "").partition(".")[0] == __package__.partition(".")[0]:
-        return False
-    places = [getattr(module, "__file__", None)]
-    with suppress(Exception):  # a namespace package has no file, only folders
-        places += list(getattr(module, "__path__", ()))
-    for place in places:
-        if isinstance(place, str):
-            real = os.path.realpath(place)
-            parts = real[len(inside) :].split(os.sep)
-            if real.startswith(inside) and not {"site-packages", "dist-packages"} & set(parts):
-                return True
-    return False
-
-
 class Streams:
-    """The worker's own stdout and stderr, which user code may replace, close or redirect.
-
-    Lines appear at once; ``restore`` flushes what is left and puts both back as they were.
-    """
+    """The process's own stdout and stderr, whose lines appear at once."""
 
     def __init__(self) -> None:
-        for stream in (sys.stdout, sys.stderr):
-            _flush(stream)
-        self._copies = {number: os.dup(number) for number in (1, 2)}  # not inherited by children
-        self._objects = {number: _open(number) for number in (1, 2)}
-        self._install()
+        self._objects = [_open(number) for number in (1, 2)]
+        sys.stdout = sys.__stdout__ = self._objects[0]  # type: ignore[misc]
+        sys.stderr = sys.__stderr__ = self._objects[1]  # type: ignore[misc]
 
-    def restore(self) -> None:
-        """Flush what a step wrote, and go back to the pipes that we were given."""
-        replaced = (getattr(sys, name, None) for name in ("stdout", "stderr"))
-        for stream in (*replaced, *self._objects.values()):
-            _flush(stream)
-        for number, copy in self._copies.items():
-            os.dup2(copy, number)  # inheritable again, as 1 and 2 must be
-            if self._objects[number].closed:
-                self._objects[number] = _open(number)
-            _flush(self._objects[number])  # what a closed descriptor refused above
-        self._install()
-
-    def _install(self) -> None:
-        sys.stdout = sys.__stdout__ = self._objects[1]  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = self._objects[2]  # type: ignore[misc]
+    def flush(self) -> None:
+        """Flush what a step wrote, also to a stream that it has put in place of ours."""
+        for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None), *self._objects):
+            with suppress(Exception):
+                stream.flush()  # type: ignore[union-attr]
 
 
 def _open(number: int) -> TextIOWrapper:
@@ -246,8 +174,3 @@ def occupy_standard_descriptors() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
-
-
-def _flush(stream: Any) -> None:
-    with suppress(Exception):
-        stream.flush()

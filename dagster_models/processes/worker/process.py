@@ -1,16 +1,15 @@
-"""The worker process of Python steps: ``python -m dagster_models.processes.worker --control FD``.
+"""The process of one Python step: a fork of the template, or an interpreter of its own.
 
-    run worker ──control (socket pair)── reader thread ── queue ──> main thread: the user's code
+    run worker ──control (socket pair)── reader thread           main thread: the user's code
          │                                     └── SIGINT, cancel ──────┘          │
-         └────────── stdout, stderr (pipes, one step's output at a time) ──────────┤
+         └────────── stdout, stderr (pipes of this step) ──────────────────────────┤
                                              warehouse process ──── session ───────┘
 
-It stays warm for a whole run and runs one step at a time. First it receives its warehouse's
-address, then ``{"op": "task", "task": ...}``, ``{"op": "cancel"}`` and ``{"op": "exit"}``; it
-sends ``{"op": "ready", "pid": ...}`` once, ``{"op": "session", "session_id": ..., "server_pid":
-...}`` for each session that it opens, and ``{"outcome": ...}`` for each task, after all output
-of the step was written. The end of the control socket means that the run worker is dead: the
-whole process group ends.
+First it receives its warehouse's address, then ``{"op": "task", "task": ...}``, and perhaps
+``{"op": "cancel"}``; it sends ``{"op": "session", "session_id": ..., "server_pid": ...}`` for each
+session that it opens, and ``{"outcome": ..., "loaded": [...]}`` after all output of the step was
+written. Then it ends. If the control socket ends before that, the run worker is dead: the whole
+process group ends.
 
 A step has two parts. While the user's code runs, a cancel raises KeyboardInterrupt in it. While its
 table is published, a cancel only asks the warehouse, whose answer counts: a commit that won the
@@ -20,17 +19,15 @@ the answer is UNKNOWN and the run worker reads the commit record.
 
 from __future__ import annotations
 
-import argparse
 import atexit
 import os
-import queue
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from types import FrameType
@@ -42,7 +39,7 @@ from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_fr
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
-from dagster_models.processes.client import leave
+from dagster_models.processes.client import launch, leave
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
 from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound
@@ -52,12 +49,18 @@ from dagster_models.processes.worker.usercode import (
     call_model,
     explain,
     interrupted,
+    run_exit_functions,
     run_script,
 )
 from dagster_models.util.orphans import MARK, kill_marked
 
+#: Libraries that the template imports once a step has needed them. polars is not among them, as its
+#: import starts threads.
+WARM = ("numpy", "pandas", "pyarrow")
+
 _GRACE_SECONDS = 0.5  #: for user code to be interrupted when the run worker is dead
 _CANCEL_AGAIN_SECONDS = 0.05  #: a cancel that reaches the warehouse before the task does is lost
+_ASKED_SECONDS = 3.0  #: for the run worker to ask us to stop, after a SIGTERM that it got, too
 _EXIT_UNHEARD = 4
 
 
@@ -80,47 +83,49 @@ class Attempt:
     reading: Reading | None = None  #: what an incremental model was given
 
 
-class Worker:
-    """One worker process. ``serve`` runs in the main thread until it is asked to exit."""
+class StepProcess:
+    """This process. ``run`` returns when the step is over and its outcome was sent."""
 
     def __init__(self, control: socket.socket, address: WarehouseAddress) -> None:
         self._control, self._address = control, address
         self._sending = threading.Lock()
-        self._attempts: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
-        self._attempt: Attempt | None = None
         # Before user code can change it: where we publish is none of its business.
         self._environ = dict(os.environ)
         self._connection = StepConnection(self._connect)
         self._streams = Streams()
         self._pid = os.getpid()
         self._mark = os.environ.get(MARK, "")
+        self._modules = set(sys.modules)  # of the template, in a fork
 
-    def serve(self) -> None:
+    def run(self, task: PythonTask | ScriptTask) -> None:
+        attempt = self._attempt = Attempt(task)
         signal.signal(signal.SIGINT, self._on_interrupt)
+        signal.signal(signal.SIGTERM, self._on_terminate)
         os.register_at_fork(after_in_child=self._let_go)
-        self._send({"op": "ready", "pid": self._pid})
         threading.Thread(target=self._read, daemon=True, name="control").start()
-        while (attempt := self._attempts.get()) is not None:
-            outcome = self._run(attempt)
-            self._streams.restore()  # before the answer: the run worker then takes all output
-            self._attempt = None
-            self._send({"outcome": outcome.to_json()})
+        started_at, clock = time.time(), time.perf_counter()
+        try:
+            outcome = self._outcome(attempt)
+        finally:
+            attempt.phase = Phase.OVER
+            attempt.over.set()
+            self._connection.close()
+        outcome = replace(outcome, started_at=started_at, seconds=time.perf_counter() - clock)
+        self._streams.flush()  # before the answer: the run worker then takes all output
+        self._send({"outcome": outcome.to_json(), "loaded": self._loaded_libraries(task)})
+        self._leave(attempt)
 
     # -- the reader thread ---------------------------------------------------------------------
 
     def _read(self) -> None:
+        attempt = self._attempt
         try:
             while True:
-                message = wire.receive(self._control)
-                if message["op"] == "task":
-                    self._attempt = Attempt(_python_task(message["task"]))
-                    self._attempts.put(self._attempt)
-                elif message["op"] == "cancel" and self._attempt is not None:
-                    self._cancel(self._attempt)
-                elif message["op"] == "exit":
-                    self._attempts.put(None)
+                if wire.receive(self._control)["op"] == "cancel":
+                    self._cancel(attempt)
         except (EOFError, OSError):
-            self._die()
+            if not attempt.over.is_set():
+                self._die(attempt)
 
     def _cancel(self, attempt: Attempt) -> None:
         if not attempt.canceled.is_set():
@@ -144,30 +149,41 @@ class Worker:
     def _on_interrupt(self, signum: int, frame: FrameType | None) -> None:
         """Raise KeyboardInterrupt in user code, once, and nowhere else; the handler of SIGINT."""
         attempt = self._attempt
-        if attempt and attempt.phase is Phase.USER_CODE and not attempt.interrupted:
+        if attempt.phase is Phase.USER_CODE and not attempt.interrupted:
             attempt.interrupted = True
             raise KeyboardInterrupt
 
-    def _die(self) -> None:
+    def _on_terminate(self, signum: int, frame: FrameType | None) -> None:
+        """Wait for the run worker to ask us to stop, or die of SIGTERM; its handler.
+
+        A service or container that is stopped sends SIGTERM to all of its processes, and the run
+        worker then cancels its steps. If it does not, the signal was meant for this process alone.
+        """
+        if not self._attempt.canceled.wait(_ASKED_SECONDS):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _die(self, attempt: Attempt) -> None:
         """Leave no process behind: the run worker is gone, and nobody will read our answer."""
-        attempt = self._attempt
-        if attempt is not None:
-            self._cancel(attempt)
-            attempt.over.wait(_GRACE_SECONDS)
+        self._cancel(attempt)
+        attempt.over.wait(_GRACE_SECONDS)
+        self._kill_all()
+
+    def _kill_all(self) -> NoReturn:
+        """Kill all that the step has started, and this process."""
         kill_marked(self._mark)
         os.killpg(os.getpgrp(), signal.SIGKILL)
+        os._exit(1)
+
+    def _leave(self, attempt: Attempt) -> None:
+        """End what the step left in our group. If it was stopped, kill that: an interrupt may come
+        between the start of a process and the ``try`` that would end it."""
+        if attempt.canceled.is_set():
+            self._kill_all()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(os.getpgrp(), signal.SIGTERM)
 
     # -- the main thread -----------------------------------------------------------------------
-
-    def _run(self, attempt: Attempt) -> Outcome:
-        started_at, clock = time.time(), time.perf_counter()
-        try:
-            outcome = self._outcome(attempt)
-        finally:
-            attempt.phase = Phase.OVER
-            attempt.over.set()
-            self._connection.close()  # nothing of a step's session (settings, transaction) stays
-        return replace(outcome, started_at=started_at, seconds=time.perf_counter() - clock)
 
     def _outcome(self, attempt: Attempt) -> Outcome:
         task = attempt.task
@@ -178,9 +194,10 @@ class Worker:
             # A child that the user's code forked came back through our frames: it is not us.
             if os.getpid() != self._pid:
                 os._exit(0)
-            self._streams.restore()  # before a socket gets the number of one that was closed
         if error is not None:
-            by_us = attempt.canceled.is_set() and interrupted(error)
+            # The warehouse process may have got the SIGTERM, too, before we were asked to stop.
+            stopped = interrupted(error) or isinstance(error, WarehouseLost)
+            by_us = attempt.canceled.is_set() and stopped
             failed = Verdict.ROLLED_BACK if task.publishes else Verdict.FAILED
             return _outcome(task, Verdict.CANCELED if by_us else failed, error)
         if isinstance(task, ScriptTask):
@@ -218,7 +235,7 @@ class Worker:
 
     def _file(self, task: PythonTask | ScriptTask, reading: Reading | None) -> Any:
         warehouse = Warehouse(self._connection, task.queries, task.relations, reading)
-        with bound(warehouse):
+        with bound(warehouse), _exit_functions_after():
             if isinstance(task, ScriptTask):
                 return run_script(task)
             value, line = call_model(task, warehouse)
@@ -265,6 +282,16 @@ class Worker:
         )
         return session
 
+    def _loaded_libraries(self, task: PythonTask | ScriptTask) -> list[str]:
+        """The modules of WARM that the step has loaded, but for the project's own of that name."""
+        inside = os.path.join(task.project_root, "") if task.project_root else "\0"
+        return [
+            name
+            for name in set(sys.modules) - self._modules
+            if name.partition(".")[0] in WARM
+            and not (getattr(sys.modules[name], "__file__", None) or "").startswith(inside)
+        ]
+
     def _send(self, message: Mapping[str, Any]) -> None:
         try:
             with self._sending:
@@ -278,7 +305,10 @@ class Worker:
             os._exit(_EXIT_UNHEARD)
 
     def _let_go(self) -> None:
-        """Close our sockets in a forked child: they must end with this process."""
+        """Close our sockets in a forked child, which must end with this process, and let it die of
+        SIGTERM: multiprocessing ends its children by that."""
+        if signal.getsignal(signal.SIGTERM) == self._on_terminate:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (self._control.fileno(), self._connection.fileno()):
             if number is not None:
@@ -310,32 +340,25 @@ def _outcome(task: PythonTask | ScriptTask, verdict: Verdict, error: BaseExcepti
     return Outcome(task.step, task.attempt, verdict, error=found)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    parser = argparse.ArgumentParser(
-        prog="python -m dagster_models.processes.worker", allow_abbrev=False
-    )
-    parser.add_argument("--control", type=int, required=True, metavar="FD")
-    options = parser.parse_args(arguments)
-    control = socket.socket(fileno=options.control)
+@contextmanager
+def _exit_functions_after() -> Iterator[None]:
+    """Call what the user's code has registered with atexit, as the end of a program does."""
+    try:
+        yield
+    finally:
+        run_exit_functions()
+
+
+def serve(control: socket.socket) -> NoReturn:
+    """Receive one step, run it, and end the process."""
     control.set_inheritable(False)
+    # The end of the user's code is not yet that of the process.
     leave.forget()
-    if os.getpgrp() != os.getpid():
-        os.setsid()  # what ends our group must not end the run worker's
+    atexit.unregister(launch.disown)
     try:
         address = WarehouseAddress.from_json(wire.receive(control))
+        task = _python_task(wire.receive(control)["task"])
     except (EOFError, OSError):
         os._exit(0)  # the run worker is gone already
-    Worker(control, address).serve()
-    _leave()
-
-
-def _leave() -> NoReturn:
-    """Exit without waiting for threads and children that user code left behind."""
-    with suppress(Exception):
-        atexit._run_exitfuncs()  # a script may have registered some; os._exit runs none
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.killpg(os.getpgrp(), signal.SIGTERM)
+    StepProcess(control, address).run(task)
     os._exit(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import inspect
 import os
@@ -63,15 +64,14 @@ def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
 def run_script(task: ScriptTask) -> None:
     """Run the file as ``python file`` would. Raises UserCodeFailed for an exit code but 0."""
     # As with `python scripts/report.py`, the script's own folder comes first.
-    before = set(threading.enumerate())
     with _module(task, "__main__", [os.path.dirname(task.file.path), task.project_root]) as module:
         try:
             _execute(task, module)
-            _end_as_a_program(before, module)
+            _end_as_a_program(module)
         except SystemExit as stop:
             code = stop.code
             if code is None or (isinstance(code, int) and code == 0):
-                _end_as_a_program(before, module)
+                _end_as_a_program(module)
                 return
             if not isinstance(code, int):
                 print(code, file=sys.stderr)  # as the interpreter does it
@@ -81,13 +81,19 @@ def run_script(task: ScriptTask) -> None:
             ) from None
 
 
-def _end_as_a_program(before: set[threading.Thread], module: types.ModuleType) -> None:
-    """Do what ``python file`` does at its end: wait for threads, then close what was left open."""
-    for thread in threading.enumerate():
-        if thread not in before and not thread.daemon:
-            thread.join()
+def _end_as_a_program(module: types.ModuleType) -> None:
+    """Do what ``python file`` does at its end: wait for threads, call the functions of atexit, and
+    close what was left open."""
+    # As the children of multiprocessing do it. It ends the threads of pools before it waits.
+    threading._shutdown()  # type: ignore[attr-defined]
+    run_exit_functions()
     # Functions and their module refer to each other, and it refers to files that were not closed.
     module.__dict__.clear()
+
+
+def run_exit_functions() -> None:
+    """Call what was registered with atexit, once."""
+    atexit._run_exitfuncs()
 
 
 @contextmanager
