@@ -591,10 +591,11 @@ def test_sigterm_ends_the_children_of_a_step_as_ever(worker: Driver) -> None:
     source = """
     import multiprocessing, subprocess, time, warnings
     warnings.simplefilter("ignore")
-    forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
-    forked.start()
-    forked.terminate()
-    forked.join()
+    for _ in range(30):  # at once, while it is still set up
+        forked = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        forked.start()
+        forked.terminate()
+        forked.join()
     with subprocess.Popen(["sleep", "600"]) as child:
         child.terminate()
     print(forked.exitcode, child.returncode)

@@ -95,13 +95,18 @@ class StepProcess:
         self._streams = Streams()
         self._pid = os.getpid()
         self._mark = os.environ.get(MARK, "")
+        self._masks: dict[int, set[signal.Signals | int]] = {}  # while a thread forks
         self._modules = set(sys.modules)  # of the template, in a fork
 
     def run(self, task: PythonTask | ScriptTask) -> None:
         attempt = self._attempt = Attempt(task)
         signal.signal(signal.SIGINT, self._on_interrupt)
         signal.signal(signal.SIGTERM, self._on_terminate)
-        os.register_at_fork(after_in_child=self._let_go)
+        os.register_at_fork(
+            before=self._hold_back_sigterm,
+            after_in_parent=self._take_sigterm,
+            after_in_child=self._let_go,
+        )
         threading.Thread(target=self._read, daemon=True, name="control").start()
         started_at, clock = time.time(), time.perf_counter()
         try:
@@ -304,11 +309,20 @@ class StepProcess:
             kill_marked(self._mark)
             os._exit(_EXIT_UNHEARD)
 
+    def _hold_back_sigterm(self) -> None:
+        """Before a fork: Python forgets the signals that a child handles before it is set up."""
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        self._masks[threading.get_ident()] = mask
+
+    def _take_sigterm(self) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._masks.pop(threading.get_ident()))
+
     def _let_go(self) -> None:
         """Close our sockets in a forked child, which must end with this process, and let it die of
         SIGTERM: multiprocessing ends its children by that."""
         if signal.getsignal(signal.SIGTERM) == self._on_terminate:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._take_sigterm()
         nowhere = os.open(os.devnull, os.O_RDWR)
         for number in (self._control.fileno(), self._connection.fileno()):
             if number is not None:
