@@ -66,6 +66,28 @@ def places(project: Project) -> list[str]:
         ),
         ("from helper import outer\n" + MODEL + "outer()", {"helper": OWN + "def outer(): load()"}),
         ("from helper import ROWS\n" + MODEL + "ROWS", {"helper": OWN + "ROWS = load()"}),
+        (
+            "from helper import rows\n" + MODEL + "rows.all()",
+            {
+                "helper": IMPORT + "class R:\n    def all(self): return self.one()\n"
+                "    def one(self): return warehouse.table('raw.orders')\nrows = R()"
+            },
+        ),
+        (
+            "import helper\n" + MODEL + "helper.orders",
+            {"helper": IMPORT + "def __getattr__(name): return warehouse.table('raw.orders')"},
+        ),
+        (
+            "from models.raw.other import model as other\n" + MODEL + "other(warehouse)",
+            {"models__in__raw__in__other": MODEL + "warehouse.table('raw.orders').df()"},
+        ),
+        (
+            "from helper import timed\n@timed\n" + MODEL + "warehouse.table('raw.orders')",
+            {
+                "helper": "def timed(f):\n    def inner(*args, **kwargs):\n"
+                "        return f(*args, **kwargs)\n    return inner"
+            },
+        ),
         ("import helper\n" + MODEL + "[]", {"helper": IMPORT + "warehouse.table('raw.orders')"}),
         (
             "from helper import R\n" + MODEL + "R().rows()",
@@ -157,6 +179,42 @@ def test_a_function_that_is_not_used_is_not_read(tmp_path: Path) -> None:
             "class R:\n    def __init__(self, warehouse): self.warehouse = warehouse\n"
             "class S(R): ...",
             "m.py:3",
+        ),
+        (
+            "from helper import run\n" + MODEL + "run()",
+            OWN + "ALL = []\ndef register(f):\n    ALL.append(f)\n    return f\n"
+            "@register\ndef hidden(): return warehouse.table('x')\ndef run(): return ALL[0]()",
+            "helper.py:9",
+        ),
+        (
+            "from helper import Base\n" + MODEL + "[c().rows() for c in Base.__subclasses__()]",
+            IMPORT + "class Base: ...\nclass A(Base):\n"
+            "    def rows(self): return warehouse.table('raw.orders')",
+            "helper.py:4",
+        ),
+        (
+            "from helper import run\n" + MODEL + "run()",
+            IMPORT + "class Base:\n    def __init_subclass__(cls): ALL.append(cls)\n"
+            "class A(Base):\n    def rows(self): return warehouse.table('raw.orders')\n"
+            "ALL = []\ndef run(): return Base and [c().rows() for c in ALL]",
+            "helper.py:5",
+        ),
+        (
+            "from helper import R\n" + MODEL + "R.make(warehouse)",
+            "class R:\n    def __init__(self, warehouse): ...\n"
+            "    @staticmethod\n    def make(db): return db.sql('x')",
+            "m.py:3",
+        ),
+        (
+            "from helper import deco\n@deco\n" + MODEL + "[]",
+            "def deco(f):\n    def inner(*args):\n        keep(args)\n        return f(*args)\n"
+            "    return inner",
+            "m.py:2",
+        ),
+        (
+            "from helper import deco\n@deco\n" + MODEL + "[]",
+            "def deco(f):\n    def inner(*args):\n        return other(*args)\n    return inner",
+            "m.py:2",
         ),
         ("from helper import warehouse as w\n" + MODEL + "w.sql('x')", IMPORT, "m.py:1"),
         (

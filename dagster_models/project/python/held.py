@@ -11,15 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from dagster_models.project.python.decorators import passes_on
 from dagster_models.project.python.names import FUNCTIONS, Binding, FileNames, Function
 
 WAREHOUSE = "warehouse"
 PACKAGE = "dagster_models"
 MODULE = f"{PACKAGE}.{WAREHOUSE}"
 
+#: The place of the function that a decorator is given.
+WRAPPED = "@"
+
 Passing = tuple[str, "int | str"]
 """A function of another module that is handed the warehouse, by its dotted name as it is imported,
-and the position or the name of the argument."""
+and the position or the name of the argument; WRAPPED for the decorator of one that is handed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,11 @@ class Held:
             for name in self.names.all_imported(call.func) if call is not None else ():
                 if place is not None:
                     found.add((name, place))
+        for node in self.names.scopes:
+            for decorator in getattr(node, "decorator_list", ()):
+                found.update(
+                    (name, WRAPPED) for name in self.names.all_imported(_made_by(decorator))
+                )
         return frozenset(found)
 
     @cached_property
@@ -212,6 +221,8 @@ class Held:
 
     def takes(self, definition: ast.AST, place: int | str) -> bool:
         """Whether a function or class calls that argument `warehouse`, with nothing in between."""
+        if place == WRAPPED:
+            return passes_on(definition, self.names)
         skipped = 0
         if isinstance(definition, ast.ClassDef):
             own = [f for f in definition.body if isinstance(f, ast.FunctionDef)]
@@ -229,14 +240,19 @@ class Held:
         return place < len(positional) and positional[place].arg == WAREHOUSE
 
     def wrappers(self, node: ast.AST) -> Iterator[ast.expr]:
-        """The decorators that may be code of the project. Those of installed packages know nothing
-        of its tables."""
+        """The decorators that may use what the function is given. Those of installed packages know
+        nothing of the project's tables, and others only pass it on."""
         for decorator in getattr(node, "decorator_list", ()):
-            made_by = decorator.func if isinstance(decorator, ast.Call) else decorator
+            made_by = _made_by(decorator)
             names = self.names.all_imported(made_by)
-            own = any(self.is_of_project(name) for name in names)
-            builtin = isinstance(made_by, ast.Name) and not self.names.meaning(made_by)[1]
-            if own or not (names or builtin):
+            if names:
+                own = [name for name in names if self.is_of_project(name)]
+                harmless = all((name, WRAPPED) in self.around.takes for name in own)
+            else:
+                local = isinstance(made_by, ast.Name) and self.names.only_meaning(made_by)
+                builtin = isinstance(made_by, ast.Name) and not self.names.meaning(made_by)[1]
+                harmless = builtin or bool(local and passes_on(local.node, self.names))
+            if not harmless:
                 yield decorator
 
     def is_of_project(self, name: str) -> bool:
@@ -244,6 +260,11 @@ class Held:
         parts = name.split(".")
         starts = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
         return name.startswith(".") or any(start in self.around.modules for start in starts)
+
+
+def _made_by(decorator: ast.expr) -> ast.expr:
+    """The function in `@deco` and in `@deco(3)`."""
+    return decorator.func if isinstance(decorator, ast.Call) else decorator
 
 
 def targets_of(node: ast.AST | None) -> list[ast.expr]:

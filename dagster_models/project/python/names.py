@@ -231,8 +231,10 @@ def _bindings(node: ast.AST, parent: ast.AST | None) -> Iterator[tuple[str, Bind
 
 def _rewrites(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
     """Whether *node* may bind any name of the module: `exec(...)`, `globals()["Q"] = ...`,
-    `setattr(sys.modules[__name__], ...)`."""
+    `setattr(sys.modules[__name__], ...)`, `import __main__`."""
     parent = parents.get(node)
+    if isinstance(node, ast.alias):
+        return node.name == "__main__"
     if isinstance(node, ast.Name):
         return node.id == "exec" or (node.id == "__name__" and isinstance(parent, ast.Subscript))
     return is_namespace(node) and not reads_namespace(parent)

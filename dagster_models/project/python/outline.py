@@ -7,15 +7,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from dagster_models.project.python.decorators import passes_on
 from dagster_models.project.python.held import ALONE, Held
 from dagster_models.project.python.names import FUNCTIONS, FileNames, module_of
 from dagster_models.project.python.reads import parsed
-from dagster_models.project.python.sight import Sight
+from dagster_models.project.python.sight import Sight, is_installed
 from dagster_models.project.python.texts import Texts
 
 _DEFINITIONS = (*FUNCTIONS, ast.ClassDef)
 #: Stands for an attribute whose name is only known at run time: `getattr(x, name)`.
 ANY = "*"
+#: The attribute by which a class finds others that nothing mentions.
+REGISTRY = "__subclasses__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Outline:
     attributes: Mapping[str, frozenset[str]]
     imported: Mapping[str, tuple[str, ...]]
     stars: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def methods(self, part: str) -> list[str]:
         """The names of the methods of a class."""
@@ -71,6 +75,8 @@ def outline(source: str) -> Outline:
             found = _mentions(node, names, defined)
         elif isinstance(node, ast.Call):
             found = (Mention(name, True) for name in sight.imported_at_run_time(node))
+        elif isinstance(node, _DEFINITIONS) and _is_registered(node, names):
+            mentions[""].update([Mention(node.name)] if node.name in defined else ())
         mentions.setdefault(part, set()).update(found)
     imported = {
         name: tuple(
@@ -85,7 +91,26 @@ def outline(source: str) -> Outline:
         {part: frozenset(attributes.get(part, ())) for part in mentions},
         imported,
         tuple(module_of(star) for star in names.stars),
+        tuple(
+            node.name
+            for node in names.scopes
+            if isinstance(node, ast.ClassDef) and names.scopes[node] is names.module
+        ),
     )
+
+
+def _is_registered(definition: ast.AST, names: FileNames) -> bool:
+    """Whether a decorator may keep the function or class: `@register`."""
+    for decorator in getattr(definition, "decorator_list", ()):
+        made_by = decorator.func if isinstance(decorator, ast.Call) else decorator
+        imported = names.all_imported(made_by)
+        tops = {name.partition(".")[0] for name in imported}
+        if imported and not all(top and is_installed(top) for top in tops):
+            return True
+        local = names.only_meaning(made_by) if isinstance(made_by, ast.Name) else None
+        if not imported and local is not None and not passes_on(local.node, names):
+            return True
+    return False
 
 
 def _part_of(node: ast.AST, names: FileNames) -> str:
@@ -104,6 +129,8 @@ def _part_of(node: ast.AST, names: FileNames) -> str:
 
 def _attribute(node: ast.AST) -> str:
     """The bare name of an attribute that is read."""
+    if isinstance(node, FUNCTIONS) and node.name == "__init_subclass__":
+        return REGISTRY
     if isinstance(node, ast.Attribute):
         return node.attr
     if not isinstance(node, ast.Call) or getattr(node.func, "id", "") != "getattr":

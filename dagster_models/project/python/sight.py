@@ -50,7 +50,12 @@ _LOOKING |= {"callable", "hasattr", "dir", "help"}
 _CONDITIONS = (ast.If, ast.While, ast.IfExp, ast.Assert)
 #: Namespaces of code that is running.
 _FRAMES = {"f_locals", "f_globals", "f_builtins", "__globals__", "__closure__"}
-_IMPORTING = {"importlib.import_module", "importlib.__import__", "__import__"}
+_IMPORTING = {
+    "importlib.import_module",
+    "importlib.__import__",
+    "__import__",
+    "builtins.__import__",
+}
 _LOADING = {"runpy.run_path", "runpy.run_module", "importlib.util.spec_from_file_location"}
 
 
@@ -219,7 +224,7 @@ class Sight:
         """An import of what is neither a module of the project as we find them nor installed."""
         name = self.names.imported_by(alias)
         top = name.partition(".")[0]
-        if top and not self.held.is_of_project(name) and not _is_installed(top):
+        if top and not self.held.is_of_project(name) and not is_installed(top):
             yield f"the module {top} is found by a changed sys.path, and is not read"
 
     def _is_named(self, constant: ast.Constant) -> bool:
@@ -256,7 +261,7 @@ def _imports_out_of_sight(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 
 @cache
-def _is_installed(module: str) -> bool:
+def is_installed(module: str) -> bool:
     """Whether a top-level module belongs to Python or to an installed package."""
     try:
         return module in sys.stdlib_module_names or find_spec(module) is not None

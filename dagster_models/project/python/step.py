@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from dagster_models.errors import SqlSyntaxError
-from dagster_models.project.python.held import ALONE, Around, Held, Passing
+from dagster_models.project.python.held import ALONE, WRAPPED, Around, Held, Passing
 from dagster_models.project.python.imports import Modules
 from dagster_models.project.python.names import joined
-from dagster_models.project.python.outline import ANY, Mention, Outline, outline
+from dagster_models.project.python.outline import ANY, REGISTRY, Mention, Outline, outline
 from dagster_models.project.python.reads import (
     Parts,
     PythonFile,
@@ -77,10 +77,12 @@ def _merged(
     for path, file in files.items():
         given |= file.around.given
         for name, place in file.passes:
-            targets = list(walk.targets(Mention(name, True), path))
-            if targets and all(_takes(texts[at], part, place, around) for at, part in targets):
+            targets = list(walk.resolve(name, path))
+            if targets and all(
+                not rest and _takes(texts[at], part, place, around) for at, part, rest in targets
+            ):
                 takes.add((name, place))
-                given |= {part for _, part in targets}
+                given |= {part for _, part, _ in targets if place != WRAPPED}
     return replace(
         around,
         given=frozenset(given),
@@ -136,6 +138,8 @@ class _StepWalk:
             new = known.attributes[name] - attributes
             attributes |= new
             todo += [method for attribute in new for method in waiting.pop(attribute, ())]
+            if REGISTRY in attributes and not certain:
+                todo += [(at, one) for at, other in self.outlines.items() for one in other.classes]
             for method in known.methods(name):
                 used = method in attributes or method.startswith("__")
                 item = (path, f"{name}.{method}")
@@ -158,11 +162,17 @@ class _StepWalk:
         if not mention.imported:
             yield path, mention.name
             return
+        for module, part, _ in self.resolve(mention.name, path):
+            for name in [part] if part else self.outlines[module].mentions:
+                yield module, name
+
+    def resolve(self, name: str, path: str) -> Iterator[tuple[str, str, str]]:
+        """The module and the part that a dotted name in the file *path* may mean, and the rest of
+        the name. The part is "" for a whole module."""
         seen: set[tuple[str, str]] = set()
-        todo = [(mention.name, path)]
+        todo = [(name, path)]
         while todo:
-            name, file = todo.pop()
-            found = self.modules.find(name, file)
+            found = self.modules.find(*todo.pop())
             if found is None or found in seen or found[0] not in self.outlines:
                 continue
             seen.add(found)
@@ -170,12 +180,13 @@ class _StepWalk:
             known = self.outlines[module]
             first, _, tail = rest.partition(".")
             if first in known.mentions:
-                if first or module != self.entry:
-                    yield from ((module, part) for part in ([first] if first else known.mentions))
+                yield module, first, tail
             elif known.imported.get(first):
                 todo += [(".".join(filter(None, (n, tail))), module) for n in known.imported[first]]
             else:
-                todo += [(joined(star, first), module) for star in known.stars]
+                todo += [(joined(star, rest), module) for star in known.stars]
+                if "__getattr__" in known.mentions:
+                    yield module, "__getattr__", tail
 
 
 def _of(path: str, parts: set[_Part]) -> frozenset[str]:
