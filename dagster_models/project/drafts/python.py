@@ -20,6 +20,7 @@ from dagster_models.project.drafts.step import (
     is_reserved,
     new_step,
     parse_header,
+    suspected_uses,
     unset_variable,
     use_of,
     variables_of,
@@ -162,6 +163,7 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
         found = tuple(_uses(query, query.parsed.references, temporary))
         references += [replace(ref, line=query.at.line + ref.line - 1) for ref, _ in found]
         uses += [use for _, use in found]
+        uses += suspected_uses(query.parsed, query.place)
     for query in composed:
         uses += [use for _, use in _uses(query, _known(query), temporary)]
     if not step.config.upstream:

@@ -77,8 +77,6 @@ def imported_code(modules: Mapping[str, str]) -> str:
     return "\n".join(f"{path}\n{_fingerprint(modules[path])}" for path in sorted(modules))
 
 
-# Many models import the same few modules.
-@lru_cache(maxsize=1024)
 def _imported_names(source: str) -> tuple[str, ...]:
     try:
         return imports_of(source)
@@ -86,6 +84,7 @@ def _imported_names(source: str) -> tuple[str, ...]:
         return ()
 
 
+# Many models import the same few modules.
 @lru_cache(maxsize=1024)
 def _fingerprint(text: str) -> str:
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
@@ -106,7 +106,7 @@ def read_part(source: str, around: Around, parts: Parts | None = None) -> Python
     tables: list[PyTable] = []
     unseen: list[tuple[int, int, str]] = []
     partial: list[tuple[tuple[int, int], PyQuery]] = []
-    for call, method in _calls(tree):
+    for call, method in _calls(names.scopes):
         if parts is not None and not parts.have(names.part(call)):
             continue
         possible = parts is not None and names.part(call) not in parts.certain
@@ -137,12 +137,13 @@ def read_part(source: str, around: Around, parts: Parts | None = None) -> Python
     )
 
 
+@lru_cache(maxsize=1024)
 def imports_of(source: str) -> tuple[str, ...]:
     """The dotted names of ``PythonFile.imports``. Raises SqlSyntaxError if it is not Python."""
-    tree, names = parsed(source)
+    _, names = parsed(source)
     sight = Sight(Held(names, ALONE), Texts(names))
     found: dict[str, None] = {}
-    for node in ast.walk(tree):
+    for node in names.scopes:
         if isinstance(node, ast.Import):
             found.update(dict.fromkeys(alias.name for alias in node.names))
         elif isinstance(node, ast.ImportFrom):
@@ -158,9 +159,10 @@ def imports_of(source: str) -> tuple[str, ...]:
 
 def seen_sql(tree: ast.Module) -> list[tuple[ast.Call, ast.expr, str]]:
     """The calls of ``sql`` and ``execute`` whose text is known, with their arguments and texts."""
-    texts = Texts(read_names(tree))
+    names = read_names(tree)
+    texts = Texts(names)
     found = []
-    for call, method in _calls(tree):
+    for call, method in _calls(names.scopes):
         argument = _argument(call) if method in QUERY_METHODS else None
         text = texts.of(argument)
         if argument is not None and text is not None and not text.holes:
@@ -207,13 +209,11 @@ def _idle_main(tree: ast.Module) -> int:
 # --- Calls -----------------------------------------------------------------------------------
 
 
-def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:
+def _calls(nodes: Iterable[ast.AST]) -> list[tuple[ast.Call, str]]:
     """The calls on `warehouse` with their methods, in the file's order."""
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
-        method = _method(call)
-        if method is not None:
-            yield call, method
+    calls = (node for node in nodes if isinstance(node, ast.Call))
+    found = [(call, method) for call in calls if (method := _method(call)) is not None]
+    return sorted(found, key=lambda item: (item[0].lineno, item[0].col_offset))
 
 
 def _method(call: ast.Call) -> str | None:
