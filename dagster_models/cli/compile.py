@@ -18,13 +18,16 @@ HELP = "print the SQL that is sent to the warehouse"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="schema.name, or a name that only one model has")
     parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    parser.add_argument(
+        "--full", action="store_true", help="what a first build and a full refresh send"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False, whole=False)
     step = _find(project, options.model)
     refuse_broken(project, step)
-    sql = compile_step(project, step, usable_target(project, options.target))
+    sql = compile_step(project, step, usable_target(project, options.target), full=options.full)
     print(sql.replace(SINCE, "$since").strip())
     warn_of_broken_files(project)
     return 0

@@ -49,11 +49,15 @@ def _quoted(relation: Relation, project: Project, target: Target) -> str:
     return ".".join(quote(part, _dialect(project, target)) for part in parts if part)
 
 
-def compile_step(project: Project, step: Step, target: Target) -> str:
-    """The SQL to send for a step of kind "sql". Raises ValueError for other kinds."""
+def compile_step(project: Project, step: Step, target: Target, *, full: bool = False) -> str:
+    """The SQL to send for a step of kind "sql"; ``full``: where the whole relation is built.
+
+    Raises ValueError for other kinds.
+    """
     if step.kind != "sql":
         raise ValueError(f"{step.key} is a {step.kind}: it has no SQL of its own")
-    return _compiled(project, step, step.sql, target, queries_only=True)
+    text = step.full_sql if full and step.full_sql else step.sql
+    return _compiled(project, step, text, target, queries_only=True)
 
 
 def compile_text(project: Project, step: Step, text: str, target: Target) -> str:

@@ -153,7 +153,8 @@ def task_for(
     if step.kind == "seed":
         content = CsvFile(_file(project, step), step.config.column_types)
     else:
-        content = Query(compile_step(project, step, target))
+        full = compile_step(project, step, target, full=True) if step.full_sql else ""
+        content = Query(compile_step(project, step, target), full)
     return BuildTask(run_id, name, attempt, relation, content, **proved)
 
 

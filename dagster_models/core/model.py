@@ -218,14 +218,16 @@ class Step:
     """A model (kind sql or python), a seed or a script: one asset, one Dagster step.
 
     ``sql`` is the query as written (the file's text, or what ``def sql(vars)`` returned); it is ""
-    for other kinds. ``resolved`` maps each name as written to its key, and ``upstream`` holds each
-    key once, in the order in which the ``references`` appear. ``queries`` are the literal SQL texts
-    of a Python file, which are compiled before its process starts, so that it needs no parser; each
-    with the names in it, in lower case, that are not replaced, as they mean temporary tables.
-    ``sql_line`` is the line of `def sql` if the query was generated, 0 if it is in the file itself.
-    ``trace`` is what is known of the columns of a query or a seed. ``digest`` is that of a file's
-    bytes if the file is read again when the step runs (Python, a seed), and ``code`` that of its
-    code without comments (Python); ``modules`` are the project's modules that it imports.
+    for other kinds. ``full_sql`` is the text for a build in full, "" where that is no other: as
+    long as ``sql``, with blanks for what is left out. ``resolved`` maps each name as written to its
+    key, and ``upstream`` holds each key once, in the order in which the ``references`` appear.
+    ``queries`` are the literal SQL texts of a Python file, which are compiled before its process
+    starts, so that it needs no parser; each with the names in it, in lower case, that are not
+    replaced, as they mean temporary tables. ``sql_line`` is the line of `def sql` if the query was
+    generated, 0 if it is in the file itself. ``trace`` is what is known of the columns of a query
+    or a seed. ``digest`` is that of a file's bytes if the file is read again when the step runs
+    (Python, a seed), and ``code`` that of its code without comments (Python);
+    ``modules`` are the project's modules that it imports.
     """
 
     key: Key
@@ -234,6 +236,7 @@ class Step:
     config: Config
     relation: Relation | None
     sql: str = ""
+    full_sql: str = ""
     references: tuple[Reference, ...] = ()
     resolved: Mapping[str, Key] = EMPTY
     upstream: tuple[Key, ...] = ()

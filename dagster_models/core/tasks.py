@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import (
     KINDS,
     Incremental,
@@ -81,9 +82,13 @@ class LoadedFile:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Rows that a query returns. In ``sql``, names are replaced and variables filled in."""
+    """Rows that a query returns. In ``sql``, names are replaced and variables filled in.
+
+    ``full``: the query for a build in full, "" where that is no other.
+    """
 
     sql: str
+    full: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +242,15 @@ class ScriptTask:
 Task: TypeAlias = "BuildTask | ChecksTask | PythonTask | ScriptTask"
 
 
-def sent_sql(task: Task, since: str | None = None) -> str:
-    """The query that the task sends, or "" if it sends none of its own. ``since``: the value of
-    `$since`, if it is known by now."""
+def sent_sql(task: Task, changes: Changes | None = None) -> str:
+    """The query that the task sends, or "" if it sends none of its own. ``changes``: those of an
+    incremental build that is over, which tell the value of `$since`."""
     content = task.content if isinstance(task, BuildTask) else None
-    return content.sql.replace(SINCE, since or "$since") if isinstance(content, Query) else ""
+    if not isinstance(content, Query):
+        return ""
+    whole = changes is not None and changes.kind == "whole"
+    sql = content.full if whole and content.full else content.sql
+    return sql.replace(SINCE, (changes and changes.since) or "$since")
 
 
 # --- across a process border ---------------------------------------------------------------------

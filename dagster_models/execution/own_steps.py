@@ -245,9 +245,7 @@ class OwnSteps:
             running = self.running.pop(report.step)
             assert running.outcome is not None
             result = self._run.report_end(report, running.outcome, running.committed_in)
-            changes = running.outcome.changes
-            since = changes.since if changes else None
-            sql = sent_sql(running.task, since) if running.task else ""
+            sql = sent_sql(running.task, running.outcome.changes) if running.task else ""
             ended = AttemptResult(running.target_step, result, running.outcome, sql=sql)
             ends.append((running, ended))
         try:

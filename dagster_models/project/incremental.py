@@ -99,10 +99,12 @@ def check_use_of_since(
 
 
 def reads_itself(step: Step) -> bool:
-    """Whether a query reads the table that it adds to."""
+    """Whether a query reads the table that it adds to, when it is built in full, too."""
     if step.kind != "sql" or not incremental(step):
         return False
-    return any(step.resolved.get(reference.name) == step.key for reference in step.references)
+    text = step.full_sql or step.sql  # blanks stand in it for a name that is left out
+    own = (it for it in step.references if step.resolved.get(it.name) == step.key)
+    return any(text[reference.start : reference.end].strip() for reference in own)
 
 
 def own_columns(step: Step) -> tuple[tuple[str, str], ...]:

@@ -22,11 +22,12 @@ from dagster_models.project.drafts.step import (
 )
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import sql_header
-from dagster_models.project.incremental import check_keys, check_use_of_since
+from dagster_models.project.incremental import check_keys, check_use_of_since, incremental
 from dagster_models.project.problems import problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
+from dagster_models.sql.regions import full_text
 from dagster_models.sql.unread import read_tokens
 
 _CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
@@ -54,7 +55,10 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     report, path, generated = context.report, step.location.path, step.sql_line
     uses = (*declared, *check_uses(step.checks))
     try:
+        full = full_text(step.sql, context.settings.dialect) or ""
         parsed, unread = _read_query(step.sql, context)
+        if full:
+            parsed = _both(parsed, _read_query(full, context)[0])
     except SqlSyntaxError as error:
         what, line, column = error.what, error.line, error.column
         if generated:
@@ -65,6 +69,9 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     def place(line: int, column: int) -> Location:
         return Location(path, generated, 1) if generated else Location(path, line, column)
 
+    if full and not incremental(step):
+        what = "`/* @incremental */` and `/* @full */` have no effect: the model is not incremental"
+        report(problem(what, step.location, "Add `materialized: incremental`, or delete them."))
     if unread is not None:
         what = f"{unread.what}; only `upstream:` says what it reads, and its columns are unknown"
         fix = "" if step.config.upstream else "Name the tables in `upstream:` in the header."
@@ -85,7 +92,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
     found = (use_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
-    complete = replace(step, references=parsed.references, code_version=version)
+    complete = replace(step, references=parsed.references, code_version=version, full_sql=full)
     return Draft(complete, (*found, *uses, *suspected_uses(parsed, place)))
 
 
@@ -124,6 +131,19 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
         written, place = values["model"]
         model = NameUse(tuple(written.split(".")), written, place, required=True, check=name)
     return CheckDraft(check, uses, model)
+
+
+def _both(parsed: ParsedSql, full: ParsedSql) -> ParsedSql:
+    """What a text says in its two readings, whose places are the same."""
+    references = {reference.start: reference for reference in full.references + parsed.references}
+    placeholders = {holder.start: holder for holder in full.placeholders + parsed.placeholders}
+    return replace(
+        parsed,
+        references=tuple(references[start] for start in sorted(references)),
+        placeholders=tuple(placeholders[start] for start in sorted(placeholders)),
+        normalized=f"{parsed.normalized}\n{full.normalized}",
+        unseen=tuple(dict.fromkeys(parsed.unseen + full.unseen)),
+    )
 
 
 def _read_query(text: str, context: DraftContext) -> tuple[ParsedSql, UnreadableSql | None]:

@@ -35,6 +35,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     whole = how.full_refresh or found != "table"
     if whole and how.columns:  # the query reads the table
         session.replace_table(relation, Query(_empty(how.columns)))
+    if isinstance(content, Query) and whole and content.full:
+        content = Query(content.full)
     query = content.sql if isinstance(content, Query) else ""
     since = value_of_since(session, relation, how, query, whole=whole)
     _refuse_another_reading(relation, how.reading, Reading(whole, since))

@@ -171,3 +171,26 @@ def test_a_full_refresh(shop: Shop) -> None:
         "main.in_python": [(0, "changed"), (1, "changed"), (2, "changed")],
         "main.orders": [(0, "open"), (1, "changed"), (2, "changed")],
     }
+
+
+def test_a_text_with_another_reading_for_a_build_in_full(shop: Shop) -> None:
+    header = "/* @model\nmaterialized: incremental\nunique_key: order_id\n*/\n"
+    text = (
+        "select order_id, status, updated_at from raw.orders\n"
+        "/* @incremental */ where order_id > (select max(order_id) from orders)\n"
+        "/* @full where status <> 'old' */\n"
+    )
+    shop.project.write({"models/orders.sql": header + text})
+    shop.order(1, "old", 1)
+    shop.order(2, "open", 1)
+    shop.order(3, "open", 1)
+    assert shop.project.run().code == 0
+    assert shop.built()["main.orders"] == [(2, "open"), (3, "open")]
+    assert "status <> 'old'" in shop.metadata()["main.orders"]["compiled_sql"]
+    shop.execute("update raw.orders set status = 'paid'")
+    shop.order(4, "old", 2)
+    assert shop.project.run().code == 0
+    assert shop.built()["main.orders"] == [(2, "open"), (3, "open"), (4, "old")]
+    assert "max(order_id)" in shop.metadata()["main.orders"]["compiled_sql"]
+    assert shop.project.run({"full_refresh": True}).code == 0
+    assert shop.built()["main.orders"] == [(1, "paid"), (2, "paid"), (3, "paid")]
