@@ -1,9 +1,12 @@
 """Two versions of a project -> what changed in meaning, and what that touches downstream.
 
 A step has changed if its code version has. Its columns are compared by the digests of their
-expressions, and the rest of its query by the digest of what decides its rows. A change of rows
-touches every column of every reader. A change of one column touches what is made of it, and all
-columns of a reader that filters, joins or groups by it.
+expressions, and the rest of its query by the digest of what decides its rows. What neither of them
+shows (project/unshown.py) is a change of its contents, and not only of the columns that changed as
+well. A change of rows touches every column of every reader. A change of one column touches what is
+made of it, and all columns of a reader that filters, joins or groups by it. A reader whose own text
+is as before may still get other columns (`*`, NATURAL JOIN, `union by name`): its traces are
+compared too.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ from typing import Literal
 
 from dagster_models.core.model import Key, Project, Step
 from dagster_models.core.step_keys import node_name
+from dagster_models.core.traced import Trace
+from dagster_models.project.unshown import has_unshown
 
 ALL = "*"
 """All columns, and which rows there are."""
@@ -62,7 +67,7 @@ def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) ->
     """What changed from *old* to *new*. *text* returns the text of a step's file; a step that was
     renamed is recognised by it."""
     removed = [step for key, step in old.steps.items() if key not in new.steps]
-    changes = [change for step in new.steps.values() for change in _change(step, old)]
+    changes = [change for step in new.steps.values() for change in _change(step, old, new)]
     renamed = _renamed(removed, changes, old, new, text)
     kept = [renamed.get(change.key, change) for change in changes]
     gone = {change.was for change in renamed.values()}
@@ -71,27 +76,45 @@ def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) ->
         for step in removed
         if step.key not in gone
     ]
-    return Comparison(tuple(kept), _affected(kept, new), new.key_prefix)
+    was = {change.key: change.was or change.key for change in kept}
+    before = {key: old.steps.get(was.get(key, key)) for key in new.steps}
+    return Comparison(tuple(kept), _affected(kept, before, new), new.key_prefix)
 
 
-def _change(step: Step, old: Project) -> Iterator[StepChange]:
+def _change(step: Step, old: Project, new: Project) -> Iterator[StepChange]:
     before = old.steps.get(step.key)
     if before is None:
         yield StepChange(step.key, "added", step.location.path)
     elif before.code_version != step.code_version:
-        columns = tuple(_columns(before, step))
-        known = before.trace.rows != "" != step.trace.rows
-        rows = known and before.trace.rows != step.trace.rows
-        whole = not known or not (rows or columns)
-        yield StepChange(step.key, "changed", step.location.path, columns, rows, whole)
+        columns, rows, whole = _difference(before.trace, step.trace)
+        shown = rows or whole or (columns and not has_unshown(before, step, old, new))
+        path, whole = step.location.path, whole or not shown
+        yield StepChange(step.key, "changed", path, columns, rows, whole)
 
 
-def _columns(before: Step, after: Step) -> Iterator[ColumnChange]:
-    known = {column.name.lower(): column for column in before.trace.columns if column.name}
-    for column in after.trace.columns:
+def _difference(before: Trace, after: Trace) -> tuple[tuple[ColumnChange, ...], bool, bool]:
+    """What differs between two traces: columns, which rows there are, and anything else."""
+    columns = tuple(_columns(before, after))
+    known = before.rows != "" != after.rows
+    rows = known and (before.rows, before.row_sources) != (after.rows, after.row_sources)
+    return columns, rows, not known or before.closed != after.closed or _moved(before, after)
+
+
+def _moved(before: Trace, after: Trace) -> bool:
+    """Whether columns have changed places, or those without a name have changed."""
+    one, two = ([column.name for column in trace.columns] for trace in (before, after))
+    if [name for name in one if name in two] != [name for name in two if name in one]:
+        return True
+    unnamed = ([c.digest for c in trace.columns if not c.name] for trace in (before, after))
+    return next(unnamed) != next(unnamed)
+
+
+def _columns(before: Trace, after: Trace) -> Iterator[ColumnChange]:
+    known = {column.name: column for column in before.columns if column.name}
+    for column in after.columns:
         if not column.name:
             continue
-        was = known.pop(column.name.lower(), None)
+        was = known.pop(column.name, None)
         if was is None:
             yield ColumnChange(column.name, "added", "", column.type)
         elif was.digest != column.digest:
@@ -124,7 +147,9 @@ def _renamed(
 # --- downstream ------------------------------------------------------------------------------
 
 
-def _affected(changes: list[StepChange], project: Project) -> dict[Key, tuple[str, ...]]:
+def _affected(
+    changes: list[StepChange], before: Mapping[Key, Step | None], project: Project
+) -> dict[Key, tuple[str, ...]]:
     touched: dict[Key, set[str]] = {}
     for change in changes:
         every = change.rows or change.whole or change.kind != "changed"
@@ -132,7 +157,7 @@ def _affected(changes: list[StepChange], project: Project) -> dict[Key, tuple[st
     changed = set(touched)
     found: dict[Key, tuple[str, ...]] = {}
     for key, step in project.steps.items():  # in topological order: what it reads comes first
-        columns = _touched_columns(step, touched)
+        columns = _touched_columns(step, before.get(key), touched)
         if columns:
             touched[key] = touched.get(key, set()) | {column.lower() for column in columns}
             if key not in changed:
@@ -140,7 +165,9 @@ def _affected(changes: list[StepChange], project: Project) -> dict[Key, tuple[st
     return found
 
 
-def _touched_columns(step: Step, touched: Mapping[Key, set[str]]) -> tuple[str, ...]:
+def _touched_columns(
+    step: Step, before: Step | None, touched: Mapping[Key, set[str]]
+) -> tuple[str, ...]:
     if not any(key in touched for key in step.upstream):
         return ()
     followed = step.kind == "sql" and step.trace.closed
@@ -149,11 +176,17 @@ def _touched_columns(step: Step, touched: Mapping[Key, set[str]]) -> tuple[str, 
         return (ALL,)
     if any(hit((Key(*name), column)) for name, column in step.trace.row_sources):
         return (ALL,)
-    return tuple(
+    changed, rows, whole = _difference(before.trace, step.trace) if before else ((), False, False)
+    if rows or whole:
+        return (ALL,)
+    hits = [
         column.name
         for column in step.trace.columns
         if column.reason or any(hit((Key(*name), source)) for name, source in column.sources)
-    )
+    ]
+    # A type that is not known on one side says nothing: it may come from the last build.
+    other = [c.name for c in changed if c.kind != "type" or (c.before and c.after)]
+    return tuple(dict.fromkeys((*hits, *other)))
 
 
 def _hits(touched: Mapping[Key, set[str]]) -> Callable[[ColumnName], bool]:

@@ -3,6 +3,8 @@ read or written, and whether it has room for an alias."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlglot import exp
 
 from dagster_models.sql.dialects.dialect import Dialect
@@ -91,3 +93,35 @@ def recurses(body: exp.Expr) -> bool:
 
 def ctes_of(with_: exp.Expr | None) -> list[exp.Expr]:
     return list(with_.expressions) if with_ is not None else []
+
+
+def with_columns(method: exp.Dot) -> None:
+    """Make columns again of the names before `.upper()`, from which sqlglot takes that away."""
+    for name in list(method.this.find_all(exp.Identifier)):
+        whole: exp.Expr = name
+        while isinstance(whole.parent, exp.Dot) and whole.parent is not method:
+            whole = whole.parent
+        parts = list(whole.flatten()) if isinstance(whole, exp.Dot) else [whole]
+        if all(isinstance(part, exp.Identifier) for part in parts) and _is_read(whole, parts):
+            whole.replace(_column(parts))
+
+
+def _is_read(name: exp.Expr, parts: Sequence[exp.Expr]) -> bool:
+    """Whether a name stands where an expression does."""
+    key = (type(name.parent), name.arg_key)
+    if isinstance(name.parent, _NAMING) or key in _NAMED or name.arg_key == "alias":
+        return False
+    around = name.find_ancestor(exp.Lambda, exp.Comprehension)
+    given = [] if around is None else [*around.expressions, around.args.get("expression")]
+    return parts[0].name.lower() not in {
+        one.name.lower() for one in given if isinstance(one, exp.Identifier)
+    }
+
+
+_NAMING = (exp.Column, exp.Table, exp.TableAlias, exp.ColumnDef, exp.DataType)
+_NAMED = {(exp.PropertyEQ, "this"), (exp.Kwarg, "this"), (exp.Lambda, "expressions")}
+
+
+def _column(parts: Sequence[exp.Expr]) -> exp.Column:
+    keys = ("this", "table", "db", "catalog")
+    return exp.Column(**{k: part.copy() for k, part in zip(keys, reversed(parts), strict=False)})

@@ -135,6 +135,7 @@ def _place_names(
 ) -> None:
     for table in found.tables:
         start, end, _ = source.span(table.identifiers)
+        end = source.behind_star(end) if source.dialect.star_behind_table else end
         line, column = source.lines.place(start)
         prepared = source.prepared
         fixed = table.aliased or start in prepared.fixed or source.is_table_statement(start)

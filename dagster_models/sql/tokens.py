@@ -240,6 +240,12 @@ class TokenizedText:
             )
         return start, end, starts[-1]
 
+    def behind_star(self, end: int) -> int:
+        """Where the `*` ends that follows a table's name, which ends at *end*; else *end*."""
+        index = bisect_right(self.tokens, end - 1, key=_start)
+        star = self.tokens[index] if index < len(self.tokens) else None
+        return star.end + 1 if star and star.token_type == TokenType.STAR else end
+
     def placeholders(self) -> list[Placeholder]:
         found = [*self.bound_placeholders(), *self.marked_placeholders()]
         return sorted(found, key=lambda placeholder: placeholder.start)
@@ -297,8 +303,9 @@ class TokenizedText:
         touches = before.end + 1 == token.start and self.text[before.end].isalnum()
         return not in_subscript and not touches and before.token_type not in _OPERANDS
 
-    def normalized(self, kept: Iterable[int] = ()) -> str:
-        """The canonical form. ``kept``: the indexes of words whose case is contents."""
+    def words(self, kept: Iterable[int] = ()) -> list[str]:
+        """Each token without the case that makes no difference. ``kept``: the indexes of words
+        whose case is contents."""
         keeps, text = self.dialect.names_have_case, self.text
         written = [text[token.start : token.end + 1] for token in self.tokens]
         forms = {
@@ -311,7 +318,12 @@ class TokenizedText:
                     words[index] = written[index]
         for index in kept:
             words[index] = written[index]
-        for bound in reversed([*bind_comments(text, self.tokens)]):
+        return words
+
+    def normalized(self, kept: Iterable[int] = ()) -> str:
+        """The canonical form of the words."""
+        words = self.words(kept)
+        for bound in reversed([*bind_comments(self.text, self.tokens)]):
             # The variable's value takes the literal's place.
             words[bound.first : bound.last + 1] = [f"${bound.name}"]
         while words and words[-1] == ";":

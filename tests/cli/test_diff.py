@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -285,3 +286,117 @@ def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str])
     )
     assert "1 of 2 OK table marts.ids" in done.stdout + done.stderr
     assert "TOTAL=2" in done.stdout + done.stderr
+
+
+# --- what a change reaches though no text says so ----------------------------------------------
+
+
+def changed(
+    root: Path, capsys: pytest.CaptureFixture[str], files: Mapping[str, tuple[str, str]]
+) -> Any:
+    """What diff reports once each of *files* has its second text instead of its first."""
+    (root / "models/more").mkdir(exist_ok=True)
+    for number in (0, 1):
+        texts = {f"models/more/{name}.sql": both[number] for name, both in files.items()}
+        write(root, texts)
+        if not number:
+            git(root, "add", "-A")
+            git(root, "commit", "--quiet", "-m", "before")
+    return compared(root, capsys)
+
+
+@pytest.mark.parametrize(
+    ("reader", "affected"),
+    [
+        ("select * from m", ["b"]),
+        ("select distinct * from m", ["*"]),
+        ("select m.a from m natural join (select 2 as b)", ["*"]),
+        ("select * from m union all by name select 1 as a, 2 as b", ["b"]),
+        ("select 1 as c, to_json(m) as j from m", ["j"]),
+        ("select 1 as c, (select b from m) as d from (select 3 as b)", ["d"]),
+        ("select columns('a|b') from m", ["b"]),
+        ("select a from m", []),
+    ],
+)
+def test_a_removed_column_reaches_readers_that_do_not_name_it(
+    root: Path, capsys: pytest.CaptureFixture[str], reader: str, affected: list[str]
+) -> None:
+    m = ("select 1 as a, 2 as b", "select 1 as a")
+    result = changed(root, capsys, {"m": m, "n": (reader, reader)})
+    assert result["affected"] == ({"more.n": affected} if affected else {})
+
+
+def test_a_column_in_another_case_reaches_its_readers(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reader = "select to_json(m) as j from m"
+    m = ("select 1 as Total, 2 as b", "select 1 as total, 2 as b")
+    result = changed(root, capsys, {"m": m, "n": (reader, reader)})
+    assert result["affected"] == {"more.n": ["j"]}
+
+
+R = "with recursive r (k, v) using key ({key}) as (select id, amount from raw.orders union"
+SEES_NOTHING = [
+    (R + " select k, v + 1 from r where v < 5) select k, v, {n} as o from r", "k", "v"),
+    ("select to_json({{{key}: 1}}) as j, {n} as o", "A", "a"),
+    ("{key} select id, {n} as o from raw.orders", "/* @model materialized: view */", ""),
+    ("/* @model vars: {{x: {key}}} */ select $x as i, {n} as o from raw.orders", "1", "2"),
+    ("select {key}, {n} as o from raw.orders", "id, amount", "amount, id"),
+]
+
+
+@pytest.mark.parametrize(("text", "one", "two"), SEES_NOTHING)
+def test_what_no_trace_shows_is_not_hidden_by_another_change(
+    root: Path, capsys: pytest.CaptureFixture[str], text: str, one: str, two: str
+) -> None:
+    texts = text.format(key=one, n=1), text.format(key=two, n=2)
+    result = changed(root, capsys, {"m": texts})
+    [change] = result["changes"]
+    assert change["whole"] or change["rows"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "select id, sum(amount) as s from c group by id",
+            "select id, round(sum(amount), 2) as s from c group by id",
+        ),
+        ("select id, amount + 1 as s from c", "SELECT id, -- a comment\n amount + 2 AS s FROM c"),
+        (
+            "select id, x as s from (select id, amount as x from c)",
+            "select id, y as s from (select id, amount as x, amount * 2 as y from c)",
+        ),
+        (
+            "with d as (select id, 1 as s from c) select * from d",
+            "with d as (select id, 2 as s from c) select * from d",
+        ),
+    ],
+)
+def test_a_change_that_the_traces_show_stays_narrow(
+    root: Path, capsys: pytest.CaptureFixture[str], before: str, after: str
+) -> None:
+    c = "select id, amount from raw.orders"
+    result = changed(root, capsys, {"m": (before, after), "c": (c, c)})
+    [change] = result["changes"]
+    assert [column["name"] for column in change["columns"]] == ["s"]
+    assert not change["whole"]
+    assert not change["rows"]
+
+
+@pytest.mark.parametrize(
+    "reader",
+    [
+        'select "2" from m pivot (sum(p) for b in (2))',
+        "select b from (select unnest(string_split(a, 'x')) as t, b from m)",
+        "select k from (select a, b, p from m) unpivot (v for k in (a, b::varchar))",
+        "select b from (select a, b from m union all select 'a', 1 order by a limit 1)",
+        "select b from ((select a, b from m) order by a limit 1)",
+    ],
+)
+def test_a_column_that_decides_the_rows_of_its_readers(
+    root: Path, capsys: pytest.CaptureFixture[str], reader: str
+) -> None:
+    m = ("select 'a' as a, 2 as b, 3 as p", "select 'ax' as a, 2 as b, 3 as p")
+    result = changed(root, capsys, {"m": m, "n": (reader, reader)})
+    assert result["affected"] == {"more.n": ["*"]}

@@ -172,6 +172,20 @@ OTHERWISE = {
     "pivots: PIVOT in FROM": "takes the value for the only source",
     "pivots: UNPIVOT in FROM": "says the name has sources",
     "pivots: the statement UNPIVOT": "refuses what is no SELECT",
+    "pivots: PIVOT with a list of columns": "takes the value for the only source",
+    "pivots: UNPIVOT with a list of columns": "does not know the list",
+    "pivots: a list of columns before PIVOT and one behind": "does not know the list",
+    "pivots: a list of columns that is too short": "does not refuse it",
+    "stars: the names that match a pattern": "does not expand them",
+    "stars: a pattern of files": "does not expand them",
+    "stars: SIMILAR TO is not followed": "does not expand them",
+    "stars: columns of one table but one": "does not expand them",
+    "stars: the names that match a pattern, of one table, under one name": "does not expand them",
+    "stars: the left column of USING is left out": "leaves out both",
+    "structs: a function behind a dot": "does not know the column",
+    "structs: functions behind dots with lambdas and structs": "does not know the column",
+    "structs: the index of a list is not seen outside of it": "does not refuse it",
+    "subqueries: numbered rows of a series": "does not know the columns of a series",
     "sets: UNION BY NAME": "goes by position",
     "sets: EXCEPT takes its values from the left": "counts the right half",
     "stars: a join by USING shows its column once": "takes both sides of every USING",
@@ -303,3 +317,80 @@ def test_no_query_that_runs_is_refused() -> None:
     database.close()
     assert right > 120
     assert found > 2 * missed
+
+
+# --- what decides which rows there are --------------------------------------------------------
+
+#: Queries of t (a, b, c, l) and u (a, d). No column is in all of their sources of rows.
+ROWS = [
+    "select b from t where a > 1",
+    "select b, c from t order by a limit 2",
+    "select c from ((select a, b, c from t) order by a limit 2)",
+    "select b from (select a, b from t union all select a, d from u order by a limit 3)",
+    "select sum(c) as s from t group by a",
+    "select sum(b) as s from (select distinct b, c from t)",
+    "select * from (select b, c from t) pivot (count(c) for b in (1, 2))",
+    "select x.q1 from (select a, b, c from t) pivot (sum(c) for b in (1, 2)) as x (a, q1, q2)",
+    "select b, v from (select a, b, c from t) unpivot (v for k in (a, c))",
+    "select k from (select a, b, c from t) unpivot (v for k in (a, c))",
+    "select b, unnest(l) as e from t",
+    "select b from (select b, unnest(l) as e from t)",
+    "select b, g.i from t, range(a) as g (i)",
+    "select t.b from t join u on u.a = t.a",
+    "select b from t semi join u using (a)",
+    "select b, c from t natural join u",
+    "select b from t qualify row_number() over (partition by a order by c) = 1",
+    "select b from t where exists (select 1 from u where u.d > t.c)",
+    "select b from t except select d from u where a = 1",
+    "with recursive r (n) as (select min(a) from t union select n + 1 from r where n < 4)"
+    " select n from r",
+    "select b from t where a.abs() > 1",
+]
+T_ROWS = "(1, 1, 3, [1]), (2, 1, NULL, [1, 2]), (3, 2, 5, []), (NULL, 2, 5, [7, 8, 9])"
+ROWS_TABLES = {"t": "a INTEGER, b INTEGER, c INTEGER, l INTEGER[]", "u": "a INTEGER, d INTEGER"}
+CHANGED = {
+    "a": "case a when 1 then 9 else 1 end",
+    "l": "case when len(l) = 1 then [1, 2] else [3] end",
+}
+
+
+@pytest.mark.parametrize("query", ROWS)
+def test_other_columns_decide_nothing(query: str, database: duckdb.DuckDBPyConnection) -> None:
+    """Other values in a column that is no source of the rows leave the number of rows as it is,
+    and the values of every column that is not made of it."""
+    columns = {name: split_columns(text) for name, text in ROWS_TABLES.items()}
+    upstream = {n: Upstream(("db", n), Schema(c, True, True)) for n, c in columns.items()}
+    found = trace(query, "duckdb", upstream)
+    deciding = {f"{name}.{column}" for (_, name), column in found.row_sources}
+    every = {f"{name}.{column}" for name, those in columns.items() for column, _ in those}
+    assert deciding < every
+    before = rows_with(query, "", database)
+    for column in sorted(every - deciding):
+        after = rows_with(query, column, database)
+        assert len(after) == len(before), column
+        for index, traced in enumerate(found.columns):
+            if column not in {f"{name}.{source}" for (_, name), source in traced.sources}:
+                one, two = (sorted(repr(row[index]) for row in rows) for rows in (before, after))
+                assert one == two, (column, traced.name)
+
+
+def rows_with(
+    query: str, changed: str, database: duckdb.DuckDBPyConnection
+) -> list[tuple[object, ...]]:
+    """What the query returns if one column has other values."""
+
+    def table(name: str, columns: str, rows: str) -> str:
+        other = []
+        for column in columns.split():
+            value = CHANGED.get(column, f"coalesce({column}, 7) * 2 + (number % 2)")
+            other.append(f"{value} as {column}" if f"{name}.{column}" == changed else column)
+        values = f"(values {rows}) as v ({', '.join(columns.split())})"
+        numbered = f"(select row_number() over () as number, * from {values})"
+        return f"create or replace temp table {name} as select {', '.join(other)} from {numbered}"
+
+    database.execute(table("t", "a b c l", T_ROWS))
+    database.execute(table("u", "a d", "(1, 4), (2, 4), (2, 1)"))
+    rows: list[tuple[object, ...]] = database.execute(query).fetchall()
+    database.execute("drop table t")
+    database.execute("drop table u")
+    return rows

@@ -44,5 +44,6 @@ CLICKHOUSE = Dialect(
             table_names(_READS): tuple(_READS),
         }
     ),
+    ctes_are_values=True,
     ctes_in_any_order=True,  # measured with ClickHouse 26.9
 )

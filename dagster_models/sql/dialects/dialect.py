@@ -64,6 +64,14 @@ def unknown_type(type_of: TypeOf, node: exp.Expr) -> str:
     return ""
 
 
+def spreads_rows(node: exp.Expr) -> bool:
+    """`unnest(x) + 1`. In most dialects such a function has a name that sqlglot knows."""
+    return node.find(*_SPREADING) is not None
+
+
+_SPREADING = (exp.Explode, exp.Unnest, exp.Posexplode, exp.Inline, exp.Stack)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """One dialect. ``name`` is sqlglot's name of it."""
@@ -131,6 +139,8 @@ class Dialect:
     zero_width: re.Pattern[str] | None = None
     #: `/*!80000 ... */` is SQL.
     executes_comments: bool = False
+    #: `from t *` is `from t` with the tables that inherit from it.
+    star_behind_table: bool = False
     #: Where the warehouse's grammar is wider than sqlglot's.
     tokens: TokenRules = NO_TOKEN_RULES
     #: An empty list as a value, where sqlglot's would not do.
@@ -155,6 +165,9 @@ class Dialect:
     #: The CTEs of any WITH see each other in any order.
     ctes_in_any_order: bool = False
 
+    #: The name of a CTE is a value in expressions, not only the name of a table.
+    ctes_are_values: bool = False
+
     # --- Columns of a query -------------------------------------------------------------------
 
     #: The name of a column without an alias; "" where only the warehouse knows.
@@ -170,6 +183,10 @@ class Dialect:
     using_first: bool = True
     #: A column of USING has the type of the left side.
     using_type_is_left: bool = False
+    #: `name.upper()` is a function of the column.
+    methods: bool = False
+    #: Whether an expression of SELECT makes several rows of one.
+    multiplies: Callable[[exp.Expr], bool] = spreads_rows
     #: `generate_series(...)` and `range(...)` in FROM have one column, with the function's name.
     series_column: bool = False
     #: `unnest(...)` of structs, as a column of SELECT, gives a column for each of their fields.

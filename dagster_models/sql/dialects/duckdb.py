@@ -55,6 +55,7 @@ DUCKDB = Dialect(
     # White space outside of strings and quoted names, and letters to sqlglot.
     zero_width=re.compile("[\u200b\u2060\ufeff]"),
     tokens=DUCKDB_TOKENS,
+    star_behind_table=True,
     insert_has_alias=True,
     second_half_recurs=True,
     implied_name=_implied_name,
@@ -64,6 +65,7 @@ DUCKDB = Dialect(
     using_first=False,
     using_type_is_left=True,
     series_column=True,
+    methods=True,
     unnest_spreads=True,
     unpivot_type="VARCHAR",
     type_word=duckdb_type_word,

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from sqlglot import exp
+
 from dagster_models.sql.dialects.dialect import Dialect, kept
 from dagster_models.sql.dialects.postgres_catalog import MORE_POSTGRES_TABLES, POSTGRES_TABLES
 from dagster_models.sql.dialects.postgres_names import postgres_name
 from dagster_models.sql.dialects.postgres_tokens import POSTGRES_TOKENS
+
+
+def _multiplies(node: exp.Expr) -> bool:
+    """A function that sqlglot does not know may return a set, as 89 of the catalog do, and one of
+    the user's own."""
+    return node.find(exp.Explode, exp.Unnest, exp.GenerateSeries, exp.Anonymous) is not None
+
 
 POSTGRES = Dialect(
     "postgres",
@@ -22,6 +31,8 @@ POSTGRES = Dialect(
     insert_has_alias=True,
     recursive_ctes_in_any_order=True,
     implied_name=postgres_name,
+    multiplies=_multiplies,
+    star_behind_table=True,
     values_column="column{number}",
 )
 MATERIALIZE = Dialect("materialize", offered=False, quoted=kept)

@@ -7,7 +7,12 @@ import re
 from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.sql.dialects.dialect import lower
-from dagster_models.sql.rewriting.token_rewriter import TEXTS, TokenRewriter, TokenRules
+from dagster_models.sql.rewriting.token_rewriter import (
+    TEXTS,
+    TokenRewriter,
+    TokenRules,
+    token_like,
+)
 from dagster_models.sql.rewriting.token_rules import NUMBER_WORDS, next_start, number, several
 
 _FROM = {TokenType.FROM, TokenType.JOIN, TokenType.COMMA}
@@ -40,6 +45,31 @@ def _only(rewriter: TokenRewriter, index: int) -> int:
         return 0
     rewriter.result.fixed.add(rewriter.tokens[index + 2].start)
     return 1
+
+
+def _escaped_name(rewriter: TokenRewriter, index: int) -> int:
+    r"""`U&"d\0061t"`, and another escape character behind it: `U&"d!0061t" uescape '!'`."""
+    touch = rewriter.touch(index, index + 1, TokenType.AMP)
+    if rewriter.word(index) != "u" or not touch:
+        return 0
+    if not rewriter.touch(index + 1, index + 2, TokenType.IDENTIFIER):
+        return 0
+    other = rewriter.word(index + 3) == "uescape" and rewriter.kind(index + 4) in TEXTS
+    taken = 5 if other else 3
+    first, last = rewriter.tokens[index], rewriter.tokens[index + taken - 1]
+    name = unescaped(rewriter.tokens[index + 2].text, last.text if other else "\\")
+    token = token_like(first, TokenType.IDENTIFIER, name, first.start, last.end)
+    rewriter.result.tokens.append(token)
+    return taken
+
+
+def unescaped(name: str, escape: str) -> str:
+    """What the name of `U&"..."` is: `!0061` and `!+000061` are an `a`, `!!` is one `!`."""
+    sign = re.escape(escape)
+    found = re.compile(rf"{sign}(?:({sign})|\+([0-9a-fA-F]{{6}})|([0-9a-fA-F]{{4}}))")
+    text = found.sub(lambda m: m[1] or chr(int(m[2] or m[3], 16)), name)
+    # Two escapes may be the halves of one character.
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _alias_of_using(rewriter: TokenRewriter, index: int) -> int:
@@ -135,6 +165,7 @@ POSTGRES_TOKENS = TokenRules(
         _only: ("only",),
         _alias_of_using: ("using",),
         number: NUMBER_WORDS,
+        _escaped_name: ('u&"',),
         _is_normalized: ("normalized",),
     },
     wider=(number, _operator, _typed_text, _search_columns),

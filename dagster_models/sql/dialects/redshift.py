@@ -18,6 +18,7 @@ REDSHIFT = Dialect(
         r"|external_query|serverless|session|transaction|vacuum|analyze|procedure|stream|userlog"
         r"|mv|integration)_"
     ),
+    star_behind_table=True,
     array_paths=True,
     arrays_before_tables=False,  # not known: the project decides
 )

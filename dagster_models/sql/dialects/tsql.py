@@ -88,6 +88,7 @@ TSQL = Dialect(
     ),
     always_recursive=True,
     second_half_recurs=True,
+    methods=True,
 )
 FABRIC = Dialect(
     "fabric",

@@ -35,7 +35,8 @@ class ColumnSet:
     ``closed``: there are no others. ``origins``: the keys of upstream relations whose columns are
     not all known, and show through (``select * from raw.orders``). ``reason``: why columns are
     missing. ``row_sources``: the columns that decide which rows there are. ``problems``: those of a
-    CTE, which are reported when something reads it.
+    CTE, which are reported when something reads it. ``is_value``: the name of a CTE is a value
+    as well, as in ClickHouse's `with 5 as x select x`.
     """
 
     columns: tuple[tuple[str, Value], ...] = ()
@@ -46,6 +47,13 @@ class ColumnSet:
     rows: str = ""
     row_sources: frozenset[Origin] = frozenset()
     problems: tuple[ColumnProblem, ...] = ()
+    is_value: bool = False
+
+    @cached_property
+    def every_source(self) -> frozenset[Origin]:
+        """What all columns are made of. `*` stands for the columns that are not known."""
+        known = (source for _, value in self.columns for source in value.sources)
+        return frozenset((*known, *((key, "*") for key in self.origins)))
 
     @cached_property
     def by_name(self) -> dict[str, list[Value]]:
@@ -184,8 +192,10 @@ def look_up(scope: ColumnScope, name: str) -> Value | Missing | Ambiguous:
             return guessed(name, unknown)
         if lower in around.later:
             return Value(reason=f"`{name}` is a column of the same SELECT")
-        if lower in map(str.lower, around.ctes):  # ClickHouse: `with 2 as factor`
-            return Value(digest=digest_of("cte", lower))
+        values = (c for n, c in around.ctes.items() if c.is_value and n.lower() == lower)
+        if (column_set := next(values, None)) is not None:
+            found = [value for _, value in column_set.columns]
+            return found[0] if len(found) == 1 else together(found)
         certain = certain and all(item.column_set.certain for item in around.items)
         known += [column for item in around.items for column, _ in item.column_set.columns]
     return Missing(certain, tuple(known))

@@ -20,6 +20,7 @@ from dagster_models.sql.lineage.column_sets import (
     guessed,
     look_up,
 )
+from dagster_models.sql.nodes import with_columns
 from dagster_models.util.nearest import nearest
 from dagster_models.util.positions import Lines
 
@@ -70,6 +71,9 @@ class Expressions:
                 value = self.noted(item, scope)
             elif isinstance(item, exp.Query):
                 value = self.subquery(item, scope)
+            elif (owner := self.owner(item, bound, scope)) is not None:
+                value = owner
+                stack.append((item.expression, bound))
             else:
                 bound = self.step(item, bound, parts, stack)
                 continue
@@ -87,7 +91,9 @@ class Expressions:
     ) -> frozenset[str]:
         """Note what kind of node *item* is, and put its children on the stack."""
         if isinstance(item, (exp.Lambda, exp.Comprehension)):
-            names = item.expressions if isinstance(item, exp.Lambda) else [item.expression]
+            names = item.expressions
+            if isinstance(item, exp.Comprehension):  # `x + i for x, i in l`
+                names = [item.expression, item.args.get("position")]
             bound = bound | {name.name.lower() for name in names if isinstance(name, exp.Expr)}
         elif isinstance(item, exp.Columns):
             self.spreads = True
@@ -112,6 +118,18 @@ class Expressions:
                 parts.append(str(child))
         return bound
 
+    def owner(self, node: exp.Expr, bound: Collection[str], scope: ColumnScope) -> Value | None:
+        """The column in `name.upper()`; None if it is a schema, or anything else."""
+        if not self.dialect.methods or not isinstance(node, exp.Dot):
+            return None
+        if not isinstance(node.expression, exp.Func):
+            return None
+        with_columns(node)
+        if not isinstance(node.this, exp.Column) or self.first_part(node.this) in bound:
+            return None
+        schema = Value(digest=digest_of("schema", *(part.name.lower() for part in node.this.parts)))
+        return self.column(node.this, scope, silent=True) or schema
+
     def first_part(self, node: exp.Column) -> str:
         """The outermost part of a column's name, lower case."""
         name: str = node.parts[0].name
@@ -129,6 +147,16 @@ class Expressions:
         if len(column_set.columns) == 1 and column_set.closed:
             self.types[id(node)] = column_set.columns[0][1].type
         return Value("", sources, digest_of("subquery", column_set.rows, *digests), reason)
+
+    def clause(self, clause: object, scope: ColumnScope) -> str:
+        """The digest of a clause, whose columns decide which rows there are."""
+        if isinstance(clause, exp.Expr):
+            value = self.read(clause, scope)
+            scope.deciding |= value.sources
+            return value.digest
+        if isinstance(clause, list):
+            return digest_of(*(self.clause(item, scope) for item in clause))
+        return str(clause)
 
     def noted(self, node: exp.Column, scope: ColumnScope) -> Value:
         value = self.column(node, scope) or Value(reason="the column is not known")

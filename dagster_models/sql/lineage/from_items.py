@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from dagster_models.core.traced import Upstream
+from dagster_models.core.traced import Origin, Upstream
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
     ColumnScope,
@@ -22,6 +22,10 @@ from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions, Query
 from dagster_models.sql.nodes import identifiers_of
 
+#: Clauses behind parentheses or a UNION that decide which rows there are.
+_BEHIND = ("where", "order", "limit", "offset", "fetch", "sample", "qualify", "group", "having")
+#: The column that WITH ORDINALITY adds.
+_NUMBER = "ordinality"
 #: Joins whose right side only selects rows.
 _CHOOSING = {"SEMI", "ANTI"}
 
@@ -135,14 +139,20 @@ class FromItems:
             names = [self.output(column) for column in alias.args.get("columns") or ()]
         column_set, own = self.item_columns(node, scope, names)
         home = identifiers_of(node)[:-1] if isinstance(node, exp.Table) and not name else ()
+        if names and not _is_function(node):
+            column_set = column_set.renamed(names)
         for pivot in node.args.get("pivots") or ():
             column_set = self.pivoted(
                 pivot, column_set, ColumnScope(scope.outer, scope.ctes, [Item(own, column_set)])
             )
             of = pivot.args.get("alias")
-            name = self.name(of.this) if isinstance(of, exp.TableAlias) else name
-        if names and not _is_function(node):
-            column_set = column_set.renamed(names)
+            if isinstance(of, exp.TableAlias):
+                name = self.name(of.this)
+                given = [self.output(column) for column in of.args.get("columns") or ()]
+                if given and pivot.args.get("unpivot"):
+                    # Behind a list that is too short, DuckDB 1.5 takes names from elsewhere.
+                    given += [""] * (len(column_set.columns) - len(given))
+                column_set = column_set.renamed(given)
         if self.dialect.numbers_columns:
             column_set = column_set.numbered()
         return Item(name or own, column_set, tuple(map(self.name, home)))
@@ -157,18 +167,41 @@ class FromItems:
             whole = isinstance(node.this, (exp.Query, exp.Pivot))
             if whole and not isinstance(node.this, exp.Subquery):
                 # DuckDB lets a subquery see the items before it without the word LATERAL.
-                return self.query(node.this, scope, scope.ctes), ""
+                inner_set = self.query(node.this, scope, scope.ctes)
+                return self.limited(node, inner_set, scope, scope.ctes), ""
             inner, rows = ColumnScope(scope.outer, scope.ctes), list[str]()
             self.add(node.this, inner, rows)
             column_set = self.star(exp.Star(), inner, inner.items, True)
             deciding = frozenset(inner.deciding)
-            return replace(column_set, rows=digest_of(*rows), row_sources=deciding), ""
+            column_set = replace(column_set, rows=digest_of(*rows), row_sources=deciding)
+            return self.limited(node, column_set, scope, scope.ctes), ""
         if isinstance(node, exp.Values):
             return self.values(node, scope), ""
         if isinstance(node, exp.Lateral) and isinstance(node.this, exp.Subquery):
             return self.query(node.this, scope, scope.ctes), ""
         inner_node = node.this if isinstance(node, exp.Lateral) else node
-        return self.function(node, self.arguments(inner_node, scope), names), ""
+        value = self.arguments(inner_node, scope)
+        return self.function(inner_node, value, names, bool(node.args.get("ordinality"))), ""
+
+    def limited(
+        self,
+        node: exp.Expr,
+        column_set: ColumnSet,
+        outer: ColumnScope | None,
+        ctes: Mapping[str, ColumnSet],
+    ) -> ColumnSet:
+        """The same with the clauses behind it: `(...) order by x limit 1`."""
+        clauses = {key: clause for key in _BEHIND if (clause := node.args.get(key))}
+        if not clauses:
+            return column_set
+        scope = ColumnScope(outer, dict(ctes), [Item("", column_set)])
+        since = len(self.expressions.problems)
+        rows = [column_set.rows]
+        for key, clause in clauses.items():
+            rows += (key, self.expressions.clause(clause, scope))
+        del self.expressions.problems[since:]  # ORDER BY may also name columns of the halves
+        deciding = column_set.row_sources | scope.deciding
+        return replace(column_set, rows=digest_of(*rows), row_sources=frozenset(deciding))
 
     def arguments(self, node: exp.Expr | None, scope: ColumnScope) -> Value:
         """What a table function gets. Its arguments may be names of tables and parameters, so that
@@ -179,18 +212,27 @@ class FromItems:
             del self.expressions.problems[since:]
         return value
 
-    def function(self, node: exp.Expr, value: Value, names: Sequence[str]) -> ColumnSet:
-        """A table function, each of whose columns may be made of all its arguments."""
+    def function(
+        self, node: exp.Expr, value: Value, names: Sequence[str], numbered: bool = False
+    ) -> ColumnSet:
+        """A table function, each of whose columns may be made of all its arguments. ``numbered``:
+        WITH ORDINALITY adds a column."""
         if self.dialect.series_column and isinstance(node, exp.GenerateSeries):
             own = "range" if node.args.get("is_end_exclusive") else "generate_series"
             ends = {settled(self.types.of(node.args.get(key))) for key in ("start", "end")}
             type_ = "BIGINT" if ends <= {"INTEGER", "BIGINT"} else ""
-            column = ((*names, own)[0], replace(value, type=type_))
-            return ColumnSet((column,), rows=value.digest, row_sources=value.sources)
+            made = [(own, replace(value, type=type_))]
+            if numbered:
+                number = replace(value, type="BIGINT", digest=digest_of(value.digest, _NUMBER))
+                made.append((_NUMBER, number))
+            column_set = ColumnSet(tuple(made), rows=value.digest, row_sources=value.sources)
+            return column_set.renamed(names[: len(made)])
         type_ = self.types.of(node) if isinstance(node, exp.Unnest) and len(names) == 1 else ""
+        if isinstance(offset := node.args.get("offset"), exp.Identifier):
+            names = [*names, self.output(offset)]
         columns = tuple(
-            (name, replace(value, type=type_, digest=digest_of(value.digest, name)))
-            for name in names
+            (name, replace(value, type=of, digest=digest_of(value.digest, name)))
+            for name, of in zip(names, (type_, *[""] * len(names)), strict=False)
         )
         hidden = "columns of a table function" if value.sources and not names else ""
         return ColumnSet(columns, False, False, (), hidden, value.digest, value.sources)
@@ -202,7 +244,8 @@ class FromItems:
         if not identifiers:
             value = self.arguments(node.this, scope)
             name = node.this.name.lower() if node.this is not None else ""
-            return self.function(node.this or node, value, given), name
+            numbered = bool(node.args.get("ordinality"))
+            return self.function(node.this or node, value, given, numbered), name
         names = [self.expressions.table(part) for part in identifiers]
         own = self.name(identifiers[-1])
         if len(names) == 1 and own in scope.ctes:
@@ -223,9 +266,10 @@ class FromItems:
     def pivoted(self, pivot: exp.Pivot, column_set: ColumnSet, scope: ColumnScope) -> ColumnSet:
         """PIVOT and UNPIVOT keep the columns that they neither spread nor gather."""
         digest = digest_of(column_set.rows, pivot.sql())
+        deciding = column_set.row_sources | column_set.every_source
         if not column_set.knows_all:
             reason = column_set.reason or "not all columns of a PIVOT are known"
-            return ColumnSet((), False, False, (), reason, digest)
+            return ColumnSet((), False, False, (), reason, digest, deciding)
         if pivot.args.get("unpivot"):
             return self.unpivoted(pivot, column_set, scope, digest)
         read = [self.arguments(item, scope) for item in pivot.expressions]
@@ -235,17 +279,20 @@ class FromItems:
         keys = [self.arguments(field, scope) for field in fields]
         names = [column.name for column in pivot.args.get("columns") or ()]
         if not names or pivot.args.get("group") is not None or len(read) != 1:
-            return _unfollowed(kept, "the columns that a PIVOT makes", digest)
+            return _unfollowed(kept, "the columns that a PIVOT makes", digest, deciding)
         type_ = self.types.of(pivot.expressions[0])
         made = [(name, together((*read, *keys), type_, name)) for name in names]
-        return ColumnSet((*kept, *made), True, column_set.certain, (), "", digest)
+        groups = ColumnSet((*kept, *(("", key) for key in keys))).every_source
+        deciding = column_set.row_sources | groups
+        return ColumnSet((*kept, *made), True, column_set.certain, (), "", digest, deciding)
 
     def unpivoted(
         self, pivot: exp.Pivot, column_set: ColumnSet, scope: ColumnScope, digest: str
     ) -> ColumnSet:
         fields = list(pivot.args.get("fields") or ())
         if len(fields) != 1 or len(pivot.expressions) != 1 or not isinstance(fields[0], exp.In):
-            return _unfollowed((), "the columns that an UNPIVOT makes", digest)
+            deciding = column_set.row_sources | column_set.every_source
+            return _unfollowed((), "the columns that an UNPIVOT makes", digest, deciding)
         gathered = [column.name for column in fields[0].expressions]
         return self.gathered(
             column_set, gathered, fields[0].this.name, pivot.expressions[0].name, digest
@@ -257,14 +304,17 @@ class FromItems:
         """UNPIVOT: the columns *names* become rows of their name (*label*) and their *value*."""
         wanted = dict.fromkeys(name.lower() for name in names)  # in one order in every process
         values = [found[0] for name in wanted if (found := column_set.by_name.get(name))]
+        every = column_set.row_sources | column_set.every_source
         if len(values) != len(wanted):
-            return _unfollowed((), "the columns that an UNPIVOT makes", digest)
+            return _unfollowed((), "the columns that an UNPIVOT makes", digest, every)
         kept = [column for column in column_set.columns if column[0].lower() not in wanted]
         made = (
             (label, Value(self.dialect.unpivot_type, digest=digest_of("unpivot", label))),
             (value, together(values, unified(value.type for value in values), "unpivot")),
         )
-        return ColumnSet((*kept, *made), True, column_set.certain, (), "", digest)
+        # A value that is NULL makes no row.
+        deciding = column_set.row_sources.union(*(value.sources for value in values))
+        return ColumnSet((*kept, *made), True, column_set.certain, (), "", digest, deciding)
 
     def pivot_statement(self, node: exp.Pivot, scope: ColumnScope) -> ColumnSet:
         """DuckDB's ``PIVOT t ON ...``, whose columns are values, and ``UNPIVOT t ON ...``."""
@@ -273,7 +323,8 @@ class FromItems:
         into = node.args.get("into")
         plain = all(isinstance(column, exp.Column) for column in node.expressions)
         if not node.args.get("unpivot") or not plain or not item.column_set.knows_all:
-            return _unfollowed((), "the columns that a PIVOT makes", digest)
+            deciding = item.column_set.row_sources | item.column_set.every_source
+            return _unfollowed((), "the columns that a PIVOT makes", digest, deciding)
         label, value = "name", "value"
         if isinstance(into, exp.UnpivotColumns) and len(into.expressions) == 1:
             label, value = into.this.name, into.expressions[0].name
@@ -297,8 +348,13 @@ def _is_group(node: exp.Subquery) -> bool:
     """Whether the parentheses hold a join and have no name of their own."""
     inner = node.this
     holds = isinstance(inner, (exp.Table, exp.Subquery)) and not node.args.get("pivots")
-    return holds and not node.alias and bool(inner.args.get("joins"))
+    if not holds or node.alias:
+        return False
+    nested = isinstance(inner, exp.Subquery) and _is_group(inner)  # `((a join b))`
+    return nested or bool(inner.args.get("joins"))
 
 
-def _unfollowed(kept: Sequence[tuple[str, Value]], what: str, digest: str) -> ColumnSet:
-    return ColumnSet(tuple(kept), False, False, (), f"{what} are not traced", digest)
+def _unfollowed(
+    kept: Sequence[tuple[str, Value]], what: str, digest: str, deciding: frozenset[Origin]
+) -> ColumnSet:
+    return ColumnSet(tuple(kept), False, False, (), f"{what} are not traced", digest, deciding)

@@ -30,7 +30,7 @@ from dagster_models.sql.lineage.column_sets import (
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
 from dagster_models.sql.lineage.from_items import FromItems
-from dagster_models.sql.lineage.stars import Stars
+from dagster_models.sql.lineage.stars import Stars, pattern_of
 from dagster_models.sql.tokens import TokenizedText
 
 #: Clauses of a SELECT that ``select`` reads by itself; ``clause`` reads all others.
@@ -103,7 +103,7 @@ class _QueryTracer:
         if isinstance(node, exp.Subquery):
             inner = self.with_ctes(node, outer, ctes)
             if isinstance(node.this, exp.Query) and not node.args.get("pivots"):
-                return self.query(node.this, outer, inner)
+                return self.items.limited(node, self.query(node.this, outer, inner), outer, inner)
             scope = ColumnScope(outer, inner)
             return self.items.from_item(node, scope).column_set
         if isinstance(node, exp.Select):
@@ -138,7 +138,10 @@ class _QueryTracer:
             names = [self.output(column) for column in alias.args.get("columns") or ()]
             body = cte.this
             since = len(self.expressions.problems)
-            if not isinstance(body, (exp.Query, exp.Values, exp.Table, exp.Pivot)):
+            if cte.args.get("scalar"):
+                value = self.expressions.read(body, ColumnScope(outer, known))
+                column_set = ColumnSet((("", value),))
+            elif not isinstance(body, (exp.Query, exp.Values, exp.Table, exp.Pivot)):
                 column_set = ColumnSet(closed=False, certain=False)
             elif recursive and isinstance(body, exp.SetOperation):
                 column_set = self.recursive(body, name, names, outer, known)
@@ -148,7 +151,9 @@ class _QueryTracer:
                 column_set = _searched(column_set, with_, self.output)
             if self.dialect.numbers_columns:
                 column_set = column_set.numbered()
-            known[name] = replace(column_set, problems=self.expressions.withhold(since))
+            is_value = bool(cte.args.get("scalar")) or self.dialect.ctes_are_values
+            problems = self.expressions.withhold(since)
+            known[name] = replace(column_set, problems=problems, is_value=is_value)
         return known
 
     def recursive(
@@ -166,7 +171,7 @@ class _QueryTracer:
             second = self.query(body.expression, outer, {**around, name: column_set})
             both = self.by_position(column_set, second)
             sources = [value.sources for _, value in column_set.columns]
-            every = [one for _, value in both.columns for one in value.sources if distinct]
+            every = both.every_source if distinct else ()
             columns = tuple(
                 (column, replace(value, type=settled(old.type)))
                 for (column, value), (_, old) in zip(both.columns, first.columns, strict=False)
@@ -197,8 +202,7 @@ class _QueryTracer:
             rows = digest_of(word, column_set.rows, right.rows)
             deciding = column_set.row_sources | right.row_sources
             if operation.args.get("distinct") or not isinstance(operation, exp.Union):
-                every = (*column_set.columns, *right.columns)
-                deciding |= {source for _, value in every for source in value.sources}
+                deciding |= column_set.every_source | right.every_source
             if isinstance(operation, exp.Except):
                 # The right half decides which rows there are; the values come from the left half.
                 matched = self.by_position(column_set, right)
@@ -216,6 +220,7 @@ class _QueryTracer:
             else:
                 column_set = self.by_position(column_set, right)
             column_set = replace(column_set, rows=rows, row_sources=frozenset(deciding))
+            column_set = self.items.limited(operation, column_set, outer, ctes)
         return column_set
 
     def by_position(self, left: ColumnSet, right: ColumnSet) -> ColumnSet:
@@ -294,32 +299,17 @@ class _QueryTracer:
                 scope.aliases.setdefault(name.lower(), value)
         for key, clause in node.args.items():
             if key not in _OWN:
-                rows += (key, self.clause(clause, scope))
+                rows += (key, self.expressions.clause(clause, scope))
+        found = ColumnSet(tuple(columns), closed, certain, tuple(origins), reason)
         if node.args.get("distinct") or node.args.get("group"):
-            for _, value in columns:
-                scope.deciding |= value.sources
-        return ColumnSet(
-            tuple(columns),
-            closed,
-            certain,
-            tuple(origins),
-            reason,
-            digest_of(*rows),
-            frozenset(scope.deciding),
-        )
-
-    def clause(self, clause: object, scope: ColumnScope) -> str:
-        if isinstance(clause, exp.Expr):
-            value = self.expressions.read(clause, scope)
-            scope.deciding |= value.sources
-            return value.digest
-        if isinstance(clause, list):
-            return digest_of(*(self.clause(item, scope) for item in clause))
-        return str(clause)
+            scope.deciding |= found.every_source
+        return replace(found, rows=digest_of(*rows), row_sources=frozenset(scope.deciding))
 
     def projection(self, node: exp.Expr, scope: ColumnScope) -> ColumnSet:
         """The columns that one expression of a SELECT makes."""
         inner = node.this if isinstance(node, exp.Alias) else node
+        if (pattern := pattern_of(inner)) is not None:
+            return self.stars.filtered(pattern, node, scope)
         if isinstance(inner, exp.Star):
             return self.stars.star(inner, scope, scope.items, merge=True)
         if isinstance(inner, exp.Column) and isinstance(inner.this, exp.Star):
@@ -332,6 +322,8 @@ class _QueryTracer:
         value = self.expressions.read(inner, scope)
         if isinstance(node, exp.Aliases) or self.expressions.spreads:
             return ColumnSet((), False, True, (), "an expression gives several columns")
+        if self.dialect.multiplies(inner):
+            scope.deciding |= value.sources
         type_ = self.types.of(inner)
         spread = self.dialect.unnest_spreads and isinstance(inner, (exp.Explode, exp.Unnest))
         if spread and not type_:

@@ -79,3 +79,11 @@ with recursive p(w, x, y, z) as (
 )
 select w from p
 -- column: w INTEGER <- t.a, t.b, t.c, t.d
+
+-- title: a CTE that is not in FROM names no table
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+with o as (select 1 as a) select o.a, o from orders as x
+-- column: a ? (the column is not known)
+-- column: o ? (the column is not known)
+-- problem: 1:34 certain: there is no table `o` in this FROM, and no column of that name. Tables are: x.
+-- problem: 1:39 certain: there is no column `o`. Columns are: id, city, tags, status.

@@ -85,3 +85,18 @@ with 2 as factor select id * factor as twice, arrayJoin(tags) as tag from events
 select id, payload.a as a from events
 -- column: id INT <- events.id
 -- column: a ? <- events.payload
+
+-- title: tsql: methods of a column
+-- dialect: tsql
+-- given: docs (id INT, doc XML)
+select doc.value('(/a)[1]', 'int') as v, dbo.f(id) as w from docs
+-- column: v ? <- docs.doc
+-- column: w ? <- docs.id
+
+-- title: clickhouse: a constant and a table of WITH
+-- dialect: clickhouse
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+-- given: customers (id INTEGER, name VARCHAR)
+with (select max(id) from orders) as m, o as (select 1 as a) select m, o.a from customers as x
+-- column: m ? <- orders.id
+-- column: a ?

@@ -127,3 +127,24 @@ select 0o17
 select box '((0,0),(1,1))', cidr '10.0.0.0/8' <<= inet '10.0.0.1' as inside
 -- column: box BOX
 -- column: inside ?
+
+-- title: names with escapes
+-- dialect: postgres
+-- given: t (status TEXT)
+select U&"st\0061tus" as s, t.U&"st!0061tus" uescape '!' as U&"\0078" from t
+-- column: s TEXT <- t.status
+-- column: x TEXT <- t.status
+
+-- title: a star behind a table
+-- dialect: postgres
+-- given: t (id INTEGER)
+select t.id, u.id as u from t *, t * as u
+-- column: id INTEGER <- t.id
+-- column: u INTEGER <- t.id
+
+-- title: a function that returns a set
+-- dialect: postgres
+-- given: t (id INTEGER, doc JSON)
+select json_array_elements(doc) as e, id from t
+-- column: e ? <- t.doc
+-- column: id INTEGER <- t.id

@@ -137,3 +137,65 @@ select orders.id, f.name, size from orders join 'files/*.parquet' as f on f.id =
 select * from src
 -- column: id INTEGER <- src.id
 -- column: name VARCHAR <- src.name
+
+-- title: the names that match a pattern
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select * exclude (city) not like 'i%' from orders
+-- column: tags INTEGER[] <- orders.tags
+-- column: status VARCHAR <- orders.status
+
+-- title: a pattern of files
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select * glob 'i*' from orders
+-- column: id INTEGER <- orders.id
+
+-- title: SIMILAR TO is not followed
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select * similar to 'i.*' from orders
+-- column: id INTEGER <- orders.id
+-- column: city VARCHAR <- orders.city
+-- column: tags INTEGER[] <- orders.tags
+-- column: status VARCHAR <- orders.status
+-- reason: * with a pattern is not followed
+
+-- title: one of two columns of a name is left out
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+-- given: customers (id INTEGER, name VARCHAR)
+select * exclude (c.id) rename (o.id as order_id) from orders o join customers c on c.id = o.id
+-- column: order_id INTEGER <- orders.id
+-- column: city VARCHAR <- orders.city
+-- column: tags INTEGER[] <- orders.tags
+-- column: status VARCHAR <- orders.status
+-- column: name VARCHAR <- customers.name
+
+-- title: the left column of USING is left out
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+-- given: customers (id INTEGER, name VARCHAR)
+select * exclude (o.id) from orders o join customers c using (id)
+-- column: city VARCHAR <- orders.city
+-- column: tags INTEGER[] <- orders.tags
+-- column: status VARCHAR <- orders.status
+-- column: id INTEGER <- customers.id
+-- column: name VARCHAR <- customers.name
+
+-- title: REPLACE shows the first of two columns
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+-- given: customers (id INTEGER, name VARCHAR)
+select * replace (c.name as ID) from orders o join customers c on true
+-- column: ID VARCHAR <- customers.name
+-- column: city VARCHAR <- orders.city
+-- column: tags INTEGER[] <- orders.tags
+-- column: status VARCHAR <- orders.status
+-- column: name VARCHAR <- customers.name
+
+-- title: columns of one table but one
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+-- given: customers (id INTEGER, name VARCHAR)
+select columns(c.* exclude (id)) from orders o join customers c on true
+-- column: name VARCHAR <- customers.name
+
+-- title: the names that match a pattern, of one table, under one name
+-- given: orders (id INTEGER, c_ty VARCHAR, tags INTEGER[], status VARCHAR)
+select o.* like 'c!_ty' escape '!', o.* like 'c%' as town from orders as o
+-- column: c_ty VARCHAR <- orders.c_ty
+-- column: town VARCHAR <- orders.c_ty

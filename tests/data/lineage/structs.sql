@@ -55,3 +55,27 @@ select list(name order by id) as names, array_agg(id) as ids, string_agg(name, '
 -- column: names VARCHAR[] <- events.id, events.name
 -- column: ids INTEGER[] <- events.id
 -- column: text VARCHAR <- events.name
+
+-- title: a function behind a dot
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select status.replace(city, 'b').upper().len()::integer as n, main.upper(status) as u from orders where orders.city.lower() = 'a'
+-- column: n INTEGER <- orders.city, orders.status
+-- column: u ? <- orders.status
+
+-- title: functions behind dots with lambdas and structs
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select tags.list_filter(x -> x > id).list_transform(x -> x + 1) as l, {k: status.upper()} as s from orders
+-- column: l ? <- orders.id, orders.tags
+-- column: s ? <- orders.status
+
+-- title: a list with its index
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select [x * i + id for x, i in tags if i > 1] as l from orders
+-- column: l ? <- orders.id, orders.tags
+
+-- title: the index of a list is not seen outside of it
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select [x + i for x, i in tags] as l, i from orders
+-- column: l ? <- orders.tags
+-- column: i ? (the column is not known)
+-- problem: 1:39 certain: there is no column `i`. Did you mean `id`?

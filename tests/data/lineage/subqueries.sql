@@ -84,3 +84,22 @@ select x, y, z from a left join (b join c on b.k = c.k) on a.k = b.k
 -- given: a (k INTEGER, x INTEGER)
 select "max(x)" as top from (select max(x) from a)
 -- column: top INTEGER <- a.x
+
+-- title: a join in two pairs of parentheses
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+-- given: customers (id INTEGER, name VARCHAR)
+select o.id, c.name from ((orders as o join customers as c on c.id = o.id))
+-- column: id INTEGER <- orders.id
+-- column: name VARCHAR <- customers.name
+
+-- title: numbered rows of a series
+select g.o, g.i, h.ordinality from generate_series(1, 3) with ordinality as g (i, o), range(g.i) with ordinality h
+-- column: o BIGINT
+-- column: i BIGINT
+-- column: ordinality BIGINT
+
+-- title: numbered elements of a list
+-- given: orders (id INTEGER, city VARCHAR, tags INTEGER[], status VARCHAR)
+select n.n, n.x from orders, unnest(tags) with ordinality as n (x, n)
+-- column: n ? <- orders.tags
+-- column: x INTEGER <- orders.tags

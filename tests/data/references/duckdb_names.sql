@@ -207,3 +207,10 @@ select raw.union.id, range from raw.union where range < 5 and memory.raw.Union.i
 -- references: raw.union
 -- replaced:
 select "union".id, range from "dev_raw"."union_v2" AS "union" where range < 5 and "union".id = 1
+
+-- title: a star behind a table
+-- dialect: duckdb
+select orders.id, c.name from orders *, customers * c where c.id * 1 = orders.customer_id
+-- references: orders, customers
+-- replaced:
+select orders.id, c.name from "dev_main"."orders_v2" AS "orders", "dev_main"."customers_v2" c where c.id * 1 = orders.customer_id

@@ -321,3 +321,19 @@ select "order".id from "dev_raw"."order_v2" AS "order"
 -- executed: no, dblink is an extension
 select * from dblink('host=far', 'select 1') as t (x integer)
 -- references:
+
+-- title: postgres: a star behind a table
+-- dialect: postgres
+-- tables: orders (id integer); raw.items (id integer)
+select orders.id, i.id from orders * join raw.items * as i on i.id * 1 = orders.id
+-- references: orders, raw.items
+-- replaced:
+select orders.id, i.id from "dev_main"."orders_v2" AS "orders" join "dev_raw"."items_v2" as i on i.id * 1 = orders.id
+
+-- title: postgres: names with escapes
+-- dialect: postgres
+-- tables: tab (id integer); raw."Items" (id integer)
+select U&"t\0061b".id from U&"t\0061b" join raw.U&"!0049tems" uescape '!' as i on i.id = tab.id
+-- references: tab, raw.Items
+-- replaced:
+select U&"t\0061b".id from "dev_main"."tab_v2" AS "tab" join "dev_raw"."Items_v2" as i on i.id = tab.id

@@ -109,3 +109,9 @@ select usage.id, companies.id from usage.usage, usage.companies
 -- references: usage.usage, usage.companies
 -- replaced:
 select usage.id, companies.id from "dev_usage"."usage_v2" AS "usage", "dev_usage"."companies_v2" AS "companies"
+
+-- title: redshift: a star behind a table
+-- dialect: redshift
+-- tables: raw.t; raw.u
+select t.id from raw.t * join raw.u * as u on u.id = t.id
+-- references: raw.t, raw.u
