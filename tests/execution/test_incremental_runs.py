@@ -177,7 +177,7 @@ def test_a_text_with_another_reading_for_a_build_in_full(shop: Shop) -> None:
     header = "/* @model\nmaterialized: incremental\nunique_key: order_id\n*/\n"
     text = (
         "select order_id, status, updated_at from raw.orders\n"
-        "/* @incremental */ where order_id > (select max(order_id) from orders)\n"
+        "/* @incremental */ where order_id > (select max(order_id) from main.orders)\n"
         "/* @full where status <> 'old' */\n"
     )
     shop.project.write({"models/orders.sql": header + text})
