@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dagster import Executor
@@ -90,7 +90,7 @@ def run_context(
     )
     fail_fast = options.fail_fast_of(target_steps, job.dagster_run.tags)
     plan = Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=limits)
-    names = {key: target_steps[key].name if key in target_steps else key for key in graph}
+    names = _names(graph, target_steps)
     never = [it.name for it in target_steps.values() if it.full_refresh and it.is_never_refreshed]
     reporter = Reporter(job.run_id, names, target_steps, RunLimits(slots, limits, graph))
     for name in never:
@@ -117,6 +117,17 @@ def run_context(
         notifier=WaitNotifier(waits, job, steps, limits, reporter, timers),
         reporter=reporter,
     )
+
+
+def _names(steps: Iterable[str], target_steps: Mapping[str, TargetStep]) -> dict[str, str]:
+    """Step key -> the name to show. Where several projects use one, it is the key instead."""
+    count = Counter(target_step.name for target_step in target_steps.values())
+    return {
+        key: target_steps[key].name
+        if key in target_steps and count[target_steps[key].name] == 1
+        else key
+        for key in steps
+    }
 
 
 def _target_steps(

@@ -1,38 +1,34 @@
 """What a run reports while it goes on: terminal, journal and results file, from one StepResult.
 
 execution ── started, output, retrying, finished ──> Reporter ──> Terminal      as it happens
-                                                        │ ──────> Journal       a line per step
-                                                        └───────> run_results   at the end
+                                                        └───────> RunFiles, for each project
+RunFiles ──> Journal, a line per step; run_results, at the end
 """
 
 from __future__ import annotations
 
 import io
 import sys
-import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from typing import TextIO, cast
 
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
+from dagster_models.core.model import Project
 from dagster_models.errors import DagsterModelsError
-from dagster_models.project.built_schemas import BuiltSchema, remember
 from dagster_models.reporting.explain import Explanation, explain
-from dagster_models.reporting.journal import Journal, JournalContents, RunEnd
+from dagster_models.reporting.journal import JournalContents, RunEnd
 from dagster_models.reporting.results import ResultState, RunHeader, StepResult, totals
-from dagster_models.reporting.run_results import write_run_results
+from dagster_models.reporting.run_files import RunFiles
 from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
 from dagster_models.scheduling.states import Report, State
 from dagster_models.util.steady_clock import steady_time
-from dagster_models.util.users import user_name
 
 _RESULT_STATES: Mapping[State, ResultState] = {
     State.SUCCEEDED: "succeeded",
@@ -58,8 +54,7 @@ class Reporter:
         names: step key -> the name to show, for all steps of the run.
         target_steps: our own steps among them, by step key.
 
-    The files of a run go to the first project among its steps; a run of only foreign steps has no
-    files.
+    Each project among the steps gets files of the run; a run of only foreign steps has no files.
     """
 
     def __init__(
@@ -74,7 +69,6 @@ class Reporter:
         self.tee: Callable[[str], None] = lambda text: None
         self._names, self._target_steps = names, target_steps
         self._states: dict[str, ResultState] = {}  # of finished steps, by name
-        self._built: dict[str, BuiltSchema] = {}
         self._positions: dict[str, int] = {}  # "3 of 14", in the order in which they started
         self._sql: dict[str, str] = {}
         self._compile_seconds: dict[str, float] = {}
@@ -84,22 +78,24 @@ class Reporter:
         shown = sys.stdout or io.StringIO()  # None: closed by whoever started the run
         self._terminal = Terminal(cast(TextIO, _Tee(shown, lambda text: self.tee(text))))
         first = next(iter(target_steps.values()), None)
-        self._project = first.project if first else None
         self._target = first.target.name if first else ""
-        self._header = self._make_header(run_id, limits)
-        self._journal: Journal | None = None
-        if self._header is not None:
-            try:
-                self._journal = Journal(self.folder, self._header)
-            except OSError as error:
-                self._cannot_write(error)
+        self._header = self._make_header(run_id, first.project, limits) if first else None
+        self._files = list(self._make_files())
 
-    def _make_header(self, run_id: str, limits: RunLimits) -> RunHeader | None:
-        if self._project is None:
-            return None
+    def _make_files(self) -> Iterator[RunFiles]:
+        by_folder: dict[str, dict[str, TargetStep]] = {}
+        for step_key, target_step in self._target_steps.items():
+            folder = by_folder.setdefault(target_step.project.target_path, {})
+            folder[self._names[step_key]] = target_step
+        ours = {self._names[step_key] for step_key in self._target_steps}
+        for own in by_folder.values():
+            assert self._header is not None
+            yield RunFiles(self._header, own, ours.difference(own), self.note)
+
+    def _make_header(self, run_id: str, project: Project, limits: RunLimits) -> RunHeader:
         return RunHeader(
             run_id=run_id,
-            project=self._project.name,
+            project=project.name,
             target=self._target,
             started_at=self._began,
             steps=tuple(self._names.values()),
@@ -111,12 +107,6 @@ class Reporter:
                 for step, upstream in limits.upstream.items()
             },
         )
-
-    @property
-    def folder(self) -> Path:
-        """Where the run's files go."""
-        assert self._project is not None
-        return Path(self._project.target_path)
 
     @property
     def succeeded(self) -> bool:
@@ -156,24 +146,8 @@ class Reporter:
         """Report the end of the run; ``status``: "success", "failure" or "canceled"."""
         seconds = steady_time() - self._began
         self._end = RunEnd(status, totals(self.results), seconds)
-        if self._journal and self._project and self._header:
-            self._safely(partial(self._journal.end, status, self.results, seconds))
-            if self._journal.is_removed():
-                self.note(f"WARNING: {self._journal.path} was removed during the run")
-            self._journal.close()
-            self._safely(
-                partial(
-                    write_run_results,
-                    self.folder / "run_results.json",
-                    self.results,
-                    header=self._header,
-                    seconds=seconds,
-                    generated_at=time.time(),
-                    compiled=self._sql,
-                    names=[str(key) for key in self._project.steps],
-                )
-            )
-            self._safely(partial(remember, self.folder, self._built))
+        for files in self._files:
+            files.ended(status, self.results, seconds, self._sql)
         self._terminal.done(self.results, seconds, self._broke)
 
     def explanation(self) -> Explanation | None:
@@ -242,9 +216,10 @@ class Reporter:
             result = replace(result, ready_at=waited.ready_at, waited=waited.seconds)
         self.results.append(result)
         self._states[result.step] = result.state
-        if self._journal is not None:
-            self._safely(partial(self._journal.step, result))
-        self._remember_columns(step_key, result, outcome)
+        for files in self._files:
+            files.step(result)
+            if result.state == "succeeded" and outcome is not None and outcome.columns:
+                files.remember_columns(result, outcome)
         self._terminal.finished(self._position(step_key), len(self._names), result)
         return result
 
@@ -258,34 +233,6 @@ class Reporter:
 
     def _position(self, step_key: str) -> int:
         return self._positions.setdefault(step_key, len(self._positions) + 1)
-
-    def _remember_columns(self, step_key: str, result: StepResult, outcome: Outcome | None) -> None:
-        """Keep the columns that a build left, for the next load of the project."""
-        target_step = self._target_steps.get(step_key)
-        # The next load describes the default target; on another one the types may be others.
-        described = (
-            target_step is not None
-            and target_step.project is self._project
-            and target_step.target.name == target_step.project.default_target
-        )
-        if described and result.state == "succeeded" and outcome is not None and outcome.columns:
-            self._built[result.step] = BuiltSchema(result.code_version, outcome.columns)
-
-    # -- files -------------------------------------------------------------------------------------
-
-    def _safely(self, write: Callable[[], None]) -> None:
-        """Write to a file. A full disk costs the run its files; the event log has them, too."""
-        try:
-            write()
-        except OSError as error:
-            self._cannot_write(error)
-
-    def _cannot_write(self, error: OSError) -> None:
-        self.note(
-            f"WARNING: the results could not be written: {error}. User {user_name()} needs a folder"
-            f" with room that it may write to: {self.folder}, or another one, as `target_path` in"
-            " dagster_models.yaml or the environment variable DAGSTER_MODELS_TARGET_PATH sets it."
-        )
 
 
 def limit_words(reason: str, limit: int | None) -> str:
