@@ -37,6 +37,7 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
             runners.queue.wait(0)  # takes the session in
             runners.of(task).start(target_step.name, task, target_step.address)
             outcome = _wait(runners.queue, task, target_step.address, began)
+            sql = sent_sql(task, outcome.changes)
         except (DagsterModelsError, OSError) as error:
             outcome = failed_to_start(target_step.name, attempt, error, began)
     state: ResultState = "succeeded" if outcome.succeeded else "failed"

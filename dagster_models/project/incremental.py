@@ -13,7 +13,10 @@ from dagster_models.sql.parsed import Placeholder
 from dagster_models.util.nearest import suggest
 
 #: The keys that only incremental models have.
-KEYS = ("strategy", "incremental_strategy", "unique_key", "since", "on_schema_change")
+KEYS = (
+    *("strategy", "incremental_strategy", "unique_key", "since"),
+    *("on_schema_change", "full_refresh"),
+)
 _KEYED = ("merge", "delete+insert")
 _COMPARED = re.compile(r"(>=?)\s*(?:/\*\s*\$since\s*\*/\s*)?\Z")
 
@@ -31,7 +34,7 @@ def without_idle_keys(values: Values, materialized: str) -> Values:
     folder may be for others."""
     if materialized == "incremental":
         return values
-    return {key: value for key, value in values.items() if key not in (*KEYS, "full_refresh")}
+    return {key: value for key, value in values.items() if key not in KEYS}
 
 
 def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
@@ -92,7 +95,8 @@ def check_use_of_since(
             report(problem(what, at, fix, "warning"))
         if step.kind == "python" and step.config.since.begin is None and not holder.is_bound(text):
             what = "the first build of a Python model has no value for `$since`"
-            report(problem(what, at, "Set it: `since: {column: ..., begin: ...}`."))
+            fix = "Set it: `since: {column: ..., begin: ...}`, or ask `warehouse.is_incremental`."
+            report(problem(what, at, fix, "warning"))
 
 
 # With the columns ---------------------------------------------------------------------------------

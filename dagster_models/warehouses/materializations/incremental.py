@@ -41,7 +41,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     since = value_of_since(session, relation, how, query, whole=whole)
     _refuse_another_reading(relation, how.reading, Reading(whole, since))
     if isinstance(content, Query):
-        content = replace(content, sql=content.sql.replace(SINCE, since or ""))
+        content = Query(content.sql.replace(SINCE, since or ""))
     if whole and not how.columns:
         rows = session.replace_table(relation, content)
         refuse_bad_keys(session, relation, how)
