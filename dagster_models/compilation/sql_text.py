@@ -103,7 +103,7 @@ def _compiled(
 
 def bound_literal(project: Project, step: Step, name: str) -> str:
     """The first literal that a comment `/*$name*/` of the step's SQL binds, "" if there is none."""
-    for text in (step.full_sql, step.sql, *step.queries):
+    for text in filter(None, (step.full_sql, step.sql, *step.queries)):
         parsed = _parsed(project, text, queries_only=step.kind == "sql")
         for holder in parsed.placeholders:
             if holder.name == name and holder.is_bound(text):

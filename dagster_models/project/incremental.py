@@ -129,6 +129,12 @@ def check_columns(steps: Mapping[Key, Step], report: Report) -> None:
                 report(problem(what, _place_of(key, step), fix, severity))
 
 
+def _appends_all(step: Step) -> bool:
+    """Whether nothing in a query visibly restricts it to what is new."""
+    restricted = step.config.since is not None or bool(step.full_sql)
+    return step.kind == "sql" and strategy_of(step) == "append" and not restricted
+
+
 def _place_of(key: str, step: Step) -> Location:
     """The line of the header's key in a SQL file; the file's first line if it is not there."""
     found = re.search(rf"^[ \t]*{key}[ \t]*:", step.sql, re.MULTILINE) if key else None
@@ -159,7 +165,7 @@ def _wrong_columns(step: Step) -> Iterator[tuple[str, str, str, str]]:
             )
             fix = "Declare it: `columns: {name: {type: ...}}`, with all columns of the query."
             yield "columns", what, fix, "error"
-    elif step.kind == "sql" and strategy_of(step) == "append" and config.since is None:
+    elif _appends_all(step):
         what = "each run appends all rows of the query once more"
         fix = "Set `since: column` and compare with `$since`, or set a `unique_key:`."
         yield "materialized", what, fix, "warning"

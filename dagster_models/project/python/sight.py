@@ -44,6 +44,8 @@ _HARMLESS = {
     },
     MODULE: {"Result", "Warehouse", "load", "__name__", "__doc__"},
 }
+#: What an incremental model is given.
+_GIVEN = {"since", "is_incremental"}
 #: These look at a value and keep nothing of it.
 _LOOKING = {"print", "repr", "str", "isinstance", "issubclass", "type", "id", "hash", "bool"}
 _LOOKING |= {"callable", "hasattr", "dir", "help"}
@@ -138,7 +140,7 @@ class Sight:
             call = self.names.parents[attribute]
             called = isinstance(call, ast.Call) and call.func is attribute
             return "" if called else f"{text} is not called here"
-        known = attribute.attr in _HARMLESS[MODULE]
+        known = attribute.attr in _HARMLESS[MODULE] or attribute.attr in _GIVEN
         return "" if known else f"it is not known what {text} does"
 
     def _is_condition(self, node: ast.AST) -> bool:

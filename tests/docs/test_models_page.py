@@ -1,0 +1,157 @@
+"""docs/models.md is true: each block of it is loaded, and built or compared with what is sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+
+from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.core.materializations import Incremental
+from dagster_models.core.messages import Outcome
+from dagster_models.core.model import Project
+from dagster_models.core.tasks import BuildTask
+from dagster_models.definitions.executor import _CONFIG
+from dagster_models.processes.client.session import connect
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.project.targets import usable_target
+from paths import REPOSITORY
+from project_cases import load, write_project
+from systems import duckdb_system, session_of
+from tasks import sql_task
+
+PAGE = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+SOURCES = "sources: [{name: raw, tables: [order_lines, orders, events, payments]}]"
+
+
+def blocks(title: str, language: str) -> list[str]:
+    (found,) = re.findall(rf"^### {title}\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+
+
+def test_every_block_is_used_below() -> None:
+    assert PAGE.count("\n```") == 2 * 7
+
+
+Build = Callable[[], Outcome]
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Callable[..., tuple[Project, Build, Any]]:
+    """Loads the project of one model, and returns what builds it, and asks the database."""
+    attempts = count(1)
+
+    def make(path: str, text: str, raw: str) -> tuple[Project, Build, Any]:
+        with duckdb.connect(str(tmp_path / "w.duckdb")) as database:
+            database.execute(f"create schema raw; {raw}")
+        settings = f"name: p\ntargets: {{dev: {{type: duckdb, path: {tmp_path / 'w.duckdb'}}}}}\n"
+        files = {"dagster_models.yaml": settings, "models/sources.yaml": SOURCES, path: text}
+        project = load(write_project(tmp_path, files), environ={})
+        assert project.warnings == ()
+        ((_, step),) = project.steps.items()
+        target = TargetStep(project, step, usable_target(project))
+
+        def build() -> Outcome:
+            with connect(target.address) as session:
+                task = task_for(target, "r", next(attempts))
+                assert isinstance(task, BuildTask)
+                session.prepare([task.relation.schema])
+                outcome = session.run(task)
+            assert outcome.error is None, outcome.error
+            return outcome
+
+        def ask(sql: str) -> Any:
+            with connect(target.address) as session:
+                return session.query(sql)
+
+        return project, build, ask
+
+    return make
+
+
+def changed(outcome: Outcome) -> tuple[Any, ...]:
+    changes = outcome.changes
+    assert changes is not None
+    return changes.kind, changes.inserted, changes.updated, changes.since
+
+
+def test_only_what_is_new(built: Any) -> None:
+    text, _ = blocks("Only what is new", "sql")
+    raw = (
+        "create table raw.order_lines as select 1 as order_id, 1 as line, 'open' as status,"
+        " timestamp '2026-01-10' as updated_at"
+    )
+    _, build, ask = built("models/marts/order_lines.sql", text, raw)
+    assert changed(build()) == ("whole", 1, 0, "timestamp '2020-01-01'")
+    ask("insert into raw.order_lines values (1, 2, 'late', timestamp '2026-01-08')")
+    assert changed(build()) == ("delta", 1, 0, "TIMESTAMP '2026-01-07 00:00:00'")
+
+
+def test_a_region(built: Any) -> None:
+    _, text = blocks("Only what is new", "sql")
+    raw = "create table raw.events as select i as event_id, 5 as at_day from range(2) t(i)"
+    _, build, ask = built("models/marts/events.sql", text, raw)
+    assert changed(build()) == ("whole", 2, 0, None)
+    ask("insert into raw.events values (2, 5), (3, 6)")
+    assert changed(build()) == ("delta", 1, 0, None)
+
+
+def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    merged, deleted = blocks("Strategies", "sql")
+    warehouse = duckdb_system(str(tmp_path / "w.duckdb")).open()
+    with session_of(warehouse) as session:
+        session.prepare(["marts"])
+        sent: list[str] = []
+        change = session.change  # type: ignore[attr-defined]
+
+        def recorded(sql: str, lines_before: int = 0) -> int:
+            sent.append(f"{sql};")
+            return int(change(sql, lines_before))
+
+        for attempt, strategy in enumerate(("merge", "merge", "delete+insert")):
+            task = replace(
+                sql_task("marts.orders", "select 1 as order_id, 'open' as status"),
+                attempt=attempt,
+                materialization=Incremental(strategy, ("order_id",)),
+            )
+            if attempt == 1:
+                monkeypatch.setattr(session, "change", recorded)
+            assert run(session, task, Stop()).error is None
+    warehouse.close()
+    update, insert, _, delete, *_ = sent
+    assert " ".join(merged.split()) == f"{update} {insert}"
+    assert " ".join(deleted.split()) == delete
+
+
+def test_the_run_config() -> None:
+    (text,) = blocks("Building in full", "yaml")
+    config = yaml.safe_load(text)["execution"]["config"]
+    assert set(config) <= set(_CONFIG)
+    assert config == {"full_refresh": ["marts.orders"]}
+
+
+def test_python(tmp_path: Path) -> None:
+    (text,) = blocks("Python", "python")
+    files = {"models/sources.yaml": SOURCES, "models/marts/orders.py": text}
+    project = load(write_project(tmp_path, files), environ={})
+    assert project.warnings == ()
+    ((_, step),) = project.steps.items()
+    assert [str(key) for key in step.upstream] == ["raw.orders"]
+    assert step.config.materialized == "incremental"  # it is run in test_incremental (execution)
+
+
+def test_a_table_that_reads_itself(built: Any) -> None:
+    (text,) = blocks("A table that reads itself", "sql")
+    raw = "create table raw.payments as select date '2026-01-01' as day, 10 as amount"
+    _, build, ask = built("models/marts/balances.sql", text, raw)
+    assert changed(build()) == ("whole", 1, 0, None)
+    ask("insert into raw.payments values (date '2026-01-02', 5)")
+    assert changed(build()) == ("delta", 1, 0, None)
+    assert [float(n) for (n,) in ask("select balance from marts.balances order by day")] == [10, 15]
