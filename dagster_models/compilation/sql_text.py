@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dagster_models.compilation.accepted_values import is_accepted
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
-from dagster_models.core.tasks import OWN_RELATION, SINCE
+from dagster_models.core.tasks import OWN_COLUMN, OWN_RELATION, SINCE, CheckTask
 from dagster_models.errors import UnreadableSql
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.fill_in import PlainSql
@@ -151,25 +151,37 @@ def _relation_of(
 # --- checks ----------------------------------------------------------------------------------
 
 
-def check_sql(project: Project, step: Step, check: Check, target: Target) -> str:
-    """The SQL of a check of *step*, which selects the offending rows, as dbt's tests do.
+def check_task(project: Project, step: Step, check: Check, target: Target) -> CheckTask:
+    """A check of *step*. Its SQL selects the offending rows, as dbt's tests do.
 
-    OWN_RELATION stands in it for the relation of *step* itself: see ``CheckTask.sql_on``.
-    ``unique`` returns one row, with a count, per value that occurs twice or more.
+    OWN_RELATION and OWN_COLUMN stand in it for the relation and the column that it is about: see
+    ``CheckTask.sql_on``. ``unique`` returns one row, with a count, per value that occurs twice or
+    more.
     """
     if check.test == "query":
-        return _compiled(project, step, check.text, target, queries_only=True, of_check=True)
-    column = _column(check.column or "", _dialect(project, target))
-    return _COLUMN_CHECKS[check.test](project, step, check, target, column)
+        sql = _compiled(project, step, check.text, target, queries_only=True, of_check=True)
+        return CheckTask(check.name, sql, check.severity)
+    sql = _COLUMN_CHECKS[check.test](project, step, check, target, OWN_COLUMN)
+    column = _folded(check.column or "", _dialect(project, target))
+    return CheckTask(check.name, sql, check.severity, column)
 
 
-def _column(name: str, dialect: str) -> str:
-    """The quoted SQL of a column that YAML names.
+def _folded(name: str, dialect: str) -> str:
+    """A column that YAML names.
 
     Nobody writes quotes in YAML, so a plain name is folded as the warehouse folds unquoted names.
     """
     simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
-    return quote(dialect_of(dialect).column(name) if simple else name, dialect)
+    return dialect_of(dialect).column(name) if simple else name
+
+
+def _column_of(project: Project, key: Key, name: str, dialect: str) -> str:
+    """A column of another relation that YAML names, as SQL. A seed or a frame keeps the case of its
+    columns' names."""
+    step = project.steps.get(key)
+    kept = step.trace.columns if step is not None and step.kind in ("seed", "python") else ()
+    names = [column.name for column in kept if column.name.lower() == name.lower()]
+    return quote(names[0] if names else _folded(name, dialect), dialect)
 
 
 def _unique(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
@@ -200,7 +212,7 @@ def _accepted_values(
 def _relationships(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
     key = step.resolved[check.arguments["to"]]
     parent = OWN_RELATION if key == step.key else relation_sql(project, key, target)
-    field = _column(check.arguments["field"], _dialect(project, target))
+    field = _column_of(project, key, check.arguments["field"], _dialect(project, target))
     return (
         f"select child.{column} as from_field\nfrom {OWN_RELATION} as child\n"
         f"left join {parent} as parent on child.{column} = parent.{field}\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster_models.compilation.sql_text import (
     bound_literal,
-    check_sql,
+    check_task,
     compile_step,
     compile_tables,
     compile_text,
@@ -20,7 +20,6 @@ from dagster_models.core.materializations import KINDS, Incremental, Materializa
 from dagster_models.core.model import Project, Relation, Step, Target
 from dagster_models.core.tasks import (
     BuildTask,
-    CheckTask,
     Content,
     CsvFile,
     LoadedFile,
@@ -134,10 +133,7 @@ def task_for(
         "materialization": _materialization(target_step),
         "code_version": step.code_version,
         "input_versions": _input_versions(project, step, built_on_previous),
-        "checks": tuple(
-            CheckTask(check.name, check_sql(project, step, check, target), check.severity)
-            for check in step.checks
-        ),
+        "checks": tuple(check_task(project, step, check, target) for check in step.checks),
     }
     if step.kind == "python":
         return PythonTask(

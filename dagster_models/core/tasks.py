@@ -11,7 +11,7 @@ All are frozen values, which ``task_to_json`` and ``task_from_json`` carry betwe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
@@ -32,6 +32,9 @@ from dagster_models.util.python_code import code_digest
 #: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
 #: table or a branch in which the warehouse builds what it has not published yet.
 OWN_RELATION = "__the_relation_that_this_check_is_about__"
+#: Stands for the column to check: a frame or a seed keeps the case of its columns' names, which is
+#: known once the relation is built.
+OWN_COLUMN = "__the_column_that_this_check_is_about__"
 
 #: Stands in a model's SQL for the value of `$since`, which only the session that builds can read.
 SINCE = "__the_value_of_since__"
@@ -117,17 +120,26 @@ Content: TypeAlias = "Query | CsvFile | ArrowFile"
 class CheckTask:
     """One check of a relation.
 
-    ``sql`` selects the offending rows and holds OWN_RELATION for the relation itself. A failing
-    check of severity "error" stops the publication; one of severity "warn" only reports.
+    ``sql`` selects the offending rows. OWN_RELATION stands in it for the relation, and OWN_COLUMN
+    for the ``column`` if it is about one. A failing check of severity "error" stops the
+    publication; one of severity "warn" only reports.
     """
 
     name: str
     sql: str
     severity: str = "error"
+    column: str = ""
 
-    def sql_on(self, name: str) -> str:
-        """The SQL to send, in which ``name`` (as SQL) is the relation to check."""
-        return self.sql.replace(OWN_RELATION, name)
+    def sql_on(self, name: str, column: str = "") -> str:
+        """The SQL to send, in which ``name`` is the relation and ``column`` its column, as SQL."""
+        return self.sql.replace(OWN_RELATION, name).replace(OWN_COLUMN, column)
+
+    def column_in(self, names: Collection[str]) -> str:
+        """The column as the relation with these columns has it: in any case, like in SQL."""
+        if self.column in names:
+            return self.column
+        folded = self.column.lower()
+        return next((name for name in names if name.lower() == folded), self.column)
 
 
 @dataclass(frozen=True, slots=True)

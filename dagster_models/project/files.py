@@ -89,17 +89,18 @@ def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
         fix = "Check the file's permissions, and where it links to."
         report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
         return None
-    if not data.strip():
-        report(Problem("the file is empty", path, fix="Fill it, or delete it."))
-        return None
     try:
-        return data.decode("utf-8-sig"), data
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
         what = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
         report(Problem(what, path, line, column, "Save the file as UTF-8."))
         return None
+    if not text.strip():
+        report(Problem("the file is empty", path, fix="Fill it, or delete it."))
+        return None
+    return text, data
 
 
 def _walk(root: str, folder: str, report: Report) -> Iterator[tuple[str, tuple[str, ...], str]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dagster_models.compilation.sql_text import check_sql, compile_step, compile_text
+from dagster_models.compilation.sql_text import check_task, compile_step, compile_text
 from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import TraceRequest
 from dagster_models.errors import ProjectError
@@ -99,7 +99,7 @@ def test_a_text_is_parsed_once_in_a_process(
             for text in step.queries:
                 compile_text(first, step, text, target)
             for check in step.checks:
-                check_sql(first, step, check, target)
+                check_task(first, step, check, target)
     (root / "target").mkdir(exist_ok=True)
     for file in (root / "target").iterdir():
         file.unlink()

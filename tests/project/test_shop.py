@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from dagster_models.compilation.sql_text import (
-    check_sql,
+    check_task,
     compile_step,
     compile_tables,
     compile_text,
@@ -24,7 +24,6 @@ from dagster_models.core.model import (
     Retries,
     Schedule,
 )
-from dagster_models.core.tasks import CheckTask
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.project.targets import usable_target
 from paths import DATA
@@ -210,17 +209,13 @@ def build(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
 def offending(project: Project, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Check -> how many rows it selects."""
     target = usable_target(project)
-    return {
-        f"{key.name}.{check.name}": len(
-            connection.sql(
-                CheckTask("", check_sql(project, step, check, target)).sql_on(
-                    relation_sql(project, step.key, target)
-                )
-            ).fetchall()
-        )
-        for key, step in project.steps.items()
-        for check in step.checks
-    }
+    found = {}
+    for key, step in project.steps.items():
+        for check in step.checks:
+            task = check_task(project, step, check, target)
+            sql = task.sql_on(relation_sql(project, key, target), f'"{task.column}"')
+            found[f"{key.name}.{check.name}"] = len(connection.sql(sql).fetchall())
+    return found
 
 
 def test_the_shop_runs_on_a_real_warehouse(shop: Project) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.compilation.sql_text import check_sql, compile_step
+from dagster_models.compilation.sql_text import check_task, compile_step
 from dagster_models.core.model import Key, Project
 from dagster_models.core.tasks import OWN_RELATION
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
@@ -79,7 +79,8 @@ def test_a_model_that_cannot_be_read_is_loaded(tmp_path: Path) -> None:
     expected = FILES["models/s/b.sql"].replace("s.a where", '"dev_s"."a" where')
     assert compiled == expected.replace("< $n;", "< 9")
     [check] = step.checks
-    assert check_sql(found, step, check, target).endswith(f'from {OWN_RELATION} AS "b" where false')
+    sql = check_task(found, step, check, target).sql
+    assert sql.endswith(f'from {OWN_RELATION} AS "b" where false')
     assert [warning.path for warning in found.warnings if "cannot be read" in warning.what] == [
         "checks/e.sql",
         "models/s/b.sql",

@@ -1,4 +1,4 @@
-"""What every warehouse makes of seeds, and of values on their way in and out: asked of each.
+"""What every warehouse makes of values on their way in and out: asked of each.
 
 See test_conformance.py.
 """
@@ -14,127 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from dagster_models.core.tasks import CsvFile, LoadedFile
 from dagster_models.errors import WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession
-from systems import System, T
-
-# Seeds -------------------------------------------------------------------------------------------
-
-
-def seed(session: WarehouseSession, path: Path, text: str, **types: str) -> int:
-    path.write_text(text, encoding="utf-8")
-    session.begin()
-    try:
-        rows = session.replace_table(T, CsvFile(LoadedFile(str(path)), types))
-    except BaseException:
-        session.rollback()
-        raise
-    session.commit()
-    return rows
-
-
-def test_a_seed_has_inferred_types(
-    system: System, session: WarehouseSession, tmp_path: Path
-) -> None:
-    text = 'n,day,name,x,at,yes\n1,2020-01-01,a,1.5,2020-01-01 10:00:00,true\n2,,"b, c",,,false\n'
-    assert seed(session, tmp_path / "a.csv", text) == 2
-    kinds = ("BIGINT", "DATE", "VARCHAR", "DOUBLE", "TIMESTAMP", "BOOLEAN")
-    assert [type_ for _, type_ in session.columns(T)] == [system.type_of(kind) for kind in kinds]
-    moment = dt.datetime(2020, 1, 1, 10)
-    assert session.query("select * from s.t order by n")[1] == [
-        (1, dt.date(2020, 1, 1), "a", 1.5, moment, True),
-        (2, None, "b, c", None, None, False),
-    ]
-
-
-def test_a_seed_with_types(session: WarehouseSession, tmp_path: Path) -> None:
-    text = "zip,n\n01234,1\n"
-    assert seed(session, tmp_path / "a.csv", text, zip="VARCHAR", n="DECIMAL(9,2)") == 1
-    assert session.query("select zip, n from s.t")[1] == [("01234", decimal.Decimal("1.00"))]
-
-
-def test_a_type_is_that_of_all_rows(
-    system: System, session: WarehouseSession, tmp_path: Path
-) -> None:
-    assert seed(session, tmp_path / "a.csv", "n\n" + "1\n" * 30_000 + "x\n") == 30_001
-    assert session.columns(T) == (("n", system.type_of("VARCHAR")),)
-
-
-def test_a_seeds_name_is_no_pattern(session: WarehouseSession, tmp_path: Path) -> None:
-    (tmp_path / "a1.csv").write_text("n\n1\n2\n")
-    assert seed(session, tmp_path / "a[1].csv", "n\n7\n") == 1
-    assert seed(session, tmp_path / "a*.csv", "n\n8\n") == 1
-    assert session.query("select n from s.t")[1] == [(8,)]
-
-
-def test_a_seed_of_a_header_alone(session: WarehouseSession, tmp_path: Path) -> None:
-    assert seed(session, tmp_path / "a.csv", "n,m\n") == 0
-    assert [name for name, _ in session.columns(T)] == ["n", "m"]
-
-
-@pytest.mark.feature("seed_error_line")
-@pytest.mark.parametrize(
-    ("text", "line", "told"),
-    [
-        ("a,b\n1,x\n2,y,z\n3,w\n", 3, "3 values, the header has 2"),
-        ("a,b\n1,x\n2\n3,w\n", 3, "1 values, the header has 2"),
-        ('a,b\n1,"x\ny"\n2\n3,w\n', 4, "1 values, the header has 2"),
-        ("a,b\n" + "1,x\n" * 30_000 + "2,y,z\n", 30_002, "3 values, the header has 2"),
-    ],
-)
-def test_a_seed_with_a_bad_row(
-    session: WarehouseSession, tmp_path: Path, text: str, line: int, told: str
-) -> None:
-    with pytest.raises(WarehouseError) as caught:
-        seed(session, tmp_path / "a.csv", text)
-    assert caught.value.line == line
-    assert told in caught.value.message
-    assert "a.csv" in caught.value.message
-
-
-@pytest.mark.feature("seed_error_line")
-def test_a_seed_with_a_bad_value(session: WarehouseSession, tmp_path: Path) -> None:
-    with pytest.raises(WarehouseError) as caught:
-        seed(session, tmp_path / "a.csv", "n\n1\noops\n", n="INTEGER")
-    assert caught.value.line == 3
-    assert "oops" in caught.value.message
-    assert "a.csv" in caught.value.message
-
-
-@pytest.mark.parametrize("types", [{"zz": "INTEGER"}, {"n": "NOTYPE"}])
-def test_a_seed_with_wrong_types(
-    session: WarehouseSession, tmp_path: Path, types: dict[str, str]
-) -> None:
-    with pytest.raises(WarehouseError) as caught:
-        seed(session, tmp_path / "a.csv", "n\n1\n", **types)
-    said = caught.value.message.lower()
-    assert next(iter({*types, *types.values()} & {"zz", "NOTYPE"})).lower() in said
-
-
-def test_a_seed_that_is_not_there(session: WarehouseSession) -> None:
-    with pytest.raises(WarehouseError, match=r"nowhere\.csv"):
-        session.replace_table(T, CsvFile(LoadedFile("nowhere.csv")))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a,b\n1,2\n3,4\n5,6,7\n",
-        "a\n1,2\n3,4\n",
-        "a,b\n'x,y',2\n",
-        "My title\na,b\n1,2\n",
-        "a,b\n1,2\n# note\n3,4\n",
-    ],
-)
-def test_a_seed_loses_no_line_in_silence(
-    session: WarehouseSession, tmp_path: Path, text: str
-) -> None:
-    """DuckDB's reader would skip what does not fit above the longest table that it can find."""
-    with pytest.raises(WarehouseError):
-        seed(session, tmp_path / "s.csv", text)
-
+from systems import System
 
 # Types both ways ---------------------------------------------------------------------------------
 

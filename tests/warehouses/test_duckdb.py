@@ -125,7 +125,7 @@ def test_a_seed_with_a_bad_value(session: WarehouseSession, tmp_path: Path) -> N
     with pytest.raises(WarehouseError) as caught:
         seed(session, tmp_path / "a.csv", "n\n1\noops\n", n="INTEGER")
     assert caught.value.line == 3
-    assert "Could not convert string \"oops\" to 'INTEGER'" in caught.value.message
+    assert "`oops` is not exactly a value of the declared type INTEGER" in caught.value.message
     assert "read_csv" not in caught.value.message
 
 

@@ -22,7 +22,7 @@ from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
+from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
 
 #: Write conflicts are retried here, as the loser has lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -136,7 +136,7 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
         for check in task.checks:
             if stop.is_set():
                 raise _Stopped
-            build.checks += (_one_check(session, check, quoted(task.relation)),)
+            build.checks += (_one_check(session, check, quoted(task.relation), build),)
         error = _failure(build.checks)
     except _Stopped:
         verdict, error = Verdict.CANCELED, _STOPPED
@@ -276,7 +276,7 @@ def _check(
             raise _Stopped
         result = broken.get(check.name)
         if result is None:
-            result = _one_check(session, check, session.name_of(staged))
+            result = _one_check(session, check, session.name_of(staged), build)
             build.checks += (result,)
             if result.error:
                 # Some errors end the transaction and some do not, and COMMIT does not say which, so
@@ -288,11 +288,14 @@ def _check(
             build.checks += (result,)
 
 
-def _one_check(session: WarehouseSession, check: CheckTask, name: str) -> CheckOutcome:
+def _one_check(
+    session: WarehouseSession, check: CheckTask, name: str, build: _Build
+) -> CheckOutcome:
     clock = time.perf_counter()
     failures, error = 0, None
     try:
-        failures = session.count(check.sql_on(name))
+        column = check.column_in([column for column, _ in build.columns])
+        failures = session.count(check.sql_on(name, quote(column)))
     except WarehouseError as failure:
         if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
             raise

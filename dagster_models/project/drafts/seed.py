@@ -1,12 +1,9 @@
-"""The draft of a seed, and what a warehouse would silently change in its file."""
+"""The draft of a seed, and what is wrong or doubtful in its file."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_models.errors import Problem
@@ -17,10 +14,10 @@ from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.trace import seed_trace
 from dagster_models.sql.canonical import canonical, version_of
-
-_LONG = re.compile(r"\d{19}")  #: the greatest whole number of 64 bits has so many digits
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-_WHOLE = re.compile(r"[+-]?\d+")
+from dagster_models.util import csv_table
+from dagster_models.util.csv_table import BadCsv, CsvTable
+from dagster_models.util.nearest import suggest
+from dagster_models.util.seed_types import guess
 
 
 def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
@@ -30,20 +27,30 @@ def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
     step = new_step(file, "seed", values, context)
     types = step.config.column_types
     version = version_of(step.digest, canonical(types), str(step.relation))
-    header = next(csv.reader(io.StringIO(file.text)), [])
-    for what, fix in _wrong_in_header(header):
+    table = _read(file, context)
+    for what, fix in (*_wrong_in_header(table.names), *_unknown(table.names, types)):
         context.report(Problem(what, file.path, 1, 1, fix))
-    for line, name in _lossy(file.text, header, types):
-        what = f"the column `{name}` has integers of more than 64 bits, which lose digits"
-        fix = f"Declare its type: `column_types: {{{name}: varchar}}`, or `decimal(38)`."
+    for line, what, fix in _doubtful(table, types):
         context.report(Problem(what, file.path, line, 1, fix, "warning"))
-    found = seed_trace(header, types, context.settings.dialect)
+    found = seed_trace(table.names, types, context.settings.dialect)
     return Draft(replace(step, code_version=version, trace=found), check_uses(step.checks))
 
 
-def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:
+def _read(file: ProjectFile, context: DraftContext) -> CsvTable:
+    """The file; what keeps it from being read to its end is reported."""
+    try:
+        table = csv_table.read(file.data)
+    except BadCsv as error:
+        table = CsvTable((), (), (), error)
+    if table.bad is not None:
+        fix = 'Write the values of a row between commas, and a text with a comma or a " in quotes.'
+        context.report(Problem(str(table.bad), file.path, table.bad.line, 1, fix))
+    return table
+
+
+def _wrong_in_header(header: Sequence[str]) -> Iterator[tuple[str, str]]:
     """What a warehouse would take, and change in silence: problem and fix."""
-    names = [name.strip().lower() for name in header]
+    names = [name.lower() for name in header]
     for name in dict.fromkeys(name for name in names if name and names.count(name) > 1):
         yield f"two columns are named `{name}`", "Give each column of the first line its own name."
     if header and not all(names):
@@ -56,28 +63,27 @@ def _wrong_in_header(header: list[str]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _lossy(text: str, header: list[str], types: Mapping[str, str]) -> Iterator[tuple[int, str]]:
-    """The columns that DuckDB would read as DOUBLE (measured with 1.5) though whole numbers are in
-    them: the line of the first one that is too long, and the column's name."""
-    if not _LONG.search(text):  # nearly all seeds
-        return
+def _unknown(header: Sequence[str], types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    known = {name.lower() for name in header}
+    for name in types:
+        if header and name.lower() not in known:
+            yield f"`column_types` names `{name}`, which is not a column", suggest(name, header)
+
+
+def _doubtful(table: CsvTable, types: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
+    """The columns that other readers would take for numbers, dates or booleans, and change."""
     typed = {name.lower() for name in types}
-    open_ = {at: name for at, name in enumerate(header) if name.lower() not in typed}
-    too_long: dict[int, int] = {}
-    rows = csv.reader(io.StringIO(text))
-    with contextlib.suppress(csv.Error):  # the warehouse reports it
-        next(rows)
-        for row in rows:
-            for at, cell in enumerate(row):
-                if at not in open_ or not cell:
-                    continue
-                if not _NUMBER.fullmatch(cell):
-                    del open_[at]  # it is read as text
-                elif _WHOLE.fullmatch(cell) and _is_too_long(cell):
-                    too_long.setdefault(at, rows.line_num)
-    yield from ((line, open_[at]) for at, line in too_long.items() if at in open_)
-
-
-def _is_too_long(cell: str) -> bool:
-    digits = cell.lstrip("+-0")
-    return len(digits) > 19 or not -(2**63) <= int(cell) < 2**63  # (int refuses 5,000 digits)
+    for name, cells in zip(table.names, table.columns, strict=True):
+        if name.lower() in typed or not name:
+            continue
+        at = guess(cells).doubtful
+        if at is not None:
+            what = (
+                f"the column `{name}` stays text: a number, date or boolean made of `{cells[at]}`"
+                " might be another value"
+            )
+            fix = (
+                f"Declare its type: `column_types: {{{name}: varchar}}`, or another one that its"
+                " values fit exactly (dates are written as 2024-02-01)."
+            )
+            yield table.lines[at], what, fix

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import re
 from collections.abc import Iterator
 
@@ -11,9 +10,6 @@ from dagster_models.errors import ErrorKind, WarehouseError
 
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
-_CSV_LINE = re.compile(r"CSV Error on Line: (\d+)")
-#: What follows is advice on the options of read_csv, which are ours.
-_CSV_ADVICE = re.compile(r"\n\n|\nPossible")
 _PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
 
 #: For ``lines_before``: no line of the statement is the user's.
@@ -91,33 +87,3 @@ def _kind(name: str, message: str) -> ErrorKind:
 def _without_line(message: str) -> str:
     """Return the message without its quotation of a line that is ours and not the user's."""
     return _LINE_BLOCK.sub("", message)
-
-
-def csv_error(error: WarehouseError, path: str) -> WarehouseError:
-    """Return the same error with the line of the CSV file, from DuckDB or a look into the file."""
-    if error.kind is ErrorKind.INTERRUPTED or error.transient:
-        return error
-    message = _without_line(error.message)
-    found = _CSV_LINE.search(message)
-    line = int(found.group(1)) if found else None
-    message = _CSV_ADVICE.split(message, maxsplit=1)[0]
-    if error.name != "ConversionException" and (ragged := _ragged_row(path)) is not None:
-        line, count, expected = ragged
-        message = f"line {line} of the CSV file has {count} values, the header has {expected}"
-    return WarehouseError(error.kind, f"{path}: {message}", name=error.name, line=line)
-
-
-def _ragged_row(path: str) -> tuple[int, int, int] | None:
-    """(line, values, columns of the header) of the first row with too many or too few values."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = csv.reader(file)
-            header = next(rows, [])
-            started = rows.line_num + 1  # a quoted value may span lines: name where its row starts
-            for row in rows:
-                if row and len(row) != len(header):
-                    return started, len(row), len(header)
-                started = rows.line_num + 1
-    except (OSError, ValueError, csv.Error):
-        pass
-    return None

@@ -22,18 +22,21 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.duckdb_types import exact
+from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses.base import (
     Capabilities,
     OpenWarehouse,
     literal,
+    quote,
     quoted,
 )
 from dagster_models.warehouses.duckdb import records
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.duckdb.environment import session_settings
-from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, csv_error, translated
+from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, translated
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.records import of_relations
+from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 
 #: The name under which a cursor sees an Arrow file while it reads it.
 _INPUT = "dagster_models_input"
@@ -46,6 +49,18 @@ _OTHER_TYPE = re.compile(r"is of type (Table|View), trying to replace")
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 
 
+_SEED_WORDS = SeedWords(
+    {
+        SeedType.WHOLE: "BIGINT",
+        SeedType.DECIMAL: "DOUBLE",
+        SeedType.DATE: "DATE",
+        SeedType.TIMESTAMP: "TIMESTAMP",
+        SeedType.BOOLEAN: "BOOLEAN",
+        SeedType.TEXT: "VARCHAR",
+    },
+    free_scale=3,
+)
+
 CAPABILITIES = Capabilities(
     "duckdb",
     shared_fate=True,
@@ -57,18 +72,6 @@ CAPABILITIES = Capabilities(
         "decimal_nan": "DECIMAL has no NaN",
     },
 )
-
-
-def csv_reader(path: str, options: str = "") -> str:
-    """Return the SQL that reads a CSV file with a header as the table that it is."""
-    pattern = re.sub(r"([\[*?])", r"[\1]", path)  # a file, not a pattern
-    # The dialect is given, not guessed: a guess reads a file with a bad row as one wide column,
-    # or skips the lines above it, and takes a line that begins with # for a comment.
-    # sample_size=-1: a type is that of all its rows.
-    return (
-        f"FROM read_csv({literal(pattern)}, header=true, delim=',', quote='\"', escape='\"',"
-        f" skip=0, comment='', sample_size=-1{options})"
-    )
 
 
 def connect(settings: Mapping[str, Any]) -> DuckDB:
@@ -208,14 +211,37 @@ class DuckDBSession(DuckDBCursor):
         return self._replace(name, f"CREATE OR REPLACE {what} {name} AS\n", sql)
 
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
-        types = ", ".join(f"{literal(name)}: {literal(t)}" for name, t in column_types.items())
-        options = f", types={{{types}}}" if types else ""
+        seed = read_seed(path, column_types, _SEED_WORDS)
+        columns = [
+            (quote(name), type_)
+            for name, type_ in zip(seed.table.column_names, seed.types, strict=True)
+        ]
+        listed = ", ".join(f"CAST({name} AS {type_}) AS {name}" for name, type_ in columns)
         name = quoted(relation)
-        head = f"CREATE OR REPLACE TABLE {name} AS\n"
         try:
-            return self._replace(name, head, csv_reader(path, options)) or 0
+            with self._registered(seed.table):
+                head = f"CREATE OR REPLACE TABLE {name} AS\n"
+                return self._replace(name, head, f"SELECT {listed} FROM {_INPUT}") or 0
         except WarehouseError as error:
-            raise csv_error(error, path) from error
+            raise self._with_line(error, seed) from error
+
+    def _with_line(self, error: WarehouseError, seed: Seed) -> WarehouseError:
+        """The error with the line of the first cell that is no value of its column's type."""
+        if error.kind is ErrorKind.BAD_VALUE:
+            with contextlib.suppress(duckdb.Error), self._cursor.cursor() as own:
+                own.register(_INPUT, seed.table)
+                for column, type_ in zip(seed.table.column_names, seed.types, strict=True):
+                    name = quote(column)
+                    misfit = f"{name} IS NOT NULL AND TRY_CAST({name} AS {type_}) IS NULL"
+                    row = own.execute(
+                        f"SELECT row FROM (SELECT row_number() OVER () - 1 AS row, {misfit} AS bad"
+                        f" FROM {_INPUT}) WHERE bad ORDER BY row LIMIT 1"
+                    ).fetchone()
+                    if row is not None:
+                        return seed.error(error, row[0], column)
+        return WarehouseError(
+            error.kind, f"{seed.path}: {error.message}", name=error.name, transient=error.transient
+        )
 
     def _from_arrow(self, relation: Relation, path: str) -> int:
         from dagster_models.warehouses.duckdb import arrow  # pyarrow takes its time to import

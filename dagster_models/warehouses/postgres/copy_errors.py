@@ -20,15 +20,20 @@ Named: TypeAlias = Callable[[WarehouseError, Any], WarehouseError]
 
 def with_row(error: WarehouseError, table: Any) -> WarehouseError:
     """The error of a COPY of the Arrow table, with its row and column."""
-    diagnosis = getattr(error.__cause__, "diag", None)
-    found = _PLACE.search(getattr(diagnosis, "context", None) or "")
+    found = place(error, table)
     if found is None:
         return error
-    place = row_text(_row_of_line(table, int(found[1])))
-    if found[2]:
-        place = f"column {found[2]!r}, {place}"
-    message = f"{place}: {error.message}"
+    row, column = found
+    words = row_text(row) if column is None else f"column {column!r}, {row_text(row)}"
+    message = f"{words}: {error.message}"
     return WarehouseError(error.kind, message, name=error.name, transient=error.transient)
+
+
+def place(error: WarehouseError, table: Any) -> tuple[int, str | None] | None:
+    """The row and the column that the error of a COPY is about; None where it is about none."""
+    diagnosis = getattr(error.__cause__, "diag", None)
+    found = _PLACE.search(getattr(diagnosis, "context", None) or "")
+    return (_row_of_line(table, int(found[1])), found[2]) if found else None
 
 
 def _row_of_line(table: Any, line: int) -> int:

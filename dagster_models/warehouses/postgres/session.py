@@ -22,6 +22,7 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util import dsn as servers
+from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses import append
 from dagster_models.warehouses.base import (
     Capabilities,
@@ -40,13 +41,13 @@ from dagster_models.warehouses.postgres import (
 )
 from dagster_models.warehouses.postgres.connect import Connector, Outage
 from dagster_models.warehouses.postgres.connection import PostgresConnection
-from dagster_models.warehouses.postgres.seeds import bad_value, read_seed, seed_columns
 from dagster_models.warehouses.postgres.statements import (
     one_query,
     refuse_long,
     statements,
 )
 from dagster_models.warehouses.records import of_relations
+from dagster_models.warehouses.seeds import SeedWords, read_seed
 
 CAPABILITIES = Capabilities(
     "postgres",
@@ -60,6 +61,17 @@ CAPABILITIES = Capabilities(
     },
 )
 
+_SEED_WORDS = SeedWords(
+    {
+        SeedType.WHOLE: "bigint",
+        SeedType.DECIMAL: "double precision",
+        SeedType.DATE: "date",
+        SeedType.TIMESTAMP: "timestamp without time zone",
+        SeedType.BOOLEAN: "boolean",
+        SeedType.TEXT: "text",
+    },
+    free_scale=None,
+)
 
 T = TypeVar("T")
 
@@ -161,9 +173,16 @@ class PostgresSession(PostgresConnection):
         return f"ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
 
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
-        table = read_seed(path, column_types)
-        definitions = seed_columns(table.schema, column_types)
-        fill = self._copy_of(table, definitions, lambda error, _: bad_value(error, path))
+        seed = read_seed(path, column_types, _SEED_WORDS)
+        arrow_to_copy.column_definitions(seed.table.schema)  # for what it refuses
+        listed = zip(seed.table.column_names, seed.types, strict=True)
+        definitions = ", ".join(f"{quote(name)} {type_}" for name, type_ in listed)
+
+        def with_line(error: WarehouseError, table: Any) -> WarehouseError:
+            place = copy_errors.place(error, table)
+            return seed.error(error, *place) if place else error
+
+        fill = self._copy_of(seed.table, definitions, with_line)
         return self._build(relation, lambda: relations.put_table(self, quoted(relation), fill))
 
     def _put_arrow(self, name: str, path: str) -> int:
