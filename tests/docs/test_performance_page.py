@@ -1,0 +1,34 @@
+"""docs/performance.md lists the tricks that the benchmark measures, and names what exists."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import dagster_models
+from paths import REPOSITORY
+
+PACKAGE = Path(dagster_models.__file__).parent
+PAGE = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
+ROWS = re.findall(r"^\| (.*?) \| `(.*?\.py)`(?:, `(\w+)`)? \| (.*?) \|$", PAGE, re.MULTILINE)
+
+
+def test_what_the_page_names_exists() -> None:
+    assert len(ROWS) == PAGE.count(".py` |") + PAGE.count("`, `")
+    for _, path, name, _ in ROWS:
+        assert name in (PACKAGE / path).read_text(encoding="utf-8"), path
+
+
+def test_each_trick_that_is_measured_is_on_the_page_with_its_figure() -> None:
+    """The caches have a benchmark of their own, which is not one of tricks."""
+    tree = ast.parse((REPOSITORY / "tests" / "bench" / "tricks.py").read_text(encoding="utf-8"))
+    measured = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Trick"
+    ]
+    assert len(measured) + 1 == len(ROWS)
+    for trick, _, _, buys in ROWS:
+        shares = [int(share) for share in re.findall(r"\+(\d+) %", buys)]
+        assert max(shares, default=5) >= 5, trick
