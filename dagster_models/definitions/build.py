@@ -28,7 +28,9 @@ from dagster_models.core.model import (
     Target,
 )
 from dagster_models.core.step_keys import checked_prefix, node_name
+from dagster_models.definitions.column_metadata import Moved
 from dagster_models.definitions.compute import compute_function
+from dagster_models.definitions.given_keys import following, moved_keys, same_keys
 from dagster_models.definitions.jobs import ProjectJobs
 from dagster_models.definitions.other_assets import specs_of, tables_of
 from dagster_models.definitions.resource import WarehouseResource
@@ -150,36 +152,57 @@ def _build_assets(
     context: _Context, others: Sequence[AssetsDefinition | AssetSpec]
 ) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
     built: list[AssetsDefinition | AssetSpec] = []
-    problems: list[Problem] = []
     # A source with an asset_key is an asset that somebody else defines, so it gets no spec here.
     project = context.project
     sources = [source for source in project.sources.values() if source.asset_key is None]
     taken = {spec.key for spec in specs_of(others)}
-    items: list[Step | Source] = [*sources, *project.steps.values()]
-    for item in items:
+    specs, problems = _specs([*sources, *project.steps.values()], context)
+    moved = moved_keys(project, specs)
+    problems += same_keys(specs)
+    for item, spec in specs:
         try:
-            asset = _asset(item, context)
+            asset = spec if isinstance(item, Source) else _asset(item, spec, moved, context)
             if isinstance(asset, AssetsDefinition) and asset.partitions_def is not None:
                 what, at = _PARTITIONED.format(key=item.key), item.location
                 problems.append(Problem(what, at.path, at.line, at.column, _NOT_PARTITIONED))
             if not (isinstance(item, Source) and asset.key in taken):
                 built.append(asset)
-        except (DagsterError, ValueError) as error:  # e.g. an owner that is not an e-mail address
-            place = item.location
-            what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
-            problems.append(Problem(what, place.path, place.line, place.column))
+        except (DagsterError, ValueError) as error:
+            problems.append(_refused(item, error))
     return built, problems
 
 
-def _asset(item: Step | Source, context: _Context) -> AssetsDefinition | AssetSpec:
-    project, translator = context.project, context.translator
-    if isinstance(item, Source):
-        return translator.get_asset_spec(item, project, item.relation)
+def _specs(
+    items: Sequence[Step | Source], context: _Context
+) -> tuple[list[tuple[Step | Source, AssetSpec]], list[Problem]]:
+    """What the translator makes of each item."""
+    specs: list[tuple[Step | Source, AssetSpec]] = []
+    problems = []
+    for item in items:
+        relation = item.relation
+        if isinstance(item, Step):
+            relation = TargetStep(context.project, item, context.target).relation
+        try:
+            spec = context.translator.get_asset_spec(item, context.project, relation)
+            specs.append((item, spec))
+        except (DagsterError, ValueError) as error:  # e.g. an owner that is not an e-mail address
+            problems.append(_refused(item, error))
+    return specs, problems
+
+
+def _refused(item: Step | Source, error: Exception) -> Problem:
+    place = item.location
+    what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
+    return Problem(what, place.path, place.line, place.column)
+
+
+def _asset(item: Step, spec: AssetSpec, moved: Moved, context: _Context) -> AssetsDefinition:
+    project, config = context.project, item.config
     target_step = TargetStep(project, item, context.target, context.resource_key)
-    config = item.config
-    spec = translator.get_asset_spec(item, project, target_step.relation)
+    if moved:
+        spec = following(spec, item, project, moved)
     return asset_of(
-        compute_function(target_step, spec.key),
+        compute_function(target_step, spec.key, moved),
         name=node_name(item.key, project.key_prefix),
         spec=spec,
         check_specs=[_check_spec(check, spec.key) for check in item.checks],

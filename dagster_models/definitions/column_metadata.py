@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from dagster import AssetKey, TableColumn, TableColumnDep, TableColumnLineage, TableSchema
@@ -19,6 +20,11 @@ from dagster_models.core.traced import TracedColumn
 MOST_SOURCES = 6
 
 Record = TypeVar("Record")
+
+Moved = Mapping[AssetKey, AssetKey]
+"""The key of an asset without a translator -> the key that the translator gives it, if it is
+another."""
+NOT_MOVED: Moved = MappingProxyType({})
 
 
 def unchecked(record: type[Record], *fields: str) -> Callable[[tuple[Any, ...]], Record]:
@@ -92,7 +98,7 @@ def _made_of(column: TracedColumn) -> str:
     return f"From {', '.join(named)}" if named else ""
 
 
-def column_lineage(project: Project, step: Step) -> Mapping[str, Any]:
+def column_lineage(project: Project, step: Step, moved: Moved = NOT_MOVED) -> Mapping[str, Any]:
     """Metadata with the known sources of each column; {} if no column has any."""
     keys: dict[tuple[str, str], AssetKey] = {}
     deps: dict[str, list[TableColumnDep]] = {}
@@ -103,7 +109,8 @@ def column_lineage(project: Project, step: Step) -> Mapping[str, Any]:
             if name == own:  # a model that reads itself is not its own upstream
                 continue
             if (key := keys.get(name)) is None:
-                key = keys[name] = asset_key(project, Key(*name))
+                key = asset_key(project, Key(*name))
+                key = keys[name] = moved.get(key, key)
             found.append(_dep((key, source)))
         if column.name and found:
             deps[column.name] = found if len(found) == 1 else sorted(found, key=_place)

@@ -26,7 +26,12 @@ from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFa
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.changes import Changes
 from dagster_models.core.model import Check
-from dagster_models.definitions.column_metadata import column_lineage, column_schema
+from dagster_models.definitions.column_metadata import (
+    NOT_MOVED,
+    Moved,
+    column_lineage,
+    column_schema,
+)
 from dagster_models.definitions.resource import refuse_another_warehouse, warehouse_resources
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
@@ -43,19 +48,22 @@ from dagster_models.util.durations import rounded
 _SIGNATURE = Signature([Parameter("context", Parameter.POSITIONAL_OR_KEYWORD)])
 
 
-def compute_function(target_step: TargetStep, asset: AssetKey) -> Callable[..., Iterator[Any]]:
-    """The function that Dagster calls for an attempt of the step."""
+def compute_function(
+    target_step: TargetStep, asset: AssetKey, moved: Moved = NOT_MOVED
+) -> Callable[..., Iterator[Any]]:
+    """The function that Dagster calls for an attempt of the step. ``moved``: the keys that a
+    translator has given."""
 
     # Unannotated: Dagster cannot read the annotation of a module with postponed ones.
     def compute(context):  # type: ignore[no-untyped-def]
         run = _run_of(context)
         if run is None:
-            yield from _called_directly(context, target_step, asset)
+            yield from _called_directly(context, target_step, asset, moved)
             return
         attempt = _attempt(context, run, target_step)
         if attempt.result.state == "succeeded":
             # Not as part of the result: Dagster would write all of it to STEP_OUTPUT as well.
-            context.add_asset_metadata(_metadata(attempt), asset)
+            context.add_asset_metadata(_metadata(attempt, moved), asset)
         yield from _results(attempt, asset)
 
     register(compute, target_step)
@@ -72,7 +80,9 @@ def _run_of(context: Any) -> DagsterRun | None:
     return run
 
 
-def _called_directly(context: Any, target_step: TargetStep, asset: AssetKey) -> Iterator[Any]:
+def _called_directly(
+    context: Any, target_step: TargetStep, asset: AssetKey, moved: Moved
+) -> Iterator[Any]:
     """The results of a step that runs now. A direct call knows no metadata but that of a result,
     and does not look for check results in there."""
     key = target_step.resource_key
@@ -81,7 +91,7 @@ def _called_directly(context: Any, target_step: TargetStep, asset: AssetKey) -> 
     for result in _results(attempt, asset):
         if isinstance(result, MaterializeResult):
             yield from result.check_results or ()
-            yield MaterializeResult(asset, metadata=_metadata(attempt))
+            yield MaterializeResult(asset, metadata=_metadata(attempt, moved))
         else:
             yield result
 
@@ -160,13 +170,13 @@ def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
     )
 
 
-def _metadata(attempt: AttemptResult) -> dict[str, Any]:
+def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     target_step, outcome, result = attempt.target_step, attempt.outcome, attempt.result
     metadata: dict[str, Any] = {
         f"{PREFIX}/seconds": rounded(outcome.seconds),
         f"{PREFIX}/target": target_step.target.name,
     }
-    metadata.update(column_lineage(target_step.project, target_step.step))
+    metadata.update(column_lineage(target_step.project, target_step.step, moved))
     if target_step.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(target_step.relation)
         # The asset's own table name is that of the default target; this run may have another.

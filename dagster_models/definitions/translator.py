@@ -42,6 +42,8 @@ class ModelsTranslator:
             def get_asset_spec(self, item, project, relation):
                 return super().get_asset_spec(item, project, relation).replace_attributes(
                     group_name="analytics")
+
+    It may change the key too: deps, column lineage and checks of other assets follow.
     """
 
     def get_asset_spec(

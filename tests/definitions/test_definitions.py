@@ -245,3 +245,82 @@ def test_what_is_no_asset_is_refused_with_what_to_do(tmp_path: Path) -> None:
     for other in wrong:
         with pytest.raises(TypeError, match=r"takes assets and asset specs.*Definitions.merge"):
             load_project(root, assets=[other])
+
+
+class Prefixed(ModelsTranslator):
+    """Other keys for everything, also for what is upstream of it."""
+
+    def get_asset_spec(self, *arguments: Any) -> dg.AssetSpec:
+        spec = super().get_asset_spec(*arguments)
+        return spec.replace_attributes(key=dg.AssetKey(["pre", *spec.key.path]))
+
+
+KEYED = {
+    "models/sources.yaml": "sources: [{name: raw, tables: [t]}]",
+    "models/a.sql": "/* @model columns: {id: {checks: [not_null]}} */ select 1 as id",
+    "models/b.sql": "select id + 1 as n from a",
+    "models/c.sql": "select t.id from raw.t",
+    "checks/few.sql": "/* @check model: b */ select * from b join a on a.id = b.n",
+}
+
+
+def test_deps_lineage_and_checks_follow_the_keys_of_a_translator(tmp_path: Path) -> None:
+    definitions = load_project(make_project(tmp_path, KEYED).root, translator=Prefixed())
+    specs = {spec.key: spec for spec in definitions.resolve_all_asset_specs()}
+    main = {name: dg.AssetKey(["pre", "main", name]) for name in "abc"}
+    source = dg.AssetKey(["pre", "raw", "t"])
+    assert set(specs) == {*main.values(), source}
+    assert [dep.asset_key for dep in specs[main["b"]].deps] == [main["a"]]
+    assert [dep.asset_key for dep in specs[main["c"]].deps] == [source]
+    lineage = specs[main["b"]].metadata["dagster/column_lineage"]
+    assert lineage.deps_by_column == {"n": [dg.TableColumnDep(main["a"], "id")]}
+    models = [asset for asset in definitions.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    result = dg.materialize(
+        models,
+        selection=dg.AssetSelection.assets(main["a"], main["b"]),
+        resources=definitions.resources,
+    )
+    assert result.success
+    made = {event.asset_key: event for event in result.get_asset_materialization_events()}
+    assert list(made) == [main["a"], main["b"]]
+    shown = made[main["b"]].materialization.metadata["dagster/column_lineage"].value
+    assert shown == lineage
+    checked = {(e.asset_key, e.check_name) for e in result.get_asset_check_evaluations()}
+    assert checked == {(main["a"], "not_null_id"), (main["b"], "few")}
+
+
+def test_deps_that_a_translator_writes_itself_stay(tmp_path: Path) -> None:
+    class Swapped(ModelsTranslator):
+        """`a` and `b` change places, and the deps say so."""
+
+        def get_asset_spec(self, *arguments: Any) -> dg.AssetSpec:
+            spec = super().get_asset_spec(*arguments)
+            new = {"a": "b", "b": "a"}
+
+            def other(key: dg.AssetKey) -> dg.AssetKey:
+                return dg.AssetKey([*key.path[:-1], new.get(key.path[-1], key.path[-1])])
+
+            deps = [*(other(dep.asset_key) for dep in spec.deps), *(["extra"] if spec.deps else [])]
+            return spec.replace_attributes(key=other(spec.key), deps=deps)
+
+    definitions = load_project(make_project(tmp_path, KEYED).root, translator=Swapped())
+    deps = {
+        s.key.path[-1]: [d.asset_key.path[-1] for d in s.deps]
+        for s in definitions.resolve_all_asset_specs()
+        if s.deps
+    }
+    assert deps == {"a": ["b", "extra"], "c": ["t", "extra"]}
+
+
+def test_a_translator_that_gives_a_key_twice(tmp_path: Path) -> None:
+    class Bare(ModelsTranslator):
+        def get_asset_spec(self, *arguments: Any) -> dg.AssetSpec:
+            spec = super().get_asset_spec(*arguments)
+            return spec.replace_attributes(key=dg.AssetKey(spec.key.path[-1]))
+
+    files = {"models/one/a.sql": "select 1 as id", "models/two/a.sql": "select 1 as id"}
+    with pytest.raises(ProjectError) as raised:
+        load_project(make_project(tmp_path, files).root, translator=Bare())
+    [problem] = raised.value.problems
+    assert problem.path == "models/two/a.sql"
+    assert "gives one.a and two.a the same asset key a" in problem.what
