@@ -32,7 +32,7 @@ from dagster_models.definitions.column_metadata import (
     column_lineage,
     column_schema,
 )
-from dagster_models.definitions.resource import refuse_another_warehouse, warehouse_resources
+from dagster_models.definitions.resource import given_resource, refuse_another_warehouse
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
@@ -85,8 +85,8 @@ def _called_directly(
 ) -> Iterator[Any]:
     """The results of a step that runs now. A direct call knows no metadata but that of a result,
     and does not look for check results in there."""
-    key = target_step.resource_key
-    refuse_another_warehouse(target_step, {key: getattr(context.resources, key, None)}, None)
+    given = getattr(context.resources, target_step.resource_key, None)
+    refuse_another_warehouse(target_step, given, None)
     attempt = run_alone(target_step, f"direct-{uuid4()}", 1)
     for result in _results(attempt, asset):
         if isinstance(result, MaterializeResult):
@@ -103,8 +103,9 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     if attempt is not None:
         return attempt
     target = chosen_target(run.tags, run.run_config)
-    chosen, resources = target_step.on(target), warehouse_resources(context.job_def.resource_defs)
-    refuse_another_warehouse(chosen, resources, target)
+    chosen, key = target_step.on(target), target_step.resource_key
+    given = given_resource(key, context.job_def.resource_defs, run.run_config)
+    refuse_another_warehouse(chosen, given, target)
     (chosen,) = on_run({step_key: chosen}, run.tags, run.run_config).values()
     return run_alone(chosen, run.run_id, context.retry_number + 1)
 

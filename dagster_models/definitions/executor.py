@@ -40,8 +40,8 @@ from dagster_models._dagster.types import (
 )
 from dagster_models.definitions.resource import (
     WarehouseResource,
+    given_resource,
     refuse_another_warehouse,
-    warehouse_resources,
 )
 from dagster_models.definitions.stock_event_log import advice_for_run
 from dagster_models.execution.loop import Run
@@ -100,16 +100,17 @@ _OTHER_ASSETS_ONLY = (
 
 def _refuse_other_warehouses(job: PlanExecutionContext, plan: ExecutionPlan) -> None:
     """Raises WarehouseError, see ``refuse_another_warehouse``."""
-    run, resources = job.dagster_run, warehouse_resources(job.job_def.resource_defs)
+    run, definitions = job.dagster_run, job.job_def.resource_defs
     target = chosen_target(run.tags, run.run_config)
     seen: set[tuple[str, str]] = set()
-    for step in plan.get_steps_to_execute_in_topo_order() if resources else ():
+    for step in plan.get_steps_to_execute_in_topo_order():
         target_step = target_step_of(job.job_def, step)
         if target_step is not None:
-            project = target_step.project.root, target_step.resource_key
-            if project not in seen:
-                seen.add(project)
-                refuse_another_warehouse(target_step.on(target), resources, target)
+            key = target_step.resource_key
+            if (target_step.project.root, key) not in seen:
+                seen.add((target_step.project.root, key))
+                given = given_resource(key, definitions, run.run_config)
+                refuse_another_warehouse(target_step.on(target), given, target)
 
 
 @executor(name="models_executor", config_schema=_CONFIG)

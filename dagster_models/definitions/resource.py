@@ -14,6 +14,7 @@ from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.options import TARGET_TAG, chosen_target
+from dagster_models.processes.address import key_of
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.client.warehouse import StepConnection, Warehouse
 from dagster_models.project.settings import TARGET_VARIABLE
@@ -93,22 +94,20 @@ class WarehouseResource(ConfigurableResource):  # type: ignore[type-arg]
 
 
 def refuse_another_warehouse(
-    target_step: TargetStep, resources: Mapping[str, object], target: str | None
+    target_step: TargetStep, given: object | None, target: str | None
 ) -> None:
     """Refuse to build where the project's resource was replaced by one that leads elsewhere: a test
     that gives it would otherwise build in the real warehouse, and look into another one.
 
-    ``resources``: those of the run. ``target``: the one that the run asks for.
+    ``given``: the resource that the run has instead. ``target``: the one that the run asks for.
 
     Raises:
         WarehouseError: see above.
     """
-    key, own = target_step.resource_key, target_step.address
-    given = resources.get(key)
-    if not isinstance(given, WarehouseResource):
+    if given is None:
         return
-    address = given.address(target)
-    if (address.type, address.settings) != (own.type, own.settings):
+    key, own = target_step.resource_key, target_step.address
+    if not isinstance(given, WarehouseResource) or not _is_same(given.address(target), own):
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
             f"the resource `{key}` leads to another warehouse than the target"
@@ -119,11 +118,30 @@ def refuse_another_warehouse(
         )
 
 
-def warehouse_resources(definitions: Mapping[str, ResourceDefinition]) -> dict[str, object]:
-    """The WarehouseResources among the resources of a job, by key."""
+def _is_same(one: WarehouseAddress, other: WarehouseAddress) -> bool:
+    """Whether two addresses lead to the same warehouse."""
+    if (one.type, one.settings) == (other.type, other.settings):
+        return True
+    try:
+        return one.type == other.type and key_of(one) == key_of(other)
+    except WarehouseError:  # one of them leads nowhere
+        return False
+
+
+def given_resource(
+    key: str, definitions: Mapping[str, ResourceDefinition], run_config: Mapping[str, Any]
+) -> object | None:
+    """The resource of a job with this key: a WarehouseResource, whatever else it is, or None."""
+    definition = definitions.get(key)
     # Dagster makes a definition of the resource, whose function is a method of the resource.
-    found = {key: getattr(it.resource_fn, "__self__", None) for key, it in definitions.items()}
-    return {key: it for key, it in found.items() if isinstance(it, WarehouseResource)}
+    found = getattr(getattr(definition, "resource_fn", None), "__self__", None)
+    if isinstance(found, WarehouseResource):
+        return found
+    if getattr(definition, "configurable_resource_cls", None) is WarehouseResource:
+        # WarehouseResource.configure_at_launch(): only the run config says where it leads.
+        config = (run_config.get("resources") or {}).get(key) or {}
+        return WarehouseResource(**(config.get("config") or {}))
+    return definition
 
 
 def _as_variable(value: Any) -> Any:

@@ -234,6 +234,13 @@ def test_a_source_whose_key_is_there_already_is_not_defined_again(tmp_path: Path
     assert node.parent_keys == {orders.key}
 
 
+def test_an_asset_with_the_table_of_a_model_does_not_take_its_place(tmp_path: Path) -> None:
+    given = dg.AssetSpec("given", metadata={"dagster/table_name": "main.a"})
+    project = make_project(tmp_path, {**MODEL, "models/b.sql": "select n from a"})
+    graph = load_project(project.root, assets=[given]).resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["main", "b"])).parent_keys == {dg.AssetKey(["main", "a"])}
+
+
 DECLARED = """
 sources:
   - name: raw

@@ -83,6 +83,21 @@ def test_another_warehouse_is_refused(project: Project) -> None:
     assert not project.database.exists()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [object(), dg.ResourceDefinition.mock_resource(), WarehouseResource.configure_at_launch()],
+)
+def test_what_is_not_the_projects_warehouse_is_refused(given: object, project: Project) -> None:
+    asset, elsewhere = assets_of(project)["a"], {"settings": {"path": "elsewhere.duckdb"}}
+    config = {"resources": {"warehouse": {"config": elsewhere}}}
+    at_launch = not isinstance(given, dg.ResourceDefinition) and type(given) is not object
+    with pytest.raises(WarehouseError, match=REFUSED.format(key="warehouse")):
+        dg.materialize(
+            [asset], resources={"warehouse": given}, run_config=config if at_launch else None
+        )
+    assert not project.database.exists()
+
+
 def test_the_key_of_the_resource_counts(project: Project) -> None:
     asset = assets_of(project, key_prefix="us")["a"]
     assert dg.materialize([asset], resources={"warehouse": elsewhere(project)}).success

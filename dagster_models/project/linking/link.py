@@ -28,6 +28,8 @@ def link(
     *offered* (other Dagster assets) that something reads. Problems are reported."""
     own, offered = _joined(sources, offered)
     drafts = _without_duplicates(drafts, own, report)
+    built = {draft.step.key for draft in drafts if draft.step.config.enabled}
+    offered = [source for source in offered if source.key not in built]  # a model goes before it
     names = build_names([draft.step for draft in drafts], own, offered)
     known = {source.key: source for source in (*offered, *own)}
     links = Links(names, report, unknown_references, known)
