@@ -264,6 +264,9 @@ def files(found: History, version: int, heal: bool = False) -> dict[str, str]:
     ``heal``: every step succeeds."""
     words = WORDS[found.warehouse]
     project = PROJECT.format(warehouse=found.warehouse, target=words.target)
+    seeds = [node.name for node in found.nodes if node.kind == "seed"]
+    typed = ", ".join(f"{name}: {{column_types: {{w: integer}}}}" for name in seeds)
+    project += f"seeds: {{{typed}}}\n" if seeds else ""
     texts = {"dagster_models.yaml": project, "models/README.md": ""}  # the folder must be there
     for node in found.nodes:
         fate = "ok" if heal else node.fate
@@ -350,7 +353,7 @@ def _code(node: Node, fate: str, indent: str) -> str:
 
 
 def _seed(node: Node, version: int, fate: str) -> str:
-    return f"v,w\n{version},0\n" + ("1,2,3\n" if fate == "error" else "")
+    return f"v,w\n{version},0\n" + ("1,x\n" if fate == "error" else "")
 
 
 def old_relations(nodes: tuple[Node, ...]) -> list[str]:
