@@ -153,7 +153,8 @@ def imports_of(source: str) -> tuple[str, ...]:
                 (joined(base, alias.name), None) for alias in node.names if alias.name != "*"
             )
         elif isinstance(node, ast.Call):
-            found.update(dict.fromkeys(sight.imported_at_run_time(node)))
+            for name in sight.imported_at_run_time(node):  # `a.b` may be b of the module a
+                found.update(dict.fromkeys([name.rpartition(".")[0] or name, name]))
     return tuple(found)
 
 

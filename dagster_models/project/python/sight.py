@@ -9,6 +9,7 @@ function that is seen.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,12 +53,10 @@ _LOOKING |= {"callable", "hasattr", "dir", "help"}
 _CONDITIONS = (ast.If, ast.While, ast.IfExp, ast.Assert)
 #: Namespaces of code that is running.
 _FRAMES = {"f_locals", "f_globals", "f_builtins", "__globals__", "__closure__"}
-_IMPORTING = {
-    "importlib.import_module",
-    "importlib.__import__",
-    "__import__",
-    "builtins.__import__",
-}
+_IMPORTING = {"importlib.import_module", "importlib.__import__", "__import__"}
+_IMPORTING |= {"builtins.__import__", "pkgutil.resolve_name", "pydoc.locate"}
+#: The warehouse as a text that others import: `dagster_models.warehouse:sql`.
+_IN_TEXT = re.compile(rf"{PACKAGE}[.:]{WAREHOUSE}([.:]\w+)*")
 _LOADING = {"runpy.run_path", "runpy.run_module", "importlib.util.spec_from_file_location"}
 
 
@@ -177,7 +176,7 @@ class Sight:
         elif name in _IMPORTING:
             if text is None:
                 yield f"{what} imports a module that is only known at run time"
-            elif text.partition(".")[0] == PACKAGE:
+            elif text.replace(":", ".").partition(".")[0] == PACKAGE:
                 yield f"{what} may hold the warehouse"
         elif name in ("getattr", "operator.attrgetter") and self.held.around.stored:
             given = [self.texts.of(argument) for argument in call.args]
@@ -190,7 +189,7 @@ class Sight:
         """The module in `import_module("a.b")`."""
         first = self.texts.of(call.args[0]) if call.args else None
         if first is not None and not first.holes and self._callee(call) in _IMPORTING:
-            yield first.value
+            yield first.value.replace(":", ".")
 
     def _callee(self, call: ast.Call) -> str:
         """The dotted name of what is called, if it is a builtin or imported."""
@@ -233,7 +232,7 @@ class Sight:
         """Whether a string is the module of the warehouse, or the package in `sys.modules[...]`.
         What stands alone is a docstring."""
         parent = self.names.parents.get(constant)
-        if constant.value == MODULE:
+        if isinstance(constant.value, str) and _IN_TEXT.fullmatch(constant.value):
             return not isinstance(parent, ast.Expr)
         of_modules = isinstance(parent, ast.Subscript) and (
             self.names.imported(parent.value) == "sys.modules"
