@@ -6,8 +6,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from dagster_models.core.model import Key
-
 
 def checked_prefix(prefix: str | Sequence[str]) -> tuple[str, ...]:
     """A key prefix as its parts: one text, or several.
@@ -24,21 +22,18 @@ def checked_prefix(prefix: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def prefixed(prefix: Sequence[str], name: str) -> str:
-    """The name of a job or schedule, or of an op, of a project with a key prefix."""
+    """The name of a job or schedule of a project with a key prefix."""
     return "__".join((*prefix, name))
 
 
-def node_name(key: Key, prefix: Sequence[str] = ()) -> str:
-    """``schema__name``, with a digest where that could be the name of another step as well.
+def node_name(path: Sequence[str]) -> str:
+    """The name of the op that builds the asset of this key: ``schema__name``.
 
-    It could be if characters had to be replaced, or if the schema contains ``__`` or ends in ``_``.
+    It has a digest where that could be the name of another op as well: if characters had to be
+    replaced, or if a part before the last one contains ``__`` or ends in ``_``.
     """
-    return prefixed(prefix, _node_name(key))
-
-
-def _node_name(key: Key) -> str:
-    plain = f"{key.schema}__{key.name}"
+    plain = "__".join(path)
     safe = re.sub(r"\W", "_", plain, flags=re.ASCII)
-    if safe == plain and "__" not in key.schema and not key.schema.endswith("_"):
+    if safe == plain and not any("__" in part or part.endswith("_") for part in path[:-1]):
         return safe
     return f"{safe}_{hashlib.sha256(plain.encode()).hexdigest()[:6]}"

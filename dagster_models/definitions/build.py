@@ -203,7 +203,7 @@ def _asset(item: Step, spec: AssetSpec, moved: Moved, context: _Context) -> Asse
         spec = following(spec, item, project, moved)
     return asset_of(
         compute_function(target_step, spec.key, moved),
-        name=node_name(item.key, project.key_prefix),
+        name=node_name(spec.key.path),
         spec=spec,
         check_specs=[_check_spec(check, spec.key) for check in item.checks],
         retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,

@@ -201,8 +201,8 @@ def selection(comparison: Comparison) -> str:
 
 def op_selection(comparison: Comparison) -> str:
     """The same for ``--op-selection`` of a job that contains all of it."""
-    prefix = comparison.key_prefix
-    return ",".join(f"{node_name(key, prefix)}*" for key in _selected(comparison))
+    paths = ((*comparison.key_prefix, *key) for key in _selected(comparison))
+    return ",".join(f"{node_name(path)}*" for path in paths)
 
 
 def _selected(comparison: Comparison) -> list[Key]:

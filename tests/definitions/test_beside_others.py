@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from dagster_models import ProjectError, load_project, models_executor
+from dagster_models import ModelsTranslator, ProjectError, load_project, models_executor
 from dagster_models.definitions.other_assets import name_parts
 from running import Project, make_project
 
@@ -286,3 +286,29 @@ def test_a_table_name_matches_in_any_case_and_quotes(
 )
 def test_the_parts_of_a_name(name: str, expected: tuple[str, ...]) -> None:
     assert name_parts(name) == expected
+
+
+class Under(ModelsTranslator):
+    """Puts a key prefix of its own before all keys."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def get_asset_spec(self, *arguments: Any) -> dg.AssetSpec:
+        spec = super().get_asset_spec(*arguments)
+        return spec.replace_attributes(key=spec.key.with_prefix(self._prefix))
+
+
+def test_translators_can_keep_two_projects_apart(tmp_path: Path) -> None:
+    """The ops are named like the keys, and so do not meet in a job that has both."""
+    one, two = (
+        make_project(tmp_path / name, PREFIXED, f"jobs: {{{name}: {{}}}}\n") for name in "ab"
+    )
+    merged = dg.Definitions.merge(
+        load_project(one.root, translator=Under("one")),
+        load_project(two.root, translator=Under("two"), resource_key="second"),
+    )
+    assert selected(merged, "b") == {"two/main/a", "two/main/b"}
+    job = merged.resolve_implicit_global_asset_job_def()
+    names = {f"{prefix}__main__{name}" for prefix in ("one", "two") for name in "ab"}
+    assert {node.name for node in job.nodes} == names
