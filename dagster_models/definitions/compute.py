@@ -39,7 +39,7 @@ from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
-from dagster_models.reporting.dagster_text import check_text, step_text
+from dagster_models.reporting.dagster_text import check_text, step_text, traceback_text
 from dagster_models.reporting.results import CheckResult
 from dagster_models.util.durations import rounded
 
@@ -130,8 +130,8 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
         yield MaterializeResult(asset, check_results=checks)
         return
     yield from checks
-    trace = result.error.traceback if result.error else ""
-    metadata = {"traceback": MetadataValue.md(f"```\n{trace}\n```")} if trace else {}
+    trace = traceback_text(result)
+    metadata = {"traceback": MetadataValue.md(trace)} if trace else {}
     if not attempt.decided:
         raise Failure(text, metadata=metadata)
     raise (StepCanceled if result.state == "canceled" else StepFailed)(text, metadata)

@@ -122,7 +122,10 @@ def read_settings(
         values["name"] = "project"
     name = values["name"]
     target_path = _target_path(values.get("target_path"), root, environ)
-    if unset := names_in(target_path):
+    if names_in(root):
+        what = f"settings would take a part of the project's folder, {root}, for a variable"
+        report(problem(what, top, "Rename the folder: it must not contain `${...}`."))
+    elif unset := names_in(target_path):
         place = written["target_path"].place if "target_path" in written else top
         what = f"`target_path` needs the environment variable {', '.join(unset)}"
         fix = f"Set it where Dagster runs, or set {TARGET_PATH_VARIABLE}."

@@ -47,6 +47,7 @@ def read_targets(
     if targets or (node is not None and node.value):
         return targets
     path = os.path.join(target_path, f"{project}.duckdb")
+    _refuse_question_mark(path, "", Location("dagster_models.yaml"), report)
     return {"dev": Target("dev", DUCKDB, {"path": path}, catalog=_catalog(path))}
 
 
@@ -177,4 +178,14 @@ def _database_file(
         report(problem(what, place, f"Name a file, e.g. {example}."))
     if names_in(path):
         return path
-    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
+    found = os.path.normpath(os.path.join(root, os.path.expanduser(path)))
+    _refuse_question_mark(found, f"target `{name}`: ", place, report)
+    return found
+
+
+def _refuse_question_mark(path: str, target: str, place: Location, report: Report) -> None:
+    """DuckDB writes the log of such a database to another folder, which is not there."""
+    if "?" in os.path.realpath(path):
+        what = f"{target}DuckDB takes a `?` in the path of a database for the start of parameters"
+        fix = "Let `path`, or `target_path`, lead to a folder without it."
+        report(problem(what, place, fix))

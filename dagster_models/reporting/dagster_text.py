@@ -1,4 +1,8 @@
-"""What Dagster's event log says of a step or check that did not succeed."""
+"""What Dagster's event log says of a step or check that did not succeed.
+
+Dagster's UI cannot send a lone surrogate, and then shows nothing of a run: here it is written as
+\\ud8e9.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ from dagster_models.reporting.wording import (
 
 def step_text(result: StepResult) -> str:
     """What became of the step, with the place in the user's file; "" for one that succeeded."""
+    return _writable(_step_text(result))
+
+
+def _step_text(result: StepResult) -> str:
     if result.state == "failed":
         reasons = (failure(result), failed_checks(result))
         return placed(result.where, ": ".join(filter(None, reasons)))
@@ -29,4 +37,14 @@ def step_text(result: StepResult) -> str:
 
 def check_text(check: CheckResult) -> str:
     """Where and how the check's own query failed; "" for one that could be run."""
-    return check_failure(check) if check.error is not None else ""
+    return _writable(check_failure(check)) if check.error is not None else ""
+
+
+def traceback_text(result: StepResult) -> str:
+    """The traceback of a failed step, in Markdown; "" if it has none."""
+    trace = result.error.traceback if result.error else ""
+    return _writable(f"```\n{trace}\n```") if trace else ""
+
+
+def _writable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,23 @@ def test_a_run_whose_files_cannot_be_written_still_runs(tmp_path: Path) -> None:
     assert process.returncode == 0, stdout
     assert "the results could not be written" in stdout
     assert "Done. PASS=1" in stdout
+
+
+def test_a_project_runs_below_a_folder_of_any_name(tmp_path: Path) -> None:
+    """Only a `?` above the database itself is refused, when the project is loaded."""
+    folder = tmp_path / os.fsdecode(b'a,b{c,d} [e]* caf\xe9 "\\')
+    files = {
+        "data/x.csv": "n\n1\n",
+        "seeds/s.csv": "n\n2\n",
+        "models/found.sql": "select n from 'data/x.csv' union all select n from s",
+        "models/py.py": "def model(warehouse):\n"
+        "    return warehouse.sql(\"select n from 'data/*.csv'\")",
+        "scripts/read.py": "import os\nprint(open('data/x.csv').read(), os.getcwd())",
+        "models/wrong.sql": "select error('here') as n",
+    }
+    report = make_project(folder, files).run()
+    states = report.states()
+    assert states.pop("main.wrong") == "failed"
+    assert set(states.values()) == {"succeeded"}, report.stdout
+    assert len(states) == 4
+    assert "models/wrong.sql" in report.stdout

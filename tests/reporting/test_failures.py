@@ -13,7 +13,7 @@ import pytest
 from dagster_models import load_project
 from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
-from dagster_models.reporting.dagster_text import check_text, step_text
+from dagster_models.reporting.dagster_text import check_text, step_text, traceback_text
 from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.util.durations import rounded
 from results_examples import (
@@ -250,6 +250,16 @@ BLOCKED = TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed")
 )
 def test_what_dagster_gets(result: StepResult, text: str) -> None:
     assert step_text(result) == text
+
+
+def test_a_lone_surrogate_does_not_reach_dagster() -> None:
+    """Its UI answers in UTF-8, which has none."""
+    error = TaskError(ErrorKind.USER_CODE, "caf\ud8e9", "ValueError", traceback="in caf\udce9.py")
+    result = sql("a.b", "failed", error=error)
+    assert step_text(result) == "models/a/b.sql: ValueError: caf\\ud8e9"
+    assert traceback_text(result) == "```\nin caf\\udce9.py\n```"
+    check = CheckResult("c", "error", error=error)
+    assert check_text(check) == "ValueError: caf\\ud8e9"
 
 
 def test_a_check_that_could_be_run_has_no_text() -> None:

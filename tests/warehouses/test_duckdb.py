@@ -16,6 +16,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, CsvFile, LoadedFile, Query
+from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
 from dagster_models.util import arrow_files as bulk
@@ -51,6 +52,44 @@ def test_settings_reach_the_database(tmp_path: Path) -> None:
     ] == [("1.0 GiB", 1)]
     session.close()
     warehouse.close()
+
+
+ODD = [
+    "a,b",
+    "a?b",
+    "a{b,c}",
+    "a[b]c",
+    "a*b",
+    "back\\slash",
+    'quo"te',
+    "new\nline",
+    "a;b",
+    "caf\udce9",
+]
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_files_are_found_below_a_folder_of_any_name(
+    tmp_path: Path, warehouse: DuckDB, name: str
+) -> None:
+    """Relative ones of the project in SQL, by name and by pattern, and seeds."""
+    for folder, value in ((name, 1), ("axb", 2), ("ab", 3)):  # what a pattern would find, too
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.csv").write_text(f"n\n{value}\n")
+    folder = str(tmp_path / name)
+    session = warehouse.session("s", SessionRequest(folder, {}, {}))
+    assert session.query("from 'x.csv'")[1] == [(1,)]
+    assert session.query("from read_csv('*.csv')")[1] == [(1,)]
+    session.replace_table(T, CsvFile(LoadedFile(f"{folder}/x.csv")))
+    assert session.query("from t")[1] == [(1,)]
+    session.close()
+
+
+def test_a_database_below_a_question_mark_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a?b").mkdir()
+    with pytest.raises(WarehouseError, match="in a folder without it"):
+        connect({"path": str(tmp_path / "a?b" / "w.duckdb")})
+    assert not list((tmp_path / "a?b").iterdir())
 
 
 def test_a_step_is_published_without_pandas(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.util.literal_paths import plain_folder
 
 #: DuckDB reads these once per process, from the time zone and the locale, by ICU's own rules.
 _DEFAULTS = """
@@ -25,9 +26,8 @@ _PROBE_SECONDS = 60.0
 def session_settings(request: SessionRequest) -> dict[str, str]:
     """The settings that make a session work as in a process of its client's own."""
     settings = {}
-    # It is a list divided by commas, with no way to quote one: such a folder is left out.
-    if request.folder and "," not in request.folder:
-        settings["file_search_path"] = request.folder
+    if request.folder:
+        settings["file_search_path"] = plain_folder(request.folder)
     ours = {name: os.environ[name] for name in DUCKDB.session_environment if name in os.environ}
     theirs = request.environment
     if theirs == ours:

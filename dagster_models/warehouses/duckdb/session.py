@@ -22,6 +22,7 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.duckdb_types import exact
+from dagster_models.util.literal_paths import plain_path
 from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses.base import (
     Capabilities,
@@ -85,8 +86,14 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
         if settings.get(name) is not None:
             config[name] = str(settings[name])
     path = str(settings["path"])
+    if "?" in os.path.realpath(path):
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"DuckDB takes the `?` in {path} for the start of parameters: let `path` lead to a file"
+            " in a folder without it",
+        )
     try:
-        return DuckDB(duckdb.connect(path, config=config), path)
+        return DuckDB(duckdb.connect(plain_path(path), config=config), path)
     except Exception as error:
         holder = _HOLDER.search(str(error))
         if holder is None:
