@@ -85,6 +85,9 @@ class TransactionalSession(WarehouseSession):
         """Return how many rows a table has; None where all of it would have to be read for that."""
         return None
 
+    def refuse_deletion(self, relation: Relation) -> None:
+        """Raise WarehouseError if deleting rows of the table would change others, too."""
+
     @abstractmethod
     def differs(self, columns: Sequence[str]) -> str:
         """Return the condition that some of these columns (quoted) differ between the rows t and n,

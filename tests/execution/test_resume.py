@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from dagster import DagsterInstance, DagsterRun
 
 from dagster_models._dagster.runs import resumed_runs
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
+from dagster_models.core.changes import Changes
 from dagster_models.execution import resume
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.targets import usable_target
@@ -127,3 +129,19 @@ def test_only_the_runs_that_this_one_goes_on_from() -> None:
         "second": ["whole"],
         "third": ["second", "whole"],
     }
+
+
+def test_an_increment_does_not_stand_for_a_full_refresh(project: Project, session: Session) -> None:
+    project.write({"models/a.sql": "/* @model\nmaterialized: incremental\n*/\nselect 1 as n"})
+    build(session, project, "first", "main.a")
+    build(session, project, "old", "main.a")
+    steps = {"main.a": bindings_of(project)["main.a"]}
+
+    def found_in(run_id: str, **more: bool) -> list[str]:
+        asked = {key: replace(step, **more) for key, step in steps.items()}
+        return [it.step for it in resume.find({"main.a": ()}, asked, [run_id], "new")]
+
+    assert found_in("old") == ["main.a"]
+    assert found_in("old", full_refresh=True) == []
+    (step,) = resume.find({"main.a": ()}, steps, ["old"], "new")
+    assert step.outcome.changes == Changes("delta", None, 1, 0, 0)

@@ -547,3 +547,21 @@ def test_a_commit_that_took_place_is_not_repeated(
         again = run(other, task, Stop())
     assert (again.verdict, again.changes) == (Verdict.COMMITTED, Changes("whole", None, 1, 0, 0))
     assert rows(session) == [(1,)]
+
+
+def test_rows_of_other_tables_are_not_deleted_along(
+    system: System, session: WarehouseSession, build: Build
+) -> None:
+    if system.name == "duckdb":
+        pytest.skip("its foreign keys have no actions")
+    session.execute("create table s.t (k int primary key, v int); insert into s.t values (1, 2)")
+    session.execute(
+        "create table s.child (k int references s.t on delete cascade); insert into s.child"
+        " values (1)"
+    )
+    outcome = build("select 1 as k, 3 as v", Incremental("delete+insert", ("k",)))
+    assert outcome.error is not None
+    assert "ON DELETE CASCADE" in outcome.error.message
+    assert "use `strategy: merge`" in outcome.error.message
+    assert build("select 1 as k, 3 as v", Incremental("merge", ("k",))).error is None
+    assert (rows(session), rows(session, "s.child")) == ([(1, 3)], [(1,)])

@@ -90,6 +90,13 @@ class PostgresConnection(TransactionalSession):
 
     affected = 0  #: rows of the last ``run``
 
+    def rows(self, sql: str) -> list[Row]:
+        return self.run(sql)
+
+    def change(self, sql: str, lines_before: int = 0) -> int:
+        self.run(sql, lines_before=lines_before, single=True)
+        return self.affected
+
     @contextlib.contextmanager
     def _watched(self, sent: str = "", lines_before: int = 0) -> Iterator[None]:
         try:

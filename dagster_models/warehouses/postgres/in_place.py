@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.postgres.catalog import Runner, StoredRelation
+from dagster_models.warehouses.postgres.catalog import Runner, StoredRelation, find
 
 #: Where the new rows wait. A temporary table: a parallel query fills it, without a write-ahead log.
 STAGING = 'pg_temp."dagster_models_new"'
@@ -100,6 +100,21 @@ def refill(
         session.run(f"DELETE FROM {table.only}{name}")
         session.run(_insert(table))
     _compare(session, table, listeners, rows)
+
+
+def refuse_deletion(session: Runner, name: str) -> None:
+    """Raise WarehouseError if rows of another table would change with rows that are deleted here
+    and inserted anew."""
+    found = find(session, name)
+    for key in _listeners(session, found.oid).foreign_keys if found is not None else ():
+        if "ON DELETE" in key.action:
+            raise WarehouseError(
+                ErrorKind.CONSTRAINT,
+                f"the rows that are replaced would be deleted first, and the foreign key {key.name}"
+                f" of {key.other} says {key.action}. Nothing was changed: use `strategy: merge`,"
+                " which updates them, or drop the foreign key by hand",
+                name="ForeignKey",
+            )
 
 
 def _insert(table: RefilledTable, where: str = "") -> str:

@@ -36,6 +36,7 @@ from dagster_models.warehouses.postgres import (
     catalog,
     copy_errors,
     copy_to_arrow,
+    in_place,
     records,
     relations,
 )
@@ -160,12 +161,8 @@ class PostgresSession(PostgresConnection):
         self.run(f"ANALYZE {name}")  # nothing else would, and the joins depend on it
         return rows
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        return self.run(sql)
-
-    def change(self, sql: str, lines_before: int = 0) -> int:
-        self.run(sql, lines_before=lines_before, single=True)
-        return self.affected
+    def refuse_deletion(self, relation: Relation) -> None:
+        in_place.refuse_deletion(self, quoted(relation))
 
     def differs(self, columns: Sequence[str]) -> str:
         # As stored: so of json, which has no equality, and where a collation takes A for a.
