@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -48,6 +48,11 @@ _LOOKS_TYPED = re.compile(
     r"|t|f|y|n|yes|no|on|off|true|false|nan|[+-]?inf(?:inity)?",
     re.IGNORECASE,
 )
+#: Of these no digit is lost.
+_SHORT = {
+    SeedType.WHOLE: re.compile(r"0|-?[1-9]\d{0,17}"),
+    SeedType.DECIMAL: re.compile(r"(?=.{1,15}\Z)(?!-0\Z)-?(?:0|[1-9]\d*)(?:\.\d+)?"),
+}
 _LONG = 60  # a cell of more characters is text and looks like it
 _INT64 = range(-(2**63), 2**63)
 _DOUBLE_DIGITS = 15  # that a double has of any decimal number
@@ -63,29 +68,34 @@ class Guess:
     doubtful: int | None = None
 
 
-def guess(cells: Iterable[str | None]) -> Guess:
+def guess(cells: Sequence[str | None]) -> Guess:
     """The type that all cells are of; text where there is none, and where no cell has a value."""
+    present = [cell for cell in cells if cell is not None]
+    if not present:
+        return Guess(SeedType.TEXT)
+    for type_, pattern in _SHORT.items():  # nearly all columns of numbers
+        if all(map(pattern.fullmatch, present)):
+            return Guess(type_)
     found: SeedType | None = None
     doubtful, large = None, None
-    for at, cell in enumerate(cells):
-        if cell is None:
-            continue
+    for cell in dict.fromkeys(present):
         type_ = _type_of(cell)
-        if type_ is SeedType.TEXT or (found not in (None, type_) and _joined(found, type_) is None):
+        joined = type_ if found is None else _joined(found, type_)
+        if type_ is SeedType.TEXT or joined is None:
             if len(cell) > _LONG or _LOOKS_TYPED.fullmatch(cell) is None:
                 return Guess(SeedType.TEXT)
-            doubtful = at if doubtful is None else doubtful
-        elif type_ is SeedType.WHOLE and large is None and abs(int(cell)) > _DOUBLE_WHOLE:
-            large = at
-        found = type_ if found is None else _joined(found, type_) or found
-    if found is SeedType.DECIMAL and large is not None and doubtful is None:
-        doubtful = large
+            doubtful = doubtful or cell
+        elif type_ is SeedType.WHOLE and abs(int(cell)) > _DOUBLE_WHOLE:
+            large = large or cell
+        found = joined or found
+    if found is SeedType.DECIMAL:
+        doubtful = doubtful or large
     if found is None or doubtful is not None:
-        return Guess(SeedType.TEXT, doubtful)
+        return Guess(SeedType.TEXT, None if doubtful is None else cells.index(doubtful))
     return Guess(found)
 
 
-def _joined(one: SeedType | None, other: SeedType) -> SeedType | None:
+def _joined(one: SeedType, other: SeedType) -> SeedType | None:
     if one is other:
         return one
     return SeedType.DECIMAL if {one, other} == {SeedType.WHOLE, SeedType.DECIMAL} else None

@@ -22,7 +22,8 @@ _WHOLE = re.compile(r"-?(0|[1-9]\d*)")
 def fitted(table: Any, target: Any) -> Any:
     """The rows in the types of the schema ``target``, whose columns are found by name.
 
-    Columns that it does not have stay, for the warehouse's own error. Raises WarehouseError.
+    Columns that it does not have stay as they are: those of JSON, which holds any value, and what
+    is an error of the warehouse's own. Raises WarehouseError.
     """
     types = {field.name.lower(): field.type for field in target}
     for at, field in enumerate(table.schema):
@@ -42,7 +43,7 @@ def _fitted(column: Any, type_: Any) -> Any:
     if pa.types.is_dictionary(type_):  # an enum
         type_ = type_.value_type
     given = column.type
-    if _is_text(type_) and (_is_text(given) or pa.types.is_nested(given)):
+    if _is_text(type_) and _is_text(given):
         return column  # it is read as whatever the table's column is
     if pa.types.is_duration(given) and str(type_) == "month_day_nano_interval":
         return column  # pyarrow has no cast; the warehouse's is exact

@@ -101,6 +101,11 @@ def test_values_that_are_kept(values: Any) -> None:
     assert column(pl.DataFrame({"v": pl.Series(values, dtype=pl.Object)})) == list(values)
 
 
+def test_a_decimal_that_is_no_number_is_named() -> None:
+    with pytest.raises(ValueError, match=r"row 1 \(counted from 0\) holds Decimal\('NaN'\)"):
+        column(rows(D("1.10"), D("NaN")))
+
+
 def test_numbers_of_numpy_are_those_of_python() -> None:
     assert column(rows(np.float32(0.5), np.int8(1))) == [0.5, 1.0]
     assert column(rows(np.bool_(True), None)) == [True, None]

@@ -90,6 +90,7 @@ def test_a_value_that_postgresql_does_not_have_is_named(
         ("array[row(1, 'x')::s.pair, row(null, 'a,\"b')::s.pair]", [["(1,x)", '(,"a,""b")']]),
         ("array[b'101', b'1']", [["101", "1"]]),
         ("array['10:00:00+02'::timetz]", [["10:00:00+02"]]),
+        ("array['192.168.0.1'::inet]", [["192.168.0.1"]]),
         ("array[int4range(1, 5)]", [["[1,5)"]]),
         ("array['happy'::s.mood, null]", [["happy", None]]),
         ("array[1.50, 2]::numeric(9, 2)[]", [[D("1.50"), D("2.00")]]),
@@ -125,6 +126,20 @@ def test_an_element_that_arrow_does_not_have_names_its_column(
 ) -> None:
     with pytest.raises(WarehouseError, match=r"column 'v' of the result .* cast"):
         export(session, tmp_path, expression)
+
+
+@pytest.mark.parametrize("day", ["infinity", "0044-03-15 BC"])
+def test_a_value_that_arrow_does_not_have_names_column_and_row(
+    session: WarehouseSession, tmp_path: Path, day: str
+) -> None:
+    with pytest.raises(WarehouseError, match=r"column 'v', row 2 \(counted from 0\)"):
+        export(session, tmp_path, f"unnest(array['2024-01-01', null, '{day}']::date[])")
+
+
+def test_jsonb_takes_what_is_nested(session: WarehouseSession, tmp_path: Path) -> None:
+    session.execute("create table s.t (v jsonb)")
+    assert load(session, tmp_path, pa.array([{"a": 1}]), "append") == ['{"a": 1}']
+    assert load(session, tmp_path, pa.array(["[2]"]), "append") == ['{"a": 1}', "[2]"]
 
 
 def test_a_table_statement_is_exact_too(session: WarehouseSession, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def to_array(values: Sequence[Any], *, of_pandas: bool = False) -> Any:
     try:
         array = pa.array(values, from_pandas=of_pandas)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
-        raise ValueError(_unstorable(values, error)) from error
+        raise ValueError(_unstorable(values, of_pandas, error)) from error
     if len(kinds) <= 1 and kinds <= _KEPT:
         return array
     for row, (given, stored) in enumerate(zip(values, array.to_pylist(), strict=True)):
@@ -89,12 +89,12 @@ def _same_of_numpy(given: Any, stored: Any) -> bool:
     return _same(given.item(), stored)
 
 
-def _unstorable(values: Sequence[Any], error: Exception) -> str:
+def _unstorable(values: Sequence[Any], of_pandas: bool, error: Exception) -> str:
     """Why pyarrow refused the values: the first that it refuses alone, or else that is of another
     type than the first one."""
     for row, value in enumerate(values):
         try:
-            pa.array([value], from_pandas=True)
+            pa.array([value], from_pandas=of_pandas)
         except Exception as alone:
             return f"cannot be stored: {_place(row, value)}: {alone}"
     present = [row for row, value in enumerate(values) if not is_missing(value)]

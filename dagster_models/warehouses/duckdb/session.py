@@ -333,10 +333,14 @@ class DuckDBSession(DuckDBCursor):
                 return self._replace(relation, head, f"FROM {_INPUT}", first=False) or 0
 
     def _schema(self, relation: str) -> Any:
-        """The types of Arrow in which the columns of a table are read."""
+        """The types of Arrow in which the columns of a table are read; without those of JSON."""
         with self._watched(lines_before=NO_LINES):
-            result = _exact(self._cursor.sql(f"FROM {relation} LIMIT 0"))
-            return result.to_arrow_reader().read_all().schema
+            result = self._cursor.sql(f"FROM {relation} LIMIT 0")
+            json = [at for at, type_ in enumerate(result.types) if str(type_) == "JSON"]
+            schema = _exact(result).to_arrow_reader().read_all().schema
+            for at in reversed(json):
+                schema = schema.remove(at)
+            return schema
 
     @contextlib.contextmanager
     def _registered(self, table: Any) -> Iterator[None]:

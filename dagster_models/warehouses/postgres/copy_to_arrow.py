@@ -11,6 +11,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -21,9 +22,11 @@ import pyarrow.csv as pacsv
 
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
+from dagster_models.util.arrow_values import row_text
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
+_UNREADABLE = re.compile(r"In CSV column #(\d+): Row #(\d+): (.*)", re.DOTALL)
 _CHUNK_BYTES = 8 << 20  # of CSV that are read at a time
 
 _PLAIN: dict[str, pa.DataType] = {
@@ -39,7 +42,8 @@ _PLAIN: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us"),
 }
 _DOUBLE_DIGITS = 15  # that a double holds of any decimal number
-_READ_FROM_JSON = frozenset({"timestamptz", "numeric", "bytea"})
+#: (The text of an address that a cast makes has its mask, too.)
+_READ_FROM_JSON = frozenset({"timestamptz", "numeric", "bytea", "inet", "cidr"})
 _NOT_FINITE = pa.array(["NaN", "Infinity", "-Infinity"])
 
 
@@ -241,21 +245,13 @@ def _batches(
         false_values=["f"],
     )
     parse = pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    first = 0
     for chunk in _chunks(data):
         try:
-            table = pacsv.read_csv(
-                io.BytesIO(chunk),
-                pacsv.ReadOptions(column_names=names, block_size=len(chunk) + 1),
-                parse,
-                convert,
-            )
+            table = _table(chunk, names, parse, convert)
         except pa.ArrowInvalid as error:
-            raise WarehouseError(
-                ErrorKind.BAD_VALUE,
-                f"a value of the result cannot be read ({error}): a date or time before the year 1,"
-                " past 9999 or infinite has no place in Arrow; cast the column to text",
-                name="DataError",
-            ) from error
+            raise _unreadable(error, columns, first) from error
+        first += table.num_rows
         for batch in table.to_batches():
             arrays = [_read(c, array) for c, array in zip(columns, batch.columns, strict=True)]
             for at, digits in open_columns.items():
@@ -264,6 +260,33 @@ def _batches(
                 if array.type != field.type:
                     arrays[at] = _as_declared(array, field.type, columns[at])
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _table(
+    chunk: bytes, names: list[str], parse: pacsv.ParseOptions, convert: pacsv.ConvertOptions
+) -> pa.Table:
+    read = pacsv.ReadOptions(column_names=names, block_size=len(chunk) + 1)
+    try:
+        return pacsv.read_csv(io.BytesIO(chunk), read, parse, convert)
+    except pa.ArrowInvalid:
+        read.use_threads = False  # then the error names the row
+        return pacsv.read_csv(io.BytesIO(chunk), read, parse, convert)
+
+
+def _unreadable(
+    error: pa.ArrowInvalid, columns: Sequence[OutColumn], first_row: int
+) -> WarehouseError:
+    place, value = "a value", str(error)
+    found = _UNREADABLE.search(value)
+    if found is not None:
+        row = row_text(first_row + int(found[2]) - 1)
+        place, value = f"column {columns[int(found[1])].name!r}, {row}: a value", found[3]
+    return WarehouseError(
+        ErrorKind.BAD_VALUE,
+        f"{place} of the result cannot be read ({value}): a date before the year 1, past 9999 or"
+        " infinite and the time 24:00 have no place in Arrow; cast the column to text",
+        name="DataError",
+    )
 
 
 def _read(column: OutColumn, array: pa.Array) -> pa.Array:

@@ -74,6 +74,8 @@ _SEED_WORDS = SeedWords(
     free_scale=None,
 )
 
+_JSON = ("json", "jsonb")
+
 T = TypeVar("T")
 
 
@@ -299,11 +301,12 @@ class PostgresSession(PostgresConnection):
                 return self._copy_in(relation, arrow_to_copy.storable(table))
 
     def _schema(self, relation: str) -> Any:
-        """The types of Arrow in which the columns of a table are read."""
+        """The types of Arrow in which the columns of a table are read; without those of JSON."""
         import pyarrow as pa
 
         columns = self._describe(f"SELECT * FROM {relation}")
-        return pa.schema([(column.name, column.declared_type) for column in columns])
+        kept = [column for column in columns if column.array or column.type_ not in _JSON]
+        return pa.schema([(column.name, column.declared_type) for column in kept])
 
     # Commit records
 
