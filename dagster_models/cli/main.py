@@ -7,6 +7,7 @@
     dagster-models diff HEAD~3         what changed in meaning since a commit, and what it touches
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
+    dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
     dagster-models explain last marts.x    what became of one step, and when
 
 The project is the folder given with ``--project``, else the nearest one at or above the current
@@ -21,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from dagster_models.cli import check, compile, diff, explain, lineage, ls, results, streams
+from dagster_models.cli import check, clean, compile, diff, explain, lineage, ls, results, streams
 from dagster_models.errors import DagsterModelsError
 
 
@@ -42,6 +43,7 @@ COMMANDS: Mapping[str, Command] = {
     "diff": diff,
     "results": results,
     "explain": explain,
+    "clean": clean,
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dagster_models.compilation.leftovers import undeclared_reads
 from dagster_models.compilation.sql_text import (
     bound_literal,
     check_task,
@@ -97,6 +98,12 @@ class TargetStep:
         return self.step.kind in ("python", "script")
 
 
+def builder_of(project: Project, target: Target) -> str:
+    """Who builds relations there. Under another schema prefix the same project is another builder:
+    what one developer has built is not for the next one to drop."""
+    return f"{project.name}/{target.schema_prefix}" if target.schema_prefix else project.name
+
+
 def schemas(steps: Mapping[str, TargetStep]) -> list[str]:
     """The schemas, sorted, that must exist before the first of these steps builds."""
     relations = (target_step.relation for target_step in steps.values())
@@ -134,6 +141,8 @@ def task_for(
         "code_version": step.code_version,
         "input_versions": _input_versions(project, step, built_on_previous),
         "checks": tuple(check_task(project, step, check, target) for check in step.checks),
+        "builder": builder_of(project, target),
+        "undeclared": undeclared_reads(project, step, target),
     }
     if step.kind == "python":
         return PythonTask(

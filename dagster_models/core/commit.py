@@ -21,6 +21,10 @@ class Commit:
     ``kind`` is "whole" where all rows were replaced, else "delta"; ``since`` and the counts are
     those of ``Changes``. ``part`` counts the records of one attempt, and the window says which rows
     this one is about. (Today each attempt has one record, without a window.)
+
+    ``builder`` says who builds the relation: a project, and the schema prefix of its target.
+    ``identity`` tells the relation that was published from any other that may come to have its
+    name; the warehouse sets it. Records of older versions have neither.
     """
 
     run_id: str
@@ -39,6 +43,8 @@ class Commit:
     inserted: int | None = None
     updated: int | None = None
     deleted: int | None = None
+    builder: str | None = None
+    identity: str | None = None
 
     @property
     def id(self) -> AttemptId:

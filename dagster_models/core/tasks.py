@@ -144,7 +144,11 @@ class CheckTask:
 
 @dataclass(frozen=True, slots=True)
 class BuildTask:
-    """Build ``relation`` from ``content``, check it, and publish it with its commit record."""
+    """Build ``relation`` from ``content``, check it, and publish it with its commit record.
+
+    ``undeclared`` are relations that it reads and that nobody declares, each with its line. None of
+    them may be what the same ``builder`` has left behind.
+    """
 
     run_id: str
     step: str
@@ -155,6 +159,8 @@ class BuildTask:
     code_version: str = ""
     input_versions: Mapping[str, str] = EMPTY
     checks: tuple[CheckTask, ...] = ()
+    builder: str | None = None  #: see Commit
+    undeclared: Mapping[str, int] = EMPTY
 
     runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = True
@@ -201,6 +207,8 @@ class PythonTask:
     code_version: str = ""
     input_versions: Mapping[str, str] = EMPTY
     checks: tuple[CheckTask, ...] = ()
+    builder: str | None = None  #: see Commit
+    undeclared: Mapping[str, int] = EMPTY
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
@@ -222,6 +230,8 @@ class PythonTask:
             self.code_version,
             self.input_versions,
             self.checks,
+            self.builder,
+            self.undeclared,
         )
 
     def _materialization(self, reading: Reading | None) -> Materialization:

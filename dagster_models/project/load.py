@@ -74,11 +74,15 @@ def load(
         context = DraftContext(root, settings, defaults, parsed, run_sql_function, modules, report)
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
         declared = _declared_sources(files, report)
-        steps, known = link(drafts, checks, declared, sources, settings.unknown_references, report)
+        built = remembered(folder)
+        # What was built later than an older version of the project was never a model of it.
+        former = () if target_path else built
+        level = settings.unknown_references
+        steps, known = link(drafts, checks, declared, sources, level, report, former)
         if columns:
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
-            steps = trace_steps(steps, known, remembered(folder), tracing)
+            steps = trace_steps(steps, known, built, tracing)
     _raise_errors(problems, whole)
     found = ProjectError(problems).problems
     empty = replace(settings.project(root), target_path=folder)

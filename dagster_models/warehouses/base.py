@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dagster_models.core.built import Built
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental, Reading
@@ -173,6 +174,19 @@ class WarehouseSession(ABC):
     @abstractmethod
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         """Return the last proof of each of these relations, or of all relations."""
+
+    @abstractmethod
+    def built_by(self, builder: str, names: Collection[str] | None = None) -> list[Built]:
+        """Return the relations that are there and that this builder was the last to publish: all,
+        or those with these names."""
+
+    @abstractmethod
+    def drop(self, relation: Relation, builder: str) -> None:
+        """Drop a relation of ``built_by``.
+
+        Raises WarehouseError, of kind NOT_KEPT if it must not be dropped, or if something else
+        depends on it; nothing has changed then.
+        """
 
     @abstractmethod
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:

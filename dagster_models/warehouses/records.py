@@ -16,7 +16,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 RECORDS = Relation("dagster_models", "commits")
 #: 2: no two records of one attempt, in any warehouse, and this number.
 #: 3: what an incremental build has changed; an attempt may have several records, its parts.
-FORMAT = 3
+#: 4: who builds a relation, and what tells it from another one of its name.
+FORMAT = 4
 #: The columns of the table, in the order of Commit's fields. Every INSERT and SELECT names them, so
 #: that columns which a later format adds are no matter.
 COLUMNS = tuple(Commit.__dataclass_fields__)
@@ -31,6 +32,7 @@ ADDED_IN_3 = {
     "updated": "BIGINT",
     "deleted": "BIGINT",
 }
+ADDED_IN_4 = {"builder": "VARCHAR", "identity": "VARCHAR"}
 
 
 def refuse_newer(found: int | None, known: int = FORMAT) -> None:

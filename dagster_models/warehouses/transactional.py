@@ -9,16 +9,28 @@ if the new one is.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Content
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
 from dagster_models.warehouses.materializations import incremental, table
 from dagster_models.warehouses.materializations.hooks import RelationKind
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A relation that is there. ``identity`` is the one of its ``Commit``, if a commit made it."""
+
+    relation: Relation
+    is_view: bool
+    identity: str | None
 
 
 class TransactionalSession(WarehouseSession):
@@ -36,11 +48,81 @@ class TransactionalSession(WarehouseSession):
         return quoted(staged.relation)
 
     def publish(self, staged: Staged, commit: Commit) -> None:
+        if commit.builder is not None:
+            commit = replace(commit, identity=self.mark(staged.relation, commit))
         self.write_record(commit)
         self.commit()
 
     def discard(self) -> None:
         self.rollback()
+
+    # What no model builds any more
+
+    def built_by(self, builder: str, names: Collection[str] | None = None) -> list[Built]:
+        there = {self.folded(str(each.relation)): each for each in self.relations_there()}
+        if names is not None:
+            wanted = {self.folded(name) for name in names}
+            there = {name: each for name, each in there.items() if name in wanted}
+        last: dict[str, Commit] = {}
+        for commit in sorted(self.last_proofs(), key=lambda commit: commit.committed_at):
+            last[self.folded(commit.relation)] = commit
+        return [
+            Built(each.relation, each.is_view, last[name], self._kept(last[name], each))
+            for name, each in there.items()
+            if name in last and last[name].builder == builder
+        ]
+
+    def _kept(self, commit: Commit, found: Found) -> str:
+        """Why the relation must not be dropped; "" for one that is as it was published."""
+        if commit.identity is None or found.identity != commit.identity:
+            return "somebody else has replaced it since"
+        if found.is_view or commit.rows is None:
+            return ""
+        rows = self.count(f"SELECT 1 FROM {quoted(found.relation)}")
+        if rows == commit.rows:
+            return ""
+        return f"it has {rows} rows, and {commit.rows} were published: somebody has written to it"
+
+    def drop(self, relation: Relation, builder: str) -> None:
+        if self.in_transaction:
+            what = f"{relation} is kept: a transaction is open, which is not ours to end"
+            raise WarehouseError(ErrorKind.OPEN_TRANSACTION, what)
+        views = self.unprotected_views(relation)
+        self.begin()
+        try:
+            found = next(iter(self.built_by(builder, [str(relation)])), None)
+            if found is None or found.kept:
+                why = found.kept if found else f"{builder} has not built it"
+                raise WarehouseError(ErrorKind.NOT_KEPT, f"{relation} is kept: {why}")
+            self.change(f"DROP {'VIEW' if found.is_view else 'TABLE'} {quoted(relation)}")
+            if any(each.identity == found.commit.identity for each in self.relations_there()):
+                what = f"{relation} was replaced at the same moment"
+                raise WarehouseError(ErrorKind.CONFLICT, what, transient=True)
+            self._refuse_to_break(views, relation)
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def _refuse_to_break(self, views: Sequence[Relation], dropped: Relation) -> None:
+        for view in views:
+            try:
+                self.rows(f"SELECT 1 FROM {quoted(view)} LIMIT 0")
+            except WarehouseError as error:
+                what = f"{dropped} is kept: the view {view} reads it"
+                raise WarehouseError(ErrorKind.NOT_KEPT, what) from error
+
+    def unprotected_views(self, relation: Relation) -> list[Relation]:
+        """Return the other views that work and that the warehouse itself would let break."""
+        return []
+
+    @abstractmethod
+    def mark(self, relation: Relation, commit: Commit) -> str:
+        """Mark the relation that the commit publishes; return its ``Commit.identity``."""
+
+    @abstractmethod
+    def relations_there(self) -> list[Found]:
+        """Return all tables and views, with the identity that each has now."""
 
     # What materializations need
 

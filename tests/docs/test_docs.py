@@ -133,6 +133,7 @@ def test_the_commands(clone: Path) -> None:
     assert "Critical path: " in shell(said.pop("explain"), clone)
     one = shell(said.pop("explain last"), clone)
     assert one.startswith("marts.carrier_delays: sql table, succeeded")
+    assert "have their models" in shell(said.pop("clean"), clone)
     assert not said
 
 

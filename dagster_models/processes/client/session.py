@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Reading
 from dagster_models.core.messages import Outcome
@@ -252,6 +253,16 @@ class Session(Channel):
         asked = [dataclasses.asdict(relation) for relation in relations]
         found = self.request({"op": "last_proofs", "relations": asked})["proofs"]
         return [Commit(**commit) for commit in found]
+
+    def built_by(self, builder: str) -> list[Built]:
+        """Return the relations that are there and that this builder was the last to publish."""
+        found = self.request({"op": "built_by", "builder": builder})["built"]
+        return [Built.from_json(built) for built in found]
+
+    def drop(self, relation: Relation, builder: str) -> None:
+        """Drop a relation of ``built_by``. Raises WarehouseError if it is to be kept."""
+        asked = dataclasses.asdict(relation)
+        self.request({"op": "drop", "relation": asked, "builder": builder})
 
     def settle(
         self, task: BuildTask | PythonTask, session_id: str = "", wait_seconds: float = 10.0

@@ -232,6 +232,7 @@ def _transaction(
     if stop.is_set():
         raise _Stopped
     _refuse_a_changed_seed(task)
+    _refuse_leftovers(session, task)
     try:
         staged = session.build(task)
         build.rows, build.changes = staged.rows, staged.changes
@@ -260,6 +261,26 @@ def _refuse_a_changed_seed(task: BuildTask) -> None:
     with suppress(OSError), open(seed.path, "rb") as file:  # the warehouse reports OSErrors
         if not seed.is_as_loaded(file.read()):
             raise WarehouseError(ErrorKind.CHANGED_FILE, seed.changed)
+
+
+def _refuse_leftovers(session: WarehouseSession, task: BuildTask) -> None:
+    """A model that has gone or has another name leaves its relation, with old rows in it."""
+    if task.builder is None or not task.undeclared:
+        return
+    for built in session.built_by(task.builder, task.undeclared):
+        if built.kept:  # somebody else sees to it
+            continue
+        name, commit = str(built.relation), built.commit
+        raise WarehouseError(
+            ErrorKind.MISSING_RELATION,
+            f"{name} is what the model {commit.step} left when it was last built"
+            f" ({commit.committed_at[:16]}, run {commit.run_id}), and no model of this project"
+            " builds it any more. Read the model by its new name; or declare it in"
+            " models/sources.yaml if something else builds it now; or drop it:"
+            " dagster-models clean --relations --yes",
+            name="LeftoverRelation",
+            line=task.undeclared.get(name),
+        )
 
 
 def _check(
@@ -321,6 +342,7 @@ def _publish(
         task.code_version,
         task.input_versions,
         staged.rows,
+        builder=task.builder,
         **(dataclasses.asdict(staged.changes) if staged.changes else {}),
     )
     with stop.shielded() as asked:

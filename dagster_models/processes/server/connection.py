@@ -30,10 +30,7 @@ from dagster_models.processes.server import attempt as attempts
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.shared_database import SharedDatabase
-from dagster_models.warehouses.base import (
-    WarehouseSession,
-    quoted,
-)
+from dagster_models.warehouses.base import WarehouseSession, quoted
 
 #: An interrupt that comes between two statements is lost, so it is repeated at this interval.
 INTERRUPT_SECONDS = 0.02
@@ -355,6 +352,21 @@ class ClientConnection:
         }
 
 
+def _built_by(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    return {"built": [plain(built) for built in session.built_by(message["builder"])]}
+
+
+def _drop(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    relation = Relation(**message["relation"])
+    with connection._server.writing(str(relation), connection, stop):
+        session.drop(relation, message["builder"])
+    return {}
+
+
 Operation = Callable[[ClientConnection, WarehouseSession, Message, Stop], dict[str, Any]]
 
 _OPERATIONS: Mapping[str, Operation] = {
@@ -371,6 +383,8 @@ _OPERATIONS: Mapping[str, Operation] = {
     "rollback": ClientConnection.rollback,
     "settle": ClientConnection.settle,
     "last_proofs": ClientConnection.last_proofs,
+    "built_by": _built_by,
+    "drop": _drop,
 }
 
 

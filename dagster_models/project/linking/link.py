@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from dagster_models.core.model import Key, Location, Source, Step
@@ -23,16 +23,20 @@ def link(
     offered: Sequence[Source],
     unknown_references: str,
     report: Report,
+    built_before: Collection[str] = (),
 ) -> tuple[dict[Key, Step], dict[Key, Source]]:
     """The enabled steps in topological order, and the sources: the project's own, and those of
-    *offered* (other Dagster assets) that something reads. Problems are reported."""
+    *offered* (other Dagster assets) that something reads. *built_before* are the keys of what runs
+    have built, as texts. Problems are reported."""
     own, offered = _joined(sources, offered)
     drafts = _without_duplicates(drafts, own, report)
     built = {draft.step.key for draft in drafts if draft.step.config.enabled}
     offered = [source for source in offered if source.key not in built]  # a model goes before it
     names = build_names([draft.step for draft in drafts], own, offered)
     known = {source.key: source for source in (*offered, *own)}
-    links = Links(names, report, unknown_references, known)
+    now = {str(draft.step.key) for draft in drafts}
+    former = [Key(*key.split(".", 1)) for key in built_before if key not in now and "." in key]
+    links = Links(names, report, unknown_references, known, former)
     live = [draft for draft in drafts if draft.step.config.enabled]
     for draft in live:
         _link_uses(draft, links)

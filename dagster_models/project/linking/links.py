@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from dagster_models.core.model import Check, Key, Location, Source
@@ -13,11 +14,18 @@ Edges = dict[Key, dict[Key, Location]]
 """Step -> what it reads -> the place of the first such reference, in order of appearance."""
 
 
+def is_named(key: Key, parts: tuple[str, ...]) -> bool:
+    """Whether *parts* (outermost first) may name the model of that key; see ``names.resolve``."""
+    folded = tuple(part.lower() for part in parts)
+    return folded in ((key.name.lower(),), (key.schema.lower(), key.name.lower()))
+
+
 @dataclass(slots=True)
 class Links:
     """What the passes of ``link`` have found out so far.
 
-    ``unknown_references`` is error, warn or ignore. ``resolved`` holds, for each step, the names as
+    ``unknown_references`` is error, warn or ignore. ``former`` are the keys of models that were
+    built before and that no file builds any more. ``resolved`` holds, for each step, the names as
     they are written in its file. ``checks`` are those of checks/, by the model they belong to.
     """
 
@@ -25,6 +33,7 @@ class Links:
     report: Report
     unknown_references: str
     sources: dict[Key, Source]
+    former: Collection[Key] = ()
     edges: Edges = field(default_factory=dict)
     resolved: dict[Key, dict[str, Key]] = field(default_factory=dict)
     checks: dict[Key, list[Check]] = field(default_factory=dict)
@@ -38,11 +47,26 @@ class Links:
             return found
         severity = "error"
         if found.unknown and not use.required:
-            if use.is_written or not use.certain or self.unknown_references == "ignore":
+            if use.is_written or not use.certain:
+                return None
+            is_sure = not use.may_be_temporary and not use.given_to
+            if is_sure and any(is_named(key, use.parts) for key in self.former):
+                self._report_former(use, found)
+                return None
+            if self.unknown_references == "ignore":
                 return None
             severity = "error" if self.unknown_references == "error" else "warning"
         self.report(problem(found.what, use.place, found.fix, severity))
         return None
+
+    def _report_former(self, use: NameUse, found: Unresolved) -> None:
+        """Whatever is done about unknown names: nobody brings this one up to date any more."""
+        written = ".".join(use.parts)
+        what = f"`{written}` was a model of this project, and no file builds it any more:"
+        what += " its table may still be there, with the rows of its last build"
+        fix = f"Write its new name. {found.fix} What is left of it is listed by"
+        fix += " `dagster-models clean --relations`."
+        self.report(problem(what, use.place, fix))
 
     def ancestors(self, key: Key) -> set[Key]:
         """All that *key* reads, directly or through others."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dagster_models.core.commit import Commit
@@ -18,6 +18,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
 from dagster_models.warehouses.records import (
     ADDED_IN_3,
+    ADDED_IN_4,
     COLUMNS,
     FORMAT,
     RECORDS,
@@ -34,6 +35,20 @@ _DDL = (
     " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
     ' "rows" BIGINT, committed_at TIMESTAMP)'
 )
+
+
+def _adding(columns: Mapping[str, str]) -> Sequence[str]:
+    """The statements that add columns: DuckDB adds none to a table that has an index."""
+    return (
+        "DROP INDEX IF EXISTS {index}",
+        *(
+            f"ALTER TABLE {{records}} ADD COLUMN IF NOT EXISTS {name} {type_}"
+            for name, type_ in columns.items()
+        ),
+        f"{_UNIQUE} ({_KEY}, part)",
+    )
+
+
 #: Format -> what makes it of the one before; {records} is the table, {index} its index. Each
 #: statement may be run twice, as the process may end after any of them.
 _MIGRATIONS: dict[int, Sequence[str]] = {
@@ -43,15 +58,8 @@ _MIGRATIONS: dict[int, Sequence[str]] = {
         f" (SELECT max(rowid) FROM {{records}} GROUP BY {_KEY})",
         f"{_UNIQUE} ({_KEY})",
     ),
-    3: (
-        # No column can be added to a table that has an index.
-        "DROP INDEX IF EXISTS {index}",
-        *(
-            f"ALTER TABLE {{records}} ADD COLUMN IF NOT EXISTS {name} {type_}"
-            for name, type_ in ADDED_IN_3.items()
-        ),
-        f"{_UNIQUE} ({_KEY}, part)",
-    ),
+    3: _adding(ADDED_IN_3),
+    4: _adding(ADDED_IN_4),
 }
 
 

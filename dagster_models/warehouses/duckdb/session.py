@@ -32,9 +32,9 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 from dagster_models.warehouses.duckdb import records
-from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.duckdb.environment import session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, translated
+from dagster_models.warehouses.duckdb.leftovers import DuckDBLeftovers
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.records import of_relations
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
@@ -148,7 +148,7 @@ class DuckDB(OpenWarehouse):
         self._connection.close()
 
 
-class DuckDBSession(DuckDBCursor):
+class DuckDBSession(DuckDBLeftovers):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
     staging = Relation("main", "dagster_models_new", "temp")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster_models.core.commit import Commit
@@ -15,6 +15,7 @@ from dagster_models.warehouses.postgres.catalog import Runner
 from dagster_models.warehouses.postgres.catalog import find as find_relation
 from dagster_models.warehouses.records import (
     ADDED_IN_3,
+    ADDED_IN_4,
     COLUMNS,
     FORMAT,
     RECORDS,
@@ -33,22 +34,26 @@ _SELECTED = ", ".join(_AS_TEXT.get(name, name) for name in COLUMNS)
 _DDL = (
     f"CREATE TABLE IF NOT EXISTS {quoted(RECORDS)} (run_id text, step text, attempt integer,"
     " relation text, code_version text, input_versions jsonb, rows bigint,"
-    f" committed_at timestamptz, {', '.join(map(' '.join, ADDED_IN_3.items()))},"
+    f" committed_at timestamptz, {', '.join(map(' '.join, {**ADDED_IN_3, **ADDED_IN_4}.items()))},"
     " CONSTRAINT commits_pkey PRIMARY KEY (run_id, step, attempt, part))"
 )
 #: The number of the format is the table's comment: whoever may see the table may read it.
 _MARK = f"COMMENT ON TABLE {quoted(RECORDS)} IS 'dagster-models: format {FORMAT}'"
+
+
+def _adding(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"ADD COLUMN IF NOT EXISTS {name} {type_}" for name, type_ in columns.items())
+
+
 #: Format -> what makes it of the one before.
 _MIGRATIONS: dict[int, Sequence[str]] = {
     2: (),  # format 1 had its key in this warehouse, and no number
     3: (
-        f"ALTER TABLE {quoted(RECORDS)} "
-        + ", ".join(
-            f"ADD COLUMN IF NOT EXISTS {name} {type_}" for name, type_ in ADDED_IN_3.items()
-        )
-        + ", DROP CONSTRAINT IF EXISTS commits_pkey,"
+        f"ALTER TABLE {quoted(RECORDS)} {_adding(ADDED_IN_3)},"
+        " DROP CONSTRAINT IF EXISTS commits_pkey,"
         " ADD CONSTRAINT commits_pkey PRIMARY KEY (run_id, step, attempt, part)",
     ),
+    4: (f"ALTER TABLE {quoted(RECORDS)} {_adding(ADDED_IN_4)}",),
 }
 
 

@@ -41,7 +41,7 @@ from dagster_models.warehouses.postgres import (
     relations,
 )
 from dagster_models.warehouses.postgres.connect import Connector, Outage
-from dagster_models.warehouses.postgres.connection import PostgresConnection
+from dagster_models.warehouses.postgres.leftovers import PostgresLeftovers
 from dagster_models.warehouses.postgres.statements import (
     one_query,
     refuse_long,
@@ -116,7 +116,7 @@ class Postgres(OpenWarehouse):
         """Nothing is open but the sessions."""
 
 
-class PostgresSession(PostgresConnection):
+class PostgresSession(PostgresLeftovers):
     """One connection."""
 
     staging = Relation("pg_temp", "dagster_models_new")

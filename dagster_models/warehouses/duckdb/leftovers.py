@@ -1,0 +1,53 @@
+"""What DuckDB shows of relations: which they are, and the marks by which we know our own."""
+
+from __future__ import annotations
+
+import contextlib
+
+from dagster_models.core.commit import Commit
+from dagster_models.core.model import Relation
+from dagster_models.core.target_types import DUCKDB
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.base import literal, quoted
+from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
+from dagster_models.warehouses.transactional import Found
+
+
+class DuckDBLeftovers(DuckDBCursor):
+    """Adds to a cursor what ``built_by`` and ``drop`` need. The mark is the relation's comment."""
+
+    def mark(self, relation: Relation, commit: Commit) -> str:
+        # Whoever replaces the relation replaces its comment too.
+        mark = (
+            f"built by dagster-models ({commit.builder}):"
+            f" {commit.step}, attempt {commit.attempt} of run {commit.run_id}"
+        )
+        kind = "VIEW" if commit.rows is None else "TABLE"
+        self._run(f"COMMENT ON {kind} {quoted(relation)} IS {literal(mark)}")
+        return mark
+
+    def relations_there(self) -> list[Found]:
+        here = f"database_name = {literal(self._catalog)} AND NOT internal AND NOT temporary"
+        rows = self._run(
+            f"SELECT schema_name, table_name, false, comment FROM duckdb_tables() WHERE {here}"
+            f" UNION ALL SELECT schema_name, view_name, true, comment FROM duckdb_views()"
+            f" WHERE {here}"
+        )
+        ambiguous = (self._catalog.lower(), *DUCKDB.databases)
+        return [
+            Found(
+                Relation(schema, name, self._catalog if schema.lower() in ambiguous else None),
+                is_view,
+                comment,
+            )
+            for schema, name, is_view, comment in rows
+        ]
+
+    def unprotected_views(self, relation: Relation) -> list[Relation]:
+        views = []
+        for each in self.relations_there():
+            if each.is_view and each.relation != relation:
+                with contextlib.suppress(WarehouseError):  # it is broken already
+                    self._run(f"SELECT 1 FROM {quoted(each.relation)} LIMIT 0")
+                    views.append(each.relation)
+        return views

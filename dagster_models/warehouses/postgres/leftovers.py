@@ -1,0 +1,25 @@
+"""What PostgreSQL shows of relations: which they are, and the OIDs by which we know our own."""
+
+from __future__ import annotations
+
+from dagster_models.core.commit import Commit
+from dagster_models.core.model import Relation
+from dagster_models.warehouses.base import quoted
+from dagster_models.warehouses.postgres.connection import PostgresConnection
+from dagster_models.warehouses.transactional import Found
+
+
+class PostgresLeftovers(PostgresConnection):
+    """Adds to a connection what ``built_by`` and ``drop`` need."""
+
+    def mark(self, relation: Relation, commit: Commit) -> str:
+        # A rebuild in place keeps the OID; whoever makes the relation anew gets another one.
+        return str(self.run("SELECT %s::regclass::oid::text", [quoted(relation)])[0][0])
+
+    def relations_there(self) -> list[Found]:
+        rows = self.run(
+            "SELECT nspname::text, relname::text, relkind = 'v', c.oid::text FROM pg_class AS c"
+            " JOIN pg_namespace AS n ON n.oid = relnamespace"
+            " WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname !~ '^pg_'"
+        )
+        return [Found(Relation(schema, name), is_view, oid) for schema, name, is_view, oid in rows]
