@@ -60,7 +60,7 @@ def rows(*values: Any) -> list[dict[str, Any]]:
         (None, pd.Timestamp("2024-01-01 00:00:00.000000001")),
         (None, pd.Timedelta(1, "ns")),
         ("a", 1),
-        (None, object()),
+        (None, NotImplemented),
     ],
     ids=repr,
 )
