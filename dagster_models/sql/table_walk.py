@@ -108,6 +108,7 @@ class _StatementWalk:
         self.lists: list[FoundTable] = []  #: after IN in ClickHouse: tables, columns or aliases
         self.scopes: list[TableScope] = []
         self.functions: list[tuple[Given, TableScope]] = []  #: those in FROM
+        self.unnested: list[FoundTable] = []  #: arrays, or tables of a schema of that name
 
     def fold(self, identifier: exp.Identifier) -> str:
         return self.dialect.fold(identifier.name, bool(identifier.args.get("quoted")))
@@ -316,7 +317,8 @@ class _StatementWalk:
         identifiers = tuple(part for part in column.parts if isinstance(part, exp.Identifier))
         parts = tuple(map(self.fold, identifiers))
         if len(parts) > 1:
-            self.add(self.table_of(identifiers, parts, scope, aliased=bool(node.args.get("alias"))))
+            aliased = bool(node.args.get("alias"))
+            self.unnested.append(self.table_of(identifiers, parts, scope, aliased=aliased))
 
     def command(self, node: exp.Command, scope: TableScope) -> None:
         self.found.opaque = True
@@ -336,7 +338,7 @@ class _StatementWalk:
             paths = [table for table in found.tables if is_array_path(table)]
             found.tables = [table for table in found.tables if table not in paths]
             if not self.dialect.arrays_before_tables:
-                paths = [table for table in paths if may_be_table(table)]
+                paths = [table for table in (*paths, *self.unnested) if may_be_table(table)]
                 found.tables += [replace(table, certain=False) for table in paths]
         for table in self.lists:
             known = table.scope.chain()

@@ -36,6 +36,8 @@ READS = [
     ("fabric", "select Id from dbo.T for json auto", "dbo.t"),
     ("singlestore", "select * from a /*!80000 join b using (id) */", "a b"),
     ("duckdb", "select * from postgres_query('pg', 'select 1')", ""),
+    ("presto trino", "select * from table(pg.system.query(query => 'select 1'))", ""),
+    ("fabric", "select * from openquery(far, 'select 1')", ""),
     ("fabric tsql oracle", "with c as (select 1 as n from c) select * from c", "c|C"),
     (
         "fabric oracle",

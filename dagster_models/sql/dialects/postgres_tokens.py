@@ -7,6 +7,7 @@ import re
 from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.sql.dialects.dialect import lower
+from dagster_models.sql.rewriting.named_tables import At, table_names
 from dagster_models.sql.rewriting.token_rewriter import (
     TEXTS,
     TokenRewriter,
@@ -160,8 +161,25 @@ def _search_columns(rewriter: TokenRewriter, index: int) -> int:
     return end - index
 
 
+#: Functions that read what they are given the name, or the query, of as a text.
+_READS = {
+    **dict.fromkeys(
+        ("table_to_xml", "table_to_xmlschema", "table_to_xml_and_xmlschema"),
+        At(0, only_in_from=False),
+    ),
+    **dict.fromkeys(
+        (
+            *("query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema"),
+            *("schema_to_xml", "schema_to_xml_and_xmlschema"),
+            *("database_to_xml", "database_to_xml_and_xmlschema"),
+        ),
+        At(None, only_in_from=False),
+    ),
+}
+
 POSTGRES_TOKENS = TokenRules(
     by_words={
+        table_names(_READS): tuple(_READS),
         _only: ("only",),
         _alias_of_using: ("using",),
         number: NUMBER_WORDS,

@@ -16,4 +16,8 @@ TRINO = Dialect(
     remote_functions=frozenset({"query", "raw_query"}),  # of a connector
     tokens=TokenRules({number: NUMBER_WORDS, _CHANGES: ("table_changes",)}, wider=(number,)),
 )
-PRESTO = Dialect("presto", system_catalogs=frozenset({"system"}))
+PRESTO = Dialect(
+    "presto",
+    system_catalogs=frozenset({"system"}),
+    remote_functions=frozenset({"query", "raw_query"}),
+)

@@ -93,6 +93,7 @@ TSQL = Dialect(
 FABRIC = Dialect(
     "fabric",
     offered=False,
+    remote_functions=frozenset({"openquery", "openrowset"}),
     default_schema="dbo",
     keys_in_result=True,
     system_schemas=frozenset({"sys"}),

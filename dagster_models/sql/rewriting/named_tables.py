@@ -69,7 +69,9 @@ def _is_name(rewriter: TokenRewriter, begin: int, end: int) -> bool:
     if rewriter.kind(begin) in TEXTS:
         token = rewriter.tokens[begin]
         known = rewriter.name_of(token.text) is not None and rewriter.content(token) is not None
-        return known and end == begin + 1
+        cast = rewriter.kind(begin + 1) == TokenType.DCOLON  # `'orders'::regclass`
+        cast = cast and rewriter.word(begin + 2) == "regclass"
+        return known and end == begin + (3 if cast else 1)
     return end > begin and rewriter.name_end(begin) == end
 
 

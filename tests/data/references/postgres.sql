@@ -337,3 +337,11 @@ select U&"t\0061b".id from U&"t\0061b" join raw.U&"!0049tems" uescape '!' as i o
 -- references: tab, raw.Items
 -- replaced:
 select U&"t\0061b".id from "dev_main"."tab_v2" AS "tab" join "dev_raw"."Items_v2" as i on i.id = tab.id
+
+-- title: postgres: a table as XML
+-- dialect: postgres
+-- executed: no, PostgreSQL does not say which tables are named in texts
+select table_to_xml('raw.items', true, false, ''), table_to_xmlschema('orders'::regclass, true, false, '') from orders
+-- references: raw.items, orders, orders
+-- replaced:
+select table_to_xml('"dev_raw"."items_v2"', true, false, ''), table_to_xmlschema('"dev_main"."orders_v2"'::regclass, true, false, '') from "dev_main"."orders_v2" AS "orders"

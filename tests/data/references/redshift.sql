@@ -115,3 +115,9 @@ select usage.id, companies.id from "dev_usage"."usage_v2" AS "usage", "dev_usage
 -- tables: raw.t; raw.u
 select t.id from raw.t * join raw.u * as u on u.id = t.id
 -- references: raw.t, raw.u
+
+-- title: redshift: arrays in arrays, the last without an alias
+-- dialect: redshift
+-- executed: no, DuckDB does not know arrays in FROM
+select * from sales.orders as o, o.items as i, i.tags, o.a.b
+-- references: sales.orders
