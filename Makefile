@@ -39,9 +39,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(BIN)/python -m compileall -q dagster_models project
 	@touch $@
 
-$(HOME_DIR)/dagster.yaml: docs/dagster.yaml
+$(HOME_DIR)/dagster.yaml: dagster_models/cli/dagster.yaml
 	@mkdir -p $(HOME_DIR)
-	@cp docs/dagster.yaml $@
+	@cp dagster_models/cli/dagster.yaml $@
 
 run: setup ## run the example: a year of flights in 33 steps (TARGET=pg: on PostgreSQL)
 	@echo "Running the job 'flights' of project/ on the target $(or $(TARGET),dev) ..."

@@ -1,5 +1,6 @@
 """``dagster-models``: a project seen from the shell, without Dagster.
 
+    dagster-models init FOLDER         a first project, and a Dagster home for it
     dagster-models check               all problems of the project; exit code 1 if there are errors
     dagster-models ls                  its steps in the order in which they would run
     dagster-models compile marts.x     the SQL that is sent to the warehouse
@@ -22,7 +23,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from dagster_models.cli import check, clean, compile, diff, explain, lineage, ls, results, streams
+from dagster_models.cli import (
+    check,
+    clean,
+    compile,
+    diff,
+    explain,
+    init,
+    lineage,
+    ls,
+    results,
+    streams,
+)
 from dagster_models.errors import DagsterModelsError
 
 
@@ -36,6 +48,7 @@ class Command(Protocol):
 
 
 COMMANDS: Mapping[str, Command] = {
+    "init": init,
     "check": check,
     "ls": ls,
     "compile": compile,

@@ -122,6 +122,7 @@ def test_the_commands(clone: Path) -> None:
     lines = block("sh", "dagster-models check").splitlines()
     said = {" ".join(line.split()[1:3]): line for line in lines}
     said = {words if "last" in words else words.split()[0]: said[words] for words in said}
+    assert "dagster job execute -f definitions.py" in shell(said.pop("init"), clone)
     assert "No errors in 33 steps of flights." in shell(said.pop("check"), clone)
     assert len(shell(said.pop("ls"), clone).splitlines()) == 33
     assert '"intermediate"."int_flights"' in shell(said.pop("compile"), clone)
