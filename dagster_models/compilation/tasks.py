@@ -31,6 +31,7 @@ from dagster_models.core.tasks import (
 )
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.project.incremental import own_columns, reads_itself
+from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
 
 #: Recorded as the code version of an upstream that failed in this run: the step has read an older
@@ -84,13 +85,17 @@ class TargetStep:
     @property
     def is_built_in_full(self) -> bool:
         """Whether a build replaces the whole relation: the model's own setting goes before the
-        run's."""
-        own = self.step.config.full_refresh
-        return self.full_refresh if own is None else own
+        run's, and a snapshot is never replaced."""
+        if self.why_never_refreshed:
+            return False
+        return self.full_refresh or bool(self.step.config.full_refresh)
 
     @property
-    def is_never_refreshed(self) -> bool:
-        return self.step.config.full_refresh is False
+    def why_never_refreshed(self) -> str:
+        """Why no run builds it in full; "" if one may."""
+        if is_snapshot(self.step):
+            return f"it {NO_REFRESH}"
+        return "it says `full_refresh: false`" if self.step.config.full_refresh is False else ""
 
     @property
     def is_python(self) -> bool:

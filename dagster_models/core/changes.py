@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The rows that an incremental build has written, as the warehouse counted them.
+    """The rows that a build has written, as the warehouse counted them.
 
-    ``kind`` is "whole" for a first build or a full refresh, and "delta" for any other build.
-    ``since`` is the value of `$since` as SQL, None where the model has none. A count is None where
-    nobody counted: the rows that a full refresh has replaced.
+    ``kind`` is "whole" for a first build or a full refresh of an incremental model, "delta" for any
+    other build of one, and "snapshot" for a snapshot, whose counts are rows of the query that were
+    new, that had changed, and that were gone. ``since`` is the value of `$since` as SQL, None where
+    the model has none. A count is None where nobody counted: the rows that a full refresh has
+    replaced.
     """
 
     kind: str
@@ -19,3 +22,11 @@ class Changes:
     inserted: int | None = None
     updated: int | None = None
     deleted: int | None = None
+
+    @property
+    def counts(self) -> Mapping[str, int | None]:
+        """Each count under the word that a reader knows it by."""
+        inserted, updated, deleted = self.inserted, self.updated, self.deleted
+        if self.kind == "snapshot":
+            return {"new": inserted, "changed": updated, "gone": deleted}
+        return {"inserted": inserted, "updated": updated, "deleted": deleted}

@@ -18,8 +18,8 @@ class Commit:
     ``rows`` is None where they were not counted (a view). ``committed_at`` is ISO 8601 in UTC; the
     warehouse sets it when it writes the record.
 
-    ``kind`` is "whole" where all rows were replaced, else "delta"; ``since`` and the counts are
-    those of ``Changes``. ``part`` counts the records of one attempt, and the window says which rows
+    ``kind`` is "whole" where all rows were replaced; else it, ``since`` and the counts are those of
+    ``Changes``. ``part`` counts the records of one attempt, and the window says which rows
     this one is about. (Today each attempt has one record, without a window.)
 
     ``builder`` says who builds the relation: a project, and the schema prefix of its target.

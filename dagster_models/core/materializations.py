@@ -82,6 +82,7 @@ class Incremental:
     reading: Reading | None = None
 
     of_python: ClassVar[bool] = True
+    refreshable: ClassVar[bool] = True  #: whether a full refresh can make its rows once more
 
     @classmethod
     def of(cls, config: Config) -> Incremental:
@@ -105,11 +106,63 @@ class Incremental:
         )
 
 
-Materialization: TypeAlias = "Replace | View | Incremental"
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A table that keeps each version of each row, with the time in which it was valid.
+
+    A row has changed if its ``updated_at`` is later (strategy "timestamp"), or if one of
+    ``check_cols``, () for all, differs (strategy "check"). ``hard_deletes`` decides what becomes of
+    a row that the query no longer returns. ``open_end`` is what ``valid_to`` holds in the current
+    version, as a timestamp without its quotes; "" for NULL. The last three are the names of the
+    columns that the query does not return.
+    """
+
+    strategy: str
+    unique_key: tuple[str, ...]
+    updated_at: str = ""
+    check_cols: tuple[str, ...] = ()
+    hard_deletes: str = "ignore"
+    open_end: str = ""
+    on_schema_change: str = "append_new_columns"
+    valid_from: str = "valid_from"
+    valid_to: str = "valid_to"
+    is_deleted: str = "is_deleted"
+
+    of_python: ClassVar[bool] = True
+    refreshable: ClassVar[bool] = False
+    columns: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    @classmethod
+    def of(cls, config: Config) -> Snapshot:
+        return cls(
+            config.strategy,
+            config.unique_key,
+            config.updated_at if config.strategy == "timestamp" else "",
+            config.check_cols,
+            config.hard_deletes,
+            config.valid_to_current,
+            config.on_schema_change,
+            **config.snapshot_meta_column_names,
+        )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Snapshot:
+        lists = {name: tuple(values[name]) for name in ("unique_key", "check_cols")}
+        return cls(**{**values, **lists})
+
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns that are added to those of the query."""
+        marks = (self.is_deleted,) if self.hard_deletes == "new_record" else ()
+        return (self.valid_from, self.valid_to, *marks)
+
+
+Materialization: TypeAlias = "Replace | View | Incremental | Snapshot"
 
 #: The word of ``materialized:`` -> its kind.
 KINDS: Mapping[str, type[Materialization]] = {
     "table": Replace,
     "view": View,
     "incremental": Incremental,
+    "snapshot": Snapshot,
 }

@@ -193,12 +193,18 @@ class Config:
     retries: Retries = Retries()
     on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
-    # Of incremental models.
+    # Of incremental models, and some of snapshots.
     strategy: str = ""  #: append | delete+insert | merge; "" is decided by unique_key
     unique_key: tuple[str, ...] = ()
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
     full_refresh: bool | None = None  #: False: never, also if a run asks for it; True: always
+    # Of snapshots, whose strategy is timestamp or check.
+    updated_at: str = ""
+    check_cols: tuple[str, ...] = ()  #: () for all
+    hard_deletes: str = "ignore"
+    valid_to_current: str = ""  #: YYYY-MM-DD HH:MM:SS, "" for NULL
+    snapshot_meta_column_names: Mapping[str, str] = EMPTY
 
 
 StepKind = Literal["sql", "python", "seed", "script"]

@@ -200,13 +200,14 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     return metadata
 
 
+_BUILDS = {"whole": "in full", "delta": "incremental", "snapshot": "snapshot"}
+
+
 def _changes(changes: Changes) -> dict[str, Any]:
-    """Metadata of an incremental build. What is not known is left out."""
+    """Metadata of a build that does not replace its table. What is not known is left out."""
     found = {
-        f"{PREFIX}/build": "in full" if changes.kind == "whole" else "incremental",
+        f"{PREFIX}/build": _BUILDS[changes.kind],
         f"{PREFIX}/since": changes.since,
-        f"{PREFIX}/rows_inserted": changes.inserted,
-        f"{PREFIX}/rows_updated": changes.updated,
-        f"{PREFIX}/rows_deleted": changes.deleted,
+        **{f"{PREFIX}/rows_{word}": count for word, count in changes.counts.items()},
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -79,8 +79,8 @@ _CONFIG = {
         Noneable(AnyConfig),
         default_value=None,
         description="true: incremental models are built in full, from all of their query. A list "
-        "of names: these are. A model with `full_refresh: false` never is. The run tag "
-        f"{FULL_REFRESH_TAG} (true, or names with commas between them) overrides this.",
+        "of names: these are. A snapshot, and a model with `full_refresh: false`, never is. The "
+        f"run tag {FULL_REFRESH_TAG} (true, or names with commas between them) overrides this.",
     ),
     "cancel_grace_seconds": Field(
         float,

@@ -15,6 +15,7 @@ from dagster_models.core.model import Retries
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.address import key_of
+from dagster_models.project.snapshot import is_snapshot, refused_refresh
 from dagster_models.scheduling.requirements import StepRequirements
 from dagster_models.scheduling.states import FailFast
 from dagster_models.util.graph import weights
@@ -59,7 +60,8 @@ def on_run(
     run config, which are part of the run itself.
 
     Raises:
-        ValueError: neither true nor false, or no model of the project has that name.
+        ValueError: neither true nor false, or no model of the project has that name, or one with
+            that name is a snapshot.
     """
     config = (run_config.get("execution") or {}).get("config") or {}
     asked = tags.get(FULL_REFRESH_TAG)
@@ -77,6 +79,9 @@ def on_run(
             raise ValueError(
                 f"full_refresh: no model is named {name!r}. {suggest(name, known, 'There are')}"
             )
+    for it in target_steps.values():  # what was asked for by name is never left out in silence
+        if is_snapshot(it.step) and not {it.name, it.step.key.name}.isdisjoint(names):
+            raise ValueError(refused_refresh(it.name))
     return {
         key: replace(it, full_refresh=it.name in names or it.step.key.name in names)
         for key, it in target_steps.items()

@@ -91,10 +91,11 @@ def run_context(
     fail_fast = options.fail_fast_of(target_steps, job.dagster_run.tags)
     plan = Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=limits)
     names = _names(graph, target_steps)
-    never = [it.name for it in target_steps.values() if it.full_refresh and it.is_never_refreshed]
+    asked = [it for it in target_steps.values() if it.full_refresh]
+    never = {it.name: it.why_never_refreshed for it in asked if it.why_never_refreshed}
     reporter = Reporter(job.run_id, names, target_steps, RunLimits(slots, limits, graph))
-    for name in never:
-        reporter.note(f"{name} is not built in full, as it says `full_refresh: false`")
+    for name, why in never.items():
+        reporter.note(f"{name} is not built in full, as {why}")
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
     timers, waits = Timers(), WaitTimes()

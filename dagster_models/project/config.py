@@ -29,10 +29,15 @@ MATERIALIZED_LATER = (
     "ephemeral",
     "materialized_view",
     "dynamic_table",
-    "snapshot",
     "microbatch",
 )
-STRATEGIES = ("append", "delete+insert", "merge")
+STRATEGIES = {
+    "incremental": ("append", "delete+insert", "merge"),
+    "snapshot": ("timestamp", "check"),
+}
+HARD_DELETES = ("ignore", "invalidate", "new_record")
+#: What a snapshot adds to a row. With dbt's own prefix, too.
+META_COLUMNS = ("valid_from", "valid_to", "is_deleted")
 ON_SCHEMA_CHANGE = ("fail", "append_new_columns", "sync_all_columns", "ignore")
 #: dbt's keys that we know by name and do not support, so that the message can say so.
 LATER = frozenset(
@@ -52,9 +57,8 @@ LATER = frozenset(
 def materialized(node: YamlNode) -> str:
     word = fields.text(node)
     if word in MATERIALIZED_LATER:
-        raise BadValue(
-            f"`{word}` is not supported yet", node.place, "Use `table`, `view` or `incremental`."
-        )
+        fix = "Use `table`, `view`, `incremental` or `snapshot`."
+        raise BadValue(f"`{word}` is not supported yet", node.place, fix)
     return str(fields.one_of(*MATERIALIZED)(node))
 
 
@@ -110,9 +114,9 @@ def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
 def strategy(node: YamlNode) -> str:
     later = {"replace", "insert_overwrite", "microbatch"}
     if fields.text(node) in later:
-        fix = f"Use one of: {', '.join(STRATEGIES)}."
+        fix = f"Use one of: {', '.join(STRATEGIES['incremental'])}."
         raise BadValue(f"`{node.value}` needs partitions: not supported yet", node.place, fix)
-    return str(fields.one_of(*STRATEGIES)(node))
+    return str(fields.one_of(*(word for words in STRATEGIES.values() for word in words))(node))
 
 
 _LOOKBACK = re.compile(r"(\d+)\s*(ms|s|m|h|d|w)\Z")
@@ -161,6 +165,51 @@ def since(node: YamlNode) -> SinceConfig:
     return SinceConfig(**values)
 
 
+def check_cols(node: YamlNode) -> tuple[str, ...]:
+    """Columns, () for all."""
+    found = fields.words(node)
+    if not found:
+        raise BadValue("expected columns, got none", node.place, "Write `all`, or their names.")
+    return () if node.value == "all" else found
+
+
+def valid_to_current(node: YamlNode) -> str:
+    """What a version holds that has not ended: a date or time, in UTC."""
+    fix = "Write a date of the year 2200 or later, such as 9999-12-31, or leave the key out."
+    found = node.value
+    try:
+        if isinstance(found, str):
+            found = datetime.datetime.fromisoformat(found.strip())
+        elif isinstance(found, datetime.date) and not isinstance(found, datetime.datetime):
+            found = datetime.datetime(found.year, found.month, found.day)
+    except ValueError:
+        found = None
+    if not isinstance(found, datetime.datetime):
+        raise BadValue(f"expected a date, got {fields.describe(node)}", node.place, fix)
+    if found.tzinfo is not None and found.year < datetime.MAXYEAR:
+        found = found.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    if found.year < 2200:
+        raise BadValue("versions may end then, so it would mean two things", node.place, fix)
+    return str(found.replace(tzinfo=None))
+
+
+def meta_columns(node: YamlNode) -> dict[str, str]:
+    """Role -> name of each column that a snapshot adds."""
+    readers = {f"{dbt}{role}": fields.text for dbt in ("", "dbt_") for role in META_COLUMNS}
+    names = {}
+    for key, place, item in node.items() if isinstance(node.value, dict) else ():
+        if key not in readers:
+            raise BadValue(f"unknown key `{key}`", place, suggest(key, META_COLUMNS))
+        names[key.removeprefix("dbt_")] = readers[key](item)
+    if not names:
+        fix = f"Write `{{valid_from: ..., valid_to: ...}}`; there are {', '.join(META_COLUMNS)}."
+        raise BadValue(f"expected names of columns, got {fields.describe(node)}", node.place, fix)
+    chosen = [names.get(role, role).lower() for role in META_COLUMNS]
+    if len(set(chosen)) < len(chosen):
+        raise BadValue("two columns have the same name", node.place, "Give each its own.")
+    return names
+
+
 _OWN: dict[str, Reader] = {"description": fields.text, "upstream": placed_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
@@ -174,7 +223,14 @@ _INCREMENTAL: dict[str, Reader] = {
     "on_schema_change": fields.one_of(*ON_SCHEMA_CHANGE),
     "full_refresh": fields.boolean,
 }
-_KEPT: dict[str, Reader] = {"materialized": materialized, **_INCREMENTAL}
+_SNAPSHOT: dict[str, Reader] = {
+    "updated_at": fields.text,
+    "check_cols": check_cols,
+    "hard_deletes": fields.one_of(*HARD_DELETES),
+    "valid_to_current": valid_to_current,
+    "snapshot_meta_column_names": meta_columns,
+}
+_KEPT: dict[str, Reader] = {"materialized": materialized, **_INCREMENTAL, **_SNAPSHOT}
 
 #: The keys of a file's header, by the folder that the file is in. A check's are CHECK_KEYS.
 HEADER_KEYS: dict[str, dict[str, Reader]] = {

@@ -1,4 +1,5 @@
-"""What an incremental model must say, and what it should: checked when the project is loaded."""
+"""What an incremental model must say, and what it should: checked when the project is loaded.
+What a snapshot must say is in snapshot.py; here are the doors to it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dagster_models.core.model import Key, Location, Step
-from dagster_models.project.config import Values
+from dagster_models.project import snapshot
+from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.parsed import Placeholder
@@ -17,6 +19,13 @@ KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
     *("on_schema_change", "full_refresh"),
 )
+_KEYS_OF = {
+    "incremental": KEYS,
+    "snapshot": (
+        *snapshot.KEYS,
+        *("strategy", "unique_key", "on_schema_change", "full_refresh"),
+    ),
+}
 _KEYED = ("merge", "delete+insert")
 _COMPARED = re.compile(r"(>=?)\s*(?:/\*\s*\$since\s*\*/\s*)?\Z")
 
@@ -30,11 +39,17 @@ def strategy_of(step: Step) -> str:
 
 
 def without_idle_keys(values: Values, materialized: str) -> Values:
-    """*values* without what says nothing about a model that is not incremental: the defaults of its
-    folder may be for others."""
-    if materialized == "incremental":
-        return values
-    return {key: value for key, value in values.items() if key not in KEYS}
+    """*values* without what says nothing about a model of this kind: the defaults of its folder may
+    be for others."""
+    allowed = _KEYS_OF.get(materialized, ())
+    idle = {*KEYS, *snapshot.KEYS}.difference(allowed)
+    kept = {key: value for key, value in values.items() if key not in idle}
+    if kept.get("strategy") not in STRATEGIES.get(materialized, ()):
+        kept.pop("strategy", None)
+    if materialized == "snapshot":
+        kept.pop("full_refresh", None)
+        kept.setdefault("on_schema_change", "append_new_columns")
+    return kept
 
 
 def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
@@ -44,12 +59,19 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
     def place(*keys: str) -> Location:
         return next((written[key] for key in keys if key in written), step.location)
 
+    for key in (*KEYS, *snapshot.KEYS):
+        if key in written and key not in _KEYS_OF.get(step.config.materialized, ()):
+            is_for, kind = "incremental", "incremental"
+            if key in snapshot.KEYS:
+                is_for, kind = "a snapshot", "snapshot"
+            what = f"`{key}` has no effect on a model that is not {is_for}"
+            fix = f"Add `materialized: {kind}`, or delete the key."
+            report(problem(what, written[key], fix, "warning"))
+    if header is not None and step.config.materialized in _KEYS_OF:
+        _check_strategy(step, header, report)
+    if snapshot.is_snapshot(step):
+        snapshot.check_snapshot(step, header, report)
     if not incremental(step):
-        for key in KEYS:
-            if key in written:
-                what = f"`{key}` has no effect on a model that is not incremental"
-                fix = "Add `materialized: incremental`, or delete the key."
-                report(problem(what, written[key], fix, "warning"))
         return
     config, strategy = step.config, strategy_of(step)
     if strategy in _KEYED and not config.unique_key:
@@ -66,6 +88,17 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
     if config.since is not None and "since" in step.variables:
         what = "`since` is both a variable and a setting of this model"
         report(problem(what, place("since"), "Give the variable in `vars:` another name."))
+
+
+def _check_strategy(step: Step, header: YamlNode, report: Report) -> None:
+    """Report a strategy that models of another kind have."""
+    words = STRATEGIES[step.config.materialized]
+    others = {word for found in STRATEGIES.values() for word in found}.difference(words)
+    for key in ("strategy", "incremental_strategy"):
+        node = header.value.get(key)
+        if node is not None and node.value in others:
+            what = f"`{node.value}` is no strategy of `materialized: {step.config.materialized}`"
+            report(problem(what, node.place, f"Use one of: {', '.join(words)}."))
 
 
 def check_use_of_since(
@@ -127,6 +160,9 @@ def check_columns(steps: Mapping[Key, Step], report: Report) -> None:
         if incremental(step):
             for key, what, fix, severity in _wrong_columns(step):
                 report(problem(what, _place_of(key, step), fix, severity))
+        elif snapshot.is_snapshot(step):
+            for key, what, fix in snapshot.wrong_columns(step):
+                report(problem(what, _place_of(key, step), fix))
 
 
 def _appends_all(step: Step) -> bool:

@@ -23,6 +23,7 @@ from dagster_models.core.traced import (
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
+from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.util.nearest import suggest
 
@@ -53,10 +54,14 @@ def trace_steps(
     """The steps, each with its trace. *steps* are in topological order. Problems are reported."""
     schemas = {key: _declared(source.columns, context.dialect) for key, source in sources.items()}
     traced = dict(steps)
+    word = dialect_of(context.dialect).declared_type
     for level in _levels(steps):
         queries = [step for step in level if _is_traced(step)]
         found = context.trace([_query(step, schemas, context.dialect) for step in queries])
-        traced.update((s.key, replace(s, trace=t)) for s, t in zip(queries, found, strict=True))
+        traced.update(
+            (step.key, replace(step, trace=with_own_columns(step, trace_, word)))
+            for step, trace_ in zip(queries, found, strict=True)
+        )
         for step in level:
             version = built.get(str(step.key))
             schemas[step.key] = _known(traced[step.key], version, context.dialect)
@@ -124,7 +129,8 @@ def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
     """The schema of a step's relation. Types that the trace lacks come from the last build."""
     schema = step.trace.schema
     if step.kind == "python":
-        schema = _declared(step.config.columns, dialect)
+        word = dialect_of(dialect).declared_type
+        schema = with_own_types(step, _declared(step.config.columns, dialect), word)
     elif step.config.materialized not in _REBUILT:
         schema = replace(schema, certain=False)
     if built is None or built.code_version != step.code_version:

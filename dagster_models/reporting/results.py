@@ -79,7 +79,7 @@ class StepResult:
     ``no_previous``: skipped, as the cause has ``on_error: continue`` but no previous version.
     ``deliberate``: skipped, as the cause succeeded and chose not to produce what the step reads.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
-    ``changes``: what was inserted, updated and deleted, for an incremental model.
+    ``changes``: what was inserted, updated and deleted, for an incremental model or a snapshot.
     ``committed_in``: the earlier run that committed this step, if this run went on from there.
     """
 

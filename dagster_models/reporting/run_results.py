@@ -109,10 +109,9 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
     if result.changes is not None:
         changes = result.changes
         response["build"] = changes.kind
-        counts = (changes.inserted, changes.updated, changes.deleted)
-        if changes.kind == "delta":
-            response["rows_affected"] = sum(count or 0 for count in counts)
-        for word, count in zip(("inserted", "updated", "deleted"), counts, strict=True):
+        if changes.kind != "whole":
+            response["rows_affected"] = sum(count or 0 for count in changes.counts.values())
+        for word, count in changes.counts.items():
             if count is not None:
                 response[f"rows_{word}"] = count
         if changes.since is not None:

@@ -68,17 +68,12 @@ def check_failure(check: CheckResult) -> str:
 
 def changed_rows(result: StepResult) -> str:
     """What a step that succeeded has written, "" if that is not known: ``2 inserted, 1 updated``
-    for what was added to a table, else its rows."""
+    for what was added to a table, ``2 new, 1 changed`` for a snapshot, else its rows."""
     changes = result.changes
     if changes is None or changes.kind == "whole":
         rows = "" if result.rows is None else counted(result.rows, "row")
         return f"{rows} (in full)" if rows and changes is not None else rows
-    counts = {
-        "inserted": changes.inserted,
-        "updated": changes.updated,
-        "deleted": changes.deleted,
-    }
-    said = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+    said = ", ".join(f"{count:,} {word}" for word, count in changes.counts.items() if count)
     return said or "no changes"
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagster_models.core.materializations import Incremental
+from dagster_models.core.materializations import Incremental, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote, quoted
@@ -46,12 +46,24 @@ class Retyped:
     new: str
 
 
-def fit(session: Hooks, relation: Relation, how: Incremental, *, of_python: bool) -> list[str]:
-    """Make the table and the staged rows fit; return the columns to write.
+def fit(
+    session: Hooks,
+    relation: Relation,
+    how: Incremental | Snapshot,
+    *,
+    of_python: bool,
+    own: Sequence[str] = (),
+) -> list[str]:
+    """Make the table and the staged rows fit; return the columns to write. *own* are columns of the
+    table that no query returns.
 
     Raises WarehouseError where ``on_schema_change`` does not allow for it, or values would change.
     """
-    old = {session.folded(name): (name, type_) for name, type_ in session.columns(relation)}
+    old = {
+        session.folded(name): (name, type_)
+        for name, type_ in session.columns(relation)
+        if name not in own
+    }
     new = {session.folded(name): (name, type_) for name, type_ in session.columns(session.staging)}
     added = [column for key, column in new.items() if key not in old]
     gone = [name for key, (name, _) in old.items() if key not in new]
@@ -61,7 +73,7 @@ def fit(session: Hooks, relation: Relation, how: Incremental, *, of_python: bool
         if key in new and old[key][1] != new[key][1]
     ]
     retyped = [column for column in retyped if not _convert_staged(session, how, column, of_python)]
-    _refuse(relation, how.on_schema_change, added, gone, retyped)
+    _refuse(relation, how, added, gone, retyped)
     table = quoted(relation)
     if how.on_schema_change != "ignore":
         for name, type_ in added:
@@ -75,7 +87,9 @@ def fit(session: Hooks, relation: Relation, how: Incremental, *, of_python: bool
     return [name for name, _ in new.values() if name not in left_out]
 
 
-def _convert_staged(session: Hooks, how: Incremental, column: Retyped, of_python: bool) -> bool:
+def _convert_staged(
+    session: Hooks, how: Incremental | Snapshot, column: Retyped, of_python: bool
+) -> bool:
     """Give a staged column the table's type, where that is what its author means; whether it was.
 
     The type in `columns:` of a query that reads its own table is that of the table. The type of a
@@ -122,12 +136,13 @@ def _convert(
 
 def _refuse(
     relation: Relation,
-    policy: str,
+    how: Incremental | Snapshot,
     added: Columns,
     gone: Sequence[str],
     retyped: Sequence[Retyped],
 ) -> None:
     said = []
+    policy = how.on_schema_change
     if policy == "fail" and added:
         said.append("new: " + ", ".join(f"`{name}` ({type_})" for name, type_ in added))
     if policy == "fail" and gone:
@@ -140,8 +155,19 @@ def _refuse(
         raise WarehouseError(
             ErrorKind.BAD_COLUMN,
             f"the query's columns are not those of {relation} ({'; '.join(said)}). Nothing was"
-            f" changed: keep{others} the columns as they were, set `on_schema_change:"
-            f" {'sync_all_columns' if retyped or gone else 'append_new_columns'}`, or build the"
-            " table anew by a run with `full_refresh`",
+            f" changed: keep{others} the columns as they were, {_remedy(how, gone, retyped)}",
             name="SchemaChanged",
         )
+
+
+def _remedy(how: Incremental | Snapshot, gone: Sequence[str], retyped: Sequence[Retyped]) -> str:
+    """What to do if the columns are meant to change."""
+    if how.refreshable:
+        policy = "sync_all_columns" if retyped or gone else "append_new_columns"
+        return (
+            f"set `on_schema_change: {policy}`, or build the table anew by a run with"
+            " `full_refresh`"
+        )
+    if retyped:
+        return "or change the types in the table by hand (ALTER TABLE)"
+    return "or set `on_schema_change: append_new_columns`"

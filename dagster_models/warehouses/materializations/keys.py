@@ -23,32 +23,56 @@ def refuse_bad_keys(session: Hooks, relation: Relation, how: Incremental) -> Non
         return
     columns = session.columns(relation)
     keys = columns_named(columns, how.unique_key, of="unique_key: the query")
-    _refuse_null(session, relation, keys, [name for name, _ in columns])
+    refuse_null_keys(session, relation, keys, [name for name, _ in columns])
     if how.strategy == "merge":
-        _refuse_duplicates(session, relation, keys)
+        why = "A merge could take any of these rows"
+        fix = ", or use `strategy: delete+insert`, which takes them all"
+        refuse_duplicate_keys(session, relation, keys, why, fix)
 
 
-def _refuse_null(
+def refuse_null_keys(
     session: Hooks, relation: Relation, keys: Sequence[str], columns: Sequence[str]
 ) -> None:
+    """Raise WarehouseError for rows whose key is NULL. *keys* are some of its *columns*."""
     where = " OR ".join(f"{quote(key)} IS NULL" for key in keys)
+    what = (
+        f"NULL in unique_key ({', '.join(keys)}), so that nobody can say which row of the table is"
+        " meant"
+    )
+    refuse_rows(session, relation, where, (*keys, *columns), what, "NullKey")
+
+
+def refuse_rows(
+    session: Hooks,
+    relation: Relation,
+    where: str,
+    columns: Sequence[str],
+    what: str,
+    name: str,
+) -> None:
+    """Raise WarehouseError for rows of *relation* of which *where* is true, with examples.
+
+    *what*: what such a row has; *columns*: those to show first.
+    """
     source = f"FROM {quoted(relation)} WHERE {where}"
     count = session.rows(f"SELECT count(*) {source}")[0][0]
     if not count:
         return
-    shown = list(dict.fromkeys((*keys, *columns)))[:_MOST_COLUMNS]
+    shown = list(dict.fromkeys(columns))[:_MOST_COLUMNS]
     rows = session.rows(f"SELECT {_as_text(shown)} {source} LIMIT {_EXAMPLES}")
     verb = "row has" if count == 1 else "rows have"
     raise WarehouseError(
         ErrorKind.CONSTRAINT,
-        f"{count:,} {verb} NULL in unique_key ({', '.join(keys)}), so that nobody can say which row"
-        f" of the table is meant: {_examples(shown, rows)}. Nothing was changed: leave such rows"
+        f"{count:,} {verb} {what}: {_examples(shown, rows)}. Nothing was changed: leave such rows"
         " out in the query, or give them a value with coalesce()",
-        name="NullKey",
+        name=name,
     )
 
 
-def _refuse_duplicates(session: Hooks, relation: Relation, keys: Sequence[str]) -> None:
+def refuse_duplicate_keys(
+    session: Hooks, relation: Relation, keys: Sequence[str], why: str, fix: str
+) -> None:
+    """Raise WarehouseError for keys that occur twice. *why* is a sentence, *fix* ends the text."""
     listed = ", ".join(map(quote, keys))
     twice = f"FROM {quoted(relation)} GROUP BY {listed} HAVING count(*) > 1"
     rows = session.rows(
@@ -61,9 +85,8 @@ def _refuse_duplicates(session: Hooks, relation: Relation, keys: Sequence[str]) 
     raise WarehouseError(
         ErrorKind.CONSTRAINT,
         f"{count:,} {verb} more than once in what the query returns:"
-        f" {_examples([*keys, 'rows'], rows)}. A merge could take any of these rows. Nothing was"
-        " changed: let the query return one row of each key, add columns to unique_key, or use"
-        " `strategy: delete+insert`, which takes them all",
+        f" {_examples([*keys, 'rows'], rows)}. {why}. Nothing was changed: let the query return one"
+        f" row of each key, {'' if fix else 'or '}add columns to unique_key{fix}",
         name="DuplicateKey",
     )
 

@@ -1,0 +1,355 @@
+"""A table that keeps what rows were: each version, with the time in which it was valid.
+
+    turn -> now -> stage -> guards -> shape -> find changes -> close versions -> add versions
+
+A version is valid from ``valid_from`` up to, and without, ``valid_to``. The versions of one key
+never overlap, none is empty, and at most one is open. All that decides is in one statement, which
+finds the keys that are new, that have changed, and that are gone, each with its moment: this ends
+the open version, and begins the next one. Versions that have ended are never written again.
+
+``now`` is one literal for the whole attempt, in UTC. It is taken after the relation's turn, so it
+is later than what the last writer has written, unless a clock was put back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.materializations import Snapshot
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import Content, Query
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import Staged, quote, quoted
+from dagster_models.warehouses.materializations.columns import columns_named, fit
+from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.keys import (
+    refuse_duplicate_keys,
+    refuse_null_keys,
+    refuse_rows,
+)
+
+#: A version that ends then or later has not ended: ``valid_to_current`` is later. So a project may
+#: change what open versions hold.
+FAR = "TIMESTAMP '2200-01-01 00:00:00'"
+
+_WITH_ZONE = re.compile(r"timestamp.* with time zone", re.IGNORECASE)
+_TIME = re.compile(r"(timestamp|date\b)", re.IGNORECASE)
+#: The columns of the table of changes, besides the key: they must not meet a user's.
+_WHAT, _AT = "dagster_models_what", "dagster_models_at"
+
+
+def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -> Staged:
+    """Put versions of all rows into a new table, or of what has changed into the one that is there.
+
+    Raises WarehouseError if a key is NULL or twice in what the query returns, if a row has no
+    ``updated_at``, if the columns have changed in a way that ``on_schema_change`` does not allow,
+    and for a table that is no snapshot.
+    """
+    found = session.take_turn(relation)
+    now = f"TIMESTAMP '{utc_now():%Y-%m-%d %H:%M:%S.%f}'"
+    if found != "table":
+        rows = session.replace_table(relation, content)
+        _begin(session, relation, how, _checked(session, relation, how, now))
+        return Staged(relation, rows, Changes("snapshot", None, rows, 0, 0))
+    _refuse_another_table(session, relation, how)
+    session.stage(content)
+    query = _checked(session, session.staging, how, now)
+    # A column of that name is the query's own, if no deletions are marked.
+    own = [name for name in (*how.own_columns, how.is_deleted) if name not in query.names]
+    columns = fit(session, relation, how, of_python=not isinstance(content, Query), own=own)
+    write = _Versions.of(session, relation, how, query, columns)
+    counts = write.changes()
+    session.change(f"DROP TABLE {write.new}")
+    return Staged(relation, session.row_count(relation), Changes("snapshot", None, *counts))
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+# What the query returns --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Returned:
+    """The columns of the query; ``now`` is SQL."""
+
+    names: tuple[str, ...]
+    keys: tuple[str, ...]
+    now: str
+    updated_at: str = ""  #: "" where the strategy is check
+    with_zone: bool = False
+
+    def born(self, row: str = "") -> str:
+        """The moment, in UTC, at which a row that is new begins. One without a zone is taken as it
+        stands."""
+        if not self.updated_at:
+            return self.now
+        column = f"{row}{quote(self.updated_at)}"
+        zone = " AT TIME ZONE 'UTC'" if self.with_zone else ""
+        return f"CAST({column}{zone} AS TIMESTAMP)"
+
+
+def _checked(session: Hooks, relation: Relation, how: Snapshot, now: str) -> _Returned:
+    """What was returned, in *relation*. Raises WarehouseError if no versions can be made of it."""
+    columns = session.columns(relation)
+    names = [name for name, _ in columns]
+    keys = columns_named(columns, how.unique_key, of="unique_key: the query")
+    own = {session.folded(name) for name in how.own_columns}
+    for name in names:
+        if session.folded(name) in own:
+            raise WarehouseError(
+                ErrorKind.BAD_COLUMN,
+                f"the query returns a column `{name}`, and this is the name of a column that the"
+                " snapshot adds. Nothing was changed: rename it in the query, or the snapshot's"
+                f" with `snapshot_meta_column_names: {{{_role(how, name)}: ...}}`",
+                name="OwnColumn",
+            )
+    refuse_null_keys(session, relation, keys, names)
+    why = "A snapshot could keep any of these rows"
+    refuse_duplicate_keys(session, relation, keys, why, "")
+    if not how.updated_at:
+        return _Returned(tuple(names), tuple(keys), now)
+    (updated_at,) = columns_named(columns, [how.updated_at], of="updated_at: the query")
+    with_zone = _has_zone(updated_at, dict(columns)[updated_at])
+    query = _Returned(tuple(names), tuple(keys), now, updated_at, with_zone)
+    known = f"isfinite({query.born()}) AND {query.born()} < {FAR}"
+    what = f"NULL in updated_at ({updated_at}), or no moment before the year 2200"
+    shown = (*keys, updated_at, *names)
+    refuse_rows(session, relation, f"NOT coalesce({known}, false)", shown, what, "NoMoment")
+    return query
+
+
+def _role(how: Snapshot, name: str) -> str:
+    roles = ("valid_from", "valid_to", "is_deleted")
+    return next(role for role in roles if getattr(how, role).lower() == name.lower())
+
+
+def _has_zone(updated_at: str, type_: str) -> bool:
+    if _TIME.match(type_):
+        return _WITH_ZONE.match(type_) is not None
+    raise WarehouseError(
+        ErrorKind.BAD_COLUMN,
+        f"updated_at: `{updated_at}` is of the type {type_}, which is no moment. Nothing was"
+        " changed: cast it to a timestamp in the query, or use `strategy: check`",
+        name="NoMoment",
+    )
+
+
+# The table ---------------------------------------------------------------------------------------
+
+
+def _begin(session: Hooks, relation: Relation, how: Snapshot, query: _Returned) -> None:
+    """Make open versions of the rows of a table that is new."""
+    valid_from = quote(how.valid_from)
+    table = f"ALTER TABLE {quoted(relation)}"
+    session.change(f"{table} ADD COLUMN {valid_from} TIMESTAMP DEFAULT {query.now}")
+    session.change(f"{table} ALTER COLUMN {valid_from} DROP DEFAULT")
+    if query.updated_at:
+        session.change(f"{table} ALTER COLUMN {valid_from} TYPE TIMESTAMP USING {query.born()}")
+    session.change(f"{table} ADD COLUMN {quote(how.valid_to)} TIMESTAMP DEFAULT {_open_end(how)}")
+    if how.hard_deletes == "new_record":
+        _add_mark(session, relation, how)
+
+
+def _add_mark(session: Hooks, relation: Relation, how: Snapshot) -> None:
+    session.change(
+        f"ALTER TABLE {quoted(relation)} ADD COLUMN {quote(how.is_deleted)} BOOLEAN DEFAULT false"
+    )
+
+
+def _open_end(how: Snapshot) -> str:
+    return f"TIMESTAMP '{how.open_end}'" if how.open_end else "CAST(NULL AS TIMESTAMP)"
+
+
+def _refuse_another_table(session: Hooks, relation: Relation, how: Snapshot) -> None:
+    types = dict(session.columns(relation))
+    for name in (how.valid_from, how.valid_to):
+        type_ = types.get(name, "").lower()
+        if not type_.startswith("timestamp") or "with time zone" in type_:
+            has = f"its column `{name}` is of the type {type_}" if type_ else f"no column `{name}`"
+            raise WarehouseError(
+                ErrorKind.UNSUPPORTED,
+                f"{relation} is a table, but no snapshot with these columns: it has"
+                f" {has.removeprefix('its ')}. It may hold a history, so it is never replaced:"
+                " rename or drop it by hand, or name its columns in `snapshot_meta_column_names`",
+                name="NoSnapshot",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """The statements that add to the table; all names are quoted. In SQL, t is a version, n a new
+    row, and c a change."""
+
+    session: Hooks
+    how: Snapshot
+    table: str
+    new: str
+    change: str
+    keys: tuple[str, ...]
+    columns: tuple[str, ...]  #: that are written
+    compared: tuple[str, ...]  #: for the strategy check
+    kept: tuple[str, ...]  #: of a version, besides those of the snapshot
+    query: _Returned
+    has_marks: bool
+
+    @classmethod
+    def of(
+        cls,
+        session: Hooks,
+        relation: Relation,
+        how: Snapshot,
+        query: _Returned,
+        columns: Sequence[str],
+    ) -> _Versions:
+        returned = [(name, "") for name in query.names]
+        compared = columns_named(returned, how.check_cols, of="check_cols: the query") or columns
+        there = [name for name, _ in session.columns(relation)]
+        has_marks = how.is_deleted in there and how.is_deleted not in query.names
+        if how.hard_deletes == "new_record" and not has_marks:
+            _add_mark(session, relation, how)
+            has_marks = True
+        own = (how.valid_from, how.valid_to, *([how.is_deleted] if has_marks else []))
+        change = replace(session.staging, name="dagster_models_change")
+        return cls(
+            session,
+            how,
+            quoted(relation),
+            quoted(session.staging),
+            quoted(change),
+            tuple(map(quote, query.keys)),
+            tuple(map(quote, columns)),
+            tuple(quote(it) for it in compared if it in columns and it not in query.keys),
+            tuple(quote(name) for name in there if name not in own),
+            query,
+            has_marks,
+        )
+
+    def changes(self) -> tuple[int, int, int]:
+        """Write all of it; return how many rows were new, changed and gone."""
+        self._one_open_end()
+        self.session.change(f"CREATE TEMPORARY TABLE {self.change} AS\n{self._found()}")
+        counted = f"SELECT {_WHAT}, count(*) FROM {self.change} GROUP BY {_WHAT}"
+        found = {str(what): int(count) for what, count in self.session.rows(counted)}
+        new, back, changed, gone = (found.get(it, 0) for it in ("new", "back", "changed", "gone"))
+        self._written(self._close(), back + changed + gone)
+        self._written(self._add(), new + back + changed)
+        if self.how.hard_deletes == "new_record":
+            self._written(self._mark(), gone)
+        self.session.change(f"DROP TABLE {self.change}")
+        return new + back, changed, gone
+
+    def _written(self, statement: str, wanted: int) -> None:
+        rows = self.session.change(statement)
+        if rows != wanted:
+            raise WarehouseError(
+                ErrorKind.UNSUPPORTED,
+                f"{self.table} took {rows} of {wanted} changes, as a trigger or rule on it left"
+                " some out. Nothing was changed: change or drop that first, by hand",
+                name="RowsDiffer",
+            )
+
+    # Parts of statements
+
+    @property
+    def _valid_from(self) -> str:
+        return quote(self.how.valid_from)
+
+    @property
+    def _valid_to(self) -> str:
+        return quote(self.how.valid_to)
+
+    @property
+    def _is_open(self) -> str:
+        return f"(t.{self._valid_to} IS NULL OR t.{self._valid_to} >= {FAR})"
+
+    @property
+    def _is_mark(self) -> str:
+        return f"coalesce(t.{quote(self.how.is_deleted)}, false)" if self.has_marks else "false"
+
+    def _same(self, one: str, other: str) -> str:
+        return " AND ".join(f"{one}.{key} = {other}.{key}" for key in self.keys)
+
+    def _key_of(self, row: str) -> str:
+        return ", ".join(f"{row}.{key}" for key in self.keys)
+
+    def _after_start(self, moment: str) -> str:
+        """That moment as the end of version t, which is not empty even if a clock was wrong."""
+        return f"greatest({moment}, t.{self._valid_from} + INTERVAL '1 microsecond')"
+
+    # Statements
+
+    def _one_open_end(self) -> None:
+        """All open versions hold the same, also after `valid_to_current` has changed."""
+        end = _open_end(self.how)
+        self.session.change(
+            f"UPDATE {self.table} AS t SET {self._valid_to} = {end}"
+            f" WHERE {self._is_open} AND t.{self._valid_to} IS DISTINCT FROM {end}"
+        )
+
+    def _found(self) -> str:
+        """The key of each row that is new, has changed, or is gone, and the moment of that. A row
+        that is back ends the mark of its deletion."""
+        now, born = self.query.now, self.query.born("n.")
+        moment = now
+        if self.query.updated_at:
+            column = quote(self.query.updated_at)
+            differs = f"(n.{column} > t.{column} OR t.{column} IS NULL)"
+            # One that was gone may come back with its old time.
+            moment = f"CASE WHEN {born} > t.{self._valid_from} THEN {born} ELSE {now} END"
+        else:
+            differs = f"({self.session.differs(self.compared)})" if self.compared else "false"
+        found = [
+            f"SELECT {self._key_of('n')},"
+            f" CASE WHEN {self._is_mark} THEN 'back' ELSE 'changed' END AS {_WHAT},"
+            f" {self._after_start(moment)} AS {_AT}\n"
+            f"FROM {self.new} AS n JOIN {self.table} AS t ON {self._same('n', 't')}\n"
+            f"WHERE {self._is_open} AND ({differs} OR {self._is_mark})",
+            f"SELECT {self._key_of('n')}, 'new', CASE WHEN e.{_AT} IS NULL OR n.{_AT} > e.{_AT}"
+            f" THEN n.{_AT} ELSE greatest({now}, e.{_AT}) END\n"
+            f"FROM unknown AS n LEFT JOIN earlier AS e ON {self._same('n', 'e')}",
+        ]
+        if self.how.hard_deletes != "ignore":
+            found.append(
+                f"SELECT {self._key_of('t')}, 'gone', {self._after_start(now)}\n"
+                f"FROM {self.table} AS t WHERE {self._is_open} AND NOT {self._is_mark} AND NOT"
+                f" EXISTS (SELECT 1 FROM {self.new} AS n WHERE {self._same('n', 't')})"
+            )
+        return (
+            f"WITH unknown AS (SELECT {self._key_of('n')}, {born} AS {_AT} FROM {self.new} AS n"
+            f" WHERE NOT EXISTS (SELECT 1 FROM {self.table} AS t"
+            f" WHERE {self._same('n', 't')} AND {self._is_open})),\n"
+            f"earlier AS (SELECT {self._key_of('t')}, max(t.{self._valid_to}) AS {_AT}"
+            f" FROM {self.table} AS t JOIN unknown AS n ON {self._same('n', 't')}"
+            f" GROUP BY {self._key_of('t')})\n" + "\nUNION ALL\n".join(found)
+        )
+
+    def _close(self) -> str:
+        return (
+            f"UPDATE {self.table} AS t SET {self._valid_to} = c.{_AT} FROM {self.change} AS c"
+            f" WHERE {self._same('t', 'c')} AND {self._is_open} AND c.{_WHAT} <> 'new'"
+        )
+
+    def _add(self) -> str:
+        return self._insert("n", self.columns, "false", f"{self.new} AS n", f"c.{_WHAT} <> 'gone'")
+
+    def _mark(self) -> str:
+        """The last values of what is gone, in a version that says so."""
+        ended = f"c.{_WHAT} = 'gone' AND t.{self._valid_to} = c.{_AT}"
+        return self._insert("t", self.kept, "true", f"{self.table} AS t", ended)
+
+    def _insert(self, row: str, columns: Sequence[str], mark: str, source: str, where: str) -> str:
+        names = [*columns, self._valid_from, self._valid_to]
+        values = [*(f"{row}.{name}" for name in columns), f"c.{_AT}", _open_end(self.how)]
+        if self.has_marks:
+            names.append(quote(self.how.is_deleted))
+            values.append(mark)
+        return (
+            f"INSERT INTO {self.table} ({', '.join(names)}) SELECT {', '.join(values)}"
+            f" FROM {source} JOIN {self.change} AS c ON {self._same(row, 'c')} WHERE {where}"
+        )
