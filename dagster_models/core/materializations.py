@@ -57,11 +57,13 @@ class Since:
 class Reading:
     """What a Python model was given before it made its rows.
 
-    ``whole``: it was to return the whole table; ``since`` is the value of ``$since`` as SQL.
+    ``whole``: it was to return the whole table; ``since`` is the value of ``$since`` as SQL. Of a
+    snapshot, ``seen`` says how far its history went.
     """
 
     whole: bool
     since: str | None = None
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +115,8 @@ class Snapshot:
     A row has changed if its ``updated_at`` is later (strategy "timestamp"), or if one of
     ``check_cols``, () for all, differs (strategy "check"). ``hard_deletes`` decides what becomes of
     a row that the query no longer returns. ``open_end`` is what ``valid_to`` holds in the current
-    version, as a timestamp without its quotes; "" for NULL. The last three are the names of the
-    columns that the query does not return.
+    version, as a timestamp without its quotes; "" for NULL. ``valid_from`` and the next two are
+    the names of columns that the query does not return. ``reading``: what a Python model was given.
     """
 
     strategy: str
@@ -127,6 +129,7 @@ class Snapshot:
     valid_from: str = "valid_from"
     valid_to: str = "valid_to"
     is_deleted: str = "is_deleted"
+    reading: Reading | None = None
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = False
@@ -134,6 +137,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, config: Config) -> Snapshot:
+        names = config.snapshot_meta_column_names
         return cls(
             config.strategy,
             config.unique_key,
@@ -142,13 +146,16 @@ class Snapshot:
             config.hard_deletes,
             config.valid_to_current,
             config.on_schema_change,
-            **config.snapshot_meta_column_names,
+            names.get("valid_from", "valid_from"),
+            names.get("valid_to", "valid_to"),
+            names.get("is_deleted", "is_deleted"),
         )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Snapshot:
         lists = {name: tuple(values[name]) for name in ("unique_key", "check_cols")}
-        return cls(**{**values, **lists})
+        reading = Reading(**values["reading"]) if values["reading"] else None
+        return cls(**{**values, **lists, "reading": reading})
 
     @property
     def own_columns(self) -> tuple[str, ...]:
@@ -158,6 +165,8 @@ class Snapshot:
 
 
 Materialization: TypeAlias = "Replace | View | Incremental | Snapshot"
+#: Those whose table is read before a Python model makes its rows.
+AddedTo: TypeAlias = Incremental | Snapshot
 
 #: The word of ``materialized:`` -> its kind.
 KINDS: Mapping[str, type[Materialization]] = {

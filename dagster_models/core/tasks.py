@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import (
     KINDS,
-    Incremental,
+    AddedTo,
     Materialization,
     Reading,
     Replace,
@@ -236,7 +236,7 @@ class PythonTask:
 
     def _materialization(self, reading: Reading | None) -> Materialization:
         how = self.materialization
-        return replace(how, reading=reading) if isinstance(how, Incremental) else how
+        return replace(how, reading=reading) if isinstance(how, AddedTo) else how
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,11 +61,9 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
 
     for key in (*KEYS, *snapshot.KEYS):
         if key in written and key not in _KEYS_OF.get(step.config.materialized, ()):
-            is_for, kind = "incremental", "incremental"
-            if key in snapshot.KEYS:
-                is_for, kind = "a snapshot", "snapshot"
-            what = f"`{key}` has no effect on a model that is not {is_for}"
-            fix = f"Add `materialized: {kind}`, or delete the key."
+            kinds = [f"`{kind}`" for kind, keys in _KEYS_OF.items() if key in keys]
+            what = f"`{key}` has no effect on `materialized: {step.config.materialized}`"
+            fix = f"Set `materialized` to {' or '.join(kinds)}, or delete the key."
             report(problem(what, written[key], fix, "warning"))
     if header is not None and step.config.materialized in _KEYS_OF:
         _check_strategy(step, header, report)

@@ -42,7 +42,7 @@ def check_snapshot(step: Step, header: YamlNode | None, report: Report) -> None:
     if not config.unique_key:
         fix = "Add `unique_key:` with the columns that tell the rows apart."
         report(problem("a snapshot needs a unique_key", place(), fix))
-    if config.strategy not in STRATEGIES["snapshot"]:
+    if config.strategy not in STRATEGIES["snapshot"] and "strategy" not in written:
         fix = "Add `strategy: check`, or `strategy: timestamp` with `updated_at: column`."
         report(problem("a snapshot needs a strategy", place(), fix))
     for what, at, fix in _contradictions(step, header, place):

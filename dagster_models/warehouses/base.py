@@ -29,7 +29,7 @@ from typing import Any, Literal
 from dagster_models.core.built import Built
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import Incremental, Reading
+from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
 from dagster_models.core.warehouse_address import SessionRequest
@@ -148,7 +148,7 @@ class WarehouseSession(ABC):
         """Build the task's relation where no reader sees it. No transaction may be open."""
 
     @abstractmethod
-    def read_before(self, relation: Relation, how: Incremental) -> Reading:
+    def read_before(self, relation: Relation, how: AddedTo) -> Reading:
         """Return what a Python model must know to make the rows of its next build. It leaves a
         transaction open: ``discard``."""
 

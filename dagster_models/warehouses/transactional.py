@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import Incremental, Reading
+from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Content
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
-from dagster_models.warehouses.materializations import incremental, table
+from dagster_models.warehouses.materializations import table
 from dagster_models.warehouses.materializations.hooks import RelationKind
 
 
@@ -40,9 +40,9 @@ class TransactionalSession(WarehouseSession):
         self.begin()
         return table.build(self, task.relation, task.materialization, task.content)
 
-    def read_before(self, relation: Relation, how: Incremental) -> Reading:
+    def read_before(self, relation: Relation, how: AddedTo) -> Reading:
         self.begin()
-        return incremental.read(self, relation, how)
+        return table.read(self, relation, how)
 
     def name_of(self, staged: Staged) -> str:
         return quoted(staged.relation)

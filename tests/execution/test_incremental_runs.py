@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from dagster import DagsterInstance
 
-from on_postgres import postgres_project
-from running import Project, make_project
+from followed import Shop, shop_of
 
 pytestmark = pytest.mark.slow
 
@@ -43,66 +38,15 @@ FILES = {
 STEPS = ("main.in_python", "main.orders")
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A project on one warehouse, and somebody who writes the table that its models follow."""
-
-    project: Project
-    execute: Callable[[str], Any]
-    rows: Callable[[str], list[tuple[Any, ...]]]
-
-    def order(self, order_id: int, status: str, day: int) -> None:
-        self.execute(f"delete from raw.orders where order_id = {order_id}")
-        self.execute(
-            f"insert into raw.orders values ({order_id}, '{status}', timestamp '2026-01-{day:02}')"
-        )
-
-    def built(self) -> dict[str, list[tuple[Any, ...]]]:
-        return {
-            step: self.rows(f"select order_id, status from {step} order by order_id")
-            for step in STEPS
-        }
-
-    def metadata(self) -> dict[str, dict[str, Any]]:
-        """Step -> our metadata of its materialization in the last run."""
-        with DagsterInstance.from_config(str(self.project.home)) as instance:
-            (run,) = instance.get_runs(limit=1)
-            events = [entry.dagster_event for entry in instance.all_logs(run.run_id)]
-        found = {}
-        for event in events:
-            if event is not None and event.is_step_materialization and event.step_key:
-                written = event.step_materialization_data.materialization.metadata
-                found[event.step_key.replace("__", ".")] = {
-                    name.removeprefix("dagster_models/"): value.value
-                    for name, value in written.items()
-                }
-        return found
+def built(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        step: shop.rows(f"select order_id, status from {step} order by order_id") for step in STEPS
+    }
 
 
 @pytest.fixture(params=["duckdb", "postgres"])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    if request.param == "duckdb":
-        project = make_project(tmp_path, FILES)
-        (project.root / "target").mkdir()
-
-        def execute(sql: str) -> None:
-            with project.warehouse() as session:
-                session.execute(sql)
-
-        made = Shop(project, execute, project.rows)
-    else:
-        dsn = request.getfixturevalue("postgres_dsn")
-        monkeypatch.setenv("DATABASE_URL", dsn)
-        admin = request.getfixturevalue("admin")
-        assert isinstance(admin, psycopg.Connection)
-        made = Shop(
-            postgres_project(tmp_path, FILES),
-            lambda sql: admin.execute(sql.encode()),
-            lambda sql: admin.execute(sql.encode()).fetchall(),
-        )
-    made.execute("create schema raw")
-    made.execute("create table raw.orders (order_id int, status varchar, updated_at timestamp)")
-    return made
+    return shop_of(request, tmp_path, monkeypatch, FILES)
 
 
 def both(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[Any, ...]]]:
@@ -114,7 +58,7 @@ def test_a_table_that_grows(shop: Shop) -> None:
         shop.order(number, "open", number)
     ran = shop.project.run()
     assert ran.code == 0, ran.stdout + ran.stderr
-    assert shop.built() == both([(1, "open"), (2, "open")])
+    assert built(shop) == both([(1, "open"), (2, "open")])
     assert "2 rows (in full)" in ran.stdout
     assert {it["build"] for it in shop.metadata().values()} == {"in full"}
 
@@ -123,7 +67,7 @@ def test_a_table_that_grows(shop: Shop) -> None:
     shop.execute("delete from raw.orders where order_id = 1")  # it is not read again
     ran = shop.project.run()
     assert ran.code == 0, ran.stdout + ran.stderr
-    assert shop.built() == both([(1, "open"), (2, "paid"), (3, "open")])
+    assert built(shop) == both([(1, "open"), (2, "paid"), (3, "open")])
     assert ran.stdout.count("1 inserted, 1 updated") == 2
     for found in shop.metadata().values():
         counts = [found[f"rows_{word}"] for word in ("inserted", "updated", "deleted")]
@@ -167,7 +111,7 @@ def test_a_full_refresh(shop: Shop) -> None:
         "main.in_python": "in full",
         "main.orders": "incremental",
     }
-    assert shop.built() == {
+    assert built(shop) == {
         "main.in_python": [(0, "changed"), (1, "changed"), (2, "changed")],
         "main.orders": [(0, "open"), (1, "changed"), (2, "changed")],
     }

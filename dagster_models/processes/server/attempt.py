@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import Incremental, Reading
+from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
@@ -164,7 +164,7 @@ def read_before(session: WarehouseSession, task: BuildTask, stop: Stop) -> Readi
 
     Raises WarehouseError.
     """
-    if not isinstance(task.materialization, Incremental):
+    if not isinstance(task.materialization, AddedTo):
         return None
     try:
         return session.read_before(task.relation, task.materialization)

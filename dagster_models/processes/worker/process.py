@@ -33,7 +33,7 @@ from enum import Enum, auto
 from types import FrameType
 from typing import Any, NoReturn
 
-from dagster_models.core.materializations import Incremental, Reading
+from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
@@ -256,7 +256,7 @@ class StepProcess:
 
     def _read_before(self, task: PythonTask | ScriptTask) -> Reading | None:
         """What an incremental model is given, so that it returns the rows that are new."""
-        if not isinstance(task, PythonTask) or not isinstance(task.materialization, Incremental):
+        if not isinstance(task, PythonTask) or not isinstance(task.materialization, AddedTo):
             return None
         question = task.build_from(ArrowFile(""))
         return self._connection.use(lambda session: session.read_before(question))

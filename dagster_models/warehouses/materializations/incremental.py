@@ -39,7 +39,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         content = Query(content.full)
     query = content.sql if isinstance(content, Query) else ""
     since = value_of_since(session, relation, how, query, whole=whole)
-    _refuse_another_reading(relation, how.reading, Reading(whole, since))
+    refuse_another_reading(relation, how.reading, Reading(whole, since))
     if isinstance(content, Query):
         content = Query(content.sql.replace(SINCE, since or ""))
     if whole and not how.columns:
@@ -73,7 +73,8 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
     return f"SELECT {listed} WHERE 1 = 0"
 
 
-def _refuse_another_reading(relation: Relation, read: Reading | None, now: Reading) -> None:
+def refuse_another_reading(relation: Relation, read: Reading | None, now: Reading) -> None:
+    """Raise WarehouseError if a Python model was given something else before it made its rows."""
     if read is None or read == now:
         return
     raise WarehouseError(

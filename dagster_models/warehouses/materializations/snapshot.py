@@ -19,13 +19,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.materializations import Snapshot
+from dagster_models.core.materializations import Reading, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, fit
 from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.incremental import refuse_another_reading
 from dagster_models.warehouses.materializations.keys import (
     refuse_duplicate_keys,
     refuse_null_keys,
@@ -50,6 +51,8 @@ def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -
     and for a table that is no snapshot.
     """
     found = session.take_turn(relation)
+    if how.reading is not None:
+        refuse_another_reading(relation, how.reading, _reading(session, relation, how, found))
     now = f"TIMESTAMP '{utc_now():%Y-%m-%d %H:%M:%S.%f}'"
     if found != "table":
         rows = session.replace_table(relation, content)
@@ -65,6 +68,26 @@ def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -
     counts = write.changes()
     session.change(f"DROP TABLE {write.new}")
     return Staged(relation, session.row_count(relation), Changes("snapshot", None, *counts))
+
+
+def read(session: Hooks, relation: Relation, how: Snapshot) -> Reading:
+    """How far the history goes before a Python model reads its sources. In a transaction.
+
+    If another run has added to it by the time the rows are there, these are older than what it has
+    added, and would take it back.
+    """
+    return _reading(session, relation, how, session.take_turn(relation))
+
+
+def _reading(session: Hooks, relation: Relation, how: Snapshot, found: str | None) -> Reading:
+    """Any change adds a version or, if it does not, closes one."""
+    if found != "table":
+        return Reading(whole=True)
+    _refuse_another_table(session, relation, how)
+    valid_to = quote(how.valid_to)
+    counted = f"count(*), count(*) FILTER (WHERE {valid_to} IS NULL OR {valid_to} >= {FAR})"
+    count, still_open = session.rows(f"SELECT {counted} FROM {quoted(relation)}")[0]
+    return Reading(whole=True, seen=f"{count} versions, {still_open} open")
 
 
 def utc_now() -> datetime:

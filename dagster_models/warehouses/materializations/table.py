@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, TypeAlias
+from types import ModuleType
 
-from dagster_models.core.materializations import KINDS, Materialization
+from dagster_models.core.materializations import KINDS, AddedTo, Materialization, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations.hooks import Hooks
 
-Build: TypeAlias = Callable[[Hooks, Relation, Any, Content], Staged]
-
-_BUILDERS: Mapping[type, Build] = {
-    kind: import_module(f"{__package__}.{kind.__name__.lower()}").build for kind in KINDS.values()
+_MODULES: Mapping[type, ModuleType] = {
+    kind: import_module(f"{__package__}.{kind.__name__.lower()}") for kind in KINDS.values()
 }
 
 
 def build(session: Hooks, relation: Relation, how: Materialization, content: Content) -> Staged:
     """Build the relation in the open transaction."""
-    return _BUILDERS[type(how)](session, relation, how, content)
+    staged: Staged = _MODULES[type(how)].build(session, relation, how, content)
+    return staged
+
+
+def read(session: Hooks, relation: Relation, how: AddedTo) -> Reading:
+    """What a Python model must know to make the rows of its next build. In a transaction."""
+    reading: Reading = _MODULES[type(how)].read(session, relation, how)
+    return reading
