@@ -35,7 +35,7 @@ from dagster_models.warehouses.materializations.keys import (
 
 #: A version that ends then or later has not ended: ``valid_to_current`` is later. So a project may
 #: change what open versions hold.
-FAR = "TIMESTAMP '2200-01-01 00:00:00'"
+FAR = "TIMESTAMP '2200-01-01'"
 
 _WITH_ZONE = re.compile(r"timestamp.* with time zone", re.IGNORECASE)
 _TIME = re.compile(r"(timestamp|date\b)", re.IGNORECASE)
