@@ -167,8 +167,9 @@ class TransactionalSession(WarehouseSession):
         """Return how many rows a table has; None where all of it would have to be read for that."""
         return None
 
-    def refuse_deletion(self, relation: Relation) -> None:
-        """Raise WarehouseError if deleting rows of the table would change others, too."""
+    def refuse_effects(self, relation: Relation, *, deletes: bool, updates: Sequence[str]) -> None:
+        """Raise WarehouseError if rows of other tables would change with rows that are deleted and
+        inserted anew, or with these columns."""
 
     @abstractmethod
     def differs(self, columns: Sequence[str]) -> str:

@@ -549,7 +549,7 @@ def test_a_commit_that_took_place_is_not_repeated(
     assert rows(session) == [(1,)]
 
 
-def test_rows_of_other_tables_are_not_deleted_along(
+def test_rows_of_other_tables_do_not_change_along(
     system: System, session: WarehouseSession, build: Build
 ) -> None:
     if system.name == "duckdb":
@@ -563,5 +563,14 @@ def test_rows_of_other_tables_are_not_deleted_along(
     assert outcome.error is not None
     assert "ON DELETE CASCADE" in outcome.error.message
     assert "use `strategy: merge`" in outcome.error.message
+    session.execute(
+        "alter table s.t add unique (v);"
+        "create table s.other (v int references s.t (v) on update cascade);"
+        "insert into s.other values (2)"
+    )
+    outcome = build("select 1 as k, 3 as v", Incremental("merge", ("k",)))
+    assert outcome.error is not None
+    assert "let the unique_key be what it refers to" in outcome.error.message
+    session.execute("drop table s.other")
     assert build("select 1 as k, 3 as v", Incremental("merge", ("k",))).error is None
     assert (rows(session), rows(session, "s.child")) == ([(1, 3)], [(1,)])

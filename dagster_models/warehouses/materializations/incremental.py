@@ -52,8 +52,10 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     keys = columns_named(session.columns(session.staging), how.unique_key)
     write = _Write.of(session, relation, columns, keys)
-    if how.strategy == "delete+insert":
-        session.refuse_deletion(relation)
+    if how.strategy != "append":
+        deletes = how.strategy == "delete+insert"
+        updates = [] if deletes else [column for column in columns if column not in keys]
+        session.refuse_effects(relation, deletes=deletes, updates=updates)
     changes = _WRITE[how.strategy](session, write)
     _refuse_lost_rows(relation, how, staged, changes)
     session.change(f"DROP TABLE {write.new}")

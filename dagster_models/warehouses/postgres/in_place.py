@@ -102,19 +102,24 @@ def refill(
     _compare(session, table, listeners, rows)
 
 
-def refuse_deletion(session: Runner, name: str) -> None:
-    """Raise WarehouseError if rows of another table would change with rows that are deleted here
-    and inserted anew."""
+def refuse_effects(session: Runner, name: str, *, deletes: bool, updates: Sequence[str]) -> None:
+    """Raise WarehouseError if rows of another table would change along with rows that are deleted
+    here and inserted anew, or with these columns."""
     found = find(session, name)
     for key in _listeners(session, found.oid).foreign_keys if found is not None else ():
-        if "ON DELETE" in key.action:
-            raise WarehouseError(
-                ErrorKind.CONSTRAINT,
-                f"the rows that are replaced would be deleted first, and the foreign key {key.name}"
-                f" of {key.other} says {key.action}. Nothing was changed: use `strategy: merge`,"
-                " which updates them, or drop the foreign key by hand",
-                name="ForeignKey",
-            )
+        referenced = {column.strip('"').replace('""', '"') for column in key.referenced}
+        if deletes and "ON DELETE" in key.action:
+            advice = "use `strategy: merge`, which updates rows instead of deleting them"
+        elif "ON UPDATE" in key.action and not referenced.isdisjoint(updates):
+            advice = "let the unique_key be what it refers to"
+        else:
+            continue
+        raise WarehouseError(
+            ErrorKind.CONSTRAINT,
+            f"rows of {key.other} would change, too: its foreign key {key.name} says {key.action}."
+            f" Nothing was changed: {advice}, or drop the foreign key by hand",
+            name="ForeignKey",
+        )
 
 
 def _insert(table: RefilledTable, where: str = "") -> str:

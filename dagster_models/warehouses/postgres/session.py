@@ -163,8 +163,8 @@ class PostgresSession(PostgresLeftovers):
         self.run(f"ANALYZE {name}")  # nothing else would, and the joins depend on it
         return rows
 
-    def refuse_deletion(self, relation: Relation) -> None:
-        in_place.refuse_deletion(self, quoted(relation))
+    def refuse_effects(self, relation: Relation, *, deletes: bool, updates: Sequence[str]) -> None:
+        in_place.refuse_effects(self, quoted(relation), deletes=deletes, updates=updates)
 
     def differs(self, columns: Sequence[str]) -> str:
         # As stored: so of json, which has no equality, and where a collation takes A for a.
