@@ -155,6 +155,11 @@ def test_a_function_that_is_not_used_is_not_read(tmp_path: Path) -> None:
             IMPORT + "def get(): return warehouse",
             "helper.py:2",
         ),
+        (
+            "from lib import rows\n" + MODEL + "rows()",
+            "",
+            "rows.py:3",
+        ),
         ("import helper\nw = helper.warehouse\n" + MODEL + "w.sql('x')", IMPORT, "m.py:2"),
         ("from helper import warehouse\nw = [warehouse]\n" + MODEL + "w", IMPORT, "m.py:2"),
         ("from helper import *\nw = [warehouse]\n" + MODEL + "w", IMPORT, "m.py:2"),
@@ -227,7 +232,11 @@ def test_a_function_that_is_not_used_is_not_read(tmp_path: Path) -> None:
 def test_what_may_be_read_through_other_modules_is_a_warning(
     tmp_path: Path, model: str, helper: str, place: str
 ) -> None:
-    project = loaded(tmp_path, model, helper=helper)
+    package = {
+        "lib__in____init__": f"{IMPORT}from .rows import rows",
+        "lib__in__rows": "from . import warehouse\ndef rows():\n    return [warehouse]",
+    }
+    project = loaded(tmp_path, model, helper=helper, **package)
     assert edges(project) == ""
     assert any(place in found for found in places(project)), places(project)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from dagster_models.project.python.decorators import passes_on
-from dagster_models.project.python.names import FUNCTIONS, Binding, FileNames, Function
+from dagster_models.project.python.names import FUNCTIONS, Binding, FileNames, Function, module_of
 
 WAREHOUSE = "warehouse"
 PACKAGE = "dagster_models"
@@ -31,16 +31,16 @@ class Around:
     """What the other files of a step say about the warehouse in one of them.
 
     ``given`` are the names of functions that are handed it, ``takes`` what is known to take it as
-    an argument `warehouse`. ``stored``: code makes it an attribute `warehouse`; ``exported``: it is
-    a name of a module. ``modules`` are the imports, by dotted name, that are modules of the
-    project.
+    an argument `warehouse`. ``stored``: code makes it an attribute `warehouse`. ``modules`` are the
+    imports, by dotted name, that are modules of the project, and ``exporting`` those of them that
+    have it as their `warehouse`.
     """
 
     given: frozenset[str] = frozenset()
     takes: frozenset[Passing] = frozenset()
     stored: bool = False
-    exported: bool = False
     modules: frozenset[str] = frozenset()
+    exporting: frozenset[str] = frozenset()
 
 
 #: What a file says that has no others beside it.
@@ -83,8 +83,7 @@ class Held:
         """Whether the attribute `warehouse` of *owner* may be the warehouse."""
         if self.around.stored or self.is_package(owner):
             return True
-        modules = self.around.modules.intersection(self.names.all_imported(owner))
-        return self.around.exported and bool(modules)
+        return not self.around.exporting.isdisjoint(self.names.all_imported(owner))
 
     def _is_named_warehouse(self, name: ast.Name, seen: set[Binding]) -> bool:
         if name.id != WAREHOUSE:
@@ -117,9 +116,13 @@ class Held:
 
     def is_shared(self, alias: ast.alias) -> bool:
         """Whether a `warehouse` that is imported from another module may be the warehouse."""
-        shared = self.around.stored or self.around.exported
-        name = self.names.imported_by(alias)
-        return shared and name != MODULE and not self._is_own_module(alias)
+        if self.names.imported_by(alias) == MODULE or self._is_own_module(alias):
+            return False
+        statement = self.names.parents[alias]
+        exporting = isinstance(statement, ast.ImportFrom) and (
+            module_of(statement) in self.around.exporting
+        )
+        return exporting or self.around.stored
 
     def _is_own_module(self, node: ast.AST) -> bool:
         known = self.around.modules
@@ -155,6 +158,14 @@ class Held:
             for scope in {*self.names.scopes.values()}
             if isinstance(scope.node, kind)
             for binding in scope.bindings.get(WAREHOUSE, ())
+        )
+
+    @property
+    def exports(self) -> bool:
+        """Whether others find the warehouse in this module as its `warehouse`."""
+        stars = (module_of(star) for star in self.names.stars)
+        return self._binds(ast.Module) or any(
+            star == PACKAGE or star in self.around.exporting for star in stars
         )
 
     def _stores(self) -> bool:
@@ -196,7 +207,6 @@ class Held:
             self.around,
             given=self.around.given | self.given,
             stored=self.around.stored or self._stores(),
-            exported=self.around.exported or self._binds(ast.Module),
         )
 
     def argument_of(self, use: ast.expr) -> tuple[ast.Call | None, int | str | None]:

@@ -236,7 +236,9 @@ def _rewrites(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:
     if isinstance(node, ast.alias):
         return node.name == "__main__"
     if isinstance(node, ast.Name):
-        return node.id == "exec" or (node.id == "__name__" and isinstance(parent, ast.Subscript))
+        if node.id == "__name__" and isinstance(parent, ast.Subscript):
+            return ast.unparse(parent.value).endswith("modules")
+        return node.id == "exec"
     return is_namespace(node) and not reads_namespace(parent)
 
 

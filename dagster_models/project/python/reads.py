@@ -55,7 +55,8 @@ class PythonFile:
     a import b` gives `a` and `a.b`, as b may be a module, and `from . import b` gives `.` and
     `.b`. ``idle_main`` is the line of a `def main` that the file itself never names, so that
     nothing calls it; 0 if there is none. ``around`` is what it says to the step's other files, and
-    ``passes`` are the functions of others that it hands the warehouse.
+    ``passes`` are the functions of others that it hands the warehouse. ``exports``: they find it
+    here as `warehouse`.
     """
 
     kind: Literal["model", "sql", "script"]
@@ -67,6 +68,7 @@ class PythonFile:
     idle_main: int = 0
     around: Around = ALONE
     passes: frozenset[Passing] = frozenset()
+    exports: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ def read_part(source: str, around: Around, parts: Parts | None = None) -> Python
         _idle_main(tree),
         held.around_others(),
         held.passes,
+        held.exports,
     )
 
 

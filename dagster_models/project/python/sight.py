@@ -230,10 +230,13 @@ class Sight:
 
     def _is_named(self, constant: ast.Constant) -> bool:
         """Whether a string is the module of the warehouse, or the package in `sys.modules[...]`.
-        What stands alone is a docstring."""
+        What stands alone is a docstring, and a log has that name too."""
         parent = self.names.parents.get(constant)
         if isinstance(constant.value, str) and _IN_TEXT.fullmatch(constant.value):
-            return not isinstance(parent, ast.Expr)
+            is_log = isinstance(parent, ast.Call) and (
+                self._callee(parent) in ("logging.getLogger", "structlog.get_logger")
+            )
+            return not (is_log or isinstance(parent, ast.Expr))
         of_modules = isinstance(parent, ast.Subscript) and (
             self.names.imported(parent.value) == "sys.modules"
         )

@@ -41,13 +41,8 @@ def read_step(path: str, source: str, modules: Modules) -> dict[str, PythonFile]
     texts = {path: source, **others}
     walk = _StepWalk(path, {name: outline(text) for name, text in texts.items()}, modules)
     parts = walk.parts()
-    own = frozenset(
-        name
-        for file, text in texts.items()
-        for name in imports_of(text)
-        if _is_module(name, file, modules)
-    )
-    around = Around(modules=own)
+    names = {name for file, text in texts.items() for name in _modules(file, text, modules)}
+    around = Around(modules=frozenset(names))
     while True:  # what one file says about the warehouse may change what another one means
         files = {file: read_part(text, around, parts.get(file)) for file, text in texts.items()}
         known = _merged(around, files, texts, walk)
@@ -64,9 +59,10 @@ def _is_readable(text: str) -> bool:
     return True
 
 
-def _is_module(name: str, path: str, modules: Modules) -> bool:
-    found = modules.find(name, path)
-    return found is not None and not found[1]
+def _modules(path: str, source: str, modules: Modules) -> dict[str, str]:
+    """The imports of a file that are modules of the project, with their paths."""
+    found = {name: modules.find(name, path) for name in imports_of(source)}
+    return {name: at[0] for name, at in found.items() if at is not None and not at[1]}
 
 
 def _merged(
@@ -88,7 +84,12 @@ def _merged(
         given=frozenset(given),
         takes=frozenset(takes),
         stored=any(file.around.stored for file in files.values()),
-        exported=any(file.around.exported for file in files.values()),
+        exporting=frozenset(
+            name
+            for path, text in texts.items()
+            for name, at in _modules(path, text, walk.modules).items()
+            if at in files and files[at].exports
+        ),
     )
 
 
