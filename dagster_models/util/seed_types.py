@@ -37,7 +37,8 @@ _PLAIN = re.compile(
     r"|(?P<DECIMAL>-?(?:0|[1-9]\d*)\.\d+)"
     rf"|(?P<DATE>{_DAY})"
     rf"|(?P<TIMESTAMP>{_DAY}[ T]{_CLOCK})"
-    r"|(?P<BOOLEAN>true|false|True|False|TRUE|FALSE)"
+    r"|(?P<BOOLEAN>true|false|True|False|TRUE|FALSE)",
+    re.ASCII,
 )
 #: What other readers take for a number, a date or a boolean.
 _LOOKS_TYPED = re.compile(
@@ -46,12 +47,12 @@ _LOOKS_TYPED = re.compile(
     r"|(?:\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d\d)|\d{4}[-/.]\d{1,2}[-/.]\d{1,2})(?:[ T]\d.*)?"
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?"
     r"|t|f|y|n|yes|no|on|off|true|false|nan|[+-]?inf(?:inity)?",
-    re.IGNORECASE,
+    re.ASCII | re.IGNORECASE,
 )
 #: Of these no digit is lost.
 _SHORT = {
-    SeedType.WHOLE: re.compile(r"0|-?[1-9]\d{0,17}"),
-    SeedType.DECIMAL: re.compile(r"(?=.{1,15}\Z)(?!-0\Z)-?(?:0|[1-9]\d*)(?:\.\d+)?"),
+    SeedType.WHOLE: re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII),
+    SeedType.DECIMAL: re.compile(r"(?=.{1,15}\Z)(?!-0\Z)-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII),
 }
 _LONG = 60  # a cell of more characters is text and looks like it
 _INT64 = range(-(2**63), 2**63)
@@ -144,12 +145,12 @@ _WHOLE_TYPES = frozenset(
     }
 )
 _DECIMAL_TYPES = frozenset(("decimal", "numeric", "dec"))
-_WHOLE = re.compile(r"[+-]?\d+")
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.(\d*))?|\.(\d+))")
-_DATE = re.compile(_DAY)
-_TIMESTAMP = re.compile(rf"{_DAY}(?:[ T]{_CLOCK})?")
-_MOMENT = re.compile(rf"{_DAY}[ T]{_CLOCK}{_ZONE}")
-_TIME = re.compile(_CLOCK)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.(\d*))?|\.(\d+))", re.ASCII)
+_DATE = re.compile(_DAY, re.ASCII)
+_TIMESTAMP = re.compile(rf"{_DAY}(?:[ T]{_CLOCK})?", re.ASCII)
+_MOMENT = re.compile(rf"{_DAY}[ T]{_CLOCK}{_ZONE}", re.ASCII)
+_TIME = re.compile(_CLOCK, re.ASCII)
 _TRUE = frozenset(("true", "t", "yes", "y", "on", "1"))
 _FALSE = frozenset(("false", "f", "no", "n", "off", "0"))
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.arrow_values import cast, row_text, shown
 
-_WHOLE = re.compile(r"-?(0|[1-9]\d*)")
+_WHOLE = re.compile(r"-?(0|[1-9]\d*)", re.ASCII)
 
 
 def fitted(table: Any, target: Any) -> Any:

@@ -96,6 +96,8 @@ def _as_declared(found: CsvTable, name: str, type_: str, read: Read) -> list[str
 def _how_to_write(type_: str) -> str:
     if type_ == "timestamptz" or "with time zone" in type_:
         return "; write it as 2024-02-01 10:30:00+02:00, or with Z for UTC"
+    if type_.startswith("time") and not type_.startswith("timestamp"):
+        return "; write times as 10:30:00"
     if "time" in type_:
         return "; write dates and times as 2024-02-01 10:30:00, and no finer than the type"
     return "; write dates as 2024-02-01" if type_ == "date" else ""

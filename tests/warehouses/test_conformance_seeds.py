@@ -148,6 +148,7 @@ AS_WRITTEN = {
     "nanoseconds": ("2024-02-01 10:00:00.123456789", "2024-02-01 10:00:00"),
     "words": ("nan", "1.5"),
     "spaces": (" 1", "2"),
+    "digits of other scripts": ("1\u0662", "2"),
     "underscores": ("1_000", "2"),
 }
 
@@ -192,6 +193,8 @@ def test_plain_values_have_their_types(
         ("DECIMAL(9,2)", "1.239"),
         ("DECIMAL(9)", "1.5"),
         ("BOOLEAN", "maybe"),
+        ("INTEGER", "1\u0662"),
+        ("TIME", "8:15"),
     ],
 )
 @pytest.mark.feature("seed_error_line")
