@@ -74,7 +74,7 @@ class ClientConnection:
         #: that it still does is run a statement that does not react to an interrupt.
         self.harmless = threading.Event()
         self.session: WarehouseSession | None = None
-        self._server = server
+        self.server = server
         self._sock = sock
         self._folders: list[str] = []
         self._requests: queue.SimpleQueue[tuple[Message, Stop] | None] = queue.SimpleQueue()
@@ -129,9 +129,9 @@ class ClientConnection:
         self._sock.settimeout(_HELLO_SECONDS)
         hello = wire.receive(self._sock)
         self._sock.settimeout(None)
-        mine = handshake.greeting(self._server.path)
-        if hello.get("op") == "leave" and hello.get("path") == self._server.path:
-            others = self._server.leave({self.id, *hello["sessions"]})
+        mine = handshake.greeting(self.server.path)
+        if hello.get("op") == "leave" and hello.get("path") == self.server.path:
+            others = self.server.leave({self.id, *hello["sessions"]})
             wire.send(self._sock, {"others": others})
             return False
         try:
@@ -139,12 +139,12 @@ class ClientConnection:
             request = SessionRequest.from_json(hello["request"])
             # A client that waits for our hello sends nothing: only its end can be read.
             given_up = partial(wire.readable, self._sock)
-            self.session = self._server.open_session(self.id, request, given_up)
-            self._folders = self._server.bulk.make(self.id)
+            self.session = self.server.open_session(self.id, request, given_up)
+            self._folders = self.server.bulk.make(self.id)
         except WarehouseError as error:
             wire.send(self._sock, {"error": wire.error_to_json(error)})
             raise
-        greeting = {**mine, "session": self.id, "bulk": self._folders, "log": self._server.log}
+        greeting = {**mine, "session": self.id, "bulk": self._folders, "log": self.server.log}
         wire.send(self._sock, {"hello": greeting})
         return True
 
@@ -172,18 +172,18 @@ class ClientConnection:
                 self.session.cut_off()
             if self._stop.in_time and not self.harmless.is_set():
                 self.harmless.set()
-                self._server.wake()
+                self.server.wake()
             self._idle.wait(INTERRUPT_SECONDS)
 
     def _free(self) -> None:
         if self.session is not None:
             self.session.close()
             self.session = None
-        self._server.bulk.remove(self.id)
+        self.server.bulk.remove(self.id)
         self._sock.close()
         self.gone.set()
         self.harmless.set()
-        self._server.remove(self)
+        self.server.remove(self)
 
     # The worker thread
 
@@ -196,13 +196,13 @@ class ClientConnection:
                 outcome = answer.get("outcome") or {}
                 error = outcome.get("error")
                 lost = outcome.get("verdict") == Verdict.UNKNOWN
-                if lost and self._server.database.capabilities.shared_fate:
+                if lost and self.server.database.capabilities.shared_fate:
                     fatal = str(outcome["error"]["message"])
             except WarehouseError as failure:
                 error = wire.error_to_json(failure)
                 answer = {"error": error}
                 lost = isinstance(failure, WarehouseLost)
-                if lost and self._server.database.capabilities.shared_fate:
+                if lost and self.server.database.capabilities.shared_fate:
                     fatal = str(failure)
             except BaseException as failure:  # whatever it is, the client must not be left waiting
                 log(traceback.format_exc())
@@ -259,13 +259,13 @@ class ClientConnection:
         if not session.in_transaction:
             try:
                 with stop.shielded():
-                    self._server.database.prepare(session, [task.relation.schema], anew=False)
+                    self.server.database.prepare(session, [task.relation.schema], anew=False)
             except WarehouseLost:
                 raise
             except WarehouseError as error:
                 return {"outcome": attempts.refused(task, error).to_json()}
         try:
-            with self._server.writing(str(task.relation), self, stop):
+            with self.server.writing(str(task.relation), self, stop):
                 return {"outcome": attempts.run(session, task, stop).to_json()}
         except WarehouseLost:
             raise
@@ -279,8 +279,8 @@ class ClientConnection:
         if not isinstance(task, BuildTask):
             raise ValueError(f"a {type(task).__name__} builds nothing")
         with stop.shielded():
-            self._server.database.prepare(session, [task.relation.schema], anew=False)
-        with self._server.writing(str(task.relation), self, stop):
+            self.server.database.prepare(session, [task.relation.schema], anew=False)
+        with self.server.writing(str(task.relation), self, stop):
             reading = attempts.read_before(session, task, stop)
         return {"reading": plain(reading) if reading else None}
 
@@ -290,7 +290,7 @@ class ClientConnection:
         return {"in_transaction": session.in_transaction}
 
     def prepare(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        self._server.database.prepare(session, message["schemas"], anew=True)
+        self.server.database.prepare(session, message["schemas"], anew=True)
         return {}
 
     def execute(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
@@ -340,11 +340,11 @@ class ClientConnection:
             # in between.
             seconds = float(message["wait_seconds"])
             end = time.monotonic() + seconds
-            over = self._server.await_end(name, seconds)
+            over = self.server.await_end(name, seconds)
             over = over and session.fence(name, max(0.0, end - time.monotonic()))
             proof = session.find_proof(relation, attempt)
         if proof is not None:
-            self._server.published(name)
+            self.server.published(name)
         return {
             "committed": proof is not None,
             "proof": proof.to_json() if proof else None,
@@ -362,7 +362,7 @@ def _drop(
     connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
 ) -> dict[str, Any]:
     relation = Relation(**message["relation"])
-    with connection._server.writing(str(relation), connection, stop):
+    with connection.server.writing(str(relation), connection, stop):
         session.drop(relation, message["builder"])
     return {}
 
