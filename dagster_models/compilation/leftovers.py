@@ -17,7 +17,7 @@ def leftovers(project: Project, target: Target, built: Iterable[Built]) -> list[
     """Those of the relations that the project has built and that it builds no more.
 
     What it reads without building it is kept: as a source that it declares, or under a name that
-    it does not declare.
+    it does not declare. The history of a snapshot is kept, too, as nothing can build it again.
     """
     now = {_folded(relation) for relation in _built_now(project, target)}
     declared = {_folded(source.relation): source.location for source in project.sources.values()}
@@ -29,6 +29,8 @@ def leftovers(project: Project, target: Target, built: Iterable[Built]) -> list[
             continue
         if each.kept:
             found.append(each)
+        elif each.commit.kind == "snapshot":
+            found.append(replace(each, kept="it is the history of a snapshot: drop it by hand"))
         elif name in declared:
             found.append(replace(each, kept=f"it is a source ({declared[name]})"))
         elif name in read:

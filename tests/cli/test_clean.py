@@ -108,3 +108,13 @@ def test_a_source_and_a_replaced_table_are_kept(
     assert "kept: somebody else has replaced it since" in said
     assert tables(project) == before - {"staging.view_of_old"}
     assert code == 0
+
+
+def test_a_history_is_kept(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    header = "/* @model\nmaterialized: snapshot\nunique_key: n\nstrategy: check\n*/"
+    project.write({"models/marts/history.sql": f"{header} select 1 as n"})
+    assert project.run().code == 0
+    (project.root / "models/marts/history.sql").unlink()
+    code, said = clean(project, capsys, "--yes")
+    assert (code, "marts.history" in tables(project)) == (0, True), said
+    assert "kept: it is the history of a snapshot: drop it by hand" in said

@@ -396,6 +396,21 @@ def test_another_strategy(session: WarehouseSession, build: Build) -> None:
     assert versions(session) == [("a", 1, 2), ("a", 2, None)]
 
 
+def test_another_key(session: WarehouseSession, build: Build) -> None:
+    """It must tell the open versions apart, too: else some would stay open for ever."""
+    build(
+        "select 1 as k, 1 as m, 'a' as v union all select 1, 2, 'a'",
+        replace(CHECK, unique_key=("k", "m")),
+        1,
+    )
+    before = versions(session)
+    narrower = failure(build("select 1 as k, 1 as m, 'b' as v", CHECK, 2))
+    assert "unique_key (k) does not tell apart the open versions" in narrower
+    wider = replace(CHECK, unique_key=("k", "m", "n"))
+    assert "k=1, m=1, n=NULL" in failure(build("select 1 as k, 1 as m, 1 as n, 'a' as v", wider, 2))
+    assert versions(session) == before
+
+
 # Columns -----------------------------------------------------------------------------------------
 
 

@@ -91,6 +91,12 @@ def refuse_duplicate_keys(
     )
 
 
+def key_examples(session: Hooks, keys: Sequence[str], source: str) -> str:
+    """Some of the keys that are in *source*, a FROM clause and what follows it; "" for none."""
+    rows = session.rows(f"SELECT {_as_text(keys)} {source} LIMIT {_EXAMPLES}")
+    return _examples(keys, rows)
+
+
 def _as_text(columns: Sequence[str]) -> str:
     return ", ".join(f"CAST({quote(column)} AS VARCHAR)" for column in columns)
 

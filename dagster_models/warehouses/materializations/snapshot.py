@@ -28,6 +28,7 @@ from dagster_models.warehouses.materializations.columns import columns_named, fi
 from dagster_models.warehouses.materializations.hooks import Hooks
 from dagster_models.warehouses.materializations.incremental import refuse_another_reading
 from dagster_models.warehouses.materializations.keys import (
+    key_examples,
     refuse_duplicate_keys,
     refuse_null_keys,
     refuse_rows,
@@ -256,7 +257,11 @@ class _Versions:
     def changes(self) -> tuple[int, int, int]:
         """Write all of it; return how many rows were new, changed and gone."""
         self._one_open_end()
+        unknown = " OR ".join(f"t.{key} IS NULL" for key in self.keys)
+        self._refuse_unclear(f"FROM {self.table} AS t WHERE {self._is_open} AND ({unknown})")
         self.session.change(f"CREATE TEMPORARY TABLE {self.change} AS\n{self._found()}")
+        listed = ", ".join(self.keys)
+        self._refuse_unclear(f"FROM {self.change} GROUP BY {listed} HAVING count(*) > 1")
         counted = f"SELECT {_WHAT}, count(*) FROM {self.change} GROUP BY {_WHAT}"
         found = {str(what): int(count) for what, count in self.session.rows(counted)}
         new, back, changed, gone = (found.get(it, 0) for it in ("new", "back", "changed", "gone"))
@@ -266,6 +271,18 @@ class _Versions:
             self._written(self._mark(), gone)
         self.session.change(f"DROP TABLE {self.change}")
         return new + back, changed, gone
+
+    def _refuse_unclear(self, source: str) -> None:
+        """Raise WarehouseError for open versions of which nobody can say which row they are of."""
+        if examples := key_examples(self.session, self.query.keys, source):
+            raise WarehouseError(
+                ErrorKind.CONSTRAINT,
+                f"unique_key ({', '.join(self.query.keys)}) does not tell apart the open versions"
+                f" that {self.table} holds: {examples}. It was another one before, or somebody else"
+                " has written them. Nothing was changed: mend these versions by hand, or rename the"
+                " table, so that a new history begins",
+                name="UnclearVersions",
+            )
 
     def _written(self, statement: str, wanted: int) -> None:
         rows = self.session.change(statement)
