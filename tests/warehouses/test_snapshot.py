@@ -15,6 +15,7 @@ import pytest
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import Snapshot
 from dagster_models.core.messages import Outcome
+from dagster_models.core.model import Relation
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.materializations import snapshot
@@ -355,6 +356,27 @@ def test_only_chosen_columns_are_compared(session: WarehouseSession, build: Buil
 def test_a_time_that_did_not_move_is_no_change(session: WarehouseSession, build: Build) -> None:
     build(rows((1, "a", 0)), BY_TIME, 1)
     assert build(rows((1, "b", 0)), BY_TIME, 2).changes == Changes("snapshot", None, 0, 0, 0)
+
+
+@pytest.mark.parametrize("deletes", ["ignore", "invalidate", "new_record"])
+def test_rows_that_were_made_before_another_build(
+    session: WarehouseSession, build: Build, deletes: str
+) -> None:
+    """A Python model reads before its turn: its older rows would take back newer ones."""
+    how = replace(CHECK, hard_deletes=deletes)
+    first = rows((1, "a", 0), (2, "a", 0))
+    build(first, how, 1)
+    newer = (rows((1, "b", 0), (2, "a", 0)), rows((1, "b", 0)), rows((1, "b", 0), (2, "a", 0)))
+    for at, state in enumerate(newer, 2):
+        reading = session.read_before(Relation("s", "t"), how)
+        session.discard()
+        assert build(state, replace(how, reading=reading), at).error is None, "nothing came between"
+        outcome = build(first, replace(how, reading=reading), at + 0.5)
+        if deletes == "ignore" and at > 2:  # nothing had changed
+            break
+        assert "another run has written s.t since this model read it" in failure(outcome)
+        assert outcome.error is not None
+        assert outcome.error.transient
 
 
 # Settings that change ----------------------------------------------------------------------------
