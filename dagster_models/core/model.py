@@ -296,6 +296,14 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepRuns:
+    """How many runs leave their journals behind, and for how long."""
+
+    number: int = 100
+    seconds: float = 90 * 86400.0
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     name: str
     job: str

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster_models.core.model import EMPTY, Job, Location, Project, Schedule, Target
+from dagster_models.core.model import EMPTY, Job, KeepRuns, Location, Project, Schedule, Target
 from dagster_models.core.step_keys import checked_prefix
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
@@ -75,6 +75,21 @@ def _fail_fast(node: YamlNode) -> bool | str:
     raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix)
 
 
+_KEEP_RUNS: dict[str, Reader] = {"number": fields.integer(1), "age": fields.seconds}
+
+
+def _keep_runs(node: YamlNode) -> KeepRuns:
+    """A number of runs, or a number and an age."""
+    if not isinstance(node.value, dict):
+        return KeepRuns(number=fields.integer(1)(node))
+    values: dict[str, Any] = {}
+    for key, place, item in node.items():
+        if key not in _KEEP_RUNS:
+            raise BadValue(f"unknown key `{key}`", place, suggest(key, _KEEP_RUNS))
+        values["seconds" if key == "age" else key] = _KEEP_RUNS[key](item)
+    return KeepRuns(**values)
+
+
 def _key_prefix(node: YamlNode) -> tuple[str, ...]:
     try:
         return checked_prefix(fields.words(node))
@@ -99,6 +114,7 @@ _KEYS: dict[str, Reader] = {
     "schedules": fields.as_is,
     "fail_fast": _fail_fast,
     "max_concurrent": fields.integer(1),
+    "keep_runs": _keep_runs,
     "unknown_references": fields.one_of("error", "warn", "ignore"),
     "unknown_columns": fields.one_of("error", "warn", "ignore"),
     "unreadable_sql": fields.one_of("error", "warn"),
@@ -157,6 +173,7 @@ def read_settings(
             "fail_fast": values.get("fail_fast", False),
             "max_concurrent": values.get("max_concurrent"),
             "vars": values.get("vars", {}),
+            "keep_runs": values.get("keep_runs", KeepRuns()),
         },
     )
 

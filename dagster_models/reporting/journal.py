@@ -10,16 +10,22 @@ what it did. (dbt once rewrote its results after each node; that was too slow an
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dagster_models.core.model import KeepRuns
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.results import RunHeader, StepResult, known_fields, totals
+
+_WHATEVER_THEIR_AGE = 10  #: the number of journals that are not too old to be kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class Journal:
     """Appends to ``<target folder>/runs/<run id>.jsonl`` with one write call for each line.
 
     The operating system has a line as soon as the method returns, so it outlives a kill of this
-    process. Any method may raise OSError (a full disk); the journal stays usable after that.
+    process. The file is locked while it is open, so that no other run removes it. Any method may
+    raise OSError (a full disk); the journal stays usable after that.
     """
 
     def __init__(self, target_folder: str | Path, header: RunHeader) -> None:
@@ -58,6 +65,8 @@ class Journal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
+            with contextlib.suppress(OSError):  # e.g. a file system without locks
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             size = os.fstat(self._fd).st_size
             self._cut = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
             self._append("run", header.to_json())
@@ -113,6 +122,31 @@ def journal_path(target_folder: str | Path, run_id: str) -> Path:
     if not re.fullmatch(r"[\w][\w.-]*", run_id, re.ASCII):
         raise DagsterModelsError(f"run id {run_id!r} is not usable as a file name")
     return Path(target_folder) / "runs" / f"{run_id}.jsonl"
+
+
+def prune_journals(latest: Path, keep: KeepRuns) -> None:
+    """Remove journals beside *latest* that are not to be kept, unless their runs still go on.
+
+    A few stay whatever their age: of a project that runs once a month, and when the clock is wrong.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    ended = []
+    for path in latest.parent.glob("*.jsonl"):
+        with contextlib.suppress(FileNotFoundError):  # another run has just removed it
+            ended.append((path.stat().st_mtime, path))
+    oldest = time.time() - keep.seconds
+    for newer, (written, path) in enumerate(sorted(ended, reverse=True)):
+        unwanted = newer >= keep.number or (newer >= _WHATEVER_THEIR_AGE and written < oldest)
+        if unwanted and path != latest:
+            _remove_unless_open(path)
+
+
+def _remove_unless_open(path: Path) -> None:
+    with contextlib.suppress(OSError), open(path, "rb") as file:  # it may belong to another user
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink()
 
 
 def latest_journal(target_folder: str | Path) -> Path | None:

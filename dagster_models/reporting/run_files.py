@@ -15,8 +15,9 @@ from pathlib import Path
 
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
+from dagster_models.core.model import KeepRuns
 from dagster_models.project.built_schemas import BuiltSchema, remember
-from dagster_models.reporting.journal import Journal
+from dagster_models.reporting.journal import Journal, prune_journals
 from dagster_models.reporting.results import RunHeader, StepResult
 from dagster_models.reporting.run_results import write_run_results
 from dagster_models.util.users import user_name
@@ -64,6 +65,7 @@ class RunFiles:
 
     def _open(self) -> None:
         self._journal = Journal(self._folder, self._header)
+        prune_journals(self._journal.path, self._project.defaults.get("keep_runs", KeepRuns()))
 
     def step(self, result: StepResult) -> None:
         """Append a finished step of the run to the journal."""

@@ -150,3 +150,34 @@ def test_each_python_step_has_a_process_of_its_own(tmp_path: Path) -> None:
     assert report.states()["main.first"] == "failed"
     pids = {logs_of(project, f"main__{name}")[0] for name in ("first", "second", "third")}
     assert len(pids) == 3
+
+
+def test_sigterm_for_every_process_of_a_run_cancels_its_steps(tmp_path: Path) -> None:
+    """As a service manager or a container sends it: also to the template, to the processes of the
+    steps and what they started, and to the warehouse process."""
+    waits = "import subprocess, time\nchild = subprocess.Popen(['sleep', '600'])\n"
+    waits += "print('one', flush=True)\ntime.sleep(600)\n"
+    files = {
+        "models/py.py": f"def model(warehouse):\n    exec({waits!r})",
+        "models/asks.py": "def model(warehouse):\n    print('two', flush=True)\n"
+        f"    return warehouse.sql({ENDLESS!r})",
+        "scripts/waits.py": waits.replace("one", "three"),
+        "models/slow.sql": ENDLESS,
+    }
+    project = make_project(tmp_path, files)
+    process = project.start({"max_concurrent": 4})
+    read_until(process, "| one", "| two", "| three", "START table main.slow")
+    with project.warehouse() as session:
+        everybody = [session.server_pid, *descendants(process.pid), process.pid]
+    assert len(everybody) >= 8
+    for pid in everybody:
+        os.kill(pid, signal.SIGTERM)
+    report = finish(project, process)
+    assert set(report.states().values()) == {"canceled"}, report.stdout
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below this one, children first."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    children = [int(child) for it in threads for child in (it / "children").read_text().split()]
+    return [*children, *(below for child in children for below in descendants(child))]

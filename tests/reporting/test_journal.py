@@ -7,14 +7,22 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 
+from dagster_models.core.model import KeepRuns
 from dagster_models.errors import DagsterModelsError
-from dagster_models.reporting.journal import Journal, latest_journal, read_journal
+from dagster_models.reporting.journal import (
+    Journal,
+    latest_journal,
+    prune_journals,
+    read_journal,
+)
 from dagster_models.reporting.results import StepResult, totals
 from paths import SUPPORT
 from results_examples import CANCELED, FAILED, HEADER, OK, runs
@@ -34,6 +42,50 @@ def test_journal_round_trip(
     assert (read.header, read.steps, read.unreadable) == (HEADER, tuple(run), ())
     assert read.end
     assert (read.end.status, read.end.totals, read.end.seconds) == ("success", totals(run), 1.5)
+
+
+def old_journals(folder: Path, days: list[float]) -> dict[str, Path]:
+    """Journals of ended runs that were written so many days ago, by these days."""
+    found = {}
+    for number, ago in enumerate(days):
+        with Journal(folder, replace(HEADER, run_id=f"old-{number}")) as journal:
+            journal.step(OK)
+        when = time.time() - ago * 86400
+        os.utime(journal.path, (when, when))
+        found[f"{ago:g}"] = journal.path
+    return found
+
+
+@pytest.mark.parametrize(
+    ("keep", "left"),
+    [
+        (KeepRuns(), range(1, 13)),
+        (KeepRuns(number=4), range(1, 4)),
+        (KeepRuns(number=1), ()),
+        (KeepRuns(number=12, seconds=11.5 * 86400), range(1, 12)),
+        (KeepRuns(seconds=86400), range(1, 10)),  # ten, whatever their age
+    ],
+)
+def test_old_journals_are_removed(tmp_path: Path, keep: KeepRuns, left: Iterable[int]) -> None:
+    old = old_journals(tmp_path, [float(days) for days in range(12, 0, -1)])
+    (tmp_path / "runs" / "notes.txt").touch()
+    with Journal(tmp_path, HEADER) as journal:
+        prune_journals(journal.path, keep)
+        assert not journal.is_removed()
+    assert {days for days, path in old.items() if path.exists()} == {str(days) for days in left}
+    assert (tmp_path / "runs" / "notes.txt").exists()
+
+
+def test_the_journal_of_a_run_that_goes_on_is_not_removed(tmp_path: Path) -> None:
+    """However old it is: another run of the project may take days."""
+    with Journal(tmp_path, replace(HEADER, run_id="slow")) as slow:
+        os.utime(slow.path, (0, 0))
+        old = old_journals(tmp_path, [1.0])
+        with Journal(tmp_path, HEADER) as journal:
+            prune_journals(journal.path, KeepRuns(number=1))
+        assert not slow.is_removed()
+        slow.step(OK)
+        assert not old["1"].exists()
 
 
 def test_a_killed_run_leaves_every_line_it_wrote(tmp_path: Path) -> None:
