@@ -11,7 +11,9 @@ import dagster as dg
 import pytest
 
 from dagster_models import load_project
+from dagster_models.compilation.sql_text import check_task
 from dagster_models.core.model import Key, Project
+from dagster_models.core.tasks import OWN_COLUMN
 from dagster_models.core.traced import Trace, TracedColumn
 from dagster_models.definitions.translator import column_lineage
 from dagster_models.errors import ProjectError
@@ -232,3 +234,22 @@ def test_a_materialization_shows_lineage_and_leaves_its_columns(tmp_path: Path) 
     left = json.loads((project.root / "target" / "schemas.json").read_text())
     assert left["marts.python"][1] == [["n", "INTEGER"]]
     assert left["marts.totals"][1] == [["amount", "DECIMAL(10,2)"], ["total", "HUGEINT"]]
+
+
+def test_a_check_of_a_relationship_names_the_seeds_column_as_the_seed_has_it(
+    tmp_path: Path,
+) -> None:
+    files = {
+        "dagster_models.yaml": "name: p\ntargets:\n  pg: {type: postgres, dsn: 'postgresql://h/d'}\n",
+        "seeds/people.csv": "Id,FullName\n1,Ann\n",
+        "models/m/a.sql": (
+            "/* @model\ncolumns:\n"
+            "  person: {checks: [{relationships: {to: people, field: id}}]}\n"
+            "*/\nselect 1 as person"
+        ),
+    }
+    found = load(write_project(tmp_path, files))
+    step = found.steps[Key("m", "a")]
+    task = check_task(found, step, step.checks[0], found.targets["pg"])
+    assert "child." + OWN_COLUMN + ' = parent."Id"' in task.sql
+    assert task.column == "person"

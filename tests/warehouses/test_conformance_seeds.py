@@ -8,8 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.core.tasks import CsvFile, LoadedFile
+from dagster_models.core.tasks import (
+    OWN_COLUMN,
+    OWN_RELATION,
+    BuildTask,
+    CheckTask,
+    CsvFile,
+    LoadedFile,
+)
 from dagster_models.errors import WarehouseError
+from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
 from systems import System, T
 
@@ -266,3 +274,19 @@ def test_what_is_no_csv_is_refused_with_its_line(
     with pytest.raises(WarehouseError, match=rf"a\.csv: line {line}: ") as caught:
         session.replace_table(T, CsvFile(LoadedFile(str(tmp_path / "a.csv"))))
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize(("cell", "verdict"), [("Ann", "COMMITTED"), ("", "ROLLED_BACK")])
+def test_a_check_finds_its_column_in_any_case(
+    session: WarehouseSession, tmp_path: Path, cell: str, verdict: str
+) -> None:
+    """YAML's FullName is folded as SQL's is, and a seed keeps it."""
+    session.prepare(["s"])
+    (tmp_path / "a.csv").write_text(f"Id,FullName\n1,{cell}\n")
+    check = CheckTask(
+        "c", f"select * from {OWN_RELATION} where {OWN_COLUMN} is null", "error", "fullname"
+    )
+    content = CsvFile(LoadedFile(str(tmp_path / "a.csv")))
+    task = BuildTask("run", "s.t", 1, T, content, checks=(check,))
+    outcome = run(session, task, Stop())
+    assert (outcome.verdict.name, outcome.checks[0].error) == (verdict, None)
