@@ -7,17 +7,18 @@ of functions, of tables and of the columns that are read is not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from dagster_models.sql.dialects.dialect import Dialect
-from dagster_models.sql.rewriting.token_rewriter import NAMES, WORD
+from dagster_models.sql.rewriting.token_rewriter import NAMES, TEXTS, WORD
 
 #: What may stand before the colon of a path: `doc:Name`, `a[0]:Name`, `f(x):Name`.
 _BEFORE_PATH = {*NAMES, TokenType.R_BRACKET, TokenType.R_PAREN, TokenType.NUMBER}
+_QUOTED = {TokenType.IDENTIFIER, *TEXTS}
 _PATH = {TokenType.COLON, TokenType.DOT}
 
 
@@ -25,7 +26,11 @@ def kept_case(
     statements: Sequence[exp.Expr], tokens: Sequence[Token], dialect: Dialect
 ) -> frozenset[int]:
     """The indexes of the tokens whose case is contents."""
-    written = [i for i, token in enumerate(tokens) if token.text != token.text.lower()]
+    written = [
+        index
+        for index, token in enumerate(tokens)
+        if token.text != token.text.lower() and token.token_type not in _QUOTED
+    ]
     if not written:  # nearly every text
         return frozenset()
     if dialect.keys_in_result and _makes_document(tokens):
@@ -63,7 +68,12 @@ def _paths(tokens: Sequence[Token]) -> frozenset[int]:
 
 def _names(tree: exp.Expr, dialect: Dialect) -> Iterator[exp.Identifier]:
     """The identifiers that name columns, or keys of structs and documents."""
-    for node in tree.walk() if dialect.columns_keep_case else ():
+    if not dialect.columns_keep_case:
+        return
+    nodes = list(tree.walk())
+    items = (node for node in nodes if isinstance(node, (exp.Table, exp.Subquery)))
+    tables = {item.alias_or_name.lower() for item in items}
+    for node in nodes:
         if isinstance(node, (exp.Alias, exp.PivotAlias)):
             yield from _identifiers(node.args.get("alias"))
         elif isinstance(node, exp.Aliases):
@@ -77,7 +87,7 @@ def _names(tree: exp.Expr, dialect: Dialect) -> Iterator[exp.Identifier]:
         elif isinstance(node, exp.Struct):
             yield from _identifiers(*(it for it in node.expressions if isinstance(it, exp.Column)))
         elif isinstance(node, exp.Select):
-            yield from _implied(node, tree, dialect)
+            yield from _implied(node, tables, dialect)
 
 
 def _identifiers(*nodes: object) -> Iterator[exp.Identifier]:
@@ -87,20 +97,21 @@ def _identifiers(*nodes: object) -> Iterator[exp.Identifier]:
             yield named
 
 
-def _implied(node: exp.Select, tree: exp.Expr, dialect: Dialect) -> Iterator[exp.Identifier]:
+def _implied(
+    node: exp.Select, tables: Collection[str], dialect: Dialect
+) -> Iterator[exp.Identifier]:
     """What names the columns of a SELECT that have no alias: `max(Total)` is called that."""
     for item in node.expressions:
         if isinstance(item, (exp.Alias, exp.Aliases, exp.Star)) or item.is_star:
             continue
         if not isinstance(item, exp.Column):
             yield from item.find_all(exp.Identifier)
-        elif not dialect.spelled_by_relation or not _is_of_table(item, tree):
+        elif not dialect.spelled_by_relation or not _is_of_table(item, tables):
             yield from _identifiers(item)
 
 
-def _is_of_table(column: exp.Column, tree: exp.Expr) -> bool:
+def _is_of_table(column: exp.Column, tables: Collection[str]) -> bool:
     """Whether it is a column of a FROM item, which keeps its own spelling; else it is a field of a
     struct, or a whole row."""
-    names = {table.alias_or_name.lower() for table in tree.find_all(exp.Table, exp.Subquery)}
     owner = column.parts[-2] if len(column.parts) > 1 else None
-    return owner.name.lower() in names if owner else column.name.lower() not in names
+    return owner.name.lower() in tables if owner else column.name.lower() not in tables
