@@ -70,31 +70,31 @@ def test_a_history(shop: Shop) -> None:
     assert (response["build"], response["rows_affected"], counts) == ("snapshot", 3, [1, 1, 1])
     gone = [(1, "open", False)]
     rest = [(2, "open", False), (2, "paid", True), (3, "open", True)]
-    assert shop.rows(VERSIONS.format("by_check")) == [*gone, (1, "open", True), *rest]
-    assert shop.rows(VERSIONS.format("in_python")) == [*gone, *rest]
-    assert shop.rows("select order_id, status from now order by 1") == [(2, "paid"), (3, "open")]
-    began = "select cast(valid_from as varchar) from in_python order by 1"
+    assert shop.rows(VERSIONS.format("main.by_check")) == [*gone, (1, "open", True), *rest]
+    assert shop.rows(VERSIONS.format("main.in_python")) == [*gone, *rest]
+    assert shop.rows("select order_id, status from main.now order by 1") == [(2, "paid"), (3, "open")]
+    began = "select cast(valid_from as varchar) from main.in_python order by 1"
     assert [day[:10] for (day,) in shop.rows(began)] == [f"2026-01-0{d}" for d in (1, 2, 3, 3)]
 
-    rows = shop.rows("select * from by_check order by order_id, valid_from")
+    rows = shop.rows("select * from main.by_check order by order_id, valid_from")
     ran = shop.project.run({"full_refresh": True})  # all that can be; a history cannot
     assert ran.code == 0, ran.stdout + ran.stderr
     assert ran.stdout.count("no changes") == 2
     assert "main.by_check is not built in full, as it is a snapshot: what rows were" in ran.stdout
-    assert shop.rows("select * from by_check order by order_id, valid_from") == rows
+    assert shop.rows("select * from main.by_check order by order_id, valid_from") == rows
 
 
 def test_a_full_refresh_of_a_snapshot_by_name_is_refused(shop: Shop) -> None:
     shop.order(1, "open", 1)
     assert shop.project.run().code == 0
-    before = shop.rows("select * from by_check")
+    before = shop.rows("select * from main.by_check")
     for name in ("by_check", "main.by_check"):
         ran = shop.project.run({"full_refresh": [name]})
         assert ran.code != 0
         said = ran.stdout + ran.stderr
         assert "full_refresh: main.by_check is a snapshot" in said
         assert "drop or rename the table by hand" in said
-    assert shop.rows("select * from by_check") == before
+    assert shop.rows("select * from main.by_check") == before
 
 
 def test_two_runs_at_once(shop: Shop) -> None:
@@ -109,6 +109,6 @@ def test_two_runs_at_once(shop: Shop) -> None:
         # Only a Python model may have read before the other run wrote: it is refused, or fits.
         refused = "another run has written main.in_python since this model read it" in out + err
         assert run.returncode == 0 or refused, out + err
-    for table in ("by_check", "in_python"):
+    for table in ("main.by_check", "main.in_python"):
         twice = [row for n in range(1, 9) for row in ((n, "open", False), (n, "paid", True))]
         assert shop.rows(VERSIONS.format(table)) == twice
