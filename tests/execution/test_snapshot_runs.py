@@ -72,7 +72,10 @@ def test_a_history(shop: Shop) -> None:
     rest = [(2, "open", False), (2, "paid", True), (3, "open", True)]
     assert shop.rows(VERSIONS.format("main.by_check")) == [*gone, (1, "open", True), *rest]
     assert shop.rows(VERSIONS.format("main.in_python")) == [*gone, *rest]
-    assert shop.rows("select order_id, status from main.now order by 1") == [(2, "paid"), (3, "open")]
+    assert shop.rows("select order_id, status from main.now order by 1") == [
+        (2, "paid"),
+        (3, "open"),
+    ]
     began = "select cast(valid_from as varchar) from main.in_python order by 1"
     assert [day[:10] for (day,) in shop.rows(began)] == [f"2026-01-0{d}" for d in (1, 2, 3, 3)]
 
