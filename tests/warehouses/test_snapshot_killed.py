@@ -1,5 +1,5 @@
-"""A process that builds a snapshot is killed before each of its statements: what it has made is there
-with its commit record, or the table is as before."""
+"""A process that builds a snapshot is killed before each of its statements: what it has made is
+there with its commit record, or the table is as before."""
 
 from __future__ import annotations
 
