@@ -30,6 +30,10 @@ MAX_FRAME = 64 * 1024 * 1024
 
 _HEADER = struct.Struct("<I")
 
+# Not json.dumps and json.loads: a step's code may have put functions of its own in their place.
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_from_json = json.JSONDecoder().decode
+
 
 class FrameError(DagsterModelsError):
     """The bytes are not one of our frames, or a frame is too large to send."""
@@ -37,9 +41,9 @@ class FrameError(DagsterModelsError):
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """Return one frame as bytes. Raises FrameError if it is longer than MAX_FRAME."""
-    text = json.dumps(message, separators=(",", ":"), ensure_ascii=False)
+    text = _to_json(message)
     # Lone surrogates cross as they are: Python has them in texts that were cut, and in the names
-    # of files that are not UTF-8 (PEP 383). json.loads reads them from these bytes.
+    # of files that are not UTF-8 (PEP 383).
     body = text.encode("utf-8", "surrogatepass")
     if len(body) > MAX_FRAME:
         raise FrameError(
@@ -66,7 +70,7 @@ def receive(sock: socket.socket) -> dict[str, Any]:
             f"the peer announced a frame of {length} bytes: it does not speak our frames"
         )
     try:
-        message = json.loads(_read(sock, length))
+        message = _from_json(_read(sock, length).decode("utf-8", "surrogatepass"))
     except ValueError as error:
         raise FrameError(f"the peer sent {length} bytes that are not JSON") from error
     if not isinstance(message, dict):

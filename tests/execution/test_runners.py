@@ -41,6 +41,10 @@ while True:
     if what == "takes the template along":
         os._exit(3)
     with socket.socket(fileno=step) as step:
+        if what == "writes nonsense":
+            step.sendall(b"what is this?")
+        if what == "writes another shape":
+            wire.send(step, {"outcome": {"nothing": "known"}})
         if what == "answers":
             outcome = {"step": "scripts.s", "attempt": 1, "verdict": "committed"}
             wire.send(step, {"outcome": outcome, "loaded": []})
@@ -100,6 +104,8 @@ def test_an_answer_counts_also_where_the_end_of_its_worker_is_noticed_first(
     ("what", "message"),
     [
         ("dies", "its process (pid 42) exited with code 7 before it answered"),
+        ("writes nonsense", "its answer could not be read"),
+        ("writes another shape", "its answer could not be read"),
         ("cannot start", "no process could be started for it: no memory"),
     ],
 )

@@ -352,6 +352,12 @@ def test_a_table_is_published_by_a_process_that_its_model_has_turned_upside_down
     assert session.query("select n from built") == [(1,)]
 
 
+def test_a_step_may_change_the_functions_that_messages_are_written_with(worker: Driver) -> None:
+    source = "import json\njson.dumps = json.loads = lambda *_, **__: 'nothing'"
+    assert worker.run("script", source).verdict is Verdict.DONE
+    assert worker.run("script", "import json\nassert json.loads('1') == 1").error is None
+
+
 def test_random_numbers_of_two_steps_differ(worker: Driver) -> None:
     source = "import random\nimport numpy\nprint(random.random(), numpy.random.rand())"
     seen = set()

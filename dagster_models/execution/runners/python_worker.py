@@ -26,7 +26,8 @@ class PythonWorker:
     """The process of one step.
 
     ``mark`` names it, and is in the environment of all processes that it starts. ``partial`` holds
-    the unfinished last line of each stream. ``killed``: we killed it.
+    the unfinished last line of each stream. ``killed``: we killed it, because it did not stop.
+    ``spoilt``: why what it sends cannot be read; it is ended then.
     """
 
     step: str
@@ -35,6 +36,7 @@ class PythonWorker:
     pipes: Mapping[str, FileIO]
     session: SessionIdentity | None = None
     killed: bool = False
+    spoilt: str = ""
     partial: dict[str, bytes] = field(default_factory=lambda: {"stdout": b"", "stderr": b""})
 
     def close(self) -> None:

@@ -113,17 +113,20 @@ class PythonWorkers:
     def _on_control(self, worker: PythonWorker) -> list[WorkerEvent]:
         try:
             message = wire.receive(worker.control)
+            if message.get("op") == "session":
+                worker.session = SessionIdentity(str(message["session_id"]), message["server_pid"])
+            if "outcome" not in message:
+                return []
+            outcome = Outcome.from_json(message["outcome"])
         except (EOFError, OSError):
             self._queue.unwatch(worker.control)
             return []  # the template reports its exit
-        if message.get("op") == "session":
-            worker.session = SessionIdentity(str(message["session_id"]), message["server_pid"])
-        if "outcome" not in message:
+        except Exception as error:  # it runs the user's code, which may do anything
+            self._give_up(worker, error)
             return []
         output = self._drain(worker)  # all of it is here, as the worker flushes before it answers
         self._warm.update(message.get("loaded", ()))
         self._forget(worker)
-        outcome = Outcome.from_json(message["outcome"])
         if outcome.verdict is Verdict.UNKNOWN:  # it lost the warehouse process while it published
             said = outcome.error.message if outcome.error else ""
             return [*output, Lost(worker.step, said, worker.killed, worker.session)]
@@ -138,7 +141,17 @@ class PythonWorkers:
             return events
         events += self._drain(worker)
         self._forget(worker)
-        return [*events, Lost(worker.step, why, worker.killed, worker.session)]
+        return [*events, Lost(worker.step, worker.spoilt or why, worker.killed, worker.session)]
+
+    def _give_up(self, worker: PythonWorker, error: Exception) -> None:
+        """End a worker whose messages cannot be read; the template reports its end."""
+        self._queue.unwatch(worker.control)
+        worker.spoilt = (
+            "its answer could not be read: the code has written to a socket that is not its own, or"
+            f" changed functions of the standard library ({error})"
+        )
+        if self._template is not None:
+            self._template.kill(worker)
 
     def _forget(self, worker: PythonWorker) -> None:
         del self._workers[worker.step]
