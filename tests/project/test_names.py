@@ -138,7 +138,7 @@ def test_what_a_script_writes_is_not_upstream_of_it(tmp_path: Path) -> None:
     project = make(tmp_path, {**files, "scripts/s.py": code})
     script = project.steps[Key("scripts", "s")]
     assert upstream(project, "scripts.s") == ["main.b"]
-    compiled = compile_text(project, script, script.queries[0], usable_target(project))
+    compiled = compile_text(project, script, next(iter(script.queries)), usable_target(project))
     assert compiled == 'insert into "main"."a" from "main"."b"'
 
 

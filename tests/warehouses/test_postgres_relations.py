@@ -95,7 +95,7 @@ def test_a_materialized_view_of_others_is_not_replaced(
     admin.execute("create materialized view s.t as select 1 as n")
     outcome = session.run(task("t", "select 2 as n"))
     assert outcome.error is not None
-    assert "a materialized view that no model builds" in outcome.error.message
+    assert "is a materialized view, which no model can replace" in outcome.error.message
 
 
 #: All that DROP TABLE takes with it, as somebody else may have put it on a table of ours.
