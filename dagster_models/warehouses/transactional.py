@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import AddedTo, Reading
+from dagster_models.core.materializations import AddedTo, Reading, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Content
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -36,7 +36,12 @@ class Found:
 class TransactionalSession(WarehouseSession):
     """A session whose transactions may contain DDL, and changes of several tables."""
 
+    #: The names, as ``folded``, of relations that were snapshots when this session first built.
+    _histories: frozenset[str] | None = None
+
     def build(self, task: BuildTask) -> Staged:
+        if not isinstance(task.materialization, Snapshot):
+            self._refuse_to_end_a_history(task.relation)
         self.begin()
         return table.build(self, task.relation, task.materialization, task.content)
 
@@ -55,6 +60,24 @@ class TransactionalSession(WarehouseSession):
 
     def discard(self) -> None:
         self.rollback()
+
+    def _refuse_to_end_a_history(self, relation: Relation) -> None:
+        """Raise WarehouseError if the relation is a table that snapshots have been built into."""
+        name = self.folded(str(relation))
+        if self._histories is None:  # asked once, as a run has many builds
+            self._histories = frozenset(map(self.folded, self.histories()))
+        if name not in self._histories:
+            return
+        last = max(self.last_proofs([relation]), key=lambda it: it.committed_at, default=None)
+        there = (self.folded(str(it.relation)) for it in self.relations_there() if not it.is_view)
+        if name in there and (last is None or last.kind == "snapshot"):
+            raise WarehouseError(
+                ErrorKind.UNSUPPORTED,
+                f"{relation} holds the history of a snapshot, and this build would destroy it, as"
+                " the model is not `materialized: snapshot` any more. Nothing was changed: give the"
+                " model another name (alias), or rename or drop the table by hand",
+                name="HistoryInTheWay",
+            )
 
     # What no model builds any more
 
@@ -179,6 +202,10 @@ class TransactionalSession(WarehouseSession):
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""
         return name
+
+    @abstractmethod
+    def histories(self) -> list[str]:
+        """Return the names of the relations that were snapshots at some time."""
 
     @abstractmethod
     def write_record(self, commit: Commit) -> None:

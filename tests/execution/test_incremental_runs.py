@@ -129,12 +129,12 @@ def test_a_text_with_another_reading_for_a_build_in_full(shop: Shop) -> None:
     shop.order(2, "open", 1)
     shop.order(3, "open", 1)
     assert shop.project.run().code == 0
-    assert shop.built()["main.orders"] == [(2, "open"), (3, "open")]
+    assert built(shop)["main.orders"] == [(2, "open"), (3, "open")]
     assert "status <> 'old'" in shop.metadata()["main.orders"]["compiled_sql"]
     shop.execute("update raw.orders set status = 'paid'")
     shop.order(4, "old", 2)
     assert shop.project.run().code == 0
-    assert shop.built()["main.orders"] == [(2, "open"), (3, "open"), (4, "old")]
+    assert built(shop)["main.orders"] == [(2, "open"), (3, "open"), (4, "old")]
     assert "max(order_id)" in shop.metadata()["main.orders"]["compiled_sql"]
     assert shop.project.run({"full_refresh": True}).code == 0
-    assert shop.built()["main.orders"] == [(1, "paid"), (2, "paid"), (3, "paid")]
+    assert built(shop)["main.orders"] == [(1, "paid"), (2, "paid"), (3, "paid")]

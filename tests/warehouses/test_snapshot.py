@@ -13,7 +13,13 @@ from typing import Any
 import pytest
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.materializations import Snapshot
+from dagster_models.core.materializations import (
+    Incremental,
+    Materialization,
+    Replace,
+    Snapshot,
+    View,
+)
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Relation
 from dagster_models.processes.server.attempt import Stop, run
@@ -35,7 +41,7 @@ def build(session: WarehouseSession, monkeypatch: pytest.MonkeyPatch) -> Build:
     """Builds s.t, as a new attempt each time; ``at`` is what the clock says, in hours."""
     attempt = 0
 
-    def build(sql: str, how: Snapshot, at: float) -> Outcome:
+    def build(sql: str, how: Materialization, at: float) -> Outcome:
         nonlocal attempt
         attempt += 1
         monkeypatch.setattr(snapshot, "utc_now", lambda: START + timedelta(hours=at))
@@ -517,3 +523,24 @@ def test_a_history_that_something_else_began(session: WarehouseSession, build: B
     assert build("select 1 as k, 'a' as v", how, 1).changes == Changes("snapshot", None, 0, 0, 0)
     assert build("select 1 as k, 'b' as v", how, 2).changes == Changes("snapshot", None, 0, 1, 0)
     assert asked(session, "select v, scd_id from s.t") == [("a", "x"), ("b", None)]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [Replace(), View(), Incremental("merge", ("k",)), Incremental("append", full_refresh=True)],
+    ids=repr,
+)
+def test_a_model_that_is_no_snapshot_any_more_leaves_the_history(
+    session: WarehouseSession, build: Build, how: Materialization
+) -> None:
+    assert build("select 1 as k, 1 as v", CHECK, 0).succeeded
+    assert build("select 1 as k, 2 as v", CHECK, 1).succeeded
+    before = versions(session)
+    outcome = build("select 1 as k, 3 as v", how, 2)
+    assert outcome.error is not None
+    assert outcome.error.name == "HistoryInTheWay"
+    assert versions(session) == before
+    assert build("select 1 as k, 3 as v", CHECK, 3).succeeded  # it goes on as a snapshot
+    session.execute("drop table s.t")
+    assert build("select 1 as k, 3 as v", how, 4).succeeded
+    assert build("select 1 as k, 4 as v", how, 5).succeeded

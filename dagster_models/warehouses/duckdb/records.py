@@ -106,6 +106,12 @@ def _format(run: Run, catalog: str) -> int | None:
     return None if rows[0][0] is None else int(rows[0][0])
 
 
+def histories(run: Run, catalog: str) -> list[str]:
+    """The names of the relations that were snapshots at some time."""
+    rows = run(f"SELECT DISTINCT relation FROM {_records(catalog)} WHERE kind = 'snapshot'")
+    return [name for (name,) in rows]
+
+
 def write(run: Run, catalog: str, commit: Commit) -> None:
     now = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)  # the column is UTC
     values = {

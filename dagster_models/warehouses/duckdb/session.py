@@ -371,6 +371,9 @@ class DuckDBSession(DuckDBLeftovers):
         self._refuse_if_replaced()
         return records.find(self._run, self._catalog, attempt)
 
+    def histories(self) -> list[str]:
+        return records.histories(self._run, self._catalog)
+
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         self._refuse_if_replaced()
         return of_relations(records.last(self._run, self._catalog), relations)

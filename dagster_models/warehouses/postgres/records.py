@@ -106,6 +106,12 @@ def _format_of(comment: str | None) -> int:
     return int(found[1]) if found else 1
 
 
+def histories(session: Runner) -> list[str]:
+    """The names of the relations that were snapshots at some time."""
+    rows = session.run(f"SELECT DISTINCT relation FROM {quoted(RECORDS)} WHERE kind = 'snapshot'")
+    return [name for (name,) in rows]
+
+
 def write(session: Runner, commit: Commit) -> None:
     values = {**commit.to_json(), "input_versions": json.dumps(dict(commit.input_versions))}
     del values["committed_at"]

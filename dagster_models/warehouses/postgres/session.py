@@ -322,5 +322,8 @@ class PostgresSession(PostgresLeftovers):
     def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
         return records.find(self, attempt)
 
+    def histories(self) -> list[str]:
+        return records.histories(self)
+
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         return of_relations(records.last(self), relations)
