@@ -27,6 +27,7 @@ def test_each_runs_in_its_smallest_setting() -> None:
     }
     if sys.platform == "linux":
         told["memory.py"] = "warehouse process"
+        told["python_steps.py"] = "model of pandas"
     running = {
         script: subprocess.Popen(
             [sys.executable, str(BENCH / script), "--quick"],

@@ -29,6 +29,23 @@ def table(value: Any) -> pa.Table:
     return made if isinstance(made, pa.Table) else made.read_all()
 
 
+def test_sql_with_half_a_character_is_refused_before_it_is_sent() -> None:
+    """A driver's own error of it names no cause."""
+
+    def connect_() -> Any:
+        raise AssertionError("nothing is sent")
+
+    warehouse = Warehouse(StepConnection(connect_))
+    for call in (
+        lambda: warehouse.sql("select 'caf\ud8e9'"),
+        lambda: warehouse.execute("create table caf\udce9 as select 1"),
+        lambda: warehouse.table("caf\udce9"),
+        lambda: warehouse.load([{"n": 1}], "caf\udce9"),
+    ):
+        with pytest.raises(ValueError, match="which is no character"):
+            call()
+
+
 # What may be returned --------------------------------------------------------------------------
 
 ROWS = [{"a": 1, "b": "x"}, {"a": 2, "b": None}]

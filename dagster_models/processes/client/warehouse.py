@@ -254,6 +254,7 @@ class Warehouse:
     def _text(self, query: str) -> str:
         if not isinstance(query, str):
             raise TypeError(f"SQL must be a str, not {type(query).__qualname__}")
+        _refuse_surrogates(query)
         text = self._queries.get(query, query)
         if SINCE not in text:
             return text
@@ -265,8 +266,20 @@ class Warehouse:
         return text.replace(SINCE, self._reading.since)
 
     def _relation(self, name: str) -> str:
+        _refuse_surrogates(name)
         known = self._relations.get(name)
         return quoted(name) if known is None else known
+
+
+def _refuse_surrogates(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        found = text[error.start : error.end]
+        raise ValueError(
+            f"the SQL holds {found!r}, which is no character: half of one that was cut in two, or a"
+            " byte of a file's name that is not UTF-8 (os.fsencode(name) has these bytes)"
+        ) from None
 
 
 def quoted(name: str) -> str:
