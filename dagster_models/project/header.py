@@ -13,10 +13,12 @@ _SQL_HEADER = re.compile(r"/\*\*?\s*@model(?=\s|\*/)(.*?)\*/", re.DOTALL)
 _PYTHON_HEADER = re.compile(r"^[ \t]*@model(?=\s|$)", re.MULTILINE)
 #: The same in the file, where the docstring's quotes may precede it.
 _IN_SOURCE = re.compile(r"""^[rRuU]?(?:\"{3}|'{3}|"|')?[ \t]*@model(?=\s|$)""", re.MULTILINE)
-#: What was meant as a header but is not one: in a line comment, below the top, of another name.
+#: What was meant as a header but is not one: in a line comment, below the top, of another name,
+#: misspelt (`@Model`, `@ model`, `@models`), or without the mark.
 _MEANT_IN_SQL = re.compile(
-    r"^[ \t]*(?:--[ \t]*@model(?=\s*(?:\n|\Z|\w+:))|/\*\*?\s*@(?:model|script|seed|config)\b)",
-    re.MULTILINE,
+    r"^[ \t]*(?:--[ \t]*@model(?=\s*(?:\n|\Z|\w+:))"
+    r"|/\*\*?\s*@\s*(?:model|script|seed|config)|/\*\*?\s*(?:models?\b)?\s*materialized\s*:)",
+    re.MULTILINE | re.IGNORECASE,
 )
 _MEANT_IN_COMMENTS = re.compile(
     r"\A(?:[ \t]*(?:#[^\n]*)?\n)*?[ \t]*#[ \t]*@(?:model|script)[ \t]*$", re.M
@@ -60,7 +62,7 @@ def unread_sql_header(text: str) -> int | None:
     """The line of what was meant as a header in a SQL file that has none; None without such a
     thing."""
     found = _MEANT_IN_SQL.search(text)
-    return text.count("\n", 0, text.index("@", found.start())) + 1 if found else None
+    return text.count("\n", 0, found.end() - 1) + 1 if found else None
 
 
 def unread_python_header(source: str) -> int | None:

@@ -138,3 +138,14 @@ def test_a_text_with_another_reading_for_a_build_in_full(shop: Shop) -> None:
     assert "max(order_id)" in shop.metadata()["main.orders"]["compiled_sql"]
     assert shop.project.run({"full_refresh": True}).code == 0
     assert built(shop)["main.orders"] == [(1, "paid"), (2, "paid"), (3, "paid")]
+
+
+def test_a_python_model_may_return_an_empty_list(shop: Shop) -> None:
+    as_rows = PYTHON.replace(".arrow()", ".arrow().to_pylist()").replace(">= $since", "> $since")
+    shop.project.write({"models/in_python.py": as_rows})
+    shop.order(1, "open", 1)
+    for _ in range(2):
+        ran = shop.project.run()
+        assert ran.code == 0, ran.stdout + ran.stderr
+        assert built(shop)["main.in_python"] == [(1, "open")]
+    assert shop.metadata()["main.in_python"]["rows_inserted"] == 0

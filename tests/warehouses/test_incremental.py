@@ -274,6 +274,20 @@ def test_half_a_number_is_never_rounded(session: WarehouseSession, build: Build)
         assert rows(session) == [(1,)]
 
 
+@pytest.mark.parametrize("policy", ["ignore", "append_new_columns", "sync_all_columns"])
+def test_a_key_that_the_table_does_not_have_yet_is_refused(
+    session: WarehouseSession, build: Build, policy: str
+) -> None:
+    """Old rows would have no value in it, and be doubled."""
+    build("select 1 as k, 'a' as v", Incremental("merge", ("k",)))
+    how = Incremental("merge", ("k", "l"), policy)
+    outcome = build("select 1 as k, 'b' as v, 2 as l", how)
+    assert outcome.error is not None
+    assert "unique_key: s.t has no column `l`; it has k, v. If it is new" in outcome.error.message
+    assert rows(session) == [(1, "a")]
+    assert build("select 1 as k, 'b' as v, 2 as l", replace(how, full_refresh=True)).succeeded
+
+
 # $since ------------------------------------------------------------------------------------------
 
 ZONED = "timestamp '2026-01-01 12:00:00' at time zone 'UTC'"
@@ -574,3 +588,15 @@ def test_rows_of_other_tables_do_not_change_along(
     session.execute("drop table s.other")
     assert build("select 1 as k, 3 as v", Incremental("merge", ("k",))).error is None
     assert (rows(session), rows(session, "s.child")) == ([(1, 3)], [(1,)])
+
+
+@pytest.mark.parametrize("type_", ["utinyint", "uinteger", "ubigint", "uhugeint"])
+def test_zero_is_read_in_a_first_build(
+    session: WarehouseSession, build: Build, system: System, type_: str
+) -> None:
+    if system.name != "duckdb":
+        pytest.skip("it has no unsigned types")
+    sql = f"select id from (values (0), (1)) as t(n), lateral (select n::{type_} as id)"
+    outcome = build(f"{sql} where id > {SINCE}", Incremental("append", since=Since("id")))
+    assert literal_of(outcome) == "-1"
+    assert rows(session) == [(0,), (1,)]

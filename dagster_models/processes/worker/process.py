@@ -33,8 +33,9 @@ from enum import Enum, auto
 from types import FrameType
 from typing import Any, NoReturn
 
-from dagster_models.core.materializations import AddedTo, Reading
+from dagster_models.core.materializations import AddedTo, Incremental, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
+from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
@@ -247,6 +248,8 @@ class StepProcess:
             try:
                 if value is None:
                     raise TypeError(f"the model returned nothing; return {ACCEPTED}")
+                if value == [] and isinstance(value, list) and _adds_to_a_table(task, reading):
+                    value = warehouse.sql(f"select * from {_quoted(task.relation)} where 1 = 0")
                 table = to_arrow(value, "the model's table")
                 # A stream runs the user's own code until its end: it must not while publishing.
                 return table if hasattr(table, "num_rows") else table.read_all()
@@ -335,6 +338,17 @@ def _python_task(data: Mapping[str, Any]) -> PythonTask | ScriptTask:
     if not isinstance(task, (PythonTask, ScriptTask)):
         raise TypeError(f"a worker does not run a {type(task).__name__}")
     return task
+
+
+def _adds_to_a_table(task: PythonTask, reading: Reading | None) -> bool:
+    """Whether the rows are added to a table: then its columns are those of no rows."""
+    adds = reading is not None and not reading.whole
+    return adds and isinstance(task.materialization, Incremental)
+
+
+def _quoted(relation: Relation) -> str:
+    parts = (relation.catalog, relation.schema, relation.name)
+    return ".".join('"{}"'.format(part.replace('"', '""')) for part in parts if part)
 
 
 def _build(session: Session, task: PythonTask, table: Any, reading: Reading | None) -> Outcome:

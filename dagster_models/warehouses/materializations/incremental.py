@@ -49,6 +49,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         return Staged(relation, rows, Changes("whole", since, rows, 0, replaced))
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
+    _refuse_a_new_key(session, relation, how)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     keys = columns_named(session.columns(session.staging), how.unique_key)
     write = _Write.of(session, relation, columns, keys)
@@ -67,6 +68,16 @@ def read(session: Hooks, relation: Relation, how: Incremental) -> Reading:
     """What a Python model must know to make the rows of its next build. In a transaction."""
     whole = how.full_refresh or session.take_turn(relation) != "table"
     return Reading(whole, value_of_since(session, relation, how, "", whole=whole))
+
+
+def _refuse_a_new_key(session: Hooks, relation: Relation, how: Incremental) -> None:
+    """Rows that are there would have no value in a key that is added to the table: they would
+    never be met again, and be doubled."""
+    try:
+        columns_named(session.columns(relation), how.unique_key, of=f"unique_key: {relation}")
+    except WarehouseError as error:
+        error.message += ". If it is new, build the model once in full (`full_refresh`)"
+        raise
 
 
 def _empty(columns: Sequence[tuple[str, str]]) -> str:

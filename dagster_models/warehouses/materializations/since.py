@@ -24,6 +24,7 @@ _WORDS = {
     "timestamp without time zone": "TIMESTAMP",
     "timestamp with time zone": "TIMESTAMPTZ",
 }
+_UNSIGNED = {"utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"}
 #: What is less than, or equal to, every value of these types.
 _SMALLEST = {
     "tinyint": "-128",
@@ -31,7 +32,6 @@ _SMALLEST = {
     "integer": "-2147483648",
     "bigint": "-9223372036854775808",
     "hugeint": "-170141183460469231731687303715884105728",
-    **dict.fromkeys(("utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"), "0"),
     **dict.fromkeys(("real", "float", "double", "double precision"), "-infinity"),
     **dict.fromkeys(("varchar", "text", "character varying"), ""),
 }
@@ -48,7 +48,7 @@ def value_of_since(
     if since is None:
         return None
     if not whole:
-        name, type_ = _column(since, session.columns(relation), str(relation))
+        name, type_ = _column_of_table(since, session, relation)
         largest = f"max({quote(name)})" + (f" - {since.lookback}" if since.lookback else "")
         text = session.rows(
             f"SELECT CAST(CAST({largest} AS {type_}) AS VARCHAR) FROM {quoted(relation)}"
@@ -67,6 +67,14 @@ def _column(since: Since, columns: tuple[tuple[str, str], ...], what: str) -> tu
     return name, dict(columns)[name]
 
 
+def _column_of_table(since: Since, session: Hooks, relation: Relation) -> tuple[str, str]:
+    try:
+        return _column(since, session.columns(relation), str(relation))
+    except WarehouseError as error:
+        error.message += ". If it is new, build the model once in full (`full_refresh`)"
+        raise
+
+
 def _typed(text: str, type_: str) -> str:
     word = _WORDS.get(type_.lower())
     return f"{word} {literal(text)}" if word else f"CAST({literal(text)} AS {type_})"
@@ -74,6 +82,8 @@ def _typed(text: str, type_: str) -> str:
 
 def _smallest(since: Since, type_: str) -> str:
     plain = type_.lower().partition("(")[0]
+    if plain in _UNSIGNED:
+        return "-1"  # 0 is a value as any other
     if plain.startswith(("date", "timestamp")):
         return _typed("-infinity", type_)
     if plain in ("decimal", "numeric"):
