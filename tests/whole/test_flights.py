@@ -77,7 +77,7 @@ def test_the_example_on_both_warehouses(
     ignored = shutil.ignore_patterns("target", "__pycache__")
     shutil.copytree(REPOSITORY / "project", tmp_path / "project", ignore=ignored)
     (tmp_path / "home").mkdir()
-    shutil.copy(REPOSITORY / "docs" / "dagster.yaml", tmp_path / "home")
+    shutil.copy(REPOSITORY / "dagster_models" / "cli" / "dagster.yaml", tmp_path / "home")
     (tmp_path / "dev.yaml").write_text("execution: {config: {target: dev}}\n")
     by_environment, by_run_config = run(tmp_path), run(tmp_path, "--config", "dev.yaml")
     assert "slots (target='pg')" in by_environment

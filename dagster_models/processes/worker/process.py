@@ -248,7 +248,7 @@ class StepProcess:
             try:
                 if value is None:
                     raise TypeError(f"the model returned nothing; return {ACCEPTED}")
-                if value == [] and isinstance(value, list) and _adds_to_a_table(task, reading):
+                if isinstance(value, list) and not value and _adds_to_a_table(task, reading):
                     value = warehouse.sql(f"select * from {_quoted(task.relation)} where 1 = 0")
                 table = to_arrow(value, "the model's table")
                 # A stream runs the user's own code until its end: it must not while publishing.
