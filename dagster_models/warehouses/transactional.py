@@ -40,9 +40,9 @@ class TransactionalSession(WarehouseSession):
     _histories: frozenset[str] | None = None
 
     def build(self, task: BuildTask) -> Staged:
+        self.begin()  # first: it opens a lost connection again
         if not isinstance(task.materialization, Snapshot):
             self._refuse_to_end_a_history(task.relation)
-        self.begin()
         return table.build(self, task.relation, task.materialization, task.content)
 
     def read_before(self, relation: Relation, how: AddedTo) -> Reading:
