@@ -4,6 +4,7 @@ there with its commit record, or the table is as before."""
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -74,7 +75,9 @@ def test_a_kill_before_each_statement(system: System) -> None:
             given = json.dumps([system.name, system.settings, values, sql, attempt, last])
             child = subprocess.run(
                 [sys.executable, "-c", PROGRAM, given],
-                env={"PYTHONPATH": str(SUPPORT)},
+                env={
+                    "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
+                },
                 capture_output=True,
                 text=True,
                 check=False,
