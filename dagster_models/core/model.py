@@ -64,6 +64,12 @@ class Relation:
     def __str__(self) -> str:
         return ".".join(part for part in (self.catalog, self.schema, self.name) if part)
 
+    @property
+    def quoted(self) -> str:
+        """The full name as SQL, with each part quoted as in standard SQL."""
+        parts = (part for part in (self.catalog, self.schema, self.name) if part)
+        return ".".join('"{}"'.format(part.replace('"', '""')) for part in parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Location:

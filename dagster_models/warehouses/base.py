@@ -22,7 +22,7 @@ that session can no longer publish anything, and then ``find_proof`` decides.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -249,8 +249,7 @@ class OpenWarehouse(ABC):
 
 def quoted(relation: Relation) -> str:
     """Return the relation's full name, each part quoted as in standard SQL."""
-    parts: Iterable[str | None] = (relation.catalog, relation.schema, relation.name)
-    return ".".join(quote(part) for part in parts if part)
+    return relation.quoted
 
 
 def quote(name: str) -> str:

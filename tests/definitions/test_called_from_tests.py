@@ -173,3 +173,6 @@ def test_a_model_may_read_a_partitioned_source(tmp_path: Path) -> None:
     }
     loaded = load_project(make_project(tmp_path, files).root, translator=Source())
     dg.Definitions.validate_loadable(loaded)
+    graph = loaded.resolve_asset_graph()
+    assert graph.get(dg.AssetKey(["raw", "orders"])).partitions_def is not None
+    assert graph.get(dg.AssetKey(["main", "a"])).partitions_def is None

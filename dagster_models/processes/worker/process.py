@@ -35,7 +35,6 @@ from typing import Any, NoReturn
 
 from dagster_models.core.materializations import AddedTo, Incremental, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
-from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
@@ -249,7 +248,7 @@ class StepProcess:
                 if value is None:
                     raise TypeError(f"the model returned nothing; return {ACCEPTED}")
                 if isinstance(value, list) and not value and _adds_to_a_table(task, reading):
-                    value = warehouse.sql(f"select * from {_quoted(task.relation)} where 1 = 0")
+                    value = warehouse.sql(f"select * from {task.relation.quoted} where 1 = 0")
                 table = to_arrow(value, "the model's table")
                 # A stream runs the user's own code until its end: it must not while publishing.
                 return table if hasattr(table, "num_rows") else table.read_all()
@@ -344,11 +343,6 @@ def _adds_to_a_table(task: PythonTask, reading: Reading | None) -> bool:
     """Whether the rows are added to a table: then its columns are those of no rows."""
     adds = reading is not None and not reading.whole
     return adds and isinstance(task.materialization, Incremental)
-
-
-def _quoted(relation: Relation) -> str:
-    parts = (relation.catalog, relation.schema, relation.name)
-    return ".".join('"{}"'.format(part.replace('"', '""')) for part in parts if part)
 
 
 def _build(session: Session, task: PythonTask, table: Any, reading: Reading | None) -> Outcome:

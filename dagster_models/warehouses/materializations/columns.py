@@ -37,6 +37,18 @@ def columns_named(columns: Columns, names: Sequence[str], of: str = "the query")
     return found
 
 
+def columns_of_table(
+    columns: Columns, relation: Relation, names: Sequence[str], key: str
+) -> list[str]:
+    """Those of the table's columns that the setting *key* names. Raises WarehouseError if one is
+    missing, with what to do."""
+    try:
+        return columns_named(columns, names, of=f"{key}: {relation}")
+    except WarehouseError as error:
+        error.message += ". If it is new, build the model once in full (`full_refresh`)"
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Retyped:
     """A column whose type in the new rows is another one than in the table."""

@@ -18,7 +18,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, quote, quoted
-from dagster_models.warehouses.materializations.columns import columns_named, fit
+from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
 from dagster_models.warehouses.materializations.hooks import Hooks
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys
 from dagster_models.warehouses.materializations.since import value_of_since
@@ -49,7 +49,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         return Staged(relation, rows, Changes("whole", since, rows, 0, replaced))
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
-    _refuse_a_new_key(session, relation, how)
+    # A key that is added to the table would never meet its old rows, and would double them.
+    columns_of_table(session.columns(relation), relation, how.unique_key, "unique_key")
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     keys = columns_named(session.columns(session.staging), how.unique_key)
     write = _Write.of(session, relation, columns, keys)
@@ -68,16 +69,6 @@ def read(session: Hooks, relation: Relation, how: Incremental) -> Reading:
     """What a Python model must know to make the rows of its next build. In a transaction."""
     whole = how.full_refresh or session.take_turn(relation) != "table"
     return Reading(whole, value_of_since(session, relation, how, "", whole=whole))
-
-
-def _refuse_a_new_key(session: Hooks, relation: Relation, how: Incremental) -> None:
-    """Rows that are there would have no value in a key that is added to the table: they would
-    never be met again, and be doubled."""
-    try:
-        columns_named(session.columns(relation), how.unique_key, of=f"unique_key: {relation}")
-    except WarehouseError as error:
-        error.message += ". If it is new, build the model once in full (`full_refresh`)"
-        raise
 
 
 def _empty(columns: Sequence[tuple[str, str]]) -> str:

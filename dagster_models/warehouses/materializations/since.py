@@ -14,7 +14,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
-from dagster_models.warehouses.materializations.columns import columns_named
+from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table
 from dagster_models.warehouses.materializations.hooks import Hooks
 
 #: The types whose literal is their own word, in all warehouses.
@@ -48,7 +48,9 @@ def value_of_since(
     if since is None:
         return None
     if not whole:
-        name, type_ = _column_of_table(since, session, relation)
+        columns = session.columns(relation)
+        (name,) = columns_of_table(columns, relation, [since.column], "since")
+        type_ = dict(columns)[name]
         largest = f"max({quote(name)})" + (f" - {since.lookback}" if since.lookback else "")
         text = session.rows(
             f"SELECT CAST(CAST({largest} AS {type_}) AS VARCHAR) FROM {quoted(relation)}"
@@ -58,21 +60,9 @@ def value_of_since(
         return since.begin or _smallest(since, type_)
     if since.begin or not query or SINCE not in query:
         return since.begin or None
-    _, type_ = _column(since, _shape(session, query), "the query")
-    return _smallest(since, type_)
-
-
-def _column(since: Since, columns: tuple[tuple[str, str], ...], what: str) -> tuple[str, str]:
-    (name,) = columns_named(columns, [since.column], of=f"since: {what}")
-    return name, dict(columns)[name]
-
-
-def _column_of_table(since: Since, session: Hooks, relation: Relation) -> tuple[str, str]:
-    try:
-        return _column(since, session.columns(relation), str(relation))
-    except WarehouseError as error:
-        error.message += ". If it is new, build the model once in full (`full_refresh`)"
-        raise
+    columns = _shape(session, query)
+    (name,) = columns_named(columns, [since.column], of="since: the query")
+    return _smallest(since, dict(columns)[name])
 
 
 def _typed(text: str, type_: str) -> str:
