@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -131,7 +132,9 @@ class Driver:
         return self.answer()
 
     def cancel(self) -> None:
-        wire.send(self.control, {"op": "cancel"})
+        """Ask the step to stop; as for the run worker, its process may have answered and ended."""
+        with suppress(BrokenPipeError):
+            wire.send(self.control, {"op": "cancel"})
 
     def kill(self) -> None:
         wire.send(self.template_control, {"op": "kill", "mark": self.mark})
