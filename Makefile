@@ -87,6 +87,7 @@ bench: setup ## run the benchmarks, which print their figures
 	@$(BIN)/python tests/bench/stopping.py
 	@$(BIN)/python tests/bench/memory.py
 	@$(BIN)/python tests/bench/python_steps.py
+	@$(BIN)/python tests/bench/streams.py
 	@$(BIN)/python tests/bench/tricks.py
 	@$(BIN)/python tests/bench/postgres.py overhead width stopping
 

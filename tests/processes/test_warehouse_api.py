@@ -107,7 +107,7 @@ def test_rows_may_lack_keys_of_other_rows() -> None:
     ("value", "message"),
     [
         (None, "the table is None, not a table; a table is a pandas DataFrame"),
-        (7, "of type int, not a table; .* or a list of dicts"),
+        (7, "of type int, not a table; .* a list of dicts .* or an iterator of any of these"),
         ({"a": [1]}, "of type dict, not a table"),
         (pd.Series([1], name="a"), "is a Series, .* use .to_frame()"),
         (pl.Series([1]), "is a Series"),

@@ -188,9 +188,17 @@ class Session(Channel):
                 os.unlink(path)
 
     def write_bulk(self, data: Any) -> str:
-        """Write a pyarrow Table or RecordBatchReader to a file of this session; return its path."""
-        batches = data.to_batches() if hasattr(data, "to_batches") else data
-        return bulk.write(self.bulk_folders, data.schema, batches)[0]
+        """Write a pyarrow Table, or a stream of record batches with a schema, to a file of this
+        session; return its path. A stream is written to disk, as its size is not known."""
+        if hasattr(data, "to_batches"):
+            return bulk.write(self.bulk_folders, data.schema, data.to_batches())[0]
+        return bulk.write(self.bulk_folders[::-1], data.schema, data)[0]
+
+    @property
+    def lasting_folders(self) -> list[str]:
+        """The folders for files that outlive this session, those on disk first. What is left there
+        is deleted when the warehouse process ends."""
+        return [os.path.dirname(folder) for folder in reversed(self.bulk_folders)]
 
     def bulk_path(self) -> str:
         """Return a path for a new file in the best bulk folder. The file is deleted when the
@@ -206,8 +214,11 @@ class Session(Channel):
         ``relation``: a str is SQL, i.e. a name that is quoted where necessary. ``mode``: "replace"
         or "append" (columns are matched by name).
         """
+        return self.load_file(self.write_bulk(data), relation, mode)
+
+    def load_file(self, path: str, relation: Relation | str, mode: str = "replace") -> int:
+        """As ``load``, of an Arrow IPC file in a bulk folder, which is deleted."""
         name = relation if isinstance(relation, str) else dataclasses.asdict(relation)
-        path = self.write_bulk(data)
         try:
             message = {"op": "import", "path": path, "relation": name, "mode": mode}
             return int(self.request(message)["rows"])

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import decimal
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dagster_models.processes.client.streams import Stream
 from dagster_models.util.duckdb_types import exact
 
 if TYPE_CHECKING:
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 ACCEPTED = (
     "a pandas DataFrame, a polars DataFrame or LazyFrame, a pyarrow Table, RecordBatch or "
     "RecordBatchReader, a result of warehouse.sql() or warehouse.table(), a DuckDB relation, "
-    "or a list of dicts (one per row)"
+    "a list of dicts (one per row), or an iterator of any of these"
 )
 
 
-def to_arrow(value: Any, what: str = "the value") -> pyarrow.Table | pyarrow.RecordBatchReader:
-    """``value`` as an Arrow table, or as a reader where it is a stream.
+def to_arrow(
+    value: Any, what: str = "the value"
+) -> pyarrow.Table | pyarrow.RecordBatchReader | Stream:
+    """``value`` as an Arrow table, or what has a schema and yields batches where it is a stream.
 
     A pandas index is dropped unless it has a name; a named one becomes a column (its levels one
     column each). Columns without any type (all null, or the object columns of an empty frame)
@@ -34,11 +37,20 @@ def to_arrow(value: Any, what: str = "the value") -> pyarrow.Table | pyarrow.Rec
 
     ``what`` begins the error messages. Raises TypeError when ``value`` is no table (the message
     lists what is accepted) and ValueError when one of its columns cannot be stored; a stream does
-    so while it is read.
+    so while it is read. An iterator's first table is taken here.
     """
+    if isinstance(value, Iterator) and not hasattr(value, "__arrow_c_stream__"):
+        return Stream(value, _to_table, what)
     table = _convert(value, what)
     _refuse_bad_names(table.schema.names, what)
     return _plain(table, what)
+
+
+def _to_table(value: Any, what: str) -> pyarrow.Table:
+    if isinstance(value, Iterator) and not hasattr(value, "__arrow_c_stream__"):
+        raise TypeError(f"{what} is an iterator itself; yield its tables")
+    table = to_arrow(value, what)
+    return table.read_all() if hasattr(table, "read_all") else table
 
 
 def _convert(value: Any, what: str) -> pyarrow.Table | pyarrow.RecordBatchReader:

@@ -22,6 +22,7 @@ from dagster_models.core.model import EMPTY
 from dagster_models.core.tasks import SINCE
 from dagster_models.errors import DagsterModelsError, WarehouseError, WarehouseLost
 from dagster_models.processes.client.tables import to_arrow
+from dagster_models.util import arrow_files
 
 if TYPE_CHECKING:
     import pandas
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import pyarrow
 
     from dagster_models.processes.client.session import Session
+    from dagster_models.processes.client.streams import Stream
 
 __all__ = ["Result", "Warehouse", "execute", "load", "sql", "table"]
 
@@ -107,6 +109,15 @@ class StepConnection:
     def fileno(self) -> int | None:
         """The session's descriptor, None when there is no session."""
         return None if self._session is None else self._session.fileno()
+
+
+def spool(connection: StepConnection, stream: Stream | pyarrow.RecordBatchReader) -> str:
+    """Write a stream's rows to a file that outlives the session; return its path.
+
+    The stream runs the user's code, which may use the warehouse meanwhile, from any thread.
+    """
+    folders = connection.use(lambda session: session.lasting_folders)
+    return arrow_files.write(folders, stream.schema, stream)[0]
 
 
 def _answered(error: BaseException) -> bool:
@@ -249,7 +260,11 @@ class Warehouse:
             raise ValueError(f"mode is {mode!r}; it must be 'replace' or 'append'")
         relation = self._relation(name)
         table = to_arrow(data, f"the data for {name}")
-        self._connection.use(lambda session: session.load(table, relation, mode))
+        if hasattr(table, "num_rows"):
+            self._connection.use(lambda session: session.load(table, relation, mode))
+            return
+        path = spool(self._connection, table)
+        self._connection.use(lambda session: session.load_file(path, relation, mode))
 
     def _text(self, query: str) -> str:
         if not isinstance(query, str):

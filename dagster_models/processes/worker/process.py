@@ -27,13 +27,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
-from dagster_models.core.materializations import AddedTo, Incremental, Reading
+from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
@@ -41,9 +42,13 @@ from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch, leave
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.processes.client.tables import ACCEPTED, to_arrow
-from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound
+from dagster_models.processes.client.warehouse import (
+    StepConnection,
+    Warehouse,
+    bound,
+)
 from dagster_models.processes.worker.isolation import Streams, isolated, occupy_standard_descriptors
+from dagster_models.processes.worker.model_table import build, discard, empty_delta, taken
 from dagster_models.processes.worker.usercode import (
     UserCodeFailed,
     call_model,
@@ -243,18 +248,8 @@ class StepProcess:
         with bound(warehouse), _exit_functions_after():
             if isinstance(task, ScriptTask):
                 return run_script(task)
-            value, line = call_model(task, warehouse)
-            try:
-                if value is None:
-                    raise TypeError(f"the model returned nothing; return {ACCEPTED}")
-                if isinstance(value, list) and not value and _adds_to_a_table(task, reading):
-                    value = warehouse.sql(f"select * from {task.relation.quoted} where 1 = 0")
-                table = to_arrow(value, "the model's table")
-                # A stream runs the user's own code until its end: it must not while publishing.
-                return table if hasattr(table, "num_rows") else table.read_all()
-            except (TypeError, ValueError) as error:
-                name = type(error).__name__
-                raise UserCodeFailed(ErrorKind.USER_CODE, str(error), line, name=name) from error
+            no_rows = empty_delta(task, warehouse, reading)
+            return call_model(task, warehouse, partial(taken, self._connection, no_rows))
 
     def _read_before(self, task: PythonTask | ScriptTask) -> Reading | None:
         """What an incremental model is given, so that it returns the rows that are new."""
@@ -269,11 +264,12 @@ class StepProcess:
         self._connection.close()
         attempt.phase = Phase.PUBLISHING
         if attempt.canceled.is_set():
+            discard(table)
             error = KeyboardInterrupt("stopped on request, before its table was published")
             return _outcome(task, Verdict.CANCELED, error)
         try:
             reading = attempt.reading
-            return self._connection.use(lambda session: _build(session, task, table, reading))
+            return self._connection.use(lambda session: build(session, task, table, reading))
         except WarehouseLost as error:  # nobody knows yet whether it was published
             return Outcome(task.step, task.attempt, Verdict.UNKNOWN, error=TaskError.of(error))
         except Exception as error:  # before the task was sent: a full disk, no connection
@@ -337,22 +333,6 @@ def _python_task(data: Mapping[str, Any]) -> PythonTask | ScriptTask:
     if not isinstance(task, (PythonTask, ScriptTask)):
         raise TypeError(f"a worker does not run a {type(task).__name__}")
     return task
-
-
-def _adds_to_a_table(task: PythonTask, reading: Reading | None) -> bool:
-    """Whether the rows are added to a table: then its columns are those of no rows."""
-    adds = reading is not None and not reading.whole
-    return adds and isinstance(task.materialization, Incremental)
-
-
-def _build(session: Session, task: PythonTask, table: Any, reading: Reading | None) -> Outcome:
-    """Send the table as an Arrow IPC file; the warehouse process builds and publishes it."""
-    path = session.write_bulk(table)
-    try:
-        return session.run(task.build_from(ArrowFile(path), reading))
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
 
 
 def _outcome(task: PythonTask | ScriptTask, verdict: Verdict, error: BaseException) -> Outcome:

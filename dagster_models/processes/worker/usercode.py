@@ -9,16 +9,18 @@ import os
 import sys
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import dagster_models
 from dagster_models.core.messages import TaskError
 from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, shortened
 from dagster_models.processes.client.warehouse import Warehouse
+
+T = TypeVar("T")
 
 _OURS = os.path.join(os.path.dirname(os.path.abspath(dagster_models.__file__)), "")
 
@@ -34,10 +36,11 @@ class UserCodeFailed(Exception):
         super().__init__(message)
 
 
-def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
-    """Return what ``model(warehouse)`` of the file returned, and the line of its ``def``.
+def call_model(task: PythonTask, warehouse: Warehouse, take: Callable[[Any, int], T]) -> T:
+    """Return what ``take`` makes of what ``model(warehouse)`` of the file returned, and of the line
+    of its ``def``. ``take`` may run a generator of the user's.
 
-    Raises UserCodeFailed, or whatever the user's code raises.
+    Raises UserCodeFailed, or whatever the user's code or ``take`` raises.
     """
     name = "".join(c if c.isalnum() else "_" for c in f"_model_{task.step}")
     with _module(task, name, [task.project_root]) as module:
@@ -52,7 +55,7 @@ def call_model(task: PythonTask, warehouse: Warehouse) -> tuple[Any, int]:
         line = getattr(getattr(model, "__code__", None), "co_firstlineno", 1)
         _refuse_other_signature(model, line)
         try:
-            return model(warehouse), line
+            return take(model(warehouse), line)
         except SystemExit as stop:
             said = f"sys.exit({stop.code!r})" if stop.code is not None else "sys.exit()"
             message = f"the model called {said} instead of returning a table"
