@@ -30,6 +30,7 @@ from dagster_models.core.tasks import (
     Task,
 )
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.core.windows import Partition
 from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
@@ -48,13 +49,15 @@ def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
 class TargetStep:
     """A step of a project on a target: what one Dagster step runs. ``resource_key`` is that of the
     Dagster resource by which other code reaches the same warehouse. ``full_refresh``: the run asks
-    for a build of the whole relation."""
+    for a build of the whole relation. ``partitions``: those that the run builds, () for a step
+    that has none."""
 
     project: Project
     step: Step
     target: Target
     resource_key: str = "warehouse"
     full_refresh: bool = False
+    partitions: tuple[Partition, ...] = ()
 
     @property
     def name(self) -> str:

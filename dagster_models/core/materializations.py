@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from dagster_models.core.model import Config
+from dagster_models.core.windows import Partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,40 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Partitioned:
+    """Which rows a build replaces: by the values in one column of what the query returns.
+
+    ``by``: that column. ``partitions``: those of this build, () for the whole table. ``batch``: how
+    many of them go into one transaction, None for all. ``part``: the number that the first commit
+    record of this transaction has in its attempt. ``bound``: (name, SQL) of what the model's text
+    binds to reserved names, which it runs with in an editor.
+    """
+
+    by: str
+    partitions: tuple[Partition, ...] = ()
+    batch: int | None = None
+    part: int = 0
+    bound: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Partitioned:
+        return cls(
+            **{
+                **values,
+                "partitions": tuple(map(Partition.from_json, values["partitions"])),
+                "bound": tuple((name, sql) for name, sql in values["bound"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Incremental:
     """A table that each build adds to: the query returns the rows that are new (the delta).
 
     ``full_refresh``: this build replaces the whole table. ``columns``: (name, type) of the columns
     of a query that reads its own table, which therefore must exist, empty, before the first build;
-    () for any other. ``reading``: what a Python model was given, if it was one.
+    () for any other. ``reading``: what a Python model was given, if it was one. ``partitioned``: of
+    the strategy replace, which puts what the query returns into windows in place of their rows.
     """
 
     strategy: str
@@ -82,6 +111,7 @@ class Incremental:
     full_refresh: bool = False
     columns: tuple[tuple[str, str], ...] = ()
     reading: Reading | None = None
+    partitioned: Partitioned | None = None
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = True  #: whether a full refresh can make its rows once more
@@ -97,6 +127,7 @@ class Incremental:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Incremental:
         since, reading = values["since"], values["reading"]
+        partitioned = values["partitioned"]
         return cls(
             **{
                 **values,
@@ -104,8 +135,14 @@ class Incremental:
                 "columns": tuple((name, type_) for name, type_ in values["columns"]),
                 "since": Since(**since) if since else None,
                 "reading": Reading(**reading) if reading else None,
+                "partitioned": Partitioned.from_json(partitioned) if partitioned else None,
             }
         )
+
+    @property
+    def partitions(self) -> tuple[Partition, ...]:
+        """What this build replaces; () for the whole table."""
+        return self.partitioned.partitions if self.partitioned and not self.full_refresh else ()
 
 
 @dataclass(frozen=True, slots=True)

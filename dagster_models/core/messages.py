@@ -98,7 +98,8 @@ class Outcome:
     """What became of a task. ``started_at`` is in epoch seconds (UTC).
 
     ``bytes`` is the size of the relation in the warehouse's storage. ``rows`` and ``bytes`` are
-    None where they are unknown.
+    None where they are unknown. ``partitions`` are the keys of those that are committed: of a task
+    that builds them in several transactions, some may be although it failed.
     """
 
     step: str
@@ -112,6 +113,7 @@ class Outcome:
     checks: tuple[CheckOutcome, ...] = ()
     error: TaskError | None = None
     changes: Changes | None = None  #: of a relation that a build does not replace
+    partitions: tuple[str, ...] = ()
 
     @property
     def succeeded(self) -> bool:
@@ -131,5 +133,6 @@ class Outcome:
                 "columns": tuple((name, type_) for name, type_ in data.get("columns", ())),
                 "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),
                 "error": TaskError.from_json(error) if error else None,
+                "partitions": tuple(data.get("partitions", ())),
             }
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
 from typing import Any
+
+from dagster_models.core.windows import text_of
 
 
 def plain(value: Any) -> dict[str, Any]:
@@ -21,6 +24,8 @@ def plain(value: Any) -> dict[str, Any]:
 def _plain(item: Any) -> Any:
     if isinstance(item, Enum):
         return item.value
+    if isinstance(item, dt.datetime):
+        return text_of(item)
     if isinstance(item, Mapping):
         return {str(key): _plain(value) for key, value in item.items()}
     if isinstance(item, (tuple, list)):
