@@ -11,6 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from dagster_models.core.partitions import (
+    Automation,
+    PartitionsConfig,
+    PartitionSet,
+    StepPartitions,
+)
 from dagster_models.core.target_types import TargetType
 from dagster_models.core.traced import NOTHING_TRACED, Trace
 
@@ -199,11 +205,15 @@ class Config:
     retries: Retries = Retries()
     on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
+    automation: Automation | None = None
+    #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
+    upstream_partitions: Mapping[str, str] = EMPTY
     # Of incremental models, and some of snapshots.
     strategy: str = ""  #: append | delete+insert | merge; "" is decided by unique_key
     unique_key: tuple[str, ...] = ()
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
+    partitions: PartitionsConfig | None = None
     full_refresh: bool | None = None  #: False: never, also if a run asks for it; True: always
     # Of snapshots, whose strategy is timestamp or check.
     updated_at: str = ""
@@ -237,9 +247,10 @@ class Step:
     starts, so that it needs no parser; each with the names in it, in lower case, that are not
     replaced, as they mean temporary tables. ``sql_line`` is the line of `def sql` if the query was
     generated, 0 if it is in the file itself. ``trace`` is what is known of the columns of a query
-    or a seed. ``digest`` is that of a file's bytes if the file is read again when the step runs
-    (Python, a seed), and ``code`` that of its code without comments (Python);
-    ``modules`` are the project's modules that it imports.
+    or a seed. ``partitions``: how it is partitioned, once that is known. ``digest`` is that of a
+    file's bytes if the file is read again when the step runs (Python, a seed), and
+    ``code`` that of its code without comments (Python); ``modules`` are the project's modules that
+    it imports.
     """
 
     key: Key
@@ -261,13 +272,15 @@ class Step:
     digest: str = ""
     code: str = ""
     modules: tuple[Module, ...] = ()
+    partitions: StepPartitions | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """A relation that is read but not built here.
 
-    ``asset_key`` is set if somebody else defines it as a Dagster asset.
+    ``asset_key`` is set if somebody else defines it as a Dagster asset. ``partitions``: the column
+    by which models that read it may be partitioned.
     """
 
     key: Key
@@ -277,6 +290,7 @@ class Source:
     columns: tuple[Column, ...] = ()
     meta: Mapping[str, Any] = EMPTY
     asset_key: tuple[str, ...] | None = None
+    partitions: PartitionsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,6 +364,7 @@ class Project:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     key_prefix: tuple[str, ...] = ()
+    partitions: Mapping[str, PartitionSet] = field(default_factory=dict)
     defaults: Mapping[str, Any] = EMPTY
     warnings: tuple[Any, ...] = ()  #: errors.Problem; severity "error" only if the caller wants it
     #: The parsed form of each SQL text (sql.parsed_texts), so that none is parsed again.

@@ -14,6 +14,11 @@ from typing import Any, NamedTuple
 Name = tuple[str, str]
 #: A column of something that the query reads.
 Origin = tuple[Name, str]
+#: Such a column, and what is left of it if it is a time: a unit of partitions.UNITS.
+Kept = tuple[Name, str, str]
+#: Something that looks at rows beyond its groups: what, line, column, the relations whose rows it
+#: looks at, and the columns of them that its groups are made by.
+Spanning = tuple[str, int, int, tuple[Name, ...], tuple[Origin, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,8 @@ class TracedColumn(NamedTuple):
     ``name`` is "" if only the warehouse knows it (an expression without an alias). ``type`` is the
     warehouse's own word, or "" if it is unknown. ``reason`` says why ``sources`` are incomplete.
     ``digest`` is that of the column's expression, down to the upstream columns: equal expressions
-    have equal digests.
+    have equal digests. ``kept``: each of its values is that of one of these columns, perhaps cast
+    or truncated; () if it is anything else.
     """
 
     name: str
@@ -59,6 +65,7 @@ class TracedColumn(NamedTuple):
     sources: tuple[Origin, ...] = ()
     reason: str = ""
     digest: str = ""
+    kept: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ class Trace:
 
     ``reason`` says why some columns are missing. ``rows`` is a digest of everything that decides
     which rows there are: FROM, WHERE, GROUP BY, LIMIT and so on, down to the upstream columns,
-    which are in ``row_sources``.
+    which are in ``row_sources``. ``spanning``: the windows, DISTINCT ON and LIMIT in it.
     """
 
     columns: tuple[TracedColumn, ...] = ()
@@ -91,6 +98,7 @@ class Trace:
     rows: str = ""
     problems: tuple[ColumnProblem, ...] = ()
     row_sources: tuple[Origin, ...] = ()
+    spanning: tuple[Spanning, ...] = ()
 
     @property
     def schema(self) -> Schema:
@@ -108,12 +116,12 @@ def plain_trace(found: Trace) -> tuple[Any, ...]:
     problems = tuple((p.what, p.line, p.column, p.fix, p.certain) for p in found.problems)
     columns = tuple(map(tuple, found.columns))
     rest = (found.closed, found.certain, found.reason, found.rows)
-    return (columns, *rest, problems, found.row_sources)
+    return (columns, *rest, problems, found.row_sources, found.spanning)
 
 
 def trace_of(plain: tuple[Any, ...]) -> Trace:
     """The inverse of ``plain_trace``. May raise any exception if *plain* is something else."""
-    columns, *rest, problems, row_sources = plain
+    columns, *rest, problems, row_sources, spanning = plain
     closed, certain, reason, rows = rest
     return Trace(
         tuple(map(TracedColumn._make, columns)),
@@ -123,4 +131,5 @@ def trace_of(plain: tuple[Any, ...]) -> Trace:
         rows,
         tuple(ColumnProblem(*problem) for problem in problems),
         row_sources,
+        spanning,
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from dagster_models.core.materializations import KINDS
 from dagster_models.core.model import Column, Config, Location, Retries, SinceConfig
+from dagster_models.project.partitions import automation, partitions, upstream_names
 from dagster_models.project.problems import Report
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
@@ -49,7 +50,6 @@ LATER = frozenset(
         "persist_docs",
         "database",
         "partition_by",
-        "partitions",
     }
 )
 
@@ -101,6 +101,7 @@ _SHARED: dict[str, Reader] = {
     "retries": retries,
     "on_error": fields.one_of("skip_downstream", "continue", "abort"),
     "timeout": fields.positive_seconds,
+    "automation": automation,
     "vars": fields.variables,
 }
 
@@ -210,7 +211,7 @@ def meta_columns(node: YamlNode) -> dict[str, str]:
     return names
 
 
-_OWN: dict[str, Reader] = {"description": fields.text, "upstream": placed_names}
+_OWN: dict[str, Reader] = {"description": fields.text, "upstream": upstream_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
 _COLUMNS: dict[str, Reader] = {"alias": fields.text, "columns": fields.as_is}
@@ -222,6 +223,7 @@ _INCREMENTAL: dict[str, Reader] = {
     "since": since,
     "on_schema_change": fields.one_of(*ON_SCHEMA_CHANGE),
     "full_refresh": fields.boolean,
+    "partitions": partitions,
 }
 _SNAPSHOT: dict[str, Reader] = {
     "updated_at": fields.text,
@@ -290,7 +292,10 @@ def build_config(values: Values, columns: tuple[Column, ...], *, materialized: s
     return Config(
         **{"materialized": materialized, **plain},
         columns=columns,
-        upstream=tuple(name for name, _ in values.get("upstream", ())),
+        upstream=tuple(it.name for it in values.get("upstream", ())),
+        upstream_partitions={
+            it.name: it.partitions for it in values.get("upstream", ()) if it.partitions
+        },
         downstream=tuple(name for name, _ in values.get("downstream", ())),
         timeout_seconds=values.get("timeout"),
     )

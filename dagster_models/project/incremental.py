@@ -17,7 +17,7 @@ from dagster_models.util.nearest import suggest
 #: The keys that only incremental models have.
 KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
-    *("on_schema_change", "full_refresh"),
+    *("on_schema_change", "full_refresh", "partitions"),
 )
 _KEYS_OF = {
     "incremental": KEYS,
@@ -157,10 +157,10 @@ def check_columns(steps: Mapping[Key, Step], report: Report) -> None:
     for step in steps.values():
         if incremental(step):
             for key, what, fix, severity in _wrong_columns(step):
-                report(problem(what, _place_of(key, step), fix, severity))
+                report(problem(what, place_of(key, step), fix, severity))
         elif snapshot.is_snapshot(step):
             for key, what, fix in snapshot.wrong_columns(step):
-                report(problem(what, _place_of(key, step), fix))
+                report(problem(what, place_of(key, step), fix))
 
 
 def _appends_all(step: Step) -> bool:
@@ -169,7 +169,7 @@ def _appends_all(step: Step) -> bool:
     return step.kind == "sql" and strategy_of(step) == "append" and not restricted
 
 
-def _place_of(key: str, step: Step) -> Location:
+def place_of(key: str, step: Step) -> Location:
     """The line of the header's key in a SQL file; the file's first line if it is not there."""
     found = re.search(rf"^[ \t]*{key}[ \t]*:", step.sql, re.MULTILINE) if key else None
     if found is None or step.sql_line:

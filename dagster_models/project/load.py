@@ -21,6 +21,7 @@ from dagster_models.project.files import ProjectFiles, module_reader, read_file,
 from dagster_models.project.folder_defaults import read_folder_defaults
 from dagster_models.project.linking.link import link
 from dagster_models.project.loading.sql_reader import SqlReader
+from dagster_models.project.partitioned import resolve_partitions
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import PROJECT_FILE, Settings, read_settings
@@ -83,6 +84,7 @@ def load(
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
             steps = trace_steps(steps, known, built, tracing)
+            steps = resolve_partitions(steps, known, settings.partitions, report)
     _raise_errors(problems, whole)
     found = ProjectError(problems).problems
     empty = replace(settings.project(root), target_path=folder)

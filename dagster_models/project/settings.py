@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Job, KeepRuns, Location, Project, Schedule, Target
+from dagster_models.core.partitions import PartitionSet
 from dagster_models.core.step_keys import checked_prefix
 from dagster_models.errors import Problem
+from dagster_models.project.partitions import read_partition_sets
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.target_settings import read_targets
 from dagster_models.project.yaml import fields
@@ -46,6 +48,7 @@ class Settings:
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     key_prefix: tuple[str, ...] = ()
+    partitions: Mapping[str, PartitionSet] = EMPTY
     unknown_references: str = "warn"
     unknown_columns: str = "error"
     unreadable_sql: str = "error"
@@ -64,6 +67,7 @@ class Settings:
             jobs=self.jobs,
             schedules=self.schedules,
             key_prefix=self.key_prefix,
+            partitions=self.partitions,
             defaults=self.defaults,
         )
 
@@ -112,6 +116,7 @@ _KEYS: dict[str, Reader] = {
     "scripts": fields.as_is,
     "jobs": fields.as_is,
     "schedules": fields.as_is,
+    "partitions": fields.as_is,
     "fail_fast": _fail_fast,
     "max_concurrent": fields.integer(1),
     "keep_runs": _keep_runs,
@@ -166,6 +171,7 @@ def read_settings(
         jobs=jobs,
         schedules=schedules,
         key_prefix=values.get("key_prefix", ()),
+        partitions=read_partition_sets(values.get("partitions"), report),
         unknown_references=values.get("unknown_references", "warn"),
         unknown_columns=values.get("unknown_columns", "error"),
         unreadable_sql=values.get("unreadable_sql", "error"),

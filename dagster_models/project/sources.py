@@ -6,6 +6,7 @@ sources:
     tables:
       - name: flights      # the table in the project's SQL; `identifier:` if it is named otherwise
         columns: {flight_id: {description: "..."}}
+        partitions: {by: flight_date}  # the column by which models that read it are partitioned
         meta: {dagster: {asset_key: [loader, flights]}}    # the Dagster asset that builds it
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 
 from dagster_models.core.model import Key, Relation, Source
 from dagster_models.project.columns import read_columns
+from dagster_models.project.partitions import source_partitions
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, read_mapping
@@ -37,6 +39,7 @@ _TABLE: dict[str, Reader] = {
     "description": fields.text,
     "columns": fields.as_is,
     "meta": fields.mapping,
+    "partitions": source_partitions,
 }
 
 
@@ -97,6 +100,7 @@ def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[
             columns=columns,
             meta=meta,
             asset_key=_asset_key(meta, node, report),
+            partitions=values.get("partitions"),
         )
     ]
 

@@ -133,7 +133,7 @@ def declared_uses(values: Values, key: str) -> tuple[NameUse, ...]:
     """The names in ``upstream:`` or ``downstream:``."""
     return tuple(
         NameUse(tuple(name.split(".")), name, place, may_be_script=True, required=True)
-        for name, place in values.get(key, ())
+        for name, place, *_ in values.get(key, ())
     )
 
 

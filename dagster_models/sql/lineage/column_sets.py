@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
 
-from dagster_models.core.traced import ColumnProblem, Name, Origin
+from dagster_models.core.traced import ColumnProblem, Kept, Name, Origin
 
 
 def digest_of(*parts: str) -> str:
@@ -23,9 +23,10 @@ class Value:
     sources: frozenset[Origin] = frozenset()
     digest: str = ""
     reason: str = ""
+    kept: frozenset[Kept] = frozenset()
 
     def typed(self, type_: str) -> Value:
-        return Value(type_, self.sources, self.digest, self.reason)
+        return Value(type_, self.sources, self.digest, self.reason, self.kept)
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,8 @@ def guessed(name: str, items: list[Item]) -> Value:
 
 def column_of(key: Name, name: str, type_: str = "") -> Value:
     """A column of something upstream."""
-    return Value(type_, frozenset({(key, name)}), digest_of("column", *key, name.lower()))
+    digest, kept = digest_of("column", *key, name.lower()), frozenset({(key, name, "")})
+    return Value(type_, frozenset({(key, name)}), digest, kept=kept)
 
 
 def whole_row(item: Item) -> Value:
@@ -250,6 +252,12 @@ def whole_row(item: Item) -> Value:
     value = together(value for _, value in item.column_set.columns)
     reason = value.reason or ("" if item.column_set.closed else f"a row of `{item.name}`")
     return replace(value, reason=reason)
+
+
+def either(one: Value, two: Value, type_: str = "") -> Value:
+    """The value of a column of a UNION: one of the two."""
+    kept = one.kept | two.kept if one.kept and two.kept else frozenset()
+    return replace(together((one, two), type_, "union"), kept=kept)
 
 
 def together(values: Iterable[Value], type_: str = "", word: str = "together") -> Value:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from dagster_models.core.traced import ColumnProblem, Origin
+from dagster_models.core.traced import ColumnProblem, Kept, Origin, Spanning
 from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.type_words import fields_of
 from dagster_models.sql.lineage.column_sets import (
@@ -20,6 +20,7 @@ from dagster_models.sql.lineage.column_sets import (
     guessed,
     look_up,
 )
+from dagster_models.sql.lineage.kept import chain, spanning, truncated
 from dagster_models.sql.nodes import with_columns
 from dagster_models.util.nearest import nearest
 from dagster_models.util.positions import Lines
@@ -51,6 +52,7 @@ class Expressions:
         self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
         self.types: dict[int, str] = {}
         self.spreads = False  #: whether the last expression holds DuckDB's COLUMNS(...)
+        self.spanning: list[Spanning] = []
         self.problems: list[ColumnProblem] = []
         self.withheld: list[ColumnProblem] = []  #: those of CTEs that perhaps nothing reads
 
@@ -75,12 +77,37 @@ class Expressions:
                 value = owner
                 stack.append((item.expression, bound))
             else:
+                if isinstance(item, exp.Window):
+                    self.note_spanning(item, scope)
                 bound = self.step(item, bound, parts, stack)
                 continue
             sources |= value.sources
             parts.append(value.digest)
             reason = reason or value.reason
-        return Value("", frozenset(sources), digest_of(*parts), reason)
+        return Value("", frozenset(sources), digest_of(*parts), reason, self.kept(node, scope))
+
+    def kept(self, node: exp.Expr, scope: ColumnScope) -> frozenset[Kept]:
+        """The upstream columns whose values *node* keeps; see TracedColumn."""
+        found = chain(node)
+        value = self.column(found[0], scope, silent=True) if found else None
+        return truncated(value.kept, found[1]) if found and value else frozenset()
+
+    def note_spanning(self, node: exp.Expr, scope: ColumnScope) -> None:
+        """Note a window, or what of a SELECT looks beyond a group of rows."""
+        names = (
+            name
+            for item in scope.items
+            for name in (
+                *item.column_set.origins,
+                *(name for name, _ in item.column_set.every_source),
+            )
+        )
+        self.spanning += spanning(node, names, lambda it: self.kept(it, scope), self.place)
+
+    def place(self, node: exp.Expr) -> tuple[int, int]:
+        """Where an expression begins, by the first name or number in it."""
+        starts = [it.meta["start"] for it in node.walk() if "start" in it.meta]
+        return self.lines.place(min(starts)) if starts else (1, 1)
 
     def step(
         self,
@@ -232,7 +259,8 @@ class Expressions:
         for name in path:
             fields = {key.lower(): type_ for key, type_ in (fields_of(value.type) or {}).items()}
             type_ = fields.get(name.name.lower(), "")
-            value = replace(value, type=type_, digest=digest_of(value.digest, name.name.lower()))
+            digest = digest_of(value.digest, name.name.lower())
+            value = replace(value, type=type_, digest=digest, kept=frozenset())
         return value
 
     def row_of(self, node: exp.Column, scope: ColumnScope) -> Value:

@@ -25,7 +25,7 @@ from dagster_models.sql.lineage.column_sets import (
     ColumnSet,
     Value,
     digest_of,
-    together,
+    either,
 )
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
@@ -69,7 +69,12 @@ def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace
     column_set = tracer.query(statements[0], None, {})
     columns = tuple(
         TracedColumn(
-            name, settled(value.type), tuple(sorted(value.sources)), value.reason, value.digest
+            name,
+            settled(value.type),
+            tuple(sorted(value.sources)),
+            value.reason,
+            value.digest,
+            tuple(sorted(value.kept)),
         )
         for name, value in column_set.numbered(source.dialect.columns_have_case).columns
     )
@@ -80,7 +85,14 @@ def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace
     problems = tracer.expressions.all_problems()
     deciding = tuple(sorted(column_set.row_sources))
     return Trace(
-        columns, column_set.closed, column_set.certain, reason, column_set.rows, problems, deciding
+        columns,
+        column_set.closed,
+        column_set.certain,
+        reason,
+        column_set.rows,
+        problems,
+        deciding,
+        tuple(sorted(set(tracer.expressions.spanning))),
     )
 
 
@@ -229,7 +241,7 @@ class _QueryTracer:
         pairs = zip(left.columns, right.columns, strict=False)
         exact = left.closed and right.closed
         for (name, one), (_, two) in pairs:
-            value = together((one, two), unified((one.type, two.type)), "union")
+            value = either(one, two, unified((one.type, two.type)))
             if not exact:
                 value = replace(
                     value, reason=value.reason or "not all columns of a UNION are known"
@@ -251,9 +263,13 @@ class _QueryTracer:
             if known in columns:
                 one = columns[known]
                 type_ = unified((one.type, value.type))
-                columns[known] = together((one, value), type_, "union")
+                columns[known] = either(one, value, type_)
             else:
                 columns[known] = value
+        both = {name.lower() for name, _ in left.columns} & {n.lower() for n, _ in right.columns}
+        for name, value in columns.items():
+            if name.lower() not in both:  # it is NULL in the rows of the other half
+                columns[name] = replace(value, kept=frozenset())
         return ColumnSet(
             tuple(columns.items()),
             left.closed and right.closed,
@@ -300,6 +316,7 @@ class _QueryTracer:
         for key, clause in node.args.items():
             if key not in _OWN:
                 rows += (key, self.expressions.clause(clause, scope))
+        self.expressions.note_spanning(node, scope)
         found = ColumnSet(tuple(columns), closed, certain, tuple(origins), reason)
         if node.args.get("distinct") or node.args.get("group"):
             scope.deciding |= found.every_source
