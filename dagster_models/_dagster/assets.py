@@ -12,6 +12,7 @@ from dagster import (
     AssetsDefinition,
     AssetSelection,
     AssetSpec,
+    BackfillPolicy,
     DagsterInvalidSubsetError,
     In,
     Nothing,
@@ -38,6 +39,9 @@ from dagster._core.definitions.definition_config_schema import (
 )
 from dagster._utils.warnings import disable_dagster_warnings
 
+#: Dagster builds several models of one set in one run only if they have the same policy.
+_ONE_RUN = BackfillPolicy.single_run()
+
 
 def asset_of(
     compute: Callable[..., Any],
@@ -63,6 +67,7 @@ def asset_of(
             retry_policy=retry_policy,
             pool=pool,
             op_tags=op_tags,
+            backfill_policy=_policy(spec),
         )
         return decorate(compute)
     keys = {
@@ -90,7 +95,7 @@ def asset_of(
             node_def=op,
             can_subset=False,
             resource_defs={},
-            backfill_policy=None,
+            backfill_policy=_policy(spec),
             check_specs_by_output_name=checks,
             specs=[spec],
             hook_defs=frozenset(),
@@ -99,6 +104,10 @@ def asset_of(
             selected_asset_check_keys=None,
             execution_type=AssetExecutionType.MATERIALIZATION,
         )
+
+
+def _policy(spec: AssetSpec) -> BackfillPolicy | None:
+    return None if spec.partitions_def is None else _ONE_RUN
 
 
 _NOTHING = In(dagster_type=Nothing)
@@ -118,11 +127,7 @@ def _out_of(spec: AssetSpec) -> Out:
 
 def _needs_the_decorator(spec: AssetSpec) -> bool:
     stored = {SYSTEM_METADATA_KEY_IO_MANAGER_KEY, SYSTEM_METADATA_KEY_DAGSTER_TYPE}
-    return (
-        spec.partitions_def is not None
-        or not stored.isdisjoint(spec.metadata)
-        or any(dep.partition_mapping is not None for dep in spec.deps)
-    )
+    return not stored.isdisjoint(spec.metadata)
 
 
 class Selections:

@@ -325,10 +325,16 @@ class KeepRuns:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
+    """``partition``: "last" if each run builds the last complete partition of the job's models, and
+    ``lookback`` before it; "" if they have none. Then ``cron`` and ``timezone`` may be "", which
+    stands for those of the partitions."""
+
     name: str
     job: str
     cron: str
     timezone: str = "UTC"
+    partition: str = ""
+    lookback: int = 0
     location: Location = field(default=Location("dagster_models.yaml"), compare=False)
 
 

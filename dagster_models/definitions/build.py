@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +15,16 @@ from dagster import (
     AssetSpec,
     DagsterError,
     Definitions,
+    PartitionsDefinition,
 )
 
 from dagster_models._dagster.assets import asset_of
+from dagster_models._dagster.partitions import definition_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
 from dagster_models.core.model import (
     Check,
     Config,
+    Location,
     Project,
     Source,
     Step,
@@ -33,6 +36,7 @@ from dagster_models.definitions.compute import compute_function
 from dagster_models.definitions.given_keys import following, moved_keys, same_keys
 from dagster_models.definitions.jobs import ProjectJobs
 from dagster_models.definitions.other_assets import specs_of, tables_of
+from dagster_models.definitions.partitioned_jobs import unmapped
 from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.definitions.stock_event_log import warn_of_stock_event_log
@@ -40,16 +44,17 @@ from dagster_models.definitions.translator import ModelsTranslator
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.execution.options import retry_policy
 from dagster_models.project.load import load
+from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
 from dagster_models.util.gc_tuning import rare_collections
 
 logger = logging.getLogger("dagster_models")
 
 _PARTITIONED = (
-    "the translator gives {key} a partitions_def, and the model has none: a run of one partition"
-    " would build all of it"
+    "the translator gives {key} a partitions_def, and the model has {other}: a run of one partition"
+    " would build {what} of it"
 )
-_NOT_PARTITIONED = "Leave it out. A model without partitions can read partitioned assets."
+_NOT_PARTITIONED = "Leave it out: `partitions:` of the model decides."
 
 
 def load_project(
@@ -115,9 +120,12 @@ def build(
     """
     if resource_key is None:
         resource_key = "_".join((*project.key_prefix, "warehouse"))
+    if wrong := [*_wrong_sets(project)]:  # no model of these could be defined
+        return Definitions(), wrong
     context = _Context(project, target, translator or ModelsTranslator(), resource_key)
     with rare_collections():
         built, problems = _build_assets(context, assets)
+    problems += _unmapped(project, assets)
     jobs = ProjectJobs(project, built, assets, empty_job_severity)
     made, schedules = jobs.make()
     definitions = Definitions(
@@ -162,8 +170,10 @@ def _build_assets(
     for item, spec in specs:
         try:
             asset = spec if isinstance(item, Source) else _asset(item, spec, moved, context)
-            if isinstance(asset, AssetsDefinition) and asset.partitions_def is not None:
-                what, at = _PARTITIONED.format(key=item.key), item.location
+            if isinstance(item, Step) and spec.partitions_def is not _definition(item):
+                other, built = ("another one", "others") if item.partitions else ("none", "all")
+                what = _PARTITIONED.format(key=item.key, other=other, what=built)
+                at = item.location
                 problems.append(Problem(what, at.path, at.line, at.column, _NOT_PARTITIONED))
             if not (isinstance(item, Source) and asset.key in taken):
                 built.append(asset)
@@ -188,6 +198,34 @@ def _specs(
         except (DagsterError, ValueError) as error:  # e.g. an owner that is not an e-mail address
             problems.append(_refused(item, error))
     return specs, problems
+
+
+def _wrong_sets(project: Project) -> Iterator[Problem]:
+    for of in project.partitions.values():
+        try:
+            definition_of(of)
+        except (DagsterError, ValueError) as error:
+            place = of.location or Location(PROJECT_FILE)
+            reason = " ".join(str(error).split())
+            what = f"Dagster refuses the partitions `{of.name}`: {reason}"
+            yield Problem(what, place.path, place.line, place.column)
+
+
+def _unmapped(
+    project: Project, assets: Sequence[AssetsDefinition | AssetSpec]
+) -> Iterator[Problem]:
+    for step, asset, name in unmapped(project, specs_of(assets)):
+        at = step.location
+        what = (
+            f"{step.key} reads the asset {asset.to_user_string()}, and it is not known how its"
+            " partitions correspond to those of the model"
+        )
+        fix = f"Say in the header which it needs: `upstream: {{{name}: {{partitions: last}}}}`."
+        yield Problem(what, at.path, at.line, at.column, fix)
+
+
+def _definition(step: Step) -> PartitionsDefinition[str] | None:
+    return definition_of(step.partitions.of) if step.partitions else None
 
 
 def _refused(item: Step | Source, error: Exception) -> Problem:

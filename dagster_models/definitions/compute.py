@@ -15,6 +15,7 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSeverity,
     AssetKey,
+    AssetMaterialization,
     DagsterError,
     DagsterRun,
     Failure,
@@ -23,6 +24,7 @@ from dagster import (
 )
 
 from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFailed
+from dagster_models._dagster.partitions import PARTITION_TAG
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.changes import Changes
 from dagster_models.core.model import Check
@@ -37,6 +39,7 @@ from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import chosen_target, on_run
+from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
 from dagster_models.reporting.dagster_text import check_text, step_text, traceback_text
@@ -87,6 +90,8 @@ def _called_directly(
     and does not look for check results in there."""
     given = getattr(context.resources, target_step.resource_key, None)
     refuse_another_warehouse(target_step, given, None)
+    tags = {PARTITION_TAG: context.partition_key} if context.has_partition_key else {}
+    (target_step,) = in_partitions({"": target_step}, tags, "JOB").values()
     attempt = run_alone(target_step, f"direct-{uuid4()}", 1)
     for result in _results(attempt, asset):
         if isinstance(result, MaterializeResult):
@@ -106,7 +111,8 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     chosen, key = target_step.on(target), target_step.resource_key
     given = given_resource(key, context.job_def.resource_defs, run.run_config)
     refuse_another_warehouse(chosen, given, target)
-    (chosen,) = on_run({step_key: chosen}, run.tags, run.run_config).values()
+    asked = on_run({step_key: chosen}, run.tags, run.run_config)
+    (chosen,) = in_partitions(asked, run.tags, run.job_name).values()
     return run_alone(chosen, run.run_id, context.retry_number + 1)
 
 
@@ -130,6 +136,9 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
         yield MaterializeResult(asset, check_results=checks)
         return
     yield from checks
+    # Its other transactions are committed for good, and Dagster is to know.
+    for key in attempt.outcome.partitions:
+        yield AssetMaterialization(asset, partition=key, metadata=_of_partition(attempt))
     trace = traceback_text(result)
     metadata = {"traceback": MetadataValue.md(trace)} if trace else {}
     if not attempt.decided:
@@ -200,7 +209,17 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     return metadata
 
 
-_BUILDS = {"whole": "in full", "delta": "incremental", "snapshot": "snapshot"}
+def _of_partition(attempt: AttemptResult) -> dict[str, Any]:
+    """The metadata of a partition that is committed, of a step that failed after that."""
+    return {f"{PREFIX}/target": attempt.target_step.target.name, f"{PREFIX}/build": "partitions"}
+
+
+_BUILDS = {
+    "whole": "in full",
+    "delta": "incremental",
+    "window": "partitions",
+    "snapshot": "snapshot",
+}
 
 
 def _changes(changes: Changes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dagster import (
     AssetSelection,
     DagsterError,
     ScheduleDefinition,
+    TimeWindowPartitionsDefinition,
     define_asset_job,
 )
 
@@ -21,6 +22,13 @@ from dagster_models.definitions.other_assets import (
     dynamic_keys,
     run_with_the_project,
     specs_of,
+)
+from dagster_models.definitions.partitioned_jobs import (
+    Groups,
+    groups_of,
+    partitioned_schedule,
+    several,
+    wrong_schedule,
 )
 from dagster_models.definitions.translator import beta_features
 from dagster_models.errors import Problem
@@ -50,6 +58,8 @@ class ProjectJobs:
         self._own = AssetSelection.assets(*(spec.key for spec in specs_of(own)))
         self._dynamic = dynamic_keys(given)
         self._selections = Selections([*built, *given])
+        self._partitioned = {spec.key: spec for spec in specs_of(own) if spec.partitions_def}
+        self._groups: dict[str, Groups] = {}  #: of each job
         self.problems: list[Problem] = []
 
     def make(self) -> tuple[list[Any], list[ScheduleDefinition]]:
@@ -72,7 +82,7 @@ class ProjectJobs:
             except DagsterError as error:
                 self._refused(f"job {job.name}", error, job.location, _SELECTION)
                 return None
-            if job.selection != "*" or self._dynamic:
+            if job.selection != "*" or self._dynamic or self._partitioned:
                 self._check_selection(job, selection)
         return made
 
@@ -81,6 +91,9 @@ class ProjectJobs:
         models_executor cannot run."""
         found, missing = self._selections.resolve(selection)
         place, key_prefix = job.location, self._project.key_prefix
+        groups = self._groups[job.name] = groups_of(found, self._partitioned)
+        if (wrong := several(job, groups)) is not None:
+            self._report(wrong, place)
         if job.selection != "*" and not found:
             keys = self._project.steps
             meant = [key for key in keys if job.selection in (key.name, str(key))]
@@ -103,18 +116,31 @@ class ProjectJobs:
             self.problems.append(Problem(what, place.path, place.line, place.column, fix))
 
     def _schedule(self, schedule: Schedule, jobs: Mapping[str, Any]) -> ScheduleDefinition | None:
+        if jobs[schedule.job] is None:  # its own problem is reported
+            return None
+        groups = self._groups.get(schedule.job, {})
+        if (wrong := wrong_schedule(schedule, groups)) is not None:
+            self._report((f"schedule {schedule.name}: {wrong[0]}", wrong[1]), schedule.location)
+            return None
+        name = prefixed(self._project.key_prefix, schedule.name)
+        definition = next(iter(groups), None)
         try:
+            if isinstance(definition, TimeWindowPartitionsDefinition):
+                return partitioned_schedule(schedule, name, jobs[schedule.job], definition)
             return ScheduleDefinition(
-                name=prefixed(self._project.key_prefix, schedule.name),
+                name=name,
                 job=jobs[schedule.job],
                 cron_schedule=schedule.cron,
                 execution_timezone=schedule.timezone,
             )
         except (DagsterError, ValueError) as error:
-            if jobs[schedule.job] is not None:  # else the job's own problem is reported
-                fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
-                self._refused(f"schedule {schedule.name}", error, schedule.location, fix)
+            fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
+            self._refused(f"schedule {schedule.name}", error, schedule.location, fix)
         return None
+
+    def _report(self, wrong: tuple[str, str], place: Location) -> None:
+        what, fix = wrong
+        self.problems.append(Problem(what, place.path, place.line, place.column, fix))
 
     def _refused(self, what: str, error: Exception, place: Location, fix: str) -> None:
         reason = " ".join(str(error).split())

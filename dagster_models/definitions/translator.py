@@ -17,7 +17,9 @@ from dagster import (
     LocalFileCodeReference,
 )
 
+from dagster_models._dagster.partitions import definition_of, mapping_of
 from dagster_models.core.model import Key, Project, Relation, Source, Step
+from dagster_models.definitions.automation import condition_of
 from dagster_models.definitions.column_metadata import (
     asset_key,
     column_lineage,
@@ -27,6 +29,8 @@ from dagster_models.definitions.column_metadata import (
 
 PREFIX = "dagster_models"
 """The namespace of our own tags and metadata."""
+
+PARTITIONS_TAG = f"{PREFIX}/partitions"
 
 _HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page already shows its contents
 
@@ -64,13 +68,14 @@ class ModelsTranslator:
         warehouse = project.targets[project.default_target].type.name
         return AssetSpec(
             key=asset_key(project, item.key),
-            # Several sources may be parts of one asset.
-            deps=map(AssetDep, dict.fromkeys(asset_key(project, key) for key in item.upstream)),
+            deps=_deps(item, project),
             description=_description(item),
             group_name=config.group or _group(item.key),
             code_version=item.code_version or None,
             owners=list(config.owner),
-            tags=dict.fromkeys(config.tags, ""),
+            tags={**dict.fromkeys(config.tags, ""), **partition_tag(item)},
+            partitions_def=definition_of(item.partitions.of) if item.partitions else None,
+            automation_condition=condition_of(item),
             kinds={_KINDS[item.kind], warehouse},
             metadata={
                 **_table(relation),
@@ -89,6 +94,26 @@ def beta_features() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", BetaWarning)
         yield
+
+
+def partition_tag(step: Step) -> Mapping[str, str]:
+    """The tag by which selections find the models of a set of partitions."""
+    return {PARTITIONS_TAG: step.partitions.of.name} if step.partitions else {}
+
+
+def _deps(step: Step, project: Project) -> list[AssetDep]:
+    """What the step reads; several sources may be parts of one asset."""
+    deps = {}
+    for key in step.upstream:
+        how = step.partitions.upstream.get(key) if step.partitions else None
+        mapping = None
+        if how and step.partitions:
+            with beta_features():
+                mapping = mapping_of(how, step.partitions)
+        dep = AssetDep(asset_key(project, key), partition_mapping=mapping)
+        if deps.setdefault(dep.asset_key, dep).partition_mapping is None:
+            deps[dep.asset_key] = dep
+    return list(deps.values())
 
 
 def _group(key: Key) -> str:

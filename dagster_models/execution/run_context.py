@@ -14,6 +14,7 @@ from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.options import Options, on_run, requirements_of
+from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.pool_slots import PoolSlots
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.execution.step_functions import target_step_of
@@ -141,4 +142,5 @@ def _target_steps(
         target_step = target_step_of(job.job_def, step)
         if target_step is not None:
             found[key] = target_step.on(target)
-    return on_run(found, job.dagster_run.tags, job.dagster_run.run_config)
+    run = job.dagster_run
+    return in_partitions(on_run(found, run.tags, run.run_config), run.tags, run.job_name)

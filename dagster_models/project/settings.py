@@ -224,6 +224,8 @@ _SCHEDULE: dict[str, Reader] = {
     "job": fields.text,
     "cron": fields.text,
     "timezone": fields.timezone,
+    "partition": fields.one_of("last"),
+    "lookback": fields.integer(1),
 }
 
 
@@ -256,7 +258,10 @@ def _read_schedules(
         values = read_mapping(item, _SCHEDULE, problems.append)
         for found in problems:
             report(found)
+        partition = "partition" in values
         missing = [key for key in ("job", "cron") if key not in values]
+        if partition and "cron" in missing:
+            missing.remove("cron")
         if missing:
             fix = "Write `{job: name, cron: '0 6 * * *'}`."
             if not problems:
@@ -266,6 +271,12 @@ def _read_schedules(
             at = item.value["job"].place
             fix = suggest(values["job"], jobs, "Jobs")
             report(problem(f"there is no job `{values['job']}`", at, fix))
+        elif "lookback" in values and not partition:
+            fix = "Add `partition: last`, or delete it."
+            what = "`lookback` counts partitions before the last one, and there is no `partition`"
+            report(problem(what, item.keys["lookback"], fix))
         else:
+            if partition:
+                values = {"cron": "", "timezone": "", **values}
             schedules.append(Schedule(name, **values, location=_place(item, "cron", place)))
     return tuple(schedules)

@@ -1,0 +1,58 @@
+"""The partitions of a run: which of a step's own ones it builds. A run that names none is refused
+before anything starts: Dagster would note that all of the table was built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from dagster_models._dagster.partitions import (
+    PARTITION_TAG,
+    definition_of,
+    is_partitioned,
+    last_key,
+    run_partitions,
+)
+from dagster_models.compilation.tasks import TargetStep
+
+_MOST_NAMES = 3
+
+
+def in_partitions(
+    target_steps: Mapping[str, TargetStep], tags: Mapping[str, str], job: str
+) -> dict[str, TargetStep]:
+    """The steps, those that are partitioned with the partitions that a run with these tags builds.
+
+    Raises:
+        ValueError: the run names no partition, or one that a step does not have.
+    """
+    partitioned = [it for it in target_steps.values() if it.step.partitions is not None]
+    if partitioned and not is_partitioned(tags):
+        raise ValueError(_unnamed(partitioned, job))
+    return {key: _of_run(it, tags) for key, it in target_steps.items()}
+
+
+def _of_run(it: TargetStep, tags: Mapping[str, str]) -> TargetStep:
+    if it.step.partitions is None:
+        return it
+    try:
+        return replace(it, partitions=run_partitions(it.step.partitions, tags))
+    except ValueError as error:
+        raise ValueError(f"{it.name} cannot be built: {error}") from None
+
+
+def _unnamed(partitioned: list[TargetStep], job: str) -> str:
+    names = [it.name for it in partitioned]
+    if len(names) > _MOST_NAMES:
+        names[_MOST_NAMES - 1 :] = [f"{len(names) - _MOST_NAMES + 1} others"]
+    step = partitioned[0].step
+    assert step.partitions is not None
+    of = step.partitions.of
+    key = last_key(definition_of(of)) or "KEY"
+    command = f'dagster job execute -j {job} --tags \'{{"{PARTITION_TAG}": "{key}"}}\''
+    if job.startswith("__"):  # Dagster's own name for a run of assets that is of no job
+        command = f"dagster asset materialize --select '*' --partition {key}"
+    return (
+        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} partitioned by `{of.name}`,"
+        f" and the run names no partition. Choose some in the UI, or name one: {command}"
+    )
