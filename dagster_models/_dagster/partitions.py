@@ -41,15 +41,15 @@ def definition_of(of: PartitionSet) -> PartitionsDefinition[str]:
     """
     if of.start is None:
         return StaticPartitionsDefinition(list(of.values))
-    dates = {"timezone": of.timezone}
+    zone = of.timezone
     if of.every == "hour":
-        return HourlyPartitionsDefinition(of.start, of.end, **dates)
+        return HourlyPartitionsDefinition(of.start, of.end, timezone=zone)
     if of.every == "day":
-        return DailyPartitionsDefinition(of.start, of.end, **dates)
+        return DailyPartitionsDefinition(of.start, of.end, timezone=zone)
     if of.every == "week":  # a week of `date_trunc` begins on Monday
-        return WeeklyPartitionsDefinition(of.start, of.end, day_offset=1, **dates)
+        return WeeklyPartitionsDefinition(of.start, of.end, day_offset=1, timezone=zone)
     if of.every == "month":
-        return MonthlyPartitionsDefinition(of.start, of.end, **dates)
+        return MonthlyPartitionsDefinition(of.start, of.end, timezone=zone)
     once_a_day = all(field.isdigit() for field in of.cron.split()[:2]) or not of.ticks_within_days
     fmt = _DAYS if once_a_day else _TIMES
     return TimeWindowPartitionsDefinition(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from dagster import AutomationCondition
 
@@ -20,18 +21,22 @@ _UNITS = {
 _LATEST = "in_latest_time_window"
 
 
-def condition_of(step: Step) -> AutomationCondition | None:
+def condition_of(step: Step) -> AutomationCondition[Any] | None:
     """The condition; None if the model says nothing.
 
     Raises:
-        ValueError: it looks back, and the model has no windows of time to look at.
-        DagsterError: the cron expression is not one.
+        ValueError: its cron expression is not one, or it looks back, and the model has no windows
+            of time to look at.
     """
     said = step.config.automation
     if said is None:
         return None
+    condition: AutomationCondition[Any]
     if said.condition == "on_cron":
-        condition = AutomationCondition.on_cron(said.cron, said.timezone)
+        try:
+            condition = AutomationCondition.on_cron(said.cron, said.timezone)
+        except Exception as error:  # Dagster's check of its arguments raises a class of its own
+            raise ValueError(f"{said.cron!r} is no cron expression") from error
     elif said.condition == "eager":
         condition = AutomationCondition.eager()
     else:

@@ -171,8 +171,8 @@ def _build_assets(
         try:
             asset = spec if isinstance(item, Source) else _asset(item, spec, moved, context)
             if isinstance(item, Step) and spec.partitions_def is not _definition(item):
-                other, built = ("another one", "others") if item.partitions else ("none", "all")
-                what = _PARTITIONED.format(key=item.key, other=other, what=built)
+                other, part = ("another one", "others") if item.partitions else ("none", "all")
+                what = _PARTITIONED.format(key=item.key, other=other, what=part)
                 at = item.location
                 problems.append(Problem(what, at.path, at.line, at.column, _NOT_PARTITIONED))
             if not (isinstance(item, Source) and asset.key in taken):

@@ -11,6 +11,7 @@ from typing import Any
 
 from dagster import (
     AssetDep,
+    AssetKey,
     AssetSpec,
     BetaWarning,
     CodeReferencesMetadataValue,
@@ -103,7 +104,7 @@ def partition_tag(step: Step) -> Mapping[str, str]:
 
 def _deps(step: Step, project: Project) -> list[AssetDep]:
     """What the step reads; several sources may be parts of one asset."""
-    deps = {}
+    deps: dict[AssetKey, AssetDep] = {}
     for key in step.upstream:
         how = step.partitions.upstream.get(key) if step.partitions else None
         mapping = None

@@ -35,6 +35,8 @@ def incremental(step: Step) -> bool:
 
 
 def strategy_of(step: Step) -> str:
+    if step.config.partitions is not None and not step.config.strategy:
+        return "replace"
     return step.config.strategy or ("merge" if step.config.unique_key else "append")
 
 

@@ -78,11 +78,19 @@ class _Resolver:
         if wrong:
             self.report(problem(wrong[0], place_of("partitions", step), wrong[1]))
             return step
-        for what, line, column in self.spanning(step, config, by):
+        for what, line, column, read in self.spanning(step, config, by):
             place = replace(step.location, line=line, column=column)
             fix = (
-                f"Put `{by}` into its keys, or say what it reads: `read: [-6, 0]` in `partitions:`,"
-                f" and `where ... >= $read_start and ... < $read_end` in the query."
+                "say what it reads: e.g. `read: [-6, 0]` in `partitions:`, and `where ... >="
+                " $read_start and ... < $read_end` in the query."
+            )
+            if what == "LIMIT":
+                fix = f"S{fix[1:]}"
+            else:
+                fix = f"If its groups have one `{by}` each, put that into its keys; if not, {fix}"
+            what += (
+                " looks at the rows of all partitions: each build of one reads all of"
+                f" {', '.join(read)}"
             )
             self.report(problem(what, place, fix, "warning"))
         made = StepPartitions(self.sets[config.of], by, config.read, config.widen, upstream)
@@ -118,7 +126,10 @@ class _Resolver:
             names = " and ".join(f"`{name}`" for name in fits)
             what = f"the partitions of {step.key} may be by {names}"
             return "", (what, f"Say which: `partitions: {{of: {config.of}, by: {fits[0]}}}`.")
-        what = f"no column of {step.key} is known to be one by which what it reads is partitioned"
+        what = (
+            f"the column of the partitions of {step.key} is not known: none keeps one by which what"
+            " it reads is partitioned"
+        )
         timed = [it.name for it in step.trace.columns if it.name and _is_time(it.type)]
         names = ", ".join(f"`{name}`" for name in timed)
         fix = f"Say which it is: `partitions: {{of: {config.of}, by: {(timed or ['column'])[0]}}}`."
@@ -215,7 +226,7 @@ class _Resolver:
             if asked and not (key in self.steps and self.steps[key].config.partitions):
                 return None, ("which has no partitions", f"Delete `partitions: {asked}`.")
             return None, None
-        ask = _ASK % key
+        ask = _ASK % str(key)
         if asked == "same" and other.of != own:
             what = f"whose partitions are `{other.of.name}` and not `{own.name}`"
             return None, (what, "Write `partitions: last` or `partitions: all`.")
@@ -244,8 +255,8 @@ class _Resolver:
 
     def spanning(
         self, step: Step, config: PartitionsConfig, by: str
-    ) -> Iterator[tuple[str, int, int]]:
-        """What the query computes over rows of all partitions: (what, line, column)."""
+    ) -> Iterator[tuple[str, int, int, list[str]]]:
+        """What the query computes over rows of all partitions: (what, line, column, of what)."""
         if config.read != (0, 0) or _RESERVED.search(step.sql) or step.sql_line:
             return
         columns = (it for it in step.trace.columns if it.name.lower() == by.lower())
@@ -253,12 +264,7 @@ class _Resolver:
         for what, line, column, names, keys in step.trace.spanning:
             read = sorted({".".join(key) for key, _ in kept if key in names})
             if read and not _meet(keys, kept):
-                yield (
-                    f"{what} looks at the rows of all partitions: each build of one reads all of"
-                    f" {', '.join(read)}",
-                    line,
-                    column,
-                )
+                yield what, line, column, read
 
 
 def _meet(

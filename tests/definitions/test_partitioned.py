@@ -28,18 +28,18 @@ def model(header: str, sql: str) -> str:
     return f"/* @model\nmaterialized: incremental\n{header}\n*/\n{sql}"
 
 
-FLIGHTS = model("partitions: {of: daily, by: day}", "select day, carrier from raw.flights")
+FLIGHTS = model("partitions: {of: daily, by: day}", "select day, carrier from raw.events")
 FILES = {
-    "models/sources.yaml": "sources: [{name: raw, tables: [flights, carriers]}]\n",
+    "models/sources.yaml": "sources: [{name: raw, tables: [events, planes]}]\n",
     "models/flights.sql": FLIGHTS,
     "models/daily.sql": model(
         "partitions: daily", "select day, count(*) as n from flights group by 1"
     ),
     "models/trend.sql": model(
         "partitions: {of: daily, read: [-6, 0]}",
-        "select day, n from daily where day >= $read_start and day < $read_end",
+        "select day, n from daily",
     ),
-    "models/carriers.sql": "select carrier from raw.carriers",
+    "models/carriers.sql": "select carrier from raw.planes",
     "models/dim.sql": model(
         "partitions: {of: daily, by: since}\nupstream: {flights: {partitions: last}}",
         "select date '2024-01-01' as since from flights join carriers using (carrier)",
@@ -95,12 +95,12 @@ def test_the_definitions_and_mappings(tmp_path: Path) -> None:
 def test_a_cron_and_a_value_that_dagster_refuses(tmp_path: Path) -> None:
     settings = "partitions: {odd: {cron: '0 25 * * *', start: 2024-01-01}, dots: ['a...b']}\n"
     files = {
-        "models/a.sql": model("partitions: {of: odd, by: d}", "select date '2024-01-01' as d"),
+        "models/a.sql": model("partitions: {of: odd, by: d}", "select now() as d"),
         "models/b.sql": model("partitions: {of: dots, by: d}", "select 'a' as d"),
     }
     report = refused(tmp_path, files, settings)
-    assert re.search(r"^ *dagster_models.yaml:5:25: error: .* `odd`.*0 25 \* \* \*", report, re.M)
-    assert re.search(r"^ *dagster_models.yaml:5:68: error: .* `dots`.*\.\.\.", report, re.M)
+    assert re.search(r"^ *dagster_models.yaml:4:26: error: .* `odd`.*0 25 \* \* \*", report, re.M)
+    assert re.search(r"^ *dagster_models.yaml:4:66: error: .* `dots`.*\.\.\.", report, re.M)
     assert "2 problems" in report
 
 
@@ -182,29 +182,29 @@ def test_schedules_that_cannot_be(tmp_path: Path, schedule: str, what: str) -> N
 
 def theirs(zone: str = "America/New_York") -> dg.AssetSpec:
     return dg.AssetSpec(
-        ["loader", "flights"],
-        metadata={"dagster/table_name": "raw.flights"},
+        ["loader", "events"],
+        metadata={"dagster/table_name": "raw.events"},
         partitions_def=dg.DailyPartitionsDefinition("2020-01-01", timezone=zone),
     )
 
 
 def test_partitions_of_others_correspond_only_where_that_is_known(tmp_path: Path) -> None:
     files = {
-        "models/sources.yaml": "sources: [{name: raw, tables: [{name: flights, "
+        "models/sources.yaml": "sources: [{name: raw, tables: [{name: events, "
         "columns: {day: {type: date}}, partitions: {by: day}}]}]\n",
-        "models/flights.sql": model("partitions: daily", "select day from raw.flights"),
+        "models/flights.sql": model("partitions: daily", "select day from raw.events"),
         "models/other.sql": model(
-            "partitions: {of: daily, by: d}", "select day + 1 as d from raw.flights"
+            "partitions: {of: daily, by: d}", "select day + 1 as d from raw.events"
         ),
     }
     report = refused(tmp_path, files, assets=[theirs()])
-    assert "models/other.sql:1:1: error: main.other reads the asset loader/flights" in report
-    assert "upstream: {raw.flights: {partitions: last}}" in report
+    assert "models/other.sql:1:1: error: main.other reads the asset loader/events" in report
+    assert "upstream: {raw.events: {partitions: last}}" in report
     assert "1 problem" in report
     assert "models/flights.sql" in refused(tmp_path / "zone", files, assets=[theirs("UTC")])
     files["models/other.sql"] = model(
-        "partitions: {of: daily, by: d}\nupstream: {raw.flights: {partitions: all}}",
-        "select day + 1 as d from raw.flights",
+        "partitions: {of: daily, by: d}\nupstream: {raw.events: {partitions: all}}",
+        "select day + 1 as d from raw.events",
     )
     dg.Definitions.validate_loadable(loaded(tmp_path / "asked", files, assets=[theirs()]))
 
@@ -214,7 +214,11 @@ def test_partitions_of_others_correspond_only_where_that_is_known(tmp_path: Path
 
 def requested(definitions: Any, instance: dg.DagsterInstance, cursor: Any, at: datetime) -> Any:
     result = dg.evaluate_automation_conditions(
-        definitions, instance, cursor=cursor, evaluation_time=at
+        definitions,
+        instance,
+        dg.AssetSelection.assets(key("flights"), key("daily")),
+        cursor=cursor,
+        evaluation_time=at,
     )
     return result.cursor, {
         name: result.get_requested_partitions(key(name)) for name in ("flights", "daily")

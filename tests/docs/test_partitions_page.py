@@ -1,4 +1,4 @@
-"""docs/partitions.md is true: what it shows is loaded, and its commands and keys are those there are."""
+"""docs/partitions.md is true: its blocks are loaded, and its tables have all keys."""
 
 from __future__ import annotations
 

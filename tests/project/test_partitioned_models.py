@@ -24,10 +24,10 @@ models: {materialized: incremental}
 SOURCES = """sources:
   - name: raw
     tables:
-      - name: flights
+      - name: events
         columns: {day: {type: date}, at: {type: timestamp}, carrier: {type: varchar}}
         partitions: {by: at}
-      - name: carriers
+      - name: planes
         columns: {carrier: {type: varchar}, since: {type: date}}
 """
 
@@ -49,7 +49,7 @@ def partitions(project: Project, name: str) -> StepPartitions:
     return found
 
 
-FLIGHTS = of("flights", "partitions: daily", "select at, carrier from raw.flights")
+FLIGHTS = of("flights", "partitions: daily", "select at, carrier from raw.events")
 VIEW = of("view", "materialized: view", "select at as moment, carrier from flights")
 
 
@@ -85,12 +85,12 @@ def test_the_named_sets(tmp_path: Path) -> None:
         ),
         (
             "daily",
-            "select f.*, c.since from flights as f join raw.carriers as c using (carrier)",
+            "select f.*, c.since from flights as f join raw.planes as c using (carrier)",
             "at",
         ),
         ("daily", "select moment::date as d from view", "d"),
-        ("daily", "select at::date as d from raw.flights", "d"),
-        ("hourly", "select date_trunc('hour', at) as h from raw.flights", "h"),
+        ("daily", "select at::date as d from raw.events", "d"),
+        ("hourly", "select date_trunc('hour', at) as h from raw.events", "h"),
         ("weekly", "select date_trunc('week', at) as w from flights", "w"),
         ("{of: daily, widen: week}", "select date_trunc('week', at) as w from flights", "w"),
     ],
@@ -107,8 +107,8 @@ def test_the_column_is_found_in_the_lineage(tmp_path: Path, header: str, sql: st
         "select at + interval 1 day as at from flights",
         "select coalesce(at, now()) as at from flights",
         "select max(at) as at, carrier from flights group by carrier",
-        "select since from raw.carriers",
-        "select at from flights union all select since from raw.carriers",
+        "select since from raw.planes",
+        "select at from flights union all select since from raw.planes",
         "select date_trunc('month', at) as at from flights",
         "select date_trunc('week', at) as at from view join flights using (carrier)",
         "select strftime(at, '%Y') as at from flights",
@@ -122,7 +122,7 @@ def test_what_the_lineage_does_not_prove_is_asked_for(tmp_path: Path, sql: str) 
         tmp_path, {**files, **FLIGHTS, **VIEW, **of("m", "partitions: daily", sql)}
     )
     report = report_of(root)
-    assert "models/m.sql:2:1: error: no column of main.m is known to be one by which" in report
+    assert "models/m.sql:2:1: error: the column of the partitions of main.m is not known" in report
     assert "partitions: {of: daily, by: " in report
 
 
@@ -134,7 +134,7 @@ def test_what_the_lineage_does_not_prove_is_asked_for(tmp_path: Path, sql: str) 
         ("partitions: weekly", "select at from flights", "overlapping"),
         (
             "partitions: {of: daily, by: since}\nupstream: {flights: {partitions: last}}",
-            "select since from raw.carriers join flights using (carrier)",
+            "select since from raw.planes join flights using (carrier)",
             "last",
         ),
         (
@@ -144,7 +144,7 @@ def test_what_the_lineage_does_not_prove_is_asked_for(tmp_path: Path, sql: str) 
         ),
         (
             "partitions: {of: daily, by: since}\nupstream: {main.flights: {partitions: same}}",
-            "select since from raw.carriers join flights on since = at",
+            "select since from raw.planes join flights on since = at",
             "same",
         ),
     ],
@@ -176,8 +176,8 @@ def test_a_python_model_says_its_column(tmp_path: Path) -> None:
     project = project_of(tmp_path, {"models/m.py": code})
     assert partitions(project, "m").by == "region"
     missing = code.replace("{of: regions, by: region}", "regions")
-    assert "no column of main.m is known" in report_of(
-        write_project(tmp_path, {"models/m.py": missing})
+    assert "the column of the partitions of main.m is not known" in report_of(
+        write_project(tmp_path, {"dagster_models.yaml": SETTINGS, "models/m.py": missing})
     )
 
 
@@ -203,7 +203,7 @@ def test_automation(tmp_path: Path, written: str, meant: Automation) -> None:
 
 def test_only_what_decides_the_contents_is_in_the_code_version(tmp_path: Path) -> None:
     def version(header: str) -> str:
-        project = project_of(tmp_path, of("m", header, "select at from raw.flights"))
+        project = project_of(tmp_path, of("m", header, "select at from raw.events"))
         return project.steps[Key("main", "m")].code_version
 
     before = version("partitions: daily")
