@@ -60,7 +60,7 @@ def asset_of(
     the spec has something that only a user's own translator can add.
     """
     if _needs_the_decorator(spec):
-        decorate = multi_asset(
+        return multi_asset(
             name=name,
             specs=[spec],
             check_specs=check_specs,
@@ -68,8 +68,7 @@ def asset_of(
             pool=pool,
             op_tags=op_tags,
             backfill_policy=_policy(spec),
-        )
-        return decorate(compute)
+        )(compute)
     keys = {
         stringify_asset_key_to_input_name(dep.asset_key).replace("-", "_"): dep.asset_key
         for dep in spec.deps
