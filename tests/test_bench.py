@@ -24,6 +24,7 @@ def test_each_runs_in_its_smallest_setting() -> None:
         "stopping.py": "from STEP_FAILURE to the run's failure",
         "postgres.py": "to the last query gone",
         "tricks.py": "idle connections",
+        "incremental.py": "merge, as dbt",
     }
     if sys.platform == "linux":
         told["memory.py"] = "warehouse process"

@@ -199,6 +199,11 @@ class TransactionalSession(WarehouseSession):
         """Return the condition that some of these columns (quoted) differ between the rows t and n,
         in which NULL is a value like any other."""
 
+    def address(self, relation: Relation) -> str:
+        """Return the column by which a row of a table that nobody else writes is found at once; ""
+        if there is none, or other ways are as fast."""
+        return ""
+
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""
         return name

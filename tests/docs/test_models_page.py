@@ -126,8 +126,8 @@ def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(session, "change", recorded)
             assert run(session, task, Stop()).error is None
     warehouse.close()
-    update, insert, _, delete, *_ = sent
-    assert " ".join(merged.split()) == f"{update} {insert}"
+    find, update, insert, _, _, delete, *_ = sent
+    assert " ".join(merged.split()) == f"{find} {update} {insert}"
     assert " ".join(deleted.split()) == delete
 
 

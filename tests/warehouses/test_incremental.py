@@ -21,6 +21,7 @@ from dagster_models.errors import ErrorKind
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.materializations import incremental
 from systems import System, instrument, session_of
 from tasks import arrow_task, sql_task
 
@@ -600,3 +601,51 @@ def test_zero_is_read_in_a_first_build(
     outcome = build(f"{sql} where id > {SINCE}", Incremental("append", since=Since("id")))
     assert literal_of(outcome) == "-1"
     assert rows(session) == [(0,), (1,)]
+
+
+@pytest.mark.parametrize("kind", ["partitioned", "inheriting"])
+def test_a_merge_into_several_tables_at_once(
+    system: System, session: WarehouseSession, build: Build, kind: str
+) -> None:
+    """The first row of each has the same address; a key may be there twice."""
+    if system.name == "duckdb":
+        pytest.skip("it has neither")
+    if kind == "partitioned":
+        session.execute(
+            "create table s.t (k int, v int) partition by list (k);"
+            "create table s.a partition of s.t for values in (1, 3);"
+            "create table s.b partition of s.t for values in (2)"
+        )
+    else:
+        session.execute("create table s.t (k int, v int); create table s.b () inherits (s.t)")
+    insert = "insert into {} select {}, i from generate_series(0, 2) as series(i)"
+    session.execute(f"{insert.format('s.t', 1)}; {insert.format('s.b', 2)}")
+    given = "select 1 as k, 1 as v union all select 2, null union all select 3, 3"
+    outcome = build(given, Incremental("merge", ("k",)))
+    assert outcome.changes == Changes("delta", None, 1, 5, 0)
+    assert rows(session) == sorted([(1, 1)] * 3 + [(2, None)] * 3 + [(3, 3)], key=str)
+    again = build(given, Incremental("merge", ("k",)))
+    assert again.changes == Changes("delta", None, 0, 0, 0)
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_only_the_first_statement_of_a_merge_reads_all_of_a_table(
+    system: System,
+    session: WarehouseSession,
+    build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+) -> None:
+    """But for more changes than a server should hold the addresses of."""
+    if system.name == "duckdb":
+        pytest.skip("it does not count its scans")
+    monkeypatch.setattr(incremental, "_ADDRESSES", limit)
+    session.execute(f"create table s.t as select i as k, 0 as v from {system.rows_of(5000)}")
+    session.execute("analyze s.t; select pg_stat_force_next_flush()")
+    scans = "select seq_scan from pg_stat_xact_user_tables where relname = 't'"
+    found = list[int]()
+    watched = instrument(session, before_commit=lambda: found.append(session.query(scans)[1][0][0]))
+    assert watched is session
+    given = f"select i as k, 1 as v from {system.rows_of(5003)} where i between 4997 and 5002"
+    assert build(given, Incremental("merge", ("k",))).changes == Changes("delta", None, 3, 3, 0)
+    assert found == [1 if limit else 2]

@@ -99,24 +99,40 @@ def _refuse_lost_rows(relation: Relation, how: Incremental, staged: int, changes
         )
 
 
+#: More of them take too much of a server's memory: it holds them all, at some 50 bytes each.
+_ADDRESSES = 500_000
+
+
 # Strategies --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """The parts of the statements that write the staged rows: all of them quoted SQL."""
+    """The parts of the statements that write the staged rows: all of them quoted SQL.
+
+    ``found`` holds what a merge finds in the table, and ``address`` is ``Hooks.address``.
+    """
 
     table: str
     new: str
+    found: str
     columns: tuple[str, ...]
     keys: tuple[str, ...]
+    address: str
 
     @classmethod
     def of(
         cls, session: Hooks, relation: Relation, columns: Sequence[str], keys: Sequence[str]
     ) -> _Write:
-        names = (tuple(map(quote, found)) for found in (columns, keys))
-        return cls(quoted(relation), quoted(session.staging), *names)
+        new = session.staging
+        return cls(
+            quoted(relation),
+            quoted(new),
+            quoted(replace(new, name=f"{new.name}_found")),
+            tuple(map(quote, columns)),
+            tuple(map(quote, keys)),
+            session.address(relation),
+        )
 
     @property
     def same_key(self) -> str:
@@ -143,17 +159,40 @@ def _delete_and_insert(session: Hooks, it: _Write) -> Changes:
 
 
 def _merge(session: Hooks, it: _Write) -> Changes:
-    """Only rows that differ are written."""
+    """Only rows that differ are written. Nothing but the first statement has to read all of the
+    table where the warehouse finds rows by their address."""
     rest = [column for column in it.columns if column not in it.keys]
+    differs = session.differs(rest) if rest else "false"
+    listed = [f"n.{key} AS k{at}" for at, key in enumerate(it.keys)]
+    if it.address:
+        listed.append(f"CASE WHEN {differs} THEN t.{it.address} END AS address")
+    session.change(
+        f"CREATE TEMPORARY TABLE {it.found} AS SELECT {', '.join(listed)}"
+        f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+    )
     updated = 0
     if rest:
         written = ", ".join(f"{column} = n.{column}" for column in rest)
         updated = session.change(
             f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
-            f" WHERE {it.same_key} AND ({session.differs(rest)})"
+            f" WHERE {it.same_key} AND ({differs}){_by_address(session, it)}"
         )
-    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {it.table} AS t WHERE {it.same_key})"
-    return Changes("", None, session.change(it.insert(unknown)), updated, 0)
+    known = " AND ".join(f"f.k{at} = n.{key}" for at, key in enumerate(it.keys))
+    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {it.found} AS f WHERE {known})"
+    inserted = session.change(it.insert(unknown))
+    session.change(f"DROP TABLE {it.found}")
+    return Changes("", None, inserted, updated, 0)
+
+
+def _by_address(session: Hooks, it: _Write) -> str:
+    """What spares an UPDATE to read all of the table. It is only added to the other conditions, as
+    rows of several partitions may have the same address."""
+    if not it.address:
+        return ""
+    found = f"FROM {it.found} WHERE address IS NOT NULL"
+    if session.rows(f"SELECT count(*) {found}")[0][0] > _ADDRESSES:
+        return ""
+    return f" AND t.{it.address} = ANY (ARRAY(SELECT address {found}))"
 
 
 _WRITE: Mapping[str, Callable[[Hooks, _Write], Changes]] = {

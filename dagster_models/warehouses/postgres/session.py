@@ -171,6 +171,14 @@ class PostgresSession(PostgresLeftovers):
         old, new = (", ".join(f"{row}.{column}" for column in columns) for row in "tn")
         return f"ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
 
+    def address(self, relation: Relation) -> str:
+        # Tables that inherit are not locked (``take_turn``): their rows may move meanwhile.
+        rows = self.run(
+            "SELECT relkind = 'p' OR NOT relhassubclass FROM pg_class WHERE oid = %s::regclass",
+            [quoted(relation)],
+        )
+        return "ctid" if rows[0][0] else ""
+
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
         seed = read_seed(path, column_types, _SEED_WORDS)
         arrow_to_copy.column_definitions(seed.table.schema)  # for what it refuses
