@@ -56,7 +56,8 @@ def _clean(project: Project, target: Target, drop: bool) -> int:
             return 0
         kept = _drop(session, old, builder)
     for relation, error in kept:
-        print(f"Not dropped: {relation}: {error.message}")
+        why = error.message.removeprefix(f"{relation} is kept: ")
+        print(f"Not dropped: {relation}: {why}")
     print(f"Dropped {counted(len(old) - len(kept), 'relation')}.")
     return 1 if kept else 0
 

@@ -19,7 +19,8 @@ def run(options: argparse.Namespace) -> int:
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
     width = max((len(str(key)) for key in project.steps), default=0)
+    built_width = max(6, *(len(step.built_as) for step in project.steps.values()))
     for step in project.steps.values():
-        built = step.config.materialized if step.kind == "sql" else step.kind
-        print(f"{str(step.key).ljust(width)}  {built.ljust(6)}  {step.location.path}")
+        built = step.built_as.ljust(built_width)
+        print(f"{str(step.key).ljust(width)}  {built}  {step.location.path}")
     return warn_of_broken_files(project)

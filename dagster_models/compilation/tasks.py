@@ -184,7 +184,12 @@ def _materialization(target_step: TargetStep) -> Materialization:
             begin = literal_on(project, target, since.begin)
         how = replace(how, since=Since(since.column, since.lookback, begin))
     columns = own_columns(step) if reads_itself(step) else ()
-    return replace(how, columns=columns, full_refresh=target_step.is_built_in_full)
+    return replace(
+        how,
+        columns=columns,
+        full_refresh=target_step.is_built_in_full,
+        code_version=step.code_version,
+    )
 
 
 def _file(project: Project, step: Step) -> LoadedFile:

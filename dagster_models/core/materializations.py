@@ -102,6 +102,8 @@ class Incremental:
     of a query that reads its own table, which therefore must exist, empty, before the first build;
     () for any other. ``reading``: what a Python model was given, if it was one. ``partitioned``: of
     the strategy replace, which puts what the query returns into windows in place of their rows.
+    ``code_version`` is the model's: a build by another one may have filled the table without this
+    key.
     """
 
     strategy: str
@@ -112,6 +114,7 @@ class Incremental:
     columns: tuple[tuple[str, str], ...] = ()
     reading: Reading | None = None
     partitioned: Partitioned | None = None
+    code_version: str = ""
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = True  #: whether a full refresh can make its rows once more

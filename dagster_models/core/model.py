@@ -274,6 +274,11 @@ class Step:
     modules: tuple[Module, ...] = ()
     partitions: StepPartitions | None = None
 
+    @property
+    def built_as(self) -> str:
+        """The word of ``materialized:`` for a model, also one in Python; else its kind."""
+        return self.config.materialized if self.kind in ("sql", "python") else self.kind
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

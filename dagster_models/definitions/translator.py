@@ -83,7 +83,7 @@ class ModelsTranslator:
                 **known_schema(item),
                 **column_lineage(project, item),
                 **_code(project, item),
-                f"{PREFIX}/materialized": config.materialized if item.kind == "sql" else item.kind,
+                f"{PREFIX}/materialized": item.built_as,
                 **config.meta,
             },
         )

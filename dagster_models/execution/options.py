@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,18 +74,26 @@ def on_run(
         for step in it.project.steps.values()
         for spelling in (str(step.key), step.key.name)
     }
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"full_refresh: no model is named {name!r}. {suggest(name, known, 'There are')}"
-            )
-    for it in target_steps.values():  # what was asked for by name is never left out in silence
-        if is_snapshot(it.step) and not {it.name, it.step.key.name}.isdisjoint(names):
+    wanted = frozenset(spelling for name in names for spelling in _spelled(name, known))
+    for it in target_steps.values():  # what was wanted for by name is never left out in silence
+        if is_snapshot(it.step) and not {it.name, it.step.key.name}.isdisjoint(wanted):
             raise ValueError(refused_refresh(it.name))
     return {
-        key: replace(it, full_refresh=it.name in names or it.step.key.name in names)
+        key: replace(it, full_refresh=it.name in wanted or it.step.key.name in wanted)
         for key, it in target_steps.items()
     }
+
+
+def _spelled(name: str, known: Collection[str]) -> list[str]:
+    """The models that are meant by a name: that one, or whatever differs from it only in case.
+
+    Raises ValueError for none."""
+    found = [it for it in known if it == name] or [it for it in known if it.lower() == name.lower()]
+    if not found:
+        raise ValueError(
+            f"full_refresh: no model is named {name!r}. {suggest(name, known, 'There are')}"
+        )
+    return found
 
 
 def _names(value: object) -> bool | tuple[str, ...]:

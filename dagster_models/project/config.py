@@ -157,10 +157,15 @@ def since(node: YamlNode) -> SinceConfig:
     if not isinstance(node.value, dict):
         return SinceConfig(fields.text(node))
     values: dict[str, Any] = {}
+    column = node.value.get("column")
+    rest = SinceConfig(column.value) if column and isinstance(column.value, str) else None
     for key, place, item in node.items():
         if key not in _SINCE:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _SINCE))
-        values[key] = _SINCE[key](item)
+            raise BadValue(f"unknown key `{key}`", place, suggest(key, _SINCE), rest)
+        try:
+            values[key] = _SINCE[key](item)
+        except BadValue as wrong:
+            raise BadValue(wrong.what, wrong.place, wrong.fix, rest) from wrong
     if "column" not in values:
         raise BadValue("`column` is missing", node.place, "Write `since: {column: updated_at}`.")
     return SinceConfig(**values)

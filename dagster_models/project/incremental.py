@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dagster_models.core.model import Key, Location, Step
+from dagster_models.core.since import begin_misfit, lookback_misfit
 from dagster_models.project import snapshot
 from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.problems import Report, problem
@@ -179,6 +180,22 @@ def place_of(key: str, step: Step) -> Location:
     return Location(step.location.path, step.sql.count("\n", 0, found.start()) + 1)
 
 
+def _wrong_since(step: Step) -> Iterator[tuple[str, str, str, str]]:
+    since = step.config.since
+    if since is None:
+        return
+    types = {name.lower(): type_ for name, type_ in own_columns(step)}
+    type_ = types.get(since.column.lower(), "")
+    misfits = {
+        "lookback": lookback_misfit(since.lookback, type_),
+        "begin": begin_misfit(since.begin, type_),
+    }
+    for key, why in misfits.items():
+        if why:
+            what = f"`{key}` does not fit the column `{since.column}`, whose type is {type_}"
+            yield "since", what, f"{why[0].upper()}{why[1:]}.", "error"
+
+
 def _wrong_columns(step: Step) -> Iterator[tuple[str, str, str, str]]:
     """(key of the header, what is wrong, fix, severity)"""
     config, schema = step.config, step.trace.schema
@@ -191,6 +208,7 @@ def _wrong_columns(step: Step) -> Iterator[tuple[str, str, str, str]]:
             if column.lower() not in map(str.lower, names):
                 what = f"`{key}` names `{column}`, a column that {step.key} does not have"
                 yield key, what, suggest(column, names, "Columns"), "error"
+    yield from _wrong_since(step)
     if reads_itself(step):
         columns_of = own_columns(step)
         unknown = [f"`{name}`" for name, type_ in columns_of if not type_]

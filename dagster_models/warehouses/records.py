@@ -7,8 +7,6 @@ touches nothing. Format 1 (dagster-models 0.1.0) had no such number.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -44,11 +42,3 @@ def refuse_newer(found: int | None, known: int = FORMAT) -> None:
             f" knows formats up to {known}: a newer version has used the database. Use that"
             " version, or a newer one, here too",
         )
-
-
-def of_relations(commits: list[Commit], relations: Collection[Relation] | None) -> list[Commit]:
-    """Those of *commits* that are about one of *relations*; all of them for None."""
-    if relations is None:
-        return commits
-    wanted = {str(relation) for relation in relations}
-    return [commit for commit in commits if commit.relation in wanted]

@@ -11,17 +11,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
 
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import AddedTo, Reading, Snapshot
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import BuildTask, Content
+from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import Staged, WarehouseSession, quoted
+from dagster_models.warehouses.base import Staged, quoted
 from dagster_models.warehouses.materializations import table
-from dagster_models.warehouses.materializations.hooks import RelationKind
+from dagster_models.warehouses.materializations.hooks import Hooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Found:
     identity: str | None
 
 
-class TransactionalSession(WarehouseSession):
+class TransactionalSession(Hooks):
     """A session whose transactions may contain DDL, and changes of several tables."""
 
     #: The names, as ``folded``, of relations that were snapshots when this session first built.
@@ -41,7 +40,9 @@ class TransactionalSession(WarehouseSession):
 
     def build(self, task: BuildTask) -> Staged:
         self.begin()  # first: it opens a lost connection again
-        if not isinstance(task.materialization, Snapshot):
+        if isinstance(task.materialization, Snapshot):
+            self._refuse_to_begin_one_in(task.relation)
+        else:
             self._refuse_to_end_a_history(task.relation)
         return table.build(self, task.relation, task.materialization, task.content)
 
@@ -78,6 +79,24 @@ class TransactionalSession(WarehouseSession):
                 " model another name (alias), or rename or drop the table by hand",
                 name="HistoryInTheWay",
             )
+
+    def _refuse_to_begin_one_in(self, relation: Relation) -> None:
+        """Raise WarehouseError if the relation is a table that a build of another kind has made:
+        columns that it has may have the names of a snapshot's, and mean something else."""
+        last = max(self.last_proofs([relation]), key=lambda it: it.committed_at, default=None)
+        if last is None or last.kind == "snapshot" or last.identity is None:
+            return
+        name = self.folded(str(relation))
+        for it in self.relations_there():
+            is_it = self.folded(str(it.relation)) == name and it.identity == last.identity
+            if is_it and not it.is_view:
+                raise WarehouseError(
+                    ErrorKind.UNSUPPORTED,
+                    f"{relation} is a table that the model built before it became a snapshot, and"
+                    " it may hold rows that nothing can build again, so it is never replaced:"
+                    " rename or drop it by hand, or give the model another name (alias)",
+                    name="NoSnapshot",
+                )
 
     # What no model builds any more
 
@@ -146,67 +165,6 @@ class TransactionalSession(WarehouseSession):
     @abstractmethod
     def relations_there(self) -> list[Found]:
         """Return all tables and views, with the identity that each has now."""
-
-    # What materializations need
-
-    @abstractmethod
-    def replace_table(self, relation: Relation, content: Content) -> int:
-        """Put a table in place of whatever has its name; return the number of its rows.
-
-        This, or ``replace_view``, is the first statement of its transaction. ``line`` of an error
-        counts in the query or in the CSV file.
-        """
-
-    @abstractmethod
-    def replace_view(self, relation: Relation, sql: str) -> None:
-        """Put a view of the user's query in place of whatever has its name."""
-
-    #: Where ``stage`` puts rows.
-    staging: ClassVar[Relation]
-
-    @abstractmethod
-    def take_turn(self, relation: Relation) -> RelationKind | None:
-        """Be the only writer of a relation until the end of the transaction; return what it is.
-
-        What is read of it from here on is what the last writer has committed. Raises WarehouseError
-        for what no model builds.
-        """
-
-    @abstractmethod
-    def stage(self, content: Content) -> int:
-        """Put rows into a temporary table, ``staging``; return their number. ``line`` of an error
-        counts in the query."""
-
-    @abstractmethod
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of one query of our own."""
-
-    @abstractmethod
-    def change(self, sql: str, lines_before: int = 0) -> int:
-        """Run one statement of our own; return how many rows it has changed. ``lines_before``: its
-        lines before those of the user's text, if it holds some."""
-
-    def row_count(self, relation: Relation) -> int | None:
-        """Return how many rows a table has; None where all of it would have to be read for that."""
-        return None
-
-    def refuse_effects(self, relation: Relation, *, deletes: bool, updates: Sequence[str]) -> None:
-        """Raise WarehouseError if rows of other tables would change with rows that are deleted and
-        inserted anew, or with these columns."""
-
-    @abstractmethod
-    def differs(self, columns: Sequence[str]) -> str:
-        """Return the condition that some of these columns (quoted) differ between the rows t and n,
-        in which NULL is a value like any other."""
-
-    def address(self, relation: Relation) -> str:
-        """Return the column by which a row of a table that nobody else writes is found at once; ""
-        if there is none, or other ways are as fast."""
-        return ""
-
-    def folded(self, name: str) -> str:
-        """Return a column's name such that two names are one column exactly if these are equal."""
-        return name
 
     @abstractmethod
     def histories(self) -> list[str]:

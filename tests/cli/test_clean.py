@@ -81,6 +81,13 @@ def test_a_model_is_renamed(project: Project, capsys: pytest.CaptureFixture[str]
     code, said = clean(project, capsys)
     assert (code, "table staging.old" in said, "Nothing was dropped" in said) == (0, True, True)
     assert "staging.old" in tables(project)
+    with duckdb.connect(str(project.root / "w.duckdb")) as somebody:
+        somebody.execute("create view staging.theirs_too as select n from staging.old")
+    code, said = clean(project, capsys, "--yes")
+    assert "\nNot dropped: staging.old: the view staging.theirs_too reads it\n" in said
+    assert (code, "Dropped 0 relations." in said) == (1, True)
+    with duckdb.connect(str(project.root / "w.duckdb")) as somebody:
+        somebody.execute("drop view staging.theirs_too")
     code, said = clean(project, capsys, "--yes")
     assert (code, "Dropped 1 relation." in said) == (0, True)
     gone = {"staging.old", "staging.view_of_old", "marts.gone"}

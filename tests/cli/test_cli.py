@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dagster_models import load_project
 from dagster_models.cli import main
 from dagster_models.cli.main import COMMANDS
 from dagster_models.cli.main import main as cli
@@ -48,6 +49,26 @@ def test_the_project_is_found_from_a_folder_inside_it(
         "staging.orders  table   models/staging/orders.sql",
         "marts.totals    table   models/marts/totals.sql",
     ]
+
+
+def test_ls_says_how_each_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {
+        "models/a.sql": "select 1 as id",
+        "models/b.py": 'def model(warehouse):\n    return [{"n": 1}]\n',
+        "models/c.py": '"""\n@model\nmaterialized: incremental\nunique_key: n\n"""\n'
+        'def model(warehouse):\n    return [{"n": 1}]\n',
+        "seeds/d.csv": "id\n1\n",
+        "scripts/e.py": "print(1)\n",
+    }
+    project = make_project(tmp_path, files)
+    assert cli(["--project", str(project.root), "ls"]) == 0
+    said = {line.split()[0]: line.split()[1] for line in capsys.readouterr().out.splitlines()}
+    kinds = {"a": "table", "b": "table", "c": "incremental", "d": "seed", "e": "script"}
+    assert {name.split(".")[-1]: kind for name, kind in said.items()} == kinds
+    specs = {
+        spec.key.path[-1]: spec for spec in load_project(project.root).resolve_all_asset_specs()
+    }
+    assert {name: specs[name].metadata["dagster_models/materialized"] for name in kinds} == kinds
 
 
 def test_compile_shows_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,7 @@ NONE = {"core.always"}
         ("TRUE", ["marts.a"], ALL),
         ("false", True, NONE),
         ("marts.a", None, {"marts.a", *NONE}),
+        ("Marts.A, B", None, ALL),
         ('["marts.a", "marts.b"]', None, ALL),
         ("", True, NONE),
     ],
@@ -62,6 +63,15 @@ def test_what_is_built_in_full(
     steps: dict[str, TargetStep], tag: str | None, config: Any, expected: set[str]
 ) -> None:
     assert in_full(steps, tag, config) == expected
+
+
+def test_two_models_that_differ_in_case(tmp_path: Path) -> None:
+    files = {"models/marts/b.sql": "select 1 as n", "models/core/B.sql": "select 1 as n"}
+    project = load(write_project(tmp_path, files), environ={})
+    target = usable_target(project)
+    steps = {str(key): TargetStep(project, step, target) for key, step in project.steps.items()}
+    assert in_full(steps, "b") == {"marts.b"}
+    assert in_full(steps, "CORE.b") == {"core.B"}
 
 
 def test_a_name_that_no_model_has(steps: dict[str, TargetStep]) -> None:

@@ -45,7 +45,9 @@ def build(session: WarehouseSession, monkeypatch: pytest.MonkeyPatch) -> Build:
         nonlocal attempt
         attempt += 1
         monkeypatch.setattr(snapshot, "utc_now", lambda: START + timedelta(hours=at))
-        task = replace(sql_task("s.t", sql), materialization=how, attempt=attempt)
+        task = replace(
+            sql_task("s.t", sql), materialization=how, attempt=attempt, builder="project"
+        )
         return run(session, task, Stop())
 
     return build
@@ -505,6 +507,40 @@ def test_a_table_that_is_no_snapshot_stays(session: WarehouseSession, build: Bui
     said = failure(build(rows((1, "a", 0)), CHECK, 1))
     assert "no snapshot with these columns: it has no column `valid_from`" in said
     assert asked(session, "select * from s.t") == [(1, "mine")]
+
+
+def test_a_table_of_the_model_before_it_was_a_snapshot_stays(
+    session: WarehouseSession, build: Build
+) -> None:
+    """Its own valid_from and valid_to are not taken for those of a snapshot."""
+    given = f"select 1 as k, 'a' as v, {moment(0)} as valid_from, {moment(9)} as valid_to"
+    assert build(given, Replace(), 1).error is None
+    for how in (CHECK, replace(CHECK, hard_deletes="new_record")):
+        assert "before it became a snapshot" in failure(build("select 1 as k, 'b' as v", how, 2))
+    assert len(asked(session, "select * from s.t")) == 1
+    session.execute("alter table s.t rename to old")
+    assert build("select 1 as k, 'b' as v", CHECK, 3).error is None
+    session.execute("drop table s.t; alter table s.old rename to t")
+    session.execute("create table s.t2 as select * from s.t; drop table s.t")
+    session.execute("alter table s.t2 rename to t")  # by hand: somebody says that it is a history
+    assert build("select 1 as k, 'b' as v", CHECK, 10).error is None
+
+
+def test_a_column_that_the_query_returned_is_not_our_mark(
+    session: WarehouseSession, build: Build
+) -> None:
+    """Neither before deletions are marked nor after it."""
+    assert build("select 1 as k, 'a' as v, true as is_deleted", CHECK, 1).error is None
+    assert build("select 1 as k, 'a' as v", CHECK, 2).changes == Changes("snapshot", None, 0, 0, 0)
+    marking = replace(CHECK, hard_deletes="new_record")
+    said = failure(build("select 1 as k, 'b' as v", marking, 3))
+    assert "a column `is_deleted`, which is not the mark" in said
+    assert "SET DEFAULT false" in said
+    assert asked(session, "select k, v, is_deleted from s.t") == [(1, "a", True)]
+    named = replace(marking, is_deleted="gone")
+    assert build("select 2 as k, 'b' as v", named, 4).changes == Changes("snapshot", None, 1, 0, 1)
+    assert asked(session, "select k, gone from s.t") == [(1, False), (1, True), (2, False)]
+    assert asked(session, "select is_deleted from s.t where k = 1") == [(True,), (True,)]
 
 
 def test_a_view_becomes_the_table(session: WarehouseSession, build: Build) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 
+import duckdb
+
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKDB
-from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import literal, quoted
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.transactional import Found
@@ -45,9 +46,11 @@ class DuckDBLeftovers(DuckDBCursor):
 
     def unprotected_views(self, relation: Relation) -> list[Relation]:
         views = []
-        for each in self.relations_there():
-            if each.is_view and each.relation != relation:
-                with contextlib.suppress(WarehouseError):  # it is broken already
-                    self._run(f"SELECT 1 FROM {quoted(each.relation)} LIMIT 0")
-                    views.append(each.relation)
+        # In another cursor: in DuckDB 2, an error would end an open transaction.
+        with contextlib.closing(self._cursor.cursor()) as before:
+            for each in self.relations_there():
+                if each.is_view and each.relation != relation:
+                    with contextlib.suppress(duckdb.Error):  # it is broken already
+                        before.execute(f"SELECT 1 FROM {quoted(each.relation)} LIMIT 0").fetchall()
+                        views.append(each.relation)
         return views

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from dagster_models.core.commit import Commit
@@ -135,10 +135,12 @@ def find(run: Run, catalog: str, attempt: AttemptId) -> Commit | None:
     return found[0] if found else None
 
 
-def last(run: Run, catalog: str) -> list[Commit]:
-    """The last one of each relation."""
+def last(run: Run, catalog: str, relations: Collection[Relation] | None) -> list[Commit]:
+    """The last one of each of these relations, or of all."""
+    names = ", ".join(literal(str(relation)) for relation in relations or ())
+    known = "" if relations is None else f"WHERE relation IN ({names or 'NULL'}) "
     which = "QUALIFY row_number() OVER (PARTITION BY relation ORDER BY committed_at DESC) = 1"
-    return _read(run, catalog, which, None)
+    return _read(run, catalog, known + which, None)
 
 
 def _read(run: Run, catalog: str, which: str, parameters: Sequence[Any] | None) -> list[Commit]:

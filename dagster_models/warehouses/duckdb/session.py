@@ -32,11 +32,10 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 from dagster_models.warehouses.duckdb import records
+from dagster_models.warehouses.duckdb.columns import DuckDBColumns
 from dagster_models.warehouses.duckdb.environment import session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, translated
-from dagster_models.warehouses.duckdb.leftovers import DuckDBLeftovers
 from dagster_models.warehouses.materializations.hooks import RelationKind
-from dagster_models.warehouses.records import of_relations
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 
 #: The name under which a cursor sees an Arrow file while it reads it.
@@ -148,7 +147,7 @@ class DuckDB(OpenWarehouse):
         self._connection.close()
 
 
-class DuckDBSession(DuckDBLeftovers):
+class DuckDBSession(DuckDBColumns):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
     staging = Relation("main", "dagster_models_new", "temp")
@@ -201,15 +200,6 @@ class DuckDBSession(DuckDBLeftovers):
         with self._watched(lines_before):
             rows = self._cursor.execute(sql).fetchall()
         return int(rows[0][0]) if rows else 0
-
-    def row_count(self, relation: Relation) -> int | None:
-        return int(self._run(f"SELECT count(*) FROM {quoted(relation)}")[0][0])
-
-    def differs(self, columns: Sequence[str]) -> str:
-        return " OR ".join(f"t.{column} IS DISTINCT FROM n.{column}" for column in columns)
-
-    def folded(self, name: str) -> str:
-        return name.lower()
 
     def _from_query(self, what: str, relation: Relation, sql: str) -> int | None:
         with self._watched():
@@ -376,7 +366,7 @@ class DuckDBSession(DuckDBLeftovers):
 
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         self._refuse_if_replaced()
-        return of_relations(records.last(self._run, self._catalog), relations)
+        return records.last(self._run, self._catalog, relations)
 
 
 def _exact(result: Any) -> Any:

@@ -17,6 +17,8 @@ Columns = Sequence[tuple[str, str]]
 
 _NUMBER = re.compile(r"(u?(tiny|small|big|huge)?int(eger)?|numeric|decimal|real|float|double)\b")
 _TIME = re.compile(r"(date|timestamp)")
+#: A value is none of the new type, or no value of the old type can be one.
+_NO_CAST = (ErrorKind.BAD_VALUE, ErrorKind.BAD_COLUMN, ErrorKind.UNSUPPORTED)
 
 
 def columns_named(columns: Columns, names: Sequence[str], of: str = "the query") -> list[str]:
@@ -84,39 +86,49 @@ def fit(
         for key in old
         if key in new and old[key][1] != new[key][1]
     ]
-    retyped = [column for column in retyped if not _convert_staged(session, how, column, of_python)]
+    retyped = [it for it in retyped if not _convert_staged(session, relation, how, it, of_python)]
     _refuse(relation, how, added, gone, retyped)
-    table = quoted(relation)
-    if how.on_schema_change != "ignore":
-        for name, type_ in added:
-            session.change(f"ALTER TABLE {table} ADD COLUMN {quote(name)} {type_}")
+    others = []
     if how.on_schema_change == "sync_all_columns":
-        for name in gone:
-            session.change(f"ALTER TABLE {table} DROP COLUMN {quote(name)}")
+        others = [f"DROP COLUMN {quote(name)}" for name in gone]
         for column in retyped:
-            _convert(session, relation, column.name, column.old, column.new)
+            said = f"the type of `{column.name}` has changed from {column.old} to {column.new}"
+            _refuse_to_change(session, relation, column.name, column.old, column.new, said)
+            others.append(_retype(column.name, column.new))
+    if how.on_schema_change != "ignore":
+        columns = [f"ADD COLUMN {quote(name)} {type_}" for name, type_ in added]
+        if columns or others:
+            session.alter(relation, columns, others)
     left_out = {name for name, _ in added} if how.on_schema_change == "ignore" else set()
     return [name for name, _ in new.values() if name not in left_out]
 
 
 def _convert_staged(
-    session: Hooks, how: Incremental | Snapshot, column: Retyped, of_python: bool
+    session: Hooks,
+    relation: Relation,
+    how: Incremental | Snapshot,
+    column: Retyped,
+    of_python: bool,
 ) -> bool:
     """Give a staged column the table's type, where that is what its author means; whether it was.
 
-    The type in `columns:` of a query that reads its own table is that of the table. The type of a
+    A type of which each value is one of the table's type is no other type. The type in `columns:`
+    of a query that reads its own table is that of the table. The type of a
     column that Python returns comes from its values: a column without a value, or of whole numbers
     with a NULL among them, may have another one each time.
     """
     declared = column.name in {name for name, _ in how.columns}
-    if not declared:
+    if not (declared or session.fits(column.new, column.old)):
         if not of_python:
             return False
         staged = quoted(session.staging)
         filled = f"SELECT count({quote(column.name)}) FROM {staged}"
         if not _are_alike(column) and session.rows(filled)[0][0]:
             return False
-    _convert(session, session.staging, column.name, column.new, column.old, exactly=not declared)
+        said = f"`{column.name}` is {column.new} in the new rows and {column.old} in {relation}"
+        _refuse_to_change(session, session.staging, column.name, column.new, column.old, said)
+    retype = _retype(column.name, column.old)
+    session.change(f"ALTER TABLE {quoted(session.staging)} {retype}")
     return True
 
 
@@ -125,25 +137,31 @@ def _are_alike(column: Retyped) -> bool:
     return any(all(map(kind.match, types)) for kind in (_NUMBER, _TIME))
 
 
-def _convert(
-    session: Hooks, relation: Relation, name: str, old: str, new: str, *, exactly: bool = True
+def _retype(name: str, type_: str) -> str:
+    return f"ALTER COLUMN {quote(name)} TYPE {type_} USING CAST({quote(name)} AS {type_})"
+
+
+def _refuse_to_change(
+    session: Hooks, relation: Relation, name: str, old: str, new: str, said: str
 ) -> None:
-    """Change the type of a column. ``exactly``: raise WarehouseError if a value would change."""
-    column, table = quote(name), quoted(relation)
-    cast = f"CAST({column} AS {new})"
-    if exactly:
-        changed = f"CAST({cast} AS {old}) IS DISTINCT FROM {column}"
+    """Raise WarehouseError, which begins with what is *said*, if the type *new* cannot hold the
+    values that a column has."""
+    found = "which cannot hold all of its values, e.g. {}"
+    try:
         rows = session.rows(
-            f"SELECT CAST({column} AS VARCHAR) FROM {table} WHERE {changed} LIMIT 1"
+            f"SELECT CAST({quote(name)} AS VARCHAR) FROM {quoted(relation)}"
+            f" WHERE {session.altered(quote(name), old, new)} LIMIT 1"
         )
-        if rows:
-            raise WarehouseError(
-                ErrorKind.BAD_VALUE,
-                f"the type of `{name}` has changed from {old} to {new}, which cannot hold all of"
-                f" its values, e.g. {rows[0][0]}. Nothing was changed: cast it in the query",
-                name="TypeChanged",
-            )
-    session.change(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {new} USING {cast}")
+    except WarehouseError as error:
+        if error.kind not in _NO_CAST:
+            raise
+        found, rows = "to which not all of its values can be cast ({})", [(error.message,)]
+    if rows:
+        raise WarehouseError(
+            ErrorKind.BAD_VALUE,
+            f"{said}, {found.format(rows[0][0])}. Nothing was changed: cast it in the query",
+            name="TypeChanged",
+        )
 
 
 def _refuse(

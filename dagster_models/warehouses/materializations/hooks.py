@@ -2,43 +2,96 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content
+from dagster_models.warehouses.base import WarehouseSession
 
 RelationKind: TypeAlias = Literal["table", "view"]
 
 
-class Hooks(Protocol):
-    """See ``warehouses.transactional.TransactionalSession``."""
+class Hooks(WarehouseSession):
+    """A session as materializations see it. All of this happens in the open transaction."""
 
-    @property
-    def staging(self) -> Relation: ...
+    #: Where ``stage`` puts rows.
+    staging: ClassVar[Relation]
 
-    def replace_table(self, relation: Relation, content: Content) -> int: ...
+    @abstractmethod
+    def replace_table(self, relation: Relation, content: Content) -> int:
+        """Put a table in place of whatever has its name; return the number of its rows.
 
-    def replace_view(self, relation: Relation, sql: str) -> None: ...
+        This, or ``replace_view``, is the first statement of its transaction. ``line`` of an error
+        counts in the query or in the CSV file.
+        """
 
-    def take_turn(self, relation: Relation) -> RelationKind | None: ...
+    @abstractmethod
+    def replace_view(self, relation: Relation, sql: str) -> None:
+        """Put a view of the user's query in place of whatever has its name."""
 
-    def stage(self, content: Content) -> int: ...
+    @abstractmethod
+    def take_turn(self, relation: Relation) -> RelationKind | None:
+        """Be the only writer of a relation until the end of the transaction; return what it is.
 
-    def rows(self, sql: str) -> list[tuple[Any, ...]]: ...
+        What is read of it from here on is what the last writer has committed. Raises WarehouseError
+        for what no model builds.
+        """
 
-    def change(self, sql: str, lines_before: int = 0) -> int: ...
+    @abstractmethod
+    def stage(self, content: Content) -> int:
+        """Put rows into a temporary table, ``staging``; return their number. ``line`` of an error
+        counts in the query."""
 
-    def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]: ...
+    @abstractmethod
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of one query of our own."""
 
-    def row_count(self, relation: Relation) -> int | None: ...
+    @abstractmethod
+    def change(self, sql: str, lines_before: int = 0) -> int:
+        """Run one statement of our own; return how many rows it has changed. ``lines_before``: its
+        lines before those of the user's text, if it holds some."""
 
-    def refuse_effects(
-        self, relation: Relation, *, deletes: bool, updates: Sequence[str]
-    ) -> None: ...
+    def row_count(self, relation: Relation) -> int | None:
+        """Return how many rows a table has; None where all of it would have to be read for that."""
+        return None
 
-    def differs(self, columns: Sequence[str]) -> str: ...
+    def refuse_effects(self, relation: Relation, *, deletes: bool, updates: Sequence[str]) -> None:
+        """Raise WarehouseError if rows of other tables would change with rows that are deleted and
+        inserted anew, or with these columns."""
 
-    def address(self, relation: Relation) -> str: ...
+    @abstractmethod
+    def differs(self, columns: Sequence[str]) -> str:
+        """Return the condition that some of these columns (quoted) differ between the rows t and n,
+        in which NULL is a value like any other."""
 
-    def folded(self, name: str) -> str: ...
+    def folded(self, name: str) -> str:
+        """Return a column's name such that two names are one column exactly if these are equal."""
+        return name
+
+    @abstractmethod
+    def has_default(self, relation: Relation, column: str) -> bool:
+        """Return whether a column of a table has a default."""
+
+    def address(self, relation: Relation) -> str | None:
+        """Return the column by which a row of a table is found at once; "" if there is none, or
+        other ways are as fast; None if what was found may change while the table is written, as
+        somebody else (a trigger, for example) writes along."""
+        return ""
+
+    def fits(self, given: str, table: str) -> bool:
+        """Whether a column of the type *table* takes all values of the type *given* as they are."""
+        return False
+
+    @abstractmethod
+    def altered(self, column: str, old: str, new: str) -> str:
+        """Return the condition that a value of the column (quoted), whose type is *old*, would not
+        be the same value as a *new*. It may raise an error for a value that is no *new* at all."""
+
+    @abstractmethod
+    def alter(self, relation: Relation, added: Sequence[str], others: Sequence[str]) -> None:
+        """Change the columns of a table with these clauses of ALTER TABLE; *added* are the ADDs.
+
+        Raises WarehouseError if an object of somebody else's would not survive it.
+        """

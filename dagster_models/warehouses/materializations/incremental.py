@@ -20,8 +20,11 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
 from dagster_models.warehouses.materializations.hooks import Hooks
-from dagster_models.warehouses.materializations.keys import refuse_bad_keys
-from dagster_models.warehouses.materializations.since import value_of_since
+from dagster_models.warehouses.materializations.keys import (
+    refuse_bad_keys,
+    refuse_keys_of_table,
+)
+from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
 
 
 def build(session: Hooks, relation: Relation, how: Incremental, content: Content) -> Staged:
@@ -35,6 +38,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     whole = how.full_refresh or found != "table"
     if whole and how.columns:  # the query reads the table
         session.replace_table(relation, Query(_empty(how.columns)))
+        refuse_misfit(session, relation, how.since)
     if isinstance(content, Query) and whole and content.full:
         content = Query(content.full)
     query = content.sql if isinstance(content, Query) else ""
@@ -45,21 +49,26 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     if whole and not how.columns:
         rows = session.replace_table(relation, content)
         refuse_bad_keys(session, relation, how)
+        refuse_misfit(session, relation, how.since)
         replaced = None if found == "table" else 0
         return Staged(relation, rows, Changes("whole", since, rows, 0, replaced))
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
     # A key that is added to the table would never meet its old rows, and would double them.
-    columns_of_table(session.columns(relation), relation, how.unique_key, "unique_key")
+    keys = columns_of_table(session.columns(relation), relation, how.unique_key, "unique_key")
+    if how.strategy == "merge" and not _has_guarded(session, relation, how):
+        refuse_keys_of_table(session, relation, keys)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     keys = columns_named(session.columns(session.staging), how.unique_key)
-    write = _Write.of(session, relation, columns, keys)
     if how.strategy != "append":
         deletes = how.strategy == "delete+insert"
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
+    write = _Write(
+        relation, session.staging, staged, tuple(columns), tuple(keys), session.address(relation)
+    )
     changes = _WRITE[how.strategy](session, write)
-    _refuse_lost_rows(relation, how, staged, changes)
+    _refuse_lost_rows(how, write, changes)
     session.change(f"DROP TABLE {write.new}")
     changes = replace(changes, kind="whole" if whole else "delta", since=since)
     return Staged(relation, session.row_count(relation), changes)
@@ -77,6 +86,13 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
     return f"SELECT {listed} WHERE 1 = 0"
 
 
+def _has_guarded(session: Hooks, relation: Relation, how: Incremental) -> bool:
+    """Whether the last build of the table has seen to its keys, as this one will: it was of the
+    same code. So all of the table is read once for each change of the code."""
+    last = session.last_proofs([relation])
+    return any(it.code_version == how.code_version and it.changes is not None for it in last)
+
+
 def refuse_another_reading(relation: Relation, read: Reading | None, now: Reading) -> None:
     """Raise WarehouseError if a Python model was given something else before it made its rows."""
     if read is None or read == now:
@@ -89,16 +105,18 @@ def refuse_another_reading(relation: Relation, read: Reading | None, now: Readin
     )
 
 
-def _refuse_lost_rows(relation: Relation, how: Incremental, staged: int, changes: Changes) -> None:
-    if how.strategy != "merge" and changes.inserted != staged:
+def _refuse_lost_rows(how: Incremental, it: _Write, changes: Changes) -> None:
+    if how.strategy != "merge" and changes.inserted != it.count:
         raise WarehouseError(
             ErrorKind.UNSUPPORTED,
-            f"{relation} took {changes.inserted} of {staged} rows, as a trigger or rule on it left"
-            " some out. Nothing was changed: change or drop that first, by hand",
+            f"{it.relation} took {changes.inserted} of {it.count} rows, as a trigger or rule on it"
+            " left some out. Nothing was changed: change or drop that first, by hand",
             name="RowsDiffer",
         )
 
 
+#: A column beside the keys: it must not meet a user's.
+_AT = "dagster_models_at"
 #: More of them take too much of a server's memory: it holds them all, at some 50 bytes each.
 _ADDRESSES = 500_000
 
@@ -108,39 +126,38 @@ _ADDRESSES = 500_000
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """The parts of the statements that write the staged rows: all of them quoted SQL.
+    """What the statements that write the staged rows, ``count`` of them, are made of.
 
-    ``found`` holds what a merge finds in the table, and ``address`` is ``Hooks.address``.
+    ``found`` is for what a merge finds in the table, and ``address`` is ``Hooks.address``.
     """
 
-    table: str
-    new: str
-    found: str
+    relation: Relation
+    staged: Relation
+    count: int
     columns: tuple[str, ...]
     keys: tuple[str, ...]
-    address: str
+    address: str | None
 
-    @classmethod
-    def of(
-        cls, session: Hooks, relation: Relation, columns: Sequence[str], keys: Sequence[str]
-    ) -> _Write:
-        new = session.staging
-        return cls(
-            quoted(relation),
-            quoted(new),
-            quoted(replace(new, name=f"{new.name}_found")),
-            tuple(map(quote, columns)),
-            tuple(map(quote, keys)),
-            session.address(relation),
-        )
+    @property
+    def table(self) -> str:
+        return quoted(self.relation)
+
+    @property
+    def new(self) -> str:
+        return quoted(self.staged)
+
+    @property
+    def found(self) -> Relation:
+        return replace(self.staged, name="dagster_models_found")
 
     @property
     def same_key(self) -> str:
-        return " AND ".join(f"t.{key} = n.{key}" for key in self.keys)
+        return " AND ".join(f"t.{key} = n.{key}" for key in map(quote, self.keys))
 
     def insert(self, where: str = "") -> str:
-        listed = ", ".join(self.columns)
-        given = ", ".join(f"n.{column}" for column in self.columns)
+        columns = [quote(column) for column in self.columns]
+        listed = ", ".join(columns)
+        given = ", ".join(f"n.{column}" for column in columns)
         return f"INSERT INTO {self.table} ({listed}) SELECT {given} FROM {self.new} AS n{where}"
 
 
@@ -150,7 +167,7 @@ def _append(session: Hooks, it: _Write) -> Changes:
 
 def _delete_and_insert(session: Hooks, it: _Write) -> Changes:
     """The new rows may have several of one key: they replace all old ones of it together."""
-    keys = ", ".join(it.keys)
+    keys = ", ".join(map(quote, it.keys))
     deleted = session.change(
         f"DELETE FROM {it.table} AS t USING (SELECT DISTINCT {keys} FROM {it.new}) AS n"
         f" WHERE {it.same_key}"
@@ -159,15 +176,16 @@ def _delete_and_insert(session: Hooks, it: _Write) -> Changes:
 
 
 def _merge(session: Hooks, it: _Write) -> Changes:
-    """Only rows that differ are written. Nothing but the first statement has to read all of the
-    table where the warehouse finds rows by their address."""
-    rest = [column for column in it.columns if column not in it.keys]
+    """Only rows that differ are written. The first statement keeps what it finds in the table, so
+    that the others need not read all of it, as far as the warehouse allows for it."""
+    rest = [quote(column) for column in it.columns if column not in it.keys]
     differs = session.differs(rest) if rest else "false"
-    listed = [f"n.{key} AS k{at}" for at, key in enumerate(it.keys)]
+    found = quoted(it.found)
+    listed = [f"n.{quote(key)}" for key in it.keys]
     if it.address:
-        listed.append(f"CASE WHEN {differs} THEN t.{it.address} END AS address")
-    session.change(
-        f"CREATE TEMPORARY TABLE {it.found} AS SELECT {', '.join(listed)}"
+        listed.append(f"CASE WHEN {differs} THEN t.{it.address} END AS {_AT}")
+    there = session.change(
+        f"CREATE TEMPORARY TABLE {found} AS SELECT {', '.join(listed)}"
         f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
     )
     updated = 0
@@ -177,10 +195,12 @@ def _merge(session: Hooks, it: _Write) -> Changes:
             f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
             f" WHERE {it.same_key} AND ({differs}){_by_address(session, it)}"
         )
-    known = " AND ".join(f"f.k{at} = n.{key}" for at, key in enumerate(it.keys))
-    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {it.found} AS f WHERE {known})"
+    known = it.table if it.address is None else found
+    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {it.same_key})"
     inserted = session.change(it.insert(unknown))
-    session.change(f"DROP TABLE {it.found}")
+    if it.address is None or there + inserted != it.count:
+        refuse_keys_of_table(session, it.relation, it.keys, among=it.found)
+    session.change(f"DROP TABLE {found}")
     return Changes("", None, inserted, updated, 0)
 
 
@@ -189,10 +209,10 @@ def _by_address(session: Hooks, it: _Write) -> str:
     rows of several partitions may have the same address."""
     if not it.address:
         return ""
-    found = f"FROM {it.found} WHERE address IS NOT NULL"
+    found = f"FROM {quoted(it.found)} WHERE {_AT} IS NOT NULL"
     if session.rows(f"SELECT count(*) {found}")[0][0] > _ADDRESSES:
         return ""
-    return f" AND t.{it.address} = ANY (ARRAY(SELECT address {found}))"
+    return f" AND t.{it.address} = ANY (ARRAY(SELECT {_AT} {found}))"
 
 
 _WRITE: Mapping[str, Callable[[Hooks, _Write], Changes]] = {

@@ -73,22 +73,60 @@ def refuse_duplicate_keys(
     session: Hooks, relation: Relation, keys: Sequence[str], why: str, fix: str
 ) -> None:
     """Raise WarehouseError for keys that occur twice. *why* is a sentence, *fix* ends the text."""
+    if not (twice := _twice(session, relation, keys)):
+        return
+    raise WarehouseError(
+        ErrorKind.CONSTRAINT,
+        f"{_counted(*twice, 'what the query returns')}. {why}. Nothing was changed: let the query"
+        f" return one row of each key, {'' if fix else 'or '}add columns to unique_key{fix}",
+        name="DuplicateKey",
+    )
+
+
+def refuse_keys_of_table(
+    session: Hooks, relation: Relation, keys: Sequence[str], among: Relation | None = None
+) -> None:
+    """Raise WarehouseError for keys that the table itself holds twice, or that are NULL in it;
+    *among*: only for those that are there."""
+    source = among or relation
+    if twice := _twice(session, source, keys):
+        said = _counted(*twice, str(relation))
+    elif among is None and (null := key_examples(session, keys, _null(relation, keys))):
+        said = f"unique_key ({', '.join(keys)}) is NULL in rows of {relation}: {null}"
+    else:
+        return
+    raise WarehouseError(
+        ErrorKind.CONSTRAINT,
+        f"{said}. It was filled by a build without this key, or by somebody else, and a merge would"
+        " keep these rows. Nothing was changed: delete or mend them by hand, or build the model"
+        " once in full (`full_refresh`)",
+        name="KeysOfTable",
+    )
+
+
+def _null(relation: Relation, keys: Sequence[str]) -> str:
+    unknown = " OR ".join(f"{quote(key)} IS NULL" for key in keys)
+    return f"FROM {quoted(relation)} WHERE {unknown}"
+
+
+def _twice(session: Hooks, relation: Relation, keys: Sequence[str]) -> tuple[int, str] | None:
+    """How many keys the relation holds more than once, and some of them; None for none."""
+    # Not those that are NULL, which are no keys.
+    known = " AND ".join(f"{quote(key)} IS NOT NULL" for key in keys)
     listed = ", ".join(map(quote, keys))
-    twice = f"FROM {quoted(relation)} GROUP BY {listed} HAVING count(*) > 1"
+    twice = f"FROM {quoted(relation)} WHERE {known} GROUP BY {listed} HAVING count(*) > 1"
     rows = session.rows(
         f"SELECT {_as_text(keys)}, CAST(count(*) AS VARCHAR) {twice} LIMIT {_EXAMPLES}"
     )
     if not rows:
-        return
+        return None
     count = session.rows(f"SELECT count(*) FROM (SELECT 1 AS one {twice}) AS twice")[0][0]
+    return count, _examples([*keys, "rows"], rows)
+
+
+def _counted(count: int, examples: str, where: str) -> str:
     verb = "value of unique_key occurs" if count == 1 else "values of unique_key occur"
-    raise WarehouseError(
-        ErrorKind.CONSTRAINT,
-        f"{count:,} {verb} more than once in what the query returns:"
-        f" {_examples([*keys, 'rows'], rows)}. {why}. Nothing was changed: let the query return one"
-        f" row of each key, {'' if fix else 'or '}add columns to unique_key{fix}",
-        name="DuplicateKey",
-    )
+    return f"{count:,} {verb} more than once in {where}: {examples}"
 
 
 def key_examples(session: Hooks, keys: Sequence[str], source: str) -> str:

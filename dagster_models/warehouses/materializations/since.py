@@ -7,10 +7,13 @@ between the reading and the writing. A string would do for a date, and silently 
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from decimal import Decimal, localcontext
 
 from dagster_models.core.materializations import Incremental, Since
 from dagster_models.core.model import Relation
+from dagster_models.core.since import lookback_misfit
 from dagster_models.core.tasks import SINCE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
@@ -25,6 +28,7 @@ _WORDS = {
     "timestamp with time zone": "TIMESTAMPTZ",
 }
 _UNSIGNED = {"utinyint", "usmallint", "uinteger", "ubigint", "uhugeint"}
+_DIGITS = re.compile(r"(?:decimal|numeric)\((\d+),(-?\d+)\)", re.IGNORECASE)
 #: What is less than, or equal to, every value of these types.
 _SMALLEST = {
     "tinyint": "-128",
@@ -51,13 +55,15 @@ def value_of_since(
         columns = session.columns(relation)
         (name,) = columns_of_table(columns, relation, [since.column], "since")
         type_ = dict(columns)[name]
-        largest = f"max({quote(name)})" + (f" - {since.lookback}" if since.lookback else "")
+        bound = _bound(type_) if since.lookback.isdecimal() else None
+        lookback = f" - {since.lookback}" if since.lookback and bound is None else ""
         text = session.rows(
-            f"SELECT CAST(CAST({largest} AS {type_}) AS VARCHAR) FROM {quoted(relation)}"
+            f"SELECT CAST({_cast(f'max({quote(name)}){lookback}', type_)} AS VARCHAR)"
+            f" FROM {quoted(relation)}"
         )[0][0]
-        if text is not None:
-            return _typed(text, type_)
-        return since.begin or _smallest(since, type_)
+        if text is None:
+            return since.begin or _smallest(since, type_)
+        return _typed(text, type_) if bound is None else _less(text, since, type_, bound)
     if since.begin or not query or SINCE not in query:
         return since.begin or None
     columns = _shape(session, query)
@@ -74,10 +80,10 @@ def _smallest(since: Since, type_: str) -> str:
     plain = type_.lower().partition("(")[0]
     if plain in _UNSIGNED:
         return "-1"  # 0 is a value as any other
-    if plain.startswith(("date", "timestamp")):
+    if plain.startswith(("date", "timestamp")) or type_.lower() == "numeric":
         return _typed("-infinity", type_)
     if plain in ("decimal", "numeric"):
-        return _typed("-infinity", "double precision")
+        return _typed(f"{_bound(type_):f}", type_)
     if plain in _SMALLEST:
         return _typed(_SMALLEST[plain], type_)
     raise WarehouseError(
@@ -86,6 +92,57 @@ def _smallest(since: Since, type_: str) -> str:
         " begin: write it, `since: {column: ..., begin: ...}`",
         name="NoFirstValue",
     )
+
+
+def _bound(type_: str) -> Decimal | None:
+    """The smallest value of a type of exact numbers; None for other types, or if it has none."""
+    plain = type_.lower().partition("(")[0]
+    if plain in _UNSIGNED:
+        return Decimal(0)
+    if found := _DIGITS.search(type_):
+        return Decimal((1, (9,) * int(found[1]), -int(found[2])))
+    return Decimal(_SMALLEST[plain]) if plain.endswith("int") or plain == "integer" else None
+
+
+def _less(text: str, since: Since, type_: str, bound: Decimal) -> str:
+    """A number less the lookback: not in SQL, where a small type could not hold it."""
+    with localcontext() as context:
+        context.prec = 100
+        value = Decimal(text) - int(since.lookback)
+        is_less = value.is_finite() and value < bound
+        return _smallest(since, type_) if is_less else _typed(f"{value:f}", type_)
+
+
+def refuse_misfit(session: Hooks, relation: Relation, since: Since | None) -> None:
+    """Raise WarehouseError if the next build, which will be an increment, could not read the value
+    of `$since` from the table."""
+    if since is None:
+        return
+    columns = session.columns(relation)
+    (name,) = columns_named(columns, [since.column], of="since: the query")
+    type_ = dict(columns)[name]
+    why = lookback_misfit(since.lookback, type_)
+    if since.lookback and not why:
+        try:
+            session.rows(
+                f"SELECT {_cast(f'max({quote(name)}) - {since.lookback}', type_)}"
+                f" FROM {quoted(relation)} WHERE 1 = 0"
+            )
+        except WarehouseError as error:
+            if error.kind not in (ErrorKind.BAD_COLUMN, ErrorKind.BAD_VALUE):
+                raise
+            why = f"{error.message.splitlines()[0]}: delete `lookback`, or cast the column"
+    if why:
+        raise WarehouseError(
+            ErrorKind.INVALID_INPUT,
+            f"`lookback` does not fit the column `{name}`, whose type is {type_}: {why}. Nothing"
+            " was changed",
+            name="BadLookback",
+        )
+
+
+def _cast(expression: str, type_: str) -> str:
+    return f"CAST({expression} AS {type_})"
 
 
 def _shape(session: Hooks, query: str) -> tuple[tuple[str, str], ...]:

@@ -33,10 +33,13 @@ from dagster_models.warehouses.materializations.keys import (
     refuse_null_keys,
     refuse_rows,
 )
-
-#: A version that ends then or later has not ended: ``valid_to_current`` is later. So a project may
-#: change what open versions hold.
-FAR = "TIMESTAMP '2200-01-01'"
+from dagster_models.warehouses.materializations.snapshot_columns import (
+    FAR,
+    add_mark,
+    has_marks,
+    open_end,
+    refuse_another_table,
+)
 
 _WITH_ZONE = re.compile(r"timestamp.* with time zone", re.IGNORECASE)
 _TIME = re.compile(r"(timestamp|date\b)", re.IGNORECASE)
@@ -59,13 +62,13 @@ def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -
         rows = session.replace_table(relation, content)
         _begin(session, relation, how, _checked(session, relation, how, now))
         return Staged(relation, rows, Changes("snapshot", None, rows, 0, 0))
-    _refuse_another_table(session, relation, how)
+    refuse_another_table(session, relation, how)
     session.stage(content)
     query = _checked(session, session.staging, how, now)
-    # A column of that name is the query's own, if no deletions are marked.
-    own = [name for name in (*how.own_columns, how.is_deleted) if name not in query.names]
+    marked = has_marks(session, relation, how, query.names)
+    own = (how.valid_from, how.valid_to, *([how.is_deleted] if marked else []))
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), own=own)
-    write = _Versions.of(session, relation, how, query, columns)
+    write = _Versions.of(session, relation, how, query, columns, marked)
     counts = write.changes()
     session.change(f"DROP TABLE {write.new}")
     return Staged(relation, session.row_count(relation), Changes("snapshot", None, *counts))
@@ -84,7 +87,7 @@ def _reading(session: Hooks, relation: Relation, how: Snapshot, found: str | Non
     """Any change adds a version or, if it does not, closes one."""
     if found != "table":
         return Reading(whole=True)
-    _refuse_another_table(session, relation, how)
+    refuse_another_table(session, relation, how)
     valid_to = quote(how.valid_to)
     counted = f"count(*), count(*) FILTER (WHERE {valid_to} IS NULL OR {valid_to} >= {FAR})"
     count, still_open = session.rows(f"SELECT {counted} FROM {quoted(relation)}")[0]
@@ -175,34 +178,9 @@ def _begin(session: Hooks, relation: Relation, how: Snapshot, query: _Returned) 
     session.change(f"{table} ALTER COLUMN {valid_from} DROP DEFAULT")
     if query.updated_at:
         session.change(f"{table} ALTER COLUMN {valid_from} TYPE TIMESTAMP USING {query.born()}")
-    session.change(f"{table} ADD COLUMN {quote(how.valid_to)} TIMESTAMP DEFAULT {_open_end(how)}")
+    session.change(f"{table} ADD COLUMN {quote(how.valid_to)} TIMESTAMP DEFAULT {open_end(how)}")
     if how.hard_deletes == "new_record":
-        _add_mark(session, relation, how)
-
-
-def _add_mark(session: Hooks, relation: Relation, how: Snapshot) -> None:
-    session.change(
-        f"ALTER TABLE {quoted(relation)} ADD COLUMN {quote(how.is_deleted)} BOOLEAN DEFAULT false"
-    )
-
-
-def _open_end(how: Snapshot) -> str:
-    return f"TIMESTAMP '{how.open_end}'" if how.open_end else "CAST(NULL AS TIMESTAMP)"
-
-
-def _refuse_another_table(session: Hooks, relation: Relation, how: Snapshot) -> None:
-    types = dict(session.columns(relation))
-    for name in (how.valid_from, how.valid_to):
-        type_ = types.get(name, "").lower()
-        if not type_.startswith("timestamp") or "with time zone" in type_:
-            has = f"its column `{name}` is of the type {type_}" if type_ else f"no column `{name}`"
-            raise WarehouseError(
-                ErrorKind.UNSUPPORTED,
-                f"{relation} is a table, but no snapshot with these columns: it has"
-                f" {has.removeprefix('its ')}. It may hold a history, so it is never replaced:"
-                " rename or drop it by hand, or name its columns in `snapshot_meta_column_names`",
-                name="NoSnapshot",
-            )
+        add_mark(session, relation, how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,13 +208,13 @@ class _Versions:
         how: Snapshot,
         query: _Returned,
         columns: Sequence[str],
+        has_marks: bool,
     ) -> _Versions:
         returned = [(name, "") for name in query.names]
         compared = columns_named(returned, how.check_cols, of="check_cols: the query") or columns
         there = [name for name, _ in session.columns(relation)]
-        has_marks = how.is_deleted in there and how.is_deleted not in query.names
         if how.hard_deletes == "new_record" and not has_marks:
-            _add_mark(session, relation, how)
+            add_mark(session, relation, how)
             has_marks = True
         own = (how.valid_from, how.valid_to, *([how.is_deleted] if has_marks else []))
         change = replace(session.staging, name="dagster_models_change")
@@ -326,7 +304,7 @@ class _Versions:
 
     def _one_open_end(self) -> None:
         """All open versions hold the same, also after `valid_to_current` has changed."""
-        end = _open_end(self.how)
+        end = open_end(self.how)
         self.session.change(
             f"UPDATE {self.table} AS t SET {self._valid_to} = {end}"
             f" WHERE {self._is_open} AND t.{self._valid_to} IS DISTINCT FROM {end}"
@@ -385,7 +363,7 @@ class _Versions:
 
     def _insert(self, row: str, columns: Sequence[str], mark: str, source: str, where: str) -> str:
         names = [*columns, self._valid_from, self._valid_to]
-        values = [*(f"{row}.{name}" for name in columns), f"c.{_AT}", _open_end(self.how)]
+        values = [*(f"{row}.{name}" for name in columns), f"c.{_AT}", open_end(self.how)]
         if self.has_marks:
             names.append(quote(self.how.is_deleted))
             values.append(mark)

@@ -122,6 +122,15 @@ def refuse_effects(session: Runner, name: str, *, deletes: bool, updates: Sequen
         )
 
 
+def is_listened_to(session: Runner, name: str) -> bool:
+    """Whether a trigger or rule may write rows of the table, or of others, along with ours."""
+    found = find(session, name)
+    if found is None or not found.listened_to:
+        return False
+    listeners = _listeners(session, found.oid)
+    return bool(listeners.triggers or listeners.rules)
+
+
 def _insert(table: RefilledTable, where: str = "") -> str:
     # OVERRIDING: a column may have become an identity.
     return (

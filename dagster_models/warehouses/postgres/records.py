@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dagster_models.core.commit import Commit
+from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote, quoted
@@ -128,10 +129,12 @@ def find(session: Runner, attempt: AttemptId) -> Commit | None:
     return found[0] if found else None
 
 
-def last(session: Runner) -> list[Commit]:
-    """The last one of each relation."""
-    which = "ORDER BY relation, committed_at DESC"
-    return _read(session, "DISTINCT ON (relation)", which, [])
+def last(session: Runner, relations: Collection[Relation] | None) -> list[Commit]:
+    """The last one of each of these relations, or of all."""
+    known = "" if relations is None else "WHERE relation = ANY(%s) "
+    names = [] if relations is None else [[str(relation) for relation in relations]]
+    which = f"{known}ORDER BY relation, committed_at DESC"
+    return _read(session, "DISTINCT ON (relation)", which, names)
 
 
 def _read(session: Runner, distinct: str, which: str, parameters: list[Any]) -> list[Commit]:

@@ -12,7 +12,8 @@ Three things keep this from losing anything silently:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,9 @@ from dagster_models.warehouses.postgres.losses import (
 
 #: SQLSTATE dependent_objects_still_exist
 _DEPENDED_ON = "2BP01"
+#: SQLSTATEs feature_not_supported (a trigger or policy uses the column), invalid_table_definition
+#: (it is a partition's key, or inherited), datatype_mismatch (its default is no such value).
+_NOT_ALTERED = ("0A000", "42P16", "42804")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +102,45 @@ def remake(session: Runner, name: str, old: StoredRelation, make: Callable[[], A
     new = find(session, name)
     assert new is not None
     there = {column for column, _ in columns(session, name)}
-    # An object without a tablespace of its own must not end up in this role's default tablespace.
+    with _no_default_tablespace(session):
+        let_go = make_again(session, objects, name, (old.kind, new.kind), there)
+        if KINDS[old.kind] == KINDS[new.kind]:
+            refuse_losses(name, before, attached(session, new.oid), let_go, there)
+        for view in views:
+            _remake_view(session, view, name)
+    return made
+
+
+def alter(session: Runner, name: str, found: StoredRelation, clauses: Sequence[str]) -> None:
+    """Change the columns of a table by these clauses of ALTER TABLE; the views on it are created
+    again. Raises WarehouseError where one of them, or what else depends on a column, stands in the
+    way."""
+    views = _views_on(session, found.oid)
+    session.about(found.oid, *(view.oid for view in views))
+    for view in reversed(views):
+        _drop(session, KINDS[view.kind], view.name)
+    try:
+        session.run(f"ALTER TABLE {name} {', '.join(clauses)}")
+    except WarehouseError as error:
+        if sqlstate(error.__cause__) not in (_DEPENDED_ON, *_NOT_ALTERED):
+            raise
+        said = [line for line in error.message.splitlines() if not line.startswith("HINT")]
+        raise not_kept(
+            f"{name} cannot be changed by {', '.join(clauses)}: {'; '.join(said)}",
+            "change or drop what stands in the way",
+        ) from error
+    with _no_default_tablespace(session):
+        for view in views:
+            _remake_view(session, view, name)
+
+
+@contextlib.contextmanager
+def _no_default_tablespace(session: Runner) -> Iterator[None]:
+    """An object without a tablespace of its own must not end up in this role's default one."""
     place = session.run("SELECT current_setting('default_tablespace')")[0][0]
     session.run("SET LOCAL default_tablespace = ''")
-    let_go = make_again(session, objects, name, (old.kind, new.kind), there)
-    if KINDS[old.kind] == KINDS[new.kind]:
-        refuse_losses(name, before, attached(session, new.oid), let_go, there)
-    for view in views:
-        _remake_view(session, view, name)
+    yield
     session.run("SELECT set_config('default_tablespace', %s, true)", [place])
-    return made
 
 
 def _drop(session: Runner, what: str, name: str) -> None:

@@ -36,18 +36,16 @@ from dagster_models.warehouses.postgres import (
     catalog,
     copy_errors,
     copy_to_arrow,
-    in_place,
     records,
     relations,
 )
+from dagster_models.warehouses.postgres.columns import PostgresColumns
 from dagster_models.warehouses.postgres.connect import Connector, Outage
-from dagster_models.warehouses.postgres.leftovers import PostgresLeftovers
 from dagster_models.warehouses.postgres.statements import (
     one_query,
     refuse_long,
     statements,
 )
-from dagster_models.warehouses.records import of_relations
 from dagster_models.warehouses.seeds import SeedWords, read_seed
 
 CAPABILITIES = Capabilities(
@@ -116,7 +114,7 @@ class Postgres(OpenWarehouse):
         """Nothing is open but the sessions."""
 
 
-class PostgresSession(PostgresLeftovers):
+class PostgresSession(PostgresColumns):
     """One connection."""
 
     staging = Relation("pg_temp", "dagster_models_new")
@@ -162,22 +160,6 @@ class PostgresSession(PostgresLeftovers):
             raise WarehouseError(ErrorKind.INVALID_REQUEST, "only a query's rows can be staged")
         self.run(f"ANALYZE {name}")  # nothing else would, and the joins depend on it
         return rows
-
-    def refuse_effects(self, relation: Relation, *, deletes: bool, updates: Sequence[str]) -> None:
-        in_place.refuse_effects(self, quoted(relation), deletes=deletes, updates=updates)
-
-    def differs(self, columns: Sequence[str]) -> str:
-        # As stored: so of json, which has no equality, and where a collation takes A for a.
-        old, new = (", ".join(f"{row}.{column}" for column in columns) for row in "tn")
-        return f"ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
-
-    def address(self, relation: Relation) -> str:
-        # Tables that inherit are not locked (``take_turn``): their rows may move meanwhile.
-        rows = self.run(
-            "SELECT relkind = 'p' OR NOT relhassubclass FROM pg_class WHERE oid = %s::regclass",
-            [quoted(relation)],
-        )
-        return "ctid" if rows[0][0] else ""
 
     def _from_csv(self, relation: Relation, path: str, column_types: Mapping[str, str]) -> int:
         seed = read_seed(path, column_types, _SEED_WORDS)
@@ -334,4 +316,4 @@ class PostgresSession(PostgresLeftovers):
         return records.histories(self)
 
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
-        return of_relations(records.last(self), relations)
+        return records.last(self, relations)

@@ -1,0 +1,64 @@
+"""The columns that a snapshot adds to those of its query, and how they are told from others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dagster_models.core.materializations import Snapshot
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import quote, quoted
+from dagster_models.warehouses.materializations.hooks import Hooks
+
+#: A version that ends then or later has not ended: ``valid_to_current`` is later. So a project may
+#: change what open versions hold.
+FAR = "TIMESTAMP '2200-01-01'"
+
+
+def add_mark(session: Hooks, relation: Relation, how: Snapshot) -> None:
+    session.change(
+        f"ALTER TABLE {quoted(relation)} ADD COLUMN {quote(how.is_deleted)} BOOLEAN DEFAULT false"
+    )
+
+
+def open_end(how: Snapshot) -> str:
+    return f"TIMESTAMP '{how.open_end}'" if how.open_end else "CAST(NULL AS TIMESTAMP)"
+
+
+def refuse_another_table(session: Hooks, relation: Relation, how: Snapshot) -> None:
+    types = dict(session.columns(relation))
+    for name in (how.valid_from, how.valid_to):
+        type_ = types.get(name, "").lower()
+        if not type_.startswith("timestamp") or "with time zone" in type_:
+            has = f"its column `{name}` is of the type {type_}" if type_ else f"no column `{name}`"
+            raise WarehouseError(
+                ErrorKind.UNSUPPORTED,
+                f"{relation} is a table, but no snapshot with these columns: it has"
+                f" {has.removeprefix('its ')}. It may hold a history, so it is never replaced:"
+                " rename or drop it by hand, or name its columns in `snapshot_meta_column_names`",
+                name="NoSnapshot",
+            )
+
+
+def has_marks(session: Hooks, relation: Relation, how: Snapshot, returned: Sequence[str]) -> bool:
+    """Whether the table has our mark of deletions. A column of its name that the query returns, or
+    once has, is none: such a column has no default.
+
+    Raises WarehouseError if there is one, and deletions are to be marked.
+    """
+    columns = {session.folded(name): name for name, _ in session.columns(relation)}
+    name = columns.get(session.folded(how.is_deleted))
+    if name is None or name in returned:
+        return False
+    if session.has_default(relation, name):
+        return True
+    if how.hard_deletes != "new_record":
+        return False
+    raise WarehouseError(
+        ErrorKind.BAD_COLUMN,
+        f"{relation} has a column `{name}`, which is not the mark that this snapshot adds: it has"
+        " no default. Its values would be taken for deletions. Nothing was changed: give the mark"
+        " another name with `snapshot_meta_column_names: {is_deleted: ...}`, or, if it is the mark"
+        f" after all, ALTER TABLE {quoted(relation)} ALTER COLUMN {quote(name)} SET DEFAULT false",
+        name="OwnColumn",
+    )
