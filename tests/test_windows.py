@@ -92,7 +92,7 @@ def test_partitions_are_the_same_after_a_journey() -> None:
     given.append(Partition("x", ValueWindow(("x",))))
     utc = dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
     given.append(Partition("u", TimeWindow(utc, utc + HOUR)))
-    how = Incremental("replace", partitioned=Partitioned("d", tuple(given), 2, 0, (("a", "b"),)))
+    how = Incremental("replace", partitioned=Partitioned("d", tuple(given), 2))
     back = Incremental.from_json(plain(how))
     assert back == how
     for one, other in zip(back.partitions, given, strict=True):

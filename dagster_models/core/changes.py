@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -10,11 +10,15 @@ from dataclasses import dataclass
 class Changes:
     """The rows that a build has written, as the warehouse counted them.
 
-    ``kind`` is "whole" for a first build or a full refresh of an incremental model, "delta" for any
-    other build of one, and "snapshot" for a snapshot, whose counts are rows of the query that were
-    new, that had changed, and that were gone. ``since`` is the value of `$since` as SQL, None where
-    the model has none. A count is None where nobody counted: the rows that a full refresh has
-    replaced.
+    ``kind`` is "whole" for a first build or a full refresh of an incremental model, "window" for
+    one that has replaced the rows of its partitions, "delta" for any other build of one, and
+    "snapshot" for a snapshot, whose counts are rows of the query that were new, that had changed,
+    and that were gone. ``since`` is the value of `$since` as SQL, None where the model has none. A
+    count is None where nobody counted: the rows that a full refresh has replaced.
+
+    ``outside``: rows that were returned for no window of the build, and left out. ``unplaced``:
+    rows that are in no partition at all, as the column has NULL in them. Both are None where the
+    warehouse did not look at such rows.
     """
 
     kind: str
@@ -22,6 +26,19 @@ class Changes:
     inserted: int | None = None
     updated: int | None = None
     deleted: int | None = None
+    outside: int | None = None
+    unplaced: int | None = None
+
+    @classmethod
+    def total(cls, each: Sequence[Changes]) -> Changes:
+        """All of these together, of which there is at least one."""
+        names = ("inserted", "updated", "deleted", "outside", "unplaced")
+        counts = {name: [getattr(one, name) for one in each] for name in names}
+        return cls(
+            each[-1].kind,
+            each[-1].since,
+            **{name: None if None in found else sum(found) for name, found in counts.items()},
+        )
 
     @property
     def counts(self) -> Mapping[str, int | None]:

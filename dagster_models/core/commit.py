@@ -19,8 +19,8 @@ class Commit:
     warehouse sets it when it writes the record.
 
     ``kind`` is "whole" where all rows were replaced; else it, ``since`` and the counts are those of
-    ``Changes``. ``part`` counts the records of one attempt, and the window says which rows
-    this one is about. (Today each attempt has one record, without a window.)
+    ``Changes``. ``part`` counts the records of one attempt, and the window says which rows this one
+    is about: from its start up to its end, or, where there is no end, the values of a JSON list.
 
     ``builder`` says who builds the relation: a project, and the schema prefix of its target.
     ``identity`` tells the relation that was published from any other that may come to have its

@@ -59,12 +59,20 @@ class Reading:
     """What a Python model was given before it made its rows.
 
     ``whole``: it was to return the whole table; ``since`` is the value of ``$since`` as SQL. Of a
-    snapshot, ``seen`` says how far its history went.
+    snapshot, ``seen`` says how far its history went, and of partitions that their table is there.
+    ``windows``: (what stands in its SQL for a
+    part of the windows that it builds, its value as SQL).
     """
 
     whole: bool
     since: str | None = None
     seen: str = ""
+    windows: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Reading:
+        windows = tuple((stand_in, sql) for stand_in, sql in values["windows"])
+        return cls(**{**values, "windows": windows})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +81,24 @@ class Partitioned:
 
     ``by``: that column. ``partitions``: those of this build, () for the whole table. ``batch``: how
     many of them go into one transaction, None for all. ``part``: the number that the first commit
-    record of this transaction has in its attempt. ``bound``: (name, SQL) of what the model's text
-    binds to reserved names, which it runs with in an editor.
+    record of this transaction has in its attempt.
     """
 
     by: str
     partitions: tuple[Partition, ...] = ()
     batch: int | None = None
     part: int = 0
-    bound: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Partitioned:
-        return cls(
-            **{
-                **values,
-                "partitions": tuple(map(Partition.from_json, values["partitions"])),
-                "bound": tuple((name, sql) for name, sql in values["bound"]),
-            }
-        )
+        partitions = tuple(map(Partition.from_json, values["partitions"]))
+        return cls(**{**values, "partitions": partitions})
+
+
+def strategy_of(config: Config) -> str:
+    """How the rows of an incremental model are written: as it says, or as its other keys do."""
+    by_keys = "replace" if config.partitions else "merge" if config.unique_key else "append"
+    return config.strategy or by_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,7 @@ class Incremental:
     @classmethod
     def of(cls, config: Config) -> Incremental:
         return cls(
-            config.strategy or ("merge" if config.unique_key else "append"),
+            strategy_of(config),
             config.unique_key,
             config.on_schema_change,
         )
@@ -137,7 +144,7 @@ class Incremental:
                 "unique_key": tuple(values["unique_key"]),
                 "columns": tuple((name, type_) for name, type_ in values["columns"]),
                 "since": Since(**since) if since else None,
-                "reading": Reading(**reading) if reading else None,
+                "reading": Reading.from_json(reading) if reading else None,
                 "partitioned": Partitioned.from_json(partitioned) if partitioned else None,
             }
         )
@@ -194,7 +201,7 @@ class Snapshot:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Snapshot:
         lists = {name: tuple(values[name]) for name in ("unique_key", "check_cols")}
-        reading = Reading(**values["reading"]) if values["reading"] else None
+        reading = Reading.from_json(values["reading"]) if values["reading"] else None
         return cls(**{**values, **lists, "reading": reading})
 
     @property

@@ -209,11 +209,12 @@ class Config:
     #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
     upstream_partitions: Mapping[str, str] = EMPTY
     # Of incremental models, and some of snapshots.
-    strategy: str = ""  #: append | delete+insert | merge; "" is decided by unique_key
+    strategy: str = ""  #: append | delete+insert | merge | replace; "" is decided by the keys below
     unique_key: tuple[str, ...] = ()
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
     partitions: PartitionsConfig | None = None
+    batch: int | None = None  #: partitions of one transaction; None for all of a build
     full_refresh: bool | None = None  #: False: never, also if a run asks for it; True: always
     # Of snapshots, whose strategy is timestamp or check.
     updated_at: str = ""

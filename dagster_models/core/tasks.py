@@ -38,6 +38,27 @@ OWN_COLUMN = "__the_column_that_this_check_is_about__"
 
 #: Stands in a model's SQL for the value of `$since`, which only the session that builds can read.
 SINCE = "__the_value_of_since__"
+#: The same for each part of the windows that a build replaces or reads, in a literal of the type of
+#: their column, or of the type of the literal that stands there in an editor.
+BOUNDS = ("partition_start", "partition_end", "read_start", "read_end")
+KEYS = ("partition_keys", "partition_key")
+RESERVED = frozenset((*BOUNDS, *KEYS))
+#: When the run began: known before the SQL is sent.
+STARTED = "run_started_at"
+TYPES = ("date", "timestamp", "timestamptz")
+
+
+def stand_in(name: str, type_: str = "") -> str:
+    """What stands in SQL for a value of BOUNDS or KEYS, until the SQL is sent."""
+    return f"__the_value_of_{name}__{type_ and f'as_{type_}__'}"
+
+
+#: What stands in -> its name and type.
+STAND_INS: Mapping[str, tuple[str, str]] = {
+    **{stand_in(name, type_): (name, type_) for name in BOUNDS for type_ in TYPES},
+    **{stand_in(name): (name, "") for name in (*BOUNDS, *KEYS)},
+}
+STARTED_STAND_INS = {stand_in(STARTED, type_): type_ for type_ in (*TYPES, "")}
 
 
 class RunnerKind(Enum):
@@ -272,7 +293,17 @@ def sent_sql(task: Task, changes: Changes | None = None) -> str:
         return ""
     whole = changes is not None and changes.kind == "whole"
     sql = content.full if whole and content.full else content.sql
-    return sql.replace(SINCE, (changes and changes.since) or "$since")
+    return shown(sql.replace(SINCE, (changes and changes.since) or "$since"))
+
+
+def shown(sql: str) -> str:
+    """SQL that is to be sent, with the names of the values that only the session knows."""
+    sql = sql.replace(SINCE, "$since")
+    for text, (name, _) in STAND_INS.items():
+        sql = sql.replace(text, f"${name}")
+    for text in STARTED_STAND_INS:
+        sql = sql.replace(text, f"${STARTED}")
+    return sql
 
 
 # --- across a process border ---------------------------------------------------------------------

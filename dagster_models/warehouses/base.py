@@ -11,12 +11,12 @@ text.
 A relation is published in two steps, whatever a warehouse's transactions are like:
 
     staged = session.build(task)            readers do not see it; checks read name_of(staged)
-    session.publish(staged, commit)         one atomic act, which also writes the commit record
+    session.publish(staged, commits)        one atomic act, which also writes the commit records
     session.discard()                       instead of publish; harmless if nothing was built
 
 The commit record is the *proof* that an attempt was published. ``Capabilities.publishing`` says
 what makes the act atomic. If a session was lost before ``publish`` answered, ``fence`` waits until
-that session can no longer publish anything, and then ``find_proof`` decides.
+that session can no longer publish anything, and then ``find_proofs`` decides.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
 from dagster_models.core.warehouse_address import SessionRequest
+from dagster_models.core.windows import Window
 
 #: The features that a warehouse may have. Those that it lacks are in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
@@ -80,16 +81,26 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """A window whose rows a build has replaced; how many there are now, and were before."""
+
+    window: Window
+    inserted: int
+    deleted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Staged:
     """A relation that is built, but not published yet.
 
     ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
-    replaces.
+    replaces. ``replaced``: the windows of a build of partitions.
     """
 
     relation: Relation
     rows: int | None
     changes: Changes | None = None
+    replaced: tuple[Replaced, ...] = ()
 
 
 class WarehouseSession(ABC):
@@ -157,10 +168,10 @@ class WarehouseSession(ABC):
         """Return the staged relation's name as SQL of this session."""
 
     @abstractmethod
-    def publish(self, staged: Staged, commit: Commit) -> None:
-        """Make the relation and its proof visible in one atomic act.
+    def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
+        """Make the relation and its proof, one or several records, visible in one atomic act.
 
-        An error does not tell whether it took place: call ``discard``, and then ``find_proof``.
+        An error does not tell whether it took place: call ``discard``, and then ``find_proofs``.
         """
 
     @abstractmethod
@@ -168,8 +179,15 @@ class WarehouseSession(ABC):
         """Drop what was built but not published, if there is anything. Never raises."""
 
     @abstractmethod
-    def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
-        """Return the proof that the attempt, which builds ``relation``, was published, or None."""
+    def find_proofs(
+        self, relation: Relation | None, attempt: AttemptId | None = None
+    ) -> list[Commit]:
+        """Return the proofs that the attempt, which builds ``relation``, was published, or parts of
+        it, in the order of these.
+
+        For None those of all attempts, the first one first, from the last one on that replaced the
+        whole relation.
+        """
 
     @abstractmethod
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
@@ -245,6 +263,14 @@ class OpenWarehouse(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the database, after every session was closed."""
+
+
+def find_proof(
+    session: WarehouseSession, relation: Relation | None, attempt: AttemptId, part: int = 0
+) -> Commit | None:
+    """Return the proof of one part of an attempt, or None."""
+    found = (it for it in session.find_proofs(relation, attempt) if it.part == part)
+    return next(found, None)
 
 
 def quoted(relation: Relation) -> str:

@@ -15,7 +15,9 @@ RECORDS = Relation("dagster_models", "commits")
 #: 2: no two records of one attempt, in any warehouse, and this number.
 #: 3: what an incremental build has changed; an attempt may have several records, its parts.
 #: 4: who builds a relation, and what tells it from another one of its name.
-FORMAT = 4
+#: 5: records of the windows of a relation, of which one attempt may have several. Nothing is added;
+#: an older program would take the first one for the proof that all of them were built.
+FORMAT = 5
 #: The columns of the table, in the order of Commit's fields. Every INSERT and SELECT names them, so
 #: that columns which a later format adds are no matter.
 COLUMNS = tuple(Commit.__dataclass_fields__)
@@ -31,6 +33,12 @@ ADDED_IN_3 = {
     "deleted": "BIGINT",
 }
 ADDED_IN_4 = {"builder": "VARCHAR", "identity": "VARCHAR"}
+
+
+def from_last_whole(commits: list[Commit]) -> list[Commit]:
+    """Those of one relation, in their order, from the last one on that has replaced all of it."""
+    whole = [at for at, commit in enumerate(commits) if commit.kind == "whole"]
+    return commits[whole[-1] :] if whole else commits
 
 
 def refuse_newer(found: int | None, known: int = FORMAT) -> None:

@@ -53,10 +53,12 @@ class TransactionalSession(Hooks):
     def name_of(self, staged: Staged) -> str:
         return quoted(staged.relation)
 
-    def publish(self, staged: Staged, commit: Commit) -> None:
-        if commit.builder is not None:
-            commit = replace(commit, identity=self.mark(staged.relation, commit))
-        self.write_record(commit)
+    def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
+        identity = None
+        if commits[-1].builder is not None:
+            identity = self.mark(staged.relation, commits[-1])
+        for commit in commits:
+            self.write_record(replace(commit, identity=identity))
         self.commit()
 
     def discard(self) -> None:

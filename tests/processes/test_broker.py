@@ -760,8 +760,8 @@ def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> Non
         def fence(self, name: str, timeout_seconds: float) -> bool:
             return True
 
-        def find_proof(self, relation: Relation, attempt: AttemptId) -> Commit | None:
-            return Commit(*attempt, "s.t", "", {}) if ended else None
+        def find_proofs(self, relation: Relation, attempt: AttemptId) -> list[Commit]:
+            return [Commit(*attempt, "s.t", "", {})] if ended else []
 
     ours, theirs = socket.socketpair()
     with ours, theirs:

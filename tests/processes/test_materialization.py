@@ -16,7 +16,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, CheckTask, CsvFile, LoadedFile, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
-from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession, find_proof
 from systems import System, instrument, session_of
 from tasks import arrow_task, csv_task, sql_task, with_sql
 
@@ -62,7 +62,7 @@ def test_a_published_table(
     assert outcome.started_at > 1e9
     assert outcome.seconds > 0
     assert held(warehouse) == PUBLISHED
-    record = session.find_proof(TASK.relation, TASK.id)
+    record = find_proof(session, TASK.relation, TASK.id)
     assert record is not None
     assert (record.relation, record.code_version, record.rows) == ("s.t", "v2", 1)
     assert record.input_versions == {"s.up": "v1"}
@@ -307,7 +307,7 @@ def test_a_commit_whose_record_cannot_be_read_is_in_doubt(
     warehouse: OpenWarehouse, session: WarehouseSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = instrument(session, before_commit=fail)
-    monkeypatch.setattr(session, "find_proof", lambda *_: fail())
+    monkeypatch.setattr(session, "find_proofs", lambda *_: fail())
     outcome = run(session, TASK, Stop())
     assert outcome.verdict is Verdict.UNKNOWN
     assert outcome.error is not None

@@ -31,6 +31,7 @@ from dagster_models.warehouses.base import (
     FEATURES,
     OpenWarehouse,
     WarehouseSession,
+    find_proof,
     quoted,
 )
 from paths import REPOSITORY
@@ -278,7 +279,7 @@ def test_hostile_names_and_values_neither_inject_nor_collide(
         create(session, what, "select 'x' as n", relation)
         session.begin()
         session.write_record(Commit("r", value, 1, str(relation), value, {value: value}, 1))
-        found = session.find_proof(relation, AttemptId("r", value, 1))
+        found = find_proof(session, relation, AttemptId("r", value, 1))
         session.rollback()
         assert found is not None
         assert (found.relation, found.input_versions) == (str(relation), {value: value})
@@ -362,19 +363,19 @@ def test_prepare_may_be_repeated_in_a_busy_database(warehouse: OpenWarehouse) ->
 
 def test_a_record_is_read_as_it_was_written(warehouse: OpenWarehouse) -> None:
     with session_of(warehouse) as session:
-        assert session.find_proof(T, AttemptId("r", "s.t", 1)) is None, (
+        assert find_proof(session, T, AttemptId("r", "s.t", 1)) is None, (
             "of a database that nobody prepared"
         )
         session.prepare([])
-        assert session.find_proof(T, AttemptId("r", "s.t", 1)) is None
+        assert find_proof(session, T, AttemptId("r", "s.t", 1)) is None
         for attempt, rows in ((1, 7), (2, None)):
             session.write_record(Commit("r", "s.t", attempt, "s.t", "v1", {"s.up": "x'y"}, rows))
-        found = session.find_proof(T, AttemptId("r", "s.t", 1))
+        found = find_proof(session, T, AttemptId("r", "s.t", 1))
         assert found is not None
         assert (found.rows, found.input_versions, found.code_version) == (7, {"s.up": "x'y"}, "v1")
         then = dt.datetime.fromisoformat(found.committed_at)
         assert abs(dt.datetime.now(dt.timezone.utc) - then) < dt.timedelta(minutes=5)
-        assert session.find_proof(T, AttemptId("r", "s.t", 3)) is None
+        assert find_proof(session, T, AttemptId("r", "s.t", 3)) is None
 
 
 def test_the_last_record_of_each_relation(warehouse: OpenWarehouse) -> None:
@@ -385,7 +386,7 @@ def test_the_last_record_of_each_relation(warehouse: OpenWarehouse) -> None:
             session.write_record(Commit(run, step, 1, step, "v1", {"s.up": "x"}, 3))
         last = {record.relation: record for record in session.last_proofs()}
         assert {name: record.run_id for name, record in last.items()} == {"s.t": "r2", "s.u": "r1"}
-        assert last["s.t"] == session.find_proof(T, AttemptId("r2", "s.t", 1))
+        assert last["s.t"] == find_proof(session, T, AttemptId("r2", "s.t", 1))
 
 
 def test_a_closed_session_has_rolled_back(warehouse: OpenWarehouse, system: System) -> None:

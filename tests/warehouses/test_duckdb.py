@@ -20,7 +20,7 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run
 from dagster_models.util import arrow_files as bulk
-from dagster_models.warehouses.base import WarehouseSession
+from dagster_models.warehouses.base import WarehouseSession, find_proof
 from dagster_models.warehouses.duckdb.session import DuckDB, connect
 from paths import environment_of_tests
 from systems import instrument
@@ -119,7 +119,7 @@ def test_a_commit_record_keeps_every_name(session: WarehouseSession, name: str) 
     session.prepare([])
     commit = Commit(name, name, 2, name, name, {name: name}, None)
     session.write_record(commit)
-    found = session.find_proof(None, AttemptId(name, name, 2))
+    found = find_proof(session, None, AttemptId(name, name, 2))
     assert found is not None
     assert replace(found, committed_at="") == commit
 

@@ -31,6 +31,7 @@ from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util import dsn as servers
 from dagster_models.util import runtime_files
+from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.postgres.session import connect as connect_here
 from on_postgres import backends, postgres_project, task, until
 from postgres_server import PostgresServer, start_server
@@ -199,7 +200,7 @@ def test_a_session_lost_in_its_commit_is_settled_by_the_record(system: System) -
         outcome = run(instrument(one, after_commit=cut), built, Stop())
         assert outcome.verdict is Verdict.UNKNOWN
         assert other.fence("nobody", 1)
-        assert other.find_proof(built.relation, built.id) is not None
+        assert find_proof(other, built.relation, built.id) is not None
 
 
 def test_a_killed_warehouse_process_leaves_no_query_behind(

@@ -16,7 +16,7 @@ from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses import records
-from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession, find_proof
 from systems import System, postgres_system, session_of
 from tasks import sql_task
 
@@ -67,7 +67,7 @@ def test_a_table_of_the_first_version_is_upgraded_and_its_records_are_read(
         session.execute(OLD_RECORD.format("old", "'2026-01-02 03:04:06'"))
     for _ in range(2):
         session.prepare(["s"])
-    found = session.find_proof(TASK.relation, AttemptId("old", "s.t", 1))
+    found = find_proof(session, TASK.relation, AttemptId("old", "s.t", 1))
     assert found is not None
     assert (found.rows, found.committed_at[:10]) == (3, "2026-01-02")
     assert session.query("select count(*) from dagster_models.commits")[1] == [(1,)]
@@ -83,7 +83,7 @@ def test_a_table_of_the_second_format_is_upgraded_and_its_records_are_read(
     fresh.execute(OLD_RECORD.format("old", "'2026-01-02 03:04:05'"))
     for _ in range(2):
         fresh.prepare(["s"])
-    found = fresh.find_proof(TASK.relation, AttemptId("old", "s.t", 1))
+    found = find_proof(fresh, TASK.relation, AttemptId("old", "s.t", 1))
     assert found is not None
     assert (found.rows, found.kind, found.part, found.changes) == (3, "whole", 0, None)
     fresh.begin()
@@ -106,7 +106,7 @@ def test_the_first_version_writes_its_records_or_publishes_nothing(
     except WarehouseError:
         session.rollback()
     tables = session.query("select 1 from information_schema.tables where table_schema = 's'")[1]
-    found = session.find_proof(None, AttemptId("old", "s.t", 1))
+    found = find_proof(session, None, AttemptId("old", "s.t", 1))
     assert (found is not None) == bool(tables) == (system.name == "postgres")
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
+from dagster_models.core.parts import joined, transactions
 from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
+from dagster_models.processes.server.commits import commits_of, first_part, keys_of
+from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quote, quoted
 
 #: Write conflicts are retried here, as the loser has lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -92,13 +93,24 @@ class _BrokenWarning(Exception):
 
 
 def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
-    """Build and publish the relation of a task.
+    """Build and publish the relation of a task, part by part if it has several. After one that was
+    not published none is begun; the outcome says what was published by then.
 
     Errors of the warehouse and of the user's SQL are in the outcome, and are never raised. The
     session must have no open transaction: one that is open belongs to the caller, and stays open.
 
     Raises WarehouseLost if the session ended before the publication was attempted.
     """
+    outcomes: list[Outcome] = []
+    for each in transactions(task):
+        outcomes.append(_one(session, each, stop))
+        if not outcomes[-1].succeeded:
+            break
+    return joined(outcomes)
+
+
+def _one(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
+    """Build and publish what one transaction is to hold."""
     started_at, clock = time.time(), time.perf_counter()
     build = _Build()
     try:
@@ -119,6 +131,7 @@ def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
         checks=build.checks,
         error=error,
         changes=build.changes,
+        partitions=keys_of(task) if verdict is Verdict.COMMITTED else (),
     )
 
 
@@ -336,20 +349,12 @@ def _publish(
     session: WarehouseSession, task: BuildTask, staged: Staged, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
     """Publish; from here on no stop can intervene."""
-    commit = Commit(
-        *task.id,
-        str(task.relation),
-        task.code_version,
-        task.input_versions,
-        staged.rows,
-        builder=task.builder,
-        **(dataclasses.asdict(staged.changes) if staged.changes else {}),
-    )
+    commits = commits_of(task, staged)
     with stop.shielded() as asked:
         if asked:
             raise _Stopped
         try:
-            session.publish(staged, commit)
+            session.publish(staged, commits)
         except WarehouseError as error:
             # Only the proof tells whether it took place, whatever the error suggests.
             session.discard()
@@ -367,7 +372,7 @@ def _proved(
     only once.
     """
     try:
-        found = session.find_proof(task.relation, task.id)
+        found = find_proof(session, task.relation, task.id, first_part(task))
     except WarehouseError as unreadable:
         return Verdict.UNKNOWN, TaskError(
             ErrorKind.LOST,

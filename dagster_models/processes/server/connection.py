@@ -27,6 +27,7 @@ from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.server import attempt as attempts
+from dagster_models.processes.server import operations
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.shared_database import SharedDatabase
@@ -333,38 +334,24 @@ class ClientConnection:
     def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         attempt = AttemptId(*message["attempt"])
         relation = Relation(**message["relation"])
-        name = message.get("session", "")
-        proof, over = session.find_proof(relation, attempt), True
-        if proof is None:
+        name, records = message.get("session", ""), int(message.get("records", 1))
+        proofs, over = session.find_proofs(relation, attempt), True
+        if len(proofs) < records:
             # Wait for the lost session's end before reading the proof: otherwise it could commit
             # in between.
             seconds = float(message["wait_seconds"])
             end = time.monotonic() + seconds
             over = self.server.await_end(name, seconds)
             over = over and session.fence(name, max(0.0, end - time.monotonic()))
-            proof = session.find_proof(relation, attempt)
-        if proof is not None:
+            proofs = session.find_proofs(relation, attempt)
+        committed = len(proofs) >= records
+        if committed:
             self.server.published(name)
         return {
-            "committed": proof is not None,
-            "proof": proof.to_json() if proof else None,
+            "committed": committed,
+            "proofs": [proof.to_json() for proof in proofs],
             "session_alive": not over,
         }
-
-
-def _built_by(
-    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
-) -> dict[str, Any]:
-    return {"built": [plain(built) for built in session.built_by(message["builder"])]}
-
-
-def _drop(
-    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
-) -> dict[str, Any]:
-    relation = Relation(**message["relation"])
-    with connection.server.writing(str(relation), connection, stop):
-        session.drop(relation, message["builder"])
-    return {}
 
 
 Operation = Callable[[ClientConnection, WarehouseSession, Message, Stop], dict[str, Any]]
@@ -383,8 +370,9 @@ _OPERATIONS: Mapping[str, Operation] = {
     "rollback": ClientConnection.rollback,
     "settle": ClientConnection.settle,
     "last_proofs": ClientConnection.last_proofs,
-    "built_by": _built_by,
-    "drop": _drop,
+    "ledger": operations.ledger,
+    "built_by": operations.built_by,
+    "drop": operations.drop,
 }
 
 

@@ -138,6 +138,14 @@ class DuckDBCursor(TransactionalSession):
         with self._watched(lines_before=1):
             return int(self._cursor.execute(text).fetchall()[0][0])
 
+    def subquery(self, sql: str) -> str | None:
+        with self._watched():
+            self._one_statement(sql)
+            if len(self._cursor.extract_statements(sql)) > 1:
+                return None  # a PIVOT that first looks for its columns
+        found = self._subquery(sql)
+        return found if self._parses(f"SELECT count(*) FROM (\n{found}\n)") else None
+
     def _subquery(self, sql: str) -> str:
         """Return one query without its semicolon, even if a comment follows it."""
         with self._watched():

@@ -22,6 +22,7 @@ from dagster_models.warehouses.records import (
     COLUMNS,
     FORMAT,
     RECORDS,
+    from_last_whole,
     refuse_newer,
 )
 
@@ -60,6 +61,7 @@ _MIGRATIONS: dict[int, Sequence[str]] = {
     ),
     3: _adding(ADDED_IN_3),
     4: _adding(ADDED_IN_4),
+    5: (),
 }
 
 
@@ -130,16 +132,21 @@ def _literal(value: str | int | None) -> str:
     return literal(value) if isinstance(value, str) else str(value)
 
 
-def find(run: Run, catalog: str, attempt: AttemptId) -> Commit | None:
-    found = _read(run, catalog, "WHERE run_id = ? AND step = ? AND attempt = ?", list(attempt))
-    return found[0] if found else None
+def find(run: Run, catalog: str, of: AttemptId | Relation | None) -> list[Commit]:
+    """Those of an attempt, or of a relation from the last one on that replaced all of it."""
+    if isinstance(of, AttemptId):
+        which = "WHERE run_id = ? AND step = ? AND attempt = ? ORDER BY part"
+        return _read(run, catalog, which, list(of))
+    which = "WHERE relation = ? ORDER BY committed_at, part"
+    return from_last_whole(_read(run, catalog, which, [str(of)]))
 
 
 def last(run: Run, catalog: str, relations: Collection[Relation] | None) -> list[Commit]:
     """The last one of each of these relations, or of all."""
     names = ", ".join(literal(str(relation)) for relation in relations or ())
     known = "" if relations is None else f"WHERE relation IN ({names or 'NULL'}) "
-    which = "QUALIFY row_number() OVER (PARTITION BY relation ORDER BY committed_at DESC) = 1"
+    order = "PARTITION BY relation ORDER BY committed_at DESC, part DESC"
+    which = f"QUALIFY row_number() OVER ({order}) = 1"
     return _read(run, catalog, known + which, None)
 
 

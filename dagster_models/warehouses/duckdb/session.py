@@ -357,9 +357,11 @@ class DuckDBSession(DuckDBColumns):
     def write_record(self, commit: Commit) -> None:
         records.write(self._run, self._catalog, commit)
 
-    def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
+    def find_proofs(
+        self, relation: Relation | None, attempt: AttemptId | None = None
+    ) -> list[Commit]:
         self._refuse_if_replaced()
-        return records.find(self._run, self._catalog, attempt)
+        return records.find(self._run, self._catalog, attempt or relation)
 
     def histories(self) -> list[str]:
         return records.histories(self._run, self._catalog)

@@ -24,7 +24,14 @@ from dagster_models.warehouses.materializations.keys import (
     refuse_bad_keys,
     refuse_keys_of_table,
 )
+from dagster_models.warehouses.materializations.partitioned import (
+    build_windows,
+    fill_in_whole,
+    read_windows,
+    unplaced,
+)
 from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
+from dagster_models.warehouses.materializations.write import insert, refuse_lost_rows
 
 
 def build(session: Hooks, relation: Relation, how: Incremental, content: Content) -> Staged:
@@ -35,15 +42,22 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     a Python model read it.
     """
     found = session.take_turn(relation)
-    whole = how.full_refresh or found != "table"
-    if whole and how.columns:  # the query reads the table
+    is_new = found != "table"
+    whole = is_whole(how, is_new)
+    if (whole or is_new) and how.columns:  # the query reads the table
         session.replace_table(relation, Query(_empty(how.columns)))
         refuse_misfit(session, relation, how.since)
-    if isinstance(content, Query) and whole and content.full:
+        is_new = False
+    if isinstance(content, Query) and (whole or found != "table") and content.full:
         content = Query(content.full)
+    if how.partitions:  # whatever a Python model was given: its windows are replaced as a whole
+        return build_windows(session, relation, how, content, there=not is_new)
+    if how.partitioned and isinstance(content, Query):
+        content = fill_in_whole(session, how.partitioned, content)
     query = content.sql if isinstance(content, Query) else ""
     since = value_of_since(session, relation, how, query, whole=whole)
-    refuse_another_reading(relation, how.reading, Reading(whole, since))
+    if not how.partitioned:
+        refuse_another_reading(relation, how.reading, Reading(whole, since))
     if isinstance(content, Query):
         content = Query(content.sql.replace(SINCE, since or ""))
     if whole and not how.columns:
@@ -51,7 +65,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         refuse_bad_keys(session, relation, how)
         refuse_misfit(session, relation, how.since)
         replaced = None if found == "table" else 0
-        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced))
+        left = unplaced(session, relation, how.partitioned) if how.partitioned else None
+        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, unplaced=left))
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
     # A key that is added to the table would never meet its old rows, and would double them.
@@ -60,7 +75,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         refuse_keys_of_table(session, relation, keys)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     keys = columns_named(session.columns(session.staging), how.unique_key)
-    if how.strategy != "append":
+    if how.strategy in ("delete+insert", "merge"):
         deletes = how.strategy == "delete+insert"
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
@@ -68,7 +83,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         relation, session.staging, staged, tuple(columns), tuple(keys), session.address(relation)
     )
     changes = _WRITE[how.strategy](session, write)
-    _refuse_lost_rows(how, write, changes)
+    if how.strategy != "merge":
+        refuse_lost_rows(relation, changes.inserted, staged)
     session.change(f"DROP TABLE {write.new}")
     changes = replace(changes, kind="whole" if whole else "delta", since=since)
     return Staged(relation, session.row_count(relation), changes)
@@ -76,8 +92,18 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
 
 def read(session: Hooks, relation: Relation, how: Incremental) -> Reading:
     """What a Python model must know to make the rows of its next build. In a transaction."""
-    whole = how.full_refresh or session.take_turn(relation) != "table"
+    if how.partitioned:
+        shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())
+        return read_windows(session, relation, shown)
+    whole = is_whole(how, session.take_turn(relation) != "table")
     return Reading(whole, value_of_since(session, relation, how, "", whole=whole))
+
+
+def is_whole(how: Incremental, is_new: bool) -> bool:
+    """Whether the build replaces all of the table."""
+    if how.strategy == "replace":
+        return not how.partitions
+    return how.full_refresh or is_new
 
 
 def _empty(columns: Sequence[tuple[str, str]]) -> str:
@@ -103,16 +129,6 @@ def refuse_another_reading(relation: Relation, read: Reading | None, now: Readin
         f" missing or doubled. Nothing was changed: run it again",
         transient=True,
     )
-
-
-def _refuse_lost_rows(how: Incremental, it: _Write, changes: Changes) -> None:
-    if how.strategy != "merge" and changes.inserted != it.count:
-        raise WarehouseError(
-            ErrorKind.UNSUPPORTED,
-            f"{it.relation} took {changes.inserted} of {it.count} rows, as a trigger or rule on it"
-            " left some out. Nothing was changed: change or drop that first, by hand",
-            name="RowsDiffer",
-        )
 
 
 #: A column beside the keys: it must not meet a user's.
@@ -155,10 +171,7 @@ class _Write:
         return " AND ".join(f"t.{key} = n.{key}" for key in map(quote, self.keys))
 
     def insert(self, where: str = "") -> str:
-        columns = [quote(column) for column in self.columns]
-        listed = ", ".join(columns)
-        given = ", ".join(f"n.{column}" for column in columns)
-        return f"INSERT INTO {self.table} ({listed}) SELECT {given} FROM {self.new} AS n{where}"
+        return insert(self.relation, self.staged, self.columns) + where
 
 
 def _append(session: Hooks, it: _Write) -> Changes:
@@ -217,6 +230,7 @@ def _by_address(session: Hooks, it: _Write) -> str:
 
 _WRITE: Mapping[str, Callable[[Hooks, _Write], Changes]] = {
     "append": _append,
+    "replace": _append,  # of the whole table, which is empty by then
     "delete+insert": _delete_and_insert,
     "merge": _merge,
 }

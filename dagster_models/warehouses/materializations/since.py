@@ -66,7 +66,11 @@ def value_of_since(
         return _typed(text, type_) if bound is None else _less(text, since, type_, bound)
     if since.begin or not query or SINCE not in query:
         return since.begin or None
-    columns = _shape(session, query)
+    hint = (
+        "This came up while the type of `$since` was looked for, with NULL in its place. If that is"
+        " the cause, say where the first build begins: `since: {column: ..., begin: ...}`"
+    )
+    columns = shape(session, query.replace(SINCE, "NULL"), hint)
     (name,) = columns_named(columns, [since.column], of="since: the query")
     return _smallest(since, dict(columns)[name])
 
@@ -145,19 +149,14 @@ def _cast(expression: str, type_: str) -> str:
     return f"CAST({expression} AS {type_})"
 
 
-def _shape(session: Hooks, query: str) -> tuple[tuple[str, str], ...]:
-    """The columns of the query with NULL for `$since`, without running it."""
-    shape = replace(session.staging, name="dagster_models_shape")
-    text = query.replace(SINCE, "NULL")
+def shape(session: Hooks, query: str, hint: str = "") -> tuple[tuple[str, str], ...]:
+    """The columns of a query, without running it. *hint* ends the message of an error."""
+    name = replace(session.staging, name="dagster_models_shape")
     try:
-        session.change(f"CREATE TEMPORARY VIEW {quoted(shape)} AS\n{text}\n", lines_before=1)
+        session.change(f"CREATE TEMPORARY VIEW {quoted(name)} AS\n{query}\n", lines_before=1)
     except WarehouseError as error:
-        error.message += (
-            "\nThis came up while the type of `$since` was looked for, with NULL in its place. If"
-            " that is the cause, say where the first build begins: `since: {column: ..., begin:"
-            " ...}`"
-        )
+        error.message += f"\n{hint}" if hint else ""
         raise
-    columns = session.columns(shape)
-    session.change(f"DROP VIEW {quoted(shape)}")
+    columns = session.columns(name)
+    session.change(f"DROP VIEW {quoted(name)}")
     return columns

@@ -66,6 +66,9 @@ class PostgresConnection(TransactionalSession):
             return self.rollback
         return self.begin if word == "begin" else None
 
+    def subquery(self, sql: str) -> str | None:
+        return one_query(sql)  # all that returns rows, but for what no table can be made of
+
     def query(self, sql: str) -> tuple[list[str], list[Row]]:
         self._touched = True
         with self._watched(sql), self._connection.cursor() as cursor:

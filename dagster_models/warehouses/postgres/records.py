@@ -20,6 +20,7 @@ from dagster_models.warehouses.records import (
     COLUMNS,
     FORMAT,
     RECORDS,
+    from_last_whole,
     refuse_newer,
 )
 
@@ -55,6 +56,7 @@ _MIGRATIONS: dict[int, Sequence[str]] = {
         " ADD CONSTRAINT commits_pkey PRIMARY KEY (run_id, step, attempt, part)",
     ),
     4: (f"ALTER TABLE {quoted(RECORDS)} {_adding(ADDED_IN_4)}",),
+    5: (),
 }
 
 
@@ -123,17 +125,20 @@ def write(session: Runner, commit: Commit) -> None:
     )
 
 
-def find(session: Runner, attempt: AttemptId) -> Commit | None:
-    which = "WHERE run_id = %s AND step = %s AND attempt = %s"
-    found = _read(session, "", which, list(attempt))
-    return found[0] if found else None
+def find(session: Runner, of: AttemptId | Relation | None) -> list[Commit]:
+    """Those of an attempt, or of a relation from the last one on that replaced all of it."""
+    if isinstance(of, AttemptId):
+        which = "WHERE run_id = %s AND step = %s AND attempt = %s ORDER BY part"
+        return _read(session, "", which, list(of))
+    which = "WHERE relation = %s ORDER BY commits.committed_at, part"
+    return from_last_whole(_read(session, "", which, [str(of)]))
 
 
 def last(session: Runner, relations: Collection[Relation] | None) -> list[Commit]:
     """The last one of each of these relations, or of all."""
     known = "" if relations is None else "WHERE relation = ANY(%s) "
     names = [] if relations is None else [[str(relation) for relation in relations]]
-    which = f"{known}ORDER BY relation, committed_at DESC"
+    which = f"{known}ORDER BY relation, commits.committed_at DESC, part DESC"
     return _read(session, "DISTINCT ON (relation)", which, names)
 
 

@@ -309,8 +309,10 @@ class PostgresSession(PostgresColumns):
     def write_record(self, commit: Commit) -> None:
         records.write(self, commit)
 
-    def find_proof(self, relation: Relation | None, attempt: AttemptId) -> Commit | None:
-        return records.find(self, attempt)
+    def find_proofs(
+        self, relation: Relation | None, attempt: AttemptId | None = None
+    ) -> list[Commit]:
+        return records.find(self, attempt or relation)
 
     def histories(self) -> list[str]:
         return records.histories(self)

@@ -1,0 +1,142 @@
+"""The parts of a task that builds partitions: its transactions, their records, and what is left.
+
+A task is cut into transactions of at most ``batch`` partitions, one after the other. Each of them
+writes one commit record for each window that it replaces, where neighbours are one window. ``part``
+counts these records within the attempt, so that they say which of its transactions took place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Incremental, Materialization, Partitioned
+from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import BuildTask, PythonTask
+from dagster_models.core.windows import (
+    Partition,
+    TimeWindow,
+    ValueWindow,
+    Window,
+    batches,
+    covers,
+    merged,
+    moment_of,
+    overlap,
+    text_of,
+)
+
+Builds = TypeVar("Builds", bound=BuildTask | PythonTask)
+
+
+def partitioned(how: Materialization) -> Partitioned | None:
+    """What the build replaces; None if that is the whole relation, or all of its rows are kept."""
+    return how.partitioned if isinstance(how, Incremental) and how.partitions else None
+
+
+def asked_for(how: Materialization) -> tuple[Partition, ...]:
+    """The partitions that a run wants of the task, in a full refresh, too."""
+    given = how.partitioned if isinstance(how, Incremental) else None
+    return given.partitions if given is not None else ()
+
+
+def transactions(task: Builds) -> tuple[Builds, ...]:
+    """The task cut into those of one transaction each, in order; itself if it is one already."""
+    how = partitioned(task.materialization)
+    if how is None:
+        return (task,)
+    found, part = [], how.part
+    for batch in batches(how.partitions, how.batch):
+        one = replace(how, partitions=batch, batch=None, part=part)
+        assert isinstance(task.materialization, Incremental)
+        found.append(replace(task, materialization=replace(task.materialization, partitioned=one)))
+        part += len(windows_of(batch))
+    return tuple(found)
+
+
+def windows_of(partitions: Iterable[Partition]) -> tuple[Window, ...]:
+    """What one transaction replaces: one record is written for each of these."""
+    return merged(partition.window for partition in partitions)
+
+
+def record_count(task: BuildTask | PythonTask) -> int:
+    """How many records the task has written when all of it is committed."""
+    found = (partitioned(each.materialization) for each in transactions(task))
+    return sum(len(windows_of(how.partitions)) if how else 1 for how in found)
+
+
+def joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome of a task from those of its transactions, the last of which may have failed."""
+    first, last = outcomes[0], outcomes[-1]
+    if len(outcomes) == 1:
+        return last
+    committed = [outcome for outcome in outcomes if outcome.succeeded]
+    changes = [outcome.changes for outcome in committed if outcome.changes is not None]
+    return replace(
+        last,
+        started_at=first.started_at,
+        seconds=sum(outcome.seconds for outcome in outcomes),
+        rows=committed[-1].rows if committed else None,
+        changes=Changes.total(changes) if changes else None,
+        partitions=tuple(key for outcome in committed for key in outcome.partitions),
+    )
+
+
+# The ledger ---------------------------------------------------------------------------------------
+
+
+def window_texts(window: Window) -> tuple[str, str | None]:
+    """The window as a commit record has it: start and end, or the values and None."""
+    if isinstance(window, ValueWindow):
+        return json.dumps(list(window.values), ensure_ascii=False), None
+    return text_of(window.start), text_of(window.end)
+
+
+def window_of(commit: Commit) -> Window | None:
+    """What the commit has replaced; None for the whole relation."""
+    if commit.window_start is None:
+        return None
+    if commit.window_end is None:
+        return ValueWindow(tuple(json.loads(commit.window_start)))
+    return TimeWindow(moment_of(commit.window_start), moment_of(commit.window_end))
+
+
+def built(commits: Iterable[Commit], wanted: Iterable[Partition]) -> tuple[str, ...]:
+    """The keys of those partitions that these commits have built together."""
+    windows = [window_of(commit) for commit in commits]
+    if None in windows:
+        return tuple(partition.key for partition in wanted)
+    known = [window for window in windows if window is not None]
+    return tuple(partition.key for partition in wanted if covers(known, partition.window))
+
+
+def standing(
+    commits: Iterable[Commit], wanted: Iterable[Partition], stands: Iterable[Commit]
+) -> tuple[Partition, ...]:
+    """The partitions that *stands*, some of the *commits* of a relation in their order, have built
+    and no other commit has replaced since."""
+    good = {(commit.id, commit.part) for commit in stands}
+    last: list[tuple[Window | None, bool]] = [
+        (window_of(commit), (commit.id, commit.part) in good) for commit in commits
+    ]
+    return tuple(partition for partition in wanted if _stands(partition.window, last))
+
+
+def _stands(window: Window, history: Sequence[tuple[Window | None, bool]]) -> bool:
+    """Whether the last builds that together cover a window, with all that came later, are good."""
+    later: list[Window] = []
+    for replaced, good in reversed(history):
+        if replaced is not None and not overlap(replaced, window):
+            continue
+        if not good:
+            return False
+        if replaced is None:
+            return True
+        later.append(replaced)
+        if covers(later, window):
+            return True
+    return False

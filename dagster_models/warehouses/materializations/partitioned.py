@@ -1,0 +1,243 @@
+"""The rows of some partitions of a table, which each build replaces: the strategy replace.
+
+    turn -> type of the column -> stage what is in the windows -> shape -> delete -> insert
+
+A query says the whole table, and a window is a filter on what it returns. So the table is the same
+whether its partitions are built one by one or in full, and the warehouse pushes the filter down to
+what the query reads. Rows that cannot be filtered there (a frame of Python, a query that is no
+subquery) are filtered when they are staged, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.materializations import Incremental, Partitioned, Reading
+from dagster_models.core.model import Relation
+from dagster_models.core.parts import windows_of
+from dagster_models.core.tasks import Content, Query
+from dagster_models.core.windows import Partition, Window, covers
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import Replaced, Staged, quote, quoted
+from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
+from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.keys import refuse_bad_keys
+from dagster_models.warehouses.materializations.since import shape
+from dagster_models.warehouses.materializations.windows import (
+    WindowColumn,
+    filled_in,
+    has_names,
+    values,
+    without_bounds,
+)
+from dagster_models.warehouses.materializations.write import insert, refuse_lost_rows
+
+
+def build_windows(
+    session: Hooks, relation: Relation, how: Incremental, content: Content, *, there: bool
+) -> Staged:
+    """Replace the rows of the build's partitions; ``there``: the table is, else it is made.
+
+    Raises WarehouseError if the column cannot be compared with the windows, or the columns have
+    changed and ``on_schema_change`` does not say what to do.
+    """
+    wanted = how.partitioned
+    assert wanted is not None
+    given = _given(session, relation, wanted, content, there=there)
+    if not there:
+        rows = _with_hint(wanted, session.replace_table, relation, given.content)
+        left_out = _leave_out(session, relation, wanted, given)
+        rows -= left_out.rows
+        refuse_bad_keys(session, relation, how)
+        windows = _windows(_named(session, relation, wanted), wanted)
+        counts = _counts(session, relation, windows, rows)
+        replaced = [
+            Replaced(it.window, count, 0) for it, count in zip(windows, counts, strict=True)
+        ]
+        return _staged(relation, rows, rows, replaced, left_out)
+    staged = _with_hint(wanted, session.stage, given.content)
+    left_out = _leave_out(session, session.staging, wanted, given)
+    staged -= left_out.rows
+    refuse_bad_keys(session, session.staging, how)
+    columns = fit(session, relation, how, of_python=not isinstance(content, Query))
+    session.refuse_effects(relation, deletes=True, updates=())
+    windows = _windows(_of_table(session, relation, wanted), wanted)
+    counts = _counts(session, session.staging, windows, staged)
+    deleted = [session.change(f"DELETE FROM {quoted(relation)} WHERE {it.rows}") for it in windows]
+    inserted = session.change(insert(relation, session.staging, columns))
+    refuse_lost_rows(relation, inserted, staged)
+    session.change(f"DROP TABLE {quoted(session.staging)}")
+    replaced = [
+        Replaced(it.window, *each) for it, *each in zip(windows, counts, deleted, strict=True)
+    ]
+    return _staged(relation, session.row_count(relation), staged, replaced, left_out)
+
+
+def fill_in_whole(session: Hooks, how: Partitioned, content: Query) -> Query:
+    """The query of a build of the whole table: its windows have no end."""
+    if not has_names(content.sql):
+        return content
+    known = _shape(session, how, content.sql, ())
+    return Query(filled_in(content.sql, (), known))
+
+
+def unplaced(session: Hooks, relation: Relation, how: Partitioned) -> int:
+    """How many rows of a table are in no partition, as they have no value in the column."""
+    return _unplaced(session, relation, _named(session, relation, how))
+
+
+# The rows ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is to be staged. ``filtered``: it has only rows of the windows."""
+
+    content: Content
+    filtered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """Rows that were returned and are in no window of the build. None: nobody looked."""
+
+    outside: int | None = None
+    unplaced: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return (self.outside or 0) + (self.unplaced or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _WindowRows:
+    """A window, and the condition of its rows."""
+
+    window: Window
+    rows: str
+
+
+def _given(
+    session: Hooks, relation: Relation, how: Partitioned, content: Content, *, there: bool
+) -> _Given:
+    if not isinstance(content, Query):
+        return _Given(content)
+    query = session.subquery(content.sql)
+    if query is None and not has_names(content.sql):
+        return _Given(content)
+    if there:
+        column = _of_table(session, relation, how)
+    else:
+        column = _shape(session, how, content.sql, how.partitions)
+    if query is None:
+        return _Given(Query(filled_in(content.sql, how.partitions, column)))
+    query = filled_in(query, how.partitions, column)
+    wanted = column.within(it.window for it in how.partitions)
+    # No line before the user's text: errors name its lines.
+    return _Given(Query(f"SELECT * FROM ({query}\n) AS model WHERE {wanted}"), filtered=True)
+
+
+def _with_hint(how: Partitioned, build: Callable[..., int], *arguments: Any) -> int:
+    """What *build* returns. Its error may be about our filter, of which no user has ever read."""
+    try:
+        return build(*arguments)
+    except WarehouseError as error:
+        if error.kind is ErrorKind.BAD_COLUMN and how.by.lower() in error.message.lower():
+            error.message += (
+                f"\nThe model is partitioned by the column `{how.by}` of what it returns: is it"
+                " there?"
+            )
+        raise
+
+
+def _leave_out(session: Hooks, relation: Relation, how: Partitioned, given: _Given) -> _LeftOut:
+    """Delete the rows that are in none of the windows."""
+    if given.filtered:
+        return _LeftOut()
+    column = _named(session, relation, how)
+    missing = _unplaced(session, relation, column)
+    wanted = column.within(it.window for it in how.partitions)
+    deleted = session.change(f"DELETE FROM {quoted(relation)} WHERE ({wanted}) IS NOT TRUE")
+    return _LeftOut(deleted - missing, missing)
+
+
+def _unplaced(session: Hooks, relation: Relation, column: WindowColumn) -> int:
+    sql = f"SELECT count(*) FROM {quoted(relation)} WHERE {quote(column.name)} IS NULL"
+    return int(session.rows(sql)[0][0])
+
+
+def _windows(column: WindowColumn, how: Partitioned) -> list[_WindowRows]:
+    """Each window that is replaced. Its condition is that of its partitions, not that of its ends:
+    between them the clock may have been put back."""
+    return [
+        _WindowRows(
+            window,
+            column.within(it.window for it in how.partitions if covers([window], it.window)),
+        )
+        for window in windows_of(how.partitions)
+    ]
+
+
+def _counts(session: Hooks, relation: Relation, windows: list[_WindowRows], rows: int) -> list[int]:
+    """How many of the *rows* are in each window."""
+    if len(windows) == 1:
+        return [rows]
+    table = quoted(relation)
+    sql = (f"SELECT count(*) FROM {table} WHERE {window.rows}" for window in windows)
+    return [int(session.rows(each)[0][0]) for each in sql]
+
+
+def _staged(
+    relation: Relation,
+    rows: int | None,
+    inserted: int,
+    replaced: list[Replaced],
+    left_out: _LeftOut,
+) -> Staged:
+    deleted = sum(it.deleted for it in replaced)
+    changes = Changes("window", None, inserted, 0, deleted, left_out.outside, left_out.unplaced)
+    return Staged(relation, rows, changes, tuple(replaced))
+
+
+# The column --------------------------------------------------------------------------------------
+
+
+def _of_table(session: Hooks, relation: Relation, how: Partitioned) -> WindowColumn:
+    columns = session.columns(relation)
+    (name,) = columns_of_table(columns, relation, [how.by], "partitions")
+    return WindowColumn(name, dict(columns)[name])
+
+
+def _named(session: Hooks, relation: Relation, how: Partitioned) -> WindowColumn:
+    """The column in a relation that has just been made of what the model returns."""
+    columns = session.columns(relation)
+    (name,) = columns_named(columns, [how.by], of="partitions: the model")
+    return WindowColumn(name, dict(columns)[name])
+
+
+def _shape(
+    session: Hooks, how: Partitioned, sql: str, partitions: Sequence[Partition]
+) -> WindowColumn:
+    """The column as the query returns it, without running that."""
+    hint = (
+        "This came up while the types of its columns were looked for, with NULL in the place of"
+        " $partition_start and the like. If that is the cause, bind a literal, which has a type:"
+        " /*$partition_start*/ date '2024-01-01'"
+    )
+    columns = shape(session, without_bounds(sql, partitions), hint if has_names(sql) else "")
+    (name,) = columns_named(columns, [how.by], of="partitions: the query")
+    return WindowColumn(name, dict(columns)[name])
+
+
+# Python ------------------------------------------------------------------------------------------
+
+
+def read_windows(session: Hooks, relation: Relation, how: Partitioned) -> Reading:
+    """What a Python model must know to make the rows of these partitions; of all for none."""
+    there = session.take_turn(relation) == "table"
+    column = _of_table(session, relation, how) if there else None
+    given = values(how.partitions, column)
+    return Reading(not how.partitions, seen="table" if there else "", windows=given)

@@ -1,0 +1,219 @@
+"""Windows of a column as SQL: typed literals, the filter, and the values of reserved names.
+
+A bound is a literal of the column's own type, and the column is never cast, so that an index or the
+statistics of a scan can serve the filter. Dates and times without a zone are those of the wall
+clock in the zone of the partitions; a time with a zone keeps its offset. Where the clock is put
+back, an hour comes twice, and nobody can say of which one a time without a zone is: its rows belong
+to the second one, so that each row is in one window.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from dagster_models.core.tasks import BOUNDS, KEYS, STAND_INS
+from dagster_models.core.windows import (
+    Partition,
+    TimeWindow,
+    ValueWindow,
+    Window,
+    instant,
+    merged,
+    span,
+)
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import literal, quote
+
+
+class _Compared(Enum):
+    """How a column is compared with a window; the value is the word of its literals."""
+
+    DATE = "DATE"
+    CLOCK = "TIMESTAMP"  #: a time without a zone
+    MOMENT = "TIMESTAMPTZ"
+    VALUE = ""
+
+
+_KINDS = (
+    (re.compile(r"timestamptz|timestamp\b.* with time zone", re.IGNORECASE), _Compared.MOMENT),
+    (re.compile(r"timestamp|datetime", re.IGNORECASE), _Compared.CLOCK),
+    (re.compile(r"date\Z", re.IGNORECASE), _Compared.DATE),
+)
+_TEXT = re.compile(r"(varchar|text|character varying)(\(\d+\))?\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowColumn:
+    """The column that decides which partition a row is in; ``name`` is not quoted."""
+
+    name: str
+    type_: str
+
+    @property
+    def _kind(self) -> _Compared:
+        return next((kind for form, kind in _KINDS if form.match(self.type_)), _Compared.VALUE)
+
+    def within(self, windows: Iterable[Window]) -> str:
+        """The condition that a row is in one of the windows. It is NULL for a row without a value.
+
+        Raises WarehouseError if the column cannot tell the windows apart.
+        """
+        given = tuple(windows)
+        column = quote(self.name)
+        times = [window for window in given if isinstance(window, TimeWindow)]
+        found = [f"{column} >= {lo} AND {column} < {hi}" for lo, hi in self._ranges(times)]
+        if len(found) > 1:
+            found = [f"({each})" for each in found]
+        for window in merged(given):
+            if isinstance(window, ValueWindow):
+                found.append(f"{column} IN ({', '.join(map(self._value, window.values))})")
+        return " OR ".join(found) or "1 = 0"
+
+    def _ranges(self, windows: Sequence[TimeWindow]) -> list[tuple[str, str]]:
+        """The literals of each range, in order; neighbours are one."""
+        if not windows:
+            return []
+        if self._kind is _Compared.MOMENT:
+            whole = [window for window in merged(windows) if isinstance(window, TimeWindow)]
+            return [(self.moment(each.start), self.moment(each.end)) for each in whole]
+        found: list[tuple[dt.datetime, dt.datetime]] = []
+        for start, end in sorted((self._clock(it.start), self._clock(it.end)) for it in windows):
+            if start >= end:
+                continue  # the first of the two hours in which the clock shows the same
+            if found and start <= found[-1][1]:
+                found[-1] = found[-1][0], max(end, found[-1][1])
+            else:
+                found.append((start, end))
+        return [(self._literal(start), self._literal(end)) for start, end in found]
+
+    def moment(self, moment: dt.datetime) -> str:
+        """A bound as a literal of the column's type."""
+        if self._kind is _Compared.MOMENT:
+            return f"TIMESTAMPTZ {literal(moment.isoformat(' '))}"
+        return self._literal(self._clock(moment))
+
+    def _clock(self, moment: dt.datetime) -> dt.datetime:
+        """What the wall clock shows then; for a date, the midnight of its day."""
+        shown = moment.replace(tzinfo=None)
+        if self._kind is _Compared.CLOCK:
+            return shown
+        if self._kind is not _Compared.DATE:
+            raise WarehouseError(
+                ErrorKind.BAD_COLUMN,
+                f"partitions: the column `{self.name}` is of the type {self.type_}, which cannot be"
+                " compared with a time: cast it to a date or timestamp in the query",
+                name="NoTime",
+            )
+        midnight = dt.datetime.combine(shown.date(), dt.time())
+        # In some zones a day begins at one o'clock, when summer begins.
+        if instant(midnight.replace(tzinfo=moment.tzinfo)) != instant(moment):
+            raise WarehouseError(
+                ErrorKind.BAD_COLUMN,
+                f"partitions: the column `{self.name}` is a date, and cannot tell apart windows"
+                f" that begin within a day ({moment.isoformat(' ')}): use a timestamp, or"
+                " partitions of whole days",
+                name="NoTime",
+            )
+        return midnight
+
+    def _literal(self, shown: dt.datetime) -> str:
+        text = str(shown.date()) if self._kind is _Compared.DATE else shown.isoformat(" ")
+        return f"{self._kind.value} {literal(text)}"
+
+    def _value(self, value: str) -> str:
+        return (
+            literal(value) if _TEXT.match(self.type_) else f"CAST({literal(value)} AS {self.type_})"
+        )
+
+    @property
+    def is_time(self) -> bool:
+        return self._kind is not _Compared.VALUE
+
+    def endless(self, sign: str) -> str:
+        """A bound for a build of the whole table: ``sign`` is "" or "-"."""
+        return f"{self._kind.value} '{sign}infinity'"
+
+
+#: Keys are texts, whatever the column is.
+_NO_COLUMN = WindowColumn("", "")
+
+
+# Reserved names ----------------------------------------------------------------------------------
+
+
+def filled_in(sql: str, partitions: Sequence[Partition], column: WindowColumn) -> str:
+    """The query with the values of its reserved names. Raises WarehouseError for one that has none:
+    there may be several keys, or none, as the whole table is built."""
+    for text, (name, type_) in _in(sql).items():
+        as_type = WindowColumn(column.name, type_) if type_ else column
+        sql = sql.replace(text, _value_of(name, partitions, as_type))
+    return sql
+
+
+def without_bounds(sql: str, partitions: Sequence[Partition]) -> str:
+    """The query with NULL for each bound, to look for the types of its columns."""
+    for text, (name, type_) in _in(sql).items():
+        null = f"CAST(NULL AS {type_})" if type_ else "NULL"
+        value = null if name in BOUNDS else _value_of(name, partitions, _NO_COLUMN)
+        sql = sql.replace(text, value)
+    return sql
+
+
+def has_names(sql: str) -> bool:
+    return bool(_in(sql))
+
+
+def values(
+    partitions: Sequence[Partition], column: WindowColumn | None
+) -> tuple[tuple[str, str], ...]:
+    """Each stand-in that has a value, with that; *column* is None where nobody knows its type."""
+    found = []
+    for text, (name, type_) in STAND_INS.items():
+        as_type = WindowColumn("", type_) if type_ else column
+        if as_type is None and name in BOUNDS:
+            continue
+        try:
+            found.append((text, _value_of(name, partitions, as_type or _NO_COLUMN)))
+        except WarehouseError:
+            continue  # it is an error only if the model uses it
+    return tuple(found)
+
+
+def _in(sql: str) -> Mapping[str, tuple[str, str]]:
+    return {text: what for text, what in STAND_INS.items() if text in sql}
+
+
+def _value_of(name: str, partitions: Sequence[Partition], column: WindowColumn) -> str:
+    if name in KEYS:
+        keys = [partition.key for partition in partitions]
+        if not keys:
+            raise _no_value("a build of the whole table", name)
+        if name == "partition_keys":
+            return f"({', '.join(map(literal, keys))})"
+        if len(keys) > 1:
+            raise _no_value(f"a build of {len(keys)} partitions at once", name)
+        return literal(keys[0])
+    side = name.rpartition("_")[2]
+    if not partitions and column.is_time:
+        return column.endless("-" if side == "start" else "")
+    found = [it.to_read if name.startswith("read_") else it.window for it in partitions]
+    times = [window for window in found if isinstance(window, TimeWindow)]
+    if not times or len(times) < len(found):
+        raise _no_value("partitions that are no times", name)
+    whole = span(times)
+    return column.moment(whole.start if side == "start" else whole.end)
+
+
+def _no_value(build: str, name: str) -> WarehouseError:
+    fix = {
+        "partition_key": "use `$partition_keys`, as in `in /*$partition_keys*/ ('a')`, or set"
+        " `batch: 1`",
+        "partition_keys": "put what uses it between /* @incremental */ and /* @end */",
+    }.get(name, "compare with `$partition_keys` instead")
+    return WarehouseError(
+        ErrorKind.INVALID_INPUT, f"`${name}` has no value in {build}: {fix}", name="NoValue"
+    )
