@@ -7,7 +7,7 @@ import argparse
 from dagster_models.cli.project import folder_of, load, refuse_broken, warn_of_broken_files
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Project, Step
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.tasks import shown
 from dagster_models.errors import DagsterModelsError
 from dagster_models.project.targets import usable_target
 from dagster_models.util.nearest import nearest
@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     step = _find(project, options.model)
     refuse_broken(project, step)
     sql = compile_step(project, step, usable_target(project, options.target), full=options.full)
-    print(sql.replace(SINCE, "$since").strip())
+    print(shown(sql).strip())
     warn_of_broken_files(project)
     return 0
 

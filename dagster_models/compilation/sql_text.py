@@ -6,7 +6,17 @@ from collections.abc import Callable
 
 from dagster_models.compilation.accepted_values import is_accepted
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
-from dagster_models.core.tasks import OWN_COLUMN, OWN_RELATION, SINCE, CheckTask
+from dagster_models.core.tasks import (
+    BOUNDS,
+    KEYS,
+    OWN_COLUMN,
+    OWN_RELATION,
+    SINCE,
+    STARTED,
+    TYPES,
+    CheckTask,
+    stand_in,
+)
 from dagster_models.errors import UnreadableSql
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.fill_in import PlainSql
@@ -96,7 +106,7 @@ def _compiled(
         _parsed(project, text, queries_only=queries_only),
         project.dialect,
         relation_of,
-        step.variables if of_check else {**step.variables, **_reserved(step)},
+        step.variables if of_check else _reserved(step),
         literals=_dialect(project, target),
     )
 
@@ -119,9 +129,25 @@ def _parsed(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
         return read_tokens(text, project.dialect)
 
 
-def _reserved(step: Step) -> dict[str, PlainSql]:
-    """What stands in the SQL for values that are known only when it is sent."""
-    return {"since": PlainSql(SINCE)} if step.config.since is not None else {}
+def _reserved(step: Step) -> dict[str, object]:
+    """The variables, with what stands in the SQL for values that are known only when it is sent."""
+    found: dict[str, object] = {STARTED: PlainSql(stand_in(STARTED), _typed(STARTED))}
+    found |= step.variables
+    if step.config.since is not None:
+        found["since"] = PlainSql(SINCE)
+    if step.config.partitions is not None:
+        found |= {name: PlainSql(stand_in(name), _typed(name)) for name in BOUNDS}
+        found |= {name: PlainSql(stand_in(name)) for name in KEYS}
+    return found
+
+
+def _typed(name: str) -> dict[str, str]:
+    typed = {type_: stand_in(name, type_) for type_ in TYPES}
+    return {
+        **typed,
+        "timestamp with time zone": typed["timestamptz"],
+        "timestamp without time zone": typed["timestamp"],
+    }
 
 
 def _relation_of(

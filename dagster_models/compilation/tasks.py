@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,17 @@ from dagster_models.compilation.sql_text import (
     literal_on,
     relation_for,
 )
-from dagster_models.core.materializations import KINDS, Incremental, Materialization, Since
+from dagster_models.core.materializations import (
+    KINDS,
+    Incremental,
+    Materialization,
+    Partitioned,
+    Since,
+)
 from dagster_models.core.model import Project, Relation, Step, Target
 from dagster_models.core.tasks import (
+    STARTED,
+    STARTED_STAND_INS,
     BuildTask,
     Content,
     CsvFile,
@@ -50,7 +59,7 @@ class TargetStep:
     """A step of a project on a target: what one Dagster step runs. ``resource_key`` is that of the
     Dagster resource by which other code reaches the same warehouse. ``full_refresh``: the run asks
     for a build of the whole relation. ``partitions``: those that the run builds, () for a step
-    that has none."""
+    that has none. ``run_started_at``: in UTC; None is now."""
 
     project: Project
     step: Step
@@ -58,6 +67,7 @@ class TargetStep:
     resource_key: str = "warehouse"
     full_refresh: bool = False
     partitions: tuple[Partition, ...] = ()
+    run_started_at: dt.datetime | None = None
 
     @property
     def name(self) -> str:
@@ -167,7 +177,8 @@ def task_for(
         content = CsvFile(_file(project, step), step.config.column_types)
     else:
         full = compile_step(project, step, target, full=True) if step.full_sql else ""
-        content = Query(compile_step(project, step, target), full)
+        sql = compile_step(project, step, target)
+        content = Query(_with_start(sql, target_step), _with_start(full, target_step))
     return BuildTask(run_id, name, attempt, relation, content, **proved)
 
 
@@ -183,6 +194,11 @@ def _materialization(target_step: TargetStep) -> Materialization:
         if not begin and since.begin is not None:
             begin = literal_on(project, target, since.begin)
         how = replace(how, since=Since(since.column, since.lookback, begin))
+    if step.partitions is not None:
+        batch = step.config.batch
+        how = replace(
+            how, partitioned=Partitioned(step.partitions.by, target_step.partitions, batch)
+        )
     columns = own_columns(step) if reads_itself(step) else ()
     return replace(
         how,
@@ -190,6 +206,19 @@ def _materialization(target_step: TargetStep) -> Materialization:
         full_refresh=target_step.is_built_in_full,
         code_version=step.code_version,
     )
+
+
+def _with_start(sql: str, target_step: TargetStep) -> str:
+    """The SQL with the moment at which the run began: with its zone, or that of the UTC clock."""
+    if f"_{STARTED}_" not in sql:
+        return sql
+    moment = target_step.run_started_at or dt.datetime.now(dt.timezone.utc)
+    clock = moment.replace(tzinfo=None)
+    texts = {"date": clock.date().isoformat(), "timestamp": clock.isoformat(" ")}
+    for text, type_ in STARTED_STAND_INS.items():
+        literal = f"{type_ or 'timestamptz'} '{texts.get(type_, moment.isoformat(' '))}'"
+        sql = sql.replace(text, literal.upper())
+    return sql
 
 
 def _file(project: Project, step: Step) -> LoadedFile:
@@ -208,7 +237,10 @@ def _python_part(target_step: TargetStep) -> dict[str, Any]:
             )
             for module in step.modules
         ),
-        "queries": {text: compile_text(project, step, text, target) for text in step.queries},
+        "queries": {
+            text: _with_start(compile_text(project, step, text, target), target_step)
+            for text in step.queries
+        },
         "relations": compile_tables(project, step, target),
     }
 

@@ -33,7 +33,7 @@ MATERIALIZED_LATER = (
     "microbatch",
 )
 STRATEGIES = {
-    "incremental": ("append", "delete+insert", "merge"),
+    "incremental": ("append", "delete+insert", "merge", "replace"),
     "snapshot": ("timestamp", "check"),
 }
 HARD_DELETES = ("ignore", "invalidate", "new_record")
@@ -113,10 +113,9 @@ def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
 
 
 def strategy(node: YamlNode) -> str:
-    later = {"replace", "insert_overwrite", "microbatch"}
-    if fields.text(node) in later:
-        fix = f"Use one of: {', '.join(STRATEGIES['incremental'])}."
-        raise BadValue(f"`{node.value}` needs partitions: not supported yet", node.place, fix)
+    if fields.text(node) in ("insert_overwrite", "microbatch"):
+        fix = "Use `strategy: replace` with `partitions:`, which replaces the rows of each of them."
+        raise BadValue(f"`{node.value}` is not supported", node.place, fix)
     return str(fields.one_of(*(word for words in STRATEGIES.values() for word in words))(node))
 
 
@@ -229,6 +228,7 @@ _INCREMENTAL: dict[str, Reader] = {
     "on_schema_change": fields.one_of(*ON_SCHEMA_CHANGE),
     "full_refresh": fields.boolean,
     "partitions": partitions,
+    "batch": fields.integer(1),
 }
 _SNAPSHOT: dict[str, Reader] = {
     "updated_at": fields.text,

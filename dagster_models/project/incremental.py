@@ -6,8 +6,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from dagster_models.core.model import Key, Location, Step
+from dagster_models.core import materializations
+from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.since import begin_misfit, lookback_misfit
+from dagster_models.core.tasks import RESERVED
 from dagster_models.project import snapshot
 from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.problems import Report, problem
@@ -18,7 +20,7 @@ from dagster_models.util.nearest import suggest
 #: The keys that only incremental models have.
 KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
-    *("on_schema_change", "full_refresh", "partitions"),
+    *("on_schema_change", "full_refresh", "partitions", "batch"),
 )
 _KEYS_OF = {
     "incremental": KEYS,
@@ -36,9 +38,7 @@ def incremental(step: Step) -> bool:
 
 
 def strategy_of(step: Step) -> str:
-    if step.config.partitions is not None and not step.config.strategy:
-        return "replace"
-    return step.config.strategy or ("merge" if step.config.unique_key else "append")
+    return materializations.strategy_of(step.config)
 
 
 def without_idle_keys(values: Values, materialized: str) -> Values:
@@ -79,16 +79,39 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
         fix = "Add `unique_key:` with the columns that tell the rows apart."
         at = place("strategy", "incremental_strategy")
         report(problem(f"the strategy {strategy} needs a unique_key", at, fix))
-    if strategy == "append" and config.unique_key:
-        what = "the strategy append does not use unique_key"
+    if strategy in ("append", "replace") and config.unique_key:
+        what = f"the strategy {strategy} does not use unique_key"
         fix = "Use `strategy: merge` or `delete+insert`, or check the column: `checks: [unique]`."
         report(problem(what, place("unique_key"), fix, "warning"))
     if config.since is not None and config.since.lookback and not config.unique_key:
         what = "with `lookback` rows are read again, and without a unique_key they would be doubled"
         report(problem(what, place("since"), "Add a `unique_key:`, or delete `lookback`."))
-    if config.since is not None and "since" in step.variables:
-        what = "`since` is both a variable and a setting of this model"
-        report(problem(what, place("since"), "Give the variable in `vars:` another name."))
+    for what, key, fix in _wrong_partitions(config, strategy):
+        report(problem(what, place(key), fix))
+    taken = {"since"} if config.since is not None else set()
+    taken |= RESERVED if config.partitions is not None else set()
+    for name in step.variables:
+        if name in taken:
+            what = f"`{name}` is both a variable and a setting of this model"
+            fix = "Give the variable in `vars:` another name."
+            report(problem(what, place("since", "partitions"), fix))
+
+
+def _wrong_partitions(config: Config, strategy: str) -> Iterator[tuple[str, str, str]]:
+    """(what is wrong, key, fix)"""
+    if strategy == "replace" and config.partitions is None:
+        fix = "Add `partitions:` with the name of those that it is built by."
+        yield "the strategy replace needs partitions", "strategy", fix
+    if config.partitions is not None and strategy != "replace":
+        what = f"the strategy {strategy} does not use partitions"
+        fix = "Delete `strategy:`, so that a build replaces the rows of its partitions."
+        yield what, "strategy", fix
+    if config.partitions is not None and config.since is not None:
+        what = "a build replaces its partitions, and `$since` is for builds that add to the table"
+        fix = "Delete `since:`. `$partition_start` and `$partition_end` are what is built."
+        yield what, "since", fix
+    if config.batch is not None and config.partitions is None:
+        yield "`batch` is about partitions, and the model has none", "batch", "Delete it."
 
 
 def _check_strategy(step: Step, header: YamlNode, report: Report) -> None:

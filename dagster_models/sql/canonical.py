@@ -26,7 +26,7 @@ SHOWN_OR_RUN = frozenset(
         *("alias", "schema", "column_types", "enabled"),
         *("description", "owner", "group", "tags", "meta", "columns"),
         *("upstream", "downstream", "pool", "priority"),
-        *("retries", "on_error", "timeout_seconds", "full_refresh"),
+        *("retries", "on_error", "timeout_seconds", "full_refresh", "batch"),
         *("automation", "upstream_partitions"),
     }
 )

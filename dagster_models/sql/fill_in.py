@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -22,9 +22,15 @@ from dagster_models.util.positions import Lines
 
 @dataclass(frozen=True, slots=True)
 class PlainSql:
-    """A variable whose value is SQL, which is filled in as it stands."""
+    """A variable whose value is SQL, which is filled in as it stands. ``typed``: the words of a
+    literal that is bound to it -> its value of that type."""
 
     text: str
+    typed: Mapping[str, str] = field(default_factory=dict)
+
+    def in_place_of(self, written: str) -> str:
+        words = " ".join(written.partition("'")[0].lower().split())
+        return self.typed.get(words, self.text)
 
 
 def compile_sql(
@@ -139,7 +145,7 @@ def _filled(
         )
     value = variables[name]
     if isinstance(value, PlainSql):
-        return start, end, value.text
+        return start, end, value.in_place_of(written) if is_bound else value.text
     if is_bound:
         try:
             return start, end, _in_place_of(written, value, dialect)

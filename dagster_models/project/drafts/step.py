@@ -15,6 +15,7 @@ from dagster_models.core.model import (
     Step,
     StepKind,
 )
+from dagster_models.core.tasks import RESERVED, STARTED
 from dagster_models.errors import Problem
 from dagster_models.project.columns import read_columns
 from dagster_models.project.config import Values, build_config, merge, read_config
@@ -174,7 +175,9 @@ def suspected_uses(parsed: ParsedSql, place: Callable[[int, int], Location]) -> 
 
 def is_reserved(name: str, config: Config) -> bool:
     """Whether a placeholder gets its value when the model is built."""
-    return name == "since" and config.since is not None
+    if name == "since":
+        return config.since is not None
+    return name == STARTED or (config.partitions is not None and name in RESERVED)
 
 
 def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:
@@ -182,6 +185,8 @@ def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Prob
     fix = "Set it under `vars:` in dagster_models.yaml or in the header."
     if name == "since":
         fix = "Set `materialized: incremental` and `since: column` in the header."
+    elif name in RESERVED:
+        fix = "Set `materialized: incremental` and `partitions:` in the header."
     elif known:
         fix = f"{suggest(name, known, 'Variables')} {fix}"
     return problem(f"the variable `{name}` has no value", place, fix)

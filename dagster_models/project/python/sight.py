@@ -46,7 +46,7 @@ _HARMLESS = {
     MODULE: {"Result", "Warehouse", "load", "__name__", "__doc__"},
 }
 #: What an incremental model is given.
-_GIVEN = {"since", "is_incremental"}
+_GIVEN = {"since", "is_incremental", "partition"}
 #: These look at a value and keep nothing of it.
 _LOOKING = {"print", "repr", "str", "isinstance", "issubclass", "type", "id", "hash", "bool"}
 _LOOKING |= {"callable", "hasattr", "dir", "help"}
