@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.parts import asked_for, built
 from dagster_models.core.tasks import BuildTask, PythonTask, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError, WarehouseLost
@@ -22,9 +23,22 @@ def commit_of(lost: Lost, task: Task, address: WarehouseAddress) -> Settled:
     if not isinstance(task, (BuildTask, PythonTask)):
         return Settled(lost.step, committed=False)  # it publishes nothing
     try:
-        return Settled(lost.step, settle(address, task, lost.session, _SETTLE_SECONDS))
+        committed = settle(address, task, lost.session, _SETTLE_SECONDS)
+        return Settled(lost.step, committed, partitions=_built(task, address, committed))
     except Exception as error:  # whatever it is, the step must end
         return Settled(lost.step, False, f"its commit record could not be read: {error}")
+
+
+def _built(
+    task: BuildTask | PythonTask, address: WarehouseAddress, committed: bool
+) -> tuple[str, ...]:
+    """The keys of the partitions that the attempt has committed."""
+    wanted = asked_for(task.materialization)
+    if committed or not wanted:
+        return tuple(partition.key for partition in wanted)
+    with connect(address) as session:
+        commits = session.ledger(task.relation)
+    return built((it for it in commits if it.id == task.id), wanted)
 
 
 def settled_outcome(lost: Outcome, settled: Settled, task: Task) -> Outcome:
@@ -32,6 +46,7 @@ def settled_outcome(lost: Outcome, settled: Settled, task: Task) -> Outcome:
 
     If that failed, nobody knows, and another attempt would be a gamble.
     """
+    lost = replace(lost, partitions=settled.partitions)
     if settled.committed:
         return replace(lost, verdict=Verdict.COMMITTED, error=None)
     if not settled.error or lost.error is None:

@@ -137,17 +137,21 @@ class Run:
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 
     def _resume(self) -> Iterator[DagsterEvent]:
-        """Adopt each step that was committed by a run which this one re-executes."""
+        """Adopt each step that was committed by a run which this one re-executes, and leave out of
+        the others what such a run has built of them."""
         earlier = resumed_runs(self._job)
         if not earlier or self._interrupts:
             return
 
-        def find() -> list[resume.FoundCommit]:
+        def find() -> list[resume.FoundCommit | resume.FoundPartitions]:
             run = self._run
             return list(resume.find(run.graph, run.target_steps, earlier, run.run_id))
 
         for found in self._queue.while_listening(find, "resume", self._asked_to_stop) or ():
-            yield from self._own.adopt(found)
+            if isinstance(found, resume.FoundPartitions):
+                self._own.note_built(found.step, found.keys)
+            else:
+                yield from self._own.adopt(found)
 
     def _until_complete(self) -> Iterator[DagsterEvent]:
         while not self._plan.is_complete:

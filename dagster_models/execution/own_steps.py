@@ -8,6 +8,7 @@ retries are Dagster's own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from dagster import DagsterEvent, DagsterExecutionInterruptedError
@@ -19,7 +20,7 @@ from dagster_models._dagster.signals import pop_captured_interrupt
 from dagster_models._dagster.step_generator import ParkedStep, exhaust, park, trigger_hooks
 from dagster_models._dagster.steps import known_state
 from dagster_models.compilation.sql_text import relation_sql
-from dagster_models.compilation.tasks import task_for
+from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.tasks import sent_sql
 from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
@@ -57,6 +58,8 @@ class OwnSteps:
         self.last_outcomes: dict[str, Outcome] = {}  #: of steps that wait for another attempt
         self.disagrees = False  #: Dagster's event log has a failure for a step that is committed
         self._run, self._on_interrupt = run, on_interrupt
+        #: The partitions, by key, that a step need not build again: an earlier attempt of it has.
+        self._built: dict[str, tuple[str, ...]] = {}
 
     # -- starts --------------------------------------------------------------------------------
 
@@ -91,7 +94,7 @@ class OwnSteps:
 
     def _hand_over(self, step: str, running: RunningStep) -> Iterator[DagsterEvent]:
         """Give the task to the runner that it needs."""
-        run, it, attempt = self._run, running.target_step, running.attempt
+        run, it, attempt = self._run, self._what_is_left(step), running.attempt
         try:
             task = running.task = task_for(it, run.run_id, attempt, self._previous(step))
             if it.is_python:
@@ -107,6 +110,20 @@ class OwnSteps:
         timeout_seconds = it.step.config.timeout_seconds
         if timeout_seconds is not None:
             run.timers.add(timeout_seconds, Due("timeout", step, attempt))
+
+    def note_built(self, step: str, keys: tuple[str, ...]) -> None:
+        """Leave these partitions out of what the step builds."""
+        self._built[step] = keys
+
+    def _what_is_left(self, step: str) -> TargetStep:
+        target_step, built = self.running[step].target_step, self._built.get(step, ())
+        left = tuple(it for it in target_step.partitions if it.key not in built)
+        return replace(target_step, partitions=left)
+
+    def _with_built(self, step: str, outcome: Outcome) -> Outcome:
+        """The outcome, with the partitions of earlier attempts."""
+        built = self._built.get(step, ())
+        return replace(outcome, partitions=tuple(dict.fromkeys((*built, *outcome.partitions))))
 
     def _not_handed_over(
         self, step: str, running: RunningStep, error: Exception, final: bool = False
@@ -144,7 +161,7 @@ class OwnSteps:
             self._on_settled(event, running)
 
     def _on_outcome(self, step: str, running: RunningStep, outcome: Outcome) -> None:
-        running.outcome = outcome
+        outcome = running.outcome = self._with_built(step, outcome)
         asked = self._run.plan.state(step) is State.CANCELING
         if outcome.succeeded:
             cause = Cause.COMMITTED
@@ -168,7 +185,8 @@ class OwnSteps:
         assert running.outcome is not None
         assert running.lost is not None
         assert running.task is not None
-        running.outcome = lookup.settled_outcome(running.outcome, settled, running.task)
+        outcome = lookup.settled_outcome(running.outcome, settled, running.task)
+        running.outcome = self._with_built(settled.step, outcome)
         if settled.committed:
             self._run.todo.append(Event(settled.step, Cause.COMMITTED))
             return
@@ -230,6 +248,7 @@ class OwnSteps:
         policy = retry_policy(running.target_step.step.config.retries)
         delay = float(policy.calculate_delay(retry.attempt))
         self.last_outcomes[step] = running.outcome
+        self._built[step] = running.outcome.partitions
         failed = run.reporter.retrying(step, retry.attempt, running.outcome, delay)
         result = AttemptResult(
             running.target_step, failed, running.outcome, retry_after_seconds=delay

@@ -10,6 +10,9 @@ again, if all of this is true:
   full if that is asked for;
 - no upstream was published after it, and each of its upstreams in this run was found, too;
 - the relation can be read, and passes its checks.
+
+A step that builds partitions is found if all of this holds for the last records of each of them. If
+it holds for some, only the others are built.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
+from dagster_models.core.parts import asked_for, partitioned, standing
 from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import Session, connect
@@ -40,13 +44,22 @@ class FoundCommit:
     commit: Commit
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPartitions:
+    """Some of a step's partitions, by key, that need not be built."""
+
+    step: str
+    keys: tuple[str, ...]
+
+
 def find(
     graph: Mapping[str, Sequence[str]],
     target_steps: Mapping[str, TargetStep],
     earlier: Collection[str],
     run_id: str,
-) -> Iterator[FoundCommit]:
-    """The steps that one of the *earlier* runs has committed, in the order of *graph*.
+) -> Iterator[FoundCommit | FoundPartitions]:
+    """The steps that the *earlier* runs have committed, or some partitions of which they have, in
+    the order of *graph*.
 
     ``graph``: step key -> its upstreams in this run, in topological order.
 
@@ -60,21 +73,28 @@ def find(
             if target_step is None or not found.issuperset(upstream):
                 continue
             session, commits = records.of(target_step)
-            commit = standing_commit(target_step, commits, earlier)
-            if commit is None:
+            if str(target_step.relation) not in commits:  # of a script, or never built
                 continue
             task = task_for(target_step, run_id, 1)
             if not isinstance(task, (BuildTask, PythonTask)):
                 continue
-            if dict(task.input_versions) != dict(commit.input_versions):
+            ledger = session.ledger(task.relation) if partitioned(task.materialization) else ()
+            good = list(_standing(target_step, task, commits, earlier, ledger))
+            if not good:
+                continue
+            wanted, commit = asked_for(task.materialization), good[-1]
+            there = standing(ledger, wanted, good) if ledger else wanted
+            if len(there) < len(wanted):
+                if there:
+                    yield FoundPartitions(step, tuple(it.key for it in there))
                 continue
             outcome = session.run(ChecksTask(*task.id, task.relation, task.checks))
             if outcome.succeeded:
                 found.add(step)
-                yield FoundCommit(step, task, _as_committed(outcome, commit), commit)
+                yield FoundCommit(step, task, _as_committed(outcome, task, commit), commit)
 
 
-def _as_committed(checked: Outcome, commit: Commit) -> Outcome:
+def _as_committed(checked: Outcome, task: BuildTask | PythonTask, commit: Commit) -> Outcome:
     """The outcome of *commit*, with the columns and checks of the relation as it is now."""
     return replace(
         checked,
@@ -83,30 +103,42 @@ def _as_committed(checked: Outcome, commit: Commit) -> Outcome:
         rows=commit.rows,
         changes=commit.changes,
         started_at=0.0,
+        partitions=tuple(it.key for it in asked_for(task.materialization)),
     )
 
 
-def standing_commit(
-    target_step: TargetStep, commits: Commits, earlier: Collection[str]
-) -> Commit | None:
-    """The last commit of the step's relation, if one of the *earlier* runs made it and it still
-    stands."""
+def _standing(
+    target_step: TargetStep,
+    task: BuildTask | PythonTask,
+    commits: Commits,
+    earlier: Collection[str],
+    ledger: Sequence[Commit],
+) -> Iterator[Commit]:
+    """Those of the step's records that an earlier run has made and that still stand: its last one,
+    or some of the *ledger* of its partitions."""
+    for commit in ledger or (commits[str(task.relation)],):
+        if (
+            commit.run_id in earlier
+            and commit.step == target_step.name
+            and commit.code_version == task.code_version
+            and dict(commit.input_versions) == dict(task.input_versions)
+            and (commit.kind == "whole" or not target_step.is_built_in_full)
+            and not _is_outdated(commit, target_step, commits)
+        ):
+            yield commit
+
+
+def _is_outdated(commit: Commit, target_step: TargetStep, commits: Commits) -> bool:
+    """Whether something that the step reads was published after the commit."""
     step, project = target_step.step, target_step.project
-    commit = commits.get(str(target_step.relation)) if target_step.relation is not None else None
-    if commit is None or commit.run_id not in earlier or commit.step != target_step.name:
-        return None
-    if commit.code_version != step.code_version:
-        return None
-    if target_step.is_built_in_full and commit.kind != "whole":
-        return None
     for key in step.upstream:
         other = project.steps.get(key)
-        if other is None or other.relation is None:
-            continue  # a source, or a script
+        if other is None or other.relation is None or key == step.key:
+            continue  # a source, a script, or the table that it adds to
         read = commits.get(str(relation_for(project, key, target_step.target)))
         if read is None or read.committed_at > commit.committed_at:
-            return None
-    return commit
+            return True
+    return False
 
 
 class _Records:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dagster import Executor
 
@@ -142,5 +143,6 @@ def _target_steps(
         target_step = target_step_of(job.job_def, step)
         if target_step is not None:
             found[key] = target_step.on(target)
-    run = job.dagster_run
-    return in_partitions(on_run(found, run.tags, run.run_config), run.tags, run.job_name)
+    run, now = job.dagster_run, dt.datetime.now(dt.timezone.utc)
+    began = {key: replace(it, run_started_at=now) for key, it in found.items()}
+    return in_partitions(on_run(began, run.tags, run.run_config), run.tags, run.job_name)

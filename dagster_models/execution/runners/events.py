@@ -73,11 +73,13 @@ class ForeignEnd:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Whether a lost step has a commit record. ``error``: why that is unknown, else ""."""
+    """Whether a lost step has its commit records. ``error``: why that is unknown, else "".
+    ``partitions``: the keys of those that are committed."""
 
     step: str
     committed: bool
     error: str = ""
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

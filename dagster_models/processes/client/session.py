@@ -23,6 +23,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Reading
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Relation
+from dagster_models.core.parts import record_count
 from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask, task_to_json
 from dagster_models.core.warehouse_address import SessionRequest, WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
@@ -101,7 +102,8 @@ def settle(
     lost: SessionIdentity | None,
     wait_seconds: float = 10.0,
 ) -> bool:
-    """Whether the attempt whose session was lost was committed. The answer is final.
+    """Whether the attempt whose session was lost was committed, with all of its parts. The answer
+    is final.
 
     If the warehouse process does not know (it hangs in the COMMIT of that session, or no longer
     answers), it is killed after the wait, because only its end settles the question. Its other
@@ -245,7 +247,7 @@ class Session(Channel):
         """What a Python model must know before it makes the rows of the task's content; None for
         a model that returns all rows of its table."""
         reading = self.request({"op": "read_before", "task": task_to_json(task)})["reading"]
-        return Reading(**reading) if reading else None
+        return Reading.from_json(reading) if reading else None
 
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError if there is none: then it is unknown
@@ -265,6 +267,12 @@ class Session(Channel):
         found = self.request({"op": "last_proofs", "relations": asked})["proofs"]
         return [Commit(**commit) for commit in found]
 
+    def ledger(self, relation: Relation) -> list[Commit]:
+        """Return the commit records of a relation, the first one first, from the last one on that
+        replaced all of it."""
+        asked = {"op": "ledger", "relation": dataclasses.asdict(relation)}
+        return [Commit(**commit) for commit in self.request(asked)["proofs"]]
+
     def built_by(self, builder: str) -> list[Built]:
         """Return the relations that are there and that this builder was the last to publish."""
         found = self.request({"op": "built_by", "builder": builder})["built"]
@@ -278,7 +286,8 @@ class Session(Channel):
     def settle(
         self, task: BuildTask | PythonTask, session_id: str = "", wait_seconds: float = 10.0
     ) -> bool:
-        """Whether the attempt whose session was lost was committed: its commit record says so.
+        """Whether the attempt whose session was lost was committed, with all of its parts: its
+        commit records say so.
 
         ``session_id`` names the lost session, whose end is awaited. False is final: the session is
         gone, so nothing can publish the attempt any more. Raises WarehouseError (kind IN_DOUBT) if
@@ -290,6 +299,7 @@ class Session(Channel):
                 "attempt": list(task.id),
                 "relation": dataclasses.asdict(task.relation),
                 "session": session_id,
+                "records": record_count(task),
                 "wait_seconds": wait_seconds,
             }
         )

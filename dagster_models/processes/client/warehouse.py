@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from dagster_models.core.materializations import Reading
 from dagster_models.core.model import EMPTY
-from dagster_models.core.tasks import SINCE
+from dagster_models.core.tasks import KEYS, SINCE, STAND_INS
 from dagster_models.errors import DagsterModelsError, WarehouseError, WarehouseLost
+from dagster_models.processes.client.partition import BuiltPartition
 from dagster_models.processes.client.tables import to_arrow
 from dagster_models.util import arrow_files
 
@@ -205,15 +206,22 @@ class Warehouse:
         queries: Mapping[str, str] = EMPTY,
         relations: Mapping[str, str] = EMPTY,
         reading: Reading | None = None,
+        partition: BuiltPartition | None = None,
     ) -> None:
         self._connection, self._queries, self._relations = connection, queries, relations
-        self._reading = reading
+        self._reading, self._partition = reading, partition
 
     @property
     def is_incremental(self) -> bool:
         """Whether the rows that the model returns are added to its table: it is there, and no full
         refresh was asked for."""
         return self._reading is not None and not self._reading.whole
+
+    @property
+    def partition(self) -> BuiltPartition | None:
+        """The partitions whose rows the model is to return: ``key`` or ``keys``, ``start`` and
+        ``end``. None if it is to return all rows of its table."""
+        return self._partition
 
     @property
     def since(self) -> Any:
@@ -270,7 +278,7 @@ class Warehouse:
         if not isinstance(query, str):
             raise TypeError(f"SQL must be a str, not {type(query).__qualname__}")
         _refuse_surrogates(query)
-        text = self._queries.get(query, query)
+        text = self._with_windows(self._queries.get(query, query))
         if SINCE not in text:
             return text
         if self._reading is None or self._reading.since is None:
@@ -280,10 +288,26 @@ class Warehouse:
             )
         return text.replace(SINCE, self._reading.since)
 
+    def _with_windows(self, text: str) -> str:
+        for stand_in, value in self._reading.windows if self._reading is not None else ():
+            text = text.replace(stand_in, value)
+        for stand_in, (name, _) in STAND_INS.items():
+            if stand_in in text:
+                raise ValueError(f"${name} has no value here: {_NO_VALUE[name in KEYS]}")
+        return text
+
     def _relation(self, name: str) -> str:
         _refuse_surrogates(name)
         known = self._relations.get(name)
         return quoted(name) if known is None else known
+
+
+_NO_VALUE = (
+    "bind a literal, which gives it a type before the first build:"
+    " /*$partition_start*/ date '2024-01-01'",
+    "use `$partition_keys`, or ask for `warehouse.partition`, which is None if all of the table is"
+    " built",
+)
 
 
 def _refuse_surrogates(text: str) -> None:

@@ -23,8 +23,10 @@ from dagster_models.processes.worker.usercode import UserCodeFailed
 
 def empty_delta(task: PythonTask, warehouse: Warehouse, reading: Reading | None) -> Result | None:
     """No rows of the table to which the model's rows are added, None where there is none yet."""
-    adds = reading is not None and not reading.whole
-    if not adds or not isinstance(task.materialization, Incremental):
+    how = task.materialization
+    if reading is None or reading.whole or not isinstance(how, Incremental):
+        return None
+    if how.partitioned is not None and not reading.seen:
         return None
     return warehouse.sql(f"select * from {task.relation.quoted} where 1 = 0")
 

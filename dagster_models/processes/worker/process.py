@@ -36,11 +36,13 @@ from typing import Any, NoReturn
 
 from dagster_models.core.materializations import AddedTo, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
+from dagster_models.core.parts import joined, transactions
 from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch, leave
+from dagster_models.processes.client.partition import partition_of
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.client.warehouse import (
     StepConnection,
@@ -196,6 +198,18 @@ class StepProcess:
     # -- the main thread -----------------------------------------------------------------------
 
     def _outcome(self, attempt: Attempt) -> Outcome:
+        """Of all parts of the task; after one that was not published none is begun."""
+        if isinstance(attempt.task, ScriptTask):
+            return self._one(attempt)
+        outcomes: list[Outcome] = []
+        for part in transactions(attempt.task):
+            attempt.task = part
+            outcomes.append(self._one(attempt))
+            if not outcomes[-1].succeeded:
+                break
+        return joined(outcomes)
+
+    def _one(self, attempt: Attempt) -> Outcome:
         task = attempt.task
         try:
             with isolated(task.project_root):
@@ -244,7 +258,8 @@ class StepProcess:
         return table
 
     def _file(self, task: PythonTask | ScriptTask, reading: Reading | None) -> Any:
-        warehouse = Warehouse(self._connection, task.queries, task.relations, reading)
+        partition = partition_of(task) if isinstance(task, PythonTask) else None
+        warehouse = Warehouse(self._connection, task.queries, task.relations, reading, partition)
         with bound(warehouse), _exit_functions_after():
             if isinstance(task, ScriptTask):
                 return run_script(task)
