@@ -82,6 +82,8 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
     if strategy in ("append", "replace") and config.unique_key:
         what = f"the strategy {strategy} does not use unique_key"
         fix = "Use `strategy: merge` or `delete+insert`, or check the column: `checks: [unique]`."
+        if strategy == "replace":
+            fix = "Delete it, or check the column: `checks: [unique]`."
         report(problem(what, place("unique_key"), fix, "warning"))
     if config.since is not None and config.since.lookback and not config.unique_key:
         what = "with `lookback` rows are read again, and without a unique_key they would be doubled"
@@ -94,7 +96,7 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
         if name in taken:
             what = f"`{name}` is both a variable and a setting of this model"
             fix = "Give the variable in `vars:` another name."
-            report(problem(what, place("since", "partitions"), fix))
+            report(problem(what, place("since" if name == "since" else "partitions"), fix))
 
 
 def _wrong_partitions(config: Config, strategy: str) -> Iterator[tuple[str, str, str]]:
