@@ -23,6 +23,7 @@ PACKAGE = Path(dagster_models.__file__).parent
 #: with a slash is a room within a room; what stands beside it has the folder's own line.
 MAY_IMPORT: dict[str, str] = {
     "errors": "",
+    "kinds": "",
     "util": "errors",
     "core": "errors util",
     "sql/rewriting": "errors util core",
@@ -35,7 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "processes": "errors util core",
     "processes/client": "errors util core processes",
     "processes/server": "errors util core warehouses processes processes/client",
-    "processes/worker": "errors util core processes processes/client",
+    "processes/worker": "errors util core processes processes/client kinds",
     "scheduling": "errors util core",
     "reporting": "errors util core project compilation scheduling",
     "_dagster": "errors util core scheduling",

@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _find(project: Project, name: str) -> Step:
     known = [step for step in project.steps.values() if step.kind == "sql"]
+    known += project.ephemerals.values()
     found = [step for step in known if name in (str(step.key), step.key.name)]
     if len(found) == 1:
         return found[0]

@@ -18,9 +18,10 @@ def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False, whole=False)
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
-    width = max((len(str(key)) for key in project.steps), default=0)
-    built_width = max(6, *(len(step.built_as) for step in project.steps.values()))
-    for step in project.steps.values():
+    every = [*project.steps.values(), *project.ephemerals.values()]
+    width = max((len(str(step.key)) for step in every), default=0)
+    built_width = max(6, *(len(step.built_as) for step in every))
+    for step in every:
         built = step.built_as.ljust(built_width)
         print(f"{str(step.key).ljust(width)}  {built}  {step.location.path}")
     return warn_of_broken_files(project)

@@ -52,7 +52,7 @@ def _folded(relation: Relation) -> tuple[str, str]:
 
 
 def _undeclared(project: Project) -> Iterator[tuple[tuple[str, str], Location]]:
-    for step in project.steps.values():
+    for step in (*project.steps.values(), *project.ephemerals.values()):
         for schema, name, reference in _unresolved(step):
             place = replace(step.location, line=reference.line, column=reference.column)
             yield (schema.lower(), name.lower()), place
@@ -67,10 +67,20 @@ def _unresolved(step: Step) -> Iterator[tuple[str, str, Reference]]:
                 yield schema, name, reference
 
 
+def _unresolved_in(project: Project, step: Step) -> Iterator[tuple[str, str, Reference]]:
+    """The same with those of the ephemeral models that it reads, at the places of these."""
+    yield from _unresolved(step)
+    for reference in step.references:
+        key = step.resolved.get(reference.name)
+        if key is not None and (inner := project.ephemerals.get(key)) is not None:
+            for schema, name, _ in _unresolved_in(project, inner):
+                yield schema, name, reference
+
+
 def undeclared_reads(project: Project, step: Step, target: Target) -> dict[str, int]:
     """The names of relations that *step* reads on *target* and that nobody declares or builds now,
     each with its line."""
-    found = {(schema, name): ref.line for schema, name, ref in _unresolved(step)}
+    found = {(schema, name): ref.line for schema, name, ref in _unresolved_in(project, step)}
     if not found:
         return {}
     now = {_folded(relation) for relation in _built_now(project, target)}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from dagster_models.compilation.accepted_values import is_accepted
+from dagster_models.core.materializations import argument_name
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.tasks import (
     BOUNDS,
@@ -20,8 +23,17 @@ from dagster_models.core.tasks import (
 from dagster_models.errors import UnreadableSql
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.fill_in import PlainSql
-from dagster_models.sql.parse import ParsedSql, compile_sql, literal, parse_sql, quote
+from dagster_models.sql.parse import (
+    ParsedSql,
+    beside_expression,
+    compile_sql,
+    literal,
+    parse_sql,
+    quote,
+)
 from dagster_models.sql.unread import read_tokens
+
+RelationOf: TypeAlias = Callable[[Reference], "str | None"]
 
 
 def relation_for(project: Project, key: Key, target: Target) -> Relation:
@@ -67,7 +79,10 @@ def compile_step(project: Project, step: Step, target: Target, *, full: bool = F
     if step.kind != "sql":
         raise ValueError(f"{step.key} is a {step.kind}: it has no SQL of its own")
     text = step.full_sql if full and step.full_sql else step.sql
-    return _compiled(project, step, text, target, queries_only=True)
+    in_view = step.config.materialized == "view"
+    one_value = bool(step.config.returns) and not step.config.returns[0][0]
+    cut = beside_expression(text, project.dialect) if one_value else ()
+    return _compiled(project, step, text, target, queries_only=True, in_view=in_view, cut=cut)
 
 
 def compile_text(project: Project, step: Step, text: str, target: Target) -> str:
@@ -88,7 +103,8 @@ def compile_tables(project: Project, step: Step, target: Target) -> dict[str, st
 
 
 def _has_relation(project: Project, key: Key) -> bool:
-    return key in project.sources or project.steps[key].relation is not None
+    step = project.steps.get(key)
+    return key in project.sources or (step is not None and step.relation is not None)
 
 
 def _compiled(
@@ -99,29 +115,61 @@ def _compiled(
     *,
     queries_only: bool,
     of_check: bool = False,
+    in_view: bool = False,
+    cut: Sequence[slice] = (),
 ) -> str:
-    relation_of = _relation_of(project, step, text, target, of_check)
+    relation_of = _relation_of(project, step, text, target, of_check, in_view)
+    parsed = parsed_text(project, text, queries_only=queries_only)
+    if step.full_sql and not of_check:
+        parsed, relation_of = _as_long(project, step, text, parsed, relation_of)
+    dialect = _dialect(project, target)
+    variables = step.variables if of_check else _reserved(step, dialect)
     return compile_sql(
         text,
-        _parsed(project, text, queries_only=queries_only),
+        parsed,
         project.dialect,
         relation_of,
-        step.variables if of_check else _reserved(step),
-        literals=_dialect(project, target),
+        variables,
+        literals=dialect,
+        function_of=relation_of,
+        cut=cut,
     )
+
+
+def _as_long(
+    project: Project, step: Step, text: str, parsed: ParsedSql, relation_of: RelationOf
+) -> tuple[ParsedSql, RelationOf]:
+    """One reading of a text that has two, with as many lines as the other one: what only that
+    reads, and where a query stands in place of a name, is followed by that query's line ends. So a
+    line that an error names is the same place in both."""
+    seen = {reference.start for reference in parsed.references}
+    others = {
+        reference.start: replace(reference, aliased=True)
+        for reference in step.references
+        if reference.start not in seen and step.resolved.get(reference.name) in project.ephemerals
+    }
+
+    def of_both(reference: Reference) -> str | None:
+        found = relation_of(reference)
+        if reference.start not in others or found is None:
+            return found
+        return text[reference.start : reference.end] + "\n" * found.count("\n")
+
+    return replace(parsed, references=(*parsed.references, *others.values())), of_both
 
 
 def bound_literal(project: Project, step: Step, name: str) -> str:
     """The first literal that a comment `/*$name*/` of the step's SQL binds, "" if there is none."""
     for text in filter(None, (step.full_sql, step.sql, *step.queries)):
-        parsed = _parsed(project, text, queries_only=step.kind == "sql")
+        parsed = parsed_text(project, text, queries_only=step.kind == "sql")
         for holder in parsed.placeholders:
             if holder.name == name and holder.is_bound(text):
                 return text[holder.start : holder.end]
     return ""
 
 
-def _parsed(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
+def parsed_text(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
+    """What a text of the project says."""
     key = (text, project.dialect, queries_only)
     try:
         return project.texts.get(key) or parse_sql(*key)
@@ -129,8 +177,9 @@ def _parsed(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
         return read_tokens(text, project.dialect)
 
 
-def _reserved(step: Step) -> dict[str, object]:
-    """The variables, with what stands in the SQL for values that are known only when it is sent."""
+def _reserved(step: Step, dialect: str) -> dict[str, object]:
+    """The variables, with what stands in the SQL for values that are known only when it is sent, or
+    called."""
     found: dict[str, object] = {STARTED: PlainSql(stand_in(STARTED), _typed(STARTED))}
     found |= step.variables
     if step.config.since is not None:
@@ -138,6 +187,11 @@ def _reserved(step: Step) -> dict[str, object]:
     if step.config.partitions is not None:
         found |= {name: PlainSql(stand_in(name), _typed(name)) for name in BOUNDS}
         found |= {name: PlainSql(stand_in(name)) for name in KEYS}
+    # DuckDB 1.5 has no types of arguments in its files, and PostgreSQL no digits of them.
+    found |= {
+        name: PlainSql(f"CAST({quote(argument_name(name), dialect)} AS {type_})")
+        for name, type_ in step.config.arguments
+    }
     return found
 
 
@@ -151,10 +205,9 @@ def _typed(name: str) -> dict[str, str]:
 
 
 def _relation_of(
-    project: Project, step: Step, text: str, target: Target, of_check: bool
-) -> Callable[[Reference], str | None]:
+    project: Project, step: Step, text: str, target: Target, of_check: bool, in_view: bool
+) -> RelationOf:
     temporary = step.queries.get(text, frozenset())
-    is_view = not of_check and step.kind == "sql" and step.config.materialized == "view"
 
     def relation_of(reference: Reference) -> str | None:
         key = step.resolved.get(reference.name)
@@ -162,16 +215,25 @@ def _relation_of(
             return None
         if of_check and key == step.key and not reference.in_string:
             return OWN_RELATION
+        if key in project.ephemerals:
+            return _in_place(project, key, target, in_view)
         relation = relation_for(project, key, target)
         name = _quoted(relation, project, target)
-        is_full = relation.catalog is not None and not reference.in_string
-        if is_view and is_full and target.is_ambiguous(relation.schema):
+        is_full = relation.catalog is not None and not reference.in_string and not reference.call
+        if in_view and is_full and target.is_ambiguous(relation.schema):
             # DuckDB 2 drops the catalog from the text of a view that it stores, and then refuses
             # what is left. It leaves strings alone.
             return f"query({literal(f'from {name}', _dialect(project, target))})"
         return name
 
     return relation_of
+
+
+def _in_place(project: Project, key: Key, target: Target, in_view: bool = False) -> str:
+    """The query of an ephemeral model, as an item of FROM."""
+    step = project.ephemerals[key]
+    sql = _compiled(project, step, step.sql, target, queries_only=True, in_view=in_view)
+    return f"(\n{sql}\n)"
 
 
 # --- checks ----------------------------------------------------------------------------------
@@ -237,7 +299,10 @@ def _accepted_values(
 
 def _relationships(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
     key = step.resolved[check.arguments["to"]]
-    parent = OWN_RELATION if key == step.key else relation_sql(project, key, target)
+    if key in project.ephemerals:
+        parent = _in_place(project, key, target)
+    else:
+        parent = OWN_RELATION if key == step.key else relation_sql(project, key, target)
     field = _column_of(project, key, check.arguments["field"], _dialect(project, target))
     return (
         f"select child.{column} as from_field\nfrom {OWN_RELATION} as child\n"

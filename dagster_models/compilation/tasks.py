@@ -19,11 +19,13 @@ from dagster_models.compilation.sql_text import (
     relation_for,
 )
 from dagster_models.core.materializations import (
-    KINDS,
+    Custom,
     Incremental,
     Materialization,
     Partitioned,
     Since,
+    is_custom,
+    kind_of,
 )
 from dagster_models.core.model import Project, Relation, Step, Target
 from dagster_models.core.tasks import (
@@ -113,7 +115,7 @@ class TargetStep:
     @property
     def is_python(self) -> bool:
         """Whether it runs in a worker process, and not in a session of the warehouse process."""
-        return self.step.kind in ("python", "script")
+        return self.step.kind in ("python", "script") or is_custom(self.step.config.materialized)
 
 
 def builder_of(project: Project, target: Target) -> str:
@@ -162,7 +164,7 @@ def task_for(
         "builder": builder_of(project, target),
         "undeclared": undeclared_reads(project, step, target),
     }
-    if step.kind == "python":
+    if target_step.is_python:
         return PythonTask(
             run_id,
             name,
@@ -185,7 +187,10 @@ def task_for(
 def _materialization(target_step: TargetStep) -> Materialization:
     """How the relation is kept, in this run."""
     project, step, target = target_step.project, target_step.step, target_step.target
-    how = KINDS[step.config.materialized].of(step.config)
+    how = kind_of(step.config.materialized).of(step.config)
+    if isinstance(how, Custom):
+        sql = compile_step(project, step, target)
+        return replace(how, query=sql, full_refresh=target_step.is_built_in_full)
     if not isinstance(how, Incremental):
         return how
     since = step.config.since
@@ -222,7 +227,7 @@ def _with_start(sql: str, target_step: TargetStep) -> str:
 
 
 def _file(project: Project, step: Step) -> LoadedFile:
-    path = step.location.path
+    path = step.kind_path or step.location.path
     return LoadedFile(str(Path(project.root) / path), path, step.digest, step.code)
 
 

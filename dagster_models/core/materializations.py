@@ -211,7 +211,61 @@ class Snapshot:
         return (self.valid_from, self.valid_to, *marks)
 
 
-Materialization: TypeAlias = "Replace | View | Incremental | Snapshot"
+def argument_name(name: str) -> str:
+    """What the warehouse calls an argument of a function: no column of a table that the function
+    reads has this name, which could be meant instead."""
+    return f"${name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the query. ``arguments``: (name, type); ``returns``: (column, type) of each
+    column of a table, or ("", type) for one value."""
+
+    arguments: tuple[tuple[str, str], ...]
+    returns: tuple[tuple[str, str], ...]
+
+    of_python: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, config: Config) -> Function:
+        return cls(config.arguments, config.returns)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Function:
+        pairs = {key: tuple((name, type_) for name, type_ in values[key]) for key in values}
+        return cls(**pairs)
+
+    @property
+    def is_table(self) -> bool:
+        return self.returns[0][0] != ""
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """What a class of the project keeps: ``kind`` is its module and name, with dots.
+
+    ``settings`` are those of the header, and ``query`` is the model's. ``full_refresh``: this build
+    is to make the whole relation.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    query: str = ""
+    full_refresh: bool = False
+
+    of_python: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, config: Config) -> Custom:
+        return cls(config.materialized, config.settings)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Custom:
+        return cls(**values)
+
+
+Materialization: TypeAlias = "Replace | View | Incremental | Snapshot | Function | Custom"
 #: Those whose table is read before a Python model makes its rows.
 AddedTo: TypeAlias = Incremental | Snapshot
 
@@ -221,4 +275,16 @@ KINDS: Mapping[str, type[Materialization]] = {
     "view": View,
     "incremental": Incremental,
     "snapshot": Snapshot,
+    "function": Function,
 }
+EVERY_KIND: tuple[type[Materialization], ...] = (*KINDS.values(), Custom)
+
+
+def is_custom(word: str) -> bool:
+    """Whether the word of ``materialized:`` names a class of the project: `kinds.latest.Latest`."""
+    return "." in word
+
+
+def kind_of(word: str) -> type[Materialization]:
+    """The kind of a word of ``materialized:``."""
+    return Custom if is_custom(word) else KINDS[word]

@@ -100,6 +100,7 @@ class Reference:
     statement writes to it (only in the SQL of a Python file). ``certain``: it can only name a
     relation. Otherwise it may also be a column, as in ClickHouse's `x in y`, and it is taken for
     one if no relation has that name. ``in_string``: the name is inside a string of the SQL.
+    ``call``: it is called, so it names a function, of the project or of the warehouse.
     """
 
     parts: tuple[str, ...]
@@ -111,13 +112,16 @@ class Reference:
     written: bool = False
     certain: bool = True
     in_string: bool = False
+    call: bool = False
 
     @property
     def name(self) -> str:
-        """The parts joined by dots. A part that has a dot itself is quoted: "a.b" is not a.b."""
-        if len(self.parts) == 1 and "." not in self.parts[0]:
+        """The parts joined by dots. A part that has a dot itself is quoted: "a.b" is not a.b. That
+        of a function ends with `()`, as a table may have the same name."""
+        if len(self.parts) == 1 and "." not in self.parts[0] and not self.call:
             return self.parts[0]
-        return ".".join(f'"{part}"' if "." in part else part for part in self.parts)
+        name = ".".join(f'"{part}"' if "." in part else part for part in self.parts)
+        return f"{name}()" if self.call else name
 
 
 Severity = Literal["error", "warn"]
@@ -216,6 +220,10 @@ class Config:
     partitions: PartitionsConfig | None = None
     batch: int | None = None  #: partitions of one transaction; None for all of a build
     full_refresh: bool | None = None  #: False: never, also if a run asks for it; True: always
+    # Of functions.
+    arguments: tuple[tuple[str, str], ...] = ()  #: (name, type)
+    returns: tuple[tuple[str, str], ...] = ()  #: (column, type); ("", type) for one value
+    settings: Mapping[str, Any] = EMPTY  #: of a kind of the project's own
     # Of snapshots, whose strategy is timestamp or check.
     updated_at: str = ""
     check_cols: tuple[str, ...] = ()  #: () for all
@@ -251,14 +259,15 @@ class Step:
     or a seed. ``partitions``: how it is partitioned, once that is known. ``digest`` is that of a
     file's bytes if the file is read again when the step runs (Python, a seed), and
     ``code`` that of its code without comments (Python); ``modules`` are the project's modules that
-    it imports.
+    it imports. Of a kind that the project defines, ``kind_path`` is the file, and these three are
+    that file's.
     """
 
     key: Key
     kind: StepKind
     location: Location
     config: Config
-    relation: Relation | None
+    relation: Relation | None  #: None for a script and an ephemeral model
     sql: str = ""
     full_sql: str = ""
     references: tuple[Reference, ...] = ()
@@ -274,6 +283,7 @@ class Step:
     code: str = ""
     modules: tuple[Module, ...] = ()
     partitions: StepPartitions | None = None
+    kind_path: str = ""
 
     @property
     def built_as(self) -> str:
@@ -373,6 +383,8 @@ class Project:
     default_target: str
     steps: Mapping[Key, Step]
     sources: Mapping[Key, Source] = field(default_factory=dict)
+    #: Models without a relation and a step: their queries stand in those that read them.
+    ephemerals: Mapping[Key, Step] = field(default_factory=dict)
     jobs: tuple[Job, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     key_prefix: tuple[str, ...] = ()

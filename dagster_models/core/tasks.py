@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import (
-    KINDS,
+    EVERY_KIND,
     AddedTo,
     Materialization,
     Reading,
@@ -193,13 +193,14 @@ class BuildTask:
 
 @dataclass(frozen=True, slots=True)
 class ChecksTask:
-    """Run checks on ``relation`` as it is, without building or publishing anything."""
+    """Run checks on ``relation`` (or a function) as it is, without building or publishing it."""
 
     run_id: str
     step: str
     attempt: int
     relation: Relation
     checks: tuple[CheckTask, ...] = ()
+    is_function: bool = False
 
     runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = False
@@ -312,7 +313,7 @@ _TASKS: Mapping[str, type] = {
     cls.__name__: cls for cls in (BuildTask, ChecksTask, PythonTask, ScriptTask)
 }
 _CONTENTS: Mapping[str, type] = {cls.__name__: cls for cls in (Query, ArrowFile)}
-_MATERIALIZATIONS = {cls.__name__: cls for cls in KINDS.values()}
+_MATERIALIZATIONS = {cls.__name__: cls for cls in EVERY_KIND}
 
 
 def task_to_json(task: Task) -> dict[str, Any]:

@@ -36,10 +36,14 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What a name in a query refers to: the key of an asset, and its schema."""
+    """What a name in a query refers to: the key of an asset, and its schema.
+
+    ``trace`` is that of the query which stands in place of the name, if the model has no relation.
+    """
 
     key: Name
     schema: Schema = Schema()
+    trace: Trace | None = None
 
 
 class TraceRequest(NamedTuple):

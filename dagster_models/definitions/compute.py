@@ -42,6 +42,7 @@ from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
+from dagster_models.project.function import is_function
 from dagster_models.reporting.dagster_text import check_text, step_text, traceback_text
 from dagster_models.reporting.results import CheckResult
 from dagster_models.util.durations import rounded
@@ -190,7 +191,8 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     if target_step.relation is not None:
         metadata[f"{PREFIX}/relation"] = str(target_step.relation)
         # The asset's own table name is that of the default target; this run may have another.
-        metadata["dagster/table_name"] = str(target_step.relation)
+        if not is_function(target_step.step):
+            metadata["dagster/table_name"] = str(target_step.relation)
     if result.committed_in:
         metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(result.committed_in)
         del metadata[f"{PREFIX}/seconds"]  # this run built nothing

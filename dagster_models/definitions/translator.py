@@ -27,6 +27,7 @@ from dagster_models.definitions.column_metadata import (
     declared_schema,
     known_schema,
 )
+from dagster_models.project.function import is_function
 
 PREFIX = "dagster_models"
 """The namespace of our own tags and metadata."""
@@ -79,7 +80,7 @@ class ModelsTranslator:
             automation_condition=condition_of(item),
             kinds={_KINDS[item.kind], warehouse},
             metadata={
-                **_table(relation),
+                **({} if is_function(item) else _table(relation)),
                 **known_schema(item),
                 **column_lineage(project, item),
                 **_code(project, item),

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Function
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.parts import asked_for, partitioned, standing
@@ -88,7 +89,9 @@ def find(
                 if there:
                     yield FoundPartitions(step, tuple(it.key for it in there))
                 continue
-            outcome = session.run(ChecksTask(*task.id, task.relation, task.checks))
+            is_function = isinstance(task.materialization, Function)
+            checks = ChecksTask(*task.id, task.relation, task.checks, is_function)
+            outcome = session.run(checks)
             if outcome.succeeded:
                 found.add(step)
                 yield FoundCommit(step, task, _as_committed(outcome, task, commit), commit)

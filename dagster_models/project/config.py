@@ -8,6 +8,7 @@ other value replaces the one before it.
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -24,10 +25,12 @@ from dagster_models.util.nearest import suggest
 Values = dict[str, Any]
 """Configuration as read: key -> plain value, only for keys that are written."""
 
-MATERIALIZED = tuple(KINDS)
+#: A model without a relation: its query stands in the queries that read it.
+EPHEMERAL = "ephemeral"
+#: A function of SQL, which other models call.
+FUNCTION = "function"
+MATERIALIZED = (*KINDS, EPHEMERAL)
 MATERIALIZED_LATER = (
-    "function",
-    "ephemeral",
     "materialized_view",
     "dynamic_table",
     "microbatch",
@@ -57,8 +60,10 @@ LATER = frozenset(
 def materialized(node: YamlNode) -> str:
     word = fields.text(node)
     if word in MATERIALIZED_LATER:
-        fix = "Use `table`, `view`, `incremental` or `snapshot`."
+        fix = f"Use one of: {', '.join(MATERIALIZED)}."
         raise BadValue(f"`{word}` is not supported yet", node.place, fix)
+    if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", word):  # a class of the project
+        return word
     return str(fields.one_of(*MATERIALIZED)(node))
 
 
@@ -215,6 +220,51 @@ def meta_columns(node: YamlNode) -> dict[str, str]:
     return names
 
 
+_TYPE = re.compile(r"""[A-Za-z_"][\w "(),.\[\]]*""")
+
+
+def sql_type(node: YamlNode) -> str:
+    """A type as the warehouse writes it, which goes into SQL as it is."""
+    written = fields.text(node).strip()
+    pairs = (("(", ")"), ("[", "]"))
+    closed = all(written.count(one) == written.count(other) for one, other in pairs)
+    if not _TYPE.fullmatch(written) or not closed or written.count('"') % 2:
+        fix = "Write it as in a CAST: bigint, decimal(18, 2), timestamp with time zone, ..."
+        raise BadValue(f"{fields.describe(node)} is no type", node.place, fix)
+    return written
+
+
+def arguments(node: YamlNode) -> tuple[tuple[str, str], ...]:
+    """(name, type) of each argument of a function, in order."""
+    if isinstance(node.value, list):
+        what = "a function has one list of arguments: with several, each warehouse would choose by"
+        what += " rules of its own which one a call means"
+        fix = "Write `{name: type, ...}`, and give each function a name (and file) of its own."
+        raise BadValue(what, node.place, fix)
+    if not isinstance(node.value, dict):
+        fix = "Write `{name: type, ...}`, or leave the key out if there are none."
+        raise BadValue(f"expected names, got {fields.describe(node)}", node.place, fix)
+    return tuple((name_of(key, place), sql_type(item)) for key, place, item in node.items())
+
+
+def name_of(key: str, place: Location) -> str:
+    """A name of an argument or of a column."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", key):
+        fix = "Use a-z, 0-9 and _, so that it is one name in each warehouse."
+        raise BadValue(f"{key!r} cannot be an argument's or a column's name", place, fix)
+    return key
+
+
+def returns(node: YamlNode) -> tuple[tuple[str, str], ...]:
+    """(column, type) of each column of a table; ("", type) for one value."""
+    if isinstance(node.value, dict) and node.value:
+        return tuple((name_of(key, place), sql_type(item)) for key, place, item in node.items())
+    if isinstance(node.value, str) and node.value.strip().lower() == "table":
+        fix = "Write them: `returns: {name: type, ...}`."
+        raise BadValue("the columns of the table are missing", node.place, fix)
+    return (("", sql_type(node)),)
+
+
 _OWN: dict[str, Reader] = {"description": fields.text, "upstream": upstream_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
@@ -237,16 +287,31 @@ _SNAPSHOT: dict[str, Reader] = {
     "valid_to_current": valid_to_current,
     "snapshot_meta_column_names": meta_columns,
 }
+
+
+def settings(node: YamlNode) -> dict[str, Any]:
+    """Keys and values that JSON has too."""
+    plain = fields.mapping(node)
+    try:
+        json.dumps(plain)
+    except (TypeError, ValueError):
+        fix = "Use texts, numbers, true, false, null, lists and keys; put a date in quotes."
+        raise BadValue("a value of this sort cannot be a setting", node.place, fix) from None
+    return plain
+
+
+_FUNCTION: dict[str, Reader] = {"arguments": arguments, "returns": returns}
+_CUSTOM: dict[str, Reader] = {"settings": settings}
 _KEPT: dict[str, Reader] = {"materialized": materialized, **_INCREMENTAL, **_SNAPSHOT}
 
 #: The keys of a file's header, by the folder that the file is in. A check's are CHECK_KEYS.
 HEADER_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, **_KEPT},
+    "models": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, **_KEPT, **_FUNCTION, **_CUSTOM},
     "scripts": {**_SHARED, **_OWN, "downstream": placed_names},
 }
 #: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_RELATION, **_KEPT},
+    "models": {**_SHARED, **_RELATION, **_KEPT, **_CUSTOM},
     "scripts": _SHARED,
     "seeds": {
         **_SHARED,
@@ -269,7 +334,7 @@ CHECK_KEYS: dict[str, Reader] = {
     "description": fields.text,
     "model": _placed_text,
 }
-_MERGED = ("meta", "vars", "column_types")
+_MERGED = ("meta", "vars", "column_types", "settings")
 
 
 def merge(layers: Iterable[Values]) -> Values:

@@ -7,10 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from dagster_models.core import materializations
+from dagster_models.core.materializations import is_custom
 from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.since import begin_misfit, lookback_misfit
 from dagster_models.core.tasks import RESERVED
-from dagster_models.project import snapshot
+from dagster_models.project import ephemeral, function, snapshot
 from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
@@ -28,7 +29,17 @@ _KEYS_OF = {
         *snapshot.KEYS,
         *("strategy", "unique_key", "on_schema_change", "full_refresh"),
     ),
+    "function": function.KEYS,
 }
+#: Of a kind that the project defines, which has a name of its own.
+_OF_CUSTOM = ("settings", "full_refresh")
+_EVERY = (*KEYS, *snapshot.KEYS, *function.KEYS, "settings")
+
+
+def _keys_of(materialized: str) -> tuple[str, ...]:
+    return _OF_CUSTOM if is_custom(materialized) else _KEYS_OF.get(materialized, ())
+
+
 _KEYED = ("merge", "delete+insert")
 _COMPARED = re.compile(r"(>=?)\s*(?:/\*\s*\$since\s*\*/\s*)?\Z")
 
@@ -44,8 +55,8 @@ def strategy_of(step: Step) -> str:
 def without_idle_keys(values: Values, materialized: str) -> Values:
     """*values* without what says nothing about a model of this kind: the defaults of its folder may
     be for others."""
-    allowed = _KEYS_OF.get(materialized, ())
-    idle = {*KEYS, *snapshot.KEYS}.difference(allowed)
+    allowed = _keys_of(materialized)
+    idle = set(_EVERY).difference(allowed)
     kept = {key: value for key, value in values.items() if key not in idle}
     if kept.get("strategy") not in STRATEGIES.get(materialized, ()):
         kept.pop("strategy", None)
@@ -62,13 +73,18 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
     def place(*keys: str) -> Location:
         return next((written[key] for key in keys if key in written), step.location)
 
-    for key in (*KEYS, *snapshot.KEYS):
-        if key in written and key not in _KEYS_OF.get(step.config.materialized, ()):
+    for key in _EVERY:
+        if key in written and key not in _keys_of(step.config.materialized):
             kinds = [f"`{kind}`" for kind, keys in _KEYS_OF.items() if key in keys]
+            kinds = kinds or ["a class of the project"]
             what = f"`{key}` has no effect on `materialized: {step.config.materialized}`"
             fix = f"Set `materialized` to {' or '.join(kinds)}, or delete the key."
             report(problem(what, written[key], fix, "warning"))
-    if header is not None and step.config.materialized in _KEYS_OF:
+    if ephemeral.is_ephemeral(step):
+        ephemeral.check_header(step, header, report)
+    if function.is_function(step):
+        function.check_header(step, header, report)
+    if header is not None and step.config.materialized in STRATEGIES:
         _check_strategy(step, header, report)
     if snapshot.is_snapshot(step):
         snapshot.check_snapshot(step, header, report)

@@ -17,6 +17,7 @@ from dagster_models.errors import Problem, ProjectError
 from dagster_models.project.built_schemas import remembered
 from dagster_models.project.drafts.draft import DraftContext
 from dagster_models.project.drafts.drafts import make_drafts
+from dagster_models.project.ephemeral import taken_out
 from dagster_models.project.files import ProjectFiles, module_reader, read_file, read_files
 from dagster_models.project.folder_defaults import read_folder_defaults
 from dagster_models.project.linking.link import link
@@ -84,11 +85,14 @@ def load(
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
             steps = trace_steps(steps, known, built, tracing)
+        steps, ephemerals = taken_out(steps)
+        if columns:
             steps = resolve_partitions(steps, known, settings.partitions, report)
     _raise_errors(problems, whole)
     found = ProjectError(problems).problems
     empty = replace(settings.project(root), target_path=folder)
-    return replace(empty, steps=steps, sources=known, warnings=found, texts=parsed.known)
+    filled = replace(empty, steps=steps, ephemerals=ephemerals, sources=known)
+    return replace(filled, warnings=found, texts=parsed.known)
 
 
 def target_path_of(root: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> str:

@@ -21,6 +21,9 @@ from dagster_models.core.traced import (
     Upstream,
 )
 from dagster_models.project.built_schemas import BuiltSchema
+from dagster_models.project.ephemeral import is_ephemeral
+from dagster_models.project.function import is_function
+from dagster_models.project.function import known_schema as function_schema
 from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.snapshot import with_own_columns, with_own_types
@@ -28,7 +31,7 @@ from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.util.nearest import suggest
 
 #: Each build gives the relation the columns of the query as it is now, and no others.
-_REBUILT = frozenset({"view", "table"})
+_REBUILT = frozenset({"view", "table", "ephemeral"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +57,11 @@ def trace_steps(
     """The steps, each with its trace. *steps* are in topological order. Problems are reported."""
     schemas = {key: _declared(source.columns, context.dialect) for key, source in sources.items()}
     traced = dict(steps)
+    inside: dict[Key, Trace] = {}  #: of ephemeral models, which stand in their readers
     word = dialect_of(context.dialect).declared_type
     for level in _levels(steps):
         queries = [step for step in level if _is_traced(step)]
-        found = context.trace([_query(step, schemas, context.dialect) for step in queries])
+        found = context.trace([_query(step, schemas, inside, context.dialect) for step in queries])
         traced.update(
             (step.key, replace(step, trace=with_own_columns(step, trace_, word)))
             for step, trace_ in zip(queries, found, strict=True)
@@ -65,11 +69,13 @@ def trace_steps(
         for step in level:
             version = built.get(str(step.key))
             schemas[step.key] = _known(traced[step.key], version, context.dialect)
+            if is_ephemeral(step):
+                inside[step.key] = traced[step.key].trace
     for step in traced.values():
         for it in step.trace.problems:
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
             _report(it, Location(step.location.path, line, column), context)
-    _trace_checks(traced, schemas, context)
+    _trace_checks(traced, schemas, inside, context)
     check_columns(traced, context.report)
     return traced
 
@@ -88,20 +94,25 @@ def _levels(steps: Mapping[Key, Step]) -> list[list[Step]]:
 
 
 def _is_traced(step: Step) -> bool:
-    return step.kind == "sql" and step.config.materialized != "function"
+    return step.kind == "sql" and not is_function(step)
 
 
-def _query(step: Step, schemas: Mapping[Key, Schema], dialect: str) -> TraceRequest:
+def _query(
+    step: Step, schemas: Mapping[Key, Schema], inside: Mapping[Key, Trace], dialect: str
+) -> TraceRequest:
     names = {reference.name for reference in step.references}
-    return TraceRequest(step.sql, dialect, _upstream(step, schemas, names))
+    return TraceRequest(step.sql, dialect, _upstream(step, schemas, inside, names))
 
 
 def _upstream(
-    step: Step, schemas: Mapping[Key, Schema], names: set[str] | None = None
+    step: Step,
+    schemas: Mapping[Key, Schema],
+    inside: Mapping[Key, Trace],
+    names: set[str] | None = None,
 ) -> dict[str, Upstream]:
     """What each name in the step's SQL means. Only the step itself has no schema yet."""
     return {
-        name: Upstream((key.schema, key.name), schemas.get(key, Schema()))
+        name: Upstream((key.schema, key.name), schemas.get(key, Schema()), inside.get(key))
         for name, key in step.resolved.items()
         if names is None or name in names
     }
@@ -128,8 +139,10 @@ def _declared(columns: Sequence[Column], dialect: str) -> Schema:
 def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
     """The schema of a step's relation. Types that the trace lacks come from the last build."""
     schema = step.trace.schema
+    word = dialect_of(dialect).declared_type
+    if is_function(step):
+        return function_schema(step, word)
     if step.kind == "python":
-        word = dialect_of(dialect).declared_type
         schema = with_own_types(step, _declared(step.config.columns, dialect), word)
     elif step.config.materialized not in _REBUILT:
         schema = replace(schema, certain=False)
@@ -156,13 +169,19 @@ def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> 
 
 
 def _trace_checks(
-    steps: Mapping[Key, Step], schemas: Mapping[Key, Schema], context: TraceContext
+    steps: Mapping[Key, Step],
+    schemas: Mapping[Key, Schema],
+    inside: Mapping[Key, Trace],
+    context: TraceContext,
 ) -> None:
     """Report checks of columns that do not exist: such a check could only fail."""
     checks = [(check, step) for step in steps.values() for check in step.checks]
     texts = [(check, step) for check, step in checks if check.test == "query"]
     found = context.trace(
-        [TraceRequest(c.text, context.dialect, _upstream(step, schemas)) for c, step in texts]
+        [
+            TraceRequest(check.text, context.dialect, _upstream(step, schemas, inside))
+            for check, step in texts
+        ]
     )
     for (check, _), trace_ in zip(texts, found, strict=True):
         for it in trace_.problems:

@@ -26,6 +26,10 @@ def has_unshown(before: Step, after: Step, old: Project, new: Project) -> bool:
     """Whether something that the traces of the two steps do not show has changed. Both are SQL."""
     if _settings(before, old) != _settings(after, new):
         return True
+    for key in set(before.resolved.values()).intersection(old.ephemerals):
+        inside, now = old.ephemerals[key], new.ephemerals.get(key)
+        if now and inside.code_version != now.code_version and has_unshown(inside, now, old, new):
+            return True
     upstream = {**_upstream(before, old), **_upstream(after, new)}
     return _is_unshown(before.sql, after.sql, new.dialect, upstream)
 
@@ -47,6 +51,9 @@ def _upstream(step: Step, project: Project) -> dict[str, Upstream]:
 
 def _meant(key: Key, project: Project) -> Upstream:
     name = (key.schema, key.name)
+    if key in project.ephemerals:
+        found = project.ephemerals[key].trace
+        return Upstream(name, found.schema, found)
     if key in project.steps:
         return Upstream(name, project.steps[key].trace.schema)
     columns = tuple((c.name, c.type) for c in project.sources[key].columns)

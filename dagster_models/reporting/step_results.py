@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from dagster_models.compilation.places import place_of
+from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import CheckOutcome, Outcome
 from dagster_models.core.model import Check
@@ -18,6 +22,13 @@ def step_result(
     """The result of an attempt. ``target_step`` is None for a step that is not ours, ``outcome``
     for one that never started."""
     step = target_step.step if target_step else None
+    project = target_step.project if target_step else None
+    error, file = outcome.error if outcome else None, step.location.path if step else ""
+    if step and step.kind_path:  # its code builds the relation
+        file = step.kind_path
+    elif project and step and step.kind == "sql" and error and error.line:
+        at = place_of(project, step, error.line, step.sql, file, step.references)
+        error, file = replace(error, line=at.line), at.path
     relation = target_step.relation if target_step else None
     checks = {check.name: check for check in step.checks} if step else {}
     return StepResult(
@@ -30,9 +41,9 @@ def step_result(
         seconds=outcome.seconds if outcome else 0.0,
         rows=outcome.rows if outcome else None,
         relation=str(relation) if relation else "",
-        error=outcome.error if outcome else None,
-        file=step.location.path if step else "",
-        checks=tuple(_check_result(it, checks.get(it.name)) for it in outcome.checks)
+        error=error,
+        file=file,
+        checks=tuple(_check_result(it, checks.get(it.name), target_step) for it in outcome.checks)
         if outcome
         else (),
         code_version=step.code_version if step else "",
@@ -46,11 +57,18 @@ def _materialized(target_step: TargetStep | None) -> str:
     return target_step.step.config.materialized
 
 
-def _check_result(outcome: CheckOutcome, check: Check | None) -> CheckResult:
+def _check_result(
+    outcome: CheckOutcome, check: Check | None, target_step: TargetStep | None
+) -> CheckResult:
     file, line = (check.location.path, check.location.line) if check else ("", None)
     # The query of a column's check is ours: its lines are no lines of the user's file.
     if check is not None and check.text and outcome.error is not None:
         line = outcome.error.line or line
+        if target_step is not None and outcome.error.line:
+            project, step = target_step.project, target_step.step
+            read = parsed_text(project, check.text, queries_only=True).references
+            at = place_of(project, step, outcome.error.line, check.text, file, read)
+            file, line = at.path, at.line
     return CheckResult(
         name=outcome.name,
         severity=outcome.severity,

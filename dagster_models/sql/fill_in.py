@@ -41,6 +41,8 @@ def compile_sql(
     variables: Mapping[str, object],
     *,
     literals: str = "",
+    function_of: Callable[[Reference], str | None] = lambda call: None,
+    cut: Sequence[slice] = (),
 ) -> str:
     """Return the text for the warehouse: table names and placeholders are replaced, and nothing
     else changes but that trailing semicolons are dropped.
@@ -52,6 +54,8 @@ def compile_sql(
         relation_of: the full, quoted name of what a reference means, None to leave it as it is.
         variables: the values of placeholders.
         literals: the dialect in which values are written; "" is *dialect*.
+        function_of: the full, quoted name of a function that is called, None to leave it.
+        cut: what else is left out.
 
     Raises:
         SqlSyntaxError: a placeholder has no variable.
@@ -69,6 +73,9 @@ def compile_sql(
         if reference.in_string:
             replaced = replaced.replace("'", "''")
         edits.append((reference.start, reference.end, replaced))
+    for call in parsed.calls:
+        if (function := function_of(call)) is not None:
+            edits.append((call.start, call.end, function))
     reserved = _reserved(dialect)
     for qualifier in parsed.qualifiers:
         if qualifier.reference in renamed:
@@ -79,6 +86,7 @@ def compile_sql(
     for placeholder in parsed.placeholders:
         edits.append(_filled(text, placeholder, variables, literals or dialect))
     edits += [(at, at + 1, "") for at in parsed.semicolons]
+    edits += [(place.start, place.stop, "") for place in cut]
     return _edited(text, edits)
 
 

@@ -11,11 +11,13 @@ parser), table_walk.py, scopes.py and nodes.py (which names are tables), fill_in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
+from sqlglot.tokenizer_core import TokenType
 
 from dagster_models.core.model import Reference
+from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.kept_case import kept_case
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
@@ -26,7 +28,9 @@ __all__ = [
     "ParsedSql",
     "Placeholder",
     "Qualifier",
+    "beside_expression",
     "compile_sql",
+    "is_function_name",
     "literal",
     "parse_sql",
     "plain_text",
@@ -59,6 +63,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
     opaque = False
     unseen = list(source.prepared.unseen)
     suspects: dict[tuple[int, str, tuple[str, ...]], None] = {}
+    calls: dict[int, Reference] = {}
     for statement in statements:
         arguments = source.prepared.tables
         found = find_names(statement, source.dialect, source.is_string, temporary, arguments)
@@ -67,6 +72,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
             what = f"{word} inside a query writes, but a model must only read"
             raise source.error(what, source.word(word))
         _place_names(source, found, references, qualifiers, clashing)
+        calls.update(_calls(source, found.calls))
         temporary += found.temporary
         opaque = opaque or found.opaque
         known = {what for _, what in unseen}
@@ -85,6 +91,7 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         semicolons=source.trailing_semicolons(),
         unseen=tuple((*source.lines.place(at), what) for at, what in unseen),
         suspects=tuple((*source.lines.place(at), name, parts) for at, name, parts in suspects),
+        calls=tuple(calls[start] for start in sorted(calls)),
     )
 
 
@@ -124,6 +131,64 @@ def _refuse_other_than_one_query(source: TokenizedText, statements: Sequence[exp
             "A model's SQL is one query (SELECT, WITH, FROM, VALUES, PIVOT); `materialized:` in "
             "the header says what it builds.",
         )
+
+
+def is_function_name(name: str, dialect: str) -> bool:
+    """Whether a function may have the name: the dialect has no function and no word of it."""
+    try:
+        return bool(parse_sql(f"select {name}()", dialect).calls)
+    except SqlSyntaxError:
+        return False
+
+
+def beside_expression(text: str, dialect: str) -> tuple[slice, ...]:
+    """What stands beside the expression of a query without FROM: the word SELECT, and an alias.
+
+    () for any other query, and for an expression that may be more than one value of one row: put
+    into another query, an aggregate would be one of its rows.
+    """
+    source = TokenizedText(text, dialect)
+    (tree,) = source.statements()
+    clauses = {key for key, value in tree.args.items() if value}
+    if not isinstance(tree, exp.Select) or clauses != {"expressions"} or len(tree.selects) != 1:
+        return ()
+    (chosen,) = tree.selects
+    if any(isinstance(node, _NOT_ONE_VALUE) for node in chosen.walk()):
+        return ()
+    first, *rest = (token for token in source.tokens if token.text != ";")
+    cut = [slice(first.start, first.end + 1)]
+    if isinstance(chosen, exp.Alias):
+        last = rest[-1]
+        if chosen.args["alias"].meta.get("start") != last.start:  # `y: x`
+            return ()
+        alias = rest[-2] if rest[-2].token_type == TokenType.ALIAS else last
+        cut.append(slice(alias.start, last.end + 1))
+    return tuple(cut) if first.token_type == TokenType.SELECT else ()
+
+
+#: A value of several rows, several values of one row, or what only the warehouse knows.
+_NOT_ONE_VALUE = (
+    *(exp.AggFunc, exp.Window, exp.Anonymous, exp.Query, exp.Star, exp.UDTF, exp.Column),
+    *(exp.GenerateSeries, exp.Explode, exp.Posexplode, exp.Columns, exp.Tuple),
+)
+
+
+def _calls(source: TokenizedText, starts: Sequence[int]) -> Iterator[tuple[int, Reference]]:
+    """The calls of functions whose names stand at *starts*, each with its schema before it."""
+    tokens = source.tokens
+    for start in starts:
+        last = first = source.at(start)
+        if first is None or last is None:
+            continue
+        while first > 1 and tokens[first - 1].token_type == TokenType.DOT:
+            first -= 2
+        parts = tuple(
+            source.dialect.fold(token.text, token.token_type == TokenType.IDENTIFIER)
+            for token in tokens[first : last + 1 : 2]
+        )
+        start, end = tokens[first].start, tokens[last].end + 1
+        place = source.lines.place(start)
+        yield start, Reference(parts, start, end, *place, aliased=True, certain=False, call=True)
 
 
 def _place_names(

@@ -56,6 +56,7 @@ class ParsedSql:
     column, what) of tables that only running the text would reveal
     (`query_table(getvariable('t'))`). ``semicolons``: offsets of the trailing ones. ``suspects``:
     (line, column, function, parts) of names that a function in FROM is given, which may be tables.
+    ``calls``: those of functions that the parser does not know.
     """
 
     references: tuple[Reference, ...]
@@ -68,6 +69,7 @@ class ParsedSql:
     semicolons: tuple[int, ...] = ()
     unseen: tuple[tuple[int, int, str], ...] = ()
     suspects: tuple[tuple[int, int, str, tuple[str, ...]], ...] = ()
+    calls: tuple[Reference, ...] = ()
 
 
 def _values(of: type) -> Callable[[Any], tuple[Any, ...]]:
@@ -81,18 +83,20 @@ _of_qualifier, _of_placeholder = _values(Qualifier), _values(Placeholder)
 
 def plain_parsed(parsed: ParsedSql) -> tuple[Any, ...]:
     """The value as tuples, sets, texts and numbers, in the order of its fields."""
-    references, qualifiers, placeholders, *rest = _of_parsed(parsed)
+    references, qualifiers, placeholders, *rest, calls = _of_parsed(parsed)
     return (
         tuple(map(_of_reference, references)),
         tuple(map(_of_qualifier, qualifiers)),
         tuple(map(_of_placeholder, placeholders)),
         *rest,
+        tuple(map(_of_reference, calls)),
     )
 
 
 def parsed_of(plain: tuple[Any, ...]) -> ParsedSql:
     """The value that ``plain_parsed`` turned into *plain*. Raises anything for something else."""
-    references, qualifiers, placeholders, *rest = plain
+    references, qualifiers, placeholders, *rest, calls = plain
+    rest.append(tuple(Reference(*call) for call in calls))
     return ParsedSql(
         tuple(Reference(*reference) for reference in references),
         tuple(Qualifier(*qualifier) for qualifier in qualifiers),

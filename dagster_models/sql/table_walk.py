@@ -59,7 +59,7 @@ class FoundNames:
     not found.
     ``writes``: the kinds of statements and clauses in it that write. ``suspects``:
     functions in FROM, and the names that they are given. ``queries``: functions that are given the
-    text of a query.
+    text of a query. ``calls``: where the names of functions stand that sqlglot does not know.
     """
 
     tables: list[FoundTable] = field(default_factory=list)
@@ -70,6 +70,7 @@ class FoundNames:
     writes: list[str] = field(default_factory=list)
     suspects: dict[tuple[str, tuple[str, ...]], None] = field(default_factory=dict)
     queries: list[str] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
 
 
 def find_names(
@@ -283,6 +284,7 @@ class _StatementWalk:
         return table
 
     def function(self, node: exp.Anonymous, scope: TableScope) -> None:
+        self.found.calls.append(node.meta.get("start", -1))
         if node.name.lower() in self.dialect.remote_functions or not makes_rows(node):
             return
         starts = {item.parts[0].meta.get("start") for item in node.find_all(exp.Column)}

@@ -29,7 +29,7 @@ from typing import Any, Literal
 from dagster_models.core.built import Built
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import AddedTo, Reading
+from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask
 from dagster_models.core.warehouse_address import SessionRequest
@@ -94,13 +94,15 @@ class Staged:
     """A relation that is built, but not published yet.
 
     ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
-    replaces. ``replaced``: the windows of a build of partitions.
+    replaces. ``replaced``: the windows of a build of partitions. ``is_function``: it is no
+    relation, but a function.
     """
 
     relation: Relation
     rows: int | None
     changes: Changes | None = None
     replaced: tuple[Replaced, ...] = ()
+    is_function: bool = False
 
 
 class WarehouseSession(ABC):
@@ -159,9 +161,10 @@ class WarehouseSession(ABC):
         """Build the task's relation where no reader sees it. No transaction may be open."""
 
     @abstractmethod
-    def read_before(self, relation: Relation, how: AddedTo) -> Reading:
+    def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
         """Return what a Python model must know to make the rows of its next build. It leaves a
-        transaction open: ``discard``."""
+        transaction open: ``discard``. In that of a Custom, its code builds the relation, which
+        ``build`` then takes as it is."""
 
     @abstractmethod
     def name_of(self, staged: Staged) -> str:

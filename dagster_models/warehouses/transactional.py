@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import AddedTo, Reading, Snapshot
+from dagster_models.core.materializations import AddedTo, Custom, Reading, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -39,6 +39,8 @@ class TransactionalSession(Hooks):
     _histories: frozenset[str] | None = None
 
     def build(self, task: BuildTask) -> Staged:
+        if isinstance(task.materialization, Custom):  # see read_before
+            return table.build(self, task.relation, task.materialization, task.content)
         self.begin()  # first: it opens a lost connection again
         if isinstance(task.materialization, Snapshot):
             self._refuse_to_begin_one_in(task.relation)
@@ -46,8 +48,10 @@ class TransactionalSession(Hooks):
             self._refuse_to_end_a_history(task.relation)
         return table.build(self, task.relation, task.materialization, task.content)
 
-    def read_before(self, relation: Relation, how: AddedTo) -> Reading:
+    def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
         self.begin()
+        if isinstance(how, Custom):
+            self._refuse_to_end_a_history(relation)
         return table.read(self, relation, how)
 
     def name_of(self, staged: Staged) -> str:
@@ -55,7 +59,7 @@ class TransactionalSession(Hooks):
 
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
         identity = None
-        if commits[-1].builder is not None:
+        if commits[-1].builder is not None and not staged.is_function:
             identity = self.mark(staged.relation, commits[-1])
         for commit in commits:
             self.write_record(replace(commit, identity=identity))

@@ -117,3 +117,57 @@ def test_two_runs_at_once_of_a_new_table(project: Project) -> None:
     assert project.rows("select n from main.b order by n") == [(0,), (1,), (2,)]
     for process, (stdout, stderr) in zip(processes, outputs, strict=True):
         assert process.returncode == 0 or "another run has written main.b" in stdout, stderr
+
+
+FUNCTION = "/* @model\nmaterialized: function\nreturns: integer\n*/\nselect {}"
+KIND = """from dagster_models.kinds import Kind
+
+class Mine(Kind):
+    def build(self, warehouse, model):
+        if model.there:
+            warehouse.execute(f"delete from {model.relation}")
+            warehouse.execute(f"insert into {model.relation} {model.query}")
+        else:
+            warehouse.execute(f"create table {model.relation} as {model.query}")
+"""
+CUSTOM = "/* @model\nmaterialized: kinds.mine.Mine\n*/\nselect {} as n"
+OTHERS = {"function": (FUNCTION, "select main.a()"), "custom": (CUSTOM, "select n from main.a")}
+
+
+@pytest.mark.parametrize(
+    ("kind", "point"),
+    [
+        ("function", "recorded"),
+        ("function", "committed"),
+        ("custom", "built"),
+        ("custom", "recorded"),
+        ("custom", "committed"),
+    ],
+)
+def test_the_old_one_is_there_or_the_new_one(
+    project: Project, tmp_path: Path, kind: str, point: str
+) -> None:
+    model, question = OTHERS[kind]
+    open_home(project)
+    runs = []
+
+    def kill(pid: int, reached: str) -> None:
+        if len(runs) == 2 and reached == point:
+            os.kill(pid, signal.SIGKILL)
+            runs.append(None)  # once
+
+    with at_points(tmp_path / "points", kill):
+        for value in (1, 2):
+            project.write({"models/a.sql": model.format(value), "kinds/mine.py": KIND})
+            runs.append(project.start())
+            runs[-1].communicate(timeout=100)
+        assert len(runs) == 3, "the point was reached"
+        records = int(project.rows("select count(*) from dagster_models.commits")[0][0])
+        assert project.rows(question) == [(records,)]
+        assert records == (2 if point == "committed" else 1)
+        fail_the_killed_run(project)
+        if runs[1].returncode != 0:
+            again = project.run_again_from_failure()
+            assert again.code == 0, again.stdout + again.stderr
+    assert project.rows(question) == [(2,)]
+    assert project.rows("select count(*) from dagster_models.commits") == [(2,)]

@@ -249,6 +249,12 @@ class Session(Channel):
         reading = self.request({"op": "read_before", "task": task_to_json(task)})["reading"]
         return Reading.from_json(reading) if reading else None
 
+    def open_build(self, task: BuildTask) -> Reading:
+        """Begin the transaction in which this session builds the task's relation, before it runs
+        the task; ``seen`` of what it returns says what is there."""
+        answer = self.request({"op": "open_build", "task": task_to_json(task)})
+        return Reading(**answer["reading"])
+
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError if there is none: then it is unknown
         whether the task was published."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.materializations import AddedTo, Reading
+from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
 from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
@@ -144,8 +144,9 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
     started_at, clock = time.time(), time.perf_counter()
     build, verdict, error = _Build(), Verdict.DONE, None
     try:
-        build.columns = session.columns(task.relation)
-        build.bytes = session.size(task.relation)
+        if not task.is_function:
+            build.columns = session.columns(task.relation)
+            build.bytes = session.size(task.relation)
         for check in task.checks:
             if stop.is_set():
                 raise _Stopped
@@ -224,7 +225,8 @@ def _attempts(
             broken[warning.check.name] = warning.check
         except WarehouseError as error:
             conflicts += 1
-            if error.kind is not ErrorKind.CONFLICT or conflicts > CONFLICT_RETRIES:
+            again = conflicts <= CONFLICT_RETRIES and not isinstance(task.materialization, Custom)
+            if error.kind is not ErrorKind.CONFLICT or not again:
                 raise
             stop.wait(CONFLICT_DELAY_SECONDS * conflicts)
 
@@ -236,7 +238,8 @@ def _transaction(
     build: _Build,
     broken: dict[str, CheckOutcome],
 ) -> tuple[Verdict, TaskError | None]:
-    if session.in_transaction:
+    custom = isinstance(task.materialization, Custom)  # its code has built in a transaction
+    if session.in_transaction != custom:
         raise WarehouseError(
             ErrorKind.OPEN_TRANSACTION,
             f"{task.step} cannot be published inside a transaction that is already open:"
@@ -249,8 +252,9 @@ def _transaction(
     try:
         staged = session.build(task)
         build.rows, build.changes = staged.rows, staged.changes
-        build.columns = session.columns(staged.relation)
-        build.bytes = session.size(staged.relation)
+        if not staged.is_function:
+            build.columns = session.columns(staged.relation)
+            build.bytes = session.size(staged.relation)
         _check(session, task, staged, stop, build, broken)
         failed = _failure(build.checks)
         if failed is None:
@@ -317,6 +321,9 @@ def _check(
                 # the transaction is given up after any of them.
                 if check.severity == "error":
                     return
+                if isinstance(task.materialization, Custom):
+                    what = f"the check {check.name} cannot run: {result.error.message}"
+                    raise WarehouseError(result.error.kind, what, name=result.error.name)
                 raise _BrokenWarning(result)
         else:
             build.checks += (result,)

@@ -82,6 +82,7 @@ class ClientConnection:
         self._stop = Stop()
         self._idle = threading.Event()
         self._idle.set()
+        self.turn = contextlib.ExitStack()  #: of a relation that this client's code builds
 
     def start(self) -> None:
         threading.Thread(target=self._read, name=f"reader-{self.id}", daemon=True).start()
@@ -177,6 +178,7 @@ class ClientConnection:
             self._idle.wait(INTERRUPT_SECONDS)
 
     def _free(self) -> None:
+        self.turn.close()
         if self.session is not None:
             self.session.close()
             self.session = None
@@ -373,6 +375,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "ledger": operations.ledger,
     "built_by": operations.built_by,
     "drop": operations.drop,
+    "open_build": operations.open_build,
 }
 
 

@@ -1,12 +1,14 @@
-"""Questions about relations, and their removal: operations of a client that build nothing."""
+"""Some of what a client may ask for: see ``connection._OPERATIONS``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dagster_models.core.materializations import Custom
 from dagster_models.core.model import Relation
 from dagster_models.core.plain import plain
+from dagster_models.core.tasks import BuildTask, task_from_json
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.warehouses.base import WarehouseSession
 
@@ -14,6 +16,21 @@ if TYPE_CHECKING:
     from dagster_models.processes.server.connection import ClientConnection
 
 Message = Mapping[str, Any]
+
+
+def open_build(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    """Let the client's own code build a relation. It is the only writer of the relation until the
+    session ends."""
+    task = task_from_json(message["task"])
+    if not isinstance(task, BuildTask) or not isinstance(task.materialization, Custom):
+        raise ValueError(f"a {type(task).__name__} of another kind")
+    server = connection.server
+    with stop.shielded():
+        server.database.prepare(session, [task.relation.schema], anew=False)
+    connection.turn.enter_context(server.writing(str(task.relation), connection, stop))
+    return {"reading": plain(session.read_before(task.relation, task.materialization))}
 
 
 def ledger(

@@ -34,10 +34,10 @@ from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
-from dagster_models.core.materializations import AddedTo, Reading
+from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
-from dagster_models.core.tasks import ArrowFile, PythonTask, ScriptTask, task_from_json
+from dagster_models.core.tasks import ArrowFile, PythonTask, Query, ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
@@ -50,6 +50,7 @@ from dagster_models.processes.client.warehouse import (
     bound,
 )
 from dagster_models.processes.worker.isolation import Streams, isolated, occupy_standard_descriptors
+from dagster_models.processes.worker.kinds import build_in_transaction, once
 from dagster_models.processes.worker.model_table import build, discard, empty_delta, taken
 from dagster_models.processes.worker.usercode import (
     UserCodeFailed,
@@ -246,6 +247,12 @@ class StepProcess:
             return None, late
 
     def _call(self, attempt: Attempt) -> Any:
+        task = attempt.task
+        if isinstance(task, PythonTask) and isinstance(task.materialization, Custom):
+            self._connection = StepConnection(once(self._connect))
+            with _exit_functions_after():
+                build_in_transaction(task, task.materialization, self._connection)
+            return None
         attempt.reading = self._read_before(attempt.task)
         table = self._file(attempt.task, attempt.reading)
         if self._connection.in_transaction():
@@ -275,14 +282,19 @@ class StepProcess:
 
     def _publish(self, task: PythonTask, attempt: Attempt, table: Any) -> Outcome:
         """Hand the table to the warehouse process, whose answer is the outcome."""
-        # On a session of its own: a transaction that the user's code left open is rolled back.
-        self._connection.close()
+        how = task.materialization
+        if not isinstance(how, Custom):
+            # On a session of its own: what the user's code left open is rolled back.
+            self._connection.close()
         attempt.phase = Phase.PUBLISHING
         if attempt.canceled.is_set():
             discard(table)
             error = KeyboardInterrupt("stopped on request, before its table was published")
             return _outcome(task, Verdict.CANCELED, error)
         try:
+            if isinstance(how, Custom):
+                made = task.build_from(Query(how.query))
+                return self._connection.use(lambda session: session.run(made))
             reading = attempt.reading
             return self._connection.use(lambda session: build(session, task, table, reading))
         except WarehouseLost as error:  # nobody knows yet whether it was published

@@ -100,6 +100,15 @@ def run_exit_functions() -> None:
 
 
 @contextmanager
+def loaded_module(task: PythonTask) -> Iterator[types.ModuleType]:
+    """The module of the task's file, which has run."""
+    name = "".join(c if c.isalnum() else "_" for c in f"_kind_{task.step}")
+    with _module(task, name, [task.project_root]) as module:
+        _execute(task, module)
+        yield module
+
+
+@contextmanager
 def _module(
     task: PythonTask | ScriptTask, name: str, folders: list[str]
 ) -> Iterator[types.ModuleType]:

@@ -41,6 +41,7 @@ class NameUse:
     a relation; else it may be the name of a column, and is no problem if it means nothing.
     ``given_to``: a function that is given the name, and may or may not read it.
     ``may_be_temporary``: the file creates a temporary table of that name, perhaps before.
+    ``is_text``: the name is a text, and not a word of SQL. ``is_call``: it is called.
     """
 
     parts: tuple[str, ...]
@@ -53,6 +54,8 @@ class NameUse:
     certain: bool = True
     given_to: str = ""
     may_be_temporary: bool = False
+    is_text: bool = False
+    is_call: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from dagster_models.core.materializations import KINDS
+from dagster_models.core.materializations import KINDS, is_custom
 from dagster_models.core.model import Location, Module, Reference, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
-from dagster_models.project.config import Values
+from dagster_models.project.config import EPHEMERAL, FUNCTION, Values
+from dagster_models.project.custom import with_kind
 from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
 from dagster_models.project.drafts.sql import draft_query
 from dagster_models.project.drafts.step import (
@@ -58,11 +59,11 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
         fix = "Define one, without `async`; a file that builds no relation belongs in scripts/."
         report(Problem(what, file.path, 1, 1, fix))
     own = header.value.get("materialized") if header is not None else None
-    if own is not None and own.value == "view":
-        fix = "Delete `materialized: view`, or generate the query with `def sql(vars)`."
+    if own is not None and (own.value in ("view", EPHEMERAL, FUNCTION) or is_custom(own.value)):
+        fix = f"Delete `materialized: {own.value}`, or generate the query with `def sql(vars)`."
         report(problem("a Python model is always a table", own.place, fix))
     word = values.get("materialized", "table")
-    how = word if KINDS[word].of_python else "table"
+    how = word if word in KINDS and KINDS[word].of_python else "table"
     step = new_step(file, "python", {**values, "materialized": how}, context)
     check_keys(step, header, report)
     return _draft_code(Draft(step, uses), file, context)
@@ -112,7 +113,8 @@ def _draft_generated(
     line = line_of_function(file.text, "sql")
     step = new_step(file, "sql", values, context, sql=text, sql_line=line)
     check_keys(step, header, context.report)
-    return draft_query(step, declared, context)
+    draft = draft_query(step, declared, context)
+    return replace(draft, step=with_kind(draft.step, header, context))
 
 
 # --- code that reads the warehouse -----------------------------------------------------------
@@ -158,9 +160,11 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
         for table in code.tables:
             parts = tuple(part.strip('"') for part in table.name.split("."))
             references.append(Reference(parts, 0, 0, table.line, table.column))
-            uses.append(NameUse(parts, table.name, Location(path, table.line, table.column)))
+            place = Location(path, table.line, table.column)
+            uses.append(NameUse(parts, table.name, place, is_text=True))
     for query in queries:
-        found = tuple(_uses(query, query.parsed.references, temporary))
+        every = (*query.parsed.references, *query.parsed.calls)
+        found = tuple(_uses(query, every, temporary))
         references += [replace(ref, line=query.at.line + ref.line - 1) for ref, _ in found]
         uses += [use for _, use in found]
         uses += suspected_uses(query.parsed, query.place)

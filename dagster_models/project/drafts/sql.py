@@ -8,6 +8,7 @@ from dataclasses import replace
 from dagster_models.core.model import Check, Key, Location, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.config import CHECK_KEYS
+from dagster_models.project.custom import with_kind
 from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext, NameUse
 from dagster_models.project.drafts.step import (
     check_uses,
@@ -21,6 +22,7 @@ from dagster_models.project.drafts.step import (
     use_of,
 )
 from dagster_models.project.files import ProjectFile
+from dagster_models.project.function import check_text
 from dagster_models.project.header import sql_header
 from dagster_models.project.incremental import check_keys, check_use_of_since, incremental
 from dagster_models.project.problems import problem
@@ -44,7 +46,8 @@ def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
     values = configuration(header, file, context)
     step = new_step(file, "sql", values, context, sql=file.text)
     check_keys(step, header, context.report)
-    return draft_query(step, declared_uses(values, "upstream"), context)
+    draft = draft_query(step, declared_uses(values, "upstream"), context)
+    return replace(draft, step=with_kind(draft.step, header, context))
 
 
 def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext) -> Draft:
@@ -88,11 +91,13 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
         what = f"the tables that it reads cannot be determined: {what}"
         fix = "Name the tables in `upstream:` in the header."
         report(problem(what, place(line, column), fix, "warning"))
+    check_text(step, parsed, context.settings.dialect, report)
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
-    found = (use_of(ref, place(ref.line, ref.column)) for ref in parsed.references)
-    complete = replace(step, references=parsed.references, code_version=version, full_sql=full)
+    references = (*parsed.references, *parsed.calls)
+    found = (use_of(ref, place(ref.line, ref.column)) for ref in references)
+    complete = replace(step, references=references, code_version=version, full_sql=full)
     return Draft(complete, (*found, *uses, *suspected_uses(parsed, place)))
 
 
@@ -124,7 +129,8 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
         description=values.get("description", ""),
     )
     uses = tuple(
-        use_of(ref, Location(file.path, ref.line, ref.column), name) for ref in parsed.references
+        use_of(ref, Location(file.path, ref.line, ref.column), name)
+        for ref in (*parsed.references, *parsed.calls)
     )
     model = None
     if "model" in values:
@@ -143,6 +149,7 @@ def _both(parsed: ParsedSql, full: ParsedSql) -> ParsedSql:
         placeholders=tuple(placeholders[start] for start in sorted(placeholders)),
         normalized=f"{parsed.normalized}\n{full.normalized}",
         unseen=tuple(dict.fromkeys(parsed.unseen + full.unseen)),
+        calls=tuple({call.start: call for call in full.calls + parsed.calls}.values()),
     )
 
 

@@ -18,7 +18,7 @@ from dagster_models.core.model import (
 from dagster_models.core.tasks import RESERVED, STARTED
 from dagster_models.errors import Problem
 from dagster_models.project.columns import read_columns
-from dagster_models.project.config import Values, build_config, merge, read_config
+from dagster_models.project.config import EPHEMERAL, Values, build_config, merge, read_config
 from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
@@ -66,7 +66,7 @@ def new_step(
     values = without_idle_keys(values, materialized)
     config = build_config(values, columns, materialized=materialized)
     relation = None
-    if kind != "script":
+    if kind != "script" and materialized != EPHEMERAL:
         relation = Relation(config.schema or key.schema, config.alias or key.name)
         _refuse_reserved(relation, file, context.report)
     return Step(
@@ -162,6 +162,8 @@ def use_of(reference: Reference, place: Location, check: str = "") -> NameUse:
         check=check,
         is_written=reference.written,
         certain=reference.certain,
+        is_text=reference.in_string,
+        is_call=reference.call,
     )
 
 
@@ -177,6 +179,8 @@ def is_reserved(name: str, config: Config) -> bool:
     """Whether a placeholder gets its value when the model is built."""
     if name == "since":
         return config.since is not None
+    if name in dict(config.arguments):
+        return True
     return name == STARTED or (config.partitions is not None and name in RESERVED)
 
 

@@ -24,11 +24,17 @@ def attach_check(draft: CheckDraft, links: Links) -> None:
     """Attach a check of checks/ to the model that its header names. If it names none, attach it to
     the most downstream of the models that it reads, so that the others exist when it runs."""
     if draft.model is not None:
-        key = links.find(draft.model, sources=False)
+        function = resolve(links.names, draft.model.parts, called=True)
+        key = function if isinstance(function, Key) else links.find(draft.model, sources=False)
     else:
         key = _most_downstream(draft, links)
         if key is None:
             _report_without_model(draft, links)
+    if key in links.ephemerals and draft.model is not None:
+        what = f"{key} is ephemeral, and the check `{draft.check.name}` needs a relation"
+        fix = "Make it a check of a model that reads it, or make it a view (`materialized: view`)."
+        links.report(problem(what, draft.model.place, fix))
+        return
     if key is None:
         return
     check = replace(draft.check, model=key)
@@ -37,13 +43,14 @@ def attach_check(draft: CheckDraft, links: Links) -> None:
 
 
 def _most_downstream(draft: CheckDraft, links: Links) -> Key | None:
-    found = (resolve(links.names, use.parts) for use in draft.uses)
-    steps = dict.fromkeys(key for key in found if isinstance(key, Key) and key in links.edges)
+    found = (resolve(links.names, use.parts, called=use.is_call) for use in draft.uses)
+    models = links.edges.keys() - set(links.ephemerals)
+    steps = dict.fromkeys(key for key in found if isinstance(key, Key) and key in models)
     return max(steps, key=lambda key: len(links.ancestors(key).intersection(steps)), default=None)
 
 
 def _report_without_model(draft: CheckDraft, links: Links) -> None:
-    meant = [resolve(links.names, use.parts) for use in draft.uses]
+    meant = [resolve(links.names, use.parts, called=use.is_call) for use in draft.uses]
     if any(isinstance(name, Unresolved) and not name.unknown for name in meant):
         for use in draft.uses:
             links.find(use)  # reports which models the name may mean

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_models.core.model import Key, Location, Source, Step
+from dagster_models.project.config import EPHEMERAL, FUNCTION
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
+from dagster_models.project.ephemeral import check_uses as check_ephemerals
+from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.incremental import incremental
 from dagster_models.project.linking.checks import attach_check, link_column_checks
 from dagster_models.project.linking.links import Links
-from dagster_models.project.linking.names import Unresolved, build_names, resolve
+from dagster_models.project.linking.names import (
+    Unresolved,
+    build_names,
+    is_function,
+    resolve,
+)
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.util.graph import Graph, find_cycles, order
+
+_A = {"view": "a view", EPHEMERAL: "an ephemeral model", FUNCTION: "a function"}
 
 
 def link(
@@ -36,8 +46,9 @@ def link(
     known = {source.key: source for source in (*offered, *own)}
     now = {str(draft.step.key) for draft in drafts}
     former = [Key(*key.split(".", 1)) for key in built_before if key not in now and "." in key]
-    links = Links(names, report, unknown_references, known, former)
     live = [draft for draft in drafts if draft.step.config.enabled]
+    ephemerals = [draft.step.key for draft in live if is_ephemeral(draft.step)]
+    links = Links(names, report, unknown_references, known, former, ephemerals)
     for draft in live:
         _link_uses(draft, links)
     for draft in live:
@@ -56,7 +67,13 @@ def link(
     if not cyclic:
         position = {name: index for index, name in enumerate(order(graph))}
         live.sort(key=lambda draft: position[str(draft.step.key)])
-    steps = {draft.step.key: _linked(draft.step, links) for draft in live}
+    if ephemerals:
+        by_key = {draft.step.key: draft for draft in live}
+        for draft in live:
+            check_ephemerals(draft, links.resolved[draft.step.key], by_key, report)
+    steps: dict[Key, Step] = {}
+    for draft in live:
+        steps[draft.step.key] = _linked(draft.step, links, steps)
     read = {key for reads in links.edges.values() for key in reads}
     kept = [*own, *(source for source in offered if source.key in read)]
     return steps, {source.key: source for source in kept}
@@ -134,7 +151,7 @@ def _link_uses(draft: Draft, links: Links) -> None:
         if use.check or use.given_to or use.may_be_temporary:
             continue
         # A wrong name is reported once per file, and not at each place where it is used.
-        folded = ".".join(use.parts).lower()
+        folded = f"{'.'.join(use.parts).lower()}{'()' if use.is_call else ''}"
         if folded not in seen:
             seen[folded] = links.find(use)
         found = seen[folded]
@@ -152,6 +169,8 @@ def _report_suspects(draft: Draft, links: Links) -> None:
     step = draft.step
     known = {step.key, *links.edges[step.key]}
     for use in draft.uses:
+        if f"{use.given_to}()" in links.resolved[step.key]:
+            continue  # a function of the project, whose own text says what it reads
         found = resolve(links.names, use.parts) if use.given_to else None
         if found is None or isinstance(found, Unresolved) or found in known:
             continue
@@ -191,9 +210,12 @@ def _drop_self_reference(draft: Draft, links: Links) -> None:
     if place is None:
         return
     other = "write the schema of the table that you mean"
-    if step.config.materialized == "view":
+    if step.config.materialized in _A:
         fix = f"Make it a table (`materialized: table`) to read its previous version, or {other}."
-        links.report(problem(f"{step.key} is a view that reads itself", place, fix))
+        if step.config.materialized == FUNCTION:
+            fix = "A function cannot call itself: write a recursive CTE."
+        what = f"{step.key} is {_A[step.config.materialized]} that reads itself"
+        links.report(problem(what, place, fix))
     elif incremental(step):
         pass  # the table is made, empty, before its first build
     elif step.kind == "sql" and not any(use.may_be_script for use in _self_uses(draft, links)):
@@ -221,7 +243,8 @@ def _report_cycles(graph: Graph, links: Links) -> bool:
     return bool(cycles)
 
 
-def _linked(step: Step, links: Links) -> Step:
+def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
+    """*before*: the steps that come before it, linked."""
     own = {check.name for check in step.checks}
     checks = list(step.checks)
     for check in links.checks.get(step.key, ()):
@@ -235,14 +258,15 @@ def _linked(step: Step, links: Links) -> Step:
         resolved=links.resolved[step.key],
         upstream=tuple(links.edges[step.key]),
         checks=tuple(checks),
-        code_version=_version(step, links),
+        code_version=_version(step, links, before),
     )
 
 
-def _version(step: Step, links: Links) -> str:
+def _version(step: Step, links: Links, before: Mapping[Key, Step]) -> str:
     """The code version, including what the references resolve to: the same text may later read
     another relation. A model that is read is included as its key, so a new alias of that model
-    changes only the model's own version."""
+    changes only the model's own version. An ephemeral model and a function that is called are part
+    of the text."""
     if not step.code_version:
         return ""
     resolved = links.resolved[step.key]
@@ -251,4 +275,7 @@ def _version(step: Step, links: Links) -> str:
         name: str(links.sources[key].relation if key in links.sources else key)
         for name, key in found.items()
     }
+    for name, key in found.items():
+        if key in before and (key in links.ephemerals or is_function(before[key])):
+            meant[name] += f" {before[key].code_version}"
     return version_of(step.code_version, canonical(meant))

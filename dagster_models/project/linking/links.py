@@ -25,8 +25,9 @@ class Links:
     """What the passes of ``link`` have found out so far.
 
     ``unknown_references`` is error, warn or ignore. ``former`` are the keys of models that were
-    built before and that no file builds any more. ``resolved`` holds, for each step, the names as
-    they are written in its file. ``checks`` are those of checks/, by the model they belong to.
+    built before and that no file builds any more. ``ephemerals`` are models without a relation.
+    ``resolved`` holds, for each step, the names as they are written in its file. ``checks`` are
+    those of checks/, by the model they belong to.
     """
 
     names: Names
@@ -34,6 +35,7 @@ class Links:
     unknown_references: str
     sources: dict[Key, Source]
     former: Collection[Key] = ()
+    ephemerals: Collection[Key] = ()
     edges: Edges = field(default_factory=dict)
     resolved: dict[Key, dict[str, Key]] = field(default_factory=dict)
     checks: dict[Key, list[Check]] = field(default_factory=dict)
@@ -42,9 +44,13 @@ class Links:
     def find(self, use: NameUse, *, sources: bool = True) -> Key | None:
         """The key that *use* refers to. If there is none: None, and a problem is reported unless
         unknown names are allowed there."""
-        found = resolve(self.names, use.parts, scripts=use.may_be_script, sources=sources)
+        found = resolve(
+            self.names, use.parts, scripts=use.may_be_script, sources=sources, called=use.is_call
+        )
         if not isinstance(found, Unresolved):
             return found
+        if use.is_call and found.unknown:  # a function of the warehouse
+            return None
         severity = "error"
         if found.unknown and not use.required:
             if use.is_written or not use.certain:

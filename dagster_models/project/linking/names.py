@@ -79,10 +79,16 @@ def build_names(
 
 
 def resolve(
-    names: Names, parts: tuple[str, ...], *, scripts: bool = False, sources: bool = True
+    names: Names,
+    parts: tuple[str, ...],
+    *,
+    scripts: bool = False,
+    sources: bool = True,
+    called: bool = False,
 ) -> Key | Unresolved:
     """The key that *parts* (outermost first) refer to, or why there is none. *scripts*, *sources*:
-    whether the name may be that of a script, or of a source."""
+    whether the name may be that of a script, or of a source. *called*: it is that of a function;
+    only a header (*scripts*) names one without calling it."""
     folded = tuple(part.lower() for part in parts)
     if len(folded) == 1:
         found = names.by_name.get(folded[0], ())
@@ -91,12 +97,23 @@ def resolve(
     else:
         found = names.by_key.get((folded[-2], folded[-1]), ())
         found = tuple(item for item in found if isinstance(item, Source))
+    functions = tuple(item for item in found if is_function(item))
+    if called:
+        return _decide(names, parts, functions, scripts)
     found = tuple(
         item
         for item in found
         if (sources if isinstance(item, Source) else scripts or item.kind != "script")
     )
-    return _decide(names, parts, found, scripts)
+    relations = found if scripts else tuple(item for item in found if item not in functions)
+    if functions and not relations:
+        what = f"`{'.'.join(parts)}` is a function"
+        return Unresolved(what, f"Call it: `{'.'.join(parts)}(...)`.")
+    return _decide(names, parts, relations, scripts)
+
+
+def is_function(item: Named) -> bool:
+    return isinstance(item, Step) and item.config.materialized == "function"
 
 
 def _decide(

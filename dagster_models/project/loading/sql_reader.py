@@ -92,6 +92,8 @@ class SqlReader:
         digest = hashlib.sha256(repr((query.dialect, query.text)).encode())
         for name, item in sorted(query.upstream.items()):
             digest.update(repr((name, item.key, self._schema(item))).encode())
+            if item.trace is not None:
+                digest.update(repr(item.trace).encode())
         return digest.hexdigest()
 
     def _schema(self, upstream: Upstream) -> str:

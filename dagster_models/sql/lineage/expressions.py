@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from dagster_models.core.traced import ColumnProblem, Kept, Origin, Spanning
+from dagster_models.core.traced import ColumnProblem, Kept, Origin, Spanning, Upstream
 from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.type_words import fields_of
 from dagster_models.sql.lineage.column_sets import (
@@ -50,6 +50,7 @@ class Expressions:
         self, dialect: Dialect, lines: Lines, query: Query, joined: Collection[str] = ()
     ) -> None:
         self.dialect, self.lines, self.query, self.joined = dialect, lines, query, joined
+        self.functions: dict[str, Upstream] = {}  #: those of the project that the query calls
         self.types: dict[int, str] = {}
         self.spreads = False  #: whether the last expression holds DuckDB's COLUMNS(...)
         self.spanning: list[Spanning] = []
@@ -79,6 +80,8 @@ class Expressions:
             else:
                 if isinstance(item, exp.Window):
                     self.note_spanning(item, scope)
+                elif isinstance(item, exp.Anonymous):
+                    reason = reason or self.call(item)
                 bound = self.step(item, bound, parts, stack)
                 continue
             sources |= value.sources
@@ -156,6 +159,19 @@ class Expressions:
             return None
         schema = Value(digest=digest_of("schema", *(part.name.lower() for part in node.this.parts)))
         return self.column(node.this, scope, silent=True) or schema
+
+    def call(self, node: exp.Anonymous) -> str:
+        """Note the type of what a function of the project returns. Return why the sources of its
+        value are incomplete, "" if they are its arguments."""
+        name = self.dialect.fold(node.name, isinstance(node.this, exp.Identifier))
+        found = self.functions.get(name)
+        if found is None or not found.schema.columns:
+            return ""
+        whole = node.parent if isinstance(node.parent, exp.Dot) else node
+        self.types[id(whole)] = found.schema.columns[0][1]
+        if found.schema.closed:
+            return ""
+        return f"what the function {'.'.join(found.key)} reads is not followed"
 
     def first_part(self, node: exp.Column) -> str:
         """The outermost part of a column's name, lower case."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from dagster_models.core.traced import Origin, Upstream
+from dagster_models.core.traced import Origin, Trace, Upstream
 from dagster_models.sql.dialects.type_words import settled, unified
 from dagster_models.sql.lineage.column_sets import (
     ColumnScope,
@@ -244,6 +244,9 @@ class FromItems:
         if not identifiers:
             value = self.arguments(node.this, scope)
             name = node.this.name.lower() if node.this is not None else ""
+            called = self.expressions.functions.get(name)
+            if called is not None and isinstance(node.this, exp.Anonymous):
+                return _returned(called, value).renamed(given), name
             numbered = bool(node.args.get("ordinality"))
             return self.function(node.this or node, value, given, numbered), name
         names = [self.expressions.table(part) for part in identifiers]
@@ -258,6 +261,8 @@ class FromItems:
         rows = digest_of("table", *(found.key if found else names), *written)
         if found is None:
             return ColumnSet(closed=False, certain=False, rows=rows), own
+        if found.trace is not None:
+            return _in_place(found.trace, rows), own
         schema = found.schema
         columns = tuple((name, column_of(found.key, name, type_)) for name, type_ in schema.columns)
         origins = () if schema.closed else (found.key,)
@@ -352,6 +357,37 @@ def _is_group(node: exp.Subquery) -> bool:
         return False
     nested = isinstance(inner, exp.Subquery) and _is_group(inner)  # `((a join b))`
     return nested or bool(inner.args.get("joins"))
+
+
+def _returned(called: Upstream, arguments: Value) -> ColumnSet:
+    """The columns of the table that a function of the project returns."""
+    columns = tuple(
+        (name, replace(column, sources=column.sources | arguments.sources))
+        for name, column in (
+            (name, column_of(called.key, name, type_)) for name, type_ in called.schema.columns
+        )
+    )
+    schema, rows = called.schema, digest_of("call", *called.key, arguments.digest)
+    return ColumnSet(
+        columns, schema.closed, schema.certain, rows=rows, row_sources=arguments.sources
+    )
+
+
+def _in_place(found: Trace, rows: str) -> ColumnSet:
+    """The columns of a query that stands in place of a table's name: what they are made of, and not
+    the name."""
+    columns = tuple(
+        (name, Value(type_, frozenset(sources), digest, reason, frozenset(kept)))
+        for name, type_, sources, reason, digest, kept in found.columns
+    )
+    return ColumnSet(
+        columns,
+        found.closed,
+        found.certain,
+        reason=found.reason,
+        rows=digest_of("query", found.rows or rows),
+        row_sources=frozenset(found.row_sources),
+    )
 
 
 def _unfollowed(

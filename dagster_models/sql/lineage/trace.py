@@ -101,6 +101,9 @@ class _QueryTracer:
         self.dialect = dialect = source.dialect
         joined = source.prepared.joined
         self.expressions = Expressions(dialect, source.lines, self.query, joined)
+        for name, found in upstream.items():
+            if name.endswith("()"):
+                self.expressions.functions[name[:-2].rpartition(".")[2]] = found
         self.types = Types(dialect, self.expressions.types)
         self.name, self.output = self.expressions.folded, self.expressions.output
         self.stars = Stars(self.expressions, self.types)

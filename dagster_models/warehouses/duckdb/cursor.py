@@ -148,8 +148,7 @@ class DuckDBCursor(TransactionalSession):
 
     def _subquery(self, sql: str) -> str:
         """Return one query without its semicolon, even if a comment follows it."""
-        with self._watched():
-            self._one_statement(sql)
+        self.one_statement(sql)
         end = len(sql)
         while end > 0:
             if self._parses(f"SELECT count(*) FROM (\n{sql[:end]}\n)"):
@@ -164,6 +163,11 @@ class DuckDBCursor(TransactionalSession):
         except duckdb.ParserException:
             return False
         return True
+
+    def one_statement(self, sql: str, lines_before: int = 0) -> None:
+        """Refuse a text of several statements, and one that does not parse."""
+        with self._watched(lines_before):
+            self._one_statement(sql)
 
     def _one_statement(self, sql: str) -> None:
         """Refuse a text of several statements, of which one could be a COMMIT."""

@@ -31,7 +31,7 @@ from dagster_models.warehouses.base import (
     quote,
     quoted,
 )
-from dagster_models.warehouses.duckdb import records
+from dagster_models.warehouses.duckdb import functions, records
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
 from dagster_models.warehouses.duckdb.environment import session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, translated
@@ -151,6 +151,7 @@ class DuckDBSession(DuckDBColumns):
     """One cursor: in DuckDB a connection of its own to the same database."""
 
     staging = Relation("main", "dagster_models_new", "temp")
+    replace_function = functions.replace_function
 
     # Relations
 
@@ -187,8 +188,7 @@ class DuckDBSession(DuckDBColumns):
                 return self._create(f"{head}FROM {_INPUT}\n") or 0
         if not isinstance(content, Query):
             raise WarehouseError(ErrorKind.INVALID_REQUEST, "only a query's rows can be staged")
-        with self._watched():
-            self._one_statement(content.sql)
+        self.one_statement(content.sql)
         rows = self._create(f"{head}{content.sql}\n")
         return self.count(f"FROM {quoted(self.staging)}") if rows is None else rows
 
@@ -202,8 +202,7 @@ class DuckDBSession(DuckDBColumns):
         return int(rows[0][0]) if rows else 0
 
     def _from_query(self, what: str, relation: Relation, sql: str) -> int | None:
-        with self._watched():
-            self._one_statement(sql)
+        self.one_statement(sql)
         name = quoted(relation)
         return self._replace(name, f"CREATE OR REPLACE {what} {name} AS\n", sql)
 
@@ -291,8 +290,7 @@ class DuckDBSession(DuckDBColumns):
     # Bulk
 
     def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:
-        with self._watched():
-            self._one_statement(sql)
+        self.one_statement(sql)
         try:
             # Later errors quote DuckDB's own rewriting of the query.
             with self._watched(lines_before=NO_LINES):

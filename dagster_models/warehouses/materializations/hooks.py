@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from dagster_models.core.materializations import Function
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content
 from dagster_models.warehouses.base import WarehouseSession
@@ -30,6 +31,10 @@ class Hooks(WarehouseSession):
     @abstractmethod
     def replace_view(self, relation: Relation, sql: str) -> None:
         """Put a view of the user's query in place of whatever has its name."""
+
+    #: Puts a function of the user's query in place of one that has its name. Raises WarehouseError
+    #: if it cannot be replaced.
+    replace_function: ClassVar[Callable[[Any, Relation, Function, str], None]]
 
     @abstractmethod
     def take_turn(self, relation: Relation) -> RelationKind | None:

@@ -6,14 +6,20 @@ from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
 
-from dagster_models.core.materializations import KINDS, AddedTo, Materialization, Reading
+from dagster_models.core.materializations import (
+    EVERY_KIND,
+    AddedTo,
+    Custom,
+    Materialization,
+    Reading,
+)
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations.hooks import Hooks
 
 _MODULES: Mapping[type, ModuleType] = {
-    kind: import_module(f"{__package__}.{kind.__name__.lower()}") for kind in KINDS.values()
+    kind: import_module(f"{__package__}.{kind.__name__.lower()}") for kind in EVERY_KIND
 }
 
 
@@ -23,7 +29,7 @@ def build(session: Hooks, relation: Relation, how: Materialization, content: Con
     return staged
 
 
-def read(session: Hooks, relation: Relation, how: AddedTo) -> Reading:
+def read(session: Hooks, relation: Relation, how: AddedTo | Custom) -> Reading:
     """What a Python model must know to make the rows of its next build. In a transaction."""
     reading: Reading = _MODULES[type(how)].read(session, relation, how)
     return reading

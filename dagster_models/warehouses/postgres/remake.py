@@ -143,6 +143,24 @@ def _no_default_tablespace(session: Runner) -> Iterator[None]:
     session.run("SELECT set_config('default_tablespace', %s, true)", [place])
 
 
+def remake_function(
+    session: Runner, name: str, oid: int, signature: str, make: Callable[[], Any]
+) -> None:
+    """Drop the old function and the views that call it; create the new one and these views."""
+    views = _views_on(session, oid, "pg_proc")
+    session.about(*(view.oid for view in views))
+    kept = session.run(_OF_FUNCTION, [oid])
+    for view in reversed(views):
+        _drop(session, KINDS[view.kind], view.name)
+    _drop(session, "FUNCTION", signature)
+    make()
+    new = session.run("SELECT %s::regproc::oid::regprocedure::text", [name])[0][0]
+    for before, behind in kept:
+        session.run(f"{before}{new}{behind}")
+    for view in views:
+        _remake_view(session, view, name)
+
+
 def _drop(session: Runner, what: str, name: str) -> None:
     try:
         session.run(f"DROP {what} {name}")
@@ -160,12 +178,24 @@ def _detail(error: WarehouseError) -> str:
     return "; ".join((detail or error.message).splitlines())
 
 
+#: What gives a new function the comment and the rights of the old one: before and behind its name.
+_OF_FUNCTION = """
+WITH old AS (SELECT * FROM pg_proc WHERE oid = %s)
+SELECT 'COMMENT ON FUNCTION ', format(' IS %%L', obj_description(oid, 'pg_proc')) FROM old
+WHERE obj_description(oid, 'pg_proc') IS NOT NULL
+UNION ALL SELECT 'REVOKE ALL ON FUNCTION ', ' FROM PUBLIC' FROM old WHERE proacl IS NOT NULL
+UNION ALL
+SELECT 'GRANT EXECUTE ON FUNCTION ', format(' TO %%s%%s', coalesce(quote_ident(rolname), 'PUBLIC'),
+                                            CASE WHEN is_grantable THEN ' WITH GRANT OPTION' END)
+FROM old, aclexplode(proacl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+WHERE grantee <> proowner
+"""
 _VIEWS = """
 WITH RECURSIVE found(oid, depth) AS (
     SELECT DISTINCT rule.ev_class, 1
     FROM pg_depend AS link
     JOIN pg_rewrite AS rule ON rule.oid = link.objid
-    WHERE link.classid = 'pg_rewrite'::regclass AND link.refclassid = 'pg_class'::regclass
+    WHERE link.classid = 'pg_rewrite'::regclass AND link.refclassid = %s::regclass
       AND link.refobjid = %s AND rule.ev_class <> link.refobjid
     UNION
     SELECT rule.ev_class, found.depth + 1
@@ -199,12 +229,12 @@ WHERE c.oid = %s AND pg_get_viewdef(c.oid) IS NOT NULL
 """
 
 
-def _views_on(session: Runner, oid: int) -> list[_View]:
-    """The views that read the relation, in an order in which they can be created. No other session
-    of this package rebuilds them until the end of this transaction."""
+def _views_on(session: Runner, oid: int, catalog: str = "pg_class") -> list[_View]:
+    """The views that read the relation, or call the function, in an order in which they can be
+    created. No other session of this package rebuilds them until the end of this transaction."""
     locked: set[str] = set()
     while True:
-        rows = session.run(_VIEWS, [oid])
+        rows = session.run(_VIEWS, [catalog, oid])
         names = {name for _, _, name in rows}
         if names <= locked:
             break

@@ -36,6 +36,7 @@ from dagster_models.warehouses.postgres import (
     catalog,
     copy_errors,
     copy_to_arrow,
+    functions,
     records,
     relations,
 )
@@ -118,6 +119,7 @@ class PostgresSession(PostgresColumns):
     """One connection."""
 
     staging = Relation("pg_temp", "dagster_models_new")
+    replace_function = functions.replace_function
 
     # Relations
 
