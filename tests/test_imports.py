@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, str] = {
     " scheduling reporting _dagster execution/runners",
     "definitions": "errors util core project compilation processes processes/client scheduling"
     " reporting _dagster execution",
-    "cli": "errors util core project compilation processes/client reporting definitions",
+    "cli": "errors util core project compilation processes/client reporting execution definitions",
     # The names that users' code and files know.
     "__init__": "errors definitions warehouse",
     "storage": "_dagster",

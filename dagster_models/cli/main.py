@@ -8,6 +8,7 @@
     dagster-models diff HEAD~3         what changed in meaning since a commit, and what it touches
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
+    dagster-models script FILE         one script, run against the warehouse
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
     dagster-models explain last marts.x    what became of one step, and when
 
@@ -33,6 +34,7 @@ from dagster_models.cli import (
     lineage,
     ls,
     results,
+    script,
     streams,
 )
 from dagster_models.errors import DagsterModelsError
@@ -57,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "results": results,
     "explain": explain,
     "clean": clean,
+    "script": script,
 }
 
 

@@ -18,6 +18,7 @@ from dagster_models.compilation.sql_text import (
     literal_on,
     relation_for,
 )
+from dagster_models.core.environments import Environment
 from dagster_models.core.materializations import (
     Custom,
     Incremental,
@@ -154,7 +155,8 @@ def task_for(
     project, step, target = target_step.project, target_step.step, target_step.target
     name = target_step.name
     if step.kind == "script":
-        return ScriptTask(run_id, name, attempt, _file(project, step), **_python_part(target_step))
+        own, file = _environment(target_step), _file(project, step)
+        return ScriptTask(run_id, name, attempt, file, **_python_part(target_step), environment=own)
     relation = relation_for(project, step.key, target)
     proved: dict[str, Any] = {
         "materialization": _materialization(target_step),
@@ -229,6 +231,13 @@ def _with_start(sql: str, target_step: TargetStep) -> str:
 def _file(project: Project, step: Step) -> LoadedFile:
     path = step.kind_path or step.location.path
     return LoadedFile(str(Path(project.root) / path), path, step.digest, step.code)
+
+
+def _environment(target_step: TargetStep) -> Environment | None:
+    environment, project = target_step.step.environment, target_step.project
+    if environment is None:
+        return None
+    return replace(environment, folder=str(Path(project.target_path) / "environments"))
 
 
 def _python_part(target_step: TargetStep) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from dagster_models.core.environments import Environment
 from dagster_models.core.partitions import (
     Automation,
     PartitionsConfig,
@@ -260,7 +261,7 @@ class Step:
     file's bytes if the file is read again when the step runs (Python, a seed), and
     ``code`` that of its code without comments (Python); ``modules`` are the project's modules that
     it imports. Of a kind that the project defines, ``kind_path`` is the file, and these three are
-    that file's.
+    that file's. ``environment``: that of a script with packages of its own.
     """
 
     key: Key
@@ -284,6 +285,7 @@ class Step:
     modules: tuple[Module, ...] = ()
     partitions: StepPartitions | None = None
     kind_path: str = ""
+    environment: Environment | None = None
 
     @property
     def built_as(self) -> str:

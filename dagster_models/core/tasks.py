@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from dagster_models.core.changes import Changes
+from dagster_models.core.environments import Environment
 from dagster_models.core.materializations import (
     EVERY_KIND,
     AddedTo,
@@ -264,7 +265,7 @@ class PythonTask:
 @dataclass(frozen=True, slots=True)
 class ScriptTask:
     """Run ``file`` as a program. ``modules``, ``queries`` and ``relations`` are those of
-    PythonTask."""
+    PythonTask. ``environment``: its own packages, None for those of the project."""
 
     run_id: str
     step: str
@@ -274,6 +275,7 @@ class ScriptTask:
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
+    environment: Environment | None = None
 
     runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = False
@@ -336,6 +338,9 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
         fields["file"] = LoadedFile(**fields["file"])
     if "modules" in fields:
         fields["modules"] = tuple(LoadedFile(**module) for module in fields["modules"])
+    if fields.get("environment"):
+        own = fields["environment"]
+        fields["environment"] = Environment(**{**own, "dependencies": tuple(own["dependencies"])})
     if "content" in fields:
         fields["content"] = _content(**fields["content"])
     if "materialization" in fields:

@@ -135,6 +135,7 @@ def test_the_commands(clone: Path) -> None:
     one = shell(said.pop("explain last"), clone)
     assert one.startswith("marts.carrier_delays: sql table, succeeded")
     assert "have their models" in shell(said.pop("clean"), clone)
+    assert "report.html" in shell(said.pop("script"), clone)
     assert not said
 
 

@@ -9,17 +9,41 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dagster_models.cli.main import main
 from dagster_models.processes.client.session import connect
 from paths import REPOSITORY
+from project_cases import write_project
 from systems import duckdb_system
+from wheels import make_wheel
 from worker_driver import Driver
 
 PAGE = (REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
 
+BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.slow
+def test_the_script_with_packages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """With a package of its name that is made here, as the real one would be downloaded."""
+    _, script = BLOCKS
+    wheel = make_wheel(tmp_path, "humanize", "def intcomma(n): return f'{n:,}'\n")
+    settings = f"name: p\ntargets: {{dev: {{type: duckdb, path: {tmp_path / 'w.duckdb'}}}}}\n"
+    files = {
+        "dagster_models.yaml": settings,
+        "models/marts/daily.sql": "select 336776 as flights",
+        "scripts/report.py": script.replace("humanize>=4", wheel),
+    }
+    root = write_project(tmp_path / "p", files)
+    with connect(duckdb_system(str(tmp_path / "w.duckdb")).address) as session:
+        session.prepare(["marts"])
+        session.execute("create view marts.daily as select 336776 as flights")
+    assert main(["--project", str(root), "script", "scripts/report.py"]) == 0
+    assert "336,776 flights" in capfd.readouterr().out
+
 
 @pytest.mark.slow
 def test_the_model_that_yields(tmp_path: Path) -> None:
-    (source,) = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    source = BLOCKS[0]
     path = tmp_path / "events.parquet"
     kinds = ["a", None, "b"] * 400_000
     pq.write_table(pa.table({"kind": kinds, "n": range(len(kinds))}), path)

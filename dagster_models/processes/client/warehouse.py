@@ -355,7 +355,8 @@ def _running() -> Warehouse:
     if _current is None:
         raise DagsterModelsError(
             "`warehouse` works only in a step of a run, and no step is running here. Run this file "
-            "as part of its project: `dagster job execute`, or materialize it in `dagster dev`."
+            "by itself with `dagster-models script FILE`, or as part of its project: `dagster job "
+            "execute`, or materialize it in `dagster dev`."
         )
     return _current
 

@@ -49,6 +49,7 @@ from dagster_models.processes.client.warehouse import (
     Warehouse,
     bound,
 )
+from dagster_models.processes.worker.environments import enter, read_given
 from dagster_models.processes.worker.isolation import Streams, isolated, occupy_standard_descriptors
 from dagster_models.processes.worker.kinds import build_in_transaction, once
 from dagster_models.processes.worker.model_table import build, discard, empty_delta, taken
@@ -314,6 +315,8 @@ class StepProcess:
 
     def _loaded_libraries(self, task: PythonTask | ScriptTask) -> list[str]:
         """The modules of WARM that the step has loaded, but for the project's own of that name."""
+        if isinstance(task, ScriptTask) and task.environment is not None:
+            return []  # of versions of its own
         inside = os.path.join(task.project_root, "") if task.project_root else "\0"
         return [
             name
@@ -378,16 +381,22 @@ def _exit_functions_after() -> Iterator[None]:
         run_exit_functions()
 
 
-def serve(control: socket.socket) -> NoReturn:
-    """Receive one step, run it, and end the process."""
+def serve(control: socket.socket, given: int | None = None) -> NoReturn:
+    """Receive one step, run it, and end the process.
+
+    ``given``: the descriptor of a file with the step that another process has received, which has
+    become this one in the environment of the step.
+    """
     control.set_inheritable(False)
     # The end of the user's code is not yet that of the process.
     leave.forget()
     atexit.unregister(launch.disown)
     try:
-        address = WarehouseAddress.from_json(wire.receive(control))
-        task = _python_task(wire.receive(control)["task"])
+        frames = [wire.receive(control) for _ in range(2)] if given is None else read_given(given)
     except (EOFError, OSError):
         os._exit(0)  # the run worker is gone already
+    address, task = WarehouseAddress.from_json(frames[0]), _python_task(frames[1]["task"])
+    if isinstance(task, ScriptTask) and task.environment is not None and given is None:
+        enter(control, frames, task, task.environment)
     StepProcess(control, address).run(task)
     os._exit(0)

@@ -252,13 +252,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--control", type=int, metavar="FD", help="be a template")
     which.add_argument("--step", type=int, metavar="FD", help="run one step")
+    parser.add_argument("--given", type=int, metavar="FD", help="a file with the step")
     options = parser.parse_args(arguments)
     control = socket.socket(fileno=options.step if options.control is None else options.control)
     control.set_inheritable(False)
     if os.getpgrp() != os.getpid():
         os.setsid()  # what ends our group must not end the run worker's
     if options.control is None:
-        step_process.serve(control)
+        step_process.serve(control, options.given)
     template = Template(control)
     template.serve()
     template.close()

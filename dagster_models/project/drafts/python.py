@@ -32,6 +32,7 @@ from dagster_models.project.header import python_header
 from dagster_models.project.incremental import check_keys, check_use_of_since
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.python.imports import Modules, imported_code
+from dagster_models.project.python.inline_metadata import read_environment
 from dagster_models.project.python.moments import Moment
 from dagster_models.project.python.reads import HOLE, PythonFile, read_python
 from dagster_models.project.python.source import fingerprint, line_of_function
@@ -82,7 +83,8 @@ def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
         what = "the script defines `main`, but nothing calls it"
         fix = "Call it at the end of the file: `main()`."
         context.report(Problem(what, file.path, code.idle_main, 1, fix, "warning"))
-    return _draft_code(bare, file, context)
+    environment = read_environment(file.text, file.path, context.report)
+    return _draft_code(replace(bare, step=replace(step, environment=environment)), file, context)
 
 
 def _read_code(file: ProjectFile, report: Report) -> PythonFile | None:
@@ -242,6 +244,7 @@ def _version(
         content_config(step.config),
         str(step.relation),
         canonical(used),
+        *(step.environment.dependencies if step.environment else ()),
     )
 
 
