@@ -19,7 +19,6 @@ the answer is UNKNOWN and the run worker reads the commit record.
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import socket
@@ -37,11 +36,10 @@ from typing import Any, NoReturn
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
-from dagster_models.core.tasks import ArrowFile, PythonTask, Query, ScriptTask, task_from_json
+from dagster_models.core.tasks import ArrowFile, PythonTask, Query, ScriptTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes import wire
-from dagster_models.processes.client import launch, leave
 from dagster_models.processes.client.partition import partition_of
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.processes.client.warehouse import (
@@ -49,7 +47,6 @@ from dagster_models.processes.client.warehouse import (
     Warehouse,
     bound,
 )
-from dagster_models.processes.worker.environments import enter, read_given
 from dagster_models.processes.worker.isolation import Streams, isolated, occupy_standard_descriptors
 from dagster_models.processes.worker.kinds import build_in_transaction, once
 from dagster_models.processes.worker.model_table import build, discard, empty_delta, taken
@@ -358,13 +355,6 @@ class StepProcess:
         os.close(nowhere)
 
 
-def _python_task(data: Mapping[str, Any]) -> PythonTask | ScriptTask:
-    task = task_from_json(data)
-    if not isinstance(task, (PythonTask, ScriptTask)):
-        raise TypeError(f"a worker does not run a {type(task).__name__}")
-    return task
-
-
 def _outcome(task: PythonTask | ScriptTask, verdict: Verdict, error: BaseException) -> Outcome:
     found = explain(error, task.file.path)
     if verdict is Verdict.CANCELED:
@@ -379,24 +369,3 @@ def _exit_functions_after() -> Iterator[None]:
         yield
     finally:
         run_exit_functions()
-
-
-def serve(control: socket.socket, given: int | None = None) -> NoReturn:
-    """Receive one step, run it, and end the process.
-
-    ``given``: the descriptor of a file with the step that another process has received, which has
-    become this one in the environment of the step.
-    """
-    control.set_inheritable(False)
-    # The end of the user's code is not yet that of the process.
-    leave.forget()
-    atexit.unregister(launch.disown)
-    try:
-        frames = [wire.receive(control) for _ in range(2)] if given is None else read_given(given)
-    except (EOFError, OSError):
-        os._exit(0)  # the run worker is gone already
-    address, task = WarehouseAddress.from_json(frames[0]), _python_task(frames[1]["task"])
-    if isinstance(task, ScriptTask) and task.environment is not None and given is None:
-        enter(control, frames, task, task.environment)
-    StepProcess(control, address).run(task)
-    os._exit(0)

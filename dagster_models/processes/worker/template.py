@@ -39,7 +39,7 @@ from typing import NoReturn
 
 from dagster_models.processes import wire
 from dagster_models.processes.handshake import package_version
-from dagster_models.processes.worker import process as step_process
+from dagster_models.processes.worker.step import serve
 from dagster_models.util.orphans import MARK, kill_marked, remark
 
 #: After the end of the run worker: steps interrupt their code and end by themselves within this.
@@ -131,7 +131,7 @@ class Template:
         random = sys.modules.get("numpy.random")
         if random is not None:  # Python's own `random` does this at every fork
             random.seed()
-        step_process.serve(socket.socket(fileno=control))
+        serve(socket.socket(fileno=control))
 
     def _load(self, names: Iterable[str]) -> None:
         """Import modules of the WARM libraries, for all steps from now on."""
@@ -259,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if os.getpgrp() != os.getpid():
         os.setsid()  # what ends our group must not end the run worker's
     if options.control is None:
-        step_process.serve(control, options.given)
+        serve(control, options.given)
     template = Template(control)
     template.serve()
     template.close()
