@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from traceback import TracebackException
 from typing import Any
 
-from dagster import DagsterEvent, StepExecutionContext
+from dagster import AssetCheckResult, AssetObservation, DagsterEvent, StepExecutionContext
 from dagster._core.events import EngineEventData
 from dagster._core.execution.plan.objects import StepFailureData
 from dagster_shared.error import SerializableErrorInfo
@@ -29,6 +29,28 @@ def failure_event(context: StepExecutionContext, message: str) -> DagsterEvent:
     error = SerializableErrorInfo(message=message, stack=[], cls_name=None)
     data = StepFailureData(error, user_failure_data=None)  # type: ignore[no-untyped-call]
     return DagsterEvent.step_failure_event(context, data)
+
+
+def left_alone(
+    context: StepExecutionContext,
+    message: str,
+    metadata: Mapping[str, Any],
+    checks: Sequence[AssetCheckResult],
+) -> Iterator[DagsterEvent]:
+    """The events of a step that is not run, as what it builds is as it should be: an observation of
+    the asset and the results of its checks. It is no materialization, as nothing was built.
+
+    STEP_SKIPPED is right here: a re-execution from failure has no reason to run the step.
+    """
+    context.log.info(message)
+    keys = (output.properties.asset_key for output in context.step.step_outputs)
+    for key in filter(None, keys):
+        observation = AssetObservation(key, description=message, metadata=metadata)
+        yield DagsterEvent.asset_observation(context, observation)
+    for check in checks:
+        evaluation = check.to_asset_check_evaluation(context)
+        yield DagsterEvent.asset_check_evaluation(context, evaluation)
+    yield DagsterEvent.step_skipped_event(context)
 
 
 def pool_blocked(context: StepExecutionContext) -> DagsterEvent:

@@ -169,7 +169,7 @@ def bound_literal(project: Project, step: Step, name: str) -> str:
 
 
 def parsed_text(project: Project, text: str, *, queries_only: bool) -> ParsedSql:
-    """What a text of the project says."""
+    """What a text of the project says, as its load has read it."""
     key = (text, project.dialect, queries_only)
     try:
         return project.texts.get(key) or parse_sql(*key)

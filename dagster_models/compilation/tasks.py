@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dagster_models.compilation.inputs import Known, input_versions
 from dagster_models.compilation.leftovers import undeclared_reads
 from dagster_models.compilation.sql_text import (
     bound_literal,
@@ -28,7 +29,7 @@ from dagster_models.core.materializations import (
     is_custom,
     kind_of,
 )
-from dagster_models.core.model import Project, Relation, Step, Target
+from dagster_models.core.model import EMPTY, Project, Relation, Step, Target
 from dagster_models.core.tasks import (
     STARTED,
     STARTED_STAND_INS,
@@ -46,10 +47,6 @@ from dagster_models.core.windows import Partition
 from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
-
-#: Recorded as the code version of an upstream that failed in this run: the step has read an older
-#: build of it. This value never equals a real code version.
-UNKNOWN_VERSION = "unknown"
 
 
 def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
@@ -142,12 +139,16 @@ def schemas_by_warehouse(
 
 
 def task_for(
-    target_step: TargetStep, run_id: str, attempt: int, built_on_previous: Collection[str] = ()
+    target_step: TargetStep,
+    run_id: str,
+    attempt: int,
+    built_on_previous: Collection[str] = (),
+    known: Known = EMPTY,
 ) -> Task:
     """The task of one attempt.
 
     ``built_on_previous`` names the upstreams that failed in this run, and whose previous versions
-    the step therefore reads.
+    the step therefore reads. ``known``: what the run knows of what the step reads.
 
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
@@ -161,7 +162,7 @@ def task_for(
     proved: dict[str, Any] = {
         "materialization": _materialization(target_step),
         "code_version": step.code_version,
-        "input_versions": _input_versions(project, step, built_on_previous),
+        "input_versions": input_versions(project, step, target, known, built_on_previous),
         "checks": tuple(check_task(project, step, check, target) for check in step.checks),
         "builder": builder_of(project, target),
         "undeclared": undeclared_reads(project, step, target),
@@ -257,12 +258,3 @@ def _python_part(target_step: TargetStep) -> dict[str, Any]:
         },
         "relations": compile_tables(project, step, target),
     }
-
-
-def _input_versions(
-    project: Project, step: Step, built_on_previous: Collection[str]
-) -> dict[str, str]:
-    """The code version of each step that this one reads. Sources have none."""
-    upstream = (project.steps.get(key) for key in step.upstream)
-    versions = {str(up.key): up.code_version for up in upstream if up is not None}
-    return {**versions, **dict.fromkeys(built_on_previous, UNKNOWN_VERSION)}

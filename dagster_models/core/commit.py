@@ -11,6 +11,12 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.tasks import AttemptId
 
 
+def publication(run_id: str, attempt: int, part: int = 0) -> str:
+    """``<run>/<attempt>``, with the part where an attempt has several: no other publication of a
+    relation has the same."""
+    return f"{run_id}/{attempt}/{part}" if part else f"{run_id}/{attempt}"
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One commit record, which is written together with the publication or not at all.
@@ -21,6 +27,7 @@ class Commit:
     ``kind`` is "whole" where all rows were replaced; else it, ``since`` and the counts are those of
     ``Changes``. ``part`` counts the records of one attempt, and the window says which rows this one
     is about: from its start up to its end, or, where there is no end, the values of a JSON list.
+    ``input_versions`` says what was read: see ``compilation.inputs``.
 
     ``builder`` says who builds the relation: a project, and the schema prefix of its target.
     ``identity`` tells the relation that was published from any other that may come to have its
@@ -49,6 +56,11 @@ class Commit:
     @property
     def id(self) -> AttemptId:
         return AttemptId(self.run_id, self.step, self.attempt)
+
+    @property
+    def publication(self) -> str:
+        """Which publication of the relation this is, for ``compilation.inputs``."""
+        return publication(self.run_id, self.attempt, self.part)
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}

@@ -213,6 +213,7 @@ class Config:
     automation: Automation | None = None
     #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
     upstream_partitions: Mapping[str, str] = EMPTY
+    deterministic: bool | None = None  #: whether the same rows always give the same relation
     # Of incremental models, and some of snapshots.
     strategy: str = ""  #: append | delete+insert | merge | replace; "" is decided by the keys below
     unique_key: tuple[str, ...] = ()

@@ -38,13 +38,13 @@ from dagster_models.definitions.resource import given_resource, refuse_another_w
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
+from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
 from dagster_models.project.function import is_function
-from dagster_models.reporting.dagster_text import check_text, step_text, traceback_text
-from dagster_models.reporting.results import CheckResult
+from dagster_models.reporting.dagster_text import step_text, traceback_text
 from dagster_models.util.durations import rounded
 
 #: The signature of every compute function. Dagster asks for it 16 times per asset; if Python has to
@@ -130,7 +130,7 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
     if attempt.retry_after_seconds is not None:
         max_retries = target_step.step.config.retries.max_retries
         raise AttemptFailed(text, max_retries, attempt.retry_after_seconds or None)
-    checks = [_check_result(asset, check) for check in result.checks]
+    checks = [asset_check_result(check, asset) for check in result.checks]
     if result.state == "succeeded":
         known = {check.name for check in result.checks}
         checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in known]
@@ -145,23 +145,6 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
     if not attempt.decided:
         raise Failure(text, metadata=metadata)
     raise (StepCanceled if result.state == "canceled" else StepFailed)(text, metadata)
-
-
-def _check_result(asset: AssetKey, check: CheckResult) -> AssetCheckResult:
-    warn = check.severity == "warn"
-    text = check_text(check)
-    return AssetCheckResult(
-        asset_key=asset,
-        check_name=check.name,
-        passed=check.passed,
-        severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
-        description=text or None,
-        metadata={
-            "failures": check.failures,
-            "seconds": rounded(check.seconds),
-            **({"error": text} if text else {}),
-        },
-    )
 
 
 def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
@@ -196,6 +179,8 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     if result.committed_in:
         metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(result.committed_in)
         del metadata[f"{PREFIX}/seconds"]  # this run built nothing
+    if result.because:
+        metadata[f"{PREFIX}/built_because"] = result.because
     if result.built_on_previous:
         metadata[f"{PREFIX}/built_on_previous"] = ", ".join(result.built_on_previous)
     if outcome.rows is not None:

@@ -48,6 +48,7 @@ from dagster_models.execution.loop import Run
 from dagster_models.execution.options import (
     FAIL_FAST_TAG,
     FULL_REFRESH_TAG,
+    ONLY_CHANGED_TAG,
     TARGET_TAG,
     chosen_target,
     options_of,
@@ -81,6 +82,13 @@ _CONFIG = {
         description="true: incremental models are built in full, from all of their query. A list "
         "of names: these are. A snapshot, and a model with `full_refresh: false`, never is. The "
         f"run tag {FULL_REFRESH_TAG} (true, or names with commas between them) overrides this.",
+    ),
+    "only_changed": Field(
+        bool,
+        default_value=False,
+        description="true: a model is left alone if its relation is there and a build would leave "
+        "the same: neither its code has changed nor what it reads (docs/runs.md). The run "
+        f"tag {ONLY_CHANGED_TAG} overrides this.",
     ),
     "cancel_grace_seconds": Field(
         float,

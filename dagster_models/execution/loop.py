@@ -18,7 +18,7 @@ from typing import Any
 from dagster import DagsterEvent, Executor
 
 from dagster_models._dagster.event_log import one_commit
-from dagster_models._dagster.events import engine_event, failure_event
+from dagster_models._dagster.events import engine_event, failure_event, left_alone
 from dagster_models._dagster.logs import StepLog
 from dagster_models._dagster.runs import resumed_runs, stop_requested_by_user
 from dagster_models._dagster.signals import interrupted, pop_captured_interrupt, waking_on_signals
@@ -28,16 +28,19 @@ from dagster_models._dagster.types import (
     PlanOrchestrationContext,
 )
 from dagster_models.compilation.tasks import schemas_by_warehouse
-from dagster_models.execution import resume
+from dagster_models.execution import resume, unchanged
+from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.foreign_steps import ForeignSteps
 from dagster_models.execution.options import Options
 from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.run_context import run_context
 from dagster_models.execution.runners.events import WorkerEvent
 from dagster_models.execution.timers import Due
+from dagster_models.execution.unchanged import metadata_of
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.reporting.dagster_text import step_text
 from dagster_models.reporting.explain_text import metadata, summary
+from dagster_models.reporting.wording import counted
 from dagster_models.scheduling.states import (
     AskPrevious,
     AskWarehouse,
@@ -94,12 +97,16 @@ class Run:
         ):
             try:
                 yield from self._open()
-                yield from self._resume()
+                committed = self._committed()
+                self._leave_alone(committed)
+                for found in committed if not self._interrupts else ():
+                    yield from self._own.adopt(found)
                 while self._todo:  # asked to stop before anything was started
                     yield from self._carry_out(self._plan.handle(self._todo.popleft()))
-                # Steps in `running` at this point were committed by an earlier run (see _resume),
-                # and only have to be reported.
-                yield from self._carry_out(self._plan.begin(tuple(self._own.running)))
+                # Steps in `running` at this point were committed by an earlier run, and only have
+                # to be reported.
+                running, left_alone = tuple(self._own.running), tuple(self._run.decision.unchanged)
+                yield from self._carry_out(self._plan.begin(running, left_alone))
                 yield from self._until_complete()
             except BaseException as error:
                 # Dagster no longer takes our events, but steps in flight must still be stopped, and
@@ -133,25 +140,47 @@ class Run:
         def prepare() -> None:
             for address, schemas in wanted.items():
                 self._run.runners.sql.prepare(address, schemas)
+            self._run.known.ask(self._run.target_steps)
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 
-    def _resume(self) -> Iterator[DagsterEvent]:
-        """Adopt each step that was committed by a run which this one re-executes, and leave out of
-        the others what such a run has built of them."""
+    def _committed(self) -> list[resume.FoundCommit]:
+        """The steps that were committed by a run which this one re-executes. What such a run has
+        built of others is left out of them."""
         earlier = resumed_runs(self._job)
         if not earlier or self._interrupts:
-            return
+            return []
 
         def find() -> list[resume.FoundCommit | resume.FoundPartitions]:
             run = self._run
             return list(resume.find(run.graph, run.target_steps, earlier, run.run_id))
 
+        committed = []
         for found in self._queue.while_listening(find, "resume", self._asked_to_stop) or ():
             if isinstance(found, resume.FoundPartitions):
                 self._own.note_built(found.step, found.keys)
             else:
-                yield from self._own.adopt(found)
+                committed.append(found)
+        return committed
+
+    def _leave_alone(self, committed: Sequence[resume.FoundCommit]) -> None:
+        """Find the steps that ``only_changed`` leaves alone, besides those that are committed."""
+        run = self._run
+        if self._interrupts or not run.options.only_changed_of(self._job.dagster_run.tags):
+            return
+        for it in committed:
+            run.known.found(run.target_steps[it.step], it.commit)
+
+        def decide() -> unchanged.Decision:
+            found = {it.step for it in committed}
+            return unchanged.decide(run.graph, run.target_steps, run.known, found, run.run_id)
+
+        decision = self._queue.while_listening(decide, "only-changed", self._asked_to_stop)
+        if decision is not None:
+            run.decision.unchanged.update(decision.unchanged)
+            run.decision.because.update(decision.because)
+            of_all = f"{len(decision.unchanged)} of {counted(len(run.target_steps), 'step')}"
+            self._reporter.note(f"Only what has changed: {of_all} left alone")
 
     def _until_complete(self) -> Iterator[DagsterEvent]:
         while not self._plan.is_complete:
@@ -264,7 +293,7 @@ class Run:
                 yield from steps.report(self._alike())
             else:
                 with one_commit(self._job):
-                    events = [self._report_unstarted(report) for report in self._alike()]
+                    events = [e for it in self._alike() for e in self._report_unstarted(it)]
                 yield from events
 
     def _alike(self) -> Iterator[Any]:
@@ -308,21 +337,28 @@ class Run:
             self._run.options.cancel_grace_seconds, Due("kill", step, running.attempt)
         )
 
-    def _report_unstarted(self, report: Report) -> DagsterEvent:
+    def _report_unstarted(self, report: Report) -> Iterator[DagsterEvent]:
         """Report the end of a step that has no attempt in flight.
 
         STEP_SKIPPED means that the step was not to run: a re-execution from failure leaves it out.
         For a step that a failure kept from running, Dagster has no event.
         """
+        context = self._job.for_step(self._run.steps[report.step])
+        if report.state is State.UNCHANGED:
+            left = self._run.decision.unchanged[report.step]
+            result = self._run.report_end(report, left.outcome, left.commit.run_id)
+            checks = [asset_check_result(check) for check in result.checks]
+            yield from left_alone(context, step_text(result), metadata_of(left, result), checks)
+            return
         outcome = self._own.last_outcomes.get(report.step)
         text = step_text(self._run.report_end(report, outcome))
-        context = self._job.for_step(self._run.steps[report.step])
         if report.state is State.FAILED:  # it was waiting for another attempt
-            return failure_event(context, text)
-        if report.deliberate:
+            yield failure_event(context, text)
+        elif report.deliberate:
             context.log.info(text)
-            return DagsterEvent.step_skipped_event(context)
-        return engine_event(context, text)  # skipped; or the run broke before it was started
+            yield DagsterEvent.step_skipped_event(context)
+        else:  # skipped; or the run broke before it was started
+            yield engine_event(context, text)
 
     # -- timers --------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from dagster_models.util.nearest import suggest
 FAIL_FAST_TAG = "dagster_models/fail_fast"
 TARGET_TAG = "dagster_models/target"
 FULL_REFRESH_TAG = "dagster_models/full_refresh"
+ONLY_CHANGED_TAG = "dagster_models/only_changed"
 _ANY_NUMBER = 1_000_000_000
 
 
@@ -128,6 +129,20 @@ class Options:
     cancel_grace_seconds: float = 10.0
     tag_concurrency_limits: tuple[Mapping[str, Any], ...] = ()
     target: str | None = None
+    only_changed: bool = False
+
+    def only_changed_of(self, tags: Mapping[str, str]) -> bool:
+        """Whether the run leaves alone what has not changed: by its tag, else its run config.
+
+        Raises:
+            ValueError: the tag is neither true nor false.
+        """
+        asked = tags.get(ONLY_CHANGED_TAG)
+        if asked is None:
+            return self.only_changed
+        if asked.lower() not in ("true", "false"):
+            raise ValueError(f"{ONLY_CHANGED_TAG} is {asked!r}; it may be true or false")
+        return asked.lower() == "true"
 
     def target_of(self, tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
         """``chosen_target`` of a run under these options.
@@ -196,6 +211,7 @@ def options_of(config: Mapping[str, Any]) -> Options:
         cancel_grace_seconds=float(grace),
         tag_concurrency_limits=tuple(limits),
         target=config["target"],
+        only_changed=config["only_changed"],
     )
 
 

@@ -81,6 +81,7 @@ class OwnSteps:
         running = self._park(found.step, attempt=1)
         running.task, running.outcome = found.task, found.outcome
         running.committed_in = found.commit.run_id
+        self._run.known.found(running.target_step, found.commit)
         yield running.parked.start_event
 
     def _park(self, step: str, attempt: int) -> RunningStep:
@@ -96,7 +97,8 @@ class OwnSteps:
         """Give the task to the runner that it needs."""
         run, it, attempt = self._run, self._what_is_left(step), running.attempt
         try:
-            task = running.task = task_for(it, run.run_id, attempt, self._previous(step))
+            previous, known = self._previous(step), run.known.of(it)
+            task = running.task = task_for(it, run.run_id, attempt, previous, known)
             if it.is_python:
                 running.log = StepLog(run.job, [step])
                 yield from running.log.open()

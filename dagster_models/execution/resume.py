@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dagster_models.compilation.inputs import codes
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.commit import Commit
@@ -119,12 +120,13 @@ def _standing(
 ) -> Iterator[Commit]:
     """Those of the step's records that an earlier run has made and that still stand: its last one,
     or some of the *ledger* of its partitions."""
+    step = target_step.step
     for commit in ledger or (commits[str(task.relation)],):
         if (
             commit.run_id in earlier
             and commit.step == target_step.name
             and commit.code_version == task.code_version
-            and dict(commit.input_versions) == dict(task.input_versions)
+            and codes(step, commit.input_versions) == codes(step, task.input_versions)
             and (commit.kind == "whole" or not target_step.is_built_in_full)
             and not _is_outdated(commit, target_step, commits)
         ):

@@ -14,12 +14,14 @@ from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExec
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.execution.history import step_seconds_or_none
+from dagster_models.execution.known_inputs import KnownInputs
 from dagster_models.execution.options import Options, on_run, requirements_of
 from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.pool_slots import PoolSlots
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.execution.step_functions import target_step_of
 from dagster_models.execution.timers import Timers
+from dagster_models.execution.unchanged import Decision
 from dagster_models.execution.wait_notifier import WaitNotifier
 from dagster_models.reporting.reporter import Reporter, RunLimits
 from dagster_models.reporting.results import StepResult
@@ -34,7 +36,8 @@ class RunContext:
 
     ``graph``: step key -> its upstreams in this run; ``steps``: all of its steps;
     ``target_steps``: our own, on the run's target. ``todo``: events for the plan, which the loop
-    hands over before it waits again.
+    hands over before it waits again. ``known``: what it knows of the relations that they read.
+    ``decision``: what ``only_changed`` leaves alone.
     """
 
     run_id: str
@@ -53,6 +56,8 @@ class RunContext:
     waits: WaitTimes
     notifier: WaitNotifier
     reporter: Reporter
+    known: KnownInputs
+    decision: Decision
 
     def report_end(
         self, report: Report, outcome: Outcome | None, committed_in: str = ""
@@ -62,7 +67,18 @@ class RunContext:
         waited = self.waits.end(step)
         previous = plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
         attempts = plan.attempt(step)
-        return self.reporter.finished(report, attempts, outcome, waited, previous, committed_in)
+        result = self.reporter.finished(
+            report,
+            attempts,
+            outcome,
+            waited,
+            previous,
+            committed_in,
+            self.decision.because.get(step),
+        )
+        if report.state is State.SUCCEEDED and step in self.target_steps and not committed_in:
+            self.known.committed(self.target_steps[step], self.run_id, attempts)
+        return result
 
 
 def run_context(
@@ -119,6 +135,8 @@ def run_context(
         waits=waits,
         notifier=WaitNotifier(waits, job, steps, limits, reporter, timers),
         reporter=reporter,
+        known=KnownInputs(),
+        decision=Decision(),
     )
 
 

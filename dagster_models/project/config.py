@@ -302,7 +302,12 @@ def settings(node: YamlNode) -> dict[str, Any]:
 
 _FUNCTION: dict[str, Reader] = {"arguments": arguments, "returns": returns}
 _CUSTOM: dict[str, Reader] = {"settings": settings}
-_KEPT: dict[str, Reader] = {"materialized": materialized, **_INCREMENTAL, **_SNAPSHOT}
+_KEPT: dict[str, Reader] = {
+    "materialized": materialized,
+    "deterministic": fields.boolean,
+    **_INCREMENTAL,
+    **_SNAPSHOT,
+}
 
 #: The keys of a file's header, by the folder that the file is in. A check's are CHECK_KEYS.
 HEADER_KEYS: dict[str, dict[str, Reader]] = {

@@ -15,6 +15,7 @@ from dagster_models.reporting.wording import (
     placed,
     skip_path,
     skip_reason,
+    unchanged_since,
 )
 
 
@@ -32,6 +33,8 @@ def _step_text(result: StepResult) -> str:
     if result.state == "skipped":
         path = skip_path(result)
         return f"Skipped: {skip_reason(result)}" + (f" ({path})" if path else "")
+    if result.state == "unchanged":
+        return f"Left alone: {unchanged_since(result)}, as neither its code nor its inputs changed"
     return ""
 
 

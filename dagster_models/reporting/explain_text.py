@@ -15,6 +15,7 @@ from dagster_models.reporting.wording import (
     failure,
     skip_path,
     skip_reason,
+    unchanged_since,
 )
 from dagster_models.scheduling.states import RETRY_DELAY, SLOT
 from dagster_models.util.durations import rounded
@@ -129,7 +130,7 @@ def _span_lines(span: Span, result: StepResult) -> list[str]:
 
 
 def _why(result: StepResult) -> list[str]:
-    """Why the step did not succeed; nothing for one that did."""
+    """Why the step did not succeed, was left alone, or was built although much is left alone."""
     if result.state == "failed":
         reasons = "\n".join(filter(None, (result.where, failure(result), failed_checks(result))))
         return clean_lines(reasons)
@@ -138,7 +139,9 @@ def _why(result: StepResult) -> list[str]:
     if result.state == "skipped":
         path = skip_path(result)
         return [clean(skip_reason(result)), *([clean(path)] if path else [])]
-    return []
+    if result.state == "unchanged":
+        return [clean(unchanged_since(result))]
+    return [f"was built, as {clean(result.because)}"] if result.because else []
 
 
 def _at(moment: float) -> str:

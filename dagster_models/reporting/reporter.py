@@ -35,6 +35,7 @@ _RESULT_STATES: Mapping[State, ResultState] = {
     State.FAILED: "failed",
     State.CANCELED: "canceled",
     State.SKIPPED: "skipped",
+    State.UNCHANGED: "unchanged",
 }
 
 
@@ -191,6 +192,7 @@ class Reporter:
         waited: StepWaits | None,
         built_on_previous: tuple[str, ...],
         committed_in: str = "",
+        because: str | None = None,
     ) -> StepResult:
         """Report a step's end, to the journal first, which must not lack what is committed.
 
@@ -209,6 +211,7 @@ class Reporter:
             deliberate=report.deliberate,
             ended_at=steady_time(),
             built_on_previous=tuple(names[key] for key in built_on_previous),
+            because=because or "",
         )
         if committed_in:  # it was not started in this run
             result = replace(result, attempt=0, started_at=None, committed_in=committed_in)

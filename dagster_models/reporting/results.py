@@ -21,7 +21,7 @@ from dagster_models.core.model import EMPTY
 from dagster_models.errors import ErrorKind
 
 ResultKind = Literal["sql", "python", "seed", "script", "asset"]
-ResultState = Literal["succeeded", "failed", "canceled", "skipped"]
+ResultState = Literal["succeeded", "failed", "canceled", "skipped", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ class StepResult:
     ``deliberate``: skipped, as the cause succeeded and chose not to produce what the step reads.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
     ``changes``: what was inserted, updated and deleted, for an incremental model or a snapshot.
-    ``committed_in``: the earlier run that committed this step, if this run went on from there.
+    ``committed_in``: the earlier run that committed this step, if this run went on from there, or
+    left the step alone (unchanged). ``because``: why a run with ``only_changed`` has built it.
     """
 
     step: str
@@ -111,16 +112,22 @@ class StepResult:
     committed_in: str = ""
     changes: Changes | None = None
     path_left_out: int = 0
+    because: str = ""
 
     @property
     def good(self) -> bool:
         """The step did what it was to do, even if that was nothing."""
-        return self.state == "succeeded" or self.deliberate
+        return self.stands or self.deliberate
+
+    @property
+    def stands(self) -> bool:
+        """The relation is as it should be: this run has built it, or need not build it."""
+        return self.state in ("succeeded", "unchanged")
 
     @property
     def warned(self) -> bool:
-        """The step is committed, and at least one of its checks did not pass."""
-        return self.state == "succeeded" and not all(check.passed for check in self.checks)
+        """The relation is as it should be, and at least one of its checks did not pass."""
+        return self.stands and not all(check.passed for check in self.checks)
 
     @property
     def where(self) -> str:
@@ -193,16 +200,23 @@ def known_fields(cls: type[T], data: Mapping[str, Any]) -> T:
 
 
 def totals(results: Iterable[StepResult]) -> dict[str, int]:
-    """How many steps passed, warned, failed, were skipped and canceled, and their sum.
+    """How many steps passed, warned, failed, were skipped and canceled, and their sum; and how many
+    were left alone, if any were.
 
-    A step that succeeded counts as PASS if all its checks passed, else as WARN.
+    A step that succeeded or was left alone counts as WARN if one of its checks did not pass.
     """
-    words = {"failed": "ERROR", "skipped": "SKIP", "canceled": "CANCEL"}
-    count = Counter(
-        ("WARN" if result.warned else "PASS")
-        if result.state == "succeeded"
-        else words[result.state]
-        for result in results
-    )
-    found = {word: count[word] for word in ("PASS", "WARN", "ERROR", "SKIP", "CANCEL")}
+    count = Counter("WARN" if it.warned else _WORDS[it.state] for it in results)
+    words = ("PASS", "WARN", "ERROR", "SKIP", "CANCEL")
+    found = {word: count[word] for word in words}
+    if count["UNCHANGED"]:
+        found["UNCHANGED"] = count["UNCHANGED"]
     return {**found, "TOTAL": sum(found.values())}
+
+
+_WORDS: Mapping[ResultState, str] = {
+    "succeeded": "PASS",
+    "failed": "ERROR",
+    "canceled": "CANCEL",
+    "skipped": "SKIP",
+    "unchanged": "UNCHANGED",
+}

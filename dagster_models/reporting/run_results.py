@@ -19,11 +19,18 @@ from dagster_models.reporting.wording import (
     placed,
     skip_path,
     skip_reason,
+    unchanged_since,
 )
 from dagster_models.util.atomic_file import replace_file
 
 RUN_RESULTS_SCHEMA = "https://schemas.getdbt.com/dbt/run-results/v6.json"
-_STATUS = {"succeeded": "success", "failed": "error", "canceled": "skipped", "skipped": "skipped"}
+_STATUS = {
+    "succeeded": "success",
+    "failed": "error",
+    "canceled": "skipped",
+    "skipped": "skipped",
+    "unchanged": "no-op",
+}
 _RESOURCE = {"sql": "model", "python": "model", "seed": "seed"}
 
 
@@ -122,6 +129,8 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
         response["path_left_out"] = result.path_left_out
     if result.committed_in:
         response["committed_in"] = result.committed_in
+    if result.because:
+        response["built_because"] = result.because
     if result.built_on_previous:
         response["built_on_previous"] = list(result.built_on_previous)
     if result.code_version:
@@ -149,7 +158,7 @@ def _message(result: StepResult) -> str:
     if result.state == "failed":
         reasons = (failure(result), failed_checks(result))
         return placed(result.where, ": ".join(filter(None, reasons)))
-    return "OK"
+    return unchanged_since(result) if result.state == "unchanged" else "OK"
 
 
 def _check_entry(result: StepResult, check: CheckResult, step_id: str) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from dagster_models.reporting.wording import (
     placed,
     skip_path,
     skip_reason,
+    unchanged_since,
 )
 
 WIDTH = 80  #: up to here dots lead the eye to the status, as in dbt
@@ -34,6 +35,7 @@ MOST_LINES = 40  #: of one message in the list of failures; run_results.json has
 INDENT = "    "
 
 _COLORS = {"OK": 32, "WARN": 33, "ERROR": 31, "SKIP": 33, "CANCEL": 33, "RETRY": 33}
+_COLORS["UNCHANGED"] = 32
 
 # Colours and titles in a script's output are dropped whole. Anything else that could act on a
 # terminal (control characters, direction overrides) or cannot be encoded (lone surrogates) is shown
@@ -153,7 +155,9 @@ class Terminal:
         else:
             head += _title(result)
             status = f"{_word(result)} {took}"
-            if result.committed_in:
+            if result.state == "unchanged":
+                status = clean(unchanged_since(result))
+            elif result.committed_in:
                 status = f"{_word(result)} by run {clean(result.committed_in)[:8]}"
             if result.state == "canceled":
                 details = [INDENT + clean(cancel_story(result))]
@@ -181,6 +185,8 @@ class Terminal:
         ]
         counts = [text for text in counts if not text.startswith("0 ")]
         chosen = f", {deliberate} skipped by choice" if deliberate else ""
+        left_alone = count.get("UNCHANGED", 0)
+        chosen += f", {left_alone} unchanged" if left_alone else ""
         if counts:
             word = "ERROR" if count["ERROR"] or broke else "WARN"
             lines += [self._paint(word, f"Completed with {', '.join(counts)}{chosen}"), ""]
@@ -269,9 +275,16 @@ def _wants_color(stream: TextIO) -> bool:
 def _word(result: StepResult) -> str:
     if result.warned:
         return "WARN"
-    return {"succeeded": "OK", "failed": "ERROR", "canceled": "CANCEL", "skipped": "SKIP"}[
-        result.state
-    ]
+    return _STATE_WORDS[result.state]
+
+
+_STATE_WORDS = {
+    "succeeded": "OK",
+    "failed": "ERROR",
+    "canceled": "CANCEL",
+    "skipped": "SKIP",
+    "unchanged": "UNCHANGED",
+}
 
 
 def _title(step: Named) -> str:

@@ -109,3 +109,8 @@ def cancel_story(result: StepResult) -> str:
     """What became of a step that was stopped, and why it was."""
     story = _CANCELED[result.kind]
     return f"{story} (stopped after {result.cause} failed)" if result.cause else story
+
+
+def unchanged_since(result: StepResult) -> str:
+    """Which run has built a step that is left alone."""
+    return f"unchanged since run {result.committed_in[:8]}"

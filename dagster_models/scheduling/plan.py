@@ -24,6 +24,7 @@ from dagster_models.scheduling.states import (
     FINAL,
     HOLDS_SLOT,
     PATH_ENDS,
+    SERVED,
     TRANSITIONS,
     AskPrevious,
     AskWarehouse,
@@ -133,16 +134,21 @@ class Plan:
 
     # -- events in, instructions out -------------------------------------------------------------
 
-    def begin(self, found: Collection[str] = ()) -> list[Instruction]:
+    def begin(
+        self, found: Collection[str] = (), unchanged: Collection[str] = ()
+    ) -> list[Instruction]:
         """The first instructions; call once.
 
-        ``found``: steps that an earlier run committed, and whose upstreams in this run are all
-        among them. They are reported as succeeded, and not started.
+        ``found``: steps that an earlier run committed, and that are reported as succeeded.
+        ``unchanged``: steps that are left alone. The upstreams of both in this run are all among
+        them; none of them is started.
         """
         out: list[Instruction] = []
         for step in found:
             self._move(step, Cause.FOUND)
-        for step in found:
+        for step in unchanged:
+            self._move(step, Cause.AS_IT_WAS)
+        for step in (*found, *unchanged):
             out += self._finished(step)
         for step, it in self._steps.items():
             if it.unfinished == 0 and it.state is State.WAITING:
@@ -284,7 +290,7 @@ class Plan:
     def _lets_go_on(self, upstream: str) -> bool:
         """Whether an upstream that is over can be read, or is missing by choice."""
         it = self._steps[upstream]
-        served = it.state is State.SUCCEEDED or it.has_previous is True
+        served = it.state in SERVED or it.has_previous is True
         return served or self._gates.are_missing_from(upstream)
 
     def _stop(self, drain: bool) -> list[Instruction]:

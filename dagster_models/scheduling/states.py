@@ -26,9 +26,12 @@ class State(Enum):
     FAILED = "failed"  #: rolled back by its own error
     CANCELED = "canceled"  #: started, then stopped on request and rolled back
     SKIPPED = "skipped"  #: never started
+    UNCHANGED = "unchanged"  #: not started, as the warehouse holds what a build would make
 
 
-FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELED, State.SKIPPED})
+FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELED, State.SKIPPED, State.UNCHANGED})
+#: What reads a step in one of these states can go on.
+SERVED = frozenset({State.SUCCEEDED, State.UNCHANGED})
 HOLDS_SLOT = frozenset({State.RUNNING, State.CANCELING})
 
 
@@ -37,6 +40,7 @@ class Cause(Enum):
 
     UNBLOCKED = "its last upstream succeeded"  # plan; or it failed with on_error: continue
     FOUND = "an earlier run committed it"  # warehouse, before the first step
+    AS_IT_WAS = "its code and what it reads are as they were"  # the same, under only_changed
     UPSTREAM = "an upstream did not succeed"  # plan
     WITHHELD = "what it reads was not produced, by choice"  # plan
     STARTED = "given a slot"  # plan
@@ -60,6 +64,7 @@ _S, _C = State, Cause
 TRANSITIONS: Mapping[tuple[State, Cause], State] = {
     (_S.WAITING, _C.UNBLOCKED): _S.READY,
     (_S.WAITING, _C.FOUND): _S.SUCCEEDED,  # by a run that this one re-executes from failure
+    (_S.WAITING, _C.AS_IT_WAS): _S.UNCHANGED,
     (_S.WAITING, _C.UPSTREAM): _S.SKIPPED,
     (_S.WAITING, _C.WITHHELD): _S.SKIPPED,
     (_S.WAITING, _C.STOPPING): _S.SKIPPED,

@@ -27,7 +27,7 @@ SHOWN_OR_RUN = frozenset(
         *("description", "owner", "group", "tags", "meta", "columns"),
         *("upstream", "downstream", "pool", "priority"),
         *("retries", "on_error", "timeout_seconds", "full_refresh", "batch"),
-        *("automation", "upstream_partitions"),
+        *("automation", "upstream_partitions", "deterministic"),
     }
 )
 

@@ -105,7 +105,35 @@ class Staged:
     is_function: bool = False
 
 
-class WarehouseSession(ABC):
+class RelationsThere(ABC):
+    """What a session says of relations that are there, and of functions."""
+
+    @abstractmethod
+    def built_by(self, builder: str, names: Collection[str] | None = None) -> list[Built]:
+        """Return the relations that are there and that this builder was the last to publish: all,
+        or those with these names."""
+
+    @abstractmethod
+    def drop(self, relation: Relation, builder: str) -> None:
+        """Drop a relation of ``built_by``.
+
+        Raises WarehouseError, of kind NOT_KEPT if it must not be dropped, or if something else
+        depends on it; nothing has changed then.
+        """
+
+    @abstractmethod
+    def fingerprint(self, relation: Relation) -> str:
+        """Return a text that another content (columns, or rows in whatever order) would not have.
+        All of the relation is read for it."""
+
+    @abstractmethod
+    def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
+        """Return the functions of these names (in lower case) that may return something else for
+        the same arguments, each with the reason: all but those of which it is known that they do
+        not. A name that no function has is left out."""
+
+
+class WarehouseSession(RelationsThere):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
     def fence(self, name: str, timeout_seconds: float) -> bool:
@@ -148,7 +176,7 @@ class WarehouseSession(ABC):
         """Stop the statement that is running, if any. If one is just starting, the interrupt may be
         lost."""
 
-    def cut_off(self) -> None:  # noqa: B027 - only servers need it
+    def cut_off(self) -> None:
         """End the connection of a session that ignores interrupts and whose client is gone, so that
         the database server rolls back. Called from another thread."""
 
@@ -195,19 +223,6 @@ class WarehouseSession(ABC):
     @abstractmethod
     def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
         """Return the last proof of each of these relations, or of all relations."""
-
-    @abstractmethod
-    def built_by(self, builder: str, names: Collection[str] | None = None) -> list[Built]:
-        """Return the relations that are there and that this builder was the last to publish: all,
-        or those with these names."""
-
-    @abstractmethod
-    def drop(self, relation: Relation, builder: str) -> None:
-        """Drop a relation of ``built_by``.
-
-        Raises WarehouseError, of kind NOT_KEPT if it must not be dropped, or if something else
-        depends on it; nothing has changed then.
-        """
 
     @abstractmethod
     def columns(self, relation: Relation) -> tuple[tuple[str, str], ...]:

@@ -154,6 +154,13 @@ def test_an_impossible_event_raises_with_the_story() -> None:
         plan.handle(Event("a", Cause.ROLLED_BACK))
 
 
+def test_what_reads_a_step_that_is_left_alone_goes_on() -> None:
+    plan = Plan({"a": (), "b": ("a",), "c": ("b",)}, max_concurrent=1)
+    out = plan.begin(unchanged=["a"])
+    assert out == [Report("a", State.UNCHANGED), Start("b", 1)]
+    assert plan.attempt("a") == 0
+
+
 def test_every_final_state_is_final() -> None:
     assert not [key for key in TRANSITIONS if key[0] in FINAL]
 

@@ -26,6 +26,7 @@ from dagster_models.scheduling.states import (
     FINAL,
     PATH_ENDS,
     RETRY_DELAY,
+    SERVED,
     SLOT,
     TRANSITIONS,
     AskPrevious,
@@ -98,6 +99,9 @@ class FakeWarehouse:
         return any(name == step for name, _ in self.records)
 
 
+SERVED_IN_ORDER = (State.SUCCEEDED, State.UNCHANGED)
+
+
 class PlanMachine(RuleBasedStateMachine):
     """The executor's part, played by chance.
 
@@ -139,21 +143,22 @@ class PlanMachine(RuleBasedStateMachine):
         self.looking_up: set[str] = set()  # failed steps whose previous version is looked for
         self.kept: set[str] = set()
         self.no_previous: set[str] = set()
-        found = self.already_committed(data)
-        self.carry_out(self.plan.begin(found))
-        assert all(self.reports[step].state is State.SUCCEEDED for step in found)
+        self.already_committed(data)
+        found, unchanged = (
+            [step for step, it in self.expected.items() if it is state] for state in SERVED_IN_ORDER
+        )
+        self.carry_out(self.plan.begin(found, unchanged))
+        assert {step: self.reports[step].state for step in self.found} == self.expected
 
-    def already_committed(self, data: st.DataObject) -> list[str]:
-        """Steps that an earlier run committed, each with all its upstreams."""
-        found: list[str] = []
+    def already_committed(self, data: st.DataObject) -> None:
+        """Steps that an earlier run committed, or that are left alone, each with all upstreams."""
+        self.found: set[str] = set()
         if data.draw(st.integers(0, 3)) == 0:
             for step, upstream in self.graph.items():
-                if set(upstream) <= set(found) and data.draw(st.booleans()):
-                    found.append(step)
+                if set(upstream) <= self.found and data.draw(st.booleans()):
+                    self.found.add(step)
                     self.warehouse.records.add((step, 0))
-                    self.expected[step] = State.SUCCEEDED
-        self.found = set(found)
-        return found
+                    self.expected[step] = data.draw(st.sampled_from(SERVED_IN_ORDER))
 
     @precondition(lambda self: self.plan.is_complete)
     @rule(graph=graphs(), data=st.data(), slots=st.integers(1, 4), fail_fast=st.sampled_from(MODES))
@@ -544,7 +549,7 @@ class PlanMachine(RuleBasedStateMachine):
         assert set(self.reports) == set(self.graph)
         for step, report in self.reports.items():
             assert report.state in FINAL
-            assert (report.state is State.SUCCEEDED) == self.warehouse.holds(step)
+            assert (report.state in SERVED) == self.warehouse.holds(step)
             never_started = self.attempts[step] == 0 and step not in self.found
             assert (report.state is State.SKIPPED) == never_started
             self.check_the_cause(report)

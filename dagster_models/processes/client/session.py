@@ -15,7 +15,7 @@ import dataclasses
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dagster_models.core.built import Built
@@ -279,10 +279,22 @@ class Session(Channel):
         asked = {"op": "ledger", "relation": dataclasses.asdict(relation)}
         return [Commit(**commit) for commit in self.request(asked)["proofs"]]
 
-    def built_by(self, builder: str) -> list[Built]:
-        """Return the relations that are there and that this builder was the last to publish."""
-        found = self.request({"op": "built_by", "builder": builder})["built"]
-        return [Built.from_json(built) for built in found]
+    def built_by(self, builder: str, names: Collection[str] | None = None) -> list[Built]:
+        """Return the relations that are there and that this builder was the last to publish: all,
+        or those with these names."""
+        asked = {"op": "built_by", "builder": builder, "names": None if names is None else [*names]}
+        return [Built.from_json(built) for built in self.request(asked)["built"]]
+
+    def fingerprint(self, relation: Relation) -> str:
+        """Return a text that another content of the relation would not have."""
+        asked = {"op": "fingerprint", "relation": dataclasses.asdict(relation)}
+        return str(self.request(asked)["fingerprint"])
+
+    def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
+        """Return those of these functions that may return something else each time, each with the
+        reason."""
+        asked = {"op": "unrepeatable", "functions": sorted(functions)}
+        return dict(self.request(asked)["reasons"])
 
     def drop(self, relation: Relation, builder: str) -> None:
         """Drop a relation of ``built_by``. Raises WarehouseError if it is to be kept."""

@@ -43,7 +43,20 @@ def ledger(
 def built_by(
     connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
 ) -> dict[str, Any]:
-    return {"built": [plain(built) for built in session.built_by(message["builder"])]}
+    found = session.built_by(message["builder"], message.get("names"))
+    return {"built": [plain(built) for built in found]}
+
+
+def fingerprint(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    return {"fingerprint": session.fingerprint(Relation(**message["relation"]))}
+
+
+def unrepeatable(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    return {"reasons": session.unrepeatable(message["functions"])}
 
 
 def drop(

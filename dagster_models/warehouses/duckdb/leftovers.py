@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 
 import duckdb
 
@@ -10,12 +11,14 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.warehouses.base import literal, quoted
+from dagster_models.warehouses.duckdb import repeatable
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.transactional import Found
 
 
 class DuckDBLeftovers(DuckDBCursor):
-    """Adds to a cursor what ``built_by`` and ``drop`` need. The mark is the relation's comment."""
+    """Adds to a cursor what ``built_by`` and ``drop`` need, and what says whether a relation or a
+    function is as it was. The mark is the relation's comment."""
 
     def mark(self, relation: Relation, commit: Commit) -> str:
         # Whoever replaces the relation replaces its comment too.
@@ -54,3 +57,9 @@ class DuckDBLeftovers(DuckDBCursor):
                         before.execute(f"SELECT 1 FROM {quoted(each.relation)} LIMIT 0").fetchall()
                         views.append(each.relation)
         return views
+
+    def fingerprint(self, relation: Relation) -> str:
+        return repeatable.fingerprint(self._run, relation, self.columns(relation))
+
+    def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
+        return repeatable.unrepeatable(self._run, functions) if functions else {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.warehouses.base import quoted
+from dagster_models.warehouses.postgres import repeatable
 from dagster_models.warehouses.postgres.connection import PostgresConnection
 from dagster_models.warehouses.transactional import Found
 
 
 class PostgresLeftovers(PostgresConnection):
-    """Adds to a connection what ``built_by`` and ``drop`` need."""
+    """Adds to a connection what ``built_by`` and ``drop`` need, and what says whether a relation or
+    a function is as it was."""
 
     def mark(self, relation: Relation, commit: Commit) -> str:
         # A rebuild in place keeps the OID; whoever makes the relation anew gets another one.
@@ -23,3 +27,9 @@ class PostgresLeftovers(PostgresConnection):
             " WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND nspname !~ '^pg_'"
         )
         return [Found(Relation(schema, name), is_view, oid) for schema, name, is_view, oid in rows]
+
+    def fingerprint(self, relation: Relation) -> str:
+        return repeatable.fingerprint(self, relation, self.columns(relation))
+
+    def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
+        return repeatable.unrepeatable(self, functions) if functions else {}
