@@ -13,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import re
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -42,13 +43,16 @@ _PLAIN = re.compile(
 )
 #: What other readers take for a number, a date or a boolean.
 _LOOKS_TYPED = re.compile(
-    r"[+-]?(?=\.?\d)(?:\d+|\d{1,3}(?:,\d{3})+)?\.?\d*(?:e[+-]?\d+)?"
+    r"[+-]?(?=\.?\d)(?:\d+|\d{1,3}(?:,\d{3})+|\d+(?:_\d+)+)?\.?\d*(?:e[+-]?\d+)?"
     r"|0x[\da-f]+"
-    r"|(?:\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d\d)|\d{4}[-/.]\d{1,2}[-/.]\d{1,2})(?:[ T]\d.*)?"
+    r"|(?:\d{1,2}[-/.]\d{1,2}[-/.](?:\d{4}|\d\d)|\d{4}[-/.]\d{1,2}[-/.]\d{1,2})"
+    r"(?:[ T]\d.*|Z|[+-]\d\d(?::?\d\d)?)?"
     r"|\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?"
     r"|t|f|y|n|yes|no|on|off|true|false|nan|[+-]?inf(?:inity)?",
     re.ASCII | re.IGNORECASE,
 )
+#: What other readers take for no value where the other cells look like one of these.
+_NO_VALUE = frozenset(("null", "none", "na", "n/a", "#n/a", "<na>", "nil", "-", "."))
 #: Of these no digit is lost.
 _SHORT = {
     SeedType.WHOLE: re.compile(r"0|-?[1-9]\d{0,17}", re.ASCII),
@@ -78,8 +82,11 @@ def guess(cells: Sequence[str | None]) -> Guess:
         if all(map(pattern.fullmatch, present)):
             return Guess(type_)
     found: SeedType | None = None
-    doubtful, large = None, None
+    doubtful, large, absent = None, None, None
     for cell in dict.fromkeys(present):
+        if cell.lower() in _NO_VALUE:
+            absent = absent or cell
+            continue
         type_ = _type_of(cell)
         joined = type_ if found is None else _joined(found, type_)
         if type_ is SeedType.TEXT or joined is None:
@@ -91,6 +98,8 @@ def guess(cells: Sequence[str | None]) -> Guess:
         found = joined or found
     if found is SeedType.DECIMAL:
         doubtful = doubtful or large
+    if found not in (None, SeedType.TEXT):
+        doubtful = doubtful or absent
     if found is None or doubtful is not None:
         return Guess(SeedType.TEXT, None if doubtful is None else cells.index(doubtful))
     return Guess(found)
@@ -145,7 +154,14 @@ _WHOLE_TYPES = frozenset(
     }
 )
 _DECIMAL_TYPES = frozenset(("decimal", "numeric", "dec"))
+#: With the format in which `struct` has them. What `float` alone is depends on the warehouse.
+_FLOAT_TYPES = {"real": "f", "float4": "f", "float8": "d", "double": "d", "double precision": "d"}
+_FLOAT_DIGITS = {"f": 9, "d": 17}  # more are never needed to tell one from the next
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_FLOAT = re.compile(
+    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?|nan|[+-]?inf(?:inity)?",
+    re.ASCII | re.IGNORECASE,
+)
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.(\d*))?|\.(\d+))", re.ASCII)
 _DATE = re.compile(_DAY, re.ASCII)
 _TIMESTAMP = re.compile(rf"{_DAY}(?:[ T]{_CLOCK})?", re.ASCII)
@@ -158,10 +174,11 @@ Read = Callable[[str], "str | None"]
 """A cell as every warehouse reads it as the declared type; None where it is no such value."""
 
 
-def reader_of(declared: str, free_scale: int | None) -> Read | None:
+def reader_of(declared: str, free_scale: int | None, free_float: str) -> Read | None:
     """How cells of a declared type are read; None for a type that is the warehouse's own affair.
 
     ``free_scale``: how many digits after the point a decimal has of which that is not declared.
+    ``free_float``: which of ``_FLOAT_TYPES`` a `float` is.
     """
     found = _DECLARED.fullmatch(" ".join(declared.lower().split()))
     if found is None:
@@ -173,6 +190,9 @@ def reader_of(declared: str, free_scale: int | None) -> Read | None:
         given = arguments.split(",")
         scale = int(given[1]) if len(given) > 1 and given[1] else 0 if given[0] else free_scale
         return lambda cell: cell if _has_scale(cell, scale) else None
+    if name == "float" or name in _FLOAT_TYPES:
+        plain = not arguments and not zone
+        return _float(_FLOAT_TYPES[free_float if name == "float" else name]) if plain else None
     if name in ("bool", "boolean", "logical"):
         return _boolean
     if name == "date":
@@ -199,6 +219,25 @@ def _has_scale(cell: str, scale: int | None) -> bool:
     if found is None:
         return False
     return scale is None or len((found[1] or found[2] or "").rstrip("0")) <= scale
+
+
+def _float(layout: str) -> Read:
+    return lambda cell: cell if _FLOAT.fullmatch(cell) and _is_held(cell, layout) else None
+
+
+def _is_held(cell: str, layout: str) -> bool:
+    """Whether a float keeps all digits that are written: a `real` makes 16777216 of 16777217."""
+    number = decimal.Decimal(cell)
+    if not number.is_finite():
+        return True
+    digits = len(number.normalize().as_tuple().digits)
+    if digits > _FLOAT_DIGITS[layout]:
+        return False
+    try:
+        (stored,) = struct.unpack(layout, struct.pack(layout, float(cell)))
+    except OverflowError:
+        return False
+    return decimal.Decimal(f"{stored:.{digits - 1}e}") == number
 
 
 def _boolean(cell: str) -> str | None:

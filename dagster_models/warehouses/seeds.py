@@ -18,10 +18,11 @@ from dagster_models.util.seed_types import Read, SeedType, guess, reader_of
 @dataclass(frozen=True, slots=True)
 class SeedWords:
     """What a warehouse calls the types that are guessed. ``free_scale``: the digits after the point
-    of its decimals without declared ones; None: any."""
+    of its decimals without declared ones; None: any. ``free_float``: the type that `float` is."""
 
     types: Mapping[SeedType, str]
     free_scale: int | None
+    free_float: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def read_seed(path: str, column_types: Mapping[str, str], words: SeedWords) -> S
         types, columns = [], []
         for name, cells in zip(found.names, found.columns, strict=True):
             type_ = declared.get(name.lower())
-            read = reader_of(type_, words.free_scale) if type_ else None
+            read = reader_of(type_, words.free_scale, words.free_float) if type_ else None
             columns.append(_as_declared(found, name, type_ or "", read) if read else cells)
             types.append(type_ or words.types[guess(cells).type_])
     except OSError as error:

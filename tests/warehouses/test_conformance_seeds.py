@@ -203,6 +203,11 @@ def test_plain_values_have_their_types(
         ("BOOLEAN", "maybe"),
         ("INTEGER", "1\u0662"),
         ("TIME", "8:15"),
+        ("REAL", "16777217"),
+        ("DOUBLE PRECISION", "9007199254740993"),
+        ("REAL", "0.123456789012"),
+        ("REAL", "1e39"),
+        ("DOUBLE PRECISION", "1_0"),
     ],
 )
 @pytest.mark.feature("seed_error_line")
@@ -214,6 +219,15 @@ def test_a_cell_that_is_no_value_of_its_declared_type_is_refused(
     assert caught.value.line == 3
     assert "`v`" in caught.value.message
     assert "a.csv" in caught.value.message
+
+
+def test_a_float_has_all_digits_of_its_cell(session: WarehouseSession, tmp_path: Path) -> None:
+    types = {"r": "real", "d": "double precision"}
+    text = "r,d\n0.1,0.30000000000000004\n16777216,-1e300\n3.40282347e38,9007199254740992\n,NaN\n"
+    seed(session, tmp_path / "a.csv", text, **types)
+    rows = session.query("select cast(r as varchar), d from s.t order by d")[1]
+    assert [row[1] for row in rows[:3]] == [-1e300, 0.30000000000000004, 9007199254740992]
+    assert [float(row[0]) for row in rows[:3]] == [16777216, 0.1, pytest.approx(3.4028235e38)]
 
 
 def test_declared_types_find_their_columns_in_any_case(

@@ -59,6 +59,7 @@ _SEED_WORDS = SeedWords(
         SeedType.TEXT: "VARCHAR",
     },
     free_scale=3,
+    free_float="real",
 )
 
 CAPABILITIES = Capabilities(

@@ -71,6 +71,7 @@ _SEED_WORDS = SeedWords(
         SeedType.TEXT: "text",
     },
     free_scale=None,
+    free_float="double precision",
 )
 
 _JSON = ("json", "jsonb")
