@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from dagster_models.compilation.accepted_values import is_accepted
+from dagster_models.compilation.relationships import are_alike, orphans, orphans_across_types
 from dagster_models.core.materializations import argument_name
 from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.tasks import (
@@ -243,14 +244,16 @@ def check_task(project: Project, step: Step, check: Check, target: Target) -> Ch
     """A check of *step*. Its SQL selects the offending rows, as dbt's tests do.
 
     OWN_RELATION and OWN_COLUMN stand in it for the relation and the column that it is about: see
-    ``CheckTask.sql_on``. ``unique`` returns one row, with a count, per value that occurs twice or
+    ``CheckTask.sent``. ``unique`` returns one row, with a count, per value that occurs twice or
     more.
     """
     if check.test == "query":
         sql = _compiled(project, step, check.text, target, queries_only=True, of_check=True)
         return CheckTask(check.name, sql, check.severity)
-    sql = _COLUMN_CHECKS[check.test](project, step, check, target, OWN_COLUMN)
     column = _folded(check.column or "", _dialect(project, target))
+    if check.test == "relationships":
+        return _relationships(project, step, check, target, column)
+    sql = _COLUMN_CHECKS[check.test](project, step, check, target, OWN_COLUMN)
     return CheckTask(check.name, sql, check.severity, column)
 
 
@@ -297,17 +300,24 @@ def _accepted_values(
     )
 
 
-def _relationships(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
+def _relationships(
+    project: Project, step: Step, check: Check, target: Target, column: str
+) -> CheckTask:
     key = step.resolved[check.arguments["to"]]
     if key in project.ephemerals:
         parent = _in_place(project, key, target)
     else:
         parent = OWN_RELATION if key == step.key else relation_sql(project, key, target)
     field = _column_of(project, key, check.arguments["field"], _dialect(project, target))
-    return (
-        f"select child.{column} as from_field\nfrom {OWN_RELATION} as child\n"
-        f"left join {parent} as parent on child.{column} = parent.{field}\n"
-        f"where child.{column} is not null and parent.{field} is null"
+    compared = (OWN_RELATION, OWN_COLUMN, parent, field)
+    forms = target.type.value_forms
+    return CheckTask(
+        check.name,
+        orphans(*compared),
+        check.severity,
+        column,
+        are_alike(forms, *compared),
+        orphans_across_types(forms, *compared),
     )
 
 
@@ -315,5 +325,4 @@ _COLUMN_CHECKS: dict[str, Callable[[Project, Step, Check, Target, str], str]] = 
     "unique": _unique,
     "not_null": _not_null,
     "accepted_values": _accepted_values,
-    "relationships": _relationships,
 }

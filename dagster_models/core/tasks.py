@@ -145,16 +145,22 @@ class CheckTask:
     ``sql`` selects the offending rows. OWN_RELATION stands in it for the relation, and OWN_COLUMN
     for the ``column`` if it is about one. A failing check of severity "error" stops the
     publication; one of severity "warn" only reports.
+
+    A check that compares two columns has a query ``alike``, whose one value says whether their
+    types are; if they are not, ``across`` selects the offending rows.
     """
 
     name: str
     sql: str
     severity: str = "error"
     column: str = ""
+    alike: str = ""
+    across: str = ""
 
-    def sql_on(self, name: str, column: str = "") -> str:
+    @staticmethod
+    def sent(sql: str, name: str, column: str) -> str:
         """The SQL to send, in which ``name`` is the relation and ``column`` its column, as SQL."""
-        return self.sql.replace(OWN_RELATION, name).replace(OWN_COLUMN, column)
+        return sql.replace(OWN_RELATION, name).replace(OWN_COLUMN, column)
 
     def column_in(self, names: Collection[str]) -> str:
         """The column as the relation with these columns has it: in any case, like in SQL."""

@@ -18,27 +18,46 @@ class ValueForms:
     are the texts in these cases, and ``texts`` are those in all others: one of them must be listed.
     ``exponents`` says whether a large number may be written with one. ``not_finite`` maps what
     Python calls such a number to the warehouse's word.
+
+    ``family`` is what values of types have in common that the warehouse compares without loss.
+    ``joined_number`` is ``number``, and the same text for equal numbers of different types.
     """
 
     texts: tuple[str, ...]
+    family: str
     is_number: str
     number: str
+    joined_number: str
     is_moment: str
     moment: str
     exponents: bool
     not_finite: Mapping[str, str]
 
 
+# Without the zeros at the end of a fraction.
+_DUCKDB_NUMBER = (
+    r"regexp_replace(regexp_replace(cast(value_field as varchar),"
+    r" '^(-?\d+\.\d*?)0+$', '\1'), '\.$', '')"
+)
+_POSTGRES_NUMBER = "trim_scale(cast(cast(to_jsonb(value_field) as text) as numeric))::text"
+
 DUCKDB = ValueForms(
     texts=("cast(value_field as varchar)",),
+    family=(
+        "case when regexp_full_match(typeof(value_field), 'U?(TINY|SMALL|BIG)?INT(EGER)?|HUGEINT')"
+        " then 'whole' when typeof(value_field) like 'DECIMAL(%' then 'decimal'"
+        " else typeof(value_field) end"
+    ),
     is_number=(
         "regexp_full_match(typeof(value_field), "
         "'U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL.*|FLOAT|DOUBLE|BIGNUM|VARINT')"
     ),
-    # Without the zeros at the end of a fraction.
-    number=(
-        r"regexp_replace(regexp_replace(cast(value_field as varchar),"
-        r" '^(-?\d+\.\d*?)0+$', '\1'), '\.$', '')"
+    number=_DUCKDB_NUMBER,
+    # A double may be written with an exponent, and zero with a sign.
+    joined_number=(
+        f"coalesce(cast(try_cast(case when {_DUCKDB_NUMBER} like '%e+%' or {_DUCKDB_NUMBER} = '-0'"
+        " then try_cast(cast(value_field as varchar) as double) end as hugeint) as varchar),"
+        f" {_DUCKDB_NUMBER})"
     ),
     is_moment="regexp_full_match(typeof(value_field), 'DATE|TIMESTAMP.*')",
     moment=(
@@ -54,9 +73,17 @@ DUCKDB = ValueForms(
 POSTGRES = ValueForms(
     # A cast is not always what the server prints: of an inet, only the cast names the netmask.
     texts=("cast(value_field as text)", "format('%s', value_field)"),
+    family=(
+        "case when cast(pg_typeof(value_field) as text) in"
+        " ('smallint', 'integer', 'bigint', 'numeric') then 'number'"
+        " when cast(pg_typeof(value_field) as text) in"
+        " ('text', 'character varying', 'character', 'name') then 'text'"
+        " else cast(pg_typeof(value_field) as text) end"
+    ),
     # A domain counts as its base type.
     is_number="jsonb_typeof(to_jsonb(value_field)) = 'number'",
-    number="trim_scale(cast(cast(to_jsonb(value_field) as text) as numeric))::text",
+    number=_POSTGRES_NUMBER,
+    joined_number=_POSTGRES_NUMBER,
     is_moment=(
         "cast(pg_typeof(value_field) as text) in"
         " ('date', 'timestamp without time zone', 'timestamp with time zone')"

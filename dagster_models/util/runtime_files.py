@@ -31,10 +31,12 @@ def temp_folder() -> str:
 
 def no_room(folder: str, error: OSError) -> WarehouseError:
     """The error of a folder in which this user cannot write, with what to do about it."""
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    name = "XDG_RUNTIME_DIR" if base and folder.startswith(base) else "TMPDIR"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        advice = "Free space there, or set TMPDIR to a folder with room"
+        advice = f"Free space there, or set {name} to a folder with room"
     else:
-        advice = "Make it writable (in Kubernetes, mount an emptyDir at /tmp), or set TMPDIR"
+        advice = f"Make it writable (in Kubernetes, mount an emptyDir at /tmp), or set {name}"
     return WarehouseError(
         ErrorKind.IO,
         f"user {user_name()} cannot write in the folder {folder}: {error}. {advice}: to the same"
@@ -51,9 +53,8 @@ def runtime_folder() -> str:
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     name = "dagster-models"
     longest = f"/{name}/{'x' * 16}.sock"
-    if not (os.path.isabs(base) and os.access(base, os.W_OK)) or (
-        len(os.fsencode(base + longest)) > _ADDRESS_BYTES
-    ):
+    is_ours = os.path.isabs(base) and os.path.isdir(base) and os.access(base, os.W_OK)
+    if not is_ours or (len(os.fsencode(base + longest)) > _ADDRESS_BYTES):
         name = f"dagster-models-{os.getuid()}"
         base = temp_folder()
         if len(os.fsencode(f"{base}/{name}/{'x' * 16}.sock")) > _ADDRESS_BYTES:

@@ -11,6 +11,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -578,6 +579,20 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         connect(address_of(tmp_path / "file" / "w.duckdb"))
     assert caught.value.kind is ErrorKind.START_FAILED
     assert time.monotonic() - started < 10
+
+
+def test_a_python_that_cannot_be_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(WarehouseError, match=r"cannot be started: .*/python") as caught:
+        connect(address_of(tmp_path / "w.duckdb"))
+    assert "cannot write" not in str(caught.value)
+
+
+def test_a_runtime_folder_that_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.NamedTemporaryFile(dir="/tmp") as file:  # short enough for a socket's address
+        monkeypatch.setenv("XDG_RUNTIME_DIR", file.name)
+        with connect(address_of(tmp_path / "w.duckdb")) as session:
+            assert session.query("select 1") == [(1,)]
 
 
 @pytest.mark.parametrize("path", [None, "", ":memory:"])

@@ -77,6 +77,9 @@ class Starter:
             try:
                 self._child = _start(self._address, self._path, self._environ)
             except OSError as error:
+                if error.filename == sys.executable:
+                    what = f"the warehouse process of {self._path} cannot be started: {error}"
+                    raise WarehouseError(ErrorKind.START_FAILED, what) from error
                 raise runtime_files.no_room(runtime_files.runtime_folder(), error) from error
 
 

@@ -335,8 +335,12 @@ def _one_check(
     clock = time.perf_counter()
     failures, error = 0, None
     try:
-        column = check.column_in([column for column, _ in build.columns])
-        failures = session.count(check.sql_on(name, quote(column)))
+        column = quote(check.column_in([column for column, _ in build.columns]))
+        sql = check.sql
+        if check.alike:
+            ((alike,),) = session.query(check.sent(check.alike, name, column))[1]
+            sql = sql if alike else check.across
+        failures = session.count(check.sent(sql, name, column))
     except WarehouseError as failure:
         if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
             raise
