@@ -45,7 +45,8 @@ def main():
         repository = ReconstructableRepository.for_file("definitions.py", "defs")
         job = repository.get_reconstructable_job("test")
         options = ReexecutionOptions.from_failure(run.run_id, instance)
-        tags = {"dagster/is_resume_retry": "true"}  # as the UI and the daemon do
+        tags = {name: value for name, value in run.tags.items() if "partition" in name}
+        tags["dagster/is_resume_retry"] = "true"  # as the UI and the daemon do
         result = execute_job(job, instance, tags=tags, reexecution_options=options)
         return result.success
 
