@@ -94,6 +94,11 @@ def compile_text(project: Project, step: Step, text: str, target: Target) -> str
     return _compiled(project, step, text, target, queries_only=False)
 
 
+def compile_statement(project: Project, step: Step, text: str, target: Target) -> str:
+    """The same for a statement beside the query of *step*, in which `$this` is its relation."""
+    return _compiled(project, step, text, target, queries_only=False, of_query=False)
+
+
 def compile_tables(project: Project, step: Step, target: Target) -> dict[str, str]:
     """The SQL on *target* for each name of a relation, as written in the file of *step*."""
     return {
@@ -117,14 +122,17 @@ def _compiled(
     queries_only: bool,
     of_check: bool = False,
     in_view: bool = False,
+    of_query: bool = True,
     cut: Sequence[slice] = (),
 ) -> str:
     relation_of = _relation_of(project, step, text, target, of_check, in_view)
     parsed = parsed_text(project, text, queries_only=queries_only)
-    if step.full_sql and not of_check:
+    if step.full_sql and of_query and not of_check:
         parsed, relation_of = _as_long(project, step, text, parsed, relation_of)
     dialect = _dialect(project, target)
-    variables = step.variables if of_check else _reserved(step, dialect)
+    variables = step.variables if of_check or not of_query else _reserved(step, dialect)
+    if not of_query:
+        variables = {"this": PlainSql(relation_sql(project, step.key, target)), **variables}
     return compile_sql(
         text,
         parsed,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dagster_models.compilation.extras import export_of, extras_of, refuse_extras
 from dagster_models.compilation.inputs import Known, input_versions
 from dagster_models.compilation.leftovers import undeclared_reads
 from dagster_models.compilation.sql_text import (
@@ -20,6 +21,7 @@ from dagster_models.compilation.sql_text import (
     relation_for,
 )
 from dagster_models.core.environments import Environment
+from dagster_models.core.extras import Export
 from dagster_models.core.materializations import (
     Custom,
     Incremental,
@@ -84,11 +86,14 @@ class TargetStep:
         """The same step on the target of that name; None stands for the step's own target.
 
         Raises:
-            errors.ProjectError: there is no such target, or a variable that it needs is not set.
+            errors.ProjectError: there is no such target, a variable that it needs is not set, or
+                its warehouse lacks what the model asks for.
         """
         if target is None or target == self.target.name:
             return self
-        return replace(self, target=usable_target(self.project, target))
+        chosen = usable_target(self.project, target)
+        refuse_extras(self.step, chosen)
+        return replace(self, target=chosen)
 
     @property
     def address(self) -> WarehouseAddress:
@@ -138,6 +143,18 @@ def schemas_by_warehouse(
     return {address: schemas(those) for address, those in found.items()}
 
 
+def exports_by_warehouse(
+    steps: Mapping[str, TargetStep],
+) -> dict[WarehouseAddress, list[tuple[Relation, Export]]]:
+    """The exports of these steps, each with its relation, by the warehouse of their records."""
+    found: dict[WarehouseAddress, list[tuple[Relation, Export]]] = {}
+    for it in steps.values():
+        export = export_of(it.project, it.step, it.target)
+        if export is not None and it.relation is not None:
+            found.setdefault(it.address, []).append((it.relation, export))
+    return found
+
+
 def task_for(
     target_step: TargetStep,
     run_id: str,
@@ -166,6 +183,7 @@ def task_for(
         "checks": tuple(check_task(project, step, check, target) for check in step.checks),
         "builder": builder_of(project, target),
         "undeclared": undeclared_reads(project, step, target),
+        "extras": extras_of(project, step, target),
     }
     if target_step.is_python:
         return PythonTask(

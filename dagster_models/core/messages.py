@@ -94,12 +94,23 @@ class CheckOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """The files that a build has written for its export."""
+
+    path: str
+    rows: int
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a task. ``started_at`` is in epoch seconds (UTC).
 
     ``bytes`` is the size of the relation in the warehouse's storage. ``rows`` and ``bytes`` are
     None where they are unknown. ``partitions`` are the keys of those that are committed: of a task
-    that builds them in several transactions, some may be although it failed.
+    that builds them in several transactions, some may be although it failed. ``notes`` are what
+    the user should know of a build that succeeded.
     """
 
     step: str
@@ -114,6 +125,8 @@ class Outcome:
     error: TaskError | None = None
     changes: Changes | None = None  #: of a relation that a build does not replace
     partitions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    exported: Exported | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -134,5 +147,7 @@ class Outcome:
                 "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),
                 "error": TaskError.from_json(error) if error else None,
                 "partitions": tuple(data.get("partitions", ())),
+                "notes": tuple(data.get("notes", ())),
+                "exported": Exported(**data["exported"]) if data.get("exported") else None,
             }
         )

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from dagster_models.core.environments import Environment
+from dagster_models.core.extras import Export, Index, UserStatement
 from dagster_models.core.partitions import (
     Automation,
     PartitionsConfig,
     PartitionSet,
     StepPartitions,
 )
+from dagster_models.core.retries import NO_RETRIES, Retries
 from dagster_models.core.target_types import TargetType
 from dagster_models.core.traced import NOTHING_TRACED, Trace
 
@@ -157,21 +159,6 @@ class Column:
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Retries:
-    """How often a failed step is tried again, and after which delay: Dagster's RetryPolicy.
-
-    After attempt n (counted from 1) the delay is ``delay_seconds``, multiplied by n if ``backoff``
-    is linear and by 2**n - 1 if it is exponential. ``jitter`` randomises it as ``dagster.Jitter``
-    does.
-    """
-
-    max_retries: int = 0
-    delay_seconds: float = 0.0
-    backoff: Literal["linear", "exponential"] | None = None
-    jitter: Literal["full", "plus_minus"] | None = None
-
-
 OnError = Literal["skip_downstream", "continue", "abort"]
 
 
@@ -207,7 +194,7 @@ class Config:
     column_types: Mapping[str, str] = EMPTY  #: seeds: column -> type
     pool: str | None = None  #: Dagster's concurrency pool
     priority: int = 0  #: the dagster/priority tag
-    retries: Retries = Retries()
+    retries: Retries = NO_RETRIES
     on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
     automation: Automation | None = None
@@ -232,6 +219,13 @@ class Config:
     hard_deletes: str = "ignore"
     valid_to_current: str = ""  #: YYYY-MM-DD HH:MM:SS, "" for NULL
     snapshot_meta_column_names: Mapping[str, str] = EMPTY
+    # What a build does besides the rows of its relation: see core.extras.
+    pre_statements: tuple[UserStatement, ...] = ()
+    post_statements: tuple[UserStatement, ...] = ()
+    grants: Mapping[str, tuple[str, ...]] = EMPTY  #: privilege -> roles
+    indexes: tuple[Index, ...] = ()
+    persist_docs: tuple[str, ...] = ()  #: "relation", "columns" or both
+    export: Export | None = None
 
 
 StepKind = Literal["sql", "python", "seed", "script"]
@@ -262,7 +256,8 @@ class Step:
     file's bytes if the file is read again when the step runs (Python, a seed), and
     ``code`` that of its code without comments (Python); ``modules`` are the project's modules that
     it imports. Of a kind that the project defines, ``kind_path`` is the file, and these three are
-    that file's. ``environment``: that of a script with packages of its own.
+    that file's. ``environment``: that of a script with packages of its own. ``beside`` are the
+    references in its pre- and post-statements.
     """
 
     key: Key
@@ -284,6 +279,7 @@ class Step:
     digest: str = ""
     code: str = ""
     modules: tuple[Module, ...] = ()
+    beside: tuple[Reference, ...] = ()
     partitions: StepPartitions | None = None
     kind_path: str = ""
     environment: Environment | None = None

@@ -83,6 +83,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         rows=committed[-1].rows if committed else None,
         changes=Changes.total(changes) if changes else None,
         partitions=tuple(key for outcome in committed for key in outcome.partitions),
+        notes=tuple(note for outcome in outcomes for note in outcome.notes),
     )
 
 

@@ -7,7 +7,7 @@ drivers, as every process loads this module.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dagster_models.core import value_forms
@@ -53,6 +53,7 @@ class TargetType:
     installed.
 
     ``databases`` are the names of databases that are always there beside the target's own.
+    ``lacks``: what a model may ask for and it cannot have -> the reason.
     ``identity`` gives all that decides, in an environment, where and as whom a server is reached.
     ``session_environment`` names the variables that sessions take their defaults from.
     """
@@ -65,6 +66,7 @@ class TargetType:
     file_setting: str = ""
     extra: str = ""
     databases: tuple[str, ...] = ()
+    lacks: Mapping[str, str] = field(default_factory=dict)
     identity: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, str]] = filled_settings
     session_environment: tuple[str, ...] = ()
 
@@ -105,6 +107,10 @@ DUCKDB = TargetType(
     value_forms.DUCKDB,
     file_setting="path",
     databases=("temp", "system"),
+    lacks={
+        "grants": "DuckDB has no roles, and whoever can read the file can read all of it",
+        "index_types": "DuckDB has one type of index (ART)",
+    },
     # Its TimeZone comes from TZ, its Calendar from the locale, and ~ in paths is HOME.
     session_environment=("TZ", "LC_ALL", "LC_MESSAGES", "LANG", "HOME"),
 )

@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.environments import Environment
+from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.materializations import (
     EVERY_KIND,
     AddedTo,
@@ -189,6 +190,7 @@ class BuildTask:
     checks: tuple[CheckTask, ...] = ()
     builder: str | None = None  #: see Commit
     undeclared: Mapping[str, int] = EMPTY
+    extras: Extras = NO_EXTRAS
 
     runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = True
@@ -238,6 +240,7 @@ class PythonTask:
     checks: tuple[CheckTask, ...] = ()
     builder: str | None = None  #: see Commit
     undeclared: Mapping[str, int] = EMPTY
+    extras: Extras = NO_EXTRAS
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
@@ -261,6 +264,7 @@ class PythonTask:
             self.checks,
             self.builder,
             self.undeclared,
+            self.extras,
         )
 
     def _materialization(self, reading: Reading | None) -> Materialization:
@@ -347,6 +351,8 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
     if fields.get("environment"):
         own = fields["environment"]
         fields["environment"] = Environment(**{**own, "dependencies": tuple(own["dependencies"])})
+    if "extras" in fields:
+        fields["extras"] = Extras.from_json(fields["extras"])
     if "content" in fields:
         fields["content"] = _content(**fields["content"])
     if "materialization" in fields:

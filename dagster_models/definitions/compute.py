@@ -187,6 +187,12 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
         metadata["dagster/row_count"] = outcome.rows
     if outcome.changes is not None:
         metadata.update(_changes(outcome.changes))
+    if outcome.notes:
+        metadata[f"{PREFIX}/notes"] = "\n".join(outcome.notes)
+    if outcome.exported is not None:
+        metadata[f"{PREFIX}/export"] = MetadataValue.path(outcome.exported.path)
+        for word in ("rows", "files", "bytes"):
+            metadata[f"{PREFIX}/export_{word}"] = getattr(outcome.exported, word)
     if outcome.bytes is not None:
         metadata[f"{PREFIX}/bytes"] = outcome.bytes
     if attempt.sql:

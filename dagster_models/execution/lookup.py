@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 from dagster_models.core.messages import Outcome, Verdict
@@ -10,6 +11,7 @@ from dagster_models.core.tasks import BuildTask, PythonTask, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.execution.runners.events import Lost, PreviousVersion, Settled
+from dagster_models.processes import exports
 from dagster_models.processes.client.session import connect, settle
 
 _SETTLE_SECONDS = 10.0
@@ -24,6 +26,10 @@ def commit_of(lost: Lost, task: Task, address: WarehouseAddress) -> Settled:
         return Settled(lost.step, committed=False)  # it publishes nothing
     try:
         committed = settle(address, task, lost.session, _SETTLE_SECONDS)
+        export = task.extras.export
+        if committed and export is not None:
+            with suppress(WarehouseError), connect(address) as session:  # else the next run
+                exports.settle(session, task.relation, export)
         return Settled(lost.step, committed, partitions=_built(task, address, committed))
     except Exception as error:  # whatever it is, the step must end
         return Settled(lost.step, False, f"its commit record could not be read: {error}")

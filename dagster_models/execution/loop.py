@@ -27,7 +27,7 @@ from dagster_models._dagster.types import (
     PlanExecutionContext,
     PlanOrchestrationContext,
 )
-from dagster_models.compilation.tasks import schemas_by_warehouse
+from dagster_models.compilation.tasks import exports_by_warehouse, schemas_by_warehouse
 from dagster_models.execution import resume, unchanged
 from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.foreign_steps import ForeignSteps
@@ -136,10 +136,11 @@ class Run:
             yield from self._log.open()
             self._reporter.tee = lambda text: self._log.write("stdout", text)
         wanted = schemas_by_warehouse(self._run.target_steps)
+        exports = exports_by_warehouse(self._run.target_steps)
 
         def prepare() -> None:
             for address, schemas in wanted.items():
-                self._run.runners.sql.prepare(address, schemas)
+                self._run.runners.sql.prepare(address, schemas, exports.get(address, ()))
             self._run.known.ask(self._run.target_steps)
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)

@@ -11,7 +11,7 @@ from dagster import Backoff, Jitter, RetryPolicy
 
 from dagster_models._dagster.steps import StepTraits
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.core.model import Retries
+from dagster_models.core.retries import Retries
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.address import key_of

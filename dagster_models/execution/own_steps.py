@@ -165,6 +165,8 @@ class OwnSteps:
     def _on_outcome(self, step: str, running: RunningStep, outcome: Outcome) -> None:
         outcome = running.outcome = self._with_built(step, outcome)
         asked = self._run.plan.state(step) is State.CANCELING
+        for note in outcome.notes:
+            self._run.reporter.note(f"{running.target_step.name}: {note}")
         if outcome.succeeded:
             cause = Cause.COMMITTED
         elif outcome.verdict is Verdict.CANCELED and asked:

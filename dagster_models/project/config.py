@@ -1,8 +1,8 @@
 """The keys of a step's configuration: which there are, what values they take, how layers merge.
 
 A step's configuration is made of layers: the folder defaults of ``dagster_models.yaml``, outermost
-first, and then its own header. As in dbt, tags add up, ``meta`` and ``vars`` merge by key, and any
-other value replaces the one before it.
+first, and then its own header. As in dbt, tags and statements add up, ``meta`` and ``vars`` merge
+by key, and any other value replaces the one before it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from dagster_models.core.materializations import KINDS
-from dagster_models.core.model import Column, Config, Location, Retries, SinceConfig
+from dagster_models.core.model import Column, Config, Location, SinceConfig
+from dagster_models.core.retries import Retries
+from dagster_models.project.extras import ALIASES, EXTRAS
 from dagster_models.project.partitions import automation, partitions, upstream_names
 from dagster_models.project.problems import Report
 from dagster_models.project.yaml import fields
@@ -46,11 +48,7 @@ ON_SCHEMA_CHANGE = ("fail", "append_new_columns", "sync_all_columns", "ignore")
 #: dbt's keys that we know by name and do not support, so that the message can say so.
 LATER = frozenset(
     {
-        "pre_hook",
-        "post_hook",
-        "grants",
         "contract",
-        "persist_docs",
         "database",
         "partition_by",
     }
@@ -59,6 +57,9 @@ LATER = frozenset(
 
 def materialized(node: YamlNode) -> str:
     word = fields.text(node)
+    if word == "export":
+        fix = "Write `materialized: table` (or another kind) and `export: {path: exports/orders}`."
+        raise BadValue("`export` is a key of its own, for a model of any kind", node.place, fix)
     if word in MATERIALIZED_LATER:
         fix = f"Use one of: {', '.join(MATERIALIZED)}."
         raise BadValue(f"`{word}` is not supported yet", node.place, fix)
@@ -311,18 +312,28 @@ _KEPT: dict[str, Reader] = {
 
 #: The keys of a file's header, by the folder that the file is in. A check's are CHECK_KEYS.
 HEADER_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_OWN, **_RELATION, **_COLUMNS, **_KEPT, **_FUNCTION, **_CUSTOM},
+    "models": {
+        **_SHARED,
+        **_OWN,
+        **_RELATION,
+        **_COLUMNS,
+        **_KEPT,
+        **_FUNCTION,
+        **_CUSTOM,
+        **EXTRAS,
+    },
     "scripts": {**_SHARED, **_OWN, "downstream": placed_names},
 }
 #: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_RELATION, **_KEPT, **_CUSTOM},
+    "models": {**_SHARED, **_RELATION, **_KEPT, **_CUSTOM, **EXTRAS},
     "scripts": _SHARED,
     "seeds": {
         **_SHARED,
         **_RELATION,
         **_TYPES,
         **_COLUMNS,
+        **EXTRAS,
         "description": fields.text,
     },
 }
@@ -340,6 +351,8 @@ CHECK_KEYS: dict[str, Reader] = {
     "model": _placed_text,
 }
 _MERGED = ("meta", "vars", "column_types", "settings")
+_ADDED = ("pre_statements", "post_statements")
+_ALIASES = {"incremental_strategy": "strategy", **ALIASES}
 
 
 def merge(layers: Iterable[Values]) -> Values:
@@ -347,8 +360,10 @@ def merge(layers: Iterable[Values]) -> Values:
     result: Values = {}
     for layer in layers:
         for key, value in layer.items():
-            key = "strategy" if key == "incremental_strategy" else key
-            if key == "tags":
+            key = _ALIASES.get(key, key)
+            if key in _ADDED:
+                result[key] = (*result.get(key, ()), *value)
+            elif key == "tags":
                 result[key] = tuple(dict.fromkeys((*result.get(key, ()), *value)))
             elif key in _MERGED:
                 result[key] = {**result.get(key, {}), **value}

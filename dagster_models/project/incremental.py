@@ -13,7 +13,8 @@ from dagster_models.core.since import begin_misfit, lookback_misfit
 from dagster_models.core.tasks import RESERVED
 from dagster_models.project import ephemeral, function, snapshot
 from dagster_models.project.config import STRATEGIES, Values
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.extras import clashing_exports, idle_extras, wrong_columns
+from dagster_models.project.problems import Report, place_of, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.parsed import Placeholder
 from dagster_models.util.nearest import suggest
@@ -56,7 +57,7 @@ def without_idle_keys(values: Values, materialized: str) -> Values:
     """*values* without what says nothing about a model of this kind: the defaults of its folder may
     be for others."""
     allowed = _keys_of(materialized)
-    idle = set(_EVERY).difference(allowed)
+    idle = {*set(_EVERY).difference(allowed), *idle_extras(materialized)}
     kept = {key: value for key, value in values.items() if key not in idle}
     if kept.get("strategy") not in STRATEGIES.get(materialized, ()):
         kept.pop("strategy", None)
@@ -80,6 +81,10 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
             what = f"`{key}` has no effect on `materialized: {step.config.materialized}`"
             fix = f"Set `materialized` to {' or '.join(kinds)}, or delete the key."
             report(problem(what, written[key], fix, "warning"))
+    for key in idle_extras(step.config.materialized, dbt=True):
+        if key in written:
+            what = f"`materialized: {step.config.materialized}` cannot have `{key}`"
+            report(problem(what, written[key], "Delete the key, or build a table or view."))
     if ephemeral.is_ephemeral(step):
         ephemeral.check_header(step, header, report)
     if function.is_function(step):
@@ -198,7 +203,11 @@ def own_columns(step: Step) -> tuple[tuple[str, str], ...]:
 
 def check_columns(steps: Mapping[Key, Step], report: Report) -> None:
     """Report what can be known only when the columns of all steps are."""
+    for found in clashing_exports(steps.values()):
+        report(found)
     for step in steps.values():
+        for found in wrong_columns(step):
+            report(found)
         if incremental(step):
             for key, what, fix, severity in _wrong_columns(step):
                 report(problem(what, place_of(key, step), fix, severity))
@@ -211,14 +220,6 @@ def _appends_all(step: Step) -> bool:
     """Whether nothing in a query visibly restricts it to what is new."""
     restricted = step.config.since is not None or bool(step.full_sql)
     return step.kind == "sql" and strategy_of(step) == "append" and not restricted
-
-
-def place_of(key: str, step: Step) -> Location:
-    """The line of the header's key in a SQL file; the file's first line if it is not there."""
-    found = re.search(rf"^[ \t]*{key}[ \t]*:", step.sql, re.MULTILINE) if key else None
-    if found is None or step.sql_line:
-        return step.location
-    return Location(step.location.path, step.sql.count("\n", 0, found.start()) + 1)
 
 
 def _wrong_since(step: Step) -> Iterator[tuple[str, str, str, str]]:

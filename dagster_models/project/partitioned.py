@@ -20,8 +20,8 @@ from dagster_models.core.partitions import (
     StepPartitions,
 )
 from dagster_models.core.traced import Kept, TracedColumn
-from dagster_models.project.incremental import incremental, place_of
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.incremental import incremental
+from dagster_models.project.problems import Report, place_of, problem
 from dagster_models.sql.lineage.kept import coarser
 from dagster_models.util.nearest import suggest
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from dagster_models.core.model import Location
+from dagster_models.core.model import Location, Step
 from dagster_models.errors import Problem
 
 Report = Callable[[Problem], None]
@@ -14,3 +15,11 @@ Report = Callable[[Problem], None]
 def problem(what: str, place: Location, fix: str = "", severity: str = "error") -> Problem:
     """A Problem at a Location."""
     return Problem(what, place.path, place.line, place.column, fix, severity)
+
+
+def place_of(key: str, step: Step) -> Location:
+    """The line of the header's key in a SQL file; the file's first line if it is not there."""
+    found = re.search(rf"^[ \t]*{key}[ \t]*:", step.sql, re.MULTILINE) if key else None
+    if found is None or step.sql_line:
+        return step.location
+    return Location(step.location.path, step.sql.count("\n", 0, found.start()) + 1)

@@ -20,7 +20,8 @@ from dagster_models.core.model import Config
 
 #: Settings that say how a step is shown, found, ordered or run, and not what it builds. Any other
 #: setting decides the contents, so that a new one is safe before it is exact. ``alias`` and
-#: ``schema`` are part of the relation, ``column_types`` of the seed's version.
+#: ``schema`` are part of the relation, ``column_types`` of the seed's version, and what is in the
+#: last line of project.drafts.extras.
 SHOWN_OR_RUN = frozenset(
     {
         *("alias", "schema", "column_types", "enabled"),
@@ -28,6 +29,8 @@ SHOWN_OR_RUN = frozenset(
         *("upstream", "downstream", "pool", "priority"),
         *("retries", "on_error", "timeout_seconds", "full_refresh", "batch"),
         *("automation", "upstream_partitions", "deterministic"),
+        *("pre_statements", "post_statements", "grants", "indexes", "persist_docs"),
+        "export",
     }
 )
 

@@ -95,7 +95,8 @@ class Staged:
 
     ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
     replaces. ``replaced``: the windows of a build of partitions. ``is_function``: it is no
-    relation, but a function.
+    relation, but a function. ``comment``: what is to be the relation's comment, "" if nothing is.
+    ``notes`` are what the user should know.
     """
 
     relation: Relation
@@ -103,6 +104,8 @@ class Staged:
     changes: Changes | None = None
     replaced: tuple[Replaced, ...] = ()
     is_function: bool = False
+    comment: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class RelationsThere(ABC):

@@ -18,7 +18,9 @@ from dagster_models.core.materializations import AddedTo, Custom, Reading, Snaps
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses import extras
 from dagster_models.warehouses.base import Staged, quoted
+from dagster_models.warehouses.extras import ExtrasHooks
 from dagster_models.warehouses.materializations import table
 from dagster_models.warehouses.materializations.hooks import Hooks
 
@@ -46,7 +48,10 @@ class TransactionalSession(Hooks):
             self._refuse_to_begin_one_in(task.relation)
         else:
             self._refuse_to_end_a_history(task.relation)
-        return table.build(self, task.relation, task.materialization, task.content)
+        how = task.materialization
+        extras.begin(self, task.relation, task.extras, how)
+        staged = table.build(self, task.relation, how, task.content)
+        return extras.complete(self, staged, task.extras, how)
 
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
         self.begin()
@@ -60,7 +65,7 @@ class TransactionalSession(Hooks):
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
         identity = None
         if commits[-1].builder is not None and not staged.is_function:
-            identity = self.mark(staged.relation, commits[-1])
+            identity = self.mark(staged, commits[-1])
         for commit in commits:
             self.write_record(replace(commit, identity=identity))
         self.commit()
@@ -146,26 +151,23 @@ class TransactionalSession(Hooks):
             if any(each.identity == found.commit.identity for each in self.relations_there()):
                 what = f"{relation} was replaced at the same moment"
                 raise WarehouseError(ErrorKind.CONFLICT, what, transient=True)
-            self._refuse_to_break(views, relation)
+            _refuse_to_break(self, views, relation)
         except BaseException:
             self.rollback()
             raise
         self.commit()
 
-    def _refuse_to_break(self, views: Sequence[Relation], dropped: Relation) -> None:
-        for view in views:
-            try:
-                self.rows(f"SELECT 1 FROM {quoted(view)} LIMIT 0")
-            except WarehouseError as error:
-                what = f"{dropped} is kept: the view {view} reads it"
-                raise WarehouseError(ErrorKind.NOT_KEPT, what) from error
-
     def unprotected_views(self, relation: Relation) -> list[Relation]:
         """Return the other views that work and that the warehouse itself would let break."""
         return []
 
+    @property
     @abstractmethod
-    def mark(self, relation: Relation, commit: Commit) -> str:
+    def beside(self) -> ExtrasHooks:
+        """What the extras of a build ask of this session."""
+
+    @abstractmethod
+    def mark(self, staged: Staged, commit: Commit) -> str:
         """Mark the relation that the commit publishes; return its ``Commit.identity``."""
 
     @abstractmethod
@@ -179,3 +181,14 @@ class TransactionalSession(Hooks):
     @abstractmethod
     def write_record(self, commit: Commit) -> None:
         """Write the commit record in the open transaction."""
+
+
+def _refuse_to_break(
+    session: TransactionalSession, views: Sequence[Relation], dropped: Relation
+) -> None:
+    for view in views:
+        try:
+            session.rows(f"SELECT 1 FROM {quoted(view)} LIMIT 0")
+        except WarehouseError as error:
+            what = f"{dropped} is kept: the view {view} reads it"
+            raise WarehouseError(ErrorKind.NOT_KEPT, what) from error

@@ -21,7 +21,7 @@ def section(title: str) -> str:
 def keys_of_table(title: str) -> dict[str, str]:
     """Key -> the cell after it, of the table of a section."""
     rows = re.findall(r"^\| (`.*?) \| (.*?) \|", section(title), re.MULTILINE)
-    return {key: cell for keys, cell in rows for key in re.findall(r"`(\w+)`", keys)}
+    return {key: cell for keys, cell in rows for key in re.findall(r"`([\w-]+)`", keys)}
 
 
 def block(title: str, language: str) -> str:

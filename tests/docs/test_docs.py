@@ -16,7 +16,7 @@ import yaml
 
 from addresses import duckdb_at
 from dagster_models.core.messages import TaskError
-from dagster_models.core.model import Retries
+from dagster_models.core.retries import Retries
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from dagster import AssetKey, DagsterInstance
 
-from dagster_models.core.model import Retries
+from dagster_models.core.retries import Retries
 from dagster_models.execution.options import retry_policy
 from running import ENDLESS, make_project
 

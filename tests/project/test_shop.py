@@ -21,9 +21,9 @@ from dagster_models.core.model import (
     Location,
     Project,
     Relation,
-    Retries,
     Schedule,
 )
+from dagster_models.core.retries import Retries
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.project.targets import usable_target
 from paths import DATA

@@ -14,7 +14,9 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dagster_models.core.extras import Export
 from dagster_models.core.messages import Verdict
+from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, ChecksTask, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError
@@ -22,6 +24,7 @@ from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, NotStarted, WorkerEvent
 from dagster_models.processes import wire
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.processes.exports import settle
 
 
 @dataclass(slots=True)
@@ -54,8 +57,14 @@ class SqlSessions:
         self._closing = threading.Lock()  # for close, and for threads that bring a session
         self._closed = False
 
-    def prepare(self, address: WarehouseAddress, schemas: Sequence[str]) -> None:
+    def prepare(
+        self,
+        address: WarehouseAddress,
+        schemas: Sequence[str],
+        exports: Sequence[tuple[Relation, Export]] = (),
+    ) -> None:
         """Reach the warehouse and create what the run needs there: schemas, commit record table.
+        Exports of which an earlier run was killed after its COMMIT are switched now.
 
         Call it in a thread of its own, as it may wait for a server. Its session serves the run's
         first task.
@@ -66,6 +75,8 @@ class SqlSessions:
         session = connect(address)
         try:
             session.prepare(schemas)
+            for relation, export in exports:
+                settle(session, relation, export)
         except BaseException:
             session.close()
             raise

@@ -14,15 +14,17 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import AddedTo, Custom, Reading
-from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
+from dagster_models.core.messages import CheckOutcome, Exported, Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
-from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, CsvFile, Task
+from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.processes.server import export_files
 from dagster_models.processes.server.commits import commits_of, first_part, keys_of
+from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
 from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quote, quoted
 
 #: Write conflicts are retried here, as the loser has lost nothing but time.
@@ -79,6 +81,8 @@ class _Build:
     columns: tuple[tuple[str, str], ...] = ()
     checks: tuple[CheckOutcome, ...] = ()
     changes: Changes | None = None
+    notes: tuple[str, ...] = ()
+    exported: Exported | None = None
 
 
 class _Stopped(Exception):
@@ -102,7 +106,7 @@ def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
     Raises WarehouseLost if the session ended before the publication was attempted.
     """
     outcomes: list[Outcome] = []
-    for each in transactions(task):
+    for each in export_files.with_the_last(transactions(task)):
         outcomes.append(_one(session, each, stop))
         if not outcomes[-1].succeeded:
             break
@@ -132,6 +136,8 @@ def _one(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
         error=error,
         changes=build.changes,
         partitions=keys_of(task) if verdict is Verdict.COMMITTED else (),
+        notes=build.notes if error is None else (),
+        exported=build.exported if error is None else None,
     )
 
 
@@ -247,20 +253,22 @@ def _transaction(
         )
     if stop.is_set():
         raise _Stopped
-    _refuse_a_changed_seed(task)
-    _refuse_leftovers(session, task)
+    refuse_a_changed_seed(task)
+    refuse_leftovers(session, task)
     try:
         staged = session.build(task)
-        build.rows, build.changes = staged.rows, staged.changes
+        build.rows, build.changes, build.notes = staged.rows, staged.changes, staged.notes
         if not staged.is_function:
             build.columns = session.columns(staged.relation)
             build.bytes = session.size(staged.relation)
         _check(session, task, staged, stop, build, broken)
         failed = _failure(build.checks)
         if failed is None:
+            build.exported = export_files.write(session, task, staged)
             return _publish(session, task, staged, stop, build)
     except BaseException:
         _discard(session, stop)
+        export_files.discard(task)
         raise
     _discard(session, stop)
     return Verdict.ROLLED_BACK, failed
@@ -269,35 +277,6 @@ def _transaction(
 def _discard(session: WarehouseSession, stop: Stop) -> None:
     with stop.shielded():
         session.discard()
-
-
-def _refuse_a_changed_seed(task: BuildTask) -> None:
-    if not isinstance(task.content, CsvFile):
-        return
-    seed = task.content.file
-    with suppress(OSError), open(seed.path, "rb") as file:  # the warehouse reports OSErrors
-        if not seed.is_as_loaded(file.read()):
-            raise WarehouseError(ErrorKind.CHANGED_FILE, seed.changed)
-
-
-def _refuse_leftovers(session: WarehouseSession, task: BuildTask) -> None:
-    """A model that has gone or has another name leaves its relation, with old rows in it."""
-    if task.builder is None or not task.undeclared:
-        return
-    for built in session.built_by(task.builder, task.undeclared):
-        if built.kept:  # somebody else sees to it
-            continue
-        name, commit = str(built.relation), built.commit
-        raise WarehouseError(
-            ErrorKind.MISSING_RELATION,
-            f"{name} is what the model {commit.step} left when it was last built"
-            f" ({commit.committed_at[:16]}, run {commit.run_id}), and no model of this project"
-            " builds it any more. Read the model by its new name; or declare it in"
-            " models/sources.yaml if something else builds it now; or drop it:"
-            " dagster-models clean --relations --yes",
-            name="LeftoverRelation",
-            line=task.undeclared.get(name),
-        )
 
 
 def _check(
@@ -369,14 +348,17 @@ def _publish(
         except WarehouseError as error:
             # Only the proof tells whether it took place, whatever the error suggests.
             session.discard()
-            return _proved(session, task, error, build)
+            if (unknown := _proved(session, task, error, build)) is not None:
+                return Verdict.UNKNOWN, unknown
+        build.notes += export_files.settle(session, task)
     return Verdict.COMMITTED, None
 
 
 def _proved(
     session: WarehouseSession, task: BuildTask, error: WarehouseError, build: _Build
-) -> tuple[Verdict, TaskError | None]:
-    """What the proof says about a publication that raised *error*.
+) -> TaskError | None:
+    """What the proof says about a publication that raised *error*: None if it took place, why that
+    is unknown, or that error.
 
     The proof may also come from another process that runs the same attempt of the same run (if a
     run was resumed while its first process was still alive): then the attempt is published too, and
@@ -385,7 +367,7 @@ def _proved(
     try:
         found = find_proof(session, task.relation, task.id, first_part(task))
     except WarehouseError as unreadable:
-        return Verdict.UNKNOWN, TaskError(
+        return TaskError(
             ErrorKind.LOST,
             f"{task.step}: publishing raised an error ({error.message}), and the commit record that"
             f" says whether it took place all the same cannot be read ({unreadable.message})",
@@ -393,4 +375,4 @@ def _proved(
     if found is None:
         raise error
     build.rows, build.changes = found.rows, found.changes
-    return Verdict.COMMITTED, None
+    return None

@@ -40,6 +40,7 @@ class NameUse:
     step itself. ``is_written``: the file writes to it instead of reading it. ``certain``: it names
     a relation; else it may be the name of a column, and is no problem if it means nothing.
     ``given_to``: a function that is given the name, and may or may not read it.
+    ``beside``: it is in a statement beside the query, which may use the step's own relation.
     ``may_be_temporary``: the file creates a temporary table of that name, perhaps before.
     ``is_text``: the name is a text, and not a word of SQL. ``is_call``: it is called.
     """
@@ -56,6 +57,7 @@ class NameUse:
     may_be_temporary: bool = False
     is_text: bool = False
     is_call: bool = False
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

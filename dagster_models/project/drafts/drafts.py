@@ -8,6 +8,7 @@ from itertools import chain
 
 from dagster_models.core.model import StepKind
 from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext
+from dagster_models.project.drafts.extras import with_extras
 from dagster_models.project.drafts.python import draft_python, draft_script
 from dagster_models.project.drafts.seed import draft_seed
 from dagster_models.project.drafts.sql import draft_check, draft_sql
@@ -29,7 +30,8 @@ def make_drafts(
     others = set(range(len(files))).difference(sql)
     made: dict[int, Draft | CheckDraft | None] = {}
     for place in chain((sql[at] for at in parse_all(context.texts, texts)), others):
-        made[place] = _draft_of(files[place], context)
+        draft = _draft_of(files[place], context)
+        made[place] = with_extras(draft, context) if isinstance(draft, Draft) else draft
     in_order = [made[place] for place in range(len(files))]
     drafts = [draft for draft in in_order if isinstance(draft, Draft)]
     return drafts, [check for check in in_order if isinstance(check, CheckDraft)]

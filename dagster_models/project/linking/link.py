@@ -158,10 +158,22 @@ def _link_uses(draft: Draft, links: Links) -> None:
         if found is None:
             continue
         resolved[use.written] = found
-        if not use.is_written:
+        if use.beside and found == key:
+            continue  # it has its turn, and is built in the same transaction
+        if use.beside and use.is_written:
+            _report_written(key, found, use, links)
+        elif not use.is_written:
             edges.setdefault(found, use.place)
     _report_suspects(draft, links)
     _report_doubtful(draft, links)
+
+
+def _report_written(key: Key, found: Key, use: NameUse, links: Links) -> None:
+    """Warn of a statement that writes what another step builds."""
+    what = f"{key} writes to {found}, which it does not build: nothing decides who writes first"
+    fix = f"Let {found} read from {key}, or write to a table that no model builds."
+    if found not in links.sources:
+        links.report(problem(what, use.place, fix, "warning"))
 
 
 def _report_suspects(draft: Draft, links: Links) -> None:
@@ -270,7 +282,8 @@ def _version(step: Step, links: Links, before: Mapping[Key, Step]) -> str:
     if not step.code_version:
         return ""
     resolved = links.resolved[step.key]
-    found = {ref.name: resolved[ref.name] for ref in step.references if ref.name in resolved}
+    references = (*step.references, *step.beside)
+    found = {ref.name: resolved[ref.name] for ref in references if ref.name in resolved}
     meant = {
         name: str(links.sources[key].relation if key in links.sources else key)
         for name, key in found.items()

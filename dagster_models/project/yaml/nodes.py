@@ -26,12 +26,14 @@ _FAST: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class YamlNode:
     """A YAML value and its place: a scalar, a list of YamlNode, or a dict of str to YamlNode.
 
-    ``keys`` holds the places of a dict's keys.
+    ``keys`` holds the places of a dict's keys. ``is_block``: it is a text whose first line is below
+    its place, which is that of `|` or `>`.
     """
 
     value: Any
     place: Location
     keys: dict[str, Location] = field(default_factory=dict)
+    is_block: bool = False
 
     def items(self) -> Iterator[tuple[str, Location, YamlNode]]:
         """The entries of a dict: key, its place, value."""
@@ -155,7 +157,8 @@ class _NodeBuilder:
         if isinstance(node, yaml.SequenceNode):
             return YamlNode([self.node(item) for item in node.value], place)
         try:
-            return YamlNode(self.loader.construct_object(node), place)
+            value = self.loader.construct_object(node)
+            return YamlNode(value, place, is_block=getattr(node, "style", "") in ("|", ">"))
         except yaml.constructor.ConstructorError:
             fix = "Use plain YAML values: text, numbers, true or false, lists, mappings."
             raise _BadNode(f"unknown YAML tag {node.tag}", fix, node.start_mark) from None

@@ -10,24 +10,31 @@ import duckdb
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKDB
-from dagster_models.warehouses.base import literal, quoted
+from dagster_models.warehouses.base import Staged, literal, quoted
 from dagster_models.warehouses.duckdb import repeatable
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
+from dagster_models.warehouses.duckdb.extras import DuckDBExtras
 from dagster_models.warehouses.transactional import Found
 
 
 class DuckDBLeftovers(DuckDBCursor):
     """Adds to a cursor what ``built_by`` and ``drop`` need, and what says whether a relation or a
-    function is as it was. The mark is the relation's comment."""
+    function is as it was. The mark is the relation's comment, or the end of it."""
 
-    def mark(self, relation: Relation, commit: Commit) -> str:
+    @property
+    def beside(self) -> DuckDBExtras:
+        return DuckDBExtras(self, self._catalog)
+
+    def mark(self, staged: Staged, commit: Commit) -> str:
         # Whoever replaces the relation replaces its comment too.
         mark = (
             f"built by dagster-models ({commit.builder}):"
             f" {commit.step}, attempt {commit.attempt} of run {commit.run_id}"
         )
+        if staged.comment:
+            mark = f"{staged.comment}\n\n({mark})"
         kind = "VIEW" if commit.rows is None else "TABLE"
-        self._run(f"COMMENT ON {kind} {quoted(relation)} IS {literal(mark)}")
+        self._run(f"COMMENT ON {kind} {quoted(staged.relation)} IS {literal(mark)}")
         return mark
 
     def relations_there(self) -> list[Found]:

@@ -6,9 +6,10 @@ from collections.abc import Collection
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.warehouses.base import quoted
+from dagster_models.warehouses.base import Staged, quoted
 from dagster_models.warehouses.postgres import repeatable
 from dagster_models.warehouses.postgres.connection import PostgresConnection
+from dagster_models.warehouses.postgres.extras import PostgresExtras
 from dagster_models.warehouses.transactional import Found
 
 
@@ -16,9 +17,13 @@ class PostgresLeftovers(PostgresConnection):
     """Adds to a connection what ``built_by`` and ``drop`` need, and what says whether a relation or
     a function is as it was."""
 
-    def mark(self, relation: Relation, commit: Commit) -> str:
+    @property
+    def beside(self) -> PostgresExtras:
+        return PostgresExtras(self)
+
+    def mark(self, staged: Staged, commit: Commit) -> str:
         # A rebuild in place keeps the OID; whoever makes the relation anew gets another one.
-        return str(self.run("SELECT %s::regclass::oid::text", [quoted(relation)])[0][0])
+        return str(self.run("SELECT %s::regclass::oid::text", [quoted(staged.relation)])[0][0])
 
     def relations_there(self) -> list[Found]:
         rows = self.run(
