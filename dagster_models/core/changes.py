@@ -46,4 +46,11 @@ class Changes:
         inserted, updated, deleted = self.inserted, self.updated, self.deleted
         if self.kind == "snapshot":
             return {"new": inserted, "changed": updated, "gone": deleted}
+        if self.kind == "window":
+            return {"inserted": inserted, "deleted": deleted}
         return {"inserted": inserted, "updated": updated, "deleted": deleted}
+
+    @property
+    def left_out(self) -> Mapping[str, int | None]:
+        """The same for rows of the model that are in no partition that was built."""
+        return {"outside_window": self.outside, "without_partition": self.unplaced}

@@ -217,9 +217,10 @@ _BUILDS = {
 
 def _changes(changes: Changes) -> dict[str, Any]:
     """Metadata of a build that does not replace its table. What is not known is left out."""
+    counts = {**changes.counts, **changes.left_out}
     found = {
         f"{PREFIX}/build": _BUILDS[changes.kind],
         f"{PREFIX}/since": changes.since,
-        **{f"{PREFIX}/rows_{word}": count for word, count in changes.counts.items()},
+        **{f"{PREFIX}/rows_{word}": count for word, count in counts.items()},
     }
     return {name: value for name, value in found.items() if value is not None}

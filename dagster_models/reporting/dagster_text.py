@@ -10,6 +10,7 @@ from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.reporting.wording import (
     cancel_story,
     check_failure,
+    committed_partitions,
     failed_checks,
     failure,
     placed,
@@ -26,7 +27,7 @@ def step_text(result: StepResult) -> str:
 
 def _step_text(result: StepResult) -> str:
     if result.state == "failed":
-        reasons = (failure(result), failed_checks(result))
+        reasons = (failure(result), failed_checks(result), committed_partitions(result))
         return placed(result.where, ": ".join(filter(None, reasons)))
     if result.state == "canceled":
         return f"Canceled: {cancel_story(result)}"

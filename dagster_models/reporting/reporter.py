@@ -27,6 +27,7 @@ from dagster_models.reporting.run_files import RunFiles
 from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
 from dagster_models.reporting.waits import LONG_SECONDS, StepWaits
+from dagster_models.reporting.wording import partition_notes
 from dagster_models.scheduling.states import Report, State
 from dagster_models.util.steady_clock import steady_time
 
@@ -224,6 +225,8 @@ class Reporter:
             if result.state == "succeeded" and outcome is not None and outcome.columns:
                 files.remember_columns(result, outcome)
         self._terminal.finished(self._position(step_key), len(self._names), result)
+        for text in partition_notes(result):
+            self.note(text)
         return result
 
     def result(

@@ -80,6 +80,7 @@ class StepResult:
     ``deliberate``: skipped, as the cause succeeded and chose not to produce what the step reads.
     ``built_on_previous``: the upstreams that failed in this run with ``on_error: continue``.
     ``changes``: what was inserted, updated and deleted, for an incremental model or a snapshot.
+    ``partitions``: those that are committed, by key, also of a step that failed after that.
     ``committed_in``: the earlier run that committed this step, if this run went on from there, or
     left the step alone (unchanged). ``because``: why a run with ``only_changed`` has built it.
     """
@@ -113,6 +114,7 @@ class StepResult:
     changes: Changes | None = None
     path_left_out: int = 0
     because: str = ""
+    partitions: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -152,6 +154,7 @@ class StepResult:
                 "built_on_previous": tuple(data.get("built_on_previous", ())),
                 "checks": tuple(map(CheckResult.from_json, data.get("checks", ()))),
                 "error": TaskError.from_json(error) if error else None,
+                "partitions": tuple(data.get("partitions", ())),
                 "changes": known_fields(Changes, changes) if changes else None,
             },
         )

@@ -14,6 +14,7 @@ from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
 from dagster_models.reporting.wording import (
     cancel_story,
     check_failure,
+    committed_partitions,
     failed_checks,
     failure,
     placed,
@@ -118,7 +119,7 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
         response["build"] = changes.kind
         if changes.kind != "whole":
             response["rows_affected"] = sum(count or 0 for count in changes.counts.values())
-        for word, count in changes.counts.items():
+        for word, count in {**changes.counts, **changes.left_out}.items():
             if count is not None:
                 response[f"rows_{word}"] = count
         if changes.since is not None:
@@ -127,6 +128,8 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
         response |= {"cause": result.cause, "path": list(result.path)}
     if result.path_left_out:
         response["path_left_out"] = result.path_left_out
+    if result.partitions:
+        response["partitions"] = list(result.partitions)
     if result.committed_in:
         response["committed_in"] = result.committed_in
     if result.because:
@@ -156,7 +159,7 @@ def _message(result: StepResult) -> str:
     if result.state == "canceled":
         return cancel_story(result)
     if result.state == "failed":
-        reasons = (failure(result), failed_checks(result))
+        reasons = (failure(result), failed_checks(result), committed_partitions(result))
         return placed(result.where, ": ".join(filter(None, reasons)))
     return unchanged_since(result) if result.state == "unchanged" else "OK"
 

@@ -48,6 +48,7 @@ def step_result(
         else (),
         code_version=step.code_version if step else "",
         changes=outcome.changes if outcome else None,
+        partitions=outcome.partitions if outcome else (),
     )
 
 

@@ -21,6 +21,7 @@ from dagster_models.reporting.wording import (
     cancel_story,
     changed_rows,
     check_failure,
+    committed_partitions,
     counted,
     failure,
     placed,
@@ -208,6 +209,7 @@ class Terminal:
         if result.state == "failed":
             error = result.error
             lines += _head(clean_lines(failure(result)))
+            lines += clean_lines(committed_partitions(result))
             # A SQL step's traceback would show our own code, not the user's.
             if error and error.traceback and result.kind not in ("sql", "seed"):
                 lines += _tail(clean_lines(error.traceback))

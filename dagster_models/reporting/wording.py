@@ -6,6 +6,8 @@ Terminal, run_results.json, Dagster and ``explain`` have one function each that 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
 from dagster_models.reporting.results import CheckResult, StepResult
@@ -77,6 +79,30 @@ def changed_rows(result: StepResult) -> str:
     return said or "no changes"
 
 
+def committed_partitions(result: StepResult) -> str:
+    """What a step that did not succeed has committed, "" for nothing."""
+    keys = result.partitions
+    if not keys:
+        return ""
+    shown = keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}"
+    return f"{counted(len(keys), 'partition')} had been committed ({shown})"
+
+
+def partition_notes(result: StepResult) -> Iterator[str]:
+    """What there is to say of rows that are in no partition which was built."""
+    changes = result.changes
+    if changes is not None and changes.outside:
+        rows = counted(changes.outside, "row")
+        yield f"WARNING: {result.step} returned {rows} outside of its partitions: left out"
+    if changes is not None and changes.unplaced:
+        rows = counted(changes.unplaced, "row")
+        left_out = " and left out" if changes.kind == "window" else ""
+        yield (
+            f"WARNING: {rows} of {result.step} with NULL in the column that it is partitioned by:"
+            f" in no partition{left_out}"
+        )
+
+
 def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
@@ -108,6 +134,8 @@ def skip_path(result: StepResult) -> str:
 def cancel_story(result: StepResult) -> str:
     """What became of a step that was stopped, and why it was."""
     story = _CANCELED[result.kind]
+    if result.partitions:
+        story = f"stopped; {committed_partitions(result)}"
     return f"{story} (stopped after {result.cause} failed)" if result.cause else story
 
 

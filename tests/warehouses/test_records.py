@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
 import psycopg
@@ -91,6 +93,50 @@ def test_a_table_of_the_second_format_is_upgraded_and_its_records_are_read(
     fresh.commit()
     with pytest.raises(WarehouseError):  # the key, with the part
         fresh.write_record(found)  # type: ignore[attr-defined]
+
+
+@contextmanager
+def of_format(system: System, monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """The program knows formats up to that one."""
+    module = import_module(f"dagster_models.warehouses.{system.name}.records")
+    with monkeypatch.context() as patch:
+        for holder in (module, records):
+            patch.setattr(holder, "FORMAT", number)
+        patch.setattr(module, "refuse_newer", partial(records.refuse_newer, known=number))
+        if hasattr(module, "_MARK"):
+            patch.setattr(module, "_MARK", re.sub(r"format \d+", f"format {number}", module._MARK))
+        yield
+
+
+def test_a_table_of_the_fourth_format_takes_records_of_windows(
+    system: System, fresh: WarehouseSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is added to the table: a program that knows the fourth one would take the first
+    record of an attempt for the proof of all of it, and says that it is too old instead."""
+    old = Commit("old", "s.t", 1, "s.t", "v1", {"s.u": "v"}, 3, kind="delta", inserted=1)
+    with of_format(system, monkeypatch, 4):
+        fresh.prepare(["s"])
+        fresh.begin()
+        fresh.write_record(old)  # type: ignore[attr-defined]
+        fresh.commit()
+    for _ in range(2):
+        fresh.prepare(["s"])
+    (found,) = fresh.find_proofs(TASK.relation)
+    assert replace(found, committed_at="") == replace(old, updated=None)
+    fresh.begin()
+    for part in (0, 1):
+        window = {"kind": "window", "window_start": f'["{part}"]'}
+        fresh.write_record(replace(old, run_id="new", part=part, **window))  # type: ignore
+    fresh.commit()
+    proofs = fresh.find_proofs(TASK.relation, AttemptId("new", "s.t", 1))
+    assert [(it.part, it.window_start) for it in proofs] == [(0, '["0"]'), (1, '["1"]')]
+    assert [it.part for it in fresh.last_proofs([TASK.relation])] == [1]
+    with (
+        of_format(system, monkeypatch, 4),
+        pytest.raises(WarehouseError, match="have format 5, and") as it,
+    ):
+        fresh.prepare(["s"])
+    assert it.value.kind is ErrorKind.VERSION_MISMATCH
 
 
 def test_the_first_version_writes_its_records_or_publishes_nothing(
