@@ -10,7 +10,7 @@ from followed import Shop, shop_of
 
 pytestmark = pytest.mark.slow
 
-KIND = """from dagster_models.kinds import Kind
+KIND = """import os, signal; from dagster_models.kinds import Kind
 
 class Log(Kind):
     def build(self, warehouse, model):
@@ -28,6 +28,8 @@ class Log(Kind):
             warehouse.execute("commit")
         if act == "sql":
             warehouse.execute("select * from no_such_table")
+        if act == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
         if act == "drop":
             warehouse.execute(f"drop table {model.relation}")
 """
@@ -60,6 +62,7 @@ def test_one_transaction(shop: Shop) -> None:
         "raise": "kinds/log.py:14",
         "commit": "COMMIT is refused",
         "sql": "kinds/log.py:18",
+        "die": "was ended by SIGKILL",
         "drop": "has made no table or view",
     }.items():
         shop.execute(f"update raw.acts set act = '{act}'")

@@ -246,11 +246,11 @@ def _transaction(
 ) -> tuple[Verdict, TaskError | None]:
     custom = isinstance(task.materialization, Custom)  # its code has built in a transaction
     if session.in_transaction != custom:
-        raise WarehouseError(
-            ErrorKind.OPEN_TRANSACTION,
-            f"{task.step} cannot be published inside a transaction that is already open:"
-            " commit it or roll it back first",
-        )
+        what = "cannot be published inside a transaction that is already open: commit it or roll it"
+        what += " back first"
+        if custom:
+            what = "cannot be published, as the transaction in which it was built has ended"
+        raise WarehouseError(ErrorKind.OPEN_TRANSACTION, f"{task.step} {what}")
     if stop.is_set():
         raise _Stopped
     refuse_a_changed_seed(task)

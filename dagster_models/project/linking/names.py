@@ -99,7 +99,8 @@ def resolve(
         found = tuple(item for item in found if isinstance(item, Source))
     functions = tuple(item for item in found if is_function(item))
     if called:
-        return _decide(names, parts, functions, scripts)
+        of_warehouse = Unresolved(f"`{'.'.join(parts)}` is a function of the warehouse", "", True)
+        return _decide(names, parts, functions, scripts) if functions else of_warehouse
     found = tuple(
         item
         for item in found

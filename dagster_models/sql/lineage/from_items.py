@@ -262,6 +262,9 @@ class FromItems:
         if found is None:
             return ColumnSet(closed=False, certain=False, rows=rows), own
         if found.trace is not None:
+            place = self.expressions.lines.place(identifiers[0].meta.get("start", 0))
+            for what, _, _, read, keys in found.trace.spanning:
+                self.expressions.spanning.append((what, *place, read, keys))
             return _in_place(found.trace, rows), own
         schema = found.schema
         columns = tuple((name, column_of(found.key, name, type_)) for name, type_ in schema.columns)
