@@ -13,7 +13,7 @@ from dagster_models.core.messages import Outcome
 from dagster_models.core.tasks import BuildTask, CheckTask
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
-from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession, find_proof
 from systems import System, instrument, session_of
 from tasks import sql_task
 
@@ -159,7 +159,7 @@ def test_it_is_there_exactly_if_its_record_is(warehouse: OpenWarehouse) -> None:
             later = task(ONE, f"{TIMES_100} + {len(point)}")
             run(instrument(session, **{point: fail}), later, Stop())
         with session_of(warehouse) as session:
-            proof = session.find_proof(later.relation, later.id)
+            proof = find_proof(session, later.relation, later.id)
             assert rows(session, "select s.f(1) = 10") == [(proof is None,)]
 
 

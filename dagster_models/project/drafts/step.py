@@ -177,10 +177,10 @@ def suspected_uses(parsed: ParsedSql, place: Callable[[int, int], Location]) -> 
 
 def is_reserved(name: str, config: Config) -> bool:
     """Whether a placeholder gets its value when the model is built."""
-    if name == "since":
-        return config.since is not None
     if name in dict(config.arguments):
         return True
+    if name == "since":
+        return config.since is not None
     return name == STARTED or (config.partitions is not None and name in RESERVED)
 
 
