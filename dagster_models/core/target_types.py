@@ -52,6 +52,7 @@ class TargetType:
     ``extra`` is the extra of this package that installs the driver, or "" if the driver is always
     installed.
 
+    ``own_schemas`` is how the names begin that it keeps for its own schemas, "" if it does not.
     ``databases`` are the names of databases that are always there beside the target's own.
     ``lacks``: what a model may ask for and it cannot have -> the reason.
     ``identity`` gives all that decides, in an environment, where and as whom a server is reached.
@@ -65,6 +66,7 @@ class TargetType:
     dialect: str = ""
     file_setting: str = ""
     extra: str = ""
+    own_schemas: str = ""
     databases: tuple[str, ...] = ()
     lacks: Mapping[str, str] = field(default_factory=dict)
     identity: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, str]] = filled_settings
@@ -137,6 +139,7 @@ POSTGRES = TargetType(
     value_forms.POSTGRES,
     dialect="postgres",
     extra="postgres",
+    own_schemas="pg_",
     identity=dsn.identity,
 )
 

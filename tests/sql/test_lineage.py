@@ -239,6 +239,7 @@ def test_sqlglot_reads_the_same(name: str) -> None:
         ("select y, z from a join b using (k)", ["a.k", "b.k"]),
         ("with c as (select y from a where x > 1) select y from c", ["a.x"]),
         ("select y from a where exists (select 1 from b where z > 1)", ["b.z"]),
+        ("select y from a where columns(*) > 1", ["a.k", "a.x", "a.y"]),
         ("select x from a union select x from b", ["a.x", "b.x"]),
         ("select x from a union all select x from b where z > 1", ["b.z"]),
         ("select x from a except all select x from b", ["a.x", "b.x"]),

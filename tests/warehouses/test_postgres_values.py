@@ -101,6 +101,7 @@ def test_a_value_that_postgresql_does_not_have_is_named(
         ),
         ("array['\\x01'::bytea]", [[b"\x01"]]),
         ("array[true, null]", [[True, None]]),
+        ("'1 2'::int2vector", [[1, 2]]),
         ("row(1, 'x')::s.pair", ["(1,x)"]),
     ],
 )
@@ -120,7 +121,10 @@ def test_a_number_that_is_none_does_not_round_the_others(
     assert found.to_pylist() == ["NaN", digits]
 
 
-@pytest.mark.parametrize("expression", ["array['infinity'::date]", "array['NaN']::numeric(9, 2)[]"])
+@pytest.mark.parametrize(
+    "expression",
+    ["array['infinity'::date]", "array['NaN']::numeric(9, 2)[]", "'[2:3]={5,6}'::int[]"],
+)
 def test_an_element_that_arrow_does_not_have_names_its_column(
     session: WarehouseSession, tmp_path: Path, expression: str
 ) -> None:

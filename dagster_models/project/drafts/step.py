@@ -68,7 +68,7 @@ def new_step(
     relation = None
     if kind != "script" and materialized != EPHEMERAL:
         relation = Relation(config.schema or key.schema, config.alias or key.name)
-        _refuse_reserved(relation, file, context.report)
+        _refuse_reserved(relation, file, context)
     return Step(
         key=key,
         kind=kind,
@@ -83,11 +83,15 @@ def new_step(
     )
 
 
-def _refuse_reserved(relation: Relation, file: ProjectFile, report: Report) -> None:
+def _refuse_reserved(relation: Relation, file: ProjectFile, context: DraftContext) -> None:
     why = _RESERVED.get(relation.schema.lower())
+    for target in context.settings.targets.values():
+        own = target.type.own_schemas
+        if own and (target.schema_prefix + relation.schema).lower().startswith(own):
+            why = why or f"{target.type} keeps the names that begin with `{own}` for its own"
     if why is not None:
         what = f"the schema `{relation.schema}` is reserved: {why}"
-        report(Problem(what, file.path, 1, 1, "Rename the folder, or set `schema:`."))
+        context.report(Problem(what, file.path, 1, 1, "Rename the folder, or set `schema:`."))
 
 
 def variables_of(values: Values, context: DraftContext) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def link(
     if not cyclic:
         position = {name: index for index, name in enumerate(order(graph))}
         live.sort(key=lambda draft: position[str(draft.step.key)])
+        for draft in live:
+            _report_writes(draft, links)
     if ephemerals:
         by_key = {draft.step.key: draft for draft in live}
         for draft in live:
@@ -204,6 +206,24 @@ def _report_doubtful(draft: Draft, links: Links) -> None:
             "`upstream:` in the header."
         )
         links.report(problem(what, use.place, fix, "warning"))
+
+
+def _report_writes(draft: Draft, links: Links) -> None:
+    """Warn of a file that writes to what another step builds, when none of the two waits for the
+    other: the build may replace what it has written, or not."""
+    key, resolved = draft.step.key, links.resolved[draft.step.key]
+    written: dict[Key | None, Location] = {}
+    for use in draft.uses:
+        if use.is_written:
+            written.setdefault(resolved.get(use.written), use.place)
+    for found, place in written.items():
+        if found is None or found == key or found not in links.edges:
+            continue
+        if found in links.ancestors(key) or key in links.ancestors(found):
+            continue
+        what = f"it writes to {found}, and nothing says which of the two runs first"
+        fix = f"Add `upstream: {found}` to the header, or `downstream: {found}` if it runs before."
+        links.report(problem(what, place, fix, "warning"))
 
 
 def _link_feeds(draft: Draft, links: Links) -> None:

@@ -39,6 +39,8 @@ def _is_file(parts: tuple[str, ...], in_string: bool, quoted: bool) -> bool:
 def _implied_name(node: exp.Expr, output: Output) -> str:
     if isinstance(node, exp.Count):
         return "count_star()" if isinstance(node.this, exp.Star) else ""
+    if isinstance(node, exp.Dot):
+        return ""  # `(a).b` is called `(a).b`
     return name_of_column(node, output)
 
 

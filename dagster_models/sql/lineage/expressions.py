@@ -19,6 +19,8 @@ from dagster_models.sql.lineage.column_sets import (
     digest_of,
     guessed,
     look_up,
+    together,
+    whole_row,
 )
 from dagster_models.sql.lineage.kept import chain, spanning, truncated
 from dagster_models.sql.nodes import with_columns
@@ -78,7 +80,12 @@ class Expressions:
                 value = owner
                 stack.append((item.expression, bound))
             else:
-                if isinstance(item, exp.Window):
+                if isinstance(item, exp.Columns):  # of any column, as far as can be seen here
+                    self.spreads = True
+                    every = together(whole_row(one) for one in scope.items)
+                    sources |= every.sources
+                    parts.append(every.digest)
+                elif isinstance(item, exp.Window):
                     self.note_spanning(item, scope)
                 elif isinstance(item, exp.Anonymous):
                     reason = reason or self.call(item)
@@ -125,8 +132,6 @@ class Expressions:
             if isinstance(item, exp.Comprehension):  # `x + i for x, i in l`
                 names = [item.expression, item.args.get("position")]
             bound = bound | {name.name.lower() for name in names if isinstance(name, exp.Expr)}
-        elif isinstance(item, exp.Columns):
-            self.spreads = True
         if isinstance(item, exp.Identifier):
             quoted = bool(item.args.get("quoted"))
             parts.append(self.dialect.fold(item.name, quoted))

@@ -44,6 +44,8 @@ _PLAIN: dict[str, pa.DataType] = {
 _DOUBLE_DIGITS = 15  # that a double holds of any decimal number
 #: (The text of an address that a cast makes has its mask, too.)
 _READ_FROM_JSON = frozenset({"timestamptz", "numeric", "bytea", "inet", "cidr"})
+#: Types whose values are arrays, and whose first index is 0 in each of them.
+_FROM_ZERO = "'int2vector', 'oidvector'"
 _NOT_FINITE = pa.array(["NaN", "Infinity", "-Infinity"])
 
 
@@ -63,7 +65,11 @@ class OutColumn:
         if self.array:
             # An element of another type is read as its text, also where that text is JSON.
             plain = self.type_ in _PLAIN or self.type_ in _READ_FROM_JSON
-            return f"to_json({given})" if plain else f"to_json({given}::text[])"
+            elements = f"to_json({given})" if plain else f"to_json({given}::text[])"
+            return (
+                f"CASE WHEN array_lower({given}, 1) <> 1 AND pg_typeof({given})::text NOT IN"
+                f" ({_FROM_ZERO}) THEN to_json({given}::text) ELSE {elements} END"
+            )
         if self.type_ == "bytea":
             return f"encode({given}, 'hex')"
         if self.type_ == "timestamptz":
@@ -135,6 +141,9 @@ def _array(column: pa.Array, type_: str, scale: int | None) -> pa.Array:
         None if text is None else json.loads(text, parse_int=str, parse_float=str)
         for text in column.to_pylist()
     ]
+    shifted = next((value for value in values if isinstance(value, str)), None)
+    if shifted is not None:
+        raise pa.ArrowInvalid(f"the first index of {shifted} is not 1")
     element = _PLAIN.get(type_, pa.string())
     if type_ == "timestamptz":
         element = pa.timestamp("us", "UTC")

@@ -79,3 +79,9 @@ select [x + i for x, i in tags] as l, i from orders
 -- column: l ? <- orders.tags
 -- column: i ? (the column is not known)
 -- problem: 1:39 certain: there is no column `i`. Did you mean `id`?
+
+-- title: a field of a value in parentheses has a name of its own
+-- given: orders (id INTEGER, s STRUCT(k INTEGER))
+select (s).k, (orders).id from orders
+-- column: ? INTEGER <- orders.s
+-- column: ? ? <- orders.id, orders.s
