@@ -1,9 +1,10 @@
 """Paths for a program that reads more into them than a name: a list, a pattern, a URL.
 
 DuckDB divides a search path at commas and cannot quote one, takes ``?``, ``*``, ``[`` and ``{`` in
-the name of a file to read for a pattern, cuts off what follows a ``?`` in the name of a database,
-and takes no name that is not UTF-8. A folder may have such a name all the same: it is then reached
-by a link whose name is plain.
+the name of a file to read for a pattern, makes a column ``year`` of each file below a folder
+``year=2024``, cuts off what follows a ``?`` in the name of a database, and takes no name that is
+not UTF-8. A folder may have such a name all the same: it is then reached by a link whose name is
+plain.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import re
 
 from dagster_models.util.runtime_files import digest, private_folder, runtime_folder
 
-_PLAIN = re.compile(r"[\w/.@%+=:~' -]*")
+_PLAIN = re.compile(r"[\w/.@%+:~' -]*")
 
 
 def plain_folder(folder: str) -> str:

@@ -64,6 +64,7 @@ ODD = [
     'quo"te',
     "new\nline",
     "a;b",
+    "a=b",
     "caf\udce9",
 ]
 

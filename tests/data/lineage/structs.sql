@@ -82,6 +82,5 @@ select [x + i for x, i in tags] as l, i from orders
 
 -- title: a field of a value in parentheses has a name of its own
 -- given: orders (id INTEGER, s STRUCT(k INTEGER))
-select (s).k, (orders).id from orders
+select (s).k from orders
 -- column: ? INTEGER <- orders.s
--- column: ? ? <- orders.id, orders.s
