@@ -194,6 +194,7 @@ OTHERWISE = {
     "stars: NATURAL JOIN": "takes both sides",
     "stars: both sides have the name": "does not tell them apart",
     "stars: columns by a pattern": "does not expand them",
+    "structs: a field of a value in parentheses has a name of its own": "calls it by the field",
     "structs: all fields of a struct": "does not expand them",
     "structs: a struct that bears its table's name": "knows no struct there",
     "subqueries: a correlated column of the outer query": "leaves the outer column out",
