@@ -212,43 +212,45 @@ def test_partitions_of_others_correspond_only_where_that_is_known(tmp_path: Path
 # --- automation -----------------------------------------------------------------------------------
 
 
-def requested(definitions: Any, instance: dg.DagsterInstance, cursor: Any, at: datetime) -> Any:
-    result = dg.evaluate_automation_conditions(
-        definitions,
-        instance,
-        dg.AssetSelection.assets(key("flights"), key("daily")),
-        cursor=cursor,
-        evaluation_time=at,
-    )
-    return result.cursor, {
-        name: result.get_requested_partitions(key(name)) for name in ("flights", "daily")
-    }
-
-
-def test_eager_with_a_lookback_asks_for_the_missing_partitions_of_the_last_days(
-    tmp_path: Path,
+@pytest.mark.parametrize(
+    ("automation", "asked_for"),
+    [
+        ("eager", {"2024-02-02"}),
+        ("{condition: eager, lookback: 2}", {"2024-02-01", "2024-02-02"}),
+        ("on_missing", {"2024-02-02"}),
+        ("{condition: on_missing, lookback: 1}", {"2024-02-01", "2024-02-02"}),
+        ("on_cron('0 1 * * *')", {"2024-02-02"}),
+        ("{condition: \"on_cron('0 1 * * *')\", lookback: 1}", {"2024-02-01", "2024-02-02"}),
+    ],
+)
+def test_the_partitions_that_automation_asks_for(
+    tmp_path: Path, automation: str, asked_for: set[str]
 ) -> None:
     files = {
         "models/flights.sql": model(
-            "partitions: {of: daily, by: day}\nautomation: {condition: on_missing, lookback: 2}",
-            "select date '2024-01-05' as day",
+            "partitions: {of: daily, by: day}", "select date '2024-01-05' as day"
         ),
         "models/daily.sql": model(
-            "partitions: daily\nautomation: eager", "select day, 1 as n from flights"
+            f"partitions: daily\nautomation: {automation}", "select day, 1 as n from flights"
         ),
     }
     definitions = loaded(tmp_path, files)
-    zone = ZoneInfo("America/New_York")
+    zone, cursor, found = ZoneInfo("America/New_York"), None, set()
     with dg.DagsterInstance.ephemeral() as instance:
-        day = datetime(2024, 2, 1, 1, 0, tzinfo=zone)
-        cursor, _ = requested(definitions, instance, None, day)
-        cursor, found = requested(definitions, instance, cursor, day.replace(hour=2))
-        assert found == {"flights": set(), "daily": set()}
-        for name in ("2024-01-29", "2024-02-01"):
-            event = dg.AssetMaterialization(key("flights"), partition=name)
-            instance.report_runless_asset_event(event)
-        cursor, found = requested(definitions, instance, cursor, day.replace(day=2))
-        assert found == {"flights": set(), "daily": {"2024-02-01"}}, "the latest one alone"
+        for day in (1, 2, 3):
+            for partition in ("2024-01-30", "2024-02-01", "2024-02-02") if day == 3 else ():
+                event = dg.AssetMaterialization(key("flights"), partition=partition)
+                instance.report_runless_asset_event(event)
+            result = dg.evaluate_automation_conditions(
+                definitions,
+                instance,
+                dg.AssetSelection.assets(key("flights"), key("daily")),
+                cursor=cursor,
+                evaluation_time=datetime(2024, 2, day, 12, tzinfo=zone),
+            )
+            cursor, found = result.cursor, result.get_requested_partitions(key("daily"))
+            assert day == 3 or not found, "what it reads is not there"
+    assert found == asked_for
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ def test_the_column_is_found_in_the_lineage(tmp_path: Path, header: str, sql: st
         "select max(at) as at, carrier from flights group by carrier",
         "select since from raw.planes",
         "select at from flights union all select since from raw.planes",
+        "select at from flights union all select now() as at",
         "select date_trunc('month', at) as at from flights",
         "select date_trunc('week', at) as at from view join flights using (carrier)",
         "select strftime(at, '%Y') as at from flights",
