@@ -39,7 +39,8 @@ from dagster._core.definitions.definition_config_schema import (
 )
 from dagster._utils.warnings import disable_dagster_warnings
 
-#: Dagster builds several models of one set in one run only if they have the same policy.
+#: Dagster builds several models in one run of a range only if all have this policy, also those that
+#: have no partitions.
 _ONE_RUN = BackfillPolicy.single_run()
 
 
@@ -67,7 +68,7 @@ def asset_of(
             retry_policy=retry_policy,
             pool=pool,
             op_tags=op_tags,
-            backfill_policy=_policy(spec),
+            backfill_policy=_ONE_RUN,
         )(compute)
     keys = {
         stringify_asset_key_to_input_name(dep.asset_key).replace("-", "_"): dep.asset_key
@@ -94,7 +95,7 @@ def asset_of(
             node_def=op,
             can_subset=False,
             resource_defs={},
-            backfill_policy=_policy(spec),
+            backfill_policy=_ONE_RUN,
             check_specs_by_output_name=checks,
             specs=[spec],
             hook_defs=frozenset(),
@@ -103,10 +104,6 @@ def asset_of(
             selected_asset_check_keys=None,
             execution_type=AssetExecutionType.MATERIALIZATION,
         )
-
-
-def _policy(spec: AssetSpec) -> BackfillPolicy | None:
-    return None if spec.partitions_def is None else _ONE_RUN
 
 
 _NOTHING = In(dagster_type=Nothing)

@@ -86,7 +86,8 @@ def test_the_definitions_and_mappings(tmp_path: Path) -> None:
     assert isinstance(mappings["dim"]["flights"], dg.LastPartitionMapping)
     assert mappings["dim"]["carriers"] is None
     assert mappings["total"] == {"daily": None}
-    policies = {asset.backfill_policy for asset in definitions.assets if asset.partitions_def}
+    assets = [it for it in definitions.assets if isinstance(it, dg.AssetsDefinition)]
+    policies = {asset.backfill_policy for asset in assets}
     assert policies == {dg.BackfillPolicy.single_run()}
     (job,) = [it for it in definitions.resolve_all_job_defs() if it.name == "daily"]
     assert job.partitions_def == daily
