@@ -43,7 +43,7 @@ $(HOME_DIR)/dagster.yaml: dagster_models/cli/dagster.yaml
 	@mkdir -p $(HOME_DIR)
 	@cp dagster_models/cli/dagster.yaml $@
 
-run: setup ## run the example: a year of flights in 33 steps (TARGET=pg: on PostgreSQL)
+run: setup ## run the example: a year of flights in 35 steps (TARGET=pg: on PostgreSQL)
 	@echo "Running the job 'flights' of project/ on the target $(or $(TARGET),dev) ..."
 	@PYTHONWARNINGS='ignore:Function `job_execute_command`' $(BIN)/dagster job execute -m project.definitions -j flights
 	@echo

@@ -90,7 +90,7 @@ def shell(command: str, folder: Path, **environment: str) -> str:
 def test_the_two_commands(clone: Path) -> None:
     run, test = block("sh", "make run").splitlines()
     told = shell(run, clone)
-    assert "Done. PASS=31 WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL=33" in told
+    assert "Done. PASS=33 WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL=35" in told
     report = (clone / "project/target/report.html").read_text(encoding="utf-8")
     assert report.count("<svg") >= 8
     assert "336,776" in report
@@ -107,9 +107,9 @@ def test_the_shell_command_and_the_run_config(clone: Path) -> None:
     home.mkdir()
     command = block("sh", "job execute -m project.definitions -j flights\n").strip()
     told = shell(command, clone, DAGSTER_HOME=str(home))
-    assert "TOTAL=33" in told
+    assert "TOTAL=35" in told
     told = shell(block("sh", "export DAGSTER_CLI"), clone, DAGSTER_HOME=str(home))
-    assert "TOTAL=33" in told
+    assert "TOTAL=35" in told
     config = clone / "run_config.yaml"
     config.write_text(block("yaml", "max_concurrent: 8"))
     told = shell(f"{command} --config {config}", clone, DAGSTER_HOME=str(home))
@@ -123,14 +123,14 @@ def test_the_commands(clone: Path) -> None:
     said = {" ".join(line.split()[1:3]): line for line in lines}
     said = {words if "last" in words else words.split()[0]: said[words] for words in said}
     assert "dagster job execute -f definitions.py" in shell(said.pop("init"), clone)
-    assert "No errors in 33 steps of flights." in shell(said.pop("check"), clone)
-    assert len(shell(said.pop("ls"), clone).splitlines()) == 33
+    assert "No errors in 36 steps of flights." in shell(said.pop("check"), clone)
+    assert len(shell(said.pop("ls"), clone).splitlines()) == 36
     assert '"intermediate"."int_flights"' in shell(said.pop("compile"), clone)
     assert "marts.carrier_delays.late_share DOUBLE" in shell(said.pop("lineage"), clone)
     shell(COMMIT, clone)
     assert "No model changed" in shell(said.pop("diff"), clone)
     shell("make run", clone)
-    assert "TOTAL=33" in shell(said.pop("results"), clone)
+    assert "TOTAL=35" in shell(said.pop("results"), clone)
     assert "Critical path: " in shell(said.pop("explain"), clone)
     one = shell(said.pop("explain last"), clone)
     assert one.startswith("marts.carrier_delays: sql table, succeeded")

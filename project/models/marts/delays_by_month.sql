@@ -1,6 +1,7 @@
 /* @model
 description: Which months are bad? One row per month.
 owner: analytics@example.com
+automation: eager # Dagster builds it whenever the flights were, once its sensor is turned on
 columns:
   month: {checks: [unique, not_null]}
 */

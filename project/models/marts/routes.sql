@@ -3,6 +3,7 @@ description: The routes, busiest first; how many carriers share them, and how th
 owner: analytics@example.com
 columns:
   route: {checks: [unique, not_null]}
+  haul: {checks: [not_null, {accepted_values: {values: [short, medium, long]}}]}
   ground_speed_mph: {description: "Distance over time in the air, all flights together."}
 */
 select
@@ -13,6 +14,7 @@ select
     count(*) as flights,
     count(distinct carrier) as carriers,
     max(distance_miles) as distance_miles,
+    haul(max(distance_miles)) as haul,
     percentile_cont(0.5) within group (order by air_minutes) as median_air_minutes,
     60.0 * sum(distance_miles) filter (where air_minutes is not null) / sum(air_minutes)
         as ground_speed_mph,

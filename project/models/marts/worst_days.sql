@@ -1,6 +1,7 @@
 /* @model
 description: The 25 days to have stayed at home, and what went on.
 owner: analytics@example.com
+export: {path: target/exports/$target/worst_days, format: csv} # for whoever has no database
 columns:
   date: {checks: [unique, not_null]}
   hours_lost_with_cancellations:
