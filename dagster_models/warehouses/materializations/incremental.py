@@ -79,9 +79,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
         deletes = how.strategy == "delete+insert"
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
-    write = _Write(
-        relation, session.staging, staged, tuple(columns), tuple(keys), session.address(relation)
-    )
+    write = _Write(relation, session.staging, staged, tuple(columns), tuple(keys))
     changes = _WRITE[how.strategy](session, write)
     if how.strategy != "merge":
         refuse_lost_rows(relation, changes.inserted, staged)
@@ -142,17 +140,14 @@ _ADDRESSES = 500_000
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """What the statements that write the staged rows, ``count`` of them, are made of.
-
-    ``found`` is for what a merge finds in the table, and ``address`` is ``Hooks.address``.
-    """
+    """What the statements that write the staged rows, ``count`` of them, are made of. ``found`` is
+    for what a merge finds in the table."""
 
     relation: Relation
     staged: Relation
     count: int
     columns: tuple[str, ...]
     keys: tuple[str, ...]
-    address: str | None
 
     @property
     def table(self) -> str:
@@ -193,10 +188,10 @@ def _merge(session: Hooks, it: _Write) -> Changes:
     that the others need not read all of it, as far as the warehouse allows for it."""
     rest = [quote(column) for column in it.columns if column not in it.keys]
     differs = session.differs(rest) if rest else "false"
-    found = quoted(it.found)
+    found, address = quoted(it.found), session.address(it.relation)
     listed = [f"n.{quote(key)}" for key in it.keys]
-    if it.address:
-        listed.append(f"CASE WHEN {differs} THEN t.{it.address} END AS {_AT}")
+    if address:
+        listed.append(f"CASE WHEN {differs} THEN t.{address} END AS {_AT}")
     there = session.change(
         f"CREATE TEMPORARY TABLE {found} AS SELECT {', '.join(listed)}"
         f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
@@ -206,26 +201,26 @@ def _merge(session: Hooks, it: _Write) -> Changes:
         written = ", ".join(f"{column} = n.{column}" for column in rest)
         updated = session.change(
             f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
-            f" WHERE {it.same_key} AND ({differs}){_by_address(session, it)}"
+            f" WHERE {it.same_key} AND ({differs}){_by_address(session, it, address)}"
         )
-    known = it.table if it.address is None else found
+    known = it.table if address is None else found
     unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {it.same_key})"
     inserted = session.change(it.insert(unknown))
-    if it.address is None or there + inserted != it.count:
+    if address is None or there + inserted != it.count:
         refuse_keys_of_table(session, it.relation, it.keys, among=it.found)
     session.change(f"DROP TABLE {found}")
     return Changes("", None, inserted, updated, 0)
 
 
-def _by_address(session: Hooks, it: _Write) -> str:
+def _by_address(session: Hooks, it: _Write, address: str | None) -> str:
     """What spares an UPDATE to read all of the table. It is only added to the other conditions, as
     rows of several partitions may have the same address."""
-    if not it.address:
+    if not address:
         return ""
     found = f"FROM {quoted(it.found)} WHERE {_AT} IS NOT NULL"
     if session.rows(f"SELECT count(*) {found}")[0][0] > _ADDRESSES:
         return ""
-    return f" AND t.{it.address} = ANY (ARRAY(SELECT {_AT} {found}))"
+    return f" AND t.{address} = ANY (ARRAY(SELECT {_AT} {found}))"
 
 
 _WRITE: Mapping[str, Callable[[Hooks, _Write], Changes]] = {
