@@ -20,6 +20,7 @@ from dagster_models.core.materializations import (
     Reading,
     Replace,
     Since,
+    Snapshot,
 )
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.tasks import SINCE, Query
@@ -243,6 +244,22 @@ def test_a_key_is_found_whatever_its_case(session: WarehouseSession, build: Buil
     build(values((1, "x", 1)), how)
     build(values((1, "x", 2)), how)
     assert rows(session) == [(1, "x", 2)]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Incremental("merge", ("k", "K", "k")),
+        Incremental("delete+insert", ("k", "k")),
+        Snapshot("check", ("k", "K")),
+    ],
+)
+def test_a_key_that_is_named_twice(
+    session: WarehouseSession, build: Build, how: Materialization
+) -> None:
+    for value in (1, 2):
+        assert build(f"select 1 as k, {value} as v", how).error is None
+    assert session.query("select count(*) from s.t where v = 2")[1] == [(1,)]
 
 
 def test_a_table_of_keys_only(session: WarehouseSession, build: Build) -> None:

@@ -22,21 +22,22 @@ _NO_CAST = (ErrorKind.BAD_VALUE, ErrorKind.BAD_COLUMN, ErrorKind.UNSUPPORTED)
 
 
 def columns_named(columns: Columns, names: Sequence[str], of: str = "the query") -> list[str]:
-    """The columns that YAML names, as the warehouse spells them. Nobody writes quotes in YAML, so a
-    column is found whatever its case, if there is only one. Raises WarehouseError for no column."""
-    found = []
+    """The columns that YAML names, as the warehouse spells them, each once. Nobody writes quotes in
+    YAML, so a column is found whatever its case, if there is only one. Raises WarehouseError for no
+    column."""
+    found: dict[str, None] = {}
     for name in names:
         known = [column for column, _ in columns]
         close = [column for column in known if column.lower() == name.lower()]
         if name in known or len(close) == 1:
-            found.append(name if name in known else close[0])
+            found[name if name in known else close[0]] = None
             continue
         raise WarehouseError(
             ErrorKind.BAD_COLUMN,
             f"{of} has no column `{name}`; it has {', '.join(known)}",
             name="MissingColumn",
         )
-    return found
+    return list(found)
 
 
 def columns_of_table(
