@@ -8,7 +8,15 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dagster_models.cli.project import NO_MODELS, counted, errors_among, folder_of, load
+from dagster_models.cli.project import (
+    NO_MODELS,
+    add_vars,
+    counted,
+    errors_among,
+    folder_of,
+    given_by,
+    load,
+)
 from dagster_models.core.model import Project
 from dagster_models.errors import Problem, ProjectError
 
@@ -18,13 +26,14 @@ HELP = "report all problems of the project"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     formats = ("human", "json", "github")
     parser.add_argument("--format", choices=formats, default="human", help="default: human")
+    add_vars(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     root = folder_of(options)
     good = ""
     try:
-        project = load(root)
+        project = load(root, given=given_by(options))
         problems: Sequence[Problem] = [*project.warnings, *refusals(project)]
         good = f"No errors in {counted(len(project.steps), 'step')} of {project.name}."
         good += "" if project.steps else f" {NO_MODELS}"

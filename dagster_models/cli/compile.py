@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from dagster_models.cli.project import folder_of, load, refuse_broken, warn_of_broken_files
+from dagster_models.cli.project import (
+    add_vars,
+    folder_of,
+    given_by,
+    load,
+    refuse_broken,
+    warn_of_broken_files,
+)
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Project, Step
 from dagster_models.core.tasks import shown
@@ -21,10 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--full", action="store_true", help="what a first build and a full refresh send"
     )
+    add_vars(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False)
+    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
     step = _find(project, options.model)
     refuse_broken(project, step)
     sql = compile_step(project, step, usable_target(project, options.target), full=options.full)

@@ -6,7 +6,14 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dagster_models.cli.project import folder_of, load, refuse_broken, warn_of_broken_files
+from dagster_models.cli.project import (
+    add_vars,
+    folder_of,
+    given_by,
+    load,
+    refuse_broken,
+    warn_of_broken_files,
+)
 from dagster_models.cli.streams import shows
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.errors import DagsterModelsError
@@ -22,10 +29,11 @@ MOST_LINES = 500
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     name_help = "a model, seed or source, or one of its columns"
     parser.add_argument("name", metavar="MODEL[.COLUMN]", help=name_help)
+    add_vars(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False)
+    project = load(folder_of(options), whole=False, given=given_by(options))
     print(lineage(project, options.name))
     warn_of_broken_files(project)
     return 0

@@ -5,17 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 
-from dagster_models.cli.project import NO_MODELS, folder_of, load, warn_of_broken_files
+from dagster_models.cli.project import (
+    NO_MODELS,
+    add_vars,
+    folder_of,
+    given_by,
+    load,
+    warn_of_broken_files,
+)
 
 HELP = "list the steps in the order in which they would run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It has none."""
+    add_vars(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False)
+    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
     every = [*project.steps.values(), *project.ephemerals.values()]

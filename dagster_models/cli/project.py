@@ -13,6 +13,7 @@ from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
 from dagster_models.project import load as door
 from dagster_models.project.settings import PROJECT_FILE
+from dagster_models.project.variables import GivenText
 
 load = partial(door.load, run_sql_function=run_sql_function)
 """``project.load.load``, which runs ``def sql(vars)`` in this process."""
@@ -36,6 +37,15 @@ def folder_of(options: argparse.Namespace) -> Path:
         f"there is no {PROJECT_FILE} in {here}, above it, or in {here / 'project'}: "
         "pass the project's folder with --project"
     )
+
+
+def given_by(options: argparse.Namespace) -> GivenText | None:
+    """The values of variables in ``--vars``."""
+    return GivenText(options.vars, "--vars") if options.vars else None
+
+
+def add_vars(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--vars", metavar="YAML", help="values of variables: '{late_minutes: 30}'")
 
 
 def errors_among(problems: Sequence[Problem]) -> int:

@@ -61,6 +61,10 @@ def repeatable(project: Project, step: Step) -> Repeatable:
 def _by_kind(step: Step) -> str:
     """Why a build changes a relation that was built from the same rows; "" if it does not."""
     word = step.config.materialized
+    if step.config.pre_statements or step.config.post_statements:
+        return "its pre- and post-statements may do something each time"
+    if step.config.export is not None:
+        return "it exports a file, which may be gone"
     if word not in _KNOWN:
         return f"it is a {word}, of which this is not known"
     if word != "incremental":

@@ -61,7 +61,8 @@ class TargetStep:
     """A step of a project on a target: what one Dagster step runs. ``resource_key`` is that of the
     Dagster resource by which other code reaches the same warehouse. ``full_refresh``: the run asks
     for a build of the whole relation. ``partitions``: those that the run builds, () for a step
-    that has none. ``run_started_at``: in UTC; None is now."""
+    that has none. ``run_started_at``: in UTC; None is now. ``deferred``: the models that it reads
+    from another target, which are sources of *project* here -> their relations."""
 
     project: Project
     step: Step
@@ -70,6 +71,7 @@ class TargetStep:
     full_refresh: bool = False
     partitions: tuple[Partition, ...] = ()
     run_started_at: dt.datetime | None = None
+    deferred: Mapping[str, str] = EMPTY
 
     @property
     def name(self) -> str:

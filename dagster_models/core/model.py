@@ -389,6 +389,8 @@ class Project:
     key_prefix: tuple[str, ...] = ()
     partitions: Mapping[str, PartitionSet] = field(default_factory=dict)
     defaults: Mapping[str, Any] = EMPTY
+    #: Values of variables that are not shown, as texts.
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[Any, ...] = ()  #: errors.Problem; severity "error" only if the caller wants it
     #: The parsed form of each SQL text (sql.parsed_texts), so that none is parsed again.
     texts: Mapping[Any, Any] = field(default=EMPTY, compare=False, repr=False)

@@ -35,12 +35,14 @@ from dagster_models.definitions.column_metadata import (
     column_schema,
 )
 from dagster_models.definitions.resource import given_resource, refuse_another_warehouse
+from dagster_models.definitions.run_variables import loaded_with
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.partitions import in_partitions
+from dagster_models.execution.run_variables import given_variables, in_projects
 from dagster_models.execution.single import run_alone
 from dagster_models.execution.step_functions import register
 from dagster_models.project.function import is_function
@@ -112,6 +114,10 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     chosen, key = target_step.on(target), target_step.resource_key
     given = given_resource(key, context.job_def.resource_defs, run.run_config)
     refuse_another_warehouse(chosen, given, target)
+    variables = given_variables(run.tags, run.run_config)
+    if variables is not None:
+        projects = loaded_with(variables, [chosen.project])
+        (chosen,) = in_projects({step_key: chosen}, projects).values()
     asked = on_run({step_key: chosen}, run.tags, run.run_config)
     (chosen,) = in_partitions(asked, run.tags, run.job_name).values()
     return run_alone(chosen, run.run_id, context.retry_number + 1)
@@ -179,6 +185,8 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     if result.committed_in:
         metadata[f"{PREFIX}/committed_in_run"] = MetadataValue.dagster_run(result.committed_in)
         del metadata[f"{PREFIX}/seconds"]  # this run built nothing
+    if target_step.deferred:
+        metadata[f"{PREFIX}/deferred"] = dict(target_step.deferred)
     if result.because:
         metadata[f"{PREFIX}/built_because"] = result.because
     if result.built_on_previous:

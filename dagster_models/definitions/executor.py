@@ -38,12 +38,15 @@ from dagster_models._dagster.types import (
     PlanOrchestrationContext,
     RetryMode,
 )
+from dagster_models.core.model import Project
 from dagster_models.definitions.resource import (
     WarehouseResource,
     given_resource,
     refuse_another_warehouse,
 )
+from dagster_models.definitions.run_variables import loaded_with
 from dagster_models.definitions.stock_event_log import advice_for_run
+from dagster_models.execution.deferral import DEFER_TAG, DEFER_VARIABLE
 from dagster_models.execution.loop import Run
 from dagster_models.execution.options import (
     FAIL_FAST_TAG,
@@ -53,6 +56,7 @@ from dagster_models.execution.options import (
     chosen_target,
     options_of,
 )
+from dagster_models.execution.run_variables import VARS_TAG, given_variables
 from dagster_models.execution.step_functions import target_step_of
 
 _CONFIG = {
@@ -82,6 +86,19 @@ _CONFIG = {
         description="true: incremental models are built in full, from all of their query. A list "
         "of names: these are. A snapshot, and a model with `full_refresh: false`, never is. The "
         f"run tag {FULL_REFRESH_TAG} (true, or names with commas between them) overrides this.",
+    ),
+    "vars": Field(
+        Noneable(AnyConfig),
+        default_value=None,
+        description="Values of the project's variables, which go before all others, e.g. "
+        f"{{late_minutes: 30}} (docs/runs.md). The run tag {VARS_TAG}, as YAML, overrides this.",
+    ),
+    "defer": Field(
+        Noneable(String),
+        default_value=None,
+        description="A target, such as prod, from which the run reads what it does not build and "
+        "what its own target does not have (docs/runs.md). The run tag "
+        f"{DEFER_TAG} overrides this. Default: the environment variable {DEFER_VARIABLE}.",
     ),
     "only_changed": Field(
         bool,
@@ -119,6 +136,18 @@ def _refuse_other_warehouses(job: PlanExecutionContext, plan: ExecutionPlan) -> 
                 seen.add((target_step.project.root, key))
                 given = given_resource(key, definitions, run.run_config)
                 refuse_another_warehouse(target_step.on(target), given, target)
+
+
+def _projects_with_variables(
+    job: PlanExecutionContext, plan: ExecutionPlan
+) -> Mapping[str, Project]:
+    """The projects of the run by their roots, if it gives them variables. Raises ProjectError."""
+    given = given_variables(job.dagster_run.tags, job.dagster_run.run_config)
+    if given is None:
+        return {}
+    steps = plan.get_steps_to_execute_in_topo_order()
+    found = (target_step_of(job.job_def, step) for step in steps)
+    return loaded_with(given, (it.project for it in found if it is not None))
 
 
 @executor(name="models_executor", config_schema=_CONFIG)
@@ -178,6 +207,7 @@ class ModelsExecutor(Executor):
                         ),
                         *advice_for_run(len(plan.step_keys_to_execute), stock),
                     ],
+                    projects=_projects_with_variables(job_context, plan),
                 )
             except Exception as error:  # e.g. no such target; the console would not show it
                 print(f"The run cannot begin: {error}", file=sys.stderr)

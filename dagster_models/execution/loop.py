@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dagster import DagsterEvent, Executor
@@ -28,6 +28,7 @@ from dagster_models._dagster.types import (
     PlanOrchestrationContext,
 )
 from dagster_models.compilation.tasks import exports_by_warehouse, schemas_by_warehouse
+from dagster_models.core.model import EMPTY, Project
 from dagster_models.execution import resume, unchanged
 from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.foreign_steps import ForeignSteps
@@ -39,7 +40,7 @@ from dagster_models.execution.timers import Due
 from dagster_models.execution.unchanged import metadata_of
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.reporting.dagster_text import step_text
-from dagster_models.reporting.explain_text import metadata, summary
+from dagster_models.reporting.explain_text import PREFIX, metadata, summary
 from dagster_models.reporting.wording import counted
 from dagster_models.scheduling.states import (
     AskPrevious,
@@ -60,7 +61,8 @@ _WIND_DOWN_SECONDS = 5.0
 
 
 class Run:
-    """One run under models_executor. ``warnings`` are shown before its first step."""
+    """One run under models_executor. ``warnings`` are shown before its first step; ``projects`` are
+    those that the run gives variables to."""
 
     def __init__(
         self,
@@ -70,8 +72,9 @@ class Run:
         execution_plan: ExecutionPlan,
         options: Options,
         warnings: Sequence[str] = (),
+        projects: Mapping[str, Project] = EMPTY,
     ) -> None:
-        self._run = run = run_context(executor, job_context, execution_plan, options)
+        self._run = run = run_context(executor, job_context, execution_plan, options, projects)
         self._plan, self._todo, self._reporter = run.plan, run.todo, run.reporter
         self._job, self._queue, self._warnings = job_context, run.runners.queue, warnings
         self._own = OwnSteps(run, self._on_interrupt)
@@ -130,6 +133,7 @@ class Run:
         for warning in self._warnings:
             self._reporter.note(f"WARNING: {warning}")
             yield engine_event(self._job, warning)
+        yield from self._report_deferral()
         in_sql = [key for key, it in self._run.target_steps.items() if not it.is_python]
         self._log = StepLog(self._job, in_sql)
         if in_sql:
@@ -144,6 +148,19 @@ class Run:
             self._run.known.ask(self._run.target_steps)
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
+
+    def _report_deferral(self) -> Iterator[DagsterEvent]:
+        """Report all that the run reads from another target, and what is on neither."""
+        found = self._run.deferral
+        for name in found.nowhere:
+            self._reporter.note(f"WARNING: {name}, which is read, is on neither target")
+        if found.relations:
+            text = f"Deferred: {counted(len(found.relations), 'model')} read from another target"
+            self._reporter.note(text)
+            for name, relation in found.relations.items():
+                self._reporter.note(f"    {name} is read from {relation}")
+            metadata_of_it = {f"{PREFIX}/deferred": dict(found.relations)}
+            yield engine_event(self._job, text, metadata_of_it)
 
     def _committed(self) -> list[resume.FoundCommit]:
         """The steps that were committed by a run which this one re-executes. What such a run has

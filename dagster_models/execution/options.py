@@ -130,6 +130,7 @@ class Options:
     tag_concurrency_limits: tuple[Mapping[str, Any], ...] = ()
     target: str | None = None
     only_changed: bool = False
+    defer: str | None = None
 
     def only_changed_of(self, tags: Mapping[str, str]) -> bool:
         """Whether the run leaves alone what has not changed: by its tag, else its run config.
@@ -212,6 +213,7 @@ def options_of(config: Mapping[str, Any]) -> Options:
         tag_concurrency_limits=tuple(limits),
         target=config["target"],
         only_changed=config["only_changed"],
+        defer=config["defer"],
     )
 
 

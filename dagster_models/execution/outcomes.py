@@ -1,6 +1,9 @@
-"""The outcomes of attempts for which no runner reported one."""
+"""The outcomes of attempts for which no runner reported one, and what is shown of outcomes."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
 
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.errors import (
@@ -10,6 +13,7 @@ from dagster_models.errors import (
     SqlSyntaxError,
     WarehouseError,
 )
+from dagster_models.util.secrets import without
 from dagster_models.util.steady_clock import steady_time
 
 
@@ -46,3 +50,18 @@ def _outcome(
         seconds=max(0.0, steady_time() - started_at),
         error=error,
     )
+
+
+def shown(outcome: Outcome, secrets: Collection[str]) -> Outcome:
+    """The outcome without secrets: a driver quotes the SQL that it was sent, with its literals."""
+    if not secrets:
+        return outcome
+    checks = tuple(replace(it, error=_shown(it.error, secrets)) for it in outcome.checks)
+    return replace(outcome, error=_shown(outcome.error, secrets), checks=checks)
+
+
+def _shown(error: TaskError | None, secrets: Collection[str]) -> TaskError | None:
+    if error is None:
+        return None
+    message, trace = (without(text, secrets) for text in (error.message, error.traceback))
+    return replace(error, message=message, traceback=trace)

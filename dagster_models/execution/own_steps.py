@@ -42,6 +42,7 @@ from dagster_models.execution.runners.events import (
 from dagster_models.execution.running_step import RunningStep
 from dagster_models.execution.timers import Due
 from dagster_models.scheduling.states import Cause, Event, Report, Retry, Start, State
+from dagster_models.util.secrets import without
 from dagster_models.util.steady_clock import steady_time
 
 _BROKE = "the run broke before it answered; its commit record shows what became of it"
@@ -102,7 +103,8 @@ class OwnSteps:
             if it.is_python:
                 running.log = StepLog(run.job, [step])
                 yield from running.log.open()
-            run.reporter.started(step, sent_sql(task), steady_time() - running.parked.started_at)
+            sql = without(sent_sql(task), it.project.secrets)
+            run.reporter.started(step, sql, steady_time() - running.parked.started_at)
             runner = run.runners.of(task)
             runner.start(step, task, it.address)
             running.runner = runner
@@ -150,9 +152,10 @@ class OwnSteps:
         if running is None:
             return  # it is late, from a worker that was given up
         if isinstance(event, Output):
-            self._run.reporter.output(step, event.stream, event.text)
+            text = without(event.text, running.target_step.project.secrets)
+            self._run.reporter.output(step, event.stream, text)
             if running.log is not None:
-                running.log.write(event.stream, event.text)
+                running.log.write(event.stream, text)
         elif isinstance(event, Answered):
             self._on_outcome(step, running, event.outcome)
         elif isinstance(event, NotStarted):
@@ -269,6 +272,7 @@ class OwnSteps:
             assert running.outcome is not None
             result = self._run.report_end(report, running.outcome, running.committed_in)
             sql = sent_sql(running.task, running.outcome.changes) if running.task else ""
+            sql = without(sql, running.target_step.project.secrets)
             ended = AttemptResult(running.target_step, result, running.outcome, sql=sql)
             ends.append((running, ended))
         try:

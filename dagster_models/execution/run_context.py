@@ -13,17 +13,20 @@ from dagster_models._dagster.steps import executable_steps, traits
 from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExecutionContext
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
+from dagster_models.core.model import EMPTY, Project
+from dagster_models.execution.deferral import Deferral, deferral, target_to_defer_to
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.known_inputs import KnownInputs
 from dagster_models.execution.options import Options, on_run, requirements_of
 from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.pool_slots import PoolSlots
+from dagster_models.execution.run_variables import given_variables, in_projects
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.execution.step_functions import target_step_of
 from dagster_models.execution.timers import Timers
 from dagster_models.execution.unchanged import Decision
 from dagster_models.execution.wait_notifier import WaitNotifier
-from dagster_models.reporting.reporter import Reporter, RunLimits
+from dagster_models.reporting.reporter import Reporter, RunLimits, RunSettings
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.waits import WaitTimes
 from dagster_models.scheduling.plan import Plan
@@ -37,7 +40,8 @@ class RunContext:
     ``graph``: step key -> its upstreams in this run; ``steps``: all of its steps;
     ``target_steps``: our own, on the run's target. ``todo``: events for the plan, which the loop
     hands over before it waits again. ``known``: what it knows of the relations that they read.
-    ``decision``: what ``only_changed`` leaves alone.
+    ``decision``: what ``only_changed`` leaves alone. ``deferral``: what it reads from another
+    target.
     """
 
     run_id: str
@@ -58,6 +62,7 @@ class RunContext:
     reporter: Reporter
     known: KnownInputs
     decision: Decision
+    deferral: Deferral
 
     def report_end(
         self, report: Report, outcome: Outcome | None, committed_in: str = ""
@@ -86,8 +91,10 @@ def run_context(
     job: PlanExecutionContext,
     execution_plan: ExecutionPlan,
     options: Options,
+    projects: Mapping[str, Project] = EMPTY,
 ) -> RunContext:
-    """The parts of the run that *executor* is to carry out.
+    """The parts of the run that *executor* is to carry out. *projects*: those that the run gives
+    variables to, by their roots.
 
     Raises:
         ProjectError: the run asks for a target that the project does not have.
@@ -95,7 +102,9 @@ def run_context(
     """
     graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
-    target_steps = _target_steps(job, steps, options)
+    target_steps = in_projects(_target_steps(job, steps, options), projects)
+    deferred_to = target_to_defer_to(job.dagster_run.tags, options.defer)
+    deferred = deferral(target_steps, deferred_to) if deferred_to else Deferral(target_steps)
     slots = options.slots(target_steps)
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
     requirements, limits = requirements_of(
@@ -111,7 +120,10 @@ def run_context(
     names = _names(graph, target_steps)
     asked = [it for it in target_steps.values() if it.full_refresh]
     never = {it.name: it.why_never_refreshed for it in asked if it.why_never_refreshed}
-    reporter = Reporter(job.run_id, names, target_steps, RunLimits(slots, limits, graph))
+    run_limits = RunLimits(slots, limits, graph)
+    given = given_variables(job.dagster_run.tags, job.dagster_run.run_config)
+    settings = RunSettings(deferred.relations, given.text if given else "")
+    reporter = Reporter(job.run_id, names, target_steps, run_limits, settings)
     for name, why in never.items():
         reporter.note(f"{name} is not built in full, as {why}")
     if no_history:
@@ -126,7 +138,8 @@ def run_context(
         slots=slots,
         graph=graph,
         steps=steps,
-        target_steps=target_steps,
+        target_steps=deferred.target_steps,
+        deferral=deferred,
         plan=plan,
         todo=todo,
         runners=TaskRunners(),

@@ -13,12 +13,13 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.lookup import commit_of, settled_outcome
-from dagster_models.execution.outcomes import failed_to_start, lost_outcome
+from dagster_models.execution.outcomes import failed_to_start, lost_outcome, shown
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, NotStarted, Output, Settled
 from dagster_models.execution.runners.task_runners import TaskRunners
 from dagster_models.reporting.results import ResultState
 from dagster_models.reporting.step_results import step_result
+from dagster_models.util.secrets import without
 from dagster_models.util.steady_clock import steady_time
 
 
@@ -41,12 +42,14 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
         except (DagsterModelsError, OSError) as error:
             outcome = failed_to_start(target_step.name, attempt, error, began)
     state: ResultState = "succeeded" if outcome.succeeded else "failed"
+    secrets = target_step.project.secrets
+    outcome = shown(outcome, secrets)
     return AttemptResult(
         target_step,
         step_result(target_step.name, target_step, state, outcome, attempt),
         outcome,
         decided=outcome.error is not None and outcome.error.final,
-        sql=sql,
+        sql=without(sql, secrets),
     )
 
 

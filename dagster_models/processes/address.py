@@ -40,6 +40,28 @@ def key_of(address: WarehouseAddress, environ: Mapping[str, str] | None = None) 
     return os.path.realpath(str(path))
 
 
+#: What says which database of which server a client library reaches, with the usual values.
+_PLACE = {"host": "", "hostaddr": "", "port": "5432", "dbname": ""}
+
+
+def same_database(
+    one: WarehouseAddress, other: WarehouseAddress, environ: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a query in one of these warehouses can read the relations of the other: they are one
+    file, or one database of one server, perhaps as another user.
+
+    Raises WarehouseError where the settings lead nowhere.
+    """
+    environ = os.environ if environ is None else environ
+    if one.type is not other.type:
+        return False
+    if one.type.file_setting:
+        return key_of(one, environ) == key_of(other, environ)
+    places = (it.type.identity(it.settings, environ) for it in (one, other))
+    first, second = ([place.get(k) or usual for k, usual in _PLACE.items()] for place in places)
+    return first == second
+
+
 def _server_name(address: WarehouseAddress, environ: Mapping[str, str]) -> str:
     """A name that can be read, and a digest of all that decides where it leads and as whom.
 

@@ -29,6 +29,7 @@ from dagster_models.project.settings import PROJECT_FILE, Settings, read_setting
 from dagster_models.project.settings import target_path_of as settings_target_path
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import TraceContext, trace_steps
+from dagster_models.project.variables import GivenText
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
@@ -46,6 +47,7 @@ def load(
     unknown_columns: str | None = None,
     whole: bool = True,
     target_path: str | None = None,
+    given: GivenText | None = None,
 ) -> Project:
     """The project in the folder *root*, resolved.
 
@@ -60,6 +62,7 @@ def load(
         whole: if False, errors of files other than the project file are kept in
             ``Project.warnings``, as what the remaining files say is still right.
         target_path: the folder of the caches, absolute (default: the project's own).
+        given: values of variables, which go before those of files and of the environment.
 
     Raises:
         ProjectError: holds all problems. Mere warnings are in ``Project.warnings`` instead.
@@ -68,13 +71,15 @@ def load(
     problems: list[Problem] = []
     report = problems.append
     parsed = ParsedTexts(texts or {})
-    settings, files = _read(root, os.environ if environ is None else environ, report)
+    settings, files = _read(root, os.environ if environ is None else environ, report, given)
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
         defaults = read_folder_defaults(settings, files.places, report)
         modules = module_reader(root)
         context = DraftContext(root, settings, defaults, parsed, run_sql_function, modules, report)
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
+        names = {name for draft in drafts for name in draft.step.variables}
+        settings.variables.refuse_unknown({*settings.variables.values, *names}, report)
         declared = _declared_sources(files, report)
         built = remembered(folder)
         # What was built later than an older version of the project was never a model of it.
@@ -109,10 +114,12 @@ def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:
         raise ProjectError(problems)
 
 
-def _read(root: str, environ: Mapping[str, str], report: Report) -> tuple[Settings, ProjectFiles]:
+def _read(
+    root: str, environ: Mapping[str, str], report: Report, given: GivenText | None
+) -> tuple[Settings, ProjectFiles]:
     """What dagster_models.yaml says, and the files beside it."""
     file = _read_project_file(root, report)
-    settings = read_settings(file, root, environ, report)
+    settings = read_settings(file, root, environ, report, given)
     files = read_files(root, report)
     if file is not None and not os.path.isdir(os.path.join(root, "models")):
         fix = "Create it: each .sql or .py file in it builds one table or view."

@@ -14,6 +14,7 @@ from dagster_models.errors import Problem
 from dagster_models.project.partitions import read_partition_sets
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.target_settings import read_targets
+from dagster_models.project.variables import GivenText, Variables, read_variables
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
@@ -41,7 +42,7 @@ class Settings:
     schema: str = "main"
     targets: Mapping[str, Target] = EMPTY
     default_target: str = "dev"
-    vars: Mapping[str, Any] = EMPTY
+    variables: Variables = field(default_factory=Variables)
     models: YamlNode | None = None
     seeds: YamlNode | None = None
     scripts: YamlNode | None = None
@@ -69,6 +70,7 @@ class Settings:
             key_prefix=self.key_prefix,
             partitions=self.partitions,
             defaults=self.defaults,
+            secrets=self.variables.hidden,
         )
 
 
@@ -110,7 +112,7 @@ _KEYS: dict[str, Reader] = {
     "target": fields.text,
     "target_path": fields.text,
     "targets": fields.as_is,
-    "vars": fields.variables,
+    "vars": fields.as_is,
     "models": fields.as_is,
     "seeds": fields.as_is,
     "scripts": fields.as_is,
@@ -127,10 +129,14 @@ _KEYS: dict[str, Reader] = {
 
 
 def read_settings(
-    node: YamlNode | None, root: str, environ: Mapping[str, str], report: Report
+    node: YamlNode | None,
+    root: str,
+    environ: Mapping[str, str],
+    report: Report,
+    given: GivenText | None = None,
 ) -> Settings:
     """The settings in the project file; the defaults if there is none. *root* is the project's
-    folder, absolute. *environ* fills in ``${X}``."""
+    folder, absolute. *environ* fills in ``${X}``, and *given* are values of variables."""
     values = read_mapping(node, _KEYS, report)
     top = Location(PROJECT_FILE)
     written = node.value if node is not None and isinstance(node.value, dict) else {}
@@ -157,6 +163,7 @@ def read_settings(
     )
     jobs = _read_jobs(values.get("jobs"), name, report)
     schedules = _read_schedules(values.get("schedules"), [job.name for job in jobs], report)
+    variables = read_variables(values.get("vars"), environ, given, report)
     return Settings(
         name=name,
         target_path=target_path,
@@ -164,7 +171,7 @@ def read_settings(
         schema=values.get("schema", "main"),
         targets=targets,
         default_target=default,
-        vars=values.get("vars", {}),
+        variables=variables,
         models=values.get("models"),
         seeds=values.get("seeds"),
         scripts=values.get("scripts"),
@@ -178,7 +185,7 @@ def read_settings(
         defaults={
             "fail_fast": values.get("fail_fast", False),
             "max_concurrent": values.get("max_concurrent"),
-            "vars": values.get("vars", {}),
+            "vars": variables.values,
             "keep_runs": values.get("keep_runs", KeepRuns()),
         },
     )

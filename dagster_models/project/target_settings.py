@@ -84,6 +84,7 @@ def _read_target(
         if type_.secrets and key in given.value:
             _refuse_password(key, given.value[key], type_, report)
     prefix = values.get("schema_prefix", "")
+    _refuse_bare_variable(node.value.get("schema_prefix"), report)
     return Target(name, type_, settings, prefix, values.get("threads"), catalog)
 
 
@@ -158,6 +159,17 @@ def _refuse_password(key: str, node: YamlNode, type_: TargetType, report: Report
         if key not in type_.secrets:
             fix = f"Its value is shown in many places: write it as `{min(type_.secrets)}`."
         report(problem(f"`{key}` contains a password as plain text", node.place, fix))
+
+
+_BARE = re.compile(r"\$([A-Za-z]\w*)")
+
+
+def _refuse_bare_variable(node: YamlNode | None, report: Report) -> None:
+    """`dev_$USER_` would be the name of a schema, as it is written."""
+    found = _BARE.search(node.value) if node is not None and isinstance(node.value, str) else None
+    if node is not None and found is not None:
+        what = f"`schema_prefix`: `{found[0]}` does not stand for an environment variable"
+        report(problem(what, node.place, f"Write `${{{found[1].rstrip('_')}}}`."))
 
 
 def _without(node: YamlNode, unset: Collection[str], known: Collection[str]) -> YamlNode:

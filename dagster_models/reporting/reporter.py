@@ -18,7 +18,7 @@ from typing import TextIO, cast
 
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
-from dagster_models.core.model import Project
+from dagster_models.core.model import EMPTY, Project
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.explain import Explanation, explain
 from dagster_models.reporting.journal import JournalContents, RunEnd
@@ -49,12 +49,21 @@ class RunLimits:
     upstream: Mapping[str, tuple[str, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a run was asked for: ``deferred`` and ``variables`` as in ``RunHeader``."""
+
+    deferred: Mapping[str, str] = EMPTY
+    variables: str = ""
+
+
 class Reporter:
     """Reports one run to the terminal, the journal and run_results.json.
 
     Args:
         names: step key -> the name to show, for all steps of the run.
         target_steps: our own steps among them, by step key.
+        settings: what the run is asked for.
 
     Each project among the steps gets files of the run; a run of only foreign steps has no files.
     """
@@ -65,6 +74,7 @@ class Reporter:
         names: Mapping[str, str],
         target_steps: Mapping[str, TargetStep],
         limits: RunLimits,
+        settings: RunSettings | None = None,
     ) -> None:
         self.results: list[StepResult] = []
         #: Gets the text of the terminal, too.
@@ -82,6 +92,9 @@ class Reporter:
         first = next(iter(target_steps.values()), None)
         self._target = first.target.name if first else ""
         self._header = self._make_header(run_id, first.project, limits) if first else None
+        if self._header is not None and settings is not None:
+            deferred, variables = settings.deferred, settings.variables
+            self._header = replace(self._header, deferred=deferred, variables=variables)
         self._files = list(self._make_files())
 
     def _make_files(self) -> Iterator[RunFiles]:

@@ -167,6 +167,8 @@ class RunHeader:
     ``steps`` are the planned ones; ``started_at`` is in epoch seconds (UTC); ``version`` is that of
     this package. ``slots``: how many steps may be in flight at once. ``limits``: how many of the
     steps that share a reason to wait. ``upstream``: which steps of this run each step reads.
+    ``deferred``: the models that it reads from another target -> their relations. ``variables``:
+    the values that it was given, as text.
     """
 
     run_id: str
@@ -178,9 +180,12 @@ class RunHeader:
     slots: int = 0
     limits: Mapping[str, int] = EMPTY
     upstream: Mapping[str, tuple[str, ...]] = EMPTY
+    deferred: Mapping[str, str] = EMPTY
+    variables: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "limits": dict(self.limits), "upstream": dict(self.upstream)}
+        mappings = ("limits", "upstream", "deferred")
+        return {**asdict(self), **{name: dict(getattr(self, name)) for name in mappings}}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunHeader:

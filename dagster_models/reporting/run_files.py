@@ -104,10 +104,15 @@ class RunFiles:
                 seconds=seconds,
                 generated_at=time.time(),
                 compiled={self._name(step): sql for step, sql in compiled.items()},
+                args=self._args(),
                 names=[str(key) for key in self._project.steps],
             )
         )
         self._safely(partial(remember, self._folder, self._built))
+
+    def _args(self) -> dict[str, object]:
+        found = {"deferred": dict(self._header.deferred), "vars": self._header.variables}
+        return {name: value for name, value in found.items() if value}
 
     def _name(self, name: str) -> str:
         """The name of a step of the run in these files."""

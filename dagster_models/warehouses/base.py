@@ -125,6 +125,10 @@ class RelationsThere(ABC):
         """
 
     @abstractmethod
+    def there(self, relations: Collection[Relation]) -> list[Relation]:
+        """Return those of these relations that exist, whoever has made them."""
+
+    @abstractmethod
     def fingerprint(self, relation: Relation) -> str:
         """Return a text that another content (columns, or rows in whatever order) would not have.
         All of the relation is read for it."""

@@ -111,6 +111,10 @@ class TransactionalSession(Hooks):
 
     # What no model builds any more
 
+    def there(self, relations: Collection[Relation]) -> list[Relation]:
+        names = {self.folded(str(each.relation)) for each in self.relations_there()}
+        return [relation for relation in relations if self.folded(str(relation)) in names]
+
     def built_by(self, builder: str, names: Collection[str] | None = None) -> list[Built]:
         there = {self.folded(str(each.relation)): each for each in self.relations_there()}
         if names is not None:

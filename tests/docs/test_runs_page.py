@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from pathlib import Path
 
 import yaml
 
 from dagster_models.compilation.repeatable import repeatable
+from dagster_models.compilation.sql_text import relation_for
 from dagster_models.definitions.executor import _CONFIG
 from dagster_models.execution.options import ONLY_CHANGED_TAG
 from paths import REPOSITORY
-from project_cases import make
+from project_cases import load, make, write_project
 
 PAGE = (REPOSITORY / "docs" / "runs.md").read_text(encoding="utf-8")
 
@@ -29,7 +31,7 @@ def config_of(block: str) -> dict[str, object]:
 
 
 def test_every_block_is_used_below() -> None:
-    assert PAGE.count("\n```") == 2 * 2
+    assert PAGE.count("\n```") == 2 * 6
 
 
 def test_only_what_has_changed(tmp_path: Path) -> None:
@@ -42,3 +44,36 @@ def test_only_what_has_changed(tmp_path: Path) -> None:
     assert project.warnings == ()
     ((_, step),) = project.steps.items()
     assert repeatable(project, step).why_not == "" == "".join(repeatable(project, step).functions)
+
+
+def test_variables(tmp_path: Path) -> None:
+    declared, asked = blocks("Variables", "yaml")
+    assert config_of(asked) == {"vars": {"late_minutes": 30}}
+    files = {
+        "dagster_models.yaml": declared,
+        "models/a.sql": "select $late_minutes as n, $first_day as d, $regions as r, $api_key as k",
+    }
+    environ = {"FIRST_DAY": "2024-02-01", "API_KEY": "k"}
+    project = load(write_project(tmp_path, files), environ=environ)
+    ((_, step),) = project.steps.items()
+    assert step.variables == {
+        "late_minutes": 15,
+        "first_day": dt.date(2024, 2, 1),
+        "regions": ["emea", "apac"],
+        "api_key": "k",
+    }
+
+
+def test_a_schema_for_each_developer(tmp_path: Path) -> None:
+    (block,) = blocks("A schema for each developer", "yaml")
+    files = {"dagster_models.yaml": block, "models/marts/delays.sql": "select 1 as n"}
+    project = load(write_project(tmp_path, files), environ={"USER": "ann"})
+    ((key, _),) = project.steps.items()
+    assert str(key) == "marts.delays"
+    assert str(relation_for(project, key, project.targets["dev"])) == "dev_ann_marts.delays"
+    assert str(relation_for(project, key, project.targets["prod"])) == "marts.delays"
+
+
+def test_reading_from_production() -> None:
+    (block,) = blocks("Reading from production what is not built here", "yaml")
+    assert config_of(block) == {"defer": "prod"}

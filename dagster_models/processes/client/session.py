@@ -285,6 +285,12 @@ class Session(Channel):
         asked = {"op": "built_by", "builder": builder, "names": None if names is None else [*names]}
         return [Built.from_json(built) for built in self.request(asked)["built"]]
 
+    def there(self, relations: Iterable[Relation]) -> list[Relation]:
+        """Return those of these relations that exist."""
+        asked = [dataclasses.asdict(relation) for relation in relations]
+        found = self.request({"op": "there", "relations": asked})["there"]
+        return [Relation(**relation) for relation in found]
+
     def fingerprint(self, relation: Relation) -> str:
         """Return a text that another content of the relation would not have."""
         asked = {"op": "fingerprint", "relation": dataclasses.asdict(relation)}

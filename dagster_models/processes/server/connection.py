@@ -375,6 +375,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "ledger": operations.ledger,
     "built_by": operations.built_by,
     "drop": operations.drop,
+    "there": operations.there,
     "fingerprint": operations.fingerprint,
     "unrepeatable": operations.unrepeatable,
     "open_build": operations.open_build,

@@ -47,6 +47,13 @@ def built_by(
     return {"built": [plain(built) for built in found]}
 
 
+def there(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    asked = [Relation(**relation) for relation in message["relations"]]
+    return {"there": [plain(relation) for relation in session.there(asked)]}
+
+
 def fingerprint(
     connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
 ) -> dict[str, Any]:

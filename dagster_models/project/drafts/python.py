@@ -37,6 +37,7 @@ from dagster_models.project.python.moments import Moment
 from dagster_models.project.python.reads import HOLE, PythonFile, read_python
 from dagster_models.project.python.source import fingerprint, line_of_function
 from dagster_models.project.python.step import read_step
+from dagster_models.project.variables import without_secrets
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parse import ParsedSql, plain_text
@@ -107,7 +108,8 @@ def _draft_generated(
 ) -> Draft:
     path, root = f"{context.root}/{file.path}", context.root
     try:
-        text = context.run_sql_function(file.text, path, root, variables_of(values, context))
+        variables = without_secrets(variables_of(values, context), context.settings.variables)
+        text = context.run_sql_function(file.text, path, root, variables)
     except SqlSyntaxError as error:
         context.report(Problem(error.what, file.path, error.line, error.column, error.fix))
         step = new_step(file, "sql", values, context)

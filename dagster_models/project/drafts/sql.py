@@ -103,7 +103,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
 
 def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
     """The draft of a file of checks/, None if it does not parse. Its model is not decided yet."""
-    report, variables = context.report, context.settings.vars
+    report, variables = context.report, context.settings.variables.values
     # `@check` and `@model` are equally long, so the places stay right.
     text = _CHECK_HEADER.sub(r"\1@model", file.text)
     values = read_mapping(parse_header(sql_header(text), file, report), CHECK_KEYS, report)

@@ -95,8 +95,9 @@ def _refuse_reserved(relation: Relation, file: ProjectFile, context: DraftContex
 
 
 def variables_of(values: Values, context: DraftContext) -> dict[str, Any]:
-    """The project's variables, and the step's own ones before them."""
-    return {**context.settings.vars, **values.get("vars", {})}
+    """The project's variables, the step's own ones before them, and what is given before all."""
+    own = values.get("vars", {})
+    return context.settings.variables.of_file(own, values.get("places_of_vars", {}), context.report)
 
 
 # --- the header ------------------------------------------------------------------------------
@@ -128,7 +129,11 @@ def _report_unread_header(file: ProjectFile, report: Report) -> None:
 def configuration(header: YamlNode | None, file: ProjectFile, context: DraftContext) -> Values:
     """The defaults of the file's folders, and the settings of its own header before them."""
     own = read_config(header, file.folder, context.report)
-    return merge((*layers_for(context.defaults, file), own))
+    merged = merge((*layers_for(context.defaults, file), own))
+    node = header.value.get("vars") if header is not None else None
+    if node is not None and isinstance(node.value, dict):
+        merged["places_of_vars"] = {name: item.place for name, _, item in node.items()}
+    return merged
 
 
 # --- the names that a file uses --------------------------------------------------------------
