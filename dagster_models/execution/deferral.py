@@ -41,7 +41,7 @@ def target_to_defer_to(
 
 
 def deferral(target_steps: Mapping[str, TargetStep], name: str) -> Deferral:
-    """What the steps of a run read from the target *name*.
+    """What the steps of a run read from the target *name*; "" for none.
 
     Raises:
         ProjectError: there is no such target.
@@ -51,7 +51,7 @@ def deferral(target_steps: Mapping[str, TargetStep], name: str) -> Deferral:
     found: dict[str, TargetStep] = dict(target_steps)
     relations: dict[str, str] = {}
     nowhere: list[str] = []
-    for project, target, steps in _by_project(target_steps):
+    for project, target, steps in _by_project(target_steps) if name else ():
         other = usable_target(project, name)
         if other.name == target.name:
             continue  # nothing is missing there that could be found there

@@ -103,8 +103,7 @@ def run_context(
     graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
     target_steps = in_projects(_target_steps(job, steps, options), projects)
-    deferred_to = target_to_defer_to(job.dagster_run.tags, options.defer)
-    deferred = deferral(target_steps, deferred_to) if deferred_to else Deferral(target_steps)
+    deferred = deferral(target_steps, target_to_defer_to(job.dagster_run.tags, options.defer))
     slots = options.slots(target_steps)
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
     requirements, limits = requirements_of(
@@ -117,15 +116,7 @@ def run_context(
     )
     fail_fast = options.fail_fast_of(target_steps, job.dagster_run.tags)
     plan = Plan(graph, requirements, max_concurrent=slots, fail_fast=fail_fast, limits=limits)
-    names = _names(graph, target_steps)
-    asked = [it for it in target_steps.values() if it.full_refresh]
-    never = {it.name: it.why_never_refreshed for it in asked if it.why_never_refreshed}
-    run_limits = RunLimits(slots, limits, graph)
-    given = given_variables(job.dagster_run.tags, job.dagster_run.run_config)
-    settings = RunSettings(deferred.relations, given.text if given else "")
-    reporter = Reporter(job.run_id, names, target_steps, run_limits, settings)
-    for name, why in never.items():
-        reporter.note(f"{name} is not built in full, as {why}")
+    reporter = _reporter(job, target_steps, RunLimits(slots, limits, graph), deferred)
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
     timers, waits = Timers(), WaitTimes()
@@ -151,6 +142,23 @@ def run_context(
         known=KnownInputs(),
         decision=Decision(),
     )
+
+
+def _reporter(
+    job: PlanExecutionContext,
+    target_steps: Mapping[str, TargetStep],
+    limits: RunLimits,
+    deferred: Deferral,
+) -> Reporter:
+    """The reporter, which has reported what the run asks for and does not get."""
+    given = given_variables(job.dagster_run.tags, job.dagster_run.run_config)
+    settings = RunSettings(deferred.relations, given.text if given else "")
+    names = _names(limits.upstream, target_steps)
+    reporter = Reporter(job.run_id, names, target_steps, limits, settings)
+    for it in target_steps.values():
+        if it.full_refresh and it.why_never_refreshed:
+            reporter.note(f"{it.name} is not built in full, as {it.why_never_refreshed}")
+    return reporter
 
 
 def _names(steps: Iterable[str], target_steps: Mapping[str, TargetStep]) -> dict[str, str]:
