@@ -62,7 +62,7 @@ def load(
         whole: if False, errors of files other than the project file are kept in
             ``Project.warnings``, as what the remaining files say is still right.
         target_path: the folder of the caches, absolute (default: the project's own).
-        given: values of variables, which go before those of files and of the environment.
+        given: values of variables, which go before all others.
 
     Raises:
         ProjectError: holds all problems. Mere warnings are in ``Project.warnings`` instead.
@@ -78,8 +78,7 @@ def load(
         modules = module_reader(root)
         context = DraftContext(root, settings, defaults, parsed, run_sql_function, modules, report)
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
-        names = {name for draft in drafts for name in draft.step.variables}
-        settings.variables.refuse_unknown({*settings.variables.values, *names}, report)
+        settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
         declared = _declared_sources(files, report)
         built = remembered(folder)
         # What was built later than an older version of the project was never a model of it.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,8 +71,9 @@ class Variables:
                 found[name] = _typed_or_reported(name, self.outside[name], type_, report)
         return found
 
-    def refuse_unknown(self, known: Collection[str], report: Report) -> None:
+    def refuse_unknown(self, of_files: Iterable[Mapping[str, Any]], report: Report) -> None:
         """Report the given variables that no file knows."""
+        known = set(self.values).union(*of_files)
         for name, node in self.outside.items():
             if name not in known:
                 fix = suggest(name, known, "Variables") if known else "Declare it under `vars:`."
