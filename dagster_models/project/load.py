@@ -61,7 +61,7 @@ def load(
         unknown_columns: overrides the project file's own setting.
         whole: if False, errors of files other than the project file are kept in
             ``Project.warnings``, as what the remaining files say is still right.
-        target_path: the folder of the caches, absolute (default: the project's own).
+        target_path: the folder of the caches (default: the project's own).
         given: values of variables, which go before all others.
 
     Raises:
@@ -69,8 +69,7 @@ def load(
     """
     root = os.path.abspath(root)
     problems: list[Problem] = []
-    report = problems.append
-    parsed = ParsedTexts(texts or {})
+    report, parsed = problems.append, ParsedTexts(texts or {})
     settings, files = _read(root, os.environ if environ is None else environ, report, given)
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
@@ -94,8 +93,8 @@ def load(
             steps = resolve_partitions(steps, known, settings.partitions, report)
     _raise_errors(problems, whole)
     found = ProjectError(problems).problems
-    empty = replace(settings.project(root), target_path=folder)
-    filled = replace(empty, steps=steps, ephemerals=ephemerals, sources=known)
+    empty = replace(settings.project(root), target_path=folder, sources=known)
+    filled = replace(empty, steps=steps, ephemerals=ephemerals)
     return replace(filled, warnings=found, texts=parsed.known)
 
 

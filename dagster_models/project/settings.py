@@ -185,7 +185,6 @@ def read_settings(
         defaults={
             "fail_fast": values.get("fail_fast", False),
             "max_concurrent": values.get("max_concurrent"),
-            "vars": variables.values,
             "keep_runs": values.get("keep_runs", KeepRuns()),
         },
     )
