@@ -18,6 +18,7 @@ from dagster_models.core.tasks import shown
 from dagster_models.errors import DagsterModelsError
 from dagster_models.project.targets import usable_target
 from dagster_models.util.nearest import nearest
+from dagster_models.util.secrets import without
 
 HELP = "print the SQL that is sent to the warehouse"
 
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     step = _find(project, options.model)
     refuse_broken(project, step)
     sql = compile_step(project, step, usable_target(project, options.target), full=options.full)
-    print(shown(sql).strip())
+    print(without(shown(sql).strip(), project.secrets))
     warn_of_broken_files(project)
     return 0
 

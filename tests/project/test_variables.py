@@ -100,7 +100,7 @@ def test_a_given_value_of_the_right_type(
             "  x: {type: integer, default: a}\n",
             "",
             "",
-            "dagster_models.yaml:3:32: error: the variab",
+            "dagster_models.yaml:3:31: error: the variab",
         ),
         (
             "  x: {type: integer, default: 1}\n",
@@ -120,7 +120,7 @@ def test_a_given_value_of_the_right_type(
             "",
             "dagster_models.yaml:3:3: error: the variable `x` has no",
         ),
-        ("  x: 1\n", "", "{y: 1}", "--vars:1:5: error: there is no variable `y` Did you mean `x`?"),
+        ("  x: 1\n", "", "{y: 1}", "--vars:1:5: error: there is no variable `y` Variables: x."),
         ("  x: 1\n", "", "x", "--vars:1:1: error: expected names and values"),
         (
             "  x: 1\n",
