@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +19,7 @@ from dagster_models.core.materializations import Incremental
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Project
 from dagster_models.core.tasks import BuildTask
+from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.definitions.executor import _CONFIG
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.server.attempt import Stop, run
@@ -38,7 +40,7 @@ def blocks(title: str, language: str) -> list[str]:
 
 def test_every_block_is_used_below() -> None:
     section = PAGE[: PAGE.index("\n## Snapshots\n")]  # for the rest see test_snapshots_page.py
-    assert section.count("\n```") == 2 * 7
+    assert section.count("\n```") == 2 * (7 + 4)
 
 
 Build = Callable[[], Outcome]
@@ -129,6 +131,60 @@ def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find, update, insert, _, _, delete, *_ = sent
     assert " ".join(merged.split()) == f"{find} {update} {insert}"
     assert " ".join(deleted.split()) == delete
+
+
+def test_replacing_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, statements, reading = blocks("Replacing partitions", "sql")
+    (python,) = blocks("Replacing partitions", "python")
+    database = tmp_path / "w.duckdb"
+    files = {
+        "dagster_models.yaml": f"name: p\ntargets: {{dev: {{type: duckdb, path: {database}}}}}\n"
+        "partitions: {daily: {every: day, start: 2024-01-01}}\n",
+        "models/sources.yaml": "sources: [{name: raw, tables: [flights, flights_by_day]}]",
+        "models/marts/by_day.sql": model,
+        "models/marts/weeks.sql": reading,
+        "models/marts/in_python.py": python,
+    }
+    project = load(write_project(tmp_path, files), environ={})
+    assert project.warnings == ()
+    steps = {key.name: step for key, step in project.steps.items()}
+    start = dt.datetime(2024, 1, 31, tzinfo=dt.timezone.utc)
+    day = dt.timedelta(days=1)
+    window, read = TimeWindow(start, start + day), TimeWindow(start - 6 * day, start + day)
+    partitions = (Partition("2024-01-31", window, read),)
+
+    def task(name: str, attempt: int = 1) -> Any:
+        target = TargetStep(project, steps[name], usable_target(project), partitions=partitions)
+        return task_for(target, "r", attempt)
+
+    assert steps["weeks"].config.batch == 7
+    assert task("in_python").materialization.strategy == "replace"
+    with session_of(duckdb_system(str(database)).open()) as session:
+        session.prepare(["marts"])
+        session.execute(
+            "create schema raw; create table raw.flights as select date '2024-01-31' as day, 'x' as"
+            " carrier; create table raw.flights_by_day as select date '2024-02-01' - i::int as day,"
+            " 'x' as carrier, 1 as flights from range(20) t(i)"
+        )
+        assert run(session, task("by_day"), Stop()).error is None
+        assert run(session, task("weeks"), Stop()).error is None
+        assert session.query("select week from marts.weeks")[1] == [(7,)]
+        sent: list[str] = []
+        for name in ("change", "_create"):
+            monkeypatch.setattr(session, name, recording(getattr(session, name), sent))
+        assert run(session, task("by_day", 2), Stop()).error is None
+    *staged, _drop = (" ".join(sql.split()) for sql in sent)
+    header = model[: model.index("*/") + 2]
+    wanted = " ".join(statements.split()).replace("( select", f"({' '.join(header.split())} select")
+    assert "; ".join(staged) == wanted.rstrip(";")
+
+
+def recording(method: Callable[..., Any], sent: list[str]) -> Callable[..., Any]:
+    def call(sql: str, *more: Any) -> Any:
+        sent.append(sql)
+        return method(sql, *more)
+
+    return call
 
 
 def test_the_run_config() -> None:
