@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,10 @@ from dagster_models.core.model import Project, Step
 from dagster_models.errors import DagsterModelsError, ProjectError
 from dagster_models.project.compare import (
     ALL,
+    NO_KEYS,
     ColumnChange,
     Comparison,
+    GivenKeys,
     StepChange,
     compare,
     op_selection,
@@ -37,22 +42,58 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--select", action="store_true", help=select_help)
     ops_help = "the same for `dagster job execute --op-selection`"
     how.add_argument("--ops", action="store_true", help=ops_help)
+    parser.add_argument(
+        "--definitions",
+        metavar="MODULE",
+        help="the module with the Definitions of Dagster, whose asset keys are printed: needed if"
+        " a translator changes keys",
+    )
     how.add_argument("--format", choices=("human", "json"), default="human", help="default: human")
 
 
 def run(options: argparse.Namespace) -> int:
-    commit, comparison = diff(folder_of(options), options.ref)
+    root = folder_of(options)
+    commit, comparison = diff(root, options.ref)
+    given = _given_keys(options.definitions, root) if options.definitions else NO_KEYS
     if options.select:
-        text = selection(comparison)
+        text = selection(comparison, given)
     elif options.ops:
-        text = op_selection(comparison)
+        text = op_selection(comparison, given)
     elif options.format == "json":
-        text = as_json(options.ref, commit, comparison)
+        text = as_json(options.ref, commit, comparison, given)
     else:
         text = as_text(options.ref, commit, comparison)
     if text:
         print(text)
     return 0
+
+
+def _given_keys(module: str, root: Path) -> GivenKeys:
+    """The asset keys of the project's steps in the Definitions of a Python module.
+
+    Raises:
+        DagsterModelsError: the module cannot be imported, or has no step of the project.
+    """
+    from dagster import Definitions  # which takes a second, and few need it
+
+    from dagster_models.definitions.given_keys import given_in
+
+    sys.path.insert(0, os.getcwd())
+    try:
+        values = vars(import_module(module)).values()
+    except Exception as error:  # the module is the user's
+        what = f"{module} cannot be imported: {type(error).__name__}: {error}"
+        raise DagsterModelsError(what) from error
+    finally:
+        sys.path.remove(os.getcwd())
+    all_of = [given_in(value, str(root)) for value in values if isinstance(value, Definitions)]
+    keys = {key: path for found in all_of for key, path in found.items()}
+    if not keys:
+        raise DagsterModelsError(
+            f"{module} has no Definitions with assets of the project in {root.resolve()}: name the"
+            " module that `dagster job execute -m` would get"
+        )
+    return keys
 
 
 def diff(root: Path, ref: str) -> tuple[str, Comparison]:
@@ -139,7 +180,12 @@ def _column_line(column: ColumnChange) -> str:
     )
 
 
-def as_json(ref: str, commit: str, comparison: Comparison) -> str:
+def as_json(
+    ref: str,
+    commit: str,
+    comparison: Comparison,
+    given: GivenKeys = NO_KEYS,
+) -> str:
     """Lists of changes and of what they touch; an affected step's columns are ``["*"]`` for all."""
     data: Mapping[str, Any] = {
         "ref": ref,
@@ -160,6 +206,6 @@ def as_json(ref: str, commit: str, comparison: Comparison) -> str:
             for change in comparison.changes
         ],
         "affected": {str(key): list(columns) for key, columns in comparison.affected.items()},
-        "selection": selection(comparison),
+        "selection": selection(comparison, given),
     }
     return json.dumps(data, indent=2)

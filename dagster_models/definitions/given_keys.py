@@ -6,13 +6,24 @@ A translator sees one item at a time, so it cannot know the keys of the others.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
-from dagster import AssetDep, AssetKey, AssetSpec, TableColumnDep, TableColumnLineage
+from dagster import (
+    AssetDep,
+    AssetKey,
+    AssetsDefinition,
+    AssetSpec,
+    Definitions,
+    OpDefinition,
+    TableColumnDep,
+    TableColumnLineage,
+)
 
-from dagster_models.core.model import Project, Source, Step
+from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.definitions.column_metadata import Moved, asset_key
 from dagster_models.errors import Problem
+from dagster_models.execution.step_functions import step_behind
 
 _LINEAGE = "dagster/column_lineage"
 
@@ -20,6 +31,18 @@ _LINEAGE = "dagster/column_lineage"
 def moved_keys(project: Project, specs: Iterable[tuple[Step | Source, AssetSpec]]) -> Moved:
     keys = ((asset_key(project, item.key), spec.key) for item, spec in specs)
     return {own: given for own, given in keys if own != given}
+
+
+def given_in(definitions: Definitions, root: str) -> dict[Key, Sequence[str]]:
+    """The asset keys, as paths, of the steps of the project in the folder *root*."""
+    keys: dict[Key, Sequence[str]] = {}
+    for asset in definitions.assets or ():
+        if not isinstance(asset, AssetsDefinition) or not isinstance(asset.node_def, OpDefinition):
+            continue
+        found = step_behind(asset.node_def)
+        if found is not None and os.path.realpath(found.project.root) == os.path.realpath(root):
+            keys[found.step.key] = asset.key.path
+    return keys
 
 
 def same_keys(specs: Sequence[tuple[Step | Source, AssetSpec]]) -> list[Problem]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dagster import AssetKey, AssetsDefinition, AssetSpec
 
 from dagster_models.core.model import Key, Location, Relation, Source
-from dagster_models.execution.step_functions import is_step_function
+from dagster_models.execution.step_functions import step_behind
 
 OtherAsset = AssetsDefinition | AssetSpec
 
@@ -64,7 +64,7 @@ def run_with_the_project(asset: OtherAsset) -> bool:
     return not (
         isinstance(asset, AssetsDefinition)
         and asset.is_executable
-        and any(map(is_step_function, asset.node_def.iterate_op_defs()))
+        and any(map(step_behind, asset.node_def.iterate_op_defs()))
     )
 
 

@@ -26,10 +26,10 @@ def register(function: StepFunction, step: TargetStep) -> None:
     _target_steps[function] = step
 
 
-def is_step_function(op: OpDefinition) -> bool:
-    """Whether the op is one of our steps, of whatever project."""
+def step_behind(op: OpDefinition) -> TargetStep | None:
+    """Our step, of whatever project, that the op builds; None if it is not one of ours."""
     function = decorated_function(op)
-    return isinstance(function, FunctionType) and function in _target_steps
+    return _target_steps.get(function) if isinstance(function, FunctionType) else None
 
 
 def target_step_of(job: JobDefinition, step: ExecutionStep) -> TargetStep | None:

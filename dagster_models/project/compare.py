@@ -11,9 +11,10 @@ compared too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from dagster_models.core.model import Key, Project, Step
 from dagster_models.core.step_keys import node_name
@@ -193,16 +194,25 @@ def _hits(touched: Mapping[Key, set[str]]) -> Callable[[ColumnName], bool]:
     return lambda source: source[1].lower() in touched.get(source[0], ())
 
 
-def selection(comparison: Comparison) -> str:
+GivenKeys: TypeAlias = Mapping[Key, Sequence[str]]
+"""The paths of the asset keys of steps, where a translator has changed them."""
+
+NO_KEYS: GivenKeys = MappingProxyType({})
+
+
+def selection(comparison: Comparison, given: GivenKeys = NO_KEYS) -> str:
     """A Dagster asset selection of what changed and all that is downstream of it; "" if nothing."""
-    paths = ("/".join((*comparison.key_prefix, *key)) for key in _selected(comparison))
-    return " or ".join(f'key:"{path}"+' for path in paths)
+    return " or ".join(f'key:"{"/".join(path)}"+' for path in _paths(comparison, given))
 
 
-def op_selection(comparison: Comparison) -> str:
+def op_selection(comparison: Comparison, given: GivenKeys = NO_KEYS) -> str:
     """The same for ``--op-selection`` of a job that contains all of it."""
-    paths = ((*comparison.key_prefix, *key) for key in _selected(comparison))
-    return ",".join(f"{node_name(path)}*" for path in paths)
+    return ",".join(f"{node_name(tuple(path))}*" for path in _paths(comparison, given))
+
+
+def _paths(comparison: Comparison, given: GivenKeys) -> Iterator[Sequence[str]]:
+    for key in _selected(comparison):
+        yield given.get(key) or (*comparison.key_prefix, *key)
 
 
 def _selected(comparison: Comparison) -> list[Key]:

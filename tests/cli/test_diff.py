@@ -270,6 +270,28 @@ def test_dagster_accepts_the_selection(root: Path, capsys: pytest.CaptureFixture
     assert {node.name for node in chosen.nodes} == {"marts__sums", "marts__big", "marts__code"}
 
 
+def test_the_selection_has_the_keys_of_a_translator(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, {"models/marts/sums.sql": "select id, 1 as total, paid from stg"})
+    (root / "moved.py").write_text(
+        "import dagster as dg, dagster_models\n"
+        "class Moved(dagster_models.ModelsTranslator):\n"
+        "    def get_asset_spec(self, *what):\n"
+        "        spec = super().get_asset_spec(*what)\n"
+        "        return spec.replace_attributes(key=['all', *spec.key.path])\n"
+        "defs = dagster_models.load_project('.', translator=Moved())\n"
+    )
+    monkeypatch.chdir(root)
+    (text,) = printed(root, capsys, "--select", "--definitions", "moved")
+    graph = sys.modules["moved"].defs.resolve_asset_graph()
+    selected = dg.AssetSelection.from_string(text).resolve(graph)
+    assert {key.to_user_string() for key in selected} == {"all/marts/sums", "all/marts/big"}
+    assert printed(root, capsys, "--ops", "--definitions", "moved") == ["all__marts__sums*"]
+    assert run(root, "diff", "--select", "--definitions", "json") == 1
+    assert "json has no Definitions with assets of the project" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_job_runs_what_changed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(root, {"models/marts/ids.sql": "select 7 as id"})
