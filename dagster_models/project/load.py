@@ -74,8 +74,8 @@ def load(
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
         defaults = read_folder_defaults(settings, files.places, report)
-        modules = module_reader(root)
-        context = DraftContext(root, settings, defaults, parsed, run_sql_function, modules, report)
+        readers = (module_reader(root), report, reader.look_at_seed)
+        context = DraftContext(root, settings, defaults, parsed, run_sql_function, *readers)
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
         settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
         declared = _declared_sources(files, report)

@@ -15,6 +15,8 @@ import pytest
 
 from dagster_models.project.loading import cache
 from dagster_models.project.loading.cache import Cache, encode, read_entries, stamp, write_entries
+from dagster_models.project.loading.seed_looks import SeedLooks
+from dagster_models.util import csv_table
 
 ENTRIES = {"one": encode((1, "a")), "two": encode(("b",))}
 
@@ -263,3 +265,21 @@ def test_what_a_killed_writer_left_is_removed_and_what_a_live_one_writes_is_not(
     write_entries(file, ENTRIES)
     assert others() == {"other.cache.1234"}
     assert read_entries(file) == ENTRIES
+
+
+def test_a_large_seed_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = b"id,rate\n1,n/a\n2,1.5\n"
+    large = small + b"3,2.5\n" * 20_000
+    first = SeedLooks(str(tmp_path))
+    seen = first.at(large)
+    assert (seen.names, seen.doubtful) == (("id", "rate"), (("rate", 2, "n/a"),))
+    broken = first.at(large + b"4\n")
+    assert broken.bad == ("the line has 1 values, the header has 2", 20_004)
+    first.save()
+    monkeypatch.setattr(csv_table, "read", lambda data: pytest.fail("it is read again"))
+    again = SeedLooks(str(tmp_path))
+    assert (again.at(large), again.at(large + b"4\n")) == (seen, broken)
+    with pytest.raises(pytest.fail.Exception):
+        again.at(large + b"5,1\n")
+    with pytest.raises(pytest.fail.Exception):
+        SeedLooks(str(tmp_path)).at(small)

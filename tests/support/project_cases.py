@@ -15,6 +15,7 @@ from dagster_models.errors import ProjectError
 from dagster_models.project import load as door
 from dagster_models.sql.lineage.trace import trace
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
+from dagster_models.util.seed_look import SeedLook, look_at
 
 DEFAULT = "name: p\n"
 
@@ -31,6 +32,9 @@ class PlainReader:
         return self
 
     def __exit__(self, *exc_info: object) -> None: ...
+
+    def look_at_seed(self, data: bytes) -> SeedLook:
+        return look_at(data)
 
     def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Sequence[int]:
         return range(len(texts))

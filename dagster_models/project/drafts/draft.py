@@ -11,6 +11,7 @@ from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import Settings
 from dagster_models.sql.parsed_texts import ParsedTexts
+from dagster_models.util.seed_look import SeedLook, look_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class DraftContext:
     """What the drafts of one load have in common.
 
     ``run_sql_function`` runs the user's ``def sql(vars)``. ``read_module`` returns the text of a
-    Python file by its path below ``root``, None if there is none.
+    Python file by its path below ``root``, None if there is none. ``look_at_seed`` says what is in
+    the bytes of a seed.
     """
 
     root: str
@@ -28,6 +30,7 @@ class DraftContext:
     run_sql_function: RunSqlFunction
     read_module: Callable[[str], str | None]
     report: Report
+    look_at_seed: Callable[[bytes], SeedLook] = look_at
 
 
 @dataclass(frozen=True, slots=True)

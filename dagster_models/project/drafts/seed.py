@@ -14,10 +14,8 @@ from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.trace import seed_trace
 from dagster_models.sql.canonical import canonical, version_of
-from dagster_models.util import csv_table
-from dagster_models.util.csv_table import BadCsv, CsvTable
 from dagster_models.util.nearest import suggest
-from dagster_models.util.seed_types import guess
+from dagster_models.util.seed_look import SeedLook
 
 
 def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
@@ -27,25 +25,17 @@ def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
     step = new_step(file, "seed", values, context)
     types = step.config.column_types
     version = version_of(step.digest, canonical(types), str(step.relation))
-    table = _read(file, context)
-    for what, fix in (*_wrong_in_header(table.names), *_unknown(table.names, types)):
-        context.report(Problem(what, file.path, 1, 1, fix))
-    for line, what, fix in _doubtful(table, types):
-        context.report(Problem(what, file.path, line, 1, fix, "warning"))
-    found = seed_trace(table.names, types, context.settings.dialect)
-    return Draft(replace(step, code_version=version, trace=found), check_uses(step.checks))
-
-
-def _read(file: ProjectFile, context: DraftContext) -> CsvTable:
-    """The file; what keeps it from being read to its end is reported."""
-    try:
-        table = csv_table.read(file.data)
-    except BadCsv as error:
-        table = CsvTable((), (), (), error)
-    if table.bad is not None:
+    look = context.look_at_seed(file.data)
+    if look.bad is not None:
+        what, line = look.bad
         fix = 'Write the values of a row between commas, and a text with a comma or a " in quotes.'
-        context.report(Problem(str(table.bad), file.path, table.bad.line, 1, fix))
-    return table
+        context.report(Problem(what, file.path, line, 1, fix))
+    for what, fix in (*_wrong_in_header(look.names), *_unknown(look.names, types)):
+        context.report(Problem(what, file.path, 1, 1, fix))
+    for line, what, fix in _doubtful(look, types):
+        context.report(Problem(what, file.path, line, 1, fix, "warning"))
+    found = seed_trace(look.names, types, context.settings.dialect)
+    return Draft(replace(step, code_version=version, trace=found), check_uses(step.checks))
 
 
 def _wrong_in_header(header: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -70,20 +60,18 @@ def _unknown(header: Sequence[str], types: Mapping[str, str]) -> Iterator[tuple[
             yield f"`column_types` names `{name}`, which is not a column", suggest(name, header)
 
 
-def _doubtful(table: CsvTable, types: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
-    """The columns that other readers would take for numbers, dates or booleans, and change."""
+def _doubtful(look: SeedLook, types: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
+    """The columns whose type should be declared, and is not."""
     typed = {name.lower() for name in types}
-    for name, cells in zip(table.names, table.columns, strict=True):
-        if name.lower() in typed or not name:
+    for name, line, cell in look.doubtful:
+        if name.lower() in typed:
             continue
-        at = guess(cells).doubtful
-        if at is not None:
-            what = (
-                f"the column `{name}` stays text: a number, date or boolean made of `{cells[at]}`"
-                " might be another value"
-            )
-            fix = (
-                f"Declare its type: `column_types: {{{name}: varchar}}`, or another one that its"
-                " values fit exactly (dates are written as 2024-02-01)."
-            )
-            yield table.lines[at], what, fix
+        what = (
+            f"the column `{name}` stays text: a number, date or boolean made of `{cell}`"
+            " might be another value"
+        )
+        fix = (
+            f"Declare its type: `column_types: {{{name}: varchar}}`, or another one that its"
+            " values fit exactly (dates are written as 2024-02-01)."
+        )
+        yield line, what, fix

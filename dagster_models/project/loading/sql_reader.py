@@ -18,20 +18,23 @@ from typing import Any
 from dagster_models.core.traced import Schema, Trace, TraceRequest, Upstream, trace_of
 from dagster_models.project.loading.cache import Cache, decode
 from dagster_models.project.loading.parser_pool import ParserPool
+from dagster_models.project.loading.seed_looks import SeedLooks
 from dagster_models.sql.parsed import parsed_of
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
+from dagster_models.util.seed_look import SeedLook
 
 PARSED_FILE = "parsed.cache"
 TRACES_FILE = "traces.cache"
 
 
 class SqlReader:
-    """Reads the SQL of one load, with the caches in the folder *root*. Use it as a context manager:
-    at the end it saves the caches and ends the processes."""
+    """Reads the SQL of one load, and its seeds, with the caches in the folder *root*. Use it as a
+    context manager: at the end it saves the caches and ends the processes."""
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._parsed = Cache(Path(root) / PARSED_FILE)
         self._traces = Cache(Path(root) / TRACES_FILE)
+        self._seeds = SeedLooks(root)
         self._pool = ParserPool()
         self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> the schema and its digest
 
@@ -42,8 +45,13 @@ class SqlReader:
         try:
             self._parsed.save()
             self._traces.save()
+            self._seeds.save()
         finally:
             self._pool.close()
+
+    def look_at_seed(self, data: bytes) -> SeedLook:
+        """What is in the bytes of a seed."""
+        return self._seeds.at(data)
 
     def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Iterator[int]:
         """Put what each text says into *parsed*, and yield the text's index once that is done, or
