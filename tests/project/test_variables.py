@@ -145,6 +145,22 @@ def test_what_is_wrong_has_its_place(
     assert len(found) <= 2, "each mistake is reported once for each file that makes it"
 
 
+def test_a_bare_variable_in_a_schema_prefix(tmp_path: Path) -> None:
+    settings = "name: p\ntargets: {dev: {type: duckdb, path: x.db, schema_prefix: dev_$USER_}}\n"
+    files = {"dagster_models.yaml": settings, "models/a.sql": "select 1 as n"}
+    with pytest.raises(ProjectError, match=r"2:58: .*`\$USER_` does not stand for") as caught:
+        load(write_project(tmp_path, files), environ={"USER": "ann"})
+    assert "Write `${USER}`." in str(caught.value)
+
+
+def test_an_unset_variable_in_a_schema_prefix(tmp_path: Path) -> None:
+    settings = "name: p\ntargets: {dev: {type: duckdb, path: x.db, schema_prefix: 'd_${WHO}_'}}\n"
+    files = {"dagster_models.yaml": settings, "models/a.sql": "select 1 as n"}
+    project = load(write_project(tmp_path, files), environ={})
+    with pytest.raises(ProjectError, match="target `dev` needs the environment variable WHO"):
+        usable_target(project)
+
+
 def test_an_environment_variable_of_another_type(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, ONE, THE_X="many")
     assert found.startswith(
