@@ -12,7 +12,7 @@ from dagster_models.cli.project import (
     refuse_broken,
     warn_of_broken_files,
 )
-from dagster_models.compilation.sql_text import compile_step
+from dagster_models.compilation.sql_text import compile_statement, compile_step
 from dagster_models.core.model import Project, Step
 from dagster_models.core.tasks import shown
 from dagster_models.errors import DagsterModelsError
@@ -36,8 +36,13 @@ def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
     step = _find(project, options.model)
     refuse_broken(project, step)
-    sql = compile_step(project, step, usable_target(project, options.target), full=options.full)
-    print(without(shown(sql).strip(), project.secrets))
+    target, config = usable_target(project, options.target), step.config
+    sql = shown(compile_step(project, step, target, full=options.full)).strip()
+    before, after = (
+        [compile_statement(project, step, it.sql, target).strip() for it in statements]
+        for statements in (config.pre_statements, config.post_statements)
+    )
+    print(without(";\n".join((*before, sql, *after)), project.secrets))
     warn_of_broken_files(project)
     return 0
 

@@ -148,12 +148,16 @@ def schemas_by_warehouse(
 def exports_by_warehouse(
     steps: Mapping[str, TargetStep],
 ) -> dict[WarehouseAddress, list[tuple[Relation, Export]]]:
-    """The exports of these steps, each with its relation, by the warehouse of their records."""
+    """The exports of the projects of these steps, on the same targets, each with its relation, by
+    the warehouse of their records: also those of steps that a run does not have."""
     found: dict[WarehouseAddress, list[tuple[Relation, Export]]] = {}
-    for it in steps.values():
-        export = export_of(it.project, it.step, it.target)
-        if export is not None and it.relation is not None:
-            found.setdefault(it.address, []).append((it.relation, export))
+    places = {(id(it.project), it.target.name): it for it in steps.values()}
+    for it in places.values():
+        for key, step in it.project.steps.items():
+            export = export_of(it.project, step, it.target)
+            if export is not None:
+                relation = relation_for(it.project, key, it.target)
+                found.setdefault(it.address, []).append((relation, export))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,10 @@ import pyarrow.dataset
 import pytest
 
 from dagster_models.core.extras import Export, Extras
+from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.tasks import CheckTask
+from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.errors import ErrorKind
 from dagster_models.processes import exports
 from dagster_models.processes.server import export_files
@@ -212,6 +216,41 @@ def test_the_link_goes_to_what_was_committed_last(
     assert settle(*late[0]) == ""
     assert rows(export) == [(3,)]
     assert there(export) == [".t.r.2", ".t.r.3", "t"]
+
+
+def test_batches_of_partitions(session: WarehouseSession, build: Build, export: Export) -> None:
+    """Files are written with the last of the transactions, of all rows."""
+    days = [dt.datetime(2024, 1, day, tzinfo=dt.timezone.utc) for day in range(1, 5)]
+    windows = [Partition(str(a.date()), TimeWindow(a, b)) for a, b in pairwise(days)]
+    how = Incremental("replace", partitioned=Partitioned("d", tuple(windows), 1))
+    sql = " union all ".join(
+        f"select cast('{it.key}' as date) as d, {at} as n" for at, it in enumerate(windows)
+    )
+    outcome = build(sql, export, materialization=how)
+    assert outcome.error is None, outcome.error
+    assert outcome.exported is not None
+    assert outcome.exported.rows == 3
+    assert sorted(n for _, n in rows(export)) == [0, 1, 2]
+    # What is written along with a transaction that is not committed is not shown, although an
+    # earlier one of the same attempt was.
+    begun = 0
+    commit = session.commit
+
+    def fails_at_last() -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 3:
+            raise KeyboardInterrupt
+        commit()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "commit", fails_at_last)
+        patch.setattr(export_files, "discard", lambda task: None)  # as if killed
+        with pytest.raises(KeyboardInterrupt):
+            build(sql.replace(" as n", " + 10 as n"), export, materialization=how)
+    assert len(there(export)) == 3
+    assert exports.settle(session, relation_of("s.t"), export) == ""
+    assert sorted(n for _, n in rows(export)) == [0, 1, 2]
 
 
 def test_a_link_that_cannot_be_switched_is_noted(
