@@ -370,6 +370,9 @@ def same_tables(history: History) -> None:
         history.act()
 
 
+_left_alone: list[int] = []  #: how many steps each history has left alone
+
+
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_the_tables_are_those_of_a_run_without_it(runs: Runs, seed: int) -> None:
     for name in "abc":
@@ -380,4 +383,8 @@ def test_the_tables_are_those_of_a_run_without_it(runs: Runs, seed: int) -> None
     except AssertionError:
         print(history.models, *history.story, sep="\n")
         raise
-    assert history.left_alone > 0, "nothing was left alone, so nothing was tested"
+    _left_alone.append(history.left_alone)
+
+
+def test_the_histories_had_something_to_leave_alone() -> None:
+    assert not _left_alone or sum(_left_alone) > len(_left_alone) / 2, _left_alone

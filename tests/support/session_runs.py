@@ -11,6 +11,7 @@ from typing import Any
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.model import Project
 from dagster_models.core.tasks import BuildTask
+from dagster_models.errors import WarehouseError
 from dagster_models.execution.known_inputs import KnownInputs
 from dagster_models.execution.unchanged import Decision, decide
 from dagster_models.processes.client.session import Session, connect
@@ -93,10 +94,15 @@ class Runs:
                     "select count(*) from information_schema.tables where"
                     f" table_schema = '{relation.schema}' and table_name = '{relation.name}'"
                 )
-                if rows[0][0]:
+                if not rows[0][0]:
+                    continue
+                try:
                     table = session.export(f"select * from {relation.quoted}")
-                    values = [tuple(row.values()) for row in table.to_pylist()]
-                    found[it.name] = (table.column_names, sorted(values, key=repr))
+                except WarehouseError as error:  # a view whose query fails
+                    found[it.name] = error.kind
+                    continue
+                values = [tuple(row.values()) for row in table.to_pylist()]
+                found[it.name] = (table.column_names, sorted(values, key=repr))
         return found
 
 
