@@ -104,6 +104,12 @@ def _keys(of: PartitionsDefinition[str], name: str, tags: Mapping[str, str]) -> 
     return keys
 
 
+def every_partition(partitions: StepPartitions) -> tuple[Partition, ...]:
+    """All partitions of a step that there are now, in their order."""
+    of = definition_of(partitions.of)
+    return tuple(_partition(of, key, partitions) for key in of.get_partition_keys())
+
+
 def _check_key(of: PartitionsDefinition[str], name: str, key: str) -> None:
     if not of.has_partition_key(key):
         ends = dict.fromkeys(filter(None, (of.get_first_partition_key(), last_key(of))))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
-from dagster_models.cli.project import counted, folder_of, load
+from dagster_models.cli.project import counted, folder_of, is_there, load
 from dagster_models.compilation.leftovers import leftovers
 from dagster_models.compilation.tasks import builder_of, warehouse_address
 from dagster_models.core.built import Built
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False)  # whole: a broken model is not a leftover
     target = usable_target(project, options.target)
-    if not _is_there(target):
+    if not is_there(target):
         print(_nothing(project, target))
         return 0
     try:
@@ -60,12 +59,6 @@ def _clean(project: Project, target: Target, drop: bool) -> int:
         print(f"Not dropped: {relation}: {why}")
     print(f"Dropped {counted(len(old) - len(kept), 'relation')}.")
     return 1 if kept else 0
-
-
-def _is_there(target: Target) -> bool:
-    """Whether there may be a database: looking for leftovers must not make one."""
-    setting = target.type.file_setting
-    return not setting or os.path.exists(str(target.settings[setting]))
 
 
 def _nothing(project: Project, target: Target) -> str:

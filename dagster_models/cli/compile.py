@@ -6,6 +6,7 @@ import argparse
 
 from dagster_models.cli.project import (
     add_vars,
+    find_step,
     folder_of,
     given_by,
     load,
@@ -13,11 +14,8 @@ from dagster_models.cli.project import (
     warn_of_broken_files,
 )
 from dagster_models.compilation.sql_text import compile_statement, compile_step
-from dagster_models.core.model import Project, Step
 from dagster_models.core.tasks import shown
-from dagster_models.errors import DagsterModelsError
 from dagster_models.project.targets import usable_target
-from dagster_models.util.nearest import nearest
 from dagster_models.util.secrets import without
 
 HELP = "print the SQL that is sent to the warehouse"
@@ -34,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
-    step = _find(project, options.model)
+    known = [step for step in project.steps.values() if step.kind == "sql"]
+    step = find_step(options.model, [*known, *project.ephemerals.values()], "SQL model")
     refuse_broken(project, step)
     target, config = usable_target(project, options.target), step.config
     sql = shown(compile_step(project, step, target, full=options.full)).strip()
@@ -45,18 +44,3 @@ def run(options: argparse.Namespace) -> int:
     print(without(";\n".join((*before, sql, *after)), project.secrets))
     warn_of_broken_files(project)
     return 0
-
-
-def _find(project: Project, name: str) -> Step:
-    known = [step for step in project.steps.values() if step.kind == "sql"]
-    known += project.ephemerals.values()
-    found = [step for step in known if name in (str(step.key), step.key.name)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        every = " or ".join(str(step.key) for step in found)
-        raise DagsterModelsError(f"{name!r} may be {every}: write the schema too")
-    spellings = {spelling: step for step in known for spelling in (str(step.key), step.key.name)}
-    close = dict.fromkeys(str(spellings[near].key) for near in nearest(name, spellings, 3))
-    hint = f"; did you mean {' or '.join(close)}?" if close else ""
-    raise DagsterModelsError(f"there is no SQL model named {name!r}{hint}")

@@ -9,6 +9,7 @@
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
     dagster-models script FILE         one script, run against the warehouse
+    dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
     dagster-models explain last marts.x    what became of one step, and when
 
@@ -36,6 +37,7 @@ from dagster_models.cli import (
     results,
     script,
     streams,
+    windows,
 )
 from dagster_models.errors import DagsterModelsError
 
@@ -59,6 +61,7 @@ COMMANDS: Mapping[str, Command] = {
     "results": results,
     "explain": explain,
     "clean": clean,
+    "windows": windows,
     "script": script,
 }
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from dagster_models.core.model import Project, Source, Step
+from dagster_models.core.model import Project, Source, Step, Target
 from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
 from dagster_models.project import load as door
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.variables import GivenText
+from dagster_models.util.nearest import nearest
 
 load = partial(door.load, run_sql_function=run_sql_function)
 """``project.load.load``, which runs ``def sql(vars)`` in this process."""
@@ -55,6 +57,30 @@ def errors_among(problems: Sequence[Problem]) -> int:
 def counted(count: int, noun: str) -> str:
     """``1 error``, ``2 errors``."""
     return f"{count} {noun}{'s' if count != 1 else ''}"
+
+
+def find_step(name: str, known: Sequence[Step], noun: str) -> Step:
+    """The one of *known* that is called *name*, with or without its schema.
+
+    Raises:
+        DagsterModelsError: there is none, or several are.
+    """
+    found = [step for step in known if name in (str(step.key), step.key.name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        every = " or ".join(str(step.key) for step in found)
+        raise DagsterModelsError(f"{name!r} may be {every}: write the schema too")
+    spellings = {spelling: step for step in known for spelling in (str(step.key), step.key.name)}
+    close = dict.fromkeys(str(spellings[near].key) for near in nearest(name, spellings, 3))
+    hint = f"; did you mean {' or '.join(close)}?" if close else ""
+    raise DagsterModelsError(f"there is no {noun} named {name!r}{hint}")
+
+
+def is_there(target: Target) -> bool:
+    """Whether there may be a database: looking into it must not make one."""
+    setting = target.type.file_setting
+    return not setting or os.path.exists(str(target.settings[setting]))
 
 
 def refuse_broken(project: Project, item: Step | Source) -> None:

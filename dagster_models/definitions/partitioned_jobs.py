@@ -17,9 +17,10 @@ from dagster import (
     partition_loading_context,
 )
 
-from dagster_models._dagster.partitions import definition_of, range_tags
+from dagster_models._dagster.partitions import definition_of, every_partition, range_tags
 from dagster_models.core.model import Job, Key, Project, Schedule, Step
 from dagster_models.core.partitions import StepPartitions
+from dagster_models.core.windows import Partition
 from dagster_models.definitions.column_metadata import asset_key
 from dagster_models.definitions.translator import PARTITIONS_TAG
 
@@ -27,6 +28,11 @@ Definition = PartitionsDefinition[str]
 
 Groups = Mapping[Definition, list[AssetSpec]]
 """The definitions of a job's assets -> the assets that have each."""
+
+
+def partitions_of(step: Step) -> tuple[Partition, ...]:
+    """All partitions of a model that there are now, in their order; () if it has none."""
+    return () if step.partitions is None else every_partition(step.partitions)
 
 
 def groups_of(keys: Iterable[AssetKey], partitioned: Mapping[AssetKey, AssetSpec]) -> Groups:

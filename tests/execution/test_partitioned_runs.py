@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from dagster_models import load_project
+from dagster_models.cli.main import main
 from running import IN_PROCESS, Project, RunReport, make_project
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,15 @@ def project(tmp_path: Path) -> Project:
     return make_project(tmp_path, FILES, SETTINGS)
 
 
-def test_one_partition_and_a_range(project: Project) -> None:
+def windows(project: Project, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """What `dagster-models windows` prints."""
+    assert main(["--project", str(project.root), "windows", *options]) == 0
+    return capsys.readouterr().out
+
+
+def test_one_partition_and_a_range(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    assert windows(project, capsys, "counts", "--missing") == "2024-01-01...2024-01-31\n"
+    assert not project.database.exists(), "looking makes no database"
     ran = run(project, {"dagster/partition": "2024-01-05"})
     assert ran.code == 0, ran.stdout + ran.stderr
     ran = run(project, of_range("2024-01-07", "2024-01-09"))
@@ -111,6 +120,21 @@ def test_one_partition_and_a_range(project: Project) -> None:
     assert [partition for partition, _ in materializations(project, "total")] == [None, None]
     for _, metadata in materializations(project, "counts"):
         assert metadata["dagster_models/build"] in ("in full", "partitions")
+
+    assert windows(project, capsys, "counts") == (
+        "main.counts on target dev: 4 built, 0 stale, 27 missing\n"
+        "missing  2024-01-01...2024-01-04\n"
+        "built    2024-01-05\n"
+        "missing  2024-01-06\n"
+        "built    2024-01-07...2024-01-09\n"
+        "missing  2024-01-10...2024-01-31\n"
+    )
+    project.write({"models/counts.sql": COUNTS.replace("count(*)", "count(*) + 1")})
+    assert run(project, {"dagster/partition": "2024-01-08"}).code == 0
+    stale = "2024-01-05\n2024-01-07\n2024-01-09\n"
+    assert windows(project, capsys, "main.counts", "--stale") == stale
+    assert main(["--project", str(project.root), "windows", "total"]) == 1
+    assert "there is no partitioned model named 'total'" in capsys.readouterr().err
 
 
 def test_a_run_without_its_partition_starts_nothing(project: Project) -> None:

@@ -1,0 +1,53 @@
+"""`dagster-models windows`: the state of each partition, by the records of its relation."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from dagster_models.cli.windows import ranges, states_of
+from dagster_models.core.commit import Commit
+from dagster_models.core.parts import window_texts
+from dagster_models.core.windows import Partition, TimeWindow
+
+START = datetime(2024, 1, 1, tzinfo=timezone.utc)
+
+
+def window(first: int, last: int) -> TimeWindow:
+    return TimeWindow(START + timedelta(days=first), START + timedelta(days=last))
+
+
+def commit(run: str, code: str, first: int | None = None, last: int = 0) -> Commit:
+    if first is None:
+        return Commit(run, "main.m", 1, "main.m", code, {})
+    start, end = window_texts(window(first, last))
+    return Commit(
+        run, "main.m", 1, "main.m", code, {}, kind="window", window_start=start, window_end=end
+    )
+
+
+DAYS = [Partition(f"d{n}", window(n, n + 1)) for n in range(6)]
+
+
+def shown(*commits: Commit) -> list[tuple[str, str]]:
+    return list(ranges(states_of(DAYS, commits, "now")))
+
+
+def test_nothing_is_built() -> None:
+    assert shown() == [("missing", "d0...d5")]
+
+
+def test_the_last_build_of_each_partition_counts() -> None:
+    assert shown(commit("1", "old", 0, 4), commit("2", "now", 1, 3), commit("3", "old", 2, 3)) == [
+        ("stale", "d0"),
+        ("built", "d1"),
+        ("stale", "d2...d3"),
+        ("missing", "d4...d5"),
+    ]
+
+
+def test_a_full_refresh_builds_all_of_them() -> None:
+    assert shown(commit("1", "old", 0, 4), commit("2", "now")) == [("built", "d0...d5")]
+    assert shown(commit("2", "old"), commit("3", "now", 5, 6)) == [
+        ("stale", "d0...d4"),
+        ("built", "d5"),
+    ]
