@@ -120,7 +120,7 @@ REFUSED = [
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres"])
 @pytest.mark.parametrize("sql", REFUSED)
 def test_what_a_rollback_would_not_undo_is_refused(tmp_path: Path, sql: str, dialect: str) -> None:
-    header = f"post_statements:\n  - select 1\n  - |\n    /* first */\n    {sql}"
+    header = f"post_statements:\n  - select 1\n  - |\n    -- first\n    {sql}"
     files = {
         "dagster_models.yaml": f"name: p\ndialect: {dialect}\n",
         "models/marts/a.sql": model(header),
