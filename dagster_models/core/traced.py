@@ -77,6 +77,7 @@ class ColumnProblem:
     """A reference to a column that does not exist or is ambiguous. Counts start at 1.
 
     ``certain``: the warehouse would refuse the query. Otherwise the schema may be out of date.
+    ``no_table``: its prefix is no table of the FROM, which every SQL refuses.
     """
 
     what: str
@@ -84,6 +85,7 @@ class ColumnProblem:
     column: int
     fix: str = ""
     certain: bool = False
+    no_table: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,9 @@ NOTHING_TRACED = Trace()
 
 def plain_trace(found: Trace) -> tuple[Any, ...]:
     """A trace as plain tuples and texts, in the order of its fields."""
-    problems = tuple((p.what, p.line, p.column, p.fix, p.certain) for p in found.problems)
+    problems = tuple(
+        (p.what, p.line, p.column, p.fix, p.certain, p.no_table) for p in found.problems
+    )
     columns = tuple(map(tuple, found.columns))
     rest = (found.closed, found.certain, found.reason, found.rows)
     return (columns, *rest, problems, found.row_sources, found.spanning)

@@ -121,7 +121,7 @@ def _upstream(
 def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
     if context.unknown_columns == "ignore":
         return
-    certain = it.certain and dialect_of(context.dialect).columns_measured
+    certain = it.certain and (it.no_table or dialect_of(context.dialect).columns_measured)
     severity = "error" if certain and context.unknown_columns == "error" else "warning"
     context.report(problem(it.what, place, it.fix, severity))
 

@@ -23,7 +23,7 @@ from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, named_entries, read_mapping
-from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.project.yaml.nodes import YamlNode, node_of, read_yaml
 from dagster_models.util.nearest import suggest
 
 TYPES = ("text", "integer", "number", "boolean", "date", "timestamp")
@@ -61,7 +61,7 @@ class Variables:
         found = {**self.values, **own}
         for name, value in own.items():
             place = places.get(name, Location("dagster_models.yaml"))
-            node = YamlNode(value, place)
+            node = node_of(value, place)
             found[name] = _typed_or_reported(name, node, self.types.get(name, ""), report)
             if name in self.secrets:
                 fix = "Its value comes from the environment alone."
@@ -218,7 +218,7 @@ def _declared(
     if found.get("env") in environ:
         text = environ[found["env"]]
         try:
-            outside[name] = YamlNode(_of_text(text, type_), place)
+            outside[name] = node_of(_of_text(text, type_), place)
         except ValueError:
             said = "another value" if found.get("secret") else f"{text!r}"
             what = f"the variable `{name}` is {type_}, and the environment variable"

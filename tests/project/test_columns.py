@@ -98,6 +98,47 @@ def test_the_setting(tmp_path: Path, setting: str, severity: str) -> None:
     assert [problem.severity for problem in problems] == ([severity] if severity else [])
 
 
+@pytest.mark.parametrize(
+    ("dialect", "severity"),
+    [
+        *((name, "error") for name in ("duckdb", "postgres", "mysql", "tsql", "bigquery")),
+        *((name, "error") for name in ("snowflake", "spark", "databricks", "redshift", "trino")),
+        ("clickhouse", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "query",
+    ["with o as (select 1 as a) select o.a from t as x", "select x.a, u.a from t as x"],
+)
+def test_a_prefix_that_no_from_has_is_an_error_in_each_dialect(
+    tmp_path: Path, dialect: str, severity: str, query: str
+) -> None:
+    files = {
+        "dagster_models.yaml": f"name: p\ndialect: {dialect}\n",
+        "models/t.sql": "select 1 as a",
+        "models/b.sql": query,
+    }
+    try:
+        problems = make(tmp_path, files).warnings
+    except ProjectError as error:
+        problems = error.problems
+    found = [it.severity for it in problems if "in this FROM, and no column" in it.what]
+    if severity:
+        assert found == [severity]
+    else:  # a CTE of ClickHouse may be a value, so that `o.a` is one of its fields
+        assert "error" not in found
+
+
+@pytest.mark.parametrize("name", ["seq.nextval", "seq.currval"])
+def test_a_sequence_is_not_a_table_that_is_missing(tmp_path: Path, name: str) -> None:
+    files = {
+        "dagster_models.yaml": "name: p\ndialect: snowflake\n",
+        "models/t.sql": "select 1 as a",
+        "models/b.sql": f"select a, {name} as id from t",
+    }
+    assert not [it for it in make(tmp_path, files).warnings if it.severity == "error"]
+
+
 def test_other_dialects_only_warn(tmp_path: Path) -> None:
     files = {
         "dagster_models.yaml": "name: p\ndialect: snowflake\n",

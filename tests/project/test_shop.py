@@ -213,7 +213,8 @@ def offending(project: Project, connection: duckdb.DuckDBPyConnection) -> dict[s
     for key, step in project.steps.items():
         for check in step.checks:
             task = check_task(project, step, check, target)
-            sql = task.sql_on(relation_sql(project, key, target), f'"{task.column}"')
+            name = relation_sql(project, key, target)
+            sql = task.sent(task.sql, name, f'"{task.column}"')
             found[f"{key.name}.{check.name}"] = len(connection.sql(sql).fetchall())
     return found
 

@@ -65,6 +65,22 @@ def test_each_place_goes_before_those_above_it(
 
 
 @pytest.mark.parametrize(
+    ("header", "environ", "expected"),
+    [
+        ("", {}, "[1] as x"),
+        ("vars: {x: [2, 3]}", {}, "[2, 3] as x"),
+        ("", {"THE_X": "4, 5"}, "[4, 5] as x"),
+        ("vars: {x: [2, 3]}", {"THE_X": "4"}, "[4] as x"),
+    ],
+)
+def test_a_list_has_its_place_as_a_value_has(
+    tmp_path: Path, header: str, environ: dict[str, str], expected: str
+) -> None:
+    declared = "  x: {type: [integer], default: [1], env: THE_X}\n"
+    assert sent(project_of(tmp_path, declared, header, **environ)) == expected
+
+
+@pytest.mark.parametrize(
     ("declared", "given", "expected"),
     [
         ("  x: 15\n", "{x: 20}", "20 as x"),

@@ -6,7 +6,7 @@ tree of nodes that it works on, and keep their marks.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,16 @@ class YamlNode:
         if isinstance(self.value, list):
             return [item.plain() for item in self.value]
         return self.value
+
+
+def node_of(value: Any, place: Location) -> YamlNode:
+    """The node of a plain value, whose parts all have one place; ``plain`` is its inverse."""
+    if isinstance(value, Mapping):
+        items = {str(key): node_of(item, place) for key, item in value.items()}
+        return YamlNode(items, place, dict.fromkeys(items, place))
+    if isinstance(value, (list, tuple)):
+        return YamlNode([node_of(item, place) for item in value], place)
+    return YamlNode(value, place)
 
 
 class _BadNode(Exception):

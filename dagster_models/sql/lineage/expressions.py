@@ -38,6 +38,9 @@ _NO_COLUMNS = frozenset(
     }
 )
 
+#: `s.nextval` is the next value of a sequence (Oracle, Snowflake).
+_OF_SEQUENCES = frozenset({"nextval", "currval"})
+
 #: Arguments that are types, even if sqlglot reads a column: `json_object(returning jsonb)`.
 _TYPES = frozenset({"return_type"})
 
@@ -274,6 +277,8 @@ class Expressions:
             tables = tuple(item.name for around in scope.chain() for item in around.items)
             what = f"there is no table `{written}` in this FROM, and no column of that name"
             self.report_missing(names[0], what, Missing(found.certain, tables), "Tables")
+            if not self.dialect.ctes_are_values and names[-1].name.lower() not in _OF_SEQUENCES:
+                self.problems[-1] = replace(self.problems[-1], no_table=True)
         return None
 
     def field(self, value: Value, path: list[exp.Identifier]) -> Value:
