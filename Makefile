@@ -7,7 +7,8 @@ PORT   ?= 3000
 # A target of project/dagster_models.yaml, by default the project's own. `pg` needs DATABASE_URL.
 TARGET ?=
 
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+# More than two, also on two cores: the tests wait for processes most of the time.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 DUCKDB2_VERSION := 2.0.1
 DUCKDB2 := $(VENV)/duckdb-$(DUCKDB2_VERSION)
 DUCKDB_TESTS := tests/warehouses tests/processes tests/execution/test_executor.py \

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
         print(NO_MODELS, file=sys.stderr)
     every = [*project.steps.values(), *project.ephemerals.values()]
     width = max((len(str(step.key)) for step in every), default=0)
-    built_width = max(6, *(len(step.built_as) for step in every))
+    built_width = max([6, *(len(step.built_as) for step in every)])
     for step in every:
         built = step.built_as.ljust(built_width)
         print(f"{str(step.key).ljust(width)}  {built}  {step.location.path}")

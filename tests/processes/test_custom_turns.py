@@ -16,6 +16,13 @@ from systems import System
 from tasks import sql_task
 
 
+@pytest.fixture(autouse=True)
+def _prepared(system: System) -> None:
+    """As a run does it before its first step."""
+    with connect(system.address) as session:
+        session.prepare(["s"])
+
+
 def task(attempt: int) -> BuildTask:
     return replace(sql_task("s.t", "", attempt=attempt), materialization=Custom("k.Kind", {}))
 
