@@ -603,7 +603,7 @@ def test_two_writers_of_one_window_do_not_double_its_rows(
 ) -> None:
     """On DuckDB its one process lets them in one by one; a server does so itself."""
     if system.name == "duckdb":
-        pytest.skip("test_partition_runs (execution)")
+        pytest.skip("test_batches (execution)")
     query = "select date '2024-01-01' as d union all select date '2024-01-02'"
 
     def task(run_id: str, *days: int) -> BuildTask:
