@@ -141,8 +141,10 @@ class DuckDBCursor(TransactionalSession):
     def subquery(self, sql: str) -> str | None:
         with self._watched():
             self._one_statement(sql)
-            if len(self._cursor.extract_statements(sql)) > 1:
-                return None  # a PIVOT that first looks for its columns
+            parts = self._cursor.extract_statements(sql)
+            # A PIVOT that first looks for its columns: several statements, or one in DuckDB 2.
+            if len(parts) > 1 or parts[0].type == duckdb.StatementType.MULTI:
+                return None
         found = self._subquery(sql)
         return found if self._parses(f"SELECT count(*) FROM (\n{found}\n)") else None
 
