@@ -80,11 +80,7 @@ def retries(node: YamlNode) -> Retries:
     """A number of retries, or the settings of Dagster's RetryPolicy under their own names."""
     if not isinstance(node.value, dict):
         return Retries(fields.integer(0)(node))
-    values: dict[str, Any] = {}
-    for key, place, item in node.items():
-        if key not in _RETRIES:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _RETRIES))
-        values[key] = _RETRIES[key](item)
+    values = fields.values_of(node, _RETRIES)
     for key in ("backoff", "jitter"):
         if key in values and not values.get("delay"):
             raise BadValue(f"`{key}` needs a `delay`", node.keys[key], "Add e.g. `delay: 10s`.")
@@ -161,16 +157,12 @@ def since(node: YamlNode) -> SinceConfig:
     """A column, or `{column: ..., lookback: ..., begin: ...}`."""
     if not isinstance(node.value, dict):
         return SinceConfig(fields.text(node))
-    values: dict[str, Any] = {}
     column = node.value.get("column")
     rest = SinceConfig(column.value) if column and isinstance(column.value, str) else None
-    for key, place, item in node.items():
-        if key not in _SINCE:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _SINCE), rest)
-        try:
-            values[key] = _SINCE[key](item)
-        except BadValue as wrong:
-            raise BadValue(wrong.what, wrong.place, wrong.fix, rest) from wrong
+    try:
+        values = fields.values_of(node, _SINCE)
+    except BadValue as wrong:
+        raise BadValue(wrong.what, wrong.place, wrong.fix, rest) from wrong
     if "column" not in values:
         raise BadValue("`column` is missing", node.place, "Write `since: {column: updated_at}`.")
     return SinceConfig(**values)

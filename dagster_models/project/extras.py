@@ -46,9 +46,7 @@ def _statement(node: YamlNode, key: str) -> UserStatement:
 def _sql_of(item: YamlNode) -> YamlNode:
     if not isinstance(item.value, dict):
         return item
-    for key, place, _ in item.items():
-        if key not in ("sql", "transaction"):
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, ("sql", "transaction")))
+    fields.refuse_unknown(item, ("sql", "transaction"))
     outside = item.value.get("transaction")
     if outside is not None and fields.boolean(outside) is False:
         what = "`transaction: false` is refused: it could not be undone if the build fails"
@@ -94,10 +92,8 @@ def indexes(node: YamlNode) -> tuple[Index, ...]:
     for item in node.value:
         if not isinstance(item.value, dict):
             raise BadValue(f"expected an index, got {fields.describe(item)}", item.place, fix)
-        for key, place, _ in item.items():
-            if key not in _INDEX:
-                raise BadValue(f"unknown key `{key}`", place, suggest(key, _INDEX))
-        index = Index(**{"columns": (), **{key: _INDEX[key](it) for key, _, it in item.items()}})
+        fields.refuse_unknown(item, _INDEX)
+        index = Index(**{"columns": (), **fields.values_of(item, _INDEX)})
         if not index.columns:
             raise BadValue("an index needs `columns`", item.place, fix)
         if index in found or (index.name and index.name in [other.name for other in found]):
@@ -112,9 +108,7 @@ def persist_docs(node: YamlNode) -> tuple[str, ...]:
     if not isinstance(node.value, dict):
         raise BadValue(f"expected keys and values, got {fields.describe(node)}", node.place, fix)
     known = ("relation", "columns")
-    for key, place, _ in node.items():
-        if key not in known:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, known))
+    fields.refuse_unknown(node, known)
     return tuple(key for key in known if key in node.value and fields.boolean(node.value[key]))
 
 
@@ -132,12 +126,10 @@ def export(node: YamlNode) -> Export:
     fix = "Write `export: {path: exports/orders}`."
     if not isinstance(node.value, dict):
         return Export(_export_path(node))
-    for key, place, _ in node.items():
-        if key not in _EXPORT:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _EXPORT))
+    fields.refuse_unknown(node, _EXPORT)
     if "path" not in node.value:
         raise BadValue("`path` is missing", node.place, fix)
-    values = {key: _EXPORT[key](item) for key, _, item in node.items()}
+    values = fields.values_of(node, _EXPORT)
     return Export(**{**values, "path": _export_path(node.value["path"])})
 
 

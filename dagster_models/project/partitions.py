@@ -14,7 +14,6 @@ from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
-from dagster_models.util.nearest import suggest
 
 _EXAMPLE = "E.g. `daily: {every: day, start: 2024-01-01, timezone: America/New_York}`."
 
@@ -159,11 +158,7 @@ def partitions(node: YamlNode) -> PartitionsConfig:
         raise BadValue(what, node.place, fix)
     if not isinstance(node.value, dict):
         return PartitionsConfig(fields.text(node))
-    values: dict[str, Any] = {}
-    for key, place, item in node.items():
-        if key not in _MODEL:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _MODEL))
-        values[key] = _MODEL[key](item)
+    values = fields.values_of(node, _MODEL)
     if "of" not in values:
         raise BadValue("`of` is missing", node.place, "Write `partitions: {of: daily, by: day}`.")
     return PartitionsConfig(**values)
@@ -203,11 +198,7 @@ def automation(node: YamlNode) -> Automation:
     """A condition, or `{condition: ..., timezone: ..., lookback: 3}`."""
     if not isinstance(node.value, dict):
         return Automation(*_condition(node))  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, place, item in node.items():
-        if key not in _AUTOMATION:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _AUTOMATION))
-        values[key] = _AUTOMATION[key](item)
+    values = fields.values_of(node, _AUTOMATION)
     if "condition" not in values:
         raise BadValue("`condition` is missing", node.place, _AUTOMATION_FIX)
     condition, cron = values.pop("condition")

@@ -88,12 +88,8 @@ def _keep_runs(node: YamlNode) -> KeepRuns:
     """A number of runs, or a number and an age."""
     if not isinstance(node.value, dict):
         return KeepRuns(number=fields.integer(1)(node))
-    values: dict[str, Any] = {}
-    for key, place, item in node.items():
-        if key not in _KEEP_RUNS:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, _KEEP_RUNS))
-        values["seconds" if key == "age" else key] = _KEEP_RUNS[key](item)
-    return KeepRuns(**values)
+    values = fields.values_of(node, _KEEP_RUNS)
+    return KeepRuns(**{"seconds" if key == "age" else key: values[key] for key in values})
 
 
 def _key_prefix(node: YamlNode) -> tuple[str, ...]:

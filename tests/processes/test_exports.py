@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -29,7 +26,7 @@ from dagster_models.processes.server import export_files
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession
-from paths import SUPPORT
+from kill_points import run_program
 from systems import System, session_of
 from tasks import relation_of, sql_task
 
@@ -302,37 +299,23 @@ def test_a_reader_never_finds_half(system: System, build: Build, export: Export)
 
 #: Kills itself before the act of that number.
 PROGRAM = """
-import json, os, signal, sys
-from dataclasses import replace
-
+import json, os, sys
 from dagster_models.core.extras import Export, Extras
 from dagster_models.processes import exports
 from dagster_models.processes.server import export_files
 from dagster_models.processes.server.attempt import Stop, run
+from kill_points import Acts
 from systems import System, session_of
 from tasks import sql_task
 
 name, settings, path, number, last = json.loads(sys.argv[1])
-count = 0
-
-def counted(holder, name):
-    method = getattr(holder, name)
-    def counting(*arguments, **more):
-        global count
-        count += 1
-        if count == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*arguments, **more)
-    setattr(holder, name, counting)
-
 with session_of(System(name, settings, "", "").open()) as session:
-    for door in ("replace_table", "export", "write_record", "commit", "last_proofs"):
-        counted(session, door)
-    for act in ("mkdir", "symlink", "replace"):
-        counted(os, act)
-    counted(exports, "_prune")
-    counted(export_files, "_write")
-    counted(json, "dump")
+    acts = Acts(last)
+    acts.count(session, "replace_table", "export", "write_record", "commit", "last_proofs")
+    acts.count(os, "mkdir", "symlink", "replace")
+    acts.count(exports, "_prune")
+    acts.count(export_files, "_write")
+    acts.count(json, "dump")
     export = Export(path, partition_by=("k",), owner="s.t of p")
     sql = f"select 1 as k, {number} as a union all select 2, {number}"
     task = sql_task("s.t", sql, run_id=f"run {number}", extras=Extras(export=export))
@@ -349,15 +332,7 @@ def test_a_kill_before_each_act(system: System, export: Export) -> None:
     kills = after_commit = 0
     linked: list[tuple[int, int]] = []
     for last in (0, *range(1, 50)):  # one is whole
-        given = json.dumps([system.name, system.settings, export.path, last, last])
-        child = subprocess.run(
-            [sys.executable, "-c", PROGRAM, given],
-            env={"PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        child = run_program(PROGRAM, system.name, system.settings, export.path, last, last)
         found = _found(export)
         warehouse = system.open()
         with session_of(warehouse) as session:

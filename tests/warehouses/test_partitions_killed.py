@@ -4,9 +4,6 @@ the ledger says of each day is what the table has of it."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,41 +11,14 @@ from test_partitions import daily
 
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.parts import window_of
-from dagster_models.core.tasks import BuildTask, task_to_json
+from dagster_models.core.tasks import BuildTask
 from dagster_models.core.windows import Partition, overlap
 from dagster_models.warehouses.base import WarehouseSession
-from paths import SUPPORT
+from kill_points import build
 from running import EXHAUSTIVE
 from systems import System, session_of
 from tasks import relation_of, sql_task
 
-#: Kills itself before the statement of that number of its own build. It prints the keys that its
-#: outcome says are committed.
-PROGRAM = """
-import json, os, signal, sys
-from dagster_models.core.tasks import task_from_json
-from dagster_models.processes.server.attempt import Stop, run
-from systems import System, session_of
-
-name, settings, task, last = json.loads(sys.argv[1])
-count = 0
-
-def counted(method):
-    def counting(*arguments, **more):
-        global count
-        count += 1
-        if count == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*arguments, **more)
-    return counting
-
-with session_of(System(name, settings, "", "").open()) as session:
-    for door in ("begin", "take_turn", "stage", "rows", "change", "replace_table", "columns",
-                 "write_record", "commit"):
-        setattr(session, door, counted(getattr(session, door)))
-    outcome = run(session, task_from_json(task), Stop())
-    print(json.dumps([outcome.verdict.value, outcome.partitions]))
-"""
 DAYS = (1, 2, 3, 4, 5)
 T = relation_of("s.t")
 
@@ -100,15 +70,7 @@ def test_a_kill_before_a_statement_of_any_batch(system: System) -> None:
     warehouse.close()
     seen: set[frozenset[int]] = set()
     for attempt, last in enumerate(points(), 1):
-        given = json.dumps([system.name, system.settings, task_to_json(task_of(attempt)), last])
-        child = subprocess.run(
-            [sys.executable, "-c", PROGRAM, given],
-            env={"PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        child = build(system, task_of(attempt), last)
         warehouse = system.open()
         with session_of(warehouse) as session:
             table = built_by(session)

@@ -4,46 +4,14 @@ there with its commit record, or the table is as before."""
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-
-from dagster_models.core.materializations import Snapshot
-from dagster_models.warehouses.base import WarehouseSession
-from paths import SUPPORT
-from systems import System, session_of
-
-#: Kills itself before the statement of that number of its own build. It prints its outcome.
-PROGRAM = """
-import json, os, signal, sys
 from dataclasses import replace
 
 from dagster_models.core.materializations import Snapshot
-from dagster_models.core.target_types import TARGET_TYPES
-from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.warehouses.base import WarehouseSession
+from kill_points import build
 from systems import System, session_of
 from tasks import sql_task
 
-name, settings, how, sql, attempt, last = json.loads(sys.argv[1])
-count = 0
-
-def counted(method):
-    def counting(*arguments, **more):
-        global count
-        count += 1
-        if count == last:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*arguments, **more)
-    return counting
-
-with session_of(System(name, settings, "", "").open()) as session:
-    for door in ("begin", "take_turn", "stage", "rows", "change", "replace_table", "columns",
-                 "write_record", "commit"):
-        setattr(session, door, counted(getattr(session, door)))
-    task = sql_task("s.t", sql, attempt=attempt)
-    outcome = run(session, replace(task, materialization=Snapshot.from_json(how)), Stop())
-    print(json.dumps(outcome.to_json()["verdict"]))
-"""
 #: Two states of the source: one row of the first is changed, one is gone, and one is new.
 STATES = (
     "select 1 as k, 'a' as v union all select 2, 'a' union all select 3, 'a'",
@@ -71,25 +39,15 @@ def test_a_kill_before_each_statement(system: System) -> None:
     for sql in STATES:
         for last in range(1, 60, 1 if len(tables) > 1 else 4):  # a first build at some
             attempt += 1
-            values = {**{name: getattr(how, name) for name in how.__slots__}}
-            given = json.dumps([system.name, system.settings, values, sql, attempt, last])
-            child = subprocess.run(
-                [sys.executable, "-c", PROGRAM, given],
-                env={
-                    "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")])
-                },
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-            )
+            task = sql_task("s.t", sql, attempt=attempt)
+            child = build(system, replace(task, materialization=how), last)
             warehouse = system.open()
             with session_of(warehouse) as session:
                 records = len(session.query("select * from dagster_models.commits")[1])
                 table = table_of(session)
             warehouse.close()
             if child.returncode == 0:
-                assert child.stdout.strip() == '"committed"', child.stdout + child.stderr
+                assert json.loads(child.stdout) == ["committed", []], child.stdout + child.stderr
                 break
             assert child.returncode == -9, child.stderr
             kills += 1

@@ -209,6 +209,27 @@ def mapping(node: YamlNode) -> dict[str, Any]:
     return plain
 
 
+def refuse_unknown(node: YamlNode, known: Collection[str]) -> None:
+    """Raises BadValue for the first key of a dict that is not *known*."""
+    for key, place, _ in node.items():
+        if key not in known:
+            raise _unknown(key, place, known)
+
+
+def values_of(node: YamlNode, readers: Mapping[str, Reader]) -> dict[str, Any]:
+    """The values of a dict, each read by its key's reader. Raises BadValue for an unknown key."""
+    values: dict[str, Any] = {}
+    for key, place, item in node.items():
+        if key not in readers:
+            raise _unknown(key, place, readers)
+        values[key] = readers[key](item)
+    return values
+
+
+def _unknown(key: str, place: Location, known: Collection[str]) -> BadValue:
+    return BadValue(f"unknown key `{key}`", place, suggest(key, known))
+
+
 def texts_by_name(node: YamlNode) -> dict[str, str]:
     mapping(node)
     return {key: text(item) for key, _, item in node.items()}
