@@ -8,19 +8,11 @@ from typing import TypeAlias
 
 from dagster_models.compilation.accepted_values import is_accepted
 from dagster_models.compilation.relationships import are_alike, orphans, orphans_across_types
+from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
+from dagster_models.core.checks import Check
 from dagster_models.core.materializations import argument_name
-from dagster_models.core.model import Check, Key, Project, Reference, Relation, Step, Target
-from dagster_models.core.tasks import (
-    BOUNDS,
-    KEYS,
-    OWN_COLUMN,
-    OWN_RELATION,
-    SINCE,
-    STARTED,
-    TYPES,
-    CheckTask,
-    stand_in,
-)
+from dagster_models.core.model import Key, Project, Reference, Relation, Step, Target
+from dagster_models.core.tasks import BOUNDS, KEYS, SINCE, STARTED, TYPES, stand_in
 from dagster_models.errors import UnreadableSql
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.fill_in import PlainSql
@@ -258,11 +250,11 @@ def check_task(project: Project, step: Step, check: Check, target: Target) -> Ch
     if check.test == "query":
         sql = _compiled(project, step, check.text, target, queries_only=True, of_check=True)
         return CheckTask(check.name, sql, check.severity)
-    column = _folded(check.column or "", _dialect(project, target))
+    columns = tuple(_folded(column, _dialect(project, target)) for column in check.columns)
     if check.test == "relationships":
-        return _relationships(project, step, check, target, column)
+        return _relationships(project, step, check, target, columns)
     sql = _COLUMN_CHECKS[check.test](project, step, check, target, OWN_COLUMN)
-    return CheckTask(check.name, sql, check.severity, column)
+    return CheckTask(check.name, sql, check.severity, columns)
 
 
 def _folded(name: str, dialect: str) -> str:
@@ -309,7 +301,7 @@ def _accepted_values(
 
 
 def _relationships(
-    project: Project, step: Step, check: Check, target: Target, column: str
+    project: Project, step: Step, check: Check, target: Target, columns: tuple[str, ...]
 ) -> CheckTask:
     key = step.resolved[check.arguments["to"]]
     if key in project.ephemerals:
@@ -323,7 +315,7 @@ def _relationships(
         check.name,
         orphans(*compared),
         check.severity,
-        column,
+        columns,
         are_alike(forms, *compared),
         orphans_across_types(forms, *compared),
     )

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from dagster_models.core.changes import Changes
+from dagster_models.core.checks import Severity
 from dagster_models.core.plain import plain
 from dagster_models.errors import ErrorKind, WarehouseError
 
@@ -75,22 +76,41 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """The result of a check: the number of offending rows, or the error of its own query."""
+    """The result of a check: the number of offending rows, or the error of its own query.
+
+    ``severity`` is that of the threshold which was exceeded, and else the declared one.
+    ``accepted`` says that offending rows were found, but not too many. ``rows`` is the number of
+    rows in scope, None where it is not known. ``sample`` are some of the offending rows, their
+    values as texts, None for NULL, under the names ``sample_columns``; ``query`` selects all of
+    them, ``stored`` is the relation that keeps them, and ``found`` says what a check of the whole
+    table has found.
+    """
 
     name: str
-    severity: str
+    severity: Severity
     failures: int = 0
     error: TaskError | None = None
     seconds: float = 0.0
+    rows: int | None = None
+    accepted: bool = False
+    sample: tuple[tuple[str | None, ...], ...] = ()
+    sample_columns: tuple[str, ...] = ()
+    query: str = ""
+    stored: str = ""
+    found: str = ""
 
     @property
     def passed(self) -> bool:
-        return self.failures == 0 and self.error is None
+        return (self.accepted or self.failures == 0) and self.error is None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CheckOutcome:
         error = data.get("error")
-        return cls(**{**data, "error": TaskError.from_json(error) if error else None})
+        texts = {
+            "sample": tuple(map(tuple, data.get("sample", ()))),
+            "sample_columns": tuple(data.get("sample_columns", ())),
+        }
+        return cls(**{**data, **texts, "error": TaskError.from_json(error) if error else None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export, Index, UserStatement
@@ -22,6 +22,9 @@ from dagster_models.core.partitions import (
 from dagster_models.core.retries import NO_RETRIES, Retries
 from dagster_models.core.target_types import TargetType
 from dagster_models.core.traced import NOTHING_TRACED, Trace
+
+if TYPE_CHECKING:
+    from dagster_models.core.checks import Check
 
 
 class _Empty(Mapping[str, Any]):
@@ -125,29 +128,6 @@ class Reference:
             return self.parts[0]
         name = ".".join(f'"{part}"' if "." in part else part for part in self.parts)
         return f"{name}()" if self.call else name
-
-
-Severity = Literal["error", "warn"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A query that must return no rows.
-
-    ``name`` is unique within its model. A column check has ``test`` (unique, not_null,
-    accepted_values, relationships), ``column`` and ``arguments``, and no ``text``. A check of
-    ``checks/*.sql`` has the user's ``text``.
-    """
-
-    name: str
-    model: Key
-    severity: Severity = "error"
-    location: Location = Location("")
-    test: str = "query"
-    column: str | None = None
-    arguments: Mapping[str, Any] = EMPTY
-    text: str = ""
-    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ All are frozen values, which ``task_to_json`` and ``task_from_json`` carry betwe
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from dagster_models.core.changes import Changes
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.materializations import (
@@ -30,13 +31,6 @@ from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
 from dagster_models.util.digests import digest_of
 from dagster_models.util.python_code import code_digest
-
-#: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
-#: table or a branch in which the warehouse builds what it has not published yet.
-OWN_RELATION = "__the_relation_that_this_check_is_about__"
-#: Stands for the column to check: a frame or a seed keeps the case of its columns' names, which is
-#: known once the relation is built.
-OWN_COLUMN = "__the_column_that_this_check_is_about__"
 
 #: Stands in a model's SQL for the value of `$since`, which only the session that builds can read.
 SINCE = "__the_value_of_since__"
@@ -137,38 +131,6 @@ _REPLACE = Replace()
 
 Content: TypeAlias = "Query | CsvFile | ArrowFile"
 """The rows that a relation is built from."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckTask:
-    """One check of a relation.
-
-    ``sql`` selects the offending rows. OWN_RELATION stands in it for the relation, and OWN_COLUMN
-    for the ``column`` if it is about one. A failing check of severity "error" stops the
-    publication; one of severity "warn" only reports.
-
-    A check that compares two columns has a query ``alike``, whose one value says whether their
-    types are; if they are not, ``across`` selects the offending rows.
-    """
-
-    name: str
-    sql: str
-    severity: str = "error"
-    column: str = ""
-    alike: str = ""
-    across: str = ""
-
-    @staticmethod
-    def sent(sql: str, name: str, column: str) -> str:
-        """The SQL to send, in which ``name`` is the relation and ``column`` its column, as SQL."""
-        return sql.replace(OWN_RELATION, name).replace(OWN_COLUMN, column)
-
-    def column_in(self, names: Collection[str]) -> str:
-        """The column as the relation with these columns has it: in any case, like in SQL."""
-        if self.column in names:
-            return self.column
-        folded = self.column.lower()
-        return next((name for name in names if name.lower() == folded), self.column)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +305,7 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
     if "relation" in fields:
         fields["relation"] = Relation(**fields["relation"])
     if "checks" in fields:
-        fields["checks"] = tuple(CheckTask(**check) for check in fields["checks"])
+        fields["checks"] = tuple(map(CheckTask.from_json, fields["checks"]))
     if "file" in fields:
         fields["file"] = LoadedFile(**fields["file"])
     if "modules" in fields:

@@ -21,8 +21,8 @@ from dagster import (
 from dagster_models._dagster.assets import asset_of
 from dagster_models._dagster.partitions import definition_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
+from dagster_models.core.checks import Check
 from dagster_models.core.model import (
-    Check,
     Config,
     Location,
     Project,
@@ -261,5 +261,5 @@ def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
         name=check.name,
         asset=asset,
         description=check.description or None,
-        blocking=check.severity == "error",
+        blocking=check.blocking,
     )

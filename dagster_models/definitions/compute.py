@@ -27,7 +27,7 @@ from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFa
 from dagster_models._dagster.partitions import PARTITION_TAG
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.changes import Changes
-from dagster_models.core.model import Check
+from dagster_models.core.checks import Check
 from dagster_models.definitions.column_metadata import (
     NOT_MOVED,
     Moved,

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from dagster_models.core.model import Check, Column, Key, Severity
+from dagster_models.core.checks import Check, Severity
+from dagster_models.core.model import Column, Key
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
@@ -142,7 +143,7 @@ def _read_check(item: YamlNode, key: Key, column: str, severity: Severity, repor
         severity=values.get("severity", severity),
         location=place,
         test=test,
-        column=column,
+        columns=(column,),
         arguments={name: values[name] for name in TESTS[test] if name in values},
         description=values.get("description", ""),
     )

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dagster_models.core.model import Check, Column, Key, Location, Source, Step
+from dagster_models.core.checks import Check
+from dagster_models.core.model import Column, Key, Location, Source, Step
 from dagster_models.core.traced import (
     ColumnProblem,
     Schema,
@@ -194,7 +195,7 @@ def _trace_checks(
 def _find_column_of_check(
     check: Check, step: Step, schemas: Mapping[Key, Schema], context: TraceContext
 ) -> None:
-    wanted = [(step.key, check.column or "")]
+    wanted = [(step.key, column) for column in check.columns]
     to, field = str(check.arguments.get("to")), check.arguments.get("field")
     if to in step.resolved and field:
         wanted.append((step.resolved[to], field))

@@ -7,8 +7,8 @@ from dataclasses import replace
 from dagster_models.compilation.places import place_of
 from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.compilation.tasks import TargetStep
+from dagster_models.core.checks import Check
 from dagster_models.core.messages import CheckOutcome, Outcome
-from dagster_models.core.model import Check
 from dagster_models.reporting.results import CheckResult, ResultState, StepResult
 
 

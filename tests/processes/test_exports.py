@@ -15,10 +15,10 @@ import duckdb
 import pyarrow.dataset
 import pytest
 
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.extras import Export, Extras
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import CheckTask
 from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.errors import ErrorKind
 from dagster_models.processes import exports

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from addresses import duckdb_at
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Verdict
-from dagster_models.core.tasks import CheckTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import Session, connect

@@ -12,8 +12,8 @@ import pytest
 
 from dagster_models import load_project
 from dagster_models.compilation.sql_text import check_task
+from dagster_models.core.check_tasks import OWN_COLUMN
 from dagster_models.core.model import Key, Project
-from dagster_models.core.tasks import OWN_COLUMN
 from dagster_models.core.traced import Trace, TracedColumn
 from dagster_models.definitions.translator import column_lineage
 from dagster_models.errors import ProjectError
@@ -293,4 +293,4 @@ def test_a_check_of_a_relationship_names_the_seeds_column_as_the_seed_has_it(
     step = found.steps[Key("m", "a")]
     task = check_task(found, step, step.checks[0], found.targets["pg"])
     assert "child." + OWN_COLUMN + ' = parent."Id"' in task.sql
-    assert task.column == "person"
+    assert task.columns == ("person",)

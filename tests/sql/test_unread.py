@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dagster_models.compilation.sql_text import check_task, compile_step
+from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.model import Key, Project
-from dagster_models.core.tasks import OWN_RELATION
 from dagster_models.errors import SqlSyntaxError, UnreadableSql
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import parse_sql

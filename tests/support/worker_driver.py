@@ -12,8 +12,9 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import CheckTask, LoadedFile, task_to_json
+from dagster_models.core.tasks import LoadedFile, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
 from dagster_models.util.orphans import MARK, kill_marked

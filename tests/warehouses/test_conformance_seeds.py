@@ -8,14 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.core.tasks import (
-    OWN_COLUMN,
-    OWN_RELATION,
-    BuildTask,
-    CheckTask,
-    CsvFile,
-    LoadedFile,
-)
+from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
+from dagster_models.core.tasks import BuildTask, CsvFile, LoadedFile
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
@@ -298,7 +292,7 @@ def test_a_check_finds_its_column_in_any_case(
     session.prepare(["s"])
     (tmp_path / "a.csv").write_text(f"Id,FullName\n1,{cell}\n")
     check = CheckTask(
-        "c", f"select * from {OWN_RELATION} where {OWN_COLUMN} is null", "error", "fullname"
+        "c", f"select * from {OWN_RELATION} where {OWN_COLUMN} is null", "error", ("fullname",)
     )
     content = CsvFile(LoadedFile(str(tmp_path / "a.csv")))
     task = BuildTask("run", "s.t", 1, T, content, checks=(check,))

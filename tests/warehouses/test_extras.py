@@ -10,10 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.extras import Extras, Index, UserStatement
 from dagster_models.core.materializations import Incremental, Snapshot
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import CheckTask, task_from_json, task_to_json
+from dagster_models.core.tasks import task_from_json, task_to_json
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession

@@ -8,9 +8,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import Function
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import BuildTask, CheckTask
+from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession, find_proof

@@ -30,9 +30,10 @@ import psycopg
 import pytest
 
 from addresses import duckdb_at, postgres_at
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Verdict
 from dagster_models.core.target_types import TARGET_TYPES
-from dagster_models.core.tasks import BuildTask, CheckTask, PythonTask, Task
+from dagster_models.core.tasks import BuildTask, PythonTask, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution import lookup
 from dagster_models.execution.runners.events import Answered, Lost, Settled

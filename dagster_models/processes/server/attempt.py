@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dagster_models.core.changes import Changes
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import CheckOutcome, Exported, Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
-from dagster_models.core.tasks import BuildTask, ChecksTask, CheckTask, Task
+from dagster_models.core.tasks import BuildTask, ChecksTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server import export_files
 from dagster_models.processes.server.commits import commits_of, first_part, keys_of
@@ -314,12 +315,12 @@ def _one_check(
     clock = time.perf_counter()
     failures, error = 0, None
     try:
-        column = quote(check.column_in([column for column, _ in build.columns]))
+        columns = [quote(c) for c in check.columns_in([name for name, _ in build.columns])]
         sql = check.sql
         if check.alike:
-            ((alike,),) = session.query(check.sent(check.alike, name, column))[1]
+            ((alike,),) = session.query(check.sent(check.alike, name, columns))[1]
             sql = sql if alike else check.across
-        failures = session.count(check.sent(sql, name, column))
+        failures = session.count(check.sent(sql, name, columns))
     except WarehouseError as failure:
         if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
             raise

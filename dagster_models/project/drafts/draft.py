@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dagster_models.core.model import Check, Location, Step
+from dagster_models.core.checks import Check
+from dagster_models.core.model import Location, Step
 from dagster_models.project.folder_defaults import FolderDefaults
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from dagster_models.core.model import Check, Key, Location, Step
+from dagster_models.core.checks import Check
+from dagster_models.core.model import Key, Location, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.config import CHECK_KEYS
 from dagster_models.project.custom import with_kind

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dagster_models.core.checks import Check
 from dagster_models.core.model import (
-    Check,
     Config,
     Key,
     Location,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dagster_models.core.model import Check, Key, Location
+from dagster_models.core.checks import Check
+from dagster_models.core.model import Key, Location
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
 from dagster_models.project.linking.links import Links
 from dagster_models.project.linking.names import Unresolved, resolve

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from dagster_models.core.model import Check, Key, Location, Source
+from dagster_models.core.checks import Check
+from dagster_models.core.model import Key, Location, Source
 from dagster_models.project.drafts.draft import NameUse
 from dagster_models.project.linking.names import Names, Unresolved, resolve
 from dagster_models.project.problems import Report, problem

@@ -1,0 +1,90 @@
+"""A check as the warehouse runs it: the SQL to send, with what stands in it until then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.core.checks import Scope, Severity, Threshold
+from dagster_models.core.model import Relation
+
+#: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
+#: table or a branch in which the warehouse builds what it has not published yet.
+OWN_RELATION = "__the_relation_that_this_check_is_about__"
+
+
+def own_column(number: int) -> str:
+    """What stands for a column to check, of those with which ``CheckTask.columns`` begins at 0.
+
+    A frame or a seed keeps the case of its columns' names, which is known once the relation is
+    built.
+    """
+    return f"__the_column_{number}_that_this_check_is_about__"
+
+
+OWN_COLUMN = own_column(0)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTask:
+    """One check of a relation.
+
+    ``sql`` selects the offending rows. OWN_RELATION stands in it for the relation, and
+    ``own_column(i)`` for the i-th of the ``columns`` that it is about. A check whose ``error_if``
+    is exceeded stops the publication; one whose ``warn_if`` is only reports. Without both, one
+    offending row is too many, at the check's severity.
+
+    A check that compares two columns has a query ``alike``, whose one value says whether their
+    types are; if they are not, ``across`` selects the offending rows.
+
+    A check of single rows has a ``condition``: SQL over one row of OWN_RELATION that is never NULL,
+    and true where the row offends. So one scan can count the rows of many checks. ``where`` is SQL
+    over such a row too: the rows in scope, "" for all of them. A check of the whole table may have
+    a query ``number`` instead, which returns one row: the failures, and a text that says what was
+    found. ``store`` is the table that keeps the offending rows.
+    """
+
+    name: str
+    sql: str
+    severity: Severity = "error"
+    columns: tuple[str, ...] = ()
+    alike: str = ""
+    across: str = ""
+    condition: str = ""
+    where: str = ""
+    number: str = ""
+    warn_if: Threshold | None = None
+    error_if: Threshold | None = None
+    scope: Scope = "table"
+    limit: int | None = None
+    store: Relation | None = None
+
+    @staticmethod
+    def sent(sql: str, name: str, columns: Sequence[str]) -> str:
+        """The SQL to send, in which ``name`` is the relation and ``columns`` are its columns, all
+        as SQL."""
+        sql = sql.replace(OWN_RELATION, name)
+        for number, column in enumerate(columns):
+            sql = sql.replace(own_column(number), column)
+        return sql
+
+    def columns_in(self, names: Collection[str]) -> tuple[str, ...]:
+        """The columns as the relation with these columns has them: in any case, like in SQL."""
+        return tuple(_named_in(column, names) for column in self.columns)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CheckTask:
+        thresholds = {
+            word: Threshold(**data[word]) for word in ("warn_if", "error_if") if data.get(word)
+        }
+        store = Relation(**data["store"]) if data.get("store") else None
+        columns = tuple(data.get("columns", ()))
+        return cls(**{**data, **thresholds, "store": store, "columns": columns})
+
+
+def _named_in(column: str, names: Collection[str]) -> str:
+    if column in names:
+        return column
+    folded = column.lower()
+    return next((name for name in names if name.lower() == folded), column)

@@ -1,0 +1,79 @@
+"""What the project declares of its checks: frozen values, free of I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from dagster_models.core.model import EMPTY, Key, Location
+
+_NOWHERE = Location("")
+
+Severity = Literal["error", "warn"]
+#: What a check looks at: the rows that this build wrote, or all rows of the relation.
+Scope = Literal["window", "table"]
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """`> 10` or `> 1.5%`: the number of offending rows from which a check warns or fails.
+
+    ``above`` is a decimal number as text, so that nothing is rounded. ``percent`` is of the rows
+    in the check's scope.
+    """
+
+    above: str
+    percent: bool = False
+
+    def exceeded(self, failures: int, rows: int | None) -> bool:
+        """Whether *failures* offending rows of *rows* in scope are too many.
+
+        A percentage of an unknown number of rows, or of none, is exceeded by any offending row.
+        """
+        if not self.percent:
+            return Fraction(failures) > Fraction(self.above)
+        if not rows:
+            return failures > 0
+        return Fraction(failures, rows) * 100 > Fraction(self.above)
+
+    def __str__(self) -> str:
+        return f"> {self.above}{'%' if self.percent else ''}"
+
+
+#: What a check without thresholds has, at its severity.
+ANY_ROW = Threshold("0")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A query that must return no rows, or not many.
+
+    ``name`` is unique within its model. ``test`` is the kind of the check, with its ``columns``
+    and ``arguments``; one of checks/*.sql has the kind "query" and the user's ``text``. Only rows
+    that meet ``where`` are checked. A check without thresholds has ANY_ROW at its severity, and one
+    with one threshold does not have the other. ``scope`` is None for that of the kind. At most
+    ``limit`` offending rows are counted.
+    """
+
+    name: str
+    model: Key
+    severity: Severity = "error"
+    location: Location = _NOWHERE
+    test: str = "query"
+    columns: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] = EMPTY
+    text: str = ""
+    description: str = ""
+    where: str = ""
+    warn_if: Threshold | None = None
+    error_if: Threshold | None = None
+    scope: Scope | None = None
+    limit: int | None = None
+    store_failures: bool = False
+
+    @property
+    def blocking(self) -> bool:
+        """Whether its failure keeps the relation from being published."""
+        return self.error_if is not None or (self.warn_if is None and self.severity == "error")
