@@ -37,7 +37,7 @@ from dagster_models.sql.scopes import (
     qualifier,
     table_called,
 )
-from dagster_models.sql.suspects import Given, given_to, makes_rows
+from dagster_models.sql.suspects import REGCLASS, Given, given_to, text_cast_to_table
 
 #: Each of these has a FROM list (or a target) of its own, in which names are looked up.
 _OPENS = (exp.Select, exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Pivot)
@@ -237,8 +237,8 @@ class _StatementWalk:
         if last.args.get("temporary") or last.args.get("global_"):  # T-SQL: #t and ##t
             return True
         quoted = bool(last.args.get("quoted"))
-        in_string = self.is_string(last)
-        return self.dialect.is_system(parts) or self.dialect.is_file(parts, in_string, quoted)
+        is_file = self.dialect.is_file(parts, self.is_string(last), quoted)
+        return is_file or self.dialect.is_system(parts)
 
     def add(self, table: FoundTable) -> None:
         self.found.tables.append(table)
@@ -285,21 +285,22 @@ class _StatementWalk:
 
     def function(self, node: exp.Anonymous, scope: TableScope) -> None:
         self.found.calls.append(node.meta.get("start", -1))
-        if node.name.lower() in self.dialect.remote_functions or not makes_rows(node):
-            return
         starts = {item.parts[0].meta.get("start") for item in node.find_all(exp.Column)}
-        if starts.isdisjoint(self.arguments):  # else it is known which table it reads
+        known = not starts.isdisjoint(self.arguments)
+        if not known and node.name.lower() not in self.dialect.remote_functions:
             self.functions.append((given_to(node), scope))
 
     def suspect(self, given: Given, scope: TableScope) -> None:
-        """Note the names that a function in FROM is given and that no FROM item explains."""
+        """Note the names that a function is given and that no FROM item explains."""
         if given.query:
             self.found.queries.append(given.function)
         around = {name for one in scope.chain() for name in one.names}
-        columns = [c for c in given.columns if len(c) > 1]
-        unknown = (c for c in columns if self.dialect.alias(self.dialect.fold(c[0])) not in around)
-        for parts in (*given.texts, *unknown):
+        for parts in given.names(lambda c: self.dialect.alias(self.dialect.fold(c)) in around):
             self.found.suspects[given.function, parts] = None
+
+    def cast(self, node: exp.Cast, scope: TableScope) -> None:
+        for parts in text_cast_to_table(node):
+            self.found.suspects[REGCLASS, parts] = None
 
     def inside(self, node: exp.In, scope: TableScope) -> None:
         """`x in db.t`: see ``Dialect.in_reads_tables``."""
@@ -348,8 +349,7 @@ class _StatementWalk:
                 self.add(table)
         for given, scope in self.functions:
             self.suspect(given, scope)
-        for scope in self.scopes:
-            found.clashing.update(clashing(scope))
+        found.clashing.update(name for scope in self.scopes for name in clashing(scope))
         for identifiers, scope in self.columns:
             parts = tuple(self.alias(identifier) for identifier in identifiers)
             named = qualifier(identifiers, parts, scope)
@@ -370,6 +370,7 @@ _Look: TypeAlias = Callable[[_StatementWalk, Any, TableScope], None]
 _LOOKS: tuple[tuple[type[exp.Expr], _Look], ...] = (
     (exp.Table, _StatementWalk.table),
     (exp.Column, _StatementWalk.column),
+    (exp.Cast, _StatementWalk.cast),
     (exp.In, _StatementWalk.inside),
     (exp.Unnest, _StatementWalk.unnest),
     (exp.Command, _StatementWalk.command),

@@ -6,7 +6,7 @@ import logging
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from typing import Any
 
 from sqlglot import exp
@@ -190,10 +190,11 @@ class TokenizedText:
         return next((t.start for t in self.tokens if t.text.upper() == word), 0)
 
     def call(self, name: str) -> int:
-        """Where the function of that name is called first."""
+        """Where the function of that name is called first, or the type of that name is written."""
         pairs = zip(self.tokens, self.tokens[1:], strict=False)
         calls = (t.start for t, after in pairs if t.text == name and after.text == "(")
-        return next(calls, 0)
+        types = (t.start for t in self.tokens if t.text.lower() == name.lower())
+        return next(chain(calls, types), 0)
 
     def second_statement(self) -> int:
         ended = False

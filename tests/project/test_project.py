@@ -276,8 +276,36 @@ def test_a_function_that_is_given_the_name_of_a_model_is_a_warning(
 
 
 @pytest.mark.parametrize(
+    ("dialect", "query", "function"),
+    [
+        ("postgres", "select pg_relation_size('b') as size", "pg_relation_size"),
+        ("postgres", "select pg_total_relation_size('main.b')", "pg_total_relation_size"),
+        ("postgres", "select 'main.b'::regclass::oid as id", "regclass"),
+        ("postgres", "select count(*) from c where x = 'b'::regclass::oid", "regclass"),
+        ("postgres", "select CAST('b' AS REGCLASS) as id", "regclass"),
+        ("postgres", "select * from c where to_regclass('main.b') is not null", "to_regclass"),
+        ("clickhouse", "select dictGet('b', 'x', x) as y from c", "dictGet"),
+        ("clickhouse", "select dictGetOrDefault('main.b', 'x', x, 0) as y from c", "dictGet"),
+        ("duckdb", "select rows_of('main.b') as n", "rows_of"),
+        ("snowflake", "select get_ddl('table', 'main.b') as text", "get_ddl"),
+    ],
+)
+def test_a_function_of_one_value_that_is_given_the_name_of_a_model_is_a_warning(
+    tmp_path: Path, dialect: str, query: str, function: str
+) -> None:
+    files = {"models/b.sql": "select 1 as x", "models/c.sql": "select 1 as x"}
+    settings = {"dagster_models.yaml": f"name: p\ndialect: {dialect}\n", **files}
+    [warning] = make(tmp_path / "1", {**settings, "models/a.sql": query}).warnings
+    assert f"`{function}" in warning.what
+    assert "may read main.b, on which main.a does not depend" in warning.what
+    header = "/* @model upstream: main.b */ "
+    assert make(tmp_path / "2", {**settings, "models/a.sql": header + query}).warnings == ()
+
+
+@pytest.mark.parametrize(
     "query",
     [
+        "select to_json_text('select') as x, starts('from b') as y from b",
         "select * from read_it('other', b.x) join b on true",  # a column, and a name of nobody
         "select * from b, lateral read_it(b.b)",
         "select f('c') as x from b",
@@ -295,7 +323,17 @@ def test_what_a_function_is_given_is_mostly_no_table(tmp_path: Path, query: str)
     assert [w for w in project.warnings if "may read" in w.what or "determined" in w.what] == []
 
 
-def test_a_query_in_a_text_that_a_function_is_given_is_a_warning(tmp_path: Path) -> None:
-    files = {"models/a.sql": "select * from crosstab('select a, b, c from b') as t (x int)"}
+@pytest.mark.parametrize(
+    "query",
+    [
+        "select * from crosstab('select a, b, c from b') as t (x int)",
+        "select query_to_xml('select * from b', true, true, '') as document",
+    ],
+)
+def test_a_query_in_a_text_that_a_function_is_given_is_a_warning(
+    tmp_path: Path, query: str
+) -> None:
+    files = {"models/a.sql": query}
+    function = "query_to_xml" if "query_to_xml" in query else "crosstab"
     project = make(tmp_path, {"dagster_models.yaml": "name: p\ndialect: postgres\n", **files})
-    assert "cannot be determined: crosstab(...)" in project.warnings[0].what
+    assert f"cannot be determined: {function}(...)" in project.warnings[0].what

@@ -118,7 +118,7 @@ def test_defaults_by_folder_and_the_own_header(shop: Project) -> None:
 def test_columns_and_checks_of_the_shop(shop: Project) -> None:
     orders = shop.steps[Key("staging", "stg_orders")]
     assert orders.config.columns[0].description == "The order's number."
-    assert [(c.name, c.severity, c.test, c.column) for c in orders.checks] == [
+    assert [(c.name, c.severity, c.test, *c.columns) for c in orders.checks] == [
         ("unique_id", "error", "unique", "id"),
         ("not_null_id", "error", "not_null", "id"),
         ("accepted_values_status", "error", "accepted_values", "status"),
@@ -214,7 +214,7 @@ def offending(project: Project, connection: duckdb.DuckDBPyConnection) -> dict[s
         for check in step.checks:
             task = check_task(project, step, check, target)
             name = relation_sql(project, key, target)
-            sql = task.sent(task.sql, name, f'"{task.column}"')
+            sql = task.sent(task.sql, name, [f'"{column}"' for column in task.columns])
             found[f"{key.name}.{check.name}"] = len(connection.sql(sql).fetchall())
     return found
 
