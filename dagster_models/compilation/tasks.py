@@ -46,6 +46,7 @@ from dagster_models.core.tasks import (
 )
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.core.windows import Partition
+from dagster_models.project.contract import contract_of
 from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
@@ -190,6 +191,7 @@ def task_for(
         "builder": builder_of(project, target),
         "undeclared": undeclared_reads(project, step, target),
         "extras": extras_of(project, step, target),
+        "contract": contract_of(step),
     }
     if target_step.is_python:
         return PythonTask(

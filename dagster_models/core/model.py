@@ -137,6 +137,7 @@ class Column:
     name: str
     description: str = ""
     type: str = ""
+    location: Location = field(default=Location(""), compare=False)
 
 
 OnError = Literal["skip_downstream", "continue", "abort"]
@@ -169,6 +170,7 @@ class Config:
     tags: tuple[str, ...] = ()
     meta: Mapping[str, Any] = EMPTY
     columns: tuple[Column, ...] = ()
+    contract: bool = False  #: the relation has exactly these columns, with these types
     upstream: tuple[str, ...] = ()  #: names of what it reads that the text does not show
     downstream: tuple[str, ...] = ()  #: scripts: names of what must run after it
     column_types: Mapping[str, str] = EMPTY  #: seeds: column -> type

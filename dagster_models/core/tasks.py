@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.contracts import Contract
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.materializations import (
@@ -153,6 +154,7 @@ class BuildTask:
     builder: str | None = None  #: see Commit
     undeclared: Mapping[str, int] = EMPTY
     extras: Extras = NO_EXTRAS
+    contract: Contract | None = None
 
     runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = True
@@ -203,6 +205,7 @@ class PythonTask:
     builder: str | None = None  #: see Commit
     undeclared: Mapping[str, int] = EMPTY
     extras: Extras = NO_EXTRAS
+    contract: Contract | None = None
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
@@ -227,6 +230,7 @@ class PythonTask:
             self.builder,
             self.undeclared,
             self.extras,
+            self.contract,
         )
 
     def _materialization(self, reading: Reading | None) -> Materialization:
@@ -313,6 +317,8 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
     if fields.get("environment"):
         own = fields["environment"]
         fields["environment"] = Environment(**{**own, "dependencies": tuple(own["dependencies"])})
+    if fields.get("contract"):
+        fields["contract"] = Contract.from_json(fields["contract"])
     if "extras" in fields:
         fields["extras"] = Extras.from_json(fields["extras"])
     if "content" in fields:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dagster_models.core.checks import Check, Severity
-from dagster_models.core.model import Column, Key
+from dagster_models.core.model import Column, Key, Location
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
@@ -58,10 +58,10 @@ def read_columns(
     }
     columns: list[Column] = []
     found: list[Check] = []
-    for name, item in _entries(node, report):
+    for name, place, item in _entries(node, report):
         values = read_mapping(item, readers, _hinting(report, checks))
         type_ = values.get("type", values.get("data_type", ""))
-        columns.append(Column(name, values.get("description", ""), type_))
+        columns.append(Column(name, values.get("description", ""), type_, place))
         found += _read_checks(values.get("checks"), key, name, severity, report)
     return tuple(columns), _named_apart(found, report)
 
@@ -83,11 +83,11 @@ def _hinting(report: Report, checks: bool) -> Report:
     return hinting
 
 
-def _entries(node: YamlNode | None, report: Report) -> list[tuple[str, YamlNode]]:
+def _entries(node: YamlNode | None, report: Report) -> list[tuple[str, Location, YamlNode]]:
     if node is None or node.value is None:
         return []
     if isinstance(node.value, dict):
-        return [(name, item) for name, _, item in node.items()]
+        return list(node.items())
     if not isinstance(node.value, list):
         fix = "Write `columns: {name: {description: ..., checks: [...]}}`."
         what = f"`columns`: expected keys and values, got {fields.describe(node)}"
@@ -99,7 +99,7 @@ def _entries(node: YamlNode | None, report: Report) -> list[tuple[str, YamlNode]
         if name is None or not isinstance(name.value, str):
             report(problem("a column has no name", item.place, "Write `- name: ...`."))
         else:
-            entries.append((name.value, item))
+            entries.append((name.value, item.place, item))
     return entries
 
 

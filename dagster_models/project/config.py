@@ -19,6 +19,7 @@ from dagster_models.core.retries import Retries
 from dagster_models.project.extras import ALIASES, EXTRAS
 from dagster_models.project.partitions import automation, partitions, upstream_names
 from dagster_models.project.problems import Report
+from dagster_models.project.promises import PROMISES
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
@@ -48,7 +49,6 @@ ON_SCHEMA_CHANGE = ("fail", "append_new_columns", "sync_all_columns", "ignore")
 #: dbt's keys that we know by name and do not support, so that the message can say so.
 LATER = frozenset(
     {
-        "contract",
         "database",
         "partition_by",
     }
@@ -309,6 +309,7 @@ HEADER_KEYS: dict[str, dict[str, Reader]] = {
         **_OWN,
         **_RELATION,
         **_COLUMNS,
+        **PROMISES,
         **_KEPT,
         **_FUNCTION,
         **_CUSTOM,
@@ -318,7 +319,7 @@ HEADER_KEYS: dict[str, dict[str, Reader]] = {
 }
 #: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_RELATION, **_KEPT, **_CUSTOM, **EXTRAS},
+    "models": {**_SHARED, **_RELATION, **PROMISES, **_KEPT, **_CUSTOM, **EXTRAS},
     "scripts": _SHARED,
     "seeds": {
         **_SHARED,

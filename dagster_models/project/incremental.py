@@ -11,7 +11,7 @@ from dagster_models.core.materializations import is_custom
 from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.since import begin_misfit, lookback_misfit
 from dagster_models.core.tasks import RESERVED
-from dagster_models.project import ephemeral, function, snapshot
+from dagster_models.project import contract, ephemeral, function, snapshot
 from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.extras import clashing_exports, idle_extras, wrong_columns
 from dagster_models.project.problems import Report, place_of, problem
@@ -89,6 +89,7 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
         ephemeral.check_header(step, header, report)
     if function.is_function(step):
         function.check_header(step, header, report)
+    contract.check_contract(step, header, report)
     if header is not None and step.config.materialized in STRATEGIES:
         _check_strategy(step, header, report)
     if snapshot.is_snapshot(step):

@@ -21,6 +21,7 @@ from dagster_models.core.traced import (
     TraceRequest,
     Upstream,
 )
+from dagster_models.project import contract
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.function import is_function
@@ -78,6 +79,8 @@ def trace_steps(
             _report(it, Location(step.location.path, line, column), context)
     _trace_checks(traced, schemas, inside, context)
     check_columns(traced, context.report)
+    for step in traced.values():
+        contract.compare(step, dialect_of(context.dialect), context.report)
     return traced
 
 

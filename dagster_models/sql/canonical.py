@@ -25,7 +25,7 @@ from dagster_models.core.model import Config
 SHOWN_OR_RUN = frozenset(
     {
         *("alias", "schema", "column_types", "enabled"),
-        *("description", "owner", "group", "tags", "meta", "columns"),
+        *("description", "owner", "group", "tags", "meta", "columns", "contract"),
         *("upstream", "downstream", "pool", "priority"),
         *("retries", "on_error", "timeout_seconds", "full_refresh", "batch"),
         *("automation", "upstream_partitions", "deterministic"),

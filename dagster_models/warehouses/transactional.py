@@ -18,7 +18,7 @@ from dagster_models.core.materializations import AddedTo, Custom, Reading, Snaps
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses import extras
+from dagster_models.warehouses import contracts, extras
 from dagster_models.warehouses.base import Staged, quoted
 from dagster_models.warehouses.extras import ExtrasHooks
 from dagster_models.warehouses.materializations import table
@@ -41,6 +41,14 @@ class TransactionalSession(Hooks):
     _histories: frozenset[str] | None = None
 
     def build(self, task: BuildTask) -> Staged:
+        staged = self._built(task)
+        if task.contract is not None:
+            how = task.materialization
+            own = how.own_columns if isinstance(how, Snapshot) else ()
+            contracts.refuse_breach(self, staged.relation, task.contract, own)
+        return staged
+
+    def _built(self, task: BuildTask) -> Staged:
         if isinstance(task.materialization, Custom):  # see read_before
             return table.build(self, task.relation, task.materialization, task.content)
         self.begin()  # first: it opens a lost connection again

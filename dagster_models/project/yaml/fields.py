@@ -133,6 +133,18 @@ def boolean(node: YamlNode) -> bool:
     return node.value
 
 
+def only(allowed: bool) -> Reader:
+    """A key that says nothing new, and cannot say anything else."""
+
+    def read(node: YamlNode) -> bool:
+        if boolean(node) is not allowed:
+            what = f"only {str(allowed).lower()} is supported"
+            raise BadValue(what, node.place, "Delete the key.")
+        return allowed
+
+    return read
+
+
 def integer(least: int | None = None) -> Reader:
     def read(node: YamlNode) -> int:
         if not isinstance(node.value, int) or isinstance(node.value, bool):

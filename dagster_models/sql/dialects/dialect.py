@@ -198,6 +198,8 @@ class Dialect:
 
     #: The warehouse's own word for a type, "" if it is not sure. None: sqlglot's spelling.
     type_word: Callable[[exp.DataType], str] | None = None
+    #: A key of a type, by which it is compared with others; "" if it is not sure.
+    type_identity: Callable[[exp.DataType], str] | None = None
     #: The type of an expression by the dialect's own rules, beside those that all dialects share.
     expression_type: Callable[[TypeOf, exp.Expr], str] = unknown_type
 
@@ -239,6 +241,16 @@ class Dialect:
         if not isinstance(node, exp.DataType):
             return ""
         return node.sql(self.name).upper() if self.type_word is None else self.type_word(node)
+
+    def type_key(self, text: str) -> str:
+        """A type such that two are one type exactly if their keys are equal; "" if not sure."""
+        if not text:
+            return ""
+        try:
+            node = exp.DataType.build(text, dialect=self.name)
+        except Exception:  # as in declared_type
+            return ""
+        return "" if self.type_identity is None else self.type_identity(node)
 
     def declared_type(self, text: str) -> str:
         """A type that YAML declares, in the warehouse's word; as written if it is not known."""

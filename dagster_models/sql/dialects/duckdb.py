@@ -71,5 +71,6 @@ DUCKDB = Dialect(
     unnest_spreads=True,
     unpivot_type="VARCHAR",
     type_word=duckdb_type_word,
+    type_identity=duckdb_type_word,
     expression_type=duckdb_expression_type,
 )

@@ -16,6 +16,25 @@ def _multiplies(node: exp.Expr) -> bool:
     return node.find(exp.Explode, exp.Unnest, exp.GenerateSeries, exp.Anonymous) is not None
 
 
+_T = exp.DataType.Type
+#: Types of which it is known that sqlglot takes each of their words for the same.
+_SURE = frozenset(
+    {
+        *(_T.SMALLINT, _T.INT, _T.BIGINT, _T.DECIMAL, _T.BOOLEAN, _T.TEXT, _T.VARCHAR),
+        *(_T.DATE, _T.TIMESTAMP, _T.TIMESTAMPTZ, _T.UUID, _T.JSON, _T.JSONB),
+    }
+)
+
+
+def _type_identity(node: exp.DataType) -> str:
+    if node.this not in _SURE:
+        return ""
+    numbers = [item.name for item in node.expressions]
+    if node.this == _T.DECIMAL and len(numbers) == 1:
+        numbers.append("0")
+    return f"{node.this.value}({','.join(numbers)})"
+
+
 POSTGRES = Dialect(
     "postgres",
     quoted=kept,
@@ -34,6 +53,7 @@ POSTGRES = Dialect(
     multiplies=_multiplies,
     star_behind_table=True,
     values_column="column{number}",
+    type_identity=_type_identity,
 )
 MATERIALIZE = Dialect("materialize", offered=False, quoted=kept)
 RISINGWAVE = Dialect("risingwave", offered=False, quoted=kept)
