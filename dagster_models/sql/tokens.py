@@ -24,9 +24,6 @@ from dagster_models.sql.rewriting.prepare import prepare
 from dagster_models.sql.rewriting.token_rewriter import TEXTS
 from dagster_models.util.positions import Lines
 
-_JINJA_FIX = (
-    "Models are plain SQL, without Jinja: write the table's name instead of ref() or source()."
-)
 _FIX = (
     "Correct it. If the warehouse takes it as it is, set `unreadable_sql: warn` in"
     " dagster_models.yaml (docs/references.md)."
@@ -169,7 +166,7 @@ class TokenizedText:
                 return token.start
         return None
 
-    def unparsed(self, error: ParseError) -> SqlSyntaxError:
+    def unparsed(self, error: ParseError) -> UnreadableSql:
         details: Mapping[str, Any] = error.errors[0] if error.errors else {}
         what = str(details.get("description") or error).splitlines()[0]
         what = re.sub(r"<Token .*?text: (.*?), line: .*>", r"'\1'", what).rstrip(".")
@@ -180,11 +177,7 @@ class TokenizedText:
         # ones, so they lead to the token.
         place = (details.get("line"), details.get("col"))
         offset = next((t.start for t in self.tokens if (t.line, t.col) == place), 0)
-        jinja = "{{" in self.text or "{%" in self.text
-        what = f"this SQL cannot be read: {what}"
-        return (
-            self.error(what, offset, _JINJA_FIX) if jinja else self.unreadable(what, offset, _FIX)
-        )
+        return self.unreadable(f"this SQL cannot be read: {what}", offset, _FIX)
 
     def word(self, word: str) -> int:
         return next((t.start for t in self.tokens if t.text.upper() == word), 0)

@@ -139,12 +139,6 @@ def test_a_table_named_by_a_parameter_is_unseen() -> None:
     assert not parse_sql("select '${x}', f(${y}) from a", "databricks").unseen
 
 
-def test_jinja_is_refused_with_advice() -> None:
-    with pytest.raises(SqlSyntaxError) as raised:
-        parse_sql("select * from {{ ref('x') }}", "duckdb")
-    assert "without Jinja" in raised.value.fix
-
-
 @given(
     text=st.sampled_from(["select * from db.t, db.t", 'select \'é🛫\' from "a""b".c, c']),
     moves=st.lists(st.integers(-30, 30) | st.none(), min_size=4, max_size=4),

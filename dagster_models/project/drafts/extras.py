@@ -15,6 +15,7 @@ from dagster_models.project.drafts.step import suspected_uses, unset_variable, u
 from dagster_models.project.extras import comments, refused
 from dagster_models.project.problems import problem
 from dagster_models.sql.canonical import canonical, version_of
+from dagster_models.sql.jinja import refuse_jinja
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.statements import refuse_other_statements
 
@@ -62,6 +63,7 @@ def _read(step: Step, context: DraftContext) -> Iterator[tuple[UserStatement, Pa
     dialect = context.settings.dialect
     for statement in (*step.config.pre_statements, *step.config.post_statements):
         try:
+            refuse_jinja(statement.sql, dialect)
             refuse_other_statements(statement.sql, dialect)
             yield statement, context.texts.parse(statement.sql, dialect, queries_only=False)
         except SqlSyntaxError as error:

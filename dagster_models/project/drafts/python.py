@@ -40,6 +40,7 @@ from dagster_models.project.python.step import read_step
 from dagster_models.project.variables import without_secrets
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.canonical import canonical, content_config, version_of
+from dagster_models.sql.jinja import refuse_jinja
 from dagster_models.sql.parse import ParsedSql, plain_text
 from dagster_models.util.digests import digest_of
 from dagster_models.util.python_code import code_digest
@@ -257,6 +258,7 @@ def _parsed_queries(code: PythonFile, path: str, context: DraftContext) -> Itera
     for query in code.queries:
         at = Location(path, query.line)
         try:
+            refuse_jinja(query.text, settings.dialect)
             parsed = context.texts.parse(query.text, settings.dialect, queries_only=False)
         except SqlSyntaxError as error:
             what, fix, severity = error.what, error.fix, "error"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from dagster_models.core.checks import Check
 from dagster_models.core.model import Key, Location, Step
@@ -29,6 +31,7 @@ from dagster_models.project.incremental import check_keys, check_use_of_since, i
 from dagster_models.project.problems import problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.sql.canonical import canonical, content_config, version_of
+from dagster_models.sql.jinja import jinja_in_literals, refuse_jinja
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.regions import full_text
 from dagster_models.sql.unread import read_tokens
@@ -73,6 +76,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     def place(line: int, column: int) -> Location:
         return Location(path, generated, 1) if generated else Location(path, line, column)
 
+    _warn_of_jinja(step.sql, place, context)
     if full and not incremental(step):
         what = "`/* @incremental */` and `/* @full */` have no effect: the model is not incremental"
         report(problem(what, step.location, "Add `materialized: incremental`, or delete them."))
@@ -117,10 +121,12 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
     if unread is not None:
         what = f"{unread.what}; what it reads besides its model is unknown"
         report(Problem(what, file.path, unread.line, unread.column, severity="warning"))
+    place = partial(Location, file.path)
+    _warn_of_jinja(file.text, place, context)
     for holder in parsed.placeholders:
         if holder.name not in variables:
-            place = Location(file.path, holder.line, holder.column)
-            report(unset_variable(holder.name, place, variables))
+            at = place(holder.line, holder.column)
+            report(unset_variable(holder.name, at, variables))
     check = Check(
         name=name,
         model=Key("", ""),
@@ -130,14 +136,21 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
         description=values.get("description", ""),
     )
     uses = tuple(
-        use_of(ref, Location(file.path, ref.line, ref.column), name)
+        use_of(ref, place(ref.line, ref.column), name)
         for ref in (*parsed.references, *parsed.calls)
     )
     model = None
     if "model" in values:
-        written, place = values["model"]
-        model = NameUse(tuple(written.split(".")), written, place, required=True, check=name)
+        written, at = values["model"]
+        model = NameUse(tuple(written.split(".")), written, at, required=True, check=name)
     return CheckDraft(check, uses, model)
+
+
+def _warn_of_jinja(text: str, place: Callable[[int, int], Location], context: DraftContext) -> None:
+    for line, column, written in jinja_in_literals(text, context.settings.dialect):
+        what = f"{written} is sent as it is: nothing renders the Jinja in it"
+        fix = "Write a variable, such as `$day`, instead of the text."
+        context.report(problem(what, place(line, column), fix, "warning"))
 
 
 def _both(parsed: ParsedSql, full: ParsedSql) -> ParsedSql:
@@ -158,6 +171,7 @@ def _read_query(text: str, context: DraftContext) -> tuple[ParsedSql, Unreadable
     """What a query says. Where the parser does not know it and the project accepts that: what its
     tokens alone show, and the parser's error."""
     settings = context.settings
+    refuse_jinja(text, settings.dialect)
     try:
         return context.texts.parse(text, settings.dialect), None
     except UnreadableSql as error:

@@ -1,0 +1,111 @@
+"""Jinja that somebody left in a text, and what the project has in its place.
+
+Braces in comments, literals and quoted names stay what they are, and so do DuckDB's structs, also
+as the keys of a map: `map {{'a': 1}: 2}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from sqlglot.dialects.dialect import Dialect as SqlglotDialect
+from sqlglot.errors import TokenError
+
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.dialects.table import dialect_of
+from dagster_models.sql.executed_comments import opened
+from dagster_models.sql.tokens import TokenizedText
+from dagster_models.util.positions import Lines
+
+#: `{{'a': 1}: 2}` and `{#1: 2}` (a column by its position) are DuckDB's.
+_OPENING = re.compile(r"""\{\{(?!\s*(?:\w+|'[^']*'|"[^"]*")\s*:(?!:))|\{%|\{#(?!\d+\s*:)""")
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+_NAMES = "ref|source|var|env_var|config|this|is_incremental"
+_WORD = re.compile(rf"\b({_NAMES})\b(?:\s*\(([^)]*)\))?")
+_TEXT = re.compile(r"""['"]([^'"]*)['"]""")
+_OF_DBT = re.compile(rf"\{{\{{-?\s*(?:{_NAMES}|target|run_started_at|invocation_id)\b.*\}}\}}")
+_SHOWN = 40  #: characters of a tag
+
+
+def refuse_jinja(text: str, dialect: str) -> None:
+    """Raise SqlSyntaxError where Jinja begins, with what takes the place of all of it."""
+    if (at := _first(text, dialect)) is None:
+        return
+    tags = [match[0] for match in _TAG.finditer(text, at)]
+    fixes = dict.fromkeys(fix for tag in tags for fix in _fixes(tag))
+    fix = "Models are plain SQL, without Jinja. Write " + "; ".join(fixes or _OTHERWISE) + "."
+    what = f"this is Jinja, which nothing renders: {_shown(tags[0] if tags else text[at:])}"
+    raise SqlSyntaxError(what, *Lines(text).place(at), fix)
+
+
+def jinja_in_literals(text: str, dialect: str) -> Iterator[tuple[int, int, str]]:
+    """(line, column, what it is) of texts that hold a call of dbt's, which are sent as they are."""
+    if "{{" not in text:
+        return
+    source = TokenizedText(text, dialect)
+    for token in source.tokens:
+        written = text[token.start : token.end + 1]
+        if written[-1:] == "'" and _OF_DBT.search(written):
+            yield *source.lines.place(token.start), _shown(written)
+
+
+def _first(text: str, dialect: str) -> int | None:
+    """Where Jinja begins outside of comments, literals and quoted names, None if it does not."""
+    if not _OPENING.search(text):
+        return None
+    tokenizer = SqlglotDialect.get_or_raise(dialect)
+    plain = opened(text) if dialect_of(dialect).executes_comments else text
+    for match in _OPENING.finditer(plain):
+        at = match.start()
+        try:  # if a word in its place is a token, it is in none of these
+            tokens = tokenizer.tokenize(plain[:at] + " x")
+        except TokenError:
+            continue
+        if tokens and tokens[-1].start == at + 1:
+            return at
+    return None
+
+
+def _fixes(tag: str) -> Iterator[str]:
+    if tag.startswith("{#"):
+        yield "`/* ... */` instead of `{# ... #}`"
+        return
+    known = [*_WORD.finditer(tag)]
+    for match in known:
+        given = _TEXT.findall(match[2] or "")
+        yield _INSTEAD[match[1]](given, _shown(match[0]))
+    if not known:
+        yield from _OTHERWISE
+
+
+def _shown(written: str) -> str:
+    line = " ".join(written.split())
+    return f"`{line}`" if len(line) <= _SHOWN else f"`{line[:_SHOWN]}...`"
+
+
+_OTHERWISE = ("a Python file with `def sql(vars)` for SQL that is generated",)
+
+#: The word -> what to write instead, by the texts that it is given, and by what is written.
+_INSTEAD: Mapping[str, Callable[[list[str], str], str]] = {
+    "ref": lambda given, it: (
+        f"the model's name, `{given[-1] if given else 'orders'}`, instead of {it}"
+    ),
+    "source": lambda given, it: (
+        f"the table's name, `{'.'.join(given) or 'raw.orders'}`, instead of {it}"
+        " (sources.yaml describes it)"
+    ),
+    "var": lambda given, it: (
+        f"`${given[0] if given else 'name'}` instead of {it} (`vars:` in dagster_models.yaml"
+        " gives it a value)"
+    ),
+    "env_var": lambda given, it: (
+        f"`$name` instead of {it} (`vars: {{name: {{env: {given[0] if given else 'NAME'}}}}}` in"
+        " dagster_models.yaml)"
+    ),
+    "config": lambda given, it: f"a header, `/* @model materialized: table */`, instead of {it}",
+    "this": lambda given, it: "the model's own name instead of `this`",
+    "is_incremental": lambda given, it: (
+        "a region, `/* @incremental */ ... /* @end */`, instead of `if is_incremental()`"
+    ),
+}

@@ -1,0 +1,66 @@
+"""Jinja that was left in a text is refused; braces that mean something else are not."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.jinja import jinja_in_literals, refuse_jinja
+from paths import DATA
+from project_cases import split_case
+
+LEFT = [
+    "select 1 as x where 1 = [{{ var('x') }}]",
+    "select 'a' as x {# it's late #}",
+    "select '{{' as x {%- if it %} where true",
+    "select 1 as x /* {{ */ {{ config(a='b') }}",
+    "select map {{ keys }} as x",
+    "select {{ a::int }} as x",
+]
+MEANT = [
+    "select '{{ x }}' as x, $${% y %}$$ as y, 'it''s {{ so }}' as z",
+    "select {'a': {'b': [{'c': 1}]}} as x",
+    "select map {{'a': 1}: {'b': 2}} as x",
+    'select map {{"a": 1}: 2, {a: 2}: 3} as x',
+    "select map {#1: 2} as m from (select 1 as z)",
+    'select 1 as "{{ x }}" -- {{ a }}\n/* {# b /* c */ {% d %} */',
+]
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_jinja_is_refused(text: str) -> None:
+    with pytest.raises(SqlSyntaxError, match="this is Jinja") as raised:
+        refuse_jinja(text, "duckdb")
+    assert "without Jinja" in raised.value.fix
+    with pytest.raises(duckdb.ParserException):
+        duckdb.sql(text)
+
+
+@pytest.mark.parametrize("text", MEANT)
+def test_other_braces_are_not(text: str) -> None:
+    refuse_jinja(text, "duckdb")
+    assert duckdb.sql(text).fetchall()
+
+
+def test_there_is_none_in_the_corpora() -> None:
+    texts = [path.read_text() for path in (DATA / "references").glob("*.sql")]
+    for case in (DATA / "lineage").rglob("*.*"):
+        texts += split_case(case.read_text())[0].values() if case.suffix == ".txt" else []
+        texts += [case.read_text()] if case.suffix == ".sql" else []
+    assert len(texts) > 10
+    for text in texts:
+        refuse_jinja(text, "duckdb")
+        refuse_jinja(text, "postgres")
+
+
+def test_a_text_that_dbt_would_render_is_found_and_another_is_not() -> None:
+    text = "select '{{ name }}', '\n {{ var(\"d\") }} ' as x -- '{{ this }}'"
+    assert [found[:2] for found in jinja_in_literals(text, "duckdb")] == [(1, 22)]
+
+
+@pytest.mark.parametrize("dialect", ["postgres", "mysql", "bigquery", "snowflake", "clickhouse"])
+def test_each_dialect_has_its_own_comments_and_texts(dialect: str) -> None:
+    refuse_jinja("select '{{ a }}' /* {{ b }} */ -- {{ c }}\n from d", dialect)
+    with pytest.raises(SqlSyntaxError, match="this is Jinja"):
+        refuse_jinja("select '{{ a }}' /* {{ b }} */ -- {{ c }}\n from {{ d }}", dialect)
