@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export, Index, UserStatement
+from dagster_models.core.freshness import Freshness
 from dagster_models.core.partitions import (
     Automation,
     PartitionsConfig,
@@ -180,6 +181,7 @@ class Config:
     on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
     automation: Automation | None = None
+    freshness: Freshness | None = None  #: how long after one materialization the next one is due
     #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
     upstream_partitions: Mapping[str, str] = EMPTY
     deterministic: bool | None = None  #: whether the same rows always give the same relation

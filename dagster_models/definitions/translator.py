@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import warnings
@@ -15,11 +16,12 @@ from dagster import (
     AssetSpec,
     BetaWarning,
     CodeReferencesMetadataValue,
+    FreshnessPolicy,
     LocalFileCodeReference,
 )
 
 from dagster_models._dagster.partitions import definition_of, mapping_of
-from dagster_models.core.model import Key, Project, Relation, Source, Step
+from dagster_models.core.model import Config, Key, Project, Relation, Source, Step
 from dagster_models.definitions.automation import condition_of
 from dagster_models.definitions.column_metadata import (
     asset_key,
@@ -78,6 +80,7 @@ class ModelsTranslator:
             tags={**dict.fromkeys(config.tags, ""), **partition_tag(item)},
             partitions_def=definition_of(item.partitions.of) if item.partitions else None,
             automation_condition=condition_of(item),
+            freshness_policy=_freshness_policy(config),
             kinds={_KINDS[item.kind], warehouse},
             metadata={
                 **({} if is_function(item) else _table(relation)),
@@ -116,6 +119,15 @@ def _deps(step: Step, project: Project) -> list[AssetDep]:
         if deps.setdefault(dep.asset_key, dep).partition_mapping is None:
             deps[dep.asset_key] = dep
     return list(deps.values())
+
+
+def _freshness_policy(config: Config) -> FreshnessPolicy | None:
+    """Dagster's own daemon compares it with the last materialization."""
+    due = config.freshness
+    if due is None:
+        return None
+    warn = None if due.warn_seconds is None else dt.timedelta(seconds=due.warn_seconds)
+    return FreshnessPolicy.time_window(dt.timedelta(seconds=due.fail_seconds), warn)
 
 
 def _group(key: Key) -> str:

@@ -17,6 +17,7 @@ from dagster_models.core.materializations import KINDS
 from dagster_models.core.model import Column, Config, Location, SinceConfig
 from dagster_models.core.retries import Retries
 from dagster_models.project.extras import ALIASES, EXTRAS
+from dagster_models.project.freshness import of_model
 from dagster_models.project.partitions import automation, partitions, upstream_names
 from dagster_models.project.problems import Report
 from dagster_models.project.promises import PROMISES
@@ -104,6 +105,7 @@ _SHARED: dict[str, Reader] = {
     "on_error": fields.one_of("skip_downstream", "continue", "abort"),
     "timeout": fields.positive_seconds,
     "automation": automation,
+    "freshness": of_model,
     "vars": fields.variables,
 }
 

@@ -21,7 +21,7 @@ _AS_VIEW = "Make it a view (`materialized: view`)"
 #: What a header says of a relation or of a step.
 _IDLE = (
     *("alias", "schema", "severity", "pool", "priority"),
-    *("retries", "on_error", "timeout"),
+    *("retries", "on_error", "timeout", "freshness"),
 )
 _TABLE = re.compile(r"\btable\s*\Z", re.IGNORECASE)
 
