@@ -6,12 +6,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_models.core.checks import Scope, Severity, Threshold
+from dagster_models.core.checks import Scope, Severity, Threshold, thresholds_of
 from dagster_models.core.model import Relation
 
 #: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
 #: table or a branch in which the warehouse builds what it has not published yet.
 OWN_RELATION = "__the_relation_that_this_check_is_about__"
+#: Stands for what has the rows that a build wrote, in a check with the scope "window" that looks
+#: for these rows in all of OWN_RELATION, such as `unique`.
+OWN_WINDOW = "__the_rows_that_this_check_is_about__"
 
 
 def own_column(number: int) -> str:
@@ -60,11 +63,41 @@ class CheckTask:
     limit: int | None = None
     store: Relation | None = None
 
+    @property
+    def thresholds(self) -> Mapping[Severity, Threshold]:
+        return thresholds_of(self.severity, self.warn_if, self.error_if)
+
+    @property
+    def blocking(self) -> bool:
+        """Whether its failure keeps the relation from being published."""
+        return "error" in self.thresholds
+
+    @property
+    def severity_of_error(self) -> Severity:
+        """The severity of a check that cannot run."""
+        return "error" if self.blocking else "warn"
+
+    @property
+    def is_of_percent(self) -> bool:
+        return any(threshold.percent for threshold in self.thresholds.values())
+
+    def judged(self, failures: int, rows: int | None) -> tuple[Severity, bool]:
+        """The severity of what was found, and whether it is accepted: see ``CheckOutcome``."""
+        for severity, threshold in self.thresholds.items():
+            if threshold.exceeded(failures, rows):
+                return severity, False
+        return self.severity_of_error, failures > 0
+
     @staticmethod
-    def sent(sql: str, name: str, columns: Sequence[str]) -> str:
-        """The SQL to send, in which ``name`` is the relation and ``columns`` are its columns, all
-        as SQL."""
-        sql = sql.replace(OWN_RELATION, name)
+    def sent(sql: str, name: str, columns: Sequence[str], window: str = "") -> str:
+        """The SQL to send, in which ``name`` is the relation, ``columns`` are its columns, and
+        ``window`` has the rows that the build wrote (default: all of them), all as SQL.
+
+        A text without OWN_WINDOW is about the rows of the window alone.
+        """
+        window = window or name
+        sql = sql.replace(OWN_RELATION, name if OWN_WINDOW in sql else window)
+        sql = sql.replace(OWN_WINDOW, window)
         for number, column in enumerate(columns):
             sql = sql.replace(own_column(number), column)
         return sql

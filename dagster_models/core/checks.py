@@ -46,6 +46,18 @@ class Threshold:
 ANY_ROW = Threshold("0")
 
 
+def thresholds_of(
+    severity: Severity, warn_if: Threshold | None, error_if: Threshold | None
+) -> Mapping[Severity, Threshold]:
+    """The threshold of each severity that has one, the one that decides first."""
+    found: dict[Severity, Threshold] = {}
+    if error_if is not None:
+        found["error"] = error_if
+    if warn_if is not None:
+        found["warn"] = warn_if
+    return found or {severity: ANY_ROW}
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """A query that must return no rows, or not many.
@@ -54,7 +66,7 @@ class Check:
     and ``arguments``; one of checks/*.sql has the kind "query" and the user's ``text``. Only rows
     that meet ``where`` are checked. A check without thresholds has ANY_ROW at its severity, and one
     with one threshold does not have the other. ``scope`` is None for that of the kind. At most
-    ``limit`` offending rows are counted.
+    ``limit`` offending rows are shown and stored; all are counted.
     """
 
     name: str
@@ -76,4 +88,8 @@ class Check:
     @property
     def blocking(self) -> bool:
         """Whether its failure keeps the relation from being published."""
-        return self.error_if is not None or (self.warn_if is None and self.severity == "error")
+        return "error" in self.thresholds
+
+    @property
+    def thresholds(self) -> Mapping[Severity, Threshold]:
+        return thresholds_of(self.severity, self.warn_if, self.error_if)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from dagster import AssetCheckResult, AssetCheckSeverity, AssetKey
+from typing import Any
 
-from dagster_models.reporting.dagster_text import check_text
+from dagster import (
+    AssetCheckResult,
+    AssetCheckSeverity,
+    AssetKey,
+    MetadataValue,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+)
+
+from dagster_models.reporting.dagster_text import check_summary, check_text, writable
 from dagster_models.reporting.results import CheckResult
 from dagster_models.util.durations import rounded
 
@@ -12,16 +22,48 @@ from dagster_models.util.durations import rounded
 def asset_check_result(check: CheckResult, asset: AssetKey | None = None) -> AssetCheckResult:
     """``asset``: the key of what the step builds; None where the step's context says it."""
     warn = check.severity == "warn"
-    text = check_text(check)
     return AssetCheckResult(
         asset_key=asset,
         check_name=check.name,
         passed=check.passed,
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
-        description=text or None,
-        metadata={
-            "failures": check.failures,
-            "seconds": rounded(check.seconds),
-            **({"error": text} if text else {}),
-        },
+        description=check_summary(check) or None,
+        metadata=_metadata(check),
     )
+
+
+def _metadata(check: CheckResult) -> dict[str, Any]:
+    """The numbers are there when the check passes, too, as Dagster plots them."""
+    found: dict[str, Any] = {"failures": check.failures, "seconds": rounded(check.seconds)}
+    if check.rows is not None:
+        found["rows"] = check.rows
+    if check.percent is not None:
+        found["percent"] = check.percent
+    if check.found:
+        found["found"] = writable(check.found)
+    if check.sample:
+        found["failing_rows"] = _table(check)
+    if check.stored:
+        found["stored_in"] = check.stored
+    if check.query:
+        found["query"] = MetadataValue.md(f"```sql\n{writable(check.query)}\n```")
+    if text := check_text(check):
+        found["error"] = text
+    return found
+
+
+def _table(check: CheckResult) -> MetadataValue[Any]:
+    names: list[str] = []
+    for name in map(writable, check.sample_columns):  # two columns of a query may have one name
+        names.append(name if name not in names else f"{name} ({len(names) + 1})")
+    records = [
+        TableRecord(
+            {
+                name: "NULL" if value is None else writable(value)
+                for name, value in zip(names, row, strict=True)
+            }
+        )
+        for row in check.sample
+    ]
+    schema = TableSchema([TableColumn(name, "string") for name in names])
+    return MetadataValue.table(records, schema)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from dagster_models.core.messages import Outcome, TaskError, Verdict
+from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.errors import (
     Canceled,
     DagsterModelsError,
@@ -56,8 +56,21 @@ def shown(outcome: Outcome, secrets: Collection[str]) -> Outcome:
     """The outcome without secrets: a driver quotes the SQL that it was sent, with its literals."""
     if not secrets:
         return outcome
-    checks = tuple(replace(it, error=_shown(it.error, secrets)) for it in outcome.checks)
+    checks = tuple(_shown_check(check, secrets) for check in outcome.checks)
     return replace(outcome, error=_shown(outcome.error, secrets), checks=checks)
+
+
+def _shown_check(check: CheckOutcome, secrets: Collection[str]) -> CheckOutcome:
+    return replace(
+        check,
+        error=_shown(check.error, secrets),
+        sample=tuple(
+            tuple(value if value is None else without(value, secrets) for value in row)
+            for row in check.sample
+        ),
+        query=without(check.query, secrets),
+        found=without(check.found, secrets),
+    )
 
 
 def _shown(error: TaskError | None, secrets: Collection[str]) -> TaskError | None:

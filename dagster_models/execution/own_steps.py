@@ -27,7 +27,7 @@ from dagster_models.errors import Canceled, DagsterModelsError, ErrorKind
 from dagster_models.execution import attempt_results, lookup
 from dagster_models.execution.attempt_results import AttemptResult
 from dagster_models.execution.options import retry_policy
-from dagster_models.execution.outcomes import failed_to_start, lost_outcome
+from dagster_models.execution.outcomes import failed_to_start, lost_outcome, shown
 from dagster_models.execution.resume import FoundCommit
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.runners.events import (
@@ -166,6 +166,7 @@ class OwnSteps:
             self._on_settled(event, running)
 
     def _on_outcome(self, step: str, running: RunningStep, outcome: Outcome) -> None:
+        outcome = shown(outcome, running.target_step.project.secrets)
         outcome = running.outcome = self._with_built(step, outcome)
         asked = self._run.plan.state(step) is State.CANCELING
         for note in outcome.notes:

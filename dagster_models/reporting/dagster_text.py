@@ -10,6 +10,7 @@ from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.reporting.wording import (
     cancel_story,
     check_failure,
+    check_found,
     committed_partitions,
     failed_checks,
     failure,
@@ -22,7 +23,7 @@ from dagster_models.reporting.wording import (
 
 def step_text(result: StepResult) -> str:
     """What became of the step, with the place in the user's file; "" for one that succeeded."""
-    return _writable(_step_text(result))
+    return writable(_step_text(result))
 
 
 def _step_text(result: StepResult) -> str:
@@ -41,14 +42,24 @@ def _step_text(result: StepResult) -> str:
 
 def check_text(check: CheckResult) -> str:
     """Where and how the check's own query failed; "" for one that could be run."""
-    return _writable(check_failure(check)) if check.error is not None else ""
+    return writable(check_failure(check)) if check.error is not None else ""
+
+
+def check_summary(check: CheckResult) -> str:
+    """What there is to say of a check that did not pass, or that has found something."""
+    if not check.passed:
+        return writable(check_failure(check))
+    if check.found or check.failures:
+        return writable(check_found(check))
+    return ""
 
 
 def traceback_text(result: StepResult) -> str:
     """The traceback of a failed step, in Markdown; "" if it has none."""
     trace = result.error.traceback if result.error else ""
-    return _writable(f"```\n{trace}\n```") if trace else ""
+    return writable(f"```\n{trace}\n```") if trace else ""
 
 
-def _writable(text: str) -> str:
+def writable(text: str) -> str:
+    """The text as Dagster's UI can send it."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagster_models.reporting.explain import Explanation, Span
+from dagster_models.reporting.printable import clean, clean_lines
 from dagster_models.reporting.results import RunHeader, StepResult
-from dagster_models.reporting.terminal import clean, clean_lines
 from dagster_models.reporting.wording import (
     cancel_story,
     changed_rows,

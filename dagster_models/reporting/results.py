@@ -29,7 +29,8 @@ class CheckResult:
     """What became of a check: the number of offending rows, or the error of its own query.
 
     ``file``, relative to the project's folder, and ``line``: where the check is declared, or the
-    line of its query that failed.
+    line of its query that failed. ``threshold`` is the one that was exceeded, "" if none was. All
+    others are those of ``CheckOutcome``.
     """
 
     name: str
@@ -39,10 +40,25 @@ class CheckResult:
     seconds: float = 0.0
     file: str = ""
     line: int | None = None
+    rows: int | None = None
+    accepted: bool = False
+    threshold: str = ""
+    sample: tuple[tuple[str | None, ...], ...] = ()
+    sample_columns: tuple[str, ...] = ()
+    query: str = ""
+    stored: str = ""
+    found: str = ""
 
     @property
     def passed(self) -> bool:
-        return self.failures == 0 and self.error is None
+        return (self.accepted or self.failures == 0) and self.error is None
+
+    @property
+    def percent(self) -> float | None:
+        """Of the rows in scope, where their number is known."""
+        if self.rows is None or self.error is not None:
+            return None
+        return 100 * self.failures / self.rows if self.rows else 0.0
 
     @property
     def where(self) -> str:
@@ -54,7 +70,12 @@ class CheckResult:
         error = data.get("error")
         if isinstance(error, str):
             error = {"kind": ErrorKind.OTHER.value, "message": error} if error else None
-        return known_fields(cls, {**data, "error": TaskError.from_json(error) if error else None})
+        texts = {
+            "sample": tuple(map(tuple, data.get("sample", ()))),
+            "sample_columns": tuple(data.get("sample_columns", ())),
+        }
+        error = TaskError.from_json(error) if error else None
+        return known_fields(cls, {**data, **texts, "error": error})
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,18 +168,27 @@ def _check_entry(result: StepResult, check: CheckResult, step_id: str) -> dict[s
     status, message = "pass", None
     if check.error:
         status, message = "error", check_failure(check)
-    elif check.failures:
+    elif not check.passed:
         status = "warn" if check.severity == "warn" else "fail"
         plural = "s" if check.failures != 1 else ""
-        message = f"Got {check.failures} result{plural}, configured to {status} if != 0"
+        limit = check.threshold if check.threshold not in ("", "> 0") else "!= 0"
+        message = f"Got {check.failures} result{plural}, configured to {status} if {limit}"
+    response: dict[str, Any] = {"severity": check.severity}
+    if check.rows is not None:
+        response["rows"] = check.rows
+    if check.found:
+        response["found"] = check.found
     return _result(
         f"test.{step_id.partition('.')[2]}.{check.name}",
         status,
         check.seconds,
         message,
         thread_id=result.worker,
-        adapter_response={"severity": check.severity},
+        adapter_response=response,
         failures=None if check.error else check.failures,
+        compiled=bool(check.query),
+        compiled_code=check.query or None,
+        relation_name=check.stored or None,
     )
 
 

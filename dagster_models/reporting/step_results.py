@@ -11,6 +11,9 @@ from dagster_models.core.checks import Check
 from dagster_models.core.messages import CheckOutcome, Outcome
 from dagster_models.reporting.results import CheckResult, ResultState, StepResult
 
+#: Of a value of an offending row; secrets in it are hidden before it is cut.
+_MOST_CHARACTERS = 200
+
 
 def step_result(
     name: str,
@@ -78,4 +81,25 @@ def _check_result(
         seconds=outcome.seconds,
         file=file,
         line=line,
+        rows=outcome.rows,
+        accepted=outcome.accepted,
+        threshold=_threshold(outcome, check),
+        sample=tuple(tuple(map(_cut, row)) for row in outcome.sample),
+        sample_columns=outcome.sample_columns,
+        query=outcome.query,
+        stored=outcome.stored,
+        found=outcome.found,
     )
+
+
+def _threshold(outcome: CheckOutcome, check: Check | None) -> str:
+    """The threshold that was exceeded, as it is declared."""
+    if check is None or outcome.passed or outcome.error is not None:
+        return ""
+    return str(check.thresholds.get(outcome.severity, ""))
+
+
+def _cut(value: str | None) -> str | None:
+    if value is None or len(value) <= _MOST_CHARACTERS:
+        return value
+    return f"{value[:_MOST_CHARACTERS]}..."

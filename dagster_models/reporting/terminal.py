@@ -10,13 +10,14 @@ message can neither break a line nor move the cursor, colour the screen or reord
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
-from dagster_models.reporting.results import StepResult, totals
+from dagster_models.reporting.printable import clean, clean_lines
+from dagster_models.reporting.results import CheckResult, StepResult, totals
+from dagster_models.reporting.sample_table import sample_lines
 from dagster_models.reporting.wording import (
     cancel_story,
     changed_rows,
@@ -37,27 +38,6 @@ INDENT = "    "
 
 _COLORS = {"OK": 32, "WARN": 33, "ERROR": 31, "SKIP": 33, "CANCEL": 33, "RETRY": 33}
 _COLORS["UNCHANGED"] = 32
-
-# Colours and titles in a script's output are dropped whole. Anything else that could act on a
-# terminal (control characters, direction overrides) or cannot be encoded (lone surrogates) is shown
-# as \x1b.
-_ESCAPE_SEQUENCE = re.compile(
-    "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\\]|\x9d)[^\x07\x1b\x9c\x9d]*(?:\x07|\x1b\\\\|\x9c)"
-)
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """``text`` as one line that is safe to print."""
-    text = " ".join(_ESCAPE_SEQUENCE.sub("", text).splitlines()).expandtabs(4)
-    return _UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text)
-
-
-def clean_lines(text: str) -> list[str]:
-    """The lines of ``text``, each safe to print, without blank ones."""
-    return [line for part in text.splitlines() if (line := clean(part).rstrip())]
 
 
 class Named(Protocol):
@@ -311,15 +291,25 @@ def _reason(result: StepResult) -> list[str]:
 
 
 def _check_lines(result: StepResult, most: int) -> list[str]:
-    """The checks that did not pass, with up to *most* lines of an error of their own query."""
+    """The checks that did not pass, with up to *most* lines of what there is to say of each."""
     lines = []
     for check in result.checks:
         if not check.passed:
             word = "WARN" if check.severity == "warn" else "FAIL"
-            head, *more = clean_lines(check_failure(check))[:most] or [""]
+            said = [*clean_lines(check_failure(check)), *_rows_of(check)]
+            head, *more = said[:most] or [""]
             lines.append(f"{INDENT}{word} check {clean(check.name)}: {head}")
             lines += [2 * INDENT + line for line in more]
     return lines
+
+
+def _rows_of(check: CheckResult) -> list[str]:
+    """Some of the offending rows, and how to see all of them."""
+    lines = sample_lines(check)
+    if check.stored:
+        return [*lines, f"all of them: select * from {clean(check.stored)}"]
+    query = clean(check.query) if "--" not in check.query else ""
+    return [*lines, f"to see them: {query}"] if lines and query else lines
 
 
 def _head(lines: list[str]) -> list[str]:

@@ -65,7 +65,30 @@ def check_failure(check: CheckResult) -> str:
     """Why the check did not pass: its rows, or where and how its own query failed."""
     if check.error is not None:
         return placed(check.where, error_text(check.error))
-    return counted(check.failures, "row")
+    found = check_found(check)
+    return (
+        found if check.threshold in ("", "> 0") else f"{found}, and the limit is {check.threshold}"
+    )
+
+
+def check_found(check: CheckResult) -> str:
+    """What a check that could run has found: ``3 rows``, ``3 of 1,000 rows (0.3%)``."""
+    if check.found:
+        return check.found
+    percent = check.percent
+    if check.rows is None or percent is None:
+        return counted(check.failures, "row")
+    return f"{check.failures:,} of {counted(check.rows, 'row')} ({_percent(percent)})"
+
+
+def _percent(percent: float) -> str:
+    """Two digits after the point, and never 0 or 100 for what is not."""
+    text = f"{percent:.2f}"
+    if text == "0.00" and percent:
+        return "<0.01%"
+    if text == "100.00" and percent < 100:
+        return ">99.99%"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
 
 
 def changed_rows(result: StepResult) -> str:

@@ -54,6 +54,7 @@ FEATURES: Mapping[str, str] = {
     "unsigned_types": "unsigned integers are types of their own",
     "decimal_nan": "a decimal number may be NaN",
     "any_name": "names may have any length",
+    "savepoints": "a check whose query fails costs no second build: the transaction goes on",
 }
 
 
@@ -96,7 +97,8 @@ class Staged:
     ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
     replaces. ``replaced``: the windows of a build of partitions. ``is_function``: it is no
     relation, but a function. ``comment``: what is to be the relation's comment, "" if nothing is.
-    ``notes`` are what the user should know.
+    ``notes`` are what the user should know. ``written``: a query of the rows that this build wrote,
+    "" where they are all rows of the relation, or nobody can tell.
     """
 
     relation: Relation
@@ -106,6 +108,7 @@ class Staged:
     is_function: bool = False
     comment: str = ""
     notes: tuple[str, ...] = ()
+    written: str = ""
 
 
 class RelationsThere(ABC):
@@ -140,7 +143,38 @@ class RelationsThere(ABC):
         not. A name that no function has is left out."""
 
 
-class WarehouseSession(RelationsThere):
+class CheckQueries(ABC):
+    """What the checks of a relation ask of a session."""
+
+    @abstractmethod
+    def window_of(self, staged: Staged) -> str:
+        """Return the name, as SQL of this session, of what has the rows that this build wrote, and
+        no others, where that is known; else the relation's own. It is there until ``publish``."""
+
+    @abstractmethod
+    def read(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """Return the column names and rows of one query of a check, which changes nothing."""
+
+    @abstractmethod
+    def subquery(self, sql: str) -> str | None:
+        """Return a query as it may stand in parentheses, with its lines where they are; None for
+        one that may not."""
+
+    @abstractmethod
+    def count(self, sql: str) -> int:
+        """Return how many rows a query returns."""
+
+    def savepoint(self) -> bool:
+        """Remember this moment of the open transaction; False if the warehouse cannot."""
+        return False
+
+    def back_to_savepoint(self) -> None:
+        """After an error, undo what was done since ``savepoint``, so that the transaction goes on.
+        This may be done more than once."""
+        raise NotImplementedError
+
+
+class WarehouseSession(RelationsThere, CheckQueries):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
     def fence(self, name: str, timeout_seconds: float) -> bool:
@@ -161,7 +195,7 @@ class WarehouseSession(RelationsThere):
 
     @abstractmethod
     def query(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-        """Return the column names and rows of one query."""
+        """Return the column names and rows of one query of the user's."""
 
     @property
     @abstractmethod
@@ -238,10 +272,6 @@ class WarehouseSession(RelationsThere):
     def size(self, relation: Relation) -> int | None:
         """Return its size in storage, in bytes; None if that is unknown, or it is a view."""
         return None
-
-    @abstractmethod
-    def count(self, sql: str) -> int:
-        """Return how many rows a query returns."""
 
     @abstractmethod
     def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:

@@ -59,6 +59,8 @@ class TransactionalSession(Hooks):
         how = task.materialization
         extras.begin(self, task.relation, task.extras, how)
         staged = table.build(self, task.relation, how, task.content)
+        if staged.written and all(check.scope != "window" for check in task.checks):
+            staged = self._without_window(staged)
         return extras.complete(self, staged, task.extras, how)
 
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
@@ -70,7 +72,24 @@ class TransactionalSession(Hooks):
     def name_of(self, staged: Staged) -> str:
         return quoted(staged.relation)
 
+    def window_of(self, staged: Staged) -> str:
+        if not staged.written:
+            return self.name_of(staged)
+        # It has the relation's name, as conditions may name a column with it.
+        window = quoted(replace(self.staging, name=staged.relation.name))
+        self.change(f"CREATE TEMPORARY VIEW {window} AS {staged.written}")
+        return window
+
+    def _without_window(self, staged: Staged) -> Staged:
+        """Drop what has the rows that were written, which no one asks for any more."""
+        window = replace(self.staging, name=staged.relation.name)
+        self.change(f"DROP VIEW IF EXISTS {quoted(window)}")
+        self.change(f"DROP TABLE IF EXISTS {quoted(self.staging)}")
+        return replace(staged, written="")
+
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
+        if staged.written:
+            staged = self._without_window(staged)
         identity = None
         if commits[-1].builder is not None and not staged.is_function:
             identity = self.mark(staged, commits[-1])

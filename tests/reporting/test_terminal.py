@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import paths
 from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
+from dagster_models.reporting.printable import clean
 from dagster_models.reporting.results import CheckResult, StepResult
-from dagster_models.reporting.terminal import Terminal, clean
+from dagster_models.reporting.terminal import Terminal
 from results_examples import CANCELED, FAILED, OK, SKIPPED, SKIPPED_FAR, UNREAD, runs, sql
 
 TEXTS = paths.DATA / "terminal"

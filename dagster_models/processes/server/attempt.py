@@ -17,16 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import CheckOutcome, Exported, Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
 from dagster_models.core.tasks import BuildTask, ChecksTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.processes.server import export_files
+from dagster_models.processes.server import checks, export_files
 from dagster_models.processes.server.commits import commits_of, first_part, keys_of
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
-from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quote, quoted
+from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quoted
 
 #: Write conflicts are retried here, as the loser has lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -90,13 +89,6 @@ class _Stopped(Exception):
     """A stop was asked for between two statements."""
 
 
-class _BrokenWarning(Exception):
-    """The query of a check of severity "warn" failed, and may have ended the transaction."""
-
-    def __init__(self, check: CheckOutcome) -> None:
-        self.check = check
-
-
 def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
     """Build and publish the relation of a task, part by part if it has several. After one that was
     not published none is begun; the outcome says what was published by then.
@@ -111,7 +103,8 @@ def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
         outcomes.append(_one(session, each, stop))
         if not outcomes[-1].succeeded:
             break
-    return joined(outcomes)
+    found = checks.of_all(task.checks, [outcome.checks for outcome in outcomes])
+    return dataclasses.replace(joined(outcomes), checks=found)
 
 
 def _one(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
@@ -154,10 +147,12 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
         if not task.is_function:
             build.columns = session.columns(task.relation)
             build.bytes = session.size(task.relation)
-        for check in task.checks:
+        name = quoted(task.relation)
+        checked = checks.Checked(name, name, _names(build.columns))
+        for outcome in checks.run(session, task.checks, checked, checks.Known()):
+            build.checks += (outcome,)
             if stop.is_set():
                 raise _Stopped
-            build.checks += (_one_check(session, check, quoted(task.relation), build),)
         error = _failure(build.checks)
     except _Stopped:
         verdict, error = Verdict.CANCELED, _STOPPED
@@ -217,23 +212,25 @@ def _verdict(failure: WarehouseError, stop: Stop) -> tuple[Verdict, TaskError]:
 def _attempts(
     session: WarehouseSession, task: BuildTask, stop: Stop, build: _Build
 ) -> tuple[Verdict, TaskError | None]:
-    """Try again after a write conflict; and if a check of severity "warn" cannot run, try again
-    without it."""
-    broken: dict[str, CheckOutcome] = {}
+    """Try again after a write conflict, and after a check whose error has ended the transaction:
+    without it, or if that is not known, with each check for itself."""
+    custom = isinstance(task.materialization, Custom)  # its own code has built, and would again
+    known = checks.Known(apart=custom)
     conflicts = 0
     while True:
         build.rows, build.bytes, build.columns, build.checks = None, None, (), ()
         build.changes = None
         try:
-            return _transaction(session, task, stop, build, broken)
+            return _transaction(session, task, stop, build, known)
         except _Stopped:
             return Verdict.CANCELED, _STOPPED
-        except _BrokenWarning as warning:
-            broken[warning.check.name] = warning.check
+        except checks.Again as again:
+            if custom:
+                what = f"the check {again.check} cannot run: {again.error.message}"
+                raise WarehouseError(again.error.kind, what, name=again.error.name) from None
         except WarehouseError as error:
             conflicts += 1
-            again = conflicts <= CONFLICT_RETRIES and not isinstance(task.materialization, Custom)
-            if error.kind is not ErrorKind.CONFLICT or not again:
+            if error.kind is not ErrorKind.CONFLICT or custom or conflicts > CONFLICT_RETRIES:
                 raise
             stop.wait(CONFLICT_DELAY_SECONDS * conflicts)
 
@@ -243,7 +240,7 @@ def _transaction(
     task: BuildTask,
     stop: Stop,
     build: _Build,
-    broken: dict[str, CheckOutcome],
+    known: checks.Known,
 ) -> tuple[Verdict, TaskError | None]:
     custom = isinstance(task.materialization, Custom)  # its code has built in a transaction
     if session.in_transaction != custom:
@@ -262,7 +259,7 @@ def _transaction(
         if not staged.is_function:
             build.columns = session.columns(staged.relation)
             build.bytes = session.size(staged.relation)
-        _check(session, task, staged, stop, build, broken)
+        _check(session, task, staged, stop, build, known)
         failed = _failure(build.checks)
         if failed is None:
             build.exported = export_files.write(session, task, staged)
@@ -286,52 +283,27 @@ def _check(
     staged: Staged,
     stop: Stop,
     build: _Build,
-    broken: dict[str, CheckOutcome],
+    known: checks.Known,
 ) -> None:
     """Run every check, even after one has failed: the report lists them all."""
-    for check in task.checks:
+    name = window = session.name_of(staged)
+    if any(check.scope == "window" for check in task.checks):
+        window = session.window_of(staged)
+    checked = checks.Checked(name, window, _names(build.columns), staged.rows)
+    for outcome in checks.run(session, task.checks, checked, known):
+        build.checks += (outcome,)
         if stop.is_set():
             raise _Stopped
-        result = broken.get(check.name)
-        if result is None:
-            result = _one_check(session, check, session.name_of(staged), build)
-            build.checks += (result,)
-            if result.error:
-                # Some errors end the transaction and some do not, and COMMIT does not say which, so
-                # the transaction is given up after any of them.
-                if check.severity == "error":
-                    return
-                if isinstance(task.materialization, Custom):
-                    what = f"the check {check.name} cannot run: {result.error.message}"
-                    raise WarehouseError(result.error.kind, what, name=result.error.name)
-                raise _BrokenWarning(result)
-        else:
-            build.checks += (result,)
 
 
-def _one_check(
-    session: WarehouseSession, check: CheckTask, name: str, build: _Build
-) -> CheckOutcome:
-    clock = time.perf_counter()
-    failures, error = 0, None
-    try:
-        columns = [quote(c) for c in check.columns_in([name for name, _ in build.columns])]
-        sql = check.sql
-        if check.alike:
-            ((alike,),) = session.query(check.sent(check.alike, name, columns))[1]
-            sql = sql if alike else check.across
-        failures = session.count(check.sent(sql, name, columns))
-    except WarehouseError as failure:
-        if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
-            raise
-        error = TaskError.of(failure)
-    return CheckOutcome(check.name, check.severity, failures, error, time.perf_counter() - clock)
+def _names(columns: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    return tuple(name for name, _ in columns)
 
 
-def _failure(checks: tuple[CheckOutcome, ...]) -> TaskError | None:
+def _failure(outcomes: tuple[CheckOutcome, ...]) -> TaskError | None:
     """The error of a build that a failed check keeps from being published, or None. The results of
     the checks say why."""
-    if all(check.passed or check.severity != "error" for check in checks):
+    if all(check.passed or check.severity != "error" for check in outcomes):
         return None
     return TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed")
 

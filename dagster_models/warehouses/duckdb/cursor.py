@@ -60,6 +60,9 @@ class DuckDBCursor(TransactionalSession):
             names = [column[0] for column in self._cursor.description or ()]
             return names, self._cursor.fetchall()
 
+    def read(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        return self.query(sql)
+
     def _run(self, statement: Any, parameters: Sequence[Any] | None = None) -> Any:
         """Execute and fetch: an answer that is not fetched blocks the cursor in DuckDB 2."""
         with self._watched():

@@ -71,6 +71,7 @@ CAPABILITIES = Capabilities(
         "size": "its blocks belong to the whole file",
         "two_processes": "one process writes a file; all processes of a machine share it",
         "decimal_nan": "DECIMAL has no NaN",
+        "savepoints": "it has none, and an error may end the transaction: all is built once more",
     },
 )
 

@@ -50,11 +50,6 @@ class Hooks(WarehouseSession):
         counts in the query."""
 
     @abstractmethod
-    def subquery(self, sql: str) -> str | None:
-        """Return a query as it may stand in parentheses, with its lines where they are; None for
-        one that may not."""
-
-    @abstractmethod
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of one query of our own."""
 

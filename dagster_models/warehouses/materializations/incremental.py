@@ -31,7 +31,7 @@ from dagster_models.warehouses.materializations.partitioned import (
     unplaced,
 )
 from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
-from dagster_models.warehouses.materializations.write import insert, refuse_lost_rows
+from dagster_models.warehouses.materializations.write import insert, refuse_lost_rows, rows_of
 
 
 def build(session: Hooks, relation: Relation, how: Incremental, content: Content) -> Staged:
@@ -83,9 +83,11 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     changes = _WRITE[how.strategy](session, write)
     if how.strategy != "merge":
         refuse_lost_rows(relation, changes.inserted, staged)
-    session.change(f"DROP TABLE {write.new}")
     changes = replace(changes, kind="whole" if whole else "delta", since=since)
-    return Staged(relation, session.row_count(relation), changes)
+    written = "" if whole else rows_of(session, relation)
+    if not written:
+        session.change(f"DROP TABLE {write.new}")
+    return Staged(relation, session.row_count(relation), changes, written=written)
 
 
 def read(session: Hooks, relation: Relation, how: Incremental) -> Reading:

@@ -11,7 +11,7 @@ subquery) are filtered when they are staged, and counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dagster_models.core.changes import Changes
@@ -73,7 +73,9 @@ def build_windows(
     replaced = [
         Replaced(it.window, *each) for it, *each in zip(windows, counts, deleted, strict=True)
     ]
-    return _staged(relation, session.row_count(relation), staged, replaced, left_out)
+    found = _staged(relation, session.row_count(relation), staged, replaced, left_out)
+    within = " OR ".join(f"({it.rows})" for it in windows)
+    return replace(found, written=f"SELECT * FROM {quoted(relation)} WHERE {within}")
 
 
 def fill_in_whole(session: Hooks, how: Partitioned, content: Query) -> Query:

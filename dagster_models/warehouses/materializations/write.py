@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote, quoted
+from dagster_models.warehouses.materializations.hooks import Hooks
 
 
 def insert(table: Relation, staged: Relation, columns: Sequence[str]) -> str:
@@ -25,3 +26,18 @@ def refuse_lost_rows(relation: Relation, inserted: int | None, staged: int) -> N
             " left some out. Nothing was changed: change or drop that first, by hand",
             name="RowsDiffer",
         )
+
+
+def rows_of(session: Hooks, relation: Relation) -> str:
+    """A query of the staged rows as the table now has them; "" where nobody can tell, as the table
+    has columns that they lack, or somebody else writes along."""
+    if session.address(relation) is None:
+        return ""
+    staged = {session.folded(name): name for name, _ in session.columns(session.staging)}
+    listed = []
+    for name, _ in session.columns(relation):  # their types are those of the table by now: ``fit``
+        given = staged.get(session.folded(name))
+        if given is None:
+            return ""
+        listed.append(f"{quote(given)} AS {quote(name)}")
+    return f"SELECT {', '.join(listed)} FROM {quoted(session.staging)}"

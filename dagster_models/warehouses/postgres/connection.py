@@ -30,6 +30,7 @@ from dagster_models.warehouses.transactional import TransactionalSession
 #: Written out, as a role may have another isolation level: in it the rows that somebody else
 #: commits while a model builds would survive the rebuild.
 _BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+_SAVEPOINT = "dagster_models_before_checks"
 _CANCEL_SECONDS = 3.0
 _TERMINATE_SECONDS = 1.0
 
@@ -71,6 +72,9 @@ class PostgresConnection(TransactionalSession):
 
     def query(self, sql: str) -> tuple[list[str], list[Row]]:
         self._touched = True
+        return self.read(sql)
+
+    def read(self, sql: str) -> tuple[list[str], list[Row]]:
         with self._watched(sql), self._connection.cursor() as cursor:
             cursor.execute(one_query(sql).encode())
             names = [column.name for column in cursor.description or ()]
@@ -163,6 +167,13 @@ class PostgresConnection(TransactionalSession):
         with contextlib.suppress(psycopg.Error):
             if self.in_transaction:
                 self._connection.execute("ROLLBACK")
+
+    def savepoint(self) -> bool:
+        self.run(f"SAVEPOINT {_SAVEPOINT}")
+        return True
+
+    def back_to_savepoint(self) -> None:
+        self.run(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
 
     def interrupt(self) -> None:
         self._give_up.set()

@@ -1,0 +1,266 @@
+"""Running the checks of a relation: what each of them finds, in the order of their declaration.
+
+    one scan for all checks of single rows -> a query for each other check -> thresholds -> examples
+
+If the scan fails, its checks run one by one, so that the error is that of the check which caused
+it. Where an error ends the transaction of a build, and the warehouse has no savepoints, nothing can
+be asked any more: ``Again`` asks for another try of that transaction, and ``Known`` says what that
+one has to leave out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.processes.server import failing_rows
+from dagster_models.warehouses.base import WarehouseSession, quote
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is checked. ``name`` is the relation and ``window`` what has the rows that a build wrote
+    (the relation itself, where that is not known), as SQL. ``rows``: how many rows the relation
+    has, None if nobody has counted them."""
+
+    name: str
+    window: str
+    columns: tuple[str, ...] = ()
+    rows: int | None = None
+
+    def source(self, check: CheckTask) -> str:
+        return self.window if check.scope == "window" else self.name
+
+    def sent(self, check: CheckTask, sql: str) -> str:
+        """SQL of the check, as it is sent."""
+        return check.sent(sql, self.name, self._columns(check), self.source(check))
+
+    def shown(self, check: CheckTask, sql: str) -> str:
+        """The same for the user to send, when there is no window any more."""
+        return check.sent(sql, self.name, self._columns(check), self.name)
+
+    def _columns(self, check: CheckTask) -> list[str]:
+        return [quote(column) for column in check.columns_in(self.columns)]
+
+
+@dataclass(slots=True)
+class Known:
+    """What earlier tries of a transaction have found out. ``apart``: the row checks cannot be
+    counted in one scan. ``broken``: the checks that only warn and whose query fails. ``unshown``:
+    the checks whose offending rows cannot be read."""
+
+    apart: bool = False
+    broken: dict[str, CheckOutcome] = field(default_factory=dict)
+    unshown: set[str] = field(default_factory=set)
+
+
+class Again(Exception):
+    """An error has ended the transaction, which may be tried again without what ``Known`` names."""
+
+    def __init__(self, check: str, error: TaskError) -> None:
+        self.check, self.error = check, error
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a check has found, and in how many rows. ``sql`` selects what offends."""
+
+    failures: int
+    rows: int | None
+    sql: str = ""
+    found: str = ""
+    seconds: float = 0.0
+
+
+def run(
+    session: WarehouseSession, checks: Sequence[CheckTask], checked: Checked, known: Known
+) -> Iterator[CheckOutcome]:
+    """The outcome of each check. All of them run, even after one has failed, as far as the open
+    transaction goes on after an error; without one it always does.
+
+    Raises Again, and WarehouseError if the session was interrupted or another try may succeed.
+    """
+    if checks:
+        yield from _Checks(session, checked, known).outcomes(checks)
+
+
+class _Checks:
+    def __init__(self, session: WarehouseSession, checked: Checked, known: Known) -> None:
+        self._session, self._checked, self._known = session, checked, known
+        self._in_transaction = session.in_transaction
+        #: Whether other statements can follow one that has failed.
+        self.goes_on = not self._in_transaction or session.savepoint()
+
+    def outcomes(self, checks: Sequence[CheckTask]) -> Iterator[CheckOutcome]:
+        broken = self._known.broken
+        counted = self._in_one_scan([it for it in checks if it.condition and it.name not in broken])
+        for check in checks:
+            outcome = broken.get(check.name) or self._outcome(check, counted.get(check.name))
+            yield outcome
+            if outcome.error is not None and not self.goes_on and check.name not in broken:
+                if check.blocking:
+                    return
+                broken[check.name] = outcome
+                raise Again(check.name, outcome.error)
+
+    def _outcome(self, check: CheckTask, counted: _Counted | None) -> CheckOutcome:
+        clock = time.perf_counter()
+        found = self._try(lambda: self._count(check)) if counted is None else counted
+        if isinstance(found, TaskError):
+            # The line of a row check counts in a text of ours.
+            error = replace(found, line=None) if check.condition else found
+            severity, seconds = check.severity_of_error, time.perf_counter() - clock
+            return CheckOutcome(check.name, severity, error=error, seconds=seconds)
+        severity, accepted = check.judged(found.failures, found.rows)
+        sample = self._sample(check, found)
+        return CheckOutcome(
+            check.name,
+            severity,
+            found.failures,
+            seconds=found.seconds + time.perf_counter() - clock,
+            rows=found.rows,
+            accepted=accepted,
+            sample=sample.rows,
+            sample_columns=sample.columns,
+            query=self._checked.shown(check, found.sql),
+            found=found.found,
+        )
+
+    def _try(self, query: Callable[[], T]) -> T | TaskError:
+        """What *query* returns, or its error; the transaction goes on if it can."""
+        try:
+            return query()
+        except WarehouseError as failure:
+            if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
+                raise
+            if self._in_transaction and self.goes_on:
+                self._session.back_to_savepoint()
+            return TaskError.of(failure)
+
+    # What a check finds
+
+    def _in_one_scan(self, checks: Sequence[CheckTask]) -> Mapping[str, _Counted]:
+        """What these row checks find, each scope in one scan; empty if they must run apart."""
+        if not checks or self._known.apart:
+            return {}
+        found = self._try(lambda: self._scan(checks))
+        if not isinstance(found, TaskError):
+            return found
+        if not self.goes_on:
+            self._known.apart = True
+            raise Again(checks[0].name, found)
+        return {}
+
+    def _scan(self, checks: Sequence[CheckTask]) -> dict[str, _Counted]:
+        by_source: dict[str, list[CheckTask]] = {}
+        for check in checks:
+            by_source.setdefault(self._checked.source(check), []).append(check)
+        found: dict[str, _Counted] = {}
+        for source, those in by_source.items():
+            clock = time.perf_counter()
+            numbers = {_ALL: 0}
+            for check in those:
+                for number in self._numbers(check):
+                    numbers.setdefault(number, len(numbers))
+            _, (counts,) = self._session.read(f"SELECT {', '.join(numbers)} FROM {source}")
+            share = (time.perf_counter() - clock) / len(those)
+            for check in those:
+                failures, rows = (int(counts[numbers[it]]) for it in self._numbers(check))
+                found[check.name] = _Counted(failures, rows, check.sql, seconds=share)
+        return found
+
+    def _numbers(self, check: CheckTask) -> tuple[str, str]:
+        """What counts the rows that offend, and those in scope."""
+        return self._number(check, check.condition), self._number(check, check.where)
+
+    def _number(self, check: CheckTask, condition: str) -> str:
+        # The condition may end with a comment.
+        sent = self._checked.sent(check, condition)
+        return f"count(*) FILTER (WHERE {sent}\n)" if condition else _ALL
+
+    def _count(self, check: CheckTask) -> _Counted:
+        if check.condition:
+            return self._scan([check])[check.name]
+        if check.number:
+            sql = self._checked.sent(check, check.number)
+            _, ((failures, found),) = self._session.read(sql)
+            return _Counted(int(failures or 0), None, check.number, str(found or ""))
+        sql = check.sql
+        if check.alike:
+            _, ((alike,),) = self._session.read(self._checked.sent(check, check.alike))
+            sql = sql if alike else check.across
+        failures = self._session.count(self._checked.sent(check, sql))
+        return _Counted(failures, self._rows(check), sql)
+
+    def _rows(self, check: CheckTask) -> int | None:
+        """How many rows are in scope, where a threshold needs that: what a query returns need not
+        be rows of the relation."""
+        if not check.is_of_percent:
+            return None
+        known = self._checked.rows if self._checked.source(check) == self._checked.name else None
+        if known is not None and not check.where:
+            return known
+        number, source = self._number(check, check.where), self._checked.source(check)
+        _, ((rows,),) = self._session.read(f"SELECT {number} FROM {source}")
+        return int(rows)
+
+    def _sample(self, check: CheckTask, found: _Counted) -> failing_rows.Sample:
+        if not found.failures or check.number or check.name in self._known.unshown:
+            return failing_rows.NOTHING
+        sql, first = self._checked.sent(check, found.sql), check.columns_in(self._checked.columns)
+        sample = self._try(lambda: failing_rows.sample(self._session, sql, check.limit, first))
+        if not isinstance(sample, TaskError):
+            return sample
+        if not self.goes_on:
+            self._known.unshown.add(check.name)
+            raise Again(check.name, sample)
+        return failing_rows.NOTHING
+
+
+_ALL = "count(*)"
+
+
+# Several transactions of one task ----------------------------------------------------------------
+
+
+def of_all(
+    checks: Sequence[CheckTask], parts: Sequence[Sequence[CheckOutcome]]
+) -> tuple[CheckOutcome, ...]:
+    """The outcomes of checks that ran in each transaction of a task. One of the whole table is as
+    it was after the last of them; what was found in several windows is added up."""
+    last = {outcome.name: outcome for outcome in parts[-1]}
+    windows = {check.name for check in checks if check.scope == "window"}
+    for outcomes in parts[:-1]:
+        for outcome in outcomes:
+            if outcome.name in windows:
+                later = last.get(outcome.name)
+                last[outcome.name] = outcome if later is None else _sum(outcome, later)
+    order = {check.name: at for at, check in enumerate(checks)}
+    return tuple(sorted(last.values(), key=lambda it: order.get(it.name, len(order))))
+
+
+def _sum(one: CheckOutcome, other: CheckOutcome) -> CheckOutcome:
+    worst = max(one, other, key=_badness)
+    rows = None if one.rows is None or other.rows is None else one.rows + other.rows
+    shown = worst.sample or one.sample or other.sample
+    return replace(
+        worst,
+        failures=one.failures + other.failures,
+        rows=rows,
+        seconds=one.seconds + other.seconds,
+        accepted=worst.accepted or (worst.passed and one.failures + other.failures > 0),
+        sample=shown,
+        sample_columns=next((it.sample_columns for it in (one, other) if it.sample is shown), ()),
+    )
+
+
+def _badness(outcome: CheckOutcome) -> tuple[bool, bool, int]:
+    failed = not outcome.passed
+    return failed and outcome.severity == "error", failed, outcome.failures

@@ -1,0 +1,30 @@
+"""Some of a check's offending rows, as a table of text."""
+
+from __future__ import annotations
+
+from dagster_models.reporting.printable import clean
+from dagster_models.reporting.results import CheckResult
+
+#: What a terminal has room for.
+_MOST_ROWS, _MOST_COLUMNS, _MOST_CHARACTERS = 5, 8, 32
+
+
+def sample_lines(check: CheckResult) -> list[str]:
+    """The rows under the names of their columns, safe to print; none where no rows are known."""
+    if not check.sample:
+        return []
+    names = check.sample_columns[:_MOST_COLUMNS]
+    rows = [names, *(row[:_MOST_COLUMNS] for row in check.sample[:_MOST_ROWS])]
+    texts = [[_cell(value) for value in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = [
+        " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in texts
+    ]
+    more = len(check.sample_columns) - len(names)
+    return [f"{lines[0]} | ... {more} more" if more > 0 else lines[0], *lines[1:]]
+
+
+def _cell(value: str | None) -> str:
+    text = "NULL" if value is None else clean(value)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."

@@ -1,0 +1,386 @@
+"""What the checks of a build find, in every warehouse: thresholds, scope, one scan, examples."""
+
+from __future__ import annotations
+
+import os
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from dagster_models.core.check_tasks import (
+    OWN_COLUMN,
+    OWN_RELATION,
+    OWN_WINDOW,
+    CheckTask,
+)
+from dagster_models.core.checks import Threshold
+from dagster_models.core.materializations import (
+    Incremental,
+    Materialization,
+    Partitioned,
+    Replace,
+    View,
+)
+from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
+from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
+from dagster_models.core.windows import Partition, ValueWindow
+from dagster_models.errors import ErrorKind
+from dagster_models.execution.outcomes import shown
+from dagster_models.processes.server import checks as server_checks
+from dagster_models.processes.server.attempt import Stop, run, run_checks
+from dagster_models.warehouses.base import WarehouseSession
+from systems import instrument
+from tasks import sql_task, with_sql
+
+#: Random tables; CI runs a share.
+HISTORIES = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "6"))
+
+TASK = sql_task("s.t", "select 1 as n")
+
+
+def rows_where(name: str, condition: str, **more: Any) -> CheckTask:
+    """A check of single rows. ``condition`` may be NULL."""
+    where = more.get("where")
+    offends = f"coalesce({condition}, false)"
+    if where:
+        offends = f"({offends} and coalesce({where}, false))"
+    sql = f"select * from {OWN_RELATION} where {offends}"
+    return CheckTask(name, sql, condition=offends, **more)
+
+
+def numbers(count: int) -> str:
+    """A query of the numbers from 1, as column n."""
+    return " union all ".join(f"select {n} as n" for n in range(1, count + 1))
+
+
+def built(session: WarehouseSession, sql: str, *checks: CheckTask, **more: Any) -> Outcome:
+    outcome = (
+        run(session, replace(TASK, checks=checks, **more), Stop())
+        if not sql
+        else run(session, replace(with_sql(TASK, sql), checks=checks, **more), Stop())
+    )
+    assert Outcome.from_json(outcome.to_json()) == outcome
+    return outcome
+
+
+def found(outcome: Outcome) -> dict[str, tuple[bool, str, int, int | None]]:
+    return {it.name: (it.passed, it.severity, it.failures, it.rows) for it in outcome.checks}
+
+
+# Thresholds --------------------------------------------------------------------------------------
+
+OVER_1 = Threshold("1")
+OVER_HALF = Threshold("50", percent=True)
+
+
+@pytest.mark.parametrize(
+    ("more", "failures", "state"),
+    [
+        ({}, 0, "pass"),
+        ({}, 1, "error"),
+        ({"severity": "warn"}, 1, "warn"),
+        ({"error_if": OVER_1}, 1, "pass"),  # and no warning, as dbt would give
+        ({"error_if": OVER_1}, 2, "error"),
+        ({"warn_if": OVER_1}, 1, "pass"),
+        ({"warn_if": OVER_1}, 9, "warn"),
+        ({"warn_if": OVER_1, "error_if": OVER_HALF}, 1, "pass"),
+        ({"warn_if": OVER_1, "error_if": OVER_HALF}, 2, "warn"),
+        ({"warn_if": OVER_1, "error_if": OVER_HALF}, 5, "warn"),
+        ({"warn_if": OVER_1, "error_if": OVER_HALF}, 6, "error"),
+        ({"severity": "warn", "error_if": OVER_HALF}, 6, "error"),
+    ],
+)
+def test_thresholds(
+    session: WarehouseSession, more: dict[str, Any], failures: int, state: str
+) -> None:
+    """Of ten rows; the build is published exactly if the state is not error."""
+    check = rows_where("c", f"n <= {failures}", **more)
+    outcome = built(session, numbers(10), check)
+    (result,) = outcome.checks
+    assert (result.failures, result.rows) == (failures, 10)
+    assert ("pass" if result.passed else result.severity) == state
+    assert (outcome.verdict is Verdict.COMMITTED) == (state != "error")
+
+
+def test_a_percentage_is_exact_and_of_the_rows_in_scope(session: WarehouseSession) -> None:
+    third = Threshold("33.333333333333333333", percent=True)
+    checks = (
+        rows_where("third", "n = 3", where="n <= 3", warn_if=third),
+        rows_where("none", "n = 3", where="n > 9", error_if=third),
+        CheckTask("query", f"select * from {OWN_RELATION} where n = 3", error_if=third),
+        CheckTask("of", f"select 1 from {OWN_RELATION} where n = 3", where="n < 3", warn_if=third),
+    )
+    outcome = built(session, numbers(5), *checks)
+    assert found(outcome) == {
+        "third": (False, "warn", 1, 3),
+        "none": (True, "error", 0, 0),
+        "query": (True, "error", 1, 5),
+        "of": (False, "warn", 1, 2),
+    }
+
+
+def test_a_table_check_says_what_it_has_found(session: WarehouseSession) -> None:
+    number = "select case when count(*) < 9 then 1 else 0 end, 'it has ' || count(*) || ' rows'"
+    check = CheckTask("rows", "", "warn", number=f"{number} from {OWN_RELATION}")
+    (result,) = built(session, numbers(3), check).checks
+    assert (result.failures, result.found, result.rows) == (1, "it has 3 rows", None)
+    assert result.query == f'{number} from "s"."t"'
+    (result,) = built(session, numbers(9), check, attempt=2).checks
+    assert (result.passed, result.found) == (True, "it has 9 rows")
+
+
+# One scan ----------------------------------------------------------------------------------------
+
+
+def queries(session: WarehouseSession) -> list[str]:
+    """The texts that the checks send from now on."""
+    sent: list[str] = []
+    read, count = session.read, session.count
+
+    def reading(sql: str) -> Any:
+        sent.append(sql)
+        return read(sql)
+
+    def counting(sql: str) -> int:
+        sent.append(sql)
+        return count(sql)
+
+    session.read, session.count = reading, counting  # type: ignore[method-assign]
+    return sent
+
+
+def random_check(r: random.Random, number: int) -> CheckTask:
+    column = r.choice(["a", "b", "c"])
+    condition = r.choice(
+        [
+            f"{column} is null",
+            f"{OWN_COLUMN} is null",
+            f"not ({column} in (1, 2))",
+            f"{column} > {r.randint(-1, 3)}",
+            "a = b",
+            "a + b > c -- a comment",
+            "a is not null or b is null",
+            f"(a = {r.randint(0, 3)}) is not true",
+        ]
+    )
+    where = r.choice(["", "", "a > 0", "b is not null", "c is null or a = 1"])
+    thresholds = r.choice(
+        [{}, {"error_if": Threshold(str(r.randint(0, 9)))}, {"warn_if": Threshold("10", True)}]
+    )
+    more: dict[str, Any] = {"columns": (column,), "severity": "warn", **thresholds}
+    return rows_where(f"c{number}", f"({condition}\n)", where=where, **more)
+
+
+def test_one_scan_finds_what_each_check_finds(session: WarehouseSession) -> None:
+    """On random tables with NULLs, some of them empty; and so says a query of the test's own."""
+    for seed in range(HISTORIES):
+        r = random.Random(seed)
+        given = [
+            ", ".join(r.choice(["null", *map(str, range(4))]) for _ in range(3))
+            for _ in range(r.choice([0, 1, 30]))
+        ]
+        session.execute("drop table if exists s.t")
+        session.execute("create table s.t (a int, b int, c int)")
+        for row in given:
+            session.execute(f"insert into s.t values ({row})")
+        checks = [random_check(r, number) for number in range(9)]
+        checked = server_checks.Checked("s.t", "s.t", ("a", "b", "c"))
+        sent = queries(session)
+        together = list(server_checks.run(session, checks, checked, server_checks.Known()))
+        scans = [text for text in sent if "FILTER" in text or text == "SELECT count(*) FROM s.t"]
+        assert len(scans) == 1, scans
+        apart = list(server_checks.run(session, checks, checked, server_checks.Known(apart=True)))
+        timeless = [[replace(it, seconds=0.0) for it in those] for those in (together, apart)]
+        assert timeless[0] == timeless[1], seed
+        for check, outcome in zip(checks, together, strict=True):
+            offends = session.count(check.sent(check.sql, "s.t", list(check.columns)))
+            rows = session.count(f"select 1 from s.t where {check.where or 'true'}")
+            assert (outcome.error, outcome.failures, outcome.rows) == (None, offends, rows)
+
+
+BREAKS = "cast(case when n = 2 then 'no' else '1' end as int) = 2"
+
+
+@pytest.mark.parametrize("severity", ["warn", "error"])
+def test_the_right_check_is_blamed(session: WarehouseSession, severity: Any) -> None:
+    """The scan fails for the rows of one check; the others are counted all the same."""
+    checks = (
+        rows_where("before", "n = 1", severity="warn"),
+        rows_where("breaks", BREAKS, severity=severity),
+        rows_where("after", "n = 3", severity="warn"),
+    )
+    outcome = built(session, numbers(3), *checks)
+    results = {it.name: it for it in outcome.checks}
+    assert (results["before"].failures, results["before"].error) == (1, None)
+    assert results["breaks"].error is not None
+    assert results["breaks"].error.kind is ErrorKind.BAD_VALUE
+    assert (results["breaks"].severity, results["breaks"].passed) == (severity, False)
+    if severity == "warn":
+        assert outcome.verdict is Verdict.COMMITTED
+        assert results["after"].failures == 1
+        assert session.query("select count(*) from s.t")[1] == [(3,)]
+    else:
+        assert outcome.verdict is Verdict.ROLLED_BACK
+        assert not session.in_transaction
+
+
+@pytest.mark.feature("savepoints")
+def test_a_check_that_cannot_run_costs_no_second_build(session: WarehouseSession) -> None:
+    builds: list[int] = []
+    instrument(session, before_build=lambda: builds.append(1))
+    broken = (rows_where("a", BREAKS, severity="warn"), CheckTask("b", "select nope", "warn"))
+    outcome = built(session, numbers(3), *broken, rows_where("c", "n = 1", severity="warn"))
+    assert outcome.verdict is Verdict.COMMITTED
+    assert [it.failures for it in outcome.checks] == [0, 0, 1]
+    assert len(builds) == 1
+
+
+# Scope -------------------------------------------------------------------------------------------
+
+UNIQUE = (
+    f"select k, count(*) as n_records from {OWN_RELATION}"
+    f" where k in (select k from {OWN_WINDOW}) group by k having count(*) > 1"
+)
+
+
+def scoped(name: str, condition: str, scope: Any) -> CheckTask:
+    return replace(rows_where(name, condition, severity="warn"), scope=scope)
+
+
+def of_keys(*given: tuple[int, int]) -> str:
+    listed = " union all ".join(f"select {k} as k, {v} as v" for k, v in given)
+    return f"select * from ({listed}) as given"
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Incremental("append"),
+        Incremental("delete+insert", ("k",)),
+        Incremental("merge", ("k",)),
+    ],
+)
+def test_a_window_has_the_new_rows(session: WarehouseSession, how: Materialization) -> None:
+    """The old row 1 offends, and so does the new row 3."""
+    checks = (
+        scoped("window", "v < 0", "window"),
+        scoped("table", "v < 0", "table"),
+        scoped("named", "t.v < 0", "window"),
+        CheckTask("twice", UNIQUE, "warn", scope="window"),
+    )
+    first = built(session, of_keys((1, -1), (2, 1)), *checks, materialization=how)
+    assert {name: it[2:] for name, it in found(first).items()} == {
+        "window": (1, 2),  # all of it is new
+        "table": (1, 2),
+        "named": (1, 2),
+        "twice": (0, None),
+    }
+    second = built(session, of_keys((2, 5), (3, -3)), *checks, materialization=how, attempt=2)
+    assert second.verdict is Verdict.COMMITTED
+    total = session.count("select * from s.t")
+    assert {name: it[2:] for name, it in found(second).items()} == {
+        "window": (1, 2),
+        "table": (2, total),
+        "named": (1, 2),
+        "twice": (int(how == Incremental("append")), None),
+    }
+    assert {it.sample for it in second.checks if it.name in ("window", "named")} == {(("3", "-3"),)}
+    # Nothing of it is left in the session, and the next build works.
+    third = built(session, of_keys((9, 9)), *checks, materialization=how, attempt=3)
+    assert third.verdict is Verdict.COMMITTED
+
+
+def test_a_window_of_partitions(session: WarehouseSession) -> None:
+    """Each transaction checks what it has replaced, and together they add up."""
+
+    def partitions(*keys: int) -> Materialization:
+        wanted = tuple(Partition(str(key), ValueWindow((str(key),))) for key in keys)
+        return Incremental("replace", partitioned=Partitioned("k", wanted, batch=1))
+
+    text = of_keys((1, -1), (1, 1), (2, -2), (3, 3), (3, -3))
+    checks = (
+        replace(scoped("window", "v < 0", "window"), warn_if=OVER_HALF),
+        scoped("table", "v < 0", "table"),
+    )
+    outcome = built(session, text, *checks, materialization=partitions(1, 2, 3))
+    assert outcome.verdict is Verdict.COMMITTED
+    assert found(outcome) == {
+        # half of 1 and of 3, and all of 2: that is too many there
+        "window": (False, "warn", 3, 5),
+        "table": (False, "warn", 3, 5),
+    }
+    outcome = built(session, text, *checks, materialization=partitions(3), attempt=2)
+    assert found(outcome) == {"window": (True, "warn", 1, 2), "table": (False, "warn", 3, 5)}
+
+
+def test_the_window_of_what_others_write_along_is_the_table(session: WarehouseSession) -> None:
+    """A column that the new rows do not have: what it holds is known of the table alone."""
+    how = Incremental("append", on_schema_change="append_new_columns")
+    built(session, "select 1 as k, 1 as v", materialization=how)
+    check = scoped("c", "v is null", "window")
+    outcome = built(session, "select 2 as k", check, materialization=how, attempt=2)
+    assert {name: it[2:] for name, it in found(outcome).items()} == {"c": (1, 2)}
+
+
+def test_a_check_alone_is_of_the_table(session: WarehouseSession) -> None:
+    session.execute("create table s.t as select * from (" + of_keys((1, -1), (1, 2)) + ") as g")
+    checks = (scoped("c", "v < 0", "window"), CheckTask("twice", UNIQUE, scope="window"))
+    task = ChecksTask("r", "s.t", 1, TASK.relation, checks)
+    outcome = run_checks(session, task, Stop())
+    assert outcome.verdict is Verdict.FAILED
+    assert {it.name: it.failures for it in outcome.checks} == {"c": 1, "twice": 1}
+
+
+# Offending rows ----------------------------------------------------------------------------------
+
+
+def test_some_rows_are_shown_as_text(session: WarehouseSession) -> None:
+    wide = ", ".join(f"{n} as c{n}" for n in range(30))
+    sql = f"select {wide}, 'it''s' as word, cast(null as int) as nothing, 1.50 as d"
+    check = CheckTask("c", f"{sql}, 2 as d from {OWN_RELATION};", "warn", ("word",))
+    (result,) = built(session, numbers(9), check).checks
+    assert result.failures == 9
+    assert len(result.sample) == 5
+    assert len(result.sample_columns) == 20
+    assert result.sample[0][:3] == ("it's", "0", "1")
+    (result,) = built(
+        session,
+        "select 'it''s' as word, cast(null as int) as nothing, 1.50 as d",
+        rows_where("c", "true", severity="warn", limit=1),
+        attempt=2,
+    ).checks
+    assert result.sample_columns == ("word", "nothing", "d")
+    assert result.sample == (("it's", None, "1.50"),)
+    assert result.query == 'select * from "s"."t" where coalesce(true, false)'
+
+
+def test_the_columns_of_the_check_come_first(session: WarehouseSession) -> None:
+    wide = ", ".join(f"{n} as c{n}" for n in range(30))
+    check = rows_where("c", "true", severity="warn", columns=("C29", "c0"), limit=200)
+    (result,) = built(session, f"select {wide} from ({numbers(120)}) as given", check).checks
+    assert result.sample_columns[:3] == ("c0", "c29", "c1")
+    assert len(result.sample) == 100
+
+
+def test_secrets_are_hidden_before_a_value_is_cut() -> None:
+    long = "x" * 190 + "hunter2 hunter2"
+    outcome = CheckOutcome("c", "warn", 1, sample=((long, None),), query="select 'hunter2'")
+    (check,) = shown(Outcome("s.t", 1, Verdict.COMMITTED, checks=(outcome,)), ["hunter2"]).checks
+    assert check.sample == (("x" * 190 + "*** ***", None),)
+    assert check.query == "select '***'"
+
+
+def test_a_view_is_checked_in_one_scan(session: WarehouseSession) -> None:
+    checks = tuple(rows_where(f"c{n}", f"n = {n}", severity="warn") for n in (1, 2))
+    outcome = built(session, numbers(3), *checks, materialization=View())
+    assert [(it.failures, it.rows) for it in outcome.checks] == [(1, 3), (1, 3)]
+
+
+def test_a_check_task_travels() -> None:
+    check = replace(rows_where("c", "n > 1"), warn_if=OVER_HALF, scope="window", limit=3)
+    task = replace(TASK, checks=(check,), materialization=Replace())
+    sent = task_from_json(task_to_json(task))
+    assert isinstance(sent, BuildTask)
+    assert sent.checks == (check,)

@@ -1,0 +1,142 @@
+"""One state of a check, in the terminal, the journal, run_results.json and Dagster."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import TableMetadataValue
+
+from dagster_models.core.messages import TaskError
+from dagster_models.errors import ErrorKind
+from dagster_models.execution.check_results import asset_check_result
+from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
+from dagster_models.reporting.run_results import write_run_results
+from dagster_models.reporting.terminal import Terminal
+from results_examples import sql
+
+ROWS = CheckResult(
+    "in_range",
+    "error",
+    12,
+    rows=1_000,
+    threshold="> 1%",
+    sample=(("1", None, "a\nb"), ("1000", "\x1b[31mred", "x" * 40)),
+    sample_columns=("id", "word", "word"),
+    query='select *\nfrom "s"."t" where id < 0',
+)
+SEEN = {
+    "passed": CheckResult("c", "error", rows=10),
+    "accepted": replace(ROWS, accepted=True, threshold=""),
+    "warned": replace(ROWS, severity="warn"),
+    "failed": ROWS,
+    "broken": CheckResult("c", "error", error=TaskError(ErrorKind.OTHER, "no x")),
+}
+#: Passed and severity for Dagster, dbt's status, and the word of the terminal.
+STATES = {
+    "passed": (True, "ERROR", "pass", ""),
+    "accepted": (True, "ERROR", "pass", ""),
+    "warned": (False, "WARN", "warn", "WARN check"),
+    "failed": (False, "ERROR", "fail", "FAIL check"),
+    "broken": (False, "ERROR", "error", "FAIL check"),
+}
+
+
+def step_of(check: CheckResult) -> StepResult:
+    state: Any = "failed" if not check.passed and check.severity == "error" else "succeeded"
+    error = TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed")
+    return sql("s.t", state, error=error if state == "failed" else None, checks=(check,))
+
+
+def terminal_of(*checks: CheckResult) -> list[str]:
+    stream = io.StringIO()
+    terminal = Terminal(stream, color=False, clock=lambda: "")
+    terminal.done([step_of(check) for check in checks], 1.0)
+    return [line.removeprefix("  ") for line in stream.getvalue().splitlines()]
+
+
+def entry_of(check: CheckResult, folder: Path) -> dict[str, Any]:
+    header = RunHeader("r", "shop", "dev", 0.0, ("s.t",), "1")
+    path = folder / "run_results.json"
+    write_run_results(path, [step_of(check)], header=header, seconds=1, generated_at=0)
+    entry: dict[str, Any] = json.loads(path.read_text())["results"][1]
+    return entry
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_state_is_one(name: str, tmp_path: Path) -> None:
+    check, (passed, severity, status, word) = SEEN[name], STATES[name]
+    result = asset_check_result(check)
+    assert (result.passed, result.severity.name) == (passed, severity)
+    assert entry_of(check, tmp_path)["status"] == status
+    said = [line.strip() for line in terminal_of(check) if "check in_range" in line]
+    said += [line.strip() for line in terminal_of(check) if "check c:" in line]
+    assert [line.startswith(word) for line in said] == ([True] if word else [])
+    journal = json.loads(json.dumps(step_of(check).to_json()))
+    assert StepResult.from_json(journal) == step_of(check)
+
+
+def test_the_numbers_of_a_check_that_passes_are_plotted() -> None:
+    metadata = asset_check_result(SEEN["passed"]).metadata
+    assert {name: metadata[name].value for name in ("failures", "rows", "percent")} == {
+        "failures": 0,
+        "rows": 10,
+        "percent": 0.0,
+    }
+    metadata = asset_check_result(SEEN["accepted"]).metadata
+    assert (metadata["failures"].value, metadata["percent"].value) == (12, 1.2)
+    assert "rows" not in asset_check_result(SEEN["broken"]).metadata
+
+
+def test_dagster_shows_some_rows_and_the_query() -> None:
+    result = asset_check_result(ROWS)
+    assert result.description == "12 of 1,000 rows (1.2%), and the limit is > 1%"
+    table = result.metadata["failing_rows"]
+    assert isinstance(table, TableMetadataValue)
+    assert [record.data for record in table.records] == [
+        {"id": "1", "word": "NULL", "word (3)": "a\nb"},
+        {"id": "1000", "word": "\x1b[31mred", "word (3)": "x" * 40},
+    ]
+    assert result.metadata["query"].value == '```sql\nselect *\nfrom "s"."t" where id < 0\n```'
+
+
+def test_the_terminal_shows_a_table_at_the_end() -> None:
+    lines = terminal_of(ROWS, replace(ROWS, name="stored", stored="s.failures_stored"))
+    at = next(n for n, line in enumerate(lines) if "FAIL check in_range" in line)
+    assert lines[at : at + 5] == [
+        "    FAIL check in_range: 12 of 1,000 rows (1.2%), and the limit is > 1%",
+        "        id   | word | word",
+        "        1    | NULL | a b",
+        f"        1000 | red  | {'x' * 32}...",
+        '        to see them: select * from "s"."t" where id < 0',
+    ]
+    assert "        all of them: select * from s.failures_stored" in lines
+
+
+def test_run_results_name_the_threshold(tmp_path: Path) -> None:
+    entry = entry_of(replace(ROWS, stored="s.f"), tmp_path)
+    assert entry["message"] == "Got 12 results, configured to fail if > 1%"
+    assert (entry["failures"], entry["relation_name"]) == (12, "s.f")
+    assert entry["compiled_code"] == ROWS.query
+    assert entry["adapter_response"] == {"severity": "error", "rows": 1_000}
+
+
+@pytest.mark.parametrize(
+    ("failures", "rows", "text"),
+    [
+        (0, 0, "0 of 0 rows (0%)"),
+        (1, 1, "1 of 1 row (100%)"),
+        (1, 3, "1 of 3 rows (33.33%)"),
+        (1, 1_000_000, "1 of 1,000,000 rows (<0.01%)"),
+        (999_999, 1_000_000, "999,999 of 1,000,000 rows (>99.99%)"),
+        (3, None, "3 rows"),
+    ],
+)
+def test_what_was_found(failures: int, rows: int | None, text: str) -> None:
+    from dagster_models.reporting.wording import check_found
+
+    assert check_found(CheckResult("c", "error", failures, rows=rows)) == text
