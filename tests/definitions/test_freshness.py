@@ -44,12 +44,12 @@ def test_dagster_calls_a_model_stale_when_its_time_has_passed(tmp_path: Path, wo
 
 
 def test_one_limit_is_enough_and_changes_no_code_version(tmp_path: Path) -> None:
-    files = {
-        "models/a.sql": "/* @model\nfreshness: {fail: 90m}\n*/\nselect 1 as n",
-        "models/x/a.sql": "select 1 as n",
-    }
-    graph = load_project(make_project(tmp_path, files).root).resolve_asset_graph()
-    node, other = (graph.get(dg.AssetKey([schema, "a"])) for schema in ("main", "x"))
+    node, other = (
+        load_project(make_project(tmp_path / name, {"models/a.sql": f"{header}select 1 as n"}).root)
+        .resolve_asset_graph()
+        .get(dg.AssetKey(["main", "a"]))
+        for name, header in {"with": "/* @model freshness: {fail: 90m} */\n", "without": ""}.items()
+    )
     assert node.code_version == other.code_version
     policy = node.freshness_policy
     assert policy is not None
