@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-from dagster_models.compilation.accepted_values import is_accepted
-from dagster_models.compilation.relationships import are_alike, orphans, orphans_across_types
-from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
-from dagster_models.core.checks import Check
+from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.materializations import argument_name
-from dagster_models.core.model import Key, Project, Reference, Relation, Step, Target
+from dagster_models.core.model import EMPTY, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.tasks import BOUNDS, KEYS, SINCE, STARTED, TYPES, stand_in
 from dagster_models.errors import UnreadableSql
-from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.fill_in import PlainSql
 from dagster_models.sql.parse import (
     ParsedSql,
@@ -44,14 +40,14 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
     return Relation(schema, relation.name, catalog)
 
 
-def _dialect(project: Project, target: Target) -> str:
+def dialect_on(project: Project, target: Target) -> str:
     """The dialect for names and values. The user's text is parsed in the project's own."""
     return target.type.dialect or project.dialect
 
 
 def literal_on(project: Project, target: Target, value: object) -> str:
     """A value as SQL of *target*."""
-    return literal(value, _dialect(project, target))
+    return literal(value, dialect_on(project, target))
 
 
 def relation_sql(project: Project, key: Key, target: Target) -> str:
@@ -61,7 +57,7 @@ def relation_sql(project: Project, key: Key, target: Target) -> str:
 
 def _quoted(relation: Relation, project: Project, target: Target) -> str:
     parts = (relation.catalog, relation.schema, relation.name)
-    return ".".join(quote(part, _dialect(project, target)) for part in parts if part)
+    return ".".join(quote(part, dialect_on(project, target)) for part in parts if part)
 
 
 def compile_step(project: Project, step: Step, target: Target, *, full: bool = False) -> str:
@@ -91,6 +87,20 @@ def compile_statement(project: Project, step: Step, text: str, target: Target) -
     return _compiled(project, step, text, target, queries_only=False, of_query=False)
 
 
+def compile_check_text(
+    project: Project,
+    step: Step,
+    text: str,
+    target: Target,
+    variables: Mapping[str, object] = EMPTY,
+) -> str:
+    """The SQL to send for a query of a check of *step*, in which OWN_RELATION stands for the
+    relation of *step*. *variables* are those of the check itself."""
+    return _compiled(
+        project, step, text, target, queries_only=True, of_check=True, own_variables=variables
+    )
+
+
 def compile_tables(project: Project, step: Step, target: Target) -> dict[str, str]:
     """The SQL on *target* for each name of a relation, as written in the file of *step*."""
     return {
@@ -116,13 +126,15 @@ def _compiled(
     in_view: bool = False,
     of_query: bool = True,
     cut: Sequence[slice] = (),
+    own_variables: Mapping[str, object] = EMPTY,
 ) -> str:
     relation_of = _relation_of(project, step, text, target, of_check, in_view)
     parsed = parsed_text(project, text, queries_only=queries_only)
     if step.full_sql and of_query and not of_check:
         parsed, relation_of = _as_long(project, step, text, parsed, relation_of)
-    dialect = _dialect(project, target)
+    dialect = dialect_on(project, target)
     variables = step.variables if of_check or not of_query else _reserved(step, dialect)
+    variables = {**variables, **own_variables}
     if not of_query:
         variables = {"this": PlainSql(relation_sql(project, step.key, target)), **variables}
     return compile_sql(
@@ -217,112 +229,21 @@ def _relation_of(
         if of_check and key == step.key and not reference.in_string:
             return OWN_RELATION
         if key in project.ephemerals:
-            return _in_place(project, key, target, in_view)
+            return in_place(project, key, target, in_view)
         relation = relation_for(project, key, target)
         name = _quoted(relation, project, target)
         is_full = relation.catalog is not None and not reference.in_string and not reference.call
         if in_view and is_full and target.is_ambiguous(relation.schema):
             # DuckDB 2 drops the catalog from the text of a view that it stores, and then refuses
             # what is left. It leaves strings alone.
-            return f"query({literal(f'from {name}', _dialect(project, target))})"
+            return f"query({literal(f'from {name}', dialect_on(project, target))})"
         return name
 
     return relation_of
 
 
-def _in_place(project: Project, key: Key, target: Target, in_view: bool = False) -> str:
+def in_place(project: Project, key: Key, target: Target, in_view: bool = False) -> str:
     """The query of an ephemeral model, as an item of FROM."""
     step = project.ephemerals[key]
     sql = _compiled(project, step, step.sql, target, queries_only=True, in_view=in_view)
     return f"(\n{sql}\n)"
-
-
-# --- checks ----------------------------------------------------------------------------------
-
-
-def check_task(project: Project, step: Step, check: Check, target: Target) -> CheckTask:
-    """A check of *step*. Its SQL selects the offending rows, as dbt's tests do.
-
-    OWN_RELATION and OWN_COLUMN stand in it for the relation and the column that it is about: see
-    ``CheckTask.sent``. ``unique`` returns one row, with a count, per value that occurs twice or
-    more.
-    """
-    if check.test == "query":
-        sql = _compiled(project, step, check.text, target, queries_only=True, of_check=True)
-        return CheckTask(check.name, sql, check.severity)
-    columns = tuple(_folded(column, _dialect(project, target)) for column in check.columns)
-    if check.test == "relationships":
-        return _relationships(project, step, check, target, columns)
-    sql = _COLUMN_CHECKS[check.test](project, step, check, target, OWN_COLUMN)
-    return CheckTask(check.name, sql, check.severity, columns)
-
-
-def _folded(name: str, dialect: str) -> str:
-    """A column that YAML names.
-
-    Nobody writes quotes in YAML, so a plain name is folded as the warehouse folds unquoted names.
-    """
-    simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
-    return dialect_of(dialect).column(name) if simple else name
-
-
-def _column_of(project: Project, key: Key, name: str, dialect: str) -> str:
-    """A column of another relation that YAML names, as SQL. A seed or a frame keeps the case of its
-    columns' names."""
-    step = project.steps.get(key)
-    kept = step.trace.columns if step is not None and step.kind in ("seed", "python") else ()
-    names = [column.name for column in kept if column.name.lower() == name.lower()]
-    return quote(names[0] if names else _folded(name, dialect), dialect)
-
-
-def _unique(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
-    return (
-        f"select {column} as unique_field, count(*) as n_records\n"
-        f"from {OWN_RELATION}\nwhere {column} is not null\ngroup by {column}\nhaving count(*) > 1"
-    )
-
-
-def _not_null(project: Project, step: Step, check: Check, target: Target, column: str) -> str:
-    return f"select *\nfrom {OWN_RELATION}\nwhere {column} is null"
-
-
-def _accepted_values(
-    project: Project, step: Step, check: Check, target: Target, column: str
-) -> str:
-    # NULL passes, as in dbt. Each value is looked at once, however many rows have it.
-    accepted = is_accepted(
-        check.arguments["values"], target.type.value_forms, _dialect(project, target)
-    )
-    return (
-        f"select value_field, n_records\nfrom (select {column} as value_field,"
-        f" count(*) as n_records from {OWN_RELATION} group by {column}) as counted\n"
-        f"where value_field is not null and not {accepted}"
-    )
-
-
-def _relationships(
-    project: Project, step: Step, check: Check, target: Target, columns: tuple[str, ...]
-) -> CheckTask:
-    key = step.resolved[check.arguments["to"]]
-    if key in project.ephemerals:
-        parent = _in_place(project, key, target)
-    else:
-        parent = OWN_RELATION if key == step.key else relation_sql(project, key, target)
-    field = _column_of(project, key, check.arguments["field"], _dialect(project, target))
-    compared = (OWN_RELATION, OWN_COLUMN, parent, field)
-    forms = target.type.value_forms
-    return CheckTask(
-        check.name,
-        orphans(*compared),
-        check.severity,
-        columns,
-        are_alike(forms, *compared),
-        orphans_across_types(forms, *compared),
-    )
-
-
-_COLUMN_CHECKS: dict[str, Callable[[Project, Step, Check, Target, str], str]] = {
-    "unique": _unique,
-    "not_null": _not_null,
-    "accepted_values": _accepted_values,
-}

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.extras import export_of, extras_of, refuse_extras
 from dagster_models.compilation.inputs import Known, input_versions
 from dagster_models.compilation.leftovers import undeclared_reads
 from dagster_models.compilation.sql_text import (
     bound_literal,
-    check_task,
     compile_step,
     compile_tables,
     compile_text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from dagster_models.core.model import EMPTY, Key, Location
 
@@ -56,6 +56,14 @@ def thresholds_of(
     if warn_if is not None:
         found["warn"] = warn_if
     return found or {severity: ANY_ROW}
+
+
+class NamedArgument(NamedTuple):
+    """An argument of a query that stands for a name: of columns of the relation that is checked,
+    or of another relation."""
+
+    sort: Literal["column", "columns", "relation"]
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,8 @@ class Source:
     """A relation that is read but not built here.
 
     ``asset_key`` is set if somebody else defines it as a Dagster asset. ``partitions``: the column
-    by which models that read it may be partitioned.
+    by which models that read it may be partitioned. ``resolved`` maps the names that its checks
+    read to their keys, and ``variables`` are those of the project.
     """
 
     key: Key
@@ -290,6 +291,9 @@ class Source:
     meta: Mapping[str, Any] = EMPTY
     asset_key: tuple[str, ...] | None = None
     partitions: PartitionsConfig | None = None
+    checks: tuple[Check, ...] = ()
+    resolved: Mapping[str, Key] = EMPTY
+    variables: Mapping[str, Any] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
 """How each warehouse writes a value as text, in SQL: what exact comparisons rest on.
 
 A comparison of two types casts one of them, and a cast may lose what is compared. Two texts of one
-form are equal only if the values are (see compilation/accepted_values.py).
+form are equal only if the values are (see compilation/checks/accepted_values.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class ValueForms:
     are the texts in these cases, and ``texts`` are those in all others: one of them must be listed.
     ``exponents`` says whether a large number may be written with one. ``not_finite`` maps what
     Python calls such a number to the warehouse's word.
+
+    ``is_zoned`` is the condition that a moment has a time zone, and ``is_real`` that a number has
+    the type whose literals are no doubles; "" where the warehouse compares it with a literal as
+    with another value of its type. ``matches`` is the condition that a text has a part which a
+    regular expression describes, in which a dot is any character.
 
     ``family`` is what values of types have in common that the warehouse compares without loss.
     ``joined_number`` is ``number``, and the same text for equal numbers of different types.
@@ -32,6 +38,19 @@ class ValueForms:
     moment: str
     exponents: bool
     not_finite: Mapping[str, str]
+    is_zoned: str
+    is_real: str
+    matches: str
+
+    def of(self, value: str) -> ValueForms:
+        """The same for another value than ``value_field``."""
+        texts = ("family", "is_number", "number", "joined_number", "is_moment", "moment")
+        changed: dict[str, Any] = {
+            name: getattr(self, name).replace("value_field", value)
+            for name in (*texts, "is_zoned", "is_real", "matches")
+        }
+        changed["texts"] = tuple(text.replace("value_field", value) for text in self.texts)
+        return replace(self, **changed)
 
 
 # Without the zeros at the end of a fraction.
@@ -68,6 +87,9 @@ DUCKDB = ValueForms(
     ),
     exponents=True,
     not_finite={"nan": "nan", "inf": "inf", "-inf": "-inf"},
+    is_zoned="typeof(value_field) = 'TIMESTAMP WITH TIME ZONE'",
+    is_real="",
+    matches="regexp_matches(value_field, {pattern}, 's')",
 )
 
 POSTGRES = ValueForms(
@@ -97,4 +119,7 @@ POSTGRES = ValueForms(
     ),
     exponents=False,
     not_finite={"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"},
+    is_zoned="pg_typeof(value_field) = 'timestamptz'::regtype",
+    is_real="pg_typeof(value_field) = 'real'::regtype",
+    matches="value_field ~ {pattern}",
 )

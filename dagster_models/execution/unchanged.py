@@ -21,6 +21,7 @@ from typing import Any
 
 from dagster import MetadataValue
 
+from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.inputs import (
     holds_rows,
     input_versions,
@@ -29,7 +30,7 @@ from dagster_models.compilation.inputs import (
     relations_read,
 )
 from dagster_models.compilation.repeatable import Repeatable, repeatable
-from dagster_models.compilation.sql_text import check_task, relation_for
+from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, builder_of
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit

@@ -16,6 +16,8 @@ from typing import Any
 from dagster_models.core.materializations import KINDS
 from dagster_models.core.model import Column, Config, Location, SinceConfig
 from dagster_models.core.retries import Retries
+from dagster_models.project.checks.keys import KEYS, WORDS
+from dagster_models.project.checks.queries import query_arguments
 from dagster_models.project.extras import ALIASES, EXTRAS
 from dagster_models.project.freshness import of_model
 from dagster_models.project.partitions import automation, partitions, upstream_names
@@ -263,7 +265,11 @@ def returns(node: YamlNode) -> tuple[tuple[str, str], ...]:
 _OWN: dict[str, Reader] = {"description": fields.text, "upstream": upstream_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
-_COLUMNS: dict[str, Reader] = {"alias": fields.text, "columns": fields.as_is}
+_COLUMNS: dict[str, Reader] = {
+    "alias": fields.text,
+    "columns": fields.as_is,
+    **dict.fromkeys(WORDS, fields.as_is),
+}
 
 _INCREMENTAL: dict[str, Reader] = {
     "strategy": strategy,
@@ -340,10 +346,9 @@ def _placed_text(node: YamlNode) -> tuple[str, Location]:
 
 #: The keys of the header of a checks/*.sql file.
 CHECK_KEYS: dict[str, Reader] = {
-    "name": fields.name,
-    "severity": fields.one_of("error", "warn"),
-    "description": fields.text,
+    **{name: reader for name, reader in KEYS.items() if name != "where"},
     "model": _placed_text,
+    "arguments": query_arguments,
 }
 _MERGED = ("meta", "vars", "column_types", "settings")
 _ADDED = ("pre_statements", "post_statements")

@@ -12,10 +12,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dagster_models.core.model import Project, Source
+from dagster_models.core.model import Key, Project, Source
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.project.built_schemas import remembered
-from dagster_models.project.drafts.draft import DraftContext
+from dagster_models.project.drafts.checks import check_queries, check_uses
+from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.drafts.drafts import make_drafts
 from dagster_models.project.ephemeral import taken_out
 from dagster_models.project.files import ProjectFiles, module_reader, read_file, read_files
@@ -76,14 +77,14 @@ def load(
         defaults = read_folder_defaults(settings, files.places, report)
         readers = (module_reader(root), report, reader.look_at_seed)
         context = DraftContext(root, settings, defaults, parsed, run_sql_function, *readers)
+        context = replace(context, queries=check_queries(files.of_steps_and_checks, context))
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
         settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
-        declared = _declared_sources(files, report)
+        declared, uses = _declared_sources(files, context)
         built = remembered(folder)
-        # What was built later than an older version of the project was never a model of it.
-        former = () if target_path else built
+        former = () if target_path else built  # what is built later was never a model of this one
         level = settings.unknown_references
-        steps, known = link(drafts, checks, declared, sources, level, report, former)
+        steps, known = link(drafts, checks, declared, sources, level, report, former, uses)
         if columns:
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
@@ -137,9 +138,14 @@ def _read_project_file(root: str, report: Report) -> YamlNode | None:
     return None if read is None else read_yaml(read[0], PROJECT_FILE, report)
 
 
-def _declared_sources(files: ProjectFiles, report: Report) -> list[Source]:
-    return [
-        source
+def _declared_sources(
+    files: ProjectFiles, context: DraftContext
+) -> tuple[list[Source], dict[Key, tuple[NameUse, ...]]]:
+    """The sources of the project's files, and the names that their checks use."""
+    report, variables = context.report, context.settings.variables.values
+    found = [
+        replace(source, variables=variables) if source.checks else source
         for file in files.of_sources
-        for source in read_sources(read_yaml(file.text, file.path, report), report)
+        for source in read_sources(read_yaml(file.text, file.path, report), report, context.queries)
     ]
+    return found, {it.key: check_uses(it, context) for it in found if it.checks}

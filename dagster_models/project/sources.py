@@ -15,7 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_models.core.model import Key, Relation, Source
+from dagster_models.core.model import EMPTY, Key, Relation, Source
+from dagster_models.project.checks.keys import WORDS
+from dagster_models.project.checks.queries import CheckQuery
+from dagster_models.project.checks.read import Declarations, named_apart
 from dagster_models.project.columns import read_columns
 from dagster_models.project.partitions import source_partitions
 from dagster_models.project.problems import Report, problem
@@ -38,13 +41,17 @@ _TABLE: dict[str, Reader] = {
     "identifier": fields.text,
     "description": fields.text,
     "columns": fields.as_is,
+    **dict.fromkeys(WORDS, fields.as_is),
     "meta": fields.mapping,
     "partitions": source_partitions,
 }
 
 
-def read_sources(node: YamlNode | None, report: Report) -> list[Source]:
-    """All sources in one file. What is wrong is reported and left out."""
+def read_sources(
+    node: YamlNode | None, report: Report, queries: Mapping[str, CheckQuery] = EMPTY
+) -> list[Source]:
+    """All sources in one file. What is wrong is reported and left out. *queries* are those of
+    checks/ that have arguments."""
     values = read_mapping(node, _FILE, report)
     found: list[Source] = []
     for item in _items(values.get("sources"), "sources", report):
@@ -56,7 +63,7 @@ def read_sources(node: YamlNode | None, report: Report) -> list[Source]:
             what = f"the source `{source['name']}` has no tables"
             report(problem(what, item.place, "Add `tables: [{name: ...}]`."))
         for table in _items(source.get("tables"), "tables", report):
-            found += _read_table(table, source, report)
+            found += _read_table(table, source, report, queries)
     return found
 
 
@@ -76,7 +83,9 @@ def _report_nameless(noun: str, item: YamlNode, report: Report) -> None:
         report(problem(f"a {noun} has no name", item.place, "Add `name: ...`."))
 
 
-def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[Source]:
+def _read_table(
+    node: YamlNode, source: dict[str, Any], report: Report, queries: Mapping[str, CheckQuery]
+) -> list[Source]:
     if isinstance(node.value, str):  # `tables: [flights, planes]`
         node = YamlNode({"name": node}, node.place, {"name": node.place})
     values = read_mapping(node, _TABLE, report)
@@ -84,7 +93,9 @@ def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[
         _report_nameless("table", node, report)
         return []
     key = Key(source["name"], values["name"])
-    columns, _ = read_columns(values.get("columns"), key, "error", report, checks=False)
+    those = Declarations(key, "error", report, queries)
+    columns, checks = read_columns(values.get("columns"), those)
+    checks += tuple(those.read(values.get(word) for word in WORDS))
     relation = Relation(
         schema=source.get("schema", key.schema),
         name=values.get("identifier", key.name),
@@ -101,6 +112,7 @@ def _read_table(node: YamlNode, source: dict[str, Any], report: Report) -> list[
             meta=meta,
             asset_key=_asset_key(meta, node, report),
             partitions=values.get("partitions"),
+            checks=named_apart(checks, report),
         )
     ]
 

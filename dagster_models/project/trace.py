@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from dagster_models.core.checks import Check
 from dagster_models.core.model import Column, Key, Location, Source, Step
 from dagster_models.core.traced import (
     ColumnProblem,
@@ -23,6 +23,7 @@ from dagster_models.core.traced import (
 )
 from dagster_models.project import contract
 from dagster_models.project.built_schemas import BuiltSchema
+from dagster_models.project.checks.columns import find_columns_of_checks
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.function import is_function
 from dagster_models.project.function import known_schema as function_schema
@@ -30,7 +31,6 @@ from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
-from dagster_models.util.nearest import suggest
 
 #: Each build gives the relation the columns of the query as it is now, and no others.
 _REBUILT = frozenset({"view", "table", "ephemeral"})
@@ -77,7 +77,10 @@ def trace_steps(
         for it in step.trace.problems:
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
             _report(it, Location(step.location.path, line, column), context)
-    _trace_checks(traced, schemas, inside, context)
+    owners: list[Step | Source] = [*traced.values(), *sources.values()]
+    upstream_of = partial(_upstream, schemas=schemas, inside=inside)
+    report = partial(_report, context=context)
+    find_columns_of_checks(owners, schemas, upstream_of, context.trace, context.dialect, report)
     check_columns(traced, context.report)
     for step in traced.values():
         contract.compare(step, dialect_of(context.dialect), context.report)
@@ -109,7 +112,7 @@ def _query(
 
 
 def _upstream(
-    step: Step,
+    step: Step | Source,
     schemas: Mapping[Key, Schema],
     inside: Mapping[Key, Trace],
     names: set[str] | None = None,
@@ -167,47 +170,3 @@ def seed_trace(names: Sequence[str], types: Mapping[str, str], dialect: str) -> 
     plain = all(name and name == name.strip() for name in names)
     apart = plain and len({name.lower() for name in names}) == len(names)
     return Trace(columns, closed=apart, certain=apart)
-
-
-# --- checks ----------------------------------------------------------------------------------
-
-
-def _trace_checks(
-    steps: Mapping[Key, Step],
-    schemas: Mapping[Key, Schema],
-    inside: Mapping[Key, Trace],
-    context: TraceContext,
-) -> None:
-    """Report checks of columns that do not exist: such a check could only fail."""
-    checks = [(check, step) for step in steps.values() for check in step.checks]
-    texts = [(check, step) for check, step in checks if check.test == "query"]
-    found = context.trace(
-        [
-            TraceRequest(check.text, context.dialect, _upstream(step, schemas, inside))
-            for check, step in texts
-        ]
-    )
-    for (check, _), trace_ in zip(texts, found, strict=True):
-        for it in trace_.problems:
-            _report(it, Location(check.location.path, it.line, it.column), context)
-    for check, step in checks:
-        if check.test != "query":
-            _find_column_of_check(check, step, schemas, context)
-
-
-def _find_column_of_check(
-    check: Check, step: Step, schemas: Mapping[Key, Schema], context: TraceContext
-) -> None:
-    wanted = [(step.key, column) for column in check.columns]
-    to, field = str(check.arguments.get("to")), check.arguments.get("field")
-    if to in step.resolved and field:
-        wanted.append((step.resolved[to], field))
-    for key, name in wanted:
-        schema = schemas.get(key, Schema())
-        names = [column for column, _ in schema.columns]
-        if schema.closed and name.lower() not in {column.lower() for column in names}:
-            what = f"the check `{check.name}` checks `{name}`, a column that {key} does not have"
-            fix = suggest(name, names, "Columns")
-            place = check.location
-            it = ColumnProblem(what, place.line, place.column, fix, schema.certain)
-            _report(it, place, context)

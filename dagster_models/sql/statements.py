@@ -48,6 +48,22 @@ def refuse_other_statements(text: str, dialect: str) -> None:
         raise source.error(what, start, _FIX)
 
 
+def refuse_other_than_condition(text: str, dialect: str) -> None:
+    """Raise SqlSyntaxError for a text that would be more than a condition between parentheses."""
+    source = TokenizedText(text, dialect)
+    if not source.tokens:
+        raise source.error("there is nothing but comments", 0, "Write a condition.")
+    depth = 0
+    for token in source.tokens:
+        depth += (token.text == "(") - (token.text == ")")
+        if depth < 0:
+            raise source.error(
+                "a parenthesis is closed that is not open", token.start, "Delete it."
+            )
+        if token.text == ";":
+            raise source.error("a condition has no semicolon", token.start, "Delete it.")
+
+
 def _is_local(tree: exp.Set) -> bool:
     return all(str(item.args.get("kind") or "").upper() == "LOCAL" for item in tree.expressions)
 

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from dagster_models import load_project
-from dagster_models.compilation.sql_text import check_task
+from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.check_tasks import OWN_COLUMN
 from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import Trace, TracedColumn

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from dagster_models.compilation.sql_text import check_task, compile_step, compile_text
+from dagster_models.compilation.checks.task import check_task
+from dagster_models.compilation.sql_text import compile_step, compile_text
 from dagster_models.core.model import Key, Project
 from dagster_models.core.traced import TraceRequest
 from dagster_models.errors import ProjectError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.compilation.sql_text import check_task, compile_step
+from dagster_models.compilation.checks.task import check_task
+from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.model import Key, Project
 from dagster_models.errors import SqlSyntaxError, UnreadableSql

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from dagster_models.compilation.accepted_values import is_accepted
+from dagster_models.compilation.checks.accepted_values import is_accepted
 from dagster_models.warehouses.base import WarehouseSession
 from systems import System
 

@@ -5,7 +5,7 @@ A case is a value and its type, the parent's value and type, and whether the val
 
 from __future__ import annotations
 
-from dagster_models.compilation.relationships import are_alike, orphans, orphans_across_types
+from dagster_models.compilation.checks.relationships import are_alike, orphans, orphans_across_types
 from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query, task_from_json, task_to_json
@@ -82,7 +82,7 @@ def test_a_build_asks_how_its_column_compares(system: System, session: Warehouse
     session.prepare(["s"])
     session.execute("create table s.parent as select 1 as f")
     columns = (OWN_RELATION, OWN_COLUMN, "s.parent", "f")
-    sql = (orphans(*columns), "error", "v", are_alike(forms, *columns))
+    sql = (orphans(*columns), "error", ("v",), are_alike(forms, *columns))
     check = CheckTask("c", *sql, orphans_across_types(forms, *columns))
     verdicts = []
     for value in ("1", "'1'", "'01'", "2"):

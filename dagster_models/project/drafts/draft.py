@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from dagster_models.core.checks import Check
-from dagster_models.core.model import Location, Step
+from dagster_models.core.model import EMPTY, Location, Step
+from dagster_models.errors import UnreadableSql
+from dagster_models.project.checks.queries import CheckQuery
 from dagster_models.project.folder_defaults import FolderDefaults
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import Settings
+from dagster_models.sql.jinja import refuse_jinja
+from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.parsed_texts import ParsedTexts
+from dagster_models.sql.unread import read_tokens
 from dagster_models.util.seed_look import SeedLook, look_at
 
 
@@ -21,7 +26,7 @@ class DraftContext:
 
     ``run_sql_function`` runs the user's ``def sql(vars)``. ``read_module`` returns the text of a
     Python file by its path below ``root``, None if there is none. ``look_at_seed`` says what is in
-    the bytes of a seed.
+    the bytes of a seed. ``queries`` are those of checks/ that have arguments, by name.
     """
 
     root: str
@@ -32,6 +37,18 @@ class DraftContext:
     read_module: Callable[[str], str | None]
     report: Report
     look_at_seed: Callable[[bytes], SeedLook] = look_at
+    queries: Mapping[str, CheckQuery] = EMPTY
+
+    def read_query(self, text: str) -> tuple[ParsedSql, UnreadableSql | None]:
+        """What a query says. Where the parser does not know it and the project accepts that: what
+        its tokens alone show, and the parser's error. Raises SqlSyntaxError."""
+        refuse_jinja(text, self.settings.dialect)
+        try:
+            return self.texts.parse(text, self.settings.dialect), None
+        except UnreadableSql as error:
+            if self.settings.unreadable_sql != "warn":
+                raise
+            return read_tokens(text, self.settings.dialect), error
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from dataclasses import replace
 from itertools import chain
 
 from dagster_models.core.model import StepKind
+from dagster_models.project.drafts.checks import draft_check
 from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext
 from dagster_models.project.drafts.extras import with_extras
 from dagster_models.project.drafts.python import draft_python, draft_script
 from dagster_models.project.drafts.seed import draft_seed
-from dagster_models.project.drafts.sql import draft_check, draft_sql
+from dagster_models.project.drafts.sql import draft_sql
 from dagster_models.project.drafts.step import new_step
 from dagster_models.project.files import ProjectFile
 from dagster_models.sql.parsed_texts import ParsedTexts, Text

@@ -12,10 +12,10 @@ from dagster_models.core.model import Location, Module, Reference, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.config import EPHEMERAL, FUNCTION, Values
 from dagster_models.project.custom import with_kind
+from dagster_models.project.drafts.checks import check_uses
 from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
 from dagster_models.project.drafts.sql import draft_query
 from dagster_models.project.drafts.step import (
-    check_uses,
     configuration,
     declared_uses,
     is_reserved,
@@ -114,7 +114,7 @@ def _draft_generated(
     except SqlSyntaxError as error:
         context.report(Problem(error.what, file.path, error.line, error.column, error.fix))
         step = new_step(file, "sql", values, context)
-        return Draft(step, (*declared, *check_uses(step.checks)))
+        return Draft(step, (*declared, *check_uses(step, context)))
     line = line_of_function(file.text, "sql")
     step = new_step(file, "sql", values, context, sql=text, sql_line=line)
     check_keys(step, header, context.report)
@@ -188,7 +188,7 @@ def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
         code=code_digest(file.data),
         modules=tuple(_module(path, text) for path, text in modules.imported(file.text).items()),
     )
-    return Draft(complete, (*uses, *bare.uses, *check_uses(step.checks)), bare.feeds)
+    return Draft(complete, (*uses, *bare.uses, *check_uses(step, context)), bare.feeds)
 
 
 def _uses(

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from dagster_models.errors import Problem
 from dagster_models.project.config import merge
+from dagster_models.project.drafts.checks import check_uses
 from dagster_models.project.drafts.draft import Draft, DraftContext
-from dagster_models.project.drafts.step import check_uses, new_step
+from dagster_models.project.drafts.step import new_step
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.trace import seed_trace
@@ -35,7 +36,7 @@ def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
     for line, what, fix in _doubtful(look, types):
         context.report(Problem(what, file.path, line, 1, fix, "warning"))
     found = seed_trace(look.names, types, context.settings.dialect)
-    return Draft(replace(step, code_version=version, trace=found), check_uses(step.checks))
+    return Draft(replace(step, code_version=version, trace=found), check_uses(step, context))
 
 
 def _wrong_in_header(header: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -1,20 +1,15 @@
-"""Drafts of what is one query: a model's .sql file, a generated query, a file of checks/."""
+"""Drafts of what is one query: a model's .sql file, a generated query."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 
-from dagster_models.core.checks import Check
-from dagster_models.core.model import Key, Location, Step
-from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
-from dagster_models.project.config import CHECK_KEYS
+from dagster_models.core.model import Location, Step
+from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.custom import with_kind
-from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext, NameUse
+from dagster_models.project.drafts.checks import CHECK_HEADER, check_uses
+from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
 from dagster_models.project.drafts.step import (
-    check_uses,
     configuration,
     declared_uses,
     is_reserved,
@@ -23,25 +18,21 @@ from dagster_models.project.drafts.step import (
     suspected_uses,
     unset_variable,
     use_of,
+    warn_of_jinja,
 )
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.function import check_text
 from dagster_models.project.header import sql_header
 from dagster_models.project.incremental import check_keys, check_use_of_since, incremental
 from dagster_models.project.problems import problem
-from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.sql.canonical import canonical, content_config, version_of
-from dagster_models.sql.jinja import jinja_in_literals, refuse_jinja
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.regions import full_text
-from dagster_models.sql.unread import read_tokens
-
-_CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
 
 
 def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
     """The draft of a model's .sql file."""
-    if misplaced := _CHECK_HEADER.match(file.text.lstrip()):
+    if misplaced := CHECK_HEADER.match(file.text.lstrip()):
         line = file.text.count("\n", 0, file.text.index(misplaced[0])) + 1
         fix = "Write `@model`, or move the file to checks/."
         what = "a model's header begins with `@check`"
@@ -60,12 +51,12 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     What is wrong in a generated query is placed at ``Step.sql_line``, as nobody can look into it.
     """
     report, path, generated = context.report, step.location.path, step.sql_line
-    uses = (*declared, *check_uses(step.checks))
+    uses = (*declared, *check_uses(step, context))
     try:
         full = full_text(step.sql, context.settings.dialect) or ""
-        parsed, unread = _read_query(step.sql, context)
+        parsed, unread = context.read_query(step.sql)
         if full:
-            parsed = _both(parsed, _read_query(full, context)[0])
+            parsed = _both(parsed, context.read_query(full)[0])
     except SqlSyntaxError as error:
         what, line, column = error.what, error.line, error.column
         if generated:
@@ -76,7 +67,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     def place(line: int, column: int) -> Location:
         return Location(path, generated, 1) if generated else Location(path, line, column)
 
-    _warn_of_jinja(step.sql, place, context)
+    warn_of_jinja(step.sql, place, context)
     if full and not incremental(step):
         what = "`/* @incremental */` and `/* @full */` have no effect: the model is not incremental"
         report(problem(what, step.location, "Add `materialized: incremental`, or delete them."))
@@ -106,53 +97,6 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     return Draft(complete, (*found, *uses, *suspected_uses(parsed, place)))
 
 
-def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
-    """The draft of a file of checks/, None if it does not parse. Its model is not decided yet."""
-    report, variables = context.report, context.settings.variables.values
-    # `@check` and `@model` are equally long, so the places stay right.
-    text = _CHECK_HEADER.sub(r"\1@model", file.text)
-    values = read_mapping(parse_header(sql_header(text), file, report), CHECK_KEYS, report)
-    name = values.get("name", file.name)
-    try:
-        parsed, unread = _read_query(file.text, context)
-    except SqlSyntaxError as error:
-        report(Problem(error.what, file.path, error.line, error.column, error.fix))
-        return None
-    if unread is not None:
-        what = f"{unread.what}; what it reads besides its model is unknown"
-        report(Problem(what, file.path, unread.line, unread.column, severity="warning"))
-    place = partial(Location, file.path)
-    _warn_of_jinja(file.text, place, context)
-    for holder in parsed.placeholders:
-        if holder.name not in variables:
-            at = place(holder.line, holder.column)
-            report(unset_variable(holder.name, at, variables))
-    check = Check(
-        name=name,
-        model=Key("", ""),
-        severity=values.get("severity", "error"),
-        location=Location(file.path),
-        text=file.text,
-        description=values.get("description", ""),
-    )
-    uses = tuple(
-        use_of(ref, place(ref.line, ref.column), name)
-        for ref in (*parsed.references, *parsed.calls)
-    )
-    model = None
-    if "model" in values:
-        written, at = values["model"]
-        model = NameUse(tuple(written.split(".")), written, at, required=True, check=name)
-    return CheckDraft(check, uses, model)
-
-
-def _warn_of_jinja(text: str, place: Callable[[int, int], Location], context: DraftContext) -> None:
-    for line, column, written in jinja_in_literals(text, context.settings.dialect):
-        what = f"{written} is sent as it is: nothing renders the Jinja in it"
-        fix = "Write a variable, such as `$day`, instead of the text."
-        context.report(problem(what, place(line, column), fix, "warning"))
-
-
 def _both(parsed: ParsedSql, full: ParsedSql) -> ParsedSql:
     """What a text says in its two readings, whose places are the same."""
     references = {reference.start: reference for reference in full.references + parsed.references}
@@ -165,16 +109,3 @@ def _both(parsed: ParsedSql, full: ParsedSql) -> ParsedSql:
         unseen=tuple(dict.fromkeys(parsed.unseen + full.unseen)),
         calls=tuple({call.start: call for call in full.calls + parsed.calls}.values()),
     )
-
-
-def _read_query(text: str, context: DraftContext) -> tuple[ParsedSql, UnreadableSql | None]:
-    """What a query says. Where the parser does not know it and the project accepts that: what its
-    tokens alone show, and the parser's error."""
-    settings = context.settings
-    refuse_jinja(text, settings.dialect)
-    try:
-        return context.texts.parse(text, settings.dialect), None
-    except UnreadableSql as error:
-        if settings.unreadable_sql != "warn":
-            raise
-        return read_tokens(text, settings.dialect), error

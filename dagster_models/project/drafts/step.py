@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagster_models.core.checks import Check
 from dagster_models.core.model import (
     Config,
     Key,
@@ -17,6 +16,8 @@ from dagster_models.core.model import (
 )
 from dagster_models.core.tasks import RESERVED, STARTED
 from dagster_models.errors import Problem
+from dagster_models.project.checks.keys import WORDS
+from dagster_models.project.checks.read import Declarations, named_apart
 from dagster_models.project.columns import read_columns
 from dagster_models.project.config import EPHEMERAL, Values, build_config, merge, read_config
 from dagster_models.project.drafts.draft import DraftContext, NameUse
@@ -27,6 +28,7 @@ from dagster_models.project.incremental import without_idle_keys
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.sql.jinja import jinja_in_literals
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.util.digests import digest_of
 from dagster_models.util.nearest import suggest
@@ -60,7 +62,9 @@ def new_step(
     """The step as its configuration describes it, without what its text says."""
     key = key_of(file, context.settings.schema)
     severity = values.get("severity", "error")
-    columns, checks = read_columns(values.get("columns"), key, severity, context.report)
+    those = Declarations(key, severity, context.report, context.queries)
+    columns, checks = read_columns(values.get("columns"), those)
+    checks += tuple(those.read(values.get(word) for word in WORDS))
     values = {"group": key.schema, **values}
     materialized = values.get("materialized", "table" if kind == "seed" else "view")
     values = without_idle_keys(values, materialized)
@@ -77,7 +81,7 @@ def new_step(
         relation=relation,
         sql=sql,
         sql_line=sql_line,
-        checks=checks,
+        checks=named_apart(checks, context.report),
         variables=variables_of(values, context),
         digest="" if kind == "sql" else digest_of(file.data),
     )
@@ -147,21 +151,6 @@ def declared_uses(values: Values, key: str) -> tuple[NameUse, ...]:
     )
 
 
-def check_uses(checks: Sequence[Check]) -> tuple[NameUse, ...]:
-    """The names that the column checks of a step read."""
-    return tuple(
-        NameUse(
-            tuple(check.arguments["to"].split(".")),
-            check.arguments["to"],
-            check.location,
-            required=True,
-            check=check.name,
-        )
-        for check in checks
-        if check.test == "relationships"
-    )
-
-
 def use_of(reference: Reference, place: Location, check: str = "") -> NameUse:
     """The name that SQL uses at *place*."""
     return NameUse(
@@ -203,3 +192,11 @@ def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Prob
     elif known:
         fix = f"{suggest(name, known, 'Variables')} {fix}"
     return problem(f"the variable `{name}` has no value", place, fix)
+
+
+def warn_of_jinja(text: str, place: Callable[[int, int], Location], context: DraftContext) -> None:
+    """Warn of Jinja in literals, which nothing renders."""
+    for line, column, written in jinja_in_literals(text, context.settings.dialect):
+        what = f"{written} is sent as it is: nothing renders the Jinja in it"
+        fix = "Write a variable, such as `$day`, instead of the text."
+        context.report(problem(what, place(line, column), fix, "warning"))

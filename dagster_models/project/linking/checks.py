@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dagster_models.core.checks import Check
-from dagster_models.core.model import Key, Location
+from dagster_models.core.model import Key, Location, Source
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
 from dagster_models.project.linking.links import Links
 from dagster_models.project.linking.names import Unresolved, resolve
@@ -19,6 +19,12 @@ def link_column_checks(draft: Draft, links: Links) -> None:
     for check in draft.step.checks:
         uses = [use for use in draft.uses if use.check == check.name]
         _add_edges(check, key, _resolved(uses, key, links), links)
+
+
+def link_source_checks(source: Source, uses: Iterable[NameUse], links: Links) -> Source:
+    """The source, with what its checks read. Nothing is built before it, so it has no upstream."""
+    found = {use.written: links.find(use) for use in uses}
+    return replace(source, resolved={name: key for name, key in found.items() if key is not None})
 
 
 def attach_check(draft: CheckDraft, links: Links) -> None:

@@ -11,7 +11,11 @@ from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
 from dagster_models.project.ephemeral import check_uses as check_ephemerals
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.incremental import incremental
-from dagster_models.project.linking.checks import attach_check, link_column_checks
+from dagster_models.project.linking.checks import (
+    attach_check,
+    link_column_checks,
+    link_source_checks,
+)
 from dagster_models.project.linking.links import Links
 from dagster_models.project.linking.names import (
     Unresolved,
@@ -34,10 +38,12 @@ def link(
     unknown_references: str,
     report: Report,
     built_before: Collection[str] = (),
+    uses_of_sources: Mapping[Key, Sequence[NameUse]] | None = None,
 ) -> tuple[dict[Key, Step], dict[Key, Source]]:
     """The enabled steps in topological order, and the sources: the project's own, and those of
     *offered* (other Dagster assets) that something reads. *built_before* are the keys of what runs
-    have built, as texts. Problems are reported."""
+    have built, as texts; *uses_of_sources* are the names that the checks of sources read. Problems
+    are reported."""
     own, offered = _joined(sources, offered)
     drafts = _without_duplicates(drafts, own, report)
     built = {draft.step.key for draft in drafts if draft.step.config.enabled}
@@ -77,6 +83,8 @@ def link(
     for draft in live:
         steps[draft.step.key] = _linked(draft.step, links, steps)
     read = {key for reads in links.edges.values() for key in reads}
+    uses = uses_of_sources or {}
+    own = [link_source_checks(it, uses.get(it.key, ()), links) for it in own]
     kept = [*own, *(source for source in offered if source.key in read)]
     return steps, {source.key: source for source in kept}
 

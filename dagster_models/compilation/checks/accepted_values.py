@@ -32,7 +32,7 @@ _MOMENT = re.compile(
 
 
 def is_accepted(values: Iterable[Any], forms: ValueForms, dialect: str) -> str:
-    """The SQL condition that ``value_field``, which is not NULL, is one of *values*."""
+    """The SQL condition that the value of *forms*, which is not NULL, is one of *values*."""
     listed = [value for value in values if value is not None]
 
     def one_of(written: str, spell: Callable[[Any, ValueForms], list[str]]) -> str:

@@ -1,0 +1,84 @@
+"""What the function of a kind of check gets, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_models.core.check_tasks import OWN_RELATION, own_column
+from dagster_models.core.value_forms import ValueForms
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another relation that a check reads: what stands for it in FROM, and its columns as SQL."""
+
+    sql: str
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckParts:
+    """A check on a target.
+
+    ``columns`` are those that it is about, and ``named`` those that its arguments name, by
+    argument; all of them as they stand in SQL until it is sent. ``conditions`` and ``others`` are
+    what its arguments mean that are SQL or name a relation. ``where`` is SQL, "" for all rows.
+    """
+
+    columns: Sequence[str]
+    named: Mapping[str, Sequence[str]]
+    arguments: Mapping[str, Any]
+    conditions: Mapping[str, str]
+    others: Mapping[str, Other]
+    where: str
+    forms: ValueForms
+    dialect: str
+
+    @property
+    def column(self) -> str:
+        return self.columns[0]
+
+    @property
+    def scope(self) -> str:
+        """The condition that a row is in scope, which is never NULL; "" for all rows."""
+        return f"coalesce((\n{self.where}\n), false)" if self.where else ""
+
+    @property
+    def own(self) -> str:
+        """The rows in scope, as they stand in FROM."""
+        if not self.where:
+            return OWN_RELATION
+        return f"(select * from {OWN_RELATION} where {self.scope})"
+
+    def rows(self, offends: str) -> CheckSql:
+        """A check of single rows. *offends* is a condition that is never NULL."""
+        condition = f"{self.scope} and ({offends})" if self.where else offends
+        return CheckSql(f"select *\nfrom {OWN_RELATION}\nwhere {condition}", condition)
+
+    def number(self, inner: str, offends: str, found: str, shown: str) -> CheckSql:
+        """A check of the whole relation: *inner* returns one row, which may offend. *found* is the
+        text that says what was found, and *shown* are its columns; all are SQL over that row."""
+        source = f"from (\n{inner}\n) as found_in_all"
+        return CheckSql(
+            f"select {shown}\n{source}\nwhere {offends}",
+            number=f"select case when {offends} then 1 else 0 end as failures, {found} as found\n"
+            f"{source}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSql:
+    """The fields of a CheckTask that its kind decides."""
+
+    sql: str
+    condition: str = ""
+    number: str = ""
+    alike: str = ""
+    across: str = ""
+
+
+def stand_ins(first: int, count: int) -> tuple[str, ...]:
+    """What stands in SQL for *count* columns of the relation, from the one of that number on."""
+    return tuple(own_column(number) for number in range(first, first + count))

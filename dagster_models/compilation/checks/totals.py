@@ -1,0 +1,95 @@
+"""The kinds of checks that compare one number of the whole relation. NULL does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from dagster_models.compilation.checks.bounds import number_sql, outside
+from dagster_models.compilation.checks.parts import CheckParts, CheckSql
+
+
+def row_count(check: CheckParts) -> CheckSql:
+    inner = f"select count(*) as row_count from {_aliased(check)}"
+    for name, sign in {"equal_to": "<>", "fewer_than": ">="}.items():
+        if name in check.others:
+            condition = check.conditions.get("other_where")
+            where = f" where (\n{condition}\n)" if condition else ""
+            other = f"select count(*) from {check.others[name].sql} as other_rows{where}"
+            inner = f"select ({inner}) as row_count, ({other}) as other_count"
+            found = f"{_text('row_count')} || ' rows, and ' || {_text('other_count')} || ' in the"
+            found += " other relation'"
+            offends = f"row_count {sign} other_count"
+            return check.number(inner, offends, found, "row_count, other_count")
+    offends = outside("row_count", check.arguments, check.forms, check.dialect)
+    return check.number(inner, offends, f"{_text('row_count')} || ' rows'", "row_count")
+
+
+def distinct_count(check: CheckParts) -> CheckSql:
+    inner = f"select count(distinct {check.column}) as distinct_count from {_aliased(check)}"
+    offends = outside("distinct_count", check.arguments, check.forms, check.dialect)
+    found = f"{_text('distinct_count')} || ' distinct values'"
+    return check.number(inner, offends, found, "distinct_count")
+
+
+def mean(check: CheckParts) -> CheckSql:
+    """The sum is compared with the bound times the number of values: a division would round."""
+    column = check.column
+    inner = f"select sum({column}) as total, count({column}) as n_values from {_aliased(check)}"
+    signs = {"min": "<", "max": ">"}
+    offends = " or ".join(
+        f"total {sign} {number_sql(check.arguments[name])} * n_values"
+        for name, sign in signs.items()
+        if name in check.arguments
+    )
+    shown = "total / nullif(n_values, 0) as mean, n_values"
+    found = f"coalesce({_text('total / nullif(n_values, 0)')}, 'no values')"
+    return check.number(inner, f"coalesce({offends}, false)", found, shown)
+
+
+def _total(name: str, sql: str) -> Callable[[CheckParts], CheckSql]:
+    def compile_total(check: CheckParts) -> CheckSql:
+        column = check.column
+        at = check.arguments.get("at", 0)
+        kind = "cont" if check.arguments.get("interpolate") else "disc"
+        written = sql.format(column=column, kind=kind, at=number_sql(at))
+        inner = f"select {written} as {name} from {_aliased(check)}"
+        offends = outside(name, check.arguments, check.forms, check.dialect)
+        found = f"coalesce({_text(name)}, 'no values')"
+        return check.number(inner, f"coalesce({offends}, false)", found, name)
+
+    return compile_total
+
+
+TOTALS: Mapping[str, Callable[[CheckParts], CheckSql]] = {
+    "mean": mean,
+    "sum": _total("total", "sum({column})"),
+    "minimum": _total("minimum", "min({column})"),
+    "maximum": _total("maximum", "max({column})"),
+    "stddev": _total("deviation", "stddev_samp({column})"),
+    "quantile": _total("quantile", "percentile_{kind}({at}) within group (order by {column})"),
+}
+
+
+def recency(check: CheckParts) -> CheckSql:
+    """A time without a zone, or a date, is of UTC. A column without values is not recent."""
+    forms = check.forms.of("latest")
+    no_moment = f"'neither a date nor a time: ' || {_text('latest')}"
+    written = (
+        f"case when not ({forms.is_moment}) then {no_moment}"
+        f" when {forms.is_zoned} then {forms.moment} else {forms.moment} || '+00' end"
+    )
+    inner = (
+        f"select latest, cast({written} as timestamptz) as latest_at\n"
+        f"from (select max({check.column}) as latest from {_aliased(check)}) as latest_of_all"
+    )
+    least = f"now() - interval '{check.arguments['within']}'"
+    found = f"coalesce('the latest is ' || {_text('latest')}, 'no values')"
+    return check.number(inner, f"coalesce(latest_at < {least}, true)", found, "latest")
+
+
+def _text(value: str) -> str:
+    return f"cast({value} as varchar)"
+
+
+def _aliased(check: CheckParts) -> str:
+    return f"{check.own} as own_rows" if check.where else check.own

@@ -1,0 +1,83 @@
+"""Reports checks of columns that do not exist: such a check could only fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from dagster_models.core.check_tasks import OWN_RELATION, own_column
+from dagster_models.core.checks import Check, NamedArgument
+from dagster_models.core.model import Key, Location, Source, Step
+from dagster_models.core.traced import ColumnProblem, Schema, Trace, TraceRequest, Upstream
+from dagster_models.project.checks.conditions import conditions_of
+from dagster_models.project.checks.kinds import KINDS
+from dagster_models.util.nearest import suggest
+
+Owner = Step | Source
+UpstreamOf = Callable[[Owner], Mapping[str, Upstream]]
+ReportIt = Callable[[ColumnProblem, Location], None]
+
+
+def find_columns_of_checks(
+    owners: Sequence[Owner],
+    schemas: Mapping[Key, Schema],
+    upstream_of: UpstreamOf,
+    trace: Callable[[Sequence[TraceRequest]], Sequence[Trace]],
+    dialect: str,
+    report: ReportIt,
+) -> None:
+    """Look for the columns that the checks of *owners* name, and those that their SQL uses."""
+    checks = [(check, owner) for owner in owners for check in owner.checks]
+    texts: list[tuple[TraceRequest, Check, bool]] = []
+    for check, owner in checks:
+        _find_named(check, owner, schemas, report)
+        if check.test == "query" and not check.arguments:
+            request = TraceRequest(check.text, dialect, upstream_of(owner))
+            texts.append((request, check, True))
+        texts += [
+            (TraceRequest(text, dialect, upstream), check, False)
+            for text, upstream in _conditions(check, owner, schemas, upstream_of)
+        ]
+    found = trace([request for request, *_ in texts])
+    for (_, check, is_file), trace_ in zip(texts, found, strict=True):
+        place = check.location
+        for it in trace_.problems:
+            report(it, Location(place.path, it.line, it.column) if is_file else place)
+
+
+def _conditions(
+    check: Check, owner: Owner, schemas: Mapping[Key, Schema], upstream_of: UpstreamOf
+) -> Iterator[tuple[str, dict[str, Upstream]]]:
+    """Each condition as a query, and what the names in it mean."""
+    for condition in conditions_of(check):
+        key = owner.resolved.get(condition.relation) if condition.relation else owner.key
+        if key is None:
+            continue  # reported already
+        text = condition.query
+        for number, column in enumerate(check.columns):
+            text = text.replace(own_column(number), column)
+        own = Upstream((key.schema, key.name), schemas.get(key, Schema()))
+        yield text, {**upstream_of(owner), OWN_RELATION: own}
+
+
+def _find_named(
+    check: Check, owner: Owner, schemas: Mapping[Key, Schema], report: ReportIt
+) -> None:
+    kind, given = KINDS.get(check.test), check.arguments
+    wanted = [(owner.key, column) for column in check.columns]
+    for name in kind.columns if kind is not None else ():
+        wanted += [(owner.key, column) for column in given.get(name, ())]
+    for value in given.values():
+        if isinstance(value, NamedArgument) and value.sort != "relation":
+            wanted += [(owner.key, column) for column in value.names]
+    for name in ("field", "columns") if kind is not None and "to" in given else ():
+        named = given.get(name, ())
+        to = owner.resolved.get(given["to"])
+        if to is not None:
+            wanted += [(to, column) for column in ([named] if isinstance(named, str) else named)]
+    for key, name in dict.fromkeys(wanted):
+        schema = schemas.get(key, Schema())
+        names = [column for column, _ in schema.columns]
+        if schema.closed and name.lower() not in {column.lower() for column in names}:
+            what = f"the check `{check.name}` checks `{name}`, a column that {key} does not have"
+            place, fix = check.location, suggest(name, names, "Columns")
+            report(ColumnProblem(what, place.line, place.column, fix, schema.certain), place)

@@ -1,0 +1,51 @@
+"""docs/checks.md is true: its tables are those of the code, and what it shows is accepted."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dagster_models.compilation.checks.table import COMPILERS
+from dagster_models.core.model import Key
+from dagster_models.project.checks.keys import KEYS
+from dagster_models.project.checks.kinds import KINDS
+from paths import REPOSITORY
+from project_cases import load, write_project
+
+PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
+
+
+def section(title: str) -> str:
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def rows(title: str) -> list[list[str]]:
+    lines = re.findall(r"^\| (`.*) \|$", section(title), re.MULTILINE)
+    return [[cell.strip() for cell in line.split("|")] for line in lines]
+
+
+def words(cell: str) -> list[str]:
+    return re.findall(r"`([\w.]+)`", cell)
+
+
+def test_the_keys_of_every_check() -> None:
+    named = [word for cells in rows("Declaring checks") for word in words(cells[0])]
+    assert sorted(named) == sorted(KEYS)
+
+
+def test_the_kinds_and_their_arguments() -> None:
+    found = {words(kind)[0]: (about, words(given)) for kind, about, given, _ in rows("Kinds")}
+    assert found == {name: (kind.about, [*kind.arguments]) for name, kind in KINDS.items()}
+    assert set(COMPILERS) == set(KINDS), "each kind has its SQL"
+
+
+def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
+    (model,) = re.findall(r"^```sql\n(.*?)^```$", section("Declaring checks"), re.M | re.S)
+    files = {
+        "models/marts/flights.sql": model,
+        "models/marts/carriers.sql": "select 'AA' as carrier, true as active",
+    }
+    project = load(write_project(tmp_path, files), environ={})
+    assert project.warnings == ()
+    assert len(project.steps[Key("marts", "flights")].checks) == 10
