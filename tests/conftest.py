@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
+from lives import Lives
 from postgres_server import GIVEN, dsn_of_database, start_server
 from systems import NAMES, System, duckdb_system, postgres_system, session_of
 
@@ -104,6 +105,13 @@ def session(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
     with session_of(warehouse) as session:
         session.prepare(["s"])
         yield session
+
+
+@pytest.fixture(scope="session")
+def lives() -> Iterator[Lives]:
+    lives = Lives()
+    yield lives
+    lives.close()
 
 
 @pytest.hookimpl(wrapper=True)
