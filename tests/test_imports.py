@@ -207,6 +207,7 @@ KNOW_NAMES = {
         "util.dsn",
         "project.settings",
         "project.target_settings",
+        "project.attached",
     ),
     *(name for name in modules() if room(name) == "sql/dialects"),
 }

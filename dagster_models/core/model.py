@@ -314,7 +314,8 @@ class Target:
     def is_ambiguous(self, schema: str) -> bool:
         """Whether a schema has the name of a database: then `schema.name` may also be a relation of
         that database, and the name needs its catalog."""
-        databases = {self.catalog.lower(), *self.type.databases} if self.catalog else ()
+        attached = map(str.lower, self.settings.get("attach", ()))
+        databases = {self.catalog.lower(), *self.type.databases, *attached} if self.catalog else ()
         return schema.lower() in databases
 
 

@@ -35,7 +35,7 @@ class Setting:
     """
 
     name: str
-    kind: Literal["text", "integer", "seconds"] = "text"
+    kind: Literal["text", "integer", "seconds", "attach"] = "text"
     secret: bool = False
     default: float = 0.0
     scope: Literal["place", "session", "process"] = "place"
@@ -102,6 +102,8 @@ DUCKDB = TargetType(
         Setting("path"),
         Setting("memory_limit", scope="process"),
         Setting("threads", "integer", scope="process"),
+        # What is read from another place: a name -> {duckdb | files | postgres: where}.
+        Setting("attach", "attach", secret=True, scope="process"),
         # How long a file is waited for that another program, user or container has open.
         Setting("lock_timeout", "seconds", default=20.0, scope="session"),
         _IDLE,

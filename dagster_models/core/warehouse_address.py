@@ -16,7 +16,8 @@ class SessionRequest:
     """What a client asks of its own sessions, besides the place of the warehouse.
 
     Relative paths of files in SQL start at ``folder``. ``settings`` are those that do not decide
-    where and as whom the warehouse is reached. ``environment`` holds the variables from which
+    where and as whom the warehouse is reached; one that may hold a password is as it was written.
+    ``environment`` holds the variables from which
     sessions take their defaults.
     """
 
@@ -64,10 +65,11 @@ class WarehouseAddress:
 
         Raises WarehouseError if a variable of a setting is not set.
         """
-        settings = self.type.in_scope(self.settings, "session", "process")
+        asked = self.type.in_scope(self.settings, "session", "process")
+        secret = {name: value for name, value in asked.items() if name in self.type.secrets}
         return SessionRequest(
             self.folder,
-            filled_settings(settings, environ),
+            {**filled_settings({k: asked[k] for k in asked if k not in secret}, environ), **secret},
             chosen(environ, self.type.session_environment),
         )
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from dagster_models.core.model import Key, Project, Source
 from dagster_models.errors import Problem, ProjectError
+from dagster_models.project.attached import attached_names, check_sources
 from dagster_models.project.built_schemas import remembered
 from dagster_models.project.drafts.checks import check_queries, check_uses
 from dagster_models.project.drafts.draft import DraftContext, NameUse
@@ -83,8 +84,8 @@ def load(
         declared, uses = _declared_sources(files, context)
         built = remembered(folder)
         former = () if target_path else built  # what is built later was never a model of this one
-        level = settings.unknown_references
-        steps, known = link(drafts, checks, declared, sources, level, report, former, uses)
+        how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))
+        steps, known = link(drafts, checks, declared, sources, *how)
         if columns:
             level = unknown_columns or settings.unknown_columns
             tracing = TraceContext(settings.dialect, level, report, reader.trace)
@@ -148,4 +149,5 @@ def _declared_sources(
         for file in files.of_sources
         for source in read_sources(read_yaml(file.text, file.path, report), report, context.queries)
     ]
+    check_sources(found, context.settings.targets, report)
     return found, {it.key: check_uses(it, context) for it in found if it.checks}

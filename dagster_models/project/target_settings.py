@@ -9,6 +9,7 @@ from importlib.metadata import version
 
 from dagster_models.core.model import Location, Target
 from dagster_models.core.target_types import DUCKDB, TARGET_TYPES, TargetType
+from dagster_models.project.attached import postgres_nodes, read_attached
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
@@ -20,6 +21,7 @@ _READERS: Mapping[str, Reader] = {
     "text": fields.text,
     "integer": fields.integer(1),
     "seconds": fields.seconds,
+    "attach": fields.as_is,
 }
 #: What each target takes, whatever its type.
 _COMMON: Mapping[str, Reader] = {
@@ -63,7 +65,9 @@ def _read_target(
     if type_ is None:
         return None
     known = {
-        setting.name: _secret if setting.secret else _READERS[setting.kind]
+        setting.name: _secret
+        if setting.secret and setting.kind == "text"
+        else _READERS[setting.kind]
         for setting in type_.settings
     } | {**_COMMON}
     given = _filled(node, type_, known, environ)
@@ -80,9 +84,13 @@ def _read_target(
         if catalog.lower() in type_.databases:
             what = f"target `{name}`: DuckDB 1 mistakes `{catalog}` for a database of its own"
             report(problem(what, place, "Name the file otherwise."))
+        if "attach" in settings:
+            written = (settings["attach"], root, path, catalog)
+            settings["attach"] = read_attached(*written, environ, report)
     for key in settings:
         if type_.secrets and key in given.value:
-            _refuse_password(key, given.value[key], type_, report)
+            for item in postgres_nodes(given.value[key]) if key == "attach" else [given.value[key]]:
+                _refuse_password(key, item, type_, report)
     prefix = values.get("schema_prefix", "")
     _refuse_bare_variable(node.value.get("schema_prefix"), report)
     return Target(name, type_, settings, prefix, values.get("threads"), catalog)

@@ -18,6 +18,8 @@ def filled(text: str, environ: Mapping[str, str]) -> str:
 
 def names_in(value: Any) -> list[str]:
     """The names of the variables in a setting, in order."""
+    if isinstance(value, Mapping):
+        return [name for item in value.values() for name in names_in(item)]
     return VARIABLE.findall(value) if isinstance(value, str) else []
 
 
@@ -30,10 +32,13 @@ def filled_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> 
             f"the environment variable {', '.join(dict.fromkeys(unset))} is not set in this"
             " process, and the warehouse cannot be reached without it",
         )
-    return {
-        key: filled(value, environ) if isinstance(value, str) else value
-        for key, value in settings.items()
-    }
+    return {key: _filled(value, environ) for key, value in settings.items()}
+
+
+def _filled(value: Any, environ: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _filled(item, environ) for key, item in value.items()}
+    return filled(value, environ) if isinstance(value, str) else value
 
 
 def chosen(environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:

@@ -39,16 +39,17 @@ def link(
     report: Report,
     built_before: Collection[str] = (),
     uses_of_sources: Mapping[Key, Sequence[NameUse]] | None = None,
+    attached: Collection[str] = (),
 ) -> tuple[dict[Key, Step], dict[Key, Source]]:
     """The enabled steps in topological order, and the sources: the project's own, and those of
     *offered* (other Dagster assets) that something reads. *built_before* are the keys of what runs
-    have built, as texts; *uses_of_sources* are the names that the checks of sources read. Problems
-    are reported."""
+    have built, as texts; *uses_of_sources* are the names that the checks of sources read;
+    *attached* are the catalogs that targets attach. Problems are reported."""
     own, offered = _joined(sources, offered)
     drafts = _without_duplicates(drafts, own, report)
     built = {draft.step.key for draft in drafts if draft.step.config.enabled}
     offered = [source for source in offered if source.key not in built]  # a model goes before it
-    names = build_names([draft.step for draft in drafts], own, offered)
+    names = build_names([draft.step for draft in drafts], own, offered, attached)
     known = {source.key: source for source in (*offered, *own)}
     now = {str(draft.step.key) for draft in drafts}
     former = [Key(*key.split(".", 1)) for key in built_before if key not in now and "." in key]

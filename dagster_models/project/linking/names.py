@@ -2,7 +2,8 @@
 
 A bare name refers to the one model, seed or source of that name, and ``schema.name`` to the one
 with that key. A name with a catalog never refers to a model (a model in another catalog is another
-relation); its last two parts may refer to a declared source. Case does not matter.
+relation); its last two parts may refer to a declared source. If the catalog is one that a target
+attaches, it must be the source's own. Case does not matter.
 
 What the project itself declares takes precedence over sources that other Dagster assets offer: an
 asset that somebody adds elsewhere must not make a name in this project ambiguous.
@@ -10,7 +11,7 @@ asset that somebody adds elsewhere must not make a name in this project ambiguou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dagster_models.core.model import Key, Source, Step
@@ -39,18 +40,22 @@ class Names:
     """All that can be named, by lower-case name and by lower-case (schema, name).
 
     ``offered`` are the keys of sources that other Dagster assets offer; all others are declared by
-    the project's own files.
+    the project's own files. ``attached`` are the catalogs that targets attach, in lower case.
     """
 
     by_name: Mapping[str, tuple[Named, ...]]
     by_key: Mapping[tuple[str, str], tuple[Named, ...]]
     by_relation: Mapping[str, Step]
     offered: frozenset[Key] = frozenset()
+    attached: frozenset[str] = frozenset()
     suggested: dict[str, str] = field(default_factory=dict)  #: a cache, see COMPARISONS
 
 
 def build_names(
-    steps: Iterable[Step], sources: Iterable[Source], offered: Iterable[Source]
+    steps: Iterable[Step],
+    sources: Iterable[Source],
+    offered: Iterable[Source],
+    attached: Collection[str] = (),
 ) -> Names:
     """The index of all steps and sources. A source is found by its key and by its relation's own
     name; the relation of a step is only used to suggest the step's name."""
@@ -64,6 +69,8 @@ def build_names(
         names = {(key.schema.lower(), key.name.lower())}
         if isinstance(item, Source):
             names.add((item.relation.schema.lower(), item.relation.name.lower()))
+            if _catalog(item) in attached and item.relation.schema == "main":
+                names.add((_catalog(item), item.relation.name.lower()))  # as DuckDB reads it, too
         elif relation is not None:
             by_relation.setdefault(f"{relation.schema}.{relation.name}".lower(), item)
         for pair in names:
@@ -75,7 +82,12 @@ def build_names(
         {pair: tuple(found) for pair, found in by_key.items()},
         by_relation,
         frozenset(source.key for source in offered),
+        frozenset(attached),
     )
+
+
+def _catalog(item: Named) -> str:
+    return (item.relation.catalog or "").lower() if item.relation is not None else ""
 
 
 def resolve(
@@ -94,9 +106,14 @@ def resolve(
         found = names.by_name.get(folded[0], ())
     elif len(folded) == 2:
         found = names.by_key.get((folded[0], folded[1]), ())
+        if len(found) > 1:  # without its catalog, one of another database is meant by its key only
+            here = (it for it in found if _catalog(it) not in names.attached or _is(it, folded))
+            found = tuple(here) or found
     else:
         found = names.by_key.get((folded[-2], folded[-1]), ())
         found = tuple(item for item in found if isinstance(item, Source))
+        if folded[-3] in names.attached or any(_catalog(it) == folded[-3] for it in found):
+            found = tuple(item for item in found if _catalog(item) == folded[-3])
     functions = tuple(item for item in found if is_function(item))
     if called:
         of_warehouse = Unresolved(f"`{'.'.join(parts)}` is a function of the warehouse", "", True)
@@ -111,6 +128,10 @@ def resolve(
         what = f"`{'.'.join(parts)}` is a function"
         return Unresolved(what, f"Call it: `{'.'.join(parts)}(...)`.")
     return _decide(names, parts, relations, scripts)
+
+
+def _is(item: Named, folded: tuple[str, ...]) -> bool:
+    return (item.key.schema.lower(), item.key.name.lower()) == folded
 
 
 def is_function(item: Named) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.duckdb.attached import Attached
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.transactional import TransactionalSession
 
@@ -19,8 +20,14 @@ _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 class DuckDBCursor(TransactionalSession):
     """Statements and transactions; ``DuckDBSession`` adds relations, bulk data and proofs."""
 
-    def __init__(self, cursor: Any, catalog: str, refuse_if_replaced: Callable[[], None]) -> None:
-        self._cursor, self._catalog = cursor, catalog
+    def __init__(
+        self,
+        cursor: Any,
+        catalog: str,
+        refuse_if_replaced: Callable[[], None],
+        attached: Attached,
+    ) -> None:
+        self._cursor, self._catalog, self._attached = cursor, catalog, attached
         #: A commit to a file that has no name any more succeeds, and nobody will ever see it.
         self._refuse_if_replaced = refuse_if_replaced
         self._in_transaction = False
@@ -87,8 +94,12 @@ class DuckDBCursor(TransactionalSession):
 
     def begin(self) -> None:
         self._refuse_if_replaced()
-        with translated():
-            self._cursor.execute("BEGIN TRANSACTION").fetchall()
+        try:
+            with translated(), self._attached.kept(self._cursor):
+                self._cursor.execute("BEGIN TRANSACTION").fetchall()
+        except BaseException:
+            self.rollback()
+            raise
         self._in_transaction, self._failed = True, False
 
     def commit(self) -> None:

@@ -10,6 +10,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
+_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
 
 #: For ``lines_before``: no line of the statement is the user's.
@@ -73,6 +74,12 @@ def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
     kind = _kind(name, message)
     transient = kind in (ErrorKind.CONFLICT, ErrorKind.OUT_OF_MEMORY)
     return WarehouseError(kind, message, name=name, line=line, transient=transient)
+
+
+def held_by(error: Exception) -> tuple[str, str] | None:
+    """(program, pid) of who has the file open that a driver's exception is about, if it says so."""
+    found = _HOLDER.search(str(error))
+    return (found[1], found[2]) if found else None
 
 
 def _kind(name: str, message: str) -> ErrorKind:

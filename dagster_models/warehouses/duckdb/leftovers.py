@@ -44,7 +44,7 @@ class DuckDBLeftovers(DuckDBCursor):
             f" UNION ALL SELECT schema_name, view_name, true, comment FROM duckdb_views()"
             f" WHERE {here}"
         )
-        ambiguous = (self._catalog.lower(), *DUCKDB.databases)
+        ambiguous = (self._catalog.lower(), *DUCKDB.databases, *self._attached.names)
         return [
             Found(
                 Relation(schema, name, self._catalog if schema.lower() in ambiguous else None),

@@ -32,9 +32,10 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 from dagster_models.warehouses.duckdb import functions, records
+from dagster_models.warehouses.duckdb.attached import Attached
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
 from dagster_models.warehouses.duckdb.environment import session_settings
-from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, translated
+from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, translated
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 
@@ -46,7 +47,6 @@ _INPUT = "dagster_models_input"
 _BEFORE_IT_RAN = frozenset({"BinderException", "CatalogException", "ParserException"})
 
 _OTHER_TYPE = re.compile(r"is of type (Table|View), trying to replace")
-_HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 
 
 _SEED_WORDS = SeedWords(
@@ -77,7 +77,8 @@ CAPABILITIES = Capabilities(
 
 
 def connect(settings: Mapping[str, Any]) -> DuckDB:
-    """Open the database file ``path``; ``memory_limit`` (e.g. "4GB") and ``threads`` are optional.
+    """Open the database file ``path``; ``memory_limit`` (e.g. "4GB"), ``threads`` and ``attach``
+    are optional.
 
     Raises WarehouseError, of kind "DatabaseInUse" when another process holds the file.
     """
@@ -94,18 +95,23 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
             " in a folder without it",
         )
     try:
-        return DuckDB(duckdb.connect(plain_path(path), config=config), path)
+        connection = duckdb.connect(plain_path(path), config=config)
     except Exception as error:
-        holder = _HOLDER.search(str(error))
+        holder = held_by(error)
         if holder is None:
             raise convert(error) from error
-        program, pid = holder.groups()
+        program, pid = holder
         raise WarehouseError(
             ErrorKind.IN_USE,
             f"the process with pid {pid} ({program}) holds the DuckDB file {path}. DuckDB lets one"
             f" process write a file: close the database there (or end it: kill {pid}), or read it"
             " through dagster-models, which shares it among its own processes.",
         ) from error
+    try:
+        return DuckDB(connection, path, settings.get("attach") or {})
+    except BaseException:
+        connection.close()
+        raise
 
 
 class DuckDB(OpenWarehouse):
@@ -113,11 +119,14 @@ class DuckDB(OpenWarehouse):
 
     capabilities = CAPABILITIES
 
-    def __init__(self, connection: Any, path: str) -> None:
+    def __init__(
+        self, connection: Any, path: str, attached: Mapping[str, Mapping[str, str]]
+    ) -> None:
         self._connection, self._path = connection, path
         with translated():
             self._catalog = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         self._file = os.stat(path) if os.path.exists(path) else None
+        self._attached = Attached(connection, attached)
 
     def is_replaced(self) -> bool:
         try:
@@ -131,11 +140,12 @@ class DuckDB(OpenWarehouse):
         request: SessionRequest | None = None,
         given_up: Callable[[], bool] = lambda: False,
     ) -> DuckDBSession:
+        self._attached.refresh()
         with translated():
             cursor = self._connection.cursor()
             for setting, value in (session_settings(request) if request else {}).items():
                 cursor.execute(f"set session {setting} = {literal(value)}")
-            return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced)
+            return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced, self._attached)
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():
