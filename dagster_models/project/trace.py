@@ -23,7 +23,7 @@ from dagster_models.core.traced import (
 )
 from dagster_models.project import contract
 from dagster_models.project.built_schemas import BuiltSchema
-from dagster_models.project.checks.columns import find_columns_of_checks
+from dagster_models.project.checks.columns import find_columns_of_checks, with_compared
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.function import is_function
 from dagster_models.project.function import known_schema as function_schema
@@ -77,6 +77,11 @@ def trace_steps(
         for it in step.trace.problems:
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
             _report(it, Location(step.location.path, line, column), context)
+    for owner in traced.values():
+        checks = with_compared(owner, schemas[owner.key], context.report)
+        traced[owner.key] = replace(owner, checks=checks) if checks != owner.checks else owner
+    for source in sources.values():  # reports only: its columns are as they are declared
+        with_compared(source, schemas[source.key], context.report)
     owners: list[Step | Source] = [*traced.values(), *sources.values()]
     upstream_of = partial(_upstream, schemas=schemas, inside=inside)
     report = partial(_report, context=context)

@@ -31,7 +31,7 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
     see ``CheckTask.sent``.
     """
     step, dialect = _as_step(owner), dialect_on(project, target)
-    named = dict(_named_columns(check, step))
+    named = dict(_named_columns(check, owner))
     conditions = {
         it.key: condition_in(compile_check_text(project, step, it.query, target))
         for it in conditions_of(check)
@@ -76,27 +76,26 @@ def _as_step(owner: Step | Source) -> Step:
     return replace(step, resolved=owner.resolved, variables=owner.variables)
 
 
-def _named_columns(check: Check, step: Step) -> Iterator[tuple[str, Sequence[str]]]:
+def _named_columns(check: Check, owner: Step | Source) -> Iterator[tuple[str, Sequence[str]]]:
     """The columns of its own relation that a check's arguments name, by argument."""
     for name, value in check.arguments.items():
         if isinstance(value, NamedArgument) and value.sort != "relation":
             yield name, value.names
     if check.test == "equality":
-        yield "compared", _compared(check, step)
+        yield "compared", _compared(check, owner)
     elif check.test != "query":
         for name in KINDS[check.test].columns:
             if name in check.arguments:
                 yield name, check.arguments[name]
 
 
-def _compared(check: Check, step: Step) -> Sequence[str]:
-    """The columns that an equality compares: all that are known, if it does not say which."""
-    if "columns" in check.arguments:
+def _compared(check: Check, owner: Step | Source) -> Sequence[str]:
+    """The columns that an equality compares."""
+    if "columns" in check.arguments or isinstance(owner, Step):
         named: Sequence[str] = check.arguments["columns"]
         return named
     left_out = {name.lower() for name in check.arguments.get("except", ())}
-    known = [name for name, _ in step.trace.schema.columns]
-    return [name for name in known if name.lower() not in left_out]
+    return [column.name for column in owner.columns if column.name.lower() not in left_out]
 
 
 def _placed(named: Mapping[str, Sequence[str]], first: int) -> dict[str, Sequence[str]]:

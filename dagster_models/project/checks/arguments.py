@@ -84,8 +84,15 @@ def count(node: YamlNode) -> int:
     return int(found)
 
 
+_NO_TEXT = re.compile(r"[-+]?\d+(\.\d+)?|\d{4}-\d\d-\d\d([ T].*)?", re.ASCII)
+
+
 def bound(node: YamlNode) -> int | float | str | datetime.date:
     """What values may not be below or above: a number, a date, a time or a text."""
+    if isinstance(node.value, str) and _NO_TEXT.fullmatch(node.value.strip()):
+        what = f"{fields.describe(node)} is a text, which no number and no date is compared with"
+        fix = "Delete the quotes. For a column of texts, write an `expression`."
+        raise BadValue(what, node.place, fix)
     if isinstance(node.value, (str, datetime.date)):
         return node.value
     if isinstance(node.value, bool):

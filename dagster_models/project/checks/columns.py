@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from dagster_models.core.check_tasks import OWN_RELATION, own_column
 from dagster_models.core.checks import Check, NamedArgument
@@ -10,6 +11,7 @@ from dagster_models.core.model import Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Schema, Trace, TraceRequest, Upstream
 from dagster_models.project.checks.conditions import conditions_of
 from dagster_models.project.checks.kinds import KINDS
+from dagster_models.project.problems import Report, problem
 from dagster_models.util.nearest import suggest
 
 Owner = Step | Source
@@ -41,7 +43,30 @@ def find_columns_of_checks(
     for (_, check, is_file), trace_ in zip(texts, found, strict=True):
         place = check.location
         for it in trace_.problems:
-            report(it, Location(place.path, it.line, it.column) if is_file else place)
+            if is_file:
+                report(it, Location(place.path, it.line, it.column))
+            else:
+                report(replace(it, what=f"the check `{check.name}`: {it.what}"), place)
+
+
+def with_compared(owner: Owner, schema: Schema, report: Report) -> tuple[Check, ...]:
+    """The checks of *owner*. An equality that does not say which columns it compares gets all that
+    its relation has, which must be known."""
+    return tuple(
+        _with_all(check, owner, schema, report)
+        if check.test == "equality" and "columns" not in check.arguments
+        else check
+        for check in owner.checks
+    )
+
+
+def _with_all(check: Check, owner: Owner, schema: Schema, report: Report) -> Check:
+    left_out = {name.lower() for name in check.arguments.get("except", ())}
+    columns = tuple(name for name, _ in schema.columns if name.lower() not in left_out)
+    if not columns or not schema.closed:
+        what = f"the check `{check.name}` compares all columns of {owner.key}, which are not known"
+        report(problem(what, check.location, "Name them: `columns: [a, b]`."))
+    return replace(check, arguments={**check.arguments, "columns": columns, "whole": not left_out})
 
 
 def _conditions(
@@ -74,6 +99,8 @@ def _find_named(
         to = owner.resolved.get(given["to"])
         if to is not None:
             wanted += [(to, column) for column in ([named] if isinstance(named, str) else named)]
+    if given.get("whole") and given["columns"]:
+        _find_others(check, owner, schemas, report)
     for key, name in dict.fromkeys(wanted):
         schema = schemas.get(key, Schema())
         names = [column for column, _ in schema.columns]
@@ -81,3 +108,17 @@ def _find_named(
             what = f"the check `{check.name}` checks `{name}`, a column that {key} does not have"
             place, fix = check.location, suggest(name, names, "Columns")
             report(ColumnProblem(what, place.line, place.column, fix, schema.certain), place)
+
+
+def _find_others(
+    check: Check, owner: Owner, schemas: Mapping[Key, Schema], report: ReportIt
+) -> None:
+    """Report columns that only the other one of two relations has which must be equal."""
+    to = owner.resolved.get(check.arguments["to"])
+    schema = schemas.get(to, Schema()) if to is not None else Schema()
+    own = {name.lower() for name in check.arguments["columns"]}
+    for name in [name for name, _ in schema.columns if name.lower() not in own]:
+        what = f"the check `{check.name}` compares all columns, and only {to} has `{name}`"
+        fix = "Name those to compare: `columns: [a, b]`."
+        place = check.location
+        report(ColumnProblem(what, place.line, place.column, fix, schema.certain), place)

@@ -82,7 +82,9 @@ def _read_check(item: YamlNode, column: str, those: Declarations) -> Check | Non
     if alias.kind == "expression" and alias.kind != test and column and "sql" in given.value:
         rest = fields.text(given.value["sql"])  # theirs begins behind the column
         given.value["sql"] = YamlNode(f"{own_column(0)} {rest}", given.value["sql"].place)
-    readers = {**kind.arguments, **_readers_of_columns(kind, column), **KEYS, TOO_MANY: threshold}
+    readers = {**kind.arguments, **_readers_of_columns(kind, column), **KEYS}
+    if any(alias.ours(name) == TOO_MANY for name in alias.arguments):
+        readers[TOO_MANY] = threshold
     values = read_mapping(given, readers, problems.append)
     for found in problems:
         those.report(found)
@@ -90,6 +92,8 @@ def _read_check(item: YamlNode, column: str, those: Declarations) -> Check | Non
         values.setdefault("column", NamedArgument("column", (column,)))
     _refuse_missing(test, kind, values, place, bool(problems))
     if any(not any(name in values for name in names) for names in kind.needs):
+        return None
+    if problems and not column and not {"column", "columns"} & values.keys():
         return None
     if not problems:
         kind.verify(values, given)

@@ -11,9 +11,7 @@ from dagster_models.project.yaml.fields import BadValue
 from dagster_models.project.yaml.nodes import YamlNode
 
 _THRESHOLD = re.compile(r"(>=|>|!=|<>)\s*(-?\d+(?:\.\d+)?)\s*(%?)\Z", re.ASCII)
-_FIX = (
-    "Write `> 10` for a number of rows, or `> 1.5%` for their share of the rows that are checked."
-)
+_FIX = "Write `> 10` for a number of rows, or `> 1.5%` for a share of those in scope."
 
 
 def threshold(node: YamlNode) -> Threshold:
@@ -36,9 +34,7 @@ def threshold(node: YamlNode) -> Threshold:
     if sign == ">=":
         above -= 1
     if above < 0:
-        raise BadValue(
-            "each number of rows is 0 or more, so it is always too many", node.place, _FIX
-        )
+        raise BadValue("any number of rows is 0 or more: it is always too many", node.place, _FIX)
     if sign in ("!=", "<>") and above:
         raise BadValue(f"`{written}` is also true of fewer rows", node.place, _FIX)
     return Threshold(_plain(above))

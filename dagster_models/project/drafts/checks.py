@@ -55,6 +55,7 @@ def check_queries(files: Sequence[ProjectFile], context: DraftContext) -> dict[s
                 raise BadValue(what, values["model"][1], f"Write `{name}` under `checks:` of them.")
         except BadValue as wrong:
             context.report(problem(wrong.what, wrong.place, wrong.fix))
+            continue
         found[name] = query
     return found
 
