@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dagster_models.compilation.checks.table import COMPILERS
 from dagster_models.core.model import Key
+from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias
 from dagster_models.project.checks.keys import KEYS
 from dagster_models.project.checks.kinds import KINDS
 from paths import REPOSITORY
@@ -49,3 +50,29 @@ def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
     project = load(write_project(tmp_path, files), environ={})
     assert project.warnings == ()
     assert len(project.steps[Key("marts", "flights")].checks) == 10
+
+
+_OPPOSITE = {"strictly": "the opposite of "}
+
+
+def row_of(word: str, alias: Alias) -> list[str]:
+    """An alias as the page says it: their arguments that have other names here, what their word
+    says besides, and how it differs."""
+    ours = {name: alias.ours(name) for name in alias.arguments}
+    renamed = [
+        f"`{theirs}` is {_OPPOSITE.get(theirs, '')}`{name}`"
+        for theirs, name in ours.items()
+        if theirs != name
+    ]
+    spans = {"datepart": "within" if alias.kind == "recency" else "interval"}
+    renamed = [it for it in renamed if "(too many)" not in it]
+    if "datepart" in ours:
+        renamed.append(f"`datepart` and `interval` are `{spans['datepart']}`")
+    if TOO_MANY in ours.values():
+        renamed.append('`at_least: 0.95` is `error_if: "> 5%"`')
+    implied = [f"`{name}: {str(value).lower()}`" for name, value in alias.implied.items()]
+    return [f"`{word}`", f"`{alias.kind}`", ", ".join(renamed), ", ".join(implied), alias.note]
+
+
+def test_the_words_of_dbt() -> None:
+    assert rows("dbt's words") == [row_of(*item) for item in ALIASES.items()]
