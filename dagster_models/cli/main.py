@@ -11,6 +11,7 @@
     dagster-models script FILE         one script, run against the warehouse
     dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
+    dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
     dagster-models explain last marts.x    what became of one step, and when
 
 The project is the folder given with ``--project``, else the nearest one at or above the current
@@ -37,6 +38,7 @@ from dagster_models.cli import (
     results,
     script,
     streams,
+    test,
     windows,
 )
 from dagster_models.errors import DagsterModelsError
@@ -63,6 +65,7 @@ COMMANDS: Mapping[str, Command] = {
     "clean": clean,
     "windows": windows,
     "script": script,
+    "test": test,
 }
 
 

@@ -164,6 +164,7 @@ class Snapshot:
     a row that the query no longer returns. ``open_end`` is what ``valid_to`` holds in the current
     version, as a timestamp without its quotes; "" for NULL. ``valid_from`` and the next two are
     the names of columns that the query does not return. ``reading``: what a Python model was given.
+    ``now``: the time of the build in UTC, as a timestamp without its quotes; "" asks the clock.
     """
 
     strategy: str
@@ -177,6 +178,7 @@ class Snapshot:
     valid_to: str = "valid_to"
     is_deleted: str = "is_deleted"
     reading: Reading | None = None
+    now: str = ""
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = False

@@ -57,7 +57,9 @@ def trace_steps(
     context: TraceContext,
 ) -> dict[Key, Step]:
     """The steps, each with its trace. *steps* are in topological order. Problems are reported."""
-    schemas = {key: _declared(source.columns, context.dialect) for key, source in sources.items()}
+    schemas = {
+        key: declared_schema(source.columns, context.dialect) for key, source in sources.items()
+    }
     traced = dict(steps)
     inside: dict[Key, Trace] = {}  #: of ephemeral models, which stand in their readers
     word = dialect_of(context.dialect).declared_type
@@ -70,7 +72,7 @@ def trace_steps(
         )
         for step in level:
             version = built.get(str(step.key))
-            schemas[step.key] = _known(traced[step.key], version, context.dialect)
+            schemas[step.key] = schema_of(traced[step.key], version, context.dialect)
             if is_ephemeral(step):
                 inside[step.key] = traced[step.key].trace
     for step in traced.values():
@@ -141,21 +143,21 @@ def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
 # --- the schemas that readers rely on --------------------------------------------------------
 
 
-def _declared(columns: Sequence[Column], dialect: str) -> Schema:
+def declared_schema(columns: Sequence[Column], dialect: str) -> Schema:
     """The schema that declared columns make. Without types they may be only some of the columns."""
     word = dialect_of(dialect).declared_type
     typed = tuple((column.name, word(column.type)) for column in columns)
     return Schema(typed, closed=bool(typed) and all(type_ for _, type_ in typed))
 
 
-def _known(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
+def schema_of(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
     """The schema of a step's relation. Types that the trace lacks come from the last build."""
     schema = step.trace.schema
     word = dialect_of(dialect).declared_type
     if is_function(step):
         return function_schema(step, word)
     if step.kind == "python":
-        schema = with_own_types(step, _declared(step.config.columns, dialect), word)
+        schema = with_own_types(step, declared_schema(step.config.columns, dialect), word)
     elif step.config.materialized not in _REBUILT:
         schema = replace(schema, certain=False)
     if built is None or built.code_version != step.code_version:

@@ -236,6 +236,11 @@ class WarehouseSession(RelationsThere, CheckQueries):
         ``build`` then takes as it is."""
 
     @abstractmethod
+    def rehearse(self, task: BuildTask) -> Staged:
+        """Build the task's relation in the transaction that is open, which a rollback is to end: no
+        publication follows, and what a build does besides the rows is left out."""
+
+    @abstractmethod
     def name_of(self, staged: Staged) -> str:
         """Return the staged relation's name as SQL of this session."""
 

@@ -69,6 +69,9 @@ class TransactionalSession(Hooks):
             self._refuse_to_end_a_history(relation)
         return table.read(self, relation, how)
 
+    def rehearse(self, task: BuildTask) -> Staged:
+        return table.build(self, task.relation, task.materialization, task.content)
+
     def name_of(self, staged: Staged) -> str:
         return quoted(staged.relation)
 

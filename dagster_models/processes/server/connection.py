@@ -379,6 +379,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "fingerprint": operations.fingerprint,
     "unrepeatable": operations.unrepeatable,
     "open_build": operations.open_build,
+    "rehearse": operations.rehearse,
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dagster_models.core.materializations import Custom
 from dagster_models.core.model import Relation
+from dagster_models.core.parts import transactions
 from dagster_models.core.plain import plain
 from dagster_models.core.tasks import BuildTask, task_from_json
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.warehouses.base import WarehouseSession
 
@@ -31,6 +33,25 @@ def open_build(
         server.database.prepare(session, [task.relation.schema], anew=False)
     connection.turn.enter_context(server.writing(str(task.relation), connection, stop))
     return {"reading": plain(session.read_before(task.relation, task.materialization))}
+
+
+def rehearse(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    """Build relations in the client's open transaction, none of them published; the columns of the
+    last one."""
+    if not session.in_transaction:
+        what = "nothing is rehearsed outside of a transaction: it would stay"
+        raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
+    columns: Sequence[tuple[str, str]] = ()
+    for each in message["tasks"]:
+        task = task_from_json(each)
+        if not isinstance(task, BuildTask):
+            raise ValueError(f"a {type(task).__name__} builds nothing")
+        for part in transactions(task):
+            staged = session.rehearse(part)
+        columns = () if staged.is_function else session.columns(staged.relation)
+    return {"columns": columns}
 
 
 def ledger(

@@ -27,13 +27,14 @@ class YamlNode:
     """A YAML value and its place: a scalar, a list of YamlNode, or a dict of str to YamlNode.
 
     ``keys`` holds the places of a dict's keys. ``is_block``: it is a text whose first line is below
-    its place, which is that of `|` or `>`.
+    its place, which is that of `|` or `>`. ``written`` is the text of a scalar: 1.10 is not 1.1.
     """
 
     value: Any
     place: Location
     keys: dict[str, Location] = field(default_factory=dict)
     is_block: bool = False
+    written: str = field(default="", compare=False)
 
     def items(self) -> Iterator[tuple[str, Location, YamlNode]]:
         """The entries of a dict: key, its place, value."""
@@ -168,7 +169,8 @@ class _NodeBuilder:
             return YamlNode([self.node(item) for item in node.value], place)
         try:
             value = self.loader.construct_object(node)
-            return YamlNode(value, place, is_block=getattr(node, "style", "") in ("|", ">"))
+            is_block = getattr(node, "style", "") in ("|", ">")
+            return YamlNode(value, place, is_block=is_block, written=node.value)
         except yaml.constructor.ConstructorError:
             fix = "Use plain YAML values: text, numbers, true or false, lists, mappings."
             raise _BadNode(f"unknown YAML tag {node.tag}", fix, node.start_mark) from None

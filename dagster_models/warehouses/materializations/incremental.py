@@ -115,6 +115,8 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
 def _has_guarded(session: Hooks, relation: Relation, how: Incremental) -> bool:
     """Whether the last build of the table has seen to its keys, as this one will: it was of the
     same code. So all of the table is read once for each change of the code."""
+    if not how.code_version:
+        return False
     last = session.last_proofs([relation])
     return any(it.code_version == how.code_version and it.changes is not None for it in last)
 

@@ -57,7 +57,7 @@ def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -
     found = session.take_turn(relation)
     if how.reading is not None:
         refuse_another_reading(relation, how.reading, _reading(session, relation, how, found))
-    now = f"TIMESTAMP '{utc_now():%Y-%m-%d %H:%M:%S.%f}'"
+    now = f"TIMESTAMP '{how.now or format(utc_now(), '%Y-%m-%d %H:%M:%S.%f')}'"
     if found != "table":
         rows = session.replace_table(relation, content)
         _begin(session, relation, how, _checked(session, relation, how, now))

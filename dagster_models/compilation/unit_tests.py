@@ -1,0 +1,391 @@
+"""From a unit test to what a session builds for it, in a transaction that is rolled back.
+
+Each relation keeps its name, in a schema whose name begins with a prefix that nothing else has: the
+tables that are given, the functions, and the model's own. So the SQL is what a run would send, but
+for the names, on a target where nobody else is, and nothing of the real one is read or locked.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from dagster_models.compilation.sql_text import literal_on, parsed_text, relation_for
+from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.core.extras import NO_EXTRAS
+from dagster_models.core.materializations import Incremental, Materialization, Snapshot
+from dagster_models.core.model import EMPTY, Key, Location, Project, Relation, Step, Target
+from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.core.traced import Schema
+from dagster_models.core.unit_tests import Cell, Given, GivenQuery, GivenRows, UnitTest
+from dagster_models.core.windows import Partition
+from dagster_models.errors import ProjectError, SqlSyntaxError
+from dagster_models.project.built_schemas import BuiltSchema
+from dagster_models.project.problems import problem
+from dagster_models.project.unit_tests.reads import ReadTables, known_columns, read_tables
+from dagster_models.project.unit_tests.values import text_of
+from dagster_models.project.yaml.fields import BadValue
+from dagster_models.sql.clock import frozen
+from dagster_models.sql.parse import literal, quote
+from dagster_models.sql.type_words import type_in
+from dagster_models.util.nearest import suggest
+
+Columns = Sequence[tuple[str, str]]
+"""(name, type) of each column of a relation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixture:
+    """A table that a test needs, and where the test says so. ``query``: its rows are a query's,
+    whose columns are known once it is built; then they must be among ``known``."""
+
+    key: Key
+    location: Location
+    task: BuildTask
+    query: bool = False
+    known: Schema | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTest:
+    """What is run in this order: ``schemas`` (SQL), ``fixtures``, ``functions``, ``model``.
+    ``project`` and ``step`` are those of the test."""
+
+    test: UnitTest
+    project: Project
+    step: Step
+    schemas: str
+    fixtures: tuple[Fixture, ...]
+    functions: tuple[BuildTask, ...]
+    model: BuildTask
+
+
+def of_tests(project: Project, target: Target, prefix: str) -> tuple[Project, Target]:
+    """The project and the target as tests see them: the schemas of sources, too, begin with the
+    prefix."""
+    sources = {
+        key: replace(
+            source, relation=Relation(prefix + source.relation.schema, source.relation.name)
+        )
+        for key, source in project.sources.items()
+    }
+    changed = replace(project, sources=sources)
+    return changed, replace(target, schema_prefix=prefix, catalog=None)
+
+
+def compile_test(
+    project: Project,
+    target: Target,
+    test: UnitTest,
+    columns: Mapping[Key, Schema],
+    partitions: Sequence[Partition] = (),
+) -> CompiledTest:
+    """The test on a project and target of ``of_tests``. ``columns``: what is known of those of each
+    table that it needs, and ``partitions`` are its own.
+
+    Raises:
+        ProjectError: the type of a column is not known, or the model does something that a test
+            cannot control.
+    """
+    project, step = _set_up(project, test)
+    read = read_tables(project, step)
+    fixtures = tuple(_fixtures(project, target, test, step, read, columns))
+    functions = tuple(
+        _build_task(TargetStep(project, project.steps[key], target), test, columns)
+        for key in read.functions
+    )
+    one = TargetStep(
+        project,
+        step,
+        target,
+        full_refresh=test.full_refresh,
+        partitions=tuple(partitions),
+        run_started_at=test.now,
+    )
+    model = _build_task(one, test, columns)
+    tasks = [*(it.task for it in fixtures), *functions, model]
+    if (expected := expected_table(test, target.schema_prefix)) is not None:
+        tasks.append(expected)
+    schemas = create_schemas(tasks)
+    return CompiledTest(test, project, step, schemas, fixtures, functions, model)
+
+
+def create_schemas(tasks: Iterable[BuildTask]) -> str:
+    """The statements that create the schemas of these tasks."""
+    names = dict.fromkeys(task.relation.schema for task in tasks)
+    return "; ".join(f"CREATE SCHEMA {Relation(name, '').quoted}" for name in names)
+
+
+def _set_up(project: Project, test: UnitTest) -> tuple[Project, Step]:
+    """The project with the variables of the test, and the model in it, as one with a relation."""
+
+    def with_variables(step: Step) -> Step:
+        own = {name: it for name, it in test.variables.items() if name in step.variables}
+        return replace(step, variables={**step.variables, **own}) if own else step
+
+    steps = {key: with_variables(step) for key, step in project.steps.items()}
+    ephemerals = {key: with_variables(step) for key, step in project.ephemerals.items()}
+    if test.model in ephemerals:
+        step = ephemerals[test.model]
+        config = replace(step.config, materialized="view")
+        steps[test.model] = replace(step, config=config, relation=Relation(*step.key))
+    return replace(project, steps=steps, ephemerals=ephemerals), steps[test.model]
+
+
+def _build_task(one: TargetStep, test: UnitTest, columns: Mapping[Key, Schema]) -> BuildTask:
+    """What a run would build, without what it does besides."""
+    project, step, target = one.project, one.step, one.target
+    try:
+        _refuse_hidden(project, step)
+        task = task_for(one, "unit_tests", 1)
+        assert isinstance(task, BuildTask)
+        assert isinstance(task.content, Query)
+        texts = [task.content.sql, task.content.full]
+        if test.since is not None:
+            since = _since(project, target, step, test.since, columns)
+            texts = [text.replace(SINCE, since) for text in texts]
+        if test.now is not None:
+            dialect, now = project.dialect, test.now
+            texts = [frozen(text, dialect, now) if text else "" for text in texts]
+    except SqlSyntaxError as error:
+        place = Location(step.location.path, error.line, error.column)
+        what = f"{test}: {error.what}"
+        raise ProjectError([problem(what, place, error.fix)]) from None
+    return replace(
+        task,
+        content=Query(*texts),
+        materialization=_materialization(task.materialization, test.now),
+        input_versions=EMPTY,
+        checks=(),
+        builder=None,
+        undeclared=EMPTY,
+        extras=NO_EXTRAS,
+    )
+
+
+def _materialization(how: Materialization, now: dt.datetime | None) -> Materialization:
+    if isinstance(how, Incremental):  # without a commit record nobody has seen to the table's keys
+        return replace(how, code_version="")
+    if isinstance(how, Snapshot) and now is not None:
+        utc = now.astimezone(dt.timezone.utc)
+        return replace(how, now=f"{utc:%Y-%m-%d %H:%M:%S.%f}")
+    return how
+
+
+def _refuse_hidden(project: Project, step: Step) -> None:
+    """Raise SqlSyntaxError for a text of which nobody knows what it reads."""
+    for text in filter(None, (step.sql, step.full_sql)):
+        parsed = parsed_text(project, text, queries_only=True)
+        for line, column, what in parsed.unseen:
+            fix = "Name the table in the FROM: a test puts its own rows in place of the name."
+            raise SqlSyntaxError(f"what it reads is not known: {what}", line, column, fix)
+        if parsed.opaque:
+            raise SqlSyntaxError("what it reads is not known", 1, 1)
+
+
+def _since(
+    project: Project, target: Target, step: Step, cell: Cell, columns: Mapping[Key, Schema]
+) -> str:
+    """The value of `$since` as SQL, of the type of its column if that is known."""
+    assert step.config.since is not None
+    of, name = columns.get(step.key, Schema()), step.config.since.column.lower()
+    type_ = next((type_ for column, type_ in of.columns if column.lower() == name), "")
+    if not type_:
+        return literal_on(project, target, cell.value)
+    return _cast(cell, type_, _dialect(project, target))
+
+
+# --- tables that are given ----------------------------------------------------------------------
+
+
+def _fixtures(
+    project: Project,
+    target: Target,
+    test: UnitTest,
+    step: Step,
+    read: ReadTables,
+    columns: Mapping[Key, Schema],
+) -> Iterator[Fixture]:
+    """A table for each that the model reads, empty if the test gives none, and for `this`."""
+    for key in needed(test, read):
+        rows = test.given.get(key, GivenRows(test.location))
+        known = columns.get(key, Schema())
+        relation = relation_for(project, key, target)
+        if isinstance(rows, GivenQuery):
+            sql = rows.sql
+        else:
+            named = _named(key, rows, known, is_given=key in test.given)
+            sql = rows_query(rows, named, _dialect(project, target))
+        task = BuildTask("unit_tests", f"given {key}", 1, relation, Query(sql))
+        is_query, is_all = isinstance(rows, GivenQuery), known.closed and key != step.key
+        yield Fixture(key, rows.location, task, is_query, known if is_all else None)
+
+
+def needed(test: UnitTest, read: ReadTables) -> list[Key]:
+    """The tables that the test builds before the model. A value of `$since` is for a model that is
+    there, if only as an empty table."""
+    own = [test.model] if test.model in test.given or test.since is not None else []
+    return [*read.tables, *own]
+
+
+def lacking(schema: Schema, rows: Given | None) -> bool:
+    """Whether not all of the columns and types of a table are known."""
+    if isinstance(rows, GivenQuery):
+        return False
+    return not schema.closed or not schema.columns or not all(type_ for _, type_ in schema.columns)
+
+
+def joined(known: Schema, there: Columns) -> Schema:
+    """What the project says of a table, and what the table itself says."""
+    types = {name.lower(): (name, type_) for name, type_ in known.columns}
+    found = {
+        name.lower(): (name, types.get(name.lower(), ("", ""))[1] or type_) for name, type_ in there
+    }
+    rest = {low: column for low, column in types.items() if low not in found and column[1]}
+    return Schema((*found.values(), *rest.values()), closed=True)
+
+
+def _named(key: Key, rows: GivenRows, known: Schema, *, is_given: bool) -> dict[str, str]:
+    """The columns of the table: all that are known, each with its type.
+
+    Raises ProjectError for one that the rows name, or that is known, and whose type is not.
+    """
+    types = {name.lower(): (name, type_) for name, type_ in known.columns}
+    problems = []
+    fix = (
+        f"Declare its type (`columns: {{name: {{type: ...}}}}` of {key}), or build {key} once:"
+        " then a test takes the types of the table."
+    )
+    for name, place in rows.columns.items():
+        if name.lower() not in types and known.closed:
+            near = suggest(name, [column for column, _ in known.columns], "Columns")
+            problems.append(problem(f"{key} has no column `{name}`", place, near))
+        elif not types.get(name.lower(), ("", ""))[1]:
+            what = f"the type of {key}.{name} is not known"
+            problems.append(problem(what, place, fix))
+    untyped = [name for name, type_ in known.columns if not type_]
+    if not problems and (untyped or not known.columns):
+        names = f"the type of its column {', '.join(untyped)} is not known"
+        names = names if untyped else "its columns are not known"
+        what = f"no table {key} can be made for the test: {names}"
+        fix = fix if is_given else f"{fix} Or give its rows as a query: `{{sql: select ...}}`."
+        problems.append(problem(what, rows.location, fix))
+    if problems:
+        raise ProjectError(problems)
+    return dict(known.columns)
+
+
+def rows_query(rows: GivenRows, types: Mapping[str, str], dialect: str) -> str:
+    """A query that returns the rows, with all columns of *types*; what a row does not name is NULL.
+
+    Raises ProjectError for a value that is not of its column's type.
+    """
+    if not rows.rows:
+        listed = (
+            f"CAST(NULL AS {type_}) AS {quote(name, dialect)}" for name, type_ in types.items()
+        )
+        return f"SELECT {', '.join(listed)} WHERE 1 = 0"
+    at = {name.lower(): index for index, name in enumerate(rows.columns)}
+    problems, lines = [], []
+    for row in rows.rows:
+        cells = []
+        for name, type_ in types.items():
+            index = at.get(name.lower())
+            try:
+                cells.append(_cast(None if index is None else row[index], type_, dialect))
+            except BadValue as bad:
+                problems.append(problem(f"`{name}`: {bad.what}", bad.place, bad.fix))
+        lines.append(f"({', '.join(cells)})")
+    if problems:
+        raise ProjectError(problems)
+    names = ", ".join(quote(name, dialect) for name in types)
+    return f"SELECT * FROM (VALUES {', '.join(lines)}) AS given ({names})"
+
+
+def _cast(cell: Cell | None, type_: str, dialect: str) -> str:
+    """The value as SQL. Raises BadValue if it is not of the type."""
+    text = None if cell is None else text_of(cell, type_)
+    return f"CAST({literal(text, dialect)} AS {type_})"
+
+
+# --- what is compared ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The two queries whose rows must be the same, of these columns."""
+
+    columns: tuple[str, ...]
+    expected: str
+    there: str
+
+
+def expected_table(test: UnitTest, prefix: str) -> BuildTask | None:
+    """The table of what a query expects; None if the rows are written out."""
+    if not isinstance(test.expect, GivenQuery):
+        return None
+    relation = Relation(f"{prefix}expected", test.model.name)
+    return BuildTask("unit_tests", "expect", 1, relation, Query(test.expect.sql))
+
+
+def comparison(
+    project: Project,
+    target: Target,
+    compiled: CompiledTest,
+    there: Columns,
+    expected: Columns = (),
+) -> Comparison:
+    """What is compared: the columns that are expected. ``there`` are those of the table, and
+    ``expected`` those of ``expected_table``.
+
+    Raises ProjectError for one that the table does not have, and for a value that is not of the
+    type of its column.
+    """
+    test, known = compiled.test, {name.lower(): (name, type_) for name, type_ in there}
+    expect, dialect = test.expect, _dialect(project, target)
+    places: Mapping[str, Location] = dict.fromkeys((name for name, _ in expected), expect.location)
+    if isinstance(expect, GivenRows):
+        places = expect.columns
+    wrong = [
+        problem(
+            f"`expect`: the table {test.model} has no column `{name}`",
+            place,
+            suggest(name, [column for column, _ in there], "Columns"),
+        )
+        for name, place in places.items()
+        if name.lower() not in known
+    ]
+    if wrong:
+        raise ProjectError(wrong)
+    columns = [known[name.lower()] for name in places] or list(there)
+    names = [name for name, _ in columns]
+    if isinstance(expect, GivenRows):
+        sent = rows_query(expect, dict(columns), dialect)
+    else:
+        task = expected_table(test, target.schema_prefix)
+        assert task is not None
+        sent = _selected([name for name, _ in expected], task.relation, dialect)
+    return Comparison(tuple(names), sent, _selected(names, compiled.model.relation, dialect))
+
+
+def _selected(names: Sequence[str], relation: Relation, dialect: str) -> str:
+    listed = ", ".join(quote(name, dialect) for name in names)
+    return f"SELECT {listed} FROM {relation.quoted}"
+
+
+# --- columns ------------------------------------------------------------------------------------
+
+
+def columns_on(
+    project: Project, key: Key, built: Mapping[str, BuiltSchema], target: Target
+) -> Schema:
+    """The columns of a table as the project knows them, in the words of *target*."""
+    schema = known_columns(project, key, built.get(str(key)))
+    dialect = _dialect(project, target)
+    typed = ((name, type_in(type_, project.dialect, dialect)) for name, type_ in schema.columns)
+    return replace(schema, columns=tuple(typed))
+
+
+def _dialect(project: Project, target: Target) -> str:
+    return target.type.dialect or project.dialect

@@ -1,0 +1,250 @@
+"""A test as it is written -> a UnitTest: its names are those of the project, its values fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagster_models.core.materializations import is_custom
+from dagster_models.core.model import Key, Location, Project, Step
+from dagster_models.core.traced import Schema
+from dagster_models.core.unit_tests import Given, GivenRows, UnitTest
+from dagster_models.errors import Problem
+from dagster_models.project.built_schemas import BuiltSchema
+from dagster_models.project.function import is_function
+from dagster_models.project.problems import Report, problem
+from dagster_models.project.snapshot import is_snapshot
+from dagster_models.project.unit_tests.reads import (
+    ReadTables,
+    known_columns,
+    read_tables,
+    steps_inside,
+)
+from dagster_models.project.unit_tests.values import text_of
+from dagster_models.project.variables import type_of, typed
+from dagster_models.project.yaml import fields
+from dagster_models.project.yaml.fields import BadValue
+from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.util.nearest import nearest, suggest
+
+#: What a model's own table is called in a test.
+THIS = "this"
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A test as it is written. ``values`` are those of its keys; of `model` and `vars` the nodes,
+    of `given` a list of (name, place, rows)."""
+
+    node: YamlNode
+    values: Mapping[str, Any]
+
+    def place(self, key: str) -> Location:
+        return self.node.keys.get(key, self.node.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Linker:
+    """Resolves the names of the tests of one project, and reports what is wrong."""
+
+    project: Project
+    built: Mapping[str, BuiltSchema]
+    report: Report
+    _seen: dict[tuple[Key, str], Location] = field(default_factory=dict)
+
+    def linked(self, test: Declared) -> UnitTest | None:
+        problems: list[Problem] = []
+        step = self._model(test, problems)
+        found = None if step is None else self._test(test, step, problems)
+        for each in problems:
+            self.report(each)
+        return None if problems else found
+
+    def columns(self, key: Key) -> Schema:
+        return known_columns(self.project, key, self.built.get(str(key)))
+
+    def _model(self, test: Declared, problems: list[Problem]) -> Step | None:
+        node: YamlNode = test.values["model"]
+        every = [*self.project.steps.values(), *self.project.ephemerals.values()]
+        name = str(node.value).lower()
+        found = [it for it in every if name in (str(it.key).lower(), it.key.name.lower())]
+        if len(found) == 1:
+            if why := _refused(found[0]):
+                problems.append(problem(why[0], node.place, why[1]))
+                return None
+            return found[0]
+        if found:
+            what = f"`{node.value}` may be {' or '.join(str(it.key) for it in found)}"
+            problems.append(problem(what, node.place, "Write the schema too."))
+        else:
+            names = {spelled for it in every for spelled in (str(it.key), it.key.name)}
+            fix = suggest(str(node.value), names, "Models")
+            problems.append(problem(f"there is no model `{node.value}`", node.place, fix))
+        return None
+
+    def _test(self, test: Declared, step: Step, problems: list[Problem]) -> UnitTest:
+        read = read_tables(self.project, step)
+        for name, place in read.undeclared.items():
+            what = f"{step.key} reads {name}, which the project does not declare ({place})"
+            fix = "Declare it in models/sources.yaml: then a test can give its rows."
+            problems.append(problem(what, test.place("model"), fix))
+        for key, what, fix in _idle(test, step):
+            problems.append(problem(what, test.place(key), fix))
+        values = test.values
+        variables = self._variables(test, list(steps_inside(self.project, step, read)), problems)
+        given: dict[Key, Given] = {}
+        for name, place, rows in values["given"]:
+            of = self._given(name, place, step, read, problems)
+            if of in given:
+                problems.append(problem(f"`given` has {of} twice", place, "Delete one of them."))
+            elif of is not None:
+                given[of] = rows
+                problems += _wrong_rows(rows, self.columns(of), of)
+        expect: Given = values["expect"]
+        problems += _wrong_rows(expect, self.columns(step.key), step.key)
+        problems += _incomplete(expect)
+        if isinstance(expect, GivenRows) and expect.rows:
+            names = {name.lower(): name for name in expect.columns}
+            for name in values.get("key", ()):
+                if name.lower() not in names:
+                    what, fix = f"`key` names `{name}`", suggest(name, names.values(), "Columns")
+                    what += ", a column that `expect` does not have"
+                    problems.append(problem(what, test.place("key"), fix))
+        first = self._seen.setdefault((step.key, values["name"]), test.place("name"))
+        if first != test.place("name"):
+            what = f"{step.key} has two tests of the name `{values['name']}` (first at {first})"
+            problems.append(problem(what, test.place("name"), "Give one another name."))
+        return UnitTest(
+            step.key,
+            values["name"],
+            test.node.place,
+            expect,
+            given,
+            variables,
+            tuple(cell.written for cell in values.get("partition", ())),
+            values.get("since"),
+            values.get("now"),
+            values.get("full_refresh", False),
+            values.get("key", step.config.unique_key if not is_snapshot(step) else ()),
+        )
+
+    def _given(
+        self, name: str, place: Location, step: Step, read: ReadTables, problems: list[Problem]
+    ) -> Key | None:
+        """What a name in `given` means."""
+        found = read.names.get(name.lower(), set())
+        if name.lower() == THIS and not found:
+            if step.config.materialized in ("view", "ephemeral"):
+                what = f"`this` is what the table held before, and {step.key} is a view"
+                problems.append(problem(what, place, "Delete it."))
+                return None
+            return step.key
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            what = f"`{name}` may be {' or '.join(sorted(map(str, found)))}"
+            problems.append(problem(what, place, "Write the schema too."))
+            return None
+        inside = {str(key).lower(): key for key in (*read.inside, *read.functions)}
+        inside.update({key.name.lower(): key for key in inside.values()})
+        if name.lower() in inside:
+            what = f"{inside[name.lower()]} is the real one: its query stands in {step.key}"
+            fix = "Give the rows of what it reads."
+        else:
+            tables = [str(key) for key in read.tables]
+            close = nearest(name, [*tables, *(key.name for key in read.tables)])
+            what = f"{step.key} does not read `{name}`"
+            fix = f"It reads: {', '.join(tables)}." if tables else "Delete it: it reads no table."
+            fix = f"Did you mean `{close[0]}`?" if close else fix
+        problems.append(problem(what, place, fix))
+        return None
+
+    def _variables(
+        self, test: Declared, steps: list[Step], problems: list[Problem]
+    ) -> dict[str, Any]:
+        node: YamlNode | None = test.values.get("vars")
+        known = {name: value for step in steps for name, value in step.variables.items()}
+        try:
+            values = fields.variables(node) if node is not None else {}
+        except BadValue as bad:
+            problems.append(problem(f"`vars`: {bad.what}", bad.place, bad.fix))
+            return {}
+        for name, value in values.items():
+            assert node is not None
+            if name not in known:
+                fix = suggest(name, known, "Variables")
+                problems.append(problem(f"there is no variable `{name}`", node.keys[name], fix))
+                continue
+            type_ = type_of(known[name])
+            try:
+                values[name] = typed(value, type_)
+            except ValueError:
+                said = fields.describe(node.value[name])
+                what = f"the variable `{name}` is {type_}, and its value here is {said}"
+                fix = "Write a value of that type."
+                problems.append(problem(what, node.value[name].place, fix))
+        if values and (generated := [step for step in steps if step.sql_line]):
+            what = f"the query of {generated[0].key} is made by `def sql(vars)`, once for all tests"
+            fix = "Delete `vars` here: a test cannot give it other ones."
+            problems.append(problem(what, test.place("vars"), fix))
+        return values
+
+
+def _refused(step: Step) -> tuple[str, str] | None:
+    """Why a step has no unit tests, and what to do."""
+    if step.kind == "python":
+        what = f"{step.key} is a Python model, whose code runs in a process of its own"
+        return f"{what}: it does not see the rows of a test", "Test its functions with pytest."
+    if step.kind in ("seed", "script"):
+        return f"{step.key} is a {step.kind}, and unit tests are for SQL models", ""
+    if is_function(step):
+        return f"{step.key} is a function", "Test a model that calls it."
+    if is_custom(step.config.materialized):
+        return f"{step.key} is built by {step.config.materialized}, code of the project", ""
+    return None
+
+
+def _idle(test: Declared, step: Step) -> Iterator[tuple[str, str, str]]:
+    """(key, what is wrong, fix) of settings that mean nothing for the model."""
+    values, config = test.values, step.config
+    if "since" in values and config.since is None:
+        yield "since", f"{step.key} has no `since`", "Delete it."
+    if values.get("partition") and step.partitions is None:
+        yield "partition", f"{step.key} has no partitions", "Delete it."
+    if values.get("full_refresh"):
+        if is_snapshot(step) or config.materialized != "incremental":
+            what = f"{step.key} is `materialized: {config.materialized}`, which is never built in"
+            yield "full_refresh", f"{what} full", "Delete it."
+        elif "since" in values:
+            yield "since", "a full refresh does not read `$since`", "Delete it."
+
+
+def _wrong_rows(rows: Given, schema: Schema, of: Key) -> Iterator[Problem]:
+    """The columns that the table does not have, and the values that are not of their type."""
+    if not isinstance(rows, GivenRows):
+        return
+    types = {name.lower(): type_ for name, type_ in schema.columns}
+    for at, (name, place) in enumerate(rows.columns.items()):
+        type_ = types.get(name.lower())
+        if type_ is None and schema.closed:
+            fix = suggest(name, [column for column, _ in schema.columns], "Columns")
+            yield problem(f"{of} has no column `{name}`", place, fix)
+        for row in rows.rows if type_ else ():
+            try:
+                if (cell := row[at]) is not None and type_:
+                    text_of(cell, type_)
+            except BadValue as bad:
+                yield problem(f"`{name}`: {bad.what}", bad.place, bad.fix)
+
+
+def _incomplete(expect: Given) -> Iterator[Problem]:
+    """Rows that do not name all columns that others name: does such a row have a NULL there?"""
+    if not isinstance(expect, GivenRows):
+        return
+    for row in expect.rows:
+        missing = [name for name, cell in zip(expect.columns, row, strict=True) if cell is None]
+        if missing:
+            place = next((cell.place for cell in row if cell is not None), expect.location)
+            what = f"`expect`: the row does not name `{missing[0]}`, which another row names"
+            yield problem(what, place, "Write it, `null` if there is no value.")

@@ -1,0 +1,70 @@
+"""Values that a test writes, as texts that a warehouse casts to the type of their column.
+
+A cell must be a value of its type with nothing to cut off, as in a seed: a warehouse would round
+1.5 to the whole number 2, and a test that expects 1.5 would pass.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+
+from dagster_models.core.unit_tests import Cell
+from dagster_models.project.yaml.fields import BadValue
+from dagster_models.util.seed_types import reader_of
+
+#: Of a word alone. A `float` is a `real` in one warehouse and not in the next; a `decimal` has the
+#: digits of its dialect in its type by now.
+_FREE_SCALE, _FREE_FLOAT = None, "real"
+_LENGTH = re.compile(
+    r"(?:varchar|char|bpchar|character|character varying)\s*\((\d+)\)", re.IGNORECASE
+)
+_PLAIN = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+
+
+def text_of(cell: Cell, type_: str) -> str | None:
+    """The text of a value of a column of this type; None for NULL.
+
+    Raises BadValue if it is no value of the type.
+    """
+    if cell.written is None:
+        return None
+    read = reader_of(type_, _FREE_SCALE, _FREE_FLOAT)
+    if read is None:
+        length = _LENGTH.fullmatch(type_)
+        if length and len(cell.written) > int(length[1]):
+            raise _misfit(cell, type_, f"It has more than {length[1]} characters.")
+        return cell.written
+    found = read(_spelled(cell))
+    if found is None:
+        raise _misfit(cell, type_, _advice(cell, type_))
+    return found
+
+
+def _spelled(cell: Cell) -> str:
+    """The value as a seed would have it: YAML has forms of its own for numbers and moments."""
+    value, written = cell.value, cell.written or ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return str(value)
+        return written if _PLAIN.fullmatch(written) else repr(value)
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ")
+    return value.isoformat() if isinstance(value, dt.date) else written.strip()
+
+
+def _misfit(cell: Cell, type_: str, fix: str) -> BadValue:
+    return BadValue(f"{cell.written!r} is no value of the type {type_}", cell.place, fix)
+
+
+def _advice(cell: Cell, type_: str) -> str:
+    if "with time zone" in type_.lower() or type_.lower() == "timestamptz":
+        return "Write a time with its offset: 2024-01-05 10:00:00+00:00."
+    if isinstance(cell.value, dt.datetime) and cell.value.tzinfo is not None:
+        return "Delete its offset: the type has none."
+    return "A value must be one of the type as it stands, with nothing to round or to cut off."
