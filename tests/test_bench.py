@@ -24,6 +24,7 @@ PRINTS = {
     "postgres.py": "to the last query gone",
     "tricks.py": "idle connections",
     "incremental.py": "merge, as dbt",
+    "unit_tests.py": "4 passed in",
 }
 LINUX_ONLY = {
     "memory.py": "warehouse process",

@@ -19,6 +19,7 @@ from dagster_models.cli.project import (
 )
 from dagster_models.core.model import Project
 from dagster_models.errors import Problem, ProjectError
+from dagster_models.project.unit_tests.read import read_unit_tests
 
 HELP = "report all problems of the project"
 
@@ -34,7 +35,9 @@ def run(options: argparse.Namespace) -> int:
     good = ""
     try:
         project = load(root, given=given_by(options))
-        problems: Sequence[Problem] = [*project.warnings, *refusals(project)]
+        of_tests: list[Problem] = []
+        read_unit_tests(project, of_tests.append)
+        problems: Sequence[Problem] = [*project.warnings, *refusals(project), *of_tests]
         good = f"No errors in {counted(len(project.steps), 'step')} of {project.name}."
         good += "" if project.steps else f" {NO_MODELS}"
     except ProjectError as error:

@@ -97,16 +97,16 @@ def _unit_test_run(project: Project, name: str | None) -> Iterator[UnitTestRun]:
     if name is not None:
         target = usable_target(project, name)
         if not is_there(target):
-            what = (
-                f"the database of the target {name} is not there yet, and a test does not make it"
+            raise DagsterModelsError(
+                f"the database of the target {name} is not there yet, and a test does not make it:"
+                " build something first, or leave out --target"
             )
-            raise DagsterModelsError(f"{what}: build something first, or leave out --target")
         yield UnitTestRun(project, target, target)
         return
     if project.dialect != DUCKDB.name:
-        what = f"the SQL of this project is {project.dialect}, and the tests have no database"
         raise DagsterModelsError(
-            f"{what} for that: name a target, `--target {project.default_target}`"
+            f"the SQL of this project is {project.dialect}, so its unit tests need a target:"
+            f" `--target {project.default_target}`"
         )
     with TemporaryDirectory(prefix="dagster_models_") as folder:
         own = Target("unit_tests", DUCKDB, {DUCKDB.file_setting: os.path.join(folder, "tests")})

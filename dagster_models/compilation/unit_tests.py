@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from dagster_models.compilation.sql_text import literal_on, parsed_text, relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.compilation.unit_test_rows import cast_of, columns_of, rows_query
 from dagster_models.core.extras import NO_EXTRAS
 from dagster_models.core.materializations import Incremental, Materialization, Snapshot
 from dagster_models.core.model import EMPTY, Key, Location, Project, Relation, Step, Target
@@ -23,11 +24,14 @@ from dagster_models.core.windows import Partition
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.problems import problem
-from dagster_models.project.unit_tests.reads import ReadTables, known_columns, read_tables
-from dagster_models.project.unit_tests.values import text_of
-from dagster_models.project.yaml.fields import BadValue
+from dagster_models.project.unit_tests.reads import (
+    ReadTables,
+    columns_read,
+    known_columns,
+    read_tables,
+)
 from dagster_models.sql.clock import frozen
-from dagster_models.sql.parse import literal, quote
+from dagster_models.sql.parse import quote
 from dagster_models.sql.type_words import type_in
 from dagster_models.util.nearest import suggest
 
@@ -193,7 +197,7 @@ def _since(
     type_ = next((type_ for column, type_ in of.columns if column.lower() == name), "")
     if not type_:
         return literal_on(project, target, cell.value)
-    return _cast(cell, type_, _dialect(project, target))
+    return cast_of(cell, type_, _dialect(project, target))
 
 
 # --- tables that are given ----------------------------------------------------------------------
@@ -215,7 +219,8 @@ def _fixtures(
         if isinstance(rows, GivenQuery):
             sql = rows.sql
         else:
-            named = _named(key, rows, known, is_given=key in test.given)
+            may_read = columns_read(step, read)
+            named = columns_of(key, rows, known, may_read, is_given=key in test.given)
             sql = rows_query(rows, named, _dialect(project, target))
         task = BuildTask("unit_tests", f"given {key}", 1, relation, Query(sql))
         is_query, is_all = isinstance(rows, GivenQuery), known.closed and key != step.key
@@ -246,74 +251,11 @@ def joined(known: Schema, there: Columns) -> Schema:
     return Schema((*found.values(), *rest.values()), closed=True)
 
 
-def _named(key: Key, rows: GivenRows, known: Schema, *, is_given: bool) -> dict[str, str]:
-    """The columns of the table: all that are known, each with its type.
-
-    Raises ProjectError for one that the rows name, or that is known, and whose type is not.
-    """
-    types = {name.lower(): (name, type_) for name, type_ in known.columns}
-    problems = []
-    fix = (
-        f"Declare its type (`columns: {{name: {{type: ...}}}}` of {key}), or build {key} once:"
-        " then a test takes the types of the table."
-    )
-    for name, place in rows.columns.items():
-        if name.lower() not in types and known.closed:
-            near = suggest(name, [column for column, _ in known.columns], "Columns")
-            problems.append(problem(f"{key} has no column `{name}`", place, near))
-        elif not types.get(name.lower(), ("", ""))[1]:
-            what = f"the type of {key}.{name} is not known"
-            problems.append(problem(what, place, fix))
-    untyped = [name for name, type_ in known.columns if not type_]
-    if not problems and (untyped or not known.columns):
-        names = f"the type of its column {', '.join(untyped)} is not known"
-        names = names if untyped else "its columns are not known"
-        what = f"no table {key} can be made for the test: {names}"
-        fix = fix if is_given else f"{fix} Or give its rows as a query: `{{sql: select ...}}`."
-        problems.append(problem(what, rows.location, fix))
-    if problems:
-        raise ProjectError(problems)
-    return dict(known.columns)
-
-
-def rows_query(rows: GivenRows, types: Mapping[str, str], dialect: str) -> str:
-    """A query that returns the rows, with all columns of *types*; what a row does not name is NULL.
-
-    Raises ProjectError for a value that is not of its column's type.
-    """
-    if not rows.rows:
-        listed = (
-            f"CAST(NULL AS {type_}) AS {quote(name, dialect)}" for name, type_ in types.items()
-        )
-        return f"SELECT {', '.join(listed)} WHERE 1 = 0"
-    at = {name.lower(): index for index, name in enumerate(rows.columns)}
-    problems, lines = [], []
-    for row in rows.rows:
-        cells = []
-        for name, type_ in types.items():
-            index = at.get(name.lower())
-            try:
-                cells.append(_cast(None if index is None else row[index], type_, dialect))
-            except BadValue as bad:
-                problems.append(problem(f"`{name}`: {bad.what}", bad.place, bad.fix))
-        lines.append(f"({', '.join(cells)})")
-    if problems:
-        raise ProjectError(problems)
-    names = ", ".join(quote(name, dialect) for name in types)
-    return f"SELECT * FROM (VALUES {', '.join(lines)}) AS given ({names})"
-
-
-def _cast(cell: Cell | None, type_: str, dialect: str) -> str:
-    """The value as SQL. Raises BadValue if it is not of the type."""
-    text = None if cell is None else text_of(cell, type_)
-    return f"CAST({literal(text, dialect)} AS {type_})"
-
-
 # --- what is compared ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedRows:
     """The two queries whose rows must be the same, of these columns."""
 
     columns: tuple[str, ...]
@@ -335,7 +277,7 @@ def comparison(
     compiled: CompiledTest,
     there: Columns,
     expected: Columns = (),
-) -> Comparison:
+) -> ComparedRows:
     """What is compared: the columns that are expected. ``there`` are those of the table, and
     ``expected`` those of ``expected_table``.
 
@@ -366,7 +308,7 @@ def comparison(
         task = expected_table(test, target.schema_prefix)
         assert task is not None
         sent = _selected([name for name, _ in expected], task.relation, dialect)
-    return Comparison(tuple(names), sent, _selected(names, compiled.model.relation, dialect))
+    return ComparedRows(tuple(names), sent, _selected(names, compiled.model.relation, dialect))
 
 
 def _selected(names: Sequence[str], relation: Relation, dialect: str) -> str:

@@ -35,6 +35,7 @@ from dagster_models.core.traced import Schema
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.core.windows import Partition
 from dagster_models.errors import Problem, ProjectError, WarehouseError, WarehouseLost
+from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.built_schemas import remembered
 from dagster_models.project.problems import problem
@@ -89,7 +90,7 @@ class UnitTestRun:
                     task = task_for(TargetStep(project, seed, target), "unit_tests", 1)
                     assert isinstance(task, BuildTask)
                     session.execute(create_schemas([task]))
-                    found[key] = joined(found[key], session.rehearse(task))
+                    found[key] = joined(found[key], rehearse(session, task))
                 unknown.remove(key)
         for key, schema in self._of_tables(unknown).items():
             found[key] = joined(found[key], schema)
@@ -185,7 +186,7 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
         _give(session, fixture)
     for function in compiled.functions:
         _function(session, compiled, function)
-    columns = session.rehearse(compiled.model)
+    columns = rehearse(session, compiled.model)
     task = expected_table(test, target.schema_prefix)
     expected = _query(session, task, test.expect.location, "expect") if task is not None else ()
     compared = comparison(project, target, compiled, columns, expected)
@@ -212,7 +213,7 @@ def _query(
     session: Session, task: BuildTask, location: Location, what: str
 ) -> tuple[tuple[str, str], ...]:
     try:
-        return session.rehearse(task)
+        return rehearse(session, task)
     except WarehouseLost:
         raise
     except WarehouseError as error:
@@ -221,7 +222,7 @@ def _query(
 
 def _function(session: Session, compiled: CompiledTest, task: BuildTask) -> None:
     try:
-        session.rehearse(task)
+        rehearse(session, task)
     except WarehouseLost:
         raise
     except WarehouseError as error:

@@ -23,6 +23,7 @@ from dagster_models.core.tasks import BuildTask
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.errors import Problem, ProjectError, WarehouseError
 from dagster_models.execution.unit_tests import UnitTestRun
+from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.unit_tests.read import read_unit_tests
 from dagster_models.reporting.unit_tests import UnitTestResult, terminal_lines
@@ -438,6 +439,7 @@ import sys
 sys.path[:0] = {paths!r}
 from pathlib import Path
 from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session
 from systems import System
 from test_unit_tests import Trial, read
@@ -476,4 +478,4 @@ def test_a_test_that_is_killed_leaves_nothing_behind(filled: Trial) -> None:
 
 def test_nothing_is_rehearsed_outside_of_a_transaction(tested: Trial) -> None:
     with tested.session() as session, pytest.raises(WarehouseError, match="it would stay"):
-        session.rehearse(sql_task("s.t", "select 1 as n"))
+        rehearse(session, sql_task("s.t", "select 1 as n"))

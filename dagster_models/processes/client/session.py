@@ -255,12 +255,6 @@ class Session(Channel):
         answer = self.request({"op": "open_build", "task": task_to_json(task)})
         return Reading(**answer["reading"])
 
-    def rehearse(self, *tasks: BuildTask) -> tuple[tuple[str, str], ...]:
-        """Build relations, one after the other, in the open transaction, without publishing them;
-        return (name, type) of the columns of the last one."""
-        asked = {"op": "rehearse", "tasks": [task_to_json(task) for task in tasks]}
-        return tuple((name, type_) for name, type_ in self.request(asked)["columns"])
-
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError if there is none: then it is unknown
         whether the task was published."""

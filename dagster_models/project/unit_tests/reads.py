@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from dagster_models.core.model import Key, Location, Project, Step
 from dagster_models.core.traced import Schema
@@ -19,12 +20,14 @@ _SYSTEM = frozenset({"information_schema", "pg_catalog"})
 @dataclass(frozen=True, slots=True)
 class ReadTables:
     """``tables`` are steps and sources, ``functions`` steps in the order in which they must exist.
-    ``inside`` are ephemeral models. ``names``: a name in lower case -> what it may mean.
-    ``undeclared``: a name that nobody declares -> its place."""
+    ``inside`` are ephemeral models, and ``by_functions`` tables that functions read. ``names``: a
+    name in lower case -> what it may mean. ``undeclared``: a name that nobody declares -> its
+    place."""
 
     tables: dict[Key, None] = field(default_factory=dict)
     functions: dict[Key, None] = field(default_factory=dict)
     inside: dict[Key, None] = field(default_factory=dict)
+    by_functions: set[Key] = field(default_factory=set)
     names: dict[str, set[Key]] = field(default_factory=dict)
     undeclared: dict[str, Location] = field(default_factory=dict)
 
@@ -41,7 +44,7 @@ def read_tables(project: Project, step: Step) -> ReadTables:
     return found
 
 
-def _add(project: Project, step: Step, found: ReadTables) -> None:
+def _add(project: Project, step: Step, found: ReadTables, in_function: bool = False) -> None:
     for reference in step.references:
         key = step.resolved.get(reference.name)
         if key is None:
@@ -52,14 +55,16 @@ def _add(project: Project, step: Step, found: ReadTables) -> None:
         elif key in project.ephemerals:
             if key not in found.inside:
                 found.inside[key] = None
-                _add(project, project.ephemerals[key], found)
+                _add(project, project.ephemerals[key], found, in_function)
         elif key in project.steps and is_function(project.steps[key]):
             if key not in found.functions:
-                _add(project, project.steps[key], found)
-                found.functions.setdefault(key)
+                _add(project, project.steps[key], found, in_function=True)
+                found.functions[key] = None
         elif key != step.key:
             found.tables.setdefault(key)
             found.names.setdefault(reference.name.lower(), set()).add(key)
+            if in_function:
+                found.by_functions.add(key)
 
 
 def known_columns(project: Project, key: Key, built: BuiltSchema | None) -> Schema:
@@ -79,6 +84,16 @@ def known_columns(project: Project, key: Key, built: BuiltSchema | None) -> Sche
         columns = {**declared, **columns}
     typed = ((name, declared.get(low, ("", ""))[1] or of) for low, (name, of) in columns.items())
     return Schema(tuple(typed), schema.closed, schema.certain)
+
+
+def columns_read(step: Step, read: ReadTables) -> Callable[[Key, str], bool]:
+    """Whether the model may read a column of a table, by its lineage; it may where that does not
+    show all."""
+    trace = step.trace
+    origins = chain(trace.row_sources, *(it.sources for it in trace.columns))
+    found = {(key, name.lower()) for key, name in origins}
+    shown = trace.closed and bool(trace.rows) and not any(it.reason for it in trace.columns)
+    return lambda key, name: not shown or key in read.by_functions or (key, name.lower()) in found
 
 
 def steps_inside(project: Project, step: Step, read: ReadTables) -> Iterator[Step]:

@@ -72,7 +72,8 @@ class RowsReader:
             parsed = parse_sql(text, self.dialect)
         except SqlSyntaxError as error:
             place = Location(node.place.path, first + error.line - 1, node.place.column)
-            raise BadValue(error.what, place, error.fix) from None
+            fix = "Write one query that returns the rows."
+            raise BadValue(error.what, place, fix) from None
         for reference in parsed.references:
             if reference.certain:
                 place = Location(node.place.path, first + reference.line - 1, node.place.column)

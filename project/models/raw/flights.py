@@ -6,9 +6,22 @@ description: >
   are the destination's; delays and time in the air are minutes, the distance is miles.
 owner: data@example.com
 columns:
-  departure: {description: "Null: the flight was cancelled."}
-  arrival_delay: {description: "Null: cancelled, or diverted and so never at its destination."}
-  arrival_clock: {description: "Local time at the destination, without a date."}
+  carrier: {type: varchar}
+  flight_number: {type: int}
+  tail_number: {type: varchar}
+  origin: {type: varchar}
+  destination: {type: varchar}
+  scheduled_departure: {type: timestamp}
+  scheduled_hour_utc: {type: timestamp}
+  departure: {type: timestamp, description: "Null: the flight was cancelled."}
+  departure_delay: {type: int}
+  arrival_delay:
+    type: int
+    description: "Null: cancelled, or diverted and so never at its destination."
+  air_time: {type: int}
+  distance: {type: int}
+  scheduled_arrival_clock: {type: time}
+  arrival_clock: {type: time, description: "Local time at the destination, without a date."}
 """
 
 import pandas as pd

@@ -1,0 +1,92 @@
+"""docs/unit_tests.md is true: its models and tests are run, and print what it shows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from cli_cases import run
+from dagster_models.project.unit_tests.read import _TEST
+from paths import REPOSITORY
+from project_cases import write_project
+
+PAGE = (REPOSITORY / "docs" / "unit_tests.md").read_text(encoding="utf-8")
+
+
+def blocks(title: str, language: str) -> list[str]:
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+
+
+ORDERS = blocks("A test", "sql")[0]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project of the page's models, sources and tests."""
+    sources, test = blocks("A test", "yaml")
+    (of_files,), (clock,) = blocks("What a test says", "yaml"), blocks("The clock", "yaml")
+    target = f"targets: {{dev: {{type: duckdb, path: {tmp_path / 'w.duckdb'}}}}}\n"
+    files = {
+        "dagster_models.yaml": f"name: p\nvars: {{most: 9}}\n{target}",
+        "models/sources.yaml": sources,
+        "models/marts/orders.sql": ORDERS,
+        "models/marts/seen.sql": blocks("The clock", "sql")[0],
+        "unit_tests/orders.yaml": test,
+        "unit_tests/files.yaml": of_files,
+        "unit_tests/order_lines.csv": blocks("What a test says", "csv")[0],
+        "unit_tests/clock.yaml": clock,
+        "unit_tests/dbt.yaml": blocks("The words of dbt", "yaml")[0],
+    }
+    return write_project(tmp_path / "p", files)
+
+
+def test_every_block_is_used_here() -> None:
+    assert PAGE.count("\n```") == 2 * (5 + 2 + 2 + 1 + 1)
+    assert len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 7
+
+
+def test_the_tests_of_the_page_pass(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, "test") == 0
+    out = capsys.readouterr().out
+    assert out.count("PASS") == 4
+    assert re.search(r"^4 passed in ", out, re.MULTILINE)
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\d+\.\d\d s", "0.00 s", text)
+
+
+def test_what_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    passed, failed = blocks("A test", "text")
+    assert run(root, "test", "orders.yaml") == 0
+    assert without_times(capsys.readouterr().out) == without_times(passed)
+    wrong = ORDERS.replace("upper(status) as status", "status")
+    (root / "models/marts/orders.sql").write_text(wrong)
+    assert run(root, "test", "orders.yaml") == 1
+    assert without_times(capsys.readouterr().out) == without_times(failed)
+
+
+def test_the_commands(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    duckdb.connect(str(root.parent / "w.duckdb")).close()
+    monkeypatch.chdir(root)
+    printed = []
+    for line in blocks("The command", "sh")[0].splitlines():
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "dagster-models"
+        assert run(root, *arguments) == 0
+        printed.append(capsys.readouterr().out.count("PASS"))
+    assert printed == [4, 3, 1, 1, 4, 4, 4]
+    assert (root / "target/unit_tests.xml").exists()
+
+
+def test_the_table_has_all_keys() -> None:
+    (table,) = re.findall(r"^\| key \| what it is \|\n(.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
+    keys = " ".join(row.split("|")[1] for row in table.splitlines())
+    assert set(re.findall(r"`(\w+)`", keys)) - {"this"} == set(_TEST) - {"overrides"}

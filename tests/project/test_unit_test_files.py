@@ -1,0 +1,116 @@
+"""unit_tests/*.yaml: what is wrong in them, exactly, and the words of dbt."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import pytest
+
+from dagster_models.core.model import Key, Location
+from dagster_models.core.unit_tests import GivenQuery, GivenRows, UnitTest
+from dagster_models.errors import Problem
+from dagster_models.project.unit_tests.read import read_unit_tests
+from dagster_models.project.unit_tests.values import text_of
+from dagster_models.project.yaml.fields import BadValue
+from paths import DATA
+from project_cases import load, write_project
+from unit_test_cases import FILES, cell
+
+
+def read(root: Path, text: str, **more: str) -> tuple[list[UnitTest], str]:
+    """The tests of a file, and the report of what is wrong."""
+    problems: list[Problem] = []
+    write_project(root, {**FILES, "unit_tests/a.yaml": text, **more})
+    found = read_unit_tests(load(root, environ={}), problems.append)
+    problems.sort(key=lambda it: (it.path, it.line, it.column))
+    return found, "\n".join(map(str, problems))
+
+
+@pytest.mark.parametrize("case", ["names", "rows", "forms"])
+def test_what_is_wrong_has_its_place(tmp_path: Path, case: str) -> None:
+    text, _, report = (DATA / "unit_tests" / f"{case}.txt").read_text().partition("=== report\n")
+    assert read(tmp_path, text)[1] == report.strip()
+
+
+DBT = """\
+version: 2
+unit_tests:
+  - name: with dbt's words
+    description: a test
+    model: orders
+    overrides:
+      vars: {least: 3}
+      macros: {is_incremental: true}
+    given:
+      - input: source('raw', 'lines')
+        format: csv
+        rows: |
+          order_id,status
+          1,paid
+      - input: ref('twin')
+    expect:
+      format: dict
+      rows:
+        - {order_id: 1}
+"""
+
+
+def test_the_words_of_dbt(tmp_path: Path) -> None:
+    text = DBT.replace("      - input: ref('twin')\n", "")
+    (test,), report = read(tmp_path, text)
+    assert report == ""
+    assert (test.model, test.name) == (Key("marts", "orders"), "with dbt's words")
+    assert test.variables == {"least": 3}
+    assert not test.full_refresh
+    (rows,) = test.given.values()
+    assert isinstance(rows, GivenRows)
+    assert [[it and it.written for it in row] for row in rows.rows] == [["1", "paid"]]
+    assert rows.location == Location("unit_tests/a.yaml", 12, 15)
+    assert "marts.orders does not read `twin`" in read(tmp_path, DBT)[1]
+
+
+def test_a_file_of_ours(tmp_path: Path) -> None:
+    text = (
+        "- {model: orders, name: a, now: 2024-01-01, expect: {sql: select 1 as order_id},\n"
+        "   given: {LINES: {csv: d/x.csv}}}\n"
+    )
+    (test,), report = read(tmp_path, text, **{"unit_tests/d/x.csv": "LINE\n1\n\n"})
+    assert report == ""
+    assert isinstance(test.expect, GivenQuery)
+    assert test.now == dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
+    assert [*test.given] == [Key("raw", "lines")]
+
+
+@pytest.mark.parametrize(
+    ("value", "written", "type_", "expected"),
+    [
+        (1, "1", "INTEGER", "1"),
+        (8, "010", "INTEGER", "8"),
+        (8, "010", "VARCHAR", "010"),
+        (1.1, "1.10", "DECIMAL(18,2)", "1.10"),
+        (1.1, "1.10", "varchar(4)", "1.10"),
+        (1e400, ".inf", "DOUBLE", "inf"),
+        (1.5, "1_0.5", "DOUBLE", "1.5"),
+        (True, "yes", "boolean", "true"),
+        (True, "yes", "text", "yes"),
+        (dt.date(2024, 1, 5), "2024-01-05", "DATE", "2024-01-05"),
+        (dt.date(2024, 1, 5), "2024-01-05", "TIMESTAMP", "2024-01-05"),
+        (dt.datetime(2024, 1, 5, 9), "2024-01-05t09:00:00", "TIMESTAMP", "2024-01-05 09:00:00"),
+        ("  x ", "  x ", "VARCHAR", "  x "),
+        ("7fd4", "7fd4", "uuid", "7fd4"),
+        (None, None, "INTEGER", None),
+        (1.5, "1.5", "INTEGER", BadValue),
+        ("12345", "12345", "varchar(4)", BadValue),
+        (1.005, "1.005", "numeric(9,2)", BadValue),
+        (16777217, "16777217", "real", BadValue),
+        (1, "1", "DATE", BadValue),
+        ("x", "x", "boolean", BadValue),
+    ],
+)
+def test_values_of_a_type(value: object, written: str | None, type_: str, expected: object) -> None:
+    if isinstance(expected, type):
+        with pytest.raises(BadValue):
+            text_of(cell(value, written), type_)
+    else:
+        assert text_of(cell(value, written), type_) == expected
