@@ -83,7 +83,7 @@ def begin(session: ExtrasSession, relation: Relation, extras: Extras, how: Mater
     if extras.before:
         session.beside.make_way(relation, _relation_kind(how))
     # DuckDB makes no index of a table once its rows were updated in the transaction.
-    if isinstance(how, AddedTo) and session.take_turn(relation) == "table":
+    if extras.indexes and isinstance(how, AddedTo) and session.take_turn(relation) == "table":
         there = {name.lower() for name, _ in session.columns(relation)}
         indexes = [it for it in extras.indexes if there.issuperset(map(str.lower, it.columns))]
         _put_indexes(session, relation, indexes)

@@ -201,7 +201,7 @@ def _merge(session: Hooks, it: _Write) -> Changes:
         f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
     )
     updated = 0
-    if rest:
+    if rest and (there or address is None):
         written = ", ".join(f"{column} = n.{column}" for column in rest)
         updated = session.change(
             f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
