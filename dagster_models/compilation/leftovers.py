@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from dagster_models.compilation.checks.stored import stores
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.core.built import Built
 from dagster_models.core.model import Location, Project, Reference, Relation, Step, Target
@@ -44,6 +45,7 @@ def _built_now(project: Project, target: Target) -> Iterator[Relation]:
     for key, step in project.steps.items():
         if step.relation is not None:
             yield relation_for(project, key, target)
+    yield from stores(project, target)
 
 
 def _folded(relation: Relation) -> tuple[str, str]:

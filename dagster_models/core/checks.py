@@ -94,6 +94,11 @@ class Check:
     store_failures: bool = False
 
     @property
+    def stored_as(self) -> str:
+        """The name of the table that keeps the offending rows, if one does."""
+        return f"failures_{self.name}"
+
+    @property
     def blocking(self) -> bool:
         """Whether its failure keeps the relation from being published."""
         return "error" in self.thresholds

@@ -14,16 +14,24 @@ from dagster_models.compilation.checks.relationships import (
 
 
 def unique(check: CheckParts) -> CheckSql:
-    """One row, with a count, for each value or combination that occurs twice or more."""
+    """One row, with a count, for each value or combination that occurs twice or more. In a window:
+    for those of the new rows, which are looked for in all of the relation."""
     every = ", ".join(check.columns)
     how = check.arguments.get("ignore_row_if", "any_value_is_missing")
     word = {"any_value_is_missing": " and ", "all_values_are_missing": " or ", "never": ""}[how]
-    kept = word.join(f"{column} is not null" for column in check.columns) if word else ""
+    kept = [word.join(f"{column} is not null" for column in check.columns)] if word else []
+    having = ["count(*) > 1"]
+    if check.in_window and word == " and ":  # no NULL among them: cheap to look up
+        keys = every if len(check.columns) == 1 else f"({every})"
+        kept.append(f"{keys} in (select {every} from {check.new} as new_rows)")
+    elif check.in_window:
+        same = (f"new_rows.{it} is not distinct from own_rows.{it}" for it in check.columns)
+        having.append(f"exists (select 1 from {check.new} as new_rows where {' and '.join(same)})")
     shown = f"{check.column} as unique_field" if len(check.columns) == 1 else every
-    where = f"where {kept}\n" if kept else ""
+    where = "where " + "\nand ".join(kept) + "\n" if kept else ""
     return CheckSql(
-        f"select {shown}, count(*) as n_records\nfrom {_aliased(check)}\n{where}"
-        f"group by {every}\nhaving count(*) > 1"
+        f"select {shown}, count(*) as n_records\nfrom {check.own} as own_rows\n{where}"
+        f"group by {every}\nhaving " + "\nand ".join(having)
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_models.core.check_tasks import OWN_RELATION, own_column
+from dagster_models.core.check_tasks import OWN_RELATION, OWN_WINDOW, own_column
 from dagster_models.core.value_forms import ValueForms
 
 
@@ -25,6 +25,7 @@ class CheckParts:
     ``columns`` are those that it is about, and ``named`` those that its arguments name, by
     argument; all of them as they stand in SQL until it is sent. ``conditions`` and ``others`` are
     what its arguments mean that are SQL or name a relation. ``where`` is SQL, "" for all rows.
+    ``in_window``: it is only to look for what concerns the rows that a build wrote.
     """
 
     columns: Sequence[str]
@@ -35,6 +36,7 @@ class CheckParts:
     where: str
     forms: ValueForms
     dialect: str
+    in_window: bool = False
 
     @property
     def column(self) -> str:
@@ -48,9 +50,15 @@ class CheckParts:
     @property
     def own(self) -> str:
         """The rows in scope, as they stand in FROM."""
-        if not self.where:
-            return OWN_RELATION
-        return f"(select * from {OWN_RELATION} where {self.scope})"
+        return self._in_scope(OWN_RELATION)
+
+    @property
+    def new(self) -> str:
+        """The rows in scope that a build wrote, as they stand in FROM."""
+        return self._in_scope(OWN_WINDOW)
+
+    def _in_scope(self, relation: str) -> str:
+        return f"(select * from {relation} where {self.scope})" if self.where else relation
 
     def rows(self, offends: str) -> CheckSql:
         """A check of single rows. *offends* is a condition that is never NULL."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql, Other, stand_ins
+from dagster_models.compilation.checks.stored import store_of
 from dagster_models.compilation.checks.table import COMPILERS
 from dagster_models.compilation.sql_text import (
     compile_check_text,
@@ -45,6 +46,7 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
         conditions.get("where", ""),
         target.type.value_forms,
         dialect,
+        check.scope == "window",
     )
     if check.test == "query":
         found = _query(project, step, check, target, parts)
@@ -65,6 +67,7 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
         error_if=check.error_if,
         scope=check.scope or ("window" if found.condition else "table"),
         limit=check.limit,
+        store=store_of(project, owner, check, target) if isinstance(owner, Step) else None,
     )
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.materializations import AddedTo, Custom, Reading
@@ -24,6 +24,7 @@ from dagster_models.core.tasks import BuildTask, ChecksTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server import checks, export_files
 from dagster_models.processes.server.commits import commits_of, first_part, keys_of
+from dagster_models.processes.server.failing_rows import KeptRows
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
 from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quoted
 
@@ -76,6 +77,7 @@ class Stop:
 class _Build:
     """What is known of an attempt so far; an outcome lists it even when the attempt fails."""
 
+    kept: KeptRows = dataclasses.field(default_factory=KeptRows)
     rows: int | None = None
     bytes: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
@@ -89,9 +91,12 @@ class _Stopped(Exception):
     """A stop was asked for between two statements."""
 
 
-def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
+def run(
+    session: WarehouseSession, task: BuildTask, stop: Stop, folders: Sequence[str] = ()
+) -> Outcome:
     """Build and publish the relation of a task, part by part if it has several. After one that was
-    not published none is begun; the outcome says what was published by then.
+    not published none is begun; the outcome says what was published by then. *folders*: where
+    files may lie meanwhile, by default that for temporary ones.
 
     Errors of the warehouse and of the user's SQL are in the outcome, and are never raised. The
     session must have no open transaction: one that is open belongs to the caller, and stays open.
@@ -99,18 +104,20 @@ def run(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
     Raises WarehouseLost if the session ended before the publication was attempted.
     """
     outcomes: list[Outcome] = []
-    for each in export_files.with_the_last(transactions(task)):
-        outcomes.append(_one(session, each, stop))
-        if not outcomes[-1].succeeded:
-            break
-    found = checks.of_all(task.checks, [outcome.checks for outcome in outcomes])
-    return dataclasses.replace(joined(outcomes), checks=found)
+    with closing(KeptRows(folders)) as kept:
+        for each in export_files.with_the_last(transactions(task)):
+            outcomes.append(_one(session, each, stop, kept))
+            kept.over(task.checks)
+            if not outcomes[-1].succeeded:
+                break
+        found = checks.of_all(task.checks, [outcome.checks for outcome in outcomes])
+        return kept.store(session, task, dataclasses.replace(joined(outcomes), checks=found))
 
 
-def _one(session: WarehouseSession, task: BuildTask, stop: Stop) -> Outcome:
+def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: KeptRows) -> Outcome:
     """Build and publish what one transaction is to hold."""
     started_at, clock = time.time(), time.perf_counter()
-    build = _Build()
+    build = _Build(kept)
     try:
         verdict, error = _attempts(session, task, stop, build)
     except WarehouseLost:
@@ -220,6 +227,7 @@ def _attempts(
     while True:
         build.rows, build.bytes, build.columns, build.checks = None, None, (), ()
         build.changes = None
+        build.kept.again()
         try:
             return _transaction(session, task, stop, build, known)
         except _Stopped:
@@ -289,7 +297,7 @@ def _check(
     name = window = session.name_of(staged)
     if any(check.scope == "window" for check in task.checks):
         window = session.window_of(staged)
-    checked = checks.Checked(name, window, _names(build.columns), staged.rows)
+    checked = checks.Checked(name, window, _names(build.columns), staged.rows, build.kept)
     for outcome in checks.run(session, task.checks, checked, known):
         build.checks += (outcome,)
         if stop.is_set():

@@ -28,12 +28,14 @@ T = TypeVar("T")
 class Checked:
     """What is checked. ``name`` is the relation and ``window`` what has the rows that a build wrote
     (the relation itself, where that is not known), as SQL. ``rows``: how many rows the relation
-    has, None if nobody has counted them."""
+    has, None if nobody has counted them. ``kept`` gets the rows that offend, of checks that store
+    them; None: they are not stored."""
 
     name: str
     window: str
     columns: tuple[str, ...] = ()
     rows: int | None = None
+    kept: failing_rows.KeptRows | None = None
 
     def source(self, check: CheckTask) -> str:
         return self.window if check.scope == "window" else self.name
@@ -119,7 +121,8 @@ class _Checks:
             severity, seconds = check.severity_of_error, time.perf_counter() - clock
             return CheckOutcome(check.name, severity, error=error, seconds=seconds)
         severity, accepted = check.judged(found.failures, found.rows)
-        sample = self._sample(check, found)
+        sample = self._read_on(check, lambda: self._sample(check, found)) or failing_rows.NOTHING
+        self._read_on(check, lambda: self._keep(check, found))
         return CheckOutcome(
             check.name,
             severity,
@@ -129,7 +132,7 @@ class _Checks:
             accepted=accepted,
             sample=sample.rows,
             sample_columns=sample.columns,
-            query=self._checked.shown(check, found.sql),
+            query=self._checked.shown(check, found.sql or check.number),
             found=found.found,
         )
 
@@ -191,7 +194,7 @@ class _Checks:
         if check.number:
             sql = self._checked.sent(check, check.number)
             _, ((failures, found),) = self._session.read(sql)
-            return _Counted(int(failures or 0), None, check.number, str(found or ""))
+            return _Counted(int(failures or 0), None, check.sql, str(found or ""))
         sql = check.sql
         if check.alike:
             _, ((alike,),) = self._session.read(self._checked.sent(check, check.alike))
@@ -211,17 +214,31 @@ class _Checks:
         _, ((rows,),) = self._session.read(f"SELECT {number} FROM {source}")
         return int(rows)
 
-    def _sample(self, check: CheckTask, found: _Counted) -> failing_rows.Sample:
-        if not found.failures or check.number or check.name in self._known.unshown:
-            return failing_rows.NOTHING
-        sql, first = self._checked.sent(check, found.sql), check.columns_in(self._checked.columns)
-        sample = self._try(lambda: failing_rows.sample(self._session, sql, check.limit, first))
-        if not isinstance(sample, TaskError):
-            return sample
+    # The rows that offend
+
+    def _read_on(self, check: CheckTask, read: Callable[[], T]) -> T | None:
+        """What *read* returns; None where the rows cannot be read."""
+        if check.name in self._known.unshown:
+            return None
+        found = self._try(read)
+        if not isinstance(found, TaskError):
+            return found
         if not self.goes_on:
             self._known.unshown.add(check.name)
-            raise Again(check.name, sample)
-        return failing_rows.NOTHING
+            raise Again(check.name, found)
+        return None
+
+    def _sample(self, check: CheckTask, found: _Counted) -> failing_rows.Sample:
+        if not found.failures or not found.sql:
+            return failing_rows.NOTHING
+        sql, first = self._checked.sent(check, found.sql), check.columns_in(self._checked.columns)
+        return failing_rows.sample(self._session, sql, check.limit, first)
+
+    def _keep(self, check: CheckTask, found: _Counted) -> None:
+        kept = self._checked.kept
+        if check.store is not None and kept is not None and found.sql:
+            sql = self._checked.sent(check, found.sql)
+            kept.write(self._session, check, sql, found.failures)
 
 
 _ALL = "count(*)"

@@ -260,16 +260,18 @@ class ClientConnection:
         if not isinstance(task, BuildTask):
             raise ValueError(f"a warehouse process does not run a {type(task).__name__}")
         if not session.in_transaction:
+            stores = (check.store.schema for check in task.checks if check.store is not None)
+            schemas = list(dict.fromkeys((task.relation.schema, *stores)))
             try:
                 with stop.shielded():
-                    self.server.database.prepare(session, [task.relation.schema], anew=False)
+                    self.server.database.prepare(session, schemas, anew=False)
             except WarehouseLost:
                 raise
             except WarehouseError as error:
                 return {"outcome": attempts.refused(task, error).to_json()}
         try:
             with self.server.writing(str(task.relation), self, stop):
-                return {"outcome": attempts.run(session, task, stop).to_json()}
+                return {"outcome": attempts.run(session, task, stop, self._folders).to_json()}
         except WarehouseLost:
             raise
         except WarehouseError as error:  # it never got its turn

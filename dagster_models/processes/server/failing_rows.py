@@ -8,9 +8,21 @@ relation that this project has not published is never replaced.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from itertools import chain
 
+from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import ArrowFile, BuildTask
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.processes.server.commits import commits_of
+from dagster_models.util import arrow_files as bulk
+from dagster_models.util.runtime_files import temp_folder
 from dagster_models.warehouses.base import WarehouseSession
 
 #: How many rows and columns are shown, and characters of a value sent.
@@ -48,3 +60,145 @@ def sample(
         f"SELECT {listed} FROM (\n{query}\n) AS failing({columns}) LIMIT {rows}"
     )
     return Sample(tuple(names[at] for at in order), tuple(map(tuple, found)))
+
+
+# All of them -------------------------------------------------------------------------------------
+
+#: Another check of the same name may store its rows at the same moment.
+_TRIES, _DELAY_SECONDS = 3, 0.05
+
+
+@dataclass(slots=True)
+class KeptRows:
+    """The offending rows of a task's checks, in files, until its transactions are over.
+
+    ``folders``: where these may lie. One transaction is open at a time; what it has written counts
+    once it is ``over``, and not if it is tried ``again``.
+    """
+
+    folders: Sequence[str] = ()
+    _now: dict[str, str] = field(default_factory=dict)
+    _files: dict[str, list[str]] = field(default_factory=dict)
+    _why_not: dict[str, str] = field(default_factory=dict)
+
+    def write(self, session: WarehouseSession, check: CheckTask, sql: str, failures: int) -> None:
+        """Export the rows that *sql* selects, of which there are so many. Raises WarehouseError,
+        also for rows that no file can hold."""
+        # No rows are read for a check that has found none: the table is to be empty.
+        most = 0 if not failures else check.limit
+        limit = "" if most is None else f" LIMIT {most}"
+        query = session.subquery(sql)
+        try:
+            if query is None:
+                raise WarehouseError(ErrorKind.UNSUPPORTED, "its query is no subquery")
+            text = f"SELECT * FROM (\n{query}\n) AS failing{limit}"
+            self._now[check.name], _ = session.export(text, self.folders or [temp_folder()])
+        except WarehouseError as error:
+            self._why_not[check.name] = error.message
+            raise
+
+    def again(self) -> None:
+        for path in self._now.values():
+            _remove(path)
+        self._now.clear()
+
+    def over(self, checks: Sequence[CheckTask]) -> None:
+        """The transaction has ended, whatever its end. The rows of a check of the whole table
+        replace what earlier transactions have found."""
+        scopes = {check.name: check.scope for check in checks}
+        for name, path in self._now.items():
+            if scopes[name] == "table":
+                for old in self._files.pop(name, ()):
+                    _remove(old)
+            self._files.setdefault(name, []).append(path)
+        self._now = {}
+
+    def store(self, session: WarehouseSession, task: BuildTask, outcome: Outcome) -> Outcome:
+        """Put the rows into their tables, each in a transaction of its own. The task has its end
+        already, so an error is only a note."""
+        stored: dict[str, str] = {}
+        notes: list[str] = []
+        if outcome.verdict in (Verdict.COMMITTED, Verdict.ROLLED_BACK):
+            for check in task.checks:
+                why = self._why_not.get(check.name, "")
+                if check.name in self._files and check.store is not None:
+                    why = self._store(session, task, check, check.store)
+                    if not why:
+                        stored[check.name] = str(check.store)
+                if why:
+                    notes.append(f"WARNING: the rows of {check.name} are not stored: {why}")
+        checks = tuple(replace(it, stored=stored.get(it.name, "")) for it in outcome.checks)
+        return replace(outcome, checks=checks, notes=(*outcome.notes, *notes))
+
+    def _store(
+        self, session: WarehouseSession, task: BuildTask, check: CheckTask, store: Relation
+    ) -> str:
+        """Why the rows are not stored; "" if they are."""
+        step = f"{task.step}: {check.name}"
+        for number in range(1, _TRIES + 1):
+            try:
+                path = self._one_file(check.name)
+                _refuse_others(session, store, step, task.builder)
+                _publish(session, task, store, step, path)
+            except WarehouseLost:
+                raise
+            except (WarehouseError, OSError) as error:
+                conflict = isinstance(error, WarehouseError) and error.kind is ErrorKind.CONFLICT
+                if not conflict or number == _TRIES:
+                    return str(error)
+                time.sleep(_DELAY_SECONDS * number)
+            else:
+                return ""
+        raise AssertionError("the last try returns")
+
+    def _one_file(self, name: str) -> str:
+        files = self._files[name]
+        if len(files) > 1:  # of several transactions
+            with contextlib.ExitStack() as stack:
+                opened = [stack.enter_context(bulk.batches(path)) for path in files]
+                batches = chain.from_iterable(found for _, found in opened)
+                path, _ = bulk.write(self.folders or [temp_folder()], opened[0][0], batches)
+            for old in files:
+                _remove(old)
+            self._files[name] = [path]
+        return self._files[name][0]
+
+    def close(self) -> None:
+        """Remove the files; may be called more than once."""
+        self.again()
+        for files in self._files.values():
+            for path in files:
+                _remove(path)
+        self._files.clear()
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+def _refuse_others(
+    session: WarehouseSession, store: Relation, step: str, builder: str | None
+) -> None:
+    """Raise WarehouseError if what is there was not stored by this check, or has changed since."""
+    if not session.there([store]):
+        return
+    built = session.built_by(builder, [str(store)]) if builder is not None else []
+    why = next((it.kept for it in built), "this project has not stored it")
+    if built and not why and built[0].commit.step != step:
+        why = f"it belongs to {built[0].commit.step}"
+    if why:
+        what = f"{store} is kept: {why}. Rename or drop it, or give the check another name"
+        raise WarehouseError(ErrorKind.NOT_KEPT, what)
+
+
+def _publish(
+    session: WarehouseSession, task: BuildTask, store: Relation, step: str, path: str
+) -> None:
+    load = BuildTask(task.run_id, step, task.attempt, store, ArrowFile(path), builder=task.builder)
+    try:
+        staged = session.build(load)
+        session.publish(staged, commits_of(load, staged))
+    except BaseException:
+        session.discard()
+        raise

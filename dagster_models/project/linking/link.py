@@ -23,6 +23,7 @@ from dagster_models.project.linking.names import (
     is_function,
     resolve,
 )
+from dagster_models.project.linking.stored_failures import refuse_shared_tables
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.util.graph import Graph, find_cycles, order
@@ -86,6 +87,7 @@ def link(
     read = {key for reads in links.edges.values() for key in reads}
     uses = uses_of_sources or {}
     own = [link_source_checks(it, uses.get(it.key, ()), links) for it in own]
+    refuse_shared_tables(steps.values(), own, report)
     kept = [*own, *(source for source in offered if source.key in read)]
     return steps, {source.key: source for source in kept}
 

@@ -1,0 +1,122 @@
+"""Declared checks of a project, as its builds run them: the scope, and the tables of their rows."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.compilation.leftovers import leftovers
+from dagster_models.compilation.tasks import builder_of, task_for
+from dagster_models.core.messages import Outcome
+from dagster_models.core.tasks import BuildTask
+from session_runs import Runs, target_of
+from systems import System
+
+Runs_ = count(1)
+
+MODEL = """/* @model
+materialized: incremental
+columns:
+  k:
+    checks:
+      - not_null: {severity: warn, store_failures: true}
+      - unique: {scope: window, severity: warn}
+checks:
+  - unique: {columns: [k, v], scope: window, ignore_row_if: never, severity: warn, name: pairs}
+  - unique: {columns: [k, v], scope: window, where: "v > 0", severity: warn, name: some}
+  - unique: {columns: [k], severity: warn, name: everywhere}
+*/
+select k, v from raw.one
+"""
+
+
+@pytest.fixture
+def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
+    runs = Runs(tmp_path / "project")
+    runs.write(
+        {
+            "dagster_models.yaml": (
+                f"name: p\ndialect: {system.name}\ntarget: dev\n"
+                f"targets:\n  dev: {target_of(system)}\n"
+            ),
+            "models/sources.yaml": "sources: [{name: raw, tables: [one]}]",
+            "models/m/t.sql": MODEL,
+        }
+    )
+    with runs.connect() as session:
+        session.execute("create schema raw")
+        session.execute("create table raw.one (k int, v int)")
+    return runs
+
+
+def build(runs: Runs, *rows: str) -> Outcome:
+    """Build m.t from these rows of its source."""
+    it = runs.steps(runs.load())["m.t"]
+    task = task_for(it, f"run{next(Runs_)}", 1)
+    assert isinstance(task, BuildTask)
+    with runs.connect() as session:
+        session.prepare(["m"])
+        session.execute("delete from raw.one")
+        for row in rows:
+            session.execute(f"insert into raw.one values ({row})")
+        outcome = session.run(task)
+    assert outcome.succeeded, outcome
+    assert [it.error for it in outcome.checks] == [None] * len(outcome.checks)
+    return outcome
+
+
+def failures(outcome: Outcome) -> dict[str, int]:
+    return {it.name: it.failures for it in outcome.checks}
+
+
+def test_unique_in_a_window_looks_for_the_new_keys_in_all_of_the_table(runs: Runs) -> None:
+    first = build(runs, "1, 1", "1, 1", "2, null", "2, null")
+    assert failures(first) == {
+        "not_null_k": 0,
+        "unique_k": 2,
+        "pairs": 2,
+        "some": 1,
+        "everywhere": 2,
+    }
+    old_ones_are_left = build(runs, "3, 3", "null, null")
+    assert failures(old_ones_are_left) == {
+        "not_null_k": 1,
+        "unique_k": 0,
+        "pairs": 0,
+        "some": 0,
+        "everywhere": 2,
+    }
+    meets_an_old_one = build(runs, "3, 3", "null, null", "2, -1", "4, -4", "4, -4")
+    assert failures(meets_an_old_one) == {
+        "not_null_k": 1,
+        "unique_k": 3,
+        "pairs": 3,
+        "some": 1,
+        "everywhere": 4,
+    }
+
+
+def test_the_rows_of_a_declared_check_are_stored(runs: Runs) -> None:
+    def stored() -> Any:
+        with runs.connect() as session:
+            return session.query("select * from m.failures_not_null_k")
+
+    (check, *_) = build(runs, "null, 7").checks
+    assert (check.failures, check.rows, check.stored) == (1, 1, "m.failures_not_null_k")
+    assert check.sample == ((None, "7"),)
+    assert stored() == [(None, 7)]
+    build(runs, "1, 1")
+    assert stored() == []
+    project = runs.load()
+    target = runs.steps(project)["m.t"].target
+    with runs.connect() as session:
+        built = session.built_by(builder_of(project, target))
+    assert {str(it.relation) for it in built} == {"m.t", "m.failures_not_null_k"}
+    assert leftovers(project, target, built) == []
+    runs.write({"models/m/t.sql": MODEL.replace(", store_failures: true", "")})
+    (left,) = leftovers(runs.load(), target, built)
+    assert (str(left.relation), left.kept) == ("m.failures_not_null_k", "")
