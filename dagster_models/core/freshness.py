@@ -1,8 +1,13 @@
-"""How soon an asset is to be materialized again."""
+"""How old may be what an asset has."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+#: The kind of the check of a source's newest row, and its name. What it counts is seconds.
+FRESHNESS = "freshness"
+#: Its argument: when a row came, as SQL over that row.
+LOADED_AT = "loaded_at"
 
 
 @dataclass(frozen=True, slots=True)

@@ -331,7 +331,8 @@ class KeepRuns:
 class Schedule:
     """``partition``: "last" if each run builds the last complete partition of the job's models, and
     ``lookback`` before it; "" if they have none. Then ``cron`` and ``timezone`` may be "", which
-    stands for those of the partitions."""
+    stands for those of the partitions. ``wait_for_fresh`` are sources, each with its place: while
+    one is stale, no run is launched."""
 
     name: str
     job: str
@@ -339,6 +340,7 @@ class Schedule:
     timezone: str = "UTC"
     partition: str = ""
     lookback: int = 0
+    wait_for_fresh: tuple[tuple[str, Location], ...] = ()
     location: Location = field(default=Location("dagster_models.yaml"), compare=False)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dagster import (
@@ -17,6 +18,7 @@ from dagster_models._dagster.assets import Selections
 from dagster_models.core.model import Job, Location, Project, Schedule
 from dagster_models.core.step_keys import prefixed
 from dagster_models.definitions.executor import models_executor
+from dagster_models.definitions.held_back import Evaluate, held_back, launch
 from dagster_models.definitions.other_assets import (
     OtherAsset,
     dynamic_keys,
@@ -32,6 +34,9 @@ from dagster_models.definitions.partitioned_jobs import (
 )
 from dagster_models.definitions.translator import beta_features
 from dagster_models.errors import Problem
+from dagster_models.execution.options import chosen_target
+from dagster_models.project.source_freshness import awaited
+from dagster_models.project.targets import usable_target
 
 _SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
 
@@ -126,17 +131,28 @@ class ProjectJobs:
         definition = next(iter(groups), None)
         try:
             if isinstance(definition, TimeWindowPartitionsDefinition):
-                return partitioned_schedule(schedule, name, jobs[schedule.job], definition)
+                job = jobs[schedule.job]
+                return partitioned_schedule(schedule, name, job, definition, self._held(schedule))
             return ScheduleDefinition(
                 name=name,
                 job=jobs[schedule.job],
                 cron_schedule=schedule.cron,
                 execution_timezone=schedule.timezone,
+                execution_fn=self._held(schedule)(launch) if schedule.wait_for_fresh else None,
             )
         except (DagsterError, ValueError) as error:
             fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
             self._refused(f"schedule {schedule.name}", error, schedule.location, fix)
         return None
+
+    def _held(self, schedule: Schedule) -> Callable[[Evaluate], Evaluate]:
+        """What makes a tick wait until the sources are fresh on the target of the job's runs."""
+        project, sources = self._project, awaited(schedule, self._project.sources)
+        if not sources:
+            return lambda evaluate: evaluate
+        tags = next(job.tags for job in project.jobs if job.name == schedule.job)
+        target = partial(usable_target, project, chosen_target(tags, {}))
+        return lambda evaluate: held_back(evaluate, project, target, sources)
 
     def _report(self, wrong: tuple[str, str], place: Location) -> None:
         what, fix = wrong

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from dagster import (
@@ -22,6 +22,7 @@ from dagster_models.core.model import Job, Key, Project, Schedule, Step
 from dagster_models.core.partitions import StepPartitions
 from dagster_models.core.windows import Partition
 from dagster_models.definitions.column_metadata import asset_key
+from dagster_models.definitions.held_back import Evaluate
 from dagster_models.definitions.translator import PARTITIONS_TAG
 
 Definition = PartitionsDefinition[str]
@@ -112,9 +113,14 @@ def wrong_schedule(schedule: Schedule, groups: Groups) -> tuple[str, str] | None
 
 
 def partitioned_schedule(
-    schedule: Schedule, name: str, job: Any, definition: TimeWindowPartitionsDefinition
+    schedule: Schedule,
+    name: str,
+    job: Any,
+    definition: TimeWindowPartitionsDefinition,
+    held: Callable[[Evaluate], Evaluate],
 ) -> ScheduleDefinition:
-    """A schedule whose runs build the last complete partition, and some before it."""
+    """A schedule whose runs build the last complete partition, and some before it. ``held`` makes
+    its ticks wait for what they have to wait for."""
 
     def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         with partition_loading_context(effective_dt=context.scheduled_execution_time):
@@ -126,5 +132,5 @@ def partitioned_schedule(
         job=job,
         cron_schedule=schedule.cron or definition.cron_schedule,
         execution_timezone=schedule.timezone or definition.timezone,
-        execution_fn=evaluate,
+        execution_fn=held(evaluate),
     )

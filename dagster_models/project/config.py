@@ -112,12 +112,6 @@ _SHARED: dict[str, Reader] = {
 }
 
 
-def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
-    """One name or a list of them, each with its place."""
-    items = node.value if isinstance(node.value, list) else [node]
-    return tuple((fields.text(item).strip(), item.place) for item in items)
-
-
 def strategy(node: YamlNode) -> str:
     if fields.text(node) in ("insert_overwrite", "microbatch"):
         fix = "Use `strategy: replace` with `partitions:`, which replaces the rows of each of them."
@@ -323,7 +317,7 @@ HEADER_KEYS: dict[str, dict[str, Reader]] = {
         **_CUSTOM,
         **EXTRAS,
     },
-    "scripts": {**_SHARED, **_OWN, "downstream": placed_names},
+    "scripts": {**_SHARED, **_OWN, "downstream": fields.placed_names},
 }
 #: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {

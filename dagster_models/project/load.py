@@ -29,6 +29,7 @@ from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import PROJECT_FILE, Settings, read_settings
 from dagster_models.project.settings import target_path_of as settings_target_path
+from dagster_models.project.source_freshness import check_awaited
 from dagster_models.project.sources import read_sources
 from dagster_models.project.trace import TraceContext, trace_steps
 from dagster_models.project.variables import GivenText
@@ -150,4 +151,5 @@ def _declared_sources(
         for source in read_sources(read_yaml(file.text, file.path, report), report, context.queries)
     ]
     check_sources(found, context.settings.targets, report)
+    check_awaited(context.settings.schedules, found, report)
     return found, {it.key: check_uses(it, context) for it in found if it.checks}

@@ -228,6 +228,7 @@ _SCHEDULE: dict[str, Reader] = {
     "timezone": fields.timezone,
     "partition": fields.one_of("last"),
     "lookback": fields.integer(1),
+    "wait_for_fresh": fields.placed_names,
 }
 
 

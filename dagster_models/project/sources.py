@@ -22,6 +22,7 @@ from dagster_models.project.checks.read import Declarations, named_apart
 from dagster_models.project.columns import read_columns
 from dagster_models.project.partitions import source_partitions
 from dagster_models.project.problems import Report, problem
+from dagster_models.project.source_freshness import SOURCE_KEYS, freshness_checks
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
@@ -35,6 +36,7 @@ _SOURCE: dict[str, Reader] = {
     "description": fields.text,
     "meta": fields.mapping,
     "tables": fields.as_is,
+    **SOURCE_KEYS,
 }
 _TABLE: dict[str, Reader] = {
     "name": fields.name,
@@ -44,6 +46,7 @@ _TABLE: dict[str, Reader] = {
     **dict.fromkeys(WORDS, fields.as_is),
     "meta": fields.mapping,
     "partitions": source_partitions,
+    **SOURCE_KEYS,
 }
 
 
@@ -63,7 +66,7 @@ def read_sources(
             what = f"the source `{source['name']}` has no tables"
             report(problem(what, item.place, "Add `tables: [{name: ...}]`."))
         for table in _items(source.get("tables"), "tables", report):
-            found += _read_table(table, source, report, queries)
+            found += _read_table(table, source, item, report, queries)
     return found
 
 
@@ -84,7 +87,11 @@ def _report_nameless(noun: str, item: YamlNode, report: Report) -> None:
 
 
 def _read_table(
-    node: YamlNode, source: dict[str, Any], report: Report, queries: Mapping[str, CheckQuery]
+    node: YamlNode,
+    source: dict[str, Any],
+    of_source: YamlNode,
+    report: Report,
+    queries: Mapping[str, CheckQuery],
 ) -> list[Source]:
     if isinstance(node.value, str):  # `tables: [flights, planes]`
         node = YamlNode({"name": node}, node.place, {"name": node.place})
@@ -95,7 +102,8 @@ def _read_table(
     key = Key(source["name"], values["name"])
     those = Declarations(key, "error", report, queries)
     columns, checks = read_columns(values.get("columns"), those)
-    checks += tuple(those.read(values.get(word) for word in WORDS))
+    fresh = tuple(freshness_checks(key, of_source, node, report))
+    checks = (*fresh, *checks, *those.read(values.get(word) for word in WORDS))
     relation = Relation(
         schema=source.get("schema", key.schema),
         name=values.get("identifier", key.name),

@@ -8,13 +8,18 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_models import load_project
+from dagster_models.compilation.checks.task import check_task
+from dagster_models.compilation.sql_text import relation_sql
+from dagster_models.project.targets import usable_target
 from paths import REPOSITORY
+from project_cases import make
 from running import make_project
 
 PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
 (SECTION,) = re.findall(r"^## Freshness\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-(MODEL,) = re.findall(r"^```sql\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
-SOURCES = "sources: [{name: raw, tables: [orders]}]"
+MODEL, SOURCES, SENT, SCHEDULES = re.findall(
+    r"^```(?:sql|yaml)\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL
+)
 
 
 def test_the_model(tmp_path: Path) -> None:
@@ -22,3 +27,24 @@ def test_the_model(tmp_path: Path) -> None:
     graph = load_project(make_project(tmp_path, files).root).resolve_asset_graph()
     policy = graph.get(dg.AssetKey(["main", "orders"])).freshness_policy
     assert isinstance(policy, dg.FreshnessPolicy)
+
+
+def test_the_sources_and_what_is_sent_for_one(tmp_path: Path) -> None:
+    project = make(tmp_path, {"models/sources.yaml": SOURCES, "models/orders.sql": MODEL})
+    assert project.warnings == ()
+    found = {key.name: source for key, source in project.sources.items()}
+    assert [name for name, source in found.items() if not source.checks] == ["countries"]
+    people = found["people"]
+    (check,) = people.checks
+    target = usable_target(project)
+    task = check_task(project, people, check, target)
+    name = relation_sql(project, people.key, target)
+    # The page breaks the first lines where the SQL has none.
+    assert " ".join(task.sent(task.number, name, ()).split()) == " ".join(SENT.split())
+
+
+def test_the_schedule(tmp_path: Path) -> None:
+    settings = f"jobs: {{marts: {{selection: '*'}}}}\n{SCHEDULES}"
+    files = {"models/sources.yaml": SOURCES, "models/orders.sql": MODEL}
+    definitions = load_project(make_project(tmp_path, files, settings).root)
+    assert definitions.resolve_schedule_def("nightly").cron_schedule == "0 6 * * *"

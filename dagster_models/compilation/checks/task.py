@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from dagster_models.compilation.checks.freshness import freshness, of_query
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql, Other, stand_ins
 from dagster_models.compilation.checks.stored import store_of
 from dagster_models.compilation.checks.table import COMPILERS
@@ -16,6 +17,7 @@ from dagster_models.compilation.sql_text import (
 )
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.core.checks import Check, NamedArgument
+from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Config, Key, Project, Source, Step, Target
 from dagster_models.project.checks.conditions import condition_in, conditions_of
 from dagster_models.project.checks.kinds import KINDS
@@ -50,6 +52,9 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
     )
     if check.test == "query":
         found = _query(project, step, check, target, parts)
+    elif check.test == FRESHNESS:
+        query = compile_check_text(project, step, check.text, target) if check.text else ""
+        found = of_query(query) if query else freshness(parts)
     else:
         found = COMPILERS[check.test](parts)
     columns = (*check.columns, *(column for names in named.values() for column in names))
@@ -86,7 +91,7 @@ def _named_columns(check: Check, owner: Step | Source) -> Iterator[tuple[str, Se
             yield name, value.names
     if check.test == "equality":
         yield "compared", _compared(check, owner)
-    elif check.test != "query":
+    elif check.test in KINDS:
         for name in KINDS[check.test].columns:
             if name in check.arguments:
                 yield name, check.arguments[name]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dagster_models.core.check_tasks import OWN_RELATION, own_column
 from dagster_models.core.checks import Check, NamedArgument
+from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Key, Location, Source, Step
 from dagster_models.core.traced import ColumnProblem, Schema, Trace, TraceRequest, Upstream
 from dagster_models.project.checks.conditions import conditions_of
@@ -35,6 +36,8 @@ def find_columns_of_checks(
         if check.test == "query" and not check.arguments:
             request = TraceRequest(check.text, dialect, upstream_of(owner))
             texts.append((request, check, True))
+        if check.test == FRESHNESS and check.text:
+            texts.append((TraceRequest(check.text, dialect, upstream_of(owner)), check, False))
         texts += [
             (TraceRequest(text, dialect, upstream), check, False)
             for text, upstream in _conditions(check, owner, schemas, upstream_of)

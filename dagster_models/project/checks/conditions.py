@@ -1,4 +1,5 @@
-"""The conditions in SQL of a check, each as a query that can be parsed, traced and compiled."""
+"""The conditions in SQL of a check, and other SQL over a row, each as a query that can be parsed,
+traced and compiled."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.checks import Check
+from dagster_models.core.freshness import FRESHNESS, LOADED_AT
 from dagster_models.project.checks.kinds import KINDS
 
 _HEAD, _TAIL = f"select 1 from {OWN_RELATION} where (\n", "\n)"
@@ -30,6 +32,8 @@ def conditions_of(check: Check) -> Iterator[Condition]:
     """The conditions of a check."""
     if check.where:
         yield Condition("where", check.where)
+    if check.test == FRESHNESS and LOADED_AT in check.arguments:
+        yield Condition(LOADED_AT, check.arguments[LOADED_AT])
     kind = KINDS.get(check.test)
     for key, of in kind.conditions.items() if kind is not None else ():
         if key in check.arguments:

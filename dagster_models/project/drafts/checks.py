@@ -9,6 +9,7 @@ from typing import Any
 
 from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.checks import Check, NamedArgument
+from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Key, Location, Source, Step
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.checks.conditions import conditions_of
@@ -152,6 +153,8 @@ def _uses(check: Check, variables: Mapping[str, Any], context: DraftContext) -> 
         for reference in query.references:
             at = Location(query.location.path, reference.line, reference.column)
             yield use_of(reference, at, check.name)
+    if check.test == FRESHNESS and check.text:
+        yield from _read_by_query(check, context)
     for condition in conditions_of(check):
         try:
             refuse_other_than_condition(condition.sql, context.settings.dialect)
@@ -166,3 +169,15 @@ def _uses(check: Check, variables: Mapping[str, Any], context: DraftContext) -> 
         for reference in (*parsed.references, *parsed.calls):
             if reference.name.lower() != OWN_RELATION:
                 yield use_of(reference, place, check.name)
+
+
+def _read_by_query(check: Check, context: DraftContext) -> Iterator[NameUse]:
+    """The names in the query of a source's freshness."""
+    try:
+        parsed, _ = context.read_query(check.text)
+    except SqlSyntaxError as error:
+        what = f"`loaded_at_query`: {error.what}"
+        context.report(problem(what, check.location, error.fix))
+        return
+    for reference in (*parsed.references, *parsed.calls):
+        yield use_of(reference, check.location, check.name)

@@ -172,6 +172,12 @@ def words(node: YamlNode) -> tuple[str, ...]:
     return tuple(text(item) for item in items)
 
 
+def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
+    """One name or a list of them, each with its place."""
+    items = node.value if isinstance(node.value, list) else [node]
+    return tuple((text(item).strip(), item.place) for item in items)
+
+
 #: What Dagster accepts.
 _OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z|]{2,7}\Z|team:.+\Z")
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")

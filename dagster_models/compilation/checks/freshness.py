@@ -1,0 +1,32 @@
+"""How old the newest row of a source is, in seconds: what its thresholds are compared with."""
+
+from __future__ import annotations
+
+from dagster_models.compilation.checks.parts import CheckParts, CheckSql
+from dagster_models.core.freshness import LOADED_AT
+
+#: What a relation without a row is taken for: as old as the year 1, as in dbt.
+_NEVER = -62135596800
+
+
+def freshness(check: CheckParts) -> CheckSql:
+    return _age(f"select max(\n{check.conditions[LOADED_AT]}\n) as newest\nfrom {check.own} as r")
+
+
+def of_query(query: str) -> CheckSql:
+    """*query* returns the moment itself, as one row of one column."""
+    return _age(f"select max(loaded_at) as newest\nfrom (\n{query}\n) as asked(loaded_at)")
+
+
+def _age(newest: str) -> CheckSql:
+    """A time without a zone is one of UTC."""
+    sql = (
+        "select seconds, case when newest is null then 'there is no row' else"
+        " 'the newest row is ' || cast(seconds as varchar) || ' s ('"
+        " || cast(round(seconds / 3600.0, 1) as varchar) || ' h) old, of '"
+        " || cast(newest as varchar) end as found\n"
+        "from (select newest, cast(floor(extract(epoch from now())"
+        f" - coalesce(extract(epoch from newest), {_NEVER})) as bigint) as seconds\n"
+        f"from (\n{newest}\n) as found_in_all) as answered"
+    )
+    return CheckSql(sql, number=sql)
