@@ -99,3 +99,131 @@ def _counted_apart(session: WarehouseSession, task: CheckTask) -> int:
         ((alike,),) = session.query(task.sent(task.alike, '"s"."t"', columns))[1]
         sql = task.sql if alike else task.across
     return session.count(task.sent(sql, '"s"."t"', columns))
+
+
+def outcomes_of(
+    session: WarehouseSession, system: System, folder: Path, checks: list[Any], **files: str
+) -> list[tuple[int, str]]:
+    """The failures of checks of s.t, each with its error, "" for none."""
+    project = project_with(folder, checks, system.address.type.dialect, **files)
+    tasks = tuple(tasks_of(project, system))
+    outcome = run_checks(session, ChecksTask("r", "s.t", 1, OWN, tasks), Stop())
+    return [(it.failures, it.error.message if it.error else "") for it in outcome.checks]
+
+
+LATE = """/* @check
+arguments:
+  least: number
+  column: column
+  keys: {type: columns, default: [g, n]}
+  other: {type: relation, default: others}
+  words: {type: values, default: [a, b]}
+description: Too few.
+*/
+select $keys, count(*) as n_rows
+from $this
+where $column < $least and g in (select g from $other) and s = any($words) and n >= $zero
+group by $keys
+"""
+
+
+def test_a_query_with_arguments(system: System, session: WarehouseSession, tmp_path: Path) -> None:
+    rows = [
+        dict.fromkeys(TYPES) | {"g": g, "n": n, "amount": amount, "s": s}
+        for g, n, amount, s in [
+            (0, 1, "0.50", "a"),
+            (0, 1, "0.75", "b"),
+            (0, 2, "2.00", "a"),
+            (1, 1, "0.25", "c"),
+            (2, 1, "0.25", "a"),
+            (1, -1, "0.25", "a"),
+            (1, 4, "0.25", "a"),
+        ]
+    ]
+    fill(session, rows, [row for row in rows if row["g"] != 2])
+    checks: list[Any] = [
+        {"late": {"least": 1, "column": "amount"}},
+        {"late": {"name": "one_key", "least": 1, "column": "amount", "keys": ["s"]}},
+        {"late": {"name": "of_c", "least": 1.25, "column": "n", "words": ["c"], "where": "g < 5"}},
+        {"late": {"name": "itself", "least": 1, "column": "amount", "other": "t"}},
+    ]
+    found = outcomes_of(session, system, tmp_path, checks, **{"checks/late.sql": LATE})
+    assert found == [(2, ""), (2, ""), (1, ""), (3, "")]
+
+
+#: value, its type, the check, whether the row offends; "error" where the query must fail.
+EXACT = [
+    ("9007199254740993", "bigint", "range: {max: 9007199254740992}", True),
+    ("9007199254740993", "bigint", "range: {max: 9007199254740993}", False),
+    ("1", "integer", "range: {min: 1.4}", True),
+    ("2", "smallint", "range: {min: 1.4}", False),
+    ("0.1", "real", "range: {min: 0.1, max: 0.1}", False),
+    ("0.1", "double precision", "range: {min: 0.1, max: 0.1}", False),
+    ("0.3", "decimal(9, 2)", "range: {max: 0.2999}", True),
+    ("'NaN'", "double precision", "range: {max: 1.0e+300}", True),
+    ("1", "real", "range: {min: 1.0e-300, max: 1.0e+300}", False),
+    ("'10'", "varchar", "range: {min: 9}", "error"),
+    ("'2024-01-01'", "varchar", "range: {min: 2023-01-01}", "error"),
+    ("'b'", "varchar", "range: {min: a, max: c}", False),
+    ("'2024-01-01'", "date", "range: {min: 2024-01-01, max: 2024-01-01 00:00:00}", False),
+    ("'2024-01-01'", "date", "range: {min: 2024-01-01 00:00:01}", True),
+    ("'2024-01-01 01:00:00+02'", "timestamptz", "range: {min: 2024-01-01}", True),
+    ("'2024-01-01 01:00:00+01'", "timestamptz", "range: {min: 2024-01-01}", False),
+    ("'2024-01-01 00:30:00'", "timestamp", "range: {min: 2024-01-01 01:00:00+02:00}", False),
+    ("'2023-12-31 22:30:00'", "timestamp", "range: {min: 2024-01-01 01:00:00+02:00}", True),
+    ("1", "integer", "length: {max: 3}", "error"),
+    ("1", "integer", "regex: a", "error"),
+    ("'É🤦'", "varchar", "length: {equals: 2}", False),
+    ("'127'", "varchar", "rejected_values: [127]", True),
+    ("'0127'", "varchar", "rejected_values: [127]", False),
+    ("'a\\b'", "varchar", "regex: '^a\\\\b$'", False),
+    ("'x'", "varchar", "regex: '[[:alpha:]]'", False),
+    ("'it''s'", "varchar", 'regex: "^it\'s$"', False),
+    ("127", "integer", "mean: {min: 127, max: 127}", False),
+    ("9007199254740993", "bigint", "mean: {max: 9007199254740992}", True),
+    ("9007199254740993", "bigint", "sum: {max: 9007199254740992}", True),
+    ("9007199254740993", "bigint", "quantile: {at: 0.5, max: 9007199254740992}", True),
+    ("9007199254740993", "bigint", "minimum: {max: 9007199254740992}", True),
+    ("'2024-01-01'", "date", "maximum: {max: 2023-12-31}", True),
+    ("1", "integer", "stddev: {min: 0}", False),
+    ("'2024-01-01 00:00:00+02'", "timestamptz", "recency: 1d", True),
+    ("now()", "timestamptz", "recency: 1d", False),
+    ("timezone('UTC', now())", "timestamp", "recency: 1m", False),
+    ("timezone('Asia/Tokyo', now())", "timestamp", "recency: 2h", False),
+    ("timezone('America/New_York', now())", "timestamp", "recency: 2h", True),
+    ("now() - interval '25 hours'", "timestamptz", "recency: 1d", True),
+    ("now() - interval '10 days'", "date", "recency: 1 week", True),
+    ("now() - interval '2 days'", "date", "recency: 1 week", False),
+    ("null", "date", "recency: 1 week", True),
+    ("'2024-01-01'", "varchar", "recency: 1 week", "error"),
+    ("20240101", "integer", "recency: 1 week", "error"),
+]
+
+
+def test_values_are_compared_as_what_they_are(
+    system: System, session: WarehouseSession, tmp_path: Path
+) -> None:
+    """In a session of another time zone too."""
+    session.execute(
+        "set time zone 'Asia/Tokyo'" if system.name == "postgres" else "set timezone = 'Asia/Tokyo'"
+    )
+    headers = {
+        f"c{number}": {"columns": {"v": {"checks": [yaml.safe_load(check)]}}}
+        for number, (_, _, check, _) in enumerate(EXACT)
+    }
+    files = {
+        f"models/s/{name}.sql": f"/* @model\n{yaml.safe_dump(header)}*/\nselect v from s.raw"
+        for name, header in headers.items()
+    }
+    project = load(write_project(tmp_path, files), environ={})
+    wrong = []
+    for name, (value, type_, written, expected) in zip(headers, EXACT, strict=True):
+        session.execute("drop table if exists s.t")
+        session.execute(f"create table s.t as select cast({value} as {type_}) as v")
+        step = project.steps[Key("s", name)]
+        task = check_task(project, step, step.checks[0], Target("x", system.address.type))
+        ((it),) = run_checks(session, ChecksTask("r", name, 1, OWN, (task,)), Stop()).checks
+        found: bool | str = "error" if it.error else bool(it.failures)
+        if found != expected:
+            wrong.append((value, type_, written, expected, found, it.error and it.error.message))
+    assert wrong == []

@@ -46,12 +46,13 @@ def _moments(moment: dt.date) -> tuple[str, str]:
 
 
 def _is_real(number: int | float) -> bool:
-    """Whether a number of four bytes can be the same, so that no type of the literal matters."""
+    """Whether it does not matter for a number of four bytes that the literal is none: the literal's
+    value is one of theirs, or beyond all of them."""
     try:
-        (real,) = struct.unpack("f", struct.pack("f", number))
+        (real,) = struct.unpack("<f", struct.pack("<f", number))
     except OverflowError:
-        return False
-    return Decimal(real) == Decimal(repr(number))
+        return True
+    return Decimal(real) in (Decimal(repr(number)), 0)
 
 
 def outside(value: str, arguments: Any, forms: ValueForms, dialect: str) -> str:

@@ -67,11 +67,11 @@ _COUNTS: dict[str, Reader] = {"min": read.count, "max": read.count}
 _IGNORED_ROWS = ("any_value_is_missing", "all_values_are_missing", "never")
 
 
-def _aggregate(name: str) -> CheckKind:
+def _aggregate(name: str, bounds: Mapping[str, Reader]) -> CheckKind:
     return CheckKind(
         "column",
         f"{{{name}: {{min: 0, max: 100}}}}",
-        _NUMBERS,
+        bounds,
         (("min", "max"),),
         counts_rows=False,
         verify=read.refuse_crossed,
@@ -172,7 +172,8 @@ KINDS: Mapping[str, CheckKind] = {
         bare="within",
         counts_rows=False,
     ),
-    **{name: _aggregate(name) for name in ("mean", "sum", "minimum", "maximum", "stddev")},
+    **{name: _aggregate(name, _NUMBERS) for name in ("mean", "sum", "stddev")},
+    **{name: _aggregate(name, _BOUNDS) for name in ("minimum", "maximum")},
     "quantile": CheckKind(
         "column",
         "{quantile: {at: 0.95, max: 60}}",
