@@ -2,6 +2,7 @@
 
 DagsterModelsError
 ├── ProjectError        the files of a project are wrong: one report of all problems
+├── SelectionError      a selection is not one, or matches nothing
 ├── SqlSyntaxError      one text does not parse (sql.parse raises it, the loader collects it)
 │   └── UnreadableSql   the parser does not know this SQL, though the warehouse may
 ├── WarehouseError      the warehouse refused a statement
@@ -108,6 +109,10 @@ class ProjectError(DagsterModelsError):
         count = len(self.problems)
         head = f"{count} problem{'s' if count != 1 else ''} in the project"
         super().__init__("\n".join([f"{head}:", *map(str, self.problems)]))
+
+
+class SelectionError(DagsterModelsError):
+    """A selection is not one, or matches nothing."""
 
 
 class SqlSyntaxError(DagsterModelsError):

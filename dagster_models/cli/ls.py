@@ -13,11 +13,15 @@ from dagster_models.cli.project import (
     load,
     warn_of_broken_files,
 )
+from dagster_models.cli.selection import add_selection, select_steps
 
 HELP = "list the steps in the order in which they would run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_selection(parser)
+    target = "the target to which `changed` looks (default: the project's default one)"
+    parser.add_argument("--target", help=target)
     add_vars(parser)
 
 
@@ -25,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
-    every = [*project.steps.values(), *project.ephemerals.values()]
+    every = select_steps(project, options, options.target)
     width = max((len(str(step.key)) for step in every), default=0)
     built_width = max([6, *(len(step.built_as) for step in every)])
     for step in every:

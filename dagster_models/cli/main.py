@@ -2,7 +2,7 @@
 
     dagster-models init FOLDER         a first project, and a Dagster home for it
     dagster-models check               all problems of the project; exit code 1 if there are errors
-    dagster-models ls                  its steps in the order in which they would run
+    dagster-models ls [SELECT]         its steps in the order in which they would run
     dagster-models compile marts.x     the SQL that is sent to the warehouse
     dagster-models lineage marts.x.y   what a column is made of, and what is made of it
     dagster-models diff HEAD~3         what changed in meaning since a commit, and what it touches
@@ -41,7 +41,7 @@ from dagster_models.cli import (
     test,
     windows,
 )
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import DagsterModelsError, SelectionError
 
 
 class Command(Protocol):
@@ -77,6 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with streams.reader_may_leave():
             return run(options)
+    except SelectionError as error:
+        print(error, file=sys.stderr)
+        return 2
     except DagsterModelsError as error:
         print(error, file=sys.stderr)
         return 1

@@ -346,7 +346,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A named selection of the project's assets, in Dagster's own asset selection syntax."""
+    """A named selection of the project's assets: see ``project.selection``, or Dagster's syntax."""
 
     name: str
     selection: str = "*"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from dagster import (
+    AssetKey,
     AssetSelection,
     DagsterError,
     ScheduleDefinition,
@@ -32,13 +34,17 @@ from dagster_models.definitions.partitioned_jobs import (
     several,
     wrong_schedule,
 )
+from dagster_models.definitions.selection import asset_nodes
 from dagster_models.definitions.translator import beta_features
-from dagster_models.errors import Problem
+from dagster_models.errors import Problem, SelectionError
 from dagster_models.execution.options import chosen_target
+from dagster_models.project.selection import select
 from dagster_models.project.source_freshness import awaited
 from dagster_models.project.targets import usable_target
 
-_SELECTION = 'E.g. selection: "*", group:"marts", key:"marts/*", or tag:"nightly".'
+_SELECTION = (
+    'E.g. selection: "*", marts.orders+, tag:nightly, or group:"marts" and not key:"marts/x".'
+)
 
 
 class ProjectJobs:
@@ -62,7 +68,8 @@ class ProjectJobs:
         self._project, self._empty_severity = project, empty_severity
         self._own = AssetSelection.assets(*(spec.key for spec in specs_of(own)))
         self._dynamic = dynamic_keys(given)
-        self._selections = Selections([*built, *given])
+        self._assets = [*built, *given]
+        self._selections = Selections(self._assets)
         self._partitioned = {spec.key: spec for spec in specs_of(own) if spec.partitions_def}
         self._groups: dict[str, Groups] = {}  #: of each job
         self.problems: list[Problem] = []
@@ -76,7 +83,7 @@ class ProjectJobs:
     def _job(self, job: Job) -> Any:
         with beta_features():
             try:
-                selection = AssetSelection.from_string(job.selection) & self._own
+                selection = self._selection(job) & self._own
                 made = define_asset_job(
                     prefixed(self._project.key_prefix, job.name),
                     selection=selection,
@@ -84,6 +91,9 @@ class ProjectJobs:
                     tags=dict(job.tags),
                     executor_def=models_executor,
                 )
+            except SelectionError as error:
+                self._wrong_selection(job, f"job {job.name}: {error}")
+                return None
             except DagsterError as error:
                 self._refused(f"job {job.name}", error, job.location, _SELECTION)
                 return None
@@ -91,24 +101,31 @@ class ProjectJobs:
                 self._check_selection(job, selection)
         return made
 
+    def _selection(self, job: Job) -> AssetSelection:
+        """Dagster's own syntax means what Dagster makes of it. What Dagster does not know, or finds
+        nothing with, is in the words that `dagster-models run` takes as well.
+
+        Raises:
+            SelectionError: it is in neither, or matches nothing.
+        """
+        with suppress(DagsterError):
+            selection = AssetSelection.from_string(job.selection)
+            if job.selection == "*" or self._selections.resolve(selection & self._own)[0]:
+                return selection
+        names = select(asset_nodes(self._assets), job.selection, None)
+        return AssetSelection.assets(*map(AssetKey.from_user_string, names))
+
     def _check_selection(self, job: Job, selection: AssetSelection) -> None:
         """Report a job that would succeed every night without running anything, and one that
         models_executor cannot run."""
         found, missing = self._selections.resolve(selection)
-        place, key_prefix = job.location, self._project.key_prefix
+        place = job.location
         groups = self._groups[job.name] = groups_of(found, self._partitioned)
         if (wrong := several(job, groups)) is not None:
             self._report(wrong, place)
         if job.selection != "*" and not found:
-            keys = self._project.steps
-            meant = [key for key in keys if job.selection in (key.name, str(key))]
-            fix = _SELECTION
-            if meant:
-                path = "/".join((*key_prefix, meant[0].schema, meant[0].name))
-                fix = f'Did you mean `key:"{path}"`?'
             what = f"the selection of job {job.name} matches nothing: {missing}"
-            severity = self._empty_severity
-            self.problems.append(Problem(what, place.path, place.line, place.column, fix, severity))
+            self._wrong_selection(job, what)
         if dynamic := sorted(key.to_user_string() for key in found & self._dynamic):
             names = ", ".join(dynamic)
             what = f"job {job.name} selects {names}, whose graph has dynamic outputs"
@@ -153,6 +170,11 @@ class ProjectJobs:
         tags = next(job.tags for job in project.jobs if job.name == schedule.job)
         target = partial(usable_target, project, chosen_target(tags, {}))
         return lambda evaluate: held_back(evaluate, project, target, sources)
+
+    def _wrong_selection(self, job: Job, what: str) -> None:
+        place, severity = job.location, self._empty_severity
+        problem = Problem(what, place.path, place.line, place.column, _SELECTION, severity)
+        self.problems.append(problem)
 
     def _report(self, wrong: tuple[str, str], place: Location) -> None:
         what, fix = wrong

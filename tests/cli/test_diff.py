@@ -14,12 +14,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cli_cases import FILES, run
+from cli_cases import FILES, git, run
 from dagster_models import load_project
 from running import make_project
-
-#: Without the settings of whoever runs the tests.
-GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
 
 
 @pytest.fixture
@@ -30,14 +27,6 @@ def root(tmp_path: Path) -> Path:
     git(project.root.parent, "add", "-A")
     git(project.root.parent, "commit", "--quiet", "-m", "first")
     return project.root
-
-
-def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [*GIT, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:

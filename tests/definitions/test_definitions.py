@@ -130,7 +130,7 @@ def test_what_dagster_refuses_is_told_in_one_report(tmp_path: Path) -> None:
         "  good: {selection: 'key:\"main/a\"'}\n"
         "  bad: {selection: '((('}\n"
         "  typo: {selection: 'tag:hourlyy'}\n"
-        "  name: {selection: a}\n"
+        "  name: {selection: main.b}\n"
         "schedules:\n"
         "  never: {job: good, cron: '99 * * * *'}\n"
     )
@@ -144,15 +144,12 @@ def test_what_dagster_refuses_is_told_in_one_report(tmp_path: Path) -> None:
     for said, what in {
         "((": "job bad",
         "hourlyy": "job typo",
-        "a}": "job name",
+        "main.b}": "job name",
         "99": "never",
     }.items():
         line, column = next(at for told, at in places.items() if what in told)
         assert said in lines[line - 1][column - 1 :]
-    fixes = dict(problems.values())
-    assert [fix for what, fix in fixes.items() if "job name" in what] == [
-        'Did you mean `key:"main/a"`?'
-    ]
+    assert any("did you mean main.a" in what for what, _ in problems.values()), problems
 
 
 def test_a_job_of_the_callers_own_assets_is_a_warning_of_check_and_right_in_a_load(

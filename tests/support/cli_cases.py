@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from dagster_models.cli.main import main as cli
+
+#: Without the settings of whoever runs the tests.
+GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]
 
 FILES = {
     "models/sources.yaml": "sources: [{name: raw, tables: [{name: orders, columns: "
@@ -22,3 +26,11 @@ FILES = {
 def run(root: Path, *arguments: str) -> int:
     """The exit code of a command on the project at *root*."""
     return cli(["--project", str(root), *arguments])
+
+
+def git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [*GIT, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -1,0 +1,127 @@
+"""What the selections of the commands may ask, and the options with which they are given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection
+from pathlib import Path
+
+from dagster_models.cli.diff import diff
+from dagster_models.cli.project import is_there
+from dagster_models.compilation.sql_text import relation_for
+from dagster_models.compilation.tasks import warehouse_address
+from dagster_models.core.model import Key, Project, Step
+from dagster_models.errors import SelectionError
+from dagster_models.processes.client.leave import leave_all
+from dagster_models.processes.client.session import connect
+from dagster_models.project.selection import Facts, Node, select
+from dagster_models.project.targets import usable_target
+from dagster_models.reporting.journal import latest_journal, read_journal
+
+_HELP = "e.g. stg_orders+, +marts.orders, tag:nightly, path:models/marts, changed+, failed+"
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("selection", nargs="*", metavar="SELECT", help=_HELP)
+    for flags, text in ((("-s", "--select"), "the same"), (("--exclude",), "what is left out")):
+        parser.add_argument(*flags, nargs="+", default=[], metavar="SELECT", help=text)
+
+
+def selected(options: argparse.Namespace) -> tuple[str, str]:
+    """What to select, and what to exclude; "" for nothing said."""
+    return " ".join([*options.selection, *options.select]), " ".join(options.exclude)
+
+
+def select_steps(project: Project, options: argparse.Namespace, target: str | None) -> list[Step]:
+    """The steps and ephemeral models that the options select, in their order.
+
+    Raises:
+        SelectionError: it is not a selection, or matches nothing.
+    """
+    text, exclude = selected(options)
+    items = {str(key): step for key, step in (*project.steps.items(), *project.ephemerals.items())}
+    if not (text or exclude):
+        return list(items.values())
+    nodes = [_source_node(key) for key in project.sources]
+    nodes += [_node(project, step) for step in items.values()]
+    facts = facts_of(project, target)
+    found = [items[name] for name in select(nodes, text, facts, exclude) if name in items]
+    if not found and text and not _is_about_facts(text):
+        raise SelectionError(f"`{text}` selects only what the project reads, and does not build")
+    return found
+
+
+def facts_of(project: Project, target: str | None) -> Facts:
+    """What has changed and failed, as names of steps."""
+
+    def changed(ref: str) -> Collection[str]:
+        if ref:
+            comparison = diff(Path(project.root), ref)[1]
+            return [str(it.key) for it in comparison.changes if it.kind != "removed"]
+        return built_by_other_code(project, target)
+
+    return Facts(changed, lambda: failed_last(project))
+
+
+def failed_last(project: Project) -> list[str]:
+    """The steps that the project's last run has not brought to an end: they have failed, or were
+    canceled, or it died before."""
+    path = latest_journal(project.target_path)
+    if path is None:
+        raise SelectionError("`failed` is of the project's last run, and there was none yet")
+    contents = read_journal(path)
+    states = {result.step: result.state for result in contents.steps}
+    if contents.end is None and contents.header is not None:
+        states |= {step: "canceled" for step in contents.header.steps if step not in states}
+    return [step for step, state in states.items() if state in ("failed", "canceled")]
+
+
+def built_by_other_code(project: Project, target: str | None) -> list[str]:
+    """The steps whose relation is not there, or was built by other code than today's."""
+    chosen = usable_target(project, target)
+    relations = {
+        key: relation_for(project, key, chosen)
+        for key, step in project.steps.items()
+        if step.relation is not None
+    }
+    if not is_there(chosen):
+        return list(map(str, relations))
+    try:
+        with connect(warehouse_address(project, chosen)) as session:
+            versions = {
+                proof.relation: proof.code_version
+                for proof in session.last_proofs(relations.values())
+            }
+            there = {str(relation) for relation in session.there(relations.values())}
+    finally:
+        leave_all()
+    return [
+        str(key)
+        for key, relation in relations.items()
+        if versions.get(str(relation)) != project.steps[key].code_version
+        or not (str(relation) in there or project.steps[key].built_as == "function")
+    ]
+
+
+def _is_about_facts(text: str) -> bool:
+    return "changed" in text or "failed" in text
+
+
+def _source_node(key: Key) -> Node:
+    return Node(name=str(key), words=(key.name, f"{key.schema}/{key.name}"))
+
+
+def _node(project: Project, step: Step) -> Node:
+    key, config = step.key, step.config
+    path = "/".join((*project.key_prefix, key.schema, key.name))
+    return Node(
+        name=str(key),
+        words=(key.name, f"{key.schema}/{key.name}", path),
+        upstream=tuple(map(str, step.upstream)),
+        path=step.location.path,
+        folder=key.schema,
+        group=config.group or key.schema,
+        owners=config.owner,
+        kinds=frozenset({step.kind, step.built_as}),
+        tags=dict.fromkeys(config.tags, ""),
+    )

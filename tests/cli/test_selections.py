@@ -1,0 +1,58 @@
+"""`ls SELECT`: what it takes from the project, its last run, its warehouse and git."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli_cases import git, run
+from running import make_project
+
+FILES = {
+    "models/staging/stg.sql": "/* @model tags: [nightly] */ select 1 as id",
+    "models/marts/sums.sql": "select id / $by as id from stg",
+    "models/marts/inline.sql": "/* @model materialized: ephemeral */ select * from sums",
+    "models/marts/last.sql": "select * from inline",
+}
+
+
+def names(root: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert run(root, "ls", *arguments) == 0, capsys.readouterr().err
+    return [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_what_ls_selects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, FILES, "vars: {by: 1}\njobs: {test: {}}\n")
+    root = project.root
+    assert names(root, capsys, "stg+1") == ["staging.stg", "marts.sums"]
+    assert names(root, capsys, "--select", "stg+", "--exclude", "tag:nightly", "last") == [
+        "marts.sums",
+        "marts.inline",
+    ]
+    assert names(root, capsys, "kind:ephemeral") == ["marts.inline"]
+    assert run(root, "ls", "last", "smus") == 2
+    assert "`smus` matches nothing; did you mean sums" in capsys.readouterr().err
+    assert run(root, "ls", "failed") == 2
+    assert "there was none yet" in capsys.readouterr().err
+
+
+def test_what_has_changed_and_failed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path / "repository", FILES, "vars: {by: 1}\njobs: {test: {}}\n")
+    root = project.root
+    git(root.parent, "init", "--quiet", "--initial-branch", "main")
+    git(root.parent, "add", "-A")
+    git(root.parent, "commit", "--quiet", "-m", "first")
+    every = ["staging.stg", "marts.sums", "marts.last"]
+    assert names(root, capsys, "changed") == every, "nothing is built yet"
+    (root / "models/marts/sums.sql").write_text("select error('no') as id from stg")
+    assert project.run().code == 1
+    assert names(root, capsys, "changed") == every[1:]
+    assert names(root, capsys, "failed") == ["marts.sums"]
+    assert names(root, capsys, "failed+") == ["marts.sums", "marts.last", "marts.inline"]
+    (root / "models/marts/sums.sql").write_text("select id / 2 as id from stg")
+    assert names(root, capsys, "changed:HEAD") == ["marts.sums"]
+    assert project.run().code == 0
+    assert names(root, capsys, "changed+ failed+") == []
+    (root / "models/staging/stg.sql").write_text("-- why\n" + FILES["models/staging/stg.sql"])
+    assert names(root, capsys, "changed") == []
