@@ -89,6 +89,29 @@ def test_a_schema_beside_a_file_of_its_name(tmp_path: Path, schema: str) -> None
     database.close()
 
 
+def test_a_function_of_such_a_schema(tmp_path: Path) -> None:
+    header = "/* @model\nmaterialized: function\narguments: {{n: integer}}\nreturns: {}\n*/\n"
+    project = make(
+        tmp_path,
+        {
+            "dagster_models.yaml": "name: p\ntargets: {dev: {type: duckdb, path: w.duckdb}}\n",
+            "models/w/f.sql": header.format("integer") + "select $n * 2",
+            "models/w/g.sql": header.format("{i: integer}") + "select w.f($n) as i",
+            "models/w/a.sql": TABLE + "select w.f(i) as n from g(1)",
+            "models/w/z.sql": VIEW + "select n from a\nwhere f(n) > 0",
+        },
+    )
+    database = connect({"path": str(tmp_path / "w.duckdb")})
+    with session_of(database) as session:
+        if duckdb.__version__ < "2":
+            assert len(built(project, session)) == 4
+        else:
+            with pytest.raises(AssertionError, match="the schema or the file another name"):
+                built(project, session)
+        assert session.query("select n from w.w.a")[1] == [(4,)]
+    database.close()
+
+
 @pytest.mark.parametrize("file", ["Temp.duckdb", "SYSTEM"])
 def test_a_file_that_duckdb_mistakes_for_its_own_database(tmp_path: Path, file: str) -> None:
     """DuckDB 1 opens it, and can create nothing in it; in DuckDB 2 it has another name."""

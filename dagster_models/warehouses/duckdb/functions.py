@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from dagster_models.core.materializations import Function, argument_name
 from dagster_models.core.model import Relation
+from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import quote, quoted
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
 from dagster_models.warehouses.duckdb.errors import NO_LINES
@@ -22,3 +26,19 @@ def replace_function(session: DuckDBCursor, relation: Relation, how: Function, s
     session.one_statement(text, 1)
     session.change(f"DROP {other} IF EXISTS {name}", NO_LINES)
     session.change(text, 1)
+
+
+@contextlib.contextmanager
+def explained_in_a_view() -> Iterator[None]:
+    """Add to an error of DuckDB 2 what to do: it drops the catalog from the text of a view, and
+    then refuses what is left."""
+    try:
+        yield
+    except WarehouseError as error:
+        if "Ambiguous reference to catalog or schema" in error.message:
+            error.message += (
+                "\nDuckDB 2 keeps no view that calls a function of a schema with the name of the"
+                " database file: let the model be a table, or give the schema or the file another"
+                " name."
+            )
+        raise

@@ -177,7 +177,8 @@ class DuckDBSession(DuckDBColumns):
         return self.count(f"FROM {quoted(relation)}") if rows is None else rows
 
     def replace_view(self, relation: Relation, sql: str) -> None:
-        self._from_query("VIEW", relation, sql)
+        with functions.explained_in_a_view():
+            self._from_query("VIEW", relation, sql)
 
     def take_turn(self, relation: Relation) -> RelationKind | None:
         # The process that has the file open has let no other writer of the relation in.
