@@ -25,6 +25,7 @@ PRINTS = {
     "tricks.py": "idle connections",
     "incremental.py": "merge, as dbt",
     "unit_tests.py": "4 passed in",
+    "checks.py": "20 queries",
 }
 LINUX_ONLY = {
     "memory.py": "warehouse process",
