@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -26,7 +29,7 @@ from dagster_models.core.materializations import (
 from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
 from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
 from dagster_models.core.windows import Partition, ValueWindow
-from dagster_models.errors import ErrorKind
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.execution.outcomes import shown
 from dagster_models.processes.server import checks as server_checks
 from dagster_models.processes.server.attempt import Stop, run, run_checks
@@ -384,3 +387,111 @@ def test_a_check_task_travels() -> None:
     sent = task_from_json(task_to_json(task))
     assert isinstance(sent, BuildTask)
     assert sent.checks == (check,)
+
+
+# What is published -------------------------------------------------------------------------------
+
+Pair = tuple[int, int | None]
+
+#: A condition as SQL and in Python.
+CONDITIONS: dict[str, Callable[[Pair], bool]] = {
+    "v is null": lambda row: row[1] is None,
+    "v < 0": lambda row: row[1] is not None and row[1] < 0,
+    "k > 5 and v is not null": lambda row: row[0] > 5 and row[1] is not None,
+    "(v = 3) is not false": lambda row: row[1] in (3, None),
+}
+
+
+#: A key that is twice in the table would be an error of a merge.
+KINDS: list[list[Materialization]] = [
+    [Replace(), Incremental("append")],
+    [Replace(), Incremental("merge", ("k",)), Incremental("delete+insert", ("k",))],
+]
+
+
+def random_build(
+    r: random.Random, kinds: list[Materialization]
+) -> tuple[Materialization, list[Pair], tuple[CheckTask, ...]]:
+    keys = r.sample(range(9), r.randint(1, 6))
+    given: list[Pair] = [(key, r.choice([None, -1, 1, 2, 3])) for key in keys]
+    checks = []
+    for number, sql in enumerate(r.sample(list(CONDITIONS), 3)):
+        limits = r.choice([{}, {"error_if": Threshold("1")}, {"error_if": OVER_HALF}])
+        warns = r.choice([{}, {"warn_if": Threshold("0")}])
+        more: dict[str, Any] = {"severity": r.choice(["error", "warn"]), **limits, **warns}
+        check = rows_where(sql, f"({sql})", scope=r.choice(["window", "table"]), **more)
+        # A query of the user's counts the same, apart from the scan.
+        checks.append(replace(check, condition="") if number == 2 else check)
+    return r.choice(kinds), given, tuple(checks)
+
+
+def test_what_is_published_satisfies_its_checks(session: WarehouseSession) -> None:
+    """Random builds whose statements fail at random, or are interrupted: a table that readers see
+    has no more rows that offend than the checks of its build allow, by a count in Python."""
+    published = refused = 0
+    for seed in range(HISTORIES):
+        r = random.Random(f"published {seed}")
+        session.execute("drop table if exists s.t")
+        table: list[Pair] = []
+        is_new, kinds = True, r.choice(KINDS)
+        for attempt in range(5):
+            how, given, checks = random_build(r, kinds)
+            failing = r.choice([None, None, "read", "count", "change", "publish"])
+            error = r.choice([ErrorKind.IO, ErrorKind.INTERRUPTED])
+            task = replace(
+                TASK, checks=checks, materialization=how, attempt=attempt, run_id=f"h{seed}"
+            )
+            stop = Stop()
+            with failing_at(session, failing, r.randint(0, 3), error):
+                outcome = run(session, with_sql(task, of_pairs(given)), stop)
+            there = [] if is_new else sorted(session.query("select k, v from s.t")[1], key=str)
+            if outcome.verdict is not Verdict.COMMITTED:
+                refused += 1
+                assert there == sorted(table, key=str)
+                if failing is None:
+                    assert outcome.error is not None
+                    assert outcome.error.kind is ErrorKind.CHECK_FAILED
+                continue
+            published += 1
+            whole = is_new or isinstance(how, Replace)
+            kept = [] if whole else [row for row in table if row[0] not in dict(given)]
+            kept = table if how == Incremental("append") and not whole else kept
+            table, is_new = [*kept, *given], False
+            there = sorted(session.query("select k, v from s.t")[1], key=str)
+            assert there == sorted(table, key=str)
+            for check in checks:
+                scope = given if check.scope == "window" else table
+                offend = sum(map(CONDITIONS[check.name], scope))
+                limit = check.thresholds.get("error")
+                assert limit is None or not limit.exceeded(offend, len(scope)), (seed, check)
+    assert published > HISTORIES
+    assert refused > HISTORIES
+
+
+def of_pairs(given: list[Pair]) -> str:
+    rows = " union all ".join(
+        f"select {k} as k, cast({'null' if v is None else v} as int) as v" for k, v in given
+    )
+    return f"select * from ({rows}) as given"
+
+
+@contextmanager
+def failing_at(
+    session: WarehouseSession, method: str | None, number: int, kind: ErrorKind
+) -> Iterator[None]:
+    """Let one call of a method fail. The transaction is not told, as if the network had."""
+    if method is None:
+        yield
+        return
+    usual, calls = getattr(session, method), count()
+
+    def fails(*arguments: Any) -> Any:
+        if next(calls) == number:
+            raise WarehouseError(kind, "it failed")
+        return usual(*arguments)
+
+    setattr(session, method, fails)
+    try:
+        yield
+    finally:
+        setattr(session, method, usual)
