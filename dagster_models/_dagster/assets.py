@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
+    AssetChecksDefinition,
     AssetCheckSpec,
     AssetKey,
     AssetsDefinition,
@@ -58,7 +60,7 @@ def asset_of(
     The decorator inspects *compute*'s signature several times to find out what is already known
     here, which takes half of its time. The code below repeats what
     ``DecoratorAssetsDefinitionBuilder.from_multi_asset_specs`` does. The decorator is still used if
-    the spec has something that only a user's own translator can add.
+    the spec has something that only a user's own translator can add. A run may select only checks.
     """
     if _needs_the_decorator(spec):
         return multi_asset(
@@ -69,12 +71,9 @@ def asset_of(
             pool=pool,
             op_tags=op_tags,
             backfill_policy=_ONE_RUN,
+            can_subset=bool(check_specs),
         )(compute)
-    keys = {
-        stringify_asset_key_to_input_name(dep.asset_key).replace("-", "_"): dep.asset_key
-        for dep in spec.deps
-        if dep.asset_key != spec.key
-    }
+    keys = _inputs(dep.asset_key for dep in spec.deps if dep.asset_key != spec.key)
     output = spec.key.to_python_identifier()
     checks = create_check_specs_by_output_name(check_specs)
     with disable_dagster_warnings():
@@ -82,7 +81,7 @@ def asset_of(
             DecoratedOpFunction(compute),
             name=name,
             ins=dict.fromkeys(keys, _NOTHING),
-            outs={output: _out_of(spec), **dict.fromkeys(checks, Out(None))},
+            outs={output: _out_of(spec, bool(checks)), **dict.fromkeys(checks, _CHECK)},
             config_schema=_NO_CONFIG,
             tags=op_tags,
             retry_policy=retry_policy,
@@ -93,7 +92,7 @@ def asset_of(
             keys_by_input_name=keys,
             keys_by_output_name={output: spec.key},
             node_def=op,
-            can_subset=False,
+            can_subset=bool(checks),
             resource_defs={},
             backfill_policy=_ONE_RUN,
             check_specs_by_output_name=checks,
@@ -106,16 +105,49 @@ def asset_of(
         )
 
 
+def checks_of_asset(
+    compute: Callable[..., Any],
+    name: str,
+    check_specs: Sequence[AssetCheckSpec],
+    reads: Sequence[AssetKey],
+) -> AssetChecksDefinition:
+    """The definition that ``multi_asset_check`` would make of checks that *compute* (context) runs,
+    of an asset that it does not build. *reads* are the assets that must be there."""
+    keys = _inputs(reads)
+    checks = create_check_specs_by_output_name(check_specs)
+    op = OpDefinition(
+        DecoratedOpFunction(compute),
+        name=name,
+        ins=dict.fromkeys(keys, _NOTHING),
+        outs=dict.fromkeys(checks, _CHECK),
+        config_schema=_NO_CONFIG,
+    )
+    functools.update_wrapper(op, compute)
+    found: AssetChecksDefinition = AssetChecksDefinition.create(
+        node_def=op,
+        keys_by_input_name=keys,
+        check_specs_by_output_name=checks,
+        can_subset=True,
+    )
+    return found
+
+
+def _inputs(keys: Iterable[AssetKey]) -> dict[str, AssetKey]:
+    return {stringify_asset_key_to_input_name(key).replace("-", "_"): key for key in keys}
+
+
 _NOTHING = In(dagster_type=Nothing)
+_CHECK = Out(None, is_required=False)
 #: All assets share this one, because it is frozen and making one for each asset is costly.
 _NO_CONFIG = convert_user_facing_definition_config_schema({})
 
 
-def _out_of(spec: AssetSpec) -> Out:
+def _out_of(spec: AssetSpec, can_subset: bool) -> Out:
+    """``can_subset``: a run may select only checks of the asset."""
     return Out(
         Nothing,
         description=spec.description,
-        is_required=not spec.skippable,
+        is_required=not (spec.skippable or can_subset),
         metadata=spec.metadata,
         code_version=spec.code_version,
     )
@@ -136,14 +168,15 @@ class Selections:
         self._assets = assets
         self._graph: AssetGraph | None = None
 
-    def resolve(self, selection: AssetSelection) -> tuple[Set[AssetKey], str]:
-        """The assets that *selection* selects, and why there are none."""
+    def resolve(self, selection: AssetSelection) -> tuple[Set[AssetKey], Set[AssetCheckKey], str]:
+        """The assets and checks that *selection* selects, and why there are no assets."""
         if self._graph is None:
             self._graph = AssetGraph.from_assets(
                 AssetsDefinition(specs=[a]) if isinstance(a, AssetSpec) else a for a in self._assets
             )
         try:
             found = selection.resolve(self._graph)
+            checks = selection.resolve_checks(self._graph)
         except DagsterInvalidSubsetError as error:
-            return frozenset(), str(error).partition(". ")[0]
-        return found, "" if found else "no asset that a job can run is in it"
+            return frozenset(), frozenset(), str(error).partition(". ")[0]
+        return found, checks, "" if found else "no asset that a job can run is in it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from dagster_models._dagster.types import (
     ExecutionPlan,
     ExecutionStep,
     KnownExecutionState,
+    NodeHandle,
     StepOutputHandle,
 )
 from dagster_models.scheduling.requirements import OutputName
@@ -29,9 +30,10 @@ class StepTraits:
     gates: tuple[frozenset[OutputName], ...] = ()
 
 
-def traits(execution_plan: ExecutionPlan) -> dict[str, StepTraits]:
-    """Step key -> the traits of the step, for all steps that this run executes."""
-    gates_of = gates(execution_plan)
+def traits(execution_plan: ExecutionPlan, own: Collection[str] = ()) -> dict[str, StepTraits]:
+    """Step key -> the traits of the step, for all steps that this run executes. ``own``: those
+    that produce all that is selected of them, if they succeed."""
+    gates_of = gates(execution_plan, own)
     return {
         step.key: StepTraits(
             tags=step.tags,
@@ -54,6 +56,15 @@ def priority(step: ExecutionStep) -> int:
 def pool_of(step: ExecutionStep) -> str | None:
     """The step's concurrency pool; Dagster still honours the tag that came before pools."""
     return step.pool or step.tags.get(GLOBAL_CONCURRENCY_TAG)
+
+
+def selection_of(job: JobDefinition, node: NodeHandle) -> tuple[bool, frozenset[str]] | None:
+    """What the job selects of the asset behind a node: whether it is built, and which of its checks
+    run, by name; None if all of it is selected."""
+    assets = job.asset_layer.get_assets_def_for_node(node)
+    if assets is None or not assets.is_subset:
+        return None
+    return bool(assets.keys), frozenset(key.name for key in assets.check_keys)
 
 
 def compute_function(job: JobDefinition, step: ExecutionStep) -> Callable[..., Any] | None:
@@ -105,17 +116,20 @@ def known_state(
     )
 
 
-def gates(execution_plan: ExecutionPlan) -> dict[str, tuple[frozenset[OutputName], ...]]:
+def gates(
+    execution_plan: ExecutionPlan, own: Collection[str] = ()
+) -> dict[str, tuple[frozenset[OutputName], ...]]:
     """Step key -> its gates (see ``StepRequirements``); steps that have none are missing here.
 
     Only outputs that may be missing count: optional ones, and those of steps that have gates
-    themselves. The outputs of asset checks never gate anything.
+    themselves. The outputs of asset checks never gate anything, and those of our *own* steps are
+    optional only so that a run may select some of them.
     """
     steps = execution_plan.get_steps_to_execute_in_topo_order()
     optional = {
         OutputName(step.key, output.name)
         for step in steps
-        for output in step.step_outputs
+        for output in (() if step.key in own else step.step_outputs)
         if not output.is_required
     }
     found: dict[str, tuple[frozenset[OutputName], ...]] = {}

@@ -9,6 +9,7 @@
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
     dagster-models script FILE         one script, run against the warehouse
+    dagster-models checks [marts.x]    checks alone, of models and sources as they are
     dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
     dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
@@ -28,6 +29,7 @@ from typing import Protocol
 
 from dagster_models.cli import (
     check,
+    checks,
     clean,
     compile,
     diff,
@@ -56,6 +58,7 @@ class Command(Protocol):
 COMMANDS: Mapping[str, Command] = {
     "init": init,
     "check": check,
+    "checks": checks,
     "ls": ls,
     "compile": compile,
     "lineage": lineage,

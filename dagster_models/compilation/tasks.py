@@ -20,6 +20,7 @@ from dagster_models.compilation.sql_text import (
     literal_on,
     relation_for,
 )
+from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export
 from dagster_models.core.materializations import (
@@ -36,6 +37,7 @@ from dagster_models.core.tasks import (
     STARTED,
     STARTED_STAND_INS,
     BuildTask,
+    ChecksTask,
     Content,
     CsvFile,
     LoadedFile,
@@ -47,6 +49,7 @@ from dagster_models.core.tasks import (
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.core.windows import Partition
 from dagster_models.project.contract import contract_of
+from dagster_models.project.function import is_function
 from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
@@ -63,7 +66,8 @@ class TargetStep:
     Dagster resource by which other code reaches the same warehouse. ``full_refresh``: the run asks
     for a build of the whole relation. ``partitions``: those that the run builds, () for a step
     that has none. ``run_started_at``: in UTC; None is now. ``deferred``: the models that it reads
-    from another target, which are sources of *project* here -> their relations."""
+    from another target, which are sources of *project* here -> their relations. ``builds``: False
+    if only its checks run, on the relation as it is."""
 
     project: Project
     step: Step
@@ -73,6 +77,7 @@ class TargetStep:
     partitions: tuple[Partition, ...] = ()
     run_started_at: dt.datetime | None = None
     deferred: Mapping[str, str] = EMPTY
+    builds: bool = True
 
     @property
     def name(self) -> str:
@@ -98,6 +103,11 @@ class TargetStep:
         refuse_extras(self.step, chosen)
         return replace(self, target=chosen)
 
+    def only(self, builds: bool, checks: Collection[str]) -> TargetStep:
+        """What a run selects of the step: whether it is built, and which checks run, by name."""
+        kept = tuple(check for check in self.step.checks if check.name in checks)
+        return replace(self, step=replace(self.step, checks=kept), builds=builds and self.builds)
+
     @property
     def address(self) -> WarehouseAddress:
         """The warehouse that the step works in."""
@@ -121,7 +131,8 @@ class TargetStep:
     @property
     def is_python(self) -> bool:
         """Whether it runs in a worker process, and not in a session of the warehouse process."""
-        return self.step.kind in ("python", "script") or is_custom(self.step.config.materialized)
+        in_python = self.step.kind in ("python", "script")
+        return self.builds and (in_python or is_custom(self.step.config.materialized))
 
 
 def builder_of(project: Project, target: Target) -> str:
@@ -132,17 +143,18 @@ def builder_of(project: Project, target: Target) -> str:
 
 def schemas(steps: Mapping[str, TargetStep]) -> list[str]:
     """The schemas, sorted, that must exist before the first of these steps builds."""
-    relations = (target_step.relation for target_step in steps.values())
+    relations = (target_step.relation for target_step in steps.values() if target_step.builds)
     return sorted({relation.schema for relation in relations if relation is not None})
 
 
 def schemas_by_warehouse(
     steps: Mapping[str, TargetStep],
 ) -> dict[WarehouseAddress, list[str]]:
-    """The ``schemas`` of each warehouse that the steps build in."""
+    """The ``schemas`` of each warehouse that the steps build in; where only checks run, none."""
     found: dict[WarehouseAddress, dict[str, TargetStep]] = {}
     for key, target_step in steps.items():
-        found.setdefault(target_step.address, {})[key] = target_step
+        if target_step.builds:
+            found.setdefault(target_step.address, {})[key] = target_step
     return {address: schemas(those) for address, those in found.items()}
 
 
@@ -152,7 +164,7 @@ def exports_by_warehouse(
     """The exports of the projects of these steps, on the same targets, each with its relation, by
     the warehouse of their records: also those of steps that a run does not have."""
     found: dict[WarehouseAddress, list[tuple[Relation, Export]]] = {}
-    places = {(id(it.project), it.target.name): it for it in steps.values()}
+    places = {(id(it.project), it.target.name): it for it in steps.values() if it.builds}
     for it in places.values():
         for key, step in it.project.steps.items():
             export = export_of(it.project, step, it.target)
@@ -177,6 +189,8 @@ def task_for(
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
     """
+    if not target_step.builds:
+        return checks_task(target_step, run_id, attempt)
     project, step, target = target_step.project, target_step.step, target_step.target
     name = target_step.name
     if step.kind == "script":
@@ -187,7 +201,7 @@ def task_for(
         "materialization": _materialization(target_step),
         "code_version": step.code_version,
         "input_versions": input_versions(project, step, target, known, built_on_previous),
-        "checks": tuple(check_task(project, step, check, target) for check in step.checks),
+        "checks": _checks(target_step),
         "builder": builder_of(project, target),
         "undeclared": undeclared_reads(project, step, target),
         "extras": extras_of(project, step, target),
@@ -211,6 +225,19 @@ def task_for(
         sql = compile_step(project, step, target)
         content = Query(_with_start(sql, target_step), _with_start(full, target_step))
     return BuildTask(run_id, name, attempt, relation, content, **proved)
+
+
+def checks_task(target_step: TargetStep, run_id: str, attempt: int) -> ChecksTask:
+    """The task that runs the step's checks alone, on its relation as it is."""
+    relation = relation_for(target_step.project, target_step.step.key, target_step.target)
+    checks, function = _checks(target_step), is_function(target_step.step)
+    return ChecksTask(run_id, target_step.name, attempt, relation, checks, function)
+
+
+def _checks(target_step: TargetStep) -> tuple[CheckTask, ...]:
+    project, step, target = target_step.project, target_step.step, target_step.target
+    owner = project.sources[step.key] if step.kind == "source" else step
+    return tuple(check_task(project, owner, check, target) for check in step.checks)
 
 
 def _materialization(target_step: TargetStep) -> Materialization:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from dagster_models.core.model import EMPTY, Key, Location
+from dagster_models.core.model import EMPTY, Config, Key, Location, Source, Step
 
 _NOWHERE = Location("")
 
@@ -106,3 +106,17 @@ class Check:
     @property
     def thresholds(self) -> Mapping[Severity, Threshold]:
         return thresholds_of(self.severity, self.warn_if, self.error_if)
+
+
+def checks_of(source: Source) -> Step:
+    """The step that runs the checks of a source, and builds nothing."""
+    return Step(
+        source.key,
+        "source",
+        source.location,
+        Config(),
+        source.relation,
+        resolved=source.resolved,
+        checks=source.checks,
+        variables=source.variables,
+    )

@@ -212,7 +212,7 @@ class Config:
     export: Export | None = None
 
 
-StepKind = Literal["sql", "python", "seed", "script"]
+StepKind = Literal["sql", "python", "seed", "script", "source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,8 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A model (kind sql or python), a seed or a script: one asset, one Dagster step.
+    """A model (kind sql or python), a seed or a script: one asset, one Dagster step; or the checks
+    of a source, which have a step and build no asset (see ``checks_of``).
 
     ``sql`` is the query as written (the file's text, or what ``def sql(vars)`` returned); it is ""
     for other kinds. ``full_sql`` is the text for a build in full, "" where that is no other: as
@@ -346,12 +347,14 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A named selection of the project's assets: see ``project.selection``, or Dagster's syntax."""
+    """A named selection of the project's assets: see ``project.selection``, or Dagster's syntax.
+    ``only_checks``: it runs their checks, those of sources too, and builds nothing."""
 
     name: str
     selection: str = "*"
     description: str = ""
     tags: Mapping[str, str] = EMPTY
+    only_checks: bool = False
     location: Location = field(default=Location("dagster_models.yaml"), compare=False)
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dagster import (
-    AssetCheckSpec,
-    AssetKey,
     AssetsDefinition,
     AssetSpec,
     DagsterError,
@@ -21,7 +19,6 @@ from dagster import (
 from dagster_models._dagster.assets import asset_of
 from dagster_models._dagster.partitions import definition_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
-from dagster_models.core.checks import Check
 from dagster_models.core.model import (
     Config,
     Location,
@@ -31,6 +28,7 @@ from dagster_models.core.model import (
     Target,
 )
 from dagster_models.core.step_keys import checked_prefix, node_name
+from dagster_models.definitions.checks import check_spec, source_checks
 from dagster_models.definitions.column_metadata import Moved
 from dagster_models.definitions.compute import compute_function
 from dagster_models.definitions.given_keys import following, moved_keys, same_keys
@@ -124,12 +122,15 @@ def build(
         return Definitions(), wrong
     context = _Context(project, target, translator or ModelsTranslator(), resource_key)
     with rare_collections():
-        built, problems = _build_assets(context, assets)
+        built, moved, problems = _build_assets(context, assets)
     problems += _unmapped(project, assets)
-    jobs = ProjectJobs(project, built, assets, empty_job_severity)
+    checks, wrong = source_checks(project, target, resource_key, moved)
+    problems += wrong
+    jobs = ProjectJobs(project, built, checks, assets, empty_job_severity)
     made, schedules = jobs.make()
     definitions = Definitions(
         assets=[*built, *assets],
+        asset_checks=checks,
         jobs=made,
         schedules=schedules,
         resources={resource_key: _warehouse(project, target)},
@@ -158,7 +159,8 @@ class _Context:
 
 def _build_assets(
     context: _Context, others: Sequence[AssetsDefinition | AssetSpec]
-) -> tuple[list[AssetsDefinition | AssetSpec], list[Problem]]:
+) -> tuple[list[AssetsDefinition | AssetSpec], Moved, list[Problem]]:
+    """The assets, the keys that the translator has given them, and what Dagster refuses."""
     built: list[AssetsDefinition | AssetSpec] = []
     # A source with an asset_key is an asset that somebody else defines, so it gets no spec here.
     project = context.project
@@ -179,7 +181,7 @@ def _build_assets(
                 built.append(asset)
         except (DagsterError, ValueError) as error:
             problems.append(_refused(item, error))
-    return built, problems
+    return built, moved, problems
 
 
 def _specs(
@@ -243,7 +245,7 @@ def _asset(item: Step, spec: AssetSpec, moved: Moved, context: _Context) -> Asse
         compute_function(target_step, spec.key, moved),
         name=node_name(spec.key.path),
         spec=spec,
-        check_specs=[_check_spec(check, spec.key) for check in item.checks],
+        check_specs=[check_spec(check, spec.key) for check in item.checks],
         retry_policy=retry_policy(config.retries) if config.retries.max_retries else None,
         pool=config.pool,
         op_tags=_op_tags(config),
@@ -254,12 +256,3 @@ def _op_tags(config: Config) -> dict[str, str]:
     """The step's tags, for ``tag_concurrency_limits``, and its priority."""
     priority = {"dagster/priority": str(config.priority)} if config.priority else {}
     return {**dict.fromkeys(config.tags, ""), **priority}
-
-
-def _check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
-    return AssetCheckSpec(
-        name=check.name,
-        asset=asset,
-        description=check.description or None,
-        blocking=check.blocking,
-    )

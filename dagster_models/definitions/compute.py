@@ -44,7 +44,7 @@ from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.run_variables import given_variables, in_projects
 from dagster_models.execution.single import run_alone
-from dagster_models.execution.step_functions import register
+from dagster_models.execution.step_functions import register, selected_of
 from dagster_models.project.function import is_function
 from dagster_models.reporting.dagster_text import step_text, traceback_text
 from dagster_models.util.durations import rounded
@@ -67,7 +67,7 @@ def compute_function(
             yield from _called_directly(context, target_step, asset, moved)
             return
         attempt = _attempt(context, run, target_step)
-        if attempt.result.state == "succeeded":
+        if attempt.result.state == "succeeded" and attempt.target_step.builds:
             # Not as part of the result: Dagster would write all of it to STEP_OUTPUT as well.
             context.add_asset_metadata(_metadata(attempt, moved), asset)
         yield from _results(attempt, asset)
@@ -110,7 +110,7 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     attempt = attempt_results.take(run.run_id, step_key)
     if attempt is not None:
         return attempt
-    target = chosen_target(run.tags, run.run_config)
+    target, node = chosen_target(run.tags, run.run_config), context.op_execution_context.op_handle
     chosen, key = target_step.on(target), target_step.resource_key
     given = given_resource(key, context.job_def.resource_defs, run.run_config)
     refuse_another_warehouse(chosen, given, target)
@@ -118,13 +118,15 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     if variables is not None:
         projects = loaded_with(variables, [chosen.project])
         (chosen,) = in_projects({step_key: chosen}, projects).values()
+    chosen = selected_of(chosen, context.job_def, node)
     asked = on_run({step_key: chosen}, run.tags, run.run_config)
     (chosen,) = in_partitions(asked, run.tags, run.job_name).values()
     return run_alone(chosen, run.run_id, context.retry_number + 1)
 
 
 def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
-    """Yield what Dagster records of an attempt; raise an error if nothing was published.
+    """Yield what Dagster records of an attempt; raise an error if nothing was published, or if a
+    check alone has failed.
 
     Raises:
         AttemptFailed: another attempt follows.
@@ -137,12 +139,14 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
         max_retries = target_step.step.config.retries.max_retries
         raise AttemptFailed(text, max_retries, attempt.retry_after_seconds or None)
     checks = [asset_check_result(check, asset) for check in result.checks]
-    if result.state == "succeeded":
+    if result.state == "succeeded" and target_step.builds:
         known = {check.name for check in result.checks}
         checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in known]
         yield MaterializeResult(asset, check_results=checks)
         return
     yield from checks
+    if result.state == "succeeded":
+        return
     # Its other transactions are committed for good, and Dagster is to know.
     for key in attempt.outcome.partitions:
         yield AssetMaterialization(asset, partition=key, metadata=_of_partition(attempt))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from dagster import (
+    AssetChecksDefinition,
     AssetKey,
     AssetSelection,
     DagsterError,
@@ -50,9 +51,10 @@ _SELECTION = (
 class ProjectJobs:
     """Makes the jobs and schedules of *project*.
 
-    ``built`` are its assets, and ``given`` those of others that its Definitions hold as well. A
-    code location may hold more, from other Definitions, and a job selects none of these: not with
-    ``*``, and not with the name of a group that another project has, too.
+    ``built`` are its assets, ``checks`` those of its sources, and ``given`` are the assets of
+    others that its Definitions hold as well. A code location may hold more, from other Definitions,
+    and a job selects none of these: not with ``*``, and not with the name of a group that another
+    project has, too.
 
     ``problems``: what Dagster refuses. ``empty_severity`` is that of a job that selects nothing.
     """
@@ -61,6 +63,7 @@ class ProjectJobs:
         self,
         project: Project,
         built: Sequence[OtherAsset],
+        checks: Sequence[AssetChecksDefinition],
         given: Sequence[OtherAsset],
         empty_severity: str,
     ) -> None:
@@ -69,7 +72,7 @@ class ProjectJobs:
         self._own = AssetSelection.assets(*(spec.key for spec in specs_of(own)))
         self._dynamic = dynamic_keys(given)
         self._assets = [*built, *given]
-        self._selections = Selections(self._assets)
+        self._selections = Selections([*built, *checks, *given])
         self._partitioned = {spec.key: spec for spec in specs_of(own) if spec.partitions_def}
         self._groups: dict[str, Groups] = {}  #: of each job
         self.problems: list[Problem] = []
@@ -84,6 +87,8 @@ class ProjectJobs:
         with beta_features():
             try:
                 selection = self._selection(job) & self._own
+                if job.only_checks:
+                    selection = AssetSelection.all_asset_checks() & selection
                 made = define_asset_job(
                     prefixed(self._project.key_prefix, job.name),
                     selection=selection,
@@ -97,7 +102,7 @@ class ProjectJobs:
             except DagsterError as error:
                 self._refused(f"job {job.name}", error, job.location, _SELECTION)
                 return None
-            if job.selection != "*" or self._dynamic or self._partitioned:
+            if job.selection != "*" or job.only_checks or self._dynamic or self._partitioned:
                 self._check_selection(job, selection)
         return made
 
@@ -109,7 +114,7 @@ class ProjectJobs:
             SelectionError: it is in neither, or matches nothing.
         """
         with suppress(DagsterError):
-            selection = AssetSelection.from_string(job.selection)
+            selection = AssetSelection.from_string(job.selection, job.only_checks)
             if job.selection == "*" or self._selections.resolve(selection & self._own)[0]:
                 return selection
         names = select(asset_nodes(self._assets), job.selection, None)
@@ -118,12 +123,15 @@ class ProjectJobs:
     def _check_selection(self, job: Job, selection: AssetSelection) -> None:
         """Report a job that would succeed every night without running anything, and one that
         models_executor cannot run."""
-        found, missing = self._selections.resolve(selection)
+        found, checks, missing = self._selections.resolve(selection)
         place = job.location
         groups = self._groups[job.name] = groups_of(found, self._partitioned)
         if (wrong := several(job, groups)) is not None:
             self._report(wrong, place)
-        if job.selection != "*" and not found:
+        if job.only_checks and not checks:
+            what = f"job {job.name} runs only checks, and what it selects has none"
+            self._report((what, "Give a model or source `checks:`, or delete the job."), place)
+        elif job.selection != "*" and not found and not job.only_checks:
             what = f"the selection of job {job.name} matches nothing: {missing}"
             self._wrong_selection(job, what)
         if dynamic := sorted(key.to_user_string() for key in found & self._dynamic):

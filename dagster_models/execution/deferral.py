@@ -83,14 +83,18 @@ def _by_project(
 
 
 def _read(project: Project, steps: Mapping[Key, TargetStep]) -> list[Key]:
-    """The relations that these steps read, with their checks, and that they do not build."""
+    """The relations that these steps read, with their checks, and that they do not build: also
+    those of which only the checks run."""
+    built = {key for key, it in steps.items() if it.builds}
     names = (
-        key for it in steps.values() for key in (*it.step.upstream, *it.step.resolved.values())
+        key
+        for it in steps.values()
+        for key in (it.step.key, *it.step.upstream, *it.step.resolved.values())
     )
     return [
         key
         for key in dict.fromkeys(names)
-        if key in project.steps and key not in steps and _is_relation(project.steps[key])
+        if key in project.steps and key not in built and _is_relation(project.steps[key])
     ]
 
 
@@ -123,7 +127,9 @@ def _refuse_another_database(project: Project, target: Target, other: Target) ->
 def _with_sources(project: Project, deferred: Mapping[Key, Relation]) -> Project:
     """The project in which these steps are sources."""
     sources = {
-        key: Source(key, relation, project.steps[key].location)
+        key: Source(
+            key, relation, project.steps[key].location, resolved=project.steps[key].resolved
+        )
         for key, relation in deferred.items()
     }
     steps = {key: step for key, step in project.steps.items() if key not in deferred}

@@ -57,8 +57,9 @@ def not_built_here(
 ) -> dict[WarehouseAddress, dict[str, Relation]]:
     """The steps' inputs that other steps build: by warehouse, those that there are, by name."""
     found: dict[WarehouseAddress, dict[str, Relation]] = {}
-    built = {(it.address, str(it.relation)) for it in target_steps.values() if it.relation}
-    for target_step in target_steps.values():
+    building = [it for it in target_steps.values() if it.builds]
+    built = {(it.address, str(it.relation)) for it in building if it.relation}
+    for target_step in building:
         for relation in _of_steps(target_step):
             if (target_step.address, str(relation)) not in built:
                 found.setdefault(target_step.address, {})[str(relation)] = relation

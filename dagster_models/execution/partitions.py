@@ -26,14 +26,14 @@ def in_partitions(
     Raises:
         ValueError: the run names no partition, or one that a step does not have.
     """
-    partitioned = [it for it in target_steps.values() if it.step.partitions is not None]
+    partitioned = [it for it in target_steps.values() if it.step.partitions and it.builds]
     if partitioned and not is_partitioned(tags):
         raise ValueError(_unnamed(partitioned, job))
     return {key: _of_run(it, tags) for key, it in target_steps.items()}
 
 
 def _of_run(it: TargetStep, tags: Mapping[str, str]) -> TargetStep:
-    if it.step.partitions is None:
+    if it.step.partitions is None or not it.builds:
         return it
     try:
         return replace(it, partitions=run_partitions(it.step.partitions, tags))

@@ -22,13 +22,12 @@ from dataclasses import dataclass, replace
 
 from dagster_models.compilation.inputs import codes
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.compilation.tasks import TargetStep, checks_task, task_for
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import Function
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.parts import asked_for, partitioned, standing
-from dagster_models.core.tasks import BuildTask, ChecksTask, PythonTask
+from dagster_models.core.tasks import BuildTask, PythonTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import Session, connect
 
@@ -72,7 +71,7 @@ def find(
     with _Records(target_steps) as records:
         for step, upstream in graph.items():
             target_step = target_steps.get(step)
-            if target_step is None or not found.issuperset(upstream):
+            if target_step is None or not target_step.builds or not found.issuperset(upstream):
                 continue
             session, commits = records.of(target_step)
             if str(target_step.relation) not in commits:  # of a script, or never built
@@ -90,9 +89,7 @@ def find(
                 if there:
                     yield FoundPartitions(step, tuple(it.key for it in there))
                 continue
-            is_function = isinstance(task.materialization, Function)
-            checks = ChecksTask(*task.id, task.relation, task.checks, is_function)
-            outcome = session.run(checks)
+            outcome = session.run(checks_task(target_step, run_id, 1))
             if outcome.succeeded:
                 found.add(step)
                 yield FoundCommit(step, task, _as_committed(outcome, task, commit), commit)

@@ -22,7 +22,7 @@ from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.pool_slots import PoolSlots
 from dagster_models.execution.run_variables import given_variables, in_projects
 from dagster_models.execution.runners.task_runners import TaskRunners
-from dagster_models.execution.step_functions import target_step_of
+from dagster_models.execution.step_functions import selected_of, target_step_of
 from dagster_models.execution.timers import Timers
 from dagster_models.execution.unchanged import Decision
 from dagster_models.execution.wait_notifier import WaitNotifier
@@ -81,8 +81,9 @@ class RunContext:
             committed_in,
             self.decision.because.get(step),
         )
-        if report.state is State.SUCCEEDED and step in self.target_steps and not committed_in:
-            self.known.committed(self.target_steps[step], self.run_id, attempts)
+        own = self.target_steps.get(step)
+        if report.state is State.SUCCEEDED and own is not None and own.builds and not committed_in:
+            self.known.committed(own, self.run_id, attempts)
         return result
 
 
@@ -102,13 +103,13 @@ def run_context(
     """
     graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
-    target_steps = in_projects(_target_steps(job, steps, options), projects)
+    target_steps = _target_steps(job, steps, options, projects)
     deferred = deferral(target_steps, target_to_defer_to(job.dagster_run.tags, options.defer))
     slots = options.slots(target_steps)
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
     requirements, limits = requirements_of(
         graph,
-        traits(execution_plan),
+        traits(execution_plan, target_steps),
         target_steps,
         options.tag_concurrency_limits,
         retrying=not executor.retries.disabled,
@@ -173,9 +174,13 @@ def _names(steps: Iterable[str], target_steps: Mapping[str, TargetStep]) -> dict
 
 
 def _target_steps(
-    job: PlanExecutionContext, steps: Mapping[str, ExecutionStep], options: Options
+    job: PlanExecutionContext,
+    steps: Mapping[str, ExecutionStep],
+    options: Options,
+    projects: Mapping[str, Project],
 ) -> dict[str, TargetStep]:
-    """The steps that are ours, by step key, on the target that the run asks for."""
+    """The steps that are ours, by step key, on the target that the run asks for, and what it
+    selects of them."""
     target = options.target_of(job.dagster_run.tags, job.dagster_run.run_config)
     found: dict[str, TargetStep] = {}
     for key, step in steps.items():
@@ -183,5 +188,8 @@ def _target_steps(
         if target_step is not None:
             found[key] = target_step.on(target)
     run, now = job.dagster_run, dt.datetime.now(dt.timezone.utc)
-    began = {key: replace(it, run_started_at=now) for key, it in found.items()}
+    began = {
+        key: selected_of(replace(it, run_started_at=now), job.job_def, steps[key].node_handle)
+        for key, it in in_projects(found, projects).items()
+    }
     return in_partitions(on_run(began, run.tags, run.run_config), run.tags, run.job_name)

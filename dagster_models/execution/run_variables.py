@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.core.model import Project
+from dagster_models.core.checks import checks_of
+from dagster_models.core.model import Project, Step
 from dagster_models.project.variables import GivenText
 
 VARS_TAG = "dagster_models/vars"
@@ -41,7 +42,9 @@ def in_projects(
 
 
 def _in_project(it: TargetStep, project: Project) -> TargetStep:
-    step = project.steps.get(it.step.key)
+    step: Step | None = project.steps.get(it.step.key)
+    if it.step.kind == "source" and it.step.key in project.sources:
+        step = checks_of(project.sources[it.step.key])
     if step is None or any(
         set(getattr(step, name)) != set(getattr(it.step, name)) for name in ("upstream", "checks")
     ):

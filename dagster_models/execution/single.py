@@ -34,8 +34,9 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
         try:
             task = task_for(target_step, run_id, attempt)
             sql = sent_sql(task)
-            runners.sql.prepare(target_step.address, schemas({target_step.name: target_step}))
-            runners.queue.wait(0)  # takes the session in
+            if target_step.builds:
+                runners.sql.prepare(target_step.address, schemas({target_step.name: target_step}))
+                runners.queue.wait(0)  # takes the session in
             runners.of(task).start(target_step.name, task, target_step.address)
             outcome = _wait(runners.queue, task, target_step.address, began)
             sql = sent_sql(task, outcome.changes)

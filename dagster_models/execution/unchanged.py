@@ -21,7 +21,6 @@ from typing import Any
 
 from dagster import MetadataValue
 
-from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.inputs import (
     holds_rows,
     input_versions,
@@ -31,11 +30,10 @@ from dagster_models.compilation.inputs import (
 )
 from dagster_models.compilation.repeatable import Repeatable, repeatable
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.compilation.tasks import TargetStep, builder_of
+from dagster_models.compilation.tasks import TargetStep, builder_of, checks_task
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import ChecksTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError, WarehouseLost
 from dagster_models.execution.known_inputs import KnownInputs, not_built_here
@@ -78,6 +76,7 @@ def decide(
         WarehouseError: a warehouse cannot be reached.
     """
     decision = Decision()
+    target_steps = {step: it for step, it in target_steps.items() if it.builds}
     with ExitStack() as sessions:
         warehouses = {
             address: _Warehouse(sessions.enter_context(connect(address)), steps)
@@ -180,9 +179,7 @@ class _Warehouse:
         why = next(self._changes(it, built, known), "")
         if why:
             return why
-        step, project = it.step, it.project
-        checks = tuple(check_task(project, step, check, it.target) for check in step.checks)
-        outcome = self._session.run(ChecksTask(run_id, it.name, 1, it.relation, checks))
+        outcome = self._session.run(checks_task(it, run_id, 1))
         if not outcome.succeeded:
             failed = [check.name for check in outcome.checks if not check.passed]
             return f"its check {failed[0]} fails" if failed else "its relation cannot be read"

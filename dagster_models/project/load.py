@@ -56,8 +56,7 @@ def load(
 
     Args:
         run_sql_function: runs the user's ``def sql(vars)``; the load itself runs no user code.
-        sources: the tables of other Dagster assets, with ``asset_key`` set. Those that nothing
-            reads are left out.
+        sources: the tables of other Dagster assets, with ``asset_key`` set, of which some are read.
         texts: ``Project.texts`` of an earlier load, so that no text is parsed twice.
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
@@ -83,6 +82,7 @@ def load(
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
         settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
         declared, uses = _declared_sources(files, context)
+        sources = [replace(it, variables=settings.variables.values) for it in sources]
         built = remembered(folder)
         former = () if target_path else built  # what is built later was never a model of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))

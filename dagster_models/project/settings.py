@@ -221,6 +221,7 @@ _JOB: dict[str, Reader] = {
     "selection": fields.text,
     "description": fields.text,
     "tags": fields.labels,
+    "only_checks": fields.boolean,
 }
 _SCHEDULE: dict[str, Reader] = {
     "job": fields.text,

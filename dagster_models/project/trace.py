@@ -80,10 +80,10 @@ def trace_steps(
             line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
             _report(it, Location(step.location.path, line, column), context)
     for owner in traced.values():
-        checks = with_compared(owner, schemas[owner.key], context.report)
+        checks = with_compared(owner, schemas, context.report)
         traced[owner.key] = replace(owner, checks=checks) if checks != owner.checks else owner
     for source in sources.values():  # reports only: its columns are as they are declared
-        with_compared(source, schemas[source.key], context.report)
+        with_compared(source, schemas, context.report)
     owners: list[Step | Source] = [*traced.values(), *sources.values()]
     upstream_of = partial(_upstream, schemas=schemas, inside=inside)
     report = partial(_report, context=context)

@@ -132,7 +132,7 @@ class Reporter:
 
     def begun(self, slots: int) -> None:
         """Report what the run consists of."""
-        kinds = Counter(target_step.step.kind for target_step in self._target_steps.values())
+        kinds = Counter(it.step.kind for it in self._target_steps.values() if it.builds)
         self._terminal.found(
             models=kinds["sql"] + kinds["python"],
             scripts=kinds["script"],
@@ -235,7 +235,8 @@ class Reporter:
         self._states[result.step] = result.state
         for files in self._files:
             files.step(result)
-            if result.state == "succeeded" and outcome is not None and outcome.columns:
+            built = result.state == "succeeded" and result.kind != "checks"
+            if built and outcome is not None and outcome.columns:
                 files.remember_columns(result, outcome)
         self._terminal.finished(self._position(step_key), len(self._names), result)
         for text in partition_notes(result):

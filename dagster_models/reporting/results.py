@@ -20,7 +20,7 @@ from dagster_models.core.messages import TaskError
 from dagster_models.core.model import EMPTY
 from dagster_models.errors import ErrorKind
 
-ResultKind = Literal["sql", "python", "seed", "script", "asset"]
+ResultKind = Literal["sql", "python", "seed", "script", "asset", "checks"]
 ResultState = Literal["succeeded", "failed", "canceled", "skipped", "unchanged"]
 
 
@@ -83,7 +83,8 @@ class StepResult:
     """One finished step. All moments are epoch seconds (UTC).
 
     ``step`` is "schema.name"; ``file`` is relative to the project's folder; ``materialized`` is
-    "view", "table" or "" where nothing is built.
+    "view", "table" or "" where nothing is built. ``kind`` is "checks" if the run had only checks of
+    the step to do.
 
     ``started_at`` is None for a step that never started. ``seconds`` is the execution, and
     ``compile_seconds`` the time before it. ``ready_at`` is when the step could have started and

@@ -79,7 +79,7 @@ def write_run_results(
             )
         ],
         "elapsed_time": seconds,
-        "args": {"which": "build", "target": header.target, **args},
+        "args": {"which": _which(results), "target": header.target, **args},
     }
     replace_file(Path(path), json.dumps(document, indent=1, default=str) + "\n")
 
@@ -108,6 +108,11 @@ def unique_ids(
 
 def _name(step: str) -> str:
     return step.partition(".")[2] or step
+
+
+def _which(results: Sequence[StepResult]) -> str:
+    """dbt's word for the command: `test` for a run that had only checks to do."""
+    return "test" if results and all(it.kind == "checks" for it in results) else "build"
 
 
 def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.checks import Check
 from dagster_models.core.messages import CheckOutcome, Outcome
-from dagster_models.reporting.results import CheckResult, ResultState, StepResult
+from dagster_models.reporting.results import CheckResult, ResultKind, ResultState, StepResult
 
 #: Of a value of an offending row; secrets in it are hidden before it is cut.
 _MOST_CHARACTERS = 200
@@ -25,6 +25,7 @@ def step_result(
     """The result of an attempt. ``target_step`` is None for a step that is not ours, ``outcome``
     for one that never started."""
     step = target_step.step if target_step else None
+    builds = target_step is not None and target_step.builds
     project = target_step.project if target_step else None
     error, file = outcome.error if outcome else None, step.location.path if step else ""
     if step and step.kind_path:  # its code builds the relation
@@ -36,7 +37,7 @@ def step_result(
     checks = {check.name: check for check in step.checks} if step else {}
     return StepResult(
         step=name,
-        kind=step.kind if step else "asset",
+        kind=_kind(target_step),
         materialized=_materialized(target_step),
         state=state,
         attempt=attempt,
@@ -49,14 +50,21 @@ def step_result(
         checks=tuple(_check_result(it, checks.get(it.name), target_step) for it in outcome.checks)
         if outcome
         else (),
-        code_version=step.code_version if step else "",
+        code_version=step.code_version if step and builds else "",
         changes=outcome.changes if outcome else None,
         partitions=outcome.partitions if outcome else (),
     )
 
 
+def _kind(target_step: TargetStep | None) -> ResultKind:
+    if target_step is None:
+        return "asset"
+    kind = target_step.step.kind
+    return "checks" if kind == "source" or not target_step.builds else kind
+
+
 def _materialized(target_step: TargetStep | None) -> str:
-    if target_step is None or target_step.step.kind == "script":
+    if target_step is None or target_step.step.kind == "script" or not target_step.builds:
         return ""
     return target_step.step.config.materialized
 

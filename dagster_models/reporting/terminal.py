@@ -270,8 +270,9 @@ _STATE_WORDS = {
 
 
 def _title(step: Named) -> str:
-    """What is built and its name: ``table marts.carrier_delays``, ``script scripts.report``."""
-    alone = step.kind in ("seed", "script", "asset")
+    """What is done and its name: ``table marts.carrier_delays``, ``script scripts.report``,
+    ``checks marts.carrier_delays``."""
+    alone = step.kind in ("seed", "script", "asset", "checks")
     return clean(f"{step.kind if alone else step.materialized or step.kind} {step.step}")
 
 

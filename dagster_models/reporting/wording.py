@@ -22,6 +22,7 @@ _CANCELED = {
     "python": f"stopped before its table was published; {_AS_BEFORE}",
     "script": "stopped; what it had already done stays",
     "asset": "stopped; what it had already done stays",
+    "checks": "stopped; checks change nothing",
 }
 _TIMED_OUT = {
     "sql": "it was canceled and rolled back",
@@ -29,6 +30,7 @@ _TIMED_OUT = {
     "python": "it was stopped before its table was published",
     "script": "it was stopped, and what it had already done stays",
     "asset": "it was stopped, and what it had already done stays",
+    "checks": "it was stopped; checks change nothing",
 }
 
 

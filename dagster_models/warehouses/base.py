@@ -206,6 +206,10 @@ class WarehouseSession(RelationsThere, CheckQueries):
     def begin(self) -> None: ...
 
     @abstractmethod
+    def begin_reading(self) -> None:
+        """Begin a transaction in which the database itself refuses to write anything."""
+
+    @abstractmethod
     def commit(self) -> None: ...
 
     @abstractmethod

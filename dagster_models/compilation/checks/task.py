@@ -16,9 +16,9 @@ from dagster_models.compilation.sql_text import (
     relation_sql,
 )
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
-from dagster_models.core.checks import Check, NamedArgument
+from dagster_models.core.checks import Check, NamedArgument, checks_of
 from dagster_models.core.freshness import FRESHNESS
-from dagster_models.core.model import Config, Key, Project, Source, Step, Target
+from dagster_models.core.model import Key, Project, Source, Step, Target
 from dagster_models.project.checks.conditions import condition_in, conditions_of
 from dagster_models.project.checks.kinds import KINDS
 from dagster_models.project.checks.queries import THIS
@@ -33,6 +33,8 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
     OWN_RELATION and ``own_column`` stand in it for the relation and the columns that it is about:
     see ``CheckTask.sent``.
     """
+    if check.model != owner.key:
+        return _of_another(project, check, target)
     step, dialect = _as_step(owner), dialect_on(project, target)
     named = dict(_named_columns(check, owner))
     conditions = {
@@ -76,12 +78,25 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
     )
 
 
+def _of_another(project: Project, check: Check, target: Target) -> CheckTask:
+    """A check that runs with another step than the one that it is about: see
+    ``project.linking.checks``. The relation that it is about is there under its own name."""
+    key, dialect = check.model, dialect_on(project, target)
+    task = check_task(project, project.steps.get(key) or project.sources[key], check, target)
+    columns = [_column_of(project, key, column, dialect) for column in task.columns]
+    name = relation_sql(project, key, target)
+    sql, alike, across, number = (
+        CheckTask.sent(text, name, columns)
+        for text in (task.sql, task.alike, task.across, task.number)
+    )
+    found = replace(task, sql=sql, alike=alike, across=across, number=number, columns=())
+    # No scan of the step's rows can count those of another one.
+    return replace(found, condition="", where="", scope="table")
+
+
 def _as_step(owner: Step | Source) -> Step:
     """What the text of a check is compiled for."""
-    if isinstance(owner, Step):
-        return owner
-    step = Step(owner.key, "seed", owner.location, Config(), owner.relation)
-    return replace(step, resolved=owner.resolved, variables=owner.variables)
+    return owner if isinstance(owner, Step) else checks_of(owner)
 
 
 def _named_columns(check: Check, owner: Step | Source) -> Iterator[tuple[str, Sequence[str]]]:

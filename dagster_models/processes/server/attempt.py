@@ -143,7 +143,7 @@ def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: KeptRows)
 
 
 def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outcome:
-    """Run checks on a relation that is there, and read its columns and size.
+    """Run checks on a relation that is there, and read its columns and size. Nothing is written.
 
     The verdict is DONE if every query ran and no check of severity "error" failed, and otherwise
     FAILED or CANCELED.
@@ -151,16 +151,17 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
     started_at, clock = time.time(), time.perf_counter()
     build, verdict, error = _Build(), Verdict.DONE, None
     try:
-        if not task.is_function:
-            build.columns = session.columns(task.relation)
-            build.bytes = session.size(task.relation)
-        name = quoted(task.relation)
-        checked = checks.Checked(name, name, _names(build.columns))
-        for outcome in checks.run(session, task.checks, checked, checks.Known()):
-            build.checks += (outcome,)
-            if stop.is_set():
-                raise _Stopped
-        error = _failure(build.checks)
+        with _reading(session, stop):
+            if not task.is_function:
+                build.columns = session.columns(task.relation)
+                build.bytes = session.size(task.relation)
+            name = quoted(task.relation)
+            checked = checks.Checked(name, name, _names(build.columns))
+            for outcome in checks.run(session, task.checks, checked, checks.Known()):
+                build.checks += (outcome,)
+                if stop.is_set():
+                    raise _Stopped
+        error = _failure(build.checks, "a check failed")
     except _Stopped:
         verdict, error = Verdict.CANCELED, _STOPPED
     except WarehouseLost:
@@ -308,12 +309,24 @@ def _names(columns: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
     return tuple(name for name, _ in columns)
 
 
-def _failure(outcomes: tuple[CheckOutcome, ...]) -> TaskError | None:
+@contextmanager
+def _reading(session: WarehouseSession, stop: Stop) -> Iterator[None]:
+    """A transaction in which nothing can be written."""
+    session.begin_reading()
+    try:
+        yield
+    finally:
+        _discard(session, stop)
+
+
+def _failure(
+    outcomes: tuple[CheckOutcome, ...], what: str = "not published, as a check failed"
+) -> TaskError | None:
     """The error of a build that a failed check keeps from being published, or None. The results of
     the checks say why."""
     if all(check.passed or check.severity != "error" for check in outcomes):
         return None
-    return TaskError(ErrorKind.CHECK_FAILED, "not published, as a check failed")
+    return TaskError(ErrorKind.CHECK_FAILED, what)
 
 
 def _publish(

@@ -52,22 +52,24 @@ def find_columns_of_checks(
                 report(replace(it, what=f"the check `{check.name}`: {it.what}"), place)
 
 
-def with_compared(owner: Owner, schema: Schema, report: Report) -> tuple[Check, ...]:
+def with_compared(owner: Owner, schemas: Mapping[Key, Schema], report: Report) -> tuple[Check, ...]:
     """The checks of *owner*. An equality that does not say which columns it compares gets all that
     its relation has, which must be known."""
     return tuple(
-        _with_all(check, owner, schema, report)
+        _with_all(check, schemas.get(check.model, Schema()), report)
         if check.test == "equality" and "columns" not in check.arguments
         else check
         for check in owner.checks
     )
 
 
-def _with_all(check: Check, owner: Owner, schema: Schema, report: Report) -> Check:
+def _with_all(check: Check, schema: Schema, report: Report) -> Check:
     left_out = {name.lower() for name in check.arguments.get("except", ())}
     columns = tuple(name for name, _ in schema.columns if name.lower() not in left_out)
     if not columns or not schema.closed:
-        what = f"the check `{check.name}` compares all columns of {owner.key}, which are not known"
+        what = (
+            f"the check `{check.name}` compares all columns of {check.model}, which are not known"
+        )
         report(problem(what, check.location, "Name them: `columns: [a, b]`."))
     return replace(check, arguments={**check.arguments, "columns": columns, "whole": not left_out})
 
@@ -77,7 +79,7 @@ def _conditions(
 ) -> Iterator[tuple[str, dict[str, Upstream]]]:
     """Each condition as a query, and what the names in it mean."""
     for condition in conditions_of(check):
-        key = owner.resolved.get(condition.relation) if condition.relation else owner.key
+        key = owner.resolved.get(condition.relation) if condition.relation else check.model
         if key is None:
             continue  # reported already
         text = condition.query
@@ -91,12 +93,12 @@ def _find_named(
     check: Check, owner: Owner, schemas: Mapping[Key, Schema], report: ReportIt
 ) -> None:
     kind, given = KINDS.get(check.test), check.arguments
-    wanted = [(owner.key, column) for column in check.columns]
+    wanted = [(check.model, column) for column in check.columns]
     for name in kind.columns if kind is not None else ():
-        wanted += [(owner.key, column) for column in given.get(name, ())]
+        wanted += [(check.model, column) for column in given.get(name, ())]
     for value in given.values():
         if isinstance(value, NamedArgument) and value.sort != "relation":
-            wanted += [(owner.key, column) for column in value.names]
+            wanted += [(check.model, column) for column in value.names]
     for name in ("field", "columns") if kind is not None and "to" in given else ():
         named = given.get(name, ())
         to = owner.resolved.get(given["to"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from dagster_models.core.checks import Check
 from dagster_models.core.model import Key, Location, Source, Step
 from dagster_models.project.config import EPHEMERAL, FUNCTION
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
@@ -65,9 +66,12 @@ def link(
         _drop_self_reference(draft, links)
     graph = _graph(links)
     cyclic = _report_cycles(graph, links)
-    if not cyclic and (checks or any(draft.step.checks for draft in live)):
+    of_sources, uses = [it for it in own if it.checks], uses_of_sources or {}
+    if not cyclic and (checks or of_sources or any(draft.step.checks for draft in live)):
         for draft in live:
             link_column_checks(draft, links)
+        for source in of_sources:
+            link_source_checks(source, uses.get(source.key, ()), links)
         for check in checks:
             attach_check(check, links)
         graph = _graph(links)
@@ -85,11 +89,9 @@ def link(
     for draft in live:
         steps[draft.step.key] = _linked(draft.step, links, steps)
     read = {key for reads in links.edges.values() for key in reads}
-    uses = uses_of_sources or {}
-    own = [link_source_checks(it, uses.get(it.key, ()), links) for it in own]
     refuse_shared_tables(steps.values(), own, report)
-    kept = [*own, *(source for source in offered if source.key in read)]
-    return steps, {source.key: source for source in kept}
+    kept = [*own, *(it for it in offered if it.key in read or it.key in links.checks)]
+    return steps, {source.key: _with_checks(source, links) for source in kept}
 
 
 def _joined(
@@ -288,21 +290,28 @@ def _report_cycles(graph: Graph, links: Links) -> bool:
 
 def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
     """*before*: the steps that come before it, linked."""
-    own = {check.name for check in step.checks}
-    checks = list(step.checks)
-    for check in links.checks.get(step.key, ()):
-        if check.name in own:
-            what = f"{step.key} has two checks named `{check.name}`"
-            links.report(problem(what, check.location, "Give it another `name:` in its header."))
-        own.add(check.name)
-        checks.append(check)
     return replace(
         step,
         resolved=links.resolved[step.key],
         upstream=tuple(links.edges[step.key]),
-        checks=tuple(checks),
+        checks=_checks_of(step.key, links),
         code_version=_version(step, links, before),
     )
+
+
+def _with_checks(source: Source, links: Links) -> Source:
+    checks = _checks_of(source.key, links)
+    return replace(source, checks=checks, resolved=links.resolved.get(source.key, {}))
+
+
+def _checks_of(key: Key, links: Links) -> tuple[Check, ...]:
+    """The checks that run with a step, or with nothing else than a source."""
+    found: dict[str, Check] = {}
+    for check in links.checks.get(key, ()):
+        if found.setdefault(check.name, check) is not check:
+            what = f"{key} has two checks named `{check.name}`"
+            links.report(problem(what, check.location, "Give it another `name:`."))
+    return tuple(found.values())
 
 
 def _version(step: Step, links: Links, before: Mapping[Key, Step]) -> str:

@@ -28,7 +28,7 @@ class Links:
     ``unknown_references`` is error, warn or ignore. ``former`` are the keys of models that were
     built before and that no file builds any more. ``ephemerals`` are models without a relation.
     ``resolved`` holds, for each step, the names as they are written in its file. ``checks`` are
-    those of checks/, by the model they belong to.
+    all checks, by the step or source that they run with.
     """
 
     names: Names

@@ -32,6 +32,7 @@ class DuckDBCursor(TransactionalSession):
         self._refuse_if_replaced = refuse_if_replaced
         self._in_transaction = False
         self._failed = False
+        self._reading = False  # the transaction cannot write
         self._input: Any = None  # the Arrow table that is seen as _INPUT
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
@@ -93,10 +94,24 @@ class DuckDBCursor(TransactionalSession):
         return self._in_transaction
 
     def begin(self) -> None:
+        self._begin("BEGIN TRANSACTION")
+
+    def begin_reading(self) -> None:
+        self._begin("BEGIN TRANSACTION READ ONLY")
+        self._reading = True
+
+    def savepoint(self) -> bool:
+        return self._reading  # nothing is lost with such a transaction
+
+    def back_to_savepoint(self) -> None:
+        self.rollback()
+        self.begin_reading()
+
+    def _begin(self, sql: str) -> None:
         self._refuse_if_replaced()
         try:
             with translated(), self._attached.kept(self._cursor):
-                self._cursor.execute("BEGIN TRANSACTION").fetchall()
+                self._cursor.execute(sql).fetchall()
         except BaseException:
             self.rollback()
             raise
@@ -137,7 +152,7 @@ class DuckDBCursor(TransactionalSession):
             except duckdb.Error:
                 pass
             break
-        self._in_transaction = self._failed = False
+        self._in_transaction = self._failed = self._reading = False
 
     def interrupt(self) -> None:
         self._cursor.interrupt()

@@ -141,8 +141,14 @@ class PostgresConnection(TransactionalSession):
         return status not in (pq.TransactionStatus.IDLE, pq.TransactionStatus.UNKNOWN)
 
     def begin(self) -> None:
+        self._begin(_BEGIN)
+
+    def begin_reading(self) -> None:
+        self._begin(f"{_BEGIN} READ ONLY")
+
+    def _begin(self, sql: str) -> None:
         try:
-            self.run(_BEGIN)
+            self.run(sql)
         except WarehouseLost:
             # It ended while it was idle, e.g. as the server restarted: nothing is in doubt, and
             # nothing lost but what the user's code may have set. Where that is none, connect anew.
@@ -150,7 +156,7 @@ class PostgresConnection(TransactionalSession):
                 raise
             self._give_up.clear()
             self._connection = self._server.open(self._name, self._give_up.is_set)
-            self.run(_BEGIN)
+            self.run(sql)
 
     def commit(self) -> None:
         with self._watched("COMMIT"), self._connection.cursor() as cursor:

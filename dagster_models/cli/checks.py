@@ -1,0 +1,97 @@
+"""``dagster-models checks [NAME ...]``: checks alone, on what is there. Nothing is written."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection
+from dataclasses import replace
+
+from dagster_models.cli.project import (
+    add_vars,
+    folder_of,
+    given_by,
+    is_there,
+    load,
+    refuse_broken,
+)
+from dagster_models.compilation.tasks import TargetStep, checks_task, warehouse_address
+from dagster_models.core.checks import Check, checks_of
+from dagster_models.core.model import Project, Step
+from dagster_models.errors import DagsterModelsError
+from dagster_models.execution.outcomes import shown
+from dagster_models.processes.client.leave import leave_all
+from dagster_models.processes.client.session import Session, connect
+from dagster_models.project.targets import usable_target
+from dagster_models.reporting.results import StepResult
+from dagster_models.reporting.step_results import step_result
+from dagster_models.reporting.terminal import Terminal
+from dagster_models.util.nearest import nearest
+from dagster_models.util.steady_clock import steady_time
+
+HELP = "run checks alone, of models and sources as they are; exit code 1 if one fails"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    name = "a model or source (schema.name, or its name), or a check (its name, or model.check)"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{name}; default: all checks")
+    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_vars(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    project = load(folder_of(options), whole=False, given=given_by(options))
+    selected = select(project, options.names)
+    for step in selected:
+        refuse_broken(project, step)
+    target = usable_target(project, options.target)
+    if not is_there(target):
+        raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
+    began = steady_time()
+    terminal = Terminal(sys.stdout)
+    terminal.found(checks=sum(len(step.checks) for step in selected))
+    results: list[StepResult] = []
+    try:
+        with connect(warehouse_address(project, target)) as session:
+            for number, step in enumerate(selected, start=1):
+                results.append(_result(session, TargetStep(project, step, target, builds=False)))
+                terminal.finished(number, len(selected), results[-1])
+    finally:
+        leave_all()
+    terminal.done(results, steady_time() - began)
+    return 0 if all(result.state == "succeeded" for result in results) else 1
+
+
+def _result(session: Session, it: TargetStep) -> StepResult:
+    outcome = shown(session.run(checks_task(it, "shell", 1)), it.project.secrets)
+    return step_result(it.name, it, "succeeded" if outcome.succeeded else "failed", outcome)
+
+
+def select(project: Project, names: Collection[str]) -> list[Step]:
+    """The steps, and those of sources, each with those of its checks that *names* mean; all that
+    have checks if there are no names.
+
+    Raises:
+        DagsterModelsError: a name means no check.
+    """
+    sources = map(checks_of, project.sources.values())
+    every = [step for step in (*sources, *project.steps.values()) if step.checks]
+    if not names:
+        return every
+    known = {name for step in every for check in step.checks for name in _names(step, check)}
+    for name in names:
+        if name not in known:
+            close = nearest(name, known)
+            hint = f": did you mean {close[0]}?" if close else ""
+            raise DagsterModelsError(f"no model, source or check {name!r} has checks{hint}")
+    chosen = (
+        replace(step, checks=tuple(it for it in step.checks if _names(step, it) & {*names}))
+        for step in every
+    )
+    return [step for step in chosen if step.checks]
+
+
+def _names(step: Step, check: Check) -> set[str]:
+    """The names that mean this check, alone or with others."""
+    key = step.key
+    return {str(key), key.name, check.name, f"{key}.{check.name}", f"{key.name}.{check.name}"}
