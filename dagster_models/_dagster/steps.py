@@ -14,7 +14,6 @@ from dagster_models._dagster.types import (
     ExecutionPlan,
     ExecutionStep,
     KnownExecutionState,
-    NodeHandle,
     StepOutputHandle,
 )
 from dagster_models.scheduling.requirements import OutputName
@@ -58,9 +57,9 @@ def pool_of(step: ExecutionStep) -> str | None:
     return step.pool or step.tags.get(GLOBAL_CONCURRENCY_TAG)
 
 
-def selection_of(job: JobDefinition, node: NodeHandle) -> tuple[bool, frozenset[str]] | None:
-    """What the job selects of the asset behind a node: whether it is built, and which of its checks
-    run, by name; None if all of it is selected."""
+def selection_of(job: JobDefinition, node: Any) -> tuple[bool, frozenset[str]] | None:
+    """What the job selects of the asset behind a node, which its handle names: whether it is built,
+    and the names of its checks that run; None if all of it is selected."""
     assets = job.asset_layer.get_assets_def_for_node(node)
     if assets is None or not assets.is_subset:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.execution.context.system import PlanExecutionContext, PlanOrchestrationContext
 from dagster._core.execution.plan.outputs import StepOutputHandle
 from dagster._core.execution.plan.plan import ExecutionPlan
@@ -17,7 +16,6 @@ __all__ = [
     "ExecutionPlan",
     "ExecutionStep",
     "KnownExecutionState",
-    "NodeHandle",
     "PlanExecutionContext",
     "PlanOrchestrationContext",
     "RetryMode",

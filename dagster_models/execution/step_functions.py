@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from dagster import JobDefinition, OpDefinition
 
 from dagster_models._dagster.steps import compute_function, decorated_function, selection_of
-from dagster_models._dagster.types import ExecutionStep, NodeHandle
+from dagster_models._dagster.types import ExecutionStep
 from dagster_models.compilation.tasks import TargetStep
 
 StepFunction = Callable[..., Any]
@@ -39,7 +39,7 @@ def target_step_of(job: JobDefinition, step: ExecutionStep) -> TargetStep | None
     return _target_steps.get(function) if isinstance(function, FunctionType) else None
 
 
-def selected_of(it: TargetStep, job: JobDefinition, node: NodeHandle) -> TargetStep:
+def selected_of(it: TargetStep, job: JobDefinition, node: Any) -> TargetStep:
     """What a run of the job selects of our step behind one of its nodes: perhaps only checks."""
     selected = selection_of(job, node)
     return it if selected is None else it.only(*selected)
