@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dagster_models.compilation.checks.task import folded
 from dagster_models.compilation.sql_text import literal_on, parsed_text, relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.compilation.unit_test_rows import cast_of, columns_of, rows_query
@@ -108,6 +109,7 @@ def compile_test(
         run_started_at=test.now,
     )
     model = _build_task(one, test, columns)
+    _refuse_one_table_twice(test, fixtures)
     tasks = [*(it.task for it in fixtures), *functions, model]
     if (expected := expected_table(test, target.schema_prefix)) is not None:
         tasks.append(expected)
@@ -179,11 +181,16 @@ def _materialization(how: Materialization, now: dt.datetime | None) -> Materiali
 
 def _refuse_hidden(project: Project, step: Step) -> None:
     """Raise SqlSyntaxError for a text of which nobody knows what it reads."""
+    known = {str(key).lower() for key in (*project.steps, *project.sources)}
     for text in filter(None, (step.sql, step.full_sql)):
         parsed = parsed_text(project, text, queries_only=True)
         for line, column, what in parsed.unseen:
             fix = "Name the table in the FROM: a test puts its own rows in place of the name."
             raise SqlSyntaxError(f"what it reads is not known: {what}", line, column, fix)
+        for line, column, function, parts in parsed.suspects:
+            if (name := ".".join(parts)).lower() in known:
+                what = f"`{function}(...)` may read {name}, where a test cannot put its own rows"
+                raise SqlSyntaxError(what, line, column, f"Read {name} in the FROM of the query.")
         if parsed.opaque:
             raise SqlSyntaxError("what it reads is not known", 1, 1)
 
@@ -225,6 +232,17 @@ def _fixtures(
         task = BuildTask("unit_tests", f"given {key}", 1, relation, Query(sql))
         is_query, is_all = isinstance(rows, GivenQuery), known.closed and key != step.key
         yield Fixture(key, rows.location, task, is_query, known if is_all else None)
+
+
+def _refuse_one_table_twice(test: UnitTest, fixtures: Sequence[Fixture]) -> None:
+    """Raise ProjectError if two names are those of one table: whose rows does it have?"""
+    seen: dict[str, Key] = {}
+    for fixture in fixtures:
+        first = seen.setdefault(str(fixture.task.relation).lower(), fixture.key)
+        if first != fixture.key:
+            what = f"{first} and {fixture.key} are one table, which cannot have the rows of both"
+            fix = "Declare it once in models/sources.yaml."
+            raise ProjectError([problem(what, test.location, fix)])
 
 
 def needed(test: UnitTest, read: ReadTables) -> list[Key]:
@@ -325,8 +343,12 @@ def columns_on(
     """The columns of a table as the project knows them, in the words of *target*."""
     schema = known_columns(project, key, built.get(str(key)))
     dialect = _dialect(project, target)
-    typed = ((name, type_in(type_, project.dialect, dialect)) for name, type_ in schema.columns)
-    return replace(schema, columns=tuple(typed))
+    is_source = key in project.sources  # nobody writes quotes in YAML
+    columns = (
+        (folded(name, dialect) if is_source else name, type_in(type_, project.dialect, dialect))
+        for name, type_ in schema.columns
+    )
+    return replace(schema, columns=tuple(columns))
 
 
 def _dialect(project: Project, target: Target) -> str:

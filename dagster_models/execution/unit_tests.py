@@ -64,7 +64,9 @@ class UnitTestRun:
         prefix = f"unit_test_{os.urandom(4).hex()}_"
         project, target = of_tests(self.project, self.target, prefix)
         with connect(warehouse_address(self.project, self.target)) as session:
-            session.execute("SET TimeZone = 'UTC'")  # else a result would depend on the machine
+            session.execute(
+                "SET SESSION TimeZone = 'UTC'"
+            )  # else a result would depend on the machine
             columns = self._columns(session, project, target, tests)
             for compiled in _compiled(project, target, tests, columns):
                 yield _result(session, target, compiled)

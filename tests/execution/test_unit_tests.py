@@ -384,6 +384,31 @@ def test_types_that_the_project_does_not_know(tested: Trial) -> None:
         tested.results(of("u", [], given={"raw.nobody_knows": [{"x": 1}]}), tables=True)
 
 
+def test_a_name_in_any_case_and_what_a_test_cannot_control(tested: Trial) -> None:
+    """What YAML names is folded as SQL without quotes is."""
+    sources = (
+        SOURCES
+        + """
+  - {name: one, schema: raw, tables: [{name: x, identifier: t, columns: {id: {type: int}}}]}
+  - {name: two, schema: raw, tables: [{name: y, identifier: t, columns: {id: {type: int}}}]}
+  - {name: three, tables: [{name: Mixed, columns: {Id: {type: int}}}]}
+"""
+    )
+    models = {
+        "mixed": "select ID from three.Mixed",
+        "both_names": "select id from one.x union all select id from two.y",
+        "hidden": "select * from some_macro('raw.orders')",
+    }
+    files = {f"models/marts/{name}.sql": text for name, text in models.items()}
+    tested.write({"models/sources.yaml": sources, **files})
+    given = {"mixed": [{"iD": 1}]}
+    assert tested.states(of("mixed", [{"id": 1}], given=given)) == ["passed"]
+    with pytest.raises(ProjectError, match=r"one.x and two.y are one table"):
+        tested.results(of("both_names", []))
+    with pytest.raises(ProjectError, match=r"`some_macro\(...\)` may read raw.orders"):
+        tested.results(of("hidden", []))
+
+
 def test_the_types_of_a_seed_are_those_of_its_file(tested: Trial) -> None:
     files = {
         "seeds/s.csv": "code,n\n01,5\n",

@@ -64,7 +64,7 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
         check.name,
         found.sql,
         check.severity,
-        tuple(_folded(column, dialect) for column in columns),
+        tuple(folded(column, dialect) for column in columns),
         found.alike,
         found.across,
         condition=found.condition,
@@ -173,7 +173,7 @@ def _query(
     return CheckSql(compile_check_text(project, step, check.text, target, variables))
 
 
-def _folded(name: str, dialect: str) -> str:
+def folded(name: str, dialect: str) -> str:
     """A column that YAML names.
 
     Nobody writes quotes in YAML, so a plain name is folded as the warehouse folds unquoted names.
@@ -188,4 +188,4 @@ def _column_of(project: Project, key: Key, name: str, dialect: str) -> str:
     step = project.steps.get(key)
     kept = step.trace.columns if step is not None and step.kind in ("seed", "python") else ()
     names = [column.name for column in kept if column.name.lower() == name.lower()]
-    return quote(names[0] if names else _folded(name, dialect), dialect)
+    return quote(names[0] if names else folded(name, dialect), dialect)
