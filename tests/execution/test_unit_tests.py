@@ -70,6 +70,7 @@ MODELS = {
     "reader": "select i.id, marts.twice(i.id) as double, t.status\n"
     "from marts.inside as i left join marts.table as t on t.id = i.id",
     "clock": "select id, current_date as today, now() as seen,\n"
+    "  cast(timestamptz '2024-01-01 23:30:00+00' as date) as utc_day,\n"
     "  /*$run_started_at*/ timestamp '2020-01-01' as began from raw.orders",
 }
 
@@ -137,7 +138,13 @@ CASES: dict[str, tuple[list[dict[str, Any]], str]] = {
     "table": ([], ""),
     "view": ([], ""),
     "append": ([{"id": 1, "status": "old", "seen": "2024-01-06 09:00"}], ""),
-    "merge": ([{"id": 1, "status": "old", "seen": "2024-01-05 10:00"}], ""),
+    "merge": (
+        [
+            {"id": 1, "status": "old", "seen": "2024-01-05 10:00"},
+            {"id": 7, "status": "kept", "seen": "2024-01-04 10:00"},
+        ],
+        "",
+    ),
     "both": ([{"id": 1, "status": "old"}, {"id": 7, "status": "kept"}], ""),
     "days": ([{"day": "2024-01-05", "n": 9}, {"day": "2024-01-04", "n": 4}], "2024-01-05"),
     "reader": ([], ""),
@@ -254,6 +261,7 @@ def test_the_clock_of_a_query_stands_still(tested: Trial) -> None:
         "today": "2024-02-01",
         "seen": "2024-02-01 23:30:00+00:00",
         "began": "2024-02-01 23:30:00",
+        "utc_day": "2024-01-01",
     }
     clock = {"now": dt.datetime(2024, 2, 1, 23, 30)}
     assert tested.states(
