@@ -12,7 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dagster_models.cli.project import add_vars, folder_of, given_by, is_there, load
-from dagster_models.core.model import Project, Target
+from dagster_models.cli.selection import add_selection, select_steps
+from dagster_models.core.model import Key, Project, Target
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
@@ -21,15 +22,13 @@ from dagster_models.processes.client.leave import leave_all
 from dagster_models.project.targets import usable_target
 from dagster_models.project.unit_tests.read import FOLDER, read_unit_tests
 from dagster_models.reporting.unit_tests import exit_code, junit_xml, summary, terminal_lines
-from dagster_models.util.nearest import nearest
 from dagster_models.util.secrets import without
 
 HELP = "run the unit tests of models; exit code 1 if one fails, 2 if one is wrong"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    which = "a model, a file of tests, or a test's name (default: all tests)"
-    parser.add_argument("select", nargs="*", metavar="SELECT", help=which)
+    add_selection(parser)
     where = "a target of the project (default: a database of its own, deleted afterwards)"
     parser.add_argument("--target", help=where)
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit's XML, too")
@@ -52,13 +51,13 @@ def _run(options: argparse.Namespace) -> int:
     tests = read_unit_tests(project, problems.append)
     if problems:
         raise ProjectError(problems)
-    chosen = selected(tests, options.select)
-    if not chosen:
+    if not tests:
         print(f"The project has no unit tests: see {FOLDER}/*.yaml in docs/unit_tests.md.")
         return 0
+    to_run = chosen(project, tests, options)
     began, results = time.perf_counter(), []
     with _unit_test_run(project, options.target) as tested:
-        for result in tested.results(chosen):
+        for result in tested.results(to_run):
             results.append(result)
             for line in terminal_lines(result):
                 print(without(line, project.secrets), flush=True)
@@ -69,26 +68,32 @@ def _run(options: argparse.Namespace) -> int:
     return exit_code(results)
 
 
-def selected(tests: Sequence[UnitTest], words: Sequence[str]) -> list[UnitTest]:
-    """The tests that one of *words* names. Raises DagsterModelsError for one that names none."""
-    if not words:
+def chosen(
+    project: Project, tests: Sequence[UnitTest], options: argparse.Namespace
+) -> list[UnitTest]:
+    """The tests that the options name: by their own names or files, or by a selection of models.
+
+    Raises DagsterModelsError for a word that names none.
+    """
+    words = [*options.selection, *options.select]
+    if not words and not options.exclude:
         return list(tests)
-    found: set[int] = set()
-    for word in words:
-        those = {at for at, test in enumerate(tests) if word.lower() in _names(test)}
-        if not those:
-            known = dict.fromkeys(name for test in tests for name in _names(test))
-            close = nearest(word, known)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise DagsterModelsError(f"there is no unit test of {word!r}{hint}")
-        found |= those
-    return [test for at, test in enumerate(tests) if at in found]
+    known = {name for test in tests for name in _names(test)}
+    named = {word.lower() for word in words if word.lower() in known}
+    rest = [word for word in words if word.lower() not in named]
+    models: set[Key] = set()
+    if rest or not named:
+        selection = argparse.Namespace(selection=rest, select=[], exclude=options.exclude)
+        models = {step.key for step in select_steps(project, selection, options.target)}
+    found = [test for test in tests if test.model in models or named.intersection(_names(test))]
+    if not found:
+        raise DagsterModelsError("nothing that is selected has a unit test")
+    return found
 
 
-def _names(test: UnitTest) -> list[str]:
-    path = test.location.path
-    names = (str(test.model), test.model.name, test.name, path, path.removeprefix(f"{FOLDER}/"))
-    return [name.lower() for name in names]
+def _names(test: UnitTest) -> tuple[str, ...]:
+    path = test.location.path.lower()
+    return test.name.lower(), path, path.removeprefix(f"{FOLDER}/")
 
 
 @contextmanager

@@ -88,10 +88,11 @@ def test_which_tests(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, "test", "Inside") == 0
     assert run(root, "test", "unit_tests/b.yaml", "rows above the limit") == 0
     assert capsys.readouterr().out.count("PASS") == 3
+    assert run(root, "test", "inside+", "--exclude", "orders") == 0
     assert run(root, "test", "marts.ordrs") == 2
-    assert "there is no unit test of 'marts.ordrs'; did you mean marts.orders?" in (
-        capsys.readouterr().err
-    )
+    assert "marts.orders" in capsys.readouterr().err
+    assert run(root, "test", "other.twin") == 2
+    assert "nothing that is selected has a unit test" in capsys.readouterr().err
     with pytest.raises(SystemExit) as error:
         run(root, "test", "--nothing")
     assert error.value.code == 2

@@ -82,7 +82,7 @@ def test_the_commands(
         assert program == "dagster-models"
         assert run(root, *arguments) == 0
         printed.append(capsys.readouterr().out.count("PASS"))
-    assert printed == [4, 3, 1, 1, 4, 4, 4]
+    assert printed == [4, 3, 3, 1, 1, 4, 4, 4]
     assert (root / "target/unit_tests.xml").exists()
 
 
