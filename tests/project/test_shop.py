@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.sql_text import (
-    check_task,
     compile_step,
     compile_tables,
     compile_text,
