@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from dagster_models.compilation.sql_text import relation_for
+from dagster_models.core.materializations import COPY
 from dagster_models.core.model import Key, Project, Relation, Step, Target
 
 #: Recorded as the version of an upstream that failed in this run: the step has read an older
@@ -21,7 +22,7 @@ UNKNOWN_VERSION = "unknown"
 
 #: The kinds that have rows of their own. Through any other kind, such as a view, a reader reads
 #: what that one reads.
-_HOLDS_ROWS = frozenset({"table", "incremental", "snapshot"})
+_HOLDS_ROWS = frozenset({"table", "incremental", "snapshot", COPY})
 
 Known = Mapping[str, str]
 """Relation -> the publication of a step, or ``rows@<fingerprint>`` of a source."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dagster_models.compilation.checks.task import check_task
+from dagster_models.compilation.checks.task import check_task, folded
 from dagster_models.compilation.extras import export_of, extras_of, refuse_extras
 from dagster_models.compilation.inputs import Known, input_versions
 from dagster_models.compilation.leftovers import undeclared_reads
@@ -21,19 +21,23 @@ from dagster_models.compilation.sql_text import (
     relation_for,
 )
 from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.copied import Copied
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export
 from dagster_models.core.materializations import (
+    COPY,
     Custom,
     Incremental,
     Materialization,
     Partitioned,
     Since,
     is_custom,
-    kind_of,
+    materialization_of,
+    strategy_of,
 )
 from dagster_models.core.model import EMPTY, Project, Relation, Step, Target
 from dagster_models.core.tasks import (
+    SINCE,
     STARTED,
     STARTED_STAND_INS,
     BuildTask,
@@ -53,6 +57,7 @@ from dagster_models.project.function import is_function
 from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
+from dagster_models.sql.parse import quote
 
 
 def warehouse_address(project: Project, target: Target) -> WarehouseAddress:
@@ -131,8 +136,9 @@ class TargetStep:
     @property
     def is_python(self) -> bool:
         """Whether it runs in a worker process, and not in a session of the warehouse process."""
-        in_python = self.step.kind in ("python", "script")
-        return self.builds and (in_python or is_custom(self.step.config.materialized))
+        word = self.step.config.materialized
+        elsewhere = self.step.kind in ("python", "script") or word == COPY or is_custom(word)
+        return self.builds and elsewhere
 
 
 def builder_of(project: Project, target: Target) -> str:
@@ -216,6 +222,7 @@ def task_for(
             relation,
             **_python_part(target_step),
             **proved,
+            copied=_copied(target_step) if step.config.materialized == COPY else None,
         )
     content: Content
     if step.kind == "seed":
@@ -240,10 +247,30 @@ def _checks(target_step: TargetStep) -> tuple[CheckTask, ...]:
     return tuple(check_task(project, owner, check, target) for check in step.checks)
 
 
+def _copied(target_step: TargetStep) -> Copied:
+    """What a copy reads, in the words of the target that it comes from."""
+    project, step, since = target_step.project, target_step.step, target_step.step.config.since
+    source = usable_target(project, step.config.from_target)
+    address = warehouse_address(project, source).to_json()
+    sql = _with_start(compile_step(project, step, source), target_step)
+    if since is None:
+        return Copied(source.name, address, sql)
+    dialect = source.type.dialect or project.dialect
+    column = quote(folded(since.column, dialect), dialect)
+
+    def beginning(operator: str, value: str) -> str:  # on the same lines as before
+        return f"SELECT * FROM ({sql}\n) AS copied WHERE {column} {operator} {value}"
+
+    adds, whole = strategy_of(step.config) == "append", sql
+    if since.begin is not None:
+        whole = beginning(">=", literal_on(project, source, since.begin))
+    return Copied(source.name, address, whole, beginning(">" if adds else ">=", SINCE))
+
+
 def _materialization(target_step: TargetStep) -> Materialization:
     """How the relation is kept, in this run."""
     project, step, target = target_step.project, target_step.step, target_step.target
-    how = kind_of(step.config.materialized).of(step.config)
+    how = materialization_of(step.config)
     if isinstance(how, Custom):
         sql = compile_step(project, step, target)
         return replace(how, query=sql, full_refresh=target_step.is_built_in_full)

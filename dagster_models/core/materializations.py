@@ -287,6 +287,14 @@ def is_custom(word: str) -> bool:
     return "." in word
 
 
-def kind_of(word: str) -> type[Materialization]:
-    """The kind of a word of ``materialized:``."""
-    return Custom if is_custom(word) else KINDS[word]
+#: Rows of another target, which are kept as a table or an incremental model.
+COPY = "copy"
+
+
+def materialization_of(config: Config) -> Materialization:
+    """How the relation of a model is kept, as its configuration says it."""
+    word = config.materialized
+    if word == COPY:
+        adds = config.since is not None or config.unique_key
+        return Incremental.of(config) if adds else Replace()
+    return (Custom if is_custom(word) else KINDS[word]).of(config)

@@ -197,6 +197,7 @@ class Config:
     arguments: tuple[tuple[str, str], ...] = ()  #: (name, type)
     returns: tuple[tuple[str, str], ...] = ()  #: (column, type); ("", type) for one value
     settings: Mapping[str, Any] = EMPTY  #: of a kind of the project's own
+    from_target: str = ""  #: copies: the target whose rows they are
     # Of snapshots, whose strategy is timestamp or check.
     updated_at: str = ""
     check_cols: tuple[str, ...] = ()  #: () for all

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from dagster_models.core import value_forms
+from dagster_models.core import copy_forms, value_forms
+from dagster_models.core.copy_forms import CopyForms
 from dagster_models.core.value_forms import ValueForms
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn
@@ -45,7 +46,8 @@ class Setting:
 class TargetType:
     """One type of warehouse.
 
-    ``value_forms`` are how it writes values as text, for comparisons that are exact.
+    ``value_forms`` are how it writes values as text, for comparisons that are exact, and
+    ``copy_forms`` say which of its types have an equal elsewhere.
     ``module`` has ``connect`` and ``CAPABILITIES``; only the warehouse process imports it.
     ``dialect`` is the one in which names and values are written, or "" for the project's own.
     ``file_setting`` names the setting with the path of the database file, or is "" for a server.
@@ -63,6 +65,7 @@ class TargetType:
     module: str
     settings: tuple[Setting, ...]
     value_forms: ValueForms
+    copy_forms: CopyForms
     dialect: str = ""
     file_setting: str = ""
     extra: str = ""
@@ -109,6 +112,7 @@ DUCKDB = TargetType(
         _IDLE,
     ),
     value_forms.DUCKDB,
+    copy_forms.DUCKDB,
     file_setting="path",
     databases=("temp", "system"),
     lacks={
@@ -139,6 +143,7 @@ POSTGRES = TargetType(
         _IDLE,
     ),
     value_forms.POSTGRES,
+    copy_forms.POSTGRES,
     dialect="postgres",
     extra="postgres",
     own_schemas="pg_",

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 from dagster_models.core.changes import Changes
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.contracts import Contract
+from dagster_models.core.copied import Copied
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.materializations import (
@@ -189,7 +190,7 @@ class PythonTask:
 
     ``modules`` are those of the project that the file imports. ``queries`` maps the literal SQL of
     these files to the SQL to send, and ``relations`` maps the names of tables as written there to
-    their SQL.
+    their SQL. ``copied``: the rows that it builds from, instead of what a model returns.
     """
 
     run_id: str
@@ -209,6 +210,7 @@ class PythonTask:
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
+    copied: Copied | None = None
 
     runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = True
@@ -321,6 +323,8 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
         fields["contract"] = Contract.from_json(fields["contract"])
     if "extras" in fields:
         fields["extras"] = Extras.from_json(fields["extras"])
+    if fields.get("copied"):
+        fields["copied"] = Copied(**fields["copied"])
     if "content" in fields:
         fields["content"] = _content(**fields["content"])
     if "materialization" in fields:

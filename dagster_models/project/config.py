@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from dagster_models.core.materializations import KINDS
+from dagster_models.core.materializations import COPY, KINDS
 from dagster_models.core.model import Column, Config, Location, SinceConfig
 from dagster_models.core.retries import Retries
 from dagster_models.project.checks.keys import KEYS, WORDS
@@ -35,7 +35,7 @@ Values = dict[str, Any]
 EPHEMERAL = "ephemeral"
 #: A function of SQL, which other models call.
 FUNCTION = "function"
-MATERIALIZED = (*KINDS, EPHEMERAL)
+MATERIALIZED = (*KINDS, EPHEMERAL, COPY)
 MATERIALIZED_LATER = (
     "materialized_view",
     "dynamic_table",
@@ -44,6 +44,7 @@ MATERIALIZED_LATER = (
 STRATEGIES = {
     "incremental": ("append", "delete+insert", "merge", "replace"),
     "snapshot": ("timestamp", "check"),
+    COPY: ("append", "delete+insert", "merge"),
 }
 HARD_DELETES = ("ignore", "invalidate", "new_record")
 #: What a snapshot adds to a row. With dbt's own prefix, too.
@@ -300,6 +301,7 @@ _CUSTOM: dict[str, Reader] = {"settings": settings}
 _KEPT: dict[str, Reader] = {
     "materialized": materialized,
     "deterministic": fields.boolean,
+    "from": fields.text,
     **_INCREMENTAL,
     **_SNAPSHOT,
 }
@@ -346,7 +348,7 @@ CHECK_KEYS: dict[str, Reader] = {
 }
 _MERGED = ("meta", "vars", "column_types", "settings")
 _ADDED = ("pre_statements", "post_statements")
-_ALIASES = {"incremental_strategy": "strategy", **ALIASES}
+_ALIASES = {"incremental_strategy": "strategy", "from": "from_target", **ALIASES}
 
 
 def merge(layers: Iterable[Values]) -> Values:

@@ -11,7 +11,7 @@ from dagster_models.core.materializations import is_custom
 from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.since import begin_misfit, lookback_misfit
 from dagster_models.core.tasks import RESERVED
-from dagster_models.project import contract, ephemeral, function, snapshot
+from dagster_models.project import contract, copied, ephemeral, function, snapshot
 from dagster_models.project.config import STRATEGIES, Values
 from dagster_models.project.extras import clashing_exports, idle_extras, wrong_columns
 from dagster_models.project.problems import Report, place_of, problem
@@ -31,10 +31,11 @@ _KEYS_OF = {
         *("strategy", "unique_key", "on_schema_change", "full_refresh"),
     ),
     "function": function.KEYS,
+    "copy": copied.KEYS,
 }
 #: Of a kind that the project defines, which has a name of its own.
 _OF_CUSTOM = ("settings", "full_refresh")
-_EVERY = (*KEYS, *snapshot.KEYS, *function.KEYS, "settings")
+_EVERY = (*KEYS, *snapshot.KEYS, *function.KEYS, "settings", "from")
 
 
 def _keys_of(materialized: str) -> tuple[str, ...]:
@@ -57,6 +58,8 @@ def without_idle_keys(values: Values, materialized: str) -> Values:
     """*values* without what says nothing about a model of this kind: the defaults of its folder may
     be for others."""
     allowed = _keys_of(materialized)
+    if "from" not in allowed:
+        values = {key: value for key, value in values.items() if key != "from_target"}
     idle = {*set(_EVERY).difference(allowed), *idle_extras(materialized)}
     kept = {key: value for key, value in values.items() if key not in idle}
     if kept.get("strategy") not in STRATEGIES.get(materialized, ()):
@@ -94,7 +97,7 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
         _check_strategy(step, header, report)
     if snapshot.is_snapshot(step):
         snapshot.check_snapshot(step, header, report)
-    if not incremental(step):
+    if not incremental(step) and not copied.is_copy(step):
         return
     config, strategy = step.config, strategy_of(step)
     if strategy in _KEYED and not config.unique_key:

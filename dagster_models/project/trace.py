@@ -24,6 +24,7 @@ from dagster_models.core.traced import (
 from dagster_models.project import contract
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.checks.columns import find_columns_of_checks, with_compared
+from dagster_models.project.copied import is_copy
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.function import is_function
 from dagster_models.project.function import known_schema as function_schema
@@ -108,7 +109,7 @@ def _levels(steps: Mapping[Key, Step]) -> list[list[Step]]:
 
 
 def _is_traced(step: Step) -> bool:
-    return step.kind == "sql" and not is_function(step)
+    return step.kind == "sql" and not is_function(step) and not is_copy(step)
 
 
 def _query(
@@ -156,7 +157,7 @@ def schema_of(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
     word = dialect_of(dialect).declared_type
     if is_function(step):
         return function_schema(step, word)
-    if step.kind == "python":
+    if step.kind == "python" or is_copy(step):
         schema = with_own_types(step, declared_schema(step.config.columns, dialect), word)
     elif step.config.materialized not in _REBUILT:
         schema = replace(schema, certain=False)

@@ -50,6 +50,17 @@ def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[
     return sink.path, rows
 
 
+@contextlib.contextmanager
+def removed_on_error(path: str) -> Iterator[None]:
+    """Delete the file if the block raises."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        raise
+
+
 def read(path: str) -> Any:
     """The file as a pyarrow Table that uses the mapped file itself, without a copy.
 

@@ -288,6 +288,11 @@ class WarehouseSession(RelationsThere, CheckQueries):
         return its path and the number of rows."""
 
     @abstractmethod
+    def query_columns(self, sql: str) -> list[tuple[str, str]]:
+        """Return (name, type) of each column of a query, which is not run. The types are those that
+        ``CopyForms.reads`` of the warehouse lists; others are named in any way."""
+
+    @abstractmethod
     def load(self, path: str, relation: str, mode: str) -> int:
         """Write an Arrow IPC file to a table, mode "replace" or "append"; return the number of
         rows. ``relation`` is SQL, i.e. a name that is quoted where necessary.

@@ -7,11 +7,13 @@ from contextlib import closing
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.model import Key
-from dagster_models.core.tasks import BuildTask
+from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.tasks import SINCE, BuildTask, PythonTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
 from dagster_models.warehouses.duckdb.session import connect
@@ -20,9 +22,8 @@ from project_cases import make
 from systems import session_of
 
 PAGE = (REPOSITORY / "docs" / "sources_elsewhere.md").read_text(encoding="utf-8")
-PROJECT, SOURCES, MODEL, SENT = re.findall(
-    r"^```(?:sql|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
-)[:4]
+BLOCKS = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PROJECT, SOURCES, MODEL, SENT, COPYING, COPY, COPIED = BLOCKS
 
 
 def test_what_is_attached(tmp_path: Path) -> None:
@@ -59,3 +60,42 @@ def test_what_is_attached(tmp_path: Path) -> None:
         assert session.query("from marts.revenue")[1] == [("Ada", 2.5)]
         assert session.query("from rates.main.rates_2026")[1] == [("1.10",)]
     warehouse.close()
+
+
+def test_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is built in tests/processes/test_copies.py; here is what is sent."""
+    monkeypatch.setenv("ERP_DSN", "postgresql://h/erp")
+    project = make(
+        tmp_path, {"dagster_models.yaml": COPYING, "models/sales/orders.sql": COPY.strip()}
+    )
+    assert project.warnings == ()
+    step = project.steps[Key("sales", "orders")]
+    task = task_for(TargetStep(project, step, usable_target(project)), "r", 1)
+    assert isinstance(task, PythonTask)
+    assert task.copied is not None
+    sent = task.copied.increment.replace(SINCE, "TIMESTAMP '2026-01-03 11:00:00'")
+    header = COPY[: COPY.index("*/") + 3]
+    assert sent.replace(header, "\n", 1) == COPIED.strip()
+
+
+def test_the_page_says_which_types_are_stored_as_others() -> None:
+    table = PAGE.partition("| from | to | stored as |")[2].partition("\n\n")[0].lower()
+    rows = [row.strip("|").split("|") for row in table.splitlines()[2:]]
+    for row in TARGET_TYPES.values():
+        (other,) = (it for it in TARGET_TYPES.values() if it is not row)
+        forms, stored = row.copy_forms, other.copy_forms
+        noted = {
+            (f"`{type_}`", f"`{stored.type_of(form).lower()}`")
+            for type_, form in forms.reads.items()
+            if form in stored.notes
+        }
+        said = {
+            (type_.strip(), kept.strip())
+            for types, warehouse, kept in rows
+            if warehouse.strip() == _NAMES[other.name]
+            for type_ in types.split(",")
+        }
+        assert said == noted
+
+
+_NAMES = {"duckdb": "duckdb", "postgres": "postgresql"}

@@ -307,7 +307,9 @@ class ClientConnection:
         return {"columns": names, "rows": wire.encode_rows(rows)}
 
     def export(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        path, rows = session.export(message["sql"], self._folders)
+        lasting = [os.path.dirname(folder) for folder in reversed(self._folders)]  # on disk first
+        folders = lasting if message.get("lasting") else self._folders
+        path, rows = session.export(message["sql"], folders)
         return {"path": path, "rows": rows}
 
     def load(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
@@ -380,6 +382,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "there": operations.there,
     "fingerprint": operations.fingerprint,
     "unrepeatable": operations.unrepeatable,
+    "query_columns": operations.query_columns,
     "open_build": operations.open_build,
     "rehearse": operations.rehearse,
 }

@@ -87,6 +87,12 @@ def unrepeatable(
     return {"reasons": session.unrepeatable(message["functions"])}
 
 
+def query_columns(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    return {"columns": session.query_columns(message["sql"])}
+
+
 def drop(
     connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
 ) -> dict[str, Any]:

@@ -33,12 +33,13 @@ from functools import partial
 from types import FrameType
 from typing import Any, NoReturn
 
+from dagster_models.core.copied import Copied
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
 from dagster_models.core.tasks import ArrowFile, PythonTask, Query, ScriptTask
 from dagster_models.core.warehouse_address import WarehouseAddress
-from dagster_models.errors import ErrorKind, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.processes.client.partition import partition_of
 from dagster_models.processes.client.session import Session, connect
@@ -47,6 +48,7 @@ from dagster_models.processes.client.warehouse import (
     Warehouse,
     bound,
 )
+from dagster_models.processes.worker.copy import copy_rows
 from dagster_models.processes.worker.isolation import Streams, isolated, occupy_standard_descriptors
 from dagster_models.processes.worker.kinds import build_in_transaction, once
 from dagster_models.processes.worker.model_table import build, discard, empty_delta, taken
@@ -87,6 +89,7 @@ class Attempt:
     canceled: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     reading: Reading | None = None  #: what an incremental model was given
+    notes: tuple[str, ...] = ()  #: what the user should know of the rows of a copy
 
 
 class StepProcess:
@@ -252,6 +255,8 @@ class StepProcess:
                 build_in_transaction(task, task.materialization, self._connection)
             return None
         attempt.reading = self._read_before(attempt.task)
+        if isinstance(task, PythonTask) and task.copied is not None:
+            return self._copied(task, task.copied, attempt)
         table = self._file(attempt.task, attempt.reading)
         if self._connection.in_transaction():
             # The end of the session rolls it back; without an error the user's work would be lost.
@@ -261,6 +266,14 @@ class StepProcess:
                 " call warehouse.execute('commit')",
             )
         return table
+
+    def _copied(self, task: PythonTask, copied: Copied, attempt: Attempt) -> str:
+        """The file of the rows that are copied from another warehouse."""
+        elsewhere = partial(connect, environ=self._environ)
+        to = (self._address, self._connection, elsewhere)
+        rows = copy_rows(copied, task.materialization, attempt.reading, *to)
+        attempt.notes = rows.notes
+        return rows.path
 
     def _file(self, task: PythonTask | ScriptTask, reading: Reading | None) -> Any:
         partition = partition_of(task) if isinstance(task, PythonTask) else None
@@ -291,10 +304,11 @@ class StepProcess:
             return _outcome(task, Verdict.CANCELED, error)
         try:
             if isinstance(how, Custom):
-                made = task.build_from(Query(how.query))
-                return self._connection.use(lambda session: session.run(made))
+                own = task.build_from(Query(how.query))
+                return self._connection.use(lambda session: session.run(own))
             reading = attempt.reading
-            return self._connection.use(lambda session: build(session, task, table, reading))
+            made = self._connection.use(lambda session: build(session, task, table, reading))
+            return replace(made, notes=(*attempt.notes, *made.notes))
         except WarehouseLost as error:  # nobody knows yet whether it was published
             return Outcome(task.step, task.attempt, Verdict.UNKNOWN, error=TaskError.of(error))
         except Exception as error:  # before the task was sent: a full disk, no connection
@@ -356,7 +370,11 @@ class StepProcess:
 
 
 def _outcome(task: PythonTask | ScriptTask, verdict: Verdict, error: BaseException) -> Outcome:
-    found = explain(error, task.file.path)
+    copies = isinstance(task, PythonTask) and task.copied is not None
+    if copies and isinstance(error, WarehouseError):
+        found = TaskError.of(error)  # its line is one of the query
+    else:
+        found = explain(error, task.file.path)
     if verdict is Verdict.CANCELED:
         found = replace(found, kind=ErrorKind.CANCELED, name="", message="stopped on request")
     return Outcome(task.step, task.attempt, verdict, error=found)

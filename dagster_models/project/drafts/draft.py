@@ -39,14 +39,17 @@ class DraftContext:
     look_at_seed: Callable[[bytes], SeedLook] = look_at
     queries: Mapping[str, CheckQuery] = EMPTY
 
-    def read_query(self, text: str) -> tuple[ParsedSql, UnreadableSql | None]:
-        """What a query says. Where the parser does not know it and the project accepts that: what
-        its tokens alone show, and the parser's error. Raises SqlSyntaxError."""
+    def read_query(
+        self, text: str, *, elsewhere: bool = False
+    ) -> tuple[ParsedSql, UnreadableSql | None]:
+        """What a query says. Where the parser does not know it and the project accepts that, or it
+        is for another warehouse (``elsewhere``): what its tokens alone show, and the parser's
+        error. Raises SqlSyntaxError."""
         refuse_jinja(text, self.settings.dialect)
         try:
             return self.texts.parse(text, self.settings.dialect), None
         except UnreadableSql as error:
-            if self.settings.unreadable_sql != "warn":
+            if self.settings.unreadable_sql != "warn" and not elsewhere:
                 raise
             return read_tokens(text, self.settings.dialect), error
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from dagster_models.core.materializations import KINDS, is_custom
+from dagster_models.core.materializations import COPY, KINDS, is_custom
 from dagster_models.core.model import Location, Module, Reference, Step
 from dagster_models.errors import Problem, SqlSyntaxError, UnreadableSql
 from dagster_models.project.config import EPHEMERAL, FUNCTION, Values
@@ -62,7 +62,8 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
         fix = "Define one, without `async`; a file that builds no relation belongs in scripts/."
         report(Problem(what, file.path, 1, 1, fix))
     own = header.value.get("materialized") if header is not None else None
-    if own is not None and (own.value in ("view", EPHEMERAL, FUNCTION) or is_custom(own.value)):
+    others = ("view", EPHEMERAL, FUNCTION, COPY)
+    if own is not None and (own.value in others or is_custom(own.value)):
         fix = f"Delete `materialized: {own.value}`, or generate the query with `def sql(vars)`."
         report(problem("a Python model is always a table", own.place, fix))
     word = values.get("materialized", "table")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dagster_models.core.model import Location, Step
 from dagster_models.errors import Problem, SqlSyntaxError
+from dagster_models.project.copied import check_copy, is_copy
 from dagster_models.project.custom import with_kind
 from dagster_models.project.drafts.checks import CHECK_HEADER, check_uses
 from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
@@ -41,6 +42,7 @@ def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
     values = configuration(header, file, context)
     step = new_step(file, "sql", values, context, sql=file.text)
     check_keys(step, header, context.report)
+    check_copy(step, header, context.settings.targets, context.report)
     draft = draft_query(step, declared_uses(values, "upstream"), context)
     return replace(draft, step=with_kind(draft.step, header, context))
 
@@ -51,10 +53,10 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     What is wrong in a generated query is placed at ``Step.sql_line``, as nobody can look into it.
     """
     report, path, generated = context.report, step.location.path, step.sql_line
-    uses = (*declared, *check_uses(step, context))
+    uses, elsewhere = (*declared, *check_uses(step, context)), is_copy(step)
     try:
         full = full_text(step.sql, context.settings.dialect) or ""
-        parsed, unread = context.read_query(step.sql)
+        parsed, unread = context.read_query(step.sql, elsewhere=elsewhere)
         if full:
             parsed = _both(parsed, context.read_query(full)[0])
     except SqlSyntaxError as error:
@@ -71,7 +73,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     if full and not incremental(step):
         what = "`/* @incremental */` and `/* @full */` have no effect: the model is not incremental"
         report(problem(what, step.location, "Add `materialized: incremental`, or delete them."))
-    if unread is not None:
+    if unread is not None and not elsewhere:
         what = f"{unread.what}; only `upstream:` says what it reads, and its columns are unknown"
         fix = "" if step.config.upstream else "Name the tables in `upstream:` in the header."
         report(problem(what, place(unread.line, unread.column), fix, "warning"))
@@ -83,7 +85,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
             report(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
     holders = ((step.sql, it, place(it.line, it.column)) for it in parsed.placeholders)
     check_use_of_since(step, holders, report)
-    for line, column, what in parsed.unseen if not step.config.upstream else ():
+    for line, column, what in parsed.unseen if not (step.config.upstream or elsewhere) else ():
         what = f"the tables that it reads cannot be determined: {what}"
         fix = "Name the tables in `upstream:` in the header."
         report(problem(what, place(line, column), fix, "warning"))
@@ -91,6 +93,8 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     version = version_of(
         parsed.normalized, content_config(step.config), str(step.relation), canonical(used)
     )
+    if elsewhere:
+        return Draft(replace(step, code_version=version), uses)
     references = (*parsed.references, *parsed.calls)
     found = (use_of(ref, place(ref.line, ref.column)) for ref in references)
     complete = replace(step, references=references, code_version=version, full_sql=full)

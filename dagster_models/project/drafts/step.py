@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dagster_models.core.materializations import COPY
 from dagster_models.core.model import (
     Config,
     Key,
@@ -178,7 +179,7 @@ def is_reserved(name: str, config: Config) -> bool:
     if name in dict(config.arguments):
         return True
     if name == "since":
-        return config.since is not None
+        return config.since is not None and config.materialized != COPY
     return name == STARTED or (config.partitions is not None and name in RESERVED)
 
 
@@ -186,7 +187,8 @@ def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Prob
     """The problem of a variable without a value; *known* are those that have one."""
     fix = "Set it under `vars:` in dagster_models.yaml or in the header."
     if name == "since":
-        fix = "Set `materialized: incremental` and `since: column` in the header."
+        fix = "Set `materialized: incremental` and `since: column` in the header; a copy with"
+        fix += " `since:` restricts its query by itself."
     elif name in RESERVED:
         fix = "Set `materialized: incremental` and `partitions:` in the header."
     elif known:

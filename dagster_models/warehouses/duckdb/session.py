@@ -322,6 +322,11 @@ class DuckDBSession(DuckDBColumns):
                 self._run(sql)  # this fails, too, and names the line
             raise
 
+    def query_columns(self, sql: str) -> list[tuple[str, str]]:
+        text = f"DESCRIBE SELECT * FROM (\n{self._subquery(sql)}\n)"
+        with self._watched(lines_before=1):
+            return [(row[0], row[1]) for row in self._cursor.execute(text).fetchall()]
+
     def load(self, path: str, relation: str, mode: str) -> int:
         from dagster_models.warehouses import append
         from dagster_models.warehouses.duckdb import arrow

@@ -84,6 +84,13 @@ class OutColumn:
         return given
 
     @property
+    def full_type(self) -> str:
+        """The type with the digits that are declared, and the brackets of an array."""
+        declared = self.type_ == "numeric" and self.scale is not None
+        digits = f"({self.precision},{self.scale})" if declared else ""
+        return f"{self.type_}{digits}{'[]' if self.array else ''}"
+
+    @property
     def csv_type(self) -> pa.DataType:
         """As which pyarrow reads its text."""
         if self.array:

@@ -272,6 +272,10 @@ class PostgresSession(PostgresColumns):
             found = [(c.name, c.type_code, c.precision, c.scale) for c in cursor.description or ()]
         return catalog.out_columns(self, found)
 
+    def query_columns(self, sql: str) -> list[tuple[str, str]]:
+        self._touched = True
+        return [(column.name, column.full_type) for column in self._describe(one_query(sql))]
+
     def _export_small(self, text: str, folders: Sequence[str]) -> tuple[str, int]:
         import pyarrow as pa
 
