@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from cli_cases import run
+from dagster_models.core.unit_tests import UnitTest
+from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.project.unit_tests.read import _TEST
+from dagster_models.reporting.unit_tests import UnitTestResult
 from paths import REPOSITORY
 from project_cases import write_project
 
@@ -74,6 +78,13 @@ def test_what_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_the_commands(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Which tests each of them runs; the others run them."""
+
+    def passed(self: UnitTestRun, tests: Sequence[UnitTest]) -> Iterator[UnitTestResult]:
+        assert (self.target.name == "dev") == (self.tables_of is self.target)
+        return (UnitTestResult(test, "passed", 0.0) for test in tests)
+
+    monkeypatch.setattr(UnitTestRun, "results", passed)
     duckdb.connect(str(root.parent / "w.duckdb")).close()
     monkeypatch.chdir(root)
     printed = []
