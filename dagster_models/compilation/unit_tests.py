@@ -8,6 +8,7 @@ for the names, on a target where nobody else is, and nothing of the real one is 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -319,19 +320,35 @@ def comparison(
     if wrong:
         raise ProjectError(wrong)
     columns = [known[name.lower()] for name in places] or list(there)
-    names = [name for name, _ in columns]
     if isinstance(expect, GivenRows):
-        sent = rows_query(expect, dict(columns), dialect)
+        expected = columns
+        table = f"(\n{rows_query(expect, dict(columns), dialect)}\n) AS expected"
     else:
         task = expected_table(test, target.schema_prefix)
         assert task is not None
-        sent = _selected([name for name, _ in expected], task.relation, dialect)
-    return ComparedRows(tuple(names), sent, _selected(names, compiled.model.relation, dialect))
+        table = task.relation.quoted
+    as_texts = [
+        bool(_TIMES.fullmatch(one) and _TIMES.fullmatch(other))
+        for (_, one), (_, other) in zip(expected, columns, strict=True)
+    ]
+    return ComparedRows(
+        tuple(name for name, _ in columns),
+        _selected(expected, as_texts, table, dialect),
+        _selected(columns, as_texts, compiled.model.relation.quoted, dialect),
+    )
 
 
-def _selected(names: Sequence[str], relation: Relation, dialect: str) -> str:
-    listed = ", ".join(quote(name, dialect) for name in names)
-    return f"SELECT {listed} FROM {relation.quoted}"
+#: Of these Python does not have all values: nanoseconds, months as such, infinity, the year 10000.
+_TIMES = re.compile(r"(date|time|interval)[^\[]*", re.IGNORECASE)
+
+
+def _selected(columns: Columns, as_texts: Sequence[bool], table: str, dialect: str) -> str:
+    names = (quote(name, dialect) for name, _ in columns)
+    listed = (
+        f"CAST({name} AS VARCHAR)" if as_text else name
+        for name, as_text in zip(names, as_texts, strict=True)
+    )
+    return f"SELECT {', '.join(listed)} FROM {table}"
 
 
 # --- columns ------------------------------------------------------------------------------------

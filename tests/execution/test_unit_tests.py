@@ -343,6 +343,28 @@ def test_values_are_exact_and_floats_nearly(tested: Trial) -> None:
     ) == ["passed", "failed"]
 
 
+def test_times_are_exact(tested: Trial) -> None:
+    """Also those that Python does not have."""
+    columns = ("cast('infinity' as date) as d", "interval '1 month' as i", "{} as t")
+    sql = "select " + ", ".join(columns)
+    nanoseconds = "timestamp_ns '2024-01-01 10:00:00.123456789'"
+    ns = nanoseconds if tested.system.name == "duckdb" else "timestamp '-infinity'"
+    tested.write({"models/marts/times.sql": sql.format(ns)})
+    others = {
+        "'infinity'": "'9999-12-31'",
+        "1 month": "30 days",
+        "456789": "456788",
+        "-infinity": "infinity",
+    }
+    sql = sql.format(ns)
+    wrong = {sql.replace(one, other) for one, other in others.items()} - {sql}
+    found = tested.states(
+        of("times", {"sql": sql}),
+        *(of("times", {"sql": each}, each) for each in sorted(wrong)),
+    )
+    assert found == ["passed", *["failed"] * 3]
+
+
 @ONE_IS_ENOUGH
 def test_what_a_failure_shows(tested: Trial) -> None:
     given = {"raw.orders": [{"id": 1, "status": "paid"}, {"id": 2, "status": "x"}, {"id": 4}]}
