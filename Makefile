@@ -46,7 +46,7 @@ $(HOME_DIR)/dagster.yaml: dagster_models/cli/dagster.yaml
 
 run: setup ## run the example: a year of flights in 35 steps (TARGET=pg: on PostgreSQL)
 	@echo "Running the job 'flights' of project/ on the target $(or $(TARGET),dev) ..."
-	@PYTHONWARNINGS='ignore:Function `job_execute_command`' $(BIN)/dagster job execute -m project.definitions -j flights
+	@$(BIN)/dagster-models run --project project --job flights
 	@echo
 	@echo "Report:         project/target/report.html"
 	@$(if $(filter-out dev,$(TARGET)),,echo "Tables:         project/target/flights.duckdb (schemas staging, intermediate, marts)")

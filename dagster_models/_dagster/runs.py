@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from dagster import DagsterEvent, DagsterRun, Executor
@@ -66,6 +67,28 @@ def stop_requested_by_user(context: PlanExecutionContext) -> bool:
     """Whether somebody pressed Terminate for this run."""
     run = context.instance.get_run_by_id(context.run_id)
     return run is not None and run.status.value in ("CANCELING", "CANCELED")
+
+
+#: The runs that somebody watches in a terminal, so that Ctrl-C there means Terminate.
+_attended: set[str] = set()
+
+
+@contextmanager
+def attended(run_id: str) -> Iterator[None]:
+    """The process of this run is a command that somebody has called."""
+    _attended.add(run_id)
+    try:
+        yield
+    finally:
+        _attended.discard(run_id)
+
+
+def cancel_if_attended(context: PlanExecutionContext) -> None:
+    """What Terminate does before it interrupts a run: Dagster then ends it as canceled, and not as
+    one whose process was killed."""
+    run = context.dagster_run
+    if run.run_id in _attended and not stop_requested_by_user(context):
+        context.instance.report_run_canceling(run, "The command that runs it was interrupted.")
 
 
 def configured_resources(context: PlanExecutionContext, kind: type) -> list[str]:

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if folder != Path.cwd():
         print(f"cd {shlex.quote(str(folder))}")
     print(f'export DAGSTER_HOME="$PWD/{HOME}" DAGSTER_EVENT_BATCH_SIZE=1000')
-    print(f"dagster job execute -f definitions.py -j {name}")
+    print("dagster-models run")
     print("dagster dev -f definitions.py")
     return 0
 

@@ -1,7 +1,9 @@
-"""``dagster-models``: a project seen from the shell, without Dagster.
+"""``dagster-models``: a project seen from the shell.
 
     dagster-models init FOLDER         a first project, and a Dagster home for it
     dagster-models check               all problems of the project; exit code 1 if there are errors
+    dagster-models run [SELECT]        a run, which Dagster's UI shows under its job and assets
+    dagster-models retry               the last run goes on, if it has failed or was canceled
     dagster-models ls [SELECT]         its steps in the order in which they would run
     dagster-models compile marts.x     the SQL that is sent to the warehouse
     dagster-models lineage marts.x.y   what a column is made of, and what is made of it
@@ -38,6 +40,8 @@ from dagster_models.cli import (
     lineage,
     ls,
     results,
+    retry,
+    run,
     script,
     streams,
     test,
@@ -59,6 +63,8 @@ COMMANDS: Mapping[str, Command] = {
     "init": init,
     "check": check,
     "checks": checks,
+    "run": run,
+    "retry": retry,
     "ls": ls,
     "compile": compile,
     "lineage": lineage,
@@ -92,13 +98,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="dagster-models", description="Look at a project of models without Dagster."
+        prog="dagster-models", description="Run a project of models, and look at it."
     )
     folder = "the project's folder (default: the nearest one with a dagster_models.yaml)"
     parser.add_argument("--project", type=Path, metavar="FOLDER", help=folder)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         own = commands.add_parser(name, help=command.HELP)
+        own.add_argument(
+            "--project", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=folder
+        )
         command.add_arguments(own)
         own.set_defaults(run=command.run)
     return parser

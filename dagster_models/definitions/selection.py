@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from dagster import AssetsDefinition, AssetSpec, OpDefinition
 
-from dagster_models.core.model import Key, Step
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.definitions.other_assets import OtherAsset, specs_of
 from dagster_models.execution.step_functions import step_behind
 from dagster_models.project.selection import Node
@@ -14,25 +14,20 @@ from dagster_models.project.selection import Node
 
 def asset_nodes(assets: Iterable[OtherAsset]) -> list[Node]:
     """A node for each asset; its name is the key as Dagster writes it."""
-    return [_node(spec, step) for spec, step in _each(assets)]
+    return [_node(spec, found) for spec, found in asset_steps(assets)]
 
 
-def names_of_steps(assets: Iterable[OtherAsset]) -> Mapping[Key, str]:
-    """The name of the node that each step has."""
-    return {step.key: spec.key.to_user_string() for spec, step in _each(assets) if step}
-
-
-def _each(assets: Iterable[OtherAsset]) -> Iterator[tuple[AssetSpec, Step | None]]:
+def asset_steps(assets: Iterable[OtherAsset]) -> Iterator[tuple[AssetSpec, TargetStep | None]]:
+    """Each asset, and the step of ours that it is."""
     for asset in assets:
-        step = None
-        if isinstance(asset, AssetsDefinition) and isinstance(asset.node_def, OpDefinition):
-            found = step_behind(asset.node_def)
-            step = found.step if found is not None else None
+        op = asset.node_def if isinstance(asset, AssetsDefinition) and asset.is_executable else None
+        found = step_behind(op) if isinstance(op, OpDefinition) else None
         for spec in specs_of([asset]):
-            yield spec, step
+            yield spec, found
 
 
-def _node(spec: AssetSpec, step: Step | None) -> Node:
+def _node(spec: AssetSpec, found: TargetStep | None) -> Node:
+    step = found.step if found is not None else None
     words = {".".join(spec.key.path): None, spec.key.path[-1]: None}
     if step is not None:
         words |= {str(step.key): None, step.key.name: None}

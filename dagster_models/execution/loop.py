@@ -17,10 +17,10 @@ from typing import Any
 
 from dagster import DagsterEvent, Executor
 
+from dagster_models._dagster import runs
 from dagster_models._dagster.event_log import one_commit
 from dagster_models._dagster.events import engine_event, failure_event, left_alone
 from dagster_models._dagster.logs import StepLog
-from dagster_models._dagster.runs import resumed_runs, stop_requested_by_user
 from dagster_models._dagster.signals import interrupted, pop_captured_interrupt, waking_on_signals
 from dagster_models._dagster.types import (
     ExecutionPlan,
@@ -165,7 +165,7 @@ class Run:
     def _committed(self) -> list[resume.FoundCommit]:
         """The steps that were committed by a run which this one re-executes. What such a run has
         built of others is left out of them."""
-        earlier = resumed_runs(self._job)
+        earlier = runs.resumed_runs(self._job)
         if not earlier or self._interrupts:
             return []
 
@@ -230,7 +230,7 @@ class Run:
         if self._reporter.succeeded and not self._interrupts and not self._own.disagrees:
             return "success"
         # Dagster says "canceled" even if Terminate came too late to stop anything.
-        return "canceled" if stop_requested_by_user(self._job) else "failure"
+        return "canceled" if runs.stop_requested_by_user(self._job) else "failure"
 
     # -- signals -------------------------------------------------------------------------------
 
@@ -247,6 +247,7 @@ class Run:
             return  # too late: only reports are left
         self._interrupts += 1
         if self._interrupts == 1:
+            runs.cancel_if_attended(self._job)
             self._reporter.note("Stopping: starting no more steps, and canceling those in flight")
             self._todo.append(Event(None, Cause.STOPPING))
         else:  # the second request: kill at once

@@ -10,10 +10,24 @@ import pytest
 
 from cli_cases import run
 from dagster_models import load_project
+from dagster_models._dagster.partitions import RANGE_END_TAG
+from dagster_models.cli import run as run_command
+from dagster_models.execution.options import (
+    FAIL_FAST_TAG,
+    FULL_REFRESH_TAG,
+    ONLY_CHANGED_TAG,
+    TARGET_TAG,
+)
+from dagster_models.execution.run_variables import VARS_TAG
 from dagster_models.project.selection import _FACTS, _METHODS
 from paths import REPOSITORY
 from running import make_project
 
+DAYS = """/* @model
+materialized: incremental
+partitions: {by: day, of: days}
+*/
+select date '2024-01-01' as day"""
 PAGE = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
 FILES = {
     "models/staging/stg_orders.sql": "/* @model tags: [nightly] */ select 1 as id",
@@ -30,7 +44,7 @@ def blocks(title: str, language: str) -> list[str]:
 
 
 def test_every_block_is_used_below() -> None:
-    assert PAGE.count("\n```") == 2 * 2
+    assert PAGE.count("\n```") == 2 * 4
 
 
 def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +79,41 @@ def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert selected["theirs"] == {"orders", "later"}
     for word in (*_FACTS, *(f"{method}:" for method in _METHODS)):
         assert f"`{word}`" in PAGE
+
+
+def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The options of each line are those of a run; that they run is in tests/cli."""
+    (commands,) = blocks("Running", "sh")
+    project = make_project(
+        tmp_path,
+        {**FILES, "models/marts/days.sql": DAYS},
+        "vars: {rate: 1}\npartitions: {days: {every: day, start: 2024-01-01}}\n"
+        "jobs: {nightly: {selection: 'tag:nightly+'}, all: {selection: 'not days'},"
+        " days: {selection: days}}\n",
+    )
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    monkeypatch.chdir(tmp_path)
+    runs = []
+    monkeypatch.setattr(run_command, "execute", lambda location, run: runs.append(run) or 0)
+    for line in commands.splitlines():
+        assert run(project.root, *shlex.split(line)[1:]) == 0
+    found = [{key.path[-1] for key in it.asset_selection or ()} for it in runs]
+    every = {"stg_orders", "stg_items", "orders", "late", "later"}
+    assert found == [
+        every,
+        {"stg_orders", "orders", "later"},
+        {"orders"},
+        every,
+        {"days"},
+        every - {"stg_items"},
+    ]
+    assert [it.job_name for it in runs] == ["all", "all", "all", "all", "days", "nightly"]
+    assert dict(runs[2].run_config) == {"execution": {"config": {"max_concurrent": 2}}}
+    for tag in (TARGET_TAG, VARS_TAG):
+        assert tag in runs[2].tags
+    for tag in (ONLY_CHANGED_TAG, FAIL_FAST_TAG):
+        assert runs[3].tags[tag] == "true"
+    assert runs[4].tags[FULL_REFRESH_TAG] == "true"
+    assert runs[4].tags[RANGE_END_TAG] == "2024-01-02"
+    (again,) = blocks("Going on after a failure", "sh")
+    assert run(project.root, *shlex.split(again)[1:]) == 2, "none of these has ended"

@@ -1,0 +1,174 @@
+"""Code locations as `dagster dev` loads them, and runs that belong to them.
+
+`dagster job execute` makes runs without the code location that their job comes from, which the UI
+and the daemon cannot show or retry. A run that is made here has it, as those of the UI do. It is
+executed by this process all the same, with its output in this terminal.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    DagsterInstance,
+    DagsterRun,
+    JobDefinition,
+    RunsFilter,
+    __version__,
+)
+from dagster._cli.workspace.cli_target import get_workspace_from_cli_opts
+from dagster._core.execution.api import execute_run
+from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
+from dagster._utils.hosted_user_process import recon_job_from_origin
+from dagster_shared.cli import WorkspaceOpts
+
+from dagster_models._dagster.runs import attended
+
+#: The tag with the code location of a run.
+REPOSITORY_LABEL = ".dagster/repository"
+
+#: The job that Dagster makes of all assets of a code location, for runs without a job.
+ASSET_JOB = "__ASSET_JOB"
+
+
+class LoadedLocation:
+    """The definitions of one code location, loaded in this process."""
+
+    def __init__(self, workspace: Any, location: Any, repository: Any) -> None:
+        self._workspace, self._location, self._repository = workspace, location, repository
+        self._instance: DagsterInstance = workspace.instance
+
+    @property
+    def name(self) -> str:
+        """That of the code location."""
+        return str(self._location.name)
+
+    @property
+    def jobs(self) -> list[str]:
+        return [job.name for job in self._repository.get_all_jobs()]
+
+    def job(self, name: str) -> JobDefinition:
+        job: JobDefinition = self._code(name).get_definition()
+        return job
+
+    def assets(self) -> list[AssetsDefinition]:
+        repository = self._code(ASSET_JOB).get_repository_definition()
+        return list(repository.asset_graph.assets_defs) if repository is not None else []
+
+    def new_run(
+        self,
+        job_name: str,
+        keys: Collection[AssetKey],
+        tags: Mapping[str, str],
+        run_config: Mapping[str, Any],
+    ) -> DagsterRun:
+        """A run of these assets of a job, which has not begun."""
+        full = self._repository.get_full_job(job_name)
+        job = self._location.get_job(full.get_subset_selector(set(keys), None))
+        plan = self._location.get_execution_plan(
+            job,
+            run_config,
+            step_keys_to_execute=None,
+            known_state=None,
+            instance=self._instance,
+        ).execution_plan_snapshot
+        return self._instance.create_run(
+            job_name=job_name,
+            run_id=None,
+            run_config=run_config,
+            status=None,
+            tags={**job.tags, **tags},
+            root_run_id=None,
+            parent_run_id=None,
+            step_keys_to_execute=plan.step_keys_to_execute,
+            execution_plan_snapshot=plan,
+            job_snapshot=job.job_snapshot,
+            parent_job_snapshot=job.parent_job_snapshot,
+            asset_selection=job.asset_selection,
+            asset_check_selection=job.asset_check_selection,
+            resolved_op_selection=None,
+            op_selection=None,
+            remote_job_origin=job.get_remote_origin(),
+            job_code_origin=job.get_python_origin(),
+            asset_graph=self._workspace.asset_graph,
+        )
+
+    def last_run(self, run_id: str | None = None) -> DagsterRun | None:
+        """The newest run of this code location, or the one whose id begins so; None for none."""
+        label = {REPOSITORY_LABEL: f"{self._repository.name}@{self.name}"}
+        if run_id is None:
+            return next(iter(self._instance.get_runs(RunsFilter(tags=label), limit=1)), None)
+        found = self._instance.get_runs(RunsFilter(tags=label))
+        return next((run for run in found if run.run_id.startswith(run_id)), None)
+
+    def again_from_failure(self, run: DagsterRun) -> DagsterRun:
+        """What "Re-execute from failure" of the UI makes of a run."""
+        job = self._repository.get_full_job(run.job_name)
+        if run.asset_selection or run.asset_check_selection:
+            checks = run.asset_check_selection
+            job = self._location.get_job(
+                job.get_subset_selector(set(run.asset_selection or ()), checks)
+            )
+        return self._instance.create_reexecuted_run(
+            request_context=self._workspace,
+            parent_run=run,
+            code_location=self._location,
+            remote_job=job,
+            strategy=ReexecutionStrategy.FROM_FAILURE,
+            use_parent_run_tags=True,
+        )
+
+    def execute(self, run: DagsterRun) -> str:
+        """Execute the run in this process, and return its status: SUCCESS, FAILURE or CANCELED."""
+        origin = run.job_code_origin
+        assert origin is not None
+        with attended(run.run_id):
+            execute_run(recon_job_from_origin(origin), run, self._instance)
+        ended = self._instance.get_run_by_id(run.run_id)
+        return ended.status.value if ended is not None else "FAILURE"
+
+    def _code(self, job_name: str) -> Any:
+        origin = self._repository.get_full_job(job_name).get_python_origin()
+        return recon_job_from_origin(origin)
+
+
+@contextmanager
+def opened_workspace(
+    instance: DagsterInstance,
+    workspace: str | None = None,
+    python_file: str | None = None,
+    module_name: str | None = None,
+) -> Iterator[tuple[list[LoadedLocation], list[str]]]:
+    """The code locations that Dagster's options of these names give, or else those of the current
+    folder, and what is wrong with those that do not load."""
+    given = WorkspaceOpts(
+        workspace=[workspace] if workspace else None,
+        python_file=[python_file] if python_file else None,
+        module_name=[module_name] if module_name else None,
+    )
+    with ExitStack() as stack:
+        with warnings.catch_warnings():  # of what does not load, with all frames of Dagster
+            warnings.simplefilter("ignore", UserWarning)
+            loaded = stack.enter_context(
+                get_workspace_from_cli_opts(
+                    instance, __version__, given, allow_in_process=True, log_level="WARNING"
+                )
+            )
+        locations = [
+            LoadedLocation(loaded, location, repository)
+            for location in loaded.code_locations
+            for repository in location.get_repositories().values()
+        ]
+        yield locations, [_innermost(error) for error in loaded.code_location_errors()]
+
+
+def _innermost(error: Any) -> str:
+    while error.cause is not None:
+        error = error.cause
+    return re.sub(r"^dagster_models\.errors\.\w+: ", "", str(error.message).strip())

@@ -1,0 +1,30 @@
+"""``dagster-models retry``: the last failed run of the project goes on from where it failed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dagster_models.cli.project import folder_of
+from dagster_models.cli.run import add_workspace, execute, workspace_of
+from dagster_models.errors import DagsterModelsError, SelectionError
+
+HELP = "go on with the project's last run, if it has failed or was canceled"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_id", nargs="?", metavar="RUN_ID", help="another run, by its id")
+    add_workspace(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    from dagster_models.definitions.launch import location_of, retried_run
+
+    root = Path(folder_of(options)).resolve()
+    try:
+        with location_of(root, workspace_of(options)) as location:
+            return execute(location, retried_run(location, options.run_id))
+    except SelectionError:
+        raise
+    except DagsterModelsError as error:
+        raise SelectionError(str(error)) from error

@@ -1,0 +1,267 @@
+"""Runs that a command makes: of what, under which job, and as whose.
+
+They belong to the code location of `dagster dev`, so the UI lists them under their job and assets,
+re-executes them, and the daemon retries them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dagster import (
+    AssetKey,
+    AssetsDefinition,
+    DagsterInstance,
+    DagsterInvalidSubsetError,
+    DagsterRun,
+    PartitionsDefinition,
+)
+
+from dagster_models._dagster.partitions import (
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    range_tags,
+)
+from dagster_models._dagster.workspace import ASSET_JOB, LoadedLocation, opened_workspace
+from dagster_models.core.model import Project
+from dagster_models.definitions.executor import models_executor
+from dagster_models.definitions.selection import asset_nodes, asset_steps
+from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.project.selection import Facts, select
+
+#: What tells `dagster dev` where the code is, in the order in which it is looked for.
+_WORKSPACES = ("pyproject.toml", "workspace.yaml", "workspace.yml")
+_DEFINITIONS = "definitions.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run is asked for. ``partition``: "", a key, `A..B`, or "last"."""
+
+    select: str
+    exclude: str
+    partition: str
+    job: str | None
+    tags: Mapping[str, str]
+    run_config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectLocation:
+    """The code location that holds a project, and the project's steps by the names of its assets.
+
+    ``keys``: "schema.name" of each step -> the name of its asset.
+    """
+
+    loaded: LoadedLocation
+    project: Project
+    assets: Sequence[AssetsDefinition]
+    keys: Mapping[str, str]
+
+
+@contextmanager
+def location_of(root: Path, workspace: Mapping[str, str | None]) -> Iterator[ProjectLocation]:
+    """The code location with the project in the folder *root*, and Dagster's instance.
+
+    Raises:
+        DagsterModelsError: there is none, or it does not load.
+    """
+    folder, options = _workspace(root.resolve(), workspace)
+    os.chdir(folder)  # where `dagster dev` is started: names of code locations depend on it
+    with _instance(root, folder) as instance:
+        instance.inject_env_vars(None)  # .env, as code servers do
+        with opened_workspace(instance, **options) as (locations, errors):
+            for loaded in locations:
+                if (found := _with_project(loaded, root)) is not None:
+                    yield found
+                    return
+    if errors:
+        raise DagsterModelsError("\n".join(errors))
+    names = ", ".join(loaded.name for loaded in locations)
+    raise DagsterModelsError(
+        f"no asset of the project in {root} is in the code location {names}, which {folder} has:"
+        " name the file or module with its Definitions (-f, -m)"
+    )
+
+
+def new_run(
+    location: ProjectLocation, asked: Asked, facts: Callable[[Project], Facts]
+) -> DagsterRun | None:
+    """A run that has not begun; None if nothing has changed or failed, and that was selected.
+
+    Raises:
+        SelectionError: nothing is selected, or what cannot be built in one run.
+    """
+    names = _selected(location, asked, facts(location.project))
+    if not names:
+        return None
+    chosen = [asset for asset in location.assets if _name(asset) in names]
+    tags = dict(asked.tags)
+    of = _partitions(chosen)
+    if of and asked.partition:
+        tags |= _partition_tags(asked.partition, of[0])
+    elif of:
+        missing = [_name(asset) for asset in chosen if asset.partitions_def is not None]
+        raise SelectionError(
+            f"{', '.join(missing)} is built by the partition: name one with --partition (a key,"
+            " A..B, or last), or leave it out with --exclude"
+        )
+    elif asked.partition:
+        raise SelectionError("--partition is given, and nothing that is selected has partitions")
+    keys = {key for asset in chosen for key in asset.keys}
+    job = asked.job or _job_for(location.loaded, keys)
+    return location.loaded.new_run(job, keys, tags, asked.run_config)
+
+
+def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[str]:
+    own = set(location.keys.values())
+    executable = [asset for asset in location.assets if asset.is_executable]
+    if asked.job is not None:
+        if asked.job not in location.loaded.jobs:
+            known = ", ".join(location.loaded.jobs)
+            raise SelectionError(f"there is no job {asked.job!r} in the code location: {known}")
+        keys = location.loaded.job(asked.job).asset_layer.selected_asset_keys
+        executable = [asset for asset in executable if not keys.isdisjoint(asset.keys)]
+    elif not asked.select:  # what others have in the location runs if somebody names it
+        by_default = [asset for asset in executable if _name(asset) in own]
+        partitioned = {_name(asset) for asset in by_default if asset.partitions_def is not None}
+        executable = [
+            asset for asset in by_default if asked.partition or _name(asset) not in partitioned
+        ]
+
+    def named(steps: Callable[..., Any], *given: str) -> list[str]:
+        return [location.keys[step] for step in steps(*given) if step in location.keys]
+
+    of_assets = Facts(
+        lambda ref: named(facts.changed, ref),
+        lambda: named(facts.failed),
+    )
+    every = asset_nodes(location.assets)
+    found = select(every, asked.select, of_assets, asked.exclude)
+    runnable = {_name(asset) for asset in executable}
+    left = set(found) & runnable
+    if found and not left:
+        raise SelectionError(f"`{asked.select or '*'}` selects nothing that a run can build")
+    return left
+
+
+def _partitions(assets: Sequence[AssetsDefinition]) -> list[PartitionsDefinition[str]]:
+    found = list(dict.fromkeys(it.partitions_def for it in assets if it.partitions_def is not None))
+    if len(found) > 1:
+        raise SelectionError(
+            "what is selected has several kinds of partitions, and a run has those of one:"
+            " select less"
+        )
+    return found
+
+
+def _partition_tags(given: str, of: PartitionsDefinition[str]) -> dict[str, str]:
+    first, _, last = given.replace("...", "..").partition("..")
+    if given == "last":
+        return range_tags(of, 0)
+    for key in (first, last or first):
+        if not of.has_partition_key(key):
+            raise SelectionError(f"there is no partition {key}")
+    return {RANGE_START_TAG: first, RANGE_END_TAG: last} if last else {PARTITION_TAG: first}
+
+
+def _job_for(loaded: LoadedLocation, keys: set[AssetKey]) -> str:
+    """The job of a run that names none: Dagster's own of all assets where that runs as ours do,
+    else the first one of the project that has all of *keys*."""
+    candidates = [ASSET_JOB, *(name for name in loaded.jobs if name != ASSET_JOB)]
+    for name in candidates:
+        job = loaded.job(name)
+        ours = job.executor_def.name == models_executor.name
+        if ours and keys <= job.asset_layer.selected_asset_keys:
+            return name
+    raise SelectionError(
+        "no job that runs under models_executor has all that is selected: add one to"
+        ' dagster_models.yaml (`jobs: {all: {selection: "*"}}`), or merge'
+        " `Definitions(executor=models_executor)` with what load_project returns"
+    )
+
+
+def _with_project(loaded: LoadedLocation, root: Path) -> ProjectLocation | None:
+    assets = loaded.assets()
+    mine = [
+        (found, spec.key.to_user_string())
+        for spec, found in asset_steps(assets)
+        if found is not None and os.path.realpath(found.project.root) == os.path.realpath(root)
+    ]
+    if not mine:
+        return None
+    keys = {str(found.step.key): name for found, name in mine}
+    return ProjectLocation(loaded, mine[0][0].project, assets, keys)
+
+
+def _name(asset: AssetsDefinition) -> str:
+    return next(iter(asset.keys)).to_user_string()
+
+
+def _workspace(
+    root: Path, options: Mapping[str, str | None]
+) -> tuple[Path, Mapping[str, str | None]]:
+    """The folder in which `dagster dev` would be started, and its options."""
+    if any(options.values()):
+        return Path.cwd(), options
+    for folder in (root, *root.parents):
+        for name in _WORKSPACES:
+            if _is_workspace(folder / name):
+                return folder, {} if name == _WORKSPACES[0] else {"workspace": name}
+    if (root / _DEFINITIONS).is_file():
+        return root, {"python_file": _DEFINITIONS}
+    raise DagsterModelsError(
+        f"{root} has no {_DEFINITIONS}, and neither it nor a folder above it has a pyproject.toml"
+        " with [tool.dagster] or a workspace.yaml: name the file or module with -f or -m"
+    )
+
+
+def _is_workspace(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    if path.name != _WORKSPACES[0]:
+        return True
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return any(line.strip() in ("[tool.dagster]", "[tool.dg]") for line in text.splitlines())
+
+
+@contextmanager
+def _instance(root: Path, folder: Path) -> Iterator[DagsterInstance]:
+    """Dagster's instance: that of $DAGSTER_HOME, else of the home that `init` writes."""
+    if not os.environ.get("DAGSTER_HOME"):
+        homes = [place / ".dagster_home" for place in (root.resolve(), folder)]
+        home = next((it for it in homes if (it / "dagster.yaml").is_file()), None)
+        if home is None:
+            raise DagsterModelsError(
+                "DAGSTER_HOME is not set: name the folder where Dagster keeps its runs"
+            )
+        os.environ["DAGSTER_HOME"] = str(home)
+    with DagsterInstance.get() as instance:
+        yield instance
+
+
+def retried_run(location: ProjectLocation, run_id: str | None) -> DagsterRun:
+    """A run that goes on from a failed or canceled one, as "Re-execute from failure" does: the
+    run of that id, else the last one of this code location.
+
+    Raises:
+        SelectionError: there is none, or it has left nothing to do.
+    """
+    run = location.loaded.last_run(run_id)
+    if run is None:
+        raise SelectionError(
+            "no run of this code location has " + ("that id" if run_id else "ended")
+        )
+    if not run.is_failure_or_canceled:
+        what = f"run {run.run_id} of job {run.job_name} has ended with {run.status.value}"
+        raise SelectionError(f"{what}: there is nothing to go on with")
+    try:
+        return location.loaded.again_from_failure(run)
+    except DagsterInvalidSubsetError as error:
+        raise SelectionError(f"run {run.run_id}: {error}") from error
