@@ -12,6 +12,8 @@
     dagster-models explain             why the last run took as long as it did, from its journal
     dagster-models script FILE         one script, run against the warehouse
     dagster-models checks [marts.x]    checks alone, of models and sources as they are
+    dagster-models show marts.x        the first rows of a model's query
+    dagster-models sql 'select ...'    a query of the warehouse, with the names of models
     dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
     dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
@@ -26,6 +28,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +46,8 @@ from dagster_models.cli import (
     retry,
     run,
     script,
+    show,
+    sql,
     streams,
     test,
     windows,
@@ -74,6 +79,8 @@ COMMANDS: Mapping[str, Command] = {
     "clean": clean,
     "windows": windows,
     "script": script,
+    "show": show,
+    "sql": sql,
     "test": test,
 }
 
@@ -96,10 +103,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130  # what a shell reports for Ctrl-C
 
 
+def _version() -> str:
+    try:
+        return version("dagster-models")
+    except PackageNotFoundError:  # it runs from a folder
+        return "(not installed)"
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="dagster-models", description="Run a project of models, and look at it."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     folder = "the project's folder (default: the nearest one with a dagster_models.yaml)"
     parser.add_argument("--project", type=Path, metavar="FOLDER", help=folder)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -44,7 +44,7 @@ def blocks(title: str, language: str) -> list[str]:
 
 
 def test_every_block_is_used_below() -> None:
-    assert PAGE.count("\n```") == 2 * 4
+    assert PAGE.count("\n```") == 2 * 5
 
 
 def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,3 +117,30 @@ def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs[4].tags[RANGE_END_TAG] == "2024-01-02"
     (again,) = blocks("Going on after a failure", "sh")
     assert run(project.root, *shlex.split(again)[1:]) == 2, "none of these has ended"
+
+
+def test_looking_at_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = [shlex.split(it)[1:] for it in blocks("Looking at rows", "sh")[0].splitlines()]
+    project = make_project(tmp_path, FILES)
+    settings = project.root / "dagster_models.yaml"
+    settings.write_text(settings.read_text().replace("threads: 2", "schema_prefix: dev_"))
+    assert run(project.root, *commands[0]) == 1
+    assert "has no database yet: nothing is built" in capsys.readouterr().err
+    with project.warehouse() as session:
+        for schema in ("staging", "marts"):
+            session.execute(f"create schema dev_{schema}")
+        session.execute("create table dev_staging.stg_orders as select range as id from range(9)")
+        session.execute("create table dev_staging.stg_items as select range as id from range(7)")
+        session.execute(
+            "create table dev_marts.orders as select 3 as id, 'x|\n y' as note, null as z"
+        )
+        said = []
+        for command in commands:  # while somebody else has the file open
+            assert run(project.root, *command) == 0, capsys.readouterr().err
+            said.append(capsys.readouterr().out.splitlines())
+    assert (said[0][:2], said[0][-1], len(said[0])) == (["id", "--"], "(first 5 rows)", 8)
+    assert said[1] == ["id  note  z", "--  ----  ----", "3   x| y  NULL", "(1 row)"]
+    assert said[2] == ["n", "-", "1", "(1 row)"]
+    for wrong in ("delete from orders", "select 1; select 2", "select $nope"):
+        assert run(project.root, "sql", wrong) == 1
+        assert "the query, 1:" in capsys.readouterr().err

@@ -1,0 +1,52 @@
+"""The rows of a query, as a table in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from dagster_models.cli.project import counted, is_there
+from dagster_models.compilation.tasks import warehouse_address
+from dagster_models.core.model import Project, Target
+from dagster_models.errors import DagsterModelsError
+from dagster_models.processes.client.leave import leave_all
+from dagster_models.processes.client.session import connect
+from dagster_models.util.secrets import without
+
+_ROWS = 20
+_WIDEST = 60  #: characters of a value
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    text = f"how many rows (default: {_ROWS})"
+    parser.add_argument("--limit", type=int, default=_ROWS, metavar="N", help=text)
+
+
+def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
+    """Print the first rows of a query, which the warehouse process reads: a run may have the
+    database open."""
+    if not is_there(target):
+        raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
+    try:
+        with connect(warehouse_address(project, target)) as session:
+            table = session.export(f"{query} limit {limit + 1}")
+            rows = [[_text(value) for value in row.values()] for row in table.to_pylist()]
+    finally:
+        leave_all()
+    print(without(_table(list(table.column_names), rows[:limit]), project.secrets))
+    print(f"({'first ' if len(rows) > limit else ''}{counted(min(len(rows), limit), 'row')})")
+    return 0
+
+
+def _text(value: object) -> str:
+    text = "NULL" if value is None else " ".join(str(value).split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
+
+
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    lines = [names, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,40 @@
+"""``dagster-models show MODEL``: the first rows of a model's query, or of what it has built."""
+
+from __future__ import annotations
+
+import argparse
+
+from dagster_models.cli.project import add_vars, find_step, folder_of, given_by, load, refuse_broken
+from dagster_models.cli.rows import add_limit, print_rows
+from dagster_models.compilation.sql_text import compile_step, relation_sql
+from dagster_models.errors import DagsterModelsError
+from dagster_models.project.targets import usable_target
+
+HELP = "print the first rows of a model's query, or of its table"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="schema.name, or a name that only one model has")
+    table = "what the last build left, and not what the query says now (always so for other kinds)"
+    parser.add_argument("--table", action="store_true", help=table)
+    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_limit(parser)
+    add_vars(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
+    step = find_step(
+        options.model, [*project.steps.values(), *project.ephemerals.values()], "model"
+    )
+    refuse_broken(project, step)
+    target = usable_target(project, options.target)
+    if step.kind == "sql" and not options.table:
+        sql = (
+            f"(\n{compile_step(project, step, target, full=True).rstrip().rstrip(';')}\n) as shown"
+        )
+    elif step.relation is None:
+        raise DagsterModelsError(f"{step.key} builds no table")
+    else:
+        sql = relation_sql(project, step.key, target)
+    return print_rows(project, target, f"select * from {sql}", options.limit)
