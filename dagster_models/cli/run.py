@@ -61,11 +61,14 @@ def run(options: argparse.Namespace) -> int:
     asked = Asked(text, exclude, options.partition, options.job, tags_of(options), _config(options))
     try:
         with location_of(root, workspace_of(options)) as location:
-            dagster_run = new_run(location, asked, lambda p: facts_of(p, options.target))
-            if dagster_run is None:
+            made = new_run(location, asked, lambda project: facts_of(project, options.target))
+            if made.run is None:
                 print("There is nothing to do: nothing has changed or failed.")
                 return 0
-            return execute(location, dagster_run)
+            if made.left_out:
+                what = ", ".join(made.left_out)
+                print(f"Left out without --partition, as built by the partition: {what}")
+            return execute(location, made.run)
     except SelectionError:
         raise
     except DagsterModelsError as error:

@@ -6,12 +6,11 @@ import argparse
 
 from dagster_models.cli.project import add_vars, folder_of, given_by, load
 from dagster_models.cli.rows import add_limit, print_rows
-from dagster_models.compilation.sql_text import compile_text
+from dagster_models.compilation.sql_text import compile_text, parsed_text
 from dagster_models.core.model import Config, Key, Location, Project, Step
 from dagster_models.errors import DagsterModelsError, SqlSyntaxError
 from dagster_models.project.linking.names import build_names, resolve
 from dagster_models.project.targets import usable_target
-from dagster_models.sql.parse import parse_sql
 
 HELP = "run a query in the warehouse, in which models have their names"
 
@@ -36,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _as_step(project: Project, text: str) -> Step:
     """A step that is nowhere, with the references of the query. Raises SqlSyntaxError."""
-    parsed = parse_sql(text, project.dialect)
+    parsed = parsed_text(project, text, queries_only=True)
     names = build_names(project.steps.values(), project.sources.values(), ())
     found = {ref.name: resolve(names, ref.parts) for ref in parsed.references}
     return Step(

@@ -19,7 +19,6 @@ from dagster import (
     DagsterInstance,
     DagsterInvalidSubsetError,
     DagsterRun,
-    PartitionsDefinition,
 )
 
 from dagster_models._dagster.partitions import (
@@ -90,33 +89,41 @@ def location_of(root: Path, workspace: Mapping[str, str | None]) -> Iterator[Pro
     )
 
 
-def new_run(
-    location: ProjectLocation, asked: Asked, facts: Callable[[Project], Facts]
-) -> DagsterRun | None:
-    """A run that has not begun; None if nothing has changed or failed, and that was selected.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """``run`` has not begun; None if nothing has changed or failed, and that was selected.
+    ``left_out``: what is built by the partition, of a run that names none."""
+
+    run: DagsterRun | None
+    left_out: tuple[str, ...] = ()
+
+
+def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], Facts]) -> Made:
+    """Make a run.
 
     Raises:
         SelectionError: nothing is selected, or what cannot be built in one run.
     """
     names = _selected(location, asked, facts(location.project))
     if not names:
-        return None
+        return Made(None)
     chosen = [asset for asset in location.assets if _name(asset) in names]
+    partitioned = [asset for asset in chosen if asset.partitions_def is not None]
     tags = dict(asked.tags)
-    of = _partitions(chosen)
-    if of and asked.partition:
-        tags |= _partition_tags(asked.partition, of[0])
-    elif of:
-        missing = [_name(asset) for asset in chosen if asset.partitions_def is not None]
-        raise SelectionError(
-            f"{', '.join(missing)} is built by the partition: name one with --partition (a key,"
-            " A..B, or last), or leave it out with --exclude"
-        )
-    elif asked.partition:
-        raise SelectionError("--partition is given, and nothing that is selected has partitions")
+    left_out: tuple[str, ...] = ()
+    if asked.partition:
+        tags |= _partition_tags(asked.partition, partitioned)
+    elif partitioned:
+        left_out = tuple(map(_name, partitioned))
+        chosen = [asset for asset in chosen if asset.partitions_def is None]
+        if not chosen:
+            raise SelectionError(
+                f"{', '.join(left_out)} is built by the partition: name one with --partition (a"
+                " key, A..B, or last)"
+            )
     keys = {key for asset in chosen for key in asset.keys}
     job = asked.job or _job_for(location.loaded, keys)
-    return location.loaded.new_run(job, keys, tags, asked.run_config)
+    return Made(location.loaded.new_run(job, keys, tags, asked.run_config), left_out)
 
 
 def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[str]:
@@ -129,11 +136,7 @@ def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[str]
         keys = location.loaded.job(asked.job).asset_layer.selected_asset_keys
         executable = [asset for asset in executable if not keys.isdisjoint(asset.keys)]
     elif not asked.select:  # what others have in the location runs if somebody names it
-        by_default = [asset for asset in executable if _name(asset) in own]
-        partitioned = {_name(asset) for asset in by_default if asset.partitions_def is not None}
-        executable = [
-            asset for asset in by_default if asked.partition or _name(asset) not in partitioned
-        ]
+        executable = [asset for asset in executable if _name(asset) in own]
 
     def named(steps: Callable[..., Any], *given: str) -> list[str]:
         return [location.keys[step] for step in steps(*given) if step in location.keys]
@@ -151,18 +154,16 @@ def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[str]
     return left
 
 
-def _partitions(assets: Sequence[AssetsDefinition]) -> list[PartitionsDefinition[str]]:
+def _partition_tags(given: str, assets: Sequence[AssetsDefinition]) -> dict[str, str]:
     found = list(dict.fromkeys(it.partitions_def for it in assets if it.partitions_def is not None))
-    if len(found) > 1:
+    if len(found) != 1:
         raise SelectionError(
-            "what is selected has several kinds of partitions, and a run has those of one:"
-            " select less"
+            "what is selected has several kinds of partitions, and a run has those of one: select"
+            " less"
+            if found
+            else "--partition is given, and nothing that is selected has partitions"
         )
-    return found
-
-
-def _partition_tags(given: str, of: PartitionsDefinition[str]) -> dict[str, str]:
-    first, _, last = given.replace("...", "..").partition("..")
+    of, (first, _, last) = found[0], given.replace("...", "..").partition("..")
     if given == "last":
         return range_tags(of, 0)
     for key in (first, last or first):
@@ -242,6 +243,7 @@ def _instance(root: Path, folder: Path) -> Iterator[DagsterInstance]:
                 "DAGSTER_HOME is not set: name the folder where Dagster keeps its runs"
             )
         os.environ["DAGSTER_HOME"] = str(home)
+        os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # what its storage is made for
     with DagsterInstance.get() as instance:
         yield instance
 

@@ -12,10 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dagster import DagsterInstance, DagsterRun, __version__
-from dagster._cli.workspace.cli_target import get_workspace_from_cli_opts
-from dagster_graphql.test.utils import execute_dagster_graphql
-from dagster_shared.cli import WorkspaceOpts
+from dagster import DagsterInstance, DagsterRun
 
 from dagster_models.core.model import Project as Loaded
 from dagster_models.definitions.launch import Asked, ProjectLocation, location_of, new_run
@@ -73,19 +70,36 @@ def runs(project: Project) -> list[DagsterRun]:
         return list(instance.get_runs())
 
 
-RUNS = """{ pipelineOrError(params: {repositoryName: "__repository__",
+#: What the webserver answers of the runs, and of "Re-execute from failure" of the last one.
+UI = """
+import json, sys
+from dagster import DagsterInstance, __version__
+from dagster._cli.workspace.cli_target import get_workspace_from_cli_opts
+from dagster_graphql.test.utils import execute_dagster_graphql
+from dagster_shared.cli import WorkspaceOpts
+
+RUNS = '''{ pipelineOrError(params: {repositoryName: "__repository__",
   repositoryLocationName: "definitions.py", pipelineName: "all"}) {
     ... on Pipeline { runs { runId status } } }
-  assetNodes(assetKeys: [{path: ["main", "a"]}]) { assetMaterializations { runId } } }"""
-AGAIN = """mutation($parent: String!) { launchRunReexecution(reexecutionParams:
+  assetNodes(assetKeys: [{path: ["main", "a"]}]) { assetMaterializations { runId } } }'''
+AGAIN = '''mutation($parent: String!) { launchRunReexecution(reexecutionParams:
   {parentRunId: $parent, strategy: FROM_FAILURE}) {
     ... on LaunchRunSuccess { run { runId status stepStats { stepKey status } } }
-    ... on PythonError { message } } }"""
+    ... on PythonError { message } } }'''
+
+if __name__ == "__main__":
+    options = WorkspaceOpts(python_file=["definitions.py"])
+    with (
+        DagsterInstance.get() as instance,
+        get_workspace_from_cli_opts(instance, __version__, options, True) as ui,
+    ):
+        shown = execute_dagster_graphql(ui, RUNS).data
+        again = execute_dagster_graphql(ui, AGAIN, {"parent": sys.argv[1]}).data
+        print(json.dumps([shown, again]))
+"""
 
 
-# Dagster's execute_dagster_graphql leaves a coroutine of its event loop behind.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_run_is_the_code_locations_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_is_the_code_locations_own(tmp_path: Path) -> None:
     project = make_project(tmp_path, FILES, "jobs: {all: {}}\n")
     (project.home / "dagster.yaml").write_text(HOME)
     code, said = called(project, "run", "--job", "all", "--target", "dev", "--threads", "1")
@@ -101,17 +115,20 @@ def test_a_run_is_the_code_locations_own(tmp_path: Path, monkeypatch: pytest.Mon
     assert retried.run_config == {"execution": {"config": {"max_concurrent": 1}}}
 
     project.write(GOOD)
-    monkeypatch.chdir(project.root)
-    options = WorkspaceOpts(python_file=["definitions.py"])
-    with (
-        DagsterInstance.from_config(str(project.home)) as instance,
-        get_workspace_from_cli_opts(instance, __version__, options, True) as ui,
-    ):
-        shown = execute_dagster_graphql(ui, RUNS).data
-        both = [{"runId": run.run_id, "status": "FAILURE"} for run in (retried, first)]
-        assert shown["pipelineOrError"]["runs"] == both
-        assert shown["assetNodes"][0]["assetMaterializations"] == [{"runId": first.run_id}]
-        again = execute_dagster_graphql(ui, AGAIN, {"parent": retried.run_id}).data
+    (tmp_path / "ui.py").write_text(UI)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "ui.py"), retried.run_id],
+        cwd=project.root,
+        env=project.env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=100,
+    )
+    shown, again = json.loads(done.stdout.splitlines()[-1])
+    both = [{"runId": run.run_id, "status": "FAILURE"} for run in (retried, first)]
+    assert shown["pipelineOrError"]["runs"] == both
+    assert shown["assetNodes"][0]["assetMaterializations"] == [{"runId": first.run_id}]
     run = again["launchRunReexecution"]["run"]
     assert run["status"] == "SUCCESS", again
     assert {it["stepKey"] for it in run["stepStats"]} == {"main__bad", "main__below"}
@@ -168,7 +185,7 @@ def maybe_asked(location: ProjectLocation, select: str, **given: Any) -> Dagster
         return Facts(lambda ref: ["main.a"], list)
 
     values = {"exclude": "", "partition": "", "job": None, "tags": {}, "run_config": {}, **given}
-    return new_run(location, Asked(select, **values), facts)
+    return new_run(location, Asked(select, **values), facts).run
 
 
 def names(run: DagsterRun) -> list[str]:
