@@ -291,8 +291,10 @@ class TokenizedText:
             return False
         before = self.tokens[index - 1] if index else None
         if before is None or token.text != ":":
-            # @@x is a system variable, t.$1 a column of a Snowflake stage
-            return before is None or before.end + 1 != token.start or before.text not in {"@", "."}
+            # @@x is a system variable, t.$1 a column of a Snowflake stage, and t.$x the column that
+            # a check is given.
+            apart = {"@", "."} if self.text[name.start].isdigit() else {"@"}
+            return before is None or before.end + 1 != token.start or before.text not in apart
         # a[1:x] is a slice, t.doc:x a path into JSON
         touches = before.end + 1 == token.start and self.text[before.end].isalnum()
         return not in_subscript and not touches and before.token_type not in _OPERANDS

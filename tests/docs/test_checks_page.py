@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import duckdb
+
 from dagster_models.compilation.checks.table import COMPILERS
-from dagster_models.core.model import Key
+from dagster_models.compilation.checks.task import check_task
+from dagster_models.core.model import Key, Target
+from dagster_models.core.target_types import TARGET_TYPES
 from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias
 from dagster_models.project.checks.keys import KEYS
 from dagster_models.project.checks.kinds import KINDS
@@ -53,6 +57,32 @@ def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
 
 
 _OPPOSITE = {"strictly": "the opposite of "}
+
+
+def test_a_query_with_arguments(tmp_path: Path) -> None:
+    blocks = re.findall(r"^```sql\n(.*?)^```$", section("Queries with arguments"), re.M | re.S)
+    files = {
+        "checks/older_than.sql": blocks[0],
+        "models/marts/children.sql": blocks[1],
+        "models/marts/parents.sql": "select 1 as id, date '2024-01-01' as made_on",
+    }
+    project = load(write_project(tmp_path, files), environ={})
+    assert project.warnings == ()
+    step = project.steps[Key("marts", "children")]
+    assert [(it.name, it.severity) for it in step.checks] == [
+        ("older_than_made_on", "warn"),
+        ("a_week", "error"),
+    ]
+    with duckdb.connect() as connection:
+        connection.execute("create schema marts")
+        connection.execute("create table marts.parents as " + files["models/marts/parents.sql"])
+        for moved, expected in ((0, (0, 0)), (-5, (1, 0)), (-9, (1, 1))):
+            connection.execute(f"create or replace table t as {blocks[1]}")
+            connection.execute(f"update t set made_on = made_on + {moved}")
+            target = Target("x", TARGET_TYPES["duckdb"])
+            tasks = [check_task(project, step, check, target) for check in step.checks]
+            sent = [task.sent(task.sql, "t", [f'"{c}"' for c in task.columns]) for task in tasks]
+            assert tuple(len(connection.execute(sql).fetchall()) for sql in sent) == expected
 
 
 def row_of(word: str, alias: Alias) -> list[str]:

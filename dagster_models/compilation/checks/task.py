@@ -36,7 +36,7 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
     if check.model != owner.key:
         return _of_another(project, check, target)
     step, dialect = _as_step(owner), dialect_on(project, target)
-    named = dict(_named_columns(check, owner))
+    named = dict(_named_columns(check, project))
     conditions = {
         it.key: condition_in(compile_check_text(project, step, it.query, target))
         for it in conditions_of(check)
@@ -99,26 +99,27 @@ def _as_step(owner: Step | Source) -> Step:
     return owner if isinstance(owner, Step) else checks_of(owner)
 
 
-def _named_columns(check: Check, owner: Step | Source) -> Iterator[tuple[str, Sequence[str]]]:
+def _named_columns(check: Check, project: Project) -> Iterator[tuple[str, Sequence[str]]]:
     """The columns of its own relation that a check's arguments name, by argument."""
     for name, value in check.arguments.items():
         if isinstance(value, NamedArgument) and value.sort != "relation":
             yield name, value.names
     if check.test == "equality":
-        yield "compared", _compared(check, owner)
+        yield "compared", _compared(check, project)
     elif check.test in KINDS:
         for name in KINDS[check.test].columns:
             if name in check.arguments:
                 yield name, check.arguments[name]
 
 
-def _compared(check: Check, owner: Step | Source) -> Sequence[str]:
-    """The columns that an equality compares."""
-    if "columns" in check.arguments or isinstance(owner, Step):
+def _compared(check: Check, project: Project) -> Sequence[str]:
+    """The columns that an equality compares: of a source, all that are declared."""
+    if "columns" in check.arguments:
         named: Sequence[str] = check.arguments["columns"]
         return named
     left_out = {name.lower() for name in check.arguments.get("except", ())}
-    return [column.name for column in owner.columns if column.name.lower() not in left_out]
+    columns = project.sources[check.model].columns
+    return [column.name for column in columns if column.name.lower() not in left_out]
 
 
 def _placed(named: Mapping[str, Sequence[str]], first: int) -> dict[str, Sequence[str]]:
