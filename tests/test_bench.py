@@ -31,6 +31,7 @@ LINUX_ONLY = {
     "memory.py": "warehouse process",
     "python_steps.py": "model of pandas",
     "streams.py": "in parts",
+    "copies.py": "back to PostgreSQL",
 }
 if sys.platform == "linux":
     PRINTS.update(LINUX_ONLY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -92,6 +93,10 @@ def copied(step: TargetStep) -> Outcome:
         question = task.build_from(ArrowFile(""))
         reading = connection.use(lambda session: session.read_before(question))
         rows = copy_rows(task.copied, how, reading, here, connection, connect)
+        # On disk, and where the end of the other warehouse's process does not remove it.
+        folder = os.path.dirname(rows.path)
+        assert folder in connection.use(lambda session: session.lasting_folders)
+        assert not folder.startswith("/dev/shm/")
         outcome = connection.use(lambda session: build(session, task, rows.path, reading))
         assert not os.path.exists(rows.path)
         return replace(outcome, notes=(*rows.notes, *outcome.notes))
@@ -359,18 +364,42 @@ def test_a_cursor_that_other_warehouses_order_otherwise_is_refused(pair: Pair, c
         copied(step)
 
 
-def test_a_stop_ends_the_query_in_the_other_warehouse(pair: Pair) -> None:
+RUNNING = "state = 'active' and query like '%generate_series%'"
+
+
+@pytest.fixture
+def copying(pair: Pair) -> Iterator[Driver]:
+    """A step that copies the rows of a query that runs for long."""
     endless = "select count(*) as n from generate_series(1, 1000000) a(i),"
     endless += " generate_series(1, 1000000) b(j) where i::bigint * j % 7 = 8"
     address = postgres_at(os.environ["DATABASE_URL"])
+    pair.duck.execute("create or replace table main.built as select 7 as n")
     driver = Driver(pair.folder, duckdb_at(pair.folder / "w.duckdb"))
     driver.start("python", "", copied=Copied("pg", address.to_json(), endless))
-    running = "state = 'active' and query like '%generate_series%'"
-    until(lambda: backends(pair.pg, running))
-    wire.send(driver.control, {"op": "cancel"})
-    assert driver.answer().verdict is Verdict.CANCELED
-    until(lambda: not backends(pair.pg, running))
+    until(lambda: backends(pair.pg, RUNNING))
+    yield driver
+    until(lambda: not backends(pair.pg, RUNNING))
+    assert pair.duck.query("from main.built") == [(7,)]
     driver.close()
+
+
+def test_a_stop_ends_the_query_in_the_other_warehouse(copying: Driver) -> None:
+    wire.send(copying.control, {"op": "cancel"})
+    assert copying.answer().verdict is Verdict.CANCELED
+
+
+def test_the_end_of_the_step_ends_the_query_in_the_other_warehouse(copying: Driver) -> None:
+    os.kill(copying.pid(), signal.SIGKILL)
+    copying.ends()
+
+
+def test_the_end_of_the_other_warehouses_process_is_an_error(copying: Driver) -> None:
+    """And nothing is in doubt: the step's own warehouse was not asked for anything yet."""
+    with connect(postgres_at(os.environ["DATABASE_URL"])) as other:
+        os.kill(other.server_pid, signal.SIGKILL)
+    outcome = copying.answer()
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert outcome.error is not None
 
 
 def test_every_type_of_warehouse_has_forms() -> None:
