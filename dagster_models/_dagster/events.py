@@ -47,10 +47,17 @@ def left_alone(
     for key in filter(None, keys):
         observation = AssetObservation(key, description=message, metadata=metadata)
         yield DagsterEvent.asset_observation(context, observation)
+    yield from check_results(context, checks)
+    yield DagsterEvent.step_skipped_event(context)
+
+
+def check_results(
+    context: StepExecutionContext, checks: Sequence[AssetCheckResult]
+) -> Iterator[DagsterEvent]:
+    """The events of checks that ran outside of their step."""
     for check in checks:
         evaluation = check.to_asset_check_evaluation(context)
         yield DagsterEvent.asset_check_evaluation(context, evaluation)
-    yield DagsterEvent.step_skipped_event(context)
 
 
 def pool_blocked(context: StepExecutionContext) -> DagsterEvent:

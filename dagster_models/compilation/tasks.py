@@ -21,6 +21,7 @@ from dagster_models.compilation.sql_text import (
     relation_for,
 )
 from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.checks import When
 from dagster_models.core.copied import Copied
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export
@@ -72,7 +73,7 @@ class TargetStep:
     for a build of the whole relation. ``partitions``: those that the run builds, () for a step
     that has none. ``run_started_at``: in UTC; None is now. ``deferred``: the models that it reads
     from another target, which are sources of *project* here -> their relations. ``builds``: False
-    if only its checks run, on the relation as it is."""
+    if only its checks run, on the relation as it is; ``checks``: when they run of what is built."""
 
     project: Project
     step: Step
@@ -83,6 +84,7 @@ class TargetStep:
     run_started_at: dt.datetime | None = None
     deferred: Mapping[str, str] = EMPTY
     builds: bool = True
+    checks: When = "each"
 
     @property
     def name(self) -> str:

@@ -12,6 +12,9 @@ from dagster_models.core.model import EMPTY, Config, Key, Location, Source, Step
 _NOWHERE = Location("")
 
 Severity = Literal["error", "warn"]
+#: When the checks of models run: each model's before it is published, all of them after the last
+#: model of a run, or not at all.
+When = Literal["each", "after", "none"]
 #: What a check looks at: the rows that this build wrote, or all rows of the relation.
 Scope = Literal["window", "table"]
 

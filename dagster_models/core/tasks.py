@@ -167,7 +167,10 @@ class BuildTask:
 
 @dataclass(frozen=True, slots=True)
 class ChecksTask:
-    """Run checks on ``relation`` (or a function) as it is, without building or publishing it."""
+    """Run checks on ``relation`` (or a function) as it is, without building or publishing it.
+
+    ``builder``: who stores the rows that they find, None if nobody does.
+    """
 
     run_id: str
     step: str
@@ -175,6 +178,7 @@ class ChecksTask:
     relation: Relation
     checks: tuple[CheckTask, ...] = ()
     is_function: bool = False
+    builder: str | None = None
 
     runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = False

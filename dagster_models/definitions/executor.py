@@ -49,6 +49,7 @@ from dagster_models.definitions.stock_event_log import advice_for_run
 from dagster_models.execution.deferral import DEFER_TAG, DEFER_VARIABLE
 from dagster_models.execution.loop import Run
 from dagster_models.execution.options import (
+    CHECKS_TAG,
     FAIL_FAST_TAG,
     FULL_REFRESH_TAG,
     ONLY_CHANGED_TAG,
@@ -106,6 +107,13 @@ _CONFIG = {
         description="true: a model is left alone if its relation is there and a build would leave "
         "the same: neither its code has changed nor what it reads (docs/runs.md). The run "
         f"tag {ONLY_CHANGED_TAG} overrides this.",
+    ),
+    "checks": Field(
+        Noneable(String),
+        default_value=None,
+        description="each: the checks of a model run before it is published. after: models are "
+        "published, and all checks run after the last one (docs/checks.md). none: they do not run. "
+        f"The run tag {CHECKS_TAG} overrides this. Default: the value in dagster_models.yaml.",
     ),
     "cancel_grace_seconds": Field(
         float,

@@ -10,6 +10,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from dagster import DagsterEvent
+
+from dagster_models._dagster.events import engine_event
+from dagster_models._dagster.types import PlanExecutionContext
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
 from dagster_models.core.model import EMPTY, Key, Project, Relation, Source, Step, Target
@@ -17,6 +21,9 @@ from dagster_models.processes.address import same_database
 from dagster_models.processes.client.session import connect
 from dagster_models.project.function import is_function
 from dagster_models.project.targets import usable_target
+from dagster_models.reporting.explain_text import PREFIX
+from dagster_models.reporting.reporter import Reporter
+from dagster_models.reporting.wording import counted
 
 DEFER_TAG = "dagster_models/defer"
 DEFER_VARIABLE = "DAGSTER_MODELS_DEFER"
@@ -69,6 +76,20 @@ def deferral(target_steps: Mapping[str, TargetStep], name: str) -> Deferral:
             }
             found[step] = replace(it, project=changed, deferred=own)
     return Deferral(found, relations, tuple(nowhere))
+
+
+def report_deferral(
+    found: Deferral, reporter: Reporter, job: PlanExecutionContext
+) -> Iterator[DagsterEvent]:
+    """Report all that the run reads from another target, and what is on neither."""
+    for name in found.nowhere:
+        reporter.note(f"WARNING: {name}, which is read, is on neither target")
+    if found.relations:
+        text = f"Deferred: {counted(len(found.relations), 'model')} read from another target"
+        reporter.note(text)
+        for name, relation in found.relations.items():
+            reporter.note(f"    {name} is read from {relation}")
+        yield engine_event(job, text, {f"{PREFIX}/deferred": dict(found.relations)})
 
 
 def _by_project(

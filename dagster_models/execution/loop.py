@@ -31,7 +31,9 @@ from dagster_models.compilation.tasks import exports_by_warehouse, schemas_by_wa
 from dagster_models.core.model import EMPTY, Project
 from dagster_models.execution import resume, unchanged
 from dagster_models.execution.check_results import asset_check_result
+from dagster_models.execution.deferral import report_deferral
 from dagster_models.execution.foreign_steps import ForeignSteps
+from dagster_models.execution.late_checks import LateChecks
 from dagster_models.execution.options import Options
 from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.run_context import run_context
@@ -40,7 +42,7 @@ from dagster_models.execution.timers import Due
 from dagster_models.execution.unchanged import metadata_of
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.reporting.dagster_text import step_text
-from dagster_models.reporting.explain_text import PREFIX, metadata, summary
+from dagster_models.reporting.explain_text import metadata, summary
 from dagster_models.reporting.wording import counted
 from dagster_models.scheduling.states import (
     AskPrevious,
@@ -79,6 +81,7 @@ class Run:
         self._job, self._queue, self._warnings = job_context, run.runners.queue, warnings
         self._own = OwnSteps(run, self._on_interrupt)
         self._foreign = ForeignSteps(run, plan_context, executor)
+        self._late = LateChecks(run)
         # What is still to be carried out or read. It is kept here in case the run breaks: the plan
         # counts an instruction as done once it has returned it, and the queue an event likewise.
         self._undone: deque[Instruction] = deque()
@@ -92,6 +95,7 @@ class Run:
 
         Raises:
             DagsterExecutionInterruptedError: the run was stopped by a signal or by Terminate.
+            DagsterModelsError: all models are published, and a check failed that ran after them.
         """
         with (
             contextlib.closing(self._run.runners),
@@ -111,6 +115,7 @@ class Run:
                 running, left_alone = tuple(self._own.running), tuple(self._run.decision.unchanged)
                 yield from self._carry_out(self._plan.begin(running, left_alone))
                 yield from self._until_complete()
+                yield from self._late.events(self._count_interrupts)
             except BaseException as error:
                 # Dagster no longer takes our events, but steps in flight must still be stopped, and
                 # their ends reported.
@@ -125,6 +130,7 @@ class Run:
             yield engine_event(self._job, summary(explanation), metadata(explanation))
         if self._interrupts:
             raise interrupted("The run was asked to stop.")
+        self._late.raise_if_any_failed()
         # Drop a signal that came after the last step ended: it would make Dagster fail the run.
         pop_captured_interrupt()
 
@@ -133,7 +139,7 @@ class Run:
         for warning in self._warnings:
             self._reporter.note(f"WARNING: {warning}")
             yield engine_event(self._job, warning)
-        yield from self._report_deferral()
+        yield from report_deferral(self._run.deferral, self._reporter, self._job)
         in_sql = [key for key, it in self._run.target_steps.items() if not it.is_python]
         self._log = StepLog(self._job, in_sql)
         if in_sql:
@@ -148,19 +154,6 @@ class Run:
             self._run.known.ask(self._run.target_steps)
 
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
-
-    def _report_deferral(self) -> Iterator[DagsterEvent]:
-        """Report all that the run reads from another target, and what is on neither."""
-        found = self._run.deferral
-        for name in found.nowhere:
-            self._reporter.note(f"WARNING: {name}, which is read, is on neither target")
-        if found.relations:
-            text = f"Deferred: {counted(len(found.relations), 'model')} read from another target"
-            self._reporter.note(text)
-            for name, relation in found.relations.items():
-                self._reporter.note(f"    {name} is read from {relation}")
-            metadata_of_it = {f"{PREFIX}/deferred": dict(found.relations)}
-            yield engine_event(self._job, text, metadata_of_it)
 
     def _committed(self) -> list[resume.FoundCommit]:
         """The steps that were committed by a run which this one re-executes. What such a run has
@@ -234,16 +227,19 @@ class Run:
 
     # -- signals -------------------------------------------------------------------------------
 
-    def _asked_to_stop(self) -> bool:
+    def _count_interrupts(self) -> int:
         self._notice_interrupt()
-        return self._interrupts > 0
+        return self._interrupts
+
+    def _asked_to_stop(self) -> bool:
+        return self._count_interrupts() > 0
 
     def _notice_interrupt(self) -> None:
         if pop_captured_interrupt():
             self._on_interrupt()
 
     def _on_interrupt(self) -> None:
-        if self._plan.is_complete:
+        if self._plan.is_complete and not self._late.going_on:
             return  # too late: only reports are left
         self._interrupts += 1
         if self._interrupts == 1:

@@ -11,6 +11,7 @@ from dagster import Backoff, Jitter, RetryPolicy
 
 from dagster_models._dagster.steps import StepTraits
 from dagster_models.compilation.tasks import TargetStep
+from dagster_models.core.checks import When
 from dagster_models.core.retries import Retries
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
@@ -25,6 +26,7 @@ FAIL_FAST_TAG = "dagster_models/fail_fast"
 TARGET_TAG = "dagster_models/target"
 FULL_REFRESH_TAG = "dagster_models/full_refresh"
 ONLY_CHANGED_TAG = "dagster_models/only_changed"
+CHECKS_TAG = "dagster_models/checks"
 _ANY_NUMBER = 1_000_000_000
 
 
@@ -42,6 +44,18 @@ def read_fail_fast(value: object) -> FailFast | None:
     return known[str(value).lower()]
 
 
+def read_when(value: object) -> When:
+    """When checks run: "each", "after" or "none".
+
+    Raises:
+        ValueError: anything else.
+    """
+    known: Mapping[str, When] = {"each": "each", "after": "after", "none": "none"}
+    if str(value) not in known:
+        raise ValueError(f"checks is {value!r}; it may be each, after or none")
+    return known[str(value)]
+
+
 def chosen_target(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str | None:
     """The target that a run asks for, by its tag or else its run config; None: the default one.
 
@@ -57,14 +71,15 @@ def chosen_target(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> str
 def on_run(
     target_steps: Mapping[str, TargetStep], tags: Mapping[str, str], run_config: Mapping[str, Any]
 ) -> dict[str, TargetStep]:
-    """The steps, those of which a run asks for a full refresh marked so: by its tag or else its
-    run config, which are part of the run itself.
+    """The steps, those of which a run asks for a full refresh marked so, and each with when its
+    checks run: by the run's tags or else its run config, which are part of the run itself.
 
     Raises:
         ValueError: neither true nor false, or no model of the project has that name, or one with
-            that name is a snapshot.
+            that name is a snapshot; or checks cannot run then.
     """
     config = (run_config.get("execution") or {}).get("config") or {}
+    target_steps = _with_checks(target_steps, tags.get(CHECKS_TAG) or config.get("checks"))
     asked = tags.get(FULL_REFRESH_TAG)
     names = _names(config.get("full_refresh") if asked is None else asked)
     if isinstance(names, bool):
@@ -83,6 +98,17 @@ def on_run(
         key: replace(it, full_refresh=it.name in wanted or it.step.key.name in wanted)
         for key, it in target_steps.items()
     }
+
+
+def _with_checks(target_steps: Mapping[str, TargetStep], asked: object) -> dict[str, TargetStep]:
+    """The steps with when their checks run, as is *asked* or else as their projects say; without
+    the checks that do not run. A run that selects checks alone asks for them."""
+    found = {}
+    for key, it in target_steps.items():
+        when = read_when(asked or it.project.defaults.get("checks", "each"))
+        checks = () if when == "none" and it.builds else it.step.checks
+        found[key] = replace(it, checks=when, step=replace(it.step, checks=checks))
+    return found
 
 
 def _spelled(name: str, known: Collection[str]) -> list[str]:

@@ -40,8 +40,9 @@ class RunContext:
     ``graph``: step key -> its upstreams in this run; ``steps``: all of its steps;
     ``target_steps``: our own, on the run's target. ``todo``: events for the plan, which the loop
     hands over before it waits again. ``known``: what it knows of the relations that they read.
-    ``decision``: what ``only_changed`` leaves alone. ``deferral``: what it reads from another
-    target.
+    ``late``: the same with those checks that run after all of them, which are not in
+    ``target_steps``. ``decision``: what ``only_changed`` leaves alone. ``deferral``:
+    what it reads from another target.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RunContext:
     graph: Mapping[str, tuple[str, ...]]
     steps: Mapping[str, ExecutionStep]
     target_steps: Mapping[str, TargetStep]
+    late: Mapping[str, TargetStep]
     plan: Plan
     todo: deque[Event]
     runners: TaskRunners
@@ -130,7 +132,8 @@ def run_context(
         slots=slots,
         graph=graph,
         steps=steps,
-        target_steps=deferred.target_steps,
+        target_steps={key: _built(it) for key, it in deferred.target_steps.items()},
+        late={key: _checked(it) for key, it in deferred.target_steps.items() if _is_late(it)},
         deferral=deferred,
         plan=plan,
         todo=todo,
@@ -143,6 +146,18 @@ def run_context(
         known=KnownInputs(),
         decision=Decision(),
     )
+
+
+def _is_late(it: TargetStep) -> bool:
+    return it.checks == "after" and it.builds and bool(it.step.checks)
+
+
+def _built(it: TargetStep) -> TargetStep:
+    return replace(it, step=replace(it.step, checks=())) if _is_late(it) else it
+
+
+def _checked(it: TargetStep) -> TargetStep:
+    return replace(it, builds=False)
 
 
 def _reporter(

@@ -116,11 +116,21 @@ _KEYS: dict[str, Reader] = {
     "schedules": fields.as_is,
     "partitions": fields.as_is,
     "fail_fast": _fail_fast,
+    "checks": fields.one_of("each", "after", "none"),
     "max_concurrent": fields.integer(1),
     "keep_runs": _keep_runs,
     "unknown_references": fields.one_of("error", "warn", "ignore"),
     "unknown_columns": fields.one_of("error", "warn", "ignore"),
     "unreadable_sql": fields.one_of("error", "warn"),
+}
+
+
+#: The keys that say how runs go, and their defaults.
+_OF_RUNS: Mapping[str, Any] = {
+    "fail_fast": False,
+    "checks": "each",
+    "max_concurrent": None,
+    "keep_runs": KeepRuns(),
 }
 
 
@@ -178,11 +188,7 @@ def read_settings(
         unknown_references=values.get("unknown_references", "warn"),
         unknown_columns=values.get("unknown_columns", "error"),
         unreadable_sql=values.get("unreadable_sql", "error"),
-        defaults={
-            "fail_fast": values.get("fail_fast", False),
-            "max_concurrent": values.get("max_concurrent"),
-            "keep_runs": values.get("keep_runs", KeepRuns()),
-        },
+        defaults={name: values.get(name, default) for name, default in _OF_RUNS.items()},
     )
 
 

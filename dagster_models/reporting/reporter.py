@@ -243,6 +243,17 @@ class Reporter:
             self.note(text)
         return result
 
+    def checked(self, step_key: str, outcome: Outcome, index: int, total: int) -> StepResult:
+        """Report the checks of a step that ran after all models; returns its result, with them."""
+        name, target_step = self._names[step_key], self._target_steps[step_key]
+        found = step_result(name, target_step, "succeeded", outcome).checks
+        at = next(n for n, result in enumerate(self.results) if result.step == name)
+        result = self.results[at] = replace(self.results[at], checks=found)
+        for files in self._files:  # a reader of the journal takes the last line of a step
+            files.step(result)
+        self._terminal.checked(index, total, result)
+        return result
+
     def result(
         self, step_key: str, state: State, attempt: int, outcome: Outcome | None
     ) -> StepResult:

@@ -141,7 +141,7 @@ class StepResult:
     @property
     def good(self) -> bool:
         """The step did what it was to do, even if that was nothing."""
-        return self.stands or self.deliberate
+        return (self.stands and not self.failed_later) or self.deliberate
 
     @property
     def stands(self) -> bool:
@@ -150,8 +150,15 @@ class StepResult:
 
     @property
     def warned(self) -> bool:
-        """The relation is as it should be, and at least one of its checks did not pass."""
-        return self.stands and not all(check.passed for check in self.checks)
+        """The relation is as it should be, and at least one of its checks did not pass, which only
+        warns."""
+        passed = all(check.passed for check in self.checks)
+        return self.stands and not passed and not self.failed_later
+
+    @property
+    def failed_later(self) -> bool:
+        """The relation stands, and a check of it failed after all models (``checks: after``)."""
+        return self.stands and any(it.severity == "error" and not it.passed for it in self.checks)
 
     @property
     def where(self) -> str:
@@ -233,9 +240,12 @@ def totals(results: Iterable[StepResult]) -> dict[str, int]:
     """How many steps passed, warned, failed, were skipped and canceled, and their sum; and how many
     were left alone, if any were.
 
-    A step that succeeded or was left alone counts as WARN if one of its checks did not pass.
+    A step that succeeded or was left alone counts as WARN if one of its checks did not pass, and as
+    ERROR if one failed after all models.
     """
-    count = Counter("WARN" if it.warned else _WORDS[it.state] for it in results)
+    count = Counter(
+        "WARN" if it.warned else "ERROR" if it.failed_later else _WORDS[it.state] for it in results
+    )
     words = ("PASS", "WARN", "ERROR", "SKIP", "CANCEL")
     found = {word: count[word] for word in words}
     if count["UNCHANGED"]:

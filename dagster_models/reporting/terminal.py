@@ -149,6 +149,14 @@ class Terminal:
                 details.append(f"{INDENT}built on the previous version of {names}, which failed")
         self._write([_padded(head, self._status(_word(result), status), rows), *details])
 
+    def checked(self, index: int, total: int, result: StepResult) -> None:
+        """The line of the checks of a step that ran after all models."""
+        word = _word(result) if result.warned or result.failed_later else "OK"
+        seconds = sum(check.seconds for check in result.checks)
+        head = f"{index} of {total} {word} checks {clean(result.step)}"
+        status = self._status(word, f"{word} in {seconds:.2f}s")
+        self._write([_padded(head, status), *_check_lines(result, most=1)])
+
     def done(self, results: Sequence[StepResult], seconds: float, broke: str = "") -> None:
         """The run's end: every failure and warning again, then the totals as dbt prints them.
 
@@ -177,7 +185,7 @@ class Terminal:
             head, *more = clean_lines(broke)
             lines += [f"{self._paint('ERROR', 'ERROR')} {head}", *(INDENT + m for m in more), ""]
         for result in results:
-            if result.state == "failed" or result.warned:
+            if result.state == "failed" or result.warned or result.failed_later:
                 lines += [*self._again(result, results), ""]
         all_counts = " ".join(f"{word}={number}" for word, number in count.items())
         self._write([*lines, f"Done. {all_counts}"])
@@ -186,6 +194,8 @@ class Terminal:
         """A failure or warning in full, for the list at the end."""
         where = f" ({clean(result.where)})" if result.where else ""
         lines = [f"{self._paint(_word(result), _word(result))} {_title(result)}{where}"]
+        if result.failed_later:
+            lines[0] += " is published, and a check of it failed"
         if result.state == "failed":
             error = result.error
             lines += _head(clean_lines(failure(result)))
@@ -257,6 +267,8 @@ def _wants_color(stream: TextIO) -> bool:
 def _word(result: StepResult) -> str:
     if result.warned:
         return "WARN"
+    if result.failed_later:
+        return "ERROR"
     return _STATE_WORDS[result.state]
 
 

@@ -142,12 +142,24 @@ def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: KeptRows)
     )
 
 
-def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outcome:
-    """Run checks on a relation that is there, and read its columns and size. Nothing is written.
+def run_checks(
+    session: WarehouseSession, task: ChecksTask, stop: Stop, folders: Sequence[str] = ()
+) -> Outcome:
+    """Run checks on a relation that is there, and read its columns and size. Nothing is written,
+    but what a task with a builder stores.
 
     The verdict is DONE if every query ran and no check of severity "error" failed, and otherwise
     FAILED or CANCELED.
     """
+    with closing(KeptRows(folders)) as kept:
+        outcome = _run_checks(session, task, stop, kept if task.builder is not None else None)
+        kept.over(task.checks)
+        return kept.store(session, task, outcome)
+
+
+def _run_checks(
+    session: WarehouseSession, task: ChecksTask, stop: Stop, kept: KeptRows | None
+) -> Outcome:
     started_at, clock = time.time(), time.perf_counter()
     build, verdict, error = _Build(), Verdict.DONE, None
     try:
@@ -156,7 +168,7 @@ def run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop) -> Outco
                 build.columns = session.columns(task.relation)
                 build.bytes = session.size(task.relation)
             name = quoted(task.relation)
-            checked = checks.Checked(name, name, _names(build.columns))
+            checked = checks.Checked(name, name, _names(build.columns), kept=kept)
             for outcome in checks.run(session, task.checks, checked, checks.Known()):
                 build.checks += (outcome,)
                 if stop.is_set():

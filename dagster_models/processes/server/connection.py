@@ -256,7 +256,7 @@ class ClientConnection:
     def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         task = task_from_json(message["task"])
         if isinstance(task, ChecksTask):
-            return {"outcome": attempts.run_checks(session, task, stop).to_json()}
+            return {"outcome": attempts.run_checks(session, task, stop, self._folders).to_json()}
         if not isinstance(task, BuildTask):
             raise ValueError(f"a warehouse process does not run a {type(task).__name__}")
         if not session.in_transaction:

@@ -18,7 +18,7 @@ from itertools import chain
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import ArrowFile, BuildTask
+from dagster_models.core.tasks import ArrowFile, BuildTask, ChecksTask
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
@@ -113,12 +113,14 @@ class KeptRows:
             self._files.setdefault(name, []).append(path)
         self._now = {}
 
-    def store(self, session: WarehouseSession, task: BuildTask, outcome: Outcome) -> Outcome:
+    def store(
+        self, session: WarehouseSession, task: BuildTask | ChecksTask, outcome: Outcome
+    ) -> Outcome:
         """Put the rows into their tables, each in a transaction of its own. The task has its end
         already, so an error is only a note."""
         stored: dict[str, str] = {}
         notes: list[str] = []
-        if outcome.verdict in (Verdict.COMMITTED, Verdict.ROLLED_BACK):
+        if outcome.verdict not in (Verdict.CANCELED, Verdict.UNKNOWN):
             for check in task.checks:
                 why = self._why_not.get(check.name, "")
                 if check.name in self._files and check.store is not None:
@@ -131,7 +133,11 @@ class KeptRows:
         return replace(outcome, checks=checks, notes=(*outcome.notes, *notes))
 
     def _store(
-        self, session: WarehouseSession, task: BuildTask, check: CheckTask, store: Relation
+        self,
+        session: WarehouseSession,
+        task: BuildTask | ChecksTask,
+        check: CheckTask,
+        store: Relation,
     ) -> str:
         """Why the rows are not stored; "" if they are."""
         step = f"{task.step}: {check.name}"
@@ -193,7 +199,11 @@ def _refuse_others(
 
 
 def _publish(
-    session: WarehouseSession, task: BuildTask, store: Relation, step: str, path: str
+    session: WarehouseSession,
+    task: BuildTask | ChecksTask,
+    store: Relation,
+    step: str,
+    path: str,
 ) -> None:
     load = BuildTask(task.run_id, step, task.attempt, store, ArrowFile(path), builder=task.builder)
     try:
