@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from dagster_models.core.model import Key
 from dagster_models.core.traced import Schema
 from dagster_models.core.unit_tests import Cell, GivenRows
 from dagster_models.errors import ProjectError
 from dagster_models.project.problems import problem
+from dagster_models.project.unit_tests.reads import ColumnsRead
 from dagster_models.project.unit_tests.values import text_of
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.sql.parse import literal, quote
@@ -19,7 +20,7 @@ def columns_of(
     key: Key,
     rows: GivenRows,
     known: Schema,
-    may_read: Callable[[Key, str], bool],
+    read: ColumnsRead,
     *,
     is_given: bool,
 ) -> dict[str, str]:
@@ -42,11 +43,14 @@ def columns_of(
             what = f"the type of {key}.{name} is not known"
             problems.append(problem(what, place, fix))
     typed = {name: type_ for name, type_ in known.columns if type_}
-    untyped = [name for name, type_ in known.columns if not type_ and may_read(key, name)]
+    untyped = [name for name, type_ in known.columns if not type_ and read.may_hold(key, name)]
+    if not known.closed:
+        untyped += [name for low, name in read.columns.get(key, {}).items() if low not in types]
     if not problems and (untyped or not typed):
-        names = f"the type of its column {', '.join(untyped)} is not known"
-        names = names if untyped else "its columns are not known"
-        what = f"no table {key} can be made for the test: {names}"
+        why = "its columns are not known"
+        if untyped:
+            why = f"the model reads {', '.join(untyped)}, and that type is not known"
+        what = f"no table {key} can be made for the test: {why}"
         fix = fix if is_given else f"{fix} Or give its rows as a query: `{{sql: select ...}}`."
         problems.append(problem(what, rows.location, fix))
     if problems:

@@ -181,7 +181,7 @@ def _materialization(how: Materialization, now: dt.datetime | None) -> Materiali
 
 
 def _refuse_hidden(project: Project, step: Step) -> None:
-    """Raise SqlSyntaxError for a text of which nobody knows what it reads."""
+    """Raise SqlSyntaxError for a text that may read what nobody knows."""
     known = {str(key).lower() for key in (*project.steps, *project.sources)}
     for text in filter(None, (step.sql, step.full_sql)):
         parsed = parsed_text(project, text, queries_only=True)
@@ -227,8 +227,8 @@ def _fixtures(
         if isinstance(rows, GivenQuery):
             sql = rows.sql
         else:
-            may_read = columns_read(step, read)
-            named = columns_of(key, rows, known, may_read, is_given=key in test.given)
+            of_model = columns_read(step, read)
+            named = columns_of(key, rows, known, of_model, is_given=key in test.given)
             sql = rows_query(rows, named, _dialect(project, target))
         task = BuildTask("unit_tests", f"given {key}", 1, relation, Query(sql))
         is_query, is_all = isinstance(rows, GivenQuery), known.closed and key != step.key

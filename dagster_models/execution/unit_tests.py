@@ -34,7 +34,13 @@ from dagster_models.core.tasks import BuildTask, ChecksTask
 from dagster_models.core.traced import Schema
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.core.windows import Partition
-from dagster_models.errors import Problem, ProjectError, WarehouseError, WarehouseLost
+from dagster_models.errors import (
+    DagsterModelsError,
+    Problem,
+    ProjectError,
+    WarehouseError,
+    WarehouseLost,
+)
 from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.built_schemas import remembered
@@ -183,7 +189,13 @@ def _result(session: Session, target: Target, compiled: CompiledTest) -> UnitTes
 
 def _difference(session: Session, target: Target, compiled: CompiledTest) -> RowDifference | None:
     test, project = compiled.test, compiled.project
-    session.execute(compiled.schemas)
+    try:
+        session.execute(compiled.schemas)
+    except WarehouseLost:
+        raise
+    except WarehouseError as error:
+        what = f"the tests cannot create their schemas on the target {target.name}"
+        raise DagsterModelsError(f"{what}: {error.message}") from error
     for fixture in compiled.fixtures:
         _give(session, fixture)
     for function in compiled.functions:

@@ -118,6 +118,8 @@ def test_the_check_command_reports_wrong_tests(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put(root, a=GOOD.replace("status", "sttus"))
+    assert run(root, "ls") == 0, "a load does not read them"
+    capsys.readouterr()
     assert run(root, "check") == 1
     out = capsys.readouterr().out
     assert "unit_tests/a.yaml:4:47: error: raw.lines has no column `sttus`" in out

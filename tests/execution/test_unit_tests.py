@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import yaml
 
@@ -19,9 +20,10 @@ from dagster_models._dagster.partitions import PARTITION_TAG, run_partitions
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.model import Project, Target
+from dagster_models.core.target_types import POSTGRES
 from dagster_models.core.tasks import BuildTask
 from dagster_models.core.unit_tests import UnitTest
-from dagster_models.errors import Problem, ProjectError, WarehouseError
+from dagster_models.errors import DagsterModelsError, Problem, ProjectError, WarehouseError
 from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
@@ -407,7 +409,7 @@ def test_types_that_the_project_does_not_know(tested: Trial) -> None:
     with pytest.raises(ProjectError, match=r"the type of raw.nobody_knows.a is not known") as error:
         tested.results(test)
     assert error.value.problems[0].line == 5
-    with pytest.raises(ProjectError, match=r"its columns are not known"):
+    with pytest.raises(ProjectError, match=r"the model reads a, and that type is not known"):
         tested.results(of("u", []))
     with tested.session() as session:
         session.execute("create schema raw")
@@ -535,6 +537,19 @@ def test_a_test_that_is_killed_leaves_nothing_behind(filled: Trial) -> None:
         child.send_signal(signal.SIGKILL)
     with filled.session() as session:
         assert whole(session, filled.system) == before
+
+
+@ONE_IS_ENOUGH
+def test_a_role_that_may_not_create_schemas(
+    tested: Trial, admin: psycopg.Connection, postgres_dsn: str
+) -> None:
+    """It is reported once, and not as an error of a model."""
+    admin.execute("drop role if exists reads_only; create role reads_only")
+    dsn = f"{postgres_dsn}?options=-c%20role%3Dreads_only"
+    target = Target("pg", POSTGRES, {"dsn": dsn, "idle_seconds": 0.5})
+    project = tested.project([of("table", []), of("table", [], "more")])
+    with pytest.raises(DagsterModelsError, match="create their schemas on the target pg: perm"):
+        list(UnitTestRun(project, target).results(read(project)))
 
 
 def test_nothing_is_rehearsed_outside_of_a_transaction(tested: Trial) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -86,14 +86,27 @@ def known_columns(project: Project, key: Key, built: BuiltSchema | None) -> Sche
     return Schema(tuple(typed), schema.closed, schema.certain)
 
 
-def columns_read(step: Step, read: ReadTables) -> Callable[[Key, str], bool]:
-    """Whether the model may read a column of a table, by its lineage; it may where that does not
-    show all."""
-    trace = step.trace
-    origins = chain(trace.row_sources, *(it.sources for it in trace.columns))
-    found = {(key, name.lower()) for key, name in origins}
+@dataclass(frozen=True, slots=True)
+class ColumnsRead:
+    """The columns of tables that a model reads by its lineage. ``all_shown``: it reads no others,
+    but for those that its functions read."""
+
+    columns: Mapping[Key, Mapping[str, str]]  #: table -> in lower case -> as it is written
+    all_shown: bool
+    by_functions: Collection[Key]
+
+    def may_hold(self, key: Key, name: str) -> bool:
+        """Whether the model may read the column of that table."""
+        shown = self.all_shown and key not in self.by_functions
+        return not shown or name.lower() in self.columns.get(key, {})
+
+
+def columns_read(step: Step, read: ReadTables) -> ColumnsRead:
+    trace, found = step.trace, dict[Key, dict[str, str]]()
+    for (schema, table), name in chain(trace.row_sources, *(it.sources for it in trace.columns)):
+        found.setdefault(Key(schema, table), {}).setdefault(name.lower(), name)
     shown = trace.closed and bool(trace.rows) and not any(it.reason for it in trace.columns)
-    return lambda key, name: not shown or key in read.by_functions or (key, name.lower()) in found
+    return ColumnsRead(found, shown, read.by_functions)
 
 
 def steps_inside(project: Project, step: Step, read: ReadTables) -> Iterator[Step]:

@@ -112,7 +112,7 @@ def _rows(node: YamlNode) -> GivenRows:
 def _cell(node: YamlNode) -> Cell:
     if isinstance(node.value, (dict, list)):
         fix = "Write the row as a query: `{sql: select [1, 2] as numbers}`."
-        raise BadValue(f"{fields.describe(node)} is no value of a row", node.place, fix)
+        raise BadValue(f"{fields.describe(node)} cannot be a value of a row", node.place, fix)
     return Cell(node.value, None if node.value is None else node.written, node.place)
 
 

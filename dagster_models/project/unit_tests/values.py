@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
 def text_of(cell: Cell, type_: str) -> str | None:
     """The text of a value of a column of this type; None for NULL.
 
-    Raises BadValue if it is no value of the type.
+    Raises BadValue if it is not a value of the type.
     """
     if cell.written is None:
         return None
@@ -59,7 +59,7 @@ def _spelled(cell: Cell) -> str:
 
 
 def _misfit(cell: Cell, type_: str, fix: str) -> BadValue:
-    return BadValue(f"{cell.written!r} is no value of the type {type_}", cell.place, fix)
+    return BadValue(f"{cell.written!r} is not a value of the type {type_}", cell.place, fix)
 
 
 def _advice(cell: Cell, type_: str) -> str:
