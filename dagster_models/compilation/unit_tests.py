@@ -70,12 +70,11 @@ class CompiledTest:
 def of_tests(project: Project, target: Target, prefix: str) -> tuple[Project, Target]:
     """The project and the target as tests see them: the schemas of sources, too, begin with the
     prefix."""
-    sources = {
-        key: replace(
-            source, relation=Relation(prefix + source.relation.schema, source.relation.name)
-        )
-        for key, source in project.sources.items()
-    }
+    sources = {}
+    for key, source in project.sources.items():
+        real = source.relation
+        schema = f"{real.catalog}__{real.schema}" if real.catalog else real.schema
+        sources[key] = replace(source, relation=Relation(prefix + schema, real.name))
     changed = replace(project, sources=sources)
     return changed, replace(target, schema_prefix=prefix, catalog=None)
 

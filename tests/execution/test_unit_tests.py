@@ -430,17 +430,23 @@ def test_a_name_in_any_case_and_what_a_test_cannot_control(tested: Trial) -> Non
   - {name: one, schema: raw, tables: [{name: x, identifier: t, columns: {id: {type: int}}}]}
   - {name: two, schema: raw, tables: [{name: y, identifier: t, columns: {id: {type: int}}}]}
   - {name: three, tables: [{name: Mixed, columns: {Id: {type: int}}}]}
+  - {name: four, catalog: c, schema: raw, tables: [{name: z, columns: {id: {type: int}}}]}
+  - {name: five, schema: raw, tables: [{name: z, columns: {id: {type: int}}}]}
 """
     )
     models = {
         "mixed": "select ID from three.Mixed",
         "both_names": "select id from one.x union all select id from two.y",
+        "catalogs": "select a.id as a, b.id as b from four.z as a, five.z as b",
         "hidden": "select * from some_macro('raw.orders')",
     }
     files = {f"models/marts/{name}.sql": text for name, text in models.items()}
     tested.write({"models/sources.yaml": sources, **files})
     given = {"mixed": [{"iD": 1}]}
-    assert tested.states(of("mixed", [{"id": 1}], given=given)) == ["passed"]
+    two = {"four.z": [{"id": 4}], "five.z": [{"id": 5}]}
+    assert tested.states(
+        of("mixed", [{"id": 1}], given=given), of("catalogs", [{"a": 4, "b": 5}], given=two)
+    ) == ["passed", "passed"]
     with pytest.raises(ProjectError, match=r"one.x and two.y are one table"):
         tested.results(of("both_names", []))
     with pytest.raises(ProjectError, match=r"`some_macro\(...\)` may read raw.orders"):

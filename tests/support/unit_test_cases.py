@@ -28,6 +28,7 @@ sources:
     "models/marts/twin.sql": "select 1 as x",
     "models/other/twin.sql": "select 1 as x",
     "models/marts/undeclared.sql": "select * from raw.nowhere",
+    "models/marts/copied.sql": "/* @model\nmaterialized: copy\nfrom: dev\n*/\nselect 1 as x",
     "models/marts/f.sql": "/* @model\nmaterialized: function\nreturns: integer\n*/\nselect 1",
     "models/marts/py.py": "def model(warehouse):\n    return [{'x': 1}]\n",
     "seeds/s.csv": "a\n1\n",

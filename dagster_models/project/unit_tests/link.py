@@ -28,6 +28,8 @@ from dagster_models.project.yaml.fields import BadValue
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import nearest, suggest
 
+#: The kinds whose whole build is in one transaction of one session.
+_TESTED = frozenset({"view", "table", "incremental", "snapshot", "ephemeral"})
 #: What a model's own table is called in a test.
 THIS = "this"
 
@@ -202,6 +204,8 @@ def _refused(step: Step) -> tuple[str, str] | None:
         return f"{step.key} is a function", "Test a model that calls it."
     if is_custom(step.config.materialized):
         return f"{step.key} is built by {step.config.materialized}, code of the project", ""
+    if step.built_as not in _TESTED:
+        return f"{step.key} is `materialized: {step.built_as}`, which has no unit tests", ""
     return None
 
 
