@@ -14,6 +14,8 @@ from dagster_models.cli.project import (
     warn_of_broken_files,
 )
 from dagster_models.compilation.sql_text import compile_statement, compile_step
+from dagster_models.compilation.tasks import TargetStep, copied_of
+from dagster_models.core.materializations import COPY
 from dagster_models.core.tasks import shown
 from dagster_models.project.targets import usable_target
 from dagster_models.util.secrets import without
@@ -36,7 +38,12 @@ def run(options: argparse.Namespace) -> int:
     step = find_step(options.model, [*known, *project.ephemerals.values()], "SQL model")
     refuse_broken(project, step)
     target, config = usable_target(project, options.target), step.config
-    sql = shown(compile_step(project, step, target, full=options.full)).strip()
+    if step.config.materialized == COPY:
+        copied = copied_of(TargetStep(project, step, target))
+        sql = (not options.full and copied.increment) or copied.sql
+    else:
+        sql = compile_step(project, step, target, full=options.full)
+    sql = shown(sql).strip()
     before, after = (
         [compile_statement(project, step, it.sql, target).strip() for it in statements]
         for statements in (config.pre_statements, config.post_statements)

@@ -224,7 +224,7 @@ def task_for(
             relation,
             **_python_part(target_step),
             **proved,
-            copied=_copied(target_step) if step.config.materialized == COPY else None,
+            copied=copied_of(target_step) if step.config.materialized == COPY else None,
         )
     content: Content
     if step.kind == "seed":
@@ -249,7 +249,7 @@ def _checks(target_step: TargetStep) -> tuple[CheckTask, ...]:
     return tuple(check_task(project, owner, check, target) for check in step.checks)
 
 
-def _copied(target_step: TargetStep) -> Copied:
+def copied_of(target_step: TargetStep) -> Copied:
     """What a copy reads, in the words of the target that it comes from."""
     project, step, since = target_step.project, target_step.step, target_step.step.config.since
     source = usable_target(project, step.config.from_target)

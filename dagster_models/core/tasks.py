@@ -273,11 +273,13 @@ Task: TypeAlias = "BuildTask | ChecksTask | PythonTask | ScriptTask"
 def sent_sql(task: Task, changes: Changes | None = None) -> str:
     """The query that the task sends, or "" if it sends none of its own. ``changes``: those of an
     incremental build that is over, which tell the value of `$since`."""
-    content = task.content if isinstance(task, BuildTask) else None
-    if not isinstance(content, Query):
-        return ""
     whole = changes is not None and changes.kind == "whole"
-    sql = content.full if whole and content.full else content.sql
+    if isinstance(task, PythonTask) and task.copied is not None:
+        sql = (not whole and task.copied.increment) or task.copied.sql
+    elif isinstance(task, BuildTask) and isinstance(task.content, Query):
+        sql = (whole and task.content.full) or task.content.sql
+    else:
+        return ""
     return shown(sql.replace(SINCE, (changes and changes.since) or "$since"))
 
 

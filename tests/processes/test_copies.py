@@ -232,6 +232,14 @@ def test_a_table_whose_cursor_grows_is_the_same_after_each_copy(seed: int, pair:
         assert [tuple(row) for row in here] == there
 
 
+def test_rows_that_are_to_last_are_on_disk(pair: Pair) -> None:
+    """They may be more than memory holds."""
+    answer = pair.duck.request({"op": "export", "sql": "select 1 as n", "lasting": True})
+    assert os.path.dirname(answer["path"]) == pair.duck.lasting_folders[0]
+    assert not answer["path"].startswith("/dev/shm/")
+    os.unlink(answer["path"])
+
+
 # --- types ---------------------------------------------------------------------------------------
 
 #: Values of types that have no equal in the other warehouse: what is refused, by name and type.

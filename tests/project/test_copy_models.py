@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from dagster_models.cli.main import main as cli
 from dagster_models.compilation.repeatable import repeatable
 from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.core.changes import Changes
 from dagster_models.core.copied import Copied
 from dagster_models.core.materializations import Incremental, Replace
 from dagster_models.core.model import Key, Project
-from dagster_models.core.tasks import SINCE, PythonTask, task_from_json, task_to_json
+from dagster_models.core.tasks import SINCE, PythonTask, sent_sql, task_from_json, task_to_json
 from dagster_models.errors import ProjectError
 from dagster_models.project.targets import usable_target
 from project_cases import make
@@ -102,7 +104,9 @@ def test_its_names_are_those_of_the_other_warehouse(tmp_path: Path) -> None:
     assert copied.increment == ""
     assert isinstance(task_of(project).materialization, Replace)
     # Whether the rows there are still the same is not known.
-    assert repeatable(project, step).why_not
+    plain = project_of(tmp_path, "from: pg")
+    why = repeatable(plain, plain.steps[step.key]).why_not
+    assert why == "it is a copy, of which this is not known"
 
 
 @pytest.mark.parametrize(
@@ -136,3 +140,16 @@ def test_another_target_is_another_code_version(tmp_path: Path) -> None:
         made = make(tmp_path, {"dagster_models.yaml": files, "models/s/t.sql": header})
         versions.add(made.steps[Key("s", "t")].code_version)
     assert len(versions) == 2
+
+
+def test_what_is_shown_is_what_is_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By `compile`, and beside a result: with the value of the cursor, or all rows."""
+    project = project_of(tmp_path, "from: pg\nsince: at")
+    task = task_of(project)
+    delta, whole = (Changes(kind, "DATE '2024-01-02'", 1, 0, 0) for kind in ("delta", "whole"))
+    ends = {None: '"at" > $since', delta: """"at" > DATE '2024-01-02'""", whole: "raw.orders"}
+    for changes, end in ends.items():
+        assert sent_sql(task, changes).endswith(end)
+    for arguments, end in (([], '"at" > $since'), (["--full"], "raw.orders")):
+        assert cli(["--project", str(tmp_path), "compile", "raw.orders", *arguments]) == 0
+        assert capsys.readouterr().out.rstrip().endswith(end)
