@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from dagster_models.core.extras import Extras, Index, UserStatement
 from dagster_models.core.materializations import AddedTo, Materialization, View
@@ -39,7 +39,12 @@ class FoundIndex:
 
 
 class ExtrasHooks(Protocol):
-    """What differs between warehouses."""
+    """What differs between warehouses.
+
+    ``keeps_indexes``: whether a table that is replaced as a whole keeps its indexes.
+    """
+
+    keeps_indexes: ClassVar[bool]
 
     def make_way(self, relation: Relation, kind: RelationKind) -> None:
         """Drop what has the name and is of another kind, if it could not be replaced once
@@ -94,7 +99,8 @@ def complete(
 ) -> Staged:
     """After the relation was built, in the open transaction."""
     relation, kind = staged.relation, _relation_kind(how)
-    if kind == "table":
+    has_kept = isinstance(how, AddedTo) or session.beside.keeps_indexes
+    if kind == "table" and (extras.indexes or has_kept):
         _put_indexes(session, relation, extras.indexes)
     _run(session, extras.after)
     if extras.after and staged.rows is not None:  # they may have written to it

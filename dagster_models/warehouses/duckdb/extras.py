@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKDB
@@ -18,6 +19,8 @@ from dagster_models.warehouses.transactional import TransactionalSession
 class DuckDBExtras:
     session: TransactionalSession
     catalog: str
+
+    keeps_indexes: ClassVar[bool] = False
 
     def make_way(self, relation: Relation, kind: RelationKind) -> None:
         # CREATE OR REPLACE takes only a relation of the same kind. That error would end the

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -44,6 +45,8 @@ WHERE pg_class.oid = to_regclass(%s) AND acl.grantor = relowner AND acl.grantee 
 @dataclass(frozen=True, slots=True)
 class PostgresExtras:
     session: Runner
+
+    keeps_indexes: ClassVar[bool] = True
 
     def make_way(self, relation: Relation, kind: RelationKind) -> None:
         """Nothing: whatever has the name is replaced at any time in a transaction."""
