@@ -54,3 +54,13 @@ class Changes:
     def left_out(self) -> Mapping[str, int | None]:
         """The same for rows of the model that are in no partition that was built."""
         return {"outside_window": self.outside, "without_partition": self.unplaced}
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRows:
+    """The rows of one partition that a build has replaced: how many there are now, and were
+    before."""
+
+    key: str
+    inserted: int
+    deleted: int

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from dagster_models.core.changes import Changes
+from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.checks import Severity
 from dagster_models.core.plain import plain
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -147,6 +147,7 @@ class Outcome:
     partitions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     exported: Exported | None = None
+    partition_rows: tuple[PartitionRows, ...] = ()  #: of those whose rows were counted apart
 
     @property
     def succeeded(self) -> bool:
@@ -167,6 +168,9 @@ class Outcome:
                 "checks": tuple(CheckOutcome.from_json(check) for check in data.get("checks", ())),
                 "error": TaskError.from_json(error) if error else None,
                 "partitions": tuple(data.get("partitions", ())),
+                "partition_rows": tuple(
+                    PartitionRows(**rows) for rows in data.get("partition_rows", ())
+                ),
                 "notes": tuple(data.get("notes", ())),
                 "exported": Exported(**data["exported"]) if data.get("exported") else None,
             }

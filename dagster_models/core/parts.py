@@ -84,6 +84,7 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         changes=Changes.total(changes) if changes else None,
         partitions=tuple(key for outcome in committed for key in outcome.partitions),
         notes=tuple(note for outcome in outcomes for note in outcome.notes),
+        partition_rows=tuple(rows for outcome in committed for rows in outcome.partition_rows),
     )
 
 

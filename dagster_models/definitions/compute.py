@@ -26,7 +26,7 @@ from dagster import (
 from dagster_models._dagster.failures import AttemptFailed, StepCanceled, StepFailed
 from dagster_models._dagster.partitions import PARTITION_TAG
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.core.changes import Changes
+from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.checks import Check
 from dagster_models.definitions.column_metadata import (
     NOT_MOVED,
@@ -70,6 +70,8 @@ def compute_function(
         if attempt.result.state == "succeeded" and attempt.target_step.builds:
             # Not as part of the result: Dagster would write all of it to STEP_OUTPUT as well.
             context.add_asset_metadata(_metadata(attempt, moved), asset)
+            for rows in attempt.outcome.partition_rows:
+                context.add_asset_metadata(_rows_of(rows), asset, rows.key)
         yield from _results(attempt, asset)
 
     register(compute, target_step)
@@ -149,7 +151,7 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
         return
     # Its other transactions are committed for good, and Dagster is to know.
     for key in attempt.outcome.partitions:
-        yield AssetMaterialization(asset, partition=key, metadata=_of_partition(attempt))
+        yield AssetMaterialization(asset, partition=key, metadata=_of_partition(attempt, key))
     trace = traceback_text(result)
     metadata = {"traceback": MetadataValue.md(trace)} if trace else {}
     if not attempt.decided:
@@ -198,7 +200,7 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     if outcome.rows is not None:
         metadata["dagster/row_count"] = outcome.rows
     if outcome.changes is not None:
-        metadata.update(_changes(outcome.changes))
+        metadata.update(_changes(outcome.changes, of_several=len(outcome.partitions) > 1))
     if outcome.notes:
         metadata[f"{PREFIX}/notes"] = "\n".join(outcome.notes)
     if outcome.exported is not None:
@@ -214,9 +216,24 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     return metadata
 
 
-def _of_partition(attempt: AttemptResult) -> dict[str, Any]:
+def _of_partition(attempt: AttemptResult, key: str) -> dict[str, Any]:
     """The metadata of a partition that is committed, of a step that failed after that."""
-    return {f"{PREFIX}/target": attempt.target_step.target.name, f"{PREFIX}/build": "partitions"}
+    metadata = {
+        f"{PREFIX}/target": attempt.target_step.target.name,
+        f"{PREFIX}/build": "partitions",
+    }
+    for rows in attempt.outcome.partition_rows:
+        if rows.key == key:
+            metadata.update(_rows_of(rows))
+    return metadata
+
+
+def _rows_of(rows: PartitionRows) -> dict[str, Any]:
+    return {
+        "dagster/partition_row_count": rows.inserted,
+        f"{PREFIX}/rows_inserted": rows.inserted,
+        f"{PREFIX}/rows_deleted": rows.deleted,
+    }
 
 
 _BUILDS = {
@@ -227,12 +244,14 @@ _BUILDS = {
 }
 
 
-def _changes(changes: Changes) -> dict[str, Any]:
-    """Metadata of a build that does not replace its table. What is not known is left out."""
+def _changes(changes: Changes, *, of_several: bool) -> dict[str, Any]:
+    """Metadata of a build that does not replace its table. What is not known is left out. Dagster
+    shows it for each partition, so the counts of several ones together have other names."""
     counts = {**changes.counts, **changes.left_out}
+    word_of = f"{PREFIX}/all_rows_" if of_several else f"{PREFIX}/rows_"
     found = {
         f"{PREFIX}/build": _BUILDS[changes.kind],
         f"{PREFIX}/since": changes.since,
-        **{f"{PREFIX}/rows_{word}": count for word, count in counts.items()},
+        **{f"{word_of}{word}": count for word, count in counts.items()},
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -102,6 +102,13 @@ def windows(project: Project, capsys: pytest.CaptureFixture[str], *options: str)
     return capsys.readouterr().out
 
 
+def counts_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    names = {name: name.removeprefix("dagster_models/") for name in metadata}
+    counts = {short: metadata[name] for name, short in names.items() if "row" in short}
+    counts.pop("dagster/row_count", None)  # that of the table
+    return counts
+
+
 def test_one_partition_and_a_range(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert windows(project, capsys, "counts", "--missing") == "2024-01-01...2024-01-31\n"
     assert not project.database.exists(), "looking makes no database"
@@ -120,6 +127,10 @@ def test_one_partition_and_a_range(project: Project, capsys: pytest.CaptureFixtu
     assert [partition for partition, _ in materializations(project, "total")] == [None, None]
     for _, metadata in materializations(project, "counts"):
         assert metadata["dagster_models/build"] in ("in full", "partitions")
+    # Neighbours are one window, whose rows are counted together.
+    counted = [counts_of(metadata) for _, metadata in materializations(project, "counts")]
+    alone = {"dagster/partition_row_count": 1, "rows_inserted": 1, "rows_deleted": 0}
+    assert counted == [alone, *[{"all_rows_inserted": 3, "all_rows_deleted": 0}] * 3]
 
     assert windows(project, capsys, "counts") == (
         "main.counts on target dev: 4 built, 0 stale, 27 missing\n"
@@ -221,6 +232,8 @@ def test_what_a_step_has_committed_before_it_failed_is_reported(project: Project
     assert ran.states() == {"main.flights": "succeeded", "main.counts": "failed"}
     committed = days([1, 2, 3, 4])
     assert [partition for partition, _ in materializations(project, "counts")] == committed
+    counted = [counts_of(metadata) for _, metadata in materializations(project, "counts")]
+    assert counted == [{}] * 4, "two neighbours at a time"
     rows = project.rows("select distinct day::text from main.counts order by 1")
     assert [day for (day,) in rows] == committed
     with dg.DagsterInstance.from_config(str(project.home)) as instance:

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from dagster_models.core.changes import Changes
+from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.parts import window_of
@@ -194,10 +194,15 @@ def test_the_ledger_has_the_rows_of_each_window(session: WarehouseSession, build
     session.execute("create table s.source (d date, k varchar, v int)")
     fill(session, [(FIRST + dt.timedelta(days=n), "x", 1) for n in (0, 0, 1, 2, 3, 4)])
     query = "select * from s.source"
-    committed(build(query, replacing(*daily(1, 2, 5))))
+    outcome = build(query, replacing(*daily(1, 2, 5)))
+    committed(outcome)
+    assert outcome.partition_rows == (PartitionRows("2024-01-05", 1, 0),), "1 and 2 are one window"
+    assert Outcome.from_json(outcome.to_json()) == outcome
     two, five = TimeWindow(midnight(1), midnight(3)), daily(5)[0].window
     assert ledger(session) == [("window", two, 3, 0), ("window", five, 1, 0)]
-    committed(build(query, replacing(*daily(2, 3, 4), batch=2)))
+    outcome = build(query, replacing(*daily(2, 3, 4), batch=2))
+    committed(outcome)
+    assert outcome.partition_rows == (PartitionRows("2024-01-04", 1, 0),)
     assert ledger(session)[2:] == [
         ("window", TimeWindow(midnight(2), midnight(4)), 2, 1),
         ("window", daily(4)[0].window, 1, 0),

@@ -16,14 +16,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 
-from dagster_models.core.changes import Changes
+from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import CheckOutcome, Exported, Outcome, TaskError, Verdict
 from dagster_models.core.parts import joined, transactions
 from dagster_models.core.tasks import BuildTask, ChecksTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server import checks, export_files
-from dagster_models.processes.server.commits import commits_of, first_part, keys_of
+from dagster_models.processes.server.commits import (
+    commits_of,
+    first_part,
+    keys_of,
+    partition_rows,
+)
 from dagster_models.processes.server.failing_rows import KeptRows
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
 from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quoted
@@ -85,6 +90,7 @@ class _Build:
     changes: Changes | None = None
     notes: tuple[str, ...] = ()
     exported: Exported | None = None
+    partition_rows: tuple[PartitionRows, ...] = ()
 
 
 class _Stopped(Exception):
@@ -139,6 +145,7 @@ def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: KeptRows)
         partitions=keys_of(task) if verdict is Verdict.COMMITTED else (),
         notes=build.notes if error is None else (),
         exported=build.exported if error is None else None,
+        partition_rows=build.partition_rows if verdict is Verdict.COMMITTED else (),
     )
 
 
@@ -277,6 +284,7 @@ def _transaction(
     try:
         staged = session.build(task)
         build.rows, build.changes, build.notes = staged.rows, staged.changes, staged.notes
+        build.partition_rows = partition_rows(task, staged)
         if not staged.is_function:
             build.columns = session.columns(staged.relation)
             build.bytes = session.size(staged.relation)
