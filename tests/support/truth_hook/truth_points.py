@@ -52,11 +52,11 @@ def watch_the_warehouse() -> None:
 
         return call
 
-    def watched_run(session, task, stop):
+    def watched_run(session, task, *more):
         for name in POINTS:
             setattr(session, name, watched(session, name, task.step))
         try:
-            return run(session, task, stop)
+            return run(session, task, *more)
         finally:
             for name in POINTS:
                 delattr(session, name)
