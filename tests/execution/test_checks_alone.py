@@ -165,12 +165,14 @@ def test_exactly_the_selected_checks_run_and_nothing_is_written(runner: Runner) 
     seed = int(os.environ.get("DAGSTER_MODELS_TEST_SEED", "0"))
     chosen = every if EXHAUSTIVE else [tuple(EVERY), *Random(seed).sample(every, 2)]
     executors = cycle([models_executor, dg.in_process_executor])
+    remembered = (runner.project.root / "target" / "schemas.json").read_bytes()
     with read_only(runner):
         for subset, executor in zip(chosen, executors, strict=False):
             events = runner.run(*subset, executor=executor)
             assert evaluated(events) == dict.fromkeys(subset, True)
             assert "PIPELINE_SUCCESS" in types(events)
             assert types(events).isdisjoint(("ASSET_MATERIALIZATION", "ASSET_OBSERVATION"))
+    assert (runner.project.root / "target" / "schemas.json").read_bytes() == remembered
 
 
 @pytest.mark.parametrize("executor", [models_executor, dg.in_process_executor])
@@ -188,6 +190,21 @@ def test_a_failed_check_fails_the_run_and_holds_back_what_is_downstream(
     events = runner.run(warns, executor=executor)
     assert evaluated(events) == {warns: False}
     assert "PIPELINE_SUCCESS" in types(events)
+
+
+def test_what_is_built_beside_checks_alone_reads_what_was_there(duckdb_runner: Runner) -> None:
+    """It is recorded that it read the last build of `a`, of which this run runs only checks. And
+    only_changed leaves no checks out."""
+    runner = duckdb_runner
+    events = runner.run(OF_MODELS[0], assets="b", tags={"dagster_models/only_changed": "true"})
+    assert (built(events), evaluated(events)) == ({"b"}, {OF_MODELS[0]: True})
+    commits = "from dagster_models.commits where step = "
+    ((run_id,),) = runner.project.rows(f"select run_id {commits} 'm.a'")
+    read = (
+        f"select input_versions ->> '$.\"m.a\"' {commits} 'm.b' order by committed_at desc limit 1"
+    )
+    ((version,),) = runner.project.rows(read)
+    assert run_id in version
 
 
 def test_a_run_without_checks_builds_and_checks_nothing(duckdb_runner: Runner) -> None:

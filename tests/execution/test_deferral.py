@@ -174,3 +174,13 @@ def test_a_real_run_says_what_it_defers(tmp_path: Path) -> None:
     assert report.journal.header.deferred == {"m.a": "m.a"}
     assert project.rows("select k from dev_m.b") == [(2,)]
     assert "dev_m.a" not in project.tables()
+
+
+def test_a_model_of_which_only_checks_run_is_looked_at_there(runs: Runs) -> None:
+    Runs(runs.root, "prod").run()
+    step = runs.steps(load(runs.root))["m.c"].only(False, ["relationships_k"])
+    found = deferral({"m.c": step}, "prod")
+    assert found.relations["m.c"] == "m.c"
+    with runs.connect() as session:
+        outcome = session.run(task_for(found.target_steps["m.c"], "r", 1))
+    assert [check.passed for check in outcome.checks] == [True], outcome.error
