@@ -207,6 +207,26 @@ def test_what_is_built_beside_checks_alone_reads_what_was_there(duckdb_runner: R
     assert run_id in version
 
 
+def test_only_changed_leaves_no_check_out(duckdb_runner: Runner) -> None:
+    tags = {"dagster_models/only_changed": "true"}
+    duckdb_runner.run(assets="a", tags=tags)  # which records what it has read
+    assert "STEP_SKIPPED" in types(duckdb_runner.run(assets="a", tags=tags))
+    events = duckdb_runner.run(OF_MODELS[0], tags=tags)
+    assert evaluated(events) == {OF_MODELS[0]: True}
+    assert types(events).isdisjoint(("STEP_SKIPPED", "ASSET_OBSERVATION"))
+
+
+def test_nothing_is_prepared_where_only_checks_run(tmp_path: Path) -> None:
+    runner = Runner(make_project(tmp_path, FILES))
+    runner.execute(RAW.format(series=SERIES["duckdb"]))
+    for executor in (models_executor, dg.in_process_executor):
+        assert evaluated(runner.run(*EVERY[:2], executor=executor)) == dict.fromkeys(
+            EVERY[:2], True
+        )
+    schemas = "select distinct table_schema from information_schema.tables"
+    assert runner.project.rows(schemas) == [("raw",)]
+
+
 def test_a_run_without_checks_builds_and_checks_nothing(duckdb_runner: Runner) -> None:
     duckdb_runner.execute("insert into raw.orders values (null)")
     events = duckdb_runner.run(assets="ab")
