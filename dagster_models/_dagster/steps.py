@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dagster import DagsterInvariantViolationError, JobDefinition, OpDefinition
+from dagster import AssetKey, DagsterInvariantViolationError, JobDefinition, OpDefinition
 from dagster._core.execution.plan.inputs import FromMultipleSources
 from dagster._core.storage.tags import GLOBAL_CONCURRENCY_TAG, PRIORITY_TAG
 
@@ -42,6 +42,15 @@ def traits(execution_plan: ExecutionPlan, own: Collection[str] = ()) -> dict[str
         )
         for step in execution_plan.get_steps_to_execute_in_topo_order()
     }
+
+
+def asset_of_outputs(step: ExecutionStep) -> AssetKey | None:
+    """The asset that the step builds, or whose checks it runs; None for a step of no asset."""
+    for output in step.step_outputs:
+        check = output.properties.asset_check_key
+        if check is not None or output.properties.asset_key is not None:
+            return check.asset_key if check is not None else output.properties.asset_key
+    return None
 
 
 def priority(step: ExecutionStep) -> int:

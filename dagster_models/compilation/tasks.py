@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,8 @@ class TargetStep:
     for a build of the whole relation. ``partitions``: those that the run builds, () for a step
     that has none. ``run_started_at``: in UTC; None is now. ``deferred``: the models that it reads
     from another target, which are sources of *project* here -> their relations. ``builds``: False
-    if only its checks run, on the relation as it is; ``checks``: when they run of what is built."""
+    if only its checks run, on the relation as it is; ``checks``: when they run of what is built.
+    ``histories``: what checks that look back have found after earlier builds, by their names."""
 
     project: Project
     step: Step
@@ -85,6 +86,7 @@ class TargetStep:
     deferred: Mapping[str, str] = EMPTY
     builds: bool = True
     checks: When = "each"
+    histories: Mapping[str, Sequence[float]] = EMPTY
 
     @property
     def name(self) -> str:
@@ -246,7 +248,11 @@ def checks_task(target_step: TargetStep, run_id: str, attempt: int) -> ChecksTas
 def _checks(target_step: TargetStep) -> tuple[CheckTask, ...]:
     project, step, target = target_step.project, target_step.step, target_step.target
     owner = project.sources[step.key] if step.kind == "source" else step
-    return tuple(check_task(project, owner, check, target) for check in step.checks)
+    histories = target_step.histories
+    return tuple(
+        check_task(project, owner, check, target, histories.get(check.name, ()))
+        for check in step.checks
+    )
 
 
 def copied_of(target_step: TargetStep) -> Copied:

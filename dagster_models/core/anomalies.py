@@ -7,8 +7,19 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dagster_models.core.checks import Check
+
+#: The kind of check that looks back at whatever number, by default at so many values and so many
+#: standard deviations around them.
+ANOMALY = "anomaly"
+LAST, DEVIATIONS = 20, 3
 #: With fewer earlier values than this, or than are asked for, deviations say nothing.
 LEAST = 5
+
+
+def looks_back(check: Check) -> bool:
+    """Whether the check compares with earlier values."""
+    return check.test == ANOMALY or (check.test == "row_count" and "within" in check.arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +30,9 @@ class Expected:
     high: float
     why: str
 
+    def __str__(self) -> str:
+        return f"expected {_shown(self.low)} to {_shown(self.high)} ({self.why})"
+
 
 def by_deviations(values: Sequence[float], last: int, deviations: float) -> Expected | None:
     """So many standard deviations around the mean of the *last* of the *values*, which are in the
@@ -28,8 +42,8 @@ def by_deviations(values: Sequence[float], last: int, deviations: float) -> Expe
         return None
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     reach = deviations * deviation
-    why = f"{_shown(deviations)} deviations of {_shown(deviation)} around {_shown(mean)},"
-    return Expected(*_outwards(mean - reach, mean + reach), f"{why} {_of(values)}")
+    why = f"{_shown(deviations)} standard deviations around {_of(values)}"
+    return Expected(*_outwards(mean - reach, mean + reach), why)
 
 
 def by_percent(values: Sequence[float], last: int, percent: float) -> Expected | None:
@@ -39,8 +53,7 @@ def by_percent(values: Sequence[float], last: int, percent: float) -> Expected |
         return None
     mean = statistics.fmean(values)
     reach = abs(mean) * percent / 100
-    why = f"{_shown(percent)}% around {_shown(mean)}, {_of(values)}"
-    return Expected(*_outwards(mean - reach, mean + reach), why)
+    return Expected(*_outwards(mean - reach, mean + reach), f"{_shown(percent)}% of {_of(values)}")
 
 
 def _outwards(low: float, high: float) -> tuple[float, float]:
@@ -51,11 +64,11 @@ def _outwards(low: float, high: float) -> tuple[float, float]:
 
 def _of(values: Sequence[float]) -> str:
     listed = ", ".join(map(_shown, values))
-    return f"the mean of the last {len(values)}: {listed}" if len(values) > 1 else "the last one"
+    return f"the mean of the last {len(values)}: {listed}"
 
 
 def _shown(value: float) -> str:
     """Six digits of it, and a whole number in full."""
     if math.isfinite(value) and value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.6g}"
+        return str(int(value))
+    return f"{value:.6g}"

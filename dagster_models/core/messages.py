@@ -83,7 +83,7 @@ class CheckOutcome:
     rows in scope, None where it is not known. ``sample`` are some of the offending rows, their
     values as texts, None for NULL, under the names ``sample_columns``; ``query`` selects all of
     them, ``stored`` is the relation that keeps them, and ``found`` says what a check of the whole
-    table has found.
+    table has found. ``value`` is the number with which later runs compare theirs, None for none.
     """
 
     name: str
@@ -98,6 +98,7 @@ class CheckOutcome:
     query: str = ""
     stored: str = ""
     found: str = ""
+    value: float | None = None
 
     @property
     def passed(self) -> bool:

@@ -39,6 +39,7 @@ from dagster_models.definitions.run_variables import loaded_with
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
+from dagster_models.execution.check_history import with_history
 from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.partitions import in_partitions
@@ -66,7 +67,7 @@ def compute_function(
         if run is None:
             yield from _called_directly(context, target_step, asset, moved)
             return
-        attempt = _attempt(context, run, target_step)
+        attempt = _attempt(context, run, target_step, asset)
         if attempt.result.state == "succeeded" and attempt.target_step.builds:
             # Not as part of the result: Dagster would write all of it to STEP_OUTPUT as well.
             context.add_asset_metadata(_metadata(attempt, moved), asset)
@@ -106,7 +107,9 @@ def _called_directly(
             yield result
 
 
-def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptResult:
+def _attempt(
+    context: Any, run: DagsterRun, target_step: TargetStep, asset: AssetKey
+) -> AttemptResult:
     """The attempt that Dagster asks for: models_executor has run it, or it runs now."""
     step_key = str(context.op_execution_context.op_handle)
     attempt = attempt_results.take(run.run_id, step_key)
@@ -123,6 +126,7 @@ def _attempt(context: Any, run: DagsterRun, target_step: TargetStep) -> AttemptR
     chosen = selected_of(chosen, context.job_def, node)
     asked = on_run({step_key: chosen}, run.tags, run.run_config)
     (chosen,) = in_partitions(asked, run.tags, run.job_name).values()
+    chosen = with_history(chosen, asset, context.instance, context.log.warning)
     return run_alone(chosen, run.run_id, context.retry_number + 1)
 
 
@@ -140,8 +144,12 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
     if attempt.retry_after_seconds is not None:
         max_retries = target_step.step.config.retries.max_retries
         raise AttemptFailed(text, max_retries, attempt.retry_after_seconds or None)
-    checks = [asset_check_result(check, asset) for check in result.checks]
-    if result.state == "succeeded" and target_step.builds:
+    built = result.state == "succeeded" and target_step.builds
+    # Nobody builds a source here: it is looked at.
+    counts = built or target_step.step.kind == "source"
+    built_on = target_step.target.name if counts else ""
+    checks = [asset_check_result(check, asset, built_on) for check in result.checks]
+    if built:
         known = {check.name for check in result.checks}
         checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in known]
         yield MaterializeResult(asset, check_results=checks)

@@ -15,12 +15,20 @@ from dagster import (
 )
 
 from dagster_models.reporting.dagster_text import check_summary, check_text, writable
+from dagster_models.reporting.explain_text import PREFIX
 from dagster_models.reporting.results import CheckResult
 from dagster_models.util.durations import rounded
 
+#: The metadata by which later runs find what a check has found that looks back: its number, and the
+#: target on which a build was published that had it.
+VALUE, BUILT_ON = f"{PREFIX}/value", f"{PREFIX}/built_on"
 
-def asset_check_result(check: CheckResult, asset: AssetKey | None = None) -> AssetCheckResult:
-    """``asset``: the key of what the step builds; None where the step's context says it."""
+
+def asset_check_result(
+    check: CheckResult, asset: AssetKey | None = None, built_on: str = ""
+) -> AssetCheckResult:
+    """``asset``: the key of what the step builds; None where the step's context says it.
+    ``built_on``: the target, if the build that was checked was published."""
     warn = check.severity == "warn"
     return AssetCheckResult(
         asset_key=asset,
@@ -28,8 +36,14 @@ def asset_check_result(check: CheckResult, asset: AssetKey | None = None) -> Ass
         passed=check.passed,
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
         description=check_summary(check) or None,
-        metadata=_metadata(check),
+        metadata={**_metadata(check), **_for_later_runs(check, built_on)},
     )
+
+
+def _for_later_runs(check: CheckResult, built_on: str) -> dict[str, Any]:
+    if check.value is None:
+        return {}
+    return {VALUE: check.value, **({BUILT_ON: built_on} if built_on else {})}
 
 
 def _metadata(check: CheckResult) -> dict[str, Any]:

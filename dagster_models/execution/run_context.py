@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from dagster import Executor
 
-from dagster_models._dagster.steps import executable_steps, traits
+from dagster_models._dagster.steps import asset_of_outputs, executable_steps, traits
 from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExecutionContext
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import EMPTY, Project
+from dagster_models.execution.check_history import with_history
 from dagster_models.execution.deferral import Deferral, deferral, target_to_defer_to
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.known_inputs import KnownInputs
@@ -207,4 +208,8 @@ def _target_steps(
         key: selected_of(replace(it, run_started_at=now), job.job_def, steps[key].node_handle)
         for key, it in in_projects(found, projects).items()
     }
-    return in_partitions(on_run(began, run.tags, run.run_config), run.tags, run.job_name)
+    asked = in_partitions(on_run(began, run.tags, run.run_config), run.tags, run.job_name)
+    return {
+        key: with_history(it, asset_of_outputs(steps[key]), job.instance, job.log.warning)
+        for key, it in asked.items()
+    }

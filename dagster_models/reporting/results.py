@@ -48,6 +48,7 @@ class CheckResult:
     query: str = ""
     stored: str = ""
     found: str = ""
+    value: float | None = None
 
     @property
     def passed(self) -> bool:

@@ -97,6 +97,7 @@ def _check_result(
         query=outcome.query,
         stored=outcome.stored,
         found=outcome.found,
+        value=outcome.value,
     )
 
 

@@ -29,4 +29,4 @@ def _age(newest: str) -> CheckSql:
         f" - coalesce(extract(epoch from newest), {_NEVER})) as bigint) as seconds\n"
         f"from (\n{newest}\n) as found_in_all) as answered"
     )
-    return CheckSql(sql, number=sql)
+    return CheckSql("", number=sql)  # no row of it is a failing one

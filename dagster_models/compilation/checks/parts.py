@@ -25,7 +25,8 @@ class CheckParts:
     ``columns`` are those that it is about, and ``named`` those that its arguments name, by
     argument; all of them as they stand in SQL until it is sent. ``conditions`` and ``others`` are
     what its arguments mean that are SQL or name a relation. ``where`` is SQL, "" for all rows.
-    ``in_window``: it is only to look for what concerns the rows that a build wrote.
+    ``in_window``: it is only to look for what concerns the rows that a build wrote. ``history``:
+    what it has found after earlier builds, in the order of time.
     """
 
     columns: Sequence[str]
@@ -37,6 +38,7 @@ class CheckParts:
     forms: ValueForms
     dialect: str
     in_window: bool = False
+    history: Sequence[float] = ()
 
     @property
     def column(self) -> str:
@@ -65,14 +67,15 @@ class CheckParts:
         condition = f"{self.scope} and ({offends})" if self.where else offends
         return CheckSql(f"select *\nfrom {OWN_RELATION}\nwhere {condition}", condition)
 
-    def number(self, inner: str, offends: str, found: str, shown: str) -> CheckSql:
+    def number(self, inner: str, offends: str, found: str, shown: str, value: str = "") -> CheckSql:
         """A check of the whole relation: *inner* returns one row, which may offend. *found* is the
-        text that says what was found, and *shown* are its columns; all are SQL over that row."""
+        text that says what was found, *shown* are its columns, and *value* is the number that later
+        runs compare with; all are SQL over that row."""
         source = f"from (\n{inner}\n) as found_in_all"
         return CheckSql(
             f"select {shown}\n{source}\nwhere {offends}",
-            number=f"select case when {offends} then 1 else 0 end as failures, {found} as found\n"
-            f"{source}",
+            number=f"select case when {offends} then 1 else 0 end as failures, {found} as found"
+            f"{f', {value} as value' if value else ''}\n{source}",
         )
 
 

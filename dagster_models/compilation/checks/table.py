@@ -7,7 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dagster_models.compilation.checks import groups, rows, totals
+from dagster_models.compilation.checks.anomaly import anomaly
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql
+from dagster_models.core.anomalies import ANOMALY
 
 COMPILERS: Mapping[str, Callable[[CheckParts], CheckSql]] = {
     "not_null": rows.not_null,
@@ -22,6 +24,7 @@ COMPILERS: Mapping[str, Callable[[CheckParts], CheckSql]] = {
     "sequential": groups.sequential,
     "equality": groups.equality,
     "row_count": totals.row_count,
+    ANOMALY: anomaly,
     "distinct_count": totals.distinct_count,
     "recency": totals.recency,
     **totals.TOTALS,

@@ -27,8 +27,15 @@ from dagster_models.sql.fill_in import PlainSql
 from dagster_models.sql.parse import quote
 
 
-def check_task(project: Project, owner: Step | Source, check: Check, target: Target) -> CheckTask:
-    """A check of *owner*. Its SQL selects the offending rows, as dbt's tests do.
+def check_task(
+    project: Project,
+    owner: Step | Source,
+    check: Check,
+    target: Target,
+    history: Sequence[float] = (),
+) -> CheckTask:
+    """A check of *owner*. Its SQL selects the offending rows, as dbt's tests do. *history*: what it
+    has found after earlier builds, in the order of time.
 
     OWN_RELATION and ``own_column`` stand in it for the relation and the columns that it is about:
     see ``CheckTask.sent``.
@@ -51,6 +58,7 @@ def check_task(project: Project, owner: Step | Source, check: Check, target: Tar
         target.type.value_forms,
         dialect,
         check.scope == "window",
+        history,
     )
     if check.test == "query":
         found = _query(project, step, check, target, parts)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from dagster_models.compilation.checks.anomaly import anomaly
 from dagster_models.compilation.checks.bounds import number_sql, outside
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql
 
 
 def row_count(check: CheckParts) -> CheckSql:
+    if "within" in check.arguments:
+        return anomaly(check)
     inner = f"select count(*) as row_count from {_aliased(check)}"
     for name, sign in {"equal_to": "<>", "fewer_than": ">="}.items():
         if name in check.others:

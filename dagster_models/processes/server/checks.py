@@ -78,6 +78,7 @@ class _Counted:
     rows: int | None
     sql: str = ""
     found: str = ""
+    value: float | None = None
     seconds: float = 0.0
 
 
@@ -134,6 +135,7 @@ class _Checks:
             sample_columns=sample.columns,
             query=self._checked.shown(check, found.sql or check.number),
             found=found.found,
+            value=found.value,
         )
 
     def _try(self, query: Callable[[], T]) -> T | TaskError:
@@ -193,8 +195,9 @@ class _Checks:
             return self._scan([check])[check.name]
         if check.number:
             sql = self._checked.sent(check, check.number)
-            _, ((failures, found),) = self._session.read(sql)
-            return _Counted(int(failures or 0), None, check.sql, str(found or ""))
+            _, ((failures, found, *value),) = self._session.read(sql)
+            number = float(value[0]) if value and value[0] is not None else None
+            return _Counted(int(failures or 0), None, check.sql, str(found or ""), number)
         sql = check.sql
         if check.alike:
             _, ((alike,),) = self._session.read(self._checked.sent(check, check.alike))

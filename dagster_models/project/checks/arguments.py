@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -107,6 +107,35 @@ def share(node: YamlNode) -> int | float:
     if not 0 <= found <= 1:
         raise BadValue(f"expected a number from 0 to 1, got {found}", node.place)
     return found
+
+
+def percent(node: YamlNode) -> float:
+    """`20%`, as a number of percent."""
+    written = node.value if isinstance(node.value, str) else ""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", written.strip())
+    if found is None or not float(found[1]):
+        fix = "Write it with its sign: `20%`."
+        raise BadValue(f"expected a percentage, got {fields.describe(node)}", node.place, fix)
+    return float(found[1])
+
+
+def positive(node: YamlNode) -> int | float:
+    found = number(node)
+    if found <= 0:
+        raise BadValue(f"expected more than 0, got {found}", node.place)
+    return found
+
+
+def at_least(least: int) -> Callable[[YamlNode], int]:
+    """A whole number that is not smaller."""
+
+    def read(node: YamlNode) -> int:
+        found = count(node)
+        if found < least:
+            raise BadValue(f"expected {least} or more, got {found}", node.place)
+        return found
+
+    return read
 
 
 #: The units of a step or an age, by the words that users know.

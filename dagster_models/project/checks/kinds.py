@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dagster_models.core.anomalies import ANOMALY
 from dagster_models.project.checks import arguments as read
 from dagster_models.project.checks.regex import pattern
 from dagster_models.project.yaml import fields
@@ -45,10 +46,31 @@ class CheckKind:
     counts_rows: bool = True
     verify: Verify = _anything
 
+    def about_with(self, values: Mapping[str, Any]) -> About:
+        """What a check with these arguments is about: one of a number, as the number is."""
+        if "of" in self.arguments:
+            return "relation" if values.get("of") == "row_count" else "column"
+        return self.about
+
+
+_ONE_BOUND = ("equals", "equal_to", "fewer_than", "within")
+
+
+def _of_what(values: Mapping[str, Any], node: YamlNode) -> None:
+    if "deviations" in values and "within" in values:
+        what = "`deviations` and `within` exclude each other"
+        raise BadValue(what, node.value["within"].place, "Delete one.")
+    if "within" not in values and values.get("last", 2) < 2:
+        what = "one value has no standard deviation"
+        raise BadValue(what, node.value["last"].place, "Write 2 or more, or use `within: 20%`.")
+
 
 def _one_bound(values: Mapping[str, Any], node: YamlNode) -> None:
     read.refuse_crossed(values, node)
-    chosen = [name for name in ("equals", "equal_to", "fewer_than") if name in values]
+    chosen = [name for name in _ONE_BOUND if name in values]
+    if "last" in values and "within" not in values:
+        what = "`last` counts earlier values, which only `within` compares with"
+        raise BadValue(what, node.value["last"].place, "Delete it.")
     bounds = [name for name in ("min", "max") if name in values]
     if len(chosen) > 1 or (chosen and bounds):
         names = "` and `".join((*chosen, *bounds))
@@ -157,12 +179,28 @@ KINDS: Mapping[str, CheckKind] = {
             "equal_to": read.relation,
             "fewer_than": read.relation,
             "other_where": read.sql,
+            "within": read.percent,
+            "last": read.at_least(1),
         },
-        (("min", "max", "equals", "equal_to", "fewer_than"),),
+        (("min", "max", "equals", "equal_to", "fewer_than", "within"),),
         relations=("equal_to", "fewer_than"),
         conditions={"other_where": ("equal_to", "fewer_than")},
         counts_rows=False,
         verify=_one_bound,
+    ),
+    ANOMALY: CheckKind(
+        "any",
+        "{anomaly: {of: row_count, last: 20, deviations: 3}}",
+        {
+            "of": fields.one_of("row_count", "null_share", "freshness"),
+            "last": read.at_least(1),
+            "deviations": read.positive,
+            "within": read.percent,
+        },
+        (("of",),),
+        bare="of",
+        counts_rows=False,
+        verify=_of_what,
     ),
     "recency": CheckKind(
         "column",

@@ -209,16 +209,17 @@ def _columns(
     test: str, kind: CheckKind, values: Mapping[str, Any], column: str, place: Location
 ) -> tuple[str, ...]:
     """The columns that a check is about. Raises BadValue if it does not name what it needs."""
+    about = kind.about_with(values)
     if column:
-        if kind.about == "relation":
+        if about == "relation":
             fix = "Write it under `checks:` of the model, beside `columns:`."
             raise BadValue(f"`{test}` is about the whole relation", place, fix)
         return (column,)
-    named = values.get("columns", ()) if kind.about == "columns" else ()
+    named = values.get("columns", ()) if about == "columns" else ()
     if "column" in values:
         named = (values["column"],)
-    if not named and kind.about in ("column", "columns"):
-        key = "columns: [a, b]" if kind.about == "columns" else "column: a"
+    if not named and about in ("column", "columns"):
+        key = "columns: [a, b]" if about == "columns" else "column: a"
         fix = f"Write it under a column, or `{{{test}: {{{key}}}}}`."
         raise BadValue(f"`{test}` does not say which column it checks", place, fix)
     return tuple(named)
