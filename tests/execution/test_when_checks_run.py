@@ -68,6 +68,12 @@ class Ran:
             for it in read_journal(path).steps
         }
 
+    def ending(self) -> str:
+        path = latest_journal(self.root / "target")
+        assert path is not None
+        end = read_journal(path).end
+        return end.status if end is not None else ""
+
     def statuses(self) -> dict[str, str]:
         results = json.loads((self.root / "target" / "run_results.json").read_text())["results"]
         return {it["unique_id"].removeprefix("test.p."): it["status"] for it in results}
@@ -116,6 +122,7 @@ def test_after_all_models_are_published_and_the_run_fails(
     assert ran.evaluated() == AFTER
     assert not ran.success
     assert "1 check failed after all models were published: m.a: not_null_n: 1 of 2" in ran.failure
+    assert ran.ending() == "failure"
     assert set(ran.checks.values()) == {"FAILED", "SUCCEEDED"}
     order = [it.event_type_value for it in ran.events]
     assert (
@@ -206,3 +213,21 @@ def test_a_stop_cancels_them(tmp_path: Path) -> None:
     assert "m.a" in project.tables()
     assert "ASSET_CHECK_EVALUATION" not in {type_ for _, type_, _ in report.events}
     assert project.status() in ("FAILURE", "CANCELED")
+
+
+def test_a_secret_in_an_offending_row_is_shown_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KEY", "hush-hush")
+    files = {"models/m/a.sql": checked("[rejected_values: [a]]", "select $x || '/a' as n")}
+    files["checks/odd.sql"] = "select n, $x as mine from m.a where n <> $x"
+    settings = "vars:\n  x: {type: text, env: KEY, secret: true}\n"
+    project = make_project(tmp_path, files, settings=settings)
+    ran = run(project)
+    assert ran.evaluated() == {("a", "odd"): (False, "ERROR")} | {
+        ("a", "rejected_values_n"): (True, "ERROR")
+    }
+    shown = [capfd.readouterr().out, *map(repr, ran.events)]
+    shown += [path.read_text() for path in (project.root / "target").rglob("*.json*")]
+    assert "***/a" in "".join(shown)
+    assert not any("hush" in text for text in shown)

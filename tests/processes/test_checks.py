@@ -34,7 +34,7 @@ from dagster_models.execution.outcomes import shown
 from dagster_models.processes.server import checks as server_checks
 from dagster_models.processes.server.attempt import Stop, run, run_checks
 from dagster_models.warehouses.base import WarehouseSession
-from systems import instrument
+from systems import System, instrument
 from tasks import sql_task, with_sql
 
 #: Random tables; CI runs a share.
@@ -325,6 +325,26 @@ def test_the_window_of_what_others_write_along_is_the_table(session: WarehouseSe
     check = scoped("c", "v is null", "window")
     outcome = built(session, "select 2 as k", check, materialization=how, attempt=2)
     assert {name: it[2:] for name, it in found(outcome).items()} == {"c": (1, 2)}
+
+
+def test_rows_that_a_trigger_changes_are_looked_at_in_the_table(
+    system: System, session: WarehouseSession
+) -> None:
+    if system.name != "postgres":
+        return  # DuckDB has no triggers
+    how = Incremental("append")
+    built(session, "select 1 as k, 1 as v", materialization=how)
+    session.execute(
+        "create function s.negate() returns trigger language plpgsql as"
+        " $$ begin new.v := -new.v; return new; end $$"
+    )
+    session.execute(
+        "create trigger negate before insert on s.t for each row execute function s.negate()"
+    )
+    check = replace(scoped("c", "v < 0", "window"), severity="error")
+    outcome = built(session, "select 2 as k, 2 as v", check, materialization=how, attempt=2)
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert found(outcome) == {"c": (False, "error", 1, 2)}
 
 
 def test_a_check_alone_is_of_the_table(session: WarehouseSession) -> None:

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from dagster import TableMetadataValue
 
-from dagster_models.core.messages import TaskError
+from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.errors import ErrorKind
 from dagster_models.execution.check_results import asset_check_result
 from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
 from dagster_models.reporting.run_results import write_run_results
+from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
+from dagster_models.reporting.wording import check_found
 from results_examples import sql
 
 ROWS = CheckResult(
@@ -137,6 +139,11 @@ def test_run_results_name_the_threshold(tmp_path: Path) -> None:
     ],
 )
 def test_what_was_found(failures: int, rows: int | None, text: str) -> None:
-    from dagster_models.reporting.wording import check_found
-
     assert check_found(CheckResult("c", "error", failures, rows=rows)) == text
+
+
+def test_a_long_value_is_cut() -> None:
+    found = CheckOutcome("c", "warn", 1, sample=(("x" * 201, "x" * 200, None),))
+    outcome = Outcome("s.t", 1, Verdict.COMMITTED, checks=(found,))
+    (check,) = step_result("s.t", None, "succeeded", outcome).checks
+    assert check.sample == (("x" * 200 + "...", "x" * 200, None),)
