@@ -17,7 +17,12 @@ from dagster_models.compilation.sql_text import literal_on, parsed_text, relatio
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.compilation.unit_test_rows import cast_of, columns_of, rows_query
 from dagster_models.core.extras import NO_EXTRAS
-from dagster_models.core.materializations import Incremental, Materialization, Snapshot
+from dagster_models.core.materializations import (
+    UNRECORDED,
+    Incremental,
+    Materialization,
+    Snapshot,
+)
 from dagster_models.core.model import EMPTY, Key, Location, Project, Relation, Step, Target
 from dagster_models.core.tasks import SINCE, BuildTask, Query
 from dagster_models.core.traced import Schema
@@ -171,8 +176,8 @@ def _build_task(one: TargetStep, test: UnitTest, columns: Mapping[Key, Schema]) 
 
 
 def _materialization(how: Materialization, now: dt.datetime | None) -> Materialization:
-    if isinstance(how, Incremental):  # without a commit record nobody has seen to the table's keys
-        return replace(how, code_version="")
+    if isinstance(how, Incremental):
+        return replace(how, code_version=UNRECORDED)
     if isinstance(how, Snapshot) and now is not None:
         utc = now.astimezone(dt.timezone.utc)
         return replace(how, now=f"{utc:%Y-%m-%d %H:%M:%S.%f}")

@@ -101,6 +101,10 @@ def strategy_of(config: Config) -> str:
     return config.strategy or by_keys
 
 
+#: The code version of a build that leaves no commit record, and that rests on none.
+UNRECORDED = "unrecorded"
+
+
 @dataclass(frozen=True, slots=True)
 class Incremental:
     """A table that each build adds to: the query returns the rows that are new (the delta).

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.materializations import Incremental, Reading
+from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -115,7 +115,7 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
 def _has_guarded(session: Hooks, relation: Relation, how: Incremental) -> bool:
     """Whether the last build of the table has seen to its keys, as this one will: it was of the
     same code. So all of the table is read once for each change of the code."""
-    if not how.code_version:
+    if how.code_version == UNRECORDED:
         return False
     last = session.last_proofs([relation])
     return any(it.code_version == how.code_version and it.changes is not None for it in last)
