@@ -261,8 +261,11 @@ def retried_run(location: ProjectLocation, run_id: str | None) -> DagsterRun:
             "no run of this code location has " + ("that id" if run_id else "ended")
         )
     if not run.is_failure_or_canceled:
-        what = f"run {run.run_id} of job {run.job_name} has ended with {run.status.value}"
-        raise SelectionError(f"{what}: there is nothing to go on with")
+        what = f"run {run.run_id} of job {run.job_name} is {run.status.value}"
+        fix = "only one that has failed or was canceled can go on"
+        if not run.is_finished:
+            fix += "; if its process was killed, mark it as canceled in the UI (Terminate, force)"
+        raise SelectionError(f"{what}: {fix}")
     try:
         return location.loaded.again_from_failure(run)
     except DagsterInvalidSubsetError as error:

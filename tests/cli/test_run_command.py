@@ -134,7 +134,7 @@ def test_a_run_is_the_code_locations_own(tmp_path: Path) -> None:
     assert {it["stepKey"] for it in run["stepStats"]} == {"main__bad", "main__below"}
     code, said = called(project, "retry")
     assert code == 2
-    assert "has ended with SUCCESS: there is nothing to go on with" in said
+    assert "is SUCCESS: only one that has failed or was canceled can go on" in said
 
 
 def test_ctrl_c_cancels_the_run(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def blocks(title: str, language: str) -> list[str]:
 
 
 def test_every_block_is_used_below() -> None:
-    assert PAGE.count("\n```") == 2 * 5
+    assert PAGE.count("\n```") == 2 * 6
 
 
 def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,3 +144,21 @@ def test_looking_at_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     for wrong in ("delete from orders", "select 1; select 2", "select $nope"):
         assert run(project.root, "sql", wrong) == 1
         assert "the query, 1:" in capsys.readouterr().err
+
+
+def test_the_sql_of_all_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, several = blocks("The SQL of all models", "sh")[0].splitlines()
+    project = make_project(tmp_path, FILES)
+    monkeypatch.chdir(tmp_path)
+    assert run(project.root, *shlex.split(one)[1:]) == 0
+    printed = capsys.readouterr().out
+    assert run(project.root, *shlex.split(several)[1:]) == 0
+    written = {it.relative_to("compiled").as_posix(): it for it in Path("compiled").rglob("*.sql")}
+    assert sorted(written) == ["models/marts/late.sql", "models/marts/orders.sql"]
+    assert written["models/marts/orders.sql"].read_text() == printed
+    project.write({"models/marts/wrong.sql": "select ("})
+    assert run(project.root, "compile", "--into", "all") == 1
+    assert len([*Path("all").rglob("*.sql")]) == 5
+    assert run(project.root, "compile", "orders", "late") == 2
