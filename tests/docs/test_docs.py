@@ -135,6 +135,7 @@ def test_the_commands(clone: Path) -> None:
     assert one.startswith("marts.carrier_delays: sql table, succeeded")
     assert "0 built, 0 stale, 365 missing" in shell(said.pop("windows"), clone)
     assert "2 passed in " in shell(said.pop("test"), clone)
+    assert "Done. PASS=1 " in shell(said.pop("checks"), clone)
     assert "have their models" in shell(said.pop("clean"), clone)
     assert "report.html" in shell(said.pop("script"), clone)
     assert not said
