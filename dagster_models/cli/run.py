@@ -37,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="how many steps run at once")
     defer = "the target from which to read what is not built here"
     parser.add_argument("--defer", metavar="TARGET", help=defer)
+    when = "when checks run (default: as the project says)"
+    parser.add_argument("--checks", choices=("each", "after", "none"), help=when)
     parser.add_argument("-j", "--job", help="the job of the run (default: that of all assets)")
     add_workspace(parser)
 
@@ -88,6 +90,7 @@ def tags_of(options: argparse.Namespace) -> dict[str, str]:
     """The run tags that say what the options say: re-executions of the run have them, too."""
     from dagster_models.execution.deferral import DEFER_TAG
     from dagster_models.execution.options import (
+        CHECKS_TAG,
         FAIL_FAST_TAG,
         FULL_REFRESH_TAG,
         ONLY_CHANGED_TAG,
@@ -99,6 +102,7 @@ def tags_of(options: argparse.Namespace) -> dict[str, str]:
         TARGET_TAG: options.target,
         VARS_TAG: options.vars,
         DEFER_TAG: options.defer,
+        CHECKS_TAG: options.checks,
         FULL_REFRESH_TAG: options.full_refresh and "true",
         FAIL_FAST_TAG: options.fail_fast and "true",
         ONLY_CHANGED_TAG: options.only_changed and "true",

@@ -13,6 +13,7 @@ from dagster_models import load_project
 from dagster_models._dagster.partitions import RANGE_END_TAG
 from dagster_models.cli import run as run_command
 from dagster_models.execution.options import (
+    CHECKS_TAG,
     FAIL_FAST_TAG,
     FULL_REFRESH_TAG,
     ONLY_CHANGED_TAG,
@@ -113,6 +114,7 @@ def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert tag in runs[2].tags
     for tag in (ONLY_CHANGED_TAG, FAIL_FAST_TAG):
         assert runs[3].tags[tag] == "true"
+    assert runs[3].tags[CHECKS_TAG] == "after"
     assert runs[4].tags[FULL_REFRESH_TAG] == "true"
     assert runs[4].tags[RANGE_END_TAG] == "2024-01-02"
     (again,) = blocks("Going on after a failure", "sh")

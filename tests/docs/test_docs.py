@@ -128,7 +128,11 @@ def test_the_commands(clone: Path) -> None:
     assert "marts.carrier_delays.late_share DOUBLE" in shell(said.pop("lineage"), clone)
     shell(COMMIT, clone)
     assert "No model changed" in shell(said.pop("diff"), clone)
-    shell("make run", clone)
+    home = clone / "home_of_commands"
+    home.mkdir()
+    assert "TOTAL=35" in shell(said.pop("run"), clone, DAGSTER_HOME=str(home))
+    assert "(first 20 rows)" in shell(said.pop("sql"), clone)
+    assert "(16 rows)" in shell(said.pop("show"), clone)
     assert "TOTAL=35" in shell(said.pop("results"), clone)
     assert "Critical path: " in shell(said.pop("explain"), clone)
     one = shell(said.pop("explain last"), clone)
