@@ -33,7 +33,7 @@ _DAY = dt.date(2024, 2, 27)
 
 def random_rows(rng: random.Random) -> list[Row]:
     """Rows in which each value may be NULL, and occurs more than once."""
-    often = rng.choice([0.0, 0.1, 0.5])
+    often = rng.choice([0.1, 0.2, 0.5])
 
     def maybe(value: Any) -> Any:
         return None if rng.random() < often else value
@@ -49,7 +49,7 @@ def random_rows(rng: random.Random) -> list[Row]:
             "day": maybe(_DAY + dt.timedelta(days=rng.randint(0, 5))),
             "at": maybe(dt.datetime(2024, 2, 28, rng.randint(0, 23), rng.choice([0, 30]))),
         }
-        for number in range(1, rng.choice([1, 8, 40]) + 1)
+        for number in range(1, rng.choice([1, 12, 40, 40]) + 1)
     ]
 
 
