@@ -144,10 +144,11 @@ def test_a_query_with_arguments(system: System, session: WarehouseSession, tmp_p
         ]
     ]
     fill(session, rows, [row for row in rows if row["g"] != 2])
+    of_c = {"least": 1.25, "column": "n", "words": ["a", "c"], "where": "s <> 'a'"}
     checks: list[Any] = [
         {"late": {"least": 1, "column": "amount"}},
         {"late": {"name": "one_key", "least": 1, "column": "amount", "keys": ["s"]}},
-        {"late": {"name": "of_c", "least": 1.25, "column": "n", "words": ["c"], "where": "g < 5"}},
+        {"late": {"name": "of_c", **of_c}},
         {"late": {"name": "itself", "least": 1, "column": "amount", "other": "t"}},
     ]
     found = outcomes_of(session, system, tmp_path, checks, **{"checks/late.sql": LATE})
