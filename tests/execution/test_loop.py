@@ -24,7 +24,8 @@ def steps_of(state: State, **running: object) -> tuple[OwnSteps, deque[Event]]:
     todo: deque[Event] = deque()
     run: Any = SimpleNamespace(plan=SimpleNamespace(state=lambda step: state), todo=todo)
     steps = OwnSteps(run, on_interrupt=lambda: None)
-    steps.running["s"] = SimpleNamespace(**running)  # type: ignore[assignment]
+    target_step = SimpleNamespace(project=SimpleNamespace(secrets=()))
+    steps.running["s"] = SimpleNamespace(target_step=target_step, **running)  # type: ignore[assignment]
     return steps, todo
 
 
