@@ -82,7 +82,8 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
         if holder.name in step.variables:
             used[holder.name] = step.variables[holder.name]
         elif not is_reserved(holder.name, step.config):
-            report(unset_variable(holder.name, place(holder.line, holder.column), step.variables))
+            at, known = place(holder.line, holder.column), step.variables
+            report(unset_variable(holder.name, at, known, elsewhere=elsewhere))
     holders = ((step.sql, it, place(it.line, it.column)) for it in parsed.placeholders)
     check_use_of_since(step, holders, report)
     for line, column, what in parsed.unseen if not (step.config.upstream or elsewhere) else ():

@@ -183,12 +183,16 @@ def is_reserved(name: str, config: Config) -> bool:
     return name == STARTED or (config.partitions is not None and name in RESERVED)
 
 
-def unset_variable(name: str, place: Location, known: Mapping[str, Any]) -> Problem:
-    """The problem of a variable without a value; *known* are those that have one."""
+def unset_variable(
+    name: str, place: Location, known: Mapping[str, Any], *, elsewhere: bool = False
+) -> Problem:
+    """The problem of a variable without a value; *known* are those that have one. *elsewhere*: it
+    is in the query of a copy."""
     fix = "Set it under `vars:` in dagster_models.yaml or in the header."
     if name == "since":
-        fix = "Set `materialized: incremental` and `since: column` in the header; a copy with"
-        fix += " `since:` restricts its query by itself."
+        fix = "Set `materialized: incremental` and `since: column` in the header."
+        if elsewhere:
+            fix = "Delete the condition: a copy with `since:` restricts its query by itself."
     elif name in RESERVED:
         fix = "Set `materialized: incremental` and `partitions:` in the header."
     elif known:
