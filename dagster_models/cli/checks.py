@@ -1,4 +1,4 @@
-"""``dagster-models checks [NAME ...]``: checks alone, on what is there. Nothing is written."""
+"""``dagster-models checks [SELECT ...]``: checks alone, on what is there. Nothing is written."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from dagster_models.cli.project import (
     load,
     refuse_broken,
 )
+from dagster_models.cli.selection import add_selection, select_names
 from dagster_models.compilation.tasks import TargetStep, checks_task, warehouse_address
 from dagster_models.core.checks import Check, checks_of
 from dagster_models.core.model import Project, Step
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import DagsterModelsError, SelectionError
 from dagster_models.execution.outcomes import shown
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
@@ -33,15 +34,14 @@ HELP = "run checks alone, of models and sources as they are; exit code 1 if one 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    name = "a model or source (schema.name, or its name), or a check (its name, or model.check)"
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{name}; default: all checks")
+    add_selection(parser)
     parser.add_argument("--target", help="one of the project's targets (default: its default one)")
     add_vars(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), whole=False, given=given_by(options))
-    selected = select(project, options.names)
+    selected = select(project, options)
     for step in selected:
         refuse_broken(project, step)
     target = usable_target(project, options.target)
@@ -67,27 +67,35 @@ def _result(session: Session, it: TargetStep) -> StepResult:
     return step_result(it.name, it, "succeeded" if outcome.succeeded else "failed", outcome)
 
 
-def select(project: Project, names: Collection[str]) -> list[Step]:
-    """The steps, and those of sources, each with those of its checks that *names* mean; all that
-    have checks if there are no names.
+def select(project: Project, options: argparse.Namespace) -> list[Step]:
+    """The steps, and those of sources, each with those of its checks that the options name: by the
+    names of checks, or by a selection of models and sources. Without any all that have checks.
 
     Raises:
-        DagsterModelsError: a name means no check.
+        DagsterModelsError: nothing that is selected has a check.
     """
     sources = map(checks_of, project.sources.values())
     every = [step for step in (*sources, *project.steps.values()) if step.checks]
-    if not names:
-        return every
+    words, exclude = [*options.selection, *options.select], " ".join(options.exclude)
     known = {name for step in every for check in step.checks for name in _names(step, check)}
-    for name in names:
-        if name not in known:
-            close = nearest(name, known)
-            hint = f": did you mean {close[0]}?" if close else ""
-            raise DagsterModelsError(f"no model, source or check {name!r} has checks{hint}")
-    chosen = (
-        replace(step, checks=tuple(it for it in step.checks if _names(step, it) & {*names}))
+    named = {word for word in words if word in known}
+    rest = " ".join(word for word in words if word not in known)
+    whole: Collection[str] = () if words or exclude else [str(step.key) for step in every]
+    if rest or (exclude and not words):
+        try:
+            whole = select_names(project, rest or "*", exclude, options.target)
+        except SelectionError as error:
+            close = nearest(rest, known)
+            hint = f" Or did you mean the check {close[0]}?" if close else ""
+            raise DagsterModelsError(f"{error}{hint}") from error
+    chosen = [
+        step
+        if str(step.key) in whole
+        else replace(step, checks=tuple(it for it in step.checks if _names(step, it) & named))
         for step in every
-    )
+    ]
+    if not any(step.checks for step in chosen):
+        raise DagsterModelsError("nothing that is selected has a check")
     return [step for step in chosen if step.checks]
 
 

@@ -42,13 +42,23 @@ def select_steps(project: Project, options: argparse.Namespace, target: str | No
     items = {str(key): step for key, step in (*project.steps.items(), *project.ephemerals.items())}
     if not (text or exclude):
         return list(items.values())
-    nodes = [_source_node(key) for key in project.sources]
-    nodes += [_node(project, step) for step in items.values()]
-    facts = facts_of(project, target)
-    found = [items[name] for name in select(nodes, text, facts, exclude) if name in items]
+    names = select_names(project, text, exclude, target)
+    found = [items[name] for name in names if name in items]
     if not found and text and not _is_about_facts(text):
         raise SelectionError(f"`{text}` selects only what the project reads, and does not build")
     return found
+
+
+def select_names(project: Project, text: str, exclude: str, target: str | None) -> list[str]:
+    """The names of the steps, ephemeral models and sources that a selection means.
+
+    Raises:
+        SelectionError: it is not a selection, or matches nothing.
+    """
+    nodes = [_source_node(key) for key in project.sources]
+    steps = (*project.steps.values(), *project.ephemerals.values())
+    nodes += [_node(project, step) for step in steps]
+    return list(select(nodes, text, facts_of(project, target), exclude))
 
 
 def facts_of(project: Project, target: str | None) -> Facts:

@@ -16,6 +16,12 @@ from session_runs import Runs
 
 PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
 
+#: Whether all four are selected, and whether one is.
+SELECTED = {
+    "raw.orders+": (True, False),
+    "*": (True, False),
+    "--exclude raw.orders": (False, True),
+}
 ORDERS = "/* @model\ncolumns: {order_id: {checks: [not_null]}}\n*/\nselect * from raw.orders"
 
 
@@ -68,6 +74,10 @@ def test_the_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert command(project.root, "checks", "raw.orders.not_null_order_id", "unique_order_id") == 0
     assert "Found 2 checks" in capsys.readouterr().out
     assert command(project.root, "checks", "unique_order") == 1
-    assert "did you mean unique_order_id?" in capsys.readouterr().err
+    assert "did you mean the check unique_order_id?" in capsys.readouterr().err
+    for words in (["raw.orders+"], ["*"], ["--exclude", "raw.orders"]):
+        command(project.root, "checks", *words)
+        out = capsys.readouterr().out
+        assert ("Found 4 checks" in out, "Found 1 check\n" in out) == SELECTED[" ".join(words)]
     with runs.connect() as session:
         assert session.query("select count(*) from dagster_models.commits") == before
