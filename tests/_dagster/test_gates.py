@@ -132,7 +132,6 @@ def test_a_job_without_optional_outputs_has_no_gates() -> None:
 
 def test_steps_of_ours_keep_nothing_back_that_is_optional() -> None:
     """Their outputs are optional only so that a run may select some of them."""
-    plan = create_execution_plan(random_job(Random(3)))
-    gated = gates(plan)
-    assert gated
+    plans = (create_execution_plan(random_job(Random(seed))) for seed in range(50))
+    plan = next(it for it in plans if gates(it))
     assert gates(plan, own=executable_steps(plan)) == {}
