@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.contracts import Contract, ContractColumn
 from dagster_models.core.materializations import (
     Incremental,
@@ -21,11 +22,19 @@ from dagster_models.core.materializations import (
     View,
 )
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import BuildTask, task_from_json, task_to_json
+from dagster_models.core.tasks import (
+    BuildTask,
+    PythonTask,
+    Query,
+    task_from_json,
+    task_to_json,
+)
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.project.targets import usable_target
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import WarehouseSession
+from project_cases import make
 from systems import System
 from tasks import arrow_task, python_task, sql_task
 
@@ -201,6 +210,17 @@ def test_the_frame_of_a_python_model(session: WarehouseSession, tmp_path: Path) 
     assert build(session, task).error is None
     outcome = build(session, replace(task, contract=contract(id="int", note="text")), 2)
     assert "ContractBroken" in str(outcome.error)
+
+
+def test_the_task_of_a_python_model_has_the_contract_of_its_header(tmp_path: Path) -> None:
+    header = "@model\ncontract: true\ncolumns: {id: {type: bigint}}\n"
+    model = f'"""\n{header}"""\n\n\ndef model(warehouse):\n    return None\n'
+    project = make(tmp_path, {"models/s/t.py": model})
+    (step,) = project.steps.values()
+    task = task_for(TargetStep(project, step, usable_target(project)), "r", 1)
+    assert isinstance(task, PythonTask)
+    promised = Contract((ContractColumn("id", "bigint", "models/s/t.py:4"),), "models/s/t.py:1")
+    assert task.contract == task.build_from(Query("select 1")).contract == promised
 
 
 def test_breaches_of_every_pair_of_names() -> None:
