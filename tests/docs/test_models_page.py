@@ -128,7 +128,8 @@ def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 monkeypatch.setattr(session, "change", recorded)
             assert run(session, task, Stop()).error is None
     warehouse.close()
-    find, update, insert, _, _, delete, *_ = sent
+    # What a build drops again is not on the page.
+    find, update, insert, delete, *_ = (sql for sql in sent if not sql.startswith("DROP "))
     assert " ".join(merged.split()) == f"{find} {update} {insert}"
     assert " ".join(deleted.split()) == delete
 
@@ -173,7 +174,7 @@ def test_replacing_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         for name in ("change", "_create"):
             monkeypatch.setattr(session, name, recording(getattr(session, name), sent))
         assert run(session, task("by_day", 2), Stop()).error is None
-    *staged, _drop = (" ".join(sql.split()) for sql in sent)
+    staged = [" ".join(sql.split()) for sql in sent if not sql.startswith("DROP ")]
     header = model[: model.index("*/") + 2]
     wanted = " ".join(statements.split()).replace("( select", f"({' '.join(header.split())} select")
     assert "; ".join(staged) == wanted.rstrip(";")
