@@ -31,7 +31,7 @@ from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.materializations import snapshot
-from paths import SUPPORT
+from paths import environment_of_tests
 from systems import System
 
 #: The columns of a commit record that a test compares.
@@ -114,7 +114,7 @@ class Lives:
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(SUPPORT)},
+            env=environment_of_tests(),
             text=True,
         )
         self._count = 0
