@@ -112,7 +112,7 @@ def complete(
         notes += _put_column_comments(session, relation, extras.column_comments)
     if extras.grants:
         notes += session.beside.put_grants(relation, extras.grants)
-    return replace(staged, comment=extras.comment or "", notes=tuple(notes))
+    return replace(staged, comment=extras.comment or "", notes=(*staged.notes, *notes))
 
 
 def _relation_kind(how: Materialization) -> RelationKind:

@@ -197,6 +197,23 @@ def test_keys_that_another_build_has_left_are_refused(
     assert rows(session) == [(5, 5)]
 
 
+@pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])
+def test_rows_of_older_code_are_noted_once(session: WarehouseSession, strategy: str) -> None:
+    def notes(attempt: int, version: str, **more: Any) -> tuple[str, ...]:
+        key = () if strategy == "append" else ("k",)
+        how = Incremental(strategy, key, code_version=version, **more)
+        task = sql_task("s.t", f"select {attempt} as k", attempt=attempt, code_version=version)
+        outcome = run(session, replace(task, materialization=how), Stop())
+        assert outcome.error is None, outcome.error
+        return outcome.notes
+
+    assert notes(1, "one") == notes(2, "one") == ()
+    (note,) = notes(3, "two")
+    assert note.startswith("the code of s.t has changed since its last build: the rows that were")
+    assert notes(4, "two") == ()
+    assert notes(5, "three", full_refresh=True) == notes(6, "three") == ()
+
+
 def test_keys_that_somebody_has_doubled_since_are_refused_when_they_are_met(
     session: WarehouseSession, build: Build
 ) -> None:

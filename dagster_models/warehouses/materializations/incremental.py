@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.core.changes import Changes
+from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import UNRECORDED, Incremental, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Staged, quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
-from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.hooks import Hooks, RelationKind
 from dagster_models.warehouses.materializations.keys import (
     refuse_bad_keys,
     refuse_keys_of_table,
@@ -42,6 +43,22 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     a Python model read it.
     """
     found = session.take_turn(relation)
+    has_last = found == "table" and how.code_version != UNRECORDED
+    is_added_to = has_last and not is_whole(how, is_new=False)
+    last = session.last_proofs([relation]) if is_added_to else []
+    staged = _built(session, relation, how, content, found, last)
+    return replace(staged, notes=tuple(_of_older_code(it, how) for it in last if _differs(it, how)))
+
+
+def _built(
+    session: Hooks,
+    relation: Relation,
+    how: Incremental,
+    content: Content,
+    found: RelationKind | None,
+    last: Sequence[Commit],
+) -> Staged:
+    """``found``: what the relation is; ``last``: its last commit record, if it is added to."""
     is_new = found != "table"
     whole = is_whole(how, is_new)
     if (whole or is_new) and how.columns:  # the query reads the table
@@ -71,7 +88,7 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     refuse_bad_keys(session, session.staging, how)
     # A key that is added to the table would never meet its old rows, and would double them.
     keys = columns_of_table(session.columns(relation), relation, how.unique_key, "unique_key")
-    if how.strategy == "merge" and not _has_guarded(session, relation, how):
+    if how.strategy == "merge" and not any(it.changes and not _differs(it, how) for it in last):
         refuse_keys_of_table(session, relation, keys)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     keys = columns_named(session.columns(session.staging), how.unique_key)
@@ -112,13 +129,18 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
     return f"SELECT {listed} WHERE 1 = 0"
 
 
-def _has_guarded(session: Hooks, relation: Relation, how: Incremental) -> bool:
-    """Whether the last build of the table has seen to its keys, as this one will: it was of the
-    same code. So all of the table is read once for each change of the code."""
-    if how.code_version == UNRECORDED:
-        return False
-    last = session.last_proofs([relation])
-    return any(it.code_version == how.code_version and it.changes is not None for it in last)
+def _differs(last: Commit, how: Incremental) -> bool:
+    """Whether the last build was of other code. One of the same code has seen to the keys of the
+    table, so that all of it is read once for each change of the code."""
+    return last.code_version != how.code_version
+
+
+def _of_older_code(last: Commit, how: Incremental) -> str:
+    rows = "other partitions" if how.partitions else "the rows that were there"
+    return (
+        f"the code of {last.step} has changed since its last build: {rows} are as older code has"
+        " made them, until they are built again"
+    )
 
 
 def refuse_another_reading(relation: Relation, read: Reading | None, now: Reading) -> None:
