@@ -72,30 +72,36 @@ def select(project: Project, options: argparse.Namespace) -> list[Step]:
     names of checks, or by a selection of models and sources. Without any all that have checks.
 
     Raises:
-        DagsterModelsError: nothing that is selected has a check.
+        SelectionError: nothing that is selected has a check, or a name is unknown.
     """
     sources = map(checks_of, project.sources.values())
     every = [step for step in (*sources, *project.steps.values()) if step.checks]
-    words, exclude = [*options.selection, *options.select], " ".join(options.exclude)
+    words = [*options.selection, *options.select]
     known = {name for step in every for check in step.checks for name in _names(step, check)}
     named = {word for word in words if word in known}
     rest = " ".join(word for word in words if word not in known)
-    whole: Collection[str] = () if words or exclude else [str(step.key) for step in every]
-    if rest or (exclude and not words):
-        try:
-            whole = select_names(project, rest or "*", exclude, options.target)
-        except SelectionError as error:
-            close = nearest(rest, known)
-            hint = f" Or did you mean the check {close[0]}?" if close else ""
-            raise DagsterModelsError(f"{error}{hint}") from error
-    chosen = [
-        step
-        if str(step.key) in whole
-        else replace(step, checks=tuple(it for it in step.checks if _names(step, it) & named))
-        for step in every
-    ]
+    keys = [str(step.key) for step in every]
+    whole: Collection[str] = () if words else keys
+    excluded = {word for word in options.exclude if word in known}
+    others = " ".join(word for word in options.exclude if word not in known)
+    kept: Collection[str] = keys
+    try:
+        if rest:
+            whole = select_names(project, rest, "", options.target)
+        if others:
+            kept = select_names(project, "*", others, options.target)
+    except SelectionError as error:
+        close = nearest(rest or others, known)
+        hint = f" Or did you mean the check {close[0]}?" if close else ""
+        raise SelectionError(f"{error}{hint}") from error
+    chosen = []
+    for step in every:
+        its = ((it, _names(step, it)) for it in step.checks if str(step.key) in kept)
+        wanted = str(step.key) in whole
+        left = (it for it, names in its if (wanted or names & named) and not names & excluded)
+        chosen.append(replace(step, checks=tuple(left)))
     if not any(step.checks for step in chosen):
-        raise DagsterModelsError("nothing that is selected has a check")
+        raise SelectionError("nothing that is selected has a check")
     return [step for step in chosen if step.checks]
 
 

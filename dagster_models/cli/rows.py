@@ -19,7 +19,13 @@ _WIDEST = 60  #: characters of a value
 
 def add_limit(parser: argparse.ArgumentParser) -> None:
     text = f"how many rows (default: {_ROWS})"
-    parser.add_argument("--limit", type=int, default=_ROWS, metavar="N", help=text)
+    parser.add_argument("--limit", type=_positive, default=_ROWS, metavar="N", help=text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a number of rows, got {text!r}")
+    return int(text)
 
 
 def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
@@ -29,6 +35,7 @@ def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
         raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
     try:
         with connect(warehouse_address(project, target)) as session:
+            session.begin(reading=True)  # also what functions of the query would write is refused
             table = session.export(f"{query} limit {limit + 1}")
             rows = [[_text(value) for value in row.values()] for row in table.to_pylist()]
     finally:

@@ -28,8 +28,16 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def selected(options: argparse.Namespace) -> tuple[str, str]:
-    """What to select, and what to exclude; "" for nothing said."""
-    return " ".join([*options.selection, *options.select]), " ".join(options.exclude)
+    """What to select, and what to exclude; "" for nothing said.
+
+    Raises SelectionError for an empty selection: a variable of the shell that is not set, probably.
+    """
+    words = [*options.selection, *options.select]
+    if words and not any(map(str.strip, words)):
+        raise SelectionError(
+            "the selection is empty, so it matches nothing: leave it out to mean all"
+        )
+    return " ".join(words), " ".join(options.exclude)
 
 
 def select_steps(project: Project, options: argparse.Namespace, target: str | None) -> list[Step]:

@@ -25,6 +25,7 @@ from dagster_models.definitions.held_back import Evaluate, held_back, launch
 from dagster_models.definitions.other_assets import (
     OtherAsset,
     dynamic_keys,
+    executable_keys,
     run_with_the_project,
     specs_of,
 )
@@ -118,7 +119,10 @@ class ProjectJobs:
             if job.selection == "*" or self._selections.resolve(selection & self._own)[0]:
                 return selection
         names = select(asset_nodes(self._assets), job.selection, None)
-        return AssetSelection.assets(*map(AssetKey.from_user_string, names))
+        keys = executable_keys(self._assets).intersection(map(AssetKey.from_user_string, names))
+        if not keys:
+            raise SelectionError(f"`{job.selection}` selects nothing that a run can build")
+        return AssetSelection.assets(*keys)
 
     def _check_selection(self, job: Job, selection: AssetSelection) -> None:
         """Report a job that would succeed every night without running anything, and one that

@@ -189,7 +189,7 @@ def _job_for(loaded: LoadedLocation, keys: set[AssetKey]) -> str:
 
 
 def _with_project(loaded: LoadedLocation, root: Path) -> ProjectLocation | None:
-    assets = loaded.assets()
+    assets = [asset for asset in loaded.assets() if asset.keys]  # others have only checks
     mine = [
         (found, spec.key.to_user_string())
         for spec, found in asset_steps(assets)

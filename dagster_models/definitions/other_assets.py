@@ -68,6 +68,16 @@ def run_with_the_project(asset: OtherAsset) -> bool:
     )
 
 
+def executable_keys(assets: Sequence[OtherAsset]) -> set[AssetKey]:
+    """The keys of the assets that a run can build, which sources are not."""
+    return {
+        key
+        for asset in assets
+        if isinstance(asset, AssetsDefinition) and asset.is_executable
+        for key in asset.keys
+    }
+
+
 def dynamic_keys(assets: Sequence[OtherAsset]) -> set[AssetKey]:
     """The keys of the assets whose graph has dynamic outputs."""
     return {

@@ -48,7 +48,9 @@ def _for_later_runs(check: CheckResult, built_on: str) -> dict[str, Any]:
 
 def _metadata(check: CheckResult) -> dict[str, Any]:
     """The numbers are there when the check passes, too, as Dagster plots them."""
-    found: dict[str, Any] = {"failures": check.failures, "seconds": rounded(check.seconds)}
+    found: dict[str, Any] = {"seconds": rounded(check.seconds)}
+    if check.error is None:  # a check that cannot run has found nothing, and not no rows
+        found["failures"] = check.failures
     if check.rows is not None:
         found["rows"] = check.rows
     if check.percent is not None:

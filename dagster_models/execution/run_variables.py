@@ -41,13 +41,16 @@ def in_projects(
     }
 
 
+def _planned(step: Step) -> tuple[Any, ...]:
+    """What Dagster's plan of the run rests on."""
+    return set(step.upstream), {check.name: check for check in step.checks}
+
+
 def _in_project(it: TargetStep, project: Project) -> TargetStep:
     step: Step | None = project.steps.get(it.step.key)
     if it.step.kind == "source" and it.step.key in project.sources:
         step = checks_of(project.sources[it.step.key])
-    if step is None or any(
-        set(getattr(step, name)) != set(getattr(it.step, name)) for name in ("upstream", "checks")
-    ):
+    if step is None or _planned(step) != _planned(it.step):
         became = "does not exist" if step is None else "reads or checks something else"
         raise ValueError(
             f"with the variables of this run {it.name} {became}, and Dagster has planned the run"

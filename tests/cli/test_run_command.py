@@ -44,6 +44,10 @@ FILES = {
     "models/bad.sql": "select error('no') as id from a",
     "models/below.sql": "select id from bad",
 }
+#: A check of a source is in Dagster a definition without an asset.
+SOURCES = """
+sources: [{name: raw, tables: [{name: o, columns: {id: {checks: [not_null]}}}]}]
+"""
 GOOD = {"models/bad.sql": "select id from a"}
 
 
@@ -157,6 +161,7 @@ materialized: incremental
 partitions: {by: day, of: days}
 */
 select date '2024-01-01' as day"""
+MORE = {"models/daily.sql": DAYS, "models/sources.yaml": SOURCES}
 SETTINGS = """partitions: {days: {every: day, start: 2024-01-01, end: 2024-01-04}}
 jobs: {some: {selection: "a+"}, days: {selection: daily}}
 """
@@ -166,7 +171,7 @@ jobs: {some: {selection: "a+"}, days: {selection: daily}}
 def location(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ProjectLocation]:
-    project = make_project(tmp_path, {**FILES, "models/daily.sql": DAYS}, SETTINGS)
+    project = make_project(tmp_path, {**FILES, **MORE}, SETTINGS)
     project.write({"definitions.py": DEFINITIONS.format(executor=request.param)})
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DAGSTER_HOME", str(project.home))

@@ -33,6 +33,9 @@ def test_what_ls_selects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert names(root, capsys, "kind:ephemeral") == ["marts.inline"]
     assert run(root, "ls", "last", "smus") == 2
     assert "`smus` matches nothing; did you mean sums" in capsys.readouterr().err
+    for words in ([""], ["--select", " "], ["", ""]):
+        assert run(root, "ls", *words) == 2
+        assert "the selection is empty" in capsys.readouterr().err
     assert run(root, "ls", "failed") == 2
     assert "there was none yet" in capsys.readouterr().err
 

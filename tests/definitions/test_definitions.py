@@ -12,7 +12,7 @@ from dagster_models import ModelsTranslator, ProjectError, load_project
 from dagster_models.cli.check import refusals
 from dagster_models.core.model import Key
 from dagster_models.definitions.build import node_name
-from project_cases import load
+from project_cases import load, write_project
 from running import Project, make_project
 
 SOURCES = """
@@ -112,6 +112,19 @@ def test_jobs_schedules_and_the_default_executor(project: Project) -> None:
     repository = load_project(project.root).get_repository_def()
     assert repository.get_job("test").executor_def.name == "models_executor"
     assert repository.get_schedule_def("daily").cron_schedule == "0 6 * * *"
+
+
+@pytest.mark.parametrize("selection", ["+models/marts", "+marts.a", "not staging", "raw.o+", "o+"])
+def test_a_job_leaves_out_the_sources_that_it_selects(tmp_path: Path, selection: str) -> None:
+    files = {
+        "dagster_models.yaml": f"name: p\njobs: {{j: {{selection: '{selection}'}}}}\n",
+        "models/sources.yaml": "sources: [{name: raw, tables: [{name: o}]}]",
+        "models/marts/a.sql": "select * from raw.o",
+        "models/staging/s.sql": "select 1 as x",
+    }
+    defs = load_project(write_project(tmp_path, files))
+    job = defs.resolve_job_def("j")
+    assert job.asset_layer.selected_asset_keys == {dg.AssetKey(["marts", "a"])}
 
 
 def test_a_translator_changes_how_assets_look(project: Project) -> None:

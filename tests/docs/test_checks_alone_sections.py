@@ -73,11 +73,19 @@ def test_the_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "FAIL check not_null_order_id: 1 of 3 rows" in capsys.readouterr().out
     assert command(project.root, "checks", "raw.orders.not_null_order_id", "unique_order_id") == 0
     assert "Found 2 checks" in capsys.readouterr().out
-    assert command(project.root, "checks", "unique_order") == 1
+    assert command(project.root, "checks", "unique_order") == 2
     assert "did you mean the check unique_order_id?" in capsys.readouterr().err
     for words in (["raw.orders+"], ["*"], ["--exclude", "raw.orders"]):
         command(project.root, "checks", *words)
         out = capsys.readouterr().out
         assert ("Found 4 checks" in out, "Found 1 check\n" in out) == SELECTED[" ".join(words)]
+    for words in (
+        ["raw.orders", "marts.orders", "--exclude", "raw.orders"],
+        ["*", "--exclude", "raw.orders"],
+    ):
+        command(project.root, "checks", *words)
+        assert "Found 1 check\n" in capsys.readouterr().out
+    command(project.root, "checks", "raw.orders", "--exclude", "unique_order_id")
+    assert "Found 2 checks" in capsys.readouterr().out
     with runs.connect() as session:
         assert session.query("select count(*) from dagster_models.commits") == before

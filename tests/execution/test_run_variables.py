@@ -8,7 +8,9 @@ from running import make_project
 
 
 def test_a_run_with_variables(tmp_path: Path) -> None:
-    project = make_project(tmp_path, {"models/m/a.sql": "select $n as n"}, "vars: {n: 1}\n")
+    header = "/* @model checks: [{not_null: {column: n}}, {row_count: {min: 1}}] */ "
+    files = {"models/m/a.sql": header + "select $n as n"}
+    project = make_project(tmp_path, files, "vars: {n: 1}\n")
     first = project.run({"vars": {"n": 2}})
     assert first.code == 0, first.stdout
     assert project.rows("select n from m.a") == [(2,)]

@@ -9,6 +9,7 @@ import pytest
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.model import Key, Project, Target
 from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.project.targets import usable_target
 from project_cases import load, write_project
 
 FILES = {
@@ -114,3 +115,18 @@ def test_a_check_does_not_change_what_is_built(project: Project, tmp_path: Path)
     other = load(write_project(tmp_path, {**FILES, "models/marts/flights.sql": bare}), environ={})
     key = Key("marts", "flights")
     assert project.steps[key].code_version == other.steps[key].code_version
+
+
+@pytest.mark.parametrize("value", ["5", "'x'", "2024-01-31", "true"])
+def test_a_query_may_have_an_argument_of_any_type(tmp_path: Path, value: str) -> None:
+    query = "/* @check\narguments:\n  v: value\n  w: {type: value, default: 7}\n*/\n"
+    files = {
+        "checks/kv.sql": query + "select * from $this where a in ($v, $w)",
+        "models/m/x.sql": f"/* @model\nchecks: [{{kv: {{v: {value}}}}}]\n*/\nselect 1 as a",
+    }
+    project = load(write_project(tmp_path, {"dagster_models.yaml": "name: p\n", **files}))
+    (step,) = project.steps.values()
+    (check,) = step.checks
+    task = check_task(project, step, check, usable_target(project))
+    assert "7" in task.sql
+    assert value.strip("'") in task.sql.lower()

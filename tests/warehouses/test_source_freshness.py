@@ -152,3 +152,13 @@ sources:
         "sooner": [("at", "> 3600", "> 86400")],
         "never": [],
     }
+
+
+@pytest.mark.parametrize("hours", [-0.02, -30])
+def test_a_row_of_the_future_is_new(
+    system: System, session: WarehouseSession, tmp_path: Path, hours: float
+) -> None:
+    fill(session, (hours, "emea"))
+    keys = "loaded_at: at_time, freshness: {warn: 1h, fail: 3d}"
+    found = checked(session, project_of(tmp_path, system, keys), system)
+    assert (found.passed, found.failures) == (True, 0)

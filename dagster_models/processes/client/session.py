@@ -166,8 +166,9 @@ class Session(Channel):
         """Whether a transaction is open that was begun explicitly."""
         return bool(self.request({"op": "in_transaction"})["in_transaction"])
 
-    def begin(self) -> None:
-        self.request({"op": "begin"})
+    def begin(self, reading: bool = False) -> None:
+        """Begin a transaction. With *reading* it is one in which the database refuses writes."""
+        self.request({"op": "begin", "reading": reading})
 
     def commit(self) -> None:
         """Commit.

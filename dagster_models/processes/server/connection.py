@@ -318,7 +318,7 @@ class ClientConnection:
         return {"rows": session.load(message["path"], name, message["mode"])}
 
     def begin(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        session.begin()
+        (session.begin_reading if message.get("reading") else session.begin)()
         return {}
 
     def commit(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -23,12 +24,21 @@ from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.runtime_files import temp_folder
-from dagster_models.warehouses.base import WarehouseSession
+from dagster_models.warehouses.base import WarehouseSession, quoted
 
 #: How many rows and columns are shown, and characters of a value sent.
 SHOWN_ROWS, MOST_ROWS, MOST_COLUMNS = 5, 100, 20
 #: More than what is shown in the end, so that a secret is recognised before it is cut.
 MOST_CHARACTERS = 1_000
+
+
+#: A name that means the same without quotes.
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
+
+
+def _as_sql(relation: Relation) -> str:
+    """The relation's name in a query, with quotes only if it needs them."""
+    return str(relation) if _PLAIN.fullmatch(str(relation)) else quoted(relation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ class KeptRows:
                 if check.name in self._files and check.store is not None:
                     why = self._store(session, task, check, check.store)
                     if not why:
-                        stored[check.name] = str(check.store)
+                        stored[check.name] = _as_sql(check.store)
                 if why:
                     notes.append(f"WARNING: the rows of {check.name} are not stored: {why}")
         checks = tuple(replace(it, stored=stored.get(it.name, "")) for it in outcome.checks)

@@ -34,7 +34,8 @@ def _date(node: YamlNode) -> datetime.date:
 
 
 def _value(node: YamlNode) -> Any:
-    return next(iter(fields.variables(YamlNode({"value": node}, node.place)).values()))
+    alone = YamlNode({"value": node}, node.place, {"value": node.place})
+    return fields.variables(alone)["value"]
 
 
 def _column(node: YamlNode) -> NamedArgument:
