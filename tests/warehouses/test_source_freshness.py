@@ -19,7 +19,10 @@ from project_cases import make
 from systems import System
 
 ORDERS = Key("raw", "orders")
-NOW = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
 
 
 def project_of(folder: Path, system: System, keys: str) -> Project:
@@ -42,7 +45,7 @@ def checked(session: WarehouseSession, project: Project, system: System) -> Chec
 
 def moment(hours: float, how: str) -> str:
     """A moment that many hours ago, as SQL."""
-    at = NOW - dt.timedelta(hours=hours)
+    at = now() - dt.timedelta(hours=hours)
     if how == "date":
         return f"date '{at:%Y-%m-%d}'"
     if how == "timestamp":  # a time without a zone is one of UTC
@@ -52,7 +55,7 @@ def moment(hours: float, how: str) -> str:
 
 
 def age(how: str, hours: float) -> float:
-    at = NOW - dt.timedelta(hours=hours)
+    at = now() - dt.timedelta(hours=hours)
     if how == "date":
         at = at.replace(hour=0, minute=0, second=0)
     return (dt.datetime.now(dt.timezone.utc) - at).total_seconds()

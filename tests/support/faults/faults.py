@@ -161,10 +161,10 @@ def install(text: str) -> None:
     fault = Fault(**told)
     run = materialization.run
 
-    def noted(session: Any, task: Any, stop: Any) -> Any:
+    def noted(session: Any, task: Any, stop: Any, *more: Any) -> Any:
         fault.here.task, fault.here.stop = task, stop
         try:
-            return run(session, task, stop)
+            return run(session, task, stop, *more)
         finally:
             fault.here.task = None
 
