@@ -20,12 +20,12 @@ def leftovers(project: Project, target: Target, built: Iterable[Built]) -> list[
     What it reads without building it is kept: as a source that it declares, or under a name that
     it does not declare. The history of a snapshot is kept, too, as nothing can build it again.
     """
-    now = {_folded(relation) for relation in _built_now(project, target)}
-    declared = {_folded(source.relation): source.location for source in project.sources.values()}
+    now = {relation.folded for relation in _built_now(project, target)}
+    declared = {source.relation.folded: source.location for source in project.sources.values()}
     read = dict(_undeclared(project))
     found = []
     for each in built:
-        name = _folded(each.relation)
+        name = each.relation.folded
         if name in now:
             continue
         if each.kept:
@@ -46,11 +46,6 @@ def _built_now(project: Project, target: Target) -> Iterator[Relation]:
         if step.relation is not None:
             yield relation_for(project, key, target)
     yield from stores(project, target)
-
-
-def _folded(relation: Relation) -> tuple[str, str]:
-    """Whatever the case: a warehouse may take both for one relation."""
-    return relation.schema.lower(), relation.name.lower()
 
 
 def _undeclared(project: Project) -> Iterator[tuple[tuple[str, str], Location]]:
@@ -85,7 +80,7 @@ def undeclared_reads(project: Project, step: Step, target: Target) -> dict[str, 
     found = {(schema, name): ref.line for schema, name, ref in _unresolved_in(project, step)}
     if not found:
         return {}
-    now = {_folded(relation) for relation in _built_now(project, target)}
+    now = {relation.folded for relation in _built_now(project, target)}
     return {
         f"{schema}.{name}": line
         for (schema, name), line in found.items()

@@ -17,6 +17,7 @@ from dagster_models.compilation.sql_text import (
     compile_step,
     compile_tables,
     compile_text,
+    dialect_on,
     literal_on,
     relation_for,
 )
@@ -26,7 +27,6 @@ from dagster_models.core.copied import Copied
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export
 from dagster_models.core.materializations import (
-    COPY,
     Custom,
     Incremental,
     Materialization,
@@ -54,6 +54,7 @@ from dagster_models.core.tasks import (
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.core.windows import Partition
 from dagster_models.project.contract import contract_of
+from dagster_models.project.copied import is_copy
 from dagster_models.project.function import is_function
 from dagster_models.project.incremental import own_columns, reads_itself
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
@@ -140,9 +141,8 @@ class TargetStep:
     @property
     def is_python(self) -> bool:
         """Whether it runs in a worker process, and not in a session of the warehouse process."""
-        word = self.step.config.materialized
-        elsewhere = self.step.kind in ("python", "script") or word == COPY or is_custom(word)
-        return self.builds and elsewhere
+        elsewhere = self.step.kind in ("python", "script") or is_copy(self.step)
+        return self.builds and (elsewhere or is_custom(self.step.config.materialized))
 
 
 def builder_of(project: Project, target: Target) -> str:
@@ -226,7 +226,7 @@ def task_for(
             relation,
             **_python_part(target_step),
             **proved,
-            copied=copied_of(target_step) if step.config.materialized == COPY else None,
+            copied=copied_of(target_step) if is_copy(step) else None,
         )
     content: Content
     if step.kind == "seed":
@@ -263,7 +263,7 @@ def copied_of(target_step: TargetStep) -> Copied:
     sql = _with_start(compile_step(project, step, source), target_step)
     if since is None:
         return Copied(source.name, address, sql)
-    dialect = source.type.dialect or project.dialect
+    dialect = dialect_on(project, source)
     column = quote(folded(since.column, dialect), dialect)
 
     def beginning(operator: str, value: str) -> str:  # on the same lines as before

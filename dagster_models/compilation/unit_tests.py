@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.compilation.checks.task import folded
-from dagster_models.compilation.sql_text import literal_on, parsed_text, relation_for
+from dagster_models.compilation.sql_text import dialect_on, literal_on, parsed_text, relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.compilation.unit_test_rows import cast_of, columns_of, rows_query
 from dagster_models.core.extras import NO_EXTRAS
@@ -209,7 +209,7 @@ def _since(
     type_ = next((type_ for column, type_ in of.columns if column.lower() == name), "")
     if not type_:
         return literal_on(project, target, cell.value)
-    return cast_of(cell, type_, _dialect(project, target))
+    return cast_of(cell, type_, dialect_on(project, target))
 
 
 # --- tables that are given ----------------------------------------------------------------------
@@ -233,7 +233,7 @@ def _fixtures(
         else:
             of_model = columns_read(step, read)
             named = columns_of(key, rows, known, of_model, is_given=key in test.given)
-            sql = rows_query(rows, named, _dialect(project, target))
+            sql = rows_query(rows, named, dialect_on(project, target))
         task = BuildTask("unit_tests", f"given {key}", 1, relation, Query(sql))
         is_query, is_all = isinstance(rows, GivenQuery), known.closed and key != step.key
         yield Fixture(key, rows.location, task, is_query, known if is_all else None)
@@ -308,7 +308,7 @@ def comparison(
     type of its column.
     """
     test, known = compiled.test, {name.lower(): (name, type_) for name, type_ in there}
-    expect, dialect = test.expect, _dialect(project, target)
+    expect, dialect = test.expect, dialect_on(project, target)
     places: Mapping[str, Location] = dict.fromkeys((name for name, _ in expected), expect.location)
     if isinstance(expect, GivenRows):
         places = expect.columns
@@ -363,14 +363,10 @@ def columns_on(
 ) -> Schema:
     """The columns of a table as the project knows them, in the words of *target*."""
     schema = known_columns(project, key, built.get(str(key)))
-    dialect = _dialect(project, target)
+    dialect = dialect_on(project, target)
     is_source = key in project.sources  # nobody writes quotes in YAML
     columns = (
         (folded(name, dialect) if is_source else name, type_in(type_, project.dialect, dialect))
         for name, type_ in schema.columns
     )
     return replace(schema, columns=tuple(columns))
-
-
-def _dialect(project: Project, target: Target) -> str:
-    return target.type.dialect or project.dialect

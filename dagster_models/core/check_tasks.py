@@ -45,8 +45,8 @@ class CheckTask:
     and true where the row offends. So one scan can count the rows of many checks. ``where`` is SQL
     over such a row too: the rows in scope, "" for all of them. A check of the whole table may have
     a query ``number`` instead, which returns one row: the failures, a text that says what was
-    found, and perhaps a number that later runs compare with. ``store`` is the table that keeps the
-    offending rows.
+    found, and perhaps a number that later runs compare with. ``limit``: see ``Check``. ``store`` is
+    the table that keeps the offending rows.
     """
 
     name: str

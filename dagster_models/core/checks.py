@@ -76,8 +76,9 @@ class Check:
     ``name`` is unique within its model. ``test`` is the kind of the check, with its ``columns``
     and ``arguments``; one of checks/*.sql has the kind "query" and the user's ``text``. Only rows
     that meet ``where`` are checked. A check without thresholds has ANY_ROW at its severity, and one
-    with one threshold does not have the other. ``scope`` is None for that of the kind. At most
-    ``limit`` offending rows are shown and stored; all are counted.
+    with one threshold does not have the other. ``scope`` is None for that of the kind.
+    ``limit`` is how many offending rows are shown (100 at most; None for 5), and how many each
+    transaction stores (None for all); all are counted.
     """
 
     name: str

@@ -20,8 +20,8 @@ _ARRAY = re.compile(r"(.+)\[\]")
 @dataclass(frozen=True, slots=True)
 class CopyForms:
     """``reads``: a type, in lower case -> its form. ``stores``: a form -> the type that holds it.
-    ``notes`` are the forms of which a user should know how they are stored. An exact number has
-    ``digits`` at most, and arrays are of these ``elements``."""
+    ``notes`` are the forms of which a user should know how they are stored. An exact number is
+    the type ``number``, of ``digits`` at most."""
 
     reads: Mapping[str, str]
     stores: Mapping[str, str]

@@ -83,6 +83,11 @@ class Relation:
         parts = (part for part in (self.catalog, self.schema, self.name) if part)
         return ".".join('"{}"'.format(part.replace('"', '""')) for part in parts)
 
+    @property
+    def folded(self) -> tuple[str, str]:
+        """Schema and name, whatever the case: a warehouse may take both for one relation."""
+        return self.schema.lower(), self.name.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Location:

@@ -19,7 +19,6 @@ from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.environment import filled, names_in
-from dagster_models.util.nearest import suggest
 
 KEY = "attach"
 #: The ways to attach.
@@ -101,10 +100,7 @@ def _entry(name: str, node: YamlNode, root: str, environ: Mapping[str, str]) -> 
     example = "Write the path of a DuckDB file, `{files: folder}` or `{postgres: ${NAME}}`."
     if not isinstance(node.value, dict):
         raise BadValue(f"expected what to attach, got {fields.describe(node)}", node.place, example)
-    known = (*KINDS, "csv")
-    for key, place, _ in node.items():
-        if key not in known:
-            raise BadValue(f"unknown key `{key}`", place, suggest(key, known))
+    fields.refuse_unknown(node, (*KINDS, "csv"))
     kinds = [kind for kind in KINDS if kind in node.value]
     if len(kinds) != 1:
         what = "there is nothing to attach" if not kinds else f"it is both {' and '.join(kinds)}"

@@ -23,7 +23,7 @@ _WITHOUT = {
     FUNCTION: ("a function's contract is `returns`", "Delete the key."),
 }
 #: Each build gives the relation the columns of the query as it is now, and no others.
-_REBUILT = frozenset({"view", "table"})
+REBUILT = frozenset({"view", "table"})
 #: A type as it may stand in CREATE TABLE; quoted are the names of an enum, and of fields.
 _TYPE = re.compile(r"""[A-Za-z_"](?:[\w (),.\[\]]|"[^"]*"|'[^']*')*\Z|"[^"]+"\Z""")
 
@@ -92,7 +92,7 @@ def compare(step: Step, dialect: Dialect, report: Report) -> None:
     if step.config.materialized == "snapshot":
         own = Snapshot.of(step.config).own_columns
     certain = schema.certain and dialect.columns_measured
-    certain = certain and step.config.materialized in _REBUILT
+    certain = certain and step.config.materialized in REBUILT
     severity = "error" if certain else "warning"
     shown = {name.lower(): type_ for name, type_ in schema.columns}
     places = {column.name: column.location for column in step.config.columns}

@@ -24,6 +24,7 @@ from dagster_models.core.traced import (
 from dagster_models.project import contract
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.checks.columns import find_columns_of_checks, with_compared
+from dagster_models.project.config import EPHEMERAL
 from dagster_models.project.copied import is_copy
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.function import is_function
@@ -32,9 +33,6 @@ from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
-
-#: Each build gives the relation the columns of the query as it is now, and no others.
-_REBUILT = frozenset({"view", "table", "ephemeral"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +157,7 @@ def schema_of(step: Step, built: BuiltSchema | None, dialect: str) -> Schema:
         return function_schema(step, word)
     if step.kind == "python" or is_copy(step):
         schema = with_own_types(step, declared_schema(step.config.columns, dialect), word)
-    elif step.config.materialized not in _REBUILT:
+    elif step.config.materialized not in contract.REBUILT | {EPHEMERAL}:
         schema = replace(schema, certain=False)
     if built is None or built.code_version != step.code_version:
         return schema

@@ -35,10 +35,6 @@ def unique(check: CheckParts) -> CheckSql:
     )
 
 
-def _aliased(check: CheckParts) -> str:
-    return f"{check.own} as own_rows" if check.where else check.own
-
-
 def relationships(check: CheckParts) -> CheckSql:
     to = check.others["to"]
     parent = to.sql
@@ -68,7 +64,7 @@ def sequential(check: CheckParts) -> CheckSql:
         f"select {shown}previous_value, value_field\nfrom (\n"
         f"  select {shown}{column} as value_field,\n"
         f"    lag({column}) over ({over}order by {column}) as previous_value\n"
-        f"  from {_aliased(check)} where {column} is not null\n) as in_order\n"
+        f"  from {check.aliased} where {column} is not null\n) as in_order\n"
         "where previous_value is not null\n"
         f"and not case when value_field > previous_value then {follows} else false end"
     )
@@ -78,7 +74,7 @@ def equality(check: CheckParts) -> CheckSql:
     """The rows of either relation that the other one does not have as often."""
     to = check.others["to"]
     pairs = list(zip(check.named["compared"], to.columns.values(), strict=True))
-    mine = [column for column, _ in pairs], _aliased(check)
+    mine = [column for column, _ in pairs], check.aliased
     theirs = [field for _, field in pairs], f"{to.sql} as other_rows"
     alike = (
         are_alike(check.forms, check.own, column, to.sql, field).removeprefix("select ")

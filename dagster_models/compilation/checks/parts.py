@@ -55,6 +55,11 @@ class CheckParts:
         return self._in_scope(OWN_RELATION)
 
     @property
+    def aliased(self) -> str:
+        """The same with a name, which a query in FROM needs and the relation does not."""
+        return f"{self.own} as own_rows" if self.where else self.own
+
+    @property
     def new(self) -> str:
         """The rows in scope that a build wrote, as they stand in FROM."""
         return self._in_scope(OWN_WINDOW)

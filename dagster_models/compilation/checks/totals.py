@@ -12,7 +12,7 @@ from dagster_models.compilation.checks.parts import CheckParts, CheckSql
 def row_count(check: CheckParts) -> CheckSql:
     if "within" in check.arguments:
         return anomaly(check)
-    inner = f"select count(*) as row_count from {_aliased(check)}"
+    inner = f"select count(*) as row_count from {check.aliased}"
     for name, sign in {"equal_to": "<>", "fewer_than": ">="}.items():
         if name in check.others:
             condition = check.conditions.get("other_where")
@@ -28,7 +28,7 @@ def row_count(check: CheckParts) -> CheckSql:
 
 
 def distinct_count(check: CheckParts) -> CheckSql:
-    inner = f"select count(distinct {check.column}) as distinct_count from {_aliased(check)}"
+    inner = f"select count(distinct {check.column}) as distinct_count from {check.aliased}"
     offends = outside("distinct_count", check.arguments, check.forms, check.dialect)
     found = f"{_text('distinct_count')} || ' distinct values'"
     return check.number(inner, offends, found, "distinct_count")
@@ -37,7 +37,7 @@ def distinct_count(check: CheckParts) -> CheckSql:
 def mean(check: CheckParts) -> CheckSql:
     """The sum is compared with the bound times the number of values: a division would round."""
     column = check.column
-    inner = f"select sum({column}) as total, count({column}) as n_values from {_aliased(check)}"
+    inner = f"select sum({column}) as total, count({column}) as n_values from {check.aliased}"
     signs = {"min": "<", "max": ">"}
     offends = " or ".join(
         f"total {sign} {number_sql(check.arguments[name])} * n_values"
@@ -55,7 +55,7 @@ def _total(name: str, sql: str) -> Callable[[CheckParts], CheckSql]:
         at = check.arguments.get("at", 0)
         kind = "cont" if check.arguments.get("interpolate") else "disc"
         written = sql.format(column=column, kind=kind, at=number_sql(at))
-        inner = f"select {written} as {name} from {_aliased(check)}"
+        inner = f"select {written} as {name} from {check.aliased}"
         offends = outside(name, check.arguments, check.forms, check.dialect)
         found = f"coalesce({_text(name)}, 'no values')"
         return check.number(inner, f"coalesce({offends}, false)", found, name)
@@ -83,7 +83,7 @@ def recency(check: CheckParts) -> CheckSql:
     )
     inner = (
         f"select latest, cast({written} as timestamptz) as latest_at\n"
-        f"from (select max({check.column}) as latest from {_aliased(check)}) as latest_of_all"
+        f"from (select max({check.column}) as latest from {check.aliased}) as latest_of_all"
     )
     least = f"now() - interval '{check.arguments['within']}'"
     found = f"coalesce('the latest is ' || {_text('latest')}, 'no values')"
@@ -92,7 +92,3 @@ def recency(check: CheckParts) -> CheckSql:
 
 def _text(value: str) -> str:
     return f"cast({value} as varchar)"
-
-
-def _aliased(check: CheckParts) -> str:
-    return f"{check.own} as own_rows" if check.where else check.own

@@ -163,19 +163,15 @@ ALIASES: Mapping[str, Alias] = {
 }
 
 
-def with_span(nodes: dict[str, YamlNode], kind: str) -> dict[str, YamlNode]:
-    """The arguments, with dbt's `datepart: day, interval: 1` as one span of time.
-
-    Raises BadValue.
-    """
+def join_span(nodes: dict[str, YamlNode], kind: str) -> None:
+    """Put one span of time in the place of dbt's `datepart: day, interval: 1`. Raises BadValue."""
     part, interval = nodes.pop("datepart", None), nodes.pop("interval", None)
     if part is None and interval is None:
-        return nodes
+        return
     name = {"recency": "within", "sequential": "interval"}[kind]
     if part is None:
         assert interval is not None
         nodes[name] = interval
-        return nodes
+        return
     number = "1" if interval is None else str(read.count(interval))
     nodes[name] = node_of(f"{number} {fields.text(part).strip()}", part.place)
-    return nodes

@@ -165,10 +165,7 @@ def step(node: YamlNode) -> int | float | str:
     """By how much each value is larger than the one before it: a number or a span of time."""
     if isinstance(node.value, str) and not re.fullmatch(r"\s*\d+(\.\d+)?\s*", node.value):
         return span(node)
-    found = number(node)
-    if found <= 0:
-        raise BadValue(f"expected more than 0, got {found}", node.place)
-    return found
+    return positive(node)
 
 
 def refuse_crossed(values: Mapping[str, Any], node: YamlNode) -> None:

@@ -12,7 +12,7 @@ from dagster_models.core.checks import Check, NamedArgument, Severity, Threshold
 from dagster_models.core.model import Key, Location
 from dagster_models.errors import Problem
 from dagster_models.project.checks import arguments as read
-from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias, with_span
+from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias, join_span
 from dagster_models.project.checks.keys import KEYS
 from dagster_models.project.checks.kinds import KINDS, CheckKind
 from dagster_models.project.checks.queries import CheckQuery
@@ -90,10 +90,10 @@ def _read_check(item: YamlNode, column: str, those: Declarations) -> Check | Non
         those.report(found)
     if query is not None and column and "column" in query.arguments:
         values.setdefault("column", NamedArgument("column", (column,)))
-    _refuse_missing(test, kind, values, place, bool(problems))
-    if any(not any(name in values for name in names) for names in kind.needs):
-        return None
-    if problems and not column and not {"column", "columns"} & values.keys():
+    missing = [names for names in kind.needs if values.keys().isdisjoint(names)]
+    if missing and not problems:
+        raise _without(test, kind, missing, place)
+    if missing or (problems and not column and not {"column", "columns"} & values.keys()):
         return None
     if not problems:
         kind.verify(values, given)
@@ -179,7 +179,7 @@ def _in_our_words(given: YamlNode, test: str, alias: Alias, report: Report) -> Y
             ours.value[name] = node_of(value, given.place)
             ours.keys[name] = given.place
     if "datepart" in alias.arguments:
-        with_span(ours.value, alias.kind)
+        join_span(ours.value, alias.kind)
         ours.keys.update(
             {name: at.place for name, at in ours.value.items() if name not in ours.keys}
         )
@@ -195,14 +195,13 @@ def _readers_of_columns(kind: CheckKind, column: str) -> dict[str, Reader]:
     return {"column": fields.text} if "column" not in kind.arguments else {}
 
 
-def _refuse_missing(
-    test: str, kind: CheckKind, values: Mapping[str, Any], place: Location, is_reported: bool
-) -> None:
-    missing = [names for names in kind.needs if not any(name in values for name in names)]
-    if missing and not is_reported:
-        words = "` and `".join("` or `".join(names) for names in missing)
-        fix = f"Write `{kind.example}`." if test in kind.example else ""
-        raise BadValue(f"`{test}` needs `{words}`", place, fix)
+def _without(
+    test: str, kind: CheckKind, missing: Iterable[tuple[str, ...]], place: Location
+) -> BadValue:
+    """What is wrong with a check that lacks what its kind needs."""
+    words = "` and `".join("` or `".join(names) for names in missing)
+    fix = f"Write `{kind.example}`." if test in kind.example else ""
+    return BadValue(f"`{test}` needs `{words}`", place, fix)
 
 
 def _columns(

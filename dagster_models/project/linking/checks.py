@@ -123,7 +123,7 @@ def _runs_with(key: Key, reads: Iterable[Key], links: Links) -> Key:
 
 
 def _refuse_percentages(check: Check, runs_with: Key, links: Links) -> None:
-    if any(it is not None and it.percent for it in (check.warn_if, check.error_if)):
+    if any(it.percent for it in check.thresholds.values()):
         what = f"the check `{check.name}` runs with {runs_with}, which it reads: a percentage would"
         what += " be one of its rows"
         links.report(problem(what, check.location, "Write a number of rows: `error_if: > 0`."))

@@ -68,7 +68,7 @@ def build_names(
         key, relation = item.key, item.relation
         names = {(key.schema.lower(), key.name.lower())}
         if isinstance(item, Source):
-            names.add((item.relation.schema.lower(), item.relation.name.lower()))
+            names.add(item.relation.folded)
             if _catalog(item) in attached and item.relation.schema == "main":
                 names.add((_catalog(item), item.relation.name.lower()))  # as DuckDB reads it, too
         elif relation is not None:
