@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dagster_models.compilation.checks.stored import stores
 from dagster_models.compilation.checks.task import check_task
-from dagster_models.core.model import Key, Project
+from dagster_models.core.model import Key, Project, Relation
 from project_cases import make, report_of, write_project
 
 ORDERS = "/* @model\ncolumns: {customer: {checks: [%s]}}\n*/\nselect 1 as customer"
@@ -103,6 +104,24 @@ def test_two_checks_of_a_source_with_one_name(tmp_path: Path) -> None:
         },
     )
     assert "raw.orders has two checks named `not_null_customer`" in report_of(root)
+
+
+def test_a_check_that_runs_elsewhere_stores_its_rows_beside_its_own_model(tmp_path: Path) -> None:
+    """And that table is the one that the project knows as its own, and lets no model have."""
+    refers = "{relationships: {to: customers, field: id, store_failures: true}}"
+    files = {
+        "models/sales/orders.sql": ORDERS % refers,
+        "models/crm/customers.sql": "select customer as id from orders",
+    }
+    project = make(tmp_path, files)
+    step, target = project.steps[Key("crm", "customers")], project.targets["dev"]
+    (check,) = step.checks
+    table = Relation("sales", "failures_orders_relationships_customer")
+    assert check_task(project, step, check, target).store == table
+    assert list(stores(project, target)) == [table]
+    files[f"models/sales/{table.name}.sql"] = "select 1 as n"
+    taken = write_project(tmp_path / "taken", files)
+    assert f"stores rows in {table}, which is the table of {table}" in report_of(taken)
 
 
 def test_a_check_that_runs_elsewhere_has_no_percentages(tmp_path: Path) -> None:

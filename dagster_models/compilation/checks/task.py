@@ -82,7 +82,7 @@ def check_task(
         error_if=check.error_if,
         scope=check.scope or ("window" if found.condition else "table"),
         limit=check.limit,
-        store=store_of(project, owner, check, target) if isinstance(owner, Step) else None,
+        store=store_of(project, check, target),
     )
 
 
@@ -97,9 +97,17 @@ def _of_another(project: Project, check: Check, target: Target) -> CheckTask:
         CheckTask.sent(text, name, columns)
         for text in (task.sql, task.alike, task.across, task.number)
     )
-    found = replace(task, sql=sql, alike=alike, across=across, number=number, columns=())
-    # No scan of the step's rows can count those of another one.
-    return replace(found, condition="", where="", scope="table")
+    return replace(
+        task,
+        sql=sql,
+        columns=(),
+        alike=alike,
+        across=across,
+        number=number,
+        condition="",  # no scan of the step's rows can count those of another one
+        where="",
+        scope="table",
+    )
 
 
 def _as_step(owner: Step | Source) -> Step:
