@@ -101,7 +101,7 @@ class LoadedLocation:
 
     def last_run(self, run_id: str | None = None) -> DagsterRun | None:
         """The newest run of this code location, or the one whose id begins so; None for none."""
-        label = {REPOSITORY_LABEL: f"{self._repository.name}@{self.name}"}
+        label = {REPOSITORY_LABEL: self._repository.get_remote_origin().get_label()}
         if run_id is None:
             return next(iter(self._instance.get_runs(RunsFilter(tags=label), limit=1)), None)
         found = self._instance.get_runs(RunsFilter(tags=label))

@@ -8,18 +8,19 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from dagster_models.cli.project import (
+    add_target,
     add_vars,
     folder_of,
     given_by,
-    is_there,
     load,
     refuse_broken,
+    refuse_missing,
 )
 from dagster_models.cli.selection import add_selection, select_names
 from dagster_models.compilation.tasks import TargetStep, checks_task, warehouse_address
 from dagster_models.core.checks import Check, checks_of
 from dagster_models.core.model import Project, Step
-from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.errors import SelectionError
 from dagster_models.execution.outcomes import shown
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
@@ -35,7 +36,7 @@ HELP = "run checks alone, of models and sources as they are; exit code 1 if one 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     add_vars(parser)
 
 
@@ -45,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
     for step in selected:
         refuse_broken(project, step)
     target = usable_target(project, options.target)
-    if not is_there(target):
-        raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
+    refuse_missing(target)
     began = steady_time()
     terminal = Terminal(sys.stdout)
     terminal.found(checks=sum(len(step.checks) for step in selected))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from dagster_models.cli.project import counted, folder_of, is_there, load
+from dagster_models.cli.project import add_target, counted, folder_of, is_there, load
 from dagster_models.compilation.leftovers import leftovers
 from dagster_models.compilation.tasks import builder_of, warehouse_address
 from dagster_models.core.built import Built
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     relations = "the tables and views in the warehouse that this project has built (by its commit"
     relations += " records), and that nobody has replaced since"
     parser.add_argument("--relations", action="store_true", required=True, help=relations)
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     parser.add_argument("--yes", action="store_true", help="drop them (default: only list them)")
 
 

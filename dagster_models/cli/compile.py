@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from dagster_models.cli.project import (
+    add_target,
     add_vars,
     counted,
     find_step,
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     into = "write the SQL of all that is selected (default: all) into files of this folder"
     parser.add_argument("--into", type=Path, metavar="FOLDER", help=into)
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     parser.add_argument(
         "--full", action="store_true", help="what a first build and a full refresh send"
     )
@@ -77,8 +78,7 @@ def _text(project: Project, step: Step, target: Target, full: bool) -> str:
     """What is sent to build the step, with its statements before and after."""
     config = step.config
     if config.materialized == COPY:
-        copied = copied_of(TargetStep(project, step, target))
-        sql = (not full and copied.increment) or copied.sql
+        sql = copied_of(TargetStep(project, step, target)).query(whole=full)
     else:
         sql = compile_step(project, step, target, full=full)
     sql = shown(sql).strip()

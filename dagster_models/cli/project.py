@@ -50,6 +50,10 @@ def add_vars(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vars", metavar="YAML", help="values of variables: '{late_minutes: 30}'")
 
 
+def add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+
+
 def errors_among(problems: Sequence[Problem]) -> int:
     return sum(problem.severity == "error" for problem in problems)
 
@@ -81,6 +85,12 @@ def is_there(target: Target) -> bool:
     """Whether there may be a database: looking into it must not make one."""
     setting = target.type.file_setting
     return not setting or os.path.exists(str(target.settings[setting]))
+
+
+def refuse_missing(target: Target) -> None:
+    """Raise DagsterModelsError if there is no database to look into."""
+    if not is_there(target):
+        raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
 
 
 def refuse_broken(project: Project, item: Step | Source) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from dagster_models.cli.project import counted, is_there
+from dagster_models.cli.project import counted, refuse_missing
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project, Target
-from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.util.secrets import without
@@ -31,8 +30,7 @@ def _positive(text: str) -> int:
 def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
     """Print the first rows of a query, which the warehouse process reads: a run may have the
     database open."""
-    if not is_there(target):
-        raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
+    refuse_missing(target)
     try:
         with connect(warehouse_address(project, target)) as session:
             session.begin(reading=True)  # also what functions of the query would write is refused

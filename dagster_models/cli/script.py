@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from dagster_models.cli.project import folder_of, load, refuse_broken
+from dagster_models.cli.project import add_target, folder_of, load, refuse_broken
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import DagsterModelsError
@@ -18,7 +18,7 @@ HELP = "run one script against the warehouse, in its own environment if it names
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("script", help="its file, or its name")
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from dagster_models.cli.project import add_vars, find_step, folder_of, given_by, load, refuse_broken
+from dagster_models.cli.project import (
+    add_target,
+    add_vars,
+    find_step,
+    folder_of,
+    given_by,
+    load,
+    refuse_broken,
+)
 from dagster_models.cli.rows import add_limit, print_rows
 from dagster_models.compilation.sql_text import compile_step, relation_sql
 from dagster_models.errors import DagsterModelsError
@@ -17,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="schema.name, or a name that only one model has")
     table = "what the last build left, and not what the query says now (always so for other kinds)"
     parser.add_argument("--table", action="store_true", help=table)
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     add_limit(parser)
     add_vars(parser)
 

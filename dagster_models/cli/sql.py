@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from dagster_models.cli.project import add_vars, folder_of, given_by, load
+from dagster_models.cli.project import add_target, add_vars, folder_of, given_by, load
 from dagster_models.cli.rows import add_limit, print_rows
 from dagster_models.compilation.sql_text import compile_text, parsed_text
 from dagster_models.core.model import Config, Key, Location, Project, Step
@@ -17,7 +17,7 @@ HELP = "run a query in the warehouse, in which models have their names"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("query", help="e.g. 'select count(*) from marts.orders'")
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     add_limit(parser)
     add_vars(parser)
 

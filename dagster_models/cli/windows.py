@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from dagster_models.cli.project import (
+    add_target,
     add_vars,
     find_step,
     folder_of,
@@ -33,7 +34,7 @@ STATES = ("built", "stale", "missing")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="schema.name, or a name that only one model has")
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     add_vars(parser)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--missing", action="store_true", help="only those that were never built")

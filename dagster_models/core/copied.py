@@ -19,3 +19,7 @@ class Copied:
     address: Mapping[str, Any]
     sql: str
     increment: str = ""
+
+    def query(self, *, whole: bool) -> str:
+        """What a build sends: of all rows if it is a ``whole`` one, or if each build is."""
+        return (not whole and self.increment) or self.sql

@@ -275,7 +275,7 @@ def sent_sql(task: Task, changes: Changes | None = None) -> str:
     incremental build that is over, which tell the value of `$since`."""
     whole = changes is not None and changes.kind == "whole"
     if isinstance(task, PythonTask) and task.copied is not None:
-        sql = (not whole and task.copied.increment) or task.copied.sql
+        sql = task.copied.query(whole=whole)
     elif isinstance(task, BuildTask) and isinstance(task.content, Query):
         sql = (whole and task.content.full) or task.content.sql
     else:

@@ -14,6 +14,7 @@ from dagster_models.core.step_keys import node_name
 from dagster_models.definitions.column_metadata import Moved, asset_key
 from dagster_models.definitions.compute import compute_function
 from dagster_models.errors import Problem
+from dagster_models.project.problems import problem
 
 
 def check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
@@ -50,9 +51,9 @@ def _given(project: Project, source: Source, moved: Moved) -> AssetKey:
 
 
 def _named_alike(check: Check, first: Check, asset: AssetKey) -> Problem:
-    at, key = check.location, asset.to_user_string()
+    key = asset.to_user_string()
     what = f"the asset {key} has two checks named `{check.name}`, first at {first.location}"
-    return Problem(what, at.path, at.line, at.column, "Give one of them another `name:`.")
+    return problem(what, check.location, "Give one of them another `name:`.")
 
 
 def _definition(

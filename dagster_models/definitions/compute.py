@@ -111,11 +111,12 @@ def _attempt(
     context: Any, run: DagsterRun, target_step: TargetStep, asset: AssetKey
 ) -> AttemptResult:
     """The attempt that Dagster asks for: models_executor has run it, or it runs now."""
-    step_key = str(context.op_execution_context.op_handle)
+    node = context.op_execution_context.op_handle
+    step_key = str(node)
     attempt = attempt_results.take(run.run_id, step_key)
     if attempt is not None:
         return attempt
-    target, node = chosen_target(run.tags, run.run_config), context.op_execution_context.op_handle
+    target = chosen_target(run.tags, run.run_config)
     chosen, key = target_step.on(target), target_step.resource_key
     given = given_resource(key, context.job_def.resource_defs, run.run_config)
     refuse_another_warehouse(chosen, given, target)

@@ -40,6 +40,7 @@ from dagster_models.definitions.selection import asset_nodes
 from dagster_models.definitions.translator import beta_features
 from dagster_models.errors import Problem, SelectionError
 from dagster_models.execution.options import chosen_target
+from dagster_models.project.problems import problem
 from dagster_models.project.selection import select
 from dagster_models.project.source_freshness import awaited
 from dagster_models.project.targets import usable_target
@@ -147,7 +148,7 @@ class ProjectJobs:
                 f" `selection: '{job.selection} and {without}'`, and give it a job of its own in"
                 " Python (define_asset_job), which keeps Dagster's executor."
             )
-            self.problems.append(Problem(what, place.path, place.line, place.column, fix))
+            self.problems.append(problem(what, place, fix))
 
     def _schedule(self, schedule: Schedule, jobs: Mapping[str, Any]) -> ScheduleDefinition | None:
         if jobs[schedule.job] is None:  # its own problem is reported
@@ -184,15 +185,13 @@ class ProjectJobs:
         return lambda evaluate: held_back(evaluate, project, target, sources)
 
     def _wrong_selection(self, job: Job, what: str) -> None:
-        place, severity = job.location, self._empty_severity
-        problem = Problem(what, place.path, place.line, place.column, _SELECTION, severity)
-        self.problems.append(problem)
+        self.problems.append(problem(what, job.location, _SELECTION, self._empty_severity))
 
     def _report(self, wrong: tuple[str, str], place: Location) -> None:
         what, fix = wrong
-        self.problems.append(Problem(what, place.path, place.line, place.column, fix))
+        self.problems.append(problem(what, place, fix))
 
     def _refused(self, what: str, error: Exception, place: Location, fix: str) -> None:
         reason = " ".join(str(error).split())
         text = f"Dagster refuses {what}: {reason}"
-        self.problems.append(Problem(text, place.path, place.line, place.column, fix))
+        self.problems.append(problem(text, place, fix))

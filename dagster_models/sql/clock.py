@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from dagster_models.sql.rewriting.token_rewriter import TEXTS
+from dagster_models.sql.rewriting.token_rewriter import TEXTS, closing
 from dagster_models.sql.tokens import TokenizedText
 
 #: The type of what each of these returns, with or without parentheses.
@@ -56,7 +56,7 @@ def frozen(text: str, dialect: str, now: dt.datetime) -> str:
             if word != "age" or _arguments(tokens, at + 1) == 1:
                 raise source.error(f"{word}() reads the real clock", token.start, _FIX)
         elif not is_name and word in (_CALLS if is_call else _WORDS):
-            last = _closing(tokens, at + 1) if is_call else at
+            last = closing(tokens, at + 1) if is_call else at
             pieces += [text[done : token.start], literals[_CALLS[word]]]
             pieces.append("\n" * text.count("\n", token.start, tokens[last].end + 1))
             done, at = tokens[last].end + 1, last
@@ -97,19 +97,9 @@ def _is_read(tokens: list[Token], at: int) -> bool:
     return is_cast or words[-1:] in (["date"], ["timestamp"], ["timestamptz"])
 
 
-def _closing(tokens: list[Token], opening: int) -> int:
-    depth = 0
-    for at in range(opening, len(tokens)):
-        kind = tokens[at].token_type
-        depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
-        if depth == 0:
-            return at
-    return len(tokens) - 1
-
-
 def _arguments(tokens: list[Token], opening: int) -> int:
     depth, commas = 0, 0
-    for token in tokens[opening : _closing(tokens, opening)]:
+    for token in tokens[opening : closing(tokens, opening)]:
         kind = token.token_type
         depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
         commas += depth == 1 and kind == TokenType.COMMA

@@ -244,13 +244,13 @@ class Dialect:
 
     def type_key(self, text: str) -> str:
         """A type such that two are one type exactly if their keys are equal; "" if not sure."""
-        if not text:
+        if self.type_identity is None or not text:
             return ""
         try:
             node = exp.DataType.build(text, dialect=self.name)
         except Exception:  # as in declared_type
             return ""
-        return "" if self.type_identity is None else self.type_identity(node)
+        return self.type_identity(node)
 
     def declared_type(self, text: str) -> str:
         """A type that YAML declares, in the warehouse's word; as written if it is not known."""

@@ -137,14 +137,7 @@ class TokenRewriter:
         return index
 
     def closing(self, index: int) -> int:
-        """The index of the parenthesis that closes the one at *index*; the last token's if none."""
-        depth = 0
-        for at in range(index, len(self.tokens)):
-            kind = self.tokens[at].token_type
-            depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
-            if not depth:
-                return at
-        return len(self.tokens) - 1
+        return closing(self.tokens, index)
 
     def close(self, index: int) -> None:
         """Close the parentheses that a rule has opened up to the token at *index*."""
@@ -209,6 +202,17 @@ class TokenRules:
 
 
 NO_TOKEN_RULES = TokenRules()
+
+
+def closing(tokens: Sequence[Token], index: int) -> int:
+    """The index of the parenthesis that closes the one at *index*; the last token's if none."""
+    depth = 0
+    for at in range(index, len(tokens)):
+        kind = tokens[at].token_type
+        depth += (kind == TokenType.L_PAREN) - (kind == TokenType.R_PAREN)
+        if not depth:
+            return at
+    return len(tokens) - 1
 
 
 def token_like(like: Token, kind: TokenType, text: str, start: int, end: int) -> Token:
