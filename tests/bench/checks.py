@@ -20,8 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,7 @@ from psycopg.conninfo import conninfo_to_dict
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.processes.server import checks
 from dagster_models.warehouses.base import WarehouseSession
-from postgres_server import start_server
-from systems import System, duckdb_system, postgres_system, session_of
+from systems import System, opened_system, session_of
 
 DBT = os.environ.get("DAGSTER_MODELS_DBT", "")
 COLUMNS = [f"c{number}" for number in range(10)]
@@ -64,19 +62,6 @@ def rows(system: System, count: int) -> str:
         f"cast(i * {number + 3} % 8 as int) as {column}" for number, column in enumerate(COLUMNS)
     )
     return f"select {listed} from {system.rows_of(count)}"
-
-
-@contextmanager
-def opened(name: str) -> Iterator[System]:
-    if name == "duckdb":
-        with tempfile.TemporaryDirectory() as folder:
-            yield duckdb_system(f"{folder}/w.duckdb")
-        return
-    server = start_server()
-    try:
-        yield postgres_system(server.dsn)
-    finally:
-        server.stop()
 
 
 def ours(system: System, *, apart: bool) -> float:
@@ -145,7 +130,7 @@ def _epoch(moment: str) -> float:
 
 def measure(name: str, size: int, rounds: int) -> None:
     print(f"{name}: 20 checks on {size:,} rows")
-    with opened(name) as system, tempfile.TemporaryDirectory() as folder:
+    with opened_system(name) as system, tempfile.TemporaryDirectory() as folder:
         warehouse = system.open()
         with session_of(warehouse) as session:
             session.execute(f"create schema b; create table b.t as {rows(system, size)}")

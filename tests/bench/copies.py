@@ -67,12 +67,9 @@ def copied(folder: Path, here: WarehouseAddress, there: WarehouseAddress, table:
         driver.start("python", "", materialization=how, copied=copy)
         driver.control.settimeout(None)
         driver.next_session()
-        peak = Peak(driver.pid(), session.server_pid, other.server_pid)
-        peak.start()
-        outcome = driver.answer()
-        seconds = time.perf_counter() - began
-        peak.over.set()
-        peak.join()
+        with Peak(driver.pid(), session.server_pid, other.server_pid) as peak:
+            outcome = driver.answer()
+            seconds = time.perf_counter() - began
     driver.close()
     assert outcome.verdict is Verdict.COMMITTED, outcome.error
     assert outcome.changes is not None

@@ -13,10 +13,8 @@ import argparse
 import datetime as dt
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -27,8 +25,7 @@ from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
-from postgres_server import start_server
-from systems import System, duckdb_system, postgres_system, session_of
+from systems import System, opened_system, session_of
 from tasks import sql_task
 
 #: What dbt 1.11's merge and delete+insert send, but for its names.
@@ -59,19 +56,6 @@ def rows(system: System, count: int, first: int, version: int) -> str:
         f"select i + {first} as k, (i * 7 + {version}) % 1000 as v, 'name ' || i as name,"
         f" {moment} as moment from {system.rows_of(count)}"
     )
-
-
-@contextmanager
-def opened(name: str) -> Iterator[System]:
-    if name == "duckdb":
-        with tempfile.TemporaryDirectory() as folder:
-            yield duckdb_system(f"{folder}/w.duckdb")
-        return
-    server = start_server()
-    try:
-        yield postgres_system(server.dsn)
-    finally:
-        server.stop()
 
 
 def ways(
@@ -137,7 +121,7 @@ def ways(
 
 def measure(name: str, size: int, delta: int, rounds: int) -> None:
     print(f"{name}: {delta:,} rows into {size:,}, half of them known")
-    with opened(name) as system, session_of(system.open()) as session:
+    with opened_system(name) as system, session_of(system.open()) as session:
         session.prepare(["b"])
         found = ways(system, session, size, delta)
         tables = {way: f"t{number}" for number, way in enumerate(found)}

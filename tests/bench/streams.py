@@ -48,11 +48,19 @@ WAYS = {
 
 
 class Peak(threading.Thread):
-    """The peak of the anonymous memory of some processes, until ``over`` is set."""
+    """The peak of the anonymous memory of some processes, while it is entered."""
 
     def __init__(self, *pids: int) -> None:
         super().__init__(daemon=True)
         self.over, self.mib = threading.Event(), dict.fromkeys(pids, 0.0)
+
+    def __enter__(self) -> Peak:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.join()
 
     def run(self) -> None:
         while not self.over.wait(0.2):
@@ -73,12 +81,9 @@ def measure(address: WarehouseAddress, way: str, rows: int) -> str:
         driver.start("python", source)
         driver.control.settimeout(None)
         driver.out.take("on")
-        peak = Peak(driver.pid(), session.server_pid)
-        peak.start()
-        outcome = driver.answer()
-        seconds = time.perf_counter() - began
-        peak.over.set()
-        peak.join()
+        with Peak(driver.pid(), session.server_pid) as peak:
+            outcome = driver.answer()
+            seconds = time.perf_counter() - began
         driver.close()
         assert outcome.verdict is Verdict.COMMITTED, outcome.error
         assert session.query("select count(*) from main.built") == [(rows,)]

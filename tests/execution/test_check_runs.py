@@ -15,7 +15,7 @@ from dagster_models.core.tasks import BuildTask
 from session_runs import Runs, target_of
 from systems import System
 
-Runs_ = count(1)
+_runs = count(1)
 
 MODEL = """/* @model
 materialized: incremental
@@ -56,7 +56,7 @@ def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run
 def build(runs: Runs, *rows: str) -> Outcome:
     """Build m.t from these rows of its source."""
     it = runs.steps(runs.load())["m.t"]
-    task = task_for(it, f"run{next(Runs_)}", 1)
+    task = task_for(it, f"run{next(_runs)}", 1)
     assert isinstance(task, BuildTask)
     with runs.connect() as session:
         session.prepare(["m"])

@@ -299,8 +299,9 @@ def test_each_form_is_stored_as_it_says(pair: Pair, there: str) -> None:
     here = "dev" if there == "pg" else "pg"
     project = make(pair.folder, {"dagster_models.yaml": YAML, "models/s/x.sql": "select 1 as n"})
     forms = {name: project.targets[name].type.copy_forms for name in (there, here)}
-    types = [*forms[there].reads, f"{forms[there].number}(9,2)", "date[]", "float8[]"]
-    types = [it for it in types if there == "pg" or it != "float8[]"]
+    types = [*forms[there].reads, f"{forms[there].number}(9,2)", "date[]"]
+    if there == "pg":
+        types.append("float8[]")
     listed = ", ".join(f"cast(null as {type_}) as c{at}" for at, type_ in enumerate(types))
     header = f"/* @model\nmaterialized: copy\nfrom: {there}\n*/"
     outcome = done(step_of(pair.folder, f"{header}\nselect {listed}", target=here))
@@ -333,13 +334,14 @@ def test_a_value_without_an_equal_is_an_error_and_never_another_value(
 ) -> None:
     here = "dev" if there == "pg" else "pg"
     header = f"/* @model\nmaterialized: copy\nfrom: {there}\n*/"
+    # Its own warehouse takes the value.
+    done(step_of(pair.folder, f"{header}\nselect count({value}) as c", target=here))
     step = step_of(pair.folder, f"{header}\nselect {value} as c", target=here)
     try:
         outcome = copied(step)
     except WarehouseError:
         return
-    if outcome.verdict is Verdict.COMMITTED:
-        pytest.fail(f"it was stored as {_stored(step)}")
+    assert outcome.verdict is Verdict.ROLLED_BACK, f"it was stored as {_stored(step)}"
 
 
 def _stored(step: TargetStep) -> list[tuple[Any, ...]]:

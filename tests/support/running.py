@@ -108,10 +108,15 @@ class Project:
 
     def run_again_from_failure(self) -> RunReport:
         """Re-execute the last run from its failure, as the UI's button does."""
-        program = self.root.parent / "again.py"
-        program.write_text(REEXECUTE)
-        process = subprocess.run(
-            [sys.executable, str(program)],
+        process = self.python(REEXECUTE)
+        return self.report(process.returncode, process.stdout, process.stderr)
+
+    def python(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python program in the project's folder, from a file beside it."""
+        path = self.root.parent / "program.py"
+        path.write_text(program)
+        return subprocess.run(
+            [sys.executable, str(path), *arguments],
             cwd=self.root,
             env=self.env,
             capture_output=True,
@@ -119,7 +124,6 @@ class Project:
             check=False,
             timeout=100,
         )
-        return self.report(process.returncode, process.stdout, process.stderr)
 
     def report(self, code: int, stdout: str, stderr: str) -> RunReport:
         """What every place reports of the last run."""

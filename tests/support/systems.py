@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from dagster_models.core.tasks import Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.materializations import table
+from postgres_server import start_server
 
 NAMES = tuple(TARGET_TYPES)
 
@@ -102,6 +104,20 @@ def postgres_system(dsn: str) -> System:
             " ('dagster_models', 'pg_catalog') order by 1"
         ),
     )
+
+
+@contextmanager
+def opened_system(name: str) -> Iterator[System]:
+    """A system of its own, which is gone afterwards."""
+    if name == "duckdb":
+        with tempfile.TemporaryDirectory() as folder:
+            yield duckdb_system(f"{folder}/w.duckdb")
+        return
+    server = start_server()
+    try:
+        yield postgres_system(server.dsn)
+    finally:
+        server.stop()
 
 
 @contextmanager
