@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from dagster_models.cli.project import folder_of
 from dagster_models.cli.run import add_workspace, execute, workspace_of
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from dagster_models.definitions.launch import location_of, retried_run
 
-    root = Path(folder_of(options)).resolve()
+    root = folder_of(options)
     try:
         with location_of(root, workspace_of(options)) as location:
             return execute(location, retried_run(location, options.run_id))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dagster_models.cli.project import add_vars, folder_of
+from dagster_models.cli.project import add_target, add_vars, folder_of
 from dagster_models.cli.selection import add_selection, facts_of, selected
 from dagster_models.errors import DagsterModelsError, SelectionError
 
@@ -24,7 +23,7 @@ _CODES = {"SUCCESS": 0, "CANCELED": 2}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
-    parser.add_argument("--target", help="one of the project's targets (default: its default one)")
+    add_target(parser)
     add_vars(parser)
     for flag, text in {
         "--full-refresh": "build incremental models in full",
@@ -58,7 +57,7 @@ def workspace_of(options: argparse.Namespace) -> Mapping[str, str | None]:
 def run(options: argparse.Namespace) -> int:
     from dagster_models.definitions.launch import Asked, location_of, new_run
 
-    root = Path(folder_of(options)).resolve()
+    root = folder_of(options)
     text, exclude = selected(options)
     asked = Asked(text, exclude, options.partition, options.job, tags_of(options), _config(options))
     try:

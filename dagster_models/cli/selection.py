@@ -52,7 +52,7 @@ def select_steps(project: Project, options: argparse.Namespace, target: str | No
         return list(items.values())
     names = select_names(project, text, exclude, target)
     found = [items[name] for name in names if name in items]
-    if not found and text and not _is_about_facts(text):
+    if names and not found and text:
         raise SelectionError(f"`{text}` selects only what the project reads, and does not build")
     return found
 
@@ -119,10 +119,6 @@ def built_by_other_code(project: Project, target: str | None) -> list[str]:
         if versions.get(str(relation)) != project.steps[key].code_version
         or not (str(relation) in there or project.steps[key].built_as == "function")
     ]
-
-
-def _is_about_facts(text: str) -> bool:
-    return "changed" in text or "failed" in text
 
 
 def _source_node(key: Key) -> Node:

@@ -30,6 +30,7 @@ from dagster_models._dagster.partitions import (
 from dagster_models._dagster.workspace import ASSET_JOB, LoadedLocation, opened_workspace
 from dagster_models.core.model import Project
 from dagster_models.definitions.executor import models_executor
+from dagster_models.definitions.other_assets import executable_keys
 from dagster_models.definitions.selection import asset_nodes, asset_steps
 from dagster_models.errors import DagsterModelsError, SelectionError
 from dagster_models.project.selection import Facts, select
@@ -53,7 +54,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ProjectLocation:
-    """The code location that holds a project, and the project's steps by the names of its assets.
+    """The code location that holds a project, and the names of the assets that its steps are.
 
     ``keys``: "schema.name" of each step -> the name of its asset.
     """
@@ -71,7 +72,8 @@ def location_of(root: Path, workspace: Mapping[str, str | None]) -> Iterator[Pro
     Raises:
         DagsterModelsError: there is none, or it does not load.
     """
-    folder, options = _workspace(root.resolve(), workspace)
+    root = root.resolve()  # before the current folder changes
+    folder, options = _workspace(root, workspace)
     os.chdir(folder)  # where `dagster dev` is started: names of code locations depend on it
     with _instance(root, folder) as instance:
         instance.inject_env_vars(None)  # .env, as code servers do
@@ -104,17 +106,17 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
     Raises:
         SelectionError: nothing is selected, or what cannot be built in one run.
     """
-    names = _selected(location, asked, facts(location.project))
-    if not names:
+    wanted = _selected(location, asked, facts(location.project))
+    if not wanted:
         return Made(None)
-    chosen = [asset for asset in location.assets if _name(asset) in names]
+    chosen = [asset for asset in location.assets if not wanted.isdisjoint(asset.keys)]
     partitioned = [asset for asset in chosen if asset.partitions_def is not None]
     tags = dict(asked.tags)
     left_out: tuple[str, ...] = ()
     if asked.partition:
         tags |= _partition_tags(asked.partition, partitioned)
     elif partitioned:
-        left_out = tuple(map(_name, partitioned))
+        left_out = tuple(key.to_user_string() for asset in partitioned for key in asset.keys)
         chosen = [asset for asset in chosen if asset.partitions_def is None]
         if not chosen:
             raise SelectionError(
@@ -126,17 +128,16 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
     return Made(location.loaded.new_run(job, keys, tags, asked.run_config), left_out)
 
 
-def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[str]:
-    own = set(location.keys.values())
-    executable = [asset for asset in location.assets if asset.is_executable]
+def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[AssetKey]:
+    runnable = executable_keys(location.assets)
     if asked.job is not None:
         if asked.job not in location.loaded.jobs:
             known = ", ".join(location.loaded.jobs)
             raise SelectionError(f"there is no job {asked.job!r} in the code location: {known}")
-        keys = location.loaded.job(asked.job).asset_layer.selected_asset_keys
-        executable = [asset for asset in executable if not keys.isdisjoint(asset.keys)]
+        runnable &= location.loaded.job(asked.job).asset_layer.selected_asset_keys
     elif not asked.select:  # what others have in the location runs if somebody names it
-        executable = [asset for asset in executable if _name(asset) in own]
+        own = set(location.keys.values())
+        runnable = {key for key in runnable if key.to_user_string() in own}
 
     def named(steps: Callable[..., Any], *given: str) -> list[str]:
         return [location.keys[step] for step in steps(*given) if step in location.keys]
@@ -146,9 +147,8 @@ def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[str]
         lambda: named(facts.failed),
     )
     every = asset_nodes(location.assets)
-    found = select(every, asked.select, of_assets, asked.exclude)
-    runnable = {_name(asset) for asset in executable}
-    left = set(found) & runnable
+    found = set(select(every, asked.select, of_assets, asked.exclude))
+    left = {key for key in runnable if key.to_user_string() in found}
     if found and not left:
         raise SelectionError(f"`{asked.select or '*'}` selects nothing that a run can build")
     return left
@@ -193,16 +193,12 @@ def _with_project(loaded: LoadedLocation, root: Path) -> ProjectLocation | None:
     mine = [
         (found, spec.key.to_user_string())
         for spec, found in asset_steps(assets)
-        if found is not None and os.path.realpath(found.project.root) == os.path.realpath(root)
+        if found is not None and Path(found.project.root).resolve() == root
     ]
     if not mine:
         return None
     keys = {str(found.step.key): name for found, name in mine}
     return ProjectLocation(loaded, mine[0][0].project, assets, keys)
-
-
-def _name(asset: AssetsDefinition) -> str:
-    return next(iter(asset.keys)).to_user_string()
 
 
 def _workspace(
@@ -236,7 +232,7 @@ def _is_workspace(path: Path) -> bool:
 def _instance(root: Path, folder: Path) -> Iterator[DagsterInstance]:
     """Dagster's instance: that of $DAGSTER_HOME, else of the home that `init` writes."""
     if not os.environ.get("DAGSTER_HOME"):
-        homes = [place / ".dagster_home" for place in (root.resolve(), folder)]
+        homes = [place / ".dagster_home" for place in (root, folder)]
         home = next((it for it in homes if (it / "dagster.yaml").is_file()), None)
         if home is None:
             raise DagsterModelsError(

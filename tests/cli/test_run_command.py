@@ -35,8 +35,11 @@ from dagster_models import load_project, models_executor
 @dg.asset
 def theirs(): ...
 
+@dg.multi_asset(specs=[dg.AssetSpec("left"), dg.AssetSpec("right")])
+def both(): ...
+
 defs = dg.Definitions.merge(
-    load_project(Path(__file__).parent, assets=[theirs]), dg.Definitions({executor})
+    load_project(Path(__file__).parent, assets=[theirs, both]), dg.Definitions({executor})
 )
 """
 FILES = {
@@ -119,16 +122,8 @@ def test_a_run_is_the_code_locations_own(tmp_path: Path) -> None:
     assert retried.run_config == {"execution": {"config": {"max_concurrent": 1}}}
 
     project.write(GOOD)
-    (tmp_path / "ui.py").write_text(UI)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "ui.py"), retried.run_id],
-        cwd=project.root,
-        env=project.env,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=100,
-    )
+    done = project.python(UI, retried.run_id)
+    assert done.returncode == 0, done.stderr
     shown, again = json.loads(done.stdout.splitlines()[-1])
     both = [{"runId": run.run_id, "status": "FAILURE"} for run in (retried, first)]
     assert shown["pipelineOrError"]["runs"] == both
@@ -214,6 +209,8 @@ def test_what_a_run_has(location: ProjectLocation) -> None:
     if whole:
         assert names(asked(location)) == ["a", "bad", "below"], "neither others' nor partitions"
         assert names(asked(location, "theirs a")) == ["a", "theirs"]
+        for key in ("left", "right"):
+            assert names(asked(location, key)) == ["left", "right"], "they are built together"
     else:
         with pytest.raises(SelectionError, match="merge `Definitions"):
             asked(location, "theirs a")

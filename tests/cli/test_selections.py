@@ -36,6 +36,9 @@ def test_what_ls_selects(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     for words in ([""], ["--select", " "], ["", ""]):
         assert run(root, "ls", *words) == 2
         assert "the selection is empty" in capsys.readouterr().err
+    project.write({"models/sources.yaml": "sources: [{name: raw, tables: [failed_orders]}]"})
+    assert run(root, "ls", "failed_orders") == 2
+    assert "`failed_orders` selects only what the project reads" in capsys.readouterr().err
     assert run(root, "ls", "failed") == 2
     assert "there was none yet" in capsys.readouterr().err
 
