@@ -11,6 +11,7 @@ from dagster_models.core.model import Project, Target
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.util.secrets import without
+from dagster_models.util.text_table import aligned
 
 _ROWS = 20
 _WIDEST = 60  #: characters of a value
@@ -38,7 +39,7 @@ def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
             rows = [[_text(value) for value in row.values()] for row in table.to_pylist()]
     finally:
         leave_all()
-    print(without(_table(list(table.column_names), rows[:limit]), project.secrets))
+    print(without(_table(table.column_names, rows[:limit]), project.secrets))
     print(f"({'first ' if len(rows) > limit else ''}{counted(min(len(rows), limit), 'row')})")
     return 0
 
@@ -49,9 +50,5 @@ def _text(value: object) -> str:
 
 
 def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    lines = [names, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+    rule = ["-" * max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    return "\n".join(aligned([names, rule, *rows]))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dagster_models.cli.project import add_target, add_vars, folder_of
 from dagster_models.cli.selection import add_selection, facts_of, selected
+from dagster_models.core.checks import WHEN
 from dagster_models.errors import DagsterModelsError, SelectionError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defer = "the target from which to read what is not built here"
     parser.add_argument("--defer", metavar="TARGET", help=defer)
     when = "when checks run (default: as the project says)"
-    parser.add_argument("--checks", choices=("each", "after", "none"), help=when)
+    parser.add_argument("--checks", choices=WHEN, help=when)
     parser.add_argument("-j", "--job", help="the job of the run (default: that of all assets)")
     add_workspace(parser)
 

@@ -6,7 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_models.core.checks import Scope, Severity, Threshold, thresholds_of
+from dagster_models.core.checks import (
+    CheckScope,
+    Severity,
+    Threshold,
+    severity_of_error,
+    thresholds_of,
+)
 from dagster_models.core.model import Relation
 
 #: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
@@ -60,7 +66,7 @@ class CheckTask:
     number: str = ""
     warn_if: Threshold | None = None
     error_if: Threshold | None = None
-    scope: Scope = "table"
+    scope: CheckScope = "table"
     limit: int | None = None
     store: Relation | None = None
 
@@ -76,7 +82,7 @@ class CheckTask:
     @property
     def severity_of_error(self) -> Severity:
         """The severity of a check that cannot run."""
-        return "error" if self.blocking else "warn"
+        return severity_of_error(self.thresholds)
 
     @property
     def is_of_percent(self) -> bool:

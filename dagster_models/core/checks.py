@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from dagster_models.core.model import EMPTY, Config, Key, Location, Source, Step
 
@@ -15,8 +15,9 @@ Severity = Literal["error", "warn"]
 #: When the checks of models run: each model's before it is published, all of them after the last
 #: model of a run, or not at all.
 When = Literal["each", "after", "none"]
+WHEN: tuple[When, ...] = get_args(When)
 #: What a check looks at: the rows that this build wrote, or all rows of the relation.
-Scope = Literal["window", "table"]
+CheckScope = Literal["window", "table"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ def thresholds_of(
     return found or {severity: ANY_ROW}
 
 
+def severity_of_error(thresholds: Mapping[Severity, Threshold]) -> Severity:
+    """The severity of a check with these thresholds that cannot run."""
+    return "error" if "error" in thresholds else "warn"
+
+
 class NamedArgument(NamedTuple):
     """An argument of a query that stands for a name: of columns of the relation that is checked,
     or of another relation."""
@@ -93,7 +99,7 @@ class Check:
     where: str = ""
     warn_if: Threshold | None = None
     error_if: Threshold | None = None
-    scope: Scope | None = None
+    scope: CheckScope | None = None
     limit: int | None = None
     store_failures: bool = False
 

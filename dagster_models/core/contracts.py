@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dagster_models.util.text_table import aligned
+
 MISSING = "(missing)"
 NOT_DECLARED = "(not declared)"
 
@@ -75,9 +77,4 @@ def table_of(wrong: Sequence[Breach]) -> str:
     """The breaches as a table of text."""
     head = ("column", "contract", "relation", "declared at")
     rows = [head, *((it.name, it.declared, it.found, it.place) for it in wrong)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(f"  {line}".rstrip() for line in lines)
+    return "\n".join(f"  {line}" for line in aligned(rows))

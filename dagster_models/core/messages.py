@@ -107,11 +107,16 @@ class CheckOutcome:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CheckOutcome:
         error = data.get("error")
-        texts = {
-            "sample": tuple(map(tuple, data.get("sample", ()))),
-            "sample_columns": tuple(data.get("sample_columns", ())),
-        }
-        return cls(**{**data, **texts, "error": TaskError.from_json(error) if error else None})
+        error = TaskError.from_json(error) if error else None
+        return cls(**{**data, **sample_of(data), "error": error})
+
+
+def sample_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The sample of a check's JSON, whose lists are tuples again."""
+    return {
+        "sample": tuple(map(tuple, data.get("sample", ()))),
+        "sample_columns": tuple(data.get("sample_columns", ())),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from dagster import DagsterEvent
 from dagster_models._dagster.event_log import one_commit
 from dagster_models._dagster.events import check_results
 from dagster_models.compilation.tasks import TargetStep, builder_of, checks_task
+from dagster_models.core.checks import severity_of_error
 from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
 from dagster_models.errors import DagsterModelsError, ErrorKind
 from dagster_models.execution.check_results import asset_check_result
@@ -73,8 +74,7 @@ class LateChecks:
             every = [
                 f"{result.step}: {check.name}: {check_failure(check)}"
                 for result in self._failed
-                for check in result.checks
-                if check.severity == "error" and not check.passed
+                for check in result.failed_checks
             ]
             raise DagsterModelsError(
                 f"{counted(len(every), 'check')} failed after all models were published: "
@@ -139,7 +139,7 @@ def _complete(outcome: Outcome, it: TargetStep) -> Outcome:
     if error is None or error.kind is ErrorKind.CHECK_FAILED:
         return outcome
     rest = (
-        CheckOutcome(check.name, "error" if check.blocking else "warn", error=error)
+        CheckOutcome(check.name, severity_of_error(check.thresholds), error=error)
         for check in it.step.checks
         if check.name not in known
     )

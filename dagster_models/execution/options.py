@@ -11,7 +11,7 @@ from dagster import Backoff, Jitter, RetryPolicy
 
 from dagster_models._dagster.steps import StepTraits
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.core.checks import When
+from dagster_models.core.checks import WHEN, When
 from dagster_models.core.retries import Retries
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import WarehouseError
@@ -50,7 +50,7 @@ def read_when(value: object) -> When:
     Raises:
         ValueError: anything else.
     """
-    known: Mapping[str, When] = {"each": "each", "after": "after", "none": "none"}
+    known: Mapping[str, When] = {when: when for when in WHEN}
     if str(value) not in known:
         raise ValueError(f"checks is {value!r}; it may be each, after or none")
     return known[str(value)]

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_models.core.checks import WHEN
 from dagster_models.core.model import EMPTY, Job, KeepRuns, Location, Project, Schedule, Target
 from dagster_models.core.partitions import PartitionSet
 from dagster_models.core.step_keys import checked_prefix
@@ -116,7 +117,7 @@ _KEYS: dict[str, Reader] = {
     "schedules": fields.as_is,
     "partitions": fields.as_is,
     "fail_fast": _fail_fast,
-    "checks": fields.one_of("each", "after", "none"),
+    "checks": fields.one_of(*WHEN),
     "max_concurrent": fields.integer(1),
     "keep_runs": _keep_runs,
     "unknown_references": fields.one_of("error", "warn", "ignore"),

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from dagster_models.core.changes import Changes
-from dagster_models.core.messages import TaskError
+from dagster_models.core.checks import ANY_ROW
+from dagster_models.core.messages import CheckOutcome, TaskError, sample_of
 from dagster_models.core.model import EMPTY
 from dagster_models.errors import ErrorKind
 
@@ -25,34 +26,21 @@ ResultState = Literal["succeeded", "failed", "canceled", "skipped", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What became of a check: the number of offending rows, or the error of its own query.
+class CheckResult(CheckOutcome):
+    """What became of a check, with what the project knows of it.
 
     ``file``, relative to the project's folder, and ``line``: where the check is declared, or the
-    line of its query that failed. ``threshold`` is the one that was exceeded, "" if none was. All
-    others are those of ``CheckOutcome``.
+    line of its query that failed. ``threshold`` is the one that was exceeded, "" if none was.
     """
 
-    name: str
-    severity: str
-    failures: int = 0
-    error: TaskError | None = None
-    seconds: float = 0.0
     file: str = ""
     line: int | None = None
-    rows: int | None = None
-    accepted: bool = False
     threshold: str = ""
-    sample: tuple[tuple[str | None, ...], ...] = ()
-    sample_columns: tuple[str, ...] = ()
-    query: str = ""
-    stored: str = ""
-    found: str = ""
-    value: float | None = None
 
     @property
-    def passed(self) -> bool:
-        return (self.accepted or self.failures == 0) and self.error is None
+    def limit(self) -> str:
+        """The threshold that was exceeded, "" also where a single row is too many."""
+        return "" if self.threshold == str(ANY_ROW) else self.threshold
 
     @property
     def percent(self) -> float | None:
@@ -71,12 +59,8 @@ class CheckResult:
         error = data.get("error")
         if isinstance(error, str):
             error = {"kind": ErrorKind.OTHER.value, "message": error} if error else None
-        texts = {
-            "sample": tuple(map(tuple, data.get("sample", ()))),
-            "sample_columns": tuple(data.get("sample_columns", ())),
-        }
         error = TaskError.from_json(error) if error else None
-        return known_fields(cls, {**data, **texts, "error": error})
+        return known_fields(cls, {**data, **sample_of(data), "error": error})
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +143,12 @@ class StepResult:
     @property
     def failed_later(self) -> bool:
         """The relation stands, and a check of it failed after all models (``checks: after``)."""
-        return self.stands and any(it.severity == "error" and not it.passed for it in self.checks)
+        return self.stands and bool(self.failed_checks)
+
+    @property
+    def failed_checks(self) -> list[CheckResult]:
+        """The checks that did not pass, and do not only warn."""
+        return [it for it in self.checks if it.severity == "error" and not it.passed]
 
     @property
     def where(self) -> str:

@@ -110,8 +110,8 @@ def _by_key(
             changed.append((row, others.pop(0)))
         else:
             left.append(row)
-    taken = Counter(id(other) for _, other in changed)
-    return left, [row for row in extra if not taken[id(row)]], changed
+    taken = {id(other) for _, other in changed}
+    return left, [row for row in extra if id(row) not in taken], changed
 
 
 def _by_likeness(

@@ -176,7 +176,7 @@ def _check_entry(result: StepResult, check: CheckResult, step_id: str) -> dict[s
     elif not check.passed:
         status = "warn" if check.severity == "warn" else "fail"
         plural = "s" if check.failures != 1 else ""
-        limit = check.threshold if check.threshold not in ("", "> 0") else "!= 0"
+        limit = check.limit or "!= 0"
         message = f"Got {check.failures} result{plural}, configured to {status} if {limit}"
     response: dict[str, Any] = {"severity": check.severity}
     if check.rows is not None:

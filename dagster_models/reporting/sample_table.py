@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagster_models.reporting.printable import clean
 from dagster_models.reporting.results import CheckResult
+from dagster_models.util.text_table import aligned
 
 #: What a terminal has room for.
 _MOST_ROWS, _MOST_COLUMNS, _MOST_CHARACTERS = 5, 8, 32
@@ -16,11 +17,7 @@ def sample_lines(check: CheckResult) -> list[str]:
     names = check.sample_columns[:_MOST_COLUMNS]
     rows = [names, *(row[:_MOST_COLUMNS] for row in check.sample[:_MOST_ROWS])]
     texts = [[_cell(value) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
-    lines = [
-        " | ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in texts
-    ]
+    lines = aligned(texts, " | ")
     more = len(check.sample_columns) - len(names)
     return [f"{lines[0]} | ... {more} more" if more > 0 else lines[0], *lines[1:]]
 

@@ -12,13 +12,14 @@ from xml.etree import ElementTree
 
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.reporting.row_difference import Row, RowDifference, same
+from dagster_models.util.text_table import aligned
 
 #: So many rows of a difference are shown.
 _SHOWN = 20
 _LONGEST = 60
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-State = Literal["passed", "failed", "error", "wrong"]
+UnitTestState = Literal["passed", "failed", "error", "wrong"]
 """What became of a test: "error" if the model could not be built, "wrong" if the test could not."""
 
 
@@ -27,7 +28,7 @@ class UnitTestResult:
     """``difference`` is that of a test that failed, ``error`` what else went wrong."""
 
     test: UnitTest
-    state: State
+    state: UnitTestState
     seconds: float
     difference: RowDifference | None = None
     error: str = ""
@@ -57,7 +58,7 @@ def terminal_lines(result: UnitTestResult) -> Iterator[str]:
 
 def summary(results: Sequence[UnitTestResult], seconds: float) -> str:
     counts = Counter(result.state for result in results)
-    words: Mapping[State, str] = {
+    words: Mapping[UnitTestState, str] = {
         "passed": "passed",
         "failed": "failed",
         "error": "not built",
@@ -83,11 +84,9 @@ def _difference_lines(found: RowDifference) -> Iterator[str]:
         *(("+", [_text(value) for value in row]) for row in found.extra),
     ]
     shown = lines[:_SHOWN]
-    cells = [found.columns, *(row for _, row in shown)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(found.columns))]
-    for mark, row in ((" ", found.columns), *shown):
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"{mark} {'  '.join(padded)}".rstrip()
+    table = aligned([found.columns, *(row for _, row in shown)])
+    for mark, line in zip((" ", *(mark for mark, _ in shown)), table, strict=True):
+        yield f"{mark} {line}".rstrip()
     if len(lines) > len(shown):
         yield f"  and {len(lines) - len(shown)} more"
 

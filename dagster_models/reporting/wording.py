@@ -59,8 +59,7 @@ def failure(result: StepResult) -> str:
 
 def failed_checks(result: StepResult) -> str:
     """The checks that kept a failed step from being published: ``unique_id: 3 rows; ...``."""
-    failed = [check for check in result.checks if check.severity == "error" and not check.passed]
-    return "; ".join(f"{check.name}: {check_failure(check)}" for check in failed)
+    return "; ".join(f"{check.name}: {check_failure(check)}" for check in result.failed_checks)
 
 
 def check_failure(check: CheckResult) -> str:
@@ -68,9 +67,7 @@ def check_failure(check: CheckResult) -> str:
     if check.error is not None:
         return placed(check.where, error_text(check.error))
     found = check_found(check)
-    return (
-        found if check.threshold in ("", "> 0") else f"{found}, and the limit is {check.threshold}"
-    )
+    return f"{found}, and the limit is {check.limit}" if check.limit else found
 
 
 def check_found(check: CheckResult) -> str:
@@ -90,7 +87,7 @@ def _percent(percent: float) -> str:
         return "<0.01%"
     if text == "100.00" and percent < 100:
         return ">99.99%"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
+    return f"{text.rstrip('0').rstrip('.')}%"
 
 
 def changed_rows(result: StepResult) -> str:

@@ -85,8 +85,8 @@ checks = st.builds(
     st.integers(0, 5),
     st.none() | errors,
     seconds,
-    text,
-    st.none() | st.integers(1, 99),
+    file=text,
+    line=st.none() | st.integers(1, 99),
 )
 step_results = st.builds(
     StepResult,

@@ -270,8 +270,14 @@ class StepProcess:
     def _copied(self, task: PythonTask, copied: Copied, attempt: Attempt) -> str:
         """The file of the rows that are copied from another warehouse."""
         elsewhere = partial(connect, environ=self._environ)
-        to = (self._address, self._connection, elsewhere)
-        rows = copy_rows(copied, task.materialization, attempt.reading, *to)
+        rows = copy_rows(
+            copied,
+            task.materialization,
+            attempt.reading,
+            here=self._address,
+            connection=self._connection,
+            connect=elsewhere,
+        )
         attempt.notes = rows.notes
         return rows.path
 
