@@ -24,6 +24,7 @@ from dagster_models.util.dsn import SECRET_KEYWORDS, dsn_parameters
 from dagster_models.util.environment import filled_settings
 from dagster_models.util.literal_paths import plain_folder, plain_path
 from dagster_models.util.runtime_files import temp_folder
+from dagster_models.util.secrets import without
 from dagster_models.warehouses.base import literal, quote
 from dagster_models.warehouses.duckdb.errors import convert, held_by
 
@@ -47,7 +48,7 @@ class _Table:
     stamps: tuple[tuple[int, int, int], ...]
 
 
-class Attached:
+class AttachedDatabases:
     """The databases that one open database has attached. ``asked``: name -> the target's setting,
     with variables that are not filled in yet.
 
@@ -89,24 +90,15 @@ class Attached:
                 self._attach(name, entry)
 
     def _attach(self, name: str, entry: Mapping[str, str]) -> None:
-        before = self._stamps.get(name)
+        before, stamp = self._stamps.get(name), _stamp_of(entry)
+        if stamp == before:
+            return
         if "duckdb" in entry:
-            path = entry["duckdb"]
-            stamp: _Stamp = _identity(path)
-            if stamp == before:
-                return
-            self._replace(name, plain_path(path), again=before is not None)
+            self._replace(name, plain_path(entry["duckdb"]), again=before is not None)
         elif "files" in entry:
-            tables = _tables(entry["files"])
-            stamp = tuple(tables)
-            if stamp == before:
-                return
-            with _catalog_of(tables, entry) as file:
+            with _catalog_of(stamp, entry) as file:  # the stamp of files is their tables
                 self._replace(name, file, again=False)
         else:
-            stamp = ()
-            if stamp == before:
-                return
             self._attach_postgres(name, entry["postgres"])
         self._stamps[name] = stamp
 
@@ -161,6 +153,13 @@ def _named(name: str) -> Iterator[None]:
 
 def _with(prefix: str, error: WarehouseError) -> WarehouseError:
     return WarehouseError(error.kind, f"{prefix}: {error.message}", name=error.name)
+
+
+def _stamp_of(entry: Mapping[str, str]) -> _Stamp:
+    """The stamp of what is there now. Raises WarehouseError if there is nothing to attach."""
+    if "duckdb" in entry:
+        return _identity(entry["duckdb"])
+    return tuple(_tables(entry["files"])) if "files" in entry else ()
 
 
 def _identity(path: str) -> _Stamp:
@@ -289,6 +288,5 @@ def _without_secrets(error: duckdb.Error, dsn: str) -> WarehouseError:
     with contextlib.suppress(WarehouseError):
         found = dsn_parameters(dsn)
         hidden |= {found[name] for name in SECRET_KEYWORDS if found.get(name)}
-    for text in sorted(filter(None, hidden), key=len, reverse=True):
-        converted.message = converted.message.replace(text, "***")
+    converted.message = without(converted.message, hidden)
     return converted

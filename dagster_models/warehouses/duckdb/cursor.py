@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.duckdb.attached import Attached
+from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.transactional import TransactionalSession
 
@@ -25,7 +25,7 @@ class DuckDBCursor(TransactionalSession):
         cursor: Any,
         catalog: str,
         refuse_if_replaced: Callable[[], None],
-        attached: Attached,
+        attached: AttachedDatabases,
     ) -> None:
         self._cursor, self._catalog, self._attached = cursor, catalog, attached
         #: A commit to a file that has no name any more succeeds, and nobody will ever see it.

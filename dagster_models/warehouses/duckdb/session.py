@@ -32,7 +32,7 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 from dagster_models.warehouses.duckdb import functions, records
-from dagster_models.warehouses.duckdb.attached import Attached
+from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
 from dagster_models.warehouses.duckdb.environment import session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, translated
@@ -126,7 +126,7 @@ class DuckDB(OpenWarehouse):
         with translated():
             self._catalog = str(connection.execute("SELECT current_database()").fetchall()[0][0])
         self._file = os.stat(path) if os.path.exists(path) else None
-        self._attached = Attached(connection, attached)
+        self._attached = AttachedDatabases(connection, attached)
 
     def is_replaced(self) -> bool:
         try:
