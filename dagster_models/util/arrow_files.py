@@ -50,6 +50,13 @@ def write(folders: Sequence[str], schema: Any, batches: Iterable[Any]) -> tuple[
     return sink.path, rows
 
 
+def lasting_folders(folders: Sequence[str]) -> list[str]:
+    """The folders for files that outlive the session to which *folders* belong, those on disk
+    first: each folder of a session lies in one of its warehouse process, which deletes what is left
+    there when it ends."""
+    return [os.path.dirname(folder) for folder in reversed(folders)]
+
+
 @contextlib.contextmanager
 def removed_on_error(path: str) -> Iterator[None]:
     """Delete the file if the block raises."""

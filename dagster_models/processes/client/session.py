@@ -201,7 +201,7 @@ class Session(Channel):
     def lasting_folders(self) -> list[str]:
         """The folders for files that outlive this session, those on disk first. What is left there
         is deleted when the warehouse process ends."""
-        return [os.path.dirname(folder) for folder in reversed(self.bulk_folders)]
+        return bulk.lasting_folders(self.bulk_folders)
 
     def bulk_path(self) -> str:
         """Return a path for a new file in the best bulk folder. The file is deleted when the

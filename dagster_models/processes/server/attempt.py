@@ -29,7 +29,7 @@ from dagster_models.processes.server.commits import (
     keys_of,
     partition_rows,
 )
-from dagster_models.processes.server.failing_rows import KeptRows
+from dagster_models.processes.server.failing_rows import StoredRows
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
 from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quoted
 
@@ -82,7 +82,7 @@ class Stop:
 class _Build:
     """What is known of an attempt so far; an outcome lists it even when the attempt fails."""
 
-    kept: KeptRows = dataclasses.field(default_factory=KeptRows)
+    kept: StoredRows = dataclasses.field(default_factory=StoredRows)
     rows: int | None = None
     bytes: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
@@ -110,7 +110,7 @@ def run(
     Raises WarehouseLost if the session ended before the publication was attempted.
     """
     outcomes: list[Outcome] = []
-    with closing(KeptRows(folders)) as kept:
+    with closing(StoredRows(folders)) as kept:
         for each in export_files.with_the_last(transactions(task)):
             outcomes.append(_one(session, each, stop, kept))
             kept.over(task.checks)
@@ -120,7 +120,7 @@ def run(
         return kept.store(session, task, dataclasses.replace(joined(outcomes), checks=found))
 
 
-def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: KeptRows) -> Outcome:
+def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: StoredRows) -> Outcome:
     """Build and publish what one transaction is to hold."""
     started_at, clock = time.time(), time.perf_counter()
     build = _Build(kept)
@@ -158,14 +158,14 @@ def run_checks(
     The verdict is DONE if every query ran and no check of severity "error" failed, and otherwise
     FAILED or CANCELED.
     """
-    with closing(KeptRows(folders)) as kept:
+    with closing(StoredRows(folders)) as kept:
         outcome = _run_checks(session, task, stop, kept if task.builder is not None else None)
         kept.over(task.checks)
         return kept.store(session, task, outcome)
 
 
 def _run_checks(
-    session: WarehouseSession, task: ChecksTask, stop: Stop, kept: KeptRows | None
+    session: WarehouseSession, task: ChecksTask, stop: Stop, kept: StoredRows | None
 ) -> Outcome:
     started_at, clock = time.time(), time.perf_counter()
     build, verdict, error = _Build(), Verdict.DONE, None
@@ -315,9 +315,7 @@ def _check(
     known: checks.Known,
 ) -> None:
     """Run every check, even after one has failed: the report lists them all."""
-    name = window = session.name_of(staged)
-    if any(check.scope == "window" for check in task.checks):
-        window = session.window_of(staged)
+    name, window = session.name_of(staged), session.window_of(staged)
     checked = checks.Checked(name, window, _names(build.columns), staged.rows, build.kept)
     for outcome in checks.run(session, task.checks, checked, known):
         build.checks += (outcome,)

@@ -23,6 +23,8 @@ from dagster_models.warehouses.base import WarehouseSession, quote
 
 T = TypeVar("T")
 
+_ALL = "count(*)"
+
 
 @dataclass(frozen=True, slots=True)
 class Checked:
@@ -35,7 +37,7 @@ class Checked:
     window: str
     columns: tuple[str, ...] = ()
     rows: int | None = None
-    kept: failing_rows.KeptRows | None = None
+    kept: failing_rows.StoredRows | None = None
 
     def source(self, check: CheckTask) -> str:
         return self.window if check.scope == "window" else self.name
@@ -242,9 +244,6 @@ class _Checks:
         if check.store is not None and kept is not None and found.sql:
             sql = self._checked.sent(check, found.sql)
             kept.write(self._session, check, sql, found.failures)
-
-
-_ALL = "count(*)"
 
 
 # Several transactions of one task ----------------------------------------------------------------

@@ -31,6 +31,7 @@ from dagster_models.processes.server import operations
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.shared_database import SharedDatabase
+from dagster_models.util.arrow_files import lasting_folders
 from dagster_models.warehouses.base import WarehouseSession, quoted
 
 #: An interrupt that comes between two statements is lost, so it is repeated at this interval.
@@ -307,8 +308,7 @@ class ClientConnection:
         return {"columns": names, "rows": wire.encode_rows(rows)}
 
     def export(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        lasting = [os.path.dirname(folder) for folder in reversed(self._folders)]  # on disk first
-        folders = lasting if message.get("lasting") else self._folders
+        folders = lasting_folders(self._folders) if message.get("lasting") else self._folders
         path, rows = session.export(message["sql"], folders)
         return {"path": path, "rows": rows}
 

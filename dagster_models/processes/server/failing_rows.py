@@ -79,7 +79,7 @@ _TRIES, _DELAY_SECONDS = 3, 0.05
 
 
 @dataclass(slots=True)
-class KeptRows:
+class StoredRows:
     """The offending rows of a task's checks, in files, until its transactions are over.
 
     ``folders``: where these may lie. One transaction is open at a time; what it has written counts
