@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DAGSTER_EVENT_BATCH_SIZE := 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-duckdb2 lint bench clean
+.PHONY: help setup run ui test test-duckdb2 lint bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -91,6 +91,10 @@ bench: setup ## run the benchmarks, which print their figures
 	@$(BIN)/python tests/bench/streams.py
 	@$(BIN)/python tests/bench/tricks.py
 	@$(BIN)/python tests/bench/postgres.py overhead width stopping
+
+docs: setup ## write the documentation as a site to site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	@echo "The documentation is in site/index.html"
 
 clean: ## remove everything that the other targets made
 	rm -rf $(VENV) $(HOME_DIR) project/target .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,112 @@
+"""docs/coming_from_dbt.md and docs/coming_from_sqlmesh.md name what exists and show what runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from cli_cases import run
+from dagster_models.cli.main import _parser
+from dagster_models.compilation.sql_text import compile_step
+from dagster_models.core.model import Key
+from dagster_models.project.targets import usable_target
+from paths import REPOSITORY
+from project_cases import load, write_project
+
+DBT, SQLMESH = (
+    (REPOSITORY / "docs" / f"coming_from_{name}.md").read_text(encoding="utf-8")
+    for name in ("dbt", "sqlmesh")
+)
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def table(page: str, title: str) -> dict[str, str]:
+    """Cell -> the one after it, of the table of a section."""
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", found, re.MULTILINE)
+    return dict(rows[2:])
+
+
+def test_every_block_is_used_below() -> None:
+    assert DBT.count("\n```") == 2 * 4
+    assert SQLMESH.count("\n```") == 2 * 3
+
+
+def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, _ = blocks(DBT, "jinja"), blocks(DBT, "yaml")[0]
+    (model,), settings = blocks(DBT, "sql"), blocks(DBT, "yaml")[1]
+    files = {
+        "dagster_models.yaml": settings,
+        "models/marts/orders.sql": model,
+        "models/marts/customers.sql": "select 1 as customer_id",
+        "models/staging/stg_orders.sql": "select 1 as order_id, 1 as customer_id,"
+        " timestamp '2024-01-01' as ordered_at",
+        "models/staging/stg_payments.sql": "select 1 as order_id, 5.00 as amount",
+    }
+    project = load(write_project(tmp_path, files))
+    assert project.warnings == ()
+    step = project.steps[Key("marts", "orders")]
+    assert {str(key) for key in step.upstream} >= {"staging.stg_orders", "staging.stg_payments"}
+    assert {check.test for check in step.checks} == {"unique", "not_null", "relationships"}
+    # What was not moved is an error with its place.
+    (tmp_path / "models/marts/orders.sql").write_text(before[0])
+    assert run(tmp_path, "check") == 1
+    assert "models/marts/orders.sql:1:1: error: " in capsys.readouterr().out
+
+
+def commands(page: str) -> list[list[str]]:
+    """The commands in the right column of the table, completed where only a name stands."""
+    found = []
+    for cell in table(page, "On the command line").values():
+        for code in re.findall(r"`([^`]+)`", cell):
+            if code.startswith("dagster-models "):
+                found.append(shlex.split(code)[1:])
+    return found
+
+
+COMPLETED = {"compile": "orders", "show": "orders", "sql": "select 1", "windows": "orders"}
+
+
+@pytest.mark.parametrize("page", [DBT, SQLMESH], ids=["dbt", "sqlmesh"])
+def test_the_commands_are_commands(page: str) -> None:
+    assert len(commands(page)) > 8
+    for arguments in commands(page):
+        if len(arguments) == 1 and arguments[0] in COMPLETED:
+            arguments = [*arguments, COMPLETED[arguments[0]]]
+        _parser().parse_args(arguments)  # exits for what it does not know
+
+
+def test_the_selections_of_both_select(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = {
+        "models/staging/stg_orders.sql": "select 1 as order_id",
+        "models/marts/history.sql": "/* @model\nmaterialized: snapshot\nunique_key: order_id\n"
+        "strategy: check\n*/\nselect order_id, 1 as n from stg_orders",
+        "seeds/regions.csv": "a\n1\n",
+    }
+    root = write_project(tmp_path, files)
+    asked = {arguments[1] for arguments in commands(DBT) if arguments[0] == "run" and arguments[1:]}
+    for selection in sorted(word for word in asked if not word.startswith("-")):
+        if selection not in ("days", "failed+"):  # of a partitioned model; of the last run
+            assert run(root, "ls", selection) == 0, capsys.readouterr().err
+
+
+def test_the_model_of_sqlmesh(tmp_path: Path) -> None:
+    (model,), (settings,) = blocks(SQLMESH, "sql"), blocks(SQLMESH, "yaml")
+    assert blocks(SQLMESH, "sqlmesh")
+    files = {
+        "dagster_models.yaml": settings,
+        "models/marts/airport_days.sql": model,
+        "models/sources.yaml": "sources: [{name: raw, tables: [{name: flights,"
+        " columns: {day: {type: date}, airport: {type: text}}}]}]",
+    }
+    project = load(write_project(tmp_path, files))
+    assert project.warnings == ()
+    ((_, step),) = project.steps.items()
+    assert step.config.automation is not None
+    assert '"raw"."flights"' in str(compile_step(project, step, usable_target(project)))

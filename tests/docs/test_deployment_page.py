@@ -1,0 +1,90 @@
+"""docs/deployment.md: the instance is one, and the image's command serves a project."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster import DagsterInstance
+from dagster._grpc.client import DagsterGrpcClient
+from dagster._grpc.server import wait_for_grpc_server
+from psycopg.conninfo import conninfo_to_dict
+
+from cli_cases import run
+from paths import REPOSITORY
+from running import DAGSTER, make_project
+
+PAGE = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
+
+
+_VARIABLES = {
+    **{name: name.upper() for name in ("host", "port", "user", "password")},
+    "dbname": "DB",
+}
+
+
+def blocks(title: str, language: str) -> list[str]:
+    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+
+
+def test_every_block_is_used_below() -> None:
+    assert PAGE.count("\n```") == 2 * 5
+
+
+def test_the_instance(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one that Dagster starts, on a real server."""
+    (config,) = blocks("The instance", "yaml")
+    at = conninfo_to_dict(postgres_dsn)
+    for name in ("host", "port", "user", "password", "dbname"):
+        monkeypatch.setenv(
+            f"DAGSTER_PG_{_VARIABLES.get(name, name.upper())}", str(at.get(name, ""))
+        )
+    (tmp_path / "dagster.yaml").write_text(config)
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        assert type(instance.run_storage).__module__.startswith("dagster_postgres")
+        assert instance.get_runs_count() == 0
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+
+
+@pytest.mark.slow
+def test_the_image(tmp_path: Path) -> None:
+    """Its check passes on a project, and its command serves it to a workspace."""
+    (file,) = blocks("Docker", "dockerfile")
+    lines = dict(line.split(" ", 1)[::-1] for line in file.splitlines())
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as n"})
+    assert run(project.root, *shlex.split(next(it for it in lines if "check" in it))[1:]) == 0
+    command = json.loads(next(it for it in lines if it.startswith("[")))
+    (port,) = [it for it in lines if it.isdigit()]
+    assert port == command[command.index("--port") + 1]
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        free = str(found.getsockname()[1])
+    served = ["127.0.0.1" if it == "0.0.0.0" else free if it == port else it for it in command]
+    server = subprocess.Popen([DAGSTER, *served[1:]], cwd=project.root, env=project.env)
+    try:
+        workspace, services = map(yaml.safe_load, blocks("Docker", "yaml"))
+        (location,) = (it["grpc_server"] for it in workspace["load_from"])
+        assert location["port"] == int(port)
+        assert location["host"] in services["services"]
+        client = DagsterGrpcClient(port=int(free), host="127.0.0.1")
+        wait_for_grpc_server(server, client, served, timeout=60)
+        assert "__repository__" in client.list_repositories()
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_kubernetes_serves_the_same_file() -> None:
+    (values,) = map(yaml.safe_load, blocks("Kubernetes", "yaml"))
+    (deployment,) = values["dagster-user-deployments"]["deployments"]
+    assert deployment["dagsterApiGrpcArgs"][0] == "--python-file"
+    assert deployment["port"] == 4000
+    assert values["runLauncher"]["type"] == "K8sRunLauncher"

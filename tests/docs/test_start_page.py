@@ -1,0 +1,71 @@
+"""docs/index.md: the first project, as a reader makes it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli_cases import run
+from paths import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for name, text in BLOCKS if name == language]
+
+
+def shell(commands: str, folder: Path) -> str:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {it: os.environ[it] for it in os.environ if not it.startswith("DAGSTER")}
+    done = subprocess.run(
+        ["bash", "-ec", commands],
+        cwd=folder,
+        env={**environment, "PATH": path, "HOME": str(folder), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_first_project(tmp_path: Path) -> None:
+    install, first, later = blocks("sh")
+    pip, init = install.splitlines()
+    assert pip.startswith("pip install 'dagster-models[")
+    said = shell(f"{init}\n{first}", tmp_path)
+    assert " ERROR=0 SKIP=0 CANCEL=0 " in said
+    for line in first.splitlines()[1:]:
+        assert line in said, "init prints the same commands"
+    project = tmp_path / "shop"
+    marts, staging = blocks("sql")
+    (project / "models/staging").mkdir(exist_ok=True)
+    (project / "models/marts/customers.sql").write_text(marts)
+    (project / "models/staging/stg_orders.sql").write_text(staging)
+    (settings,), (definitions,) = blocks("yaml"), blocks("python")
+    (project / "dagster_models.yaml").write_text(settings)
+    (project / "definitions.py").write_text(definitions)
+    home = first.splitlines()[1]
+    assert " 10 " in " ".join(shell(f"{home}\n{later}", project).split())
+    assert run(project, "check") == 0
+
+
+def test_the_definitions(tmp_path: Path) -> None:
+    (settings,), (definitions,) = blocks("yaml"), blocks("python")
+    (tmp_path / "models/marts").mkdir(parents=True)
+    (tmp_path / "models/marts/a.sql").write_text("select 1 as n")
+    (tmp_path / "dagster_models.yaml").write_text(settings)
+    names: dict[str, object] = {"__file__": str(tmp_path / "definitions.py")}
+    exec(definitions, names)
+    repository = names["defs"].get_repository_def()  # type: ignore[attr-defined]
+    assert [schedule.name for schedule in repository.schedule_defs] == ["every_night"]
+    assert [sensor.name for sensor in repository.sensor_defs] == ["report"]
