@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dagster_models import warehouse
+    from dagster_models.core.finding import Finding
     from dagster_models.definitions.build import load_project
     from dagster_models.definitions.executor import models_executor
     from dagster_models.definitions.resource import WarehouseResource
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Canceled": "errors",
     "DagsterModelsError": "errors",
+    "Finding": "core.finding",
     "ModelsTranslator": "definitions.translator",
     "Problem": "errors",
     "ProjectError": "errors",
@@ -42,6 +44,7 @@ _HOMES = {
 __all__ = [
     "Canceled",
     "DagsterModelsError",
+    "Finding",
     "ModelsTranslator",
     "Problem",
     "ProjectError",

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, str] = {
     " reporting _dagster execution",
     "cli": "errors util core project compilation processes/client reporting execution definitions",
     # The names that users' code and files know.
-    "__init__": "errors definitions warehouse",
+    "__init__": "errors core definitions warehouse",
     "storage": "_dagster",
     "warehouse": "processes/client",
 }

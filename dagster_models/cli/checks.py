@@ -22,6 +22,7 @@ from dagster_models.core.checks import Check, checks_of
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import SelectionError
 from dagster_models.execution.outcomes import shown
+from dagster_models.execution.single import run_checks
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.project.targets import usable_target
@@ -63,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _result(session: Session, it: TargetStep) -> StepResult:
-    outcome = shown(session.run(checks_task(it, "shell", 1)), it.project.secrets)
+    outcome = run_checks(session, checks_task(it, "shell", 1), it.address)
+    outcome = shown(outcome, it.project.secrets)
     return step_result(it.name, it, "succeeded" if outcome.succeeded else "failed", outcome)
 
 

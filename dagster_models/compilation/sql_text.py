@@ -93,11 +93,19 @@ def compile_check_text(
     text: str,
     target: Target,
     variables: Mapping[str, object] = EMPTY,
+    *,
+    queries_only: bool = True,
 ) -> str:
     """The SQL to send for a query of a check of *step*, in which OWN_RELATION stands for the
     relation of *step*. *variables* are those of the check itself."""
     return _compiled(
-        project, step, text, target, queries_only=True, of_check=True, own_variables=variables
+        project,
+        step,
+        text,
+        target,
+        queries_only=queries_only,
+        of_check=True,
+        own_variables=variables,
     )
 
 

@@ -37,6 +37,7 @@ from dagster_models.core.materializations import (
     strategy_of,
 )
 from dagster_models.core.model import EMPTY, Project, Relation, Step, Target
+from dagster_models.core.python_code import LoadedFile
 from dagster_models.core.tasks import (
     SINCE,
     STARTED,
@@ -45,7 +46,6 @@ from dagster_models.core.tasks import (
     ChecksTask,
     Content,
     CsvFile,
-    LoadedFile,
     PythonTask,
     Query,
     ScriptTask,
@@ -141,6 +141,11 @@ class TargetStep:
     @property
     def is_python(self) -> bool:
         """Whether it runs in a worker process, and not in a session of the warehouse process."""
+        return self.is_made_in_python or any(it.function is not None for it in self.step.checks)
+
+    @property
+    def is_made_in_python(self) -> bool:
+        """Whether Python makes its rows, or copies them, and no query of the warehouse's."""
         elsewhere = self.step.kind in ("python", "script") or is_copy(self.step)
         return self.builds and (elsewhere or is_custom(self.step.config.materialized))
 
@@ -217,7 +222,7 @@ def task_for(
         "extras": extras_of(project, step, target),
         "contract": contract_of(step),
     }
-    if target_step.is_python:
+    if target_step.is_made_in_python:
         return PythonTask(
             run_id,
             name,

@@ -14,6 +14,7 @@ from dagster_models.core.checks import (
     thresholds_of,
 )
 from dagster_models.core.model import Relation
+from dagster_models.core.python_code import PythonCode
 
 #: Stands in a check's SQL for the relation to check, until the SQL is sent. That may be a staging
 #: table or a branch in which the warehouse builds what it has not published yet.
@@ -34,6 +35,11 @@ def own_column(number: int) -> str:
 
 OWN_COLUMN = own_column(0)
 
+#: How many offending rows and columns are shown, and characters of a value sent.
+SHOWN_ROWS, MOST_ROWS, MOST_COLUMNS = 5, 100, 20
+#: More than what is shown in the end, so that a secret is recognised before it is cut.
+MOST_CHARACTERS = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class CheckTask:
@@ -53,6 +59,9 @@ class CheckTask:
     a query ``number`` instead, which returns one row: the failures, a text that says what was
     found, and perhaps a number that later runs compare with. ``limit``: see ``Check``. ``store`` is
     the table that keeps the offending rows.
+
+    A check that is a Python function has a ``code`` and no ``sql``. OWN_RELATION stands for the
+    relation in its queries, too.
     """
 
     name: str
@@ -69,6 +78,7 @@ class CheckTask:
     scope: CheckScope = "table"
     limit: int | None = None
     store: Relation | None = None
+    code: PythonCode | None = None
 
     @property
     def thresholds(self) -> Mapping[Severity, Threshold]:
@@ -119,8 +129,10 @@ class CheckTask:
             word: Threshold(**data[word]) for word in ("warn_if", "error_if") if data.get(word)
         }
         store = Relation(**data["store"]) if data.get("store") else None
+        code = PythonCode.from_json(data["code"]) if data.get("code") else None
         columns = tuple(data.get("columns", ()))
-        return cls(**{**data, **thresholds, "store": store, "columns": columns})
+        made = {"store": store, "code": code, "columns": columns}
+        return cls(**{**data, **thresholds, **made})
 
 
 def _named_in(column: str, names: Collection[str]) -> str:

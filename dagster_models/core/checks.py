@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, get_args
 
-from dagster_models.core.model import EMPTY, Config, Key, Location, Source, Step
+from dagster_models.core.model import EMPTY, Config, Key, Location, Module, Source, Step
 
 _NOWHERE = Location("")
 
@@ -76,11 +76,23 @@ class NamedArgument(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class CheckCode:
+    """The file of a check that is a Python function. ``digest``, ``code``, ``modules`` and
+    ``queries`` are what a ``Step`` has of its file."""
+
+    digest: str
+    code: str
+    modules: tuple[Module, ...] = ()
+    queries: Mapping[str, frozenset[str]] = EMPTY
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """A query that must return no rows, or not many.
 
     ``name`` is unique within its model. ``test`` is the kind of the check, with its ``columns``
-    and ``arguments``; one of checks/*.sql has the kind "query" and the user's ``text``. Only rows
+    and ``arguments``; one of checks/*.sql has the kind "query" and the user's ``text``, and one of
+    checks/*.py has the kind "python" and a ``function``. Only rows
     that meet ``where`` are checked. A check without thresholds has ANY_ROW at its severity, and one
     with one threshold does not have the other. ``scope`` is None for that of the kind.
     ``limit`` is how many offending rows are shown (100 at most; None for 5), and how many each
@@ -102,6 +114,7 @@ class Check:
     scope: CheckScope | None = None
     limit: int | None = None
     store_failures: bool = False
+    function: CheckCode | None = None
 
     @property
     def stored_as(self) -> str:

@@ -5,8 +5,9 @@
     PythonTask   calls ``model(warehouse)`` of a file and publishes what it returns
     ScriptTask   runs a file and publishes nothing
 
-Each kind says which ``runner`` it needs and whether it ``publishes``, so no code asks for its name.
-All are frozen values, which ``task_to_json`` and ``task_from_json`` carry between processes.
+The first two need a Python process, too, if one of their checks is a Python function. Each says
+which ``runner`` it needs and whether it ``publishes``, so no code asks for its name. All are frozen
+values, which ``task_to_json`` and ``task_from_json`` carry between processes.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ from dagster_models.core.materializations import (
 )
 from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
-from dagster_models.util.digests import digest_of
-from dagster_models.util.python_code import code_digest
+from dagster_models.core.python_code import LoadedFile
 
 #: Stands in a model's SQL for the value of `$since`, which only the session that builds can read.
 SINCE = "__the_value_of_since__"
@@ -72,34 +72,6 @@ class AttemptId(NamedTuple):
     run_id: str
     step: str
     attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedFile:
-    """A file of the project that is read again when its step runs.
-
-    ``path`` is absolute, and ``name`` is how users see it. ``digest`` is that of its bytes when the
-    project was loaded, or "" if a change of the file does not matter. ``code`` is that of its code
-    without comments, "" if it is not Python.
-    """
-
-    path: str
-    name: str = ""
-    digest: str = ""
-    code: str = ""
-
-    def is_as_loaded(self, data: bytes) -> bool:
-        """Whether *data* mean what the task's code version was computed from: the same bytes, or
-        other comments around the same code."""
-        if not self.digest or self.digest == digest_of(data):
-            return True
-        return bool(self.code) and self.code == code_digest(data)
-
-    @property
-    def changed(self) -> str:
-        """The message for a file that has changed since it was loaded."""
-        name = self.name or self.path
-        return f"{name} was changed after the run had loaded the project: run it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +129,11 @@ class BuildTask:
     extras: Extras = NO_EXTRAS
     contract: Contract | None = None
 
-    runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = True
+
+    @property
+    def runner(self) -> RunnerKind:
+        return _runner_of(self.checks)
 
     @property
     def id(self) -> AttemptId:
@@ -180,8 +155,11 @@ class ChecksTask:
     is_function: bool = False
     builder: str | None = None
 
-    runner: ClassVar[RunnerKind] = RunnerKind.WAREHOUSE
     publishes: ClassVar[bool] = False
+
+    @property
+    def runner(self) -> RunnerKind:
+        return _runner_of(self.checks)
 
     @property
     def id(self) -> AttemptId:
@@ -267,7 +245,20 @@ class ScriptTask:
         return AttemptId(self.run_id, self.step, self.attempt)
 
 
+def _runner_of(checks: tuple[CheckTask, ...]) -> RunnerKind:
+    """Where a relation is built or checked: a warehouse process runs no code of the user's."""
+    in_python = any(check.code is not None for check in checks)
+    return RunnerKind.PYTHON if in_python else RunnerKind.WAREHOUSE
+
+
 Task: TypeAlias = "BuildTask | ChecksTask | PythonTask | ScriptTask"
+
+
+def project_root_of(task: Task) -> str:
+    """The folder of the project whose Python the task runs; "" for a task without such code."""
+    if isinstance(task, (PythonTask, ScriptTask)):
+        return task.project_root
+    return next((check.code.project_root for check in task.checks if check.code), "")
 
 
 def sent_sql(task: Task, changes: Changes | None = None) -> str:

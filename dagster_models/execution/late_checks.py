@@ -23,17 +23,24 @@ from dagster_models.errors import DagsterModelsError, ErrorKind
 from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.outcomes import failed_to_start, lost_outcome, shown
 from dagster_models.execution.run_context import RunContext
-from dagster_models.execution.runners.events import Answered, Lost, NotStarted, WorkerEvent
+from dagster_models.execution.runners.events import (
+    Answered,
+    Lost,
+    NotStarted,
+    Output,
+    WorkerEvent,
+)
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.wording import check_failure, counted
 from dagster_models.scheduling.states import State
+from dagster_models.util.secrets import without
 from dagster_models.util.steady_clock import steady_time
 
 _STOOD = (State.SUCCEEDED, State.UNCHANGED)
 
 
 class LateChecks:
-    """Runs them in sessions of the warehouses, as many at a time as the run has slots."""
+    """Runs them where their kind runs, as many at a time as the run has slots."""
 
     def __init__(self, run: RunContext) -> None:
         self._run = run
@@ -56,9 +63,9 @@ class LateChecks:
                 left.clear()
                 if killed_at == inf:
                     killed_at = time.monotonic() + run.options.cancel_grace_seconds
-                    self._each(run.runners.sql.cancel)
+                    self._each(run.runners.cancel)
                 if interrupts() > 1 or time.monotonic() > killed_at:
-                    self._each(run.runners.sql.kill)
+                    self._each(run.runners.kill)
             while left and len(self._running) < run.slots:
                 yield from self._start(left.popleft())
             if self._running:
@@ -92,7 +99,7 @@ class LateChecks:
                 checks_task(it, self._run.run_id, 1), builder=builder_of(it.project, it.target)
             )
             self._running[key] = now
-            self._run.runners.sql.start(key, task, it.address)
+            self._run.runners.of(task).start(key, task, it.address)
         except Exception as error:  # whatever it is, the other checks must run
             self._running.pop(key, None)
             yield from self._report(key, failed_to_start(it.name, 1, error, now))
@@ -101,6 +108,10 @@ class LateChecks:
         if event.step not in self._running:
             return
         it, began = self._run.late[event.step], self._running[event.step]
+        if isinstance(event, Output):  # of a Python function
+            text = without(event.text, it.project.secrets)
+            self._run.reporter.output(event.step, event.stream, text)
+            return
         if isinstance(event, Answered):
             outcome = event.outcome
         elif isinstance(event, NotStarted):

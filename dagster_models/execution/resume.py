@@ -29,6 +29,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.parts import asked_for, partitioned, standing
 from dagster_models.core.tasks import BuildTask, PythonTask
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.execution.single import run_checks
 from dagster_models.processes.client.session import Session, connect
 
 Commits = Mapping[str, Commit]
@@ -89,7 +90,8 @@ def find(
                 if there:
                     yield FoundPartitions(step, tuple(it.key for it in there))
                 continue
-            outcome = session.run(checks_task(target_step, run_id, 1))
+            checks = checks_task(target_step, run_id, 1)
+            outcome = run_checks(session, checks, target_step.address)
             if outcome.succeeded:
                 found.add(step)
                 yield FoundCommit(step, task, _as_committed(outcome, task, commit), commit)

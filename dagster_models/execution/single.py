@@ -8,7 +8,7 @@ from functools import partial
 
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import Task, sent_sql
+from dagster_models.core.tasks import ChecksTask, RunnerKind, Task, sent_sql
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
@@ -17,6 +17,7 @@ from dagster_models.execution.outcomes import failed_to_start, lost_outcome, sho
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, NotStarted, Output, Settled
 from dagster_models.execution.runners.task_runners import TaskRunners
+from dagster_models.processes.client.session import Session
 from dagster_models.reporting.results import ResultState
 from dagster_models.reporting.step_results import step_result
 from dagster_models.util.secrets import without
@@ -52,6 +53,20 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
         decided=outcome.error is not None and outcome.error.final,
         sql=without(sql, secrets),
     )
+
+
+def run_checks(session: Session, task: ChecksTask, address: WarehouseAddress) -> Outcome:
+    """Run checks on a session; those that are Python functions need a process of their own, which
+    opens another one there."""
+    if task.runner is RunnerKind.WAREHOUSE:
+        return session.run(task)
+    began = steady_time()
+    with closing(TaskRunners()) as runners:
+        try:
+            runners.of(task).start(task.step, task, address)
+        except OSError as error:
+            return failed_to_start(task.step, task.attempt, error, began)
+        return _wait(runners.queue, task, address, began)
 
 
 def _wait(queue: EventQueue, task: Task, address: WarehouseAddress, began: float) -> Outcome:

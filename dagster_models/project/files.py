@@ -16,7 +16,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "models": (".sql", ".py"),
     "seeds": (".csv",),
     "scripts": (".py",),
-    "checks": (".sql",),
+    "checks": (".sql", ".py"),
 }
 _SOURCE_FILES = ("sources.yaml", "sources.yml")
 _YAML = (".yaml", ".yml")

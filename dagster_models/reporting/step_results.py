@@ -74,9 +74,10 @@ def _check_result(
 ) -> CheckResult:
     file, line = (check.location.path, check.location.line) if check else ("", None)
     # The query of a column's check is ours: its lines are no lines of the user's file.
-    if check is not None and check.text and outcome.error is not None:
+    written = check is not None and (check.text or check.function is not None)
+    if check is not None and written and outcome.error is not None:
         line = outcome.error.line or line
-        if target_step is not None and outcome.error.line:
+        if target_step is not None and outcome.error.line and check.text:
             project, step = target_step.project, target_step.step
             read = parsed_text(project, check.text, queries_only=True).references
             at = place_of(project, step, outcome.error.line, check.text, file, read)

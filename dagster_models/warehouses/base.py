@@ -164,6 +164,11 @@ class CheckQueries(ABC):
     def count(self, sql: str) -> int:
         """Return how many rows a query returns."""
 
+    @abstractmethod
+    def only_read(self, sql: str) -> None:
+        """Refuse a statement of a check in Python that may write, in a transaction that may: by
+        its text, or by what holds until ``back_to_savepoint``. Raises WarehouseError."""
+
     def savepoint(self) -> bool:
         """Remember this moment of the open transaction; False if the warehouse cannot."""
         return False

@@ -20,8 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from dagster_models.core.model import Relation
+from dagster_models.core.python_code import LoadedFile
 from dagster_models.core.target_types import TARGET_TYPES
-from dagster_models.core.tasks import LoadedFile, PythonTask, ScriptTask
+from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
 from dagster_models.execution.runners.task_runners import TaskRunners

@@ -11,7 +11,8 @@ import pytest
 from addresses import duckdb_at
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import BuildTask, LoadedFile, Query, ScriptTask
+from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.tasks import BuildTask, Query, ScriptTask
 from dagster_models.execution.lookup import commit_of, settled_outcome
 from dagster_models.execution.outcomes import lost_outcome
 from dagster_models.execution.own_steps import OwnSteps

@@ -14,7 +14,8 @@ from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.materializations import View
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import ArrowFile, CsvFile, LoadedFile, Query
+from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.tasks import ArrowFile, CsvFile, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession, find_proof

@@ -7,11 +7,11 @@ from typing import Any
 
 from dagster_models.core.materializations import Replace, View
 from dagster_models.core.model import Relation
+from dagster_models.core.python_code import LoadedFile
 from dagster_models.core.tasks import (
     ArrowFile,
     BuildTask,
     CsvFile,
-    LoadedFile,
     PythonTask,
     Query,
     ScriptTask,

@@ -14,7 +14,8 @@ from typing import Any
 
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import Outcome
-from dagster_models.core.tasks import LoadedFile, task_to_json
+from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.tasks import Task, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
 from dagster_models.util.orphans import MARK, kill_marked
@@ -104,6 +105,9 @@ class Driver:
         make = python_task if kind == "python" else script_task
         self.attempts += 1  # no attempt is published twice
         task = make(f"main.{name}", path, run_id="run", attempt=self.attempts, file=file, **more)
+        self.start_task(task)
+
+    def start_task(self, task: Task) -> None:
         self.control.close()
         self.control, theirs = socket.socketpair()
         self.control.settimeout(WAIT_SECONDS)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dagster_models.core.check_tasks import OWN_COLUMN, OWN_RELATION, CheckTask
-from dagster_models.core.tasks import BuildTask, CsvFile, LoadedFile
+from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.tasks import BuildTask, CsvFile
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession

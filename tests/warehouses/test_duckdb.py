@@ -15,7 +15,8 @@ import pytest
 from dagster_models.core.commit import Commit
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import AttemptId, CsvFile, LoadedFile, Query
+from dagster_models.core.python_code import LoadedFile
+from dagster_models.core.tasks import AttemptId, CsvFile, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import CONFLICT_RETRIES, Stop, run

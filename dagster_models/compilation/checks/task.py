@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_models.compilation.checks.freshness import freshness, of_query
+from dagster_models.compilation.checks.function import function, with_sql
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql, Other, stand_ins
 from dagster_models.compilation.checks.stored import store_of
 from dagster_models.compilation.checks.table import COMPILERS
@@ -60,7 +61,9 @@ def check_task(
         check.scope == "window",
         history,
     )
-    if check.test == "query":
+    if check.function is not None:
+        found = CheckSql("")
+    elif check.test == "query":
         found = _query(project, step, check, target, parts)
     elif check.test == FRESHNESS:
         query = compile_check_text(project, step, check.text, target) if check.text else ""
@@ -83,6 +86,7 @@ def check_task(
         scope=check.scope or ("window" if found.condition else "table"),
         limit=check.limit,
         store=store_of(project, check, target),
+        code=function(project, step, check, target),
     )
 
 
@@ -104,6 +108,7 @@ def _of_another(project: Project, check: Check, target: Target) -> CheckTask:
         alike=alike,
         across=across,
         number=number,
+        code=task.code and with_sql(task.code, lambda sql: CheckTask.sent(sql, name, ())),
         condition="",  # no scan of the step's rows can count those of another one
         where="",
         scope="table",

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from dagster_models.core.messages import Outcome, Verdict
-from dagster_models.core.tasks import PythonTask, ScriptTask, task_to_json
+from dagster_models.core.tasks import ScriptTask, Task, project_root_of, task_to_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
 from dagster_models.execution.runners.events import Answered, Lost, Output, WorkerEvent
@@ -40,16 +40,16 @@ class PythonWorkers:
         self._workers: dict[str, PythonWorker] = {}  # whose outcome has not come, by step
         self._warm: set[str] = set()  # modules of libraries that steps of this run need
 
-    def start(self, step: str, task: PythonTask | ScriptTask, address: WarehouseAddress) -> None:
+    def start(self, step: str, task: Task, address: WarehouseAddress) -> None:
         """Let the template start a worker, and hand it the task.
 
         Raises:
             OSError: no process can be started.
         """
-        if isinstance(task, PythonTask):
-            self._warm.add("pyarrow")  # its table is published as Arrow
+        if not isinstance(task, ScriptTask):
+            self._warm.add("pyarrow")  # a model's table, and the rows of a check
         if self._template is None:
-            self._template = start_template(task.project_root)
+            self._template = start_template(project_root_of(task))
             self._queue.watch(self._template.control, partial(self._on_template, self._template))
         worker = self._template.start(step, self._warm)
         self._workers[step] = worker

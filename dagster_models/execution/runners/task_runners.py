@@ -33,6 +33,16 @@ class TaskRunners:
         """The runner that a task needs."""
         return self._runners[task.runner]
 
+    def cancel(self, step: str) -> None:
+        """Ask a step to stop, wherever it runs."""
+        for runner in self._runners.values():
+            runner.cancel(step)
+
+    def kill(self, step: str) -> None:
+        """End a step that did not stop in time, wherever it runs."""
+        for runner in self._runners.values():
+            runner.kill(step)
+
     def close(self) -> None:
         """End all workers; what is still in flight is interrupted and rolled back."""
         with contextlib.ExitStack() as stack:

@@ -15,8 +15,8 @@ import dataclasses
 import os
 import socket
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
@@ -33,6 +33,10 @@ from dagster_models.processes.client import launch, leave
 from dagster_models.processes.client.channel import Channel, SessionIdentity
 from dagster_models.processes.client.holders import is_reachable, unreachable_holder
 from dagster_models.util import arrow_files as bulk
+
+RunCheck: TypeAlias = "Callable[[Session, Mapping[str, Any]], Mapping[str, Any]]"
+"""Runs a Python function of a check in the middle of a task, whose transaction the session is in.
+It is given the name of the check and, as SQL, the relation; see ``server.python_checks``."""
 
 #: How often a client checks whether a process that is starting is listening yet.
 _POLL_SECONDS = 0.01
@@ -151,6 +155,12 @@ def _dial(request: SessionRequest, path: str, deadline: float) -> Session | None
     return Session(sock, answer["hello"])
 
 
+def _outcome(answer: Mapping[str, Any]) -> Outcome:
+    if "error" in answer:
+        raise wire.error_from_json(answer["error"])
+    return Outcome.from_json(answer["outcome"])
+
+
 class Session(Channel):
     """An open session. Closing it rolls back what it has not committed, and frees it."""
 
@@ -229,15 +239,20 @@ class Session(Channel):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
 
-    def run(self, task: BuildTask | ChecksTask) -> Outcome:
-        """Build and publish one relation, or run checks on it.
+    def run(self, task: BuildTask | ChecksTask, check: RunCheck | None = None) -> Outcome:
+        """Build and publish one relation, or run checks on it; *check* runs those that are Python
+        functions.
 
         Raises WarehouseLost, and closes the session, if no outcome arrived. Then only the commit
         record can say what became of the task.
         """
         try:
             self.send({"op": "task", "task": task_to_json(task)})
-            return self.receive_outcome()
+            answer = self.receive()
+            while check is not None and "ask" in answer:
+                self.send({"op": "found", **check(self, answer["ask"])})
+                answer = self.receive()
+            return _outcome(answer)
         except BaseException as error:
             self.close()
             if isinstance(error, WarehouseLost) or not isinstance(error, Exception):
@@ -259,10 +274,7 @@ class Session(Channel):
     def receive_outcome(self) -> Outcome:
         """Wait for the answer to a task. Raises WarehouseError if there is none: then it is unknown
         whether the task was published."""
-        answer = self.receive()
-        if "error" in answer:
-            raise wire.error_from_json(answer["error"])
-        return Outcome.from_json(answer["outcome"])
+        return _outcome(self.receive())
 
     def prepare(self, schemas: Sequence[str]) -> None:
         """Create schemas and the commit record table where missing."""

@@ -107,6 +107,12 @@ class StepConnection:
             session.shutdown()  # wakes a thread of the user's that still waits for an answer
             session.close()
 
+    def leave(self) -> None:
+        """Do not use the session any more, which somebody else goes on with. Waits for a thread
+        that still uses it."""
+        with self._turn:
+            self._session = None
+
     def fileno(self) -> int | None:
         """The session's descriptor, None when there is no session."""
         return None if self._session is None else self._session.fileno()
@@ -174,6 +180,11 @@ class Result:
         for batch in self.arrow().to_batches(max_chunksize=10_000):
             # By position: a query may have two columns of one name.
             yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+    @property
+    def query(self) -> str:
+        """The query as it is sent."""
+        return self._text
 
     @property
     def columns(self) -> list[str]:

@@ -30,6 +30,7 @@ from dagster_models.processes.server.commits import (
     partition_rows,
 )
 from dagster_models.processes.server.failing_rows import StoredRows
+from dagster_models.processes.server.python_checks import Ask
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
 from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quoted
 
@@ -83,6 +84,7 @@ class _Build:
     """What is known of an attempt so far; an outcome lists it even when the attempt fails."""
 
     kept: StoredRows = dataclasses.field(default_factory=StoredRows)
+    ask: Ask | None = None
     rows: int | None = None
     bytes: int | None = None
     columns: tuple[tuple[str, str], ...] = ()
@@ -98,11 +100,15 @@ class _Stopped(Exception):
 
 
 def run(
-    session: WarehouseSession, task: BuildTask, stop: Stop, folders: Sequence[str] = ()
+    session: WarehouseSession,
+    task: BuildTask,
+    stop: Stop,
+    folders: Sequence[str] = (),
+    ask: Ask | None = None,
 ) -> Outcome:
     """Build and publish the relation of a task, part by part if it has several. After one that was
     not published none is begun; the outcome says what was published by then. *folders*: where
-    files may lie meanwhile, by default that for temporary ones.
+    files may lie meanwhile, by default that for temporary ones. *ask* runs checks in Python.
 
     Errors of the warehouse and of the user's SQL are in the outcome, and are never raised. The
     session must have no open transaction: one that is open belongs to the caller, and stays open.
@@ -112,7 +118,7 @@ def run(
     outcomes: list[Outcome] = []
     with closing(StoredRows(folders)) as kept:
         for each in export_files.with_the_last(transactions(task)):
-            outcomes.append(_one(session, each, stop, kept))
+            outcomes.append(_one(session, each, stop, _Build(kept, ask)))
             kept.over(task.checks)
             if not outcomes[-1].succeeded:
                 break
@@ -120,10 +126,9 @@ def run(
         return kept.store(session, task, dataclasses.replace(joined(outcomes), checks=found))
 
 
-def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: StoredRows) -> Outcome:
+def _one(session: WarehouseSession, task: BuildTask, stop: Stop, build: _Build) -> Outcome:
     """Build and publish what one transaction is to hold."""
     started_at, clock = time.time(), time.perf_counter()
-    build = _Build(kept)
     try:
         verdict, error = _attempts(session, task, stop, build)
     except WarehouseLost:
@@ -150,7 +155,11 @@ def _one(session: WarehouseSession, task: BuildTask, stop: Stop, kept: StoredRow
 
 
 def run_checks(
-    session: WarehouseSession, task: ChecksTask, stop: Stop, folders: Sequence[str] = ()
+    session: WarehouseSession,
+    task: ChecksTask,
+    stop: Stop,
+    folders: Sequence[str] = (),
+    ask: Ask | None = None,
 ) -> Outcome:
     """Run checks on a relation that is there, and read its columns and size. Nothing is written,
     but what a task with a builder stores.
@@ -159,23 +168,23 @@ def run_checks(
     FAILED or CANCELED.
     """
     with closing(StoredRows(folders)) as kept:
-        outcome = _run_checks(session, task, stop, kept if task.builder is not None else None)
+        outcome = _run_checks(session, task, stop, _Build(kept, ask))
         kept.over(task.checks)
         return kept.store(session, task, outcome)
 
 
-def _run_checks(
-    session: WarehouseSession, task: ChecksTask, stop: Stop, kept: StoredRows | None
-) -> Outcome:
+def _run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop, build: _Build) -> Outcome:
     started_at, clock = time.time(), time.perf_counter()
-    build, verdict, error = _Build(), Verdict.DONE, None
+    verdict, error = Verdict.DONE, None
+    kept = build.kept if task.builder is not None else None
     try:
         with _reading(session, stop):
             if not task.is_function:
                 build.columns = session.columns(task.relation)
                 build.bytes = session.size(task.relation)
             name = quoted(task.relation)
-            checked = checks.Checked(name, name, _names(build.columns), kept=kept)
+            columns, ask = _names(build.columns), build.ask
+            checked = checks.Checked(name, name, columns, kept=kept, ask=ask)
             for outcome in checks.run(session, task.checks, checked, checks.Known()):
                 build.checks += (outcome,)
                 if stop.is_set():
@@ -316,7 +325,8 @@ def _check(
 ) -> None:
     """Run every check, even after one has failed: the report lists them all."""
     name, window = session.name_of(staged), session.window_of(staged)
-    checked = checks.Checked(name, window, _names(build.columns), staged.rows, build.kept)
+    columns, kept = _names(build.columns), build.kept
+    checked = checks.Checked(name, window, columns, staged.rows, kept, build.ask)
     for outcome in checks.run(session, task.checks, checked, known):
         build.checks += (outcome,)
         if stop.is_set():

@@ -18,7 +18,7 @@ from typing import TypeVar
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import CheckOutcome, TaskError
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.processes.server import failing_rows
+from dagster_models.processes.server import failing_rows, python_checks
 from dagster_models.warehouses.base import WarehouseSession, quote
 
 T = TypeVar("T")
@@ -31,13 +31,14 @@ class Checked:
     """What is checked. ``name`` is the relation and ``window`` what has the rows that a build wrote
     (the relation itself, where that is not known), as SQL. ``rows``: how many rows the relation
     has, None if nobody has counted them. ``kept`` gets the rows that offend, of checks that store
-    them; None: they are not stored."""
+    them; None: they are not stored. ``ask`` runs those that are Python functions."""
 
     name: str
     window: str
     columns: tuple[str, ...] = ()
     rows: int | None = None
     kept: failing_rows.StoredRows | None = None
+    ask: python_checks.Ask | None = None
 
     def source(self, check: CheckTask) -> str:
         return self.window if check.scope == "window" else self.name
@@ -102,6 +103,7 @@ class _Checks:
         self._in_transaction = session.in_transaction
         #: Whether other statements can follow one that has failed.
         self.goes_on = not self._in_transaction or session.savepoint()
+        self._has_ended = False  #: by the error of a check
 
     def outcomes(self, checks: Sequence[CheckTask]) -> Iterator[CheckOutcome]:
         broken = self._known.broken
@@ -109,16 +111,19 @@ class _Checks:
         for check in checks:
             outcome = broken.get(check.name) or self._outcome(check, counted.get(check.name))
             yield outcome
-            if outcome.error is not None and not self.goes_on and check.name not in broken:
+            if outcome.error is not None and self._has_ended and check.name not in broken:
                 if check.blocking:
                     return
                 broken[check.name] = outcome
                 raise Again(check.name, outcome.error)
 
     def _outcome(self, check: CheckTask, counted: _Counted | None) -> CheckOutcome:
+        if check.code is not None:
+            return self._of_python(check)
         clock = time.perf_counter()
         found = self._try(lambda: self._count(check)) if counted is None else counted
         if isinstance(found, TaskError):
+            self._has_ended = not self.goes_on
             # The line of a row check counts in a text of ours.
             error = replace(found, line=None) if check.condition else found
             severity, seconds = check.severity_of_error, time.perf_counter() - clock
@@ -138,6 +143,37 @@ class _Checks:
             query=self._checked.shown(check, found.sql or check.number),
             found=found.found,
             value=found.value,
+        )
+
+    def _of_python(self, check: CheckTask) -> CheckOutcome:
+        """The outcome of a check whose function the client runs."""
+        if self._checked.ask is None:
+            what = f"the check {check.name} is a Python function, which this client does not run"
+            raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
+        clock, source = time.perf_counter(), self._checked.source(check)
+        ask, goes_on = self._checked.ask, self.goes_on
+        found = python_checks.found_by(self._session, check, source, ask, goes_on=goes_on)
+        if found.error is not None:
+            self._has_ended = found.ended
+            seconds = time.perf_counter() - clock
+            return CheckOutcome(check.name, check.severity_of_error, 0, found.error, seconds)
+        rows = self._rows(check) if found.checked is None else found.checked
+        severity, accepted = check.judged(found.failures, rows)
+        kept = self._checked.kept
+        if check.store is not None and kept is not None:
+            take = (self._session, check, found.path, found.failures)
+            self._read_on(check, lambda: kept.take(*take))
+        return CheckOutcome(
+            check.name,
+            severity,
+            found.failures,
+            seconds=time.perf_counter() - clock,
+            rows=rows,
+            accepted=accepted,
+            sample=found.sample,
+            sample_columns=found.columns,
+            query=found.query if source == self._checked.name else "",
+            found=found.description,
         )
 
     def _try(self, query: Callable[[], T]) -> T | TaskError:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.plain import plain
-from dagster_models.core.tasks import AttemptId, BuildTask, ChecksTask, task_from_json
+from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import handshake, wire
@@ -83,6 +83,7 @@ class ClientConnection:
         self._stop = Stop()
         self._idle = threading.Event()
         self._idle.set()
+        self._asking = False  #: the request in hand goes on with what the client sends next
         self.turn = contextlib.ExitStack()  #: of a relation that this client's code builds
 
     def start(self) -> None:
@@ -109,7 +110,8 @@ class ClientConnection:
                     self._interrupt()
                 elif self._idle.is_set():
                     self._idle.clear()
-                    self._stop = Stop()
+                    if not self._asking:
+                        self._stop = Stop()
                     self._requests.put((message, self._stop))
                 else:
                     raise wire.FrameError("a request came before the last one was answered")
@@ -224,6 +226,24 @@ class ClientConnection:
             if lost:  # the database server lost this session; the other sessions may go on
                 self.hang_up()
 
+    def ask(self, message: Message) -> Message:
+        """Send a message in the middle of a request, and return what the client sends next.
+
+        Raises WarehouseError, and the request counts as stopped, if the client is gone or asks to.
+        """
+        self._asking = True
+        self._idle.set()
+        with contextlib.suppress(OSError):  # the reader notices
+            self._reply(message)
+        found = self._requests.get()
+        self._asking = False
+        if found is None:
+            self._requests.put(None)
+        elif not found[0].get("canceled"):
+            return {**found[0], "folders": self._folders}
+        self._stop.ask(lambda: None)  # nothing runs that could be interrupted
+        raise WarehouseError(ErrorKind.INTERRUPTED, "stopped while the client ran a check")
+
     def _reply(self, answer: Message) -> None:
         try:
             wire.send(self._sock, answer)
@@ -257,7 +277,8 @@ class ClientConnection:
     def task(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         task = task_from_json(message["task"])
         if isinstance(task, ChecksTask):
-            return {"outcome": attempts.run_checks(session, task, stop, self._folders).to_json()}
+            outcome = attempts.run_checks(session, task, stop, self._folders, self.ask)
+            return {"outcome": outcome.to_json()}
         if not isinstance(task, BuildTask):
             raise ValueError(f"a warehouse process does not run a {type(task).__name__}")
         if not session.in_transaction:
@@ -272,7 +293,8 @@ class ClientConnection:
                 return {"outcome": attempts.refused(task, error).to_json()}
         try:
             with self.server.writing(str(task.relation), self, stop):
-                return {"outcome": attempts.run(session, task, stop, self._folders).to_json()}
+                outcome = attempts.run(session, task, stop, self._folders, self.ask)
+                return {"outcome": outcome.to_json()}
         except WarehouseLost:
             raise
         except WarehouseError as error:  # it never got its turn
@@ -331,34 +353,6 @@ class ClientConnection:
             session.rollback()
         return {}
 
-    def last_proofs(
-        self, session: WarehouseSession, message: Message, stop: Stop
-    ) -> dict[str, Any]:
-        asked = [Relation(**relation) for relation in message["relations"]]
-        return {"proofs": [commit.to_json() for commit in session.last_proofs(asked)]}
-
-    def settle(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
-        attempt = AttemptId(*message["attempt"])
-        relation = Relation(**message["relation"])
-        name, records = message.get("session", ""), int(message.get("records", 1))
-        proofs, over = session.find_proofs(relation, attempt), True
-        if len(proofs) < records:
-            # Wait for the lost session's end before reading the proof: otherwise it could commit
-            # in between.
-            seconds = float(message["wait_seconds"])
-            end = time.monotonic() + seconds
-            over = self.server.await_end(name, seconds)
-            over = over and session.fence(name, max(0.0, end - time.monotonic()))
-            proofs = session.find_proofs(relation, attempt)
-        committed = len(proofs) >= records
-        if committed:
-            self.server.published(name)
-        return {
-            "committed": committed,
-            "proofs": [proof.to_json() for proof in proofs],
-            "session_alive": not over,
-        }
-
 
 Operation = Callable[[ClientConnection, WarehouseSession, Message, Stop], dict[str, Any]]
 
@@ -374,8 +368,8 @@ _OPERATIONS: Mapping[str, Operation] = {
     "begin": ClientConnection.begin,
     "commit": ClientConnection.commit,
     "rollback": ClientConnection.rollback,
-    "settle": ClientConnection.settle,
-    "last_proofs": ClientConnection.last_proofs,
+    "settle": operations.settle,
+    "last_proofs": operations.last_proofs,
     "ledger": operations.ledger,
     "built_by": operations.built_by,
     "drop": operations.drop,

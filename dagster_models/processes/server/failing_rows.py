@@ -16,7 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
-from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.check_tasks import (
+    MOST_CHARACTERS,
+    MOST_COLUMNS,
+    MOST_ROWS,
+    SHOWN_ROWS,
+    CheckTask,
+)
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, BuildTask, ChecksTask
@@ -25,12 +31,6 @@ from dagster_models.processes.server.commits import commits_of
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.runtime_files import temp_folder
 from dagster_models.warehouses.base import WarehouseSession, quoted
-
-#: How many rows and columns are shown, and characters of a value sent.
-SHOWN_ROWS, MOST_ROWS, MOST_COLUMNS = 5, 100, 20
-#: More than what is shown in the end, so that a secret is recognised before it is cut.
-MOST_CHARACTERS = 1_000
-
 
 #: A name that means the same without quotes.
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*")
@@ -106,6 +106,17 @@ class StoredRows:
         except WarehouseError as error:
             self._why_not[check.name] = error.message
             raise
+
+    def take(self, session: WarehouseSession, check: CheckTask, path: str, failures: int) -> None:
+        """Take a file with the rows, of a check that has made it itself; "" for none. Its columns
+        are not known if it has found nothing: then those of the table stay. Raises WarehouseError.
+        """
+        if path:
+            self._now[check.name] = path
+        elif failures:
+            self._why_not[check.name] = "it returned no rows"
+        elif check.store is not None and session.there([check.store]):
+            self.write(session, check, f"SELECT * FROM {quoted(check.store)}", 0)
 
     def again(self) -> None:
         for path in self._now.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from dagster_models.core.materializations import Custom
 from dagster_models.core.model import Relation
 from dagster_models.core.parts import transactions
 from dagster_models.core.plain import plain
-from dagster_models.core.tasks import BuildTask, task_from_json
+from dagster_models.core.tasks import AttemptId, BuildTask, task_from_json
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.warehouses.base import WarehouseSession
@@ -52,6 +53,38 @@ def rehearse(
             staged = session.rehearse(part)
         columns = () if staged.is_function else session.columns(staged.relation)
     return {"columns": columns}
+
+
+def settle(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    attempt = AttemptId(*message["attempt"])
+    relation = Relation(**message["relation"])
+    name, records = message.get("session", ""), int(message.get("records", 1))
+    proofs, over = session.find_proofs(relation, attempt), True
+    if len(proofs) < records:
+        # Wait for the lost session's end before reading the proof: otherwise it could commit in
+        # between.
+        seconds = float(message["wait_seconds"])
+        end = time.monotonic() + seconds
+        over = connection.server.await_end(name, seconds)
+        over = over and session.fence(name, max(0.0, end - time.monotonic()))
+        proofs = session.find_proofs(relation, attempt)
+    committed = len(proofs) >= records
+    if committed:
+        connection.server.published(name)
+    return {
+        "committed": committed,
+        "proofs": [proof.to_json() for proof in proofs],
+        "session_alive": not over,
+    }
+
+
+def last_proofs(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    asked = [Relation(**relation) for relation in message["relations"]]
+    return {"proofs": [commit.to_json() for commit in session.last_proofs(asked)]}
 
 
 def ledger(

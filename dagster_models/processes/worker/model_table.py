@@ -15,7 +15,7 @@ from dagster_models.core.materializations import Incremental, Reading
 from dagster_models.core.messages import Outcome
 from dagster_models.core.tasks import ArrowFile, PythonTask
 from dagster_models.errors import ErrorKind, WarehouseLost
-from dagster_models.processes.client.session import Session
+from dagster_models.processes.client.session import RunCheck, Session
 from dagster_models.processes.client.tables import ACCEPTED, to_arrow
 from dagster_models.processes.client.warehouse import Result, StepConnection, Warehouse, spool
 from dagster_models.processes.worker.usercode import UserCodeFailed
@@ -72,13 +72,15 @@ def _noting_errors(
         yield no_rows
 
 
-def build(session: Session, task: PythonTask, table: Any, reading: Reading | None) -> Outcome:
+def build(
+    session: Session, task: PythonTask, table: Any, reading: Reading | None, check: RunCheck
+) -> Outcome:
     """Send the table as an Arrow IPC file; the warehouse process builds and publishes it."""
     path = table if isinstance(table, str) else session.write_bulk(table)
     if not os.path.exists(path):
         raise WarehouseLost(ErrorKind.LOST, "the warehouse process has ended, and the rows with it")
     try:
-        return session.run(task.build_from(ArrowFile(path), reading))
+        return session.run(task.build_from(ArrowFile(path), reading), check)
     finally:
         discard(path)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import socket
-from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from dagster_models.core.tasks import PythonTask, ScriptTask, task_from_json
+from dagster_models.core.tasks import ScriptTask, task_from_json
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes import wire
 from dagster_models.processes.client import launch, leave
@@ -30,15 +29,8 @@ def serve(control: socket.socket, given: int | None = None) -> NoReturn:
         frames = [wire.receive(control) for _ in range(2)] if given is None else read_given(given)
     except (EOFError, OSError):
         os._exit(0)  # the run worker is gone already
-    address, task = WarehouseAddress.from_json(frames[0]), _python_task(frames[1]["task"])
+    address, task = WarehouseAddress.from_json(frames[0]), task_from_json(frames[1]["task"])
     if isinstance(task, ScriptTask) and task.environment is not None and given is None:
         enter(control, frames, task, task.environment)
     StepProcess(control, address).run(task)
     os._exit(0)
-
-
-def _python_task(data: Mapping[str, Any]) -> PythonTask | ScriptTask:
-    task = task_from_json(data)
-    if not isinstance(task, (PythonTask, ScriptTask)):
-        raise TypeError(f"a worker does not run a {type(task).__name__}")
-    return task

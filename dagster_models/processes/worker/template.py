@@ -16,9 +16,9 @@ for a signal. The end of the control socket means that the run is over, or that 
 dead: every step still running is ended.
 
 Only a process with a single thread can be forked safely: another thread may hold a lock that nobody
-releases in the child. So only libraries of a short list (``process.WARM``) are imported here, which
-leave no thread behind. If there is one all the same, and on systems whose libraries do not survive
-a fork (macOS), each step starts as a new interpreter.
+releases in the child. So only libraries of a short list (``libraries.WARM``) are imported here,
+which leave no thread behind. If there is one all the same, and on systems whose libraries do not
+survive a fork (macOS), each step starts as a new interpreter.
 """
 
 from __future__ import annotations

@@ -11,16 +11,20 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, TypeVar
 
 import dagster_models
 from dagster_models.core.messages import TaskError
+from dagster_models.core.python_code import PythonCode
 from dagster_models.core.tasks import PythonTask, ScriptTask
 from dagster_models.errors import Canceled, ErrorKind, WarehouseError, shortened
 from dagster_models.processes.client.warehouse import Warehouse
 
 T = TypeVar("T")
+
+#: What has a file to run, and the modules that it imports.
+Code: TypeAlias = PythonTask | ScriptTask | PythonCode
 
 _OURS = os.path.join(os.path.dirname(os.path.abspath(dagster_models.__file__)), "")
 
@@ -36,31 +40,46 @@ class UserCodeFailed(Exception):
         super().__init__(message)
 
 
-def call_model(task: PythonTask, warehouse: Warehouse, take: Callable[[Any, int], T]) -> T:
-    """Return what ``take`` makes of what ``model(warehouse)`` of the file returned, and of the line
-    of its ``def``. ``take`` may run a generator of the user's.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The function of a file that is called with the warehouse; what users read of it."""
+
+    function: str
+    returns: str
+    missing: str  #: the name of the error if there is none
+
+
+MODEL = Entry("model", "a table", "NoModel")
+CHECK = Entry("check", "what it has found", "NoCheck")
+
+
+def call(
+    entry: Entry, code: Code, name: str, warehouse: Warehouse, take: Callable[[Any, int], T]
+) -> T:
+    """Return what ``take`` makes of what the function of the file returned, and of the line of its
+    ``def``. ``take`` may run a generator of the user's. ``name`` is that of the module.
 
     Raises UserCodeFailed, or whatever the user's code or ``take`` raises.
     """
-    name = "".join(c if c.isalnum() else "_" for c in f"_model_{task.step}")
-    with _module(task, name, [task.project_root]) as module:
-        _execute(task, module)
-        model = getattr(module, "model", None)
-        if not callable(model):
+    name = "".join(c if c.isalnum() else "_" for c in f"_{entry.function}_{name}")
+    with _module(code, name, [code.project_root]) as module:
+        _execute(code, module)
+        function = getattr(module, entry.function, None)
+        if not callable(function):
             raise UserCodeFailed(
                 ErrorKind.USER_CODE,
-                f"{task.file.path} defines no function model(warehouse)",
-                name="NoModel",
+                f"{code.file.path} defines no function {entry.function}(warehouse)",
+                name=entry.missing,
             )
-        line = getattr(getattr(model, "__code__", None), "co_firstlineno", 1)
-        _refuse_other_signature(model, line)
+        line = getattr(getattr(function, "__code__", None), "co_firstlineno", 1)
+        _refuse_other_signature(entry, function, line)
         try:
-            return take(model(warehouse), line)
+            return take(function(warehouse), line)
         except SystemExit as stop:
             said = f"sys.exit({stop.code!r})" if stop.code is not None else "sys.exit()"
-            message = f"the model called {said} instead of returning a table"
+            message = f"the {entry.function} called {said} instead of returning {entry.returns}"
             raise UserCodeFailed(
-                ErrorKind.USER_CODE, message, _deepest_line(stop, task.file.path), name="SystemExit"
+                ErrorKind.USER_CODE, message, _deepest_line(stop, code.file.path), name="SystemExit"
             ) from None
 
 
@@ -109,9 +128,7 @@ def loaded_module(task: PythonTask) -> Iterator[types.ModuleType]:
 
 
 @contextmanager
-def _module(
-    task: PythonTask | ScriptTask, name: str, folders: list[str]
-) -> Iterator[types.ModuleType]:
+def _module(task: Code, name: str, folders: list[str]) -> Iterator[types.ModuleType]:
     """Make a fresh module for the file; others find it by its name while it runs (pickle)."""
     module = types.ModuleType(name)
     module.__file__ = task.file.path
@@ -131,7 +148,7 @@ def _module(
             sys.modules[name] = before
 
 
-def _execute(task: PythonTask | ScriptTask, module: types.ModuleType) -> None:
+def _execute(task: Code, module: types.ModuleType) -> None:
     with open(task.file.path, "rb") as file:
         source = file.read()
     if not task.file.is_as_loaded(source):  # its commit record would prove what was not run
@@ -150,19 +167,16 @@ def _bytes_of(path: str) -> bytes:
     return b""
 
 
-def _refuse_other_signature(model: Any, line: int) -> None:
-    if inspect.iscoroutinefunction(model):
-        raise UserCodeFailed(
-            ErrorKind.USER_CODE,
-            "model is `async def`; write `def model(warehouse)`",
-            line,
-            name="NoModel",
-        )
+def _refuse_other_signature(entry: Entry, function: Any, line: int) -> None:
+    name, wanted = entry.function, f"`def {entry.function}(warehouse)`"
+    if inspect.iscoroutinefunction(function):
+        message = f"{name} is `async def`; write {wanted}"
+        raise UserCodeFailed(ErrorKind.USER_CODE, message, line, name=entry.missing)
     try:
-        inspect.signature(model).bind(object())
+        inspect.signature(function).bind(object())
     except TypeError:
-        message = "model must take one argument: `def model(warehouse)`"
-        raise UserCodeFailed(ErrorKind.USER_CODE, message, line, name="NoModel") from None
+        message = f"{name} must take one argument: {wanted}"
+        raise UserCodeFailed(ErrorKind.USER_CODE, message, line, name=entry.missing) from None
     except ValueError:
         return  # a callable written in C has no signature
 

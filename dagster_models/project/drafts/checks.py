@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,7 @@ def check_queries(files: Sequence[ProjectFile], context: DraftContext) -> dict[s
     """The files of checks/ that have arguments, by name."""
     found: dict[str, CheckQuery] = {}
     for file in files:
-        if file.folder != "checks" or not _HAS_ARGUMENTS.search(file.text):
+        if file.folder != "checks" or file.ending != ".sql" or not _HAS_ARGUMENTS.search(file.text):
             continue
         values = _header(file, context)
         parsed = _parsed(file, context, {**values.get("arguments", {}), THIS: None})
@@ -73,12 +74,21 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
     parsed = _parsed(file, context, {})
     if parsed is None:
         return None
-    check = Check(
+    check = replace(check_of_header(name, values, Location(file.path)), text=file.text)
+    uses = tuple(
+        use_of(ref, Location(file.path, ref.line, ref.column), name)
+        for ref in (*parsed.references, *parsed.calls)
+    )
+    return CheckDraft(check, uses, model_of_header(name, values))
+
+
+def check_of_header(name: str, values: Values, location: Location) -> Check:
+    """What the header of a file of checks/ says of its check. Its model is not decided yet."""
+    return Check(
         name=name,
         model=Key("", ""),
         severity=values.get("severity", "error"),
-        location=Location(file.path),
-        text=file.text,
+        location=location,
         description=values.get("description", ""),
         warn_if=values.get("warn_if"),
         error_if=values.get("error_if"),
@@ -86,15 +96,14 @@ def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
         limit=values.get("limit"),
         store_failures=values.get("store_failures", False),
     )
-    uses = tuple(
-        use_of(ref, Location(file.path, ref.line, ref.column), name)
-        for ref in (*parsed.references, *parsed.calls)
-    )
-    model = None
-    if "model" in values:
-        written, place = values["model"]
-        model = NameUse(tuple(written.split(".")), written, place, required=True, check=name)
-    return CheckDraft(check, uses, model)
+
+
+def model_of_header(name: str, values: Values) -> NameUse | None:
+    """The model that the header names."""
+    if "model" not in values:
+        return None
+    written, place = values["model"]
+    return NameUse(tuple(written.split(".")), written, place, required=True, check=name)
 
 
 def _header(file: ProjectFile, context: DraftContext) -> Values:

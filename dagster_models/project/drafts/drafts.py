@@ -11,6 +11,7 @@ from dagster_models.project.drafts.checks import draft_check
 from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext
 from dagster_models.project.drafts.extras import with_extras
 from dagster_models.project.drafts.python import draft_python, draft_script
+from dagster_models.project.drafts.python_checks import draft_python_check
 from dagster_models.project.drafts.seed import draft_seed
 from dagster_models.project.drafts.sql import draft_sql
 from dagster_models.project.drafts.step import new_step
@@ -42,7 +43,8 @@ def _draft_of(file: ProjectFile, context: DraftContext) -> Draft | CheckDraft | 
     if not file.data:
         return _draft_unread(file, context)
     if file.folder == "checks":
-        return draft_check(file, context)
+        draft = draft_python_check if file.ending == ".py" else draft_check
+        return draft(file, context)
     if file.folder == "seeds":
         return draft_seed(file, context)
     if file.folder == "scripts":

@@ -70,7 +70,7 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
     how = word if word in KINDS and KINDS[word].of_python else "table"
     step = new_step(file, "python", {**values, "materialized": how}, context)
     check_keys(step, header, report)
-    return _draft_code(Draft(step, uses), file, context)
+    return draft_code(Draft(step, uses), file, context)
 
 
 def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
@@ -87,7 +87,7 @@ def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
         fix = "Call it at the end of the file: `main()`."
         context.report(Problem(what, file.path, code.idle_main, 1, fix, "warning"))
     environment = read_environment(file.text, file.path, context.report)
-    return _draft_code(replace(bare, step=replace(step, environment=environment)), file, context)
+    return draft_code(replace(bare, step=replace(step, environment=environment)), file, context)
 
 
 def _read_code(file: ProjectFile, report: Report) -> PythonFile | None:
@@ -149,13 +149,15 @@ def _inside(at: Location, line: int, column: int) -> Location:
     return Location(at.path, at.line + line - 1, column if line > 1 else at.column)
 
 
-def _draft_code(bare: Draft, file: ProjectFile, context: DraftContext) -> Draft:
-    """*bare*, completed with what its code visibly uses."""
+def draft_code(
+    bare: Draft, file: ProjectFile, context: DraftContext, entry: str = "model"
+) -> Draft:
+    """*bare*, completed with what its code visibly uses. *entry*: the function that is called."""
     step = bare.step
     # A script's own folder is importable too, as in processes/worker/usercode.py.
     own = (file.path.rpartition("/")[0] + "/",) if file.folder == "scripts" else ()
     modules = Modules((*own, ""), context.read_module)
-    files = read_step(file.path, file.text, modules)
+    files = read_step(file.path, file.text, modules, entry)
     queries = [q for path, code in files.items() for q in _parsed_queries(code, path, context)]
     partial = {path: dict(_partial_queries(code, path, context)) for path, code in files.items()}
     composed = [query for known in partial.values() for query in known.values()]

@@ -78,6 +78,8 @@ def _report_without_model(draft: CheckDraft, links: Links) -> None:
         return
     what = f"the check `{draft.check.name}` reads none of the project's models and sources"
     fix = "Name its model in a header: `/* @check model: ... */`."
+    if draft.check.function is not None:
+        fix = "Name its model in the docstring, below a line `@check`: `model: ...`."
     links.report(problem(what, draft.check.location, fix))
 
 
@@ -132,7 +134,7 @@ def _refuse_percentages(check: Check, runs_with: Key, links: Links) -> None:
 def _moved(check: Check, key: Key, runs_with: Key) -> Check:
     """The check as one of another step, which may have one of its name."""
     says = f"It is a check of {key}, and runs with {runs_with}, which it reads."
-    of_file = check.test == "query" and not check.arguments
+    of_file = check.test in ("query", "python") and not check.arguments
     own = check.name if of_file else f"{key.name}_{check.name}"
     description = f"{check.description}\n\n{says}" if check.description else says
     return replace(check, name=own, description=description)

@@ -1,7 +1,8 @@
 """Where a Python file holds the warehouse by the name `warehouse`.
 
-Its sources are the first parameter of `model`, what is imported of dagster_models, and what other
-code of the step hands on as a `warehouse`: an argument, or an attribute of an object or a module.
+Its sources are the first parameter of the function that the step calls, what is imported of
+dagster_models, and what other code of the step hands on as a `warehouse`: an argument, or an
+attribute of an object or a module.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ and the position or the name of the argument; WRAPPED for the decorator of one t
 class Around:
     """What the other files of a step say about the warehouse in one of them.
 
-    ``given`` are the names of functions that are handed it, ``takes`` what is known to take it as
-    an argument `warehouse`. ``stored``: code makes it an attribute `warehouse`. ``modules`` are the
-    imports, by dotted name, that are modules of the project, and ``exporting`` those of them that
-    have it as their `warehouse`.
+    ``entry`` is the name of the function that the step calls with it. ``given`` are the names of
+    functions that are handed it, ``takes`` what is known to take it as an argument `warehouse`.
+    ``stored``: code makes it an attribute `warehouse`. ``modules`` are the imports, by dotted name,
+    that are modules of the project, and ``exporting`` those of them that have it as their
+    `warehouse`.
     """
 
     given: frozenset[str] = frozenset()
@@ -41,6 +43,7 @@ class Around:
     stored: bool = False
     modules: frozenset[str] = frozenset()
     exporting: frozenset[str] = frozenset()
+    entry: str = "model"
 
 
 #: What a file says that has no others beside it.
@@ -64,8 +67,9 @@ class Held:
 
     @cached_property
     def models(self) -> list[Function]:
-        """The functions `model` of the file."""
-        return [f for f in self._tree.body if isinstance(f, ast.FunctionDef) and f.name == "model"]
+        """The functions of the file that have the name of the one that the step calls."""
+        entry, body = self.around.entry, self._tree.body
+        return [f for f in body if isinstance(f, ast.FunctionDef) and f.name == entry]
 
     @cached_property
     def uses(self) -> list[ast.expr]:

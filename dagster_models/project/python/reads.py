@@ -85,10 +85,10 @@ class Parts:
         return part in self.certain or part in self.possible
 
 
-def read_python(source: str) -> PythonFile:
-    """What a Python file says of itself. Raises SqlSyntaxError, with the place, if it is not Python
-    or defines both `model` and `sql`."""
-    around = ALONE
+def read_python(source: str, entry: str = "model") -> PythonFile:
+    """What a Python file says of itself, of which a step calls the function *entry*. Raises
+    SqlSyntaxError, with the place, if it is not Python or defines both `model` and `sql`."""
+    around = Around(entry=entry)
     while True:  # what it says about the warehouse may change what else of it means the warehouse
         file = read_part(source, around)
         if file.around == around:

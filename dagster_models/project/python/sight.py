@@ -41,7 +41,7 @@ _HARMLESS = {
     PACKAGE: {
         *(WAREHOUSE, "*", "errors", "load_project", "models_executor", "ModelsTranslator"),
         *("Canceled", "DagsterModelsError", "Problem", "ProjectError", "SqlSyntaxError"),
-        *("WarehouseError", "WarehouseLost", "__version__", "__file__", "__name__"),
+        *("WarehouseError", "WarehouseLost", "Finding", "__version__", "__file__", "__name__"),
     },
     MODULE: {"Result", "Warehouse", "load", "__name__", "__doc__"},
 }
@@ -97,14 +97,15 @@ class Sight:
                 yield node, f"{node.value!r} may lead to the warehouse"
 
     def _models_out_of_sight(self) -> Iterator[tuple[ast.AST, str]]:
+        entry = self.held.around.entry
         for model in self.held.models:
             for first in parameters_of(model)[:1]:
                 yield from ((first, what) for what in _renamed(first.arg))
             for wrapper in self.held.wrappers(model):
-                yield wrapper, f"@{ast.unparse(wrapper)} gets the warehouse before the model"
-        for binding in self.names.module.bindings.get("model", ()) if self.held.models else ():
+                yield wrapper, f"@{ast.unparse(wrapper)} gets the warehouse before the {entry}"
+        for binding in self.names.module.bindings.get(entry, ()) if self.held.models else ():
             if binding.node not in self.held.models:
-                yield binding.node, "`model` gets another meaning"
+                yield binding.node, f"`{entry}` gets another meaning"
 
     def _hidden(self, use: ast.expr) -> str:
         """How *use* hides what is done with the warehouse; "" if it does not."""

@@ -26,8 +26,11 @@ from dagster_models.project.python.reads import (
 _Part = tuple[str, str]  #: the path of a file, and one of the parts of its outline
 
 
-def read_step(path: str, source: str, modules: Modules) -> dict[str, PythonFile]:
+def read_step(
+    path: str, source: str, modules: Modules, entry: str = "model"
+) -> dict[str, PythonFile]:
     """What the file *path* of a step says, and what it runs of the project's modules, by path.
+    *entry*: the function that the step calls.
 
     Raises SqlSyntaxError if *source* is not Python. A module that is none is left out: importing it
     fails.
@@ -37,12 +40,12 @@ def read_step(path: str, source: str, modules: Modules) -> dict[str, PythonFile]
         if other != path and _is_readable(text):
             others[other] = text
     if not others:
-        return {path: read_python(source)}
+        return {path: read_python(source, entry)}
     texts = {path: source, **others}
     walk = _StepWalk(path, {name: outline(text) for name, text in texts.items()}, modules)
     parts = walk.parts()
     names = {name for file, text in texts.items() for name in _modules(file, text, modules)}
-    around = Around(modules=frozenset(names))
+    around = Around(modules=frozenset(names), entry=entry)
     while True:  # what one file says about the warehouse may change what another one means
         files = {file: read_part(text, around, parts.get(file)) for file, text in texts.items()}
         known = _merged(around, files, texts, walk)

@@ -107,6 +107,11 @@ class DuckDBCursor(TransactionalSession):
         self.rollback()
         self.begin_reading()
 
+    def only_read(self, sql: str) -> None:
+        if not self._reading and self.subquery(sql) is None:
+            what = "a check only reads, and this is no query that could stand in parentheses"
+            raise WarehouseError(ErrorKind.INVALID_REQUEST, what, name="CheckWrites")
+
     def _begin(self, sql: str) -> None:
         self._refuse_if_replaced()
         try:

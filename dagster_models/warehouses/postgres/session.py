@@ -241,6 +241,9 @@ class PostgresSession(PostgresColumns):
         rows = self.run(f"{head}{one_query(sql)}\n) AS counted", lines_before=1, single=True)
         return int(rows[0][0])
 
+    def only_read(self, sql: str) -> None:
+        self.run("SET TRANSACTION READ ONLY")  # of the subtransaction since the savepoint
+
     # Bulk
 
     def export(self, sql: str, folders: Sequence[str]) -> tuple[str, int]:

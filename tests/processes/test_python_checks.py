@@ -1,0 +1,318 @@
+"""Checks that are Python functions: they see what is not published yet, in every warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.checks import Threshold
+from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.python_code import LoadedFile, PythonCode
+from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
+from dagster_models.errors import ErrorKind
+from dagster_models.processes.client.channel import SessionIdentity
+from dagster_models.processes.client.session import Session, connect, settle
+from systems import System
+from tasks import sql_task
+from worker_driver import Driver
+
+_attempts = count(1)
+
+
+class Project:
+    """Builds s.t in a worker process, with checks in Python."""
+
+    def __init__(self, folder: Path, system: System, session: Session) -> None:
+        folder.mkdir()
+        self.system, self.session = system, session
+        self.driver = Driver(folder, system.address)
+
+    def check(
+        self, body: str, name: str = "c", queries: Mapping[str, str] | None = None, **more: Any
+    ) -> CheckTask:
+        """*body*: that of the function, or a whole file."""
+        text = dedent(body).strip()
+        if "def check" not in text:
+            text = "def check(warehouse):\n    " + text.replace("\n", "\n    ")
+        path = self.driver.write(f"checks/{name}.py", text + "\n")
+        own = {"t": OWN_RELATION, "s.other": '"s"."other"'}
+        root = str(self.driver.folder)
+        code = PythonCode(LoadedFile(str(path), path.name), root, (), queries or {}, own)
+        return CheckTask(name, "", code=code, **more)
+
+    def task(self, sql: str, *checks: CheckTask, **more: Any) -> BuildTask:
+        task = sql_task("s.t", sql, attempt=next(_attempts), checks=checks, **more)
+        assert task_from_json(json.loads(json.dumps(task_to_json(task)))) == task
+        return task
+
+    def build(self, sql: str, *checks: CheckTask, **more: Any) -> Outcome:
+        self.driver.start_task(self.task(sql, *checks, **more))
+        return self.driver.answer()
+
+    def alone(self, *checks: CheckTask, **more: Any) -> Outcome:
+        attempt = next(_attempts)
+        self.driver.start_task(ChecksTask("r", "s.t", attempt, Relation("s", "t"), checks, **more))
+        return self.driver.answer()
+
+    def rows(self, table: str = "t") -> list[Any]:
+        return sorted(n for (n,) in self.session.query(f"select n from s.{table}"))
+
+
+@pytest.fixture
+def project(tmp_path: Path, system: System) -> Iterator[Project]:
+    with connect(system.address) as session:
+        session.prepare(["s"])
+        session.execute("create table s.t as select 0 as n; create table s.other as select 7 as n")
+        found = Project(tmp_path / "project", system, session)
+        yield found
+        found.driver.close()
+
+
+@pytest.fixture
+def on_duckdb(tmp_path: Path) -> Iterator[Project]:
+    from systems import duckdb_system
+
+    system = duckdb_system(str(tmp_path / "w.duckdb"))
+    with connect(system.address) as session:
+        session.prepare(["s"])
+        session.execute("create table s.t as select 0 as n; create table s.other as select 7 as n")
+        found = Project(tmp_path / "project", system, session)
+        yield found
+        found.driver.close()
+
+
+def only(outcome: Outcome) -> CheckOutcome:
+    (found,) = outcome.checks
+    return found
+
+
+NEW = "select 1 as n union all select 2"
+QUERY = {"select n from t where n > 1": f"select n from {OWN_RELATION} where n > 1"}
+BIG = "return warehouse.sql('select n from t where n > 1')"
+
+
+def test_a_function_sees_what_is_not_published_and_keeps_it_from_being_so(
+    project: Project,
+) -> None:
+    check = project.check(BIG, queries=QUERY)
+    refused = project.build(NEW, check)
+    found = only(refused)
+    assert (refused.verdict, found.failures, found.passed) == (Verdict.ROLLED_BACK, 1, False)
+    assert (found.sample_columns, found.sample) == (("n",), (("2",),))
+    assert "n > 1" in found.query
+    assert project.rows() == [0]
+    warned = project.build(NEW, replace(check, severity="warn"))
+    assert (warned.verdict, only(warned).failures) == (Verdict.COMMITTED, 1)
+    assert project.rows() == [1, 2]
+    passed = project.build("select 1 as n", check)
+    assert (passed.verdict, only(passed).passed) == (Verdict.COMMITTED, True)
+    assert project.rows() == [1]
+
+
+def test_it_reads_other_tables_and_the_rows_that_a_build_wrote(project: Project) -> None:
+    both = project.check(
+        """
+        (n,) = warehouse.table('s.other').fetchone()
+        print('seen', n)
+        return sorted(warehouse.table('t').fetchall()) == [(1,), (2,)] and n == 7
+        """
+    )
+    outcome = project.build(NEW, both)
+    assert (outcome.error, project.rows()) == (None, [1, 2])
+    assert project.driver.out.take("\n") == "c: seen 7\n"
+
+
+def test_alone_it_looks_at_what_is_there(project: Project) -> None:
+    check = project.check(BIG, queries=QUERY)
+    assert project.alone(check).verdict is Verdict.DONE
+    project.session.execute("insert into s.t values (5)")
+    outcome = project.alone(check)
+    assert (outcome.verdict, only(outcome).sample) == (Verdict.FAILED, (("5",),))
+
+
+WRITES = {
+    "execute": "warehouse.execute('delete from s.t')",
+    "load": "warehouse.load([{'n': 9}], 's.other')",
+    "an operation": "warehouse._connection.use(lambda it: it.execute('delete from s.t'))",
+    "a commit": "warehouse._connection.use(lambda it: it.commit())",
+    "the end": "warehouse._connection.use(lambda it: it.query('commit'))",
+    "a query": "warehouse._connection.use(lambda it: it.query('delete from s.t returning n'))",
+    "an export": "warehouse._connection.use(lambda it: it.export('delete from s.t returning n'))",
+    "a CTE": "warehouse.sql('with d as (delete from s.t returning n) select * from d').arrow()",
+    "a setting": "warehouse.sql('set transaction read write').arrow()",
+}
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_it_cannot_write(project: Project, alone: bool) -> None:
+    """Nothing of what a build of the model has written is lost, and nothing else changes."""
+    checks = [
+        project.check(f"{text}\nreturn True", f"c{at}", severity="warn")
+        for at, text in enumerate(WRITES.values())
+    ]
+    if alone:
+        outcome, rows = project.alone(*checks), [0]
+    else:
+        outcome, rows = project.build(NEW, *checks), [1, 2]
+    assert outcome.succeeded, outcome.error
+    errors = {name: it.error for name, it in zip(WRITES, outcome.checks, strict=True)}
+    assert [name for name, error in errors.items() if error is None] == []
+    assert (project.rows(), project.rows("other")) == (rows, [7])
+
+
+def test_a_check_that_cannot_run_stops_the_build_or_warns(project: Project) -> None:
+    raises = "x = 1\nraise LookupError('no such thing')"
+    check = project.check(raises, "raises")
+    outcome = project.build(NEW, check)
+    error = only(outcome).error
+    assert error is not None
+    assert (outcome.verdict, error.kind) == (Verdict.ROLLED_BACK, ErrorKind.USER_CODE)
+    assert (error.name, error.message, error.line) == ("LookupError", "no such thing", 3)
+    assert "raises.py" in error.traceback
+    assert "dagster_models" not in error.traceback.replace(str(project.driver.folder), "")
+    broken = project.check("warehouse.sql('select nope from t').df()", "broken", severity="warn")
+    sound = project.check("return warehouse.table('t').fetchall() != []", "sound")
+    outcome = project.build(NEW, broken, replace(check, severity="warn"), sound)
+    assert (outcome.verdict, project.rows()) == (Verdict.COMMITTED, [1, 2])
+    errors = [it.error.name if it.error else "" for it in outcome.checks]
+    assert errors[1:] == ["LookupError", ""]
+    assert outcome.checks[0].error is not None
+    assert outcome.checks[0].error.line == 2
+
+
+def test_an_error_that_the_function_catches(project: Project) -> None:
+    """DuckDB cannot go on with a transaction in which a statement has failed."""
+    caught = """
+        try:
+            warehouse.sql("select cast('x' as integer) as n").arrow()
+        except Exception:
+            pass
+        return warehouse.table('t').fetchall() == [(1,)]
+        """
+    outcome = project.build("select 1 as n", project.check(caught))
+    goes_on = "savepoints" not in project.system.capabilities.lacks
+    assert (outcome.succeeded, only(outcome).passed) == (goes_on, goes_on)
+    assert project.rows() == ([1] if goes_on else [0])
+
+
+def test_a_kill_in_a_check_leaves_what_was_there(project: Project) -> None:
+    task = project.task(
+        NEW,
+        project.check("warehouse.table('t').arrow()\nimport os; os.kill(os.getpid(), 9)"),
+    )
+    project.driver.start_task(task)
+    message = project.driver.next_session()
+    assert project.driver.ends() == -9
+    lost = SessionIdentity(message["session_id"], message["server_pid"])
+    assert settle(project.system.address, task, lost) is False
+    assert project.rows() == [0]
+    assert project.build(NEW).succeeded  # nobody holds its turn
+
+
+@pytest.mark.parametrize("where", ["in a query", "in Python"])
+def test_a_cancel_in_a_check_rolls_back(project: Project, where: str) -> None:
+    endless = project.system.endless
+    last = f"warehouse.sql({endless!r}).arrow()" if where == "in a query" else SLEEPS
+    check = project.check(f"print('here', flush=True)\n{last}\nreturn True", severity="warn")
+    project.driver.start_task(project.task(NEW, check))
+    project.driver.out.take("here\n")
+    project.driver.cancel()
+    outcome = project.driver.answer()
+    assert (outcome.verdict, project.rows()) == (Verdict.CANCELED, [0])
+    assert project.build(NEW).succeeded
+
+
+SLEEPS = "import time; time.sleep(60)"
+
+
+def test_rows_are_stored_across_the_rollback(project: Project) -> None:
+    check = project.check(BIG, queries=QUERY, store=Relation("s", "failures_c"))
+    outcome = project.build(NEW, check, builder="p")
+    assert (only(outcome).stored, outcome.notes) == ("s.failures_c", ())
+    assert (project.rows("failures_c"), project.rows()) == ([2], [0])
+    number = project.check("return 0", store=Relation("s", "failures_c"))
+    assert only(project.build(NEW, number, builder="p")).stored == "s.failures_c"
+    assert project.rows("failures_c") == []
+    number = project.check("return 3", store=Relation("s", "failures_c"))
+    outcome = project.build(NEW, number, builder="p")
+    assert outcome.notes == ("WARNING: the rows of c are not stored: it returned no rows",)
+
+
+HEAD = "from dagster_models import Finding\nimport numpy, pandas, polars, pyarrow\n"
+PASSED, FAILED = (0, (), ()), (1, (), ())
+RETURNS: Mapping[str, Any] = {
+    "True": PASSED,
+    "False": FAILED,
+    "numpy.bool_(False)": FAILED,
+    "0": PASSED,
+    "3": (3, (), ()),
+    "numpy.int64(3)": (3, (), ()),
+    "[]": PASSED,
+    "iter([])": PASSED,
+    "[{'a': 1, 'b': None}]": (1, ("a", "b"), (("1", None),)),
+    "warehouse.sql('select 1 as a where 1 = 0')": PASSED,
+    "warehouse.sql('select 1 as a, true as b')": (1, ("a", "b"), (("1", "true"),)),
+    "warehouse.sql('select 1 as a').fetchall()": (1, ("column1",), (("1",),)),
+    "({'a': n} for n in range(7))": (7, ("a",), tuple((str(n),) for n in range(5))),
+    "pandas.DataFrame({'a': ['x']})": (1, ("a",), (("x",),)),
+    "polars.LazyFrame({'a': [1.5]})": (1, ("a",), (("1.5",),)),
+    "iter([pyarrow.table({'a': [1]}), pyarrow.table({'a': [2]})])": (
+        *(2, ("a",)),
+        (("1",), ("2",)),
+    ),
+    "Finding(2)": (2, (), ()),
+    "Finding(2, rows=[{'a': 1}])": (2, ("a",), (("1",),)),
+    "Finding(rows=[{'a': 1}])": (1, ("a",), (("1",),)),
+    "None": "TypeError: the check returned nothing; return rows that offend",
+    "-1": "ValueError: `failures` is -1; it must be a number of rows",
+    "1.5": "TypeError: the check returned 1.5; return rows that offend",
+    "'x'": "TypeError: the check returned 'x'; return rows that offend",
+    "Finding()": "TypeError: the Finding has neither `failures` nor `rows`",
+    "{'a': 1}": "TypeError: what the check returned is of type dict, not a table",
+    "__import__('sys').exit(0)": "SystemExit: the check called sys.exit(0) instead of returning",
+}
+
+
+def test_what_a_function_may_return(on_duckdb: Project) -> None:
+    checks = [
+        on_duckdb.check(f"{HEAD}def check(warehouse):\n    return {text}", f"c{at}")
+        for at, text in enumerate(RETURNS)
+    ]
+    outcome = on_duckdb.alone(*checks)
+    for text, found in zip(RETURNS, outcome.checks, strict=True):
+        wanted = RETURNS[text]
+        if isinstance(wanted, str):
+            assert found.error is not None, text
+            assert f"{found.error.name}: {found.error.message}".startswith(wanted), text
+        else:
+            assert found.error is None, (text, found.error)
+            assert (found.failures, found.sample_columns, found.sample) == wanted, text
+
+
+def test_thresholds_are_of_the_rows_of_the_relation_or_those_that_were_looked_at(
+    on_duckdb: Project,
+) -> None:
+    half = {"error_if": Threshold("50", percent=True)}
+    checks = (
+        on_duckdb.check("return 2", "all", **half),
+        on_duckdb.check("return 1", "one", **half),
+        on_duckdb.check(
+            f"{HEAD}\ndef check(warehouse):\n    return Finding(3, 'odd', checked=6)", "own", **half
+        ),
+    )
+    outcome = on_duckdb.build(NEW, *checks)
+    found = {it.name: (it.passed, it.accepted, it.rows, it.found) for it in outcome.checks}
+    assert found == {
+        "all": (False, False, 2, ""),
+        "one": (True, True, 2, ""),
+        "own": (True, True, 6, "odd"),
+    }
