@@ -215,7 +215,7 @@ def _declared(
         if default is not None or "env" not in found:
             fix = "Write `env: NAME`, and no `default:`: this file is not secret."
             report(problem(f"the variable `{name}` is a secret", place, fix))
-    if found.get("env") in environ:
+    if "env" in found and found["env"] in environ:
         text = environ[found["env"]]
         try:
             outside[name] = node_of(_of_text(text, type_), place)

@@ -266,3 +266,12 @@ def test_a_run_cannot_change_what_a_step_reads(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"m\.c reads or checks something else"):
         in_projects(steps, {before.root: after})
     assert in_projects({"m.a": steps["m.a"]}, {before.root: after})["m.a"].project is after
+
+
+def test_a_typed_variable_needs_no_environment_variable(tmp_path: Path) -> None:
+    """Also in the real environment, which cannot be asked for None."""
+    files = {
+        "dagster_models.yaml": "name: p\nvars: {x: {type: integer, default: 1}}",
+        "models/m/a.sql": "select $x as x",
+    }
+    assert sent(load(write_project(tmp_path, files))) == "1 as x"
