@@ -43,12 +43,19 @@ def left_alone(
     STEP_SKIPPED is right here: a re-execution from failure has no reason to run the step.
     """
     context.log.info(message)
+    yield from observations(context, message, metadata)
+    yield from check_results(context, checks)
+    yield DagsterEvent.step_skipped_event(context)
+
+
+def observations(
+    context: StepExecutionContext, message: str, metadata: Mapping[str, Any]
+) -> Iterator[DagsterEvent]:
+    """What became of a step, on the page of each asset that it was to build."""
     keys = (output.properties.asset_key for output in context.step.step_outputs)
     for key in filter(None, keys):
         observation = AssetObservation(key, description=message, metadata=metadata)
         yield DagsterEvent.asset_observation(context, observation)
-    yield from check_results(context, checks)
-    yield DagsterEvent.step_skipped_event(context)
 
 
 def check_results(

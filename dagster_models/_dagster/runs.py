@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,6 +67,11 @@ def stop_requested_by_user(context: PlanExecutionContext) -> bool:
     """Whether somebody pressed Terminate for this run."""
     run = context.instance.get_run_by_id(context.run_id)
     return run is not None and run.status.value in ("CANCELING", "CANCELED")
+
+
+def add_tags(context: PlanExecutionContext, tags: Mapping[str, str]) -> None:
+    """Give the run these tags, besides those that it has."""
+    context.instance.add_run_tags(context.run_id, tags)
 
 
 #: The runs that somebody watches in a terminal, so that Ctrl-C there means Terminate.

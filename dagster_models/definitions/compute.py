@@ -16,6 +16,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetKey,
     AssetMaterialization,
+    AssetObservation,
     DagsterError,
     DagsterRun,
     Failure,
@@ -45,8 +46,10 @@ from dagster_models.execution.options import chosen_target, on_run
 from dagster_models.execution.partitions import in_partitions
 from dagster_models.execution.run_variables import given_variables, in_projects
 from dagster_models.execution.single import run_alone
+from dagster_models.execution.step_ends import end_metadata
 from dagster_models.execution.step_functions import register, selected_of
 from dagster_models.project.function import is_function
+from dagster_models.project.header import without_header
 from dagster_models.reporting.dagster_text import step_text, traceback_text
 from dagster_models.util.durations import rounded
 
@@ -141,15 +144,15 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
         Failure: Dagster's RetryPolicy decides whether one follows.
     """
     target_step, result = attempt.target_step, attempt.result
-    text = step_text(result)
+    target = target_step.target.name
+    text = step_text(result, target)
     if attempt.retry_after_seconds is not None:
         max_retries = target_step.step.config.retries.max_retries
         raise AttemptFailed(text, max_retries, attempt.retry_after_seconds or None)
     built = result.state == "succeeded" and target_step.builds
     # Nobody builds a source here: it is looked at.
     counts = built or target_step.step.kind == "source"
-    built_on = target_step.target.name if counts else ""
-    checks = [asset_check_result(check, asset, built_on) for check in result.checks]
+    checks = [asset_check_result(it, target, asset, built=counts) for it in result.checks]
     if built:
         known = {check.name for check in result.checks}
         checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in known]
@@ -161,8 +164,11 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
     # Its other transactions are committed for good, and Dagster is to know.
     for key in attempt.outcome.partitions:
         yield AssetMaterialization(asset, partition=key, metadata=_of_partition(attempt, key))
-    trace = traceback_text(result)
-    metadata = {"traceback": MetadataValue.md(trace)} if trace else {}
+    metadata = end_metadata(result, target, attempt.cause)
+    if target_step.builds:
+        yield AssetObservation(asset, description=text, metadata=metadata)
+    if trace := traceback_text(result):
+        metadata["traceback"] = MetadataValue.md(trace)
     if not attempt.decided:
         raise Failure(text, metadata=metadata)
     raise (StepCanceled if result.state == "canceled" else StepFailed)(text, metadata)
@@ -219,7 +225,8 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     if outcome.bytes is not None:
         metadata[f"{PREFIX}/bytes"] = outcome.bytes
     if attempt.sql:
-        metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{attempt.sql}\n```")
+        sql = without_header(attempt.sql).strip()
+        metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{sql}\n```")
     if outcome.columns:
         metadata["dagster/column_schema"] = column_schema(target_step.step, outcome.columns)
     return metadata

@@ -20,7 +20,7 @@ from dagster import (
 from dagster_models._dagster.assets import Selections
 from dagster_models.core.model import Job, Location, Project, Schedule
 from dagster_models.core.step_keys import prefixed
-from dagster_models.definitions.executor import models_executor
+from dagster_models.definitions.executor import executor_of
 from dagster_models.definitions.held_back import Evaluate, held_back, launch
 from dagster_models.definitions.other_assets import (
     OtherAsset,
@@ -72,6 +72,7 @@ class ProjectJobs:
         own = [*built, *filter(run_with_the_project, given)]
         self._project, self._empty_severity = project, empty_severity
         self._own = AssetSelection.assets(*(spec.key for spec in specs_of(own)))
+        self._executor = executor_of(project)
         self._dynamic = dynamic_keys(given)
         self._assets = [*built, *given]
         self._selections = Selections([*built, *checks, *given])
@@ -96,7 +97,7 @@ class ProjectJobs:
                     selection=selection,
                     description=job.description or None,
                     tags=dict(job.tags),
-                    executor_def=models_executor,
+                    executor_def=self._executor,
                 )
             except SelectionError as error:
                 self._wrong_selection(job, f"job {job.name}: {error}")

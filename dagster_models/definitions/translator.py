@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from dagster import (
     CodeReferencesMetadataValue,
     FreshnessPolicy,
     LocalFileCodeReference,
+    MetadataValue,
 )
 
 from dagster_models._dagster.partitions import definition_of, mapping_of
@@ -30,13 +30,12 @@ from dagster_models.definitions.column_metadata import (
     known_schema,
 )
 from dagster_models.project.function import is_function
+from dagster_models.project.header import without_header
 
 PREFIX = "dagster_models"
 """The namespace of our own tags and metadata."""
 
 PARTITIONS_TAG = f"{PREFIX}/partitions"
-
-_HEADER = re.compile(r"\A\s*/\*\s*@model.*?\*/", re.DOTALL)  # the page already shows its contents
 
 _KINDS = {"sql": "sql", "python": "python", "seed": "csv", "script": "python"}
 
@@ -73,7 +72,7 @@ class ModelsTranslator:
         return AssetSpec(
             key=asset_key(project, item.key),
             deps=_deps(item, project),
-            description=_description(item),
+            description=config.description or None,
             group_name=config.group or _group(item.key),
             code_version=item.code_version or None,
             owners=list(config.owner),
@@ -88,6 +87,7 @@ class ModelsTranslator:
                 **column_lineage(project, item),
                 **_code(project, item),
                 f"{PREFIX}/materialized": item.built_as,
+                **_sql(item),
                 **config.meta,
             },
         )
@@ -134,11 +134,12 @@ def _group(key: Key) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in key.schema)
 
 
-def _description(step: Step) -> str | None:
-    parts = [step.config.description]
-    if step.sql:
-        parts.append(f"```sql\n{_HEADER.sub('', step.sql).strip()}\n```")
-    return "\n\n".join(part for part in parts if part) or None
+def _sql(step: Step) -> Mapping[str, Any]:
+    """The query as it was written, without the header: the page shows what that says elsewhere."""
+    if not step.sql:
+        return {}
+    text = without_header(step.sql).strip()
+    return {f"{PREFIX}/sql": MetadataValue.md(f"```sql\n{text}\n```")}
 
 
 def _table(relation: Relation | None) -> Mapping[str, Any]:

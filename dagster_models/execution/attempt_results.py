@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dagster import AssetKey
+
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.reporting.results import StepResult
@@ -19,6 +21,7 @@ class AttemptResult:
     """What became of one attempt of a step on its target.
 
     ``result`` is what all reports of it are written from, ``outcome`` what the runner reported.
+    ``cause``: the asset of the root cause, if another step's failure stopped this one.
     ``retry_after_seconds``: the delay of the next attempt, None if there is none. ``decided``: the
     plan has decided whether there is one; if not, Dagster's RetryPolicy does.
     """
@@ -29,6 +32,7 @@ class AttemptResult:
     retry_after_seconds: float | None = None
     decided: bool = True
     sql: str = ""  #: as it was sent to the warehouse
+    cause: AssetKey | None = None
 
 
 _results: dict[tuple[str, str], AttemptResult] = {}

@@ -18,6 +18,7 @@ from dagster_models.reporting.dagster_text import check_summary, check_text, wri
 from dagster_models.reporting.explain_text import PREFIX
 from dagster_models.reporting.results import CheckResult
 from dagster_models.util.durations import rounded
+from dagster_models.util.numbers import readable, readable_percent
 
 #: The metadata by which later runs find what a check has found that looks back: its number, and the
 #: target on which a build was published that had it.
@@ -25,10 +26,10 @@ VALUE, BUILT_ON = f"{PREFIX}/value", f"{PREFIX}/built_on"
 
 
 def asset_check_result(
-    check: CheckResult, asset: AssetKey | None = None, built_on: str = ""
+    check: CheckResult, target: str, asset: AssetKey | None = None, *, built: bool = False
 ) -> AssetCheckResult:
-    """``asset``: the key of what the step builds; None where the step's context says it.
-    ``built_on``: the target, if the build that was checked was published."""
+    """``target``: where it ran. ``asset``: the key of what the step builds; None where the step's
+    context says it. ``built``: whether the build that was checked was published."""
     warn = check.severity == "warn"
     return AssetCheckResult(
         asset_key=asset,
@@ -36,25 +37,25 @@ def asset_check_result(
         passed=check.passed,
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
         description=check_summary(check) or None,
-        metadata={**_metadata(check), **_for_later_runs(check, built_on)},
+        metadata={**_metadata(check, target), **_for_later_runs(check, target if built else "")},
     )
 
 
 def _for_later_runs(check: CheckResult, built_on: str) -> dict[str, Any]:
     if check.value is None:
         return {}
-    return {VALUE: check.value, **({BUILT_ON: built_on} if built_on else {})}
+    return {VALUE: readable(check.value), **({BUILT_ON: built_on} if built_on else {})}
 
 
-def _metadata(check: CheckResult) -> dict[str, Any]:
+def _metadata(check: CheckResult, target: str) -> dict[str, Any]:
     """The numbers are there when the check passes, too, as Dagster plots them."""
-    found: dict[str, Any] = {"seconds": rounded(check.seconds)}
+    found: dict[str, Any] = {"target": target, "seconds": rounded(check.seconds)}
     if check.error is None:  # a check that cannot run has found nothing, and not no rows
         found["failures"] = check.failures
     if check.rows is not None:
         found["rows"] = check.rows
     if check.percent is not None:
-        found["percent"] = check.percent
+        found["percent"] = readable_percent(check.percent)
     if check.found:
         found["found"] = writable(check.found)
     if check.sample:

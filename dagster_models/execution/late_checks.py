@@ -138,7 +138,8 @@ class LateChecks:
         if result.failed_later:
             self._failed.append(result)
         context = run.job.for_step(run.steps[key])
-        found = [asset_check_result(check) for check in result.checks]
+        target = run.late[key].target.name
+        found = [asset_check_result(check, target) for check in result.checks]
         with one_commit(run.job):
             events = list(check_results(context, found))
         yield from events

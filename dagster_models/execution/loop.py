@@ -19,7 +19,7 @@ from dagster import DagsterEvent, Executor
 
 from dagster_models._dagster import runs
 from dagster_models._dagster.event_log import one_commit
-from dagster_models._dagster.events import engine_event, failure_event, left_alone
+from dagster_models._dagster.events import engine_event
 from dagster_models._dagster.logs import StepLog
 from dagster_models._dagster.signals import interrupted, pop_captured_interrupt, waking_on_signals
 from dagster_models._dagster.types import (
@@ -30,19 +30,17 @@ from dagster_models._dagster.types import (
 from dagster_models.compilation.tasks import exports_by_warehouse, schemas_by_warehouse
 from dagster_models.core.model import EMPTY, Project
 from dagster_models.execution import resume, unchanged
-from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.deferral import report_deferral
+from dagster_models.execution.explanation_event import explanation_event
 from dagster_models.execution.foreign_steps import ForeignSteps
 from dagster_models.execution.late_checks import LateChecks
-from dagster_models.execution.options import Options
+from dagster_models.execution.options import RAN_ON_TAG, Options
 from dagster_models.execution.own_steps import OwnSteps
 from dagster_models.execution.run_context import run_context
 from dagster_models.execution.runners.events import WorkerEvent
 from dagster_models.execution.timers import Due
-from dagster_models.execution.unchanged import metadata_of
+from dagster_models.execution.unstarted import report_unstarted
 from dagster_models.processes.client.leave import leave_all
-from dagster_models.reporting.dagster_text import step_text
-from dagster_models.reporting.explain_text import metadata, summary
 from dagster_models.reporting.wording import counted
 from dagster_models.scheduling.states import (
     AskPrevious,
@@ -125,9 +123,9 @@ class Run:
                 raise
         leave_all()  # with the run's end, its database files are free for the next program
         self._close(self._status())
-        explanation = self._reporter.explanation()
-        if explanation is not None:
-            yield engine_event(self._job, summary(explanation), metadata(explanation))
+        explanation, header = self._reporter.explanation(), self._reporter.header
+        if explanation is not None and header is not None:
+            yield explanation_event(self._job, explanation, header)
         if self._interrupts:
             raise interrupted("The run was asked to stop.")
         self._late.raise_if_any_failed()
@@ -136,6 +134,9 @@ class Run:
 
     def _open(self) -> Iterator[DagsterEvent]:
         self._reporter.begun(self._run.slots)
+        targets = sorted({it.target.name for it in self._run.target_steps.values()})
+        if targets:
+            runs.add_tags(self._job, {RAN_ON_TAG: ", ".join(targets)})
         for warning in self._warnings:
             self._reporter.note(f"WARNING: {warning}")
             yield engine_event(self._job, warning)
@@ -308,7 +309,13 @@ class Run:
                 yield from steps.report(self._alike())
             else:
                 with one_commit(self._job):
-                    events = [e for it in self._alike() for e in self._report_unstarted(it)]
+                    events = [
+                        event
+                        for it in self._alike()
+                        for event in report_unstarted(
+                            self._run, it, self._own.last_outcomes.get(it.step)
+                        )
+                    ]
                 yield from events
 
     def _alike(self) -> Iterator[Any]:
@@ -351,29 +358,6 @@ class Run:
         self._run.timers.add(
             self._run.options.cancel_grace_seconds, Due("kill", step, running.attempt)
         )
-
-    def _report_unstarted(self, report: Report) -> Iterator[DagsterEvent]:
-        """Report the end of a step that has no attempt in flight.
-
-        STEP_SKIPPED means that the step was not to run: a re-execution from failure leaves it out.
-        For a step that a failure kept from running, Dagster has no event.
-        """
-        context = self._job.for_step(self._run.steps[report.step])
-        if report.state is State.UNCHANGED:
-            left = self._run.decision.unchanged[report.step]
-            result = self._run.report_end(report, left.outcome, left.commit.run_id)
-            checks = [asset_check_result(check) for check in result.checks]
-            yield from left_alone(context, step_text(result), metadata_of(left, result), checks)
-            return
-        outcome = self._own.last_outcomes.get(report.step)
-        text = step_text(self._run.report_end(report, outcome))
-        if report.state is State.FAILED:  # it was waiting for another attempt
-            yield failure_event(context, text)
-        elif report.deliberate:
-            context.log.info(text)
-            yield DagsterEvent.step_skipped_event(context)
-        else:  # skipped; or the run broke before it was started
-            yield engine_event(context, text)
 
     # -- timers --------------------------------------------------------------------------------
 

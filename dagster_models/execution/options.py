@@ -27,6 +27,11 @@ TARGET_TAG = "dagster_models/target"
 FULL_REFRESH_TAG = "dagster_models/full_refresh"
 ONLY_CHANGED_TAG = "dagster_models/only_changed"
 CHECKS_TAG = "dagster_models/checks"
+
+#: What a run is given when it begins, so that Dagster's list of runs shows its target, and can be
+#: filtered by it. It asks for nothing: a re-execution has it from its parent, and may have another
+#: target.
+RAN_ON_TAG = "dagster_models/ran_on"
 _ANY_NUMBER = 1_000_000_000
 
 

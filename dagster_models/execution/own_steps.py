@@ -274,7 +274,10 @@ class OwnSteps:
             result = self._run.report_end(report, running.outcome, running.committed_in)
             sql = sent_sql(running.task, running.outcome.changes) if running.task else ""
             sql = without(sql, running.target_step.project.secrets)
-            ended = AttemptResult(running.target_step, result, running.outcome, sql=sql)
+            cause = self._run.asset_of(report.cause)
+            ended = AttemptResult(
+                running.target_step, result, running.outcome, sql=sql, cause=cause
+            )
             ends.append((running, ended))
         try:
             for running, _ in ends:

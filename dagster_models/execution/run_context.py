@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from dagster import Executor
+from dagster import AssetKey, Executor
 
 from dagster_models._dagster.steps import asset_of_outputs, executable_steps, traits
 from dagster_models._dagster.types import ExecutionPlan, ExecutionStep, PlanExecutionContext
@@ -88,6 +88,15 @@ class RunContext:
         if report.state is State.SUCCEEDED and own is not None and own.builds and not committed_in:
             self.known.committed(own, self.run_id, attempts)
         return result
+
+    def asset_of(self, step: str | None) -> AssetKey | None:
+        """The asset that a step of the run builds; None for none."""
+        return asset_of_outputs(self.steps[step]) if step is not None else None
+
+    def target_of(self, step: str) -> str:
+        """The name of the target on which a step of ours runs, "" for any other."""
+        own = self.target_steps.get(step)
+        return own.target.name if own is not None else ""
 
 
 def run_context(

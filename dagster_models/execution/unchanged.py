@@ -106,10 +106,11 @@ def decide(
     return decision
 
 
-def metadata_of(left: Unchanged, result: StepResult) -> dict[str, Any]:
+def metadata_of(left: Unchanged, result: StepResult, target: str) -> dict[str, Any]:
     """What Dagster shows of a step that is left alone."""
     return {
         f"{PREFIX}/state": "unchanged",
+        f"{PREFIX}/target": target,
         f"{PREFIX}/committed_in_run": MetadataValue.dagster_run(left.commit.run_id),
         f"{PREFIX}/committed_at": left.commit.committed_at,
         f"{PREFIX}/relation": result.relation,

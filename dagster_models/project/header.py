@@ -36,11 +36,21 @@ class Header:
 
 def sql_header(text: str) -> Header | None:
     """The `/* @model ... */` comment at the top of a SQL file, None if there is none."""
-    before = _BEFORE.match(text)
-    found = _SQL_HEADER.match(text, before.end() if before else 0)
+    found = _found(text)
     if found is None:
         return None
     return _header(found.group(1), text.count("\n", 0, found.start(1)) + 1)
+
+
+def without_header(text: str) -> str:
+    """The text of a SQL file without the comment of ``sql_header``."""
+    found = _found(text)
+    return text[: found.start()] + text[found.end() :] if found else text
+
+
+def _found(text: str) -> re.Match[str] | None:
+    before = _BEFORE.match(text)
+    return _SQL_HEADER.match(text, before.end() if before else 0)
 
 
 def python_header(source: str) -> Header | None:

@@ -21,9 +21,14 @@ from dagster_models.reporting.wording import (
 )
 
 
-def step_text(result: StepResult) -> str:
-    """What became of the step, with the place in the user's file; "" for one that succeeded."""
-    return writable(_step_text(result))
+def step_text(result: StepResult, target: str = "") -> str:
+    """What became of the step, with the place in the user's file; "" for one that succeeded.
+
+    The *target*, if it is given, is in the last line: Dagster's pages are those of all targets, and
+    so are the alerts that send this text.
+    """
+    text = writable(_step_text(result))
+    return f"{text}\nTarget: {target}" if text and target else text
 
 
 def _step_text(result: StepResult) -> str:

@@ -91,10 +91,10 @@ class Reporter:
         self._terminal = Terminal(cast(TextIO, _Tee(shown, lambda text: self.tee(text))))
         first = next(iter(target_steps.values()), None)
         self._target = first.target.name if first else ""
-        self._header = self._make_header(run_id, first.project, limits) if first else None
-        if self._header is not None and settings is not None:
+        self.header = self._make_header(run_id, first.project, limits) if first else None
+        if self.header is not None and settings is not None:
             deferred, variables = settings.deferred, settings.variables
-            self._header = replace(self._header, deferred=deferred, variables=variables)
+            self.header = replace(self.header, deferred=deferred, variables=variables)
         self._files = list(self._make_files())
 
     def _make_files(self) -> Iterator[RunFiles]:
@@ -104,8 +104,8 @@ class Reporter:
             folder[self._names[step_key]] = target_step
         ours = {self._names[step_key] for step_key in self._target_steps}
         for own in by_folder.values():
-            assert self._header is not None
-            yield RunFiles(self._header, own, ours.difference(own), self.note)
+            assert self.header is not None
+            yield RunFiles(self.header, own, ours.difference(own), self.note)
 
     def _make_header(self, run_id: str, project: Project, limits: RunLimits) -> RunHeader:
         return RunHeader(
@@ -167,7 +167,7 @@ class Reporter:
 
     def explanation(self) -> Explanation | None:
         """Why the run took as long as it did; None if none of its steps is ours."""
-        return explain(JournalContents(self._header, tuple(self.results), self._end))
+        return explain(JournalContents(self.header, tuple(self.results), self._end))
 
     # -- its steps ---------------------------------------------------------------------------------
 

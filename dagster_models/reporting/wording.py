@@ -147,10 +147,15 @@ def skip_reason(result: StepResult) -> str:
 
 def skip_path(result: StepResult) -> str:
     """The path from the root cause to the step; "" if it is a single hop."""
+    return path_text(result) if len(result.path) > 2 else ""
+
+
+def path_text(result: StepResult) -> str:
+    """The path from the root cause to the step, also if it is a single hop."""
     path, left_out = list(result.path), result.path_left_out
     if left_out:
         path.insert(len(path) // 2, f"... {left_out:,} more ...")
-    return " -> ".join(path) if len(path) > 2 else ""
+    return " -> ".join(path)
 
 
 def cancel_story(result: StepResult) -> str:

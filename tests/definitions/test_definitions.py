@@ -69,9 +69,9 @@ def test_the_assets_of_a_project(project: Project) -> None:
     assert node.kinds == {"sql", "duckdb"}
     assert "nightly" in node.tags
     assert node.code_version
-    assert node.description is not None
-    assert node.description.startswith("Flights, cleaned.")
-    assert "select id from raw.flights" in node.description
+    assert node.description == "Flights, cleaned."
+    sql = node.metadata["dagster_models/sql"]
+    assert sql == dg.MetadataValue.md("```sql\nselect id from raw.flights\n```"), "without header"
     assert node.metadata["dagster/table_name"] == "staging.stg_flights"
     (reference,) = node.metadata["dagster/code_references"].code_references
     assert reference.file_path == str(project.root / "models/staging/stg_flights.sql")

@@ -10,7 +10,7 @@ import yaml
 
 from dagster_models.compilation.repeatable import repeatable
 from dagster_models.compilation.sql_text import relation_for
-from dagster_models.definitions.executor import _CONFIG
+from dagster_models.definitions.run_settings import run_settings
 from dagster_models.execution.options import ONLY_CHANGED_TAG
 from paths import REPOSITORY
 from project_cases import load, make, write_project
@@ -26,7 +26,7 @@ def blocks(title: str, language: str) -> list[str]:
 def config_of(block: str) -> dict[str, object]:
     """The run config of a block, each key of which the executor takes."""
     config: dict[str, object] = yaml.safe_load(block)["execution"]["config"]
-    assert set(config) <= set(_CONFIG)
+    assert set(config) <= set(run_settings(None))
     return config
 
 

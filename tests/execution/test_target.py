@@ -92,16 +92,23 @@ def test_the_run_config_chooses_the_target(
     assert not (project.root / "target" / "schemas.json").exists()
 
 
-def test_a_target_in_the_run_config_that_is_not_there(
+def test_a_target_in_the_run_config_that_is_not_there(tmp_path: Path) -> None:
+    """Dagster refuses it, with those that are, and there is no run."""
+    job = load_project(project_of_one(tmp_path).root).resolve_job_def("test")
+    config = {"execution": {"config": {"target": "othr"}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="other"):
+        dg.validate_run_config(job, config)
+
+
+def test_a_target_in_the_run_tag_that_is_not_there(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Reported before the first step, on the console too, which shows no events of Dagster."""
     project = project_of_one(tmp_path)
     repository = ReconstructableRepository.for_file(str(project.root / "definitions.py"), "defs")
-    config = {"execution": {"config": {"target": "othr"}}}
     with dg.DagsterInstance.from_config(str(project.home)) as instance:
         job = repository.get_reconstructable_job("test")
-        assert not dg.execute_job(job, instance, run_config=config).success
+        assert not dg.execute_job(job, instance, tags={TARGET_TAG: "othr"}).success
     text = capfd.readouterr().err
     assert "The run cannot begin: 1 problem" in text
     assert "there is no target `othr`" in text

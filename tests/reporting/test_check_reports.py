@@ -13,7 +13,7 @@ from dagster import TableMetadataValue
 
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.errors import ErrorKind
-from dagster_models.execution.check_results import asset_check_result
+from dagster_models.execution.check_results import BUILT_ON, VALUE, asset_check_result
 from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
 from dagster_models.reporting.run_results import write_run_results
 from dagster_models.reporting.step_results import step_result
@@ -72,7 +72,7 @@ def entry_of(check: CheckResult, folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("name", STATES)
 def test_the_state_is_one(name: str, tmp_path: Path) -> None:
     check, (passed, severity, status, word) = SEEN[name], STATES[name]
-    result = asset_check_result(check)
+    result = asset_check_result(check, "dev")
     assert (result.passed, result.severity.name) == (passed, severity)
     assert entry_of(check, tmp_path)["status"] == status
     said = [line.strip() for line in terminal_of(check) if "check in_range" in line]
@@ -83,19 +83,28 @@ def test_the_state_is_one(name: str, tmp_path: Path) -> None:
 
 
 def test_the_numbers_of_a_check_that_passes_are_plotted() -> None:
-    metadata = asset_check_result(SEEN["passed"]).metadata
+    metadata = asset_check_result(SEEN["passed"], "dev").metadata
     assert {name: metadata[name].value for name in ("failures", "rows", "percent")} == {
         "failures": 0,
         "rows": 10,
         "percent": 0.0,
     }
-    metadata = asset_check_result(SEEN["accepted"]).metadata
+    metadata = asset_check_result(SEEN["accepted"], "dev").metadata
     assert (metadata["failures"].value, metadata["percent"].value) == (12, 1.2)
-    assert "rows" not in asset_check_result(SEEN["broken"]).metadata
+    assert "rows" not in asset_check_result(SEEN["broken"], "dev").metadata
+
+
+def test_a_number_of_a_check_has_no_digits_of_arithmetic() -> None:
+    check = CheckResult("c", "error", 7, rows=2_300, value=0.1 + 0.2)
+    metadata = asset_check_result(check, "dev", built=True).metadata
+    assert str(100 * 7 / 2_300) == "0.30434782608695654"
+    assert metadata["percent"].value == 0.3043
+    assert metadata[VALUE].value == 0.3
+    assert metadata[BUILT_ON].value == "dev"
 
 
 def test_dagster_shows_some_rows_and_the_query() -> None:
-    result = asset_check_result(ROWS)
+    result = asset_check_result(ROWS, "dev")
     assert result.description == "12 of 1,000 rows (1.2%), and the limit is > 1%"
     table = result.metadata["failing_rows"]
     assert isinstance(table, TableMetadataValue)

@@ -112,7 +112,10 @@ def test_a_failed_check_names_its_rows_and_its_declaration(
     report: RunReport, events: list[dg.DagsterEvent]
 ) -> None:
     text = "models/column.sql: not published, as a check failed: unique_id: 1 row"
-    assert dict(data_of(events, "STEP_FAILURE"))["main__column"].error.message == f"{text}\n"
+    assert (
+        dict(data_of(events, "STEP_FAILURE"))["main__column"].error.message
+        == f"{text}\nTarget: dev\n"
+    )
     assert report.journal is not None
     (check,) = {step.step: step for step in report.journal.steps}["main.column"].checks
     assert (check.where, check.failures) == ("models/column.sql:3", 1)
