@@ -16,6 +16,7 @@
     dagster-models sql 'select ...'    a query of the warehouse, with the names of models
     dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
+    dagster-models schemas             the JSON schemas of its files, for editors
     dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
     dagster-models explain last marts.x    what became of one step, and when
 
@@ -45,6 +46,7 @@ from dagster_models.cli import (
     results,
     retry,
     run,
+    schemas,
     script,
     show,
     sql,
@@ -82,6 +84,7 @@ COMMANDS: Mapping[str, Command] = {
     "show": show,
     "sql": sql,
     "test": test,
+    "schemas": schemas,
 }
 
 

@@ -10,6 +10,7 @@ import datetime
 import re
 import zoneinfo
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from dagster_models.core.model import Location
@@ -145,25 +146,38 @@ def only(allowed: bool) -> Reader:
     return read
 
 
-def integer(least: int | None = None) -> Reader:
-    def read(node: YamlNode) -> int:
+@dataclass(frozen=True, slots=True)
+class WholeNumber:
+    """Reads a whole number, *least* or more."""
+
+    least: int | None = None
+
+    def __call__(self, node: YamlNode) -> int:
         if not isinstance(node.value, int) or isinstance(node.value, bool):
             raise BadValue(f"expected a whole number, got {describe(node)}", node.place)
-        if least is not None and node.value < least:
-            raise BadValue(f"expected {least} or more, got {node.value}", node.place)
+        if self.least is not None and node.value < self.least:
+            raise BadValue(f"expected {self.least} or more, got {node.value}", node.place)
         return node.value
 
-    return read
+
+integer = WholeNumber
 
 
-def one_of(*allowed: str) -> Reader:
-    def read(node: YamlNode) -> str:
-        if node.value not in allowed:
-            fix = suggest(str(node.value), allowed, "Allowed")
+@dataclass(frozen=True, slots=True)
+class Word:
+    """Reads one of the words *allowed*."""
+
+    allowed: tuple[str, ...]
+
+    def __call__(self, node: YamlNode) -> str:
+        if node.value not in self.allowed:
+            fix = suggest(str(node.value), self.allowed, "Allowed")
             raise BadValue(f"{describe(node)} is not allowed", node.place, fix)
         return str(node.value)
 
-    return read
+
+def one_of(*allowed: str) -> Word:
+    return Word(allowed)
 
 
 def words(node: YamlNode) -> tuple[str, ...]:

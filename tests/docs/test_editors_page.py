@@ -1,0 +1,53 @@
+"""docs/editors.md is true: its schemas are written, its hook is the one of this repository."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cli_cases import run
+from dagster_models.cli.main import _parser
+from paths import REPOSITORY
+from project_cases import write_project
+
+PAGE = (REPOSITORY / "docs" / "editors.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_every_block_is_used_below() -> None:
+    assert PAGE.count("\n```") == 2 * 4
+
+
+def test_the_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = write_project(
+        tmp_path, {"dagster_models.yaml": blocks("yaml")[0], "models/marts/a.sql": "select 1 as n"}
+    )
+    assert run(project, "check") == 0, capsys.readouterr().out
+    assert run(project, "schemas") == 0
+    written = {path.name for path in (project / "target/schemas").iterdir()}
+    assert written == set(re.findall(r"`(\w+\.json)`", PAGE))
+    (settings,) = map(json.loads, blocks("json"))
+    named = re.findall(r"\$schema=(\S+)", PAGE)
+    for path in (*settings["yaml.schemas"], *named):
+        assert json.loads((project / path).read_text())["title"]
+
+
+def test_the_hook_and_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ours = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())
+    (theirs,) = yaml.safe_load(blocks("yaml")[1])["repos"][0]["hooks"]
+    assert {**ours[0], "language": "system"} == {"description": ours[0]["description"], **theirs}
+    root = write_project(tmp_path, {"models/a.sql": "select 1 as n"})
+    arguments = shlex.split(theirs["entry"])[1:]
+    assert run(root, *arguments) == 0
+    (root / "models/a.sql").write_text("select n from (")
+    assert run(root, *arguments) == 1
+    for command in re.findall(r"dagster-models ([^`\n]+)", PAGE):
+        _parser().parse_args(shlex.split(command))
