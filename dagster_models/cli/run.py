@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dagster_models.cli.loading import shown_loading
 from dagster_models.cli.project import add_target, add_vars, folder_of
 from dagster_models.cli.selection import add_selection, facts_of, selected
 from dagster_models.core.checks import WHEN
@@ -56,13 +59,13 @@ def workspace_of(options: argparse.Namespace) -> Mapping[str, str | None]:
 
 
 def run(options: argparse.Namespace) -> int:
-    from dagster_models.definitions.launch import Asked, location_of, new_run
+    from dagster_models.definitions.launch import Asked, new_run
 
     root = folder_of(options)
     text, exclude = selected(options)
     asked = Asked(text, exclude, options.partition, options.job, tags_of(options), _config(options))
     try:
-        with location_of(root, workspace_of(options)) as location:
+        with shown_location(root, workspace_of(options)) as location:
             made = new_run(location, asked, lambda project: facts_of(project, options.target))
             if made.run is None:
                 print("There is nothing to do: nothing has changed or failed.")
@@ -75,6 +78,17 @@ def run(options: argparse.Namespace) -> int:
         raise
     except DagsterModelsError as error:
         raise SelectionError(str(error)) from error
+
+
+@contextmanager
+def shown_location(root: Path, workspace: Mapping[str, str | None]) -> Iterator[ProjectLocation]:
+    """``location_of``, which shows how far it is if that takes long."""
+    from dagster_models.definitions.launch import location_of
+
+    with ExitStack() as stack:
+        with shown_loading("Loading the code location"):
+            location = stack.enter_context(location_of(root, workspace))
+        yield location
 
 
 def execute(location: ProjectLocation, dagster_run: DagsterRun) -> int:

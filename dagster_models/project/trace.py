@@ -33,6 +33,7 @@ from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
+from dagster_models.util.progress import tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ def trace_steps(
     traced = dict(steps)
     inside: dict[Key, Trace] = {}  #: of ephemeral models, which stand in their readers
     word = dialect_of(context.dialect).declared_type
+    of_all, done = sum(map(_is_traced, steps.values())), 0
     for level in _levels(steps):
         queries = [step for step in level if _is_traced(step)]
         found = context.trace([_query(step, schemas, inside, context.dialect) for step in queries])
@@ -69,6 +71,7 @@ def trace_steps(
             (step.key, replace(step, trace=with_own_columns(step, trace_, word)))
             for step, trace_ in zip(queries, found, strict=True)
         )
+        tell("queries traced", done := done + len(queries), of_all)
         for step in level:
             version = built.get(str(step.key))
             schemas[step.key] = schema_of(traced[step.key], version, context.dialect)

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TextIO, cast
 
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
@@ -22,6 +21,8 @@ from dagster_models.core.model import EMPTY, Project
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.explain import Explanation, explain
 from dagster_models.reporting.journal import JournalContents, RunEnd
+from dagster_models.reporting.past_runs import step_seconds
+from dagster_models.reporting.progress import Progress
 from dagster_models.reporting.results import ResultState, RunHeader, StepResult, totals
 from dagster_models.reporting.run_files import RunFiles
 from dagster_models.reporting.step_results import step_result
@@ -81,6 +82,7 @@ class Reporter:
         self.tee: Callable[[str], None] = lambda text: None
         self._names, self._target_steps = names, target_steps
         self._states: dict[str, ResultState] = {}  # of finished steps, by name
+        self._foreign: set[str] = set()  # those of other kinds that are running
         self._positions: dict[str, int] = {}  # "3 of 14", in the order in which they started
         self._sql: dict[str, str] = {}
         self._compile_seconds: dict[str, float] = {}
@@ -88,7 +90,7 @@ class Reporter:
         self._broke = ""
         self._end: RunEnd | None = None
         shown = sys.stdout or io.StringIO()  # None: closed by whoever started the run
-        self._terminal = Terminal(cast(TextIO, _Tee(shown, lambda text: self.tee(text))))
+        self._terminal = Terminal(shown, copy=lambda text: self.tee(text))
         first = next(iter(target_steps.values()), None)
         self._target = first.target.name if first else ""
         self.header = self._make_header(run_id, first.project, limits) if first else None
@@ -140,6 +142,14 @@ class Reporter:
             checks=sum(len(target_step.step.checks) for target_step in self._target_steps.values()),
         )
         self._terminal.concurrency(slots, self._target)
+        self._terminal.follow(lambda: self._progress(slots))
+
+    def _progress(self, slots: int) -> Progress:
+        if self._header is None:
+            return Progress(dict.fromkeys(self._names.values(), ()), slots)
+        first = next(iter(self._target_steps.values()))
+        expected = step_seconds(first.project.target_path, self._target)
+        return Progress(self._header.upstream, slots, expected)
 
     def note(self, text: str) -> None:
         """Print a line."""
@@ -152,6 +162,7 @@ class Reporter:
         traceback is printed.
         """
         self._broke = str(error)
+        self._terminal.hide_line(True)
         if not isinstance(error, DagsterModelsError):
             traceback.print_exception(error, file=sys.stderr)
             self._broke = f"{type(error).__name__}: {error}"
@@ -176,6 +187,9 @@ class Reporter:
         self._sql[self._names[step_key]] = sql
         self._compile_seconds[step_key] = compile_seconds
         result = self.result(step_key, State.SUCCEEDED, 1, None)  # its state is not shown yet
+        if step_key not in self._target_steps:
+            self._foreign.add(step_key)
+            self._terminal.hide_line(True)  # the processes of these steps write to it themselves
         self._terminal.started(self._position(step_key), len(self._names), result)
 
     def waiting(self, reason: str, limit: int | None, seconds: float, step_keys: list[str]) -> None:
@@ -239,6 +253,9 @@ class Reporter:
             if built and outcome is not None and outcome.columns:
                 files.remember_columns(result, outcome)
         self._terminal.finished(self._position(step_key), len(self._names), result)
+        if step_key in self._foreign:
+            self._foreign.discard(step_key)
+            self._terminal.hide_line(bool(self._foreign))
         for text in partition_notes(result):
             self.note(text)
         return result
@@ -269,27 +286,3 @@ class Reporter:
 def limit_words(reason: str, limit: int | None) -> str:
     """A limit that a step waits for: ``tag heavy (at most 1 in flight)``, ``a slot in pool x``."""
     return f"{reason} (at most {limit} in flight)" if limit else f"a slot in {reason}"
-
-
-class _Tee(io.TextIOBase):
-    """Writes to a stream and to a sink; everything else that the terminal asks is the stream's."""
-
-    def __init__(self, stream: TextIO, sink: Callable[[str], None]) -> None:
-        self._stream, self._sink = stream, sink
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self._stream.encoding
-
-    def isatty(self) -> bool:
-        return self._stream.isatty()
-
-    def write(self, text: str) -> int:
-        self._sink(text)
-        return self._stream.write(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()

@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TextIO
 
+from dagster_models.reporting.live_line import LiveLine, is_live
 from dagster_models.reporting.printable import clean, clean_lines
+from dagster_models.reporting.progress import Progress
 from dagster_models.reporting.results import CheckResult, StepResult, totals
 from dagster_models.reporting.sample_table import sample_lines
 from dagster_models.reporting.wording import (
@@ -62,14 +64,18 @@ class Terminal:
         stream: TextIO,
         color: bool | None = None,
         clock: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+        copy: Callable[[str], None] = lambda text: None,
     ) -> None:
         """
         Args:
             stream: where to write.
             color: by default, only if the stream is a terminal and NO_COLOR is not set.
             clock: the local time of day that begins each line.
+            copy: gets all lines, too.
         """
-        self._stream = stream
+        self._stream, self._copy = stream, copy
+        self._progress: Progress | None = None
+        self._live: LiveLine | None = None
         self._color = _wants_color(stream) if color is None else color
         self._clock = clock
         self._lock = threading.Lock()
@@ -94,6 +100,18 @@ class Terminal:
         """``Concurrency: 4 slots (target='dev')``."""
         self._write([f"Concurrency: {counted(slots, 'slot')} (target='{clean(target)}')", ""])
 
+    def follow(self, progress: Callable[[], Progress]) -> None:
+        """Show how far the run is in a line below all others, until it is done; nothing if the
+        stream has no such line."""
+        if is_live(self._stream):
+            self._progress = progress()
+            self._live = LiveLine(self._stream, self._progress.line)
+
+    def hide_line(self, hidden: bool) -> None:
+        """Hide that line while others write to the terminal by themselves, or show it again."""
+        if self._live is not None:
+            self._live.hide(hidden)
+
     def note(self, text: str) -> None:
         """A line of text, cleaned."""
         self._write([clean(text)])
@@ -102,6 +120,8 @@ class Terminal:
         """``3 of 14 START table marts.carrier_delays ... [RUN]``; ``index`` counts from 1."""
         with self._lock:  # one very long name must not push all output off the screen
             self._name_width = min(max(self._name_width, len(clean(step.step))), NAME_WIDTH[1])
+        if self._progress is not None:
+            self._progress.started(step.step)
         self._write([_padded(f"{index} of {total} START {_title(step)}", "[RUN]")])
 
     def output(self, step: str, stream_name: str, line: str) -> None:
@@ -121,6 +141,8 @@ class Terminal:
         """A failed attempt; the step is tried again after ``delay_seconds``."""
         then = f"again in {delay_seconds:.0f}s" if delay_seconds >= 0.5 else "again now"
         status = f"attempt {result.attempt} failed in {result.seconds:.2f}s, {then}"
+        if self._progress is not None:
+            self._progress.stopped(result.step)
         head = f"{index} of {total} RETRY {_title(result)}"
         self._write([_padded(head, self._status("RETRY", status)), *_reason(result)])
 
@@ -129,6 +151,8 @@ class Terminal:
         head = f"{index} of {total} {_word(result)} "
         took = f"in {result.seconds:.2f}s"
         rows, details = "", [*_reason(result), *_check_lines(result, most=1)]
+        if self._progress is not None:
+            self._progress.over(result.step)
         if result.state == "skipped":
             head += clean(result.step)
             status = clean(skip_reason(result))
@@ -188,6 +212,8 @@ class Terminal:
             if result.state == "failed" or result.warned or result.failed_later:
                 lines += [*self._again(result, results), ""]
         all_counts = " ".join(f"{word}={number}" for word, number in count.items())
+        if self._live is not None:
+            self._live.stop()
         self._write([*lines, f"Done. {all_counts}"])
 
     def _again(self, result: StepResult, results: Iterable[StepResult]) -> list[str]:
@@ -229,8 +255,12 @@ class Terminal:
             if self._gone:
                 return
             try:
-                self._stream.write(text)  # in one call: lines of other processes stay between ours
-                self._stream.flush()
+                self._copy(text)
+                if self._live is not None:
+                    self._live.write(text)
+                else:  # in one call: lines of other processes stay between ours
+                    self._stream.write(text)
+                    self._stream.flush()
             except (BrokenPipeError, ValueError):  # the reader went away, the stream was closed
                 self._gone = not _forget(self._stream)
             except OSError:

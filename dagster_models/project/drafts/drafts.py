@@ -17,6 +17,7 @@ from dagster_models.project.drafts.sql import draft_sql
 from dagster_models.project.drafts.step import new_step
 from dagster_models.project.files import ProjectFile
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
+from dagster_models.util.progress import tell
 
 ParseAll = Callable[[ParsedTexts, Sequence[Text]], Iterable[int]]
 """Parses texts into a ParsedTexts. It yields the place of each text once it is parsed, or once it
@@ -34,6 +35,7 @@ def make_drafts(
     for place in chain((sql[at] for at in parse_all(context.texts, texts)), others):
         draft = _draft_of(files[place], context)
         made[place] = with_extras(draft, context) if isinstance(draft, Draft) else draft
+        tell("files read", len(made), len(files))
     in_order = [made[place] for place in range(len(files))]
     drafts = [draft for draft in in_order if isinstance(draft, Draft)]
     return drafts, [check for check in in_order if isinstance(check, CheckDraft)]
