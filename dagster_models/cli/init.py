@@ -1,4 +1,4 @@
-"""``dagster-models init [FOLDER]``: a first project, and a Dagster home with the fast event log."""
+"""``dagster-models init [PATH]``: a first project, and a Dagster home with the fast event log."""
 
 from __future__ import annotations
 
@@ -6,86 +6,89 @@ import argparse
 import os
 import re
 import shlex
-from collections.abc import Mapping
-from importlib.resources import files
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from string import Template
 
-from dagster_models.core.target_types import DUCKDB
+from dagster_models.cli import first_project
+from dagster_models.cli.first_project import DEFINITIONS, HOME, PYPROJECT, TABLES, WORKFLOW
 from dagster_models.errors import DagsterModelsError
 from dagster_models.project.settings import PROJECT_FILE
 
 HELP = "write a first project and its Dagster home"
 
-HOME = ".dagster_home"
-
-_PROJECT = """\
-name: {name}
-targets:
-  dev: {{type: {type}, path: target/{name}.{type}}}
-models: {{materialized: table}}
-jobs:
-  {name}: {{selection: "*"}}
-"""
-_DEFINITIONS = """\
-from pathlib import Path
-
-from dagster import Definitions
-
-from dagster_models import load_project, models_executor
-
-defs = Definitions.merge(
-    load_project(Path(__file__).parent),
-    Definitions(executor=models_executor),  # of runs without a job, too
-)
-"""
-_MODEL = """\
-/* @model
-description: Replace this by a query of yours.
-columns:
-  id: {checks: [unique, not_null]}
-*/
-select range as id from range(10)
-"""
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "where to write it (default: the current folder)"
-    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="FOLDER", help=text)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(), metavar="PATH", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
     folder = options.folder.resolve()
     if (folder / PROJECT_FILE).exists():
         raise DagsterModelsError(f"{folder} has a {PROJECT_FILE} already: choose another folder")
-    name = folder.name if re.fullmatch(r"[A-Za-z_]\w*", folder.name, re.ASCII) else "my_project"
-    for path, text in _files(name).items():
-        _write(folder / path, text)
-    print(f"The project {name} is in {folder}. Run it, or look at it in the UI:\n")
-    if folder != Path.cwd():
-        print(f"cd {shlex.quote(str(folder))}")
-    print(f'export DAGSTER_HOME="$PWD/{HOME}" DAGSTER_EVENT_BATCH_SIZE=1000')
-    print("dagster-models run")
-    print("dagster dev -f definitions.py")
+    name = _name(folder)
+    repository = _repository_above(folder)
+    inside = folder.relative_to(repository).as_posix() if repository else "."
+    example = not (folder / "models").is_dir()
+    every = first_project.texts(name, inside, example)
+    kept = [path for path, text in every.items() if not _write(folder / path, text)]
+    for path in kept:
+        print(f"{os.path.relpath(folder / path)} is there already and stays as it is")
+    for note in _notes(folder, name, kept, repository):
+        print(f"  {note}")
+    print(f"The project {name} is in {folder}. Run it, and look at it in the UI:\n")
+    for command in _commands(folder, kept):
+        print(command)
     return 0
 
 
-def _files(name: str) -> Mapping[str, str]:
-    return {
-        PROJECT_FILE: _PROJECT.format(name=name, type=DUCKDB.name),
-        "definitions.py": _DEFINITIONS,
-        "models/marts/example.sql": _MODEL,
-        ".gitignore": f"target/\n{HOME}/*\n!{HOME}/dagster.yaml\n",
-        f"{HOME}/dagster.yaml": (files(__package__) / "dagster.yaml").read_text("utf-8"),
-    }
+def _name(folder: Path) -> str:
+    name = re.sub(r"[-. ]", "_", folder.name)
+    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else "my_project"
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file that is not there yet; one that is there stays as it is."""
+def _repository_above(folder: Path) -> Path | None:
+    """The git repository that has the folder below its own, if one has."""
+    if (folder / ".git").exists():
+        return None
+    return next((it for it in folder.parents if (it / ".git").exists()), None)
+
+
+def _notes(
+    folder: Path, name: str, kept: Collection[str], repository: Path | None
+) -> Iterator[str]:
+    """What is left to do by hand."""
+    if DEFINITIONS in kept:
+        yield (
+            f"Add `load_project(Path(__file__).parent)` of dagster_models to the Definitions in"
+            f" {DEFINITIONS} (see `Definitions.merge`)."
+        )
+    if PYPROJECT in kept:
+        yield f"So that `dagster dev` and `dg` find the project, add to {PYPROJECT}:"
+        for line in Template(TABLES).substitute(name=name).splitlines():
+            yield f"    {line}".rstrip()
+    if repository is not None and WORKFLOW not in kept:
+        yield f"GitHub reads workflows in {repository / '.github'}: move {WORKFLOW} there."
+
+
+def _commands(folder: Path, kept: Collection[str]) -> Iterator[str]:
+    there = f"cd {shlex.quote(str(folder))} && " if folder != Path.cwd() else ""
+    yield f"{there}dagster-models run"
+    file = f" -f {DEFINITIONS}" if PYPROJECT in kept else ""
+    yield f'DAGSTER_HOME="$PWD/{HOME}" DAGSTER_EVENT_BATCH_SIZE=1000 dagster dev{file}'
+
+
+def _write(path: Path, text: str) -> bool:
+    """Write a file, and return whether it was not there yet; one that is there stays as it is."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        print(f"{os.path.relpath(path)} is there already and stays as it is")
+        if not path.is_file():
+            raise DagsterModelsError(f"{path} is there already, and is no file") from None
+        return False
     except OSError as error:
         raise DagsterModelsError(f"{path} cannot be written: {error.strerror}") from error
+    return True

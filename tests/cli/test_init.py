@@ -1,4 +1,4 @@
-"""``dagster-models init``: what it writes runs on the fast event log; it overwrites nothing."""
+"""``dagster-models init``: what it writes runs, tests itself, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from dagster import DagsterInstance
 
 from dagster_models.cli.main import main
@@ -14,48 +15,91 @@ from dagster_models.definitions.stock_event_log import uses_stock_event_log
 from dagster_models.storage import PooledSqliteEventLogStorage
 from running import DAGSTER
 
+BIN = Path(DAGSTER).parent
 
-@pytest.mark.slow
-def test_what_it_prints_runs_the_project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "my shop" / "shop"
-    assert main(["init", str(folder)]) == 0
-    commands = capsys.readouterr().out.splitlines()[2:]
-    assert commands[-1] == "dagster dev -f definitions.py"
-    script = "\n".join(commands[:-1])
-    path = f"{Path(DAGSTER).parent}:{os.environ['PATH']}"
+
+def shell(folder: Path, *commands: str) -> str:
     done = subprocess.run(
-        ["bash", "-ec", script],
-        env={**os.environ, "PATH": path},
+        ["bash", "-ec", "\n".join(commands)],
+        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
         timeout=100,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Done. PASS=1 " in done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_what_it_prints_runs_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my shop" / "the-shop"
+    assert main(["init", str(folder)]) == 0
+    head, blank, run, ui = capsys.readouterr().out.splitlines()
+    assert head == f"The project the_shop is in {folder}. Run it, and look at it in the UI:"
+    assert blank == ""
+    assert "Done. PASS=2 " in shell(tmp_path, run)
     home = folder / ".dagster_home"
+    assert ui.endswith("dagster dev")
+    assert shell(folder, ui.removesuffix("dagster dev") + "printenv DAGSTER_HOME") == f"{home}\n"
     assert not uses_stock_event_log(home)
     monkeypatch.setenv("DAGSTER_HOME", str(home))
     with DagsterInstance.from_config(str(home)) as instance:
         assert isinstance(instance.event_log_storage, PooledSqliteEventLogStorage)
-        (run,) = instance.get_runs()
-        assert run.is_success
+        (ran,) = instance.get_runs()
+        assert ran.is_success
+        # `dagster-models run` finds the code location as `dagster dev` does.
+        origin = ran.remote_job_origin
+        assert origin is not None
+        assert origin.location_name == "the_shop"
+    listed = shell(folder, "dg list defs")
+    assert "marts/customers" in listed
+    assert "payments_add_up" in listed
+
+
+def test_its_ci_checks_and_tests_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".git").mkdir()
+    folder = tmp_path / "data" / "shop"
+    assert main(["init", str(folder)]) == 0
+    assert f"GitHub reads workflows in {tmp_path / '.github'}" in capsys.readouterr().out
+    workflow = yaml.safe_load((folder / ".github/workflows/dagster_models.yml").read_text())
+    job = workflow["jobs"]["build"]
+    assert job["defaults"]["run"]["working-directory"] == "data/shop"
+    steps = [step["run"] for step in job["steps"] if "run" in step]
+    assert steps[0] == "pip install ."
+    assert steps[-1] == "dagster-models run"
+    monkeypatch.chdir(folder)
+    for step in steps[1:-1]:
+        program, *arguments = step.split()
+        assert program == "dagster-models"
+        assert main(arguments) == 0, capsys.readouterr()
+    assert "1 passed" in capsys.readouterr().out
 
 
 def test_it_refuses_a_project_and_keeps_other_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "1st-project"
-    folder.mkdir()
+    mine = [".gitignore", "definitions.py", "pyproject.toml", "models/mine.sql"]
+    for name in mine:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("select 1 as mine\n")
     monkeypatch.chdir(folder)
-    (folder / ".gitignore").write_text("mine\n")
     assert main(["init"]) == 0
-    told = capsys.readouterr().out
-    assert ".gitignore is there already and stays as it is" in told
-    assert "cd " not in told
-    assert (folder / ".gitignore").read_text() == "mine\n"
+    said = capsys.readouterr().out
+    assert ".gitignore is there already and stays as it is" in said
+    assert "Add `load_project(Path(__file__).parent)`" in said
+    assert "      [tool.dagster]\n" in said
+    assert "dagster dev -f definitions.py" in said
+    assert "cd " not in said
+    assert all((folder / name).read_text() == "select 1 as mine\n" for name in mine)
+    assert sorted(it.name for it in (folder / "models").rglob("*")) == ["mine.sql"]
+    assert not (folder / "seeds").exists(), "there are models already, and need no example"
     assert "name: my_project\n" in (folder / "dagster_models.yaml").read_text()
     assert main(["check"]) == 0
     assert main(["init"]) == 1

@@ -1,0 +1,168 @@
+"""The files of a first project: what ``dagster-models init`` writes.
+
+The name of the project and the type of its target go into each text as ``$name`` and ``$type``,
+and ``$folder`` is where the project is in its git repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from string import Template
+
+from dagster_models.core.target_types import DUCKDB
+from dagster_models.project.settings import PROJECT_FILE
+
+HOME = ".dagster_home"
+DEFINITIONS = "definitions.py"
+PYPROJECT = "pyproject.toml"
+WORKFLOW = ".github/workflows/dagster_models.yml"
+
+_PROJECT = """\
+# Every key is in docs/configuration.md. `dagster-models check` reports what is wrong.
+name: $name
+targets:
+  dev: {type: $type, path: target/$name.$type}
+models: {materialized: table}
+jobs:
+  $name: {selection: "*"}
+"""
+_DEFINITIONS = """\
+from pathlib import Path
+
+from dagster import Definitions
+
+from dagster_models import load_project, models_executor
+
+defs = Definitions.merge(
+    load_project(Path(__file__).parent),
+    Definitions(executor=models_executor),  # of runs without a job, too
+)
+"""
+_PYPROJECT = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "$name"
+version = "0.1.0"
+requires-python = ">=3.10,<3.14"
+dependencies = ["dagster-models"]
+
+[project.optional-dependencies]
+dev = ["dagster-webserver", "dagster-dg-cli"]
+
+# `pip install .` brings what the project needs. The project itself is read where it is.
+[tool.setuptools]
+py-modules = []
+
+"""
+#: What other programs need to find the project; it may be added to a pyproject.toml that is there.
+TABLES = """\
+# `dagster dev` and `dagster-models run` read this table,
+[tool.dagster]
+module_name = "definitions"
+code_location_name = "$name"
+
+# and `dg dev`, `dg list defs`, `dg check defs` and `dg launch` these.
+[tool.dg]
+directory_type = "project"
+
+[tool.dg.project]
+root_module = "definitions"
+code_location_target_module = "definitions"
+code_location_name = "$name"
+defs_module = "definitions"
+"""
+_SEED = """\
+order_id,customer,amount,status
+1,Ada,12.50,paid
+2,Ada,30.00,paid
+3,Grace,7.25,open
+4,Alan,99.90,paid
+"""
+_MODEL = """\
+/* @model
+description: What each customer has paid.
+columns:
+  customer: {checks: [unique, not_null]}
+*/
+select
+    customer,
+    count(*) as orders,
+    sum(amount) as paid
+from orders
+where status = 'paid'
+group by customer
+"""
+_CHECK = """\
+/* @check
+model: customers
+description: The customers' payments add up to those of the orders.
+*/
+select *
+from
+    (select sum(paid) as total from customers) as by_customer,
+    (select sum(amount) as total from orders where status = 'paid') as of_orders
+where by_customer.total <> of_orders.total
+"""
+_UNIT_TEST = """\
+- model: marts.customers
+  name: only what is paid counts
+  given:
+    seeds.orders:
+      - {customer: Ada, amount: 10.5, status: paid}
+      - {customer: Ada, amount: 2, status: paid}
+      - {customer: Ada, amount: 99, status: open}
+  expect:
+    - {customer: Ada, orders: 2, paid: 12.5}
+"""
+_WORKFLOW = """\
+# GitHub Actions: the project is checked, tested and built from nothing.
+name: dagster-models
+on: [push, pull_request]
+jobs:
+  build:
+    runs-on: ubuntu-latest
+    defaults: {run: {working-directory: $folder}}
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: {python-version: "3.12"}
+      - run: pip install .
+      - run: dagster-models check --format github
+      - run: dagster-models test
+      - run: dagster-models run
+"""
+_GITIGNORE = f"""\
+target/
+{HOME}/*
+!{HOME}/dagster.yaml
+.venv/
+__pycache__/
+*.egg-info/
+"""
+
+
+def texts(name: str, folder: str, example: bool) -> dict[str, str]:
+    """Path -> text of each file. ``example``: with a model, a seed, a check and a unit test."""
+    templates: Mapping[str, str] = {
+        PROJECT_FILE: _PROJECT,
+        DEFINITIONS: _DEFINITIONS,
+        PYPROJECT: _PYPROJECT + TABLES,
+        WORKFLOW: _WORKFLOW,
+        ".gitignore": _GITIGNORE,
+    }
+    if example:
+        templates = {
+            **templates,
+            "seeds/orders.csv": _SEED,
+            "models/marts/customers.sql": _MODEL,
+            "checks/payments_add_up.sql": _CHECK,
+            "unit_tests/marts.yaml": _UNIT_TEST,
+        }
+    values = {"name": name, "type": DUCKDB.name, "folder": folder}
+    found = {path: Template(text).substitute(values) for path, text in templates.items()}
+    found[f"{HOME}/dagster.yaml"] = (files(__package__) / "dagster.yaml").read_text("utf-8")
+    return found
