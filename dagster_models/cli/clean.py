@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from dagster_models.cli.project import add_target, counted, folder_of, is_there, load
+from dagster_models.cli.selection import add_words
 from dagster_models.compilation.leftovers import leftovers
 from dagster_models.compilation.tasks import builder_of, warehouse_address
 from dagster_models.core.built import Built
@@ -13,6 +14,7 @@ from dagster_models.core.model import Project, Target
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.project.selection import Node, select
 from dagster_models.project.targets import usable_target
 
 HELP = "list what no model builds any more, and drop it"
@@ -23,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     relations += " records), and that nobody has replaced since"
     parser.add_argument("--relations", action="store_true", required=True, help=relations)
     add_target(parser)
+    only = "only those of these names and schemas (the models that built them are gone)"
+    add_words(parser, only)
     parser.add_argument("--yes", action="store_true", help="drop them (default: only list them)")
 
 
@@ -33,23 +37,24 @@ def run(options: argparse.Namespace) -> int:
         print(_nothing(project, target))
         return 0
     try:
-        return _clean(project, target, options.yes)
+        return _clean(project, target, options)
     finally:
         leave_all()
 
 
-def _clean(project: Project, target: Target, drop: bool) -> int:
+def _clean(project: Project, target: Target, options: argparse.Namespace) -> int:
     builder = builder_of(project, target)
     with connect(warehouse_address(project, target)) as session:
         found = leftovers(project, target, session.built_by(builder))
         if not found:
             print(_nothing(project, target))
             return 0
+        found = _selected(found, options)
         print(f"{builder} has built these on target {target.name}, and no model builds them now:")
         for built in found:
             print(_line(built))
         old = [built for built in found if not built.kept]
-        if not drop:
+        if not options.yes:
             if old:
                 print("Nothing was dropped. `--yes` drops what is not kept.")
             return 0
@@ -59,6 +64,22 @@ def _clean(project: Project, target: Target, drop: bool) -> int:
         print(f"Not dropped: {relation}: {why}")
     print(f"Dropped {counted(len(old) - len(kept), 'relation')}.")
     return 1 if kept else 0
+
+
+def _selected(found: Sequence[Built], options: argparse.Namespace) -> list[Built]:
+    """Those that the options select, by the names that their models had.
+
+    Raises:
+        SelectionError: it is not a selection, or matches none of them.
+    """
+    nodes = []
+    for built in found:
+        schema, _, name = built.commit.step.partition(".")
+        words = (name, built.relation.name, str(built.relation))
+        nodes.append(Node(built.commit.relation, words=words, folder=schema))
+    text, exclude = " ".join(options.selection), " ".join(options.exclude)
+    names = set(select(nodes, text, None, exclude))
+    return [built for built in found if built.commit.relation in names]
 
 
 def _nothing(project: Project, target: Target) -> str:

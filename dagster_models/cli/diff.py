@@ -7,14 +7,16 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dagster_models.cli.git import repository_of
-from dagster_models.cli.project import folder_of, load
-from dagster_models.core.model import Project, Step
-from dagster_models.errors import DagsterModelsError, ProjectError
+from dagster_models.cli.compared import compared
+from dagster_models.cli.project import folder_of
+from dagster_models.cli.selection import add_words, facts_of, project_nodes
+from dagster_models.core.model import Project
+from dagster_models.errors import DagsterModelsError
 from dagster_models.project.compare import (
     ALL,
     NO_KEYS,
@@ -22,21 +24,20 @@ from dagster_models.project.compare import (
     Comparison,
     GivenKeys,
     StepChange,
-    compare,
     op_selection,
     selection,
 )
-from dagster_models.project.settings import PROJECT_FILE
+from dagster_models.project.selection import Node, select
 
 HELP = "print what changed in meaning since a commit"
 
-#: What a load reads; data beside a project may be large.
-_ENDINGS = (".sql", ".py", ".csv", ".yaml", ".yml")
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "renamed": ">"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ref", nargs="?", default="HEAD", metavar="GIT_REF", help="default: HEAD")
+    only = "print only what has changed of these models, and what that touches of them"
+    add_words(parser, only)
     how = parser.add_mutually_exclusive_group()
     select_help = "print only a Dagster asset selection of what changed and all downstream of it"
     how.add_argument("--select", action="store_true", help=select_help)
@@ -53,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     root = folder_of(options)
-    commit, comparison = diff(root, options.ref)
+    commit, comparison, project = compared(root, options.ref)
+    comparison = _selected(comparison, project, options)
     given = _given_keys(options.definitions, root) if options.definitions else NO_KEYS
     if options.select:
         text = selection(comparison, given)
@@ -66,6 +68,23 @@ def run(options: argparse.Namespace) -> int:
     if text:
         print(text)
     return 0
+
+
+def _selected(comparison: Comparison, project: Project, options: argparse.Namespace) -> Comparison:
+    """What the options select of it."""
+    text, exclude = " ".join(options.selection), " ".join(options.exclude)
+    if not (text or exclude):
+        return comparison
+    nodes = list(project_nodes(project))
+    known = {node.name for node in nodes}
+    gone = (change for change in comparison.changes if str(change.key) not in known)
+    nodes += [Node(str(it.key), (it.key.name,), path=it.path, folder=it.key.schema) for it in gone]
+    names = set(select(nodes, text, facts_of(project, None), exclude))
+    return replace(
+        comparison,
+        changes=tuple(it for it in comparison.changes if str(it.key) in names),
+        affected={key: of for key, of in comparison.affected.items() if str(key) in names},
+    )
 
 
 def _given_keys(module: str, root: Path) -> GivenKeys:
@@ -96,44 +115,6 @@ def _given_keys(module: str, root: Path) -> GivenKeys:
     return keys
 
 
-def diff(root: Path, ref: str) -> tuple[str, Comparison]:
-    """The short name of the commit, and what changed since. The user's checkout stays untouched.
-
-    Raises:
-        DagsterModelsError: there is no git repository or no such commit, or one of the two
-            versions of the project does not load.
-    """
-    root = root.resolve()
-    if not root.is_dir():
-        raise DagsterModelsError(f"there is no folder {root}")
-    repository = repository_of(root)
-    commit = repository.find_commit(ref)
-    new = _load(root, "the project as it is")
-    with repository.files_at(commit, _ENDINGS) as before:
-        if not (before / PROJECT_FILE).is_file():
-            old = Project(
-                new.name, str(before), new.target_path, new.dialect, {}, new.default_target, {}
-            )
-        else:
-            old = _load(before, f"the project at {ref}", new)
-        return commit[:10], compare(old, new, _text)
-
-
-def _load(folder: Path, what: str, newer: Project | None = None) -> Project:
-    """The project in *folder*. What is known of a *newer* version of it is used: what builds left
-    is known by its code version, so it holds for the older files too."""
-    texts, target_path = (newer.texts, newer.target_path) if newer else (None, None)
-    try:
-        return load(folder, texts=texts, unknown_columns="ignore", target_path=target_path)
-    except ProjectError as error:
-        raise DagsterModelsError(f"{what} does not load: {error}") from error
-
-
-def _text(project: Project, step: Step) -> str:
-    path = Path(project.root, step.location.path)
-    return path.read_text(encoding="utf-8-sig", errors="replace")
-
-
 # --- the report ---------------------------------------------------------------------------------
 
 
@@ -160,14 +141,14 @@ def _change_lines(change: StepChange) -> Iterator[str]:
     was = f", was {change.was}" if change.was else ""
     yield f"{_SIGNS[change.kind]} {change.key} ({change.path}{was})"
     for column in change.columns:
-        yield f"    {_column_line(column)}"
+        yield f"    {column_line(column)}"
     if change.rows:
         yield "    ~ which rows it has"
     if change.whole:
         yield "    ~ its contents"
 
 
-def _column_line(column: ColumnChange) -> str:
+def column_line(column: ColumnChange) -> str:
     types = f"{column.before or '?'} -> {column.after or '?'}"
     if column.kind == "added":
         return f"+ {column.name} {column.after}".rstrip()

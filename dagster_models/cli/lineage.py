@@ -1,8 +1,12 @@
-"""``dagster-models lineage MODEL[.COLUMN]``: what columns are made of, and what is made of them."""
+"""``dagster-models lineage MODEL[.COLUMN]``: what columns are made of, and what is made of them.
+
+A selection prints the columns of all that it selects.
+"""
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,9 +18,10 @@ from dagster_models.cli.project import (
     refuse_broken,
     warn_of_broken_files,
 )
+from dagster_models.cli.selection import add_words, select_names
 from dagster_models.cli.streams import shows
 from dagster_models.core.model import Key, Project, Source, Step
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import DagsterModelsError, ProjectError, SelectionError
 from dagster_models.project.compare import ColumnName
 from dagster_models.util.nearest import nearest
 
@@ -27,16 +32,53 @@ MOST_LINES = 500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    name_help = "a model, seed or source, or one of its columns"
-    parser.add_argument("name", metavar="MODEL[.COLUMN]", help=name_help)
+    name_help = "a model, seed or source, or one of its columns; or a selection, as of `ls`"
+    add_words(parser, name_help, "+", "MODEL[.COLUMN]")
     add_vars(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), whole=False, given=given_by(options))
-    print(lineage(project, options.name))
+    words, exclude = options.selection, " ".join(options.exclude)
+    text = None if len(words) > 1 or exclude else lineage_or_none(project, words[0])
+    print(lineage_of_all(project, " ".join(words), exclude) if text is None else text)
     warn_of_broken_files(project)
     return 0
+
+
+def lineage_or_none(project: Project, word: str) -> str | None:
+    """The text for a name; None if the word is not a name but a selection.
+
+    Raises:
+        DagsterModelsError: it is neither.
+    """
+    try:
+        return lineage(project, word)
+    except ProjectError:
+        raise
+    except DagsterModelsError:
+        try:
+            select_names(project, word, "", None)
+        except SelectionError:
+            if re.fullmatch(r"[\w.]+", word) is None:
+                raise
+        else:
+            return None
+        raise
+
+
+def lineage_of_all(project: Project, text: str, exclude: str) -> str:
+    """The columns of all that a selection means.
+
+    Raises:
+        SelectionError: it is not a selection, or matches nothing.
+    """
+    graph = _columns(project)
+    names = set(select_names(project, text, exclude, None))
+    items: list[Step | Source] = [*project.sources.values(), *project.steps.values()]
+    return "\n\n".join(
+        "\n".join(_model_lines(item, graph)) for item in items if str(item.key) in names
+    )
 
 
 @dataclass(frozen=True, slots=True)

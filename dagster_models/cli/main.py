@@ -2,6 +2,7 @@
 
     dagster-models init FOLDER         a first project, and a Dagster home for it
     dagster-models check               all problems of the project; exit code 1 if there are errors
+    dagster-models plan [SELECT]       what a run would build and why, and how long it takes
     dagster-models run [SELECT]        a run, which Dagster's UI shows under its job and assets
     dagster-models retry               the last run goes on, if it has failed or was canceled
     dagster-models ls [SELECT]         its steps in the order in which they would run
@@ -14,10 +15,12 @@
     dagster-models checks [marts.x]    checks alone, of models and sources as they are
     dagster-models show marts.x        the first rows of a model's query
     dagster-models sql 'select ...'    a query of the warehouse, with the names of models
+    dagster-models shell               a prompt for such queries
     dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
     dagster-models schemas             the JSON schemas of its files, for editors
     dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
+    dagster-models completion bash     completion of commands, options and names for a shell
     dagster-models explain last marts.x    what became of one step, and when
 
 The project is the folder given with ``--project``, else the nearest one at or above the current
@@ -28,32 +31,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
-from dagster_models.cli import (
-    check,
-    checks,
-    clean,
-    compile,
-    diff,
-    explain,
-    init,
-    lineage,
-    ls,
-    results,
-    retry,
-    run,
-    schemas,
-    script,
-    show,
-    sql,
-    streams,
-    test,
-    windows,
-)
+from dagster_models.cli import streams
 from dagster_models.errors import DagsterModelsError, SelectionError
 
 
@@ -66,32 +50,37 @@ class Command(Protocol):
     def run(self, options: argparse.Namespace) -> int: ...
 
 
-COMMANDS: Mapping[str, Command] = {
-    "init": init,
-    "check": check,
-    "checks": checks,
-    "run": run,
-    "retry": retry,
-    "ls": ls,
-    "compile": compile,
-    "lineage": lineage,
-    "diff": diff,
-    "results": results,
-    "explain": explain,
-    "clean": clean,
-    "windows": windows,
-    "script": script,
-    "show": show,
-    "sql": sql,
-    "test": test,
-    "schemas": schemas,
-}
+class Commands(Mapping[str, Command]):
+    """The commands by their names. A module is imported when it is asked for: all of them would be
+    half of the time of a small command, and of each completion in a shell."""
+
+    names = (
+        *("init", "check", "checks", "plan", "run", "retry", "ls", "compile", "lineage", "diff"),
+        *("results", "explain", "clean", "windows", "script", "show", "sql", "shell", "test"),
+        *("schemas", "completion"),
+    )
+
+    def __getitem__(self, name: str) -> Command:
+        if name not in self.names:
+            raise KeyError(name)
+        return cast(Command, import_module(f"dagster_models.cli.{name}"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+COMMANDS: Mapping[str, Command] = Commands()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 for success, 1 for errors, 2 for a wrong call."""
     streams.prepare()
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    named = COMMANDS.keys() & set(given)
+    options = parser(named or COMMANDS.keys()).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         with streams.reader_may_leave():
@@ -113,16 +102,21 @@ def _version() -> str:
         return "(not installed)"
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser(commands: Collection[str]) -> argparse.ArgumentParser:
+    """The parser of all options. Of *commands* it knows the arguments, and of others the names."""
     parser = argparse.ArgumentParser(
         prog="dagster-models", description="Run a project of models, and look at it."
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     folder = "the project's folder (default: the nearest one with a dagster_models.yaml)"
     parser.add_argument("--project", type=Path, metavar="FOLDER", help=folder)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        own = commands.add_parser(name, help=command.HELP)
+    every = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        if name not in commands:
+            every.add_parser(name)
+            continue
+        command = COMMANDS[name]
+        own = every.add_parser(name, help=command.HELP)
         own.add_argument(
             "--project", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=folder
         )

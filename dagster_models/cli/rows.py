@@ -9,7 +9,7 @@ from dagster_models.cli.project import counted, refuse_missing
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project, Target
 from dagster_models.processes.client.leave import leave_all
-from dagster_models.processes.client.session import connect
+from dagster_models.processes.client.session import Session, connect
 from dagster_models.util.secrets import without
 from dagster_models.util.text_table import aligned
 
@@ -34,14 +34,24 @@ def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
     refuse_missing(target)
     try:
         with connect(warehouse_address(project, target)) as session:
-            session.begin(reading=True)  # also what functions of the query would write is refused
-            table = session.export(f"{query} limit {limit + 1}")
-            rows = [[_text(value) for value in row.values()] for row in table.to_pylist()]
+            print(rows_text(session, project, query, limit))
     finally:
         leave_all()
-    print(without(_table(table.column_names, rows[:limit]), project.secrets))
-    print(f"({'first ' if len(rows) > limit else ''}{counted(min(len(rows), limit), 'row')})")
     return 0
+
+
+def rows_text(session: Session, project: Project, query: str, limit: int) -> str:
+    """The first rows of a query as a table, and their number."""
+    session.begin(reading=True)  # also what functions of the query would write is refused
+    try:
+        table = session.export(f"{query} limit {limit + 1}")
+    finally:
+        if not session.closed:  # as it is after Ctrl-C
+            session.rollback()
+    rows = [[_text(value) for value in row.values()] for row in table.to_pylist()]
+    count = f"{'first ' if len(rows) > limit else ''}{counted(min(len(rows), limit), 'row')}"
+    text = "\n".join(aligned(_table(table.column_names, rows[:limit])))
+    return f"{without(text, project.secrets)}\n({count})"
 
 
 def _text(value: object) -> str:
@@ -49,6 +59,6 @@ def _text(value: object) -> str:
     return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 3]}..."
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Sequence[str]]:
     rule = ["-" * max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    return "\n".join(aligned([names, rule, *rows]))
+    return [names, rule, *rows]

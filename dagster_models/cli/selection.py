@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from dagster_models.cli.diff import diff
+from dagster_models.cli.compared import compared
 from dagster_models.cli.project import is_there
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
@@ -22,9 +22,17 @@ _HELP = "e.g. stg_orders+, +marts.orders, tag:nightly, path:models/marts, change
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("selection", nargs="*", metavar="SELECT", help=_HELP)
-    for flags, text in ((("-s", "--select"), "the same"), (("--exclude",), "what is left out")):
-        parser.add_argument(*flags, nargs="+", default=[], metavar="SELECT", help=text)
+    add_words(parser, _HELP)
+    parser.add_argument("-s", "--select", nargs="+", default=[], metavar="SELECT", help="the same")
+
+
+def add_words(
+    parser: argparse.ArgumentParser, text: str, nargs: str = "*", metavar: str = "SELECT"
+) -> None:
+    """A selection whose words are arguments, and not an option, too; *text* is its help."""
+    parser.add_argument("selection", nargs=nargs, metavar=metavar, help=text)
+    exclude = "what is left out"
+    parser.add_argument("--exclude", nargs="+", default=[], metavar="SELECT", help=exclude)
 
 
 def selected(options: argparse.Namespace) -> tuple[str, str]:
@@ -63,10 +71,14 @@ def select_names(project: Project, text: str, exclude: str, target: str | None) 
     Raises:
         SelectionError: it is not a selection, or matches nothing.
     """
-    nodes = [_source_node(key) for key in project.sources]
+    return list(select(project_nodes(project), text, facts_of(project, target), exclude))
+
+
+def project_nodes(project: Project) -> Iterator[Node]:
+    """What a selection may know of the steps, ephemeral models and sources of a project."""
+    yield from (_source_node(key) for key in project.sources)
     steps = (*project.steps.values(), *project.ephemerals.values())
-    nodes += [_node(project, step) for step in steps]
-    return list(select(nodes, text, facts_of(project, target), exclude))
+    yield from (_node(project, step) for step in steps)
 
 
 def facts_of(project: Project, target: str | None) -> Facts:
@@ -74,7 +86,7 @@ def facts_of(project: Project, target: str | None) -> Facts:
 
     def changed(ref: str) -> Collection[str]:
         if ref:
-            comparison = diff(Path(project.root), ref)[1]
+            comparison = compared(Path(project.root), ref).comparison
             return [str(it.key) for it in comparison.changes if it.kind != "removed"]
         return built_by_other_code(project, target)
 

@@ -7,7 +7,7 @@ import argparse
 from dagster_models.cli.project import add_target, add_vars, folder_of, given_by, load
 from dagster_models.cli.rows import add_limit, print_rows
 from dagster_models.compilation.sql_text import compile_text, parsed_text
-from dagster_models.core.model import Config, Key, Location, Project, Step
+from dagster_models.core.model import Config, Key, Location, Project, Step, Target
 from dagster_models.errors import DagsterModelsError, SqlSyntaxError
 from dagster_models.project.linking.names import build_names, resolve
 from dagster_models.project.targets import usable_target
@@ -25,12 +25,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
     target = usable_target(project, options.target)
+    return print_rows(project, target, sent(project, target, options.query), options.limit)
+
+
+def sent(project: Project, target: Target, query: str) -> str:
+    """The query as it is sent to the warehouse.
+
+    Raises:
+        DagsterModelsError: it is not one query, or cannot be read.
+    """
     try:
-        step = _as_step(project, options.query)
-        sql = compile_text(project, step, options.query, target).rstrip().rstrip(";")
+        step = _as_step(project, query)
+        sql = compile_text(project, step, query, target).rstrip().rstrip(";")
     except SqlSyntaxError as error:
         raise DagsterModelsError(f"the query, {error}") from error
-    return print_rows(project, target, f"select * from (\n{sql}\n) as shown", options.limit)
+    return f"select * from (\n{sql}\n) as shown"
 
 
 def _as_step(project: Project, text: str) -> Step:

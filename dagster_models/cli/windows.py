@@ -1,9 +1,9 @@
-"""``dagster-models windows MODEL``: which partitions are built, by the warehouse's records."""
+"""``dagster-models windows [SELECT]``: which partitions are built, by the warehouse's records."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 
 from dagster_models.cli.project import (
@@ -16,6 +16,7 @@ from dagster_models.cli.project import (
     load,
     refuse_broken,
 )
+from dagster_models.cli.selection import add_selection, select_steps, selected
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.commit import Commit
@@ -27,13 +28,13 @@ from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
 
-HELP = "list which partitions of a model are built, and by which version of its code"
+HELP = "list which partitions of models are built, and by which version of their code"
 
 STATES = ("built", "stale", "missing")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="schema.name, or a name that only one model has")
+    add_selection(parser)
     add_target(parser)
     add_vars(parser)
     which = parser.add_mutually_exclusive_group()
@@ -45,28 +46,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), whole=False, given=given_by(options))
-    partitioned = [step for step in project.steps.values() if step.config.partitions is not None]
-    step = find_step(options.model, partitioned, "partitioned model")
-    refuse_broken(project, step)
+    steps = _partitioned(project, options)
+    for step in steps:
+        refuse_broken(project, step)
     target = usable_target(project, options.target)
+    there = is_there(target)
     try:
-        commits = _ledger(project, step, target) if is_there(target) else []
+        commits = {it.key: ledger(project, it, target) if there else [] for it in steps}
     finally:
         leave_all()
-    states = states_of(partitions_of(step), commits, step.code_version)
     only = "missing" if options.missing else "stale" if options.stale else ""
-    if not only:
-        counts = [f"{sum(it == state for _, it in states)} {state}" for state in STATES]
-        print(f"{step.key} on target {target.name}: {', '.join(counts)}")
-    for state, keys in ranges(states):
-        if only in ("", state):
-            print(keys if only else f"{state:<8} {keys}")
+    for step in steps:
+        if not only:
+            counts = partition_counts(step, commits[step.key])
+            text = ", ".join(f"{number} {state}" for state, number in counts.items())
+            print(f"{step.key} on target {target.name}: {text}")
+        states = states_of(partitions_of(step), commits[step.key], step.code_version)
+        for state, keys in ranges(states):
+            if not only:
+                print(f"{state:<8} {keys}")
+            elif only == state:
+                print(keys if len(steps) == 1 else f"{step.key}  {keys}")
     return 0
 
 
-def _ledger(project: Project, step: Step, target: Target) -> list[Commit]:
+def _partitioned(project: Project, options: argparse.Namespace) -> list[Step]:
+    """The partitioned models that the options select.
+
+    Raises:
+        DagsterModelsError: there are none.
+    """
+    every = [step for step in project.steps.values() if step.config.partitions is not None]
+    names = {it.key for it in select_steps(project, options, options.target)}
+    found = [step for step in every if step.key in names]
+    if not found:
+        text = selected(options)[0]
+        find_step(text or "*", every, "partitioned model")
+    return found
+
+
+def ledger(project: Project, step: Step, target: Target) -> list[Commit]:
+    """The commit records of a model's relation."""
     with connect(warehouse_address(project, target)) as session:
         return session.ledger(relation_for(project, step.key, target))
+
+
+def partition_counts(step: Step, commits: Sequence[Commit]) -> Mapping[str, int]:
+    """How many partitions of a model are in each of the STATES."""
+    states = states_of(partitions_of(step), commits, step.code_version)
+    return {state: sum(it == state for _, it in states) for state in STATES}
 
 
 def states_of(

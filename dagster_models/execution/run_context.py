@@ -74,7 +74,7 @@ class RunContext:
         step, plan = report.step, self.plan
         waited = self.waits.end(step)
         previous = plan.built_on_previous(step) if report.state is not State.SKIPPED else ()
-        attempts = plan.attempt(step)
+        attempts, because = plan.attempt(step), self.decision.because.get(step)
         result = self.reporter.finished(
             report,
             attempts,
@@ -82,7 +82,7 @@ class RunContext:
             waited,
             previous,
             committed_in,
-            self.decision.because.get(step),
+            because.text if because is not None else None,
         )
         own = self.target_steps.get(step)
         if report.state is State.SUCCEEDED and own is not None and own.builds and not committed_in:

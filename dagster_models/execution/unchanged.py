@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from dagster import MetadataValue
 
@@ -51,12 +51,21 @@ class Unchanged:
     outcome: Outcome
 
 
+class Because(NamedTuple):
+    """Why a step is built. ``kind``: "new", "code" (its own), "data" (what it reads has changed, or
+    nobody knows), "upstream" (what it reads is built in this run), "check" (one fails), or "always"
+    (a build is not repeatable)."""
+
+    kind: str
+    text: str
+
+
 @dataclass(slots=True)
 class Decision:
     """``unchanged``: step key -> why it need not be built; ``because``: step key -> why it is."""
 
     unchanged: dict[str, Unchanged] = field(default_factory=dict)
-    because: dict[str, str] = field(default_factory=dict)
+    because: dict[str, Because] = field(default_factory=dict)
 
 
 def decide(
@@ -93,10 +102,11 @@ def decide(
             built_now = next((it for it in upstream if it not in left), None)
             if built_now is not None:
                 name = target_steps[built_now].name if built_now in target_steps else built_now
-                decision.because[step] = f"{name} is built in this run, or runs"
+                why = f"{name} is built in this run, or runs"
+                decision.because[step] = Because("upstream", why)
                 continue
             result = warehouse.look_at(target_step, known, run_id)
-            if isinstance(result, str):
+            if isinstance(result, Because):
                 decision.because[step] = result
             else:
                 commit, outcome = result
@@ -170,41 +180,42 @@ class _Warehouse:
 
     def look_at(
         self, it: TargetStep, known: KnownInputs, run_id: str
-    ) -> tuple[Commit, Outcome] | str:
+    ) -> tuple[Commit, Outcome] | Because:
         """The commit that stands and the outcome of the step's checks; else why it is built."""
         if it.relation is None:
-            return "it is a script"
+            return Because("always", "it is a script")
         built = self._built.get(str(it.relation))
         if built is None:
-            return "its relation is not there, or was not built by this project"
-        why = next(self._changes(it, built, known), "")
-        if why:
+            return Because("new", "its relation is not there, or was not built by this project")
+        why = next(self._changes(it, built, known), None)
+        if why is not None:
             return why
         outcome = self._session.run(checks_task(it, run_id, 1))
         if not outcome.succeeded:
             failed = [check.name for check in outcome.checks if not check.passed]
-            return f"its check {failed[0]} fails" if failed else "its relation cannot be read"
+            text = f"its check {failed[0]} fails" if failed else "its relation cannot be read"
+            return Because("check", text)
         return built.commit, outcome
 
-    def _changes(self, it: TargetStep, built: Built, known: KnownInputs) -> Iterator[str]:
+    def _changes(self, it: TargetStep, built: Built, known: KnownInputs) -> Iterator[Because]:
         step, commit = it.step, built.commit
         if built.kept:
-            yield built.kept
+            yield Because("new", built.kept)
         if commit.step != it.name:
-            yield f"{commit.step} was built under its name"
+            yield Because("code", f"{commit.step} was built under its name")
         if commit.code_version != step.code_version:
-            yield "its code has changed"
+            yield Because("code", "its code has changed")
         if it.is_built_in_full:
-            yield "it is built in full each time, or was asked to be"
+            yield Because("always", "it is built in full each time, or was asked to be")
         found = self._repeatable[_id(it)]
         if found.why_not:
-            yield found.why_not
+            yield Because("always", found.why_not)
         yield from (
-            f"it calls {name}: {why}"
+            Because("always", f"it calls {name}: {why}")
             for name, why in self._functions.items()
             if name in found.functions
         )
-        yield from self._changed_inputs(it, commit, known)
+        yield from (Because("data", why) for why in self._changed_inputs(it, commit, known))
 
     def _changed_inputs(self, it: TargetStep, commit: Commit, known: KnownInputs) -> Iterator[str]:
         project, target = it.project, it.target

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
 
-from cli_cases import run
+from cli_cases import git, run
 from dagster_models import load_project
 from dagster_models._dagster.partitions import RANGE_END_TAG
 from dagster_models.cli import run as run_command
+from dagster_models.cli.main import main
+from dagster_models.cli.shell import _COMMANDS
 from dagster_models.execution.options import (
     CHECKS_TAG,
     FAIL_FAST_TAG,
@@ -21,6 +25,8 @@ from dagster_models.execution.options import (
 )
 from dagster_models.execution.run_variables import VARS_TAG
 from dagster_models.project.selection import _FACTS, _METHODS
+from dagster_models.reporting.journal import Journal
+from dagster_models.reporting.results import RunHeader, StepResult
 from paths import REPOSITORY
 from running import make_project
 
@@ -39,17 +45,21 @@ FILES = {
 }
 
 
-def blocks(title: str, language: str) -> list[str]:
+def section(title: str) -> str:
     (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def blocks(title: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
 
 
 def test_every_block_is_used_below() -> None:
-    assert PAGE.count("\n```") == 2 * 6
+    assert PAGE.count("\n```") == 2 * 13
 
 
 def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (commands,) = blocks("Selecting", "sh")
+    commands = blocks("Selecting", "sh")[0]
     (jobs,) = blocks("Selecting", "yaml")
     project = make_project(tmp_path, FILES, jobs)
     found = []
@@ -164,3 +174,68 @@ def test_the_sql_of_all_models(
     assert run(project.root, "compile", "--into", "all") == 1
     assert len([*Path("all").rglob("*.sql")]) == 5
     assert run(project.root, "compile", "orders", "late") == 2
+
+
+def test_starting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command, printed = blocks("Starting", "sh")[0], blocks("Starting", "text")[0]
+    assert shlex.split(command) == ["dagster-models", "init", "shop"]
+    assert main(["init", str(tmp_path / "shop")]) == 0
+    said = capsys.readouterr().out.replace(str(tmp_path / "shop"), "/home/ada/shop")
+    assert said == printed
+    files = {it.relative_to(tmp_path / "shop") for it in (tmp_path / "shop").rglob("*")}
+    named = re.findall(r"^\| `([^`]+)` \|", section("Starting"), re.MULTILINE)
+    assert {Path(name) for name in named} == {
+        it for it in files if (tmp_path / "shop" / it).is_file()
+    }
+
+
+def test_planning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands = blocks("Planning a run", "sh")[0].splitlines()
+    project = make_project(tmp_path, FILES)
+    for line in commands:
+        assert run(project.root, *shlex.split(line)[1:]) == 0, capsys.readouterr().err
+    (example,) = blocks("Planning a run", "text")
+    for kind in re.findall(r"^  (\w+) ", example, re.MULTILINE):
+        assert f"| `{kind}` |" in PAGE
+
+
+def test_a_prompt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (command,) = blocks("A prompt", "sh")
+    (text,) = re.findall(r"^echo '(.*)' \| dagster-models shell$", command, re.MULTILINE)
+    project = make_project(tmp_path, FILES)
+    with project.warehouse() as session:
+        session.execute("create schema marts; create table marts.orders as select 1 as id")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    assert run(project.root, "shell") == 0
+    assert capsys.readouterr().out == "n\n-\n1\n(1 row)\n"
+    for name in _COMMANDS:
+        assert f"`{name}" in section("A prompt")
+
+
+def test_completing(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in blocks("Completing in a shell", "sh")[0].splitlines():
+        (arguments,) = re.findall(r"dagster-models (completion \w+)", line)
+        assert main(arguments.split()) == 0
+        assert "dagster-models" in capsys.readouterr().out
+
+
+def test_selecting_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each line of the block is understood, whatever there is to print."""
+    monkeypatch.chdir(tmp_path)
+    project = make_project(
+        tmp_path,
+        {**FILES, "models/marts/days.sql": DAYS},
+        "partitions: {days: {every: day, start: 2024-01-01, end: 2024-01-04}}\n",
+    )
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "--quiet", "-m", "first")
+    header = RunHeader("r1", "test", "dev", 100.0, ("marts.orders",), "1", 2)
+    with Journal(project.root / "target", header) as journal:
+        journal.step(StepResult("marts.orders", "sql", "table", "failed"))
+    for line in blocks("Selecting", "sh")[1].splitlines():
+        assert run(project.root, *shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)

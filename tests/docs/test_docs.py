@@ -121,7 +121,7 @@ def test_the_commands(clone: Path) -> None:
     lines = block("sh", "dagster-models check").splitlines()
     said = {" ".join(line.split()[1:3]): line for line in lines}
     said = {words if "last" in words else words.split()[0]: said[words] for words in said}
-    assert "\ndagster-models run\n" in shell(said.pop("init"), clone)
+    assert " && dagster-models run\n" in shell(said.pop("init"), clone)
     assert "No errors in 36 steps of flights." in shell(said.pop("check"), clone)
     assert len(shell(said.pop("ls"), clone).splitlines()) == 36
     assert '"intermediate"."int_flights"' in shell(said.pop("compile"), clone)
@@ -134,6 +134,9 @@ def test_the_commands(clone: Path) -> None:
     assert "(first 20 rows)" in shell(said.pop("sql"), clone)
     assert "(16 rows)" in shell(said.pop("show"), clone)
     assert "TOTAL=35" in shell(said.pop("results"), clone)
+    assert "A run of flights on target dev builds " in shell(said.pop("plan"), clone)
+    assert "(1 row)" in shell("echo 'select 1;' | " + said.pop("shell"), clone)
+    assert "complete -F" in shell(said.pop("completion"), clone)
     assert "Critical path: " in shell(said.pop("explain"), clone)
     one = shell(said.pop("explain last"), clone)
     assert one.startswith("marts.carrier_delays: sql table, succeeded")

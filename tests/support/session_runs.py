@@ -78,7 +78,7 @@ class Runs:
                     states[key] = "skipped"
                 else:
                     states[key] = _build(session, it, run_id, known)
-        self.because = decision.because
+        self.because = {step: it.text for step, it in decision.because.items()}
         return states
 
     def contents(self) -> dict[str, Any]:

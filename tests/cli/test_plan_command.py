@@ -1,0 +1,154 @@
+"""`dagster-models plan`: what a run would build and why, on both warehouses; it builds nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli_cases import run
+from dagster_models.reporting.journal import Journal
+from dagster_models.reporting.results import RunHeader, StepResult
+from running import make_project
+from session_runs import Runs, target_of
+from systems import System
+
+B = "select k, v + 1 as v, k as extra from a"
+
+
+@pytest.fixture
+def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
+    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
+    runs = Runs(tmp_path / "project")
+    runs.write(
+        {
+            "dagster_models.yaml": (
+                f"name: p\ndialect: {system.name}\nmodels: {{materialized: table}}\n"
+                f"targets:\n  dev: {target_of(system)}\n"
+            ),
+            "models/sources.yaml": "sources: [{name: raw, tables: [{name: one, columns:"
+            " {k: {type: int}, v: {type: int}}}]}]",
+            "models/m/a.sql": "select k, v from raw.one",
+            "models/m/b.sql": B,
+            "models/m/c.sql": "select k, v, extra from b",
+            "models/m/d.sql": "select k from b",
+        }
+    )
+    with runs.connect() as session:
+        session.execute("create schema raw")
+        session.execute("create table raw.one as select 1 as k, 10 as v")
+    return runs
+
+
+def planned(
+    runs: Runs, capsys: pytest.CaptureFixture[str], *options: str, code: int = 0
+) -> dict[str, Any]:
+    before = runs.contents() if code == 0 else None
+    assert run(runs.root, "plan", "--json", *options) == code, capsys.readouterr().err
+    if before is not None:
+        assert runs.contents() == before
+    plan: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return plan
+
+
+def why(plan: dict[str, Any]) -> dict[str, str]:
+    return {it["step"]: it["why"] for it in plan["builds"]}
+
+
+def test_why_each_step_is_built(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert why(planned(runs, capsys)) == dict.fromkeys(("m.a", "m.b", "m.c", "m.d"), "new")
+    runs.run(only_changed=True)
+    assert set(why(planned(runs, capsys)).values()) == {"asked"}
+    plan = planned(runs, capsys, "--only-changed")
+    assert (plan["builds"], plan["left_alone"]) == ([], ["m.a", "m.b", "m.c", "m.d"])
+
+    with runs.connect() as session:
+        session.execute("insert into raw.one select 2, 20")
+    assert why(planned(runs, capsys)) == {
+        "m.a": "data",
+        "m.b": "upstream",
+        "m.c": "upstream",
+        "m.d": "upstream",
+    }
+    assert why(planned(runs, capsys, "b+", "--exclude", "d")) == {"m.b": "asked", "m.c": "asked"}
+    runs.write({"models/m/c.sql": "select k, v, extra from b where k > 0"})
+    plan = planned(runs, capsys)
+    assert why(plan)["m.c"] == "code", "its own code goes before what it reads"
+    assert all(it["columns"] == [] for it in plan["builds"])
+
+
+def test_which_columns_change_for_whom(
+    runs: Runs, system: System, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs.run()
+    text = "select k, cast(v as varchar(9)) as v, k as extra, 7 as more from a"
+    runs.write({"models/m/b.sql": text})
+    plan = planned(runs, capsys, "b")
+    found = {it["name"]: (it["change"], it["read_by"]) for it in plan["builds"][0]["columns"]}
+    assert found == {"v": ("type", ["m.c"]), "more": ("added", [])}
+    assert why(plan) == {"m.b": "code"}, "columns change for steps that the run leaves out, too"
+
+    runs.write({"models/m/b.sql": "select k, v + 1 as v from a"})
+    # On PostgreSQL the columns of a query are not certain, so the file of `c` is not wrong.
+    plan = planned(runs, capsys, "b", code=int(system.name == "duckdb"))
+    (gone,) = plan["builds"][0]["columns"]
+    assert (gone["name"], gone["change"], gone["read_by"]) == ("extra", "removed", ["m.c"])
+
+    runs.write(
+        {
+            "models/m/b.sql": B,
+            "models/m/c.sql": "select * from b",
+            "models/m/a.sql": "select k, v from raw.one",
+        }
+    )
+    runs.run()
+    runs.write({"models/m/b.sql": "select k, v + 1 as v from a"})
+    plan = planned(runs, capsys)
+    found = {it["step"]: [c["read_by"] for c in it["columns"]] for it in plan["builds"]}
+    assert found == {"m.a": [], "m.b": [["m.c"]], "m.c": [[]], "m.d": []}
+
+
+def test_how_long_it_takes_by_history(runs: Runs, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(runs.root, "plan", "b+") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "A run of p on target dev builds 3 of 3 steps."
+    assert lines[1] == "  new  table  m.b  it is not there"
+    assert lines[-1] == "How long it takes is not known: no run has built any of it yet."
+    project = runs.load()
+    steps = [str(key) for key in project.steps]
+    header = RunHeader("r", "p", "dev", 100.0, tuple(steps), "1", 2)
+    with Journal(project.target_path, header) as journal:
+        for step, seconds in {"m.a": 1, "m.b": 20, "m.c": 90}.items():
+            took = {"started_at": 101.0, "ready_at": 101.0, "ended_at": 101.0 + seconds}
+            journal.step(StepResult(step, "sql", "table", "succeeded", **took))  # type: ignore[arg-type]
+    assert run(runs.root, "plan", "b+", "--threads", "1") == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        "By history it takes about 2m 45s with 1 slot, if 1 step of unknown time take the mean:",
+        "  +0s      m.b  20s",
+        "  +1m 50s  m.d  55s  after waiting 1m 30s for a slot",
+    ]
+
+
+DAYS = """/* @model
+materialized: incremental
+partitions: {by: day, of: days}
+*/
+select date '2024-01-01' as day"""
+
+
+def test_partitions_and_a_database_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"models/daily.sql": DAYS, "models/a.sql": "select 1 as id"}
+    settings = "partitions: {days: {every: day, start: 2024-01-01, end: 2024-01-04}}\n"
+    project = make_project(tmp_path, files, settings)
+    assert run(project.root, "plan") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "  new  table  main.a  there is no database yet"
+    left_out = "Left out without --partition: main.daily (0 built, 0 stale, 3 missing)"
+    assert left_out in lines
+    assert not project.database.exists(), "looking makes no database"
+    assert run(project.root, "plan", "nope") == 2
+    assert "`nope` matches nothing" in capsys.readouterr().err
