@@ -98,17 +98,17 @@ group by customer
 """
 _CHECK = """\
 /* @check
-model: customers
-description: The customers' payments add up to those of the orders.
+model: payments
+description: What the customers have paid adds up to the orders that are paid.
 */
 select *
 from
-    (select sum(paid) as total from customers) as by_customer,
+    (select sum(paid) as total from payments) as by_customer,
     (select sum(amount) as total from orders where status = 'paid') as of_orders
 where by_customer.total <> of_orders.total
 """
 _UNIT_TEST = """\
-- model: marts.customers
+- model: marts.payments
   name: only what is paid counts
   given:
     seeds.orders:
@@ -158,7 +158,7 @@ def texts(name: str, folder: str, example: bool) -> dict[str, str]:
         templates = {
             **templates,
             "seeds/orders.csv": _SEED,
-            "models/marts/customers.sql": _MODEL,
+            "models/marts/payments.sql": _MODEL,
             "checks/payments_add_up.sql": _CHECK,
             "unit_tests/marts.yaml": _UNIT_TEST,
         }

@@ -145,11 +145,11 @@ class Reporter:
         self._terminal.follow(lambda: self._progress(slots))
 
     def _progress(self, slots: int) -> Progress:
-        if self._header is None:
+        if self.header is None:
             return Progress(dict.fromkeys(self._names.values(), ()), slots)
         first = next(iter(self._target_steps.values()))
         expected = step_seconds(first.project.target_path, self._target)
-        return Progress(self._header.upstream, slots, expected)
+        return Progress(self.header.upstream, slots, expected)
 
     def note(self, text: str) -> None:
         """Print a line."""

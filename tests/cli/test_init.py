@@ -56,7 +56,7 @@ def test_what_it_prints_runs_the_project(
         assert origin is not None
         assert origin.location_name == "the_shop"
     listed = shell(folder, "dg list defs")
-    assert "marts/customers" in listed
+    assert "marts/payments" in listed
     assert "payments_add_up" in listed
 
 
