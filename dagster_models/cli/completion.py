@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dagster_models.cli.words import KINDS, nearest_project, words
 
@@ -69,10 +70,33 @@ def _commands() -> Iterator[tuple[str, str, list[_Argument]]]:
     from dagster_models.cli.main import COMMANDS
 
     for name, command in COMMANDS.items():
-        parser = argparse.ArgumentParser(prog=name)
+        parser = _Recorder(prog=name)
         parser.add_argument("--project", metavar="FOLDER", help="the project's folder")
         command.add_arguments(parser)
-        yield name, command.HELP, [_argument(it) for it in parser._actions]
+        yield name, command.HELP, [_argument(it) for it in parser.actions]
+
+
+class _Recorder(argparse.ArgumentParser):
+    """A parser that remembers its arguments."""
+
+    def __init__(self, prog: str) -> None:
+        self.actions: list[argparse.Action] = []
+        super().__init__(prog)
+
+    def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
+        self.actions.append(super().add_argument(*names, **how))
+        return self.actions[-1]
+
+    def add_mutually_exclusive_group(self, **how: Any) -> Any:
+        group = super().add_mutually_exclusive_group(**how)
+        own = group.add_argument
+
+        def add_argument(*names: Any, **how: Any) -> argparse.Action:
+            self.actions.append(own(*names, **how))
+            return self.actions[-1]
+
+        setattr(group, add_argument.__name__, add_argument)
+        return group
 
 
 def _argument(action: argparse.Action) -> _Argument:
