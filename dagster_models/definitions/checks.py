@@ -21,9 +21,18 @@ def check_spec(check: Check, asset: AssetKey) -> AssetCheckSpec:
     return AssetCheckSpec(
         name=check.name,
         asset=asset,
-        description=check.description or None,
+        description=check.description or _declared(check),
         blocking=check.blocking,
     )
+
+
+def _declared(check: Check) -> str:
+    """What a check is about that has no description of its own, and where to find it."""
+    place = f"{check.location.path}:{check.location.line}"
+    if check.text:
+        return f"The check in {place}"
+    columns = ", ".join(f"`{column}`" for column in check.columns)
+    return f"`{check.test}`{f' of {columns}' if columns else ''}, declared in {place}"
 
 
 def source_checks(

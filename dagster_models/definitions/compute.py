@@ -50,7 +50,7 @@ from dagster_models.execution.step_ends import end_metadata
 from dagster_models.execution.step_functions import register, selected_of
 from dagster_models.project.function import is_function
 from dagster_models.project.header import without_header
-from dagster_models.reporting.dagster_text import step_text, traceback_text
+from dagster_models.reporting.dagster_text import step_summary, step_text, traceback_text
 from dagster_models.util.durations import rounded
 
 #: The signature of every compute function. Dagster asks for it 16 times per asset; if Python has to
@@ -166,7 +166,7 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
         yield AssetMaterialization(asset, partition=key, metadata=_of_partition(attempt, key))
     metadata = end_metadata(result, target, attempt.cause)
     if target_step.builds:
-        yield AssetObservation(asset, description=text, metadata=metadata)
+        yield AssetObservation(asset, description=step_summary(result), metadata=metadata)
     if trace := traceback_text(result):
         metadata["traceback"] = MetadataValue.md(trace)
     if not attempt.decided:
@@ -225,7 +225,7 @@ def _metadata(attempt: AttemptResult, moved: Moved) -> dict[str, Any]:
     if outcome.bytes is not None:
         metadata[f"{PREFIX}/bytes"] = outcome.bytes
     if attempt.sql:
-        sql = without_header(attempt.sql).strip()
+        sql = without_header(attempt.sql)
         metadata[f"{PREFIX}/compiled_sql"] = MetadataValue.md(f"```sql\n{sql}\n```")
     if outcome.columns:
         metadata["dagster/column_schema"] = column_schema(target_step.step, outcome.columns)

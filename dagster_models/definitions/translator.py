@@ -138,7 +138,7 @@ def _sql(step: Step) -> Mapping[str, Any]:
     """The query as it was written, without the header: the page shows what that says elsewhere."""
     if not step.sql:
         return {}
-    text = without_header(step.sql).strip()
+    text = without_header(step.sql)
     return {f"{PREFIX}/sql": MetadataValue.md(f"```sql\n{text}\n```")}
 
 

@@ -12,7 +12,7 @@ from dagster_models.execution.check_results import asset_check_result
 from dagster_models.execution.run_context import RunContext
 from dagster_models.execution.step_ends import end_metadata
 from dagster_models.execution.unchanged import metadata_of
-from dagster_models.reporting.dagster_text import step_text
+from dagster_models.reporting.dagster_text import step_summary, step_text
 from dagster_models.scheduling.states import Report, State
 
 
@@ -35,12 +35,11 @@ def report_unstarted(
     result = run.report_end(report, last_outcome)
     text, metadata = step_text(result), end_metadata(result, target, run.asset_of(report.cause))
     if report.state is State.FAILED:  # it was waiting for another attempt
-        text = step_text(result, target)
-        yield failure_event(context, text)
+        yield failure_event(context, step_text(result, target))
     elif report.deliberate:
         context.log.info(text)
         yield DagsterEvent.step_skipped_event(context)
     else:  # skipped; or the run broke before it was started
         yield engine_event(context, text, metadata)
     if result.kind != "checks":
-        yield from observations(context, text, metadata)
+        yield from observations(context, step_summary(result), metadata)

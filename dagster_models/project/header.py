@@ -10,6 +10,7 @@ from dataclasses import dataclass
 #: White space, `-- comments` and other block comments may precede the header.
 _BEFORE = re.compile(r"\ufeff?(?:\s+|--[^\n]*(?:\n|$)|/\*(?!\*?\s*@model\b).*?\*/)*", re.DOTALL)
 _SQL_HEADER = re.compile(r"/\*\*?\s*@model(?=\s|\*/)(.*?)\*/", re.DOTALL)
+_CHECK_HEADER = re.compile(r"\A\s*/\*\*?\s*@check(?=\s|\*/)(.*?)\*/", re.DOTALL)
 _PYTHON_HEADER = re.compile(r"^[ \t]*@model(?=\s|$)", re.MULTILINE)
 #: The same in the file, where the docstring's quotes may precede it.
 _IN_SOURCE = re.compile(r"""^[rRuU]?(?:\"{3}|'{3}|"|')?[ \t]*@model(?=\s|$)""", re.MULTILINE)
@@ -43,9 +44,9 @@ def sql_header(text: str) -> Header | None:
 
 
 def without_header(text: str) -> str:
-    """The text of a SQL file without the comment of ``sql_header``."""
-    found = _found(text)
-    return text[: found.start()] + text[found.end() :] if found else text
+    """The text of a SQL file, of a model or a check, without its header."""
+    found = _found(text) or _CHECK_HEADER.match(text)
+    return (text[: found.start()] + text[found.end() :] if found else text).strip()
 
 
 def _found(text: str) -> re.Match[str] | None:

@@ -31,6 +31,11 @@ def step_text(result: StepResult, target: str = "") -> str:
     return f"{text}\nTarget: {target}" if text and target else text
 
 
+def step_summary(result: StepResult) -> str:
+    """The first line of that: Dagster's page of an asset has one line for an observation."""
+    return next(iter(step_text(result).splitlines()), "")
+
+
 def _step_text(result: StepResult) -> str:
     if result.state == "failed":
         reasons = (failure(result), failed_checks(result), committed_partitions(result))

@@ -7,19 +7,21 @@ and nothing else from outside; its background is white, as the page around it ma
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from dagster_models.reporting.explain import Explanation, Span
 from dagster_models.reporting.printable import clean
 from dagster_models.reporting.results import ResultState
+from dagster_models.reporting.wording import counted
 
 #: A longer path loses its shortest steps, as the event log keeps the picture of each run.
 MOST_ROWS = 25
 
-_WIDTH, _ROW, _TOP, _BOTTOM = 960, 24, 48, 32
-_LEFT, _RIGHT = 300, 90  #: what names and seconds take
-_MOST_CHARACTERS = 40
+_WIDTH, _ROW, _TOP, _BOTTOM, _RIGHT = 960, 24, 48, 32, 90
+_MOST_CHARACTERS, _OF_CHARACTER = 40, 7
 _COLORS: dict[ResultState, str] = {
     "succeeded": "#2e9e6b",
     "failed": "#d64545",
@@ -30,29 +32,35 @@ _COLORS: dict[ResultState, str] = {
 _WAITED, _TEXT, _LINE = "#d5dbe3", "#222b38", "#e6eaf0"
 
 
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Where a moment of the run is in the picture: ``left`` is its beginning."""
+
+    left: float
+    per_second: float
+
+    def x(self, moment: float) -> float:
+        return self.left + moment * self.per_second
+
+
 def path_picture(run: Explanation) -> str:
     """The picture, as the text of an SVG file; "" for a run of which no step was started."""
     spans = _shown(run.critical_path)
     if not spans:
         return ""
     height = _TOP + _ROW * len(spans) + _BOTTOM
-    last = max((span.end for span in spans), default=0.0)
-    per_second = (_WIDTH - _LEFT - _RIGHT) / max(run.seconds, last, 1e-3)
-    left_out = len(run.critical_path) - len(spans)
-    more = f" ({left_out:,} short ones are left out)" if left_out else ""
-    title = (
-        f"Critical path: {run.path_seconds:,.2f}s in {len(run.critical_path):,} steps{more}, of"
-        f" {run.seconds:,.2f}s"
-    )
+    seconds = max(run.seconds, *(span.end for span in spans), 1e-3)
+    left = 24 + _OF_CHARACTER * max(len(_name(span.step)) for span in spans)
+    scale = _Scale(left, (_WIDTH - left - _RIGHT) / seconds)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}"'
         f' viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        _text(12, 24, title, size=14),
-        *_axis(run.seconds, per_second, height),
+        _text(12, 24, _title(run, len(run.critical_path) - len(spans)), size=14),
+        *_axis(seconds, scale, height),
     ]
     for number, span in enumerate(spans):
-        parts += _row(span, _TOP + _ROW * number, per_second)
+        parts += _row(span, _TOP + _ROW * number, scale)
     return "".join([*parts, "</svg>"])
 
 
@@ -66,30 +74,41 @@ def _length(span: Span) -> float:
     return span.flight_seconds + sum(span.waited.values())
 
 
-def _axis(seconds: float, per_second: float, height: int) -> Iterator[str]:
-    for part in range(5):
-        moment = seconds * part / 4
-        x = _LEFT + moment * per_second
+def _title(run: Explanation, left_out: int) -> str:
+    more = f" ({left_out:,} short ones are left out)" if left_out else ""
+    steps = counted(len(run.critical_path), "step")
+    return f"Critical path: {run.path_seconds:,.2f}s in {steps}{more}, of {run.seconds:,.2f}s"
+
+
+def _axis(seconds: float, scale: _Scale, height: int) -> Iterator[str]:
+    tick = _tick(seconds)
+    for number in range(int(seconds / tick) + 1):
+        x = scale.x(number * tick)
         yield (
             f'<line x1="{x:.1f}" y1="{_TOP - 8}" x2="{x:.1f}" y2="{height - _BOTTOM + 6}"'
             f' stroke="{_LINE}"/>'
         )
-        yield _text(x, height - 10, f"{moment:,.4g}s", anchor="middle")
+        yield _text(x, height - 10, f"{number * tick:,.6g}s", anchor="middle")
 
 
-def _row(span: Span, y: int, per_second: float) -> Iterator[str]:
+def _tick(seconds: float) -> float:
+    """1, 2 or 5 times a power of ten, at most six of which make *seconds*."""
+    power = 10.0 ** math.floor(math.log10(seconds / 6))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= seconds / 6)
+
+
+def _row(span: Span, y: int, scale: _Scale) -> Iterator[str]:
     begin = span.end - span.flight_seconds
-    middle = y + 12
-    yield _text(_LEFT - 10, middle + 4, _name(span.step), anchor="end")
+    yield _text(scale.left - 10, y + 16, _name(span.step), anchor="end")
     if begin > span.ready:
-        yield _bar(span.ready, begin, y, per_second, _WAITED)
-    yield _bar(begin, span.end, y, per_second, _COLORS[span.state])
-    x = _LEFT + span.end * per_second
-    yield _text(x + 6, middle + 4, f"{span.flight_seconds:,.2f}s")
+        yield _bar(span.ready, begin, y, scale, _WAITED)
+    yield _bar(begin, span.end, y, scale, _COLORS[span.state])
+    yield _text(scale.x(span.end) + 6, y + 16, f"{span.flight_seconds:,.2f}s")
 
 
-def _bar(begin: float, end: float, y: int, per_second: float, color: str) -> str:
-    x, width = _LEFT + begin * per_second, max(1.5, (end - begin) * per_second)
+def _bar(begin: float, end: float, y: int, scale: _Scale, color: str) -> str:
+    x = scale.x(begin)
+    width = max(1.5, scale.x(end) - x)
     return (
         f'<rect x="{x:.1f}" y="{y + 4}" width="{width:.1f}" height="{_ROW - 8}" rx="2"'
         f' fill="{color}"/>'

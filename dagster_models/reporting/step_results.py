@@ -9,6 +9,7 @@ from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.checks import Check
 from dagster_models.core.messages import CheckOutcome, Outcome
+from dagster_models.project.header import without_header
 from dagster_models.reporting.results import CheckResult, ResultKind, ResultState, StepResult
 
 #: Of a value of an offending row; secrets in it are hidden before it is cut.
@@ -95,7 +96,7 @@ def _check_result(
         threshold=_threshold(outcome, check),
         sample=tuple(tuple(map(_cut, row)) for row in outcome.sample),
         sample_columns=outcome.sample_columns,
-        query=outcome.query,
+        query=without_header(outcome.query),
         stored=outcome.stored,
         found=outcome.found,
         value=outcome.value,

@@ -77,6 +77,9 @@ def test_the_assets_of_a_project(project: Project) -> None:
     assert reference.file_path == str(project.root / "models/staging/stg_flights.sql")
     checks = {check.name: check.blocking for check in check_specs(defs, key)}
     assert checks == {"unique_id": True, "not_null_id": False}
+    said = [check.description for check in check_specs(defs, key)]
+    place = "models/staging/stg_flights.sql:6"
+    assert said == [f"`{kind}` of `id`, declared in {place}" for kind in ("unique", "not_null")]
 
 
 def check_specs(defs: dg.Definitions, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:

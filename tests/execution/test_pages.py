@@ -103,6 +103,7 @@ def test_a_canceled_model_is_no_failed_one(pages: Pages) -> None:
     assert values(failed.user_failure_data.metadata)["state"] == "failed"
     seen = pages.observations()["main__endless"]
     assert (seen.description or "").startswith("Canceled: rolled back")
+    assert "Target" not in (seen.description or ""), "one line; the metadata has it"
     assert values(seen.metadata) == told
 
 

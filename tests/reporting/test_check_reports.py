@@ -156,3 +156,12 @@ def test_a_long_value_is_cut() -> None:
     outcome = Outcome("s.t", 1, Verdict.COMMITTED, checks=(found,))
     (check,) = step_result("s.t", None, "succeeded", outcome).checks
     assert check.sample == (("x" * 200 + "...", "x" * 200, None),)
+
+
+def test_the_query_is_shown_without_the_header_of_its_file() -> None:
+    text = "/* @check\nmodel: t\n*/\n-- late\nselect * from t"
+    outcome = Outcome(
+        "s.t", 1, Verdict.COMMITTED, checks=(CheckOutcome("c", "warn", 1, query=text),)
+    )
+    (check,) = step_result("s.t", None, "succeeded", outcome).checks
+    assert check.query == "-- late\nselect * from t"

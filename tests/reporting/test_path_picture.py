@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import pytest
+
 from dagster_models.reporting.explain import Explanation, Span
 from dagster_models.reporting.path_picture import MOST_ROWS, path_picture
 
@@ -34,10 +36,26 @@ def test_each_step_has_its_time_and_what_it_waited() -> None:
     assert grey == WAITED
     assert len({green, grey, red}) == 3, "what failed has a color of its own"
     per_second = width / 4
-    assert waited[1:] == (begin + 4 * per_second, 2 * per_second)
-    assert second[1:] == (begin + 6 * per_second, 2 * per_second)
+    assert waited[1:] == pytest.approx((begin + 4 * per_second, 2 * per_second), abs=0.2)
+    assert second[1:] == pytest.approx((begin + 6 * per_second, 2 * per_second), abs=0.2)
     assert texts[0] == "Critical path: 6.00s in 2 steps, of 8.00s"
     assert {"raw.a", "4.00s", "staging.b", "2.00s"} < set(texts)
+    assert [text for text in texts if text.endswith("s") and "." not in text] == [
+        "0s",
+        "2s",
+        "4s",
+        "6s",
+        "8s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "last"), [(0.0, "0.001s"), (0.73, "0.6s"), (59.0, "50s"), (7_200.0, "6,000s")]
+)
+def test_the_axis_has_round_moments(seconds: float, last: str) -> None:
+    _, texts = drawn(explanation((replace(PATH[0], end=seconds, flight_seconds=0.0),), seconds))
+    assert texts[1].endswith("0s")
+    assert last in texts
 
 
 def test_a_long_path_loses_its_shortest_steps() -> None:
