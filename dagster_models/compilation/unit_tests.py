@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.compilation.checks.task import folded
-from dagster_models.compilation.sql_text import dialect_on, literal_on, parsed_text, relation_for
+from dagster_models.compilation.sql_text import dialect_on, literal_on, parsed_text
 from dagster_models.compilation.tasks import TargetStep, task_for
-from dagster_models.compilation.unit_test_rows import cast_of, columns_of, rows_query
+from dagster_models.compilation.unit_test_rows import cast_of, rows_query
+from dagster_models.compilation.unit_test_tables import (
+    Columns,
+    Fixture,
+    fixtures_of,
+    refuse_one_table_twice,
+)
 from dagster_models.core.extras import NO_EXTRAS
 from dagster_models.core.materializations import (
     UNRECORDED,
@@ -26,36 +32,18 @@ from dagster_models.core.materializations import (
 from dagster_models.core.model import EMPTY, Key, Location, Project, Relation, Step, Target
 from dagster_models.core.tasks import SINCE, BuildTask, Query
 from dagster_models.core.traced import Schema
-from dagster_models.core.unit_tests import Cell, Given, GivenQuery, GivenRows, UnitTest
+from dagster_models.core.unit_tests import Cell, GivenQuery, GivenRows, UnitTest
 from dagster_models.core.windows import Partition
 from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.problems import problem
-from dagster_models.project.unit_tests.reads import (
-    ReadTables,
-    columns_read,
-    known_columns,
-    read_tables,
-)
+from dagster_models.project.unit_tests.reads import known_columns, read_tables
+from dagster_models.project.unit_tests.values import value_of
+from dagster_models.project.yaml.fields import BadValue
 from dagster_models.sql.clock import frozen
 from dagster_models.sql.parse import quote
 from dagster_models.sql.type_words import type_in
 from dagster_models.util.nearest import suggest
-
-Columns = Sequence[tuple[str, str]]
-"""(name, type) of each column of a relation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fixture:
-    """A table that a test needs, and where the test says so. ``query``: its rows are a query's,
-    whose columns are known once it is built; then they must be among ``known``."""
-
-    key: Key
-    location: Location
-    task: BuildTask
-    query: bool = False
-    known: Schema | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +88,7 @@ def compile_test(
     """
     project, step = _set_up(project, test)
     read = read_tables(project, step)
-    fixtures = tuple(_fixtures(project, target, test, step, read, columns))
+    fixtures = tuple(fixtures_of(project, target, test, step, read, columns))
     functions = tuple(
         _build_task(TargetStep(project, project.steps[key], target), test, columns)
         for key in read.functions
@@ -114,7 +102,7 @@ def compile_test(
         run_started_at=test.now,
     )
     model = _build_task(one, test, columns)
-    _refuse_one_table_twice(test, fixtures)
+    refuse_one_table_twice(test, fixtures)
     tasks = [*(it.task for it in fixtures), *functions, model]
     if (expected := expected_table(test, target.schema_prefix)) is not None:
         tasks.append(expected)
@@ -207,71 +195,12 @@ def _since(
     assert step.config.since is not None
     of, name = columns.get(step.key, Schema()), step.config.since.column.lower()
     type_ = next((type_ for column, type_ in of.columns if column.lower() == name), "")
-    if not type_:
-        return literal_on(project, target, cell.value)
-    return cast_of(cell, type_, dialect_on(project, target))
-
-
-# --- tables that are given ----------------------------------------------------------------------
-
-
-def _fixtures(
-    project: Project,
-    target: Target,
-    test: UnitTest,
-    step: Step,
-    read: ReadTables,
-    columns: Mapping[Key, Schema],
-) -> Iterator[Fixture]:
-    """A table for each that the model reads, empty if the test gives none, and for `this`."""
-    for key in needed(test, read):
-        rows = test.given.get(key, GivenRows(test.location))
-        known = columns.get(key, Schema())
-        relation = relation_for(project, key, target)
-        if isinstance(rows, GivenQuery):
-            sql = rows.sql
-        else:
-            of_model = columns_read(step, read)
-            named = columns_of(key, rows, known, of_model, is_given=key in test.given)
-            sql = rows_query(rows, named, dialect_on(project, target))
-        task = BuildTask("unit_tests", f"given {key}", 1, relation, Query(sql))
-        is_query, is_all = isinstance(rows, GivenQuery), known.closed and key != step.key
-        yield Fixture(key, rows.location, task, is_query, known if is_all else None)
-
-
-def _refuse_one_table_twice(test: UnitTest, fixtures: Sequence[Fixture]) -> None:
-    """Raise ProjectError if two names are those of one table: whose rows does it have?"""
-    seen: dict[str, Key] = {}
-    for fixture in fixtures:
-        first = seen.setdefault(str(fixture.task.relation).lower(), fixture.key)
-        if first != fixture.key:
-            what = f"{first} and {fixture.key} are one table, which cannot have the rows of both"
-            fix = "Declare it once in models/sources.yaml."
-            raise ProjectError([problem(what, test.location, fix)])
-
-
-def needed(test: UnitTest, read: ReadTables) -> list[Key]:
-    """The tables that the test builds before the model. A value of `$since` is for a model that is
-    there, if only as an empty table."""
-    own = [test.model] if test.model in test.given or test.since is not None else []
-    return [*read.tables, *own]
-
-
-def lacking(schema: Schema, rows: Given | None) -> bool:
-    """Whether not all of the columns and types of a table are known."""
-    if isinstance(rows, GivenQuery):
-        return False
-    return not schema.closed or not schema.columns or not all(type_ for _, type_ in schema.columns)
-
-
-def joined(known: Schema, there: Columns) -> Schema:
-    """What the project says of a table, and what the table itself says."""
-    types = {name.lower(): (name, type_) for name, type_ in known.columns}
-    found = {
-        name.lower(): (name, types.get(name.lower(), ("", ""))[1] or type_) for name, type_ in there
-    }
-    rest = {low: column for low, column in types.items() if low not in found and column[1]}
-    return Schema((*found.values(), *rest.values()), closed=True)
+    try:
+        if not type_:
+            return literal_on(project, target, value_of(cell))
+        return cast_of(cell, type_, dialect_on(project, target))
+    except BadValue as bad:
+        raise ProjectError([problem(f"`since`: {bad.what}", bad.place, bad.fix)]) from None
 
 
 # --- what is compared ---------------------------------------------------------------------------

@@ -14,19 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster_models.compilation.places import place_of
-from dagster_models.compilation.sql_text import relation_for
+from dagster_models.compilation.sql_text import dialect_on, relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
+from dagster_models.compilation.unit_test_tables import Fixture, joined, knows_too_little, needed
 from dagster_models.compilation.unit_tests import (
     CompiledTest,
-    Fixture,
     columns_on,
     comparison,
     compile_test,
     create_schemas,
     expected_table,
-    joined,
-    lacking,
-    needed,
     of_tests,
 )
 from dagster_models.core.model import Key, Location, Project, Step, Target
@@ -48,7 +45,6 @@ from dagster_models.project.problems import problem
 from dagster_models.project.unit_tests.reads import read_tables
 from dagster_models.reporting.row_difference import RowDifference, row_difference
 from dagster_models.reporting.unit_tests import UnitTestResult
-from dagster_models.util.nearest import suggest
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ class UnitTestRun:
             for key in needed(test, read_tables(project, step)):
                 if key not in found:
                     found[key] = columns_on(project, key, built, target)
-                if lacking(found[key], test.given.get(key)) and key not in unknown:
+                if knows_too_little(found[key], test.given.get(key)) and key not in unknown:
                     unknown.append(key)
         for key in list(unknown):
             seed = project.steps.get(key)
@@ -196,11 +192,11 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
     except WarehouseError as error:
         what = f"the tests cannot create their schemas on the target {target.name}"
         raise DagsterModelsError(f"{what}: {error.message}") from error
-    for fixture in compiled.fixtures:
-        _give(session, fixture)
+    dialect = dialect_on(project, target)
+    lacking = [said for it in compiled.fixtures if (said := _give(session, it, dialect))]
     for function in compiled.functions:
         _function(session, compiled, function)
-    columns = rehearse(session, compiled.model)
+    columns = _model(session, compiled, lacking)
     task = expected_table(test, target.schema_prefix)
     expected = _query(session, task, test.expect.location, "expect") if task is not None else ()
     compared = comparison(project, target, compiled, columns, expected)
@@ -211,16 +207,34 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
     return row_difference(compared.columns, wanted, session.query(compared.there), test.key)
 
 
-def _give(session: Session, fixture: Fixture) -> None:
-    columns = _query(session, fixture.task, fixture.location, f"given {fixture.key}")
-    if not fixture.query or fixture.known is None:
-        return
-    known = {name.lower() for name, _ in fixture.known.columns}
-    for name, _ in columns:
-        if name.lower() not in known:
-            fix = suggest(name, [column for column, _ in fixture.known.columns], "Columns")
-            what = f"{fixture.key} has no column `{name}`"
-            raise ProjectError([problem(what, fixture.location, fix)])
+def _give(session: Session, fixture: Fixture, dialect: str) -> str:
+    """Make a table of the test; return what the model may miss in it, "" for nothing."""
+    place, what = fixture.location, f"given {fixture.key}"
+    columns = _query(session, fixture.task, place, what)
+    statements, missing = fixture.completed(columns, dialect)
+    try:
+        for statement in statements:
+            session.execute(statement)
+    except WarehouseLost:
+        raise
+    except WarehouseError as error:
+        raise _WrongTest(f"{place}: `{what}`: {error.message}") from None
+    return f"{place}: `{what}`: no column {', '.join(missing)} is there" if missing else ""
+
+
+def _model(
+    session: Session, compiled: CompiledTest, lacking: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Build the model. If that fails, what its tables are *lacking* is the likely reason."""
+    try:
+        return rehearse(session, compiled.model)
+    except WarehouseLost:
+        raise
+    except WarehouseError as error:
+        if not lacking:
+            raise
+        said = (f"{it}, and {compiled.test.model} reads it" for it in lacking)
+        raise _WrongTest("\n".join((*said, _placed(error, compiled)))) from None
 
 
 def _query(

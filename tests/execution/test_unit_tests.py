@@ -66,6 +66,8 @@ MODELS = {
     "select day, count(*) as n from raw.orders group by day",
     "history": "/* @model\nmaterialized: snapshot\nunique_key: id\nstrategy: check\n"
     "hard_deletes: invalidate\n*/\nselect id, status from raw.orders",
+    "marks": "/* @model\nmaterialized: snapshot\nunique_key: id\nstrategy: check\n"
+    "hard_deletes: new_record\n*/\nselect id, status from raw.orders",
     "inside": "/* @model\nmaterialized: ephemeral\n*/\nselect id, amount from raw.orders",
     "twice": "/* @model\nmaterialized: function\narguments: {x: integer}\nreturns: integer\n*/\n"
     "select $x * 2",
@@ -260,6 +262,47 @@ def test_a_snapshot_with_a_clock_that_stands_still(tested: Trial) -> None:
     ) == ["passed", "failed", "passed"]
 
 
+def test_a_snapshot_that_marks_deletions(tested: Trial) -> None:
+    """A version that `this` does not mark is none of a deletion, as in the table of a run."""
+    now, old = "2024-02-01 12:00:00", {"valid_from": "2024-01-01"}
+    rows = [
+        {"id": 1, "status": "gone", **old},
+        {"id": 2, "status": "back", **old, "is_deleted": True},
+        {"id": 3, "status": "still gone", **old, "is_deleted": True},
+    ]
+    query = (
+        "select 1 as id, 'gone' as status, timestamp '2024-01-01' as valid_from,"
+        " cast(null as timestamp) as valid_to"
+    )
+    given = {"raw.orders": [{"id": 2, "status": "back"}]}
+    gone = [
+        {"id": 1, "is_deleted": False, **old, "valid_to": now},
+        {"id": 1, "is_deleted": True, "valid_from": now, "valid_to": None},
+    ]
+    back = [
+        {"id": 2, "is_deleted": True, **old, "valid_to": now},
+        {"id": 2, "is_deleted": False, "valid_from": now, "valid_to": None},
+    ]
+    still = [{"id": 3, "is_deleted": True, **old, "valid_to": None}]
+    new = back[1:]
+    clock = {"now": dt.datetime(2024, 2, 1, 12)}
+    assert (
+        tested.states(
+            of("marks", [*gone, *back, *still], given={**given, "this": rows}, **clock),
+            of("marks", [*gone, *new], "unmarked", given={**given, "this": rows[:1]}, **clock),
+            of("marks", [*gone, *new], "query", given={**given, "this": {"sql": query}}, **clock),
+            of(
+                "marks",
+                [*gone, *new],
+                "marked",
+                given={**given, "this": {"sql": f"{query}, false as is_deleted"}},
+                **clock,
+            ),
+        )
+        == ["passed"] * 4
+    )
+
+
 def test_the_clock_of_a_query_stands_still(tested: Trial) -> None:
     given = {"raw.orders": [{"id": 1}]}
     expected = {
@@ -328,6 +371,28 @@ def test_rows_of_files_and_queries(tested: Trial) -> None:
         of("table", {"sql": "select 3 as nothing"}, "no column", given=given),
         of("table", [], "no query", given={"raw.orders": {"sql": "select 1/'x' as id"}}),
     ) == ["passed"] * 4 + ["failed", "wrong", "wrong"]
+
+
+def test_a_query_of_rows_that_lacks_columns(tested: Trial) -> None:
+    """Columns whose types are known are there, as for rows that are written out. Of others the
+    error is at the place of the rows, and not in the model."""
+    models = {"all_of": "select * from raw.orders", "u": "select a + 1 as b from raw.nobody_knows"}
+    tested.write({f"models/marts/{name}.sql": text for name, text in models.items()})
+    expected = [{"id": 1, "status": None, "amount": None, "day": None, "seen": None}]
+    given = {"raw.orders": {"sql": "select 1 as id"}}
+    lacks = of("u", [], given={"raw.nobody_knows": {"sql": "select 1 as c"}})
+    results = tested.results(
+        of("table", [{"id": 1, "status": None, "amount": None}], given=given),
+        of("all_of", expected, given=given),
+        lacks,
+    )
+    assert [it.state for it in results] == ["passed", "passed", "wrong"]
+    lines = results[-1].error.splitlines()
+    assert lines[0] == (
+        "unit_tests/tests.yaml:23:12: `given raw.nobody_knows`: no column a is there, and marts.u"
+        " reads it"
+    )
+    assert lines[1].startswith("models/marts/u.sql")
 
 
 HEADER = "/* @model\nmaterialized: table\n*/\n"

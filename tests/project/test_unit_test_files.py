@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from dagster_models.core.model import Key, Location
-from dagster_models.core.unit_tests import GivenQuery, GivenRows, UnitTest
+from dagster_models.core.unit_tests import Cell, GivenQuery, GivenRows, UnitTest
 from dagster_models.errors import Problem
 from dagster_models.project.unit_tests.read import read_unit_tests
 from dagster_models.project.unit_tests.values import text_of
 from dagster_models.project.yaml.fields import BadValue
+from dagster_models.project.yaml.nodes import read_yaml
 from paths import DATA
 from project_cases import load, write_project
 from unit_test_cases import FILES, cell
@@ -86,12 +87,11 @@ def test_a_file_of_ours(tmp_path: Path) -> None:
     ("value", "written", "type_", "expected"),
     [
         (1, "1", "INTEGER", "1"),
-        (8, "010", "INTEGER", "8"),
         (8, "010", "VARCHAR", "010"),
         (1.1, "1.10", "DECIMAL(18,2)", "1.10"),
         (1.1, "1.10", "varchar(4)", "1.10"),
         (1e400, ".inf", "DOUBLE", "inf"),
-        (1.5, "1_0.5", "DOUBLE", "1.5"),
+        (10.5, "1_0.5", "DOUBLE", "10.5"),
         (True, "yes", "boolean", "true"),
         (True, "yes", "text", "yes"),
         (dt.date(2024, 1, 5), "2024-01-05", "DATE", "2024-01-05"),
@@ -114,3 +114,55 @@ def test_values_of_a_type(value: object, written: str | None, type_: str, expect
             text_of(cell(value, written), type_)
     else:
         assert text_of(cell(value, written), type_) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "type_", "expected"),
+    [
+        ("23:59:59", "TIME", "23:59:59"),
+        ("10:30", "TIME", "10:30"),
+        ("23:59:59.25", "TIME", "23:59:59.25"),
+        ("23:59:59", "VARCHAR", "23:59:59"),
+        ("23:59:59", "INTEGER", BadValue),
+        ("190:20:30.15", "DOUBLE", BadValue),
+        ("0123", "INTEGER", BadValue),
+        ("-0123", "DECIMAL(9,2)", BadValue),
+        ("0123", "VARCHAR", "0123"),
+        ("'0123'", "INTEGER", "0123"),
+        ("07", "INTEGER", "7"),
+        ("089", "INTEGER", "089"),
+        ("0x1F", "INTEGER", "31"),
+        ("1_000", "INTEGER", "1000"),
+        ("1_000", "VARCHAR", "1_000"),
+        ("1_000_000_000_000_000.755", "DECIMAL(30,3)", "1000000000000000.755"),
+        ("1234567890123456.785e+0", "DECIMAL(30,3)", "1234567890123456.785"),
+        ("1.0e+3", "DOUBLE", "1000"),
+        (".12345678901234567891", "DECIMAL(38,20)", "0.12345678901234567891"),
+        ("1e3", "DOUBLE", "1e3"),
+        ("1e3", "INTEGER", BadValue),
+        ("1e3", "VARCHAR", "1e3"),
+        ("no", "BOOLEAN", "false"),
+        ("off", "VARCHAR", "off"),
+        ("no", "INTEGER", BadValue),
+        ("~", "VARCHAR", None),
+        ("Null", "INTEGER", None),
+        ("'null'", "VARCHAR", "null"),
+        ("none", "INTEGER", BadValue),
+        ("2024-01-05 10:00:00.123456789", "timestamp_ns", "2024-01-05 10:00:00.123456789"),
+        ("2024-01-05 10:00:00.1234567", "TIMESTAMP", BadValue),
+        ("2024-01-05 10:00:00.0000001+02:00", "timestamptz", BadValue),
+        ("2024-01-05 10:00:00+02:00", "timestamptz", "2024-01-05 10:00:00+02:00"),
+        ("2024-01-05 10:00:00", "DATE", BadValue),
+    ],
+)
+def test_no_value_of_yaml_becomes_another_one(written: str, type_: str, expected: object) -> None:
+    """Neither by YAML 1.1, which counts times in sixties and reads 0123 as 83, nor by Python."""
+    node = read_yaml(f"v: {written}", "a.yaml", pytest.fail)
+    assert node is not None
+    v = node.value["v"]
+    it = Cell(v.value, None if v.value is None else v.written, v.place)
+    if expected is BadValue:
+        with pytest.raises(BadValue):
+            text_of(it, type_)
+    else:
+        assert text_of(it, type_) == expected

@@ -9,6 +9,8 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from decimal import Decimal
+from typing import Any
 
 from dagster_models.core.unit_tests import Cell
 from dagster_models.project.yaml.fields import BadValue
@@ -21,6 +23,7 @@ _LENGTH = re.compile(
     r"(?:varchar|char|bpchar|character|character varying)\s*\((\d+)\)", re.IGNORECASE
 )
 _PLAIN = re.compile(r"[+-]?\d+(\.\d*)?", re.ASCII)
+_FRACTION = re.compile(r":\d\d\.(\d+)", re.ASCII)
 
 
 def text_of(cell: Cell, type_: str) -> str | None:
@@ -42,20 +45,48 @@ def text_of(cell: Cell, type_: str) -> str | None:
     return found
 
 
+def value_of(cell: Cell) -> Any:
+    """The value for a column whose type is not known. Raises BadValue if YAML reads another one."""
+    value = cell.value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return value
+    text = _spelled(cell)
+    return text if ":" in text else Decimal(text)
+
+
 def _spelled(cell: Cell) -> str:
-    """The value as a seed would have it: YAML has forms of its own for numbers and moments."""
-    value, written = cell.value, cell.written or ""
+    """The value as a seed would have it: YAML has forms of its own for numbers and moments.
+
+    Raises BadValue for a number that a reader takes for another one.
+    """
+    value, written = cell.value, (cell.written or "").strip()
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, (int, float)) and ":" in written:
+        return written  # 23:59:59 is 86399 in YAML 1.1, and a time for who writes it
+    plain = written.replace("_", "")
     if isinstance(value, int):
+        if plain.lstrip("+-").isdecimal() and int(plain) != value:
+            what = f"{written} is {value} in YAML, where a number that begins with 0 is octal"
+            raise BadValue(what, cell.place, f"Write {int(plain)} or {value}.")
         return str(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             return str(value)
-        return written if _PLAIN.fullmatch(written) else repr(value)
+        # As it is written: a float of Python does not keep all digits of a decimal.
+        return plain if _PLAIN.fullmatch(plain) else format(Decimal(plain), "f")
     if isinstance(value, dt.datetime):
+        return _moment(value, written)
+    return value.isoformat() if isinstance(value, dt.date) else written
+
+
+def _moment(value: dt.datetime, written: str) -> str:
+    """The moment with all digits of its second: Python has six."""
+    fraction = _FRACTION.search(written)
+    if fraction is None or len(fraction[1]) <= 6:
         return value.isoformat(" ")
-    return value.isoformat() if isinstance(value, dt.date) else written.strip()
+    whole = value.replace(microsecond=0).isoformat(" ")
+    return f"{whole[:19]}.{fraction[1]}{whole[19:]}"
 
 
 def _misfit(cell: Cell, type_: str, fix: str) -> BadValue:
