@@ -309,6 +309,12 @@ def test_a_worker_starts_light(statement: str) -> None:
     assert not loaded_by(statement) & (heavy | {"logging", "multiprocessing", "asyncio"})
 
 
+@pytest.mark.parametrize("command", ["test", "ls", "compile", "sql", "windows"])
+def test_commands_start_without_dagster(command: str) -> None:
+    """It takes as long as all else that they import."""
+    assert "dagster" not in loaded_by(f"import dagster_models.cli.{command}")
+
+
 def test_a_project_without_a_cycle_is_loaded_without_networkx() -> None:
     """Its import would be a twentieth of the start of every run."""
     ordered = "from dagster_models.util.graph import find_cycles, order; "

@@ -23,7 +23,6 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.parts import built, standing
 from dagster_models.core.windows import Partition
-from dagster_models.definitions.partitioned_jobs import partitions_of
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
@@ -61,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             counts = partition_counts(step, commits[step.key])
             text = ", ".join(f"{number} {state}" for state, number in counts.items())
             print(f"{step.key} on target {target.name}: {text}")
-        states = states_of(partitions_of(step), commits[step.key], step.code_version)
+        states = states_of(_partitions_of(step), commits[step.key], step.code_version)
         for state, keys in ranges(states):
             if not only:
                 print(f"{state:<8} {keys}")
@@ -91,9 +90,15 @@ def ledger(project: Project, step: Step, target: Target) -> list[Commit]:
         return session.ledger(relation_for(project, step.key, target))
 
 
+def _partitions_of(step: Step) -> Sequence[Partition]:
+    from dagster_models.definitions.partitioned_jobs import partitions_of  # it imports Dagster
+
+    return partitions_of(step)
+
+
 def partition_counts(step: Step, commits: Sequence[Commit]) -> Mapping[str, int]:
     """How many partitions of a model are in each of the STATES."""
-    states = states_of(partitions_of(step), commits, step.code_version)
+    states = states_of(_partitions_of(step), commits, step.code_version)
     return {state: sum(it == state for _, it in states) for state in STATES}
 
 
