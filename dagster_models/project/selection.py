@@ -255,10 +255,13 @@ class _Graph:
         return reduce(joined, parts)
 
     def _ends(self, found: set[str], sinks: bool) -> set[str]:
-        def beside(name: str) -> Collection[str]:
-            return self._down.get(name, ()) if sinks else self.nodes[name].upstream
+        """Those below (or above) which no other one is, whatever lies between."""
 
-        return {name for name in found if found.isdisjoint(beside(name))}
+        def beside(name: str) -> Iterable[str]:
+            return self.nodes[name].upstream if sinks else self._down.get(name, ())
+
+        nearest_ones = {near for name in found for near in beside(name) if near != name}
+        return found - self._walk(nearest_ones & self.nodes.keys(), beside, None)
 
     def _walk(
         self, found: set[str], beside: Callable[[str], Iterable[str]], levels: int | None

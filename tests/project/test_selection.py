@@ -6,7 +6,7 @@ import os
 
 import dagster as dg
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dagster_models.definitions.selection import asset_nodes
@@ -77,6 +77,8 @@ def found(text: str, exclude: str = "", facts: Facts | None = FACTS) -> list[str
         ("1+(late)", ["orders", "late"]),
         ("sinks(marts)", ["late", "alone"]),
         ("roots(+late)", ["orders", "items"]),
+        ("sinks(raw late)", ["late"]),
+        ("roots(raw late)", ["orders", "items"]),
         ("changed+1", ["items", "orders"]),
         ("changed:main", ["late"]),
         ("failed+", ["orders", "late"]),
@@ -163,6 +165,8 @@ def combined(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return one | two
 
 
+@example('sinks(key:"s/top" or key:"t/bottom")')
+@example('roots(key:"s/top" or key:"t/bottom")')
 @given(st.recursive(st.sampled_from(_LEAVES), combined, max_leaves=5))
 @settings(max_examples=int(os.environ.get("SELECTIONS", "150")), deadline=None)
 def test_dagster_selects_the_same(text: str) -> None:
