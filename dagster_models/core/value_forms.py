@@ -15,8 +15,10 @@ from typing import Any
 class ValueForms:
     """How a warehouse writes the value of ``value_field`` as text, in SQL.
 
-    ``is_number`` and ``is_moment`` are conditions on the column's type. ``number`` and ``moment``
-    are the texts in these cases, and ``texts`` are those in all others: one of them must be listed.
+    ``is_text``, ``is_moment``, ``is_boolean`` and ``is_number`` are conditions on the column's
+    type, of which the last one may take the longest. ``number`` and ``moment`` are the texts in
+    these cases, and the first of ``texts`` is that of a boolean or a text. In all others one of
+    ``texts`` must be listed.
     ``exponents`` says whether a large number may be written with one. ``not_finite`` maps what
     Python calls such a number to the warehouse's word.
 
@@ -24,6 +26,8 @@ class ValueForms:
     the type whose literals are no doubles; "" where the warehouse compares it with a literal as
     with another value of its type. ``matches`` is the condition that a text has a part which a
     regular expression describes, in which a dot is any character.
+
+    ``printed`` is what the warehouse's own shell shows, NULL for NULL.
 
     ``family`` is what values of types have in common that the warehouse compares without loss.
     ``joined_number`` is ``number``, and the same text for equal numbers of different types.
@@ -36,18 +40,21 @@ class ValueForms:
     joined_number: str
     is_moment: str
     moment: str
+    is_boolean: str
+    is_text: str
     exponents: bool
     not_finite: Mapping[str, str]
     is_zoned: str
     is_real: str
     matches: str
+    printed: str
 
     def of(self, value: str) -> ValueForms:
         """The same for another value than ``value_field``."""
         texts = ("family", "is_number", "number", "joined_number", "is_moment", "moment")
+        more = ("is_boolean", "is_text", "is_zoned", "is_real", "matches", "printed")
         changed: dict[str, Any] = {
-            name: getattr(self, name).replace("value_field", value)
-            for name in (*texts, "is_zoned", "is_real", "matches")
+            name: getattr(self, name).replace("value_field", value) for name in (*texts, *more)
         }
         changed["texts"] = tuple(text.replace("value_field", value) for text in self.texts)
         return replace(self, **changed)
@@ -58,7 +65,20 @@ _DUCKDB_NUMBER = (
     r"regexp_replace(regexp_replace(cast(value_field as varchar),"
     r" '^(-?\d+\.\d*?)0+$', '\1'), '\.$', '')"
 )
-_POSTGRES_NUMBER = "trim_scale(cast(cast(to_jsonb(value_field) as text) as numeric))::text"
+# A cast of a constant is made when a query is planned, in a branch that is never taken, too, and
+# would fail for a text. A format is not.
+_POSTGRES_NUMBER = "trim_scale(cast(format('%s', value_field) as numeric))::text"
+
+
+def _of_type(*names: str) -> str:
+    """The condition that a value is of one of these types. It is as quick as a comparison of
+    numbers, but a domain is a type of its own."""
+    types = ", ".join(f"'{name}'::regtype" for name in names)
+    return f"pg_typeof(value_field) in ({types})"
+
+
+_OTHER_NUMBERS = ("numeric", "double precision", "real")
+_WHOLE_NUMBERS = ("integer", "bigint", "smallint")
 
 DUCKDB = ValueForms(
     texts=("cast(value_field as varchar)",),
@@ -85,16 +105,24 @@ DUCKDB = ValueForms(
         " cast(cast(value_field as varchar) as timestamptz)) as varchar) || '+00'"
         " else cast(value_field as varchar) end"
     ),
+    is_boolean="typeof(value_field) = 'BOOLEAN'",
+    is_text="typeof(value_field) = 'VARCHAR'",
     exponents=True,
     not_finite={"nan": "nan", "inf": "inf", "-inf": "-inf"},
     is_zoned="typeof(value_field) = 'TIMESTAMP WITH TIME ZONE'",
     is_real="",
     matches="regexp_matches(value_field, {pattern}, 's')",
+    printed="cast(value_field as varchar)",
 )
 
 POSTGRES = ValueForms(
-    # A cast is not always what the server prints: of an inet, only the cast names the netmask.
-    texts=("cast(value_field as text)", "format('%s', value_field)"),
+    # A cast is not always what the server prints: of an inet, only the cast names the netmask. But
+    # it prints `t` for true, also of a domain.
+    texts=(
+        "cast(value_field as text)",
+        "case when jsonb_typeof(to_jsonb(value_field)) = 'boolean' then null"
+        " else format('%s', value_field) end",
+    ),
     family=(
         "case when cast(pg_typeof(value_field) as text) in"
         " ('smallint', 'integer', 'bigint', 'numeric') then 'number'"
@@ -103,23 +131,27 @@ POSTGRES = ValueForms(
         " else cast(pg_typeof(value_field) as text) end"
     ),
     # A domain counts as its base type.
-    is_number="jsonb_typeof(to_jsonb(value_field)) = 'number'",
+    is_number=(
+        f"{_of_type(*_WHOLE_NUMBERS, *_OTHER_NUMBERS)}"
+        " or jsonb_typeof(to_jsonb(value_field)) = 'number'"
+    ),
     number=_POSTGRES_NUMBER,
     joined_number=_POSTGRES_NUMBER,
-    is_moment=(
-        "cast(pg_typeof(value_field) as text) in"
-        " ('date', 'timestamp without time zone', 'timestamp with time zone')"
-    ),
+    is_moment=_of_type("date", "timestamp", "timestamptz"),
     moment=(
-        "case cast(pg_typeof(value_field) as text)"
-        " when 'date' then cast(value_field as text) || ' 00:00:00'"
-        " when 'timestamp with time zone' then cast(timezone('UTC',"
+        "case pg_typeof(value_field)"
+        " when 'date'::regtype then cast(value_field as text) || ' 00:00:00'"
+        " when 'timestamptz'::regtype then cast(timezone('UTC',"
         " cast(cast(value_field as text) as timestamptz)) as text) || '+00'"
         " else cast(value_field as text) end"
     ),
+    is_boolean=_of_type("boolean"),
+    is_text=_of_type("text", "varchar"),
     exponents=False,
     not_finite={"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"},
     is_zoned="pg_typeof(value_field) = 'timestamptz'::regtype",
     is_real="pg_typeof(value_field) = 'real'::regtype",
     matches="value_field ~ {pattern}",
+    # A row whose fields are all NULL `is null`, and is no NULL.
+    printed="case when num_nulls(value_field) = 0 then format('%s', value_field) end",
 )

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from dagster_models.compilation.checks.accepted_values import is_accepted
+from dagster_models.errors import WarehouseError
 from dagster_models.warehouses.base import WarehouseSession
 from systems import System
 
@@ -54,6 +55,9 @@ EVERYWHERE = [
     ("true", "boolean", "['true']", True),
     ("true", "boolean", "[1]", False),
     ("false", "boolean", "[0, '']", False),
+    ("false", "boolean", "[false, x]", True),
+    ("'f'", "varchar", "[f, 1, 2024-01-01]", True),
+    ("'x'", "varchar", "['1', f, '2024-01-01']", False),
     ("'2024-01-01'", "date", "[2024-01-01]", True),
     ("'2024-01-01'", "date", "['2024-01-01']", True),
     ("'2024-01-01'", "date", "['2024-01-01 00:00']", True),
@@ -104,6 +108,8 @@ ONLY = {
         ("'10.0.0.1'", "inet", "[10.0.0.1]", True),
         ("1", "percent", "['1.4']", False),
         ("1.50", "percent", "[1.5]", True),
+        ("true", "flag", "['t', 'yes']", False),
+        ("true", "flag", "[true]", True),
         ("'open'", "state", "[open, no_such_state]", True),
         ("'open'", "state", "[no_such_state]", False),
     ],
@@ -120,7 +126,8 @@ def test_a_value_passes_only_if_it_is_in_the_list(
 ) -> None:
     if system.name == "postgres":
         session.execute(
-            "create domain percent as numeric(5, 2); create type state as enum ('open', 'shut')"
+            "create domain percent as numeric(5, 2); create domain flag as boolean;"
+            " create type state as enum ('open', 'shut')"
         )
     wrong = []
     for name, value, type_, listed, expected in _CASES:
@@ -131,6 +138,16 @@ def test_a_value_passes_only_if_it_is_in_the_list(
             if found is not expected:
                 wrong.append((value, type_, listed, found))
     assert wrong == []
+
+
+@pytest.mark.parametrize("word", ["f", "T", "no", "0"])
+def test_a_text_that_would_be_cast_to_a_boolean_is_an_error(
+    session: WarehouseSession, system: System, word: str
+) -> None:
+    """It stands for nothing in a column of booleans, and a `rejected_values` of it would pass."""
+    condition = is_accepted([word, True], system.address.type.value_forms, system.name)
+    with pytest.raises(WarehouseError, match=f"the list has '{word}'. Write true or false"):
+        session.query(f"select {condition} from (select false as value_field) as t")
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata"])

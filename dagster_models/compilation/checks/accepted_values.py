@@ -2,14 +2,16 @@
 
 A warehouse that compares two types casts one of them, and a cast may lose what is to be checked: in
 DuckDB 1 = '1.4' and '01' = 1 hold. So nothing is compared across types. The column's value is
-written as text, in one of three forms by the column's type, and each value of the list is written
+written as text, in one of four forms by the column's type, and each value of the list is written
 in every form in which it has a meaning:
 
     a number             1.50 is 1.5 and 1.5e0, in a column of any numeric type
     a date or timestamp  2024-01-01 is 2024-01-01 00:00:00; with a time zone, it is the same instant
+    a boolean            true or false
     any other type       the text, as the warehouse writes it, character by character
 
-A text of the list that is written as a number or a date, such as '1.5', stands for that too.
+A text of the list that is written as a number or a date, such as '1.5', stands for that too. One
+that a warehouse casts to a boolean, such as 'f', is an error in a column of booleans.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from dagster_models.sql.parse import literal
 
 #: A text that is also a number. With leading zeros it is not: '01' is a code, and differs from 1.
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,99})(\.\d{1,99})?(e[+-]?\d{1,2})?", re.ASCII | re.IGNORECASE)
+#: Texts that a warehouse takes for a boolean, and that are not how it writes one.
+_LIKE_BOOLEANS = frozenset(("t", "f", "yes", "no", "y", "n", "on", "off", "1", "0"))
 _MOMENT = re.compile(
     r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d)(?::(\d\d)(\.\d+)?)?)?(Z|[+-]\d\d(?::?\d\d)?)?", re.ASCII
 )
@@ -40,15 +44,30 @@ def is_accepted(values: Iterable[Any], forms: ValueForms, dialect: str) -> str:
         literals = ", ".join(literal(text, dialect) for text in texts)
         return f"{written} in ({literals})" if literals else "false"
 
+    others = " or ".join(one_of(text, _as_text) for text in forms.texts)
     return "\n".join(
         [
             "case",
-            f"  when {forms.is_number} then {one_of(forms.number, _as_number)}",
+            f"  when {forms.is_text} then {one_of(forms.texts[0], _as_text)}",
             f"  when {forms.is_moment} then {one_of(forms.moment, _as_moment)}",
-            f"  else {' or '.join(one_of(text, _as_text) for text in forms.texts)}",
+            f"  when {forms.is_boolean} then"
+            f" {_refused(listed, forms, dialect) or one_of(forms.texts[0], _as_text)}",
+            f"  when {forms.is_number} then {one_of(forms.number, _as_number)}",
+            f"  else coalesce({others}, false)",
             "end",
         ]
     )
+
+
+def _refused(listed: Iterable[Any], forms: ValueForms, dialect: str) -> str:
+    """A cast that fails in a column of booleans, and only when it is made; "" if nothing in the
+    list is mistaken for a boolean."""
+    wrong = [it for it in listed if isinstance(it, str) and it.lower() in _LIKE_BOOLEANS]
+    if not wrong:
+        return ""
+    why = f": the column is a boolean, and the list has '{wrong[0]}'. Write true or false"
+    # The condition is part of the text so that it is no constant, which planners cast at once.
+    return f"cast(cast({forms.is_boolean} as varchar) || {literal(why, dialect)} as boolean)"
 
 
 def _as_text(value: Any, forms: ValueForms) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reports checks of columns that do not exist: such a check could only fail."""
+"""Reports checks of columns that do not exist, or of values that these cannot have."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def find_columns_of_checks(
     texts: list[tuple[TraceRequest, Check, bool]] = []
     for check, owner in checks:
         _find_named(check, owner, schemas, report)
+        _find_values(check, schemas, report)
         if check.test == "query" and not check.arguments:
             request = TraceRequest(check.text, dialect, upstream_of(owner))
             texts.append((request, check, True))
@@ -112,6 +113,24 @@ def _find_named(
         if schema.closed and name.lower() not in {column.lower() for column in names}:
             what = f"the check `{check.name}` checks `{name}`, a column that {key} does not have"
             place, fix = check.location, suggest(name, names, "Columns")
+            report(ColumnProblem(what, place.line, place.column, fix, schema.certain), place)
+
+
+def _find_values(check: Check, schemas: Mapping[Key, Schema], report: ReportIt) -> None:
+    """Report a list with something else than true and false for a column of booleans: no warehouse
+    could mean it."""
+    if check.test not in ("accepted_values", "rejected_values"):
+        return
+    schema = schemas.get(check.model, Schema())
+    types = {name.lower(): type_.lower() for name, type_ in schema.columns}
+    if types.get(check.columns[0].lower()) not in ("boolean", "bool"):
+        return
+    for value in check.arguments["values"]:
+        if value is not None and str(value).lower() not in ("true", "false"):
+            what = (
+                f"the check `{check.name}` lists {value!r}, and `{check.columns[0]}` is a boolean"
+            )
+            place, fix = check.location, "Write true or false."
             report(ColumnProblem(what, place.line, place.column, fix, schema.certain), place)
 
 

@@ -78,6 +78,14 @@ def _one_bound(values: Mapping[str, Any], node: YamlNode) -> None:
         raise BadValue(f"`{names}` exclude each other", node.place, fix)
 
 
+def _length(values: Mapping[str, Any], node: YamlNode) -> None:
+    _one_bound(values, node)
+    least, most = values.get("min", -1), values.get("max")
+    if values.get("inclusive") is False and most is not None and most - least < 2:
+        what, fix = "no length is between the bounds", "Delete `inclusive: false`."
+        raise BadValue(what, node.value["max"].place, fix)
+
+
 def _columns_or_except(values: Mapping[str, Any], node: YamlNode) -> None:
     if "columns" in values and "except" in values:
         raise BadValue("`columns` and `except` exclude each other", node.place, "Delete one.")
@@ -139,7 +147,7 @@ KINDS: Mapping[str, CheckKind] = {
             "trim": fields.boolean,
         },
         (("min", "max", "equals"),),
-        verify=_one_bound,
+        verify=_length,
     ),
     "regex": CheckKind(
         "column",

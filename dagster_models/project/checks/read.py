@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.check_tasks import own_column
-from dagster_models.core.checks import Check, NamedArgument, Severity, Threshold
+from dagster_models.core.checks import ANY_ROW, Check, NamedArgument, Severity, Threshold
 from dagster_models.core.model import Key, Location
 from dagster_models.errors import Problem
 from dagster_models.project.checks import arguments as read
@@ -235,11 +235,15 @@ def _thresholds(
     if TOO_MANY in values:
         found[f"{severity}_if"] = values[TOO_MANY]
     for name, limit in found.items():
-        if limit is not None and limit.percent and not kind.counts_rows:
-            what = f"`{name}`: this check does not count rows, so it has no share of them"
-            raise BadValue(
-                what, given.value.get(name, given).place, "Write `> 0`, or leave it out."
-            )
+        if limit is None or kind.counts_rows:
+            continue
+        what, fix = "", "Write `> 0`, or leave it out."
+        if limit.percent:
+            what = "this check does not count rows, so it has no share of them"
+        elif limit != ANY_ROW:
+            what = f"this check finds one thing or nothing, so it never finds {limit}"
+        if what:
+            raise BadValue(f"`{name}`: {what}", given.value.get(name, given).place, fix)
     if values.get("severity") == "warn" and found["error_if"] is not None:
         what = "`severity: warn` never fails, and `error_if` says when it does"
         raise BadValue(what, given.value.get("error_if", given).place, "Delete one of the two.")
