@@ -93,8 +93,8 @@ def compile_sql(
 def literal(value: Any, dialect: str) -> str:
     """Return a value as SQL: None, bool, int, float, Decimal, str, date, datetime, lists of these.
 
-    A list becomes an array, as a parameter of the dialect would be: `x in $list` works in DuckDB,
-    `x = any(:list)` in PostgreSQL. Raises TypeError for anything else.
+    A list becomes an array, as a parameter of the dialect would be: `x = any($list)`. Raises
+    TypeError for anything else.
     """
     if isinstance(value, (list, tuple)):
         if not value and (empty := dialect_of(dialect).empty_list):
@@ -154,16 +154,29 @@ def _filled(
     value = variables[name]
     if isinstance(value, PlainSql):
         return start, end, value.in_place_of(written) if is_bound else value.text
-    if is_bound:
-        try:
+    try:
+        if is_bound:
             return start, end, _in_place_of(written, value, dialect)
-        except ValueError as error:
-            raise SqlSyntaxError(
-                f"the variable {name} does not fit behind /*${name}*/: {error}",
-                placeholder.line,
-                placeholder.column,
-            ) from None
+        if placeholder.after_in and not dialect_of(dialect).arrays_follow_in:
+            return start, end, _behind_in(value, dialect)
+    except ValueError as error:
+        behind = f"/*${name}*/" if is_bound else "IN"
+        raise SqlSyntaxError(
+            f"the variable {name} does not fit behind {behind}: {error}",
+            placeholder.line,
+            placeholder.column,
+        ) from None
     return start, end, _operand(literal(value, dialect))
+
+
+def _behind_in(value: object, dialect: str) -> str:
+    """The value as the right side of IN: a list in parentheses. Raises ValueError for an empty one,
+    which SQL cannot write there."""
+    if not isinstance(value, (list, tuple)):
+        return _operand(literal(value, dialect))
+    if not value:
+        raise ValueError("it is an empty list, which SQL cannot write as `in (...)`")
+    return f"({', '.join(literal(item, dialect) for item in value)})"
 
 
 def _in_place_of(written: str, value: object, dialect: str) -> str:
@@ -177,10 +190,7 @@ def _in_place_of(written: str, value: object, dialect: str) -> str:
         forms = ("one value", "a list")
         raise ValueError(f"it is {forms[is_list]}, and the literal is {forms[not is_list]}")
     if written.startswith("("):
-        assert isinstance(value, (list, tuple))
-        if not value:
-            raise ValueError("it is an empty list, which SQL cannot write as `in (...)`")
-        return f"({', '.join(literal(item, dialect) for item in value)})"
+        return _behind_in(value, dialect)
     opening, closing = written.find("'"), written.rfind("'")
     if isinstance(value, str) and opening > 0:
         return written[:opening] + literal(value, dialect) + written[closing + 1 :]

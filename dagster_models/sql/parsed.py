@@ -31,13 +31,14 @@ class Placeholder:
     """A place that a variable's value fills in: a name with its sigil, `$year`, or a literal that a
     comment binds, `/*$year*/ 2013`. ``start`` and ``end`` are those of the name with its sigil, or
     of the literal; ``line`` and ``column`` those of the sigil or of the comment. ``name`` has no
-    sigil."""
+    sigil. ``after_in``: the word IN stands before it, as in `x in $years`."""
 
     name: str
     start: int
     end: int
     line: int
     column: int
+    after_in: bool = False
 
     def is_bound(self, text: str) -> bool:
         """Whether a literal of the *text* stands here, which a comment binds."""

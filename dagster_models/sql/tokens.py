@@ -279,7 +279,9 @@ class TokenizedText:
                 name = self.tokens[index + 1]
                 line, column = self.lines.place(token.start)
                 text = self.text[name.start : name.end + 1]
-                result.append(Placeholder(text, token.start, name.end + 1, line, column))
+                after_in = index > 0 and self.tokens[index - 1].token_type == TokenType.IN
+                end = name.end + 1
+                result.append(Placeholder(text, token.start, end, line, column, after_in))
         return result
 
     def is_sigil(self, index: int, in_subscript: bool) -> bool:

@@ -145,6 +145,8 @@ class Dialect:
     tokens: TokenRules = NO_TOKEN_RULES
     #: An empty list as a value, where sqlglot's would not do.
     empty_list: str = ""
+    #: `x in [1, 2]` is possible. Elsewhere a list behind IN is in parentheses.
+    arrays_follow_in: bool = False
     #: The dialect in which sqlglot has the reserved words of this one, where it has none here.
     reserved_words_of: str = ""
     #: Clauses of a table (as sqlglot calls them) that the alias has to follow:

@@ -57,6 +57,7 @@ DUCKDB = Dialect(
     # White space outside of strings and quoted names, and letters to sqlglot.
     zero_width=re.compile("[\u200b\u2060\ufeff]"),
     tokens=DUCKDB_TOKENS,
+    arrays_follow_in=True,
     star_behind_table=True,
     insert_has_alias=True,
     second_half_recurs=True,

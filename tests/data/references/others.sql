@@ -145,3 +145,11 @@ select `Orders`.id from `Shop`.`Orders` straight_join items
 -- tables: hive.raw.orders (items integer[])
 select * from hive.raw.orders o cross join unnest(o.items) as t(item)
 -- references: hive.raw.orders
+
+-- title: postgres: a list behind IN, and one that any() takes
+-- dialect: postgres
+-- tables: orders
+select id in $ids as is_in, id not in /* these */ $ids as is_out, id = any($ids) as is_any from orders
+-- references: orders
+-- replaced:
+select id in (1, 2) as is_in, id not in /* these */ (1, 2) as is_out, id = any(ARRAY[1, 2]) as is_any from "dev_main"."orders_v2" AS "orders"
