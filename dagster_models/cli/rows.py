@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dagster_models.cli.project import counted, refuse_missing
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project, Target
+from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import Session, connect
 from dagster_models.util.secrets import without
@@ -34,24 +35,37 @@ def print_rows(project: Project, target: Target, query: str, limit: int) -> int:
     refuse_missing(target)
     try:
         with connect(warehouse_address(project, target)) as session:
-            print(rows_text(session, project, query, limit))
+            print(rows_text(session, project, target, query, limit))
     finally:
         leave_all()
     return 0
 
 
-def rows_text(session: Session, project: Project, query: str, limit: int) -> str:
+def rows_text(session: Session, project: Project, target: Target, query: str, limit: int) -> str:
     """The first rows of a query as a table, and their number."""
     session.begin(reading=True)  # also what functions of the query would write is refused
     try:
-        table = session.export(f"{query} limit {limit + 1}")
+        columns = session.request({"op": "query_columns", "sql": query})["columns"]
+        found = session.export(_printed(query, len(columns), limit + 1, target))
     finally:
         if not session.closed:  # as it is after Ctrl-C
             session.rollback()
-    rows = [[_text(value) for value in row.values()] for row in table.to_pylist()]
+    texts = zip(*found.to_pydict().values(), strict=True)
+    rows = [[_text(value) for value in row] for row in texts]
     count = f"{'first ' if len(rows) > limit else ''}{counted(min(len(rows), limit), 'row')}"
-    text = "\n".join(aligned(_table(table.column_names, rows[:limit])))
+    text = "\n".join(aligned(_table([name for name, _ in columns], rows[:limit])))
     return f"{without(text, project.secrets)}\n({count})"
+
+
+def _printed(query: str, columns: int, limit: int, target: Target) -> str:
+    """A query of the same rows in which the warehouse itself has turned the values into texts:
+    pyarrow and Python have not all types, and not all values of those that they have."""
+    if not columns:
+        raise DagsterModelsError("the query returns no columns")
+    names = [f"c{number}" for number in range(columns)]
+    texts = (target.type.value_forms.of(f"shown.{name}").printed for name in names)
+    listed = ", ".join(f"{text} as {name}" for text, name in zip(texts, names, strict=True))
+    return f"select {listed} from (\n{query} limit {limit}\n) as shown({', '.join(names)})"
 
 
 def _text(value: object) -> str:

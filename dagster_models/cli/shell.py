@@ -84,7 +84,7 @@ class Shell:
         """
         if not statement.startswith("."):
             query = sent(self.project, self._target, statement)
-            return rows_text(self._connected(), self.project, query, self._limit)
+            return rows_text(self._connected(), self.project, self._target, query, self._limit)
         word, *arguments = statement.split()
         command = _COMMANDS.get(word)
         if command is None:
