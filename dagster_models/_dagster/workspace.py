@@ -14,8 +14,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from dagster import (
+    AssetCheckKey,
+    AssetCheckSeverity,
     AssetKey,
     AssetsDefinition,
+    DagsterEventType,
     DagsterInstance,
     DagsterRun,
     JobDefinition,
@@ -67,10 +70,14 @@ class LoadedLocation:
         keys: Collection[AssetKey],
         tags: Mapping[str, str],
         run_config: Mapping[str, Any],
+        checks: Collection[AssetCheckKey] | None = None,
+        parent: DagsterRun | None = None,
     ) -> DagsterRun:
-        """A run of these assets of a job, which has not begun."""
+        """A run of these assets of a job, and of these *checks* (None: those of the assets), which
+        has not begun."""
         full = self._repository.get_full_job(job_name)
-        job = self._location.get_job(full.get_subset_selector(set(keys), None))
+        chosen = None if checks is None else set(checks)
+        job = self._location.get_job(full.get_subset_selector(set(keys), chosen))
         plan = self._location.get_execution_plan(
             job,
             run_config,
@@ -84,8 +91,8 @@ class LoadedLocation:
             run_config=run_config,
             status=None,
             tags={**job.tags, **tags},
-            root_run_id=None,
-            parent_run_id=None,
+            root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
+            parent_run_id=parent.run_id if parent else None,
             step_keys_to_execute=plan.step_keys_to_execute,
             execution_plan_snapshot=plan,
             job_snapshot=job.job_snapshot,
@@ -123,6 +130,30 @@ class LoadedLocation:
             strategy=ReexecutionStrategy.FROM_FAILURE,
             use_parent_run_tags=True,
         )
+
+    def failed_checks(self, run: DagsterRun) -> dict[AssetCheckKey, bool]:
+        """The checks that failed in a run with the severity error -> whether the run has
+        materialized what they are about, all the same."""
+        evaluated = DagsterEventType.ASSET_CHECK_EVALUATION
+        built = DagsterEventType.ASSET_MATERIALIZATION
+        found = self._instance.get_records_for_run(run.run_id, of_type={evaluated, built}).records
+        failed: dict[AssetCheckKey, bool] = {}
+        materialized = set()
+        for record in found:
+            event = record.event_log_entry.get_dagster_event()
+            if event.event_type is built:
+                materialized.add(event.asset_key)
+                continue
+            evaluation = event.asset_check_evaluation_data
+            failed.pop(evaluation.asset_check_key, None)
+            if not evaluation.passed and evaluation.severity is AssetCheckSeverity.ERROR:
+                failed[evaluation.asset_check_key] = True
+        return {key: key.asset_key in materialized for key in failed}
+
+    def mark_failed(self, run: DagsterRun, message: str) -> DagsterRun:
+        """The run as one that has failed, which nobody executes any more."""
+        self._instance.report_run_failed(run, message)
+        return self._instance.get_run_by_id(run.run_id) or run
 
     def execute(self, run: DagsterRun) -> str:
         """Execute the run in this process, and return its status: SUCCESS, FAILURE or CANCELED."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection
 from dataclasses import replace
 
 from dagster_models.cli.project import (
@@ -16,7 +15,7 @@ from dagster_models.cli.project import (
     refuse_broken,
     refuse_missing,
 )
-from dagster_models.cli.selection import add_selection, select_names
+from dagster_models.cli.selection import add_selection, wanted
 from dagster_models.compilation.tasks import TargetStep, checks_task, warehouse_address
 from dagster_models.core.checks import Check, checks_of
 from dagster_models.core.model import Project, Step
@@ -29,7 +28,6 @@ from dagster_models.project.targets import usable_target
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
-from dagster_models.util.nearest import nearest
 from dagster_models.util.steady_clock import steady_time
 
 HELP = "run checks alone, of models and sources as they are; exit code 1 if one fails"
@@ -78,30 +76,17 @@ def select(project: Project, options: argparse.Namespace) -> list[Step]:
     """
     sources = map(checks_of, project.sources.values())
     every = [step for step in (*sources, *project.steps.values()) if step.checks]
-    words = [*options.selection, *options.select]
-    known = {name for step in every for check in step.checks for name in _names(step, check)}
-    named = {word for word in words if word in known}
-    rest = " ".join(word for word in words if word not in known)
-    keys = [str(step.key) for step in every]
-    whole: Collection[str] = () if words else keys
-    excluded = {word for word in options.exclude if word in known}
-    others = " ".join(word for word in options.exclude if word not in known)
-    kept: Collection[str] = keys
-    try:
-        if rest:
-            whole = select_names(project, rest, "", options.target)
-        if others:
-            kept = select_names(project, "*", others, options.target)
-    except SelectionError as error:
-        close = nearest(rest or others, known)
-        hint = f" Or did you mean the check {close[0]}?" if close else ""
-        raise SelectionError(f"{error}{hint}") from error
-    chosen = []
-    for step in every:
-        its = ((it, _names(step, it)) for it in step.checks if str(step.key) in kept)
-        wanted = str(step.key) in whole
-        left = (it for it, names in its if (wanted or names & named) and not names & excluded)
-        chosen.append(replace(step, checks=tuple(left)))
+    things = {
+        step.key: [it for check in step.checks for it in _names(step, check)] for step in every
+    }
+    asked = wanted(project, options, things, "check")
+    chosen = [
+        replace(
+            step,
+            checks=tuple(it for it in step.checks if asked.has(step.key, _names(step, it))),
+        )
+        for step in every
+    ]
     if not any(step.checks for step in chosen):
         raise SelectionError("nothing that is selected has a check")
     return [step for step in chosen if step.checks]
@@ -109,5 +94,5 @@ def select(project: Project, options: argparse.Namespace) -> list[Step]:
 
 def _names(step: Step, check: Check) -> set[str]:
     """The names that mean this check, alone or with others."""
-    key = step.key
-    return {str(key), key.name, check.name, f"{key}.{check.name}", f"{key.name}.{check.name}"}
+    key, own = step.key, check.name
+    return {it.lower() for it in (str(key), key.name, own, f"{key}.{own}", f"{key.name}.{own}")}

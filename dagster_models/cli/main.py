@@ -75,6 +75,11 @@ class Commands(Mapping[str, Command]):
 COMMANDS: Mapping[str, Command] = Commands()
 
 
+#: The commands whose exit code 1 says that something failed in what they ran. What keeps them from
+#: running it is a call that cannot be carried out.
+_RUNNING = frozenset({"run", "retry", "test"})
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 for success, 1 for errors, 2 for a wrong call."""
     streams.prepare()
@@ -85,12 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with streams.reader_may_leave():
             return run(options)
-    except SelectionError as error:
-        print(error, file=sys.stderr)
-        return 2
     except DagsterModelsError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, SelectionError) or options.command in _RUNNING else 1
     except KeyboardInterrupt:
         return 130  # what a shell reports for Ctrl-C
 
@@ -121,5 +123,5 @@ def parser(commands: Collection[str]) -> argparse.ArgumentParser:
             "--project", type=Path, metavar="FOLDER", default=argparse.SUPPRESS, help=folder
         )
         command.add_arguments(own)
-        own.set_defaults(run=command.run)
+        own.set_defaults(command=name, run=command.run)
     return parser

@@ -6,7 +6,6 @@ import argparse
 
 from dagster_models.cli.project import folder_of
 from dagster_models.cli.run import add_workspace, execute, workspace_of
-from dagster_models.errors import DagsterModelsError, SelectionError
 
 HELP = "go on with the project's last run, if it has failed or was canceled"
 
@@ -17,13 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from dagster_models.definitions.launch import location_of, retried_run
+    from dagster_models.definitions.launch import location_of
+    from dagster_models.definitions.retried import retried_run
 
     root = folder_of(options)
-    try:
-        with location_of(root, workspace_of(options)) as location:
-            return execute(location, retried_run(location, options.run_id))
-    except SelectionError:
-        raise
-    except DagsterModelsError as error:
-        raise SelectionError(str(error)) from error
+    with location_of(root, workspace_of(options)) as location:
+        retried = retried_run(location, options.run_id)
+        if retried.note:
+            print(retried.note)
+        return execute(location, retried.run)

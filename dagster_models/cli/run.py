@@ -12,7 +12,6 @@ from dagster_models.cli.loading import shown_loading
 from dagster_models.cli.project import add_target, add_vars, folder_of
 from dagster_models.cli.selection import add_selection, facts_of, selected
 from dagster_models.core.checks import WHEN
-from dagster_models.errors import DagsterModelsError, SelectionError
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -64,20 +63,15 @@ def run(options: argparse.Namespace) -> int:
     root = folder_of(options)
     text, exclude = selected(options)
     asked = Asked(text, exclude, options.partition, options.job, tags_of(options), _config(options))
-    try:
-        with shown_location(root, workspace_of(options)) as location:
-            made = new_run(location, asked, lambda project: facts_of(project, options.target))
-            if made.run is None:
-                print("There is nothing to do: nothing has changed or failed.")
-                return 0
-            if made.left_out:
-                what = ", ".join(made.left_out)
-                print(f"Left out without --partition, as built by the partition: {what}")
-            return execute(location, made.run)
-    except SelectionError:
-        raise
-    except DagsterModelsError as error:
-        raise SelectionError(str(error)) from error
+    with shown_location(root, workspace_of(options)) as location:
+        made = new_run(location, asked, lambda project: facts_of(project, options.target))
+        if made.run is None:
+            print("There is nothing to do: nothing has changed or failed.")
+            return 0
+        if made.left_out:
+            what = ", ".join(made.left_out)
+            print(f"Left out without --partition, as built by the partition: {what}")
+        return execute(location, made.run)
 
 
 @contextmanager

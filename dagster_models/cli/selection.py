@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dagster_models.cli.compared import compared
@@ -17,6 +18,7 @@ from dagster_models.processes.client.session import connect
 from dagster_models.project.selection import Facts, Node, select
 from dagster_models.project.targets import usable_target
 from dagster_models.reporting.journal import latest_journal, read_journal
+from dagster_models.util.nearest import nearest
 
 _HELP = "e.g. stg_orders+, +marts.orders, tag:nightly, path:models/marts, changed+, failed+"
 
@@ -46,6 +48,52 @@ def selected(options: argparse.Namespace) -> tuple[str, str]:
             "the selection is empty, so it matches nothing: leave it out to mean all"
         )
     return " ".join(words), " ".join(options.exclude)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the words of a command select of things that belong to steps and sources, and have names
+    of their own: ``named`` things, and all of those of ``owners``; but neither ``excluded`` ones,
+    nor any of those whose owner is not among ``kept``."""
+
+    named: Collection[str]
+    owners: Collection[str]
+    excluded: Collection[str]
+    kept: Collection[str]
+
+    def has(self, owner: Key, names: Collection[str]) -> bool:
+        """Whether a thing of this owner is selected, which has these names, in lower case."""
+        if str(owner) not in self.kept or not set(self.excluded).isdisjoint(names):
+            return False
+        return str(owner) in self.owners or not set(self.named).isdisjoint(names)
+
+
+def wanted(
+    project: Project, options: argparse.Namespace, things: Mapping[Key, Collection[str]], noun: str
+) -> Wanted:
+    """What the options say of *things*: the names of each owner's, in lower case.
+
+    Raises:
+        SelectionError: a word is none of these names, and no selection of models and sources.
+    """
+    selected(options)  # refuses blank words
+    known = {name for names in things.values() for name in names}
+    every = [str(owner) for owner in things]
+
+    def apart(words: Sequence[str]) -> tuple[set[str], str]:
+        named = {word.lower() for word in words if word.lower() in known}
+        return named, " ".join(word for word in words if word.lower() not in named)
+
+    words = [*options.selection, *options.select]
+    (named, rest), (excluded, others) = apart(words), apart(options.exclude)
+    try:
+        owners = select_names(project, rest, "", options.target) if rest else ()
+        kept = select_names(project, "*", others, options.target) if others else every
+    except SelectionError as error:
+        close = nearest((rest or others).lower(), known)
+        hint = f" Or did you mean the {noun} `{close[0]}`?" if close else ""
+        raise SelectionError(f"{error}{hint}") from error
+    return Wanted(named, owners if words else every, excluded, kept)
 
 
 def select_steps(project: Project, options: argparse.Namespace, target: str | None) -> list[Step]:

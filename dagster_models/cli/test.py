@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from dagster_models.cli.project import add_vars, folder_of, given_by, is_there, load
-from dagster_models.cli.selection import add_selection, select_steps
+from dagster_models.cli.selection import add_selection, wanted
 from dagster_models.core.model import Key, Project, Target
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.unit_tests import UnitTest
-from dagster_models.errors import DagsterModelsError, Problem, ProjectError
+from dagster_models.errors import DagsterModelsError, Problem, ProjectError, SelectionError
 from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.project.targets import usable_target
@@ -38,9 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     try:
         return _run(options)
-    except DagsterModelsError as error:
-        print(error, file=sys.stderr)
-        return 2
     finally:
         leave_all()
 
@@ -73,21 +69,15 @@ def chosen(
 ) -> list[UnitTest]:
     """The tests that the options name: by their own names or files, or by a selection of models.
 
-    Raises DagsterModelsError for a word that names none.
+    Raises SelectionError for a word that names none, and if nothing is left.
     """
-    words = [*options.selection, *options.select]
-    if not words and not options.exclude:
-        return list(tests)
-    known = {name for test in tests for name in _names(test)}
-    named = {word.lower() for word in words if word.lower() in known}
-    rest = [word for word in words if word.lower() not in named]
-    models: set[Key] = set()
-    if rest or not named:
-        selection = argparse.Namespace(selection=rest, select=[], exclude=options.exclude)
-        models = {step.key for step in select_steps(project, selection, options.target)}
-    found = [test for test in tests if test.model in models or named.intersection(_names(test))]
+    things: dict[Key, list[str]] = {}
+    for test in tests:
+        things.setdefault(test.model, []).extend(_names(test))
+    asked = wanted(project, options, things, "test")
+    found = [test for test in tests if asked.has(test.model, _names(test))]
     if not found:
-        raise DagsterModelsError("nothing that is selected has a unit test")
+        raise SelectionError("nothing that is selected has a unit test")
     return found
 
 

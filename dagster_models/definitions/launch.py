@@ -17,7 +17,6 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     DagsterInstance,
-    DagsterInvalidSubsetError,
     DagsterRun,
 )
 
@@ -242,27 +241,3 @@ def _instance(root: Path, folder: Path) -> Iterator[DagsterInstance]:
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # what its storage is made for
     with DagsterInstance.get() as instance:
         yield instance
-
-
-def retried_run(location: ProjectLocation, run_id: str | None) -> DagsterRun:
-    """A run that goes on from a failed or canceled one, as "Re-execute from failure" does: the
-    run of that id, else the last one of this code location.
-
-    Raises:
-        SelectionError: there is none, or it has left nothing to do.
-    """
-    run = location.loaded.last_run(run_id)
-    if run is None:
-        raise SelectionError(
-            "no run of this code location has " + ("that id" if run_id else "ended")
-        )
-    if not run.is_failure_or_canceled:
-        what = f"run {run.run_id} of job {run.job_name} is {run.status.value}"
-        fix = "only one that has failed or was canceled can go on"
-        if not run.is_finished:
-            fix += "; if its process was killed, mark it as canceled in the UI (Terminate, force)"
-        raise SelectionError(f"{what}: {fix}")
-    try:
-        return location.loaded.again_from_failure(run)
-    except DagsterInvalidSubsetError as error:
-        raise SelectionError(f"run {run.run_id}: {error}") from error

@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import re
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -147,6 +148,28 @@ def _remove_unless_open(path: Path) -> None:
     with contextlib.suppress(OSError), open(path, "rb") as file:  # it may belong to another user
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         path.unlink()
+
+
+def is_abandoned(target_folder: str | Path, run_id: str) -> bool:
+    """Whether nobody executes a run any more, although it has not ended: its process was killed.
+
+    A process locks the journal of its run while it lives. False where that proves nothing: there is
+    no journal, it is of another machine, or it has the run's end, after which it is not locked.
+    """
+    path = journal_path(target_folder, run_id)
+    try:
+        header = read_journal(path).header  # written below the lock, which is not taken before it
+        if header is None or header.host != this_host():
+            return False
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return read_journal(path).end is None
+    except OSError:
+        return False
+
+
+def this_host() -> str:
+    return socket.gethostname()
 
 
 def latest_journal(target_folder: str | Path) -> Path | None:

@@ -20,7 +20,7 @@ from dagster_models.core.messages import Outcome
 from dagster_models.core.model import EMPTY, Project
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.explain import Explanation, explain
-from dagster_models.reporting.journal import JournalContents, RunEnd
+from dagster_models.reporting.journal import JournalContents, RunEnd, this_host
 from dagster_models.reporting.past_runs import step_seconds
 from dagster_models.reporting.progress import Progress
 from dagster_models.reporting.results import ResultState, RunHeader, StepResult, totals
@@ -117,6 +117,7 @@ class Reporter:
             started_at=self._began,
             steps=tuple(self._names.values()),
             version=version("dagster-models"),
+            host=this_host(),
             slots=limits.slots,
             limits=limits.limits,
             upstream={

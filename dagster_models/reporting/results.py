@@ -187,7 +187,7 @@ class RunHeader:
     this package. ``slots``: how many steps may be in flight at once. ``limits``: how many of the
     steps that share a reason to wait. ``upstream``: which steps of this run each step reads.
     ``deferred``: the models that it reads from another target -> their relations. ``variables``:
-    the values that it was given, as text.
+    the values that it was given, as text. ``host``: the machine that executes it, "" if unknown.
     """
 
     run_id: str
@@ -201,6 +201,7 @@ class RunHeader:
     upstream: Mapping[str, tuple[str, ...]] = EMPTY
     deferred: Mapping[str, str] = EMPTY
     variables: str = ""
+    host: str = ""
 
     def to_json(self) -> dict[str, Any]:
         mappings = ("limits", "upstream", "deferred")

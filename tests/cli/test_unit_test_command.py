@@ -89,6 +89,13 @@ def test_which_tests(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(root, "test", "unit_tests/b.yaml", "rows above the limit") == 0
     assert capsys.readouterr().out.count("PASS") == 3
     assert run(root, "test", "inside+", "--exclude", "orders") == 0
+    capsys.readouterr()
+    assert run(root, "test", "rows above the limit", "empty", "--exclude", "orders") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 passed")
+    assert run(root, "test", "--exclude", "rows AT the limit", "inside") == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 passed")
+    assert run(root, "test", "empyt") == 2
+    assert "Or did you mean the test `empty`?" in capsys.readouterr().err
     assert run(root, "test", "marts.ordrs") == 2
     assert "marts.orders" in capsys.readouterr().err
     assert run(root, "test", "other.twin") == 2

@@ -19,9 +19,11 @@ from dagster_models.core.model import KeepRuns
 from dagster_models.errors import DagsterModelsError
 from dagster_models.reporting.journal import (
     Journal,
+    is_abandoned,
     latest_journal,
     prune_journals,
     read_journal,
+    this_host,
 )
 from dagster_models.reporting.results import StepResult, totals
 from paths import SUPPORT
@@ -42,6 +44,21 @@ def test_journal_round_trip(
     assert (read.header, read.steps, read.unreadable) == (HEADER, tuple(run), ())
     assert read.end
     assert (read.end.status, read.end.totals, read.end.seconds) == ("success", totals(run), 1.5)
+
+
+def test_who_has_a_journal_executes_its_run(tmp_path: Path) -> None:
+    here = replace(HEADER, host=this_host())
+    assert not is_abandoned(tmp_path, HEADER.run_id), "there is no journal"
+    with Journal(tmp_path, here):
+        assert not is_abandoned(tmp_path, HEADER.run_id), "it is open"
+    assert is_abandoned(tmp_path, HEADER.run_id)
+    for elsewhere in ("", "another.example"):
+        with Journal(tmp_path, replace(HEADER, host=elsewhere)):
+            pass
+        assert not is_abandoned(tmp_path, HEADER.run_id), "nobody here can know"
+    with Journal(tmp_path, here) as journal:
+        journal.end("failure", [], 1.0)
+    assert not is_abandoned(tmp_path, HEADER.run_id), "Dagster may not have its end yet"
 
 
 def old_journals(folder: Path, days: list[float]) -> dict[str, Path]:

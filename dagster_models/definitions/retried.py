@@ -1,0 +1,84 @@
+"""Runs that go on from others: from what failed, from where a process was killed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from dagster import AssetCheckKey, DagsterInvalidSubsetError, DagsterRun
+
+from dagster_models._dagster.workspace import LoadedLocation
+from dagster_models.definitions.launch import ProjectLocation
+from dagster_models.errors import SelectionError
+from dagster_models.execution.options import CHECKS_TAG, FULL_REFRESH_TAG, ONLY_CHANGED_TAG
+from dagster_models.reporting.journal import is_abandoned
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """``run`` has not begun. ``note``: what is worth knowing of it, "" for nothing."""
+
+    run: DagsterRun
+    note: str = ""
+
+
+def retried_run(location: ProjectLocation, run_id: str | None) -> Retried:
+    """A run that goes on from a failed or canceled one, as "Re-execute from failure" does: the
+    run of that id, else the last one of this code location. One whose process was killed counts as
+    failed. If nothing has failed but checks after all models, these run alone.
+
+    Raises:
+        SelectionError: there is none, or it has left nothing to do.
+    """
+    loaded = location.loaded
+    run = loaded.last_run(run_id)
+    if run is None:
+        raise SelectionError(
+            "no run of this code location has " + ("that id" if run_id else "ended")
+        )
+    if not run.is_finished and is_abandoned(location.project.target_path, run.run_id):
+        run = loaded.mark_failed(
+            run,
+            "The process of this run is gone: it was killed, or the machine went down."
+            " `dagster-models retry` found that, and goes on from here.",
+        )
+    if not run.is_failure_or_canceled:
+        what = f"run {run.run_id} of job {run.job_name} is {run.status.value}"
+        fix = "only one that has failed or was canceled can go on"
+        if not run.is_finished:
+            fix += (
+                "; if its process was killed, which is not seen from here, mark it as canceled in"
+                " the UI (Terminate, force)"
+            )
+        raise SelectionError(f"{what}: {fix}")
+    failed = loaded.failed_checks(run)
+    try:
+        retried = loaded.again_from_failure(run)
+    except DagsterInvalidSubsetError as error:
+        if not failed:
+            raise SelectionError(f"run {run.run_id}: {error}") from error
+        return Retried(_checks_again(loaded, run, failed))
+    late = " ".join(sorted({key.name for key, published in failed.items() if published}))
+    if not late:
+        return Retried(retried)
+    what = "Checks of what that run has published failed too, and are no part of this one:"
+    return Retried(retried, f"{what} `dagster-models checks {late}` runs them.")
+
+
+def _checks_again(
+    loaded: LoadedLocation, run: DagsterRun, checks: Collection[AssetCheckKey]
+) -> DagsterRun:
+    """A run of checks alone, on the target of *run* and with its variables."""
+    execution: Any = run.run_config.get("execution") or {}
+    config = dict(execution.get("config") or {})
+    for of_builds in ("full_refresh", "only_changed", "checks"):
+        config.pop(of_builds, None)
+    left_out = (FULL_REFRESH_TAG, ONLY_CHANGED_TAG, CHECKS_TAG)
+    tags = {
+        tag: value
+        for tag, value in run.tags.items()
+        if tag not in left_out and not tag.startswith(("dagster/", ".dagster/"))
+    }
+    run_config = {"execution": {"config": config}} if config else {}
+    return loaded.new_run(run.job_name, (), tags, run_config, checks, run)
