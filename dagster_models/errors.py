@@ -37,6 +37,7 @@ class ErrorKind(str, Enum):
     INVALID_NAME = "invalid_name"
     INVALID_INPUT = "invalid_input"
     CHECK_FAILED = "check_failed"
+    NOT_RUN = "not_run"  #: a check that nobody could ask any more, as another one had failed
     USER_CODE = "user_code"  #: an exception of the user's Python
     CHANGED_FILE = "file_changed"  #: the file is not the one that was loaded
     OPEN_TRANSACTION = "open_transaction"

@@ -76,7 +76,8 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """The result of a check: the number of offending rows, or the error of its own query.
+    """The result of a check: the number of offending rows, or why it has none: the error of its own
+    query, or one of kind NOT_RUN.
 
     ``severity`` is that of the threshold which was exceeded, and else the declared one.
     ``accepted`` says that offending rows were found, but not too many. ``rows`` is the number of
@@ -103,6 +104,11 @@ class CheckOutcome:
     @property
     def passed(self) -> bool:
         return (self.accepted or self.failures == 0) and self.error is None
+
+    @property
+    def has_run(self) -> bool:
+        """Whether its query was sent, also if that failed."""
+        return self.error is None or self.error.kind is not ErrorKind.NOT_RUN
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CheckOutcome:

@@ -180,7 +180,7 @@ def _lost_result(asset: AssetKey, check: Check) -> AssetCheckResult:
     Dagster fails a step that lacks one. A check that must pass has passed, or there would be no
     commit record. Whether a check that only warns has passed is not known.
     """
-    warn = check.severity == "warn"
+    warn = not check.blocking
     lost = "the worker was lost after the commit, before it reported the check"
     return AssetCheckResult(
         asset_key=asset,

@@ -30,7 +30,7 @@ def asset_check_result(
 ) -> AssetCheckResult:
     """``target``: where it ran. ``asset``: the key of what the step builds; None where the step's
     context says it. ``built``: whether the build that was checked was published."""
-    warn = check.severity == "warn"
+    warn = check.severity == "warn" or not check.has_run  # it has not found that the data offend
     return AssetCheckResult(
         asset_key=asset,
         check_name=check.name,

@@ -51,8 +51,9 @@ def _step_text(result: StepResult) -> str:
 
 
 def check_text(check: CheckResult) -> str:
-    """Where and how the check's own query failed; "" for one that could be run."""
-    return writable(check_failure(check)) if check.error is not None else ""
+    """Where and how the check's own query failed; "" for one that could be run, or was not."""
+    failed = check.error is not None and check.has_run
+    return writable(check_failure(check)) if failed else ""
 
 
 def check_summary(check: CheckResult) -> str:

@@ -23,6 +23,8 @@ from dagster_models.errors import ErrorKind
 
 ResultKind = Literal["sql", "python", "seed", "script", "asset", "checks"]
 ResultState = Literal["succeeded", "failed", "canceled", "skipped", "unchanged"]
+#: What became of a check, in dbt's words.
+CheckStatus = Literal["pass", "warn", "fail", "error", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,17 @@ class CheckResult(CheckOutcome):
     file: str = ""
     line: int | None = None
     threshold: str = ""
+
+    @property
+    def status(self) -> CheckStatus:
+        """What all writers say of it. A check that only warns does so too if its query fails."""
+        if not self.has_run:
+            return "skipped"
+        if self.passed:
+            return "pass"
+        if self.severity == "warn":
+            return "warn"
+        return "error" if self.error is not None else "fail"
 
     @property
     def limit(self) -> str:
@@ -148,7 +161,7 @@ class StepResult:
     @property
     def failed_checks(self) -> list[CheckResult]:
         """The checks that did not pass, and do not only warn."""
-        return [it for it in self.checks if it.severity == "error" and not it.passed]
+        return [it for it in self.checks if it.status in ("fail", "error")]
 
     @property
     def where(self) -> str:

@@ -170,11 +170,10 @@ def _message(result: StepResult) -> str:
 
 
 def _check_entry(result: StepResult, check: CheckResult, step_id: str) -> dict[str, Any]:
-    status, message = "pass", None
-    if check.error:
-        status, message = "error", check_failure(check)
+    status, message = check.status, None
+    if check.error is not None:
+        message = check_failure(check)
     elif not check.passed:
-        status = "warn" if check.severity == "warn" else "fail"
         plural = "s" if check.failures != 1 else ""
         limit = check.limit or "!= 0"
         message = f"Got {check.failures} result{plural}, configured to {status} if {limit}"

@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TextIO
 
 from dagster_models.reporting.live_line import LiveLine, is_live
 from dagster_models.reporting.printable import clean, clean_lines
 from dagster_models.reporting.progress import Progress
-from dagster_models.reporting.results import CheckResult, StepResult, totals
+from dagster_models.reporting.results import CheckResult, CheckStatus, StepResult, totals
 from dagster_models.reporting.sample_table import sample_lines
 from dagster_models.reporting.wording import (
     cancel_story,
@@ -311,6 +311,14 @@ _STATE_WORDS = {
 }
 
 
+_CHECK_WORDS: Mapping[CheckStatus, str] = {
+    "warn": "WARN",
+    "fail": "FAIL",
+    "error": "ERROR",
+    "skipped": "SKIP",
+}
+
+
 def _title(step: Named) -> str:
     """What is done and its name: ``table marts.carrier_delays``, ``script scripts.report``,
     ``checks marts.carrier_delays``."""
@@ -338,7 +346,7 @@ def _check_lines(result: StepResult, most: int) -> list[str]:
     lines = []
     for check in result.checks:
         if not check.passed:
-            word = "WARN" if check.severity == "warn" else "FAIL"
+            word = _CHECK_WORDS[check.status]
             said = [*clean_lines(check_failure(check)), *_rows_of(check)]
             head, *more = said[:most] or [""]
             lines.append(f"{INDENT}{word} check {clean(check.name)}: {head}")

@@ -63,7 +63,10 @@ def failed_checks(result: StepResult) -> str:
 
 
 def check_failure(check: CheckResult) -> str:
-    """Why the check did not pass: its rows, or where and how its own query failed."""
+    """Why the check did not pass: its rows, where and how its own query failed, or why that was
+    not sent."""
+    if not check.has_run and check.error is not None:
+        return check.error.message
     if check.error is not None:
         return placed(check.where, error_text(check.error))
     found = check_found(check)

@@ -196,6 +196,39 @@ def test_a_check_that_cannot_run_after_all_models(tmp_path: Path) -> None:
     assert "m.a: breaks: models/m/a.sql:2: " in ran.failure
 
 
+def test_no_check_is_without_a_result_after_one_that_cannot_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A blocking one, and one that only warns; in Dagster, run_results.json and the terminal."""
+    files = {
+        "models/m/a.sql": checked("[not_null]", "select 'x' as n"),
+        "checks/breaks.sql": "/* @check\nmodel: m.a\n*/\nselect * from m.a where n > 1",
+        "checks/later.sql": "/* @check\nmodel: m.a\n*/\nselect * from m.a where n = 'y'",
+        "models/m/b.sql": "select 'x' as n",
+        "checks/warns.sql": "/* @check\nmodel: m.b\nseverity: warn\n*/\n"
+        "select * from m.b where n > 1",
+    }
+    ran = run(make_project(tmp_path, files))
+    assert ran.built() == {"b"}
+    assert ran.evaluated() == {
+        ("a", "not_null_n"): (True, "ERROR"),
+        ("a", "breaks"): (False, "ERROR"),
+        ("a", "later"): (False, "WARN"),
+        ("b", "warns"): (False, "WARN"),
+    }
+    statuses = {name: it for name, it in ran.statuses().items() if not name.startswith("model")}
+    assert {name.partition(".")[2]: it for name, it in statuses.items()} == {
+        "a.not_null_n": "pass",
+        "a.breaks": "error",
+        "a.later": "skipped",
+        "b.warns": "warn",
+    }
+    out = capfd.readouterr().out
+    assert "ERROR check breaks: checks/breaks.sql:4: " in out
+    assert "SKIP check later: it did not run: the check breaks before it could not" in out
+    assert "WARN check warns: checks/warns.sql:5: " in out
+
+
 @pytest.mark.slow
 def test_a_stop_cancels_them(tmp_path: Path) -> None:
     """The models stay, and no check is said to have passed or failed."""

@@ -27,6 +27,7 @@ from dagster_models.core.materializations import (
     View,
 )
 from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
+from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -227,6 +228,37 @@ def test_the_right_check_is_blamed(session: WarehouseSession, severity: Any) -> 
     else:
         assert outcome.verdict is Verdict.ROLLED_BACK
         assert not session.in_transaction
+
+
+def test_each_check_has_a_result_after_one_that_cannot_run(
+    system: System, session: WarehouseSession
+) -> None:
+    """Those of the scan are counted; others did not run where an error ends the transaction."""
+    checks = (
+        rows_where("before", "n = 1", severity="warn"),
+        CheckTask("breaks", "select nope"),
+        rows_where("counted", "n > 1", store=Relation("s", "failures_counted")),
+        CheckTask("query", f"select * from {OWN_RELATION} where n > 1"),
+        CheckTask("warns", f"select * from {OWN_RELATION} where n > 2", "warn"),
+    )
+    outcome = built(session, numbers(3), *checks, builder="b")
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    results = {it.name: it for it in outcome.checks}
+    assert list(results) == [check.name for check in checks]
+    assert [results[name].failures for name in ("before", "counted")] == [1, 2]
+    rest = [results[name] for name in ("query", "warns")]
+    if "savepoints" not in system.capabilities.lacks:
+        assert [it.failures for it in rest] == [2, 1]
+        assert outcome.notes == ()
+        return
+    assert [(it.has_run, it.passed, it.severity) for it in rest] == [
+        (False, False, "error"),
+        (False, False, "warn"),
+    ]
+    why = "it did not run: the check breaks before it could not, and its error ended the build"
+    assert {it.error.message for it in rest if it.error} == {why}
+    (note,) = outcome.notes
+    assert "rows of counted are not stored: the check breaks could not run" in note
 
 
 @pytest.mark.feature("savepoints")

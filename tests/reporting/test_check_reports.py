@@ -37,6 +37,8 @@ SEEN = {
     "warned": replace(ROWS, severity="warn"),
     "failed": ROWS,
     "broken": CheckResult("c", "error", error=TaskError(ErrorKind.OTHER, "no x")),
+    "broken_warning": CheckResult("c", "warn", error=TaskError(ErrorKind.OTHER, "no x")),
+    "not_run": CheckResult("c", "error", error=TaskError(ErrorKind.NOT_RUN, "it did not run: b")),
 }
 #: Passed and severity for Dagster, dbt's status, and the word of the terminal.
 STATES = {
@@ -44,7 +46,9 @@ STATES = {
     "accepted": (True, "ERROR", "pass", ""),
     "warned": (False, "WARN", "warn", "WARN check"),
     "failed": (False, "ERROR", "fail", "FAIL check"),
-    "broken": (False, "ERROR", "error", "FAIL check"),
+    "broken": (False, "ERROR", "error", "ERROR check"),
+    "broken_warning": (False, "WARN", "warn", "WARN check"),
+    "not_run": (False, "WARN", "skipped", "SKIP check"),
 }
 
 
@@ -126,6 +130,22 @@ def test_the_terminal_shows_a_table_at_the_end() -> None:
         '        to see them: select * from "s"."t" where id < 0',
     ]
     assert "        all of them: select * from s.failures_stored" in lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("broken", "no x"), ("broken_warning", "no x"), ("not_run", "it did not run: b")],
+)
+def test_why_there_is_no_number_is_said_everywhere(name: str, text: str, tmp_path: Path) -> None:
+    check = SEEN[name]
+    entry, result = entry_of(check, tmp_path), asset_check_result(check, "dev")
+    assert (entry["message"], entry["failures"]) == (text, None)
+    assert result.description == text
+    assert "failures" not in result.metadata
+    assert ("error" in result.metadata) == (name != "not_run")
+    assert any(line.endswith(f"check c: {text}") for line in terminal_of(check))
+    # What has kept the model from being published is the check that failed, and no other.
+    assert (check in step_of(check).failed_checks) == (name == "broken")
 
 
 def test_run_results_name_the_threshold(tmp_path: Path) -> None:

@@ -263,6 +263,7 @@ def _attempts(
             return Verdict.CANCELED, _STOPPED
         except checks.Again as again:
             if custom:
+                build.checks = checks.after_the_end(task.checks, build.checks, again)
                 what = f"the check {again.check} cannot run: {again.error.message}"
                 raise WarehouseError(again.error.kind, what, name=again.error.name) from None
         except WarehouseError as error:

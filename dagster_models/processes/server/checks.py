@@ -5,7 +5,8 @@
 If the scan fails, its checks run one by one, so that the error is that of the check which caused
 it. Where an error ends the transaction of a build, and the warehouse has no savepoints, nothing can
 be asked any more: ``Again`` asks for another try of that transaction, and ``Known`` says what that
-one has to leave out.
+one has to leave out. If the check was one that must pass, there is no other try: those after it that
+the scan has not counted did not run, and their outcome says so.
 """
 
 from __future__ import annotations
@@ -59,11 +60,11 @@ class Checked:
 class Known:
     """What earlier tries of a transaction have found out. ``apart``: the row checks cannot be
     counted in one scan. ``broken``: the checks that only warn and whose query fails. ``unshown``:
-    the checks whose offending rows cannot be read."""
+    the checks whose offending rows cannot be read, each with the reason."""
 
     apart: bool = False
     broken: dict[str, CheckOutcome] = field(default_factory=dict)
-    unshown: set[str] = field(default_factory=set)
+    unshown: dict[str, str] = field(default_factory=dict)
 
 
 class Again(Exception):
@@ -104,6 +105,7 @@ class _Checks:
         #: Whether other statements can follow one that has failed.
         self.goes_on = not self._in_transaction or session.savepoint()
         self._has_ended = False  #: by the error of a check
+        self._ended_by = ""  # the check whose error has ended the transaction for good
 
     def outcomes(self, checks: Sequence[CheckTask]) -> Iterator[CheckOutcome]:
         broken = self._known.broken
@@ -111,13 +113,18 @@ class _Checks:
         for check in checks:
             outcome = broken.get(check.name) or self._outcome(check, counted.get(check.name))
             yield outcome
-            if outcome.error is not None and self._has_ended and check.name not in broken:
-                if check.blocking:
-                    return
+            if outcome.error is None or not self._has_ended:
+                continue
+            if check.name in broken or self._ended_by:
+                continue
+            if not check.blocking:
                 broken[check.name] = outcome
                 raise Again(check.name, outcome.error)
+            self._ended_by = check.name
 
     def _outcome(self, check: CheckTask, counted: _Counted | None) -> CheckOutcome:
+        if counted is None and self._ended_by:
+            return _not_run(check, self._ended_by)
         if check.code is not None:
             return self._of_python(check)
         clock = time.perf_counter()
@@ -129,8 +136,7 @@ class _Checks:
             severity, seconds = check.severity_of_error, time.perf_counter() - clock
             return CheckOutcome(check.name, severity, error=error, seconds=seconds)
         severity, accepted = check.judged(found.failures, found.rows)
-        sample = self._read_on(check, lambda: self._sample(check, found)) or failing_rows.NOTHING
-        self._read_on(check, lambda: self._keep(check, found))
+        sample = self._shown(check, found)
         return CheckOutcome(
             check.name,
             severity,
@@ -257,15 +263,27 @@ class _Checks:
 
     # The rows that offend
 
+    def _shown(self, check: CheckTask, found: _Counted) -> failing_rows.Sample:
+        """Some of them, and none where they cannot be read. All are kept, of a check that stores
+        them."""
+        why_not = self._known.unshown.get(check.name, "")
+        if self._ended_by:
+            why_not = f"the check {self._ended_by} could not run, and its error ended the build"
+        if why_not:
+            if check.store is not None and self._checked.kept is not None:
+                self._checked.kept.give_up(check.name, why_not)
+            return failing_rows.NOTHING
+        sample = self._read_on(check, lambda: self._sample(check, found))
+        self._read_on(check, lambda: self._keep(check, found))
+        return sample or failing_rows.NOTHING
+
     def _read_on(self, check: CheckTask, read: Callable[[], T]) -> T | None:
         """What *read* returns; None where the rows cannot be read."""
-        if check.name in self._known.unshown:
-            return None
         found = self._try(read)
         if not isinstance(found, TaskError):
             return found
         if not self.goes_on:
-            self._known.unshown.add(check.name)
+            self._known.unshown[check.name] = found.message
             raise Again(check.name, found)
         return None
 
@@ -280,6 +298,27 @@ class _Checks:
         if check.store is not None and kept is not None and found.sql:
             sql = self._checked.sent(check, found.sql)
             kept.write(self._session, check, sql, found.failures)
+
+
+# Checks that nobody could ask ---------------------------------------------------------------------
+
+
+def _not_run(check: CheckTask, ended_by: str) -> CheckOutcome:
+    why = f"it did not run: the check {ended_by} before it could not, and its error ended the build"
+    error = TaskError(ErrorKind.NOT_RUN, why)
+    return CheckOutcome(check.name, check.severity_of_error, error=error)
+
+
+def after_the_end(
+    checks: Sequence[CheckTask], outcomes: Sequence[CheckOutcome], again: Again
+) -> tuple[CheckOutcome, ...]:
+    """An outcome of each check, where there is no other try after an error."""
+    known = {outcome.name: outcome for outcome in outcomes}
+    for check in checks:
+        known.setdefault(check.name, _not_run(check, again.check))
+    if not known[again.check].has_run:
+        known[again.check] = replace(known[again.check], error=again.error)
+    return tuple(known.values())
 
 
 # Several transactions of one task ----------------------------------------------------------------

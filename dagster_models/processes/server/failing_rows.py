@@ -104,8 +104,13 @@ class StoredRows:
             text = f"SELECT * FROM (\n{query}\n) AS failing{limit}"
             self._now[check.name], _ = session.export(text, self.folders or [temp_folder()])
         except WarehouseError as error:
-            self._why_not[check.name] = error.message
+            self.give_up(check.name, error.message)
             raise
+        self._why_not.pop(check.name, None)
+
+    def give_up(self, name: str, why: str) -> None:
+        """The rows of this check cannot be read."""
+        self._why_not[name] = why
 
     def take(self, session: WarehouseSession, check: CheckTask, path: str, failures: int) -> None:
         """Take a file with the rows, of a check that has made it itself; "" for none. Its columns
@@ -144,7 +149,7 @@ class StoredRows:
         if outcome.verdict not in (Verdict.CANCELED, Verdict.UNKNOWN):
             for check in task.checks:
                 why = self._why_not.get(check.name, "")
-                if check.name in self._files and check.store is not None:
+                if not why and check.name in self._files and check.store is not None:
                     why = self._store(session, task, check, check.store)
                     if not why:
                         stored[check.name] = _as_sql(check.store)
