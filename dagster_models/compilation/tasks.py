@@ -75,7 +75,8 @@ class TargetStep:
     that has none. ``run_started_at``: in UTC; None is now. ``deferred``: the models that it reads
     from another target, which are sources of *project* here -> their relations. ``builds``: False
     if only its checks run, on the relation as it is; ``checks``: when they run of what is built.
-    ``histories``: what checks that look back have found after earlier builds, by their names."""
+    ``histories``: what checks that look back have found after earlier builds, by their names.
+    ``built``: the partitions that the run has built already, and that are not in ``partitions``."""
 
     project: Project
     step: Step
@@ -88,6 +89,7 @@ class TargetStep:
     builds: bool = True
     checks: When = "each"
     histories: Mapping[str, Sequence[float]] = EMPTY
+    built: tuple[Partition, ...] = ()
 
     @property
     def name(self) -> str:
@@ -297,9 +299,9 @@ def _materialization(target_step: TargetStep) -> Materialization:
         how = replace(how, since=Since(since.column, since.lookback, begin))
     if step.partitions is not None:
         batch = step.config.batch
-        how = replace(
-            how, partitioned=Partitioned(step.partitions.by, target_step.partitions, batch)
-        )
+        wanted, built = target_step.partitions, target_step.built
+        partitioned = Partitioned(step.partitions.by, wanted, batch, earlier=built)
+        how = replace(how, partitioned=partitioned)
     columns = own_columns(step) if reads_itself(step) else ()
     return replace(
         how,

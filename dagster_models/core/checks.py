@@ -95,8 +95,8 @@ class Check:
     checks/*.py has the kind "python" and a ``function``. Only rows
     that meet ``where`` are checked. A check without thresholds has ANY_ROW at its severity, and one
     with one threshold does not have the other. ``scope`` is None for that of the kind.
-    ``limit`` is how many offending rows are shown (100 at most; None for 5), and how many each
-    transaction stores (None for all); all are counted.
+    ``limit`` is how many offending rows are shown (100 at most; None for 5) and stored (None for
+    all); all are counted.
     """
 
     name: str

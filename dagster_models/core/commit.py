@@ -17,6 +17,11 @@ def publication(run_id: str, attempt: int, part: int = 0) -> str:
     return f"{run_id}/{attempt}/{part}" if part else f"{run_id}/{attempt}"
 
 
+#: How the code version begins in the record of a table that has the rows which fail a check. They
+#: are made by no code that has a version; the rest is what ``contents`` says of them.
+STORED = "stored "
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """One commit record, which is written together with the publication or not at all.
@@ -64,6 +69,11 @@ class Commit:
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @property
+    def contents(self) -> str:
+        """What tells the rows that were published from others; "" where nobody has read them."""
+        return self.code_version.partition(STORED)[2]
 
     @property
     def changes(self) -> Changes | None:

@@ -81,18 +81,22 @@ class Partitioned:
 
     ``by``: that column. ``partitions``: those of this build, () for the whole table. ``batch``: how
     many of them go into one transaction, None for all. ``part``: the number that the first commit
-    record of this transaction has in its attempt.
+    record of this transaction has in its attempt. ``earlier``: the partitions that other
+    transactions of the run have built already; the checks of a window look at them, too.
     """
 
     by: str
     partitions: tuple[Partition, ...] = ()
     batch: int | None = None
     part: int = 0
+    earlier: tuple[Partition, ...] = ()
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Partitioned:
-        partitions = tuple(map(Partition.from_json, values["partitions"]))
-        return cls(**{**values, "partitions": partitions})
+        partitions, earlier = (
+            tuple(map(Partition.from_json, values[name])) for name in ("partitions", "earlier")
+        )
+        return cls(**{**values, "partitions": partitions, "earlier": earlier})
 
 
 def strategy_of(config: Config) -> str:

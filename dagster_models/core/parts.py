@@ -8,14 +8,14 @@ counts these records within the attempt, so that they say which of its transacti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import Incremental, Materialization, Partitioned
-from dagster_models.core.messages import Outcome
+from dagster_models.core.messages import CheckOutcome, Outcome
 from dagster_models.core.tasks import BuildTask, PythonTask
 from dagster_models.core.windows import (
     Partition,
@@ -44,18 +44,20 @@ def asked_for(how: Materialization) -> tuple[Partition, ...]:
     return given.partitions if given is not None else ()
 
 
-def transactions(task: Builds) -> tuple[Builds, ...]:
+def transactions(task: Builds) -> Iterator[Builds]:
     """The task cut into those of one transaction each, in order; itself if it is one already."""
     how = partitioned(task.materialization)
     if how is None:
-        return (task,)
-    found, part = [], how.part
+        yield task
+        return
+    part, earlier = how.part, how.earlier
     for batch in batches(how.partitions, how.batch):
-        one = replace(how, partitions=batch, batch=None, part=part)
+        one = replace(how, partitions=batch, batch=None, part=part, earlier=earlier)
         assert isinstance(task.materialization, Incremental)
-        found.append(replace(task, materialization=replace(task.materialization, partitioned=one)))
+        yield replace(task, materialization=replace(task.materialization, partitioned=one))
         part += len(windows_of(batch))
-    return tuple(found)
+        if any(check.scope == "window" for check in task.checks):
+            earlier += batch
 
 
 def windows_of(partitions: Iterable[Partition]) -> tuple[Window, ...]:
@@ -82,10 +84,16 @@ def joined(outcomes: Sequence[Outcome]) -> Outcome:
         seconds=sum(outcome.seconds for outcome in outcomes),
         rows=committed[-1].rows if committed else None,
         changes=Changes.total(changes) if changes else None,
+        checks=latest(*(outcome.checks for outcome in outcomes)),
         partitions=tuple(key for outcome in committed for key in outcome.partitions),
-        notes=tuple(note for outcome in outcomes for note in outcome.notes),
+        notes=tuple(dict.fromkeys(note for outcome in outcomes for note in outcome.notes)),
         partition_rows=tuple(rows for outcome in committed for rows in outcome.partition_rows),
     )
+
+
+def latest(*found: Iterable[CheckOutcome]) -> tuple[CheckOutcome, ...]:
+    """The last outcome of each check, which has what earlier transactions have found, too."""
+    return tuple({it.name: it for each in found for it in each}.values())
 
 
 # The ledger ---------------------------------------------------------------------------------------

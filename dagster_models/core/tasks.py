@@ -30,6 +30,7 @@ from dagster_models.core.materializations import (
     Reading,
     Replace,
 )
+from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import EMPTY, Relation
 from dagster_models.core.plain import plain
 from dagster_models.core.python_code import LoadedFile
@@ -112,7 +113,8 @@ class BuildTask:
     """Build ``relation`` from ``content``, check it, and publish it with its commit record.
 
     ``undeclared`` are relations that it reads and that nobody declares, each with its line. None of
-    them may be what the same ``builder`` has left behind.
+    them may be what the same ``builder`` has left behind. ``found``: the outcomes of the checks in
+    earlier transactions of the same attempt.
     """
 
     run_id: str
@@ -128,6 +130,7 @@ class BuildTask:
     undeclared: Mapping[str, int] = EMPTY
     extras: Extras = NO_EXTRAS
     contract: Contract | None = None
+    found: tuple[CheckOutcome, ...] = ()
 
     publishes: ClassVar[bool] = True
 
@@ -318,6 +321,8 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
         fields["environment"] = Environment(**{**own, "dependencies": tuple(own["dependencies"])})
     if fields.get("contract"):
         fields["contract"] = Contract.from_json(fields["contract"])
+    if "found" in fields:
+        fields["found"] = tuple(map(CheckOutcome.from_json, fields["found"]))
     if "extras" in fields:
         fields["extras"] = Extras.from_json(fields["extras"])
     if fields.get("copied"):

@@ -120,9 +120,10 @@ class OwnSteps:
         self._built[step] = keys
 
     def _what_is_left(self, step: str) -> TargetStep:
-        target_step, built = self.running[step].target_step, self._built.get(step, ())
-        left = tuple(it for it in target_step.partitions if it.key not in built)
-        return replace(target_step, partitions=left)
+        target_step, keys = self.running[step].target_step, self._built.get(step, ())
+        left = tuple(it for it in target_step.partitions if it.key not in keys)
+        built = tuple(it for it in target_step.partitions if it.key in keys)
+        return replace(target_step, partitions=left, built=built)
 
     def _with_built(self, step: str, outcome: Outcome) -> Outcome:
         """The outcome, with the partitions of earlier attempts."""

@@ -156,11 +156,12 @@ class StepResult:
     @property
     def failed_later(self) -> bool:
         """The relation stands, and a check of it failed after all models (``checks: after``)."""
-        return self.stands and bool(self.failed_checks)
+        missed = (not check.passed and check.severity == "error" for check in self.checks)
+        return self.stands and any(missed)
 
     @property
     def failed_checks(self) -> list[CheckResult]:
-        """The checks that did not pass, and do not only warn."""
+        """The checks that failed, and do not only warn: the cause of what became of the step."""
         return [it for it in self.checks if it.status in ("fail", "error")]
 
     @property

@@ -97,8 +97,9 @@ class Staged:
     ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
     replaces. ``replaced``: the windows of a build of partitions. ``is_function``: it is no
     relation, but a function. ``comment``: what is to be the relation's comment, "" if nothing is.
-    ``notes`` are what the user should know. ``written``: a query of the rows that this build wrote,
-    "" where they are all rows of the relation, or nobody can tell.
+    ``notes`` are what the user should know. ``written``: a query of the rows that this transaction
+    wrote, "" where they are all rows of the relation, or nobody can tell. ``written_by_now``: those
+    of earlier transactions of the run along with them, "" where there are no such transactions.
     """
 
     relation: Relation
@@ -109,6 +110,7 @@ class Staged:
     comment: str = ""
     notes: tuple[str, ...] = ()
     written: str = ""
+    written_by_now: str = ""
 
 
 class RelationsThere(ABC):
@@ -137,6 +139,10 @@ class RelationsThere(ABC):
         All of the relation is read for it."""
 
     @abstractmethod
+    def contents(self, relation: Relation) -> str:
+        """Return the same, such that another version of the warehouse returns the same text."""
+
+    @abstractmethod
     def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
         """Return the functions of these names (in lower case) that may return something else for
         the same arguments, each with the reason: all but those of which it is known that they do
@@ -148,8 +154,13 @@ class CheckQueries(ABC):
 
     @abstractmethod
     def window_of(self, staged: Staged) -> str:
-        """Return the name, as SQL of this session, of what has the rows that this build wrote, and
-        no others, where that is known; else the relation's own. It is there until ``publish``."""
+        """Return the name, as SQL of this session, of what has the rows that this transaction
+        wrote, and no others, where that is known; else the relation's own. It is there until
+        ``publish``."""
+
+    @abstractmethod
+    def widen(self, staged: Staged) -> None:
+        """Let what ``window_of`` has named have the rows ``written_by_now``."""
 
     @abstractmethod
     def read(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -235,8 +246,9 @@ class WarehouseSession(RelationsThere, CheckQueries):
         """Roll back and free the session; may be called more than once."""
 
     @abstractmethod
-    def build(self, task: BuildTask) -> Staged:
-        """Build the task's relation where no reader sees it. No transaction may be open."""
+    def build(self, task: BuildTask, first: Callable[[], None] | None = None) -> Staged:
+        """Build the task's relation where no reader sees it. No transaction may be open. *first* is
+        called before the relation changes, when nobody else can write to it any more."""
 
     @abstractmethod
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:

@@ -9,7 +9,8 @@ if the new one is.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from dagster_models.core.built import Built
@@ -40,18 +41,21 @@ class TransactionalSession(Hooks):
     #: The names, as ``folded``, of relations that were snapshots when this session first built.
     _histories: frozenset[str] | None = None
 
-    def build(self, task: BuildTask) -> Staged:
-        staged = self._built(task)
+    def build(self, task: BuildTask, first: Callable[[], None] | None = None) -> Staged:
+        staged = self._built(task, first)
         if task.contract is not None:
             how = task.materialization
             own = how.own_columns if isinstance(how, Snapshot) else ()
             contracts.refuse_breach(self, staged.relation, task.contract, own)
         return staged
 
-    def _built(self, task: BuildTask) -> Staged:
+    def _built(self, task: BuildTask, first: Callable[[], None] | None) -> Staged:
         if isinstance(task.materialization, Custom):  # see read_before
             return table.build(self, task.relation, task.materialization, task.content)
         self.begin()  # first: it opens a lost connection again
+        if first is not None:
+            with self.shut(task.relation):
+                first()
         if isinstance(task.materialization, Snapshot):
             self._refuse_to_begin_one_in(task.relation)
         else:
@@ -73,7 +77,8 @@ class TransactionalSession(Hooks):
         return table.build(self, task.relation, task.materialization, task.content)
 
     def name_of(self, staged: Staged) -> str:
-        return quoted(staged.relation)
+        # What ``window_of`` makes has its name.
+        return quoted(self.in_full(staged.relation) if staged.written else staged.relation)
 
     def window_of(self, staged: Staged) -> str:
         if not staged.written:
@@ -83,12 +88,16 @@ class TransactionalSession(Hooks):
         self.change(f"CREATE TEMPORARY VIEW {window} AS {staged.written}")
         return window
 
+    def widen(self, staged: Staged) -> None:
+        window = quoted(replace(self.staging, name=staged.relation.name))
+        self.change(f"CREATE OR REPLACE TEMPORARY VIEW {window} AS {staged.written_by_now}")
+
     def _without_window(self, staged: Staged) -> Staged:
         """Drop what has the rows that were written, which no one asks for any more."""
         window = replace(self.staging, name=staged.relation.name)
         self.change(f"DROP VIEW IF EXISTS {quoted(window)}")
         self.change(f"DROP TABLE IF EXISTS {quoted(self.staging)}")
-        return replace(staged, written="")
+        return replace(staged, written="", written_by_now="")
 
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
         if staged.written:
@@ -165,6 +174,10 @@ class TransactionalSession(Hooks):
             return "somebody else has replaced it since"
         if found.is_view or commit.rows is None:
             return ""
+        if commit.contents:
+            same = self.contents(found.relation) == commit.contents
+            what = "its rows or columns are not those that were stored: somebody has written to it"
+            return "" if same else what
         rows = self.count(f"SELECT 1 FROM {quoted(found.relation)}")
         if rows == commit.rows:
             return ""
@@ -194,6 +207,13 @@ class TransactionalSession(Hooks):
     def unprotected_views(self, relation: Relation) -> list[Relation]:
         """Return the other views that work and that the warehouse itself would let break."""
         return []
+
+    @contextmanager
+    def shut(self, relation: Relation) -> Iterator[None]:
+        """Let nobody else write to a table until the end of the open transaction. In the block all
+        is read that others have committed by then."""
+        self.take_turn(relation)
+        yield
 
     @property
     @abstractmethod

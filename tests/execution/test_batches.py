@@ -24,6 +24,8 @@ SQL = """/* @model
 materialized: incremental
 partitions: {of: daily, by: day}
 batch: 2
+columns:
+  status: {checks: [{range: {name: sql_low, min: 2, severity: warn, store_failures: true}}]}
 */
 select cast(updated_at as date) as day, order_id, cast(status as int) as status
 from raw.orders
@@ -33,6 +35,8 @@ PYTHON = '''"""
 materialized: incremental
 partitions: {of: daily, by: day}
 batch: 2
+columns:
+  status: {checks: [{range: {name: python_low, min: 2, severity: warn, store_failures: true}}]}
 """
 def model(warehouse):
     it = warehouse.partition
@@ -72,7 +76,10 @@ def records(shop: Shop) -> dict[str, list[tuple[int, int, int | None]]]:
     """Step -> (first day, day after the last, inserted) of each record, in order of time."""
     columns = ", ".join(("step", "run_id", "window_start", "window_end", "inserted"))
     found: dict[str, list[tuple[int, int, int | None]]] = {step: [] for step in STEPS}
-    rows = shop.rows(f"select {columns} from dagster_models.commits order by committed_at, part")
+    rows = shop.rows(
+        f"select {columns} from dagster_models.commits where window_start is not null"
+        " order by committed_at, part"
+    )
     for step, run_id, start, end, inserted in rows:
         window = window_of(Commit(run_id, step, 1, "", "", {}, window_start=start, window_end=end))
         assert isinstance(window, TimeWindow)
@@ -94,6 +101,20 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return made
 
 
+def low_rows(shop: Shop, ran: RunReport) -> dict[str, tuple[int, int, list[int]]]:
+    """Of each check: its failures, the rows in scope, and the days of the rows that it stored."""
+    return {
+        name: (
+            result["failures"],
+            result["adapter_response"]["rows"],
+            days(shop, f"main.failures_{name}"),
+        )
+        for result in ran.results["results"]
+        for name in [result["unique_id"].rpartition(".")[2]]
+        if name in ("sql_low", "python_low")
+    }
+
+
 def test_a_batch_that_fails(shop: Shop) -> None:
     shop.order(3, "broken", 3)
     ran = run(shop.project)
@@ -103,7 +124,10 @@ def test_a_batch_that_fails(shop: Shop) -> None:
         assert records(shop)[step] == [(1, 3, 2)]
     said = "2 partitions had been committed (2026-01-01 to 2026-01-02)"
     assert ran.stdout.count(said) == 2, ran.stdout
+    assert low_rows(shop, ran) == {"sql_low": (2, 2, [1, 2]), "python_low": (2, 2, [1, 2])}
     for result in ran.results["results"]:
+        if result["unique_id"].startswith("test."):
+            continue
         assert result["adapter_response"]["partitions"] == ["2026-01-01", "2026-01-02"]
         assert said in result["message"]
     shop.order(3, "7", 3)
@@ -115,6 +139,9 @@ def test_a_batch_that_fails(shop: Shop) -> None:
         assert records(shop)[step] == [(1, 3, 2), (3, 5, 2), (5, 7, 2)]
         found = shop.rows(f"select status from {step} where order_id in (1, 3) order by order_id")
         assert found == [(1,), (7,)]
+    # Of all days, in whichever transaction and run they were built.
+    every = (5, 6, [1, 2, 4, 5, 6])
+    assert low_rows(shop, ran) == {"sql_low": every, "python_low": every}
 
 
 @pytest.mark.parametrize("victim", ["warehouse", "run"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -12,6 +12,16 @@ from typing import Any
 
 import pytest
 
+from checked_builds import (
+    KINDS,
+    OVER_HALF,
+    Known,
+    after_build,
+    draw,
+    of_pairs,
+    ordered,
+    rows_where,
+)
 from dagster_models.core.check_tasks import (
     OWN_COLUMN,
     OWN_RELATION,
@@ -44,16 +54,6 @@ HISTORIES = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "6"))
 TASK = sql_task("s.t", "select 1 as n")
 
 
-def rows_where(name: str, condition: str, **more: Any) -> CheckTask:
-    """A check of single rows. ``condition`` may be NULL."""
-    where = more.get("where")
-    offends = f"coalesce({condition}, false)"
-    if where:
-        offends = f"({offends} and coalesce({where}, false))"
-    sql = f"select * from {OWN_RELATION} where {offends}"
-    return CheckTask(name, sql, condition=offends, **more)
-
-
 def numbers(count: int) -> str:
     """A query of the numbers from 1, as column n."""
     return " union all ".join(f"select {n} as n" for n in range(1, count + 1))
@@ -76,7 +76,6 @@ def found(outcome: Outcome) -> dict[str, tuple[bool, str, int, int | None]]:
 # Thresholds --------------------------------------------------------------------------------------
 
 OVER_1 = Threshold("1")
-OVER_HALF = Threshold("50", percent=True)
 
 
 @pytest.mark.parametrize(
@@ -350,6 +349,125 @@ def test_a_window_of_partitions(session: WarehouseSession) -> None:
     assert found(outcome) == {"window": (True, "warn", 1, 2), "table": (False, "warn", 3, 5)}
 
 
+@pytest.mark.parametrize("how", [Incremental("append"), None])
+def test_a_window_hides_no_table_of_the_schema_main(
+    session: WarehouseSession, how: Materialization | None
+) -> None:
+    """There DuckDB has its temporary relations, too."""
+    session.prepare(["main"])
+    main = {"relation": Relation("main", "t"), "step": "main.t"}
+    first, second = of_rows((1, 1, -1), (1, 2, 1)), of_rows((2, 3, -3))
+    built(session, first, materialization=how or of_partitions(1), **main)
+    checks = (
+        scoped("window", "v < 0", "window"),
+        scoped("table", "v < 0", "table"),
+        scoped("named", "t.v < 0", "window"),
+        CheckTask("twice", UNIQUE, "warn", scope="window"),
+    )
+    second_one = how or of_partitions(2)
+    outcome = built(session, second, *checks, materialization=second_one, attempt=2, **main)
+    assert {name: it[2:] for name, it in found(outcome).items()} == {
+        "window": (1, 1),
+        "table": (2, 3),
+        "named": (1, 1),
+        "twice": (0, None),
+    }
+
+
+def of_partitions(*keys: int, batch: int | None = 1, earlier: int = 0) -> Incremental:
+    """A build of these partitions of column p, after as many *earlier* ones."""
+    every = tuple(Partition(str(key), ValueWindow((str(key),))) for key in keys)
+    how = Partitioned("p", every[earlier:], batch=batch, earlier=every[:earlier])
+    return Incremental("replace", partitioned=how)
+
+
+def of_rows(*given: tuple[int, int, int | None]) -> str:
+    listed = " union all ".join(
+        f"select {p} as p, {k} as k, cast({'null' if v is None else v} as int) as v"
+        for p, k, v in given
+    )
+    return f"select * from ({listed}) as given"
+
+
+def warning(r: random.Random, name: str, condition: str, **more: Any) -> CheckTask:
+    limit = r.choice([Threshold(str(r.randint(0, 4))), Threshold(str(r.randint(0, 90)), True)])
+    check = rows_where(name, condition, where=r.choice(["", "k > 1"]), warn_if=limit, **more)
+    return check if name == "rows" else replace(check, condition="")
+
+
+def test_batches_change_nothing_of_what_a_check_says(session: WarehouseSession) -> None:
+    """Its state, its numbers and its rows are those of a build in one transaction."""
+    how = of_partitions(*range(1, 5), batch=None)
+    for seed in range(HISTORIES):
+        r = random.Random(f"batches {seed}")
+        old, new = (
+            of_rows(*((p, r.randint(0, 5), r.choice([None, -1, 1])) for p in (1, 2, 3, 4) * often))
+            for often in (2, r.randint(1, 3))
+        )
+        keys = r.sample(range(1, 5), r.randint(2, 4))
+        checks = (
+            warning(r, "rows", "v < 0", scope="window"),
+            warning(r, "query", "v is null", scope="window"),
+            warning(r, "table", "v < 0", scope="table"),
+            CheckTask("twice", UNIQUE, "warn", scope="window"),
+            CheckTask("mean", f"select * from (select avg(v) as m from {OWN_RELATION}) as q"
+                      " where m > 0", "warn", scope="window"),
+        )  # fmt: skip
+        seen = []
+        for batch in (None, 1, 2):
+            session.execute("drop table if exists s.t")
+            run_id = f"{seed} {batch}"
+            built(session, old, materialization=how, run_id=run_id)
+            outcome = built(
+                session,
+                new,
+                *checks,
+                materialization=of_partitions(*keys, batch=batch),
+                run_id=run_id,
+                attempt=2,
+            )
+            assert outcome.verdict is Verdict.COMMITTED
+            assert [len(it.sample) for it in outcome.checks] == [
+                min(5, it.failures) for it in outcome.checks
+            ]
+            few = {it.name: sorted(it.sample, key=str) for it in outcome.checks if it.failures < 6}
+            seen.append((found(outcome), few))
+        assert seen[1:] == seen[:1] * 2, (seed, keys, old, new, checks)
+
+
+def test_a_threshold_holds_for_all_transactions_of_a_run(session: WarehouseSession) -> None:
+    """Also for those of an earlier attempt; nothing that exceeds it is published."""
+    rows = of_rows(*((p, k, -1) for p in (1, 2, 3) for k in (1, 2)), (3, 3, 1))
+    check = scoped("c", "v < 0", "window")
+    limits = replace(check, error_if=Threshold("3"), warn_if=Threshold("1"))
+    outcome = built(session, rows, limits, materialization=of_partitions(1, 2, 3))
+    assert (outcome.verdict, outcome.partitions) == (Verdict.ROLLED_BACK, ("1",))
+    assert found(outcome) == {"c": (False, "error", 4, 4)}
+    again = of_partitions(1, 2, 3, earlier=1)
+    outcome = built(session, rows, limits, materialization=again, attempt=2)
+    assert (outcome.verdict, outcome.partitions) == (Verdict.ROLLED_BACK, ())
+    assert found(outcome) == {"c": (False, "error", 4, 4)}
+    assert session.query("select distinct p from s.t")[1] == [(1,)]
+    more = replace(limits, error_if=Threshold("6"))
+    outcome = built(session, rows, more, materialization=again, attempt=3)
+    assert (outcome.verdict, outcome.partitions) == (Verdict.COMMITTED, ("2", "3"))
+    assert found(outcome) == {"c": (False, "warn", 6, 7)}
+
+
+def test_a_check_that_cannot_run_in_one_of_the_transactions(session: WarehouseSession) -> None:
+    """It has no number for the build, and the others have that of all transactions."""
+    checks = (
+        scoped("breaks", "cast(case when k = 2 then 'no' else '1' end as int) = 2", "window"),
+        scoped("counted", "v < 0", "window"),
+    )
+    rows = of_rows((1, 1, -1), (2, 2, -1), (3, 3, -1))
+    outcome = built(session, rows, *checks, materialization=of_partitions(1, 2, 3))
+    assert outcome.verdict is Verdict.COMMITTED
+    breaks, counted = outcome.checks
+    assert breaks.error is not None
+    assert (counted.failures, counted.rows) == (3, 3)
+
+
 def test_the_window_of_what_others_write_along_is_the_table(session: WarehouseSession) -> None:
     """A column that the new rows do not have: what it holds is known of the table alone."""
     how = Incremental("append", on_schema_change="append_new_columns")
@@ -443,88 +561,44 @@ def test_a_check_task_travels() -> None:
 
 # What is published -------------------------------------------------------------------------------
 
-Pair = tuple[int, int | None]
-
-#: A condition as SQL and in Python.
-CONDITIONS: dict[str, Callable[[Pair], bool]] = {
-    "v is null": lambda row: row[1] is None,
-    "v < 0": lambda row: row[1] is not None and row[1] < 0,
-    "k > 5 and v is not null": lambda row: row[0] > 5 and row[1] is not None,
-    "(v = 3) is not false": lambda row: row[1] in (3, None),
-}
-
-
-#: A key that is twice in the table would be an error of a merge.
-KINDS: list[list[Materialization]] = [
-    [Replace(), Incremental("append")],
-    [Replace(), Incremental("merge", ("k",)), Incremental("delete+insert", ("k",))],
-]
-
-
-def random_build(
-    r: random.Random, kinds: list[Materialization]
-) -> tuple[Materialization, list[Pair], tuple[CheckTask, ...]]:
-    keys = r.sample(range(9), r.randint(1, 6))
-    given: list[Pair] = [(key, r.choice([None, -1, 1, 2, 3])) for key in keys]
-    checks = []
-    for number, sql in enumerate(r.sample(list(CONDITIONS), 3)):
-        limits = r.choice([{}, {"error_if": Threshold("1")}, {"error_if": OVER_HALF}])
-        warns = r.choice([{}, {"warn_if": Threshold("0")}])
-        more: dict[str, Any] = {"severity": r.choice(["error", "warn"]), **limits, **warns}
-        check = rows_where(sql, f"({sql})", scope=r.choice(["window", "table"]), **more)
-        # A query of the user's counts the same, apart from the scan.
-        checks.append(replace(check, condition="") if number == 2 else check)
-    return r.choice(kinds), given, tuple(checks)
-
 
 def test_what_is_published_satisfies_its_checks(session: WarehouseSession) -> None:
-    """Random builds whose statements fail at random, or are interrupted: a table that readers see
-    has no more rows that offend than the checks of its build allow, by a count in Python."""
+    """Random builds whose statements fail at random, or are interrupted: readers see what a plain
+    Python model says of one of their transactions, and by its count none exceeds what the checks
+    of the build allow. tests/warehouses/test_checked_histories.py kills them besides."""
     published = refused = 0
     for seed in range(HISTORIES):
         r = random.Random(f"published {seed}")
         session.execute("drop table if exists s.t")
-        table: list[Pair] = []
-        is_new, kinds = True, r.choice(KINDS)
+        before, kinds = Known(), r.choice(KINDS)
         for attempt in range(5):
-            how, given, checks = random_build(r, kinds)
+            drawn = draw(r, kinds)
+            expected = after_build(drawn, attempt, before, checked=True)
             failing = r.choice([None, None, "read", "count", "change", "publish"])
             error = r.choice([ErrorKind.IO, ErrorKind.INTERRUPTED])
             task = replace(
-                TASK, checks=checks, materialization=how, attempt=attempt, run_id=f"h{seed}"
+                TASK,
+                checks=drawn.tasks,
+                materialization=drawn.materialization,
+                attempt=attempt,
+                run_id=f"h{seed}",
             )
-            stop = Stop()
             with failing_at(session, failing, r.randint(0, 3), error):
-                outcome = run(session, with_sql(task, of_pairs(given)), stop)
-            there = [] if is_new else sorted(session.query("select k, v from s.t")[1], key=str)
-            if outcome.verdict is not Verdict.COMMITTED:
-                refused += 1
-                assert there == sorted(table, key=str)
-                if failing is None:
-                    assert outcome.error is not None
-                    assert outcome.error.kind is ErrorKind.CHECK_FAILED
-                continue
-            published += 1
-            whole = is_new or isinstance(how, Replace)
-            kept = [] if whole else [row for row in table if row[0] not in dict(given)]
-            kept = table if how == Incremental("append") and not whole else kept
-            table, is_new = [*kept, *given], False
-            there = sorted(session.query("select k, v from s.t")[1], key=str)
-            assert there == sorted(table, key=str)
-            for check in checks:
-                scope = given if check.scope == "window" else table
-                offend = sum(map(CONDITIONS[check.name], scope))
-                limit = check.thresholds.get("error")
-                assert limit is None or not limit.exceeded(offend, len(scope)), (seed, check)
+                outcome = run(session, with_sql(task, of_pairs(drawn.given)), Stop())
+            committed = outcome.verdict is Verdict.COMMITTED
+            is_there = session.there([TASK.relation])
+            rows = ordered(session.query("select k, v from s.t")[1]) if is_there else None
+            chain = [it for it in expected.chain if it.table == rows]
+            assert chain, (seed, attempt, drawn, rows)
+            if committed or failing is None:
+                assert (committed, rows) == (not expected.fails, expected.chain[-1].table)
+            if failing is None and not committed:
+                assert outcome.error is not None
+                assert outcome.error.kind is ErrorKind.CHECK_FAILED
+            published, refused = published + committed, refused + (not committed)
+            before = chain[-1]
     assert published > HISTORIES
     assert refused > HISTORIES
-
-
-def of_pairs(given: list[Pair]) -> str:
-    rows = " union all ".join(
-        f"select {k} as k, cast({'null' if v is None else v} as int) as v" for k, v in given
-    )
-    return f"select * from ({rows}) as given"
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from dagster_models.core.model import Relation
 from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
-from dagster_models.warehouses.base import WarehouseSession
-from systems import instrument
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
+from systems import System, instrument, session_of
 from tasks import sql_task
 
 STORE = Relation("s", "failures_c")
@@ -128,6 +130,122 @@ def test_what_others_have_changed_or_stored_is_kept(
     (note,) = build(-1, check=replace(CHECK, name="d")).notes  # a model's own table, likewise
     assert "it belongs to s.t: c" in note
     assert stored(session) == [(-1, "x")]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update s.failures_c set why = 'seen'",
+        "update s.failures_c set why = null",
+        "delete from s.failures_c",
+        "alter table s.failures_c add column mine int",
+        "alter table s.failures_c add column mine int default 7",
+    ],
+)
+def test_whatever_others_have_changed_is_kept(
+    session: WarehouseSession, build: Build, change: str
+) -> None:
+    """Also from `clean --relations`."""
+    build(-1, -1, -2)
+    session.execute(change)
+    there = session.query("select * from s.failures_c")
+    for _ in range(2):
+        (note,) = build(-3).notes
+        assert "its rows or columns are not those that were stored: somebody has" in note
+        with pytest.raises(WarehouseError, match="somebody has written to it"):
+            session.drop(STORE, BUILDER)
+    assert session.query("select * from s.failures_c") == there
+    session.execute("drop table s.failures_c")
+    assert build(-3).notes == ()
+    session.drop(STORE, BUILDER)
+
+
+#: What somebody writes to a table with the row (-1, 'x'), and what it has then.
+WRITES = {
+    "insert into s.failures_c values (7, 'mine')": [(-1, "x"), (7, "mine")],
+    "update s.failures_c set why = 'mine'": [(-1, "mine")],
+    "delete from s.failures_c": [],
+}
+
+
+@pytest.mark.parametrize(("method", "call"), [("begin", 2), ("built_by", 1), ("replace_table", 2)])
+def test_what_others_write_meanwhile_is_never_lost(
+    system: System,
+    warehouse: OpenWarehouse,
+    session: WarehouseSession,
+    build: Build,
+    method: str,
+    call: int,
+) -> None:
+    """Whenever they do while the table is replaced: their statement fails, or what it wrote is
+    kept."""
+    with session_of(warehouse) as other:
+        if system.name == "postgres":
+            other.execute("set lock_timeout = '50ms'")
+        for write, left in WRITES.items():
+            session.execute("drop table if exists s.failures_c")
+            build(-1)
+            refused: list[WarehouseError] = []
+
+            def act(write: str = write, refused: list[WarehouseError] = refused) -> None:
+                try:
+                    other.execute(write)
+                except WarehouseError as error:
+                    refused.append(error)
+
+            with after_call(session, method, call, act):
+                notes = build(-2).notes
+            assert bool(refused) == (not notes) == (method != "begin"), (write, notes)
+            assert stored(session) == ([(-2, "x")] if refused else left)
+
+
+@contextmanager
+def after_call(
+    session: WarehouseSession, method: str, number: int, act: Callable[[], None]
+) -> Iterator[None]:
+    usual, calls = getattr(session, method), count(1)
+
+    def acting(*given: Any, **more: Any) -> Any:
+        found = usual(*given, **more)
+        if next(calls) == number:
+            act()
+        return found
+
+    setattr(session, method, acting)
+    yield
+    setattr(session, method, usual)
+
+
+def test_a_transaction_of_others_that_is_open_cannot_lose_its_rows(
+    system: System, warehouse: OpenWarehouse, session: WarehouseSession, build: Build
+) -> None:
+    """It cannot be committed any more; or, where a table can be locked, we wait for it in vain."""
+    for write, left in WRITES.items():
+        session.execute("drop table if exists s.failures_c")
+        build(-1)
+        with session_of(warehouse) as other:
+            other.begin()
+            other.execute(write)
+            if system.name == "postgres":
+                session.execute("set lock_timeout = '50ms'")
+            notes = build(-2).notes
+            if notes:
+                other.commit()
+                assert stored(session) == left
+                continue
+            with pytest.raises(WarehouseError, match="altered"):
+                other.commit()
+            assert stored(session) == [(-2, "x")]
+        assert system.name == "duckdb"
+
+
+def test_a_table_of_an_older_version_is_taken_over(session: WarehouseSession, build: Build) -> None:
+    """Its record has no digest, so the number of rows must do, once."""
+    build(-1)
+    session.execute("update dagster_models.commits set code_version = '' where step = 's.t: c'")
+    assert build(-2).notes == ()
+    session.execute("update s.failures_c set why = 'seen'")
+    assert len(build(-3).notes) == 1
 
 
 def test_a_loss_while_they_are_stored_leaves_the_old_ones(

@@ -7,6 +7,7 @@ Each is a fork of one process that has imported everything but opened no databas
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +28,15 @@ import psycopg
 
 from dagster_models.core.messages import Outcome
 from dagster_models.core.target_types import TARGET_TYPES
-from dagster_models.core.tasks import BuildTask, task_from_json, task_to_json
+from dagster_models.core.tasks import (
+    BuildTask,
+    ChecksTask,
+    Task,
+    task_from_json,
+    task_to_json,
+)
 from dagster_models.errors import WarehouseError
-from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.processes.server.attempt import Stop, run, run_checks
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.materializations import snapshot
 from paths import environment_of_tests
@@ -41,11 +49,12 @@ RECORD = ("attempt", "part", "kind", "inserted", "updated", "deleted")
 @dataclass(frozen=True)
 class Kill:
     """``act``: before or after a statement, where each statement is two acts. They are counted from
-    the beginning, or once that many builds have committed. ``seconds``: at any moment after that
-    time. None: no kill."""
+    the beginning, or once there were that many COMMITs and ROLLBACKs of builds. ``seconds``: at any
+    moment after that time. None: no kill."""
 
     act: int | None = None
     commits: int = 0
+    rollbacks: int = 0
     seconds: float | None = None
 
 
@@ -56,17 +65,18 @@ NO_KILL = Kill()
 class Build:
     """``now`` is what the clock of a snapshot says."""
 
-    task: BuildTask
-    now: datetime
+    task: BuildTask | ChecksTask
+    now: datetime = datetime(2024, 1, 1)
 
 
 @dataclass(frozen=True)
 class State:
     """What a reader sees. ``table``: each row by its columns, as texts; None where there is none.
-    ``records``: see RECORD."""
+    ``records``: see RECORD; ``stored``: the table of the rows that fail the check c."""
 
     table: list[dict[str, str | None]] | None
     records: list[list[Any]]
+    stored: list[dict[str, str | None]] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,7 @@ class Life:
     def work(self, builds: Sequence[Build] = (), kill: Kill = NO_KILL) -> Work:
         """Carry these builds out, and end."""
         tasks = [[task_to_json(it.task), it.now.isoformat()] for it in builds]
-        self._send({"builds": tasks, "kill": [kill.act, kill.commits, kill.seconds]})
+        self._send({"builds": tasks, "kill": dataclasses.asdict(kill)})
         prepared, done, acts = False, list[tuple[Outcome, State]](), 0
         for said in self._lines:
             if "outcome" in said:
@@ -199,18 +209,18 @@ def _live(job: dict[str, Any]) -> None:
                 session.execute(f"drop schema if exists {schema} cascade")
         _say(state=_state(session), answers=[_answer(session, it) for it in job["questions"]])
         work = json.loads(sys.stdin.readline())
-        acts.last, acts.after, seconds = work["kill"]
-        if seconds is not None:
-            threading.Thread(target=_kill_after, args=(seconds,), daemon=True).start()
+        acts.kill = Kill(**work["kill"])
+        if acts.kill.seconds is not None:
+            threading.Thread(target=_kill_after, args=(acts.kill.seconds,), daemon=True).start()
         if work["builds"]:
             with acts.counted():
                 session.prepare(["s"])
-            acts.commits = 0
+            acts.prepared = True
             _say(prepared=True)
         for task, now in work["builds"]:
             snapshot.utc_now = lambda now=now: datetime.fromisoformat(now)  # type: ignore[misc]
             with acts.counted():
-                outcome = run(session, task_from_json(task), Stop())  # type: ignore[arg-type]
+                outcome = _outcome(session, task_from_json(task))
             _say(outcome=outcome.to_json(), state=_state(session))
         _say(acts=acts.number)
     warehouse.close()
@@ -221,12 +231,21 @@ def _kill_after(seconds: float) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _outcome(session: WarehouseSession, task: Task) -> Outcome:
+    if isinstance(task, ChecksTask):
+        return run_checks(session, task, Stop())
+    assert isinstance(task, BuildTask)
+    return run(session, task, Stop())
+
+
 class _Acts:
-    """Counts what goes to the warehouse, and kills this process at the act of number ``last``."""
+    """Counts what goes to the warehouse, and kills this process at the act that ``kill`` says."""
 
     def __init__(self) -> None:
-        self.last: int | None = None
-        self.after = self.commits = self.number = 0
+        self.kill = NO_KILL
+        self.number = 0
+        self.ends = Counter[str]()  #: of builds
+        self.prepared = False
         self._counting = False
 
     @contextmanager
@@ -239,14 +258,17 @@ class _Acts:
         """Send a statement, and wait for the answer."""
         self._one()
         answer = send(statement, *more, **named)
-        self.commits += statement == "COMMIT"
+        if self.prepared and statement in ("COMMIT", "ROLLBACK"):
+            self.ends[statement] += 1
         self._one()
         return answer
 
     def _one(self) -> None:
-        if self._counting and self.commits >= self.after:
+        kill, ends = self.kill, self.ends
+        begun = ends["COMMIT"] >= kill.commits and ends["ROLLBACK"] >= kill.rollbacks
+        if self._counting and begun:
             self.number += 1
-            if self.number == self.last:
+            if self.number == kill.act:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -291,21 +313,26 @@ def _state(session: WarehouseSession) -> dict[str, Any]:
             "select table_schema, table_name from information_schema.tables"
         )[1]
     }
-    table, records = None, []
-    if "s.t" in there:
-        names, rows = session.query("select * from s.t")
-        table = [
-            {name: None if it is None else str(it) for name, it in zip(names, row, strict=True)}
-            for row in rows
-        ]
-        table.sort(key=lambda row: str(sorted(row.items())))
+    table, stored = (
+        _rows(session, name) if name in there else None for name in ("s.t", "s.failures_c")
+    )
+    records = []
     columns = session.query(
         "select column_name from information_schema.columns where table_name = 'commits'"
     )[1]
     if {name for (name,) in columns}.issuperset(RECORD):  # else it is not ready for any build
-        sql = f"select {', '.join(RECORD)} from dagster_models.commits order by attempt, part"
-        records = [list(row) for row in session.query(sql)[1]]
-    return {"table": table, "records": records}
+        sql = f"select {', '.join(RECORD)} from dagster_models.commits where step = 's.t'"
+        records = [list(row) for row in session.query(f"{sql} order by attempt, part")[1]]
+    return {"table": table, "records": records, "stored": stored}
+
+
+def _rows(session: WarehouseSession, table: str) -> list[dict[str, str | None]]:
+    names, rows = session.query(f"select * from {table}")
+    found = [
+        {name: None if it is None else str(it) for name, it in zip(names, row, strict=True)}
+        for row in rows
+    ]
+    return sorted(found, key=lambda row: str(sorted(row.items())))
 
 
 if __name__ == "__main__":

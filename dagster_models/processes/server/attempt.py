@@ -19,7 +19,7 @@ from contextlib import closing, contextmanager
 from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import CheckOutcome, Exported, Outcome, TaskError, Verdict
-from dagster_models.core.parts import joined, transactions
+from dagster_models.core.parts import joined, latest, transactions
 from dagster_models.core.tasks import BuildTask, ChecksTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server import checks, export_files
@@ -116,13 +116,15 @@ def run(
     Raises WarehouseLost if the session ended before the publication was attempted.
     """
     outcomes: list[Outcome] = []
+    found = task.found
     with closing(StoredRows(folders)) as kept:
         for each in export_files.with_the_last(transactions(task)):
-            outcomes.append(_one(session, each, stop, _Build(kept, ask)))
-            kept.over(task.checks)
+            build = _Build(kept, ask)
+            outcomes.append(_one(session, dataclasses.replace(each, found=found), stop, build))
+            found = latest(found, outcomes[-1].checks)
+            kept.over()
             if not outcomes[-1].succeeded:
                 break
-        found = checks.of_all(task.checks, [outcome.checks for outcome in outcomes])
         return kept.store(session, task, dataclasses.replace(joined(outcomes), checks=found))
 
 
@@ -169,7 +171,7 @@ def run_checks(
     """
     with closing(StoredRows(folders)) as kept:
         outcome = _run_checks(session, task, stop, _Build(kept, ask))
-        kept.over(task.checks)
+        kept.over()
         return kept.store(session, task, outcome)
 
 
@@ -182,9 +184,8 @@ def _run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop, build: 
             if not task.is_function:
                 build.columns = session.columns(task.relation)
                 build.bytes = session.size(task.relation)
-            name = quoted(task.relation)
-            columns, ask = _names(build.columns), build.ask
-            checked = checks.Checked(name, name, columns, kept=kept, ask=ask)
+            name, columns = quoted(task.relation), _names(build.columns)
+            checked = checks.Checked(name, name, columns, kept=kept, ask=build.ask)
             for outcome in checks.run(session, task.checks, checked, checks.Known()):
                 build.checks += (outcome,)
                 if stop.is_set():
@@ -325,9 +326,7 @@ def _check(
     known: checks.Known,
 ) -> None:
     """Run every check, even after one has failed: the report lists them all."""
-    name, window = session.name_of(staged), session.window_of(staged)
-    columns, kept = _names(build.columns), build.kept
-    checked = checks.Checked(name, window, columns, staged.rows, kept, build.ask)
+    checked = checks.of_build(session, task, staged, _names(build.columns), build.kept, build.ask)
     for outcome in checks.run(session, task.checks, checked, known):
         build.checks += (outcome,)
         if stop.is_set():

@@ -2,11 +2,15 @@
 
     one scan for all checks of single rows -> a query for each other check -> thresholds -> examples
 
+A build may have several transactions. Its window is what all of them have written by then, and so
+the last outcome of a check is that of the build. Only the scan looks at the rows of one transaction
+and adds what the earlier ones have found; everything else is asked of the window as a whole.
+
 If the scan fails, its checks run one by one, so that the error is that of the check which caused
 it. Where an error ends the transaction of a build, and the warehouse has no savepoints, nothing can
 be asked any more: ``Again`` asks for another try of that transaction, and ``Known`` says what that
-one has to leave out. If the check was one that must pass, there is no other try: those after it that
-the scan has not counted did not run, and their outcome says so.
+one has to leave out. If the check must pass, there is no other try: those after it that the scan
+has not counted did not run, and their outcome says so.
 """
 
 from __future__ import annotations
@@ -14,13 +18,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TypeVar
 
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.messages import CheckOutcome, TaskError
+from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server import failing_rows, python_checks
-from dagster_models.warehouses.base import WarehouseSession, quote
+from dagster_models.warehouses.base import Staged, WarehouseSession, quote
 
 T = TypeVar("T")
 
@@ -32,7 +38,9 @@ class Checked:
     """What is checked. ``name`` is the relation and ``window`` what has the rows that a build wrote
     (the relation itself, where that is not known), as SQL. ``rows``: how many rows the relation
     has, None if nobody has counted them. ``kept`` gets the rows that offend, of checks that store
-    them; None: they are not stored. ``ask`` runs those that are Python functions."""
+    them; None: they are not stored. ``ask`` runs those that are Python functions. ``found``: the
+    outcomes of checks in earlier transactions of the build. ``widen`` adds the rows of these to the
+    window; None where it has all of them."""
 
     name: str
     window: str
@@ -40,9 +48,22 @@ class Checked:
     rows: int | None = None
     kept: failing_rows.StoredRows | None = None
     ask: python_checks.Ask | None = None
+    found: Mapping[str, CheckOutcome] = field(default_factory=dict)
+    widen: Callable[[], None] | None = None
 
     def source(self, check: CheckTask) -> str:
         return self.window if check.scope == "window" else self.name
+
+    def adds_to(self, check: CheckTask) -> bool:
+        """Whether what the check finds in this transaction can be added to what is known."""
+        known = self.found.get(check.name)
+        return (
+            self.widen is not None
+            and check.scope == "window"
+            and known is not None
+            and known.error is None
+            and known.rows is not None
+        )
 
     def sent(self, check: CheckTask, sql: str) -> str:
         """SQL of the check, as it is sent."""
@@ -54,6 +75,27 @@ class Checked:
 
     def _columns(self, check: CheckTask) -> list[str]:
         return [quote(column) for column in check.columns_in(self.columns)]
+
+
+def of_build(
+    session: WarehouseSession,
+    task: BuildTask,
+    staged: Staged,
+    columns: tuple[str, ...],
+    kept: failing_rows.StoredRows,
+    ask: python_checks.Ask | None,
+) -> Checked:
+    """What is checked of a build."""
+    return Checked(
+        session.name_of(staged),
+        session.window_of(staged),
+        columns,
+        staged.rows,
+        kept,
+        ask,
+        {outcome.name: outcome for outcome in task.found},
+        partial(session.widen, staged) if staged.written_by_now else None,
+    )
 
 
 @dataclass(slots=True)
@@ -109,7 +151,14 @@ class _Checks:
 
     def outcomes(self, checks: Sequence[CheckTask]) -> Iterator[CheckOutcome]:
         broken = self._known.broken
-        counted = self._in_one_scan([it for it in checks if it.condition and it.name not in broken])
+        of_rows = [it for it in checks if it.condition and it.name not in broken]
+        added = self._added(self._in_one_scan(list(filter(self._checked.adds_to, of_rows))))
+        if self._checked.widen is not None:
+            self._checked.widen()
+            if self._in_transaction and self.goes_on:
+                self._session.savepoint()  # what is undone after an error is not the wider window
+        rest = self._in_one_scan([it for it in of_rows if not self._checked.adds_to(it)])
+        counted = {**added, **rest}
         for check in checks:
             outcome = broken.get(check.name) or self._outcome(check, counted.get(check.name))
             yield outcome
@@ -133,15 +182,15 @@ class _Checks:
             self._has_ended = not self.goes_on
             # The line of a row check counts in a text of ours.
             error = replace(found, line=None) if check.condition else found
-            severity, seconds = check.severity_of_error, time.perf_counter() - clock
-            return CheckOutcome(check.name, severity, error=error, seconds=seconds)
+            seconds = self._seconds(check) + time.perf_counter() - clock
+            return CheckOutcome(check.name, check.severity_of_error, error=error, seconds=seconds)
         severity, accepted = check.judged(found.failures, found.rows)
         sample = self._shown(check, found)
         return CheckOutcome(
             check.name,
             severity,
             found.failures,
-            seconds=found.seconds + time.perf_counter() - clock,
+            seconds=self._seconds(check) + found.seconds + time.perf_counter() - clock,
             rows=found.rows,
             accepted=accepted,
             sample=sample.rows,
@@ -161,7 +210,7 @@ class _Checks:
         found = python_checks.found_by(self._session, check, source, ask, goes_on=goes_on)
         if found.error is not None:
             self._has_ended = found.ended
-            seconds = time.perf_counter() - clock
+            seconds = self._seconds(check) + time.perf_counter() - clock
             return CheckOutcome(check.name, check.severity_of_error, 0, found.error, seconds)
         rows = self._rows(check) if found.checked is None else found.checked
         severity, accepted = check.judged(found.failures, rows)
@@ -173,7 +222,7 @@ class _Checks:
             check.name,
             severity,
             found.failures,
-            seconds=time.perf_counter() - clock,
+            seconds=self._seconds(check) + time.perf_counter() - clock,
             rows=rows,
             accepted=accepted,
             sample=found.sample,
@@ -181,6 +230,11 @@ class _Checks:
             query=found.query if source == self._checked.name else "",
             found=found.description,
         )
+
+    def _seconds(self, check: CheckTask) -> float:
+        """What the check has taken in earlier transactions."""
+        before = self._checked.found.get(check.name)
+        return before.seconds if before is not None else 0.0
 
     def _try(self, query: Callable[[], T]) -> T | TaskError:
         """What *query* returns, or its error; the transaction goes on if it can."""
@@ -194,6 +248,15 @@ class _Checks:
             return TaskError.of(failure)
 
     # What a check finds
+
+    def _added(self, counted: Mapping[str, _Counted]) -> dict[str, _Counted]:
+        """What the scan has found, and earlier transactions before it."""
+        found = {}
+        for name, now in counted.items():
+            before = self._checked.found[name]
+            rows = (now.rows or 0) + (before.rows or 0)
+            found[name] = replace(now, failures=now.failures + before.failures, rows=rows)
+        return found
 
     def _in_one_scan(self, checks: Sequence[CheckTask]) -> Mapping[str, _Counted]:
         """What these row checks find, each scope in one scan; empty if they must run apart."""
@@ -319,42 +382,3 @@ def after_the_end(
     if not known[again.check].has_run:
         known[again.check] = replace(known[again.check], error=again.error)
     return tuple(known.values())
-
-
-# Several transactions of one task ----------------------------------------------------------------
-
-
-def of_all(
-    checks: Sequence[CheckTask], parts: Sequence[Sequence[CheckOutcome]]
-) -> tuple[CheckOutcome, ...]:
-    """The outcomes of checks that ran in each transaction of a task. One of the whole table is as
-    it was after the last of them; what was found in several windows is added up."""
-    last = {outcome.name: outcome for outcome in parts[-1]}
-    windows = {check.name for check in checks if check.scope == "window"}
-    for outcomes in parts[:-1]:
-        for outcome in outcomes:
-            if outcome.name in windows:
-                later = last.get(outcome.name)
-                last[outcome.name] = outcome if later is None else _sum(outcome, later)
-    order = {check.name: at for at, check in enumerate(checks)}
-    return tuple(sorted(last.values(), key=lambda it: order.get(it.name, len(order))))
-
-
-def _sum(one: CheckOutcome, other: CheckOutcome) -> CheckOutcome:
-    worst = max(one, other, key=_badness)
-    rows = None if one.rows is None or other.rows is None else one.rows + other.rows
-    shown = worst.sample or one.sample or other.sample
-    return replace(
-        worst,
-        failures=one.failures + other.failures,
-        rows=rows,
-        seconds=one.seconds + other.seconds,
-        accepted=worst.accepted or (worst.passed and one.failures + other.failures > 0),
-        sample=shown,
-        sample_columns=next((it.sample_columns for it in (one, other) if it.sample is shown), ()),
-    )
-
-
-def _badness(outcome: CheckOutcome) -> tuple[bool, bool, int]:
-    failed = not outcome.passed
-    return failed and outcome.severity == "error", failed, outcome.failures

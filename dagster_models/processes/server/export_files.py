@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -25,11 +25,14 @@ _GROUP_ROWS = 100_000
 _GROUP_BYTES = 64 << 20
 
 
-def with_the_last(tasks: Sequence[BuildTask]) -> Iterator[BuildTask]:
+def with_the_last(tasks: Iterable[BuildTask]) -> Iterator[BuildTask]:
     """The transactions of a build, of which only the last one writes files: with all of them."""
-    for task in tasks[:-1]:
-        yield replace(task, extras=replace(task.extras, export=None))
-    yield tasks[-1]
+    every = iter(tasks)
+    last = next(every)
+    for task in every:
+        yield replace(last, extras=replace(last.extras, export=None))
+        last = task
+    yield last
 
 
 def write(session: WarehouseSession, task: BuildTask, staged: Staged) -> Exported | None:

@@ -2,8 +2,9 @@
 
 That table must survive the rollback that the check leads to. So its rows are exported while the
 build still stands, and loaded in a transaction of their own when that is over. The load publishes a
-table with a commit record, like any build: a kill leaves the old table or the new one, and a
-relation that this project has not published is never replaced.
+table with a commit record, like any build: a kill leaves the old table or the new one. The record
+says which rows they are, and a table with others is never replaced, nor is one that no check of
+this project has stored.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 
 from dagster_models.core.check_tasks import (
     MOST_CHARACTERS,
@@ -23,12 +23,12 @@ from dagster_models.core.check_tasks import (
     SHOWN_ROWS,
     CheckTask,
 )
+from dagster_models.core.commit import STORED
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, BuildTask, ChecksTask
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.processes.server.commits import commits_of
-from dagster_models.util import arrow_files as bulk
+from dagster_models.processes.server.commits import commits_of, first_part
 from dagster_models.util.runtime_files import temp_folder
 from dagster_models.warehouses.base import WarehouseSession, quoted
 
@@ -83,12 +83,13 @@ class StoredRows:
     """The offending rows of a task's checks, in files, until its transactions are over.
 
     ``folders``: where these may lie. One transaction is open at a time; what it has written counts
-    once it is ``over``, and not if it is tried ``again``.
+    once it is ``over``, and not if it is tried ``again``. Each transaction writes what offends in
+    all that the build has written by then, so the last file of a check has all of its rows.
     """
 
     folders: Sequence[str] = ()
     _now: dict[str, str] = field(default_factory=dict)
-    _files: dict[str, list[str]] = field(default_factory=dict)
+    _files: dict[str, str] = field(default_factory=dict)
     _why_not: dict[str, str] = field(default_factory=dict)
 
     def write(self, session: WarehouseSession, check: CheckTask, sql: str, failures: int) -> None:
@@ -118,8 +119,9 @@ class StoredRows:
         """
         if path:
             self._now[check.name] = path
+            self._why_not.pop(check.name, None)
         elif failures:
-            self._why_not[check.name] = "it returned no rows"
+            self.give_up(check.name, "it returned no rows")
         elif check.store is not None and session.there([check.store]):
             self.write(session, check, f"SELECT * FROM {quoted(check.store)}", 0)
 
@@ -128,15 +130,11 @@ class StoredRows:
             _remove(path)
         self._now.clear()
 
-    def over(self, checks: Sequence[CheckTask]) -> None:
-        """The transaction has ended, whatever its end. The rows of a check of the whole table
-        replace what earlier transactions have found."""
-        scopes = {check.name: check.scope for check in checks}
-        for name, path in self._now.items():
-            if scopes[name] == "table":
-                for old in self._files.pop(name, ()):
-                    _remove(old)
-            self._files.setdefault(name, []).append(path)
+    def over(self) -> None:
+        """The transaction has ended, whatever its end."""
+        for name in self._now.keys() & self._files.keys():
+            _remove(self._files[name])
+        self._files |= self._now
         self._now = {}
 
     def store(
@@ -169,9 +167,7 @@ class StoredRows:
         step = f"{task.step}: {check.name}"
         for number in range(1, _TRIES + 1):
             try:
-                path = self._one_file(check.name)
-                _refuse_others(session, store, step, task.builder)
-                _publish(session, task, store, step, path)
+                _publish(session, task, store, step, self._files[check.name])
             except WarehouseLost:
                 raise
             except (WarehouseError, OSError) as error:
@@ -183,24 +179,11 @@ class StoredRows:
                 return ""
         raise AssertionError("the last try returns")
 
-    def _one_file(self, name: str) -> str:
-        files = self._files[name]
-        if len(files) > 1:  # of several transactions
-            with contextlib.ExitStack() as stack:
-                opened = [stack.enter_context(bulk.batches(path)) for path in files]
-                batches = chain.from_iterable(found for _, found in opened)
-                path, _ = bulk.write(self.folders or [temp_folder()], opened[0][0], batches)
-            for old in files:
-                _remove(old)
-            self._files[name] = [path]
-        return self._files[name][0]
-
     def close(self) -> None:
         """Remove the files; may be called more than once."""
         self.again()
-        for files in self._files.values():
-            for path in files:
-                _remove(path)
+        for path in self._files.values():
+            _remove(path)
         self._files.clear()
 
 
@@ -233,8 +216,11 @@ def _publish(
 ) -> None:
     load = BuildTask(task.run_id, step, task.attempt, store, ArrowFile(path), builder=task.builder)
     try:
-        staged = session.build(load)
-        session.publish(staged, commits_of(load, staged))
+        staged = session.build(load, lambda: _refuse_others(session, store, step, task.builder))
+        stored = replace(load, code_version=STORED + session.contents(store))
+        # Of a Python model each transaction is a task of its own, and stores what offends by then.
+        part = first_part(task) if isinstance(task, BuildTask) else 0
+        session.publish(staged, [replace(it, part=part) for it in commits_of(stored, staged)])
     except BaseException:
         session.discard()
         raise

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from dagster_models.core.materializations import Reading
+from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.tasks import Task
 from dagster_models.processes import wire
 from dagster_models.processes.client.warehouse import StepConnection
@@ -43,6 +44,7 @@ class Attempt:
     over: threading.Event = field(default_factory=threading.Event)
     reading: Reading | None = None  #: what an incremental model was given
     notes: tuple[str, ...] = ()  #: what the user should know of the rows of a copy
+    found: tuple[CheckOutcome, ...] = ()  #: by the checks of its parts that are over
     withheld: bool = False  #: the warehouse waits for what a check finds, and will not get it
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from dagster_models.core.materializations import Incremental, Reading
-from dagster_models.core.messages import Outcome
+from dagster_models.core.messages import CheckOutcome, Outcome
 from dagster_models.core.tasks import ArrowFile, PythonTask
 from dagster_models.errors import ErrorKind, WarehouseLost
 from dagster_models.processes.client.session import RunCheck, Session
@@ -73,14 +74,21 @@ def _noting_errors(
 
 
 def build(
-    session: Session, task: PythonTask, table: Any, reading: Reading | None, check: RunCheck
+    session: Session,
+    task: PythonTask,
+    table: Any,
+    reading: Reading | None,
+    check: RunCheck,
+    found: tuple[CheckOutcome, ...],
 ) -> Outcome:
-    """Send the table as an Arrow IPC file; the warehouse process builds and publishes it."""
+    """Send the table as an Arrow IPC file; the warehouse process builds and publishes it. *found*:
+    what the checks have found in earlier parts of the task."""
     path = table if isinstance(table, str) else session.write_bulk(table)
     if not os.path.exists(path):
         raise WarehouseLost(ErrorKind.LOST, "the warehouse process has ended, and the rows with it")
     try:
-        return session.run(task.build_from(ArrowFile(path), reading), check)
+        built = replace(task.build_from(ArrowFile(path), reading), found=found)
+        return session.run(built, check)
     finally:
         discard(path)
 

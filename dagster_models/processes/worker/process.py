@@ -33,7 +33,7 @@ from typing import Any, TypeVar
 from dagster_models.core.copied import Copied
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.messages import Outcome, TaskError, Verdict
-from dagster_models.core.parts import joined, transactions
+from dagster_models.core.parts import joined, latest, transactions
 from dagster_models.core.plain import plain
 from dagster_models.core.tasks import (
     ArrowFile,
@@ -114,6 +114,7 @@ class StepProcess(Controlled):
         for part in transactions(task):
             attempt.task = part
             outcomes.append(self._one(attempt, part))
+            attempt.found = latest(attempt.found, outcomes[-1].checks)
             if not outcomes[-1].succeeded:
                 break
         return joined(outcomes)
@@ -246,7 +247,7 @@ class StepProcess(Controlled):
         def send(session: Session) -> Outcome:
             if isinstance(how, Custom):
                 return session.run(task.build_from(Query(how.query)), self._check)
-            made = build(session, task, table, attempt.reading, self._check)
+            made = build(session, task, table, attempt.reading, self._check, attempt.found)
             return replace(made, notes=(*attempt.notes, *made.notes))
 
         return self._sent(attempt, task, send)
@@ -265,7 +266,7 @@ class StepProcess(Controlled):
         try:
             return self._connection.use(send)
         except WarehouseLost as error:
-            whole = isinstance(task, ChecksTask) or len(transactions(task)) == 1
+            whole = isinstance(task, ChecksTask) or len(tuple(transactions(task))) == 1
             if attempt.withheld and whole:  # without our word nothing was published
                 return _outcome(task, Verdict.CANCELED, stopped)
             # Nobody knows yet whether it was published.

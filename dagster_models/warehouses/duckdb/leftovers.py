@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 import duckdb
 
@@ -13,6 +14,7 @@ from dagster_models.core.target_types import DUCKDB
 from dagster_models.warehouses.base import Staged, literal, quoted
 from dagster_models.warehouses.duckdb import repeatable
 from dagster_models.warehouses.duckdb.cursor import DuckDBCursor
+from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.duckdb.extras import DuckDBExtras
 from dagster_models.warehouses.transactional import Found
 
@@ -65,8 +67,33 @@ class DuckDBLeftovers(DuckDBCursor):
                         views.append(each.relation)
         return views
 
+    def in_full(self, relation: Relation) -> Relation:
+        # "main"."t" is the temporary relation t, if there is one.
+        hidden = relation.schema.lower() == "main" and relation.catalog is None
+        return replace(relation, catalog=self._catalog) if hidden else relation
+
+    @contextlib.contextmanager
+    def shut(self, relation: Relation) -> Iterator[None]:
+        # DuckDB has no locks, and CREATE OR REPLACE undoes in silence what others have committed
+        # since the transaction began. But a table that was altered takes no writes of others any
+        # more, not even those that wait for their COMMIT, and another cursor sees all before that.
+        if self.take_turn(relation) == "table":
+            self._run(f"ALTER TABLE {quoted(relation)} ADD COLUMN dagster_models_shut BOOLEAN")
+        (zone,) = self._run("SELECT current_setting('TimeZone')")[0]
+        own = self._cursor
+        with contextlib.closing(own.cursor()) as others, translated():
+            others.execute(f"SET SESSION TimeZone = {literal(zone)}").fetchall()
+            self._cursor = others
+            try:
+                yield
+            finally:
+                self._cursor = own
+
     def fingerprint(self, relation: Relation) -> str:
         return repeatable.fingerprint(self._run, relation, self.columns(relation))
+
+    def contents(self, relation: Relation) -> str:
+        return repeatable.contents(self._run, relation, self.columns(relation))
 
     def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
         return repeatable.unrepeatable(self._run, functions) if functions else {}

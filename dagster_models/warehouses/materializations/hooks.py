@@ -49,6 +49,10 @@ class Hooks(WarehouseSession):
         """Put rows into a temporary table, ``staging``; return their number. ``line`` of an error
         counts in the query."""
 
+    def in_full(self, relation: Relation) -> Relation:
+        """Return the relation by a name that no temporary relation hides."""
+        return relation
+
     @abstractmethod
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of one query of our own."""

@@ -64,7 +64,8 @@ def build_windows(
     refuse_bad_keys(session, session.staging, how)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     session.refuse_effects(relation, deletes=True, updates=())
-    windows = _windows(_of_table(session, relation, wanted), wanted)
+    column = _of_table(session, relation, wanted)
+    windows = _windows(column, wanted)
     counts = _counts(session, session.staging, windows, staged)
     deleted = [session.change(f"DELETE FROM {quoted(relation)} WHERE {it.rows}") for it in windows]
     inserted = session.change(insert(relation, session.staging, columns))
@@ -75,7 +76,11 @@ def build_windows(
     ]
     found = _staged(relation, session.row_count(relation), staged, replaced, left_out)
     within = " OR ".join(f"({it.rows})" for it in windows)
-    return replace(found, written=f"SELECT * FROM {quoted(relation)} WHERE {within}")
+    written, by_now = f"SELECT * FROM {quoted(session.in_full(relation))} WHERE {within}", ""
+    if wanted.earlier:
+        earlier = column.within(it.window for it in wanted.earlier)
+        by_now = f"{written} OR ({earlier})"
+    return replace(found, written=written, written_by_now=by_now)
 
 
 def fill_in_whole(session: Hooks, how: Partitioned, content: Query) -> Query:

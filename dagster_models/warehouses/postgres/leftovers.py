@@ -36,5 +36,8 @@ class PostgresLeftovers(PostgresConnection):
     def fingerprint(self, relation: Relation) -> str:
         return repeatable.fingerprint(self, relation, self.columns(relation))
 
+    def contents(self, relation: Relation) -> str:
+        return self.fingerprint(relation)  # its hashes stay: partitions of tables rest on them
+
     def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
         return repeatable.unrepeatable(self, functions) if functions else {}
