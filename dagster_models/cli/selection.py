@@ -11,6 +11,7 @@ from dagster_models.cli.compared import compared
 from dagster_models.cli.project import is_there
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
+from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import Key, Project, Step
 from dagster_models.errors import SelectionError
 from dagster_models.processes.client.leave import leave_all
@@ -196,6 +197,6 @@ def _node(project: Project, step: Step) -> Node:
         folder=key.schema,
         group=config.group or key.schema,
         owners=config.owner,
-        kinds=frozenset({step.kind, step.built_as}),
-        tags=dict.fromkeys(config.tags, ""),
+        kinds=frozenset({step.kind, step.built_as, *config.kinds}),
+        tags=values_by_tag(config.tags),
     )

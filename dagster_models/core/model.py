@@ -26,6 +26,7 @@ from dagster_models.core.traced import NOTHING_TRACED, Trace
 
 if TYPE_CHECKING:
     from dagster_models.core.checks import Check
+    from dagster_models.core.jobs import Job, Schedule
 
 
 class _Empty(Mapping[str, Any]):
@@ -173,7 +174,8 @@ class Config:
     description: str = ""
     owner: tuple[str, ...] = ()
     group: str | None = None
-    tags: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  #: `name`, or `name=value` as Dagster's selections write it
+    kinds: tuple[str, ...] = ()  #: what Dagster shows beside those that it gets from the file
     meta: Mapping[str, Any] = EMPTY
     columns: tuple[Column, ...] = ()
     contract: bool = False  #: the relation has exactly these columns, with these types
@@ -335,43 +337,13 @@ class KeepRuns:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """``partition``: "last" if each run builds the last complete partition of the job's models, and
-    ``lookback`` before it; "" if they have none. Then ``cron`` and ``timezone`` may be "", which
-    stands for those of the partitions. ``wait_for_fresh`` are sources, each with its place: while
-    one is stale, no run is launched."""
-
-    name: str
-    job: str
-    cron: str
-    timezone: str = "UTC"
-    partition: str = ""
-    lookback: int = 0
-    wait_for_fresh: tuple[tuple[str, Location], ...] = ()
-    location: Location = field(default=Location("dagster_models.yaml"), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A named selection of the project's assets: see ``project.selection``, or Dagster's syntax.
-    ``only_checks``: it runs their checks, those of sources too, and builds nothing."""
-
-    name: str
-    selection: str = "*"
-    description: str = ""
-    tags: Mapping[str, str] = EMPTY
-    only_checks: bool = False
-    location: Location = field(default=Location("dagster_models.yaml"), compare=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Project:
     """A whole project, with all names resolved: what its files say, and nothing else.
 
     ``target_path`` is the folder in which everything is written that belongs to the project, such
     as caches, journals and results. ``key_prefix`` goes before its asset keys, and before the names
     of ops and jobs; ``steps`` are in topological order. ``defaults`` holds the defaults of runs
-    (fail_fast, max_concurrent).
+    (fail_fast, max_concurrent). ``code_url`` is where the folder is on the web, "" if unknown.
     """
 
     name: str
@@ -389,6 +361,7 @@ class Project:
     key_prefix: tuple[str, ...] = ()
     partitions: Mapping[str, PartitionSet] = field(default_factory=dict)
     defaults: Mapping[str, Any] = EMPTY
+    code_url: str = ""
     #: Values of variables that are not shown, as texts.
     secrets: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[Any, ...] = ()  #: errors.Problem; severity "error" only if the caller wants it

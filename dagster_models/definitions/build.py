@@ -19,6 +19,7 @@ from dagster import (
 from dagster_models._dagster.assets import asset_of
 from dagster_models._dagster.partitions import definition_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
+from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import (
     Config,
     Location,
@@ -255,4 +256,4 @@ def _asset(item: Step, spec: AssetSpec, moved: Moved, context: _Context) -> Asse
 def _op_tags(config: Config) -> dict[str, str]:
     """The step's tags, for ``tag_concurrency_limits``, and its priority."""
     priority = {"dagster/priority": str(config.priority)} if config.priority else {}
-    return {**dict.fromkeys(config.tags, ""), **priority}
+    return {**values_by_tag(config.tags), **priority}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from dagster import RunRequest, ScheduleEvaluationContext, SkipReason
 
@@ -17,9 +17,13 @@ from dagster_models.project.source_freshness import freshness_of
 Evaluate = Callable[[ScheduleEvaluationContext], "RunRequest | SkipReason"]
 
 
-def launch(context: ScheduleEvaluationContext) -> RunRequest:
-    """What a tick does that waits for nothing."""
-    return RunRequest()
+def launch(tags: Mapping[str, str]) -> Evaluate:
+    """What a tick does that waits for nothing: it launches a run with these tags."""
+
+    def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+        return RunRequest(tags=tags)
+
+    return evaluate
 
 
 def held_back(

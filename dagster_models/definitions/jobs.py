@@ -18,7 +18,8 @@ from dagster import (
 )
 
 from dagster_models._dagster.assets import Selections
-from dagster_models.core.model import Job, Location, Project, Schedule
+from dagster_models.core.jobs import Job, Schedule
+from dagster_models.core.model import Location, Project
 from dagster_models.core.step_keys import prefixed
 from dagster_models.definitions.executor import executor_of
 from dagster_models.definitions.held_back import Evaluate, held_back, launch
@@ -33,6 +34,7 @@ from dagster_models.definitions.partitioned_jobs import (
     Groups,
     groups_of,
     partitioned_schedule,
+    schedule_of,
     several,
     wrong_schedule,
 )
@@ -164,12 +166,13 @@ class ProjectJobs:
             if isinstance(definition, TimeWindowPartitionsDefinition):
                 job = jobs[schedule.job]
                 return partitioned_schedule(schedule, name, job, definition, self._held(schedule))
-            return ScheduleDefinition(
-                name=name,
-                job=jobs[schedule.job],
-                cron_schedule=schedule.cron,
-                execution_timezone=schedule.timezone,
-                execution_fn=self._held(schedule)(launch) if schedule.wait_for_fresh else None,
+            return schedule_of(
+                schedule,
+                name,
+                jobs[schedule.job],
+                schedule.cron,
+                schedule.timezone,
+                self._held(schedule)(launch(schedule.tags)),
             )
         except (DagsterError, ValueError) as error:
             fix = 'E.g. cron: "0 6 * * *" and timezone: America/New_York.'
@@ -182,7 +185,7 @@ class ProjectJobs:
         if not sources:
             return lambda evaluate: evaluate
         tags = next(job.tags for job in project.jobs if job.name == schedule.job)
-        target = partial(usable_target, project, chosen_target(tags, {}))
+        target = partial(usable_target, project, chosen_target({**tags, **schedule.tags}, {}))
         return lambda evaluate: held_back(evaluate, project, target, sources)
 
     def _wrong_selection(self, job: Job, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from dagster import (
     AssetKey,
     AssetSpec,
+    DefaultScheduleStatus,
     PartitionsDefinition,
     RunRequest,
     ScheduleDefinition,
@@ -18,7 +19,8 @@ from dagster import (
 )
 
 from dagster_models._dagster.partitions import definition_of, every_partition, range_tags
-from dagster_models.core.model import Job, Key, Project, Schedule, Step
+from dagster_models.core.jobs import Job, Schedule
+from dagster_models.core.model import Key, Project, Step
 from dagster_models.core.partitions import StepPartitions
 from dagster_models.core.windows import Partition
 from dagster_models.definitions.column_metadata import asset_key
@@ -125,12 +127,32 @@ def partitioned_schedule(
     def evaluate(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
         with partition_loading_context(effective_dt=context.scheduled_execution_time):
             tags = range_tags(definition, schedule.lookback)
-        return RunRequest(tags=tags) if tags else SkipReason("No partition is complete yet.")
+        if not tags:
+            return SkipReason("No partition is complete yet.")
+        return RunRequest(tags={**schedule.tags, **tags})
 
+    return schedule_of(
+        schedule,
+        name,
+        job,
+        schedule.cron or definition.cron_schedule,
+        schedule.timezone or definition.timezone,
+        held(evaluate),
+    )
+
+
+def schedule_of(
+    schedule: Schedule, name: str, job: Any, cron: str, timezone: str, evaluate: Evaluate
+) -> ScheduleDefinition:
+    """Dagster's schedule. *evaluate* gives the runs their tags; here the UI shows them."""
+    status = DefaultScheduleStatus.RUNNING if schedule.running else DefaultScheduleStatus.STOPPED
     return ScheduleDefinition(
         name=name,
         job=job,
-        cron_schedule=schedule.cron or definition.cron_schedule,
-        execution_timezone=schedule.timezone or definition.timezone,
-        execution_fn=held(evaluate),
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        execution_fn=evaluate,
+        tags=schedule.tags,
+        description=schedule.description or None,
+        default_status=status,
     )

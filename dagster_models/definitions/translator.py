@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from dagster import (
     AssetDep,
@@ -18,9 +19,11 @@ from dagster import (
     FreshnessPolicy,
     LocalFileCodeReference,
     MetadataValue,
+    UrlCodeReference,
 )
 
 from dagster_models._dagster.partitions import definition_of, mapping_of
+from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import Config, Key, Project, Relation, Source, Step
 from dagster_models.definitions.automation import condition_of
 from dagster_models.definitions.column_metadata import (
@@ -76,11 +79,11 @@ class ModelsTranslator:
             group_name=config.group or _group(item.key),
             code_version=item.code_version or None,
             owners=list(config.owner),
-            tags={**dict.fromkeys(config.tags, ""), **partition_tag(item)},
+            tags={**values_by_tag(config.tags), **partition_tag(item)},
             partitions_def=definition_of(item.partitions.of) if item.partitions else None,
             automation_condition=condition_of(item),
             freshness_policy=_freshness_policy(config),
-            kinds={_KINDS[item.kind], warehouse},
+            kinds={_KINDS[item.kind], warehouse, *_kept_as(item), *config.kinds},
             metadata={
                 **({} if is_function(item) else _table(relation)),
                 **known_schema(item),
@@ -130,6 +133,12 @@ def _freshness_policy(config: Config) -> FreshnessPolicy | None:
     return FreshnessPolicy.time_window(dt.timedelta(seconds=due.fail_seconds), warn)
 
 
+def _kept_as(step: Step) -> Iterator[str]:
+    """What becomes of a model: a view, a table, ... Of a class of the project, its name."""
+    if step.kind in ("sql", "python"):
+        yield step.config.materialized.rpartition(".")[2]
+
+
 def _group(key: Key) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in key.schema)
 
@@ -149,6 +158,13 @@ def _table(relation: Relation | None) -> Mapping[str, Any]:
 def _code(project: Project, step: Step) -> Mapping[str, Any]:
     place = step.location
     path = os.path.join(project.root, place.path)
+    reference: UrlCodeReference | LocalFileCodeReference
     with beta_features():
-        reference = LocalFileCodeReference(file_path=path, line_number=place.line, label=place.path)
+        if project.code_url:
+            url = f"{project.code_url}/{quote(place.path)}#L{place.line}"
+            reference = UrlCodeReference(url=url, label=place.path)
+        else:
+            reference = LocalFileCodeReference(
+                file_path=path, line_number=place.line, label=place.path
+            )
         return {"dagster/code_references": CodeReferencesMetadataValue(code_references=[reference])}

@@ -1,8 +1,8 @@
 """The keys of a step's configuration: which there are, what values they take, how layers merge.
 
 A step's configuration is made of layers: the folder defaults of ``dagster_models.yaml``, outermost
-first, and then its own header. As in dbt, tags and statements add up, ``meta`` and ``vars`` merge
-by key, and any other value replaces the one before it.
+first, and then its own header. As in dbt, tags, kinds and statements add up, ``meta`` and ``vars``
+merge by key, and any other value replaces the one before it.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ _SHARED: dict[str, Reader] = {
     "owner": fields.owners,
     "group": fields.name,
     "tags": fields.tags,
+    "kinds": fields.kinds,
     "meta": fields.mapping,
     "pool": fields.pool,
     "priority": fields.integer(),
@@ -365,6 +366,9 @@ def merge(layers: Iterable[Values]) -> Values:
             if key in _ADDED:
                 result[key] = (*result.get(key, ()), *value)
             elif key == "tags":
+                by_name = {tag.partition("=")[0]: tag for tag in (*result.get(key, ()), *value)}
+                result[key] = tuple(by_name.values())
+            elif key == "kinds":
                 result[key] = tuple(dict.fromkeys((*result.get(key, ()), *value)))
             elif key in _MERGED:
                 result[key] = {**result.get(key, {}), **value}

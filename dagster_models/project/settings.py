@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.core.checks import WHEN
-from dagster_models.core.model import EMPTY, Job, KeepRuns, Location, Project, Schedule, Target
+from dagster_models.core.jobs import Job, Schedule
+from dagster_models.core.model import EMPTY, KeepRuns, Location, Project, Target
 from dagster_models.core.partitions import PartitionSet
 from dagster_models.core.step_keys import checked_prefix
 from dagster_models.errors import Problem
@@ -55,6 +57,7 @@ class Settings:
     unknown_columns: str = "error"
     unreadable_sql: str = "error"
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    code_url: str = ""
 
     def project(self, root: str) -> Project:
         """The project of this file in the folder *root*, as long as it has no steps."""
@@ -72,6 +75,7 @@ class Settings:
             partitions=self.partitions,
             defaults=self.defaults,
             secrets=self.variables.hidden,
+            code_url=self.code_url,
         )
 
 
@@ -101,6 +105,14 @@ def _key_prefix(node: YamlNode) -> tuple[str, ...]:
         raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix) from None
 
 
+def _code_url(node: YamlNode) -> str:
+    url = fields.text(node).rstrip("/")
+    if not re.match(r"https?://[^\s/]+", url) or re.search(r"[\s#?]", url):
+        fix = "E.g. `code_url: https://github.com/acme/warehouse/blob/main/models_project`."
+        raise BadValue(f"{fields.describe(node)} is not a URL of a folder", node.place, fix)
+    return url
+
+
 _KEYS: dict[str, Reader] = {
     "name": fields.name,
     "key_prefix": _key_prefix,
@@ -123,6 +135,7 @@ _KEYS: dict[str, Reader] = {
     "unknown_references": fields.one_of("error", "warn", "ignore"),
     "unknown_columns": fields.one_of("error", "warn", "ignore"),
     "unreadable_sql": fields.one_of("error", "warn"),
+    "code_url": _code_url,
 }
 
 
@@ -171,6 +184,7 @@ def read_settings(
     jobs = _read_jobs(values.get("jobs"), name, report)
     schedules = _read_schedules(values.get("schedules"), [job.name for job in jobs], report)
     variables = read_variables(values.get("vars"), environ, given, report)
+    code_url = filled(values.get("code_url", ""), environ)
     return Settings(
         name=name,
         target_path=target_path,
@@ -190,6 +204,7 @@ def read_settings(
         unknown_columns=values.get("unknown_columns", "error"),
         unreadable_sql=values.get("unreadable_sql", "error"),
         defaults={name: values.get(name, default) for name, default in _OF_RUNS.items()},
+        code_url="" if names_in(code_url) else code_url,  # where no deployment sets the variable
     )
 
 
@@ -234,9 +249,13 @@ _SCHEDULE: dict[str, Reader] = {
     "job": fields.text,
     "cron": fields.text,
     "timezone": fields.timezone,
+    "execution_timezone": fields.timezone,  # Dagster's word
     "partition": fields.one_of("last"),
     "lookback": fields.integer(1),
     "wait_for_fresh": fields.placed_names,
+    "status": fields.one_of("running", "stopped"),
+    "tags": fields.labels,
+    "description": fields.text,
 }
 
 
@@ -289,5 +308,9 @@ def _read_schedules(
         else:
             if partition:
                 values = {"cron": "", "timezone": "", **values}
-            schedules.append(Schedule(name, **values, location=_place(item, "cron", place)))
+            if "execution_timezone" in values:
+                values["timezone"] = values.pop("execution_timezone")
+            running = values.pop("status", "stopped") == "running"
+            place = _place(item, "cron", place)
+            schedules.append(Schedule(name, **values, running=running, location=place))
     return tuple(schedules)

@@ -20,7 +20,8 @@ from typing import Any
 
 from dagster_models.core.checks import Check, Threshold
 from dagster_models.core.freshness import FRESHNESS, LOADED_AT
-from dagster_models.core.model import Key, Location, Schedule, Source
+from dagster_models.core.jobs import Schedule
+from dagster_models.core.model import Key, Location, Source
 from dagster_models.project.freshness import EXAMPLE, LIMITS, limits_of, refuse_contradiction
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields

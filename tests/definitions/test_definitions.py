@@ -66,7 +66,7 @@ def test_the_assets_of_a_project(project: Project) -> None:
     node = graph.get(key)
     assert node.group_name == "staging"
     assert node.owners == ["ops@example.com"]
-    assert node.kinds == {"sql", "duckdb"}
+    assert node.kinds == {"sql", "duckdb", "table"}
     assert "nightly" in node.tags
     assert node.code_version
     assert node.description == "Flights, cleaned."

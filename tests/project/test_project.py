@@ -16,10 +16,8 @@ from dagster_models import project
 from dagster_models.compilation.sql_text import (
     compile_step,
 )
-from dagster_models.core.model import (
-    Job,
-    Key,
-)
+from dagster_models.core.jobs import Job
+from dagster_models.core.model import Key
 from dagster_models.project.targets import usable_target
 from project_cases import load, make, upstream, write_project
 

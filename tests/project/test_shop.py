@@ -15,13 +15,12 @@ from dagster_models.compilation.sql_text import (
     relation_for,
     relation_sql,
 )
+from dagster_models.core.jobs import Job, Schedule
 from dagster_models.core.model import (
-    Job,
     Key,
     Location,
     Project,
     Relation,
-    Schedule,
 )
 from dagster_models.core.retries import Retries
 from dagster_models.errors import ProjectError, SqlSyntaxError

@@ -195,6 +195,10 @@ def placed_names(node: YamlNode) -> tuple[tuple[str, Location], ...]:
 #: What Dagster accepts.
 _OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z|]{2,7}\Z|team:.+\Z")
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}\Z")
+#: Beside those that an asset gets from its file.
+MOST_KINDS = 7
+_OF_THE_FILE = "e.g. sql, duckdb, view"
 
 
 def owners(node: YamlNode) -> tuple[str, ...]:
@@ -207,11 +211,37 @@ def owners(node: YamlNode) -> tuple[str, ...]:
 
 
 def tags(node: YamlNode) -> tuple[str, ...]:
-    """One tag or a list of them."""
+    """One tag, a list of them, or values by tag: each as `name` or `name=value`."""
+    if isinstance(node.value, dict):
+        return tuple(_tag_with_value(key, place, item) for key, place, item in node.items())
     for item in node.value if isinstance(node.value, list) else [node]:
         if not _TAG.match(text(item)):
             fix = "Use letters, digits, _ - . and at most one / in up to 63 characters."
             raise BadValue(f"{describe(item)} cannot be a tag", item.place, fix)
+    return words(node)
+
+
+def _tag_with_value(key: str, place: Location, item: YamlNode) -> str:
+    if not _TAG.match(key):
+        fix = "Use letters, digits, _ - . and at most one / in up to 63 characters."
+        raise BadValue(f"the text {key!r} cannot be a tag", place, fix)
+    value = "" if item.value is None else label(item)
+    if not _TAG_VALUE.match(value):
+        fix = "Use letters, digits, _ - . in up to 63 characters."
+        raise BadValue(f"{describe(item)} cannot be the value of a tag", item.place, fix)
+    return f"{key}={value}" if value else key
+
+
+def kinds(node: YamlNode) -> tuple[str, ...]:
+    """One kind or a list of them."""
+    items = node.value if isinstance(node.value, list) else [node]
+    for item in items:
+        if not _TAG_VALUE.match(text(item)) or not item.value:
+            fix = "Use letters, digits, _ - . in up to 63 characters."
+            raise BadValue(f"{describe(item)} cannot be a kind", item.place, fix)
+    if len(items) > MOST_KINDS:
+        fix = f"Delete some: Dagster shows at most ten, and three are of the file ({_OF_THE_FILE})."
+        raise BadValue(f"{len(items)} kinds are too many", node.place, fix)
     return words(node)
 
 
@@ -270,10 +300,12 @@ def texts_by_name(node: YamlNode) -> dict[str, str]:
 def labels(node: YamlNode) -> dict[str, str]:
     """Texts by name; numbers and booleans become the text that was written."""
     mapping(node)
-    return {
-        key: str(item.value).lower() if isinstance(item.value, bool) else str(item.value)
-        for key, _, item in node.items()
-    }
+    return {key: label(item) for key, _, item in node.items()}
+
+
+def label(node: YamlNode) -> str:
+    """A text; a number or boolean becomes the text that was written."""
+    return str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
 
 
 def seconds(node: YamlNode) -> float:
