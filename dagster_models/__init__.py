@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dagster_models import warehouse
     from dagster_models.core.finding import Finding
     from dagster_models.definitions.build import load_project
+    from dagster_models.definitions.component import ModelsComponent
     from dagster_models.definitions.executor import models_executor
     from dagster_models.definitions.resource import WarehouseResource
     from dagster_models.definitions.translator import ModelsTranslator
@@ -30,6 +31,7 @@ _HOMES = {
     "Canceled": "errors",
     "DagsterModelsError": "errors",
     "Finding": "core.finding",
+    "ModelsComponent": "definitions.component",
     "ModelsTranslator": "definitions.translator",
     "Problem": "errors",
     "ProjectError": "errors",
@@ -45,6 +47,7 @@ __all__ = [
     "Canceled",
     "DagsterModelsError",
     "Finding",
+    "ModelsComponent",
     "ModelsTranslator",
     "Problem",
     "ProjectError",

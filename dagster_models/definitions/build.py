@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from dagster_models.definitions.column_metadata import Moved
 from dagster_models.definitions.compute import compute_function
 from dagster_models.definitions.given_keys import following, moved_keys, same_keys
 from dagster_models.definitions.jobs import ProjectJobs
-from dagster_models.definitions.other_assets import specs_of, tables_of
+from dagster_models.definitions.other_assets import OtherAsset, specs_of, tables_of
 from dagster_models.definitions.partitioned_jobs import unmapped
 from dagster_models.definitions.resource import WarehouseResource
 from dagster_models.definitions.sql_function import run_sql_function
@@ -90,17 +90,30 @@ def load_project(
         TypeError: *assets* holds something other than assets, e.g. a list of them.
         ValueError: *key_prefix* has other characters than letters, digits and _.
     """
-    project = load(path, run_sql_function=run_sql_function, sources=tables_of(assets))
-    if key_prefix is not None:
-        project = replace(project, key_prefix=checked_prefix(key_prefix))
-    for warning in project.warnings:
-        logger.warning("%s", warning)
+    project = loaded(path, assets, key_prefix)
     target = usable_target(project)
     warn_of_stock_event_log(len(project.steps) + len(assets), os.environ)
     definitions, problems = build(project, target, assets, translator, resource_key)
     if problems:
         raise ProjectError(problems)
     return definitions
+
+
+def loaded(
+    path: str | Path,
+    others: Sequence[AssetsDefinition | AssetSpec],
+    key_prefix: str | Sequence[str] | None,
+    environ: Mapping[str, str] | None = None,
+) -> Project:
+    """The project in the folder, which may read the tables of *others*; warnings are logged."""
+    project = load(
+        path, run_sql_function=run_sql_function, sources=tables_of(others), environ=environ
+    )
+    if key_prefix is not None:
+        project = replace(project, key_prefix=checked_prefix(key_prefix))
+    for warning in project.warnings:
+        logger.warning("%s", warning)
+    return project
 
 
 def build(
@@ -110,22 +123,29 @@ def build(
     translator: ModelsTranslator | None = None,
     resource_key: str | None = None,
     *,
+    elsewhere: Sequence[AssetsDefinition | AssetSpec] = (),
+    chosen: Callable[[Sequence[OtherAsset]], Sequence[OtherAsset]] = lambda built: built,
     empty_job_severity: str = "error",
 ) -> tuple[Definitions, list[Problem]]:
     """The definitions of a loaded project, and a problem for each thing that Dagster refuses.
 
-    ``empty_job_severity`` is the severity of the problem of a job that selects nothing: "error" or
-    "warning".
+    ``elsewhere`` are assets that the project may read, and that others define. ``chosen`` leaves
+    some of the project's own assets out. ``empty_job_severity`` is the severity of the problem of
+    a job that selects nothing: "error" or "warning".
     """
-    if resource_key is None:
-        resource_key = "_".join((*project.key_prefix, "warehouse"))
+    resource_key = resource_key or default_resource_key(project)
     if wrong := [*_wrong_sets(project)]:  # no model of these could be defined
         return Definitions(), wrong
     context = _Context(project, target, translator or ModelsTranslator(), resource_key)
+    others = [*assets, *elsewhere]
     with rare_collections():
-        built, moved, problems = _build_assets(context, assets)
-    problems += _unmapped(project, assets)
+        built, moved, problems = _build_assets(context, others)
+    every = {spec.key for spec in specs_of(built)}
+    built = [*chosen(built)]
+    left_out = every.difference(spec.key for spec in specs_of(built))
+    problems += _unmapped(project, others)
     checks, wrong = source_checks(project, target, resource_key, moved)
+    checks = [it for it in checks if left_out.isdisjoint(spec.asset_key for spec in it.check_specs)]
     problems += wrong
     jobs = ProjectJobs(project, built, checks, assets, empty_job_severity)
     made, schedules = jobs.make()
@@ -137,6 +157,19 @@ def build(
         resources={resource_key: _warehouse(project, target)},
     )
     return definitions, [*problems, *jobs.problems]
+
+
+def default_resource_key(project: Project) -> str:
+    return "_".join((*project.key_prefix, "warehouse"))
+
+
+def shown(
+    project: Project, target: Target, translator: ModelsTranslator
+) -> tuple[list[AssetSpec], list[Problem]]:
+    """How Dagster shows the steps of a project that may be joined with others."""
+    context = _Context(project, target, translator, default_resource_key(project))
+    specs, problems = _specs([*project.steps.values()], context)
+    return [spec for _, spec in specs], problems
 
 
 def _warehouse(project: Project, target: Target) -> WarehouseResource:
