@@ -15,7 +15,6 @@ from typing import Any
 
 from dagster_models.core.materializations import COPY, KINDS
 from dagster_models.core.model import Column, Config, Location, SinceConfig
-from dagster_models.core.retries import Retries
 from dagster_models.project.checks.keys import KEYS, WORDS
 from dagster_models.project.checks.queries import query_arguments
 from dagster_models.project.extras import ALIASES, EXTRAS
@@ -23,6 +22,7 @@ from dagster_models.project.freshness import of_model
 from dagster_models.project.partitions import automation, partitions, upstream_names
 from dagster_models.project.problems import Report
 from dagster_models.project.promises import PROMISES
+from dagster_models.project.retries import retries
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
@@ -70,30 +70,6 @@ def materialized(node: YamlNode) -> str:
     if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", word):  # a class of the project
         return word
     return str(fields.one_of(*MATERIALIZED)(node))
-
-
-_RETRIES: dict[str, Reader] = {
-    "max_retries": fields.integer(0),
-    "delay": fields.seconds,
-    "backoff": fields.one_of("linear", "exponential"),
-    "jitter": fields.one_of("full", "plus_minus"),
-}
-
-
-def retries(node: YamlNode) -> Retries:
-    """A number of retries, or the settings of Dagster's RetryPolicy under their own names."""
-    if not isinstance(node.value, dict):
-        return Retries(fields.integer(0)(node))
-    values = fields.values_of(node, _RETRIES)
-    for key in ("backoff", "jitter"):
-        if key in values and not values.get("delay"):
-            raise BadValue(f"`{key}` needs a `delay`", node.keys[key], "Add e.g. `delay: 10s`.")
-    return Retries(
-        values.get("max_retries", 1),  # Dagster's default
-        values.get("delay", 0.0),
-        values.get("backoff"),
-        values.get("jitter"),
-    )
 
 
 _SHARED: dict[str, Reader] = {
