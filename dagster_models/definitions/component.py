@@ -130,7 +130,7 @@ class ModelsComponent(Component, Resolvable):
             raise _wrong(what, place_of(context, "executor"), fix)
         with _begin(context) as again:
             others = _Others() if again else self._others(context)
-            project, target = self._loaded(context, others.assets)
+            project, target = self.loaded_project(context, others.assets)
             self._refuse_what_others_have(context, others, project)
             warn_of_stock_event_log(len(project.steps), os.environ)
             definitions, problems = build(
@@ -150,9 +150,10 @@ class ModelsComponent(Component, Resolvable):
             return Definitions.merge(definitions, Definitions(executor=models_executor))
         return definitions
 
-    def _loaded(
+    def loaded_project(
         self, context: ComponentLoadContext, others: Sequence[OtherAsset]
     ) -> tuple[Project, Target]:
+        """The project, which may read the tables of *others*, and its target."""
         environ: Mapping[str, str] = os.environ
         if self.target and not os.environ.get(TARGET_VARIABLE):
             environ = {**os.environ, TARGET_VARIABLE: self.target}
@@ -189,7 +190,7 @@ class ModelsComponent(Component, Resolvable):
         for place, other in neighbours(context, ModelsComponent):
             where = place_of(place, "project").path
             if isinstance(other, ModelsComponent):
-                project, target = other._loaded(place, ())
+                project, target = other.loaded_project(place, ())
                 found.resources[other.resource_key or default_resource_key(project)] = where
                 found.assets += shown(project, target, _TranslatorOf(other))[0]
             elif isinstance(other, Definitions):

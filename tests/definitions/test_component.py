@@ -105,7 +105,7 @@ def test_a_project_in_the_folder_of_the_component(sandbox: DefsFolderSandbox) ->
     with all_of(sandbox) as definitions:
         assert parents(definitions, "marts/orders") == {"staging/stg_orders"}
         assert node(definitions, "staging/stg_orders").kinds == {"sql", "duckdb", "view"}
-        assert definitions.resolve_job_def("shop").executor_def is models_executor
+        assert definitions.resolve_job_def("shop").executor_def.name == models_executor.name
         every = definitions.resolve_implicit_global_asset_job_def()
         assert every.executor_def is models_executor
         code = node(definitions, "marts/orders").metadata["dagster/code_references"]
@@ -262,7 +262,7 @@ def test_an_executor_of_another_component(sandbox: DefsFolderSandbox) -> None:
     put(sandbox, "shop", defs_yaml("executor: location"))
     with all_of(sandbox) as definitions:
         assert definitions.executor is dg.in_process_executor
-        assert definitions.resolve_job_def("shop").executor_def is models_executor
+        assert definitions.resolve_job_def("shop").executor_def.name == models_executor.name
 
 
 def test_a_neighbour_may_ask_for_the_assets_of_the_project(sandbox: DefsFolderSandbox) -> None:

@@ -198,7 +198,6 @@ _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}\Z")
 #: Beside those that an asset gets from its file.
 MOST_KINDS = 7
-_OF_THE_FILE = "e.g. sql, duckdb, view"
 
 
 def owners(node: YamlNode) -> tuple[str, ...]:
@@ -240,7 +239,7 @@ def kinds(node: YamlNode) -> tuple[str, ...]:
             fix = "Use letters, digits, _ - . in up to 63 characters."
             raise BadValue(f"{describe(item)} cannot be a kind", item.place, fix)
     if len(items) > MOST_KINDS:
-        fix = f"Delete some: Dagster shows at most ten, and three are of the file ({_OF_THE_FILE})."
+        fix = "Delete some: Dagster shows at most ten. Three of them are those of the file itself."
         raise BadValue(f"{len(items)} kinds are too many", node.place, fix)
     return words(node)
 
