@@ -11,7 +11,12 @@ from dagster import AssetCheckKey, DagsterInvalidSubsetError, DagsterRun
 from dagster_models._dagster.workspace import LoadedLocation
 from dagster_models.definitions.launch import ProjectLocation
 from dagster_models.errors import SelectionError
-from dagster_models.execution.options import CHECKS_TAG, FULL_REFRESH_TAG, ONLY_CHANGED_TAG
+from dagster_models.execution.options import (
+    CHECKS_TAG,
+    FULL_REFRESH_TAG,
+    ONLY_CHANGED_TAG,
+    RAN_ON_TAG,
+)
 from dagster_models.reporting.journal import is_abandoned
 
 
@@ -74,7 +79,7 @@ def _checks_again(
     config = dict(execution.get("config") or {})
     for of_builds in ("full_refresh", "only_changed", "checks"):
         config.pop(of_builds, None)
-    left_out = (FULL_REFRESH_TAG, ONLY_CHANGED_TAG, CHECKS_TAG)
+    left_out = (FULL_REFRESH_TAG, ONLY_CHANGED_TAG, CHECKS_TAG, RAN_ON_TAG)
     tags = {
         tag: value
         for tag, value in run.tags.items()
