@@ -2,6 +2,7 @@
 
 DagsterModelsError
 ├── ProjectError        the files of a project are wrong: one report of all problems
+├── BrokenFile          a step cannot be built, as its file is wrong and the project was loaded
 ├── SelectionError      a selection is not one, or matches nothing
 ├── SqlSyntaxError      one text does not parse (sql.parse raises it, the loader collects it)
 │   └── UnreadableSql   the parser does not know this SQL, though the warehouse may
@@ -39,6 +40,7 @@ class ErrorKind(str, Enum):
     CHECK_FAILED = "check_failed"
     NOT_RUN = "not_run"  #: a check that nobody could ask any more, as another one had failed
     USER_CODE = "user_code"  #: an exception of the user's Python
+    BROKEN_FILE = "file_broken"  #: the load has reported what is wrong in it
     CHANGED_FILE = "file_changed"  #: the file is not the one that was loaded
     OPEN_TRANSACTION = "open_transaction"
     NOT_KEPT = "not_kept"  #: an object that depends on the relation would not survive its rebuild
@@ -87,7 +89,9 @@ class DagsterModelsError(Exception):
 class Problem:
     """One thing that is wrong in a project's files.
 
-    ``line`` and ``column`` count from 1; a problem of a whole file has line 1, column 1.
+    ``line`` and ``column`` count from 1; a problem of a whole file has line 1, column 1. ``others``
+    are the paths of other files that are wrong for the same reason: each member of a cycle, the
+    first of two that define one thing.
     """
 
     what: str
@@ -95,7 +99,8 @@ class Problem:
     line: int = 1
     column: int = 1
     fix: str = ""
-    severity: str = "error"  #: "error" stops the load, "warning" is only reported
+    severity: str = "error"  #: of an "error" nothing can be built, a "warning" is only reported
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.what}"
@@ -110,6 +115,10 @@ class ProjectError(DagsterModelsError):
         count = len(self.problems)
         head = f"{count} problem{'s' if count != 1 else ''} in the project"
         super().__init__("\n".join([f"{head}:", *map(str, self.problems)]))
+
+
+class BrokenFile(DagsterModelsError):
+    """A step cannot be built, as its file is wrong: the errors, with their places."""
 
 
 class SelectionError(DagsterModelsError):

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), whole=False, given=given_by(options))
     selected = select(project, options)
     for step in selected:
-        refuse_broken(project, step)
+        refuse_broken(step)
     target = usable_target(project, options.target)
     refuse_missing(target)
     began = steady_time()

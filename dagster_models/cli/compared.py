@@ -52,11 +52,16 @@ def _load(folder: Path, what: str, newer: Project | None = None) -> Project:
     is known by its code version, so it holds for the older files too."""
     texts, target_path = (newer.texts, newer.target_path) if newer else (None, None)
     try:
-        return load(folder, texts=texts, unknown_columns="ignore", target_path=target_path)
+        return load(
+            folder, texts=texts, unknown_columns="ignore", target_path=target_path, whole=False
+        )
     except ProjectError as error:
         raise DagsterModelsError(f"{what} does not load: {error}") from error
 
 
 def _text(project: Project, step: Step) -> str:
     path = Path(project.root, step.location.path)
-    return path.read_text(encoding="utf-8-sig", errors="replace")
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError:
+        return ""

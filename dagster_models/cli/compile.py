@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         raise SelectionError("name one model, or the folder for all that is selected: `--into`")
     known = [step for step in project.steps.values() if step.kind == "sql"]
     step = find_step(words[0], [*known, *project.ephemerals.values()], "SQL model")
-    refuse_broken(project, step)
+    refuse_broken(step)
     print(_text(project, step, target, options.full))
     warn_of_broken_files(project)
     return 0
@@ -58,10 +58,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _write_all(project: Project, target: Target, options: argparse.Namespace) -> int:
     """Write the SQL of each model to `models/<schema>/<name>.sql` in the folder."""
-    broken = {it.path for it in project.warnings if it.severity == "error"}
     count = 0
     for step in select_steps(project, options, options.target):
-        if step.kind != "sql" or step.location.path in broken:
+        if step.kind != "sql" or step.problems:
             continue
         path = (options.into / step.location.path).with_suffix(".sql")
         try:

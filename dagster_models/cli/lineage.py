@@ -102,7 +102,7 @@ def lineage(project: Project, name: str) -> str:
     """
     graph = _columns(project)
     item, column = _find(project, name)
-    refuse_broken(project, item)
+    refuse_broken(item)
     if column is None:
         return "\n".join(_model_lines(item, graph))
     start = (item.key, column.lower())

@@ -34,5 +34,6 @@ def run(options: argparse.Namespace) -> int:
     built_width = max([6, *(len(step.built_as) for step in every)])
     for step in every:
         built = step.built_as.ljust(built_width)
-        print(f"{str(step.key).ljust(width)}  {built}  {step.location.path}")
+        wrong = "  (broken)" if step.problems else ""
+        print(f"{str(step.key).ljust(width)}  {built}  {step.location.path}{wrong}")
     return warn_of_broken_files(project)

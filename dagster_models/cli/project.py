@@ -101,15 +101,14 @@ def refuse_missing(target: Target) -> None:
         raise DagsterModelsError(f"target {target.name} has no database yet: nothing is built")
 
 
-def refuse_broken(project: Project, item: Step | Source) -> None:
+def refuse_broken(item: Step | Source) -> None:
     """Refuse *item* if its file is wrong, in a project that was loaded although some files are.
 
     Raises:
-        ProjectError: with the problems of the item's own file.
+        ProjectError: with the problems of the item.
     """
-    wrong = [p for p in project.warnings if p.severity == "error" and p.path == item.location.path]
-    if wrong:
-        raise ProjectError(wrong)
+    if item.problems:
+        raise ProjectError(item.problems)
 
 
 def warn_of_broken_files(project: Project) -> int:

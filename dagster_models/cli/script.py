@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     project = load(folder_of(options), columns=False, whole=False)
     step = _find(project, options.script)
-    refuse_broken(project, step)
+    refuse_broken(step)
     target_step = TargetStep(project, step, usable_target(project, options.target))
     error = run_alone(target_step, "shell", 1).outcome.error
     if error is None:

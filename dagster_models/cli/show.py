@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     step = find_step(
         options.model, [*project.steps.values(), *project.ephemerals.values()], "model"
     )
-    refuse_broken(project, step)
+    refuse_broken(step)
     target = usable_target(project, options.target)
     if step.kind == "sql" and not options.table:
         sql = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,10 @@ from dagster_models.cli.selection import add_selection, wanted
 from dagster_models.core.model import Key, Project, Target
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.unit_tests import UnitTest
-from dagster_models.errors import DagsterModelsError, Problem, ProjectError, SelectionError
+from dagster_models.errors import DagsterModelsError, ProjectError, SelectionError
 from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.processes.client.leave import leave_all
+from dagster_models.project.problems import errors_of
 from dagster_models.project.targets import usable_target
 from dagster_models.project.unit_tests.read import FOLDER, read_unit_tests
 from dagster_models.reporting.unit_tests import exit_code, junit_xml, summary, terminal_lines
@@ -42,11 +44,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), given=given_by(options))
-    problems: list[Problem] = []
-    tests = read_unit_tests(project, problems.append)
+    project = load(folder_of(options), whole=False, given=given_by(options))
+    problems = errors_of(project.warnings)
+    tests = [test for test in read_unit_tests(project, problems.append) if _is_whole(project, test)]
     if problems:
-        raise ProjectError(problems)
+        if not tests:
+            raise ProjectError(problems)
+        print(f"{ProjectError(problems)}\nThe tests of what is right:", file=sys.stderr)
     if not tests:
         print(f"The project has no unit tests: see {FOLDER}/*.yaml in docs/unit_tests.md.")
         return 0
@@ -61,7 +65,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.junit is not None:
         options.junit.parent.mkdir(parents=True, exist_ok=True)
         options.junit.write_text(without(junit_xml(results), project.secrets), encoding="utf-8")
-    return exit_code(results)
+    return 2 if problems else exit_code(results)
+
+
+def _is_whole(project: Project, test: UnitTest) -> bool:
+    """Whether all is known of the model and of what it reads: a test needs their columns."""
+    step = project.steps.get(test.model) or project.ephemerals[test.model]
+    read = (project.steps.get(key) or project.sources.get(key) for key in step.resolved.values())
+    return not any(item.problems for item in (step, *read) if item is not None)
 
 
 def chosen(

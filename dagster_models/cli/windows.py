@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     project = load(folder_of(options), whole=False, given=given_by(options))
     steps = _partitioned(project, options)
     for step in steps:
-        refuse_broken(project, step)
+        refuse_broken(step)
     target = usable_target(project, options.target)
     there = is_there(target)
     try:

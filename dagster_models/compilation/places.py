@@ -20,10 +20,10 @@ def place_of(
     references: Collection[Reference],
 ) -> Location:
     """The file and line of a *line* of what was sent for the *text* of *path*, a text of *step*
-    with these *references*."""
+    with these *references*. Of a query that Python generates: the line of ``def sql``."""
     reads = {step.resolved.get(reference.name) for reference in references}
     if reads.isdisjoint(project.ephemerals):  # nearly every text
-        return Location(path, line)
+        return _in_file(step, text, path, line)
     every = [*_places(project, step, text, path, references)]
     return every[min(line, len(every)) - 1]
 
@@ -39,7 +39,11 @@ def _places(
             line = lines.place(reference.start)[0]
             inside.setdefault(line, []).append(project.ephemerals[key])
     for line in range(1, text.count("\n") + 2):
-        yield Location(path, line)
+        yield _in_file(step, text, path, line)
         for inner in inside.get(line, ()):
             yield from _places(project, inner, inner.sql, inner.location.path, inner.references)
-            yield Location(path, line)
+            yield _in_file(step, text, path, line)
+
+
+def _in_file(step: Step, text: str, path: str, line: int) -> Location:
+    return Location(path, step.sql_line if step.sql_line and text == step.sql else line)

@@ -10,7 +10,7 @@ from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.materializations import argument_name
 from dagster_models.core.model import EMPTY, Key, Project, Reference, Relation, Step, Target
 from dagster_models.core.tasks import BOUNDS, KEYS, SINCE, STARTED, TYPES, stand_in
-from dagster_models.errors import UnreadableSql
+from dagster_models.errors import BrokenFile, UnreadableSql
 from dagster_models.sql.fill_in import PlainSql
 from dagster_models.sql.parse import (
     ParsedSql,
@@ -28,11 +28,16 @@ RelationOf: TypeAlias = Callable[[Reference], "str | None"]
 def relation_for(project: Project, key: Key, target: Target) -> Relation:
     """The full relation of a step or source on *target*. Sources get no schema prefix.
 
-    Raises KeyError if there is no such key, and ValueError for a script, which has no relation.
+    Raises KeyError if there is no such key, ValueError for a script, which has no relation, and
+    BrokenFile for a step whose file does not say what its relation is.
     """
     if key not in project.steps:
         return project.sources[key].relation
-    relation = project.steps[key].relation
+    step = project.steps[key]
+    relation = step.relation
+    if relation is None and step.problems:
+        errors = "\n".join(map(str, step.problems))
+        raise BrokenFile(f"{key} is read, and its file is wrong:\n{errors}")
     if relation is None:
         raise ValueError(f"{key} is a script: it has no relation")
     schema = target.schema_prefix + relation.schema

@@ -53,6 +53,7 @@ from dagster_models.core.tasks import (
 )
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.core.windows import Partition
+from dagster_models.errors import BrokenFile, Problem
 from dagster_models.project.contract import contract_of
 from dagster_models.project.copied import is_copy
 from dagster_models.project.function import is_function
@@ -98,7 +99,7 @@ class TargetStep:
     @property
     def relation(self) -> Relation | None:
         """The full relation on the target, or None for a script."""
-        if self.step.kind == "script":
+        if self.step.relation is None and self.step.kind != "source":
             return None
         return relation_for(self.project, self.step.key, self.target)
 
@@ -205,7 +206,9 @@ def task_for(
 
     Raises:
         errors.SqlSyntaxError: a variable of the text has no value.
+        errors.BrokenFile: the step's file is wrong, or one that says what its names mean.
     """
+    refuse_broken(target_step)
     if not target_step.builds:
         return checks_task(target_step, run_id, attempt)
     project, step, target = target_step.project, target_step.step, target_step.target
@@ -243,6 +246,25 @@ def task_for(
         sql = compile_step(project, step, target)
         content = Query(_with_start(sql, target_step), _with_start(full, target_step))
     return BuildTask(run_id, name, attempt, relation, content, **proved)
+
+
+def refuse_broken(target_step: TargetStep) -> None:
+    """Raise BrokenFile if the step cannot run: its file is wrong, or the file of something that it
+    reads, so that even the name of that is not known."""
+    step, steps = target_step.step, target_step.project.steps
+    if step.problems:
+        raise BrokenFile(_lines(step.problems))
+    sources = target_step.project.sources
+    for key in dict.fromkeys((step.key, *step.upstream, *step.resolved.values())):
+        if key in sources and sources[key].problems:
+            raise BrokenFile(f"the source {key} is wrong:\n{_lines(sources[key].problems)}")
+        read = steps.get(key)
+        if read is not None and read.problems and read.relation is None and read.kind != "script":
+            raise BrokenFile(f"it reads {key}, whose file is wrong:\n{_lines(read.problems)}")
+
+
+def _lines(problems: Sequence[Problem]) -> str:
+    return "\n".join(map(str, problems))
 
 
 def checks_task(target_step: TargetStep, run_id: str, attempt: int) -> ChecksTask:

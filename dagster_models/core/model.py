@@ -23,6 +23,7 @@ from dagster_models.core.partitions import (
 from dagster_models.core.retries import NO_RETRIES, Retries
 from dagster_models.core.target_types import TargetType
 from dagster_models.core.traced import NOTHING_TRACED, Trace
+from dagster_models.errors import Problem
 
 if TYPE_CHECKING:
     from dagster_models.core.checks import Check
@@ -30,11 +31,8 @@ if TYPE_CHECKING:
 
 
 class _Empty(Mapping[str, Any]):
-    """The empty mapping.
-
-    It is not a MappingProxyType because that has no hash before Python 3.12, so dataclasses refuse
-    it as a default.
-    """
+    """The empty mapping. A MappingProxyType has no hash before Python 3.12, so dataclasses refuse
+    it as a default."""
 
     __slots__ = ()
 
@@ -244,20 +242,21 @@ class Step:
     ``queries`` are the literal SQL texts of a Python file, which are compiled before its process
     starts, so that it needs no parser; each with the names in it, in lower case, that are not
     replaced, as they mean temporary tables. ``sql_line`` is the line of `def sql` if the query was
-    generated, 0 if it is in the file itself. ``trace`` is what is known of the columns of a query
-    or a seed. ``partitions``: how it is partitioned, once that is known. ``digest`` is that of a
-    file's bytes if the file is read again when the step runs (Python, a seed), and
-    ``code`` that of its code without comments (Python); ``modules`` are the project's modules that
-    it imports. Of a kind that the project defines, ``kind_path`` is the file, and these three are
-    that file's. ``environment``: that of a script with packages of its own. ``beside`` are the
-    references in its pre- and post-statements.
+    generated, 0 if it is in the file itself. ``trace`` is what is known of its columns,
+    ``partitions`` how it is partitioned. ``digest`` is that of a file's bytes if the file is read
+    again when the step runs (Python, a seed), and ``code`` that of its code without comments
+    (Python); ``modules`` are the project's modules that it imports. Of the project's own kinds,
+    ``kind_path`` is the file, and these three are that file's. ``environment``: that of a script
+    with packages of its own. ``beside`` are the references in its pre- and post-statements.
+    ``problems`` are the errors for which it cannot be built, ``undeclared`` warnings of names that
+    it reads and nobody declares.
     """
 
     key: Key
     kind: StepKind
     location: Location
     config: Config
-    relation: Relation | None  #: None for a script and an ephemeral model
+    relation: Relation | None  #: None for a script, an ephemeral model, and where nobody knows
     sql: str = ""
     full_sql: str = ""
     references: tuple[Reference, ...] = ()
@@ -276,6 +275,8 @@ class Step:
     partitions: StepPartitions | None = None
     kind_path: str = ""
     environment: Environment | None = None
+    problems: tuple[Problem, ...] = ()
+    undeclared: tuple[Problem, ...] = ()
 
     @property
     def built_as(self) -> str:
@@ -287,9 +288,9 @@ class Step:
 class Source:
     """A relation that is read but not built here.
 
-    ``asset_key`` is set if somebody else defines it as a Dagster asset. ``partitions``: the column
-    by which models that read it may be partitioned. ``resolved`` maps the names that its checks
-    read to their keys, and ``variables`` are those of the project.
+    ``asset_key`` is set if somebody else defines it as a Dagster asset, ``partitions`` is the
+    column by which its readers may be partitioned. ``resolved`` maps the names that its checks read
+    to their keys, ``variables`` are those of the project, and ``problems`` are its errors.
     """
 
     key: Key
@@ -303,6 +304,7 @@ class Source:
     checks: tuple[Check, ...] = ()
     resolved: Mapping[str, Key] = EMPTY
     variables: Mapping[str, Any] = EMPTY
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,6 +366,7 @@ class Project:
     code_url: str = ""
     #: Values of variables that are not shown, as texts.
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    warnings: tuple[Any, ...] = ()  #: errors.Problem; severity "error" only if the caller wants it
-    #: The parsed form of each SQL text (sql.parsed_texts), so that none is parsed again.
+    warnings: tuple[Problem, ...] = ()  #: and the errors that its steps and sources have
+    strict: bool = False  #: an error in one file is one of the project
+    #: Each SQL text as parsed (sql.parsed_texts), so that none is parsed again.
     texts: Mapping[Any, Any] = field(default=EMPTY, compare=False, repr=False)

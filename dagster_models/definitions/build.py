@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from multiprocessing import parent_process
 from pathlib import Path
 
 from dagster import (
@@ -30,7 +32,7 @@ from dagster_models.core.model import (
 )
 from dagster_models.core.step_keys import checked_prefix, node_name
 from dagster_models.definitions.checks import check_spec, source_checks
-from dagster_models.definitions.column_metadata import Moved
+from dagster_models.definitions.column_metadata import Moved, asset_key
 from dagster_models.definitions.compute import compute_function
 from dagster_models.definitions.given_keys import following, moved_keys, same_keys
 from dagster_models.definitions.jobs import ProjectJobs
@@ -42,7 +44,9 @@ from dagster_models.definitions.stock_event_log import warn_of_stock_event_log
 from dagster_models.definitions.translator import ModelsTranslator
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.execution.options import retry_policy
+from dagster_models.project.broken import with_errors
 from dagster_models.project.load import load
+from dagster_models.project.problems import errors_of
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
 from dagster_models.util.gc_tuning import rare_collections
@@ -53,6 +57,7 @@ _PARTITIONED = (
     "the translator gives {key} a partitions_def, and the model has {other}: a run of one partition"
     " would build {what} of it"
 )
+_GO_ON = "The steps of these files fail with these errors. All others can be run."
 _NOT_PARTITIONED = "Leave it out: `partitions:` of the model decides."
 
 
@@ -85,18 +90,48 @@ def load_project(
         job, keep the location's own. ``Definitions(executor=models_executor)``, merged with these,
         makes models_executor the executor of them all.
 
+    An error in one file does not stop the others: its asset is there, and its step fails with that
+    error. All errors are in one warning of the logger ``dagster_models``. With ``load: strict`` in
+    ``dagster_models.yaml`` any error is raised instead.
+
     Raises:
-        ProjectError: all problems of the project's files in one report.
+        ProjectError: all problems in one report, if one is of the whole project.
         TypeError: *assets* holds something other than assets, e.g. a list of them.
         ValueError: *key_prefix* has other characters than letters, digits and _.
     """
     project = loaded(path, assets, key_prefix)
     target = usable_target(project)
     warn_of_stock_event_log(len(project.steps) + len(assets), os.environ)
-    definitions, problems = build(project, target, assets, translator, resource_key)
-    if problems:
-        raise ProjectError(problems)
+    return accepted(project, lambda it: build(it, target, assets, translator, resource_key))
+
+
+def accepted(
+    project: Project, define: Callable[[Project], tuple[Definitions, list[Problem]]]
+) -> Definitions:
+    """What *define* makes of the project. A step that Dagster refuses is shown without what may be
+    refused, and can only fail. Errors of steps are logged, as one warning.
+
+    Raises:
+        ProjectError: Dagster refuses something else, or the project's ``load`` is ``strict``.
+    """
+    definitions, problems = define(project)
+    refused = errors_of(problems)
+    if refused and not project.strict:
+        definitions, problems = define(with_errors(project, refused))
+    if errors_of(problems):
+        raise ProjectError(list(dict.fromkeys([*refused, *errors_of(problems)])))
+    _log_warnings(problems)
+    of_run = parent_process() is not None or {"execute_run", "execute_step"}.intersection(sys.argv)
+    errors = [*errors_of(project.warnings), *refused]
+    if errors and not of_run:  # a run reports those of its steps
+        logger.warning("%s\n%s", ProjectError(errors), _GO_ON)
     return definitions
+
+
+def _log_warnings(problems: Sequence[Problem]) -> None:
+    for problem in problems:
+        if problem.severity == "warning":
+            logger.warning("%s", problem)
 
 
 def loaded(
@@ -106,13 +141,13 @@ def loaded(
     environ: Mapping[str, str] | None = None,
 ) -> Project:
     """The project in the folder, which may read the tables of *others*; warnings are logged."""
+    sources = tables_of(others)
     project = load(
-        path, run_sql_function=run_sql_function, sources=tables_of(others), environ=environ
+        path, run_sql_function=run_sql_function, sources=sources, environ=environ, whole=None
     )
     if key_prefix is not None:
         project = replace(project, key_prefix=checked_prefix(key_prefix))
-    for warning in project.warnings:
-        logger.warning("%s", warning)
+    _log_warnings(project.warnings)
     return project
 
 
@@ -147,7 +182,10 @@ def build(
     checks, wrong = source_checks(project, target, resource_key, moved)
     checks = [it for it in checks if left_out.isdisjoint(spec.asset_key for spec in it.check_specs)]
     problems += wrong
-    jobs = ProjectJobs(project, built, checks, assets, empty_job_severity)
+    broken = {asset_key(project, it.key) for it in project.steps.values() if it.problems}
+    jobs = ProjectJobs(
+        project, built, checks, assets, empty_job_severity, {moved.get(it, it) for it in broken}
+    )
     made, schedules = jobs.make()
     definitions = Definitions(
         assets=[*built, *assets],

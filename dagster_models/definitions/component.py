@@ -26,7 +26,7 @@ from dagster.components.utils.translation import TranslationFn, TranslationFnRes
 
 from dagster_models._dagster.component_tree import folder_of, neighbours, place_of
 from dagster_models.core.model import Location, Project, Relation, Source, Step, Target
-from dagster_models.definitions.build import build, default_resource_key, loaded, shown
+from dagster_models.definitions.build import accepted, build, default_resource_key, loaded, shown
 from dagster_models.definitions.executor import models_executor
 from dagster_models.definitions.other_assets import OtherAsset, specs_of
 from dagster_models.definitions.scaffolder import ModelsScaffolder
@@ -133,19 +133,18 @@ class ModelsComponent(Component, Resolvable):
             project, target = self.loaded_project(context, others.assets)
             self._refuse_what_others_have(context, others, project)
             warn_of_stock_event_log(len(project.steps), os.environ)
-            definitions, problems = build(
+            definitions = accepted(
                 project,
-                target,
-                translator=_TranslatorOf(self),
-                resource_key=self.resource_key,
-                elsewhere=others.assets,
-                chosen=lambda built: self._chosen(built, context),
-                empty_job_severity="warning" if self.select or self.exclude else "error",
+                lambda it: build(
+                    it,
+                    target,
+                    translator=_TranslatorOf(self),
+                    resource_key=self.resource_key,
+                    elsewhere=others.assets,
+                    chosen=lambda built: self._chosen(built, context),
+                    empty_job_severity="warning" if self.select or self.exclude else "error",
+                ),
             )
-        for warning in (it for it in problems if it.severity == "warning"):
-            logger.warning("%s", warning)
-        if any(it.severity == "error" for it in problems):
-            raise ProjectError(problems)
         if self.executor == "models":
             return Definitions.merge(definitions, Definitions(executor=models_executor))
         return definitions

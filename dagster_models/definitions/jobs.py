@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -61,6 +61,8 @@ class ProjectJobs:
     project has, too.
 
     ``problems``: what Dagster refuses. ``empty_severity`` is that of a job that selects nothing.
+    ``broken`` are assets that can only fail, as their files are wrong. A job may mean them by what
+    cannot be read: one that selects nothing runs them, and is not refused.
     """
 
     def __init__(
@@ -70,9 +72,12 @@ class ProjectJobs:
         checks: Sequence[AssetChecksDefinition],
         given: Sequence[OtherAsset],
         empty_severity: str,
+        broken: Collection[AssetKey] = (),
     ) -> None:
         own = [*built, *filter(run_with_the_project, given)]
-        self._project, self._empty_severity = project, empty_severity
+        self._project, self._broken = project, broken
+        self._severity = "warning" if broken else "error"
+        self._empty_severity = "warning" if broken else empty_severity
         self._own = AssetSelection.assets(*(spec.key for spec in specs_of(own)))
         self._executor = executor_of(project)
         self._dynamic = dynamic_keys(given)
@@ -91,7 +96,7 @@ class ProjectJobs:
     def _job(self, job: Job) -> Any:
         with beta_features():
             try:
-                selection = self._selection(job) & self._own
+                selection = self._meant(job)
                 if job.only_checks:
                     selection = AssetSelection.all_asset_checks() & selection
                 made = define_asset_job(
@@ -110,6 +115,16 @@ class ProjectJobs:
             if job.selection != "*" or job.only_checks or self._dynamic or self._partitioned:
                 self._check_selection(job, selection)
         return made
+
+    def _meant(self, job: Job) -> AssetSelection:
+        """What the job runs. Raises SelectionError, as ``_selection`` does."""
+        try:
+            return self._selection(job) & self._own
+        except SelectionError as error:
+            if not self._broken:
+                raise
+            self._wrong_selection(job, f"job {job.name}: {error}")
+            return AssetSelection.assets(*self._broken)
 
     def _selection(self, job: Job) -> AssetSelection:
         """Dagster's own syntax means what Dagster makes of it. What Dagster does not know, or finds
@@ -193,7 +208,7 @@ class ProjectJobs:
 
     def _report(self, wrong: tuple[str, str], place: Location) -> None:
         what, fix = wrong
-        self.problems.append(problem(what, place, fix))
+        self.problems.append(problem(what, place, fix, self._severity))
 
     def _refused(self, what: str, error: Exception, place: Location, fix: str) -> None:
         reason = " ".join(str(error).split())

@@ -28,6 +28,7 @@ def loaded_with(given: GivenText, projects: Iterable[Project]) -> dict[str, Proj
                 sources=others,
                 texts=project.texts,
                 given=given,
+                whole=None,
             )
             found[project.root] = replace(again, key_prefix=project.key_prefix)
     return found

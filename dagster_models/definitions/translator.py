@@ -75,7 +75,7 @@ class ModelsTranslator:
         return AssetSpec(
             key=asset_key(project, item.key),
             deps=_deps(item, project),
-            description=config.description or None,
+            description=_description(item),
             group_name=config.group or _group(item.key),
             code_version=item.code_version or None,
             owners=list(config.owner),
@@ -141,6 +141,11 @@ def _kept_as(step: Step) -> Iterator[str]:
 
 def _group(key: Key) -> str:
     return "".join(c if c.isalnum() or c == "_" else "_" for c in key.schema)
+
+
+def _description(step: Step) -> str | None:
+    """Prose, after the errors for which the step cannot be built."""
+    return "\n\n".join(filter(None, (*map(str, step.problems), step.config.description))) or None
 
 
 def _sql(step: Step) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.errors import (
+    BrokenFile,
     Canceled,
     DagsterModelsError,
     ErrorKind,
@@ -34,6 +35,8 @@ def _task_error(error: Exception) -> TaskError:
         return TaskError.of(error)
     if isinstance(error, SqlSyntaxError):
         return TaskError(ErrorKind.SYNTAX, error.what, line=error.line)
+    if isinstance(error, BrokenFile):
+        return TaskError(ErrorKind.BROKEN_FILE, str(error), final=True)
     if isinstance(error, DagsterModelsError):
         return TaskError(ErrorKind.INTERNAL, str(error))
     return TaskError(ErrorKind.OTHER, str(error), type(error).__name__)

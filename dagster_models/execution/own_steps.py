@@ -133,7 +133,8 @@ class OwnSteps:
     def _not_handed_over(
         self, step: str, running: RunningStep, error: Exception, final: bool = False
     ) -> None:
-        running.outcome = _never_ran(running, error)
+        outcome = running.outcome = _never_ran(running, error)
+        final = final or (outcome.error is not None and outcome.error.final)
         self._run.todo.append(Event(step, Cause.ROLLED_BACK, final=final))
 
     def _previous(self, step: str) -> tuple[str, ...]:

@@ -26,6 +26,9 @@ ALL = "*"
 
 ColumnName = tuple[Key, str]
 
+Text = Callable[[Project, Step], str]
+"""The text of a step's file, "" where it cannot be read."""
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
@@ -64,11 +67,10 @@ class Comparison:
     key_prefix: tuple[str, ...] = ()
 
 
-def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) -> Comparison:
-    """What changed from *old* to *new*. *text* returns the text of a step's file; a step that was
-    renamed is recognised by it."""
+def compare(old: Project, new: Project, text: Text) -> Comparison:
+    """What changed from *old* to *new*. A step that was renamed is recognised by its *text*."""
     removed = [step for key, step in old.steps.items() if key not in new.steps]
-    changes = [change for step in new.steps.values() for change in _change(step, old, new)]
+    changes = [change for step in new.steps.values() for change in _change(step, old, new, text)]
     renamed = _renamed(removed, changes, old, new, text)
     kept = [renamed.get(change.key, change) for change in changes]
     gone = {change.was for change in renamed.values()}
@@ -82,10 +84,13 @@ def compare(old: Project, new: Project, text: Callable[[Project, Step], str]) ->
     return Comparison(tuple(kept), _affected(kept, before, new), new.key_prefix)
 
 
-def _change(step: Step, old: Project, new: Project) -> Iterator[StepChange]:
+def _change(step: Step, old: Project, new: Project, text: Text) -> Iterator[StepChange]:
     before = old.steps.get(step.key)
     if before is None:
         yield StepChange(step.key, "added", step.location.path)
+    elif before.problems or step.problems:  # what one of them means is not known
+        if text(old, before) != text(new, step) or before.problems != step.problems:
+            yield StepChange(step.key, "changed", step.location.path, whole=True)
     elif before.code_version != step.code_version:
         columns, rows, whole = _difference(before.trace, step.trace)
         shown = rows or whole or (columns and not has_unshown(before, step, old, new))
@@ -131,7 +136,7 @@ def _renamed(
     changes: list[StepChange],
     old: Project,
     new: Project,
-    text: Callable[[Project, Step], str],
+    text: Text,
 ) -> dict[Key, StepChange]:
     """The added steps whose file has the text of a removed one."""
     texts = {text(old, step).strip(): step for step in removed}

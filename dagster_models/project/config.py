@@ -328,7 +328,7 @@ PYTHON_CHECK_KEYS: dict[str, Reader] = {
     **{name: reader for name, reader in CHECK_KEYS.items() if name != "arguments"},
     "upstream": upstream_names,
 }
-_MERGED = ("meta", "vars", "column_types", "settings")
+_MERGED = ("meta", "vars", "places_of_vars", "column_types", "settings")
 _ADDED = ("pre_statements", "post_statements")
 _ALIASES = {"incremental_strategy": "strategy", "from": "from_target", **ALIASES}
 

@@ -49,7 +49,7 @@ def with_kind(step: Step, header: YamlNode | None, context: DraftContext) -> Ste
     except SqlSyntaxError as error:
         at = Location(path, error.line, error.column)
         context.report(problem(error.what, at, error.fix))
-        return step
+        return replace(step, kind_path=path)
     _check_class(name, path, text, place, context)
     modules = Modules(("",), context.read_module).imported(text)
     data = text.encode("utf-8", "surrogatepass")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,8 +19,9 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "scripts": (".py",),
     "checks": (".sql", ".py"),
 }
-_SOURCE_FILES = ("sources.yaml", "sources.yml")
 _YAML = (".yaml", ".yml")
+#: The folders whose YAML files describe sources, models and seeds.
+_DESCRIBED = ("models", "seeds")
 _SKIPPED = frozenset({"__pycache__"})
 
 
@@ -54,7 +56,7 @@ class ProjectFiles:
     """
 
     of_steps_and_checks: tuple[ProjectFile, ...]
-    of_sources: tuple[ProjectFile, ...]
+    of_yaml: tuple[ProjectFile, ...]
     places: Mapping[str, frozenset[tuple[str, ...]]]
 
 
@@ -69,7 +71,15 @@ def read_files(root: str, report: Report) -> ProjectFiles:
             parts[:depth] for parts in every for depth in range(1, len(parts) + 1)
         )
         for path, parts, ending in found:
-            if _is_usable(path, folder, parts, ending, report):
+            if ending in _YAML and folder not in _DESCRIBED:
+                fix = "Put configuration into the comment or docstring at the top of a file."
+                report(Problem("this file is ignored", path, fix=fix, severity="warning"))
+            elif ending in _YAML and _is_empty(root, path):
+                fix = "Fill it, or delete it."
+                report(Problem("the file is empty", path, fix=fix, severity="warning"))
+            elif (usable := _usable(path, folder, parts, ending, report)) != parts:
+                files.append(ProjectFile(path, folder, usable, ending, "", b""))
+            else:
                 # A file that cannot be read still has a name that others may use.
                 text, data = read_file(root, path, report) or ("", b"")
                 files.append(ProjectFile(path, folder, parts, ending, text, data))
@@ -135,21 +145,28 @@ def _belongs_to_a_project(folder: str, name: str) -> bool:
     return ending.lower() in (*FOLDERS[folder], *_YAML)
 
 
-def _is_usable(path: str, folder: str, parts: tuple[str, ...], ending: str, report: Report) -> bool:
-    if ending in _YAML:
-        if folder == "models" and path.rpartition("/")[2] in _SOURCE_FILES:
-            return True
-        fix = "Put a model's configuration into the comment at its top, sources into sources.yaml."
-        report(Problem("this file is ignored", path, fix=fix, severity="warning"))
+def _is_empty(root: str, path: str) -> bool:
+    try:
+        with open(os.path.join(root, path), "rb") as file:
+            return not file.read().strip()
+    except OSError:
         return False
-    names = parts if folder == "models" else parts[-1:]
-    for name in (names[0], names[-1]):
+
+
+def _usable(
+    path: str, folder: str, parts: tuple[str, ...], ending: str, report: Report
+) -> tuple[str, ...]:
+    """The parts, if the first and last of them can be names, which the file's step has; otherwise
+    such names for it, as the step cannot be built: this is reported."""
+    if ending in _YAML:
+        return parts
+    for name in (parts[0], parts[-1]) if folder == "models" else parts[-1:]:
         if not NAME.match(name):
             fix = "Rename it (`alias:` can give a model's relation any other name)."
             what = f"`{name}` cannot be a name: a name consists of letters, digits and _"
             report(Problem(what, path, fix=fix))
-            return False
-    return True
+            return tuple(re.sub(r"[^A-Za-z0-9_]", "_", part) for part in parts)
+    return parts
 
 
 def module_reader(root: str) -> Callable[[str], str | None]:

@@ -74,7 +74,8 @@ def _read(
         elif not is_setting and isinstance(item.value, dict):
             names = {other[-1] for other in places if other[:-1] == path}
             what = f"there is no folder or file `{'/'.join(inside)}` in {folder}/"
-            report(problem(what, place, suggest(key, {*names, *readers}, "There are")))
+            fix = suggest(key, {*names, *readers}, "There are")
+            report(problem(what, place, fix, "warning"))  # it may get its first file later
         else:
             settings[key.removeprefix("+")], keys[key.removeprefix("+")] = item, place
     found[path] = read_mapping(YamlNode(settings, node.place, keys), readers, report, LATER)

@@ -12,20 +12,23 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dagster_models.core.model import Key, Project, Source
+from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.errors import Problem, ProjectError
 from dagster_models.project.attached import attached_names, check_sources
-from dagster_models.project.built_schemas import remembered
+from dagster_models.project.broken import Blame
+from dagster_models.project.built_schemas import BuiltSchema, remembered
+from dagster_models.project.described import read_described
 from dagster_models.project.drafts.checks import check_queries, check_uses
 from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.drafts.drafts import make_drafts
 from dagster_models.project.ephemeral import taken_out
 from dagster_models.project.files import ProjectFiles, module_reader, read_file, read_files
 from dagster_models.project.folder_defaults import read_folder_defaults
+from dagster_models.project.former import models_seen, remember_models
 from dagster_models.project.linking.link import link
 from dagster_models.project.loading.sql_reader import SqlReader
 from dagster_models.project.partitioned import resolve_partitions
-from dagster_models.project.problems import Report
+from dagster_models.project.problems import Report, errors_of
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import PROJECT_FILE, Settings, read_settings
 from dagster_models.project.settings import target_path_of as settings_target_path
@@ -48,7 +51,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     columns: bool = True,
     unknown_columns: str | None = None,
-    whole: bool = True,
+    whole: bool | None = True,
     target_path: str | None = None,
     given: GivenText | None = None,
 ) -> Project:
@@ -61,8 +64,10 @@ def load(
         environ: fills in ``${NAME}`` of targets (default: the process's environment).
         columns: find out each step's columns and their lineage too, which is half of the work.
         unknown_columns: overrides the project file's own setting.
-        whole: if False, errors of files other than the project file are kept in
-            ``Project.warnings``, as what the remaining files say is still right.
+        whole: whether an error of one file is one of the whole project. If False, each error of a
+            file other than the project file is kept in ``Project.warnings`` and by the steps and
+            sources that have it, as what the remaining files say is still right. None: as ``load:``
+            of the project file says, and what nothing stands for is of the whole project.
         target_path: the folder of the caches (default: the project's own).
         given: values of variables, which go before all others.
 
@@ -75,30 +80,63 @@ def load(
     settings, files = _read(root, os.environ if environ is None else environ, report, given)
     folder = target_path or settings.target_path
     with rare_collections(), SqlReader(folder) as reader:
-        defaults = read_folder_defaults(settings, files.places, report)
-        readers = (module_reader(root), report, reader.look_at_seed)
-        context = DraftContext(root, settings, defaults, parsed, run_sql_function, *readers)
-        context = replace(context, queries=check_queries(files.of_steps_and_checks, context))
+        context = _draft_context(root, settings, files, parsed, run_sql_function, report)
+        context = replace(context, look_at_seed=reader.look_at_seed)
         drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
+        blame = Blame(problems, drafts, files.of_steps_and_checks, context.described)
         settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
-        declared, uses = _declared_sources(files, context)
+        declared, uses = _declared_sources(context)
         sources = [replace(it, variables=settings.variables.values) for it in sources]
-        built = remembered(folder)
-        former = () if target_path else built  # what is built later was never a model of this one
+        built, seen = remembered(folder), models_seen(folder)
+        former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))
-        steps, known = link(drafts, checks, declared, sources, *how)
-        if columns:
-            level = unknown_columns or settings.unknown_columns
-            tracing = TraceContext(settings.dialect, level, report, reader.trace)
-            steps = trace_steps(steps, known, built, tracing)
-        steps, ephemerals = taken_out(steps)
-        if columns:
-            steps = resolve_partitions(steps, known, settings.partitions, report)
-    _raise_errors(problems, whole)
-    found = ProjectError(problems).problems
-    empty = replace(settings.project(root), target_path=folder, sources=known)
-    filled = replace(empty, steps=steps, ephemerals=ephemerals)
-    return replace(filled, warnings=found, texts=parsed.known)
+        unread = {} if whole else context.described.unread(problems)  # else the cause is enough
+        steps, known = link(drafts, checks, declared, sources, *how, unread)
+        level = unknown_columns or settings.unknown_columns
+        tracing = TraceContext(settings.dialect, level, report, reader.trace) if columns else None
+        steps, ephemerals = _with_columns(steps, known, built, tracing, blame, settings)
+    strict = settings.load == "strict" or bool(blame.of_nothing()) if whole is None else whole
+    _raise_errors(problems, strict)
+    if whole is None:
+        remember_models(folder, seen, (*steps, *ephemerals))
+    known, found = blame.marked_sources(known), ProjectError(problems).problems
+    empty = replace(settings.project(root), target_path=folder, texts=parsed.known)
+    return replace(empty, steps=steps, ephemerals=ephemerals, sources=known, warnings=found)
+
+
+def _draft_context(
+    root: str,
+    settings: Settings,
+    files: ProjectFiles,
+    parsed: ParsedTexts,
+    run_sql_function: RunSqlFunction,
+    report: Report,
+) -> DraftContext:
+    """What the drafts are made with, which is what files say of other files."""
+    described = read_described(files.of_steps_and_checks, files.of_yaml, report)
+    defaults = read_folder_defaults(settings, files.places, report)
+    read_module = module_reader(root)
+    known = (root, settings, defaults, parsed, run_sql_function, read_module, report)
+    context = DraftContext(*known, described=described)
+    return replace(context, queries=check_queries(files.of_steps_and_checks, context))
+
+
+def _with_columns(
+    steps: Mapping[Key, Step],
+    known: Mapping[Key, Source],
+    built: Mapping[str, BuiltSchema],
+    tracing: TraceContext | None,
+    blame: Blame,
+    settings: Settings,
+) -> tuple[dict[Key, Step], dict[Key, Step]]:
+    """The steps that run, and the ephemeral models, with their columns unless there is no
+    *tracing*. Those that have errors are marked: an ephemeral model with one is a step."""
+    traced = trace_steps(steps, known, built, tracing) if tracing else steps
+    running, ephemerals = taken_out(blame.marked(traced))
+    if tracing:
+        found = resolve_partitions(running, known, settings.partitions, tracing.report)
+        running = blame.marked(found)
+    return running, ephemerals
 
 
 def target_path_of(root: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> str:
@@ -110,7 +148,7 @@ def target_path_of(root: str | os.PathLike[str], environ: Mapping[str, str] | No
 
 def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:
     """Raise all problems if one is an error (if not *whole*: an error of the project file)."""
-    errors = [problem for problem in problems if problem.severity == "error"]
+    errors = errors_of(problems)
     if errors and (whole or any("/" not in problem.path for problem in errors)):
         raise ProjectError(problems)
 
@@ -141,14 +179,14 @@ def _read_project_file(root: str, report: Report) -> YamlNode | None:
 
 
 def _declared_sources(
-    files: ProjectFiles, context: DraftContext
+    context: DraftContext,
 ) -> tuple[list[Source], dict[Key, tuple[NameUse, ...]]]:
     """The sources of the project's files, and the names that their checks use."""
     report, variables = context.report, context.settings.variables.values
     found = [
         replace(source, variables=variables) if source.checks else source
-        for file in files.of_sources
-        for source in read_sources(read_yaml(file.text, file.path, report), report, context.queries)
+        for node in context.described.sources
+        for source in read_sources(node, report, context.queries)
     ]
     check_sources(found, context.settings.targets, report)
     check_awaited(context.settings.schedules, found, report)

@@ -76,8 +76,12 @@ class _Resolver:
         if not wrong:
             upstream, wrong = self.upstream(step, config, by)
         if wrong:
-            self.report(problem(wrong[0], place_of("partitions", step), wrong[1]))
-            return step
+            if not step.problems:
+                self.report(problem(wrong[0], place_of("partitions", step), wrong[1]))
+            if (known := self.sets.get(config.of)) is None:
+                return step
+            # It cannot be built, and Dagster shows it with its partitions all the same.
+            return replace(step, partitions=StepPartitions(known, by, config.read, config.widen))
         for what, line, column, read in self.spanning(step, config, by):
             place = replace(step.location, line=line, column=column)
             fix = (

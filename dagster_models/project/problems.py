@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from dagster_models.core.model import Location, Step
 from dagster_models.errors import Problem
@@ -12,9 +12,21 @@ Report = Callable[[Problem], None]
 """Takes note of a problem. The loader goes on, so that the user sees all problems at once."""
 
 
-def problem(what: str, place: Location, fix: str = "", severity: str = "error") -> Problem:
+def problem(
+    what: str,
+    place: Location,
+    fix: str = "",
+    severity: str = "error",
+    *,
+    others: tuple[str, ...] = (),
+) -> Problem:
     """A Problem at a Location."""
-    return Problem(what, place.path, place.line, place.column, fix, severity)
+    return Problem(what, place.path, place.line, place.column, fix, severity, others)
+
+
+def errors_of(problems: Iterable[Problem]) -> list[Problem]:
+    """Those that are more than warnings."""
+    return [problem for problem in problems if problem.severity == "error"]
 
 
 def place_of(key: str, step: Step) -> Location:

@@ -56,6 +56,7 @@ class Settings:
     unknown_references: str = "warn"
     unknown_columns: str = "error"
     unreadable_sql: str = "error"
+    load: str = "lenient"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     code_url: str = ""
 
@@ -76,6 +77,7 @@ class Settings:
             defaults=self.defaults,
             secrets=self.variables.hidden,
             code_url=self.code_url,
+            strict=self.load == "strict",
         )
 
 
@@ -136,6 +138,7 @@ _KEYS: dict[str, Reader] = {
     "unknown_columns": fields.one_of("error", "warn", "ignore"),
     "unreadable_sql": fields.one_of("error", "warn"),
     "code_url": _code_url,
+    "load": fields.one_of("strict", "lenient"),
 }
 
 
@@ -203,6 +206,7 @@ def read_settings(
         unknown_references=values.get("unknown_references", "warn"),
         unknown_columns=values.get("unknown_columns", "error"),
         unreadable_sql=values.get("unreadable_sql", "error"),
+        load=values.get("load", "lenient"),
         defaults={name: values.get(name, default) for name, default in _OF_RUNS.items()},
         code_url="" if names_in(code_url) else code_url,  # where no deployment sets the variable
     )

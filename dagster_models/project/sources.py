@@ -13,9 +13,11 @@ sources:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Key, Relation, Source
+from dagster_models.errors import Problem
 from dagster_models.project.checks.keys import WORDS
 from dagster_models.project.checks.queries import CheckQuery
 from dagster_models.project.checks.read import Declarations, named_apart
@@ -58,7 +60,8 @@ def read_sources(
     values = read_mapping(node, _FILE, report)
     found: list[Source] = []
     for item in _items(values.get("sources"), "sources", report):
-        source = read_mapping(item, _SOURCE, report)
+        of_all = _Noted(report)
+        source = read_mapping(item, _SOURCE, of_all)
         if "name" not in source:
             _report_nameless("source", item, report)
             continue
@@ -66,8 +69,22 @@ def read_sources(
             what = f"the source `{source['name']}` has no tables"
             report(problem(what, item.place, "Add `tables: [{name: ...}]`."))
         for table in _items(source.get("tables"), "tables", report):
-            found += _read_table(table, source, item, report, queries)
+            own = _Noted(report)
+            for read in _read_table(table, source, item, own, queries):
+                found.append(replace(read, problems=(*of_all.errors, *own.errors)))
     return found
+
+
+class _Noted:
+    """Reports, and keeps what is an error."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self.errors = report, list[Problem]()
+
+    def __call__(self, found: Problem) -> None:
+        self._report(found)
+        if found.severity == "error":
+            self.errors.append(found)
 
 
 def _items(node: YamlNode | None, noun: str, report: Report) -> list[YamlNode]:

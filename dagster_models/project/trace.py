@@ -31,6 +31,7 @@ from dagster_models.project.function import is_function
 from dagster_models.project.function import known_schema as function_schema
 from dagster_models.project.incremental import check_columns
 from dagster_models.project.problems import Report, problem
+from dagster_models.project.python.sql_function import in_generated
 from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.util.progress import tell
@@ -79,7 +80,10 @@ def trace_steps(
                 inside[step.key] = traced[step.key].trace
     for step in traced.values():
         for it in step.trace.problems:
-            line, column = (step.sql_line, 1) if step.sql_line else (it.line, it.column)
+            line, column = it.line, it.column
+            if step.sql_line:
+                it = replace(it, what=in_generated(step.sql, line, it.what))
+                line, column = step.sql_line, 1
             _report(it, Location(step.location.path, line, column), context)
     for owner in traced.values():
         checks = with_compared(owner, schemas, context.report)

@@ -5,6 +5,7 @@
       first_day: {type: date, default: 2024-01-01, env: FIRST_DAY}
       regions: {type: [text], default: [emea]}
       api_key: {type: text, env: API_KEY, secret: true}  # never shown, and from there alone
+      tenant: ${TENANT}                                  # an environment variable that must be set
 
 What comes from outside goes before what files say: the environment, and before that what a run or
 a command is given. A file's own value, in its header, goes before the project's.
@@ -12,10 +13,11 @@ a command is given. A file's own value, in its header, goes before the project's
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Location
@@ -24,6 +26,7 @@ from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, named_entries, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, node_of, read_yaml
+from dagster_models.util.environment import filled, names_in
 from dagster_models.util.nearest import suggest
 
 TYPES = ("text", "integer", "number", "boolean", "date", "timestamp")
@@ -42,12 +45,13 @@ class GivenText:
 @dataclass(frozen=True, slots=True)
 class Variables:
     """``values``: name -> value for all models; ``types``: of those that declare one; ``outside``:
-    values that go before those of files; ``secrets``: names."""
+    values that go before those of files; ``secrets``: names; ``environ`` fills in ``${NAME}``."""
 
     values: Mapping[str, Any] = EMPTY
     types: Mapping[str, str] = EMPTY
     outside: Mapping[str, YamlNode] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    environ: Mapping[str, str] = field(default=EMPTY, compare=False, repr=False)
 
     @property
     def hidden(self) -> tuple[str, ...]:
@@ -61,8 +65,10 @@ class Variables:
         found = {**self.values, **own}
         for name, value in own.items():
             place = places.get(name, Location("dagster_models.yaml"))
-            node = node_of(value, place)
-            found[name] = _typed_or_reported(name, node, self.types.get(name, ""), report)
+            type_ = self.types.get(name, "")
+            node = _filled(name, node_of(value, place), self.environ, report, type_)
+            unset = node.value is None and value is not None  # which is reported
+            found[name] = None if unset else _typed_or_reported(name, node, type_, report)
             if name in self.secrets:
                 fix = "Its value comes from the environment alone."
                 report(problem(f"the variable `{name}` is a secret", place, fix))
@@ -168,7 +174,7 @@ def read_variables(
             for each in wrong:
                 report(each)
         else:
-            values[name] = _plain(name, item, report)
+            values[name] = _plain(name, _filled(name, item, environ, report), report)
     inferred = {name: type_of(value) for name, value in values.items()}
     for name, value_node in _given(given, report).items():
         if name in secrets:
@@ -186,7 +192,7 @@ def read_variables(
             place = node.keys[name] if node is not None else Location("dagster_models.yaml")
             fix = "Give it a `default:`, set its environment variable (`env:`), or pass --vars."
             report(problem(f"the variable `{name}` has no value", place, fix))
-    return Variables(values, types, outside, frozenset(secrets))
+    return Variables(values, types, outside, frozenset(secrets), environ)
 
 
 def _declared(
@@ -205,9 +211,11 @@ def _declared(
     type_ = found.get("type", "")
     values[name] = _MISSING
     if default is not None:
-        plain = _plain(name, default, report)
+        known = _filled(name, default, environ, report, type_)
+        plain = _plain(name, known, report)
         type_ = type_ or type_of(plain)
-        values[name] = _typed_or_reported(name, default, type_, report)
+        given = known.value is not None or default.value is None  # else that is reported
+        values[name] = _typed_or_reported(name, known, type_, report) if given else None
     if type_:
         types[name] = type_
     if found.get("secret"):
@@ -224,6 +232,44 @@ def _declared(
             what = f"the variable `{name}` is {type_}, and the environment variable"
             report(problem(f"{what} {found['env']} holds {said}", place))
             values[name] = None if values[name] is _MISSING else values[name]
+
+
+def _filled(
+    name: str, node: YamlNode, environ: Mapping[str, str], report: Report, type_: str = ""
+) -> YamlNode:
+    """The value, in which `${NAME}` stands for the environment variable: as a value of the type, or
+    of the one that its text has."""
+    if isinstance(node.value, list):
+        inner = type_[1:-1]
+        every = [_filled(name, item, environ, report, inner) for item in node.value]
+        return replace(node, value=every)
+    if not isinstance(node.value, str) or "${" not in node.value:
+        return node
+    if unset := [it for it in names_in(node.value) if it not in environ]:
+        what = f"the variable `{name}` needs the environment variable {', '.join(unset)}"
+        fix = f"Set it, or write `{name}: {{default: ..., env: {unset[0]}}}`."
+        report(problem(what, node.place, fix))
+        return replace(node, value=None)
+    text = filled(node.value, environ)
+    try:
+        return replace(node, value=_of_text(text, type_) if type_ else _value_of(text))
+    except ValueError:
+        report(problem(f"the variable `{name}` is {type_}, and `{node.value}` is not", node.place))
+        return replace(node, value=None)
+
+
+def _value_of(text: str) -> Any:
+    """The value that a text plainly is. 007 is a text: as a number it would lose its zeros."""
+    if re.fullmatch(r"[+-]?(0|[1-9]\d*)", text, re.ASCII):
+        return int(text)
+    if re.fullmatch(r"[+-]?(0|[1-9]\d*)\.\d+", text, re.ASCII):
+        return float(text)
+    if text in ("true", "false"):
+        return text == "true"
+    if re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        with contextlib.suppress(ValueError):
+            return dt.date.fromisoformat(text)
+    return text
 
 
 def _of_text(text: str, type_: str) -> Any:

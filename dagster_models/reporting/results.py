@@ -103,6 +103,7 @@ class StepResult:
     ``partitions``: those that are committed, by key, also of a step that failed after that.
     ``committed_in``: the earlier run that committed this step, if this run went on from there, or
     left the step alone (unchanged). ``because``: why a run with ``only_changed`` has built it.
+    ``undeclared``: the warnings of names that it reads and that the project does not declare.
     """
 
     step: str
@@ -135,6 +136,7 @@ class StepResult:
     path_left_out: int = 0
     because: str = ""
     partitions: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -188,6 +190,7 @@ class StepResult:
                 "checks": tuple(map(CheckResult.from_json, data.get("checks", ()))),
                 "error": TaskError.from_json(error) if error else None,
                 "partitions": tuple(data.get("partitions", ())),
+                "undeclared": tuple(data.get("undeclared", ())),
                 "changes": known_fields(Changes, changes) if changes else None,
             },
         )

@@ -141,6 +141,8 @@ def _entry(result: StepResult, unique_id: str, compiled: str | None) -> dict[str
         response["built_because"] = result.because
     if result.built_on_previous:
         response["built_on_previous"] = list(result.built_on_previous)
+    if result.undeclared:
+        response["undeclared"] = list(result.undeclared)
     if result.code_version:
         response["code_version"] = result.code_version
     return _result(

@@ -9,7 +9,9 @@ from dagster_models.compilation.sql_text import parsed_text
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.checks import Check
 from dagster_models.core.messages import CheckOutcome, Outcome
+from dagster_models.errors import Problem
 from dagster_models.project.header import without_header
+from dagster_models.project.python.sql_function import in_generated
 from dagster_models.reporting.results import CheckResult, ResultKind, ResultState, StepResult
 
 #: Of a value of an offending row; secrets in it are hidden before it is cut.
@@ -33,7 +35,10 @@ def step_result(
         file = step.kind_path
     elif project and step and step.kind == "sql" and error and error.line:
         at = place_of(project, step, error.line, step.sql, file, step.references)
-        error, file = replace(error, line=at.line), at.path
+        message = error.message
+        if step.sql_line and at.path == file:  # nobody can look into what is generated
+            message = in_generated(step.sql, error.line, message)
+        error, file = replace(error, line=at.line, message=message), at.path
     relation = target_step.relation if target_step else None
     checks = {check.name: check for check in step.checks} if step else {}
     return StepResult(
@@ -54,7 +59,12 @@ def step_result(
         code_version=step.code_version if step and builds else "",
         changes=outcome.changes if outcome else None,
         partitions=outcome.partitions if outcome else (),
+        undeclared=tuple(map(_line, step.undeclared)) if step else (),
     )
+
+
+def _line(warning: Problem) -> str:
+    return f"{warning.path}:{warning.line}:{warning.column}: {warning.what}"
 
 
 def _kind(target_step: TargetStep | None) -> ResultKind:

@@ -211,10 +211,22 @@ class Terminal:
         for result in results:
             if result.state == "failed" or result.warned or result.failed_later:
                 lines += [*self._again(result, results), ""]
+        lines += self._undeclared(results)
         all_counts = " ".join(f"{word}={number}" for word, number in count.items())
         if self._live is not None:
             self._live.stop()
         self._write([*lines, f"Done. {all_counts}"])
+
+    def _undeclared(self, results: Sequence[StepResult]) -> list[str]:
+        """The names that nothing in the project stands for: nobody knows who builds these."""
+        names = list(dict.fromkeys(clean(it) for result in results for it in result.undeclared))
+        if not names:
+            return []
+        more = (
+            [f"{INDENT}... and {len(names) - MOST_LINES} more"] if len(names) > MOST_LINES else []
+        )
+        head = f"{self._paint('WARN', 'WARN')} {counted(len(names), 'name')} that nobody declares"
+        return [head, *(INDENT + name for name in names[:MOST_LINES]), *more, ""]
 
     def _again(self, result: StepResult, results: Iterable[StepResult]) -> list[str]:
         """A failure or warning in full, for the list at the end."""

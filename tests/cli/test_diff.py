@@ -203,16 +203,28 @@ def test_no_repository(
     assert "is not in a git repository" in capsys.readouterr().err
 
 
+def test_a_version_in_which_a_file_is_wrong(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(root, {"models/marts/ids.sql": "select from from"})
+    changed = ["~ marts.ids (models/marts/ids.sql)", "    ~ its contents"]
+    assert printed(root, capsys)[2:4] == changed, "it is wrong now"
+    git(root, "commit", "--quiet", "-am", "broken")
+    (line,) = printed(root, capsys)
+    assert line.startswith("No model changed"), "it is as wrong as before"
+    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    assert printed(root, capsys)[2:4] == changed, "it was wrong before"
+
+
 def test_an_older_version_that_does_not_load(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(root, {"models/marts/ids.sql": "select from from"})
+    settings = (root / "dagster_models.yaml").read_text()
+    write(root, {"dagster_models.yaml": f"{settings}\nkye: 1\n"})
     git(root, "commit", "--quiet", "-am", "broken")
-    write(root, {"models/marts/ids.sql": FILES["models/marts/ids.sql"]})
+    write(root, {"dagster_models.yaml": settings})
     assert run(root, "diff") == 1
     error = capsys.readouterr().err
     assert error.startswith("the project at HEAD does not load: 1 problem")
-    assert "models/marts/ids.sql:1:" in error
+    assert "unknown key `kye`" in error
 
 
 def test_what_cannot_be_narrowed_down(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

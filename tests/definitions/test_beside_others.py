@@ -212,7 +212,8 @@ def test_a_source_may_say_which_asset_builds_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["raw/orders", "[]", "[raw, 1]", "{a: b}"])
 def test_an_asset_key_that_is_none_is_refused_with_its_place(key: str, tmp_path: Path) -> None:
     text = KEYED.replace("[lake, all]", key, 1)
-    project = make_project(tmp_path, {**MODEL, "models/sources.yaml": text})
+    files = {**MODEL, "models/sources.yaml": text}
+    project = make_project(tmp_path, files, "load: strict\n")
     with pytest.raises(ProjectError) as raised:
         load_project(project.root)
     (problem,) = raised.value.problems

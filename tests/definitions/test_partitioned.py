@@ -58,7 +58,7 @@ def key(name: str) -> dg.AssetKey:
 
 def refused(tmp_path: Path, files: dict[str, str], settings: str = SETTINGS, **options: Any) -> str:
     with pytest.raises(ProjectError) as raised:
-        loaded(tmp_path, files, settings, **options)
+        loaded(tmp_path, files, f"{settings}load: strict\n", **options)
     return str(raised.value)
 
 

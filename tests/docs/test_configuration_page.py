@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dagster_models.project import config, settings, sources
 from paths import REPOSITORY
-from project_cases import load
+from project_cases import load, write_project
 
 PAGE = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
 
@@ -72,3 +72,25 @@ def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
     assert project.warnings == ()
     checks = {check.name for step in project.steps.values() for check in step.checks}
     assert len(checks) == 4
+
+
+def test_yaml_beside_sql(tmp_path: Path) -> None:
+    header = "/* @model\ncolumns: {id: {type: bigint, checks: [unique]}}\n*/ "
+    files = {
+        "dagster_models.yaml": "name: p",
+        "models/shop/orders.sql": f"{header}select id, line from raw.orders",
+        "models/shop/_shop.yml": block("YAML beside SQL", "yaml"),
+        "seeds/countries.csv": "code\n01",
+    }
+    project = load(write_project(tmp_path, files))
+    assert project.warnings == ()
+    assert list(map(str, project.sources)) == ["raw.orders"]
+    seed, orders = (project.steps[key] for key in sorted(project.steps))
+    assert seed.config.column_types == {"code": "varchar"}
+    config = orders.config
+    assert (config.description, config.materialized) == ("One row per order.", "table")
+    assert (config.tags, config.meta) == (("nightly",), {"team": "sales"})
+    assert config.freshness is not None
+    (column,) = config.columns
+    assert (column.type, column.description) == ("bigint", "The order's number.")
+    assert {it.name for it in orders.checks} == {"unique_id", "not_null_id", "unique_id_line"}

@@ -12,7 +12,7 @@ import pytest
 from dagster_models.cli.main import main
 from dagster_models.processes.client.session import connect
 from paths import REPOSITORY
-from project_cases import write_project
+from project_cases import load, write_project
 from systems import duckdb_system
 from wheels import make_wheel
 from worker_driver import Driver
@@ -25,7 +25,7 @@ BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 @pytest.mark.slow
 def test_the_script_with_packages(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """With a package of its name that is made here, as the real one would be downloaded."""
-    _, script = BLOCKS
+    _, script, *_ = BLOCKS
     wheel = make_wheel(tmp_path, "humanize", "def intcomma(n): return f'{n:,}'\n")
     settings = f"name: p\ntargets: {{dev: {{type: duckdb, path: {tmp_path / 'w.duckdb'}}}}}\n"
     files = {
@@ -62,3 +62,20 @@ def test_the_model_that_yields(tmp_path: Path) -> None:
             ("a", each, 3 * sum(range(each))),
             ("b", each, 3 * sum(range(each)) + 2 * each),
         ]
+
+
+def test_sql_that_python_writes(tmp_path: Path) -> None:
+    *_, module, model = BLOCKS
+    files = {
+        "macros/money.py": module,
+        "models/sources.yaml": "sources: [{name: raw, tables: [orders]}]",
+        "models/marts/amounts.py": model,
+    }
+    root = write_project(tmp_path, files)
+    project = load(root)
+    assert project.warnings == ()
+    ((_, step),) = project.steps.items()
+    assert step.sql.startswith("select id,\n    round(total / 100.0, 2) as total,\n    round(tax")
+    assert [column.name for column in step.trace.columns] == ["id", "total", "tax"]
+    write_project(root, {"macros/money.py": module.replace("round(", "rnd(")})
+    assert load(root).steps[step.key].code_version != step.code_version

@@ -53,11 +53,12 @@ def test_variables(tmp_path: Path) -> None:
         "dagster_models.yaml": declared,
         "models/a.sql": "select $late_minutes as n, $first_day as d, $regions as r, $api_key as k",
     }
-    environ = {"FIRST_DAY": "2024-02-01", "API_KEY": "k"}
+    environ = {"FIRST_DAY": "2024-02-01", "API_KEY": "k", "TENANT": "007"}
     project = load(write_project(tmp_path, files), environ=environ)
     ((_, step),) = project.steps.items()
     assert step.variables == {
         "late_minutes": 15,
+        "tenant": "007",
         "first_day": dt.date(2024, 2, 1),
         "regions": ["emea", "apac"],
         "api_key": "k",

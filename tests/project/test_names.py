@@ -94,7 +94,7 @@ def test_a_disabled_model_makes_room_for_another_of_its_name(tmp_path: Path) -> 
 
 
 def test_a_yaml_file_that_is_ignored_is_reported(tmp_path: Path) -> None:
-    (warning,) = make(tmp_path, {**A, "models/schema.yml": "models: []"}).warnings
+    (warning,) = make(tmp_path, {**A, "models/schema.yml": "region: emea"}).warnings
     assert (warning.path, warning.what) == ("models/schema.yml", "this file is ignored")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from dagster_models.core.check_tasks import OWN_RELATION
 from dagster_models.core.checks import Check, NamedArgument
 from dagster_models.core.freshness import FRESHNESS
-from dagster_models.core.model import Key, Location, Source, Step
+from dagster_models.core.model import Key, Location, Reference, Source, Step
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.checks.conditions import conditions_of
 from dagster_models.project.checks.kinds import KINDS
@@ -25,6 +25,7 @@ from dagster_models.project.problems import problem
 from dagster_models.project.yaml.fields import BadValue, read_mapping
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.statements import refuse_other_than_condition
+from dagster_models.sql.unread import read_tokens
 
 CHECK_HEADER = re.compile(r"(/\*\*?\s*)@check\b")
 _HAS_ARGUMENTS = re.compile(r"@check\b(?:(?!\*/).)*?^\s*arguments\s*:", re.DOTALL | re.MULTILINE)
@@ -65,21 +66,25 @@ def check_queries(files: Sequence[ProjectFile], context: DraftContext) -> dict[s
 def draft_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
     """The draft of a file of checks/. Its model is not decided yet.
 
-    None if it does not parse, or if it has arguments.
+    None if it has arguments.
     """
     if _HAS_ARGUMENTS.search(file.text):
         return None
     values = _header(file, context)
     name = values.get("name", file.name)
     parsed = _parsed(file, context, {})
-    if parsed is None:
-        return None
+    names = (*parsed.references, *parsed.calls) if parsed else _names_in(file.text, context)
     check = replace(check_of_header(name, values, Location(file.path)), text=file.text)
-    uses = tuple(
-        use_of(ref, Location(file.path, ref.line, ref.column), name)
-        for ref in (*parsed.references, *parsed.calls)
-    )
-    return CheckDraft(check, uses, model_of_header(name, values))
+    uses = tuple(use_of(ref, Location(file.path, ref.line, ref.column), name) for ref in names)
+    return CheckDraft(check, uses, model_of_header(name, values), broken=parsed is None)
+
+
+def _names_in(text: str, context: DraftContext) -> tuple[Reference, ...]:
+    """What the tokens show of a query that does not parse: enough to find the model it checks."""
+    try:
+        return read_tokens(text, context.settings.dialect).references
+    except SqlSyntaxError:
+        return ()
 
 
 def check_of_header(name: str, values: Values, location: Location) -> Check:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dagster_models.core.checks import Check
 from dagster_models.core.model import EMPTY, Location, Step
 from dagster_models.errors import UnreadableSql
 from dagster_models.project.checks.queries import CheckQuery
+from dagster_models.project.described import Described
 from dagster_models.project.folder_defaults import FolderDefaults
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
@@ -27,6 +28,7 @@ class DraftContext:
     ``run_sql_function`` runs the user's ``def sql(vars)``. ``read_module`` returns the text of a
     Python file by its path below ``root``, None if there is none. ``look_at_seed`` says what is in
     the bytes of a seed. ``queries`` are those of checks/ that have arguments, by name.
+    ``described`` is what YAML files say of models and seeds.
     """
 
     root: str
@@ -38,6 +40,7 @@ class DraftContext:
     report: Report
     look_at_seed: Callable[[bytes], SeedLook] = look_at
     queries: Mapping[str, CheckQuery] = EMPTY
+    described: Described = field(default_factory=Described)
 
     def read_query(
         self, text: str, *, elsewhere: bool = False
@@ -96,8 +99,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class CheckDraft:
-    """A file of checks/. ``model`` is the name that its header gives, if any."""
+    """A file of checks/. ``model`` is the name that its header gives, if any. ``broken``: the query
+    does not parse; ``uses`` are what its tokens alone show."""
 
     check: Check
     uses: tuple[NameUse, ...]
     model: NameUse | None = None
+    broken: bool = False

@@ -26,25 +26,25 @@ from dagster_models.util.digests import digest_of
 _HEADER = re.compile(r"""^([rRuU]?(?:\"{3}|'{3}|"|')?[ \t]*)@check(?=\s|$)""", re.MULTILINE)
 
 
-def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft | None:
-    """The draft of a .py file of checks/: ``def check(warehouse)``. Its model is not decided yet.
-
-    None if it is not Python, or has no such function.
-    """
+def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
+    """The draft of a .py file of checks/, with ``def check(warehouse)``."""
     # `@check` and `@model` are equally long, so the places stay right.
     text = _HEADER.sub(r"\1@model", file.text, count=1)
     header = parse_header(python_header(text), file, context.report)
     values = read_mapping(header, PYTHON_CHECK_KEYS, context.report)
+    name = values.get("name", file.name)
+    bare_check = check_of_header(name, values, Location(file.path))
+    broken = CheckDraft(bare_check, (), model_of_header(name, values), broken=True)
     try:
         line = _line_of_check(file.text)
     except SqlSyntaxError as error:
         context.report(Problem(error.what, file.path, error.line, error.column, error.fix))
-        return None
+        return broken
     if not line:
         what = "a Python check needs `def check(warehouse)`"
         fix = "Define one, without `async`. The name of a file that others import begins with `_`."
         context.report(Problem(what, file.path, 1, 1, fix))
-        return None
+        return broken
     step = Step(
         Key("checks", file.name),
         "python",
@@ -57,9 +57,8 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft |
     bare = Draft(step, declared_uses(values, "upstream"))
     made = draft_code(bare, file, context, entry="check")
     _refuse_start(made.step, file, context)
-    name = values.get("name", file.name)
     code = CheckCode(step.digest, made.step.code, made.step.modules, made.step.queries)
-    found = check_of_header(name, values, Location(file.path, line))
+    found = replace(bare_check, location=Location(file.path, line))
     uses = []
     for use in made.uses:
         if use.is_written:

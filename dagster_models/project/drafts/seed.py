@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_models.errors import Problem
-from dagster_models.project.config import merge
 from dagster_models.project.drafts.checks import check_uses
 from dagster_models.project.drafts.draft import Draft, DraftContext
-from dagster_models.project.drafts.step import new_step
+from dagster_models.project.drafts.step import layered, new_step
 from dagster_models.project.files import ProjectFile
-from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.trace import seed_trace
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.util.nearest import suggest
@@ -21,8 +19,8 @@ from dagster_models.util.seed_look import SeedLook
 
 def draft_seed(file: ProjectFile, context: DraftContext) -> Draft:
     """The draft of a seed. Its version is the file's bytes; it is configured by
-    dagster_models.yaml alone, as a CSV file has no header of ours."""
-    values = merge(layers_for(context.defaults, file))
+    dagster_models.yaml and by YAML files, as a CSV file has no header of ours."""
+    values = layered(file, context, {})
     step = new_step(file, "seed", values, context)
     types = step.config.column_types
     version = version_of(step.digest, canonical(types), str(step.relation))

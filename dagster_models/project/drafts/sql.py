@@ -26,6 +26,7 @@ from dagster_models.project.function import check_text
 from dagster_models.project.header import sql_header
 from dagster_models.project.incremental import check_keys, check_use_of_since, incremental
 from dagster_models.project.problems import problem
+from dagster_models.project.python.sql_function import in_generated
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.regions import full_text
@@ -62,7 +63,7 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
     except SqlSyntaxError as error:
         what, line, column = error.what, error.line, error.column
         if generated:
-            what, column = f"line {line} of what sql(vars) returned: {what}", 1
+            what, column = in_generated(step.sql, line, what), 1
         report(Problem(what, path, generated or line, column, error.fix))
         return Draft(step, uses)
 
@@ -83,7 +84,10 @@ def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext
             used[holder.name] = step.variables[holder.name]
         elif not is_reserved(holder.name, step.config):
             at, known = place(holder.line, holder.column), step.variables
-            report(unset_variable(holder.name, at, known, elsewhere=elsewhere))
+            unset = unset_variable(holder.name, at, known, elsewhere=elsewhere)
+            if generated:
+                unset = replace(unset, what=in_generated(step.sql, holder.line, unset.what))
+            report(unset)
     holders = ((step.sql, it, place(it.line, it.column)) for it in parsed.placeholders)
     check_use_of_since(step, holders, report)
     for line, column, what in parsed.unseen if not (step.config.upstream or elsewhere) else ():

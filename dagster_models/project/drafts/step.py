@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from dagster_models.core.checks import Check
 from dagster_models.core.materializations import COPY
 from dagster_models.core.model import (
+    Column,
     Config,
     Key,
     Location,
@@ -21,6 +24,7 @@ from dagster_models.project.checks.keys import WORDS
 from dagster_models.project.checks.read import Declarations, named_apart
 from dagster_models.project.columns import read_columns
 from dagster_models.project.config import EPHEMERAL, Values, build_config, merge, read_config
+from dagster_models.project.described import NODES
 from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
@@ -64,8 +68,7 @@ def new_step(
     key = key_of(file, context.settings.schema)
     severity = values.get("severity", "error")
     those = Declarations(key, severity, context.report, context.queries)
-    columns, checks = read_columns(values.get("columns"), those)
-    checks += tuple(those.read(values.get(word) for word in WORDS))
+    columns, checks = _declared(values, those)
     values = {"group": key.schema, **values}
     materialized = values.get("materialized", "table" if kind == "seed" else "view")
     values = without_idle_keys(values, materialized)
@@ -86,6 +89,31 @@ def new_step(
         variables=variables_of(values, context),
         digest="" if kind == "sql" else digest_of(file.data),
     )
+
+
+def _declared(values: Values, those: Declarations) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
+    """The columns and checks of a header, and what it lacks of those in YAML files."""
+    columns, checks = _read_declared(values, those)
+    if "described" not in values:
+        return columns, checks
+    more, others = _read_declared(values["described"], those)
+    known = {column.name.lower(): column for column in more}
+    filled = tuple(_filled(it, known.pop(it.name.lower(), it)) for it in columns)
+    names = {check.name.lower() for check in checks}
+    added = (check for check in others if check.name.lower() not in names)
+    return (*filled, *known.values()), (*checks, *added)
+
+
+def _read_declared(
+    values: Values, those: Declarations
+) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
+    columns, checks = read_columns(values.get("columns"), those)
+    return columns, (*checks, *those.read(values.get(word) for word in WORDS))
+
+
+def _filled(column: Column, other: Column) -> Column:
+    description, type_ = column.description or other.description, column.type or other.type
+    return replace(column, description=description, type=type_)
 
 
 def _refuse_reserved(relation: Relation, file: ProjectFile, context: DraftContext) -> None:
@@ -132,12 +160,22 @@ def _report_unread_header(file: ProjectFile, report: Report) -> None:
 
 
 def configuration(header: YamlNode | None, file: ProjectFile, context: DraftContext) -> Values:
-    """The defaults of the file's folders, and the settings of its own header before them."""
+    """The defaults of the file's folders, what YAML files say of it, and the settings of its own
+    header before them."""
     own = read_config(header, file.folder, context.report)
-    merged = merge((*layers_for(context.defaults, file), own))
     node = header.value.get("vars") if header is not None else None
     if node is not None and isinstance(node.value, dict):
-        merged["places_of_vars"] = {name: item.place for name, _, item in node.items()}
+        own["places_of_vars"] = {name: item.place for name, _, item in node.items()}
+    return layered(file, context, own)
+
+
+def layered(file: ProjectFile, context: DraftContext, own: Values) -> Values:
+    """All that is said of a file; *own* goes before the rest."""
+    said = context.described.layers.get(file.path, {})
+    settings = {key: value for key, value in said.items() if key not in NODES}
+    merged = merge((*layers_for(context.defaults, file), settings, own))
+    if nodes := {key: value for key, value in said.items() if key in NODES}:
+        merged["described"] = nodes
     return merged
 
 

@@ -38,7 +38,10 @@ def link_source_checks(source: Source, uses: Iterable[NameUse], links: Links) ->
 
 def attach_check(draft: CheckDraft, links: Links) -> None:
     """Attach a check of checks/. Its model is the one that its header names, or else the most
-    downstream of those that it reads, or else the first source that it reads."""
+    downstream of those that it reads, or else the first source that it reads. Nothing more is
+    reported of one that does not parse."""
+    if draft.broken:
+        links = replace(links, report=lambda problem: None)
     if draft.model is not None:
         function = resolve(links.names, draft.model.parts, called=True)
         key = function if isinstance(function, Key) else links.find(draft.model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from dagster_models.core.checks import Check
-from dagster_models.core.model import Key, Location, Source, Step
+from dagster_models.core.model import EMPTY, Key, Location, Source, Step
 from dagster_models.project.config import EPHEMERAL, FUNCTION
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
 from dagster_models.project.ephemeral import check_uses as check_ephemerals
@@ -42,11 +43,13 @@ def link(
     built_before: Collection[str] = (),
     uses_of_sources: Mapping[Key, Sequence[NameUse]] | None = None,
     attached: Collection[str] = (),
+    unread: Mapping[str, frozenset[str]] = EMPTY,
 ) -> tuple[dict[Key, Step], dict[Key, Source]]:
     """The enabled steps in topological order, and the sources: the project's own, and those of
     *offered* (other Dagster assets) that something reads. *built_before* are the keys of what runs
     have built, as texts; *uses_of_sources* are the names that the checks of sources read;
-    *attached* are the catalogs that targets attach. Problems are reported."""
+    *attached* are the catalogs that targets attach, *unread* is as in ``Links``. Problems are
+    reported."""
     own, offered = _joined(sources, offered)
     drafts = _without_duplicates(drafts, own, report)
     built = {draft.step.key for draft in drafts if draft.step.config.enabled}
@@ -57,30 +60,27 @@ def link(
     former = [Key(*key.split(".", 1)) for key in built_before if key not in now and "." in key]
     live = [draft for draft in drafts if draft.step.config.enabled]
     ephemerals = [draft.step.key for draft in live if is_ephemeral(draft.step)]
-    links = Links(names, report, unknown_references, known, former, ephemerals)
+    links = Links(names, report, unknown_references, known, former, ephemerals, unread=unread)
     for draft in live:
         _link_uses(draft, links)
     for draft in live:
         _link_feeds(draft, links)
     for draft in live:
         _drop_self_reference(draft, links)
-    graph = _graph(links)
-    cyclic = _report_cycles(graph, links)
+    _break_cycles(live, links)
     of_sources, uses = [it for it in own if it.checks], uses_of_sources or {}
-    if not cyclic and (checks or of_sources or any(draft.step.checks for draft in live)):
+    if checks or of_sources or any(draft.step.checks for draft in live):
         for draft in live:
             link_column_checks(draft, links)
         for source in of_sources:
             link_source_checks(source, uses.get(source.key, ()), links)
         for check in checks:
             attach_check(check, links)
-        graph = _graph(links)
-        cyclic = _report_cycles(graph, links)
-    if not cyclic:
-        position = {name: index for index, name in enumerate(order(graph))}
-        live.sort(key=lambda draft: position[str(draft.step.key)])
-        for draft in live:
-            _report_writes(draft, links)
+        _break_cycles(live, links)
+    position = {name: index for index, name in enumerate(order(_graph(links)))}
+    live.sort(key=lambda draft: position[str(draft.step.key)])
+    for draft in live:
+        _report_writes(draft, links)
     if ephemerals:
         by_key = {draft.step.key: draft for draft in live}
         for draft in live:
@@ -134,7 +134,14 @@ def _without_duplicates(
         if str(source.key).lower() in keys:
             what = f"the source `{source.key}` is declared twice"
             first = keys[str(source.key).lower()]
-            report(problem(what, source.location, f"Delete one of them; the first is at {first}."))
+            report(
+                problem(
+                    what,
+                    source.location,
+                    f"Delete one of them; the first is at {first}.",
+                    others=(first.path,),
+                )
+            )
         keys.setdefault(str(source.key).lower(), source.location)
     kept = []
     for draft in drafts:
@@ -143,7 +150,7 @@ def _without_duplicates(
         if first is not step.location:
             what = f"`{step.key}` is defined twice, first in {first.path}"
             fix = "Rename one of them: schema and name together must be unique, ignoring case."
-            report(problem(what, step.location, fix))
+            report(problem(what, step.location, fix, others=(first.path,)))
             continue
         kept.append(draft)
         if step.relation is None or not step.config.enabled:
@@ -151,7 +158,8 @@ def _without_duplicates(
         first = relations.setdefault(str(step.relation).lower(), step.location)
         if first is not step.location:
             what = f"the relation `{step.relation}` is also built by {first.path}"
-            report(problem(what, step.location, "Change `alias:` or `schema:` of one of them."))
+            fix = "Change `alias:` or `schema:` of one of them."
+            report(problem(what, step.location, fix, others=(first.path,)))
     return kept
 
 
@@ -278,14 +286,20 @@ def _graph(links: Links) -> Graph:
     return {str(key): tuple(map(str, reads)) for key, reads in links.edges.items()}
 
 
-def _report_cycles(graph: Graph, links: Links) -> bool:
-    cycles = find_cycles(graph)
-    by_name = {str(key): key for key in links.edges} if cycles else {}
-    for cycle in cycles:
-        place = links.edges[by_name[cycle[0]]][by_name[cycle[1]]]
-        fix = "Each reads the next: remove one of these references."
-        links.report(problem(f"a cycle: {' -> '.join(cycle)}", place, fix))
-    return bool(cycles)
+def _break_cycles(live: Sequence[Draft], links: Links) -> None:
+    """Report the steps that read each other in a cycle, and drop the edges of these cycles: none of
+    their steps can be built, and what reads them can still be put in order."""
+    by_name = {str(draft.step.key): draft.step for draft in live}
+    while cycles := find_cycles(_graph(links)):
+        for cycle in cycles:
+            steps = [by_name[name] for name in cycle]
+            place = links.edges[steps[0].key][steps[1].key]
+            fix = "Each reads the next: remove one of these references."
+            members = tuple(dict.fromkeys(step.location.path for step in steps))
+            what = f"a cycle: {' -> '.join(cycle)}"
+            links.report(problem(what, place, fix, others=members))
+            for step, read in pairwise(steps):
+                links.drop_edge(step.key, read.key)
 
 
 def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
@@ -296,6 +310,11 @@ def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
         upstream=tuple(links.edges[step.key]),
         checks=_checks_of(step.key, links),
         code_version=_version(step, links, before),
+        undeclared=tuple(
+            it
+            for path in (step.location.path, *(module.path for module in step.modules))
+            for it in links.undeclared.get(path, ())
+        ),
     )
 
 

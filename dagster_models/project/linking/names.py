@@ -11,6 +11,7 @@ asset that somebody adds elsewhere must not make a name in this project ambiguou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -41,11 +42,13 @@ class Names:
 
     ``offered`` are the keys of sources that other Dagster assets offer; all others are declared by
     the project's own files. ``attached`` are the catalogs that targets attach, in lower case.
+    ``by_letters`` are models by their names and keys as ``_letters`` folds them.
     """
 
     by_name: Mapping[str, tuple[Named, ...]]
     by_key: Mapping[tuple[str, str], tuple[Named, ...]]
     by_relation: Mapping[str, Step]
+    by_letters: Mapping[tuple[str, ...], tuple[Key, ...]]
     offered: frozenset[Key] = frozenset()
     attached: frozenset[str] = frozenset()
     suggested: dict[str, str] = field(default_factory=dict)  #: a cache, see COMPARISONS
@@ -77,10 +80,17 @@ def build_names(
             by_key.setdefault(pair, []).append(item)
         for name in {name for _, name in names}:
             by_name.setdefault(name, []).append(item)
+    by_letters: dict[tuple[str, ...], tuple[Key, ...]] = {}
+    for item in items:
+        if isinstance(item, Step) and item.kind != "script" and not is_function(item):
+            for parts in ((item.key.name,), item.key):
+                folded = _letters(parts)
+                by_letters[folded] = (*by_letters.get(folded, ()), item.key)
     return Names(
         {name: tuple(found) for name, found in by_name.items()},
         {pair: tuple(found) for pair, found in by_key.items()},
         by_relation,
+        by_letters,
         frozenset(source.key for source in offered),
         frozenset(attached),
     )
@@ -132,6 +142,22 @@ def resolve(
 
 def _is(item: Named, folded: tuple[str, ...]) -> bool:
     return (item.key.schema.lower(), item.key.name.lower()) == folded
+
+
+def other_spelling(names: Names, parts: tuple[str, ...]) -> Key | None:
+    """The model that an unknown name means all the same: it is the name of its table, or has the
+    same letters and digits."""
+    if len(parts) > 2:  # another catalog has other relations
+        return None
+    if (found := names.by_relation.get(".".join(parts).lower())) is not None:
+        return found.key
+    meant = names.by_letters.get(_letters(parts), ())
+    return meant[0] if len(meant) == 1 else None
+
+
+def _letters(parts: Iterable[str]) -> tuple[str, ...]:
+    """Names without their case, and without what stands between words."""
+    return tuple(re.sub(r"[\W_]", "", part).lower() for part in parts)
 
 
 def is_function(item: Named) -> bool:

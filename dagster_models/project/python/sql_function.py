@@ -15,3 +15,10 @@ class RunSqlFunction(Protocol):
         *source* is the file's text, *path* and the project's *root* are absolute. Raises
         SqlSyntaxError, with the line of the user's file, for code that fails or returns no text.
         """
+
+
+def in_generated(text: str, line: int, what: str) -> str:
+    """*what* is wrong in a line of the *text* that ``sql(vars)`` returned, and that line."""
+    lines = text.split("\n")
+    written = lines[min(line, len(lines)) - 1].strip()
+    return f"line {line} of what sql(vars) returned, `{written}`: {what}"

@@ -58,6 +58,8 @@ class Linker:
     def linked(self, test: Declared) -> UnitTest | None:
         problems: list[Problem] = []
         step = self._model(test, problems)
+        if step is not None and step.problems:  # which are reported with the project's own
+            return None
         found = None if step is None else self._test(test, step, problems)
         for each in problems:
             self.report(each)

@@ -1,0 +1,214 @@
+"""YAML files beside models, in dbt's shape: sources, and what is said of models and seeds.
+
+version: 2
+models:
+  - name: orders              # or marts.orders, where two models have the name
+    description: One row per order.
+    config: {materialized: table, tags: [nightly]}
+    columns:
+      - {name: id, data_tests: [unique, not_null]}
+
+The header of a model's own file goes before it, and it goes before the defaults of folders.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dagster_models.core.model import EMPTY, Location
+from dagster_models.errors import Problem
+from dagster_models.project.checks.keys import WORDS
+from dagster_models.project.config import DEFAULT_KEYS, HEADER_KEYS, LATER, Values, merge
+from dagster_models.project.files import ProjectFile
+from dagster_models.project.problems import Report, errors_of, problem
+from dagster_models.project.yaml import fields
+from dagster_models.project.yaml.fields import Reader, read_mapping
+from dagster_models.project.yaml.nodes import YamlNode, read_yaml
+from dagster_models.util.nearest import nearest
+
+#: Key of a YAML file -> the folder of the files that its entries describe.
+_FOLDERS = {"models": "models", "snapshots": "models", "seeds": "seeds"}
+_KEYS: Mapping[str, Mapping[str, Reader]] = {
+    "models": HEADER_KEYS["models"],
+    "seeds": DEFAULT_KEYS["seeds"],
+}
+_IDLE = {
+    "exposures": "Nothing reads exposures: a Dagster asset that reads a model shows the same.",
+    "unit_tests": "Move them to a file in unit_tests/.",
+    "macros": "There are no macros: a query that is generated is a `def sql(vars)`.",
+    "analyses": "There are no analyses.",
+    "groups": "Write `group: name` and `owner:` in the models.",
+    "metrics": "There are no metrics.",
+    "semantic_models": "There are no semantic models.",
+    "saved_queries": "There are no saved queries.",
+}
+#: Words of dbt in an entry that would change nothing here.
+_IDLE_IN_ENTRIES = ("docs", "access", "latest_version", "deprecation_date")
+#: What `Described.described_at` says of the places of sources.
+SOURCES = ":sources"
+#: The keys whose entries are added to those of the header, column by column.
+NODES = ("columns", *WORDS)
+
+_NAMED = re.compile(r"""\bname\s*:\s*["']?([A-Za-z0-9_.]+)""")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """``layers``: path of a model or seed -> what YAML files say of it. ``sources`` are the files'
+    own nodes, in which they are read later. ``starts``: path of a YAML file -> where its entries
+    and keys begin, in order, each with what it is about. ``texts`` are those of the YAML files."""
+
+    layers: Mapping[str, Values] = field(default_factory=dict)
+    sources: tuple[YamlNode, ...] = ()
+    starts: Mapping[str, Sequence[tuple[int, int, str]]] = EMPTY
+    texts: Mapping[str, str] = EMPTY
+
+    def described_at(self, error: Problem) -> str:
+        """The path of the file that the entry at this place describes, or SOURCES; "" if it is in
+        neither, and so concerns the whole YAML file."""
+        starts = self.starts.get(error.path, ())
+        index = bisect_right(starts, (error.line, error.column, chr(0x10FFFF)))
+        return starts[index - 1][2] if index else ""
+
+    def unread(self, problems: Iterable[Problem]) -> dict[str, frozenset[str]]:
+        """The YAML files that are wrong as a whole, with the names that they may declare."""
+        wrong = (it.path for it in errors_of(problems) if not self.described_at(it))
+        return {path: self.names_in(path) for path in wrong if path in self.texts}
+
+    def names_in(self, path: str) -> frozenset[str]:
+        """The names that a YAML file may be about, whatever is wrong in it, in lower case."""
+        return frozenset(name.lower() for name in _NAMED.findall(self.texts.get(path, "")))
+
+
+def read_described(
+    files: Sequence[ProjectFile], yaml_files: Sequence[ProjectFile], report: Report
+) -> Described:
+    """What the YAML files say. *files* are those of models and seeds. Problems are reported."""
+    reader = _Reader(files, report)
+    for file in yaml_files:
+        node = read_yaml(file.text, file.path, report) if file.data else None
+        if node is not None:
+            reader.read(node)
+    texts = {file.path: file.data.decode("utf-8", "replace") for file in yaml_files}
+    starts = {path: sorted(found) for path, found in reader.starts.items()}
+    return Described(reader.layers, tuple(reader.sources), starts, texts)
+
+
+class _Reader:
+    def __init__(self, files: Sequence[ProjectFile], report: Report) -> None:
+        self._files, self._report = files, report
+        self.layers: dict[str, Values] = {}
+        self.sources: list[YamlNode] = []
+        self.starts: dict[str, list[tuple[int, int, str]]] = {}
+        self._places: dict[str, Location] = {}
+
+    def read(self, node: YamlNode) -> None:
+        """Read a file."""
+        if not isinstance(node.value, dict):
+            read_mapping(node, {}, self._report)  # reports that it is no mapping
+            return
+        known = ("version", "sources", *_FOLDERS)
+        if not {*known[1:], *_IDLE}.intersection(node.value):
+            fix = "It describes neither `models:`, `seeds:` nor `sources:`."
+            self._report(problem("this file is ignored", node.place, fix, "warning"))
+            return
+        kept = {}
+        for key, place, item in node.items():
+            self._start(place, SOURCES if key == "sources" else "")
+            if key in _FOLDERS:
+                self._entries(key, item)
+            elif key in _IDLE:
+                self._report(problem(f"`{key}` is not read", place, _IDLE[key], "warning"))
+            elif key in known:
+                kept[key] = item
+            else:
+                self._report(fields.unknown_key(key, place, (*known, *_IDLE)))
+        if "sources" in kept:
+            for source in _items(kept["sources"]):
+                self._start(source.place, SOURCES)
+            self.sources.append(YamlNode(kept, node.place, node.keys))
+
+    def _start(self, place: Location, path: str = "") -> None:
+        self.starts.setdefault(place.path, []).append((place.line, place.column, path))
+
+    def _entries(self, key: str, node: YamlNode) -> None:
+        if node.value is not None and not isinstance(node.value, list):
+            what = f"`{key}`: expected a list, got {fields.describe(node)}"
+            self._report(problem(what, node.place, "Begin each entry with `- name: ...`."))
+        for item in _items(node):
+            name = item.value.get("name") if isinstance(item.value, dict) else None
+            if name is None or not isinstance(name.value, str):
+                self._start(item.place)
+                what = f"an entry of `{key}` has no name"
+                self._report(problem(what, item.place, "Write `- name: ...`."))
+                continue
+            file = self._file_named(name, _FOLDERS[key])
+            self._start(item.place, file.path if file is not None else "")
+            if file is not None:
+                self._entry(item, file)
+
+    def _file_named(self, name: YamlNode, folder: str) -> ProjectFile | None:
+        """The file of that name; of several, the one below the folder of the YAML file."""
+        every = [file for file in self._files if file.folder == folder]
+        *schema, stem = name.value.lower().split(".")
+        found = [
+            file
+            for file in every
+            if file.name.lower() == stem and (not schema or schema == [file.parts[0].lower()])
+        ]
+        if len(found) > 1:
+            here = name.place.path.rpartition("/")[0]
+            found = [file for file in found if file.path.startswith(f"{here}/")] or found
+        if len(found) == 1:
+            return found[0]
+        if found:
+            what = f"`{name.value}` may be {' or '.join(file.path for file in found)}"
+            fix = "Write its schema too: `name: schema.name`."
+            others = tuple(file.path for file in found)
+            self._report(problem(what, name.place, fix, others=others))
+            return None
+        close = nearest(name.value, [file.name for file in every])
+        fix = f"Did you mean `{close[0]}`?" if close else "Delete the entry, or add the file."
+        what = f"`{name.value}` is no file of {folder}/, so what is said here is of nothing"
+        self._report(problem(what, name.place, fix, "warning"))
+        return None
+
+    def _entry(self, node: YamlNode, file: ProjectFile) -> None:
+        readers = _KEYS[file.folder]
+        first = self._places.setdefault(file.path, node.place)
+        if first is not node.place:
+            what = f"{file.path} is described twice, first at {first}"
+            self._report(problem(what, node.place, "Delete one of the two entries."))
+            return
+        layers = []
+        for part in _parts(node):
+            for word in _IDLE_IN_ENTRIES:
+                if word in part.value and word not in readers:
+                    what = f"`{word}` has no effect"
+                    self._report(problem(what, part.keys[word], "Delete the key.", "warning"))
+            kept = {key: item for key, item in part.value.items() if key not in _IDLE_IN_ENTRIES}
+            layer = read_mapping(
+                YamlNode(kept, part.place, part.keys), readers, self._report, LATER
+            )
+            if "vars" in layer:
+                layer["places_of_vars"] = {name: at for name, at, _ in kept["vars"].items()}
+            layers.append(layer)
+        self.layers[file.path] = merge(layers)
+
+
+def _items(node: YamlNode) -> list[YamlNode]:
+    return node.value if isinstance(node.value, list) else []
+
+
+def _parts(node: YamlNode) -> Iterator[YamlNode]:
+    """What an entry says in dbt's `config:`, and what it says beside that, which goes before it."""
+    config = node.value.get("config")
+    if config is not None and isinstance(config.value, dict):
+        yield config
+    rest = {key: item for key, item in node.value.items() if key != "name"}
+    if config is not None and (config.value is None or isinstance(config.value, dict)):
+        del rest["config"]
+    yield YamlNode(rest, node.place, node.keys)

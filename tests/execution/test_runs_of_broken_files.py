@@ -1,0 +1,151 @@
+"""Runs of a project in which a file is wrong: its step fails with that error, the others go on."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from cli_cases import run as cli
+from dagster_models import ModelsTranslator, load_project
+from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.core.model import Key
+from dagster_models.errors import BrokenFile
+from dagster_models.project.targets import usable_target
+from project_cases import load, write_project
+from running import Project, make_project
+
+HEADER = """/* @model
+description: What was sold.
+tags: [nightly]
+retries: 3
+columns: {id: {checks: [not_null]}}
+*/
+"""
+FILES = {
+    "models/marts/raw.sql": "select 1 as id",
+    "models/marts/sold.sql": f"{HEADER}select id from raw",
+    "models/marts/report.sql": "select count(*) as n from sold",
+    "models/marts/other.sql": "select id from raw",
+}
+BROKEN = {"models/marts/sold.sql": f"{HEADER}select id frm raw where"}
+ERROR = "models/marts/sold.sql:7:"
+JOBS = "jobs: {test: {selection: '*'}, night: {selection: 'tag:nightly'}}\n"
+JOBS += "schedules: {daily: {job: night, cron: '0 6 * * *'}}\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return make_project(tmp_path, FILES, JOBS)
+
+
+def test_a_run_goes_on_and_the_former_table_is_left_alone(project: Project) -> None:
+    assert project.run().code == 0
+    project.write(BROKEN)
+    report = project.run()
+    assert report.code == 1
+    assert report.states() == {
+        "marts.raw": "succeeded",
+        "marts.other": "succeeded",
+        "marts.sold": "failed",
+        "marts.report": "skipped",
+    }
+    (message,) = (it["message"] for it in report.results["results"] if it["status"] == "error")
+    assert ERROR in message
+    (failure,) = (text for step, kind, text in report.events if kind == "STEP_FAILURE")
+    assert ERROR in report.stdout
+    assert "Dagster" not in failure
+    assert report.of_type("STEP_UP_FOR_RETRY") == set(), "another attempt cannot help"
+    assert report.stderr.count("1 problem in the project") == 1, report.stderr
+    assert project.rows("select id from marts.sold") == [(1,)]
+    project.write({"models/marts/sold.sql": FILES["models/marts/sold.sql"]})
+    assert project.run_again_from_failure().code == 0
+    assert project.commits() == {"marts.sold", "marts.report"}
+
+
+def test_dagster_shows_the_broken_asset(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    before = load_project(project.root).resolve_asset_graph()
+    project.write(BROKEN)
+    with caplog.at_level(logging.WARNING, "dagster_models"):
+        defs = load_project(project.root)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert ERROR in record.message
+    assert "All others can be run" in record.message
+    graph, key = defs.resolve_asset_graph(), dg.AssetKey(["marts", "sold"])
+    node = graph.get(key)
+    assert (node.description or "").startswith(ERROR)
+    assert "What was sold." in (node.description or "")
+    assert node.code_version is None
+    assert graph.asset_check_keys == before.asset_check_keys != set()
+    assert {it.key for it in graph.asset_nodes} == {it.key for it in before.asset_nodes}
+    assert graph.get(dg.AssetKey(["marts", "report"])).parent_keys == {key}
+    assert [it.name for it in defs.get_repository_def().schedule_defs] == ["daily"]
+
+
+def test_a_job_whose_models_cannot_be_read_runs_them_and_fails(project: Project) -> None:
+    """It would succeed each night without doing anything, or stop the whole code location."""
+    project.write({"models/marts/sold.sql": "/* @model\ntags: [nightly\n*/ select id from raw"})
+    job = load_project(project.root).resolve_job_def("night")
+    assert {str(node.name) for node in job.nodes} == {"marts__sold"}
+
+
+def test_what_dagster_refuses_of_one_model(project: Project) -> None:
+    project.write(
+        {"models/marts/other.sql": "/* @model meta: {owners: [nobody]} */ select id from raw"}
+    )
+
+    class Odd(ModelsTranslator):
+        def get_asset_spec(self, item: Any, project: Any, relation: Any) -> dg.AssetSpec:
+            spec = super().get_asset_spec(item, project, relation)
+            return spec.merge_attributes(owners=item.config.meta.get("owners", []))
+
+    defs = load_project(project.root, translator=Odd())
+    description = defs.resolve_asset_graph().get(dg.AssetKey(["marts", "other"])).description
+    assert (description or "").startswith("models/marts/other.sql:1:1: error: Dagster refuses")
+
+
+def test_what_reads_a_table_of_an_unknown_name_cannot_be_built(tmp_path: Path) -> None:
+    """A step of another name would read a table that may be there, and is another one."""
+    files = {**FILES, "models/marts/sold.sql": "/* @model\nalias: [\n*/ select id from raw"}
+    project = load(write_project(tmp_path, files), whole=None)
+    target = usable_target(project)
+    with pytest.raises(BrokenFile, match=r"it reads marts.sold, whose file is wrong:\nmodels/"):
+        task_for(TargetStep(project, project.steps[Key("marts", "report")], target), "run", 1)
+
+
+def test_a_check_run_of_a_broken_model_fails(tmp_path: Path) -> None:
+    project = load(write_project(tmp_path, {**FILES, **BROKEN}), whole=None)
+    step = TargetStep(project, project.steps[Key("marts", "sold")], usable_target(project))
+    with pytest.raises(BrokenFile, match=ERROR):
+        task_for(step.only(False, ["not_null_id"]), "run", 1)
+
+
+def test_what_reads_a_broken_source_cannot_be_built(tmp_path: Path) -> None:
+    sources = "sources: [{name: raw, tables: [{name: a}, {name: b, identifier: [b]}]}]"
+    files = {"models/sources.yaml": sources, "models/a.sql": "from raw.a"}
+    root = write_project(tmp_path, {**files, "models/b.sql": "from raw.b"})
+    project = load(root, whole=None)
+    steps = [TargetStep(project, it, usable_target(project)) for it in project.steps.values()]
+    task_for(steps[0], "run", 1)
+    with pytest.raises(BrokenFile, match=r"the source raw.b is wrong:\nmodels/sources.yaml:1:"):
+        task_for(steps[1], "run", 1)
+
+
+def test_the_commands(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    tests = "- {model: other, name: one, given: {raw: [{id: 7}]}, expect: [{id: 7}]}\n"
+    tests += "- {model: sold, name: two, given: {raw: [{id: 7}]}, expect: [{id: 7}]}\n"
+    project.write({**BROKEN, "unit_tests/all.yaml": tests})
+    codes = {"check": 1, "ls": 1, "compile other": 0, "compile sold": 1, "test": 2}
+    said = {}
+    for words, code in codes.items():
+        assert cli(project.root, *words.split()) == code, words
+        said[words] = "".join(capsys.readouterr())
+    assert "marts.sold    table   models/marts/sold.sql  (broken)" in said["ls"]
+    assert ERROR in said["compile sold"]
+    assert ERROR in said["check"]
+    assert "PASS marts.other: one" in said["test"]
+    assert ERROR in said["test"]
