@@ -39,13 +39,15 @@ MAY_IMPORT: dict[str, str] = {
     "processes/worker": "errors util core processes processes/client kinds",
     "scheduling": "errors util core",
     "reporting": "errors util core project compilation scheduling",
+    "pages": "errors util core scheduling reporting",
     "_dagster": "errors util core scheduling",
     "execution/runners": "errors util core processes processes/client _dagster",
     "execution": "errors util core project compilation processes processes/client"
     " scheduling reporting _dagster execution/runners",
     "definitions": "errors util core project compilation processes processes/client scheduling"
     " reporting _dagster execution",
-    "cli": "errors util core project compilation processes/client reporting execution definitions",
+    "cli": "errors util core project compilation processes/client reporting pages execution"
+    " definitions",
     # The names that users' code and files know.
     "__init__": "errors core definitions warehouse",
     "storage": "_dagster",

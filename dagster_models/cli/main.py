@@ -11,6 +11,7 @@
     dagster-models diff HEAD~3         what changed in meaning since a commit, and what it touches
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
+    dagster-models report [RUN]        a page about a run: slots over time, failures, checks
     dagster-models script FILE         one script, run against the warehouse
     dagster-models checks [marts.x]    checks alone, of models and sources as they are
     dagster-models show marts.x        the first rows of a model's query
@@ -56,7 +57,18 @@ class Commands(Mapping[str, Command]):
 
     names = (
         *("init", "check", "checks", "plan", "run", "retry", "ls", "compile", "lineage", "diff"),
-        *("results", "explain", "clean", "windows", "script", "show", "sql", "shell", "test"),
+        *(
+            "results",
+            "explain",
+            "report",
+            "clean",
+            "windows",
+            "script",
+            "show",
+            "sql",
+            "shell",
+            "test",
+        ),
         *("schemas", "completion"),
     )
 

@@ -19,8 +19,13 @@ def explanation_event(
     job: PlanExecutionContext, run: Explanation, header: RunHeader
 ) -> DagsterEvent:
     """The event. Its metadata has the critical path as a picture, and what the command
-    `dagster-models explain` prints; the UI shows both in a dialog."""
-    lines = [*run_lines(run, header), "", f"dagster-models explain {run.run_id} MODEL"]
+    `dagster-models explain` prints, with the commands that show more; the UI shows both in a
+    dialog."""
+    more = [
+        f"dagster-models {command}"
+        for command in (f"explain {run.run_id} MODEL", f"report {run.run_id}")
+    ]
+    lines = [*run_lines(run, header), "", *more]
     text = writable("\n".join(lines))
     shown = {f"{PREFIX}/explain": MetadataValue.md(f"```\n{text}\n```")}
     if picture := path_picture(run):
