@@ -130,6 +130,7 @@ class Incremental:
     reading: Reading | None = None
     partitioned: Partitioned | None = None
     code_version: str = ""
+    on_code_change: str = "warn"
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = True  #: whether a full refresh can make its rows once more
@@ -140,6 +141,7 @@ class Incremental:
             strategy_of(config),
             config.unique_key,
             config.on_schema_change,
+            on_code_change=config.on_code_change,
         )
 
     @classmethod

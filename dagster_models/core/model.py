@@ -195,6 +195,7 @@ class Config:
     unique_key: tuple[str, ...] = ()
     since: SinceConfig | None = None
     on_schema_change: str = "fail"
+    on_code_change: str = "warn"  #: of the rows that are there: warn | keep | full_refresh
     partitions: PartitionsConfig | None = None
     batch: int | None = None  #: partitions of one transaction; None for all of a build
     full_refresh: bool | None = None  #: False: never, also if a run asks for it; True: always

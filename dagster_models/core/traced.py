@@ -94,7 +94,7 @@ class Trace:
 
     ``reason`` says why some columns are missing. ``rows`` is a digest of everything that decides
     which rows there are: FROM, WHERE, GROUP BY, LIMIT and so on, down to the upstream columns,
-    which are in ``row_sources``. ``spanning``: the windows, DISTINCT ON and LIMIT in it.
+    which are in ``row_sources``. ``spanning``: the windows, DISTINCT ON, LIMIT and self joins.
     """
 
     columns: tuple[TracedColumn, ...] = ()

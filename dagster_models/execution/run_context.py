@@ -15,6 +15,7 @@ from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import EMPTY, Project
 from dagster_models.execution.check_history import with_history
+from dagster_models.execution.code_changes import in_full_after_a_change
 from dagster_models.execution.deferral import Deferral, deferral, target_to_defer_to
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.known_inputs import KnownInputs
@@ -115,7 +116,8 @@ def run_context(
     """
     graph = executable_steps(execution_plan)
     steps = {key: execution_plan.get_executable_step_by_key(key) for key in graph}
-    target_steps = _target_steps(job, steps, options, projects)
+    asked = _target_steps(job, steps, options, projects)
+    target_steps = in_full_after_a_change(asked)
     deferred = deferral(target_steps, target_to_defer_to(job.dagster_run.tags, options.defer))
     slots = options.slots(target_steps)
     seconds, no_history = step_seconds_or_none(job.instance, job.job_name)
@@ -132,6 +134,8 @@ def run_context(
     reporter = _reporter(job, target_steps, RunLimits(slots, limits, graph), deferred)
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
+    for name in (it.name for key, it in target_steps.items() if it is not asked[key]):
+        reporter.note(f"{name} is built in full, as its code has changed (on_code_change)")
     timers, waits = Timers(), WaitTimes()
     todo: deque[Event] = deque()
     return RunContext(

@@ -12,6 +12,7 @@ from dagster_models.core.tasks import ChecksTask, RunnerKind, Task, sent_sql
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import DagsterModelsError
 from dagster_models.execution.attempt_results import AttemptResult
+from dagster_models.execution.code_changes import in_full_after_a_change
 from dagster_models.execution.lookup import commit_of, settled_outcome
 from dagster_models.execution.outcomes import failed_to_start, lost_outcome, shown
 from dagster_models.execution.runners.event_queue import EventQueue
@@ -33,6 +34,7 @@ def run_alone(target_step: TargetStep, run_id: str, attempt: int) -> AttemptResu
     began, sql = steady_time(), ""
     with closing(TaskRunners()) as runners:
         try:
+            (target_step,) = in_full_after_a_change({"": target_step}).values()
             task = task_for(target_step, run_id, attempt)
             sql = sent_sql(task)
             if target_step.builds:

@@ -50,6 +50,8 @@ HARD_DELETES = ("ignore", "invalidate", "new_record")
 #: What a snapshot adds to a row. With dbt's own prefix, too.
 META_COLUMNS = ("valid_from", "valid_to", "is_deleted")
 ON_SCHEMA_CHANGE = ("fail", "append_new_columns", "sync_all_columns", "ignore")
+#: What becomes of the rows that older code has made.
+ON_CODE_CHANGE = ("warn", "keep", "full_refresh")
 #: dbt's keys that we know by name and do not support, so that the message can say so.
 LATER = frozenset(
     {
@@ -249,6 +251,7 @@ _INCREMENTAL: dict[str, Reader] = {
     "unique_key": fields.words,
     "since": since,
     "on_schema_change": fields.one_of(*ON_SCHEMA_CHANGE),
+    "on_code_change": fields.one_of(*ON_CODE_CHANGE),
     "full_refresh": fields.boolean,
     "partitions": partitions,
     "batch": fields.integer(1),

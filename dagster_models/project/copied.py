@@ -16,7 +16,7 @@ from dagster_models.util.nearest import suggest
 
 KEYS = (
     *("from", "strategy", "incremental_strategy", "unique_key", "since"),
-    *("on_schema_change", "full_refresh"),
+    *("on_schema_change", "on_code_change", "full_refresh"),
 )
 
 

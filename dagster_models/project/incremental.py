@@ -22,7 +22,7 @@ from dagster_models.util.nearest import suggest
 #: The keys that only incremental models have.
 KEYS = (
     *("strategy", "incremental_strategy", "unique_key", "since"),
-    *("on_schema_change", "full_refresh", "partitions", "batch"),
+    *("on_schema_change", "on_code_change", "full_refresh", "partitions", "batch"),
 )
 _KEYS_OF = {
     "incremental": KEYS,
@@ -113,7 +113,7 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
     if config.since is not None and config.since.lookback and not config.unique_key:
         what = "with `lookback` rows are read again, and without a unique_key they would be doubled"
         report(problem(what, place("since"), "Add a `unique_key:`, or delete `lookback`."))
-    for what, key, fix in _wrong_partitions(config, strategy):
+    for what, key, fix in _contradictions(config, strategy):
         report(problem(what, place(key), fix))
     taken = {"since"} if config.since is not None else set()
     taken |= RESERVED if config.partitions is not None else set()
@@ -124,8 +124,11 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
             report(problem(what, place("since" if name == "since" else "partitions"), fix))
 
 
-def _wrong_partitions(config: Config, strategy: str) -> Iterator[tuple[str, str, str]]:
+def _contradictions(config: Config, strategy: str) -> Iterator[tuple[str, str, str]]:
     """(what is wrong, key, fix)"""
+    if config.full_refresh is False and config.on_code_change == "full_refresh":
+        what = "`full_refresh: false` forbids what `on_code_change: full_refresh` asks for"
+        yield what, "on_code_change", "Delete one of them."
     if strategy == "replace" and config.partitions is None:
         fix = "Add `partitions:` with the name of those that it is built by."
         yield "the strategy replace needs partitions", "strategy", fix

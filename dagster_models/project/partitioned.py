@@ -90,6 +90,8 @@ class _Resolver:
             )
             if what == "LIMIT":
                 fix = f"S{fix[1:]}"
+            elif what == "a self join":
+                fix = f"If its rows are of one `{by}`, compare that, too; if not, {fix}"
             else:
                 fix = f"If its groups have one `{by}` each, put that into its keys; if not, {fix}"
             what += (

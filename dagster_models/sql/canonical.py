@@ -27,7 +27,7 @@ SHOWN_OR_RUN = frozenset(
         *("alias", "schema", "column_types", "enabled"),
         *("description", "owner", "group", "tags", "meta", "columns", "contract"),
         *("upstream", "downstream", "pool", "priority"),
-        *("retries", "on_error", "timeout_seconds", "full_refresh", "batch"),
+        *("retries", "on_error", "timeout_seconds", "full_refresh", "on_code_change", "batch"),
         *("automation", "upstream_partitions", "deterministic", "freshness"),
         *("pre_statements", "post_statements", "grants", "indexes", "persist_docs"),
         "export",

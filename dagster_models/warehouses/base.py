@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dagster_models.core.built import Built
-from dagster_models.core.changes import Changes
+from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.commit import Commit
 from dagster_models.core.materializations import AddedTo, Custom, Reading
 from dagster_models.core.model import Relation
@@ -95,7 +95,8 @@ class Staged:
     """A relation that is built, but not published yet.
 
     ``rows`` is None if nothing counted them, and ``changes`` for a relation that each build
-    replaces. ``replaced``: the windows of a build of partitions. ``is_function``: it is no
+    replaces. ``replaced``: the windows of a build of partitions, and ``partition_rows`` those of
+    its partitions that share no window with another. ``is_function``: it is no
     relation, but a function. ``comment``: what is to be the relation's comment, "" if nothing is.
     ``notes`` are what the user should know. ``written``: a query of the rows that this transaction
     wrote, "" where they are all rows of the relation, or nobody can tell. ``written_by_now``: those
@@ -111,6 +112,7 @@ class Staged:
     notes: tuple[str, ...] = ()
     written: str = ""
     written_by_now: str = ""
+    partition_rows: tuple[PartitionRows, ...] = ()
 
 
 class RelationsThere(ABC):

@@ -40,7 +40,7 @@ def blocks(title: str, language: str) -> list[str]:
 
 def test_every_block_is_used_below() -> None:
     section = PAGE[: PAGE.index("\n## Snapshots\n")]  # for the rest see test_snapshots_page.py
-    assert section.count("\n```") == 2 * (7 + 4)
+    assert section.count("\n```") == 2 * (8 + 4)
 
 
 Build = Callable[[], Outcome]
@@ -107,31 +107,27 @@ def test_a_region(built: Any) -> None:
 
 
 def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    merged, deleted = blocks("Strategies", "sql")
+    rewritten, updated, deleted = blocks("Strategies", "sql")
     warehouse = duckdb_system(str(tmp_path / "w.duckdb")).open()
     with session_of(warehouse) as session:
         session.prepare(["marts"])
         sent: list[str] = []
-        change = session.change  # type: ignore[attr-defined]
-
-        def recorded(sql: str, lines_before: int = 0) -> int:
-            sent.append(f"{sql};")
-            return int(change(sql, lines_before))
-
-        for attempt, strategy in enumerate(("merge", "merge", "delete+insert")):
+        monkeypatch.setattr(session, "change", recording(session.change, sent))  # type: ignore[attr-defined]
+        for attempt, strategy in enumerate(("merge", "merge", "merge", "delete+insert")):
+            if attempt == 2:
+                session.execute("create index by_status on marts.orders (status)")
             task = replace(
-                sql_task("marts.orders", "select 1 as order_id, 'open' as status"),
+                sql_task("marts.orders", f"select 1 as order_id, '{attempt}' as status"),
                 attempt=attempt,
                 materialization=Incremental(strategy, ("order_id",)),
             )
-            if attempt == 1:
-                monkeypatch.setattr(session, "change", recorded)
             assert run(session, task, Stop()).error is None
     warehouse.close()
     # What a build drops again is not on the page.
-    find, update, insert, delete, *_ = (sql for sql in sent if not sql.startswith("DROP "))
-    assert " ".join(merged.split()) == f"{find} {update} {insert}"
-    assert " ".join(deleted.split()) == delete
+    told = [f"{' '.join(sql.split())};" for sql in sent if not sql.startswith("DROP ")]
+    assert " ".join(rewritten.split()) == " ".join(told[:3])
+    assert " ".join(updated.split()) == " ".join(told[3:6])
+    assert " ".join(deleted.split()) == told[6]
 
 
 def test_replacing_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

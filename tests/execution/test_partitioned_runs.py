@@ -127,10 +127,11 @@ def test_one_partition_and_a_range(project: Project, capsys: pytest.CaptureFixtu
     assert [partition for partition, _ in materializations(project, "total")] == [None, None]
     for _, metadata in materializations(project, "counts"):
         assert metadata["dagster_models/build"] in ("in full", "partitions")
-    # Neighbours are one window, whose rows are counted together.
+    # Neighbours are one window in the ledger, and their rows are counted apart.
     counted = [counts_of(metadata) for _, metadata in materializations(project, "counts")]
-    alone = {"dagster/partition_row_count": 1, "rows_inserted": 1, "rows_deleted": 0}
-    assert counted == [alone, *[{"all_rows_inserted": 3, "all_rows_deleted": 0}] * 3]
+    own = {"dagster/partition_row_count": 1, "rows_inserted": 1, "rows_deleted": 0}
+    of_run = {"all_rows_inserted": 3, "all_rows_deleted": 0}
+    assert counted == [own, *[{**of_run, **own}] * 3]
 
     assert windows(project, capsys, "counts") == (
         "main.counts on target dev: 4 built, 0 stale, 27 missing\n"
@@ -233,7 +234,8 @@ def test_what_a_step_has_committed_before_it_failed_is_reported(project: Project
     committed = days([1, 2, 3, 4])
     assert [partition for partition, _ in materializations(project, "counts")] == committed
     counted = [counts_of(metadata) for _, metadata in materializations(project, "counts")]
-    assert counted == [{}] * 4, "two neighbours at a time"
+    own = {"dagster/partition_row_count": 3, "rows_inserted": 3, "rows_deleted": 0}
+    assert counted == [own] * 4, "two neighbours at a time"
     rows = project.rows("select distinct day::text from main.counts order by 1")
     assert [day for (day,) in rows] == committed
     with dg.DagsterInstance.from_config(str(project.home)) as instance:

@@ -28,7 +28,7 @@ from dagster_models.errors import ErrorKind
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
-from dagster_models.warehouses.materializations import incremental
+from dagster_models.warehouses.materializations import merge
 from dagster_models.warehouses.postgres import columns as postgres_columns
 from systems import System, instrument, session_of
 from tasks import arrow_task, sql_task
@@ -212,6 +212,7 @@ def test_rows_of_older_code_are_noted_once(session: WarehouseSession, strategy: 
     assert note.startswith("the code of s.t has changed since its last build: the rows that were")
     assert notes(4, "two") == ()
     assert notes(5, "three", full_refresh=True) == notes(6, "three") == ()
+    assert notes(7, "four", on_code_change="keep") == ()
 
 
 def test_keys_that_somebody_has_doubled_since_are_refused_when_they_are_met(
@@ -726,6 +727,36 @@ def test_a_merge_into_several_tables_at_once(
     assert rows(session, "s.b") == [(2, 7)]
 
 
+@pytest.mark.parametrize(
+    ("made", "more", "rest"),
+    [
+        ("create table s.t (k int, v int, z int)", "z", [9, 9, None]),
+        ("create table s.t (k int primary key, v int)", "", []),
+        ("create table s.t (k int, v int); create unique index once on s.t (k)", "", []),
+        ("create table s.t (k int, v int)", "", []),
+        ('create table s.t (k int, v int, "rowid" int)', '"rowid"', [0, 0, 0]),
+    ],
+    ids=["another column", "a primary key", "an index", "plain", "a column named rowid"],
+)
+def test_a_merge_into_a_table_that_somebody_else_has_made(
+    session: WarehouseSession, build: Build, made: str, more: str, rest: list[Any]
+) -> None:
+    """A changed row is deleted and inserted anew only where nothing is lost by that."""
+    session.execute(f"{made}; insert into s.t values (1, 1{', 9' * bool(more)})")
+    session.execute(f"insert into s.t values (2, 2{', 9' * bool(more)})")
+    given = "select k, v{} from (values (1, 1), (2, 3), (4, 4)) as g(k, v)"
+    given = given.format(', 0 as "rowid"' if "rowid" in more else "")
+    how = Incremental("merge", ("k",), "append_new_columns")
+    outcome = build(given, how)
+    assert outcome.error is None, outcome.error
+    counts = (1, 2, 0) if "rowid" in more else (1, 1, 0)
+    assert outcome.changes == Changes("delta", None, *counts)
+    wanted = [(1, 1), (2, 3), (4, 4)]
+    assert rows(session) == [
+        row + (value,) * bool(more) for row, value in zip(wanted, rest or [None] * 3, strict=True)
+    ]
+
+
 @pytest.mark.parametrize("limit", [0, 3])
 def test_only_the_first_statement_of_a_merge_reads_all_of_a_table(
     system: System,
@@ -737,7 +768,7 @@ def test_only_the_first_statement_of_a_merge_reads_all_of_a_table(
     """But for more changes than a server should hold the addresses of."""
     if system.name == "duckdb":
         pytest.skip("it does not count its scans")
-    monkeypatch.setattr(incremental, "_ADDRESSES", limit)
+    monkeypatch.setattr(merge, "_ADDRESSES", limit)
     monkeypatch.setattr(postgres_columns, "_COUNTED_BYTES", 1000)
     how = Incremental("merge", ("k",))
     assert build(f"select i as k, 0 as v from {system.rows_of(5000)}", how).error is None

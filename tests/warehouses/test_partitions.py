@@ -10,7 +10,7 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -119,6 +119,10 @@ def summed(source: Sequence[Row]) -> dict[dt.date | None, Counter[Row]]:
     return found
 
 
+def count_of(table: Mapping[Any, Counter[Row]], day: dt.date) -> int:
+    return sum(table.get(day, Counter()).values())
+
+
 def table_of(session: WarehouseSession) -> Counter[Row]:
     return Counter((d, k, int(n), int(v)) for d, k, n, v in rows(session))
 
@@ -168,7 +172,7 @@ def test_random_histories(session: WarehouseSession, build: Build) -> None:
             full = r.random() < 0.1 and step < 6
             batch = r.choice([None, None, 1, 2])
             outcome = build(SOURCE, replacing(*daily(*days), batch=batch, full_refresh=full))
-            found = summed(source)
+            found, before = summed(source), table or {}
             if full:
                 table = found
                 unplaced = sum(found.get(None, Counter()).values())
@@ -178,6 +182,9 @@ def test_random_histories(session: WarehouseSession, build: Build) -> None:
                 kept = {d: it for d, it in (table or {}).items() if d not in new}
                 table = {**kept, **{d: it for d, it in found.items() if d in new}}
                 inserted = sum(sum(table[d].values()) for d in new if d in table)
+                assert {it.key: (it.inserted, it.deleted) for it in outcome.partition_rows} == {
+                    str(d): (count_of(table, d), count_of(before, d)) for d in new
+                }
                 changes = committed(outcome)
                 assert (changes.kind, changes.inserted) == ("window", inserted)
             assert set(outcome.partitions) == {str(FIRST + dt.timedelta(days=d - 1)) for d in days}
@@ -196,13 +203,21 @@ def test_the_ledger_has_the_rows_of_each_window(session: WarehouseSession, build
     query = "select * from s.source"
     outcome = build(query, replacing(*daily(1, 2, 5)))
     committed(outcome)
-    assert outcome.partition_rows == (PartitionRows("2024-01-05", 1, 0),), "1 and 2 are one window"
+    assert outcome.partition_rows == (
+        PartitionRows("2024-01-01", 2, 0),
+        PartitionRows("2024-01-02", 1, 0),
+        PartitionRows("2024-01-05", 1, 0),
+    )
     assert Outcome.from_json(outcome.to_json()) == outcome
     two, five = TimeWindow(midnight(1), midnight(3)), daily(5)[0].window
     assert ledger(session) == [("window", two, 3, 0), ("window", five, 1, 0)]
     outcome = build(query, replacing(*daily(2, 3, 4), batch=2))
     committed(outcome)
-    assert outcome.partition_rows == (PartitionRows("2024-01-04", 1, 0),)
+    assert outcome.partition_rows == (
+        PartitionRows("2024-01-02", 1, 1),
+        PartitionRows("2024-01-03", 1, 0),
+        PartitionRows("2024-01-04", 1, 0),
+    )
     assert ledger(session)[2:] == [
         ("window", TimeWindow(midnight(2), midnight(4)), 2, 1),
         ("window", daily(4)[0].window, 1, 0),

@@ -27,7 +27,6 @@ from dagster_models.processes.server.commits import (
     commits_of,
     first_part,
     keys_of,
-    partition_rows,
 )
 from dagster_models.processes.server.failing_rows import StoredRows
 from dagster_models.processes.server.python_checks import Ask
@@ -295,7 +294,7 @@ def _transaction(
     try:
         staged = session.build(task)
         build.rows, build.changes, build.notes = staged.rows, staged.changes, staged.notes
-        build.partition_rows = partition_rows(task, staged)
+        build.partition_rows = staged.partition_rows
         if not staged.is_function:
             build.columns = session.columns(staged.relation)
             build.bytes = session.size(staged.relation)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dagster_models.core.changes import PartitionRows
 from dagster_models.core.commit import Commit
 from dagster_models.core.parts import asked_for, partitioned, window_texts
 from dagster_models.core.tasks import BuildTask
-from dagster_models.core.windows import covers
 from dagster_models.warehouses.base import Staged
 
 
@@ -55,16 +53,3 @@ def first_part(task: BuildTask) -> int:
 def keys_of(task: BuildTask) -> tuple[str, ...]:
     """The keys of the partitions that it builds, alone or with all others of the table."""
     return tuple(partition.key for partition in asked_for(task.materialization))
-
-
-def partition_rows(task: BuildTask, staged: Staged) -> tuple[PartitionRows, ...]:
-    """The rows of each partition that was a window of its own: those of neighbours, which are one
-    window, are counted together."""
-    how = partitioned(task.materialization)
-    partitions = how.partitions if how is not None else ()
-    found = []
-    for it in staged.replaced:
-        keys = [partition.key for partition in partitions if covers([it.window], partition.window)]
-        if len(keys) == 1:
-            found.append(PartitionRows(keys[0], it.inserted, it.deleted))
-    return tuple(found)

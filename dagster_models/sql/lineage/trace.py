@@ -30,6 +30,7 @@ from dagster_models.sql.lineage.column_sets import (
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
 from dagster_models.sql.lineage.from_items import FromItems
+from dagster_models.sql.lineage.self_joins import self_joins
 from dagster_models.sql.lineage.stars import Stars, pattern_of
 from dagster_models.sql.tokens import TokenizedText
 
@@ -320,6 +321,7 @@ class _QueryTracer:
             if key not in _OWN:
                 rows += (key, self.expressions.clause(clause, scope))
         self.expressions.note_spanning(node, scope)
+        self.expressions.spanning += self_joins(node, scope, self.expressions)
         found = ColumnSet(tuple(columns), closed, certain, tuple(origins), reason)
         if node.args.get("distinct") or node.args.get("group"):
             scope.deciding |= found.every_source

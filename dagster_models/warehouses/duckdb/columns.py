@@ -22,6 +22,15 @@ class DuckDBColumns(DuckDBLeftovers):
     def differs(self, columns: Sequence[str]) -> str:
         return " OR ".join(f"t.{column} IS DISTINCT FROM n.{column}" for column in columns)
 
+    def rewrites_rows(self, relation: Relation, columns: Sequence[str]) -> bool:
+        # Measured: to update 50,000 of 5 million rows, each 100th, takes ten times as long. But a
+        # constraint may meet the old row and the new one, or others refer to it.
+        found = self._run(f"DESCRIBE {quoted(relation)}")
+        names = {self.folded(name) for name, *_ in found}
+        if names != set(map(self.folded, columns)) or "rowid" in names:
+            return False
+        return not any(key for _, _, _, key, *_ in found) and not self._has_index(relation)
+
     def folded(self, name: str) -> str:
         return name.lower()
 
@@ -34,6 +43,15 @@ class DuckDBColumns(DuckDBLeftovers):
             f" AND lower(table_name) = lower({literal(relation.name)})"
         )
         return bool(rows and rows[0][0])
+
+    def _has_index(self, relation: Relation) -> bool:
+        catalog = literal(relation.catalog or self._catalog)
+        rows = self._run(
+            f"SELECT 1 FROM duckdb_indexes() WHERE database_name = {catalog}"
+            f" AND lower(schema_name) = lower({literal(relation.schema)})"
+            f" AND lower(table_name) = lower({literal(relation.name)}) LIMIT 1"
+        )
+        return bool(rows)
 
     def altered(self, column: str, old: str, new: str) -> str:
         return f"CAST(TRY_CAST({column} AS {new}) AS {old}) IS DISTINCT FROM {column}"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from dagster_models.core.materializations import Function
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Content
-from dagster_models.warehouses.base import WarehouseSession
+from dagster_models.warehouses.base import WarehouseSession, quoted
 
 RelationKind: TypeAlias = Literal["table", "view"]
 
@@ -62,6 +62,13 @@ class Hooks(WarehouseSession):
         """Run one statement of our own; return how many rows it has changed. ``lines_before``: its
         lines before those of the user's text, if it holds some."""
 
+    def delete_counted(self, relation: Relation, where: str, group: str) -> dict[Any, int]:
+        """Delete rows of a table; return how many there were of each value of *group*."""
+        source = f"FROM {quoted(relation)} WHERE {where}"
+        found = dict(self.rows(f"SELECT {group}, count(*) {source} GROUP BY 1"))
+        deleted = self.change(f"DELETE {source}")
+        return found if deleted == sum(found.values()) else {0: deleted}
+
     def row_count(self, relation: Relation) -> int | None:
         """Return how many rows a table has; None where all of it would have to be read for that."""
         return None
@@ -74,6 +81,11 @@ class Hooks(WarehouseSession):
     def differs(self, columns: Sequence[str]) -> str:
         """Return the condition that some of these columns (quoted) differ between the rows t and n,
         in which NULL is a value like any other."""
+
+    def rewrites_rows(self, relation: Relation, columns: Sequence[str]) -> bool:
+        """Whether a row of the table that changes is better deleted, by its ``rowid``, and inserted
+        anew than updated, and may be: the new rows have all of its columns."""
+        return False
 
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""

@@ -3,14 +3,13 @@
     turn -> $since -> stage -> shape -> guards -> write
 
 The relation's turn is taken before anything of it is read: two writers that both find it empty, or
-both read the same `$since`, would double its rows. There is no MERGE, so that the same statements
-run in every warehouse and in every version, and the counts are exact.
+both read the same `$since`, would double its rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.commit import Commit
@@ -18,13 +17,14 @@ from dagster_models.core.materializations import UNRECORDED, Incremental, Readin
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, Content, Query
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import Staged, quote, quoted
+from dagster_models.warehouses.base import Staged, quote
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
 from dagster_models.warehouses.materializations.hooks import Hooks, RelationKind
 from dagster_models.warehouses.materializations.keys import (
     refuse_bad_keys,
     refuse_keys_of_table,
 )
+from dagster_models.warehouses.materializations.merge import merge
 from dagster_models.warehouses.materializations.partitioned import (
     build_windows,
     fill_in_whole,
@@ -32,7 +32,7 @@ from dagster_models.warehouses.materializations.partitioned import (
     unplaced,
 )
 from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
-from dagster_models.warehouses.materializations.write import insert, refuse_lost_rows, rows_of
+from dagster_models.warehouses.materializations.write import Write, refuse_lost_rows, rows_of
 
 
 def build(session: Hooks, relation: Relation, how: Incremental, content: Content) -> Staged:
@@ -47,7 +47,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     is_added_to = has_last and not is_whole(how, is_new=False)
     last = session.last_proofs([relation]) if is_added_to else []
     staged = _built(session, relation, how, content, found, last)
-    return replace(staged, notes=tuple(_of_older_code(it, how) for it in last if _differs(it, how)))
+    changed = [it for it in last if _differs(it, how)] if how.on_code_change == "warn" else []
+    return replace(staged, notes=tuple(_of_older_code(it, how) for it in changed))
 
 
 def _built(
@@ -96,7 +97,7 @@ def _built(
         deletes = how.strategy == "delete+insert"
         updates = [] if deletes else [column for column in columns if column not in keys]
         session.refuse_effects(relation, deletes=deletes, updates=updates)
-    write = _Write(relation, session.staging, staged, tuple(columns), tuple(keys))
+    write = Write(relation, session.staging, staged, tuple(columns), tuple(keys))
     changes = _WRITE[how.strategy](session, write)
     if how.strategy != "merge":
         refuse_lost_rows(relation, changes.inserted, staged)
@@ -155,51 +156,14 @@ def refuse_another_reading(relation: Relation, read: Reading | None, now: Readin
     )
 
 
-#: A column beside the keys: it must not meet a user's.
-_AT = "dagster_models_at"
-#: More of them take too much of a server's memory: it holds them all, at some 50 bytes each.
-_ADDRESSES = 500_000
-
-
 # Strategies --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Write:
-    """What the statements that write the staged rows, ``count`` of them, are made of. ``found`` is
-    for what a merge finds in the table."""
-
-    relation: Relation
-    staged: Relation
-    count: int
-    columns: tuple[str, ...]
-    keys: tuple[str, ...]
-
-    @property
-    def table(self) -> str:
-        return quoted(self.relation)
-
-    @property
-    def new(self) -> str:
-        return quoted(self.staged)
-
-    @property
-    def found(self) -> Relation:
-        return replace(self.staged, name="dagster_models_found")
-
-    @property
-    def same_key(self) -> str:
-        return " AND ".join(f"t.{key} = n.{key}" for key in map(quote, self.keys))
-
-    def insert(self, where: str = "") -> str:
-        return insert(self.relation, self.staged, self.columns) + where
-
-
-def _append(session: Hooks, it: _Write) -> Changes:
+def _append(session: Hooks, it: Write) -> Changes:
     return Changes("", None, session.change(it.insert()), 0, 0)
 
 
-def _delete_and_insert(session: Hooks, it: _Write) -> Changes:
+def _delete_and_insert(session: Hooks, it: Write) -> Changes:
     """The new rows may have several of one key: they replace all old ones of it together."""
     keys = ", ".join(map(quote, it.keys))
     deleted = session.change(
@@ -209,49 +173,9 @@ def _delete_and_insert(session: Hooks, it: _Write) -> Changes:
     return Changes("", None, session.change(it.insert()), 0, deleted)
 
 
-def _merge(session: Hooks, it: _Write) -> Changes:
-    """Only rows that differ are written. The first statement keeps what it finds in the table, so
-    that the others need not read all of it, as far as the warehouse allows for it."""
-    rest = [quote(column) for column in it.columns if column not in it.keys]
-    differs = session.differs(rest) if rest else "false"
-    found, address = quoted(it.found), session.address(it.relation)
-    listed = [f"n.{quote(key)}" for key in it.keys]
-    if address:
-        listed.append(f"CASE WHEN {differs} THEN t.{address} END AS {_AT}")
-    there = session.change(
-        f"CREATE TEMPORARY TABLE {found} AS SELECT {', '.join(listed)}"
-        f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
-    )
-    updated = 0
-    if rest and (there or address is None):
-        written = ", ".join(f"{column} = n.{column}" for column in rest)
-        updated = session.change(
-            f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
-            f" WHERE {it.same_key} AND ({differs}){_by_address(session, it, address)}"
-        )
-    known = it.table if address is None else found
-    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {it.same_key})"
-    inserted = session.change(it.insert(unknown))
-    if address is None or there + inserted != it.count:
-        refuse_keys_of_table(session, it.relation, it.keys, among=it.found)
-    session.change(f"DROP TABLE {found}")
-    return Changes("", None, inserted, updated, 0)
-
-
-def _by_address(session: Hooks, it: _Write, address: str | None) -> str:
-    """What spares an UPDATE to read all of the table. It is only added to the other conditions, as
-    rows of several partitions may have the same address."""
-    if not address:
-        return ""
-    found = f"FROM {quoted(it.found)} WHERE {_AT} IS NOT NULL"
-    if session.rows(f"SELECT count(*) {found}")[0][0] > _ADDRESSES:
-        return ""
-    return f" AND t.{address} = ANY (ARRAY(SELECT {_AT} {found}))"
-
-
-_WRITE: Mapping[str, Callable[[Hooks, _Write], Changes]] = {
+_WRITE: Mapping[str, Callable[[Hooks, Write], Changes]] = {
     "append": _append,
     "replace": _append,  # of the whole table, which is empty by then
     "delete+insert": _delete_and_insert,
-    "merge": _merge,
+    "merge": merge,
 }

@@ -10,11 +10,12 @@ subquery) are filtered when they are staged, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dagster_models.core.changes import Changes
+from dagster_models.core.changes import Changes, PartitionRows
 from dagster_models.core.materializations import Incremental, Partitioned, Reading
 from dagster_models.core.model import Relation
 from dagster_models.core.parts import windows_of
@@ -52,12 +53,8 @@ def build_windows(
         left_out = _leave_out(session, relation, wanted, given)
         rows -= left_out.rows
         refuse_bad_keys(session, relation, how)
-        windows = _windows(_named(session, relation, wanted), wanted)
-        counts = _counts(session, relation, windows, rows)
-        replaced = [
-            Replaced(it.window, count, 0) for it, count in zip(windows, counts, strict=True)
-        ]
-        return _staged(relation, rows, rows, replaced, left_out)
+        apart = _Apart.of(_named(session, relation, wanted), wanted)
+        return _staged(relation, rows, apart.counts(session, relation, rows), {}, left_out, apart)
     staged = _with_hint(wanted, session.stage, given.content)
     left_out = _leave_out(session, session.staging, wanted, given)
     staged -= left_out.rows
@@ -65,18 +62,14 @@ def build_windows(
     columns = fit(session, relation, how, of_python=not isinstance(content, Query))
     session.refuse_effects(relation, deletes=True, updates=())
     column = _of_table(session, relation, wanted)
-    windows = _windows(column, wanted)
-    counts = _counts(session, session.staging, windows, staged)
-    deleted = [session.change(f"DELETE FROM {quoted(relation)} WHERE {it.rows}") for it in windows]
+    apart = _Apart.of(column, wanted)
+    counts = apart.counts(session, session.staging, staged)
+    deleted = apart.delete(session, relation)
     inserted = session.change(insert(relation, session.staging, columns))
     refuse_lost_rows(relation, inserted, staged)
     session.change(f"DROP TABLE {quoted(session.staging)}")
-    replaced = [
-        Replaced(it.window, *each) for it, *each in zip(windows, counts, deleted, strict=True)
-    ]
-    found = _staged(relation, session.row_count(relation), staged, replaced, left_out)
-    within = " OR ".join(f"({it.rows})" for it in windows)
-    written, by_now = f"SELECT * FROM {quoted(session.in_full(relation))} WHERE {within}", ""
+    found = _staged(relation, session.row_count(relation), counts, deleted, left_out, apart)
+    written, by_now = f"SELECT * FROM {quoted(session.in_full(relation))} WHERE {apart.rows}", ""
     if wanted.earlier:
         earlier = column.within(it.window for it in wanted.earlier)
         by_now = f"{written} OR ({earlier})"
@@ -120,11 +113,34 @@ class _LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class _WindowRows:
-    """A window, and the condition of its rows."""
+class _Apart:
+    """The windows of the partitions of a build, each once, as ``widen`` gives several partitions
+    the same one. ``rows`` is the condition of the rows in them: that of the windows, and not that
+    of the ends of neighbours, between which the clock may have been put back. Counts are by the
+    number of the window; one that is missing is 0."""
 
-    window: Window
+    how: Partitioned
+    windows: tuple[Window, ...]
     rows: str
+    number: str
+
+    @classmethod
+    def of(cls, column: WindowColumn, how: Partitioned) -> _Apart:
+        windows = tuple(dict.fromkeys(it.window for it in how.partitions))
+        return cls(how, windows, column.within(windows), column.number_of(windows))
+
+    def counts(self, session: Hooks, relation: Relation, rows: int) -> dict[int, int]:
+        """How many of the *rows* of a relation, which are all in these windows, are in each."""
+        if len(self.windows) == 1:
+            return {0: rows}
+        sql = f"SELECT {self.number}, count(*) FROM {quoted(relation)} GROUP BY 1"
+        return dict(session.rows(sql))
+
+    def delete(self, session: Hooks, relation: Relation) -> dict[int, int]:
+        """Delete the rows of the windows; return how many each had."""
+        if len(self.windows) == 1:
+            return {0: session.change(f"DELETE FROM {quoted(relation)} WHERE {self.rows}")}
+        return session.delete_counted(relation, self.rows, self.number)
 
 
 def _given(
@@ -176,37 +192,39 @@ def _unplaced(session: Hooks, relation: Relation, column: WindowColumn) -> int:
     return int(session.rows(sql)[0][0])
 
 
-def _windows(column: WindowColumn, how: Partitioned) -> list[_WindowRows]:
-    """Each window that is replaced. Its condition is that of its partitions, not that of its ends:
-    between them the clock may have been put back."""
-    return [
-        _WindowRows(
-            window,
-            column.within(it.window for it in how.partitions if covers([window], it.window)),
-        )
-        for window in windows_of(how.partitions)
-    ]
-
-
-def _counts(session: Hooks, relation: Relation, windows: list[_WindowRows], rows: int) -> list[int]:
-    """How many of the *rows* are in each window."""
-    if len(windows) == 1:
-        return [rows]
-    table = quoted(relation)
-    sql = (f"SELECT count(*) FROM {table} WHERE {window.rows}" for window in windows)
-    return [int(session.rows(each)[0][0]) for each in sql]
-
-
 def _staged(
     relation: Relation,
     rows: int | None,
-    inserted: int,
-    replaced: list[Replaced],
+    inserted: Mapping[int, int],
+    deleted: Mapping[int, int],
     left_out: _LeftOut,
+    apart: _Apart,
 ) -> Staged:
-    deleted = sum(it.deleted for it in replaced)
-    changes = Changes("window", None, inserted, 0, deleted, left_out.outside, left_out.unplaced)
-    return Staged(relation, rows, changes, tuple(replaced))
+    """``inserted``, ``deleted``: the rows of each window of *apart*."""
+    counts = {
+        window: (inserted.get(number, 0), deleted.get(number, 0))
+        for number, window in enumerate(apart.windows)
+    }
+    replaced = []
+    for whole in windows_of(apart.how.partitions):  # neighbours are one
+        parts = [each for window, each in counts.items() if covers([whole], window)]
+        replaced.append(Replaced(whole, *map(sum, zip(*parts, strict=True))))
+    keys = Counter(it.window for it in apart.how.partitions)
+    by_partition = tuple(
+        PartitionRows(it.key, *counts[it.window])
+        for it in apart.how.partitions
+        if keys[it.window] == 1
+    )
+    changes = Changes(
+        "window",
+        None,
+        sum(inserted.values()),
+        0,
+        sum(deleted.values()),
+        left_out.outside,
+        left_out.unplaced,
+    )
+    return Staged(relation, rows, changes, tuple(replaced), partition_rows=by_partition)
 
 
 # The column --------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from dagster_models.core.tasks import BOUNDS, KEYS, STAND_INS
 from dagster_models.core.windows import (
@@ -72,6 +73,23 @@ class WindowColumn:
             if isinstance(window, ValueWindow):
                 found.append(f"{column} IN ({', '.join(map(self._value, window.values))})")
         return " OR ".join(found) or "1 = 0"
+
+    def number_of(self, windows: Sequence[Window]) -> str:
+        """In which of these windows, none of which overlaps another, a row is that is in one of
+        them: its number in *windows*, as SQL. As a tree, so that a row meets few of their ends."""
+        column = quote(self.name)
+        starts: list[tuple[Any, str, int]] = []
+        cases = []
+        for number, window in enumerate(windows):
+            if isinstance(window, ValueWindow):
+                cases.append(f"WHEN {self.within([window])} THEN {number}")
+            elif self._ranges([window]):  # else it is the first of two hours: see _ranges
+                shown = self._kind is not _Compared.MOMENT
+                start = self._clock(window.start) if shown else instant(window.start)
+                starts.append((start, self.moment(window.start), number))
+        if cases:
+            return f"CASE {' '.join(cases)} END"
+        return _tree(column, [(sql, number) for _, sql, number in sorted(starts)])
 
     def _ranges(self, windows: Sequence[TimeWindow]) -> list[tuple[str, str]]:
         """The literals of each range, in order; neighbours are one."""
@@ -136,6 +154,15 @@ class WindowColumn:
     def endless(self, sign: str) -> str:
         """A bound for a build of the whole table: ``sign`` is "" or "-"."""
         return f"{self._kind.value} '{sign}infinity'"
+
+
+def _tree(column: str, starts: Sequence[tuple[str, int]]) -> str:
+    """Which of the ranges that begin there, in order, a value of the column is in."""
+    if len(starts) < 2:
+        return str(starts[0][1]) if starts else "NULL"
+    middle = len(starts) // 2
+    below, above = _tree(column, starts[:middle]), _tree(column, starts[middle:])
+    return f"CASE WHEN {column} < {starts[middle][0]} THEN {below} ELSE {above} END"
 
 
 #: Keys are texts, whatever the column is.

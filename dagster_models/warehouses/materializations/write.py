@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -15,6 +16,32 @@ def insert(table: Relation, staged: Relation, columns: Sequence[str]) -> str:
     names = [quote(column) for column in columns]
     listed, given = ", ".join(names), ", ".join(f"n.{name}" for name in names)
     return f"INSERT INTO {quoted(table)} ({listed}) SELECT {given} FROM {quoted(staged)} AS n"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What the statements that write the staged rows, ``count`` of them, are made of."""
+
+    relation: Relation
+    staged: Relation
+    count: int
+    columns: tuple[str, ...]
+    keys: tuple[str, ...]
+
+    @property
+    def table(self) -> str:
+        return quoted(self.relation)
+
+    @property
+    def new(self) -> str:
+        return quoted(self.staged)
+
+    @property
+    def same_key(self) -> str:
+        return " AND ".join(f"t.{key} = n.{key}" for key in map(quote, self.keys))
+
+    def insert(self, which: str = "") -> str:
+        return insert(self.relation, self.staged, self.columns) + which
 
 
 def refuse_lost_rows(relation: Relation, inserted: int | None, staged: int) -> None:

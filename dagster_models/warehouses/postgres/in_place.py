@@ -122,6 +122,12 @@ def refuse_effects(session: Runner, name: str, *, deletes: bool, updates: Sequen
         )
 
 
+def has_rules(session: Runner, name: str) -> bool:
+    """Whether a rule may write rows along with ours, or in their place."""
+    found = find(session, name)
+    return found is not None and found.listened_to and bool(_listeners(session, found.oid).rules)
+
+
 def is_listened_to(session: Runner, name: str) -> bool:
     """Whether a trigger or rule may write rows of the table, or of others, along with ours."""
     found = find(session, name)

@@ -1,0 +1,104 @@
+"""Merging staged rows into their table by a key: only rows that differ are written.
+
+Two ways, as warehouses differ in what a changed row costs:
+
+    found -> UPDATE -> INSERT     rows stay where they are
+    found -> DELETE -> INSERT     where rows are stored by columns: an UPDATE of rows that lie apart
+                                  makes the warehouse write whole columns anew
+
+There is no MERGE: PostgreSQL has it from version 15 on, and it counts no updates apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.model import Relation
+from dagster_models.warehouses.base import quote, quoted
+from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.keys import refuse_keys_of_table
+from dagster_models.warehouses.materializations.write import Write
+
+#: A column beside the keys: it must not meet a user's.
+_AT = "dagster_models_at"
+#: More of them take too much of a server's memory: it holds them all, at some 50 bytes each.
+_ADDRESSES = 500_000
+
+
+def merge(session: Hooks, it: Write) -> Changes:
+    """Update the rows whose key is known and whose values differ, and insert the others.
+
+    Raises WarehouseError if the table holds one of these keys twice.
+    """
+    rest = [quote(column) for column in it.columns if column not in it.keys]
+    differs = session.differs(rest) if rest else "false"
+    if session.rewrites_rows(it.relation, it.columns):
+        return _rewrite(session, it, differs)
+    return _update(session, it, rest, differs)
+
+
+def _found(it: Write) -> Relation:
+    """What the first statement keeps of what it finds in the table, so that the others need not
+    read all of that."""
+    return replace(it.staged, name="dagster_models_found")
+
+
+def _rewrite(session: Hooks, it: Write, differs: str) -> Changes:
+    """By the numbers of rows, in which nothing but this transaction can change anything."""
+    found = quoted(_found(it))
+    met = session.change(
+        f"CREATE TEMPORARY TABLE {found} AS SELECT n.rowid AS given, t.rowid AS known,"
+        f" {differs} AS differs FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+    )
+    keys, updated = session.rows(
+        f"SELECT count(DISTINCT given), count(*) FILTER (differs) FROM {found}"
+    )[0]
+    if met != keys:
+        refuse_keys_of_table(session, it.relation, it.keys)
+    if updated:
+        session.change(
+            f"DELETE FROM {it.table} AS t USING {found} AS f WHERE t.rowid = f.known AND f.differs"
+        )
+    # As a join: NOT EXISTS compares NULLs, too, which takes twice as long.
+    same = f"(SELECT given FROM {found} WHERE NOT differs)"
+    written = session.change(it.insert(f" ANTI JOIN {same} AS f ON f.given = n.rowid"))
+    session.change(f"DROP TABLE {found}")
+    return Changes("", None, written - updated, updated, 0)
+
+
+def _update(session: Hooks, it: Write, rest: Sequence[str], differs: str) -> Changes:
+    found, address = quoted(_found(it)), session.address(it.relation)
+    listed = [f"n.{quote(key)}" for key in it.keys]
+    if address:
+        listed.append(f"CASE WHEN {differs} THEN t.{address} END AS {_AT}")
+    there = session.change(
+        f"CREATE TEMPORARY TABLE {found} AS SELECT {', '.join(listed)}"
+        f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+    )
+    updated = 0
+    if rest and (there or address is None):
+        written = ", ".join(f"{column} = n.{column}" for column in rest)
+        updated = session.change(
+            f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
+            f" WHERE {it.same_key} AND ({differs}){_by_address(session, it, address)}"
+        )
+    known = it.table if address is None else found
+    unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {it.same_key})"
+    inserted = session.change(it.insert(unknown))
+    if address is None or there + inserted != it.count:
+        refuse_keys_of_table(session, it.relation, it.keys, among=_found(it))
+    session.change(f"DROP TABLE {found}")
+    return Changes("", None, inserted, updated, 0)
+
+
+def _by_address(session: Hooks, it: Write, address: str | None) -> str:
+    """What spares an UPDATE to read all of the table. It is only added to the other conditions, as
+    rows of several partitions may have the same address."""
+    if not address:
+        return ""
+    found = f"FROM {quoted(_found(it))} WHERE {_AT} IS NOT NULL"
+    if session.rows(f"SELECT count(*) {found}")[0][0] > _ADDRESSES:
+        return ""
+    return f" AND t.{address} = ANY (ARRAY(SELECT {_AT} {found}))"
