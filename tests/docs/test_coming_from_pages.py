@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli_cases import run
-from dagster_models.cli.main import _parser
+from dagster_models.cli.main import COMMANDS, parser
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key
 from dagster_models.project.targets import usable_target
@@ -79,7 +79,7 @@ def test_the_commands_are_commands(page: str) -> None:
     for arguments in commands(page):
         if len(arguments) == 1 and arguments[0] in COMPLETED:
             arguments = [*arguments, COMPLETED[arguments[0]]]
-        _parser().parse_args(arguments)  # exits for what it does not know
+        parser(COMMANDS).parse_args(arguments)  # exits for what it does not know
 
 
 def test_the_selections_of_both_select(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cli_cases import run
-from dagster_models.cli.main import _parser
+from dagster_models.cli.main import COMMANDS, parser
 from paths import REPOSITORY
 from project_cases import write_project
 
@@ -50,4 +50,4 @@ def test_the_hook_and_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture
     (root / "models/a.sql").write_text("select n from (")
     assert run(root, *arguments) == 1
     for command in re.findall(r"dagster-models ([^`\n]+)", PAGE):
-        _parser().parse_args(shlex.split(command))
+        parser(COMMANDS).parse_args(shlex.split(command))

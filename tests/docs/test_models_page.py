@@ -20,7 +20,7 @@ from dagster_models.core.messages import Outcome
 from dagster_models.core.model import Project
 from dagster_models.core.tasks import BuildTask
 from dagster_models.core.windows import Partition, TimeWindow
-from dagster_models.definitions.executor import _CONFIG
+from dagster_models.definitions.run_settings import run_settings
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
@@ -187,7 +187,7 @@ def recording(method: Callable[..., Any], sent: list[str]) -> Callable[..., Any]
 def test_the_run_config() -> None:
     (text,) = blocks("Building in full", "yaml")
     config = yaml.safe_load(text)["execution"]["config"]
-    assert set(config) <= set(_CONFIG)
+    assert set(config) <= set(run_settings(None))
     assert config == {"full_refresh": ["marts.orders"]}
 
 

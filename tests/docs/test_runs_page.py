@@ -78,3 +78,12 @@ def test_a_schema_for_each_developer(tmp_path: Path) -> None:
 def test_reading_from_production() -> None:
     (block,) = blocks("Reading from production what is not built here", "yaml")
     assert config_of(block) == {"defer": "prod"}
+
+
+def test_the_example_has_one_location_however_it_is_opened() -> None:
+    """`make run` belongs to that of pyproject.toml; a page of another name would not show it."""
+    workspace = yaml.safe_load((REPOSITORY / "workspace.yaml").read_text(encoding="utf-8"))
+    ((served,),) = (it.values() for it in workspace["load_from"])
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    (named,) = re.findall(r'^code_location_name = "(\w+)"', project, re.MULTILINE)
+    assert served["location_name"] == named
