@@ -114,7 +114,7 @@ def _argument(action: argparse.Action) -> _Argument:
 
 _BASH = r"""
 _dagster_models() {
-    local typed="${COMP_LINE:0:COMP_POINT}" command="" project=() word previous="" values="" index
+    local typed="${COMP_LINE:0:$COMP_POINT}" command="" project=() word previous="" values="" index
     typed="${typed##*[[:space:]]}"
     for ((index = 1; index < COMP_CWORD; index++)); do
         word="${COMP_WORDS[index]}"
@@ -170,7 +170,8 @@ def _bash() -> str:
 
 
 def _zsh() -> str:
-    return f"autoload -Uz compinit bashcompinit && compinit && bashcompinit\n{_bash()}"
+    load = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"
+    return f"{load}\nautoload -Uz bashcompinit && bashcompinit\n{_bash()}"
 
 
 # --- fish -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ PYPROJECT = "pyproject.toml"
 WORKFLOW = ".github/workflows/dagster_models.yml"
 
 _PROJECT = """\
+# yaml-language-server: $$schema=target/schemas/dagster_models.json
 # Every key is in docs/configuration.md. `dagster-models check` reports what is wrong.
 name: $name
 targets:
@@ -108,6 +109,7 @@ from
 where by_customer.total <> of_orders.total
 """
 _UNIT_TEST = """\
+# yaml-language-server: $$schema=../target/schemas/unit_tests.json
 - model: marts.payments
   name: only what is paid counts
   given:

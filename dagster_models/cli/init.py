@@ -12,7 +12,9 @@ from string import Template
 
 from dagster_models.cli import first_project
 from dagster_models.cli.first_project import DEFINITIONS, HOME, PYPROJECT, TABLES, WORKFLOW
+from dagster_models.cli.schemas import write_schemas
 from dagster_models.errors import DagsterModelsError
+from dagster_models.project.load import target_path_of
 from dagster_models.project.settings import PROJECT_FILE
 
 HELP = "write a first project and its Dagster home"
@@ -33,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     example = not (folder / "models").is_dir()
     every = first_project.texts(name, inside, example)
     kept = [path for path, text in every.items() if not _write(folder / path, text)]
+    write_schemas(Path(target_path_of(folder)) / "schemas")
     for path in kept:
         print(f"{os.path.relpath(folder / path)} is there already and stays as it is")
     for note in _notes(folder, name, kept, repository):
