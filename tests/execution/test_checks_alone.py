@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -283,6 +284,70 @@ def test_a_partitioned_model_is_checked_without_a_partition(tmp_path: Path) -> N
     assert built(events) == {"a"}
     for executor in (models_executor, dg.in_process_executor):
         assert evaluated(runner.run(OF_MODELS[0], executor=executor)) == {OF_MODELS[0]: True}
+
+
+MULTIPROCESS = """
+from pathlib import Path
+import dagster as dg
+from dagster_models import load_project
+
+def key(asset, check):
+    return dg.AssetCheckKey(dg.AssetKey(asset), check)
+
+some = dg.AssetSelection.checks(
+    key(["raw", "orders"], "unique_n"),
+    key(["m", "a"], "not_null_n"),
+    key(["m", "b"], "relationships_n"),
+    key(["m", "c"], "few"),
+)
+alone = dg.define_asset_job("alone", selection=some, executor_def=dg.multiprocess_executor)
+defs = dg.Definitions.merge(load_project(Path(__file__).parent), dg.Definitions(jobs=[alone]))
+"""
+
+
+@pytest.mark.slow
+def test_checks_alone_under_the_multiprocess_executor_of_dagster(tmp_path: Path) -> None:
+    """Exactly those that are selected, each step in a process of Dagster's own."""
+    project = make_project(tmp_path, FILES | {"definitions.py": MULTIPROCESS})
+    with project.warehouse() as session:
+        session.execute(RAW.format(series=SERIES["duckdb"]))
+        session.execute("create schema m; create table m.a as select null::int as n")
+        session.execute("create table m.b as select 1 as n; create table m.c as select 1 as n")
+    done = project.python(EXECUTE_ALONE)
+    assert done.returncode == 0, done.stderr
+    found = {tuple(path): passed for path, passed in json.loads(done.stdout.splitlines()[-1])}
+    assert found == {
+        ("raw", "orders", "unique_n"): True,
+        ("m", "a", "not_null_n"): False,
+        ("m", "b", "relationships_n"): False,
+        ("m", "c", "few"): True,
+    }
+    events = project.events()
+    assert project.status() == "FAILURE"
+    assert {step for step, type_, _ in events if type_ == "STEP_FAILURE"} == {"m__a", "m__b"}
+    assert {type_ for _, type_, _ in events}.isdisjoint({"ASSET_MATERIALIZATION"})
+    schemas = "select distinct table_schema from information_schema.tables order by 1"
+    assert project.rows(schemas) == [("m",), ("raw",)]
+
+
+EXECUTE_ALONE = """
+import json
+from dagster import DagsterInstance, execute_job
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+
+def main():
+    with DagsterInstance.get() as instance:
+        repository = ReconstructableRepository.for_file("definitions.py", "defs")
+        done = execute_job(repository.get_reconstructable_job("alone"), instance)
+        found = [
+            [[*it.asset_key.path, it.check_name], it.passed]
+            for it in done.get_asset_check_evaluations()
+        ]
+        print(json.dumps(found))
+
+if __name__ == "__main__":  # the processes of the steps import this file
+    main()
+"""
 
 
 READS = re.compile(r"SELECT|DESCRIBE|BEGIN [A-Z ]*READ ONLY\Z|ROLLBACK|SAVEPOINT|select", re.ASCII)

@@ -30,6 +30,7 @@ from dagster_models.core.check_tasks import (
 )
 from dagster_models.core.checks import Threshold
 from dagster_models.core.materializations import (
+    Custom,
     Incremental,
     Materialization,
     Partitioned,
@@ -258,6 +259,22 @@ def test_each_check_has_a_result_after_one_that_cannot_run(
     assert {it.error.message for it in rest if it.error} == {why}
     (note,) = outcome.notes
     assert "rows of counted are not stored: the check breaks could not run" in note
+
+
+def test_each_check_of_a_kind_of_the_project_has_a_result(
+    system: System, session: WarehouseSession
+) -> None:
+    """Its build cannot be repeated without the check that cannot run."""
+    how = Custom("kinds.latest.Latest", {})
+    session.read_before(TASK.relation, how)
+    session.execute("create table s.t as select 1 as n")
+    every = f"select * from {OWN_RELATION}"
+    checks = [CheckTask(name, every, "warn") for name in ("before", "breaks", "after")]
+    checks[1] = replace(checks[1], sql="select nope")
+    before, breaks, after = built(session, "", *checks, materialization=how).checks
+    assert (before.failures, breaks.has_run, after.failures) == (1, True, int(after.has_run))
+    assert breaks.error is not None
+    assert after.has_run == ("savepoints" not in system.capabilities.lacks)
 
 
 @pytest.mark.feature("savepoints")

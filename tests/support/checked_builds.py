@@ -73,32 +73,34 @@ def ordered(rows: Sequence[Row]) -> Rows:
 
 @dataclass(frozen=True)
 class Checked:
-    """A check, and the failures that Python counts."""
+    """A check. ``find`` is a plain Python model of it: what offends in the rows in scope, and in
+    all of the table."""
 
     task: CheckTask
-    offending: Callable[[Sequence[Row], Sequence[Row]], list[Any]]
+    find: Callable[[Sequence[Row], Sequence[Row]], list[Any]]
+
+    def offending(self, window: Sequence[Row], table: Sequence[Row]) -> list[Any]:
+        return self.find(self._scope(window, table), table)
 
     def judged(self, window: Sequence[Row], table: Sequence[Row]) -> tuple[int, str]:
         """How many failures there are, and whether they are too many: "error", "warn" or ""."""
-        scope = window if self.task.scope == "window" else table
-        failures, rows = len(self.offending(window, table)), len(scope)
+        failures, rows = len(self.offending(window, table)), len(self._scope(window, table))
         for severity, limit in self.task.thresholds.items():
             most = Fraction(limit.above)
             if Fraction(failures) > (most * rows / 100 if limit.percent else most):
                 return failures, severity
         return failures, ""
 
+    def _scope(self, window: Sequence[Row], table: Sequence[Row]) -> Sequence[Row]:
+        return window if self.task.scope == "window" else table
+
 
 def _of_rows(check: CheckTask, condition: str) -> Checked:
-    def offending(window: Sequence[Row], table: Sequence[Row]) -> list[Any]:
-        scope = window if check.scope == "window" else table
-        return [row for row in scope if CONDITIONS[condition](row)]
-
-    return Checked(check, offending)
+    return Checked(check, lambda scope, _: [row for row in scope if CONDITIONS[condition](row)])
 
 
-def _twice(window: Sequence[Row], table: Sequence[Row]) -> list[Any]:
-    counts, keys = Counter(k for k, _ in table), {k for k, _ in window}
+def _twice(scope: Sequence[Row], table: Sequence[Row]) -> list[Any]:
+    counts, keys = Counter(k for k, _ in table), {k for k, _ in scope}
     return [k for k, count in counts.items() if count > 1 and k in keys]
 
 
