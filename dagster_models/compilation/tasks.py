@@ -186,7 +186,7 @@ def exports_by_warehouse(
     for it in places.values():
         for key, step in it.project.steps.items():
             export = export_of(it.project, step, it.target)
-            if export is not None:
+            if export is not None and step.relation is not None:  # else its file is wrong
                 relation = relation_for(it.project, key, it.target)
                 found.setdefault(it.address, []).append((relation, export))
     return found

@@ -29,6 +29,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.parts import asked_for, partitioned, standing
 from dagster_models.core.tasks import BuildTask, PythonTask
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.errors import BrokenFile
 from dagster_models.execution.single import run_checks
 from dagster_models.processes.client.session import Session, connect
 
@@ -77,7 +78,10 @@ def find(
             session, commits = records.of(target_step)
             if str(target_step.relation) not in commits:  # of a script, or never built
                 continue
-            task = task_for(target_step, run_id, 1)
+            try:
+                task = task_for(target_step, run_id, 1)
+            except BrokenFile:  # the step fails with that error
+                continue
             if not isinstance(task, (BuildTask, PythonTask)):
                 continue
             ledger = session.ledger(task.relation) if partitioned(task.materialization) else ()

@@ -105,6 +105,9 @@ def decide(
                 why = f"{name} is built in this run, or runs"
                 decision.because[step] = Because("upstream", why)
                 continue
+            if target_step.step.problems:
+                decision.because[step] = Because("code", "its file is wrong")
+                continue
             result = warehouse.look_at(target_step, known, run_id)
             if isinstance(result, Because):
                 decision.because[step] = result

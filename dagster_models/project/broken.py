@@ -35,8 +35,10 @@ class Blame:
     files: Sequence[ProjectFile]
     described: Described
     _owners: dict[str, set[Key]] = field(default_factory=dict)
+    _texts: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._texts = {file.path: file.text for file in self.files} | dict(self.described.texts)
         for draft in self.drafts:
             step = draft.step
             for path in (step.location.path, step.kind_path, *(it.path for it in step.modules)):
@@ -47,9 +49,11 @@ class Blame:
         if not self._errors:
             return dict(steps)
         for step in steps.values():
-            for path in (it.location.path for it in step.checks):
-                if path.startswith("checks/"):
-                    self._owners.setdefault(path, set()).add(step.key)
+            for check in step.checks:
+                modules = check.function.modules if check.function else ()
+                for path in (check.location.path, *(it.path for it in modules)):
+                    if path.startswith("checks/") or check.function:
+                        self._owners.setdefault(path, set()).add(step.key)
         wrong: dict[Key, list[Problem]] = {}
         for error in self._errors:
             for key in self._keys_of(error):
@@ -115,19 +119,18 @@ class Blame:
 
     def _texts_of(self, step: Step, errors: Iterable[Problem]) -> str:
         """What may name the step's relation; "" if not all of it can be read."""
-        texts = {file.path: file.text for file in self.files} | dict(self.described.texts)
         paths = (step.location.path, *(it.path for it in errors if it.path in self.described.texts))
-        return "\n".join(texts[path] for path in paths) if all(map(texts.get, paths)) else ""
+        texts = [self._texts.get(path, "") for path in paths]
+        return "\n".join(texts) if all(texts) else ""
 
     def _of_checks(self, steps: Mapping[Key, Step]) -> Iterator[Step]:
-        for file in self.files:
+        for file in (it for it in self.files if it.folder == "checks"):
             wrong = [error for error in self._errors if error.path == file.path]
             key = Key(file.folder, file.name)
-            if not wrong or file.folder != "checks" or file.path in self._owners or key in steps:
-                continue
-            self._owners[file.path] = {key}
-            config = Config(group=file.folder)
-            yield Step(key, "sql", Location(file.path), config, None, problems=tuple(wrong))
+            if wrong and file.path not in self._owners and key not in steps:
+                self._owners[file.path] = {key}
+                config = Config(group=file.folder)
+                yield Step(key, "sql", Location(file.path), config, None, problems=tuple(wrong))
 
 
 def with_errors(project: Project, problems: Iterable[Problem]) -> Project:

@@ -99,7 +99,10 @@ def read_described(
 
 class _Reader:
     def __init__(self, files: Sequence[ProjectFile], report: Report) -> None:
-        self._files, self._report = files, report
+        self._report = report
+        self._files: dict[tuple[str, str], list[ProjectFile]] = {}
+        for file in files:
+            self._files.setdefault((file.folder, file.name.lower()), []).append(file)
         self.layers: dict[str, Values] = {}
         self.sources: list[YamlNode] = []
         self.starts: dict[str, list[tuple[int, int, str]]] = {}
@@ -152,13 +155,9 @@ class _Reader:
 
     def _file_named(self, name: YamlNode, folder: str) -> ProjectFile | None:
         """The file of that name; of several, the one below the folder of the YAML file."""
-        every = [file for file in self._files if file.folder == folder]
         *schema, stem = name.value.lower().split(".")
-        found = [
-            file
-            for file in every
-            if file.name.lower() == stem and (not schema or schema == [file.parts[0].lower()])
-        ]
+        found = self._files.get((folder, stem), [])
+        found = [file for file in found if not schema or schema == [file.parts[0].lower()]]
         if len(found) > 1:
             here = name.place.path.rpartition("/")[0]
             found = [file for file in found if file.path.startswith(f"{here}/")] or found
@@ -170,7 +169,7 @@ class _Reader:
             others = tuple(file.path for file in found)
             self._report(problem(what, name.place, fix, others=others))
             return None
-        close = nearest(name.value, [file.name for file in every])
+        close = nearest(name.value, [stem for of, stem in self._files if of == folder])
         fix = f"Did you mean `{close[0]}`?" if close else "Delete the entry, or add the file."
         what = f"`{name.value}` is no file of {folder}/, so what is said here is of nothing"
         self._report(problem(what, name.place, fix, "warning"))

@@ -66,7 +66,7 @@ def read_files(root: str, report: Report) -> ProjectFiles:
     places = {}
     for folder in FOLDERS:
         found = sorted(_walk(root, folder, report))
-        every = [parts for _, parts, _ in found]
+        every = [parts[:-1] if ending in _YAML else parts for _, parts, ending in found]
         places[folder] = frozenset(
             parts[:depth] for parts in every for depth in range(1, len(parts) + 1)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,20 @@ import pytest
 
 from cli_cases import run as cli
 from dagster_models import ModelsTranslator, load_project
-from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.compilation.tasks import TargetStep, exports_by_warehouse, task_for
 from dagster_models.core.model import Key
+from dagster_models.core.model import Project as ModelsProject
 from dagster_models.errors import BrokenFile
+from dagster_models.execution.deferral import deferral
+from dagster_models.execution.known_inputs import KnownInputs
+from dagster_models.execution.resume import find
+from dagster_models.execution.unchanged import decide
+from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
 from project_cases import load, write_project
 from running import Project, make_project
+from session_runs import Runs, target_of
+from systems import System
 
 HEADER = """/* @model
 description: What was sold.
@@ -149,3 +158,54 @@ def test_the_commands(project: Project, capsys: pytest.CaptureFixture[str]) -> N
     assert ERROR in said["check"]
     assert "PASS marts.other: one" in said["test"]
     assert ERROR in said["test"]
+
+
+class Lenient(Runs):
+    """Runs of a project in which files may be wrong."""
+
+    def load(self) -> ModelsProject:
+        return load(self.root, whole=None)
+
+
+@pytest.fixture
+def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lenient:
+    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
+    runs = Lenient(tmp_path / "project")
+    settings = f"name: p\ndialect: {system.name}\nmodels: {{materialized: table}}\n"
+    settings += f"targets:\n  dev: {target_of(system)}\n"
+    runs.write({"dagster_models.yaml": settings, **FILES})
+    return runs
+
+
+WRONG = {
+    "text": "select id frm raw where",
+    "name of the table": "/* @model\nalias: [\n*/ select id from raw",
+}
+
+
+@pytest.mark.parametrize("how", WRONG)
+def test_what_looks_at_former_builds_leaves_it_to_fail(runs: Lenient, how: str) -> None:
+    """Which steps a run need not build is decided before the first one, for all of them."""
+    runs.run()
+    before = runs.contents()
+    runs.write({"models/marts/sold.sql": WRONG[how]})
+    steps = runs.steps(runs.load())
+    graph = {name: [str(read) for read in it.step.upstream] for name, it in steps.items()}
+    decided = decide(graph, steps, KnownInputs(), (), "again")
+    assert set(decided.unchanged) == {"marts.raw", "marts.other"}
+    assert decided.because["marts.sold"].text == "its file is wrong"
+    found = {it.step for it in find(graph, steps, _run_ids(steps), "again")}
+    assert found == {"marts.raw", "marts.other"}
+    assert exports_by_warehouse(steps) == {}
+    assert deferral(steps, "").nowhere == ()
+    with pytest.raises(BrokenFile):
+        task_for(steps["marts.sold"], "again", 1)
+    runs.write({"models/marts/sold.sql": FILES["models/marts/sold.sql"]})
+    assert runs.contents() == before, "nothing was done to its table"
+
+
+def _run_ids(steps: Mapping[str, TargetStep]) -> set[str]:
+    first = steps["marts.raw"]
+    assert first.relation is not None
+    with connect(first.address) as session:
+        return {commit.run_id for commit in session.last_proofs([first.relation])}

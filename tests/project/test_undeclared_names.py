@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import pytest
 
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Key
 from dagster_models.project.former import MODELS_FILE
+from dagster_models.project.targets import usable_target
+from dagster_models.reporting.results import RunHeader, StepResult
+from dagster_models.reporting.run_results import write_run_results
+from dagster_models.reporting.step_results import step_result
+from dagster_models.reporting.terminal import Terminal
 from project_cases import load, make, write_project
 
 ALIAS = "/* @model alias: all_orders */ select 1 as id"
@@ -60,3 +68,30 @@ def test_a_model_that_an_earlier_load_has_seen(tmp_path: Path) -> None:
     (root / "models/sources.yaml").unlink()
     (root / "target" / MODELS_FILE).write_text("[1")
     assert [it.severity for it in load(root, whole=None).warnings] == ["warning"]
+
+
+def test_they_are_listed_at_the_end_of_a_run_and_in_its_results(tmp_path: Path) -> None:
+    files = {f"models/{name}.sql": f"from raw.{name} join raw.both using (id)" for name in "ab"}
+    project = make(tmp_path, files)
+    target = usable_target(project)
+    results = [
+        step_result(str(step.key), TargetStep(project, step, target), "succeeded", None)
+        for step in project.steps.values()
+    ]
+    stream = io.StringIO()
+    Terminal(stream, color=False, clock=lambda: "").done(results, 1.0)
+    lines = [line.strip() for line in stream.getvalue().splitlines()]
+    of = "is not a model, seed or source of this project"
+    assert lines[lines.index("WARN 4 names that nobody declares") + 1 :][:4] == [
+        f"models/a.sql:1:6: `raw.a` {of}",
+        f"models/a.sql:1:17: `raw.both` {of}",
+        f"models/b.sql:1:6: `raw.b` {of}",
+        f"models/b.sql:1:17: `raw.both` {of}",
+    ]
+    header, path = RunHeader("r", "p", "dev", 0.0, ("main.a", "main.b"), "1"), tmp_path / "r.json"
+    write_run_results(path, results, header=header, seconds=1, generated_at=0)
+    found = [it["adapter_response"] for it in json.loads(path.read_text())["results"]]
+    assert [len(it["undeclared"]) for it in found] == [2, 2]
+    assert found[0]["undeclared"][0] == f"models/a.sql:1:6: `raw.a` {of}"
+    again = json.loads(json.dumps(results[0].to_json()))
+    assert StepResult.from_json(again).undeclared == results[0].undeclared
