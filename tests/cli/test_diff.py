@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 
 from cli_cases import FILES, git, run
@@ -423,3 +424,27 @@ def test_a_column_that_decides_the_rows_of_its_readers(
     m = ("select 'a' as a, 2 as b, 3 as p", "select 'ax' as a, 2 as b, 3 as p")
     result = changed(root, capsys, {"m": m, "n": (reader, reader)})
     assert result["affected"] == {"more.n": ["*"]}
+
+
+def test_what_a_target_attaches(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its paths start at the project's folder, and the commit that is compared is in another."""
+    database = root.parent.parent / "crm.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("create table c as select 1 as id")
+    settings = (root / "dagster_models.yaml").read_text("utf-8")
+    attached = settings.replace("threads: 2", "attach: {crm: ../../crm.duckdb}")
+    assert attached != settings
+    files = {
+        "dagster_models.yaml": attached,
+        "models/crm.yaml": "sources: [{name: crm, catalog: crm, schema: main, tables: [c]}]",
+        "models/marts/customers.sql": "select id from crm.main.c",
+    }
+    write(root, files)
+    git(root.parent, "add", "-A")
+    git(root.parent, "commit", "--quiet", "-m", "attached")
+    assert printed(root, capsys)[0].startswith("No model changed in meaning")
+    write(root, {"models/marts/customers.sql": "select id + 1 as id from crm.main.c"})
+    assert printed(root, capsys)[2:] == [
+        "~ marts.customers (models/marts/customers.sql)",
+        "    ~ id: its expression",
+    ]

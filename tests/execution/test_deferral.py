@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from dagster_models.compilation.tasks import task_for
@@ -184,3 +185,24 @@ def test_a_model_of_which_only_checks_run_is_looked_at_there(runs: Runs) -> None
     with runs.connect() as session:
         outcome = session.run(task_for(found.target_steps["m.c"], "r", 1))
     assert [check.passed for check in outcome.checks] == [True], outcome.error
+
+
+def test_with_what_a_target_attaches(tmp_path: Path) -> None:
+    """Sources are read where they are attached, whatever else the run defers."""
+    with duckdb.connect(str(tmp_path / "crm.duckdb")) as connection:
+        connection.execute("create table one as select 5 as k")
+    target = f"type: duckdb, path: {tmp_path / 'w.duckdb'}, attach: {{crm: ../crm.duckdb}}"
+    runs = Runs(tmp_path / "project", "dev")
+    runs.write(
+        {
+            PROJECT_FILE: "name: p\ntarget: dev\nmodels: {materialized: table}\ntargets:\n"
+            f"  dev: {{{target}, schema_prefix: dev_ann_}}\n  prod: {{{target}}}\n",
+            "models/sources.yaml": "sources: [{name: crm, catalog: crm, schema: main,"
+            " tables: [one]}]",
+            "models/m/a.sql": "select k, 1 as v from crm.main.one",
+            "models/m/c.sql": "select a.k, a.v + one.k as v from m.a join crm.main.one using (k)",
+        }
+    )
+    Runs(runs.root, "prod").run()
+    assert deferred(runs, "m.c") == {"m.a": "m.a"}
+    assert rows(runs, "dev_ann_m.c") == [(6,)]
