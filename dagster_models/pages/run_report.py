@@ -141,9 +141,9 @@ def _checks(results: Sequence[StepResult]) -> Iterator[str]:
         return
     yield "<h2>Checks that did not pass</h2>"
     for it, check in found:
-        kind = "failed" if check.severity == "error" else "warned"
+        kind = {"warn": "warned", "skipped": "skipped"}.get(check.status, "failed")
         yield (
-            f'<h3><span class="state {kind}">{escaped(check.severity)}</span>'
+            f'<h3><span class="state {kind}">{escaped(check.status)}</span>'
             f" {escaped(check.name)} of {_link(it.step)} <code>{escaped(check.where)}</code></h3>"
         )
         yield f"<pre>{_lines(check_failure(check))}</pre>"

@@ -168,7 +168,9 @@ WRITES = {
 }
 
 
-@pytest.mark.parametrize(("method", "call"), [("begin", 2), ("built_by", 1), ("replace_table", 2)])
+@pytest.mark.parametrize(
+    ("method", "call"), [("begin", 2), ("take_turn", 1), ("built_by", 1), ("replace_table", 2)]
+)
 def test_what_others_write_meanwhile_is_never_lost(
     system: System,
     warehouse: OpenWarehouse,
@@ -195,7 +197,10 @@ def test_what_others_write_meanwhile_is_never_lost(
 
             with after_call(session, method, call, act):
                 notes = build(-2).notes
-            assert bool(refused) == (not notes) == (method != "begin"), (write, notes)
+            assert bool(refused) == (not notes), (write, notes)
+            # DuckDB has no lock that could be taken first.
+            early = method == "begin" or (method == "take_turn" and system.name == "duckdb")
+            assert bool(refused) != early
             assert stored(session) == ([(-2, "x")] if refused else left)
 
 
