@@ -64,11 +64,16 @@ def retried_run(location: ProjectLocation, run_id: str | None) -> Retried:
         if not failed:
             raise SelectionError(f"run {run.run_id}: {error}") from error
         return Retried(_checks_again(loaded, run, failed))
-    late = " ".join(sorted({key.name for key, published in failed.items() if published}))
+    late = " ".join(sorted(_name(key) for key, published in failed.items() if published))
     if not late:
         return Retried(retried)
     what = "Checks of what that run has published failed too, and are no part of this one:"
     return Retried(retried, f"{what} `dagster-models checks {late}` runs them.")
+
+
+def _name(check: AssetCheckKey) -> str:
+    """What `dagster-models checks` calls it: schema.model.check."""
+    return ".".join((*check.asset_key.path[-2:], check.name))
 
 
 def _checks_again(

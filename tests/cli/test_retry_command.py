@@ -41,8 +41,10 @@ def location(
     leave_all()
 
 
-def run_of(location: ProjectLocation, **tags: str) -> DagsterRun:
-    asked = Asked("", "", "", None, {f"dagster_models/{name}": it for name, it in tags.items()}, {})
+def run_of(location: ProjectLocation, select: str, **tags: str) -> DagsterRun:
+    asked = Asked(
+        select, "", "", None, {f"dagster_models/{name}": it for name, it in tags.items()}, {}
+    )
     made = new_run(location, asked, lambda project: Facts(lambda ref: [], list)).run
     assert made is not None
     return made
@@ -59,6 +61,7 @@ LATE = {
     "targets: {dev: {type: duckdb, path: target/test.duckdb, threads: 2}}\n",
     "models/a.sql": f"{CHECKED}select 1 as n union all select null",
     "models/b.sql": WARNED,
+    "models/c.sql": "select no_such_function() as n",
 }
 
 
@@ -66,7 +69,12 @@ LATE = {
 def test_checks_that_failed_after_all_models_run_alone(
     location: ProjectLocation, project: Project
 ) -> None:
-    first = run_of(location, full_refresh="a", fail_fast="true")
+    both = run_of(location, "*")
+    assert location.loaded.execute(both) == "FAILURE"
+    retried = retried_run(location, None)
+    assert retried.run.step_keys_to_execute == ["main__c"]
+    assert "`dagster-models checks main.a.not_null_n` runs them" in retried.note
+    first = run_of(location, "a b", full_refresh="a", fail_fast="true")
     assert location.loaded.execute(first) == "FAILURE"
     again = retried_run(location, None).run
     failed = AssetCheckKey(AssetKey(["main", "a"]), "not_null_n")
