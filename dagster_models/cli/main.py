@@ -19,6 +19,7 @@
     dagster-models shell               a prompt for such queries
     dagster-models windows marts.x     which of its partitions are built, and which are not
     dagster-models clean --relations   what no model builds any more; ``--yes`` drops it
+    dagster-models docs                a site about the project, in one folder
     dagster-models schemas             the JSON schemas of its files, for editors
     dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
     dagster-models completion bash     completion of commands, options and names for a shell
@@ -69,7 +70,7 @@ class Commands(Mapping[str, Command]):
             "shell",
             "test",
         ),
-        *("schemas", "completion"),
+        *("docs", "schemas", "completion"),
     )
 
     def __getitem__(self, name: str) -> Command:

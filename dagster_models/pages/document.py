@@ -46,7 +46,7 @@ th { color: var(--soft); font-weight: 600; } .number { text-align: right; }
   padding: 8px 16px; } .card b { display: block; font-size: 20px; }
 svg { display: block; font: 12px system-ui, sans-serif; } svg text { fill: var(--fg); }
 svg text.soft { fill: var(--soft); } svg .grid { stroke: var(--line); }
-svg .edge { stroke: var(--skipped); fill: none; }
+svg rect { stroke: var(--bg); } svg .edge { stroke: var(--skipped); fill: none; }
 svg .critical { stroke: var(--fg); stroke-width: 2; }
 svg .box { stroke-width: 1.5; } svg .box text, svg text.inside { fill: #fff; }
 details > summary { cursor: pointer; } input[type=search] { font: inherit; padding: 6px 10px;

@@ -138,6 +138,7 @@ def test_the_commands(clone: Path) -> None:
     assert "(1 row)" in shell("echo 'select 1;' | " + said.pop("shell"), clone)
     assert "complete -F" in shell(said.pop("completion"), clone)
     assert "Critical path: " in shell(said.pop("explain"), clone)
+    assert shell(said.pop("docs"), clone).endswith("docs/index.html\n")
     assert shell(said.pop("report"), clone).endswith(".html\n")
     one = shell(said.pop("explain last"), clone)
     assert one.startswith("marts.carrier_delays: sql table, succeeded")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import html.parser
 import itertools
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from browser import document_of, needs_browser
 from cli_cases import run as command
 from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
@@ -23,7 +22,6 @@ from dagster_models.reporting.journal import JournalContents, RunEnd
 from dagster_models.reporting.results import CheckResult, RunHeader, StepResult, totals
 from running import make_project
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 HOSTILE = "<script>document.title = 'taken'</script>&\"'\x1b[31m"
 
 
@@ -125,7 +123,7 @@ def test_what_is_read_stands_to_the_left() -> None:
     assert len({(it.x, it.y) for it in at.values()}) == len(reads)
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no browser")
+@needs_browser
 def test_a_browser_shows_it_and_filters_its_steps(tmp_path: Path) -> None:
     """What the page's script does is read from the document that the browser has in the end."""
     page = tmp_path / "report.html"
@@ -134,20 +132,12 @@ def test_a_browser_shows_it_and_filters_its_steps(tmp_path: Path) -> None:
         "field.value = 'FAILED models/b'; field.dispatchEvent(new Event('input'));</script>"
     )
     page.write_text(report_of(RESULTS, UPSTREAM) + typed, encoding="utf-8")
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --dump-dom"
-    flags += " --disable-background-networking --disable-component-update --disable-sync"
-    done = subprocess.run(
-        [str(CHROMIUM), *flags.split(), f"--user-data-dir={tmp_path / 'user'}", page.as_uri()],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    (table,) = re.findall(r'<table id="steps">.*?<tbody>(.*?)</tbody>', done.stdout, re.DOTALL)
+    document = document_of(page.as_uri(), tmp_path)
+    (table,) = re.findall(r'<table id="steps">.*?<tbody>(.*?)</tbody>', document, re.DOTALL)
     rows = re.findall(r"<tr( hidden=\"\")?>.*?id=\"step-(m\.\w)\"", table, re.DOTALL)
     assert {name for hidden, name in rows if not hidden} == {"m.b"}
     assert {name for hidden, name in rows if hidden} == {"m.a", "m.c", "m.d"}
-    assert "<title>Run 7f3c of flights</title>" in done.stdout
+    assert "<title>Run 7f3c of flights</title>" in document
 
 
 @pytest.mark.slow
