@@ -139,15 +139,22 @@ def loaded(
     others: Sequence[AssetsDefinition | AssetSpec],
     key_prefix: str | Sequence[str] | None,
     environ: Mapping[str, str] | None = None,
+    *,
+    alone: bool = False,
 ) -> Project:
-    """The project in the folder, which may read the tables of *others*; warnings are logged."""
-    sources = tables_of(others)
+    """The project in the folder, which may read the tables of *others*; warnings are logged.
+
+    ``alone``: it is loaded without the others only to know its own tables, so nothing is said of
+    what it reads.
+    """
+    sources, whole = tables_of(others), False if alone else None
     project = load(
-        path, run_sql_function=run_sql_function, sources=sources, environ=environ, whole=None
+        path, run_sql_function=run_sql_function, sources=sources, environ=environ, whole=whole
     )
     if key_prefix is not None:
         project = replace(project, key_prefix=checked_prefix(key_prefix))
-    _log_warnings(project.warnings)
+    if not alone:
+        _log_warnings(project.warnings)
     return project
 
 
@@ -201,13 +208,10 @@ def default_resource_key(project: Project) -> str:
     return "_".join((*project.key_prefix, "warehouse"))
 
 
-def shown(
-    project: Project, target: Target, translator: ModelsTranslator
-) -> tuple[list[AssetSpec], list[Problem]]:
-    """How Dagster shows the steps of a project that may be joined with others."""
+def shown(project: Project, target: Target, translator: ModelsTranslator) -> list[AssetSpec]:
+    """How Dagster shows the steps of a project, for others that read their tables."""
     context = _Context(project, target, translator, default_resource_key(project))
-    specs, problems = _specs([*project.steps.values()], context)
-    return [spec for _, spec in specs], problems
+    return [spec for _, spec in _specs([*project.steps.values()], context)[0]]
 
 
 def _warehouse(project: Project, target: Target) -> WarehouseResource:

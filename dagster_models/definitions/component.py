@@ -150,7 +150,7 @@ class ModelsComponent(Component, Resolvable):
         return definitions
 
     def loaded_project(
-        self, context: ComponentLoadContext, others: Sequence[OtherAsset]
+        self, context: ComponentLoadContext, others: Sequence[OtherAsset], *, alone: bool = False
     ) -> tuple[Project, Target]:
         """The project, which may read the tables of *others*, and its target."""
         environ: Mapping[str, str] = os.environ
@@ -160,7 +160,7 @@ class ModelsComponent(Component, Resolvable):
         if not root.is_dir():
             fix = "Write the folder with dagster_models.yaml, relative to this file."
             raise _wrong(f"there is no folder {root}", place_of(context, "project"), fix)
-        project = loaded(root, others, self.key_prefix, environ)
+        project = loaded(root, others, self.key_prefix, environ, alone=alone)
         if self.target and self.target not in project.targets:
             fix = suggest(self.target, project.targets, "Targets")
             place = place_of(context, "target")
@@ -189,9 +189,9 @@ class ModelsComponent(Component, Resolvable):
         for place, other in neighbours(context, ModelsComponent):
             where = place_of(place, "project").path
             if isinstance(other, ModelsComponent):
-                project, target = other.loaded_project(place, ())
+                project, target = other.loaded_project(place, (), alone=True)
                 found.resources[other.resource_key or default_resource_key(project)] = where
-                found.assets += shown(project, target, _TranslatorOf(other))[0]
+                found.assets += shown(project, target, _TranslatorOf(other))
             elif isinstance(other, Definitions):
                 found.assets += _with_specs(other)
                 if other.executor not in (None, models_executor):

@@ -227,9 +227,12 @@ def test_assets_of_other_components_are_joined_by_table_name(sandbox: DefsFolder
         )
 
 
-def test_projects_read_each_other(sandbox: DefsFolderSandbox) -> None:
+def test_projects_read_each_other(
+    sandbox: DefsFolderSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also if unknown tables are errors: each is loaded without the other first, and then again."""
     one = {
-        "dagster_models.yaml": "name: one\n",
+        "dagster_models.yaml": "name: one\nunknown_references: error\nload: strict\n",
         "models/core/people.sql": "select 1 as id",
         "models/core/report.sql": "select * from hr.salaries",
     }
@@ -242,6 +245,7 @@ def test_projects_read_each_other(sandbox: DefsFolderSandbox) -> None:
     with all_of(sandbox) as definitions:
         assert parents(definitions, "hr/salaries") == {"one/core/people"}
         assert parents(definitions, "one/core/report") == {"hr/salaries"}
+    assert "is not a model" not in caplog.text
 
 
 def test_projects_without_prefixes_and_second_executors_are_refused(

@@ -52,7 +52,7 @@ def test_kinds_are_of_the_file_and_the_header_and_the_folder(tmp_path: Path) -> 
 
 def test_tags_have_values_and_the_nearest_one_counts(tmp_path: Path) -> None:
     header = "/* @model\ntags: {tier: gold, cost: 3, nightly: }\n*/\nselect 1 as n"
-    settings = "models: {marts: {tags: {tier: silver}}, tags: daily}\n"
+    settings = "models: {marts: {tags: {tier: silver}}, tags: {tier: gold, daily: }}\n"
     settings += "jobs: {gold: {selection: 'tag:tier=gold'}}\n"
     files = {"models/marts/a.sql": header, "models/marts/b.sql": "select 1 as n"}
     loaded = loaded_from(tmp_path, files, settings)
@@ -111,7 +111,7 @@ schedules:
     assert nightly.execution_timezone == "Europe/Berlin"
     assert nightly.description == "Before the office opens."
     at = dt.datetime(2024, 3, 1, 5, tzinfo=dt.timezone.utc)
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         repository = loaded.get_repository_def()
         context = dg.build_schedule_context(
             instance, scheduled_execution_time=at, repository_def=repository

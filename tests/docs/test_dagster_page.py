@@ -51,7 +51,7 @@ def test_every_block_is_used_here() -> None:
         words = command.replace("'", "").removeprefix("dg ")
         tests = (REPOSITORY / "tests/definitions/test_dg.py").read_text(encoding="utf-8")
         assert f'"{words}"' in tests, command
-    assert len(BLOCKS) == 1 + 1 + 4 + 6
+    assert len(BLOCKS) == 1 + 1 + 5 + 6
 
 
 def without_kinds(node: Any) -> dict[str, str]:
@@ -104,6 +104,26 @@ def test_the_component(monkeypatch: pytest.MonkeyPatch) -> None:
             assert sensors == {"slack": running, "default_automation_condition_sensor": running}
 
 
+@pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated", "ignore:.* is currently in")
+def test_the_table_of_an_asset_of_somebody_else() -> None:
+    with create_defs_folder_sandbox() as sandbox:
+        theirs = "import dagster as dg\n\n@dg.asset\ndef orders_from_elsewhere() -> None: ...\n"
+        files = {
+            "ingest/defs.yaml": block("yaml", "type: dagster.DefsFolderComponent"),
+            "ingest/orders.py": theirs,
+            "shop/defs.yaml": "type: dagster_models.ModelsComponent\n",
+            "shop/dagster_models.yaml": "name: shop\n",
+            "shop/models/marts/orders.sql": MODEL,
+        }
+        for name, text in files.items():
+            path = sandbox.defs_folder_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        with sandbox.build_all_defs() as definitions:
+            orders = definitions.resolve_asset_graph().get(dg.AssetKey(["marts", "orders"]))
+            assert orders.parent_keys == {dg.AssetKey("orders_from_elsewhere")}
+
+
 def test_the_attributes_and_what_templates_know() -> None:
     (table,) = re.findall(r"^\| attribute .*?(?=^$)", PAGE, re.MULTILINE | re.DOTALL)
     told = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE))))
@@ -144,7 +164,7 @@ def test_defaults_links_and_schedules(tmp_path: Path, monkeypatch: pytest.Monkey
     )
     schedule = loaded.resolve_schedule_def("every_morning")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_schedule_context(instance, repository_def=loaded.get_repository_def())
         (run,) = schedule.evaluate_tick(context).run_requests or ()
     assert run.tags["dagster_models/target"] == "prod"
@@ -161,7 +181,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.RunFailureSe
         tmp_path_factory.mktemp("failed"), {"models/marts/orders.sql": "select 1 / 'x' as n"}
     ).root
     job = load_project(root).resolve_job_def("test")
-    with dg.instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
         assert not result.success
         yield dg.build_run_status_sensor_context(
