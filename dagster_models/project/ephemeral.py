@@ -13,7 +13,7 @@ from itertools import chain
 
 from dagster_models.core.model import Key, Location, Step
 from dagster_models.project.config import EPHEMERAL
-from dagster_models.project.drafts.draft import Draft
+from dagster_models.project.drafts.draft import Draft, NameUse
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
 
@@ -57,9 +57,7 @@ def check_uses(
             what = f"`{use.written}` is written to, but it is ephemeral: it has no table"
             report(problem(what, use.place, "Write to another table."))
         elif use.is_text:
-            what = f"`{use.written}` is ephemeral, so no relation has this name"
-            fix = f"{_AS_VIEW}, or name it in the SQL itself: `select * from {use.written}`."
-            report(problem(what, use.place, fix))
+            refuse_as_text(use, report)
     for place in _table_statements(step, resolved, drafts):
         what = "`TABLE name` takes no query in place of the name, and this model is ephemeral"
         report(problem(what, place, "Write `select * from name`."))
@@ -73,6 +71,13 @@ def check_uses(
                 fix = f"Write its schema (`schema.{name}`), or declare it in models/sources.yaml."
                 place = Location(step.location.path, reference.line, reference.column)
                 report(problem(what, place, fix))
+
+
+def refuse_as_text(use: NameUse, report: Report) -> None:
+    """Report that the name of an ephemeral model stands in a text, such as that of a table."""
+    what = f"`{use.written}` is ephemeral, so no relation has this name"
+    fix = f"{_AS_VIEW}, or name it in the SQL itself: `select * from {use.written}`."
+    report(problem(what, use.place, fix))
 
 
 def _table_statements(

@@ -13,9 +13,11 @@ from dagster._core.execution.api import execute_run
 
 from cli_cases import run as command
 from dagster_models import load_project, models_executor
+from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.session import connect
+from dagster_models.reporting.journal import latest_journal, read_journal
 from on_postgres import postgres_project
-from running import Project, make_project
+from running import ENDLESS, Project, make_project
 
 CHECK = '''
 """Looks at the numbers.
@@ -185,3 +187,21 @@ def test_the_command_runs_them(runner: Runner, capfd: pytest.CaptureFixture[str]
     out = capfd.readouterr().out
     assert "checks/small.py:13: ZeroDivisionError: division by zero" in out
     assert "processes/worker" not in out
+
+
+def test_a_timeout_in_a_check_rolls_back(tmp_path: Path) -> None:
+    files = {
+        "models/m/a.sql": "/* @model\nmaterialized: table\ntimeout: 2s\n*/\nselect 1 as n",
+        "checks/endless.py": '"""\n@check\nmodel: a\n"""\ndef check(warehouse):\n'
+        f'    warehouse.sql("{ENDLESS}").arrow()\n',
+    }
+    runner = Runner(make_project(tmp_path, files))
+    ran = runner.run(assets="a", checks=[dg.AssetCheckKey(dg.AssetKey(["m", "a"]), "endless")])
+    assert (ran.succeeded, ran.built) == (False, set())
+    path = latest_journal(runner.project.root / "target")
+    assert path is not None
+    (step,) = read_journal(path).steps
+    assert (step.state, step.timed_out) == ("failed", True)
+    assert step.error is not None
+    assert step.error.kind is ErrorKind.CANCELED
+    assert runner.sql("select table_name from duckdb_tables() where schema_name = 'm'") == []

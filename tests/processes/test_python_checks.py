@@ -14,10 +14,12 @@ import pytest
 
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.core.checks import Threshold
+from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.messages import CheckOutcome, Outcome, Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.python_code import LoadedFile, PythonCode
 from dagster_models.core.tasks import BuildTask, ChecksTask, task_from_json, task_to_json
+from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.processes.client.session import Session, connect, settle
@@ -218,6 +220,19 @@ def test_a_kill_in_a_check_leaves_what_was_there(project: Project) -> None:
     assert project.build(NEW).succeeded  # nobody holds its turn
 
 
+def test_a_kill_of_the_warehouse_process_leaves_what_was_there(project: Project) -> None:
+    pid = project.session.server_pid
+    kill = f"import os; os.kill({pid}, 9)\nwarehouse.table('t').arrow()"
+    task = project.task(NEW, project.check(kill, severity="warn"))
+    project.driver.start_task(task)
+    message = project.driver.next_session()
+    assert project.driver.answer().verdict is Verdict.UNKNOWN
+    lost = SessionIdentity(message["session_id"], message["server_pid"])
+    assert settle(project.system.address, task, lost) is False
+    with connect(project.system.address) as session:
+        assert session.query("select n from s.t") == [(0,)]
+
+
 @pytest.mark.parametrize("where", ["in a query", "in Python"])
 def test_a_cancel_in_a_check_rolls_back(project: Project, where: str) -> None:
     endless = project.system.endless
@@ -245,6 +260,27 @@ def test_rows_are_stored_across_the_rollback(project: Project) -> None:
     number = project.check("return 3", store=Relation("s", "failures_c"))
     outcome = project.build(NEW, number, builder="p")
     assert outcome.notes == ("WARNING: the rows of c are not stored: it returned no rows",)
+
+
+def test_the_rows_that_a_build_wrote_and_each_of_several_transactions(project: Project) -> None:
+    body = "print(sorted(warehouse.table('t').fetchall()))\nreturn max(warehouse.table('t'))[0] < 3"
+    project.session.execute("create table s.u as select 0 as n")
+    window, table = (project.check(body, name, scope=name) for name in ("window", "table"))
+    how = Incremental("append")
+    append = replace(project.task("select 1 as n", window, table), materialization=how)
+    append = replace(append, relation=Relation("s", "u"))
+    project.driver.start_task(append)
+    assert project.driver.answer().verdict is Verdict.COMMITTED
+    printed = project.driver.out.take("table: [(0,), (1,)]\n")
+    assert printed == "window: [(1,)]\ntable: [(0,), (1,)]\n"
+    wanted = tuple(Partition(str(n), ValueWindow((str(n),))) for n in (1, 2, 3, 4))
+    by_one = Incremental("replace", partitioned=Partitioned("n", wanted, batch=1))
+    numbers = " union all ".join(f"select {n} as n" for n in range(1, 5))
+    task = replace(project.task(numbers, window), relation=Relation("s", "v"))
+    project.driver.start_task(replace(task, materialization=by_one))
+    outcome = project.driver.answer()
+    assert (outcome.verdict, outcome.partitions) == (Verdict.ROLLED_BACK, ("1", "2"))
+    assert project.rows("v") == [1, 2]
 
 
 HEAD = "from dagster_models import Finding\nimport numpy, pandas, polars, pyarrow\n"
@@ -277,6 +313,7 @@ RETURNS: Mapping[str, Any] = {
     "1.5": "TypeError: the check returned 1.5; return rows that offend",
     "'x'": "TypeError: the check returned 'x'; return rows that offend",
     "Finding()": "TypeError: the Finding has neither `failures` nor `rows`",
+    "Finding(1, 2)": "TypeError: `description` is 2; it must be a text",
     "{'a': 1}": "TypeError: what the check returned is of type dict, not a table",
     "__import__('sys').exit(0)": "SystemExit: the check called sys.exit(0) instead of returning",
 }

@@ -68,7 +68,7 @@ def found_by(
             answer = {"error": wire.error_to_json(error)}
         message = ask(answer)
     found = _found(message)
-    if failed is not None and found.error is not None and failed.transient:
+    if failed is not None and found.error is not None and _may_pass(failed):
         raise failed
     if undoes:
         session.back_to_savepoint()  # from here on the session may write again
@@ -76,6 +76,11 @@ def found_by(
         # The function may have caught the error, and what it has read since is not the truth.
         return FunctionFound(error=found.error or TaskError.of(failed), ended=True)
     return found
+
+
+def _may_pass(error: WarehouseError) -> bool:
+    """Whether the error says nothing of the statement: another try may succeed."""
+    return error.transient or error.kind is ErrorKind.INTERRUPTED
 
 
 def _read(session: WarehouseSession, message: Message) -> dict[str, Any]:

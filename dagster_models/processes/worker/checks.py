@@ -103,6 +103,8 @@ def _finding(value: Any) -> Finding:
 
 def _failures(found: Finding, table: Any) -> int:
     failures = found.failures
+    if not isinstance(found.description, str):
+        raise TypeError(f"`description` is {found.description!r}; it must be a text")
     if failures is None:
         if table is None:
             raise TypeError("the Finding has neither `failures` nor `rows`; give it one of them")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from dagster_models.core.checks import Check
 from dagster_models.core.model import Key, Location, Source
 from dagster_models.project.drafts.draft import CheckDraft, Draft, NameUse
+from dagster_models.project.ephemeral import refuse_as_text
 from dagster_models.project.linking.links import Links
 from dagster_models.project.linking.names import Unresolved, resolve
 from dagster_models.project.problems import problem
@@ -56,6 +57,9 @@ def attach_check(draft: CheckDraft, links: Links) -> None:
         return
     if key is not None:
         check = replace(draft.check, model=key)
+        for use in draft.uses:
+            if use.is_text and links.find(use) in links.ephemerals:
+                refuse_as_text(use, links.report)
         _attach(check, key, _found(draft.uses, links), links)
 
 
