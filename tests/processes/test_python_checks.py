@@ -204,6 +204,10 @@ def test_an_error_that_the_function_catches(project: Project) -> None:
     goes_on = "savepoints" not in project.system.capabilities.lacks
     assert (outcome.succeeded, only(outcome).passed) == (goes_on, goes_on)
     assert project.rows() == ([1] if goes_on else [0])
+    last = caught.replace("warehouse.table('t').fetchall() == [(1,)]", "True")
+    outcome = project.build("select 2 as n", project.check(last, severity="warn"))
+    assert (outcome.succeeded, only(outcome).passed) == (True, goes_on)
+    assert project.rows() == [2]
 
 
 def test_a_kill_in_a_check_leaves_what_was_there(project: Project) -> None:
