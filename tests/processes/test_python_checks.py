@@ -296,6 +296,8 @@ RETURNS: Mapping[str, Any] = {
     "0": PASSED,
     "3": (3, (), ()),
     "numpy.int64(3)": (3, (), ()),
+    "warehouse.sql('select sum(i) as n from range(3) t(i)').fetchone()[0]": (3, (), ()),
+    "numpy.float64(3.0)": (3, (), ()),
     "[]": PASSED,
     "iter([])": PASSED,
     "[{'a': 1, 'b': None}]": (1, ("a", "b"), (("1", None),)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import decimal
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -63,6 +65,7 @@ def _taken(check: CheckTask, connection: StepConnection, value: Any, line: int) 
         found = _finding(rows) if found is None else replace(found, rows=rows)
         table = None if found.rows is None else _table(found.rows)
         failures = _failures(found, table)
+        checked = None if found.checked is None else _number("checked", _plain(found.checked))
         columns, sample = _sample(table, check.limit)
         path = _stored(table, check, connection)
     except (TypeError, ValueError) as error:
@@ -71,7 +74,7 @@ def _taken(check: CheckTask, connection: StepConnection, value: Any, line: int) 
     return {
         "failures": failures,
         "description": found.description,
-        "checked": found.checked,
+        "checked": checked,
         "columns": columns,
         "sample": sample,
         "query": found.rows.query if isinstance(found.rows, Result) else "",
@@ -90,29 +93,41 @@ def _finding(value: Any) -> Finding:
     """What has been returned that is no Finding."""
     if value is None:
         raise TypeError(f"the check returned nothing; return {_RETURNS}")
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # a number of numpy
-        value = value.item()
+    value = _plain(value)
     if isinstance(value, bool):
         return Finding(0 if value else 1)
     if isinstance(value, int):
         return Finding(value)
-    if isinstance(value, (float, str)):
+    if isinstance(value, (float, decimal.Decimal, str)):
         raise TypeError(f"the check returned {value!r}; return {_RETURNS}")
     return Finding(rows=value)
 
 
+def _plain(value: Any) -> Any:
+    """A number of numpy as one of Python, and a whole one as an int: a sum of whole numbers may
+    come as a decimal or a float."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, (float, decimal.Decimal)) and math.isfinite(value) and value % 1 == 0:
+        return int(value)
+    return value
+
+
 def _failures(found: Finding, table: Any) -> int:
-    failures = found.failures
+    failures = _plain(found.failures)
     if not isinstance(found.description, str):
         raise TypeError(f"`description` is {found.description!r}; it must be a text")
     if failures is None:
         if table is None:
             raise TypeError("the Finding has neither `failures` nor `rows`; give it one of them")
         return int(table.num_rows)
-    for name, number in (("failures", failures), ("checked", found.checked or 0)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-            raise ValueError(f"`{name}` is {number!r}; it must be a number of rows")
-    return failures
+    return _number("failures", failures)
+
+
+def _number(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"`{name}` is {value!r}; it must be a number of rows")
+    return value
 
 
 def _table(rows: Any) -> Any:
