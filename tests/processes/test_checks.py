@@ -656,10 +656,10 @@ def failing_at(
         return
     usual, calls = getattr(session, method), count()
 
-    def fails(*arguments: Any) -> Any:
+    def fails(*arguments: Any, **named: Any) -> Any:
         if next(calls) == number:
             raise WarehouseError(kind, "it failed")
-        return usual(*arguments)
+        return usual(*arguments, **named)
 
     setattr(session, method, fails)
     try:
