@@ -15,10 +15,10 @@ from typing import Any
 class ValueForms:
     """How a warehouse writes the value of ``value_field`` as text, in SQL.
 
-    ``is_text``, ``is_moment``, ``is_boolean`` and ``is_number`` are conditions on the column's
-    type, of which the last one may take the longest. ``number`` and ``moment`` are the texts in
-    these cases, and the first of ``texts`` is that of a boolean or a text. In all others one of
-    ``texts`` must be listed.
+    ``is_text``, ``is_whole``, ``is_moment``, ``is_boolean`` and ``is_number`` are conditions on the
+    column's type, of which the last one may take the longest. ``number`` and ``moment`` are the
+    texts in these cases, and the first of ``texts`` is that of a boolean, a text or a whole number.
+    In all others one of ``texts`` must be listed.
     ``exponents`` says whether a large number may be written with one. ``not_finite`` maps what
     Python calls such a number to the warehouse's word.
 
@@ -42,6 +42,7 @@ class ValueForms:
     moment: str
     is_boolean: str
     is_text: str
+    is_whole: str
     exponents: bool
     not_finite: Mapping[str, str]
     is_zoned: str
@@ -52,7 +53,7 @@ class ValueForms:
     def of(self, value: str) -> ValueForms:
         """The same for another value than ``value_field``."""
         texts = ("family", "is_number", "number", "joined_number", "is_moment", "moment")
-        more = ("is_boolean", "is_text", "is_zoned", "is_real", "matches", "printed")
+        more = ("is_boolean", "is_text", "is_whole", "is_zoned", "is_real", "matches", "printed")
         changed: dict[str, Any] = {
             name: getattr(self, name).replace("value_field", value) for name in (*texts, *more)
         }
@@ -107,6 +108,7 @@ DUCKDB = ValueForms(
     ),
     is_boolean="typeof(value_field) = 'BOOLEAN'",
     is_text="typeof(value_field) = 'VARCHAR'",
+    is_whole="typeof(value_field) in ('INTEGER', 'BIGINT', 'SMALLINT', 'HUGEINT')",
     exponents=True,
     not_finite={"nan": "nan", "inf": "inf", "-inf": "-inf"},
     is_zoned="typeof(value_field) = 'TIMESTAMP WITH TIME ZONE'",
@@ -147,6 +149,7 @@ POSTGRES = ValueForms(
     ),
     is_boolean=_of_type("boolean"),
     is_text=_of_type("text", "varchar"),
+    is_whole=_of_type(*_WHOLE_NUMBERS),
     exponents=False,
     not_finite={"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"},
     is_zoned="pg_typeof(value_field) = 'timestamptz'::regtype",

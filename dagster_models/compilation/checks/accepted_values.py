@@ -49,6 +49,7 @@ def is_accepted(values: Iterable[Any], forms: ValueForms, dialect: str) -> str:
         [
             "case",
             f"  when {forms.is_text} then {one_of(forms.texts[0], _as_text)}",
+            f"  when {forms.is_whole} then {one_of(forms.texts[0], _as_number)}",
             f"  when {forms.is_moment} then {one_of(forms.moment, _as_moment)}",
             f"  when {forms.is_boolean} then"
             f" {_refused(listed, forms, dialect) or one_of(forms.texts[0], _as_text)}",
