@@ -24,6 +24,7 @@ directory_type = "project"
 
 [tool.dg.project]
 root_module = "acme"
+code_location_name = "acme"
 """
 DEFINITIONS = """
 from pathlib import Path
@@ -39,10 +40,13 @@ def defs():
 COMMANDS = """
 import sys
 from dagster_dg_cli.cli import create_dg_cli
+from dagster_models.cli.main import main
 
 for command in sys.argv[1:]:
     print("$ dg", command, flush=True)
     try:
+        if command.startswith("dagster-models "):
+            sys.exit(main(command.split()[1:]))
         create_dg_cli()(command.split(), standalone_mode=False)
     except SystemExit as exit:
         print("exit code", exit.code, flush=True)
@@ -105,6 +109,7 @@ def test_the_command(acme: Path) -> None:
         "check defs",
         "list defs",
         "launch --assets *",
+        "dagster-models --project src/acme/defs/shop run",
     ]
     told = run(acme, [sys.executable, "-c", COMMANDS, *commands])
     parts = dict(
@@ -123,5 +128,8 @@ def test_the_command(acme: Path) -> None:
     assert "shop" in parts[commands[4]]
     # The run is one of models_executor, whose summary it prints, and the rows are there.
     assert "Done. PASS=1 WARN=0 ERROR=0 SKIP=0 CANCEL=0 TOTAL=1" in parts[commands[5]]
+    # That of `dagster-models run` belongs to the code location of `dg dev`.
+    assert "(job __ASSET_JOB, code location acme)" in parts[commands[6]]
+    assert "exit code 0" in parts[commands[6]]
     with connect(duckdb_at(folder / "target" / "shop.duckdb")) as session:
         assert session.query("select count(*), max(id) from marts.example") == [(10, 9)]
