@@ -15,6 +15,7 @@ from dagster_models import ModelsTranslator, load_project
 from dagster_models.compilation.tasks import TargetStep, exports_by_warehouse, task_for
 from dagster_models.core.model import Key
 from dagster_models.core.model import Project as ModelsProject
+from dagster_models.core.tasks import BuildTask
 from dagster_models.errors import BrokenFile
 from dagster_models.execution.deferral import deferral
 from dagster_models.execution.known_inputs import KnownInputs
@@ -22,6 +23,8 @@ from dagster_models.execution.resume import find
 from dagster_models.execution.unchanged import decide
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
+from dagster_models.reporting.dagster_text import step_text
+from dagster_models.reporting.step_results import step_result
 from project_cases import load, write_project
 from running import Project, make_project
 from session_runs import Runs, target_of
@@ -75,7 +78,9 @@ def test_a_run_goes_on_and_the_former_table_is_left_alone(project: Project) -> N
     assert project.commits() == {"marts.sold", "marts.report"}
 
 
-def test_dagster_shows_the_broken_asset(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+def test_dagster_shows_the_broken_asset(
+    project: Project, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = load_project(project.root).resolve_asset_graph()
     project.write(BROKEN)
     with caplog.at_level(logging.WARNING, "dagster_models"):
@@ -84,6 +89,10 @@ def test_dagster_shows_the_broken_asset(project: Project, caplog: pytest.LogCapt
     assert record.levelname == "WARNING"
     assert ERROR in record.message
     assert "All others can be run" in record.message
+    monkeypatch.setattr("sys.argv", ["dagster", "api", "execute_run", "{}"])
+    caplog.clear()
+    load_project(project.root)
+    assert caplog.records == [], "a run reports the errors of its own steps"
     graph, key = defs.resolve_asset_graph(), dg.AssetKey(["marts", "sold"])
     node = graph.get(key)
     assert (node.description or "").startswith(ERROR)
@@ -209,3 +218,18 @@ def _run_ids(steps: Mapping[str, TargetStep]) -> set[str]:
     assert first.relation is not None
     with connect(first.address) as session:
         return {commit.run_id for commit in session.last_proofs([first.relation])}
+
+
+def test_the_line_of_generated_sql_that_the_warehouse_refuses(runs: Lenient) -> None:
+    text = "select id,\\n  nope_fn(id) as n\\nfrom raw"
+    runs.write({"models/marts/gen.py": f"import os\n\ndef sql(vars):\n    return '{text}'\n"})
+    steps = runs.steps(runs.load())
+    with connect(steps["marts.raw"].address) as session:
+        session.prepare(["marts"])
+        for name in ("marts.raw", "marts.gen"):
+            task = task_for(steps[name], "r", 1)
+            assert isinstance(task, BuildTask)
+            outcome = session.run(task)
+    said = step_text(step_result("marts.gen", steps["marts.gen"], "failed", outcome))
+    where = "models/marts/gen.py:3: line 2 of what sql(vars) returned, `nope_fn(id) as n`: "
+    assert said.startswith(where)

@@ -57,8 +57,9 @@ def test_only_the_step_of_the_file_has_the_error(
     (errors,) = found.values()
     (key,) = found
     assert key.split(".")[1] in ("x", "x_y")
-    assert errors[0].startswith(place)
-    assert what in errors[0]
+    (error,) = errors
+    assert error.startswith(place)
+    assert what in error
     with pytest.raises(ProjectError):
         load(root, environ={})
 
@@ -109,11 +110,13 @@ def test_two_files_of_one_name_and_two_of_one_table(tmp_path: Path) -> None:
         **FILES,
         "models/marts/a/x.sql": "select 1 as id",
         "models/marts/b/x.sql": "select 2 as id",
+        "models/Same.sql": "select 1 as id",
+        "models/same.sql": "select 1 as id",
         "models/one.sql": "/* @model alias: t */ select 1 as id",
         "models/two.sql": "/* @model alias: t */ select 1 as id",
     }
     found = broken(write_project(tmp_path, files))
-    assert set(found) == {"marts.x", "main.one", "main.two"}
+    assert set(found) == {"marts.x", "main.Same", "main.one", "main.two"}
     assert "`marts.x` is defined twice, first in models/marts/a/x.sql" in found["marts.x"][0]
     assert found["main.one"] == found["main.two"]
 
@@ -195,8 +198,10 @@ def test_a_partitioned_model_keeps_its_partitions(tmp_path: Path) -> None:
         "dagster_models.yaml": settings,
         "models/x.sql": f"{header}select day from raw.days where",
         "models/y.sql": f"{header}select day from x",
+        "models/z.sql": f"{header.replace(', by: day', '')}select day from raw.days where",
     }
     root = write_project(tmp_path, files)
-    assert set(broken(root)) == {"main.x"}
+    found = broken(root)
+    assert {key: len(errors) for key, errors in found.items()} == {"main.x": 1, "main.z": 1}
     steps = load(root, whole=None).steps.values()
-    assert [step.partitions and step.partitions.of.name for step in steps] == ["daily", "daily"]
+    assert [step.partitions and step.partitions.of.name for step in steps] == ["daily"] * 3
