@@ -160,6 +160,16 @@ def test_whatever_others_have_changed_is_kept(
     session.drop(STORE, BUILDER)
 
 
+def test_rows_are_the_same_in_another_time_zone(session: WarehouseSession, build: Build) -> None:
+    moment = "timestamptz '2024-01-01 00:00:00+00' as seen"
+    check = replace(CHECK, sql=f"select n, {moment} from {OWN_RELATION} where n < 0")
+    for zone in ("UTC", "America/New_York", "Asia/Tokyo"):
+        session.execute(f"set timezone = '{zone}'")
+        assert build(-1, check=check).notes == ()
+    session.execute("update s.failures_c set seen = timestamptz '2024-01-01 00:00:00-05'")
+    assert len(build(-1, check=check).notes) == 1
+
+
 #: What somebody writes to a table with the row (-1, 'x'), and what it has then.
 WRITES = {
     "insert into s.failures_c values (7, 'mine')": [(-1, "x"), (7, "mine")],

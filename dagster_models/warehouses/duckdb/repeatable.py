@@ -44,7 +44,12 @@ def fingerprint(run: Run, relation: Relation, columns: Collection[tuple[str, str
 
 def contents(run: Run, relation: Relation, columns: Collection[tuple[str, str]]) -> str:
     """Of texts, each with its length before it: the hashes of another DuckDB may be others."""
-    texts = (f"CAST({quote(name)} AS VARCHAR)" for name, _ in columns)
+    # The text of a moment is not to depend on the session's time zone.
+    values = (
+        f"{quote(name)} AT TIME ZONE 'UTC'" if type_ == "TIMESTAMP WITH TIME ZONE" else quote(name)
+        for name, type_ in columns
+    )
+    texts = [f"CAST({value} AS VARCHAR)" for value in values]
     row = "concat({})".format(", ".join(f"length({it}), ':', {it}, ','" for it in texts))
     found = run(
         f"SELECT count(*), sum(md5_number_lower({row})), sum(md5_number_upper({row}))"

@@ -37,7 +37,7 @@ class PostgresLeftovers(PostgresConnection):
         return repeatable.fingerprint(self, relation, self.columns(relation))
 
     def contents(self, relation: Relation) -> str:
-        return self.fingerprint(relation)  # its hashes stay: partitions of tables rest on them
+        return repeatable.contents(self, relation, self.columns(relation))
 
     def unrepeatable(self, functions: Collection[str]) -> dict[str, str]:
         return repeatable.unrepeatable(self, functions) if functions else {}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 
 from dagster_models.core.model import Relation
 from dagster_models.util.digests import digest_of
@@ -30,10 +31,31 @@ _BY_SETTINGS = frozenset(
 )
 
 
+_MOMENT = re.compile(r"timestamp(\(\d\))? with time zone")
+
+
 def fingerprint(session: Runner, relation: Relation, columns: Collection[tuple[str, str]]) -> str:
-    names = ", ".join(f"t.{quote(name)}" for name, _ in columns)
+    return _digest(session, relation, columns, [f"t.{quote(name)}" for name, _ in columns])
+
+
+def contents(session: Runner, relation: Relation, columns: Collection[tuple[str, str]]) -> str:
+    # The hashes of text stay, as partitions of tables rest on them. The text of a moment is not to
+    # depend on the session's time zone.
+    values = (
+        f"t.{quote(name)} AT TIME ZONE 'UTC'" if _MOMENT.fullmatch(type_) else f"t.{quote(name)}"
+        for name, type_ in columns
+    )
+    return _digest(session, relation, columns, values)
+
+
+def _digest(
+    session: Runner,
+    relation: Relation,
+    columns: Collection[tuple[str, str]],
+    values: Iterable[str],
+) -> str:
     # As text: not every type has a hash.
-    row = f"ROW({names})::text"
+    row = f"ROW({', '.join(values)})::text"
     rows = session.run(
         f"SELECT count(*), sum(hashtextextended({row}, 0)::numeric),"
         f" sum(hashtextextended({row}, 1)::numeric) FROM {quoted(relation)} AS t"
