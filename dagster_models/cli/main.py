@@ -57,20 +57,29 @@ class Commands(Mapping[str, Command]):
     half of the time of a small command, and of each completion in a shell."""
 
     names = (
-        *("init", "check", "checks", "plan", "run", "retry", "ls", "compile", "lineage", "diff"),
-        *(
-            "results",
-            "explain",
-            "report",
-            "clean",
-            "windows",
-            "script",
-            "show",
-            "sql",
-            "shell",
-            "test",
-        ),
-        *("docs", "schemas", "completion"),
+        "init",
+        "check",
+        "checks",
+        "plan",
+        "run",
+        "retry",
+        "ls",
+        "compile",
+        "lineage",
+        "diff",
+        "results",
+        "explain",
+        "report",
+        "clean",
+        "windows",
+        "script",
+        "show",
+        "sql",
+        "shell",
+        "test",
+        "docs",
+        "schemas",
+        "completion",
     )
 
     def __getitem__(self, name: str) -> Command:
