@@ -32,15 +32,17 @@ folder that holds ``dagster_models.yaml``, else ``./project``.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NoReturn, Protocol, cast
 
 from dagster_models.cli import streams
 from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.util.nearest import nearest
 
 
 class Command(Protocol):
@@ -126,11 +128,20 @@ def _version() -> str:
         return "(not installed)"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that names the nearest word for a wrong one, as Python's own does from 3.14 on."""
+
+    def error(self, message: str) -> NoReturn:
+        wrong = re.search(r"invalid choice: '([^']*)' \(choose from ", message)
+        if wrong is not None:
+            close = nearest(wrong[1], re.findall(r"[\w-]+", message[wrong.end() :]))
+            message += f"; did you mean {close[0]}?" if close else ""
+        super().error(message)
+
+
 def parser(commands: Collection[str]) -> argparse.ArgumentParser:
     """The parser of all options. Of *commands* it knows the arguments, and of others the names."""
-    parser = argparse.ArgumentParser(
-        prog="dagster-models", description="Run a project of models, and look at it."
-    )
+    parser = _Parser(prog="dagster-models", description="Run a project of models, and look at it.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     folder = "the project's folder (default: the nearest one with a dagster_models.yaml)"
     parser.add_argument("--project", type=Path, metavar="FOLDER", help=folder)

@@ -112,3 +112,15 @@ def test_every_command_says_what_it_does_and_is_documented(
         assert done.value.code == 0
         assert command.HELP
         assert f"usage: dagster-models {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "near"), [(["rnu"], "run"), (["check", "--format", "githb"], "github")]
+)
+def test_a_wrong_word_has_the_nearest_one(
+    words: list[str], near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as done:
+        main.main(words)
+    assert done.value.code == 2
+    assert f"did you mean {near}?" in capsys.readouterr().err
