@@ -137,6 +137,7 @@ def test_the_commands(clone: Path) -> None:
     assert "A run of flights on target dev builds " in shell(said.pop("plan"), clone)
     assert "(1 row)" in shell("echo 'select 1;' | " + said.pop("shell"), clone)
     assert "complete -F" in shell(said.pop("completion"), clone)
+    assert "dagster_models.json" in shell(said.pop("schemas"), clone)
     assert "Critical path: " in shell(said.pop("explain"), clone)
     assert shell(said.pop("docs"), clone).endswith("docs/index.html\n")
     assert shell(said.pop("report"), clone).endswith(".html\n")
