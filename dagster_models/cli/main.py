@@ -128,7 +128,7 @@ def _version() -> str:
         return "(not installed)"
 
 
-class _Parser(argparse.ArgumentParser):
+class _SuggestingParser(argparse.ArgumentParser):
     """A parser that names the nearest word for a wrong one, as Python's own does from 3.14 on."""
 
     def error(self, message: str) -> NoReturn:
@@ -141,7 +141,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parser(commands: Collection[str]) -> argparse.ArgumentParser:
     """The parser of all options. Of *commands* it knows the arguments, and of others the names."""
-    parser = _Parser(prog="dagster-models", description="Run a project of models, and look at it.")
+    parser = _SuggestingParser(
+        prog="dagster-models", description="Run a project of models, and look at it."
+    )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     folder = "the project's folder (default: the nearest one with a dagster_models.yaml)"
     parser.add_argument("--project", type=Path, metavar="FOLDER", help=folder)
