@@ -184,7 +184,8 @@ def built_by_other_code(project: Project, target: str | None) -> list[str]:
 
 
 def _source_node(key: Key) -> Node:
-    return Node(name=str(key), words=(key.name, f"{key.schema}/{key.name}"))
+    words = (key.name, f"{key.schema}/{key.name}")
+    return Node(str(key), words, folder=key.schema, kinds=frozenset({"source"}), is_source=True)
 
 
 def _node(project: Project, step: Step) -> Node:

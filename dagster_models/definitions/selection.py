@@ -37,9 +37,10 @@ def _node(spec: AssetSpec, found: TargetStep | None) -> Node:
         words=(name, *words),
         upstream=tuple(dep.asset_key.to_user_string() for dep in spec.deps),
         path=step.location.path if step else "",
-        folder=step.key.schema if step else "",
+        folder=step.key.schema if step else "/".join(spec.key.path[-2:-1]),
         group=spec.group_name or "",
         owners=tuple(spec.owners),
         kinds=frozenset({*spec.kinds, *((step.kind, step.built_as) if step else ())}),
         tags=dict(spec.tags),
+        is_source=step is None,
     )

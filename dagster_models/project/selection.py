@@ -1,7 +1,7 @@
 """Selections: the words of dbt and the syntax of Dagster in one language, over any graph of names.
 
     stg_orders+  2+marts.orders  +marts.orders+1  stg_*  marts  models/marts  tag:nightly
-    path:  file:  key:  tag:  group:  owner:  kind:  changed  changed:HEAD~3  failed  *
+    path:  file:  key:  tag:  group:  owner:  kind:  source:  changed  changed:HEAD~3  failed  *
     a b  a or b     union          a,b  a and b   intersection
     not a   (a b)+  sinks(a)  roots(a)
 
@@ -37,6 +37,7 @@ class Node:
     owners: tuple[str, ...] = ()
     kinds: frozenset[str] = frozenset()
     tags: Mapping[str, str] = field(default_factory=dict)
+    is_source: bool = False  #: it is read, and nothing here builds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,6 @@ _OF_DBT = {
     "config.materialized": "kind:",
     "config.tags": "tag:",
     "config.schema": "the schema's name alone",
-    "source": "the name alone, raw.orders+",
     "package": "path:",
 }
 
@@ -359,4 +359,5 @@ _METHODS: Mapping[str, Callable[[Node], Iterable[str]]] = {
     "owner": lambda node: node.owners,
     "group": lambda node: [node.group] if node.group else [],
     "kind": lambda node: sorted(node.kinds),
+    "source": lambda node: [node.name, *node.words, node.folder] if node.is_source else [],
 }

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli_cases import git, run
+from dagster_models import load_project
+from dagster_models.definitions.selection import asset_nodes
+from dagster_models.project.selection import select
 from running import make_project
 
 FILES = {
@@ -62,3 +65,20 @@ def test_what_has_changed_and_failed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert names(root, capsys, "changed+ failed+") == []
     (root / "models/staging/stg.sql").write_text("-- why\n" + FILES["models/staging/stg.sql"])
     assert names(root, capsys, "changed") == []
+
+
+def test_a_schema_and_the_method_of_dbt_mean_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where a run asks Dagster's assets, in which a source has no file."""
+    files = {
+        "models/sources.yaml": "sources: [{name: raw, tables: [orders]}]",
+        "models/staging/stg.sql": "select 1 as id from raw.orders",
+        "models/marts/sums.sql": "select id from stg",
+    }
+    root = make_project(tmp_path, files).root
+    for selection in ("raw+1", "source:raw+1", "source:raw.orders+1", "kind:source+1"):
+        assert names(root, capsys, selection) == ["staging.stg"]
+    nodes = asset_nodes(load_project(root).assets or ())
+    for selection in ("raw+1", "source:raw+1"):
+        assert select(nodes, selection, None) == ["raw/orders", "staging/stg"]

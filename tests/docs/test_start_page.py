@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dagster import DefaultScheduleStatus
 
 from cli_cases import run
 from paths import REPOSITORY
@@ -68,5 +69,6 @@ def test_the_definitions(tmp_path: Path) -> None:
     names: dict[str, object] = {"__file__": str(tmp_path / "definitions.py")}
     exec(definitions, names)
     repository = names["defs"].get_repository_def()  # type: ignore[attr-defined]
-    assert [schedule.name for schedule in repository.schedule_defs] == ["every_night"]
+    (schedule,) = repository.schedule_defs
+    assert schedule.default_status == DefaultScheduleStatus.RUNNING
     assert [sensor.name for sensor in repository.sensor_defs] == ["report"]

@@ -16,7 +16,7 @@ from dagster_models.project.selection import Facts, Node, select
 
 #: raw.orders -> stg_orders -> orders -> late; raw.items -> orders, and alone.
 NODES = [
-    Node("raw.orders", ("orders", "raw/orders"), folder="raw"),
+    Node("raw.orders", ("orders", "raw/orders"), folder="raw", is_source=True),
     Node("raw.items", ("items",), path="models/raw/items.py", folder="raw", tags={"pii": "high"}),
     Node(
         "staging.stg_orders",
@@ -69,6 +69,9 @@ def found(text: str, exclude: str = "", facts: Facts | None = FACTS) -> list[str
         ("owner:ann@x.org", ["stg_orders"]),
         ("group:clean+1", ["stg_orders", "orders"]),
         ("kind:view", ["stg_orders"]),
+        ("source:raw+1", ["orders", "stg_orders"]),
+        ("source:raw.orders", ["orders"]),
+        ("source:orders", ["orders"]),
         ("tag:nightly,path:models/marts", ["orders"]),
         ("late tag:nightly,kind:view", ["stg_orders", "late"]),
         ('key:"marts/orders" or late and not alone', ["orders", "late"]),
@@ -98,6 +101,7 @@ def test_what_is_excluded() -> None:
     [
         ("stg_order", "`stg_order` matches nothing; did you mean stg_orders"),
         ("late stg_order+", "`stg_order` matches nothing"),
+        ("source:marts", "`source:marts` matches nothing"),
         ("tag:nightl", "did you mean tag:nightly?"),
         ("tag:x", "`tag:x` matches nothing; there are nightly, pii=high"),
         ("late,alone", "the selection `late,alone` matches nothing"),
