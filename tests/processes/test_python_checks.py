@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -23,7 +24,7 @@ from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.processes.client.session import Session, connect, settle
-from systems import System
+from systems import NAMES, System, duckdb_system, postgres_system
 from tasks import sql_task
 from worker_driver import Driver
 
@@ -33,10 +34,12 @@ _attempts = count(1)
 class Project:
     """Builds s.t in a worker process, with checks in Python."""
 
-    def __init__(self, folder: Path, system: System, session: Session) -> None:
-        folder.mkdir()
-        self.system, self.session = system, session
-        self.driver = Driver(folder, system.address)
+    def __init__(self, system: System, driver: Driver, session: Session) -> None:
+        self.system, self.driver, self.session = system, driver, session
+        driver.out.take()
+        session.execute("drop schema if exists s cascade")
+        session.prepare(["s"])
+        session.execute("create table s.t as select 0 as n; create table s.other as select 7 as n")
 
     def check(
         self, body: str, name: str = "c", queries: Mapping[str, str] | None = None, **more: Any
@@ -69,27 +72,48 @@ class Project:
         return sorted(n for (n,) in self.session.query(f"select n from s.{table}"))
 
 
-@pytest.fixture
-def project(tmp_path: Path, system: System) -> Iterator[Project]:
+@pytest.fixture(scope="module")
+def drivers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Driver]]:
+    """One for each warehouse, for all tests: its template is what takes the time."""
+    found: dict[str, Driver] = {}
+    yield found
+    for driver in found.values():
+        driver.close()
+
+
+@contextmanager
+def opened(system: System, folder: Path, drivers: dict[str, Driver]) -> Iterator[Project]:
+    if system.name not in drivers:
+        drivers[system.name] = Driver(folder, system.address)
     with connect(system.address) as session:
-        session.prepare(["s"])
-        session.execute("create table s.t as select 0 as n; create table s.other as select 7 as n")
-        found = Project(tmp_path / "project", system, session)
+        yield Project(system, drivers[system.name], session)
+
+
+@pytest.fixture(scope="module")
+def duckdb(tmp_path_factory: pytest.TempPathFactory) -> System:
+    return duckdb_system(str(tmp_path_factory.mktemp("duckdb") / "w.duckdb"))
+
+
+@pytest.fixture(params=NAMES)
+def project(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    duckdb: System,
+    drivers: dict[str, Driver],
+) -> Iterator[Project]:
+    system = duckdb
+    if request.param == "postgres":
+        system = postgres_system(request.getfixturevalue("postgres_of_module"))
+    with opened(system, tmp_path_factory.mktemp("project"), drivers) as found:
         yield found
-        found.driver.close()
 
 
 @pytest.fixture
-def on_duckdb(tmp_path: Path) -> Iterator[Project]:
-    from systems import duckdb_system
-
-    system = duckdb_system(str(tmp_path / "w.duckdb"))
-    with connect(system.address) as session:
-        session.prepare(["s"])
-        session.execute("create table s.t as select 0 as n; create table s.other as select 7 as n")
-        found = Project(tmp_path / "project", system, session)
+def on_duckdb(
+    tmp_path_factory: pytest.TempPathFactory, duckdb: System, drivers: dict[str, Driver]
+) -> Iterator[Project]:
+    with opened(duckdb, tmp_path_factory.mktemp("project"), drivers) as found:
         yield found
-        found.driver.close()
 
 
 def only(outcome: Outcome) -> CheckOutcome:
