@@ -183,6 +183,16 @@ def test_select_and_exclude(sandbox: DefsFolderSandbox) -> None:
         assert resource.settings["path"].endswith("target/prod.duckdb")
 
 
+def test_the_environment_chooses_before_the_attribute(
+    sandbox: DefsFolderSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_MODELS_TARGET", "dev")
+    put(sandbox, "shop", {**SHOP, **defs_yaml("target: prod")})
+    with all_of(sandbox) as definitions:
+        resource = (definitions.resources or {})["warehouse"]
+        assert resource.settings["path"].endswith("target/dev.duckdb")
+
+
 @pytest.mark.parametrize(
     ("attributes", "said"),
     [
