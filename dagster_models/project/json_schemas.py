@@ -242,6 +242,10 @@ def json_schemas() -> dict[str, Schema]:
         "dagster_models": _project_file(),
         "model_header": _header("models"),
         "script_header": _header("scripts"),
+        "check_header": _titled(
+            "The header of a file in checks/",
+            _object({**config.CHECK_KEYS, **config.PYTHON_CHECK_KEYS}, model=_TEXT),
+        ),
         "sources": _sources_file(),
         "unit_tests": _unit_tests_file(),
     }

@@ -50,6 +50,13 @@ def test_they_take_every_header_of_the_documentation_and_the_example() -> None:
         assert errors("model_header", plain(text)) == [], text
 
 
+def test_they_take_every_header_of_a_check() -> None:
+    texts = re.findall(r"^/\* @check\n(.*?)^\*/", DOCS, re.MULTILINE | re.DOTALL)
+    assert len(texts) > 2
+    for text in texts:
+        assert errors("check_header", plain(text)) == [], text
+
+
 def test_they_take_every_file_of_the_documentation_and_the_example() -> None:
     assert (
         errors("dagster_models", plain((REPOSITORY / "project/dagster_models.yaml").read_text()))
@@ -107,6 +114,8 @@ def test_every_key_is_completed_and_no_other() -> None:
         ("model_header", "{checks: [{row_count: {error_if: '10'}}]}"),
         ("model_header", "{retries: {max_retries: two}}"),
         ("script_header", "{materialized: table}"),
+        ("check_header", "{severty: warn}"),
+        ("check_header", "{warn_if: 3}"),
         ("sources", "{sources: [{tables: [a]}]}"),
         ("sources", "{sources: [{name: raw, tables: [{name: a, freshnes: null}]}]}"),
         ("unit_tests", "[{model: a, name: b}]"),
