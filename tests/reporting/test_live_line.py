@@ -51,6 +51,7 @@ def test_what_is_written_goes_above_it(screen: tuple[Screen, TextIO]) -> None:
     line.hide(False)
     seen.wait_for(lambda: seen.last() == "now 19")
     line.stop()
+    seen.wait_for(lambda: seen.last() == "lines")
     line.write("last\n")
     seen.wait_for(lambda: "last" in seen.text)
     assert seen.lines()[-2:] == ["lines", "last"]

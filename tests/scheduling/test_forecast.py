@@ -37,6 +37,7 @@ def test_what_runs_already_has_its_slot_and_its_time() -> None:
     found = forecast(left, SECONDS, 1, running={"c": 2.5})
     assert found is not None
     assert found.seconds == 0.5 + 5 + 2
+    assert [(it.step, it.start) for it in found.path] == [("b", 0.5), ("d", 5.5)]
     late = forecast(left, SECONDS, 2, running={"c": 60.0, "b": 60.0})
     assert late is not None
     assert late.seconds == 2, "what takes longer than it did may end at any moment"
