@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dagster_models.core.checks import (
@@ -42,11 +42,24 @@ MOST_CHARACTERS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
+class OtherColumns:
+    """Columns of another relation. ``relation`` is what stands for it in FROM."""
+
+    relation: str
+    columns: tuple[str, ...]
+
+    def columns_in(self, names: Collection[str]) -> tuple[str, ...]:
+        """The columns as the relation with these columns has them."""
+        return tuple(_named_in(column, names) for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
 class CheckTask:
     """One check of a relation.
 
     ``sql`` selects the offending rows. OWN_RELATION stands in it for the relation, and
-    ``own_column(i)`` for the i-th of the ``columns`` that it is about. A check whose ``error_if``
+    ``own_column(i)`` for the i-th of the ``columns`` that it is about. The numbers after these are
+    those of the columns of ``others``, the other relations. A check whose ``error_if``
     is exceeded stops the publication; one whose ``warn_if`` is only reports. Without both, one
     offending row is too many, at the check's severity.
 
@@ -79,6 +92,7 @@ class CheckTask:
     limit: int | None = None
     store: Relation | None = None
     code: PythonCode | None = None
+    others: tuple[OtherColumns, ...] = ()
 
     @property
     def thresholds(self) -> Mapping[Severity, Threshold]:
@@ -114,10 +128,17 @@ class CheckTask:
         """
         window = window or name
         sql = sql.replace(OWN_RELATION, name if OWN_WINDOW in sql else window)
-        sql = sql.replace(OWN_WINDOW, window)
-        for number, column in enumerate(columns):
-            sql = sql.replace(own_column(number), column)
-        return sql
+        return _with_columns(sql.replace(OWN_WINDOW, window), columns)
+
+    def with_others(self, columns: Sequence[str]) -> CheckTask:
+        """The check with the columns of all ``others``, as SQL."""
+        if not columns:
+            return self
+        sql, alike, across, number = (
+            _with_columns(text, columns, first=len(self.columns))
+            for text in (self.sql, self.alike, self.across, self.number)
+        )
+        return replace(self, sql=sql, alike=alike, across=across, number=number, others=())
 
     def columns_in(self, names: Collection[str]) -> tuple[str, ...]:
         """The columns as the relation with these columns has them: in any case, like in SQL."""
@@ -131,8 +152,17 @@ class CheckTask:
         store = Relation(**data["store"]) if data.get("store") else None
         code = PythonCode.from_json(data["code"]) if data.get("code") else None
         columns = tuple(data.get("columns", ()))
-        made = {"store": store, "code": code, "columns": columns}
+        others = tuple(
+            OtherColumns(it["relation"], tuple(it["columns"])) for it in data.get("others", ())
+        )
+        made = {"store": store, "code": code, "columns": columns, "others": others}
         return cls(**{**data, **thresholds, **made})
+
+
+def _with_columns(sql: str, columns: Sequence[str], first: int = 0) -> str:
+    for number, column in enumerate(columns, first):
+        sql = sql.replace(own_column(number), column)
+    return sql
 
 
 def _named_in(column: str, names: Collection[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dagster_models.compilation.checks.stored import stores
 from dagster_models.compilation.checks.task import check_task
+from dagster_models.core.check_tasks import OtherColumns
 from dagster_models.core.model import Key, Project, Relation
 from project_cases import make, report_of, write_project
 
@@ -37,8 +38,10 @@ def test_a_check_that_reads_a_later_model_runs_with_the_later_one(tmp_path: Path
     assert check.description == says
     assert step.upstream == (Key("m", "orders"),)
     assert project.steps[Key("m", "orders")].upstream == ()
-    sql = check_task(project, step, check, project.targets["dev"]).sql
+    task = check_task(project, step, check, project.targets["dev"])
+    sql = task.with_others(['"customer"', '"parent"']).sql
     assert 'from "m"."orders" as child\nleft join "m"."customers"' in sql
+    assert task.others[0] == OtherColumns('"m"."orders"', ("customer",))
     assert 'child."customer"' in sql
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from pathlib import Path
@@ -13,7 +14,7 @@ from check_oracles import MAKERS, TYPES, Row, random_rows, table_of
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.model import Key, Project, Relation, Target
-from dagster_models.core.tasks import ChecksTask
+from dagster_models.core.tasks import ChecksTask, task_from_json, task_to_json
 from dagster_models.processes.server.attempt import Stop, run_checks
 from dagster_models.project.checks.kinds import KINDS
 from dagster_models.warehouses.base import WarehouseSession
@@ -97,6 +98,7 @@ def test_each_kind_finds_what_python_counts(
 
 def _counted_apart(session: WarehouseSession, task: CheckTask) -> int:
     columns = [f'"{column}"' for column in task.columns]
+    task = task.with_others([f'"{name}"' for it in task.others for name in it.columns])
     sql = task.sql
     if task.alike:
         ((alike,),) = session.query(task.sent(task.alike, '"s"."t"', columns))[1]
@@ -231,3 +233,55 @@ def test_values_are_compared_as_what_they_are(
         if found != expected:
             wrong.append((value, type_, written, expected, found, it.error and it.error.message))
     assert wrong == []
+
+
+def test_columns_of_other_relations_keep_their_case(
+    system: System, session: WarehouseSession, tmp_path: Path
+) -> None:
+    """As a frame's or a quoted name's do, whatever the spelling in YAML is."""
+    to_id = "columns: {id: {checks: [{relationships: {to: s.%s, field: iD}}]}}"
+    equal = "checks: [{equality: {to: s.parent, columns: [Name, b]}}]"
+    inline = """select 1 as "Id", 'x' as "Name", 2 as b"""
+    checks = {
+        "kid": (to_id % "parent", "select 1 as id"),
+        "orphan": (to_id % "parent", "select 3 as id"),
+        "of_ephemeral": (to_id % "inlined", "select 1 as id"),
+        "same": (equal, """select 'x' as "Name", 2 as b"""),
+        "different": (equal, """select 'y' as "NAME", 2 as b"""),
+        "moved": (to_id.replace("id:", "ID:") % "reader", 'select 1 as "Id"'),
+    }
+    files = {
+        f"models/s/{name}.sql": f"/* @model\n{header}\n*/\n{sql}"
+        for name, (header, sql) in checks.items()
+    }
+    files |= {
+        "dagster_models.yaml": f"name: p\ndialect: {system.address.type.dialect}\n",
+        "models/s/parent.py": f"def model(warehouse):\n    return warehouse.sql({inline!r})\n",
+        "models/s/inlined.sql": f"/* @model materialized: ephemeral */\n{inline}",
+        "models/s/reader.sql": "select * from s.moved",
+    }
+    project = load(write_project(tmp_path, files), environ={})
+    session.execute("drop schema if exists s cascade; create schema s")
+    session.execute(f"create table s.parent as {inline}")
+    session.execute('create table s.reader as select 1 as "iD"')
+    for name, (_, sql) in checks.items():
+        session.execute(f"create table s.{name} as {sql}")
+    found = {}
+    for step in project.steps.values():
+        for check in step.checks:
+            task = check_task(project, step, check, Target("x", system.address.type))
+            own = Relation("s", step.key.name)
+            request = ChecksTask("r", str(step.key), 1, own, (task,))
+            assert task_from_json(json.loads(json.dumps(task_to_json(request)))) == request
+            (it,) = run_checks(session, request, Stop()).checks
+            assert it.error is None, (check, it.error)
+            assert session.count(it.query) == it.failures, it.query
+            found[(step.key.name, check.model.name)] = it.failures
+    assert found == {
+        ("kid", "kid"): 0,
+        ("orphan", "orphan"): 1,
+        ("of_ephemeral", "of_ephemeral"): 0,
+        ("same", "same"): 0,
+        ("different", "different"): 2,
+        ("reader", "moved"): 0,
+    }

@@ -41,7 +41,7 @@ def relationships(check: CheckParts) -> CheckSql:
     if "to_where" in check.conditions:
         condition = check.conditions["to_where"]
         parent = f"(select * from {parent} as all_parents where (\n{condition}\n))"
-    compared = (check.own, check.column, parent, to.columns["field"])
+    compared = (check.own, check.column, parent, to.columns[0])
     return CheckSql(
         orphans(*compared),
         alike=are_alike(check.forms, *compared),
@@ -73,7 +73,7 @@ def sequential(check: CheckParts) -> CheckSql:
 def equality(check: CheckParts) -> CheckSql:
     """The rows of either relation that the other one does not have as often."""
     to = check.others["to"]
-    pairs = list(zip(check.named["compared"], to.columns.values(), strict=True))
+    pairs = list(zip(check.named["compared"], to.columns, strict=True))
     mine = [column for column, _ in pairs], check.aliased
     theirs = [field for _, field in pairs], f"{to.sql} as other_rows"
     alike = (

@@ -12,10 +12,11 @@ from dagster_models.core.value_forms import ValueForms
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another relation that a check reads: what stands for it in FROM, and its columns as SQL."""
+    """Another relation that a check reads: what stands for it in FROM, and for its columns in SQL
+    until it is sent."""
 
     sql: str
-    columns: Mapping[str, str]
+    columns: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,5 +97,5 @@ class CheckSql:
 
 
 def stand_ins(first: int, count: int) -> tuple[str, ...]:
-    """What stands in SQL for *count* columns of the relation, from the one of that number on."""
+    """What stands in SQL for *count* columns, from the one of that number on."""
     return tuple(own_column(number) for number in range(first, first + count))

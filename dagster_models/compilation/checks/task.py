@@ -16,7 +16,7 @@ from dagster_models.compilation.sql_text import (
     in_place,
     relation_sql,
 )
-from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
+from dagster_models.core.check_tasks import OWN_RELATION, CheckTask, OtherColumns
 from dagster_models.core.checks import Check, NamedArgument, checks_of
 from dagster_models.core.freshness import FRESHNESS
 from dagster_models.core.model import Key, Project, Source, Step, Target
@@ -25,7 +25,6 @@ from dagster_models.project.checks.kinds import KINDS
 from dagster_models.project.checks.queries import THIS
 from dagster_models.sql.dialects.table import dialect_of
 from dagster_models.sql.fill_in import PlainSql
-from dagster_models.sql.parse import quote
 
 
 def check_task(
@@ -45,6 +44,8 @@ def check_task(
         return _of_another(project, check, target)
     step, dialect = _as_step(owner), dialect_on(project, target)
     named = dict(_named_columns(check, project))
+    columns = (*check.columns, *(column for names in named.values() for column in names))
+    fields = _fields_of_others(check, named)
     conditions = {
         it.key: condition_in(compile_check_text(project, step, it.query, target))
         for it in conditions_of(check)
@@ -54,7 +55,7 @@ def check_task(
         _placed(named, len(check.columns)),
         check.arguments,
         conditions,
-        _others(project, step, check, target, named),
+        _others(project, step, check, target, stand_ins(len(columns), len(fields))),
         conditions.get("where", ""),
         target.type.value_forms,
         dialect,
@@ -70,7 +71,6 @@ def check_task(
         found = of_query(query) if query else freshness(parts)
     else:
         found = COMPILERS[check.test](parts)
-    columns = (*check.columns, *(column for names in named.values() for column in names))
     return CheckTask(
         check.name,
         found.sql,
@@ -87,20 +87,26 @@ def check_task(
         limit=check.limit,
         store=store_of(project, check, target),
         code=function(project, step, check, target),
+        others=tuple(
+            OtherColumns(other.sql, tuple(folded(field, dialect) for field in fields))
+            for other in parts.others.values()
+            if fields
+        ),
     )
 
 
 def _of_another(project: Project, check: Check, target: Target) -> CheckTask:
     """A check that runs with another step than the one that it is about: see
     ``project.linking.checks``. The relation that it is about is there under its own name."""
-    key, dialect = check.model, dialect_on(project, target)
+    key = check.model
     task = check_task(project, project.steps.get(key) or project.sources[key], check, target)
-    columns = [_column_of(project, key, column, dialect) for column in task.columns]
     name = relation_sql(project, key, target)
     sql, alike, across, number = (
-        CheckTask.sent(text, name, columns)
-        for text in (task.sql, task.alike, task.across, task.number)
+        CheckTask.sent(text, name, ()) for text in (task.sql, task.alike, task.across, task.number)
     )
+    others = [replace(it, relation=CheckTask.sent(it.relation, name, ())) for it in task.others]
+    if task.columns:
+        others.insert(0, OtherColumns(name, task.columns))
     return replace(
         task,
         sql=sql,
@@ -112,6 +118,7 @@ def _of_another(project: Project, check: Check, target: Target) -> CheckTask:
         condition="",  # no scan of the step's rows can count those of another one
         where="",
         scope="table",
+        others=tuple(others),
     )
 
 
@@ -151,24 +158,28 @@ def _placed(named: Mapping[str, Sequence[str]], first: int) -> dict[str, Sequenc
     return placed
 
 
+def _fields_of_others(check: Check, named: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """The columns of another relation that a check's arguments name."""
+    if check.test == "equality":
+        return named["compared"]
+    kind = KINDS.get(check.test)
+    has_field = kind is not None and kind.relations and "field" in check.arguments
+    return [check.arguments["field"]] if has_field else []
+
+
 def _others(
     project: Project,
     step: Step,
     check: Check,
     target: Target,
-    named: Mapping[str, Sequence[str]],
+    columns: Sequence[str],
 ) -> dict[str, Other]:
-    """The other relations that a check's arguments name, by argument."""
+    """The other relations that a check's arguments name, by argument. *columns* stand for theirs; a
+    kind that names columns of another relation has only one of these."""
     found, kind = {}, KINDS.get(check.test)
     for name in kind.relations if kind is not None else ():
         if name in check.arguments:
             key = step.resolved[check.arguments[name]]
-            fields = {"field": check.arguments["field"]} if "field" in check.arguments else {}
-            fields |= {column: column for column in named.get("compared", ())}
-            columns = {
-                label: _column_of(project, key, column, dialect_on(project, target))
-                for label, column in fields.items()
-            }
             found[name] = Other(_relation(project, step, key, target), columns)
     return found
 
@@ -202,12 +213,3 @@ def folded(name: str, dialect: str) -> str:
     """
     simple = name.replace("_", "a").isalnum() and not name[:1].isdigit() and name.isascii()
     return dialect_of(dialect).column(name) if simple else name
-
-
-def _column_of(project: Project, key: Key, name: str, dialect: str) -> str:
-    """A column of another relation that YAML names, as SQL. A seed or a frame keeps the case of its
-    columns' names."""
-    step = project.steps.get(key)
-    kept = step.trace.columns if step is not None and step.kind in ("seed", "python") else ()
-    names = [column.name for column in kept if column.name.lower() == name.lower()]
-    return quote(names[0] if names else folded(name, dialect), dialect)

@@ -300,6 +300,7 @@ class _Checks:
     def _count(self, check: CheckTask) -> _Counted:
         if check.condition:
             return self._scan([check])[check.name]
+        check = self._with_others(check)
         if check.number:
             sql = self._checked.sent(check, check.number)
             _, ((failures, found, *value),) = self._session.read(sql)
@@ -311,6 +312,15 @@ class _Checks:
             sql = sql if alike else check.across
         failures = self._session.count(self._checked.sent(check, sql))
         return _Counted(failures, self._rows(check), sql)
+
+    def _with_others(self, check: CheckTask) -> CheckTask:
+        """The check with the columns of other relations as these have them."""
+        columns: list[str] = []
+        for other in check.others:
+            source = self._checked.sent(check, other.relation)
+            names, _ = self._session.read(f"SELECT * FROM {source} AS other_rows LIMIT 0")
+            columns += map(quote, other.columns_in(names))
+        return check.with_others(columns)
 
     def _rows(self, check: CheckTask) -> int | None:
         """How many rows are in scope, where a threshold needs that: what a query returns need not
