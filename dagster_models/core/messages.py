@@ -85,6 +85,7 @@ class CheckOutcome:
     values as texts, None for NULL, under the names ``sample_columns``; ``query`` selects all of
     them, ``stored`` is the relation that keeps them, and ``found`` says what a check of the whole
     table has found. ``value`` is the number with which later runs compare theirs, None for none.
+    ``stored_rows`` is how many of them are stored, None if that is not known.
     """
 
     name: str
@@ -100,6 +101,7 @@ class CheckOutcome:
     stored: str = ""
     found: str = ""
     value: float | None = None
+    stored_rows: int | None = None
 
     @property
     def passed(self) -> bool:

@@ -57,8 +57,8 @@ class CheckResult(CheckOutcome):
 
     @property
     def percent(self) -> float | None:
-        """Of the rows in scope, where their number is known."""
-        if self.rows is None or self.error is not None:
+        """Of the rows in scope, where their number is known. A row of none has no percentage."""
+        if self.rows is None or self.error is not None or (self.failures and not self.rows):
             return None
         return 100 * self.failures / self.rows if self.rows else 0.0
 

@@ -110,6 +110,7 @@ def _check_result(
         stored=outcome.stored,
         found=outcome.found,
         value=outcome.value,
+        stored_rows=outcome.stored_rows,
     )
 
 

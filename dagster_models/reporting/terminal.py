@@ -367,12 +367,19 @@ def _check_lines(result: StepResult, most: int) -> list[str]:
 
 
 def _rows_of(check: CheckResult) -> list[str]:
-    """Some of the offending rows, and how to see all of them."""
+    """Some of the offending rows, and how to see the others."""
     lines = sample_lines(check)
     if check.stored:
-        return [*lines, f"all of them: select * from {clean(check.stored)}"]
+        return [*lines, f"{_how_many_stored(check)}: select * from {clean(check.stored)}"]
     query = clean(check.query) if "--" not in check.query else ""
     return [*lines, f"to see them: {query}"] if lines and query else lines
+
+
+def _how_many_stored(check: CheckResult) -> str:
+    if check.stored_rows is None:
+        return "the stored ones"
+    few = check.stored_rows < check.failures
+    return f"{check.stored_rows:,} of them" if few else "all of them"
 
 
 def _head(lines: list[str]) -> list[str]:

@@ -70,6 +70,8 @@ def check_failure(check: CheckResult) -> str:
     if check.error is not None:
         return placed(check.where, error_text(check.error))
     found = check_found(check)
+    if check.limit.endswith("%") and check.failures and check.rows == 0:
+        return f"{found}, and any is too many: the limit is {check.limit} of 0 rows"
     return f"{found}, and the limit is {check.limit}" if check.limit else found
 
 

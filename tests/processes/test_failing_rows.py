@@ -82,8 +82,10 @@ def test_each_run_replaces_them_and_a_pass_leaves_none(
     assert stored(session) == [(-2, "x"), (-1, "x")]
     assert build(-3, 4).verdict is Verdict.ROLLED_BACK
     assert stored(session) == [(-3, "x")]
-    assert build(-4, -5, -6, check=replace(warns, limit=2)).verdict is Verdict.COMMITTED
+    outcome = build(-4, -5, -6, check=replace(warns, limit=2))
+    assert outcome.verdict is Verdict.COMMITTED
     assert len(stored(session)) == 2
+    assert [(it.failures, it.stored_rows) for it in outcome.checks] == [(3, 2)]
     assert build(5).verdict is Verdict.COMMITTED
     assert stored(session) == []
     assert session.query("select * from s.failures_c")[0] == ["n", "why"]

@@ -18,7 +18,7 @@ from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
 from dagster_models.reporting.run_results import write_run_results
 from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
-from dagster_models.reporting.wording import check_found
+from dagster_models.reporting.wording import check_failure, check_found
 from results_examples import sql
 
 ROWS = CheckResult(
@@ -120,7 +120,11 @@ def test_dagster_shows_some_rows_and_the_query() -> None:
 
 
 def test_the_terminal_shows_a_table_at_the_end() -> None:
-    lines = terminal_of(ROWS, replace(ROWS, name="stored", stored="s.failures_stored"))
+    few, every, unknown = (
+        replace(ROWS, name=name, stored=f"s.failures_{name}", stored_rows=number)
+        for name, number in {"few": 3, "stored": 12, "old": None}.items()
+    )
+    lines = terminal_of(ROWS, few, every, unknown)
     at = next(n for n, line in enumerate(lines) if "FAIL check in_range" in line)
     assert lines[at : at + 5] == [
         "    FAIL check in_range: 12 of 1,000 rows (1.2%), and the limit is > 1%",
@@ -130,6 +134,8 @@ def test_the_terminal_shows_a_table_at_the_end() -> None:
         '        to see them: select * from "s"."t" where id < 0',
     ]
     assert "        all of them: select * from s.failures_stored" in lines
+    assert "        3 of them: select * from s.failures_few" in lines
+    assert "        the stored ones: select * from s.failures_old" in lines
 
 
 @pytest.mark.parametrize(
@@ -160,6 +166,7 @@ def test_run_results_name_the_threshold(tmp_path: Path) -> None:
     ("failures", "rows", "text"),
     [
         (0, 0, "0 of 0 rows (0%)"),
+        (1, 0, "1 row"),
         (1, 1, "1 of 1 row (100%)"),
         (1, 3, "1 of 3 rows (33.33%)"),
         (1, 1_000_000, "1 of 1,000,000 rows (<0.01%)"),
@@ -169,6 +176,12 @@ def test_run_results_name_the_threshold(tmp_path: Path) -> None:
 )
 def test_what_was_found(failures: int, rows: int | None, text: str) -> None:
     assert check_found(CheckResult("c", "error", failures, rows=rows)) == text
+
+
+def test_a_row_of_none_exceeds_each_percentage() -> None:
+    check = CheckResult("c", "error", 1, rows=0, threshold="> 50%")
+    assert check_failure(check) == "1 row, and any is too many: the limit is > 50% of 0 rows"
+    assert "percent" not in asset_check_result(check, "dev").metadata
 
 
 def test_a_long_value_is_cut() -> None:

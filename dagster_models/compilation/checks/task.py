@@ -62,15 +62,7 @@ def check_task(
         check.scope == "window",
         history,
     )
-    if check.function is not None:
-        found = CheckSql("")
-    elif check.test == "query":
-        found = _query(project, step, check, target, parts)
-    elif check.test == FRESHNESS:
-        query = compile_check_text(project, step, check.text, target) if check.text else ""
-        found = of_query(query) if query else freshness(parts)
-    else:
-        found = COMPILERS[check.test](parts)
+    found = _sql_of(project, step, check, target, parts)
     return CheckTask(
         check.name,
         found.sql,
@@ -188,6 +180,19 @@ def _relation(project: Project, step: Step, key: Key, target: Target) -> str:
     if key in project.ephemerals:
         return in_place(project, key, target)
     return OWN_RELATION if key == step.key else relation_sql(project, key, target)
+
+
+def _sql_of(
+    project: Project, step: Step, check: Check, target: Target, parts: CheckParts
+) -> CheckSql:
+    if check.function is not None:
+        return CheckSql("")
+    if check.test == "query":
+        return _query(project, step, check, target, parts)
+    if check.test == FRESHNESS:
+        query = compile_check_text(project, step, check.text, target) if check.text else ""
+        return of_query(query) if query else freshness(parts)
+    return COMPILERS[check.test](parts)
 
 
 def _query(

@@ -142,19 +142,24 @@ class StoredRows:
     ) -> Outcome:
         """Put the rows into their tables, each in a transaction of its own. The task has its end
         already, so an error is only a note."""
-        stored: dict[str, str] = {}
+        stored: dict[str, tuple[str, int | None]] = {}
         notes: list[str] = []
         if outcome.verdict not in (Verdict.CANCELED, Verdict.UNKNOWN):
             for check in task.checks:
                 why = self._why_not.get(check.name, "")
                 if not why and check.name in self._files and check.store is not None:
-                    why = self._store(session, task, check, check.store)
-                    if not why:
-                        stored[check.name] = _as_sql(check.store)
+                    rows = self._store(session, task, check, check.store)
+                    if isinstance(rows, str):
+                        why = rows
+                    else:
+                        stored[check.name] = _as_sql(check.store), rows
                 if why:
                     notes.append(f"WARNING: the rows of {check.name} are not stored: {why}")
-        checks = tuple(replace(it, stored=stored.get(it.name, "")) for it in outcome.checks)
-        return replace(outcome, checks=checks, notes=(*outcome.notes, *notes))
+        checks = []
+        for it in outcome.checks:
+            table, number = stored.get(it.name, ("", None))
+            checks.append(replace(it, stored=table, stored_rows=number))
+        return replace(outcome, checks=tuple(checks), notes=(*outcome.notes, *notes))
 
     def _store(
         self,
@@ -162,12 +167,12 @@ class StoredRows:
         task: BuildTask | ChecksTask,
         check: CheckTask,
         store: Relation,
-    ) -> str:
-        """Why the rows are not stored; "" if they are."""
+    ) -> int | str | None:
+        """How many rows are stored, None if that is not known; a text says why they are not."""
         step = f"{task.step}: {check.name}"
         for number in range(1, _TRIES + 1):
             try:
-                _publish(session, task, store, step, self._files[check.name])
+                return _publish(session, task, store, step, self._files[check.name])
             except WarehouseLost:
                 raise
             except (WarehouseError, OSError) as error:
@@ -175,8 +180,6 @@ class StoredRows:
                 if not conflict or number == _TRIES:
                     return str(error)
                 time.sleep(_DELAY_SECONDS * number)
-            else:
-                return ""
         raise AssertionError("the last try returns")
 
     def close(self) -> None:
@@ -213,7 +216,7 @@ def _publish(
     store: Relation,
     step: str,
     path: str,
-) -> None:
+) -> int | None:
     load = BuildTask(task.run_id, step, task.attempt, store, ArrowFile(path), builder=task.builder)
     try:
         staged = session.build(load, lambda: _refuse_others(session, store, step, task.builder))
@@ -221,6 +224,7 @@ def _publish(
         # Of a Python model each transaction is a task of its own, and stores what offends by then.
         part = first_part(task) if isinstance(task, BuildTask) else 0
         session.publish(staged, [replace(it, part=part) for it in commits_of(stored, staged)])
+        return staged.rows
     except BaseException:
         session.discard()
         raise
