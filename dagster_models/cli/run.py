@@ -12,6 +12,7 @@ from dagster_models.cli.loading import shown_loading
 from dagster_models.cli.project import add_target, add_vars, folder_of
 from dagster_models.cli.selection import add_selection, facts_of, selected
 from dagster_models.core.checks import WHEN
+from dagster_models.errors import SelectionError
 
 if TYPE_CHECKING:
     from dagster import DagsterRun
@@ -121,4 +122,6 @@ def tags_of(options: argparse.Namespace) -> dict[str, str]:
 def _config(options: argparse.Namespace) -> dict[str, object]:
     if options.threads is None:
         return {}
+    if options.threads < 1:
+        raise SelectionError(f"--threads is {options.threads}; at least one slot is needed")
     return {"execution": {"config": {"max_concurrent": options.threads}}}

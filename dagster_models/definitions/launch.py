@@ -30,6 +30,7 @@ from dagster_models._dagster.workspace import ASSET_JOB, LoadedLocation, opened_
 from dagster_models.core.model import Project
 from dagster_models.definitions.executor import models_executor
 from dagster_models.definitions.other_assets import executable_keys
+from dagster_models.definitions.refused import refuse_run
 from dagster_models.definitions.selection import asset_nodes, asset_steps
 from dagster_models.errors import DagsterModelsError, SelectionError
 from dagster_models.project.selection import Facts, select
@@ -104,6 +105,7 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
 
     Raises:
         SelectionError: nothing is selected, or what cannot be built in one run.
+        ProjectError: there is no such target or variable.
     """
     wanted = _selected(location, asked, facts(location.project))
     if not wanted:
@@ -124,6 +126,8 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
             )
     keys = {key for asset in chosen for key in asset.keys}
     job = asked.job or _job_for(location.loaded, keys)
+    of_job = location.loaded.job(job).tags if asked.job else {}
+    refuse_run(chosen, keys, job, {**of_job, **tags}, asked.run_config)
     return Made(location.loaded.new_run(job, keys, tags, asked.run_config), left_out)
 
 

@@ -58,11 +58,7 @@ def deferral(target_steps: Mapping[str, TargetStep], name: str) -> Deferral:
     found: dict[str, TargetStep] = dict(target_steps)
     relations: dict[str, str] = {}
     nowhere: list[str] = []
-    for project, target, steps in _by_project(target_steps) if name else ():
-        other = usable_target(project, name)
-        if other.name == target.name:
-            continue  # nothing is missing there that could be found there
-        _refuse_another_database(project, target, other)
+    for project, target, other, steps in _deferring(target_steps, name):
         read = _read(project, {target_steps[step].step.key: target_steps[step] for step in steps})
         here, there = _which_are_there(project, target, other, read)
         deferred = {key: there[key] for key in read if key not in here and key in there}
@@ -76,6 +72,25 @@ def deferral(target_steps: Mapping[str, TargetStep], name: str) -> Deferral:
             }
             found[step] = replace(it, project=changed, deferred=own)
     return Deferral(found, relations, tuple(nowhere))
+
+
+def refuse_deferral(target_steps: Mapping[str, TargetStep], name: str) -> None:
+    """Refuse a target from which the steps of a run cannot read. Raises as ``deferral`` does, and
+    asks no warehouse."""
+    for _ in _deferring(target_steps, name):
+        pass
+
+
+def _deferring(
+    target_steps: Mapping[str, TargetStep], name: str
+) -> Iterator[tuple[Project, Target, Target, list[str]]]:
+    """Each project and target of a run, the target to read from, and the steps that may."""
+    for project, target, steps in _by_project(target_steps) if name else ():
+        other = usable_target(project, name)
+        if other.name == target.name:
+            continue  # nothing is missing there that could be found there
+        _refuse_another_database(project, target, other)
+        yield project, target, other, steps
 
 
 def report_deferral(

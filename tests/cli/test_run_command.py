@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, DagsterRun
 
+from dagster_models.cli.main import main
 from dagster_models.core.model import Project as Loaded
 from dagster_models.definitions.launch import Asked, ProjectLocation, location_of, new_run
-from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.errors import DagsterModelsError, ProjectError, SelectionError
 from dagster_models.project.selection import Facts
 from running import ENDLESS, Project, make_project
 
@@ -226,11 +227,36 @@ CANNOT = [
 ]
 
 
+#: What a run would refuse as its first act.
+CANNOT_BEGIN = [
+    ({"select": "a", "tags": {"dagster_models/target": "nope"}}, "there is no target `nope`"),
+    ({"select": "a", "tags": {"dagster_models/vars": "{rate: 2}"}}, "there is no variable `rate`"),
+    ({"select": "a", "tags": {"dagster_models/defer": "nope"}}, "there is no target `nope`"),
+    (
+        {"select": "daily", "partition": "2024-01-03..2024-01-02"},
+        "'2024-01-02' comes before '2024-01-03' in `days`",
+    ),
+]
+
+
 @pytest.mark.parametrize("location", [""], indirect=True)
 def test_what_a_run_cannot_have(location: ProjectLocation) -> None:
-    for given, error in CANNOT:
-        with pytest.raises(SelectionError, match=error):
+    for given, error in CANNOT + CANNOT_BEGIN:
+        with pytest.raises((SelectionError, ProjectError), match=error):
             asked(location, **given)
+    assert location.loaded.last_run() is None, "a run that cannot begin would be the last one"
+
+
+def test_a_wrong_number_of_threads_is_a_wrong_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    project = make_project(tmp_path, {"models/a.sql": "select 1 as id"})
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    assert main(["--project", str(project.root), "run", "--threads", "0"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "--threads is 0; at least one slot is needed\n"
+    assert captured.out == ""
 
 
 def test_where_the_code_is_must_be_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
