@@ -8,7 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dagster_models.cli.project import folder_of, load
-from dagster_models.cli.selection import add_words, facts_of, project_nodes
+from dagster_models.cli.selection import (
+    add_words,
+    facts_of,
+    not_brought_to_an_end,
+    project_nodes,
+)
 from dagster_models.errors import DagsterModelsError
 from dagster_models.project.load import target_path_of
 from dagster_models.project.selection import Facts, select
@@ -74,7 +79,7 @@ def _selected(root: Path, contents: JournalContents, options: argparse.Namespace
             _refuse_unless_schema(words[0], steps, what)
     project = load(root, columns=False, whole=False)
     text, exclude = " ".join(words), " ".join(options.exclude)
-    failed = [it.step for it in contents.steps if it.state in ("failed", "canceled")]
+    failed = [it.step for it in contents.steps if not_brought_to_an_end(it)]
     facts = Facts(facts_of(project, None).changed, lambda: failed)
     names = set(select(project_nodes(project), text, facts, exclude))
     chosen = [step for step in steps if step in names]

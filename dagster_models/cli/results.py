@@ -23,7 +23,8 @@ def run(options: argparse.Namespace) -> int:
     terminal = Terminal(sys.stdout, clock=lambda: "")
     for index, result in enumerate(contents.steps, start=1):
         terminal.finished(index, total, result)
-    terminal.done(contents.steps, contents.end.seconds if contents.end else 0.0)
     if contents.end is None:
-        terminal.note("The run has not ended: it is still running, or it was killed.")
+        terminal.done(contents.steps, 0.0, unended=total)
+    else:
+        terminal.done(contents.steps, contents.end.seconds)
     return 0 if contents.end and contents.end.status == "success" else 1

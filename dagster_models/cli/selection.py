@@ -19,6 +19,7 @@ from dagster_models.processes.client.session import connect
 from dagster_models.project.selection import Facts, Node, select
 from dagster_models.project.targets import usable_target
 from dagster_models.reporting.journal import latest_journal, read_journal
+from dagster_models.reporting.results import StepResult
 from dagster_models.util.nearest import nearest
 
 _HELP = "e.g. stg_orders+, +marts.orders, tag:nightly, path:models/marts, changed+, failed+"
@@ -144,16 +145,21 @@ def facts_of(project: Project, target: str | None) -> Facts:
 
 
 def failed_last(project: Project) -> list[str]:
-    """The steps that the project's last run has not brought to an end: they have failed, or were
-    canceled, or it died before."""
+    """The steps that the project's last run has not brought to an end: they or their checks have
+    failed, or they were canceled, or it died before."""
     path = latest_journal(project.target_path)
     if path is None:
         raise SelectionError("`failed` is of the project's last run, and there was none yet")
     contents = read_journal(path)
-    states = {result.step: result.state for result in contents.steps}
+    bad = {result.step: not_brought_to_an_end(result) for result in contents.steps}
     if contents.end is None and contents.header is not None:
-        states |= {step: "canceled" for step in contents.header.steps if step not in states}
-    return [step for step, state in states.items() if state in ("failed", "canceled")]
+        bad |= {step: True for step in contents.header.steps if step not in bad}
+    return [step for step, is_bad in bad.items() if is_bad]
+
+
+def not_brought_to_an_end(result: StepResult) -> bool:
+    """Whether ``failed`` means the step: also if its checks failed after all models."""
+    return result.state in ("failed", "canceled") or result.failed_later
 
 
 def built_by_other_code(project: Project, target: str | None) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from dagster_models.pages.document import escaped, seconds
 from dagster_models.reporting.explain import Explanation, Span
+from dagster_models.reporting.explain_text import nothing_done
 
 _WIDTH, _ROW, _TOP, _LEFT = 1300, 26, 24, 48
 _CHARACTER = 6.6  #: how wide one is, about
@@ -43,7 +44,7 @@ def slots_picture(run: Explanation, warned: Collection[str] = ()) -> str:
     """The picture as SVG; each step leads to its row in the table of steps."""
     rows = rows_of(list(run.spans.values()), run.slots)
     if not rows:
-        return '<p class="soft">No step was started.</p>'
+        return f'<p class="soft">{nothing_done(run)}</p>'
     critical = {span.step for span in run.critical_path}
     last = max([run.seconds, *(row[-1].end for row in rows), 1e-3])
     per_second = (_WIDTH - _LEFT) / last

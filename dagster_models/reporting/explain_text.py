@@ -48,11 +48,12 @@ def metadata(run: Explanation) -> Mapping[str, Any]:
 def run_lines(run: Explanation, header: RunHeader) -> list[str]:
     """The whole run: critical path, waits, idle slots, waste."""
     status = run.status or "not ended: it is still running, or it was killed"
-    started = sum(span.state != "skipped" for span in run.spans.values())
+    began = sum(span.state != "skipped" for span in run.spans.values())
+    word = "started" if run.status else "ended"  # of what is in flight the journal has nothing
     where = f"{clean(header.project)} (target {clean(header.target)})"
     lines = [
         f"Run {run.run_id} of {where}: {status}",
-        f"{run.seconds:,.2f}s, {started:,} of {_steps(len(header.steps))} started, "
+        f"{run.seconds:,.2f}s, {began:,} of {_steps(len(header.steps))} {word}, "
         f"{_count(run.slots, 'slot')}",
         "",
         *_path_lines(run),
@@ -84,9 +85,14 @@ def run_lines(run: Explanation, header: RunHeader) -> list[str]:
     return lines
 
 
+def nothing_done(run: Explanation) -> str:
+    """What there is to say of a run without a step."""
+    return "No step was started." if run.status else "No step has ended."
+
+
 def _path_lines(run: Explanation) -> list[str]:
     if not run.critical_path:
-        return ["No step was started."]
+        return [nothing_done(run)]
     waits = sum(sum(span.waited.values()) for span in run.critical_path)
     head = f"Critical path: {run.path_seconds:,.2f}s in {_steps(len(run.critical_path))}"
     lines = [f"{head}, and {waits:,.2f}s of waiting" if waits >= 0.005 else head]

@@ -181,10 +181,17 @@ class Terminal:
         status = self._status(word, f"{word} in {seconds:.2f}s")
         self._write([_padded(head, status), *_check_lines(result, most=1)])
 
-    def done(self, results: Sequence[StepResult], seconds: float, broke: str = "") -> None:
+    def done(
+        self,
+        results: Sequence[StepResult],
+        seconds: float,
+        broke: str = "",
+        unended: int | None = None,
+    ) -> None:
         """The run's end: every failure and warning again, then the totals as dbt prints them.
 
-        ``broke``: what went wrong with the run itself, if anything did.
+        ``broke``: what went wrong with the run itself, if anything did. ``unended``: how many steps
+        a run has that has not ended.
         """
         count = totals(results)
         deliberate = sum(result.deliberate for result in results)
@@ -200,7 +207,10 @@ class Terminal:
         chosen = f", {deliberate} skipped by choice" if deliberate else ""
         left_alone = count.get("UNCHANGED", 0)
         chosen += f", {left_alone} unchanged" if left_alone else ""
-        if counts:
+        if unended is not None:
+            ended = f"{count['TOTAL']:,} of {counted(unended, 'step')} ended, and the run has not"
+            lines = ["", f"{ended}: it is still running, or it was killed.", ""]
+        elif counts:
             word = "ERROR" if count["ERROR"] or broke else "WARN"
             lines += [self._paint(word, f"Completed with {', '.join(counts)}{chosen}"), ""]
         else:
@@ -215,7 +225,7 @@ class Terminal:
         all_counts = " ".join(f"{word}={number}" for word, number in count.items())
         if self._live is not None:
             self._live.stop()
-        self._write([*lines, f"Done. {all_counts}"])
+        self._write([*lines, f"{'Done' if unended is None else 'So far'}. {all_counts}"])
 
     def _undeclared(self, results: Sequence[StepResult]) -> list[str]:
         """The names that nothing in the project stands for: nobody knows who builds these."""

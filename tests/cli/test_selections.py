@@ -67,6 +67,22 @@ def test_what_has_changed_and_failed(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert names(root, capsys, "changed") == []
 
 
+def test_checks_that_failed_after_all_models_are_a_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "/* @model\ncolumns: {id: {checks: [{not_null: {severity: %s}}]}}\n*/\n"
+    files = {
+        "models/a.sql": head % "error" + "select null::int as id",
+        "models/b.sql": "select id from a",
+        "models/c.sql": head % "warn" + "select id from b",
+    }
+    project = make_project(tmp_path, files, "checks: after\njobs: {test: {}}\n")
+    assert project.run().code == 1
+    assert names(project.root, capsys, "failed") == ["main.a"]
+    assert run(project.root, "explain", "last", "failed") == 0
+    assert "main.b:" not in capsys.readouterr().out
+
+
 def test_a_schema_and_the_method_of_dbt_mean_sources(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
