@@ -32,6 +32,7 @@ from dagster_models.reporting.wording import (
     skip_reason,
     unchanged_since,
 )
+from dagster_models.util.durations import in_words
 
 WIDTH = 80  #: up to here dots lead the eye to the status, as in dbt
 NAME_WIDTH = (24, 48)  #: least and greatest width of the step's name before its output
@@ -195,7 +196,7 @@ class Terminal:
         """
         count = totals(results)
         deliberate = sum(result.deliberate for result in results)
-        lines = ["", f"Finished {counted(count['TOTAL'], 'step')} in {_duration(seconds)}.", ""]
+        lines = ["", f"Finished {counted(count['TOTAL'], 'step')} in {in_words(seconds)}.", ""]
         counts = [
             f"{1 if broke else 0} error of the run itself",
             counted(count["ERROR"], "error"),
@@ -400,11 +401,3 @@ def _head(lines: list[str]) -> list[str]:
 def _tail(lines: list[str]) -> list[str]:
     left = len(lines) - MOST_LINES
     return [f"... {counted(left, 'more line')}", *lines[-MOST_LINES:]] if left > 0 else lines
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.2f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02}m {rest:02}s" if hours else f"{minutes}m {rest:02}s"

@@ -11,3 +11,12 @@ def rounded(seconds: float) -> float:
     """
     digits = 3 if seconds < 1 else 2 if seconds < 10 else 1 if seconds < 100 else 0
     return float(round(seconds, digits))
+
+
+def in_words(seconds: float) -> str:
+    """``0.31s``, ``2m 05s``, ``1h 00m 10s``."""
+    if seconds < 60:
+        return f"{seconds:.2f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m {rest:02}s" if hours else f"{minutes}m {rest:02}s"
