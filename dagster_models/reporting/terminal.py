@@ -33,6 +33,7 @@ from dagster_models.reporting.wording import (
     unchanged_since,
 )
 from dagster_models.util.durations import in_words
+from dagster_models.util.lost_reader import forget_reader
 
 WIDTH = 80  #: up to here dots lead the eye to the status, as in dbt
 NAME_WIDTH = (24, 48)  #: least and greatest width of the step's name before its output
@@ -285,27 +286,9 @@ class Terminal:
                     self._stream.write(text)
                     self._stream.flush()
             except (BrokenPipeError, ValueError):  # the reader went away, the stream was closed
-                self._gone = not _forget(self._stream)
+                self._gone = not forget_reader(self._stream)
             except OSError:
                 pass  # a full disk, a terminal that hung up: the next line may work again
-
-
-def _forget(stream: TextIO) -> bool:
-    """Send a standard stream that lost its reader to nowhere; whether it can be written to again.
-
-    Otherwise Python flushes to the lost reader at exit, and the run ends with code 120.
-    https://docs.python.org/3/library/signal.html#note-on-sigpipe
-    """
-    try:
-        lost = stream.fileno()
-        if lost not in (1, 2):  # not compared by identity, as the stream may be wrapped
-            return False
-        target = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(target, lost)
-        os.close(target)
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _wants_color(stream: TextIO) -> bool:
