@@ -175,6 +175,8 @@ WRITES = {
     "an export": "warehouse._connection.use(lambda it: it.export('delete from s.t returning n'))",
     "a CTE": "warehouse.sql('with d as (delete from s.t returning n) select * from d').arrow()",
     "a setting": "warehouse.sql('set transaction read write').arrow()",
+    "sql of a commit": "warehouse.sql('commit').arrow()",
+    "sql of the end": "warehouse.sql('abort').arrow()",
 }
 
 
@@ -192,6 +194,17 @@ def test_it_cannot_write(project: Project, alone: bool) -> None:
     assert outcome.succeeded, outcome.error
     errors = {name: it.error for name, it in zip(WRITES, outcome.checks, strict=True)}
     assert [name for name, error in errors.items() if error is None] == []
+    for name, error in errors.items():
+        assert error is not None
+        by_postgres = name in (
+            "the end",
+            "an export",
+            "a CTE",
+        )  # of the statement
+        if not by_postgres and project.system.name == "postgres":
+            assert error.message.startswith("a check only reads"), (name, error)
+        wrong = [it for it in ("execute()", "1 statements", "standby") if it in error.message]
+        assert wrong == [], (name, error)
     assert (project.rows(), project.rows("other")) == (rows, [7])
 
 
@@ -338,6 +351,9 @@ RETURNS: Mapping[str, Any] = {
     "Finding(2)": (2, (), ()),
     "Finding(2, rows=[{'a': 1}])": (2, ("a",), (("1",),)),
     "Finding(rows=[{'a': 1}])": (1, ("a",), (("1",),)),
+    "()": (0, (), ()),
+    "Finding(rows=())": (0, (), ()),
+    "((1, 2), (3, 4))": (2, ("column1", "column2"), (("1", "2"), ("3", "4"))),
     "None": "TypeError: the check returned nothing; return rows that offend",
     "-1": "ValueError: `failures` is -1; it must be a number of rows",
     "1.5": "TypeError: the check returned 1.5; return rows that offend",

@@ -39,8 +39,9 @@ T = TypeVar("T")
 
 #: Statements that only write. ``sql()`` is lazy, so they would silently never run.
 _WRITES = re.compile(
-    "alter|analyze|attach|begin|checkpoint|commit|copy|create|delete|detach|drop|grant|insert|"
-    "install|load|merge|reset|revoke|rollback|set|truncate|update|use|vacuum",
+    "abort|alter|analyze|attach|begin|checkpoint|commit|copy|create|delete|detach|drop|end|grant|"
+    "insert|install|load|merge|release|reset|revoke|rollback|savepoint|set|start|truncate|update|"
+    "use|vacuum",
     re.IGNORECASE,
 )
 _HEAD = re.compile(r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*(\w*)", re.DOTALL)
@@ -253,11 +254,13 @@ class Warehouse:
         match = _HEAD.match(text)
         word = match.group(1) if match else ""
         if _WRITES.fullmatch(word):
-            raise ValueError(
-                f"warehouse.sql() takes only queries, which it runs lazily; use "
-                f"warehouse.execute() for {word.upper()}"
-            )
+            raise ValueError(self._instead_of(word.upper()))
         return Result(self._connection, text)
+
+    def _instead_of(self, word: str) -> str:
+        """What to do with a statement that is not a query, as an error."""
+        what = "warehouse.sql() takes only queries, which it runs lazily"
+        return f"{what}; use warehouse.execute() for {word}"
 
     def table(self, name: str) -> Result:
         """All rows of a model, seed, source or any other table. Raises ValueError if *name* is not

@@ -21,6 +21,8 @@ from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.warehouses.base import WarehouseSession
 
+_ONLY_READS = "a check only reads: it runs in the transaction in which its model is published"
+
 Message = Mapping[str, Any]
 
 Ask = Callable[[Message], Message]
@@ -87,9 +89,21 @@ def _read(session: WarehouseSession, message: Message) -> dict[str, Any]:
     if message["op"] == "in_transaction":
         return {"in_transaction": session.in_transaction}
     if message["op"] not in ("query", "export"):
-        what = "a check only reads: it runs in the transaction in which its model is published"
-        raise WarehouseError(ErrorKind.INVALID_REQUEST, what, name="CheckWrites")
+        raise WarehouseError(ErrorKind.INVALID_REQUEST, _ONLY_READS, name="CheckWrites")
     session.only_read(message["sql"])
+    try:
+        return _answer(session, message)
+    except WarehouseError as error:
+        if error.kind is not ErrorKind.READ_ONLY:
+            raise
+        # Its advice is about a server that refuses to be written to, and here we do.
+        what = f"{_ONLY_READS} ({str(error).splitlines()[0]})"
+        raise WarehouseError(
+            ErrorKind.INVALID_REQUEST, what, name="CheckWrites", line=error.line
+        ) from error
+
+
+def _answer(session: WarehouseSession, message: Message) -> dict[str, Any]:
     if message["op"] == "query":
         names, rows = session.query(message["sql"])
         return {"columns": names, "rows": wire.encode_rows(rows)}

@@ -36,6 +36,9 @@ class _Reading(Warehouse):
     def execute(self, statement: str) -> NoReturn:
         raise ValueError(_ONLY_READS)
 
+    def _instead_of(self, word: str) -> str:
+        return f"{_ONLY_READS}, and {word} is not a query"
+
     def load(self, data: Any, name: str, mode: str = "replace") -> NoReturn:
         raise ValueError(_ONLY_READS)
 
@@ -134,7 +137,7 @@ def _table(rows: Any) -> Any:
     """The rows as an Arrow table; one without columns where there are none and no names of them."""
     import pyarrow as pa
 
-    if isinstance(rows, list):
+    if isinstance(rows, (list, tuple)):
         if not rows:
             return pa.table({})
         if all(isinstance(row, tuple) for row in rows):  # of fetchall()

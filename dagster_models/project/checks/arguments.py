@@ -18,11 +18,16 @@ def values(node: YamlNode) -> tuple[Any, ...]:
     """A list of single values."""
     if not isinstance(node.value, list) or not node.value:
         fix = "Write `values: [a, b]`."
-        raise BadValue(f"expected a list of values, got {fields.describe(node)}", node.place, fix)
+        got = "an empty one" if node.value == [] else fields.describe(node)
+        raise BadValue(f"expected a list of values, got {got}", node.place, fix)
     for item in node.value:
         if isinstance(item.value, (dict, list)):
             raise BadValue(f"{fields.describe(item)} is not a single value", item.place)
-    return tuple(node.plain())
+    found = tuple(node.plain())
+    if set(found) == {None}:
+        fix = "Name other values; `not_null` finds rows with NULL."
+        raise BadValue("NULL alone is compared with nothing", node.place, fix)
+    return found
 
 
 def columns(node: YamlNode) -> tuple[str, ...]:

@@ -78,7 +78,8 @@ def _read_check(item: YamlNode, column: str, those: Declarations) -> Check | Non
     kind = KINDS[alias.kind] if query is None else query.kind
     problems: list[Problem] = []
     given = _flat(node, kind if alias.kind == test else None, place)
-    given = _in_our_words(given, test, alias, problems.append)
+    under = "" if "column" in kind.arguments else column
+    given = _in_our_words(given, test, alias, under, problems.append)
     if alias.kind == "expression" and alias.kind != test and column and "sql" in given.value:
         rest = fields.text(given.value["sql"])  # theirs begins behind the column
         given.value["sql"] = YamlNode(f"{own_column(0)} {rest}", given.value["sql"].place)
@@ -157,8 +158,11 @@ def _flat(node: YamlNode | None, kind: CheckKind | None, place: Location) -> Yam
     return flat
 
 
-def _in_our_words(given: YamlNode, test: str, alias: Alias, report: Report) -> YamlNode:
-    """The arguments under our names. What is not one of theirs is reported."""
+def _in_our_words(
+    given: YamlNode, test: str, alias: Alias, column: str, report: Report
+) -> YamlNode:
+    """The arguments under our names. What is not one of theirs is reported. *column* is the one
+    under which the check stands, if any; its name need not be given, and may be."""
     if not isinstance(given.value, dict):
         return given
     ours = YamlNode({}, given.place)
@@ -171,6 +175,9 @@ def _in_our_words(given: YamlNode, test: str, alias: Alias, report: Report) -> Y
             elif test != alias.kind and key not in known:
                 if key not in alias.ignored:
                     report(unknown_key(key, at, known))
+                continue
+            if name == "column" != key and column:
+                _refuse_other_column(fields.text(node), column, node)
                 continue
             ours.value[name], ours.keys[name] = node, at
         except BadValue as wrong:
@@ -185,6 +192,12 @@ def _in_our_words(given: YamlNode, test: str, alias: Alias, report: Report) -> Y
             {name: at.place for name, at in ours.value.items() if name not in ours.keys}
         )
     return ours
+
+
+def _refuse_other_column(name: str, column: str, node: YamlNode) -> None:
+    if name.lower() != column.lower():
+        what = f"the check stands under the column `{column}`, and not under `{name}`"
+        raise BadValue(what, node.place, "Write it under `checks:` of the model.")
 
 
 def _readers_of_columns(kind: CheckKind, column: str) -> dict[str, Reader]:

@@ -36,14 +36,18 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
     bare_check = check_of_header(name, values, Location(file.path))
     broken = CheckDraft(bare_check, (), model_of_header(name, values), broken=True)
     try:
-        line = _line_of_check(file.text)
+        function = _function_of(file.text)
     except SqlSyntaxError as error:
         context.report(Problem(error.what, file.path, error.line, error.column, error.fix))
         return broken
-    if not line:
+    if function is None:
         what = "a Python check needs `def check(warehouse)`"
         fix = "Define one, without `async`. The name of a file that others import begins with `_`."
         context.report(Problem(what, file.path, 1, 1, fix))
+        return broken
+    if not _takes_one(function):
+        what, fix = "`check` must take one argument", "Write `def check(warehouse)`."
+        context.report(Problem(what, file.path, function.lineno, function.col_offset + 1, fix))
         return broken
     step = Step(
         Key("checks", file.name),
@@ -58,7 +62,7 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
     made = draft_code(bare, file, context, entry="check")
     _refuse_start(made.step, file, context)
     code = CheckCode(step.digest, made.step.code, made.step.modules, made.step.queries)
-    found = replace(bare_check, location=Location(file.path, line))
+    found = replace(bare_check, location=Location(file.path, function.lineno))
     uses = []
     for use in made.uses:
         if use.is_written:
@@ -70,11 +74,19 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
     return CheckDraft(check, tuple(uses), model_of_header(name, values))
 
 
-def _line_of_check(source: str) -> int:
-    """The line of ``def check``; 0 if there is none. Raises SqlSyntaxError."""
+def _function_of(source: str) -> ast.FunctionDef | None:
+    """The ``def check``; None if there is none. Raises SqlSyntaxError."""
     tree, _ = parsed(source)
     functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
-    return next((node.lineno for node in functions if node.name == "check"), 0)
+    return next((node for node in functions if node.name == "check"), None)
+
+
+def _takes_one(function: ast.FunctionDef) -> bool:
+    """Whether it can be called with one argument. What a decorator makes of it is not known."""
+    given = function.args
+    places = len(given.posonlyargs) + len(given.args)
+    takes = (places > 0 or given.vararg is not None) and places - len(given.defaults) <= 1
+    return bool(function.decorator_list) or (takes and None not in given.kw_defaults)
 
 
 def _refuse_start(step: Step, file: ProjectFile, context: DraftContext) -> None:

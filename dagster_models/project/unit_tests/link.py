@@ -108,13 +108,7 @@ class Linker:
         expect: Given = values["expect"]
         problems += _wrong_rows(expect, self.columns(step.key), step.key)
         problems += _incomplete(expect)
-        if isinstance(expect, GivenRows) and expect.rows:
-            names = {name.lower(): name for name in expect.columns}
-            for name in values.get("key", ()):
-                if name.lower() not in names:
-                    what, fix = f"`key` names `{name}`", suggest(name, names.values(), "Columns")
-                    what += ", a column that `expect` does not have"
-                    problems.append(problem(what, test.place("key"), fix))
+        problems += _wrong_key(test, self.columns(step.key), step.key)
         first = self._seen.setdefault((step.key, values["name"]), test.place("name"))
         if first != test.place("name"):
             what = f"{step.key} has two tests of the name `{values['name']}` (first at {first})"
@@ -224,6 +218,22 @@ def _idle(test: Declared, step: Step) -> Iterator[tuple[str, str, str]]:
             yield "full_refresh", f"{what} full", "Delete it."
         elif "since" in values:
             yield "since", "a full refresh does not read `$since`", "Delete it."
+
+
+def _wrong_key(test: Declared, schema: Schema, of: Key) -> Iterator[Problem]:
+    """The columns of `key` that the rows do not have which are compared."""
+    expect: Given = test.values["expect"]
+    if isinstance(expect, GivenRows) and expect.rows:
+        known, who = list(expect.columns), "`expect`"
+    elif schema.closed:
+        known, who = [column for column, _ in schema.columns], str(of)
+    else:
+        return
+    folded = {name.lower() for name in known}
+    for name in test.values.get("key", ()):
+        if name.lower() not in folded:
+            what = f"`key` names `{name}`, a column that {who} does not have"
+            yield problem(what, test.place("key"), suggest(name, known, "Columns"))
 
 
 def _wrong_rows(rows: Given, schema: Schema, of: Key) -> Iterator[Problem]:

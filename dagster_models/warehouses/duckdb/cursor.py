@@ -212,8 +212,9 @@ class DuckDBCursor(TransactionalSession):
         count = sum(1 for statement in statements if statement.query.strip())
         transactional = duckdb.StatementType.TRANSACTION
         if not statements or count > 1 or any(s.type == transactional for s in statements):
+            what = f"the text holds {len(statements)} statements"
+            if len(statements) == 1:
+                what = "the statement begins, changes or ends a transaction"
             raise WarehouseError(
-                ErrorKind.SYNTAX,
-                f"the text holds {len(statements)} statements where one query is expected",
-                name="ParserException",
+                ErrorKind.SYNTAX, f"{what}, where one query is expected", name="ParserException"
             )

@@ -127,10 +127,11 @@ def one_query(sql: str) -> str:
     """The text of its only statement. Raises WarehouseError for none, several, or a COMMIT."""
     found = statements(sql)
     if len(found) != 1 or found[0].word in TRANSACTION:
+        what = f"the text holds {len(found)} statements"
+        if len(found) == 1:
+            what = f"{found[0].word.upper()} begins, changes or ends a transaction"
         raise WarehouseError(
-            ErrorKind.SYNTAX,
-            f"the text holds {len(found)} statements where one query is expected",
-            name="ParserException",
+            ErrorKind.SYNTAX, f"{what}, where one query is expected", name="ParserException"
         )
     # What was before it (a semicolon alone) counts as lines of the user's text.
     return "\n" * found[0].lines_before + found[0].text
