@@ -78,14 +78,21 @@ class Hooks(WarehouseSession):
         inserted anew, or with these columns."""
 
     @abstractmethod
-    def differs(self, columns: Sequence[str]) -> str:
-        """Return the condition that some of these columns (quoted) differ between the rows t and n,
-        in which NULL is a value like any other."""
+    def differs(self, relation: Relation, columns: Sequence[str], *, updates: bool = False) -> str:
+        """Return the condition that some of these columns of the table (quoted) differ between the
+        rows t and n: that the warehouse would show them otherwise, and not only that it takes them
+        for unequal. NULL is a value like any other. ``updates``: an UPDATE follows, and only what
+        it would change differs."""
 
     def rewrites_rows(self, relation: Relation, columns: Sequence[str]) -> bool:
         """Whether a row of the table that changes is better deleted, by its ``rowid``, and inserted
         anew than updated, and may be: the new rows have all of its columns."""
         return False
+
+    def as_in_table(self, relation: Relation, staged: Relation, keys: Sequence[str]) -> str:
+        """Return what a FROM reads to see the staged keys as the table's columns compare them, or
+        "" if that is how they compare by themselves."""
+        return ""
 
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""

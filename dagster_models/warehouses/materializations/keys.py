@@ -73,7 +73,7 @@ def refuse_duplicate_keys(
     session: Hooks, relation: Relation, keys: Sequence[str], why: str, fix: str
 ) -> None:
     """Raise WarehouseError for keys that occur twice. *why* is a sentence, *fix* ends the text."""
-    if not (twice := _twice(session, relation, keys)):
+    if not (twice := _twice(session, quoted(relation), keys)):
         return
     raise WarehouseError(
         ErrorKind.CONSTRAINT,
@@ -83,13 +83,29 @@ def refuse_duplicate_keys(
     )
 
 
+def refuse_keys_alike(
+    session: Hooks, relation: Relation, staged: Relation, keys: Sequence[str]
+) -> None:
+    """Raise WarehouseError for staged keys that are several by themselves, and one by the
+    collation of the table's column."""
+    source = session.as_in_table(relation, staged, keys)
+    if not source or not (twice := _twice(session, source, keys)):
+        return
+    raise WarehouseError(
+        ErrorKind.CONSTRAINT,
+        f"{_counted(*twice, 'what the query returns')}, as {relation} compares them: its column has"
+        " a collation. Nothing was changed: let the query return one row of each key, or give its"
+        " column that collation",
+        name="DuplicateKey",
+    )
+
+
 def refuse_keys_of_table(
     session: Hooks, relation: Relation, keys: Sequence[str], among: Relation | None = None
 ) -> None:
     """Raise WarehouseError for keys that the table itself holds twice, or that are NULL in it;
     *among*: only for those that are there."""
-    source = among or relation
-    if twice := _twice(session, source, keys):
+    if twice := _twice(session, quoted(among or relation), keys):
         said = _counted(*twice, str(relation))
     elif among is None and (null := key_examples(session, keys, _null(relation, keys))):
         said = f"unique_key ({', '.join(keys)}) is NULL in rows of {relation}: {null}"
@@ -109,12 +125,13 @@ def _null(relation: Relation, keys: Sequence[str]) -> str:
     return f"FROM {quoted(relation)} WHERE {unknown}"
 
 
-def _twice(session: Hooks, relation: Relation, keys: Sequence[str]) -> tuple[int, str] | None:
-    """How many keys the relation holds more than once, and some of them; None for none."""
+def _twice(session: Hooks, source: str, keys: Sequence[str]) -> tuple[int, str] | None:
+    """How many keys *source*, what a FROM reads, holds more than once, and some of them; None for
+    none."""
     # Not those that are NULL, which are no keys.
     known = " AND ".join(f"{quote(key)} IS NOT NULL" for key in keys)
     listed = ", ".join(map(quote, keys))
-    twice = f"FROM {quoted(relation)} WHERE {known} GROUP BY {listed} HAVING count(*) > 1"
+    twice = f"FROM {source} WHERE {known} GROUP BY {listed} HAVING count(*) > 1"
     rows = session.rows(
         f"SELECT {_as_text(keys)}, CAST(count(*) AS VARCHAR) {twice} LIMIT {_EXAMPLES}"
     )

@@ -18,7 +18,10 @@ from dagster_models.core.changes import Changes
 from dagster_models.core.model import Relation
 from dagster_models.warehouses.base import quote, quoted
 from dagster_models.warehouses.materializations.hooks import Hooks
-from dagster_models.warehouses.materializations.keys import refuse_keys_of_table
+from dagster_models.warehouses.materializations.keys import (
+    refuse_keys_alike,
+    refuse_keys_of_table,
+)
 from dagster_models.warehouses.materializations.write import Write
 
 #: A column beside the keys: it must not meet a user's.
@@ -30,13 +33,13 @@ _ADDRESSES = 500_000
 def merge(session: Hooks, it: Write) -> Changes:
     """Update the rows whose key is known and whose values differ, and insert the others.
 
-    Raises WarehouseError if the table holds one of these keys twice.
+    Raises WarehouseError if the table holds one of these keys twice, or takes two of them for one.
     """
+    refuse_keys_alike(session, it.relation, it.staged, it.keys)
     rest = [quote(column) for column in it.columns if column not in it.keys]
-    differs = session.differs(rest) if rest else "false"
-    if session.rewrites_rows(it.relation, it.columns):
-        return _rewrite(session, it, differs)
-    return _update(session, it, rest, differs)
+    rewrites = session.rewrites_rows(it.relation, it.columns)
+    differs = session.differs(it.relation, rest, updates=not rewrites) if rest else "false"
+    return _rewrite(session, it, differs) if rewrites else _update(session, it, rest, differs)
 
 
 def _found(it: Write) -> Relation:

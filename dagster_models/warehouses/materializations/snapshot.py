@@ -189,6 +189,7 @@ class _Versions:
     row, and c a change."""
 
     session: Hooks
+    relation: Relation
     how: Snapshot
     table: str
     new: str
@@ -220,6 +221,7 @@ class _Versions:
         change = replace(session.staging, name="dagster_models_change")
         return cls(
             session,
+            relation,
             how,
             quoted(relation),
             quoted(session.staging),
@@ -321,7 +323,11 @@ class _Versions:
             # One that was gone may come back with its old time.
             moment = f"CASE WHEN {born} > t.{self._valid_from} THEN {born} ELSE {now} END"
         else:
-            differs = f"({self.session.differs(self.compared)})" if self.compared else "false"
+            differs = (
+                f"({self.session.differs(self.relation, self.compared)})"
+                if self.compared
+                else "false"
+            )
         found = [
             f"SELECT {self._key_of('n')},"
             f" CASE WHEN {self._is_mark} THEN 'back' ELSE 'changed' END AS {_WHAT},"
