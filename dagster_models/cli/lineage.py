@@ -108,8 +108,9 @@ def lineage(project: Project, name: str) -> str:
     start = (item.key, column.lower())
     if start not in graph.written:
         known = [name for key, name in graph.written if key == item.key]
-        close = " or ".join(nearest(column, known, 3)) or ", ".join(known) or "none is known"
-        raise DagsterModelsError(f"{item.key} has no column {column!r}; columns: {close}")
+        close = " or ".join(nearest(column, known, 3))
+        hint = f"did you mean {close}?" if close else f"columns: {', '.join(known) or 'none'}"
+        raise DagsterModelsError(f"{item.key} has no column {column!r}; {hint}")
     lines = [graph.written[start]]
     lines += ["", "made of", *_tree(start, graph.upstream, graph)]
     lines += ["", "part of", *_tree(start, graph.downstream, graph)]

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
+    project = load(folder_of(options), whole=False, given=given_by(options))
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
     every = select_steps(project, options, options.target)

@@ -64,6 +64,9 @@ def run(options: argparse.Namespace) -> int:
     return warn_of_broken_files(project)
 
 
+#: What becomes of a step that cannot be built, by whether its own file is wrong.
+_CANNOT = {True: "broken", False: "skipped"}
+
 # --- text ---------------------------------------------------------------------------------------
 
 
@@ -73,21 +76,24 @@ def _lines(
     found: DryRun,
     partitions: Mapping[Key, Mapping[str, int]],
 ) -> Iterator[str]:
-    count = len(found.builds) + len(found.left_alone)
+    count = len(found.builds) + len(found.left_alone) + len(found.cannot)
     builds = f"{len(found.builds)} of {counted(count, 'step')}"
     yield f"A run of {project.name} on target {target.name} builds {builds}."
-    heads = aligned(
-        [
-            (f"  {it.because.kind}", it.step.built_as, f"{it.step.key}", it.because.text)
-            for it in found.builds
-        ]
-        or [("",)]
-    )
+    rows = [
+        (f"  {it.because.kind}", it.step.built_as, f"{it.step.key}", it.because.text)
+        for it in found.builds
+    ]
+    rows += [
+        (f"  {_CANNOT[it.is_broken]}", it.step.built_as, f"{it.step.key}", it.because)
+        for it in found.cannot
+    ]
+    heads = list(aligned(rows)) if rows else []
     for head, it in zip(heads, found.builds, strict=False):
         yield head
         for change in it.columns:
             readers = ", ".join(map(str, it.readers.get(change.name, ())))
             yield f"      {column_line(change)}{f'  (read by {readers})' if readers else ''}"
+    yield from heads[len(found.builds) :]
     if found.left_alone:
         yield f"Left alone: {', '.join(str(step.key) for step in found.left_alone)}"
     for key, counts in partitions.items():
@@ -131,6 +137,10 @@ def _as_json(
         "project": project.name,
         "target": target.name,
         "builds": [_built(it) for it in found.builds],
+        "cannot_build": [
+            {"step": str(it.step.key), "why": _CANNOT[it.is_broken], "because": it.because}
+            for it in found.cannot
+        ],
         "left_alone": [str(step.key) for step in found.left_alone],
         "partitioned": {str(key): dict(counts) for key, counts in partitions.items()},
         "slots": found.slots,

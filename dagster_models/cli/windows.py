@@ -23,6 +23,7 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.parts import built, standing
 from dagster_models.core.windows import Partition
+from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
@@ -76,11 +77,16 @@ def _partitioned(project: Project, options: argparse.Namespace) -> list[Step]:
         DagsterModelsError: there are none.
     """
     every = [step for step in project.steps.values() if step.config.partitions is not None]
+    if not every:
+        raise DagsterModelsError(
+            "the project has no model with partitions: `partitions:` in a header makes one"
+        )
     names = {it.key for it in select_steps(project, options, options.target)}
     found = [step for step in every if step.key in names]
     if not found:
-        text = selected(options)[0]
-        find_step(text or "*", every, "partitioned model")
+        if not (text := selected(options)[0]):
+            raise DagsterModelsError("no model with partitions is selected")
+        find_step(text, every, "partitioned model")
     return found
 
 

@@ -10,9 +10,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dagster_models.compilation.column_changes import column_changes, readers_of
-from dagster_models.compilation.tasks import TargetStep, checks_task, warehouse_address
+from dagster_models.compilation.tasks import (
+    TargetStep,
+    checks_task,
+    refuse_broken,
+    warehouse_address,
+)
 from dagster_models.core.model import EMPTY, Key, Project, Step, Target
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.errors import BrokenFile
 from dagster_models.execution.known_inputs import KnownInputs
 from dagster_models.execution.options import Options
 from dagster_models.execution.unchanged import Because, Decision, decide
@@ -38,11 +44,22 @@ class WouldBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class CannotBuild:
+    """A step that a run cannot build. ``is_broken``: it fails by itself; else it is skipped."""
+
+    step: Step
+    is_broken: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class DryRun:
-    """``left_alone``: what ``only_changed`` leaves as it is. ``partitioned``: what is built by the
-    partition, which a run leaves out that names none. ``forecast`` is None without history."""
+    """``cannot``: what fails as its file is wrong, and what is skipped therefore. ``left_alone``:
+    what ``only_changed`` leaves as it is. ``partitioned``: what is built by the partition, which a
+    run leaves out that names none. ``forecast`` is None without history."""
 
     builds: tuple[WouldBuild, ...]
+    cannot: tuple[CannotBuild, ...]
     left_alone: tuple[Step, ...]
     partitioned: tuple[Step, ...]
     slots: int
@@ -69,6 +86,9 @@ def dry_run(
     partitioned = tuple(step for step in chosen if step.config.partitions is not None)
     steps = [step for step in chosen if step.config.partitions is None]
     its = {str(step.key): TargetStep(project, replace(step, checks=()), target) for step in steps}
+    cannot = _cannot_build(its)
+    steps = [step for step in steps if str(step.key) not in cannot]
+    its = {name: it for name, it in its.items() if name not in cannot}
     graph = {name: _within(it.step, its) for name, it in its.items()}
     seconds = step_seconds(project.target_path, target.name)
     if there:
@@ -91,7 +111,32 @@ def dry_run(
     slots = Options(max_concurrent=threads).slots(its)
     left = {name: [it for it in of if it in names] for name, of in graph.items() if name in names}
     alone = tuple(step for step in steps if str(step.key) not in names)
-    return DryRun(builds, alone, partitioned, slots, forecast(left, seconds, slots))
+    return DryRun(
+        builds,
+        tuple(cannot.values()),
+        alone,
+        partitioned,
+        slots,
+        forecast(left, seconds, slots),
+    )
+
+
+def _cannot_build(its: Mapping[str, TargetStep]) -> dict[str, CannotBuild]:
+    """What fails as its file is wrong, and what a run skips therefore. The steps are in the order
+    in which they run."""
+    found: dict[str, CannotBuild] = {}
+    for name, it in its.items():
+        try:
+            refuse_broken(it)
+        except BrokenFile as error:
+            found[name] = CannotBuild(it.step, True, str(error).splitlines()[0])
+            continue
+        for of in _within(it.step, its):
+            above = found.get(of)
+            if above and not (above.is_broken and above.step.config.on_error == "continue"):
+                found[name] = CannotBuild(it.step, False, f"it reads {of}, which cannot be built")
+                break
+    return found
 
 
 def _within(step: Step, its: Mapping[str, TargetStep]) -> list[str]:

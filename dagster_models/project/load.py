@@ -147,10 +147,16 @@ def target_path_of(root: str | os.PathLike[str], environ: Mapping[str, str] | No
 
 
 def _raise_errors(problems: Sequence[Problem], whole: bool) -> None:
-    """Raise all problems if one is an error (if not *whole*: an error of the project file)."""
+    """Raise all problems if one is an error (if not *whole*: an error of the project file, or that
+    there is no such folder)."""
     errors = errors_of(problems)
-    if errors and (whole or any("/" not in problem.path for problem in errors)):
+    if errors and (whole or any(_is_of_all(problem.path) for problem in errors)):
         raise ProjectError(problems)
+
+
+def _is_of_all(path: str) -> bool:
+    """Whether a problem there is one of the whole project."""
+    return "/" not in path or os.path.isabs(path)
 
 
 def _read(

@@ -35,7 +35,9 @@ _TIMED_OUT = {
 
 
 def placed(where: str, text: str) -> str:
-    """``models/a.sql:3: text``, or less where less is known."""
+    """``models/a.sql:3: text``, or less where less is known, or where the text says it itself."""
+    if where and text.startswith(f"{where}:"):
+        return text
     return ": ".join(part for part in (where, text) if part)
 
 

@@ -24,16 +24,21 @@ _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _NAMES = "ref|source|var|env_var|config|this|is_incremental"
 _WORD = re.compile(rf"\b({_NAMES})\b(?:\s*\(([^)]*)\))?")
 _TEXT = re.compile(r"""['"]([^'"]*)['"]""")
+_ARGUMENT = re.compile(r"""(\w+)\s*=\s*('[^']*'|"[^"]*"|\[[^\]]*\]|[\w.]+)""")
+_PLAIN = re.compile(r"""(?:'|")([A-Za-z_][\w.]*)(?:'|")""")
+#: What a header says where nobody can read what `config(...)` says.
+_SETTING = {"@model": "materialized: table", "@check": "severity: warn"}
 _OF_DBT = re.compile(rf"\{{\{{-?\s*(?:{_NAMES}|target|run_started_at|invocation_id)\b.*\}}\}}")
 _SHOWN = 40  #: characters of a tag
 
 
-def refuse_jinja(text: str, dialect: str) -> None:
-    """Raise SqlSyntaxError where Jinja begins, with what takes the place of all of it."""
+def refuse_jinja(text: str, dialect: str, header: str = "@model") -> None:
+    """Raise SqlSyntaxError where Jinja begins, with what takes the place of all of it. *header* is
+    how a header of such a file begins."""
     if (at := _first(text, dialect)) is None:
         return
     tags = [match[0] for match in _TAG.finditer(text, at)]
-    fixes = dict.fromkeys(fix for tag in tags for fix in _fixes(tag))
+    fixes = dict.fromkeys(fix for tag in tags for fix in _fixes(tag, header))
     fix = "Models are plain SQL, without Jinja. Write " + "; ".join(fixes or _OTHERWISE) + "."
     what = f"this is Jinja, which nothing renders: {_shown(tags[0] if tags else text[at:])}"
     raise SqlSyntaxError(what, *Lines(text).place(at), fix)
@@ -67,16 +72,30 @@ def _first(text: str, dialect: str) -> int | None:
     return None
 
 
-def _fixes(tag: str) -> Iterator[str]:
+def _fixes(tag: str, header: str) -> Iterator[str]:
     if tag.startswith("{#"):
         yield "`/* ... */` instead of `{# ... #}`"
         return
     known = [*_WORD.finditer(tag)]
     for match in known:
+        if match[1] == "config":
+            settings = f"/* {header} {_settings(match[2] or '') or _SETTING[header]} */"
+            yield f"a header, `{settings}`, instead of {_shown(match[0])}"
+            continue
         given = _TEXT.findall(match[2] or "")
         yield _INSTEAD[match[1]](given, _shown(match[0]))
     if not known:
         yield from _OTHERWISE
+
+
+def _settings(arguments: str) -> str:
+    """The arguments of `config(...)` as YAML in one line, as far as they are texts, lists of these,
+    numbers, and true and false."""
+    found = []
+    for name, value in _ARGUMENT.findall(arguments):
+        plain = _PLAIN.sub(r"\1", value)
+        found.append(f"{name}: {plain.lower() if plain in ('True', 'False') else plain}")
+    return found[0] if len(found) == 1 else f"{{{', '.join(found)}}}" if found else ""
 
 
 def _shown(written: str) -> str:
@@ -103,7 +122,6 @@ _INSTEAD: Mapping[str, Callable[[list[str], str], str]] = {
         f"`$name` instead of {it} (`vars: {{name: {{env: {given[0] if given else 'NAME'}}}}}` in"
         " dagster_models.yaml)"
     ),
-    "config": lambda given, it: f"a header, `/* @model materialized: table */`, instead of {it}",
     "this": lambda given, it: "the model's own name instead of `this`",
     "is_incremental": lambda given, it: (
         "a region, `/* @incremental */ ... /* @end */`, instead of `if is_incremental()`"

@@ -107,7 +107,8 @@ def test_lineage_of_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("name", "message"),
     [
         ("sumz", "did you mean sums"),
-        ("marts.sums.totl", "marts.sums has no column 'totl'; columns: total"),
+        ("marts.sums.qqq", "marts.sums has no column 'qqq'; columns: id, total, paid"),
+        ("marts.sums.totl", "marts.sums has no column 'totl'; did you mean total?"),
     ],
 )
 def test_lineage_of_what_is_not_there(
@@ -126,7 +127,7 @@ def test_a_wrong_file_does_not_hide_the_others(
 ) -> None:
     wrong = {"models/marts/wrong.sql": "select (", "models/marts/reads.sql": "select 1 from wrong"}
     project = make_project(tmp_path, {**FILES, **wrong})
-    elsewhere = "The project has 1 error: `dagster-models check` reports it."
+    elsewhere = "The project has errors: `dagster-models check` reports them."
     assert run(project.root, "ls") == 1
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 7
@@ -143,6 +144,24 @@ def test_a_wrong_file_does_not_hide_the_others(
         assert "models/marts/wrong.sql:1:" in said.err
         assert said.out == ""
     assert run(project.root, "diff") == 1
+
+
+def test_ls_marks_a_wrong_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project = make_project(tmp_path, {**FILES, **BROKEN})
+    assert run(project.root, "ls") == 1
+    marked = [it for it in capsys.readouterr().out.splitlines() if it.endswith("(broken)")]
+    assert [line.split()[0] for line in marked] == ["marts.bad"]
+
+
+@pytest.mark.parametrize("command", ["check", "ls", "lineage"])
+def test_a_folder_that_does_not_exist_is_said_to_be_none(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path / "nowhere", command, *["x"] * (command == "lineage")) == 1
+    captured = capsys.readouterr()
+    said = captured.out + captured.err
+    assert f"{tmp_path / 'nowhere'}:1:1: error: there is no such folder" in said
+    assert "no models yet" not in said
 
 
 @pytest.mark.parametrize("command", ["ls", "compile", "lineage"])

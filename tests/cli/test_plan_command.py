@@ -79,6 +79,24 @@ def test_why_each_step_is_built(runs: Runs, capsys: pytest.CaptureFixture[str]) 
     assert all(it["columns"] == [] for it in plan["builds"])
 
 
+def test_what_cannot_be_built_is_not_counted(
+    runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs.write({"models/m/d.sql": "select k from a"})
+    for state in ("new", "asked"):
+        runs.write({"models/m/b.sql": "select k, v from a where"})
+        plan = planned(runs, capsys, code=1)
+        assert why(plan) == {"m.a": state, "m.d": state}
+        broken, skipped = plan["cannot_build"]
+        assert (broken["step"], broken["why"]) == ("m.b", "broken")
+        assert broken["because"].startswith("models/m/b.sql:1:")
+        assert (skipped["step"], skipped["why"]) == ("m.c", "skipped")
+        assert run(runs.root, "plan") == 1
+        assert "builds 2 of 4 steps." in capsys.readouterr().out
+        runs.write({"models/m/b.sql": B})
+        runs.run(only_changed=True)
+
+
 def test_which_columns_change_for_whom(
     runs: Runs, system: System, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -103,6 +103,14 @@ def test_windows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = "there is no partitioned model named 'whole'"
     assert message in said(project, capsys, 1, "windows", "whole")
     assert "did you mean one?" in said(project, capsys, 2, "windows", "onee")
+    nothing = "no model with partitions is selected\n"
+    assert said(project, capsys, 1, "windows", "--exclude", "one", "two") == nothing
+    for name in ("one", "two"):
+        (project.root / f"models/{name}.sql").unlink()
+    for words in ((), ("whole",)):
+        assert "the project has no model with partitions" in said(
+            project, capsys, 1, "windows", *words
+        )
 
 
 def test_clean(

@@ -15,6 +15,7 @@ from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind
 from dagster_models.reporting.dagster_text import check_text, step_text, traceback_text
 from dagster_models.reporting.results import CheckResult, StepResult
+from dagster_models.reporting.wording import placed
 from dagster_models.util.durations import rounded
 from results_examples import (
     BROKEN,
@@ -263,6 +264,12 @@ def test_a_lone_surrogate_does_not_reach_dagster() -> None:
     assert traceback_text(result) == "```\nin caf\\udce9.py\n```"
     check = CheckResult("c", "error", error=error)
     assert check_text(check) == "ValueError: caf\\ud8e9"
+
+
+def test_an_error_that_names_its_place_is_not_given_it_again() -> None:
+    said = "models/a.sql:1:21: error: there is no column `x`"
+    assert placed("models/a.sql", said) == said
+    assert placed("models/a.sql:1", "there is none") == "models/a.sql:1: there is none"
 
 
 def test_a_check_that_could_be_run_has_no_text() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import duckdb
 import pytest
+import yaml
 
-from dagster_models.errors import SqlSyntaxError
+from dagster_models.errors import ProjectError, SqlSyntaxError
 from dagster_models.sql.jinja import jinja_in_literals, refuse_jinja
 from paths import DATA
-from project_cases import split_case
+from project_cases import load, split_case, write_project
 
 LEFT = [
     "select 1 as x where 1 = [{{ var('x') }}]",
@@ -35,6 +38,32 @@ def test_jinja_is_refused(text: str) -> None:
     assert "without Jinja" in raised.value.fix
     with pytest.raises(duckdb.ParserException):
         duckdb.sql(text)
+
+
+@pytest.mark.parametrize(
+    ("config", "written"),
+    [
+        ("materialized='incremental'", "materialized: incremental"),
+        (
+            "materialized='incremental', unique_key=['a', \"b\"], enabled=True",
+            "{materialized: incremental, unique_key: [a, b], enabled: true}",
+        ),
+        ("meta='a: {b'", "meta: 'a: {b'"),
+        ("**macro()", "materialized: table"),
+    ],
+)
+def test_the_header_says_what_config_said(config: str, written: str) -> None:
+    with pytest.raises(SqlSyntaxError) as raised:
+        refuse_jinja(f"{{{{ config({config}) }}}}\nselect 1", "duckdb")
+    assert f"`/* @model {written} */`" in raised.value.fix
+    assert yaml.safe_load(written)
+
+
+def test_the_header_of_a_check_is_that_of_checks(tmp_path: Path) -> None:
+    left = "{{ config(severity='warn') }} select 1 where false"
+    files = {"models/main/a.sql": "select 1 as n", "checks/left.sql": left}
+    with pytest.raises(ProjectError, match=r"`/\* @check severity: warn \*/`"):
+        load(write_project(tmp_path, files))
 
 
 @pytest.mark.parametrize("text", MEANT)

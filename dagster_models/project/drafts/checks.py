@@ -124,7 +124,7 @@ def _parsed(
     """What the query says; None if it does not parse. What is wrong in it is reported."""
     report, known = context.report, {**context.settings.variables.values, **arguments}
     try:
-        parsed, unread = context.read_query(file.text)
+        parsed, unread = context.read_query(file.text, header="@check")
     except SqlSyntaxError as error:
         report(Problem(error.what, file.path, error.line, error.column, error.fix))
         return None

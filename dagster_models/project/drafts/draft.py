@@ -43,12 +43,12 @@ class DraftContext:
     described: Described = field(default_factory=Described)
 
     def read_query(
-        self, text: str, *, elsewhere: bool = False
+        self, text: str, *, elsewhere: bool = False, header: str = "@model"
     ) -> tuple[ParsedSql, UnreadableSql | None]:
         """What a query says. Where the parser does not know it and the project accepts that, or it
         is for another warehouse (``elsewhere``): what its tokens alone show, and the parser's
-        error. Raises SqlSyntaxError."""
-        refuse_jinja(text, self.settings.dialect)
+        error. *header*: how that of such a file begins. Raises SqlSyntaxError."""
+        refuse_jinja(text, self.settings.dialect, header)
         try:
             return self.texts.parse(text, self.settings.dialect), None
         except UnreadableSql as error:
