@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dagster_models.compilation.checks.task import folded
 from dagster_models.compilation.sql_text import dialect_on, literal_on, parsed_text
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.compilation.unit_test_rows import cast_of, rows_query
@@ -35,14 +34,12 @@ from dagster_models.core.traced import Schema
 from dagster_models.core.unit_tests import Cell, GivenQuery, GivenRows, UnitTest
 from dagster_models.core.windows import Partition
 from dagster_models.errors import ProjectError, SqlSyntaxError
-from dagster_models.project.built_schemas import BuiltSchema
 from dagster_models.project.problems import problem
-from dagster_models.project.unit_tests.reads import known_columns, read_tables
+from dagster_models.project.unit_tests.reads import read_tables
 from dagster_models.project.unit_tests.values import value_of
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.sql.clock import frozen
 from dagster_models.sql.parse import quote
-from dagster_models.sql.type_words import type_in
 from dagster_models.util.nearest import suggest
 
 
@@ -282,20 +279,3 @@ def _selected(columns: Columns, as_texts: Sequence[bool], table: str, dialect: s
         for name, as_text in zip(names, as_texts, strict=True)
     )
     return f"SELECT {', '.join(listed)} FROM {table}"
-
-
-# --- columns ------------------------------------------------------------------------------------
-
-
-def columns_on(
-    project: Project, key: Key, built: Mapping[str, BuiltSchema], target: Target
-) -> Schema:
-    """The columns of a table as the project knows them, in the words of *target*."""
-    schema = known_columns(project, key, built.get(str(key)))
-    dialect = dialect_on(project, target)
-    is_source = key in project.sources  # nobody writes quotes in YAML
-    columns = (
-        (folded(name, dialect) if is_source else name, type_in(type_, project.dialect, dialect))
-        for name, type_ in schema.columns
-    )
-    return replace(schema, columns=tuple(columns))

@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dagster_models.compilation.places import place_of
-from dagster_models.compilation.sql_text import dialect_on, relation_for
-from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
-from dagster_models.compilation.unit_test_tables import Fixture, joined, knows_too_little, needed
+from dagster_models.compilation.sql_text import dialect_on
+from dagster_models.compilation.tasks import warehouse_address
+from dagster_models.compilation.unit_test_tables import Fixture
 from dagster_models.compilation.unit_tests import (
     CompiledTest,
-    columns_on,
     comparison,
     compile_test,
-    create_schemas,
     expected_table,
     of_tests,
 )
-from dagster_models.core.model import Key, Location, Project, Step, Target
-from dagster_models.core.tasks import BuildTask, ChecksTask
-from dagster_models.core.traced import Schema
+from dagster_models.core.model import Location, Project, Step, Target
+from dagster_models.core.tasks import BuildTask
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.core.windows import Partition
 from dagster_models.errors import (
@@ -38,11 +34,10 @@ from dagster_models.errors import (
     WarehouseError,
     WarehouseLost,
 )
+from dagster_models.execution.unit_test_columns import KnownColumns, rolled_back
 from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.project.built_schemas import remembered
 from dagster_models.project.problems import problem
-from dagster_models.project.unit_tests.reads import read_tables
 from dagster_models.reporting.row_difference import RowDifference, row_difference
 from dagster_models.reporting.unit_tests import UnitTestResult
 
@@ -69,65 +64,23 @@ class UnitTestRun:
             session.execute(
                 "SET SESSION TimeZone = 'UTC'"
             )  # else a result would depend on the machine
-            columns = self._columns(session, project, target, tests)
-            for compiled in _compiled(project, target, tests, columns):
+            known = KnownColumns(
+                self.project, self.target, self.tables_of, project, target, session
+            )
+            known.look(tests)
+            for compiled in _compiled(project, target, tests, known):
                 yield _result(session, target, compiled)
-
-    def _columns(
-        self, session: Session, project: Project, target: Target, tests: Sequence[UnitTest]
-    ) -> dict[Key, Schema]:
-        """The columns of all tables that the tests need, as far as anybody knows them."""
-        built = remembered(self.project.target_path)
-        found: dict[Key, Schema] = {}
-        unknown: list[Key] = []
-        for test in tests:
-            step = project.steps.get(test.model) or project.ephemerals[test.model]
-            for key in needed(test, read_tables(project, step)):
-                if key not in found:
-                    found[key] = columns_on(project, key, built, target)
-                if knows_too_little(found[key], test.given.get(key)) and key not in unknown:
-                    unknown.append(key)
-        for key in list(unknown):
-            seed = project.steps.get(key)
-            if seed is not None and seed.kind == "seed":
-                with _rolled_back(session):
-                    task = task_for(TargetStep(project, seed, target), "unit_tests", 1)
-                    assert isinstance(task, BuildTask)
-                    session.execute(create_schemas([task]))
-                    found[key] = joined(found[key], rehearse(session, task))
-                unknown.remove(key)
-        for key, schema in self._of_tables(unknown).items():
-            found[key] = joined(found[key], schema)
-        return found
-
-    def _of_tables(self, keys: Sequence[Key]) -> dict[Key, tuple[tuple[str, str], ...]]:
-        """The columns of those tables that are there."""
-        if not keys or self.tables_of is None:
-            return {}
-        found = {}
-        relations = {key: relation_for(self.project, key, self.tables_of) for key in keys}
-        try:
-            with connect(warehouse_address(self.project, self.tables_of)) as session:
-                there = session.there(relations.values())
-                for key, relation in relations.items():
-                    if relation in there:
-                        task = ChecksTask("unit_tests", str(key), 1, relation)
-                        found[key] = session.run(task).columns
-        except WarehouseError:
-            if self.tables_of is self.target:
-                raise
-        return {key: columns for key, columns in found.items() if columns}
 
 
 def _compiled(
-    project: Project, target: Target, tests: Sequence[UnitTest], columns: Mapping[Key, Schema]
+    project: Project, target: Target, tests: Sequence[UnitTest], known: KnownColumns
 ) -> list[CompiledTest]:
     """All tests, ready to run. Raises ProjectError with all that is wrong in them."""
     found, problems = [], list[Problem]()
     for test in tests:
         try:
             partitions = _partitions(project.steps[test.model], test) if test.partitions else ()
-            found.append(compile_test(project, target, test, columns, partitions))
+            found.append(compile_test(project, target, test, known.of(test), partitions))
         except ProjectError as error:
             problems += error.problems
     if problems:
@@ -146,16 +99,6 @@ def _partitions(step: Step, test: UnitTest) -> list[Partition]:
         raise ProjectError([problem(f"`partition`: {error}", test.location)]) from None
 
 
-@contextmanager
-def _rolled_back(session: Session) -> Iterator[None]:
-    session.begin()
-    try:
-        yield
-    finally:
-        if not session.closed:
-            session.rollback()
-
-
 # --- one test --------------------------------------------------------------------------------
 
 
@@ -170,7 +113,7 @@ def _result(session: Session, target: Target, compiled: CompiledTest) -> UnitTes
         return time.perf_counter() - began
 
     try:
-        with _rolled_back(session):
+        with rolled_back(session):
             found = _difference(session, target, compiled)
     except WarehouseLost:
         raise

@@ -530,6 +530,85 @@ def test_the_types_of_a_seed_are_those_of_its_file(tested: Trial) -> None:
     ) == ["passed", "passed"]
 
 
+# Words of the target -----------------------------------------------------------------------------
+
+
+def test_types_of_the_lineage_are_those_of_the_target(tested: Trial) -> None:
+    """What the same SQL makes of an integer differs: 7 / 2 is 3 in PostgreSQL. The oracle is a view
+    of the same query on a real table."""
+    query = "select sum(id) as s, sum(id) / 2 as Half, avg(id) as a from raw.orders"
+    merge = "/* @model\nmaterialized: incremental\nunique_key: s\n*/\n"
+    models = {
+        "agg": query,
+        "two": "select s / 2 as h, Half as half, a from marts.agg",
+        "again": f"{merge}select s, Half from marts.agg",
+    }
+    tested.write({f"models/marts/{name}.sql": text for name, text in models.items()})
+    with tested.session() as session:
+        session.prepare(["raw", "real"])
+        session.execute("create table raw.orders (id integer); insert into raw.orders values (7)")
+        session.execute(f"create view real.agg as {query}")
+        row = session.query("select s / 2 as h, Half, a from real.agg")[0]
+        session.execute("drop view real.agg; drop table raw.orders")
+    h, half, a = (int(value) if value == int(value) else float(value) for value in row)
+    assert (half == 3) is (tested.system.name == "postgres")
+    given = {"agg": [{"s": 7, "half": half, "a": 7}]}
+    this = {"agg": [{"s": 7, "half": 3}], "this": [{"s": 7, "half": 1}, {"s": 8, "half": 2}]}
+    kept = [{"s": 7, "half": 3}, {"s": 8, "half": 2}]
+    tests = [
+        of("two", [{"h": h, "half": half, "a": a}], given=given),
+        of("again", kept, given=this),
+    ]
+    assert tested.states(*tests) == ["passed", "passed"]
+    with tested.session() as session:  # the table that is there goes before
+        session.prepare(["marts"])
+        session.execute("create table marts.agg as select 'x' as s, 1 as half, 2 as a")
+    (found,) = tested.results(tests[0], tables=True)
+    assert found.state == ("error" if tested.system.name == "postgres" else "passed")
+
+
+def test_a_type_that_the_target_does_not_have(tested: Trial) -> None:
+    tested.write({"models/marts/odd.sql": "select {'a': id} as pair, id from raw.orders"})
+    tested.write({"models/marts/of_odd.sql": "select id from marts.odd"})
+    fails = "select sum(id) as n, there_is_none(id) as k from raw.orders group by id"
+    tested.write({"models/marts/fails.sql": fails})
+    tested.write({"models/marts/of_fails.sql": "select n from marts.fails"})
+    assert tested.states(of("of_fails", [{"n": 7}], given={"fails": [{"n": 7}]})) == ["passed"]
+    test = of("of_odd", [], given={"odd": [{"pair": None, "id": 1}]})
+    if tested.system.name == "duckdb":
+        assert tested.states(test) == ["failed"]
+        return
+    with pytest.raises(ProjectError, match=r"the type of marts.odd.pair is not known") as error:
+        tested.results(test)
+    (found,) = error.value.problems
+    assert (found.line, "Declare its type" in found.fix) == (5, True)
+
+
+def test_a_source_has_the_names_that_quotes_keep(tested: Trial) -> None:
+    """Those of the real table, or else those that the query names."""
+    table = "{name: t, columns: {id: {type: int}, Name: {type: varchar}, other: {type: varchar}}}"
+    models = {
+        "quoted": 'select "Name" as name, "OTHER" as other from mixed.t',
+        "bare": "select Name as name, Other as other from mixed.t",
+    }
+    files = {f"models/marts/{name}.sql": text for name, text in models.items()}
+    tested.write(
+        {"models/more/sources.yaml": f"sources: [{{name: mixed, tables: [{table}]}}]", **files}
+    )
+    row = {"name": "x", "other": "y"}
+    given = {"mixed.t": [row]}
+    tests = [of("quoted", [row], given=given), of("bare", [row], given=given)]
+    assert tested.states(*tests) == ["passed", "passed"]
+    query = {"mixed.t": {"sql": "select 'x' as \"Name\", 'y' as \"OTHER\""}}
+    assert tested.states(of("quoted", [row], given=query)) == ["passed"]
+    with tested.session() as session:
+        session.prepare(["mixed"])
+        session.execute('create table mixed.t (id integer, "Name" varchar, "OTHER" varchar)')
+    keeps = tested.system.name == "postgres"
+    states = [it.state for it in tested.results(*tests, tables=True)]
+    assert states == ["passed", "error" if keeps else "passed"]
+
+
 # Nothing stays -----------------------------------------------------------------------------------
 
 

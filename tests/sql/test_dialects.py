@@ -13,6 +13,7 @@ from dagster_models.sql.dialects.dialect import Dialect
 from dagster_models.sql.dialects.table import DIALECTS, OFFERED, dialect_of
 from dagster_models.sql.lineage.trace import trace
 from dagster_models.sql.parse import compile_sql, parse_sql
+from dagster_models.sql.type_words import type_in
 from lineage_cases import CASES as LINEAGE
 from reference_cases import CASES as REFERENCES
 from reference_cases import renamed
@@ -129,7 +130,7 @@ def answers(name: str) -> list[str]:
     queries += [(text, True) for dialects, text, _ in READS if name in dialects.split()]
     queries += [(f"select {mark}y from t", True) for mark in ":$@"]
     queries += [("insert into t select 1", False)]
-    found = []
+    found = [type_in(word, "duckdb", name) for word in ("HUGEINT", "DOUBLE[]", "STRUCT(a INTEGER)")]
     for text, queries_only in queries:
         try:
             parsed = parse_sql(text, name, queries_only=queries_only)

@@ -29,7 +29,7 @@ from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import nearest, suggest
 
 #: The kinds whose whole build is in one transaction of one session.
-_TESTED = frozenset({"view", "table", "incremental", "snapshot", "ephemeral"})
+TESTED = frozenset({"view", "table", "incremental", "snapshot", "ephemeral"})
 #: What a model's own table is called in a test.
 THIS = "this"
 
@@ -200,7 +200,7 @@ def _refused(step: Step) -> tuple[str, str] | None:
         return f"{step.key} is a function", "Test a model that calls it."
     if is_custom(step.config.materialized):
         return f"{step.key} is built by {step.config.materialized}, code of the project", ""
-    if step.built_as not in _TESTED:
+    if step.built_as not in TESTED:
         return f"{step.key} is `materialized: {step.built_as}`, which has no unit tests", ""
     return None
 

@@ -60,6 +60,10 @@ def name_of_column(node: exp.Expr, output: Output) -> str:
     return ""
 
 
+def never_foreign(_: exp.DType) -> str | None:
+    return None
+
+
 def unknown_type(type_of: TypeOf, node: exp.Expr) -> str:
     return ""
 
@@ -202,6 +206,9 @@ class Dialect:
     type_word: Callable[[exp.DataType], str] | None = None
     #: A key of a type, by which it is compared with others; "" if it is not sure.
     type_identity: Callable[[exp.DataType], str] | None = None
+    #: What holds the values of a type that only other dialects have; "" if nothing does, and None
+    #: for any other type.
+    foreign_type: Callable[[exp.DType], str | None] = never_foreign
     #: The type of an expression by the dialect's own rules, beside those that all dialects share.
     expression_type: Callable[[TypeOf, exp.Expr], str] = unknown_type
 

@@ -35,6 +35,21 @@ def _type_identity(node: exp.DataType) -> str:
     return f"{node.this.value}({','.join(numbers)})"
 
 
+#: A type in whose place one of these stands holds all of its values.
+_FOREIGN = {
+    _T.TINYINT: "smallint",
+    _T.UTINYINT: "smallint",
+    _T.USMALLINT: "integer",
+    _T.UINT: "bigint",
+    **dict.fromkeys((_T.UBIGINT, _T.INT128, _T.UINT128), "numeric"),
+    _T.FLOAT: "real",
+    _T.DOUBLE: "double precision",
+    **dict.fromkeys((_T.BLOB, _T.VARBINARY), "bytea"),
+    _T.TIMESTAMP_S: "timestamp(0)",
+    _T.TIMESTAMP_MS: "timestamp(3)",
+    **dict.fromkeys((_T.TIMESTAMP_NS, _T.STRUCT, _T.MAP, _T.UNION, _T.ENUM), ""),
+}
+
 POSTGRES = Dialect(
     "postgres",
     quoted=kept,
@@ -54,6 +69,7 @@ POSTGRES = Dialect(
     star_behind_table=True,
     values_column="column{number}",
     type_identity=_type_identity,
+    foreign_type=_FOREIGN.get,
 )
 MATERIALIZE = Dialect("materialize", offered=False, quoted=kept)
 RISINGWAVE = Dialect("risingwave", offered=False, quoted=kept)

@@ -1,0 +1,159 @@
+"""The columns of the tables of unit tests: what the project says, and what the warehouse does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dagster_models.compilation.sql_text import relation_for
+from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
+from dagster_models.compilation.unit_test_columns import columns_on, corrected, spelled
+from dagster_models.compilation.unit_test_tables import (
+    Columns,
+    joined,
+    knows_too_little,
+    needed,
+)
+from dagster_models.compilation.unit_tests import compile_test, create_schemas
+from dagster_models.core.model import Key, Project, Step, Target
+from dagster_models.core.tasks import BuildTask, ChecksTask
+from dagster_models.core.traced import Schema
+from dagster_models.core.unit_tests import GivenRows, UnitTest
+from dagster_models.errors import ProjectError, WarehouseError, WarehouseLost
+from dagster_models.processes.client.rehearsal import rehearse
+from dagster_models.processes.client.session import Session, connect
+from dagster_models.project.built_schemas import BuiltSchema, remembered
+from dagster_models.project.unit_tests.link import TESTED
+from dagster_models.project.unit_tests.reads import read_tables
+
+
+@dataclass(frozen=True, slots=True)
+class KnownColumns:
+    """The columns of all tables that tests need, as far as anybody knows them.
+
+    ``real`` and ``real_target`` are the project's own, and the others those of the tests. Tables of
+    ``tables_of`` are only described.
+    """
+
+    real: Project
+    real_target: Target
+    tables_of: Target | None
+    project: Project
+    target: Target
+    session: Session
+    _found: dict[Key, Schema] = field(default_factory=dict)
+    #: In lower case, the columns that may have another name or type on the target. What a model
+    #: reads comes before it.
+    _doubtful: dict[Key, frozenset[str]] = field(default_factory=dict)
+    _unknown: dict[Key, None] = field(default_factory=dict)
+    _there: dict[Key, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+
+    def of(self, test: UnitTest) -> Mapping[Key, Schema]:
+        """Those of one test: a source that is not there has the names that its model's query has
+        for the columns."""
+        step = self._step(test.model)
+        sources = {key: it for key, it in self._found.items() if key not in self._there}
+        read = read_tables(self.project, step)
+        return {**self._found, **spelled(self.project, step, read, self.target, sources)}
+
+    def look(self, tests: Sequence[UnitTest]) -> None:
+        """Find out what is to be known of the tables of these tests."""
+        built = remembered(self.real.target_path)
+        for test in tests:
+            read = read_tables(self.project, self._step(test.model))
+            for key in needed(test, read):
+                self._add(key, built)
+                if knows_too_little(self._found[key], test.given.get(key)):
+                    self._unknown[key] = None
+        respelled = [
+            key for test in tests for key, it in self.of(test).items() if it != self._found[key]
+        ]
+        for key in list(self._unknown):
+            self._look_at_seed(key)
+        self._look_at_tables([*dict.fromkeys((*self._unknown, *self._doubtful, *respelled))])
+        for key, doubtful in self._doubtful.items():
+            if key in self.project.sources:
+                self._correct(key, self._there.get(key, ()), frozenset())
+            elif doubtful - {name.lower() for name, _ in self._there.get(key, ())}:
+                self._correct(key, self._described(key), doubtful)
+            else:
+                self._correct(key, self._there[key], doubtful)
+
+    def _step(self, key: Key) -> Step:
+        return self.project.steps.get(key) or self.project.ephemerals[key]
+
+    def _add(self, key: Key, built: Mapping[str, BuiltSchema]) -> None:
+        if key in self._found:
+            return
+        self._found[key], doubtful = columns_on(self.project, key, built, self.target)
+        if not doubtful:
+            return
+        if key not in self.project.sources:  # its query says what they are, on its own tables
+            for each in read_tables(self.project, self._step(key)).tables:
+                self._add(each, built)
+                if knows_too_little(self._found[each], None):
+                    self._unknown[each] = None
+        self._doubtful[key] = doubtful
+
+    def _correct(self, key: Key, there: Columns, retyped: frozenset[str]) -> None:
+        self._found[key] = corrected(self._found[key], there, retyped)
+
+    def _look_at_seed(self, key: Key) -> None:
+        seed = self.project.steps.get(key)
+        if seed is not None and seed.kind == "seed":
+            with rolled_back(self.session):
+                task = task_for(TargetStep(self.project, seed, self.target), "unit_tests", 1)
+                assert isinstance(task, BuildTask)
+                self.session.execute(create_schemas([task]))
+                self._found[key] = joined(self._found[key], rehearse(self.session, task))
+            del self._unknown[key]
+
+    def _look_at_tables(self, keys: Sequence[Key]) -> None:
+        """The columns of those tables that are there."""
+        if not keys or self.tables_of is None:
+            return
+        relations = {key: relation_for(self.real, key, self.tables_of) for key in keys}
+        try:
+            with connect(warehouse_address(self.real, self.tables_of)) as session:
+                there = session.there(relations.values())
+                for key, relation in relations.items():
+                    if relation in there:
+                        task = ChecksTask("unit_tests", str(key), 1, relation)
+                        if columns := session.run(task).columns:
+                            self._there[key] = columns
+        except WarehouseError:
+            if self.tables_of is self.real_target:
+                raise
+        for key, columns in self._there.items():
+            if key in self._unknown:
+                self._found[key] = joined(self._found[key], columns)
+            elif key in self.project.sources:
+                self._correct(key, columns, frozenset())
+
+    def _described(self, key: Key) -> Columns:
+        """What the query of a model returns from empty tables; () if that cannot be said."""
+        step = self._step(key)
+        if step.kind != "sql" or step.built_as not in TESTED:
+            return ()
+        asked = UnitTest(key, "its columns", step.location, GivenRows(step.location))
+        try:
+            compiled = compile_test(self.project, self.target, asked, self.of(asked))
+            tasks = [it.task for it in compiled.fixtures]
+            with rolled_back(self.session):
+                self.session.execute(compiled.schemas)
+                return rehearse(self.session, *tasks, *compiled.functions, compiled.model)
+        except WarehouseLost:
+            raise
+        except (ProjectError, WarehouseError):  # what is wrong there is for a test of that model
+            return ()
+
+
+@contextmanager
+def rolled_back(session: Session) -> Iterator[None]:
+    session.begin()
+    try:
+        yield
+    finally:
+        if not session.closed:
+            session.rollback()
