@@ -292,5 +292,7 @@ def test_a_check_of_a_relationship_names_the_seeds_column_as_the_seed_has_it(
     found = load(write_project(tmp_path, files))
     step = found.steps[Key("m", "a")]
     task = check_task(found, step, step.checks[0], found.targets["pg"])
-    assert "child." + OWN_COLUMN + ' = parent."Id"' in task.sql
-    assert task.columns == ("person",)
+    (people,) = task.others
+    columns = [f'"{name}"' for name in people.columns_in(["FullName", "Id"])]
+    assert "child." + OWN_COLUMN + ' = parent."Id"' in task.with_others(columns).sql
+    assert (task.columns, people.relation) == (("person",), '"seeds"."people"')

@@ -213,6 +213,8 @@ def offending(project: Project, connection: duckdb.DuckDBPyConnection) -> dict[s
         for check in step.checks:
             task = check_task(project, step, check, target)
             name = relation_sql(project, key, target)
+            others = [f'"{column}"' for it in task.others for column in it.columns]
+            task = task.with_others(others)
             sql = task.sent(task.sql, name, [f'"{column}"' for column in task.columns])
             found[f"{key.name}.{check.name}"] = len(connection.sql(sql).fetchall())
     return found
