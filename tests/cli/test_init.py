@@ -19,9 +19,11 @@ BIN = Path(DAGSTER).parent
 
 
 def shell(folder: Path, *commands: str) -> str:
+    """What the commands print where no home of Dagster is set yet, as for a new user."""
+    environment = {it: os.environ[it] for it in os.environ if not it.startswith("DAGSTER")}
     done = subprocess.run(
         ["bash", "-ec", "\n".join(commands)],
-        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+        env={**environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
         cwd=folder,
         capture_output=True,
         text=True,

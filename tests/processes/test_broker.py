@@ -32,6 +32,7 @@ from dagster_models.errors import Canceled, ErrorKind, WarehouseError, Warehouse
 from dagster_models.processes import handshake, wire
 from dagster_models.processes.client import launch
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.processes.server import operations
 from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.connection import ClientConnection
 from dagster_models.util import runtime_files
@@ -787,6 +788,6 @@ def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> Non
             "session": "lost",
             "wait_seconds": 1,
         }
-        answer = connection.settle(Reader(), asked, Stop())  # type: ignore[arg-type]
+        answer = operations.settle(connection, Reader(), asked, Stop())  # type: ignore[arg-type]
     assert answer["committed"]
     assert not answer["session_alive"]

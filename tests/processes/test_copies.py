@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,6 +82,10 @@ def step_of(folder: Path, text: str, name: str = "t", target: str = "dev") -> Ta
 _attempts = iter(range(1, 1_000_000))
 
 
+def unchecked(session: Session, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    raise AssertionError(f"a copy has no check in Python: {asked}")
+
+
 def copied(step: TargetStep) -> Outcome:
     """The same as a step's process does, in this one."""
     task = task_for(step, "r", next(_attempts))
@@ -97,7 +101,9 @@ def copied(step: TargetStep) -> Outcome:
         folder = os.path.dirname(rows.path)
         assert folder in connection.use(lambda session: session.lasting_folders)
         assert not folder.startswith("/dev/shm/")
-        outcome = connection.use(lambda session: build(session, task, rows.path, reading))
+        outcome = connection.use(
+            lambda session: build(session, task, rows.path, reading, unchecked, ())
+        )
         assert not os.path.exists(rows.path)
         return replace(outcome, notes=(*rows.notes, *outcome.notes))
     finally:
