@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli_cases import run
-from dagster_models.cli.main import COMMANDS, parser
+from dagster_models.cli.main import COMMANDS, main, parser
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key
 from dagster_models.project.targets import usable_target
@@ -60,6 +60,29 @@ def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "models/marts/orders.sql:1:1: error: " in capsys.readouterr().out
 
 
+def test_a_dbt_project_begins_with_init_and_keeps_its_schema_yml(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = {
+        "models/marts/schema.yml": blocks(DBT, "yaml")[0],
+        "models/marts/orders.sql": "select 1 as order_id, 1 as customer_id",
+        "models/marts/customers.sql": "select 1 as customer_id",
+    }
+    for path, text in kept.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    assert main(["init", str(tmp_path)]) == 0
+    assert "DAGSTER_HOME=" in capsys.readouterr().out
+    for path in ("definitions.py", "pyproject.toml", ".dagster_home/dagster.yaml"):
+        assert (tmp_path / path).is_file()
+    assert {path: (tmp_path / path).read_text() for path in kept} == kept
+    project = load(tmp_path)
+    assert {str(key) for key in project.steps} == {"marts.orders", "marts.customers"}
+    step = project.steps[Key("marts", "orders")]
+    assert {check.test for check in step.checks} == {"unique", "not_null", "relationships"}
+    assert main(["init", str(tmp_path)]) == 1, "it refuses a project"
+
+
 def commands(page: str) -> list[list[str]]:
     """The commands in the right column of the table, completed where only a name stands."""
     found = []
@@ -84,10 +107,11 @@ def test_the_commands_are_commands(page: str) -> None:
 
 def test_the_selections_of_both_select(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     files = {
-        "models/staging/stg_orders.sql": "select 1 as order_id",
+        "models/staging/stg_orders.sql": "select order_id from raw.orders",
         "models/marts/history.sql": "/* @model\nmaterialized: snapshot\nunique_key: order_id\n"
         "strategy: check\n*/\nselect order_id, 1 as n from stg_orders",
         "seeds/regions.csv": "a\n1\n",
+        "models/sources.yaml": "sources: [{name: raw, tables: [orders]}]",
     }
     root = write_project(tmp_path, files)
     asked = {arguments[1] for arguments in commands(DBT) if arguments[0] == "run" and arguments[1:]}

@@ -14,7 +14,7 @@ from cli_cases import git, run
 from dagster_models import load_project
 from dagster_models._dagster.partitions import RANGE_END_TAG
 from dagster_models.cli import run as run_command
-from dagster_models.cli.main import main
+from dagster_models.cli.main import COMMANDS, main, parser
 from dagster_models.cli.shell import _COMMANDS
 from dagster_models.execution.options import (
     CHECKS_TAG,
@@ -90,6 +90,14 @@ def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert selected["theirs"] == {"orders", "later"}
     for word in (*_FACTS, *(f"{method}:" for method in _METHODS)):
         assert f"`{word}`" in PAGE
+
+
+def test_the_options_of_check_are_options() -> None:
+    for words in re.findall(r"`(check --[a-z -]+)`", PAGE):
+        parser(COMMANDS).parse_args(words.split())  # exits for what it does not know
+    (formats,) = re.findall(r"`check --format (\w+)`, `(\w+)` or `(\w+)`", PAGE)
+    for name in formats:
+        parser(COMMANDS).parse_args(["check", "--format", name])
 
 
 def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from dagster import DefaultScheduleStatus
+from dagster import DefaultScheduleStatus, DefaultSensorStatus
 
 from cli_cases import run
+from dagster_models.cli.main import main
+from dagster_models.core.model import Key
 from paths import REPOSITORY
+from project_cases import load
 
 PAGE = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -71,4 +74,19 @@ def test_the_definitions(tmp_path: Path) -> None:
     repository = names["defs"].get_repository_def()  # type: ignore[attr-defined]
     (schedule,) = repository.schedule_defs
     assert schedule.default_status == DefaultScheduleStatus.RUNNING
-    assert [sensor.name for sensor in repository.sensor_defs] == ["report"]
+    (sensor,) = repository.sensor_defs
+    assert (sensor.name, sensor.default_status) == ("report", DefaultSensorStatus.RUNNING)
+
+
+def test_the_models_are_tables_in_the_project_that_init_makes(tmp_path: Path) -> None:
+    assert "It is a table\ntoo" in PAGE
+    assert main(["init", str(tmp_path / "shop")]) == 0
+    for folder, text in zip(("marts", "staging"), blocks("sql"), strict=True):
+        (tmp_path / "shop/models" / folder).mkdir(exist_ok=True)
+        name = {"marts": "customers", "staging": "stg_orders"}[folder]
+        (tmp_path / f"shop/models/{folder}/{name}.sql").write_text(text)
+    steps = load(tmp_path / "shop").steps
+    assert {
+        steps[Key("staging", "stg_orders")].built_as,
+        steps[Key("marts", "customers")].built_as,
+    } == {"table"}
