@@ -61,6 +61,7 @@ _GO_ON = "The steps of these files fail with these errors. All others can be run
 _NOT_PARTITIONED = "Leave it out: `partitions:` of the model decides."
 
 
+@rare_collections()
 def load_project(
     path: str | Path,
     *,
@@ -158,6 +159,7 @@ def loaded(
     return project
 
 
+@rare_collections()
 def build(
     project: Project,
     target: Target,
@@ -180,8 +182,7 @@ def build(
         return Definitions(), wrong
     context = _Context(project, target, translator or ModelsTranslator(), resource_key)
     others = [*assets, *elsewhere]
-    with rare_collections():
-        built, moved, problems = _build_assets(context, others)
+    built, moved, problems = _build_assets(context, others)
     every = {spec.key for spec in specs_of(built)}
     built = [*chosen(built)]
     left_out = every.difference(spec.key for spec in specs_of(built))

@@ -121,6 +121,8 @@ class OwnSteps:
 
     def _what_is_left(self, step: str) -> TargetStep:
         target_step, keys = self.running[step].target_step, self._built.get(step, ())
+        if not keys and not target_step.built:
+            return target_step
         left = tuple(it for it in target_step.partitions if it.key not in keys)
         built = tuple(it for it in target_step.partitions if it.key in keys)
         return replace(target_step, partitions=left, built=built)
@@ -128,7 +130,8 @@ class OwnSteps:
     def _with_built(self, step: str, outcome: Outcome) -> Outcome:
         """The outcome, with the partitions of earlier attempts."""
         built = self._built.get(step, ())
-        return replace(outcome, partitions=tuple(dict.fromkeys((*built, *outcome.partitions))))
+        partitions = tuple(dict.fromkeys((*built, *outcome.partitions)))
+        return replace(outcome, partitions=partitions) if partitions else outcome
 
     def _not_handed_over(
         self, step: str, running: RunningStep, error: Exception, final: bool = False

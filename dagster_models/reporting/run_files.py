@@ -119,6 +119,8 @@ class RunFiles:
         return self._names.get(name, name)
 
     def _renamed(self, result: StepResult) -> StepResult:
+        if not self._names:
+            return result
         return replace(
             result,
             step=self._name(result.step),

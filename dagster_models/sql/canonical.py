@@ -54,8 +54,12 @@ def canonical(values: Mapping[str, Any]) -> str:
 def content_config(config: Config) -> str:
     """The settings that decide the contents, without those at their default: a new release with a
     new setting leaves every version as it is."""
-    values = ((name, getattr(config, name), default) for name, default in _CONTENT)
-    return canonical({name: value for name, value, default in values if value != default})
+    values = {}
+    for name, default in _CONTENT:
+        value = getattr(config, name)
+        if value is not default and value != default:  # nearly all are the default itself
+            values[name] = value
+    return canonical(values)
 
 
 def canonical_words(words: Sequence[str]) -> list[str]:

@@ -43,9 +43,7 @@ TRICKS = (
     Trick(
         "rare collections",
         "load",
-        "from contextlib import nullcontext\n"
-        "import dagster_models.definitions.build as build, dagster_models.project.load as load\n"
-        "build.rare_collections = load.rare_collections = nullcontext\n",
+        "import dagster_models.util.gc_tuning as gc_tuning\ngc_tuning._RARELY = (0, 0, 0)\n",
     ),
     Trick(
         "unchecked records",
