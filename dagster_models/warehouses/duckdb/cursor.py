@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import literal
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.transactional import TransactionalSession
@@ -108,9 +109,14 @@ class DuckDBCursor(TransactionalSession):
         self.begin_reading()
 
     def only_read(self, sql: str) -> None:
-        if not self._reading and self.subquery(sql) is None:
+        if not self._reading and (self.subquery(sql) is None or self._writes_in_with(sql)):
             what = "a check only reads, and this is no query that could stand in parentheses"
             raise WarehouseError(ErrorKind.INVALID_REQUEST, what, name="CheckWrites")
+
+    def _writes_in_with(self, sql: str) -> bool:
+        """DuckDB 2 has DELETE and its like in WITH, and counts that as a query."""
+        tree = self._run(f"SELECT json_serialize_sql({literal(sql)})")[0][0]
+        return re.search(r'"type":"\w+_QUERY_NODE"', str(tree)) is not None
 
     def _begin(self, sql: str) -> None:
         self._refuse_if_replaced()
