@@ -115,7 +115,7 @@ def _entry(name: str, node: YamlNode, root: str, environ: Mapping[str, str]) -> 
     if "csv" in node.value:
         if kind != "files":
             raise BadValue("`csv` is about `files`", node.keys["csv"], "Delete the key.")
-        entry["csv"] = fields.one_of("detect", "text")(node.value["csv"])
+        entry["csv"] = fields.OneOf("detect", "text")(node.value["csv"])
     return entry
 
 

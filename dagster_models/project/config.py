@@ -71,7 +71,7 @@ def materialized(node: YamlNode) -> str:
         raise BadValue(f"`{word}` is not supported yet", node.place, fix)
     if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", word):  # a class of the project
         return word
-    return str(fields.one_of(*MATERIALIZED)(node))
+    return fields.OneOf(*MATERIALIZED)(node)
 
 
 _SHARED: dict[str, Reader] = {
@@ -82,9 +82,9 @@ _SHARED: dict[str, Reader] = {
     "kinds": fields.kinds,
     "meta": fields.mapping,
     "pool": fields.pool,
-    "priority": fields.integer(),
+    "priority": fields.Integer(),
     "retries": retries,
-    "on_error": fields.one_of("skip_downstream", "continue", "abort"),
+    "on_error": fields.OneOf("skip_downstream", "continue", "abort"),
     "timeout": fields.positive_seconds,
     "automation": automation,
     "freshness": of_model,
@@ -96,7 +96,7 @@ def strategy(node: YamlNode) -> str:
     if fields.text(node) in ("insert_overwrite", "microbatch"):
         fix = "Use `strategy: replace` with `partitions:`, which replaces the rows of each of them."
         raise BadValue(f"`{node.value}` is not supported", node.place, fix)
-    return str(fields.one_of(*(word for words in STRATEGIES.values() for word in words))(node))
+    return fields.OneOf(*(word for words in STRATEGIES.values() for word in words))(node)
 
 
 _LOOKBACK = re.compile(r"(\d+)\s*(ms|s|m|h|d|w)\Z")
@@ -128,7 +128,7 @@ def begin(node: YamlNode) -> Any:
     raise BadValue(f"expected a value to begin with, got {fields.describe(node)}", node.place, fix)
 
 
-_SINCE: dict[str, Reader] = {"column": fields.text, "lookback": lookback, "begin": begin}
+SINCE_KEYS: dict[str, Reader] = {"column": fields.text, "lookback": lookback, "begin": begin}
 
 
 def since(node: YamlNode) -> SinceConfig:
@@ -138,7 +138,7 @@ def since(node: YamlNode) -> SinceConfig:
     column = node.value.get("column")
     rest = SinceConfig(column.value) if column and isinstance(column.value, str) else None
     try:
-        values = fields.values_of(node, _SINCE)
+        values = fields.values_of(node, SINCE_KEYS)
     except BadValue as wrong:
         raise BadValue(wrong.what, wrong.place, wrong.fix, rest) from wrong
     if "column" not in values:
@@ -237,7 +237,7 @@ def returns(node: YamlNode) -> tuple[tuple[str, str], ...]:
 
 
 _OWN: dict[str, Reader] = {"description": fields.text, "upstream": upstream_names}
-_RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.one_of("error", "warn")}
+_RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.OneOf("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
 _COLUMNS: dict[str, Reader] = {
     "alias": fields.text,
@@ -250,16 +250,16 @@ _INCREMENTAL: dict[str, Reader] = {
     "incremental_strategy": strategy,  # dbt's word
     "unique_key": fields.words,
     "since": since,
-    "on_schema_change": fields.one_of(*ON_SCHEMA_CHANGE),
-    "on_code_change": fields.one_of(*ON_CODE_CHANGE),
+    "on_schema_change": fields.OneOf(*ON_SCHEMA_CHANGE),
+    "on_code_change": fields.OneOf(*ON_CODE_CHANGE),
     "full_refresh": fields.boolean,
     "partitions": partitions,
-    "batch": fields.integer(1),
+    "batch": fields.Integer(1),
 }
 _SNAPSHOT: dict[str, Reader] = {
     "updated_at": fields.text,
     "check_cols": check_cols,
-    "hard_deletes": fields.one_of(*HARD_DELETES),
+    "hard_deletes": fields.OneOf(*HARD_DELETES),
     "valid_to_current": valid_to_current,
     "snapshot_meta_column_names": meta_columns,
 }

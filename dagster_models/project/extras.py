@@ -75,7 +75,7 @@ def grants(node: YamlNode) -> dict[str, tuple[str, ...]]:
     return found
 
 
-_INDEX: dict[str, Reader] = {
+INDEX_KEYS: dict[str, Reader] = {
     "columns": fields.words,
     "unique": fields.boolean,
     "type": fields.name,
@@ -92,8 +92,8 @@ def indexes(node: YamlNode) -> tuple[Index, ...]:
     for item in node.value:
         if not isinstance(item.value, dict):
             raise BadValue(f"expected an index, got {fields.describe(item)}", item.place, fix)
-        fields.refuse_unknown(item, _INDEX)
-        index = Index(**{"columns": (), **fields.values_of(item, _INDEX)})
+        fields.refuse_unknown(item, INDEX_KEYS)
+        index = Index(**{"columns": (), **fields.values_of(item, INDEX_KEYS)})
         if not index.columns:
             raise BadValue("an index needs `columns`", item.place, fix)
         if index in found or (index.name and index.name in [other.name for other in found]):
@@ -112,11 +112,11 @@ def persist_docs(node: YamlNode) -> tuple[str, ...]:
     return tuple(key for key in known if key in node.value and fields.boolean(node.value[key]))
 
 
-_EXPORT: dict[str, Reader] = {
+EXPORT_KEYS: dict[str, Reader] = {
     "path": fields.text,
-    "format": fields.one_of("parquet", "csv"),
+    "format": fields.OneOf("parquet", "csv"),
     "partition_by": fields.words,
-    "keep": fields.integer(1),
+    "keep": fields.Integer(1),
 }
 _OWN_FOLDERS = ("models", "seeds", "scripts", "checks")
 
@@ -126,10 +126,10 @@ def export(node: YamlNode) -> Export:
     fix = "Write `export: {path: exports/orders}`."
     if not isinstance(node.value, dict):
         return Export(_export_path(node))
-    fields.refuse_unknown(node, _EXPORT)
+    fields.refuse_unknown(node, EXPORT_KEYS)
     if "path" not in node.value:
         raise BadValue("`path` is missing", node.place, fix)
-    values = fields.values_of(node, _EXPORT)
+    values = fields.values_of(node, EXPORT_KEYS)
     return Export(**{**values, "path": _export_path(node.value["path"])})
 
 

@@ -20,18 +20,18 @@ from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
 
 _PERIODS = {"minute": 60.0, "hour": 3600.0, "day": 86400.0}
-_AFTER: dict[str, Reader] = {"count": fields.integer(1), "period": fields.one_of(*_PERIODS)}
+AFTER_KEYS: dict[str, Reader] = {"count": fields.Integer(1), "period": fields.OneOf(*_PERIODS)}
 EXAMPLE = "Write `freshness: {warn: 12h, fail: 24h}`."
 #: dbt's words -> ours.
 _WORDS = {"warn_after": "warn", "error_after": "fail", "error": "fail", "filter": "where"}
 
 
-def _after(node: YamlNode) -> float:
+def after(node: YamlNode) -> float:
     """dbt's `{count: 12, period: hour}`, in seconds."""
     if not isinstance(node.value, dict):
         return fields.positive_seconds(node)
-    values = fields.values_of(node, _AFTER)
-    missing = [key for key in _AFTER if key not in values]
+    values = fields.values_of(node, AFTER_KEYS)
+    missing = [key for key in AFTER_KEYS if key not in values]
     if missing:
         fix = "Write `{count: 12, period: hour}`."
         raise BadValue(f"`{missing[0]}` is missing", node.place, fix)
@@ -42,8 +42,8 @@ LIMITS: dict[str, Reader] = {
     "warn": fields.positive_seconds,
     "fail": fields.positive_seconds,
     "error": fields.positive_seconds,
-    "warn_after": _after,
-    "error_after": _after,
+    "warn_after": after,
+    "error_after": after,
 }
 
 

@@ -61,7 +61,6 @@ def _by_name(item: Schema) -> Schema:
 
 
 _WORDS = _one_or_more(_TEXT)
-_DATE = _TEXT  # which an editor's YAML parser may have read as a date
 
 
 def _object(readers: Mapping[str, Reader], **more: Schema) -> Schema:
@@ -83,9 +82,9 @@ def _nullable(schema: Schema) -> Schema:
 
 def _of(reader: Reader) -> Schema:
     """What a reader takes, as far as a schema can say it; anything if it is not in the table."""
-    if isinstance(reader, fields.Word):
+    if isinstance(reader, fields.OneOf):
         return {"enum": list(reader.allowed)}
-    if isinstance(reader, fields.WholeNumber):
+    if isinstance(reader, fields.Integer):
         least = {} if reader.least is None else {"minimum": reader.least}
         return {"type": "integer", **least}
     return _SHAPES.get(reader, _ANY)
@@ -110,23 +109,25 @@ _SHAPES: dict[Reader, Schema] = {
     config.arguments: _by_name(_TEXT),
     config.returns: _either(_TEXT, _by_name(_TEXT)),
     config.meta_columns: _by_name(_TEXT),
-    settings._key_prefix: _WORDS,
-    settings._code_url: {"type": "string", "pattern": "^https?://"},
-    settings._fail_fast: {"enum": [False, True, "drain"]},
+    settings.key_prefix: _WORDS,
+    settings.code_url: {"type": "string", "pattern": "^https?://"},
+    settings.fail_fast: {"enum": [False, True, "drain"]},
     thresholds.threshold: {"type": "string", "pattern": r"^\s*(>=|>|!=|<>)\s*\d+(\.\d+)?\s*%?\s*$"},
     keys.severity: {"enum": ["error", "warn", "ERROR", "WARN"]},
 }
 _SHAPES |= {
-    retries.retries: _either({"type": "integer", "minimum": 0}, _object(retries._RETRIES)),
-    config.since: _either(_TEXT, _object(config._SINCE)),
-    partitions.partitions: _either(_TEXT, _object(partitions._MODEL)),
+    retries.retries: _either({"type": "integer", "minimum": 0}, _object(retries.RETRIES_KEYS)),
+    config.since: _either(_TEXT, _object(config.SINCE_KEYS)),
+    partitions.partitions: _either(_TEXT, _object(partitions.MODEL_KEYS)),
     partitions.source_partitions: _object({"by": fields.text}),
-    partitions.automation: _either(_TEXT, _object(partitions._AUTOMATION)),
-    freshness._after: _either(_DURATION, _object(freshness._AFTER)),
-    promises.contract: _either(_BOOLEAN, _object(promises._CONTRACT)),
-    extras.indexes: _list_of(_object(extras._INDEX)),
-    extras.export: _either(_TEXT, _object(extras._EXPORT)),
-    settings._keep_runs: _either({"type": "integer", "minimum": 1}, _object(settings._KEEP_RUNS)),
+    partitions.automation: _either(_TEXT, _object(partitions.AUTOMATION_KEYS)),
+    freshness.after: _either(_DURATION, _object(freshness.AFTER_KEYS)),
+    promises.contract: _either(_BOOLEAN, _object(promises.CONTRACT_KEYS)),
+    extras.indexes: _list_of(_object(extras.INDEX_KEYS)),
+    extras.export: _either(_TEXT, _object(extras.EXPORT_KEYS)),
+    settings.keep_runs: _either(
+        {"type": "integer", "minimum": 1}, _object(settings.KEEP_RUNS_KEYS)
+    ),
 }
 _SHAPES[freshness.of_model] = _object(freshness.LIMITS)
 
@@ -171,7 +172,7 @@ def _defaults(section: str) -> Schema:
 
 def _target() -> Schema:
     of_types = {
-        setting.name: _of(target_settings._READERS[setting.kind])
+        setting.name: _of(target_settings.READERS[setting.kind])
         for type_ in TARGET_TYPES.values()
         for setting in type_.settings
     }
@@ -191,14 +192,14 @@ def _target() -> Schema:
 
 
 def _project_file() -> Schema:
-    variable = _either(_one_or_more(_SCALAR), _object(variables._KEYS))
+    variable = _either(_one_or_more(_SCALAR), _object(variables.KEYS))
     whole = _object(
-        settings._KEYS,
+        settings.KEYS,
         targets=_by_name(_target()),
         vars=_by_name(variable),
-        jobs=_by_name(_nullable(_object(settings._JOB))),
-        schedules=_by_name(_object(settings._SCHEDULE)),
-        partitions=_by_name(_either(_object(partitions._SET), _list_of(_SCALAR))),
+        jobs=_by_name(_nullable(_object(settings.JOB_KEYS))),
+        schedules=_by_name(_object(settings.SCHEDULE_KEYS)),
+        partitions=_by_name(_either(_object(partitions.SET_KEYS), _list_of(_SCALAR))),
         **{section: {"$ref": f"#/$defs/{section}"} for section in config.DEFAULT_KEYS},
     )
     sections = {section: _nullable(_defaults(section)) for section in config.DEFAULT_KEYS}
@@ -211,17 +212,17 @@ def _header(folder: str) -> Schema:
 
 
 def _sources_file() -> Schema:
-    limits = _either(_object(source_freshness._OF_SOURCE), {"type": "null"})
-    loaded = {"freshness": limits, **dict.fromkeys(source_freshness._LOADED, _TEXT)}
-    table = _object(sources._TABLE, columns=_columns(), **_checks(), **loaded)
+    limits = _either(_object(source_freshness.LIMITS_OF_SOURCE), {"type": "null"})
+    loaded = {"freshness": limits, **dict.fromkeys(source_freshness.LOADED, _TEXT)}
+    table = _object(sources.TABLE_KEYS, columns=_columns(), **_checks(), **loaded)
     table = _either(_TEXT, {**table, "required": ["name"]})
-    source = _object(sources._SOURCE, tables=_list_of(table), **loaded)
-    whole = _object(sources._FILE, sources=_list_of({**source, "required": ["name"]}))
+    source = _object(sources.SOURCE_KEYS, tables=_list_of(table), **loaded)
+    whole = _object(sources.FILE_KEYS, sources=_list_of({**source, "required": ["name"]}))
     return _titled("sources.yaml", whole)
 
 
 def _unit_tests_file() -> Schema:
-    test = _object(unit_tests._TEST)
+    test = _object(unit_tests.TEST_KEYS)
     tests = _list_of({**test, "required": ["model", "name", "expect"]})
     named = {"type": "object", "properties": {"version": _ANY, "unit_tests": tests}}
     return _titled("unit_tests/*.yaml", _either(tests, named))

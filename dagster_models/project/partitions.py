@@ -40,8 +40,8 @@ def _moment(node: YamlNode) -> datetime.datetime:
     return found
 
 
-_SET: dict[str, Reader] = {
-    "every": fields.one_of("hour", "day", "week", "month"),
+SET_KEYS: dict[str, Reader] = {
+    "every": fields.OneOf("hour", "day", "week", "month"),
     "cron": fields.text,
     "start": _moment,
     "end": _moment,
@@ -94,7 +94,7 @@ def _times(name: str, node: YamlNode, place: Location, report: Report) -> Partit
         wrong.append(found)
         report(found)
 
-    values = read_mapping(node, _SET, noted)
+    values = read_mapping(node, SET_KEYS, noted)
     if wrong:
         return None
     every, start, end = values.get("every"), values.get("start"), values.get("end")
@@ -139,11 +139,11 @@ def _offsets(node: YamlNode) -> tuple[int, int]:
     return found[0], found[1]
 
 
-_MODEL: dict[str, Reader] = {
+MODEL_KEYS: dict[str, Reader] = {
     "of": fields.text,
     "by": fields.text,
     "read": _offsets,
-    "widen": fields.one_of("day", "week", "month", "year"),
+    "widen": fields.OneOf("day", "week", "month", "year"),
 }
 
 
@@ -158,7 +158,7 @@ def partitions(node: YamlNode) -> PartitionsConfig:
         raise BadValue(what, node.place, fix)
     if not isinstance(node.value, dict):
         return PartitionsConfig(fields.text(node))
-    values = fields.values_of(node, _MODEL)
+    values = fields.values_of(node, MODEL_KEYS)
     if "of" not in values:
         raise BadValue("`of` is missing", node.place, "Write `partitions: {of: daily, by: day}`.")
     return PartitionsConfig(**values)
@@ -187,10 +187,10 @@ def _condition(node: YamlNode) -> tuple[str, str]:
     raise BadValue(f"{fields.describe(node)} is no condition", node.place, _AUTOMATION_FIX)
 
 
-_AUTOMATION: dict[str, Reader] = {
+AUTOMATION_KEYS: dict[str, Reader] = {
     "condition": _condition,
     "timezone": fields.timezone,
-    "lookback": fields.integer(1),
+    "lookback": fields.Integer(1),
 }
 
 
@@ -198,7 +198,7 @@ def automation(node: YamlNode) -> Automation:
     """A condition, or `{condition: ..., timezone: ..., lookback: 3}`."""
     if not isinstance(node.value, dict):
         return Automation(*_condition(node))  # type: ignore[arg-type]
-    values = fields.values_of(node, _AUTOMATION)
+    values = fields.values_of(node, AUTOMATION_KEYS)
     if "condition" not in values:
         raise BadValue("`condition` is missing", node.place, _AUTOMATION_FIX)
     condition, cron = values.pop("condition")
@@ -226,7 +226,7 @@ def upstream_names(node: YamlNode) -> tuple[UpstreamName, ...]:
         how = ""
         if item.value is not None:
             _check_keys(item)
-            how = fields.one_of("last", "all", "same")(item.value["partitions"])
+            how = fields.OneOf("last", "all", "same")(item.value["partitions"])
         found.append(UpstreamName(name.strip(), place, how))
     return tuple(found)
 

@@ -81,25 +81,25 @@ class Settings:
         )
 
 
-def _fail_fast(node: YamlNode) -> bool | str:
+def fail_fast(node: YamlNode) -> bool | str:
     if isinstance(node.value, bool) or node.value == "drain":
         return bool(node.value) if isinstance(node.value, bool) else "drain"
     fix = "Allowed: false, true, drain."
     raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix)
 
 
-_KEEP_RUNS: dict[str, Reader] = {"number": fields.integer(1), "age": fields.seconds}
+KEEP_RUNS_KEYS: dict[str, Reader] = {"number": fields.Integer(1), "age": fields.seconds}
 
 
-def _keep_runs(node: YamlNode) -> KeepRuns:
+def keep_runs(node: YamlNode) -> KeepRuns:
     """A number of runs, or a number and an age."""
     if not isinstance(node.value, dict):
-        return KeepRuns(number=fields.integer(1)(node))
-    values = fields.values_of(node, _KEEP_RUNS)
+        return KeepRuns(number=fields.Integer(1)(node))
+    values = fields.values_of(node, KEEP_RUNS_KEYS)
     return KeepRuns(**{"seconds" if key == "age" else key: values[key] for key in values})
 
 
-def _key_prefix(node: YamlNode) -> tuple[str, ...]:
+def key_prefix(node: YamlNode) -> tuple[str, ...]:
     try:
         return checked_prefix(fields.words(node))
     except ValueError:
@@ -107,7 +107,7 @@ def _key_prefix(node: YamlNode) -> tuple[str, ...]:
         raise BadValue(f"{fields.describe(node)} is not allowed", node.place, fix) from None
 
 
-def _code_url(node: YamlNode) -> str:
+def code_url(node: YamlNode) -> str:
     url = fields.text(node).rstrip("/")
     if not re.match(r"https?://[^\s/]+", url) or re.search(r"[\s#?]", url):
         fix = "E.g. `code_url: https://github.com/acme/warehouse/blob/main/models_project`."
@@ -115,10 +115,10 @@ def _code_url(node: YamlNode) -> str:
     return url
 
 
-_KEYS: dict[str, Reader] = {
+KEYS: dict[str, Reader] = {
     "name": fields.name,
-    "key_prefix": _key_prefix,
-    "dialect": fields.one_of(*OFFERED),
+    "key_prefix": key_prefix,
+    "dialect": fields.OneOf(*OFFERED),
     "schema": fields.name,
     "target": fields.text,
     "target_path": fields.text,
@@ -130,15 +130,15 @@ _KEYS: dict[str, Reader] = {
     "jobs": fields.as_is,
     "schedules": fields.as_is,
     "partitions": fields.as_is,
-    "fail_fast": _fail_fast,
-    "checks": fields.one_of(*WHEN),
-    "max_concurrent": fields.integer(1),
-    "keep_runs": _keep_runs,
-    "unknown_references": fields.one_of("error", "warn", "ignore"),
-    "unknown_columns": fields.one_of("error", "warn", "ignore"),
-    "unreadable_sql": fields.one_of("error", "warn"),
-    "code_url": _code_url,
-    "load": fields.one_of("strict", "lenient"),
+    "fail_fast": fail_fast,
+    "checks": fields.OneOf(*WHEN),
+    "max_concurrent": fields.Integer(1),
+    "keep_runs": keep_runs,
+    "unknown_references": fields.OneOf("error", "warn", "ignore"),
+    "unknown_columns": fields.OneOf("error", "warn", "ignore"),
+    "unreadable_sql": fields.OneOf("error", "warn"),
+    "code_url": code_url,
+    "load": fields.OneOf("strict", "lenient"),
 }
 
 
@@ -160,7 +160,7 @@ def read_settings(
 ) -> Settings:
     """The settings in the project file; the defaults if there is none. *root* is the project's
     folder, absolute. *environ* fills in ``${X}``, and *given* are values of variables."""
-    values = read_mapping(node, _KEYS, report)
+    values = read_mapping(node, KEYS, report)
     top = Location(PROJECT_FILE)
     written = node.value if node is not None and isinstance(node.value, dict) else {}
     if "name" not in values:
@@ -187,7 +187,7 @@ def read_settings(
     jobs = _read_jobs(values.get("jobs"), name, report)
     schedules = _read_schedules(values.get("schedules"), [job.name for job in jobs], report)
     variables = read_variables(values.get("vars"), environ, given, report)
-    code_url = filled(values.get("code_url", ""), environ)
+    url = filled(values.get("code_url", ""), environ)
     return Settings(
         name=name,
         target_path=target_path,
@@ -208,13 +208,13 @@ def read_settings(
         unreadable_sql=values.get("unreadable_sql", "error"),
         load=values.get("load", "lenient"),
         defaults={name: values.get(name, default) for name, default in _OF_RUNS.items()},
-        code_url="" if names_in(code_url) else code_url,  # where no deployment sets the variable
+        code_url="" if names_in(url) else url,  # where no deployment sets the variable
     )
 
 
 def target_path_of(node: YamlNode | None, root: str, environ: Mapping[str, str]) -> str:
     """The folder of the project's own files alone, whatever else is wrong in the project file."""
-    values = read_mapping(node, _KEYS, lambda problem: None)
+    values = read_mapping(node, KEYS, lambda problem: None)
     return _target_path(values.get("target_path"), root, environ)
 
 
@@ -243,21 +243,21 @@ def _default_target(
 
 # --- jobs and schedules ----------------------------------------------------------------------
 
-_JOB: dict[str, Reader] = {
+JOB_KEYS: dict[str, Reader] = {
     "selection": fields.text,
     "description": fields.text,
     "tags": fields.labels,
     "only_checks": fields.boolean,
 }
-_SCHEDULE: dict[str, Reader] = {
+SCHEDULE_KEYS: dict[str, Reader] = {
     "job": fields.text,
     "cron": fields.text,
     "timezone": fields.timezone,
     "execution_timezone": fields.timezone,  # Dagster's word
-    "partition": fields.one_of("last"),
-    "lookback": fields.integer(1),
+    "partition": fields.OneOf("last"),
+    "lookback": fields.Integer(1),
     "wait_for_fresh": fields.placed_names,
-    "status": fields.one_of("running", "stopped"),
+    "status": fields.OneOf("running", "stopped"),
     "tags": fields.labels,
     "description": fields.text,
 }
@@ -270,7 +270,11 @@ def _read_jobs(node: YamlNode | None, project: str, report: Report) -> tuple[Job
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a job", place, fix))
         jobs.append(
-            Job(name, **read_mapping(item, _JOB, report), location=_place(item, "selection", place))
+            Job(
+                name,
+                **read_mapping(item, JOB_KEYS, report),
+                location=_place(item, "selection", place),
+            )
         )
     return tuple(jobs) or (Job(project),)
 
@@ -289,7 +293,7 @@ def _read_schedules(
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a schedule", place, fix))
         problems: list[Problem] = []
-        values = read_mapping(item, _SCHEDULE, problems.append)
+        values = read_mapping(item, SCHEDULE_KEYS, problems.append)
         for found in problems:
             report(found)
         partition = "partition" in values

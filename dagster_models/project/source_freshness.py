@@ -29,11 +29,11 @@ from dagster_models.project.yaml.fields import BadValue, Reader
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
 
-_OF_SOURCE: dict[str, Reader] = {**LIMITS, "where": fields.text, "filter": fields.text}
+LIMITS_OF_SOURCE: dict[str, Reader] = {**LIMITS, "where": fields.text, "filter": fields.text}
 #: Where a source says when its rows came: a column or an expression, or dbt's whole query.
-_LOADED = {LOADED_AT: LOADED_AT, "loaded_at_field": LOADED_AT, "loaded_at_query": "query"}
+LOADED = {LOADED_AT: LOADED_AT, "loaded_at_field": LOADED_AT, "loaded_at_query": "query"}
 #: The keys of a source, and of a table of one. dbt has the others in `config`, too.
-SOURCE_KEYS: dict[str, Reader] = dict.fromkeys((FRESHNESS, *_LOADED, "config"), fields.as_is)
+FRESHNESS_KEYS: dict[str, Reader] = dict.fromkeys((FRESHNESS, *LOADED, "config"), fields.as_is)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _written(node: YamlNode) -> _Written:
         return _Written({}, {}, None)
     layers = [node, *(it for name, _, it in node.items() if name == "config")]
     for config in layers[1:]:
-        fields.refuse_unknown(config, {FRESHNESS, *_LOADED})
+        fields.refuse_unknown(config, {FRESHNESS, *LOADED})
     found: dict[str, YamlNode] = {}
     for name, place, item in chain.from_iterable(layer.items() for layer in layers):
         if name in found:
@@ -98,7 +98,7 @@ def _written(node: YamlNode) -> _Written:
         found[name] = item
     loaded: dict[str, str] = {}
     place_of_loaded = None
-    for name, word in _LOADED.items():
+    for name, word in LOADED.items():
         if name in found:
             if loaded:
                 fix = "Keep one of `loaded_at`, `loaded_at_field` and `loaded_at_query`."
@@ -112,7 +112,7 @@ def _written(node: YamlNode) -> _Written:
     if not isinstance(written.value, dict):
         what = f"expected keys and values, got {fields.describe(written)}"
         raise BadValue(what, written.place, EXAMPLE)
-    return _Written(limits_of(written, _OF_SOURCE), loaded, written.place)
+    return _Written(limits_of(written, LIMITS_OF_SOURCE), loaded, written.place)
 
 
 def _report_nothing_to_read(key: Key, place: Location, *, inherited: bool, report: Report) -> None:

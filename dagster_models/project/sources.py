@@ -24,13 +24,13 @@ from dagster_models.project.checks.read import Declarations, named_apart
 from dagster_models.project.columns import read_columns
 from dagster_models.project.partitions import source_partitions
 from dagster_models.project.problems import Report, problem
-from dagster_models.project.source_freshness import SOURCE_KEYS, freshness_checks
+from dagster_models.project.source_freshness import FRESHNESS_KEYS, freshness_checks
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
 
-_FILE: dict[str, Reader] = {"version": fields.as_is, "sources": fields.as_is}
-_SOURCE: dict[str, Reader] = {
+FILE_KEYS: dict[str, Reader] = {"version": fields.as_is, "sources": fields.as_is}
+SOURCE_KEYS: dict[str, Reader] = {
     "name": fields.name,
     "schema": fields.text,
     "catalog": fields.text,
@@ -38,9 +38,9 @@ _SOURCE: dict[str, Reader] = {
     "description": fields.text,
     "meta": fields.mapping,
     "tables": fields.as_is,
-    **SOURCE_KEYS,
+    **FRESHNESS_KEYS,
 }
-_TABLE: dict[str, Reader] = {
+TABLE_KEYS: dict[str, Reader] = {
     "name": fields.name,
     "identifier": fields.text,
     "description": fields.text,
@@ -48,7 +48,7 @@ _TABLE: dict[str, Reader] = {
     **dict.fromkeys(WORDS, fields.as_is),
     "meta": fields.mapping,
     "partitions": source_partitions,
-    **SOURCE_KEYS,
+    **FRESHNESS_KEYS,
 }
 
 
@@ -57,11 +57,11 @@ def read_sources(
 ) -> list[Source]:
     """All sources in one file. What is wrong is reported and left out. *queries* are those of
     checks/ that have arguments."""
-    values = read_mapping(node, _FILE, report)
+    values = read_mapping(node, FILE_KEYS, report)
     found: list[Source] = []
     for item in _items(values.get("sources"), "sources", report):
         of_all = _Noted(report)
-        source = read_mapping(item, _SOURCE, of_all)
+        source = read_mapping(item, SOURCE_KEYS, of_all)
         if "name" not in source:
             _report_nameless("source", item, report)
             continue
@@ -112,7 +112,7 @@ def _read_table(
 ) -> list[Source]:
     if isinstance(node.value, str):  # `tables: [flights, planes]`
         node = YamlNode({"name": node}, node.place, {"name": node.place})
-    values = read_mapping(node, _TABLE, report)
+    values = read_mapping(node, TABLE_KEYS, report)
     if "name" not in values:
         _report_nameless("table", node, report)
         return []

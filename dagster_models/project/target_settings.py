@@ -17,16 +17,16 @@ from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.environment import VARIABLE, filled, names_in
 
 #: How the value of a target's setting is read.
-_READERS: Mapping[str, Reader] = {
+READERS: Mapping[str, Reader] = {
     "text": fields.text,
-    "integer": fields.integer(1),
+    "integer": fields.Integer(1),
     "seconds": fields.seconds,
     "attach": fields.as_is,
 }
 #: What each target takes, whatever its type.
 _COMMON: Mapping[str, Reader] = {
     "type": fields.text,
-    "threads": fields.integer(1),
+    "threads": fields.Integer(1),
     "schema_prefix": fields.text,
 }
 
@@ -67,7 +67,7 @@ def _read_target(
     known = {
         setting.name: _secret
         if setting.secret and setting.kind == "text"
-        else _READERS[setting.kind]
+        else READERS[setting.kind]
         for setting in type_.settings
     } | {**_COMMON}
     given = _filled(node, type_, known, environ)

@@ -140,11 +140,11 @@ def _typed_or_reported(name: str, node: YamlNode, type_: str, report: Report) ->
 def _type(node: YamlNode) -> str:
     inner = node.value
     if isinstance(inner, list) and len(inner) == 1:
-        return f"[{fields.one_of(*TYPES)(inner[0])}]"
-    return str(fields.one_of(*TYPES)(node))
+        return f"[{fields.OneOf(*TYPES)(inner[0])}]"
+    return fields.OneOf(*TYPES)(node)
 
 
-_KEYS: Mapping[str, Reader] = {
+KEYS: Mapping[str, Reader] = {
     "type": _type,
     "default": fields.as_is,
     "env": fields.text,
@@ -167,7 +167,7 @@ def read_variables(
     for name, place, item in named_entries(node, "vars", report):
         if isinstance(item.value, dict):
             wrong: list[Problem] = []
-            found = read_mapping(item, _KEYS, wrong.append)
+            found = read_mapping(item, KEYS, wrong.append)
             if not wrong:
                 _declared(name, place, found, environ, report, values, types, outside, secrets)
             values.setdefault(name, None)  # it is known, so its uses are not reported

@@ -44,7 +44,7 @@ def test_every_key_of_a_header_and_of_the_defaults() -> None:
 
 
 def test_every_key_of_the_project_file() -> None:
-    assert set(keys_of_table("dagster_models.yaml")) == set(settings._KEYS)
+    assert set(keys_of_table("dagster_models.yaml")) == set(settings.KEYS)
 
 
 def test_every_check_and_every_key_of_a_check_and_a_source() -> None:
@@ -52,7 +52,7 @@ def test_every_check_and_every_key_of_a_check_and_a_source() -> None:
     for name in config.CHECK_KEYS:
         assert f"`{name}`" in text
     text = section("Sources")
-    for name in (*sources._FILE, *sources._SOURCE, *sources._TABLE):
+    for name in (*sources.FILE_KEYS, *sources.SOURCE_KEYS, *sources.TABLE_KEYS):
         assert f"{name}:" in text or f"`{name}`" in text
 
 

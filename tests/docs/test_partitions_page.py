@@ -74,10 +74,10 @@ def test_the_blocks_are_a_project(root: Path) -> None:
 def test_the_tables_have_every_key() -> None:
     told = {key for cell in re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE)
             for key in re.findall(r"`(\w+)", cell)}  # fmt: skip
-    keys = {*partitions._SET, *partitions._MODEL}
+    keys = {*partitions.SET_KEYS, *partitions.MODEL_KEYS}
     assert keys <= told
     assert told - keys == {"eager", "on_missing", "on_cron"}
-    for key in partitions._AUTOMATION:
+    for key in partitions.AUTOMATION_KEYS:
         assert re.search(rf"\b{key}\b", PAGE[PAGE.index("## Automation") :]), key
 
 

@@ -13,7 +13,7 @@ import pytest
 from cli_cases import run
 from dagster_models.core.unit_tests import UnitTest
 from dagster_models.execution.unit_tests import UnitTestRun
-from dagster_models.project.unit_tests.read import _TEST
+from dagster_models.project.unit_tests.read import TEST_KEYS
 from dagster_models.reporting.unit_tests import UnitTestResult
 from paths import REPOSITORY
 from project_cases import write_project
@@ -100,4 +100,4 @@ def test_the_commands(
 def test_the_table_has_all_keys() -> None:
     (table,) = re.findall(r"^\| key \| what it is \|\n(.*?)\n\n", PAGE, re.MULTILINE | re.DOTALL)
     keys = " ".join(row.split("|")[1] for row in table.splitlines())
-    assert set(re.findall(r"`(\w+)`", keys)) - {"this"} == set(_TEST) - {"overrides"}
+    assert set(re.findall(r"`(\w+)`", keys)) - {"this"} == set(TEST_KEYS) - {"overrides"}

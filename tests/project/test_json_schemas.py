@@ -83,14 +83,16 @@ def test_they_take_every_file_of_the_documentation_and_the_example() -> None:
 
 def test_every_key_is_completed_and_no_other() -> None:
     whole = SCHEMAS["dagster_models"]
-    assert set(whole["properties"]) == set(settings._KEYS)
+    assert set(whole["properties"]) == set(settings.KEYS)
     for folder, keys in config.DEFAULT_KEYS.items():
         (one, _) = whole["$defs"][folder]["anyOf"]
         assert set(one["properties"]) == set(keys)
     assert set(SCHEMAS["model_header"]["properties"]) == set(config.HEADER_KEYS["models"])
     assert set(SCHEMAS["script_header"]["properties"]) == set(config.HEADER_KEYS["scripts"])
-    assert set(SCHEMAS["sources"]["properties"]) == set(sources._FILE)
-    assert set(SCHEMAS["unit_tests"]["anyOf"][0]["items"]["properties"]) == set(unit_tests._TEST)
+    assert set(SCHEMAS["sources"]["properties"]) == set(sources.FILE_KEYS)
+    assert set(SCHEMAS["unit_tests"]["anyOf"][0]["items"]["properties"]) == set(
+        unit_tests.TEST_KEYS
+    )
     (_, of_kinds) = SCHEMAS["model_header"]["$defs"]["check"]["anyOf"]
     assert set(KINDS) <= set(of_kinds["properties"])
 

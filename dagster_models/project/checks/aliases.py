@@ -78,7 +78,6 @@ _RANGE: dict[str, str | tuple[str, Convert]] = {
 _WHERE: dict[str, str | tuple[str, Convert]] = {"row_condition": "where"}
 _STRICTLY: dict[str, str | tuple[str, Convert]] = {"strictly": ("inclusive", _not)}
 _SPAN = {"datepart": "datepart", "interval": "interval"}
-_NULLS = "no values pass"
 
 
 def _aggregate(kind: str, **implied: Any) -> Alias:

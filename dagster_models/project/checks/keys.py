@@ -17,7 +17,7 @@ WORDS = ("checks", "tests", "data_tests")
 def severity(node: YamlNode) -> str:
     """error or warn, in any case, as dbt has it."""
     lower = node.value.lower() if isinstance(node.value, str) else node.value
-    return str(fields.one_of("error", "warn")(YamlNode(lower, node.place)))
+    return fields.OneOf("error", "warn")(YamlNode(lower, node.place))
 
 
 #: The keys that every check may have.
@@ -28,7 +28,7 @@ KEYS: Mapping[str, Reader] = {
     "where": read.sql,
     "warn_if": threshold,
     "error_if": threshold,
-    "scope": fields.one_of("window", "table"),
-    "limit": fields.integer(1),
+    "scope": fields.OneOf("window", "table"),
+    "limit": fields.Integer(1),
     "store_failures": fields.boolean,
 }

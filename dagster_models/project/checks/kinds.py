@@ -112,7 +112,7 @@ KINDS: Mapping[str, CheckKind] = {
     "unique": CheckKind(
         "columns",
         "{unique: [a, b]}",
-        {"ignore_row_if": fields.one_of(*_IGNORED_ROWS)},
+        {"ignore_row_if": fields.OneOf(*_IGNORED_ROWS)},
         bare="columns",
     ),
     "not_null": CheckKind("column", "not_null"),
@@ -200,7 +200,7 @@ KINDS: Mapping[str, CheckKind] = {
         "any",
         "{anomaly: {of: row_count, last: 20, deviations: 3}}",
         {
-            "of": fields.one_of("row_count", "null_share", "freshness"),
+            "of": fields.OneOf("row_count", "null_share", "freshness"),
             "last": read.at_least(1),
             "deviations": read.positive,
             "within": read.percent,

@@ -90,7 +90,7 @@ def query_arguments(node: YamlNode) -> dict[str, QueryArgument]:
 
 
 def _argument(node: YamlNode) -> QueryArgument:
-    type_of = fields.one_of(*TYPES)
+    type_of = fields.OneOf(*TYPES)
     if not isinstance(node.value, dict):
         return QueryArgument(type_of(node))
     fields.refuse_unknown(node, ("type", "default"))

@@ -132,7 +132,7 @@ def _overrides(node: YamlNode) -> dict[str, Any]:
     return found
 
 
-_TEST: Mapping[str, Reader] = {
+TEST_KEYS: Mapping[str, Reader] = {
     "model": fields.as_is,
     "name": fields.text,
     "description": fields.text,
@@ -162,7 +162,7 @@ def _declared(node: YamlNode, reader: RowsReader, report: Report) -> Declared | 
     if not isinstance(node.value, dict):
         noted(problem(f"expected a test, got {fields.describe(node)}", node.place, _EXAMPLE))
         return None
-    values = read_mapping(node, _TEST, noted)
+    values = read_mapping(node, TEST_KEYS, noted)
     missing = [key for key in ("model", "name", "expect") if key not in node.value]
     if missing:
         noted(problem(f"the test has no `{'` and no `'.join(missing)}`", node.place, _EXAMPLE))

@@ -36,9 +36,7 @@ class RowsReader:
             raise BadValue(f"expected rows, got {fields.describe(node)}", node.place, _FIX)
         written: Mapping[str, YamlNode] = node.value
         if "rows" in written and {*written} <= {"rows", "format"}:  # as dbt writes them
-            form = (
-                fields.one_of("dict", "csv", "sql")(written["format"]) if len(written) > 1 else ""
-            )
+            form = fields.OneOf("dict", "csv", "sql")(written["format"]) if len(written) > 1 else ""
             return self._in_form("rows" if form in ("", "dict") else form, written["rows"])
         fields.refuse_unknown(node, _FORMS)
         if len(written) != 1:

@@ -147,7 +147,7 @@ def only(allowed: bool) -> Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class WholeNumber:
+class Integer:
     """Reads a whole number, *least* or more."""
 
     least: int | None = None
@@ -160,24 +160,19 @@ class WholeNumber:
         return node.value
 
 
-integer = WholeNumber
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
+class OneOf:
     """Reads one of the words *allowed*."""
 
-    allowed: tuple[str, ...]
+    __slots__ = ("allowed",)
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = allowed
 
     def __call__(self, node: YamlNode) -> str:
         if node.value not in self.allowed:
             fix = suggest(str(node.value), self.allowed, "Allowed")
             raise BadValue(f"{describe(node)} is not allowed", node.place, fix)
         return str(node.value)
-
-
-def one_of(*allowed: str) -> Word:
-    return Word(allowed)
 
 
 def words(node: YamlNode) -> tuple[str, ...]:
@@ -197,7 +192,7 @@ _OWNER = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z|]{2,7}\Z|team:.+
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}\Z")
 _TAG_VALUE = re.compile(r"[A-Za-z0-9_.-]{0,63}\Z")
 #: Beside those that an asset gets from its file.
-MOST_KINDS = 7
+_MOST_KINDS = 7
 
 
 def owners(node: YamlNode) -> tuple[str, ...]:
@@ -214,16 +209,18 @@ def tags(node: YamlNode) -> tuple[str, ...]:
     if isinstance(node.value, dict):
         return tuple(_tag_with_value(key, place, item) for key, place, item in node.items())
     for item in node.value if isinstance(node.value, list) else [node]:
-        if not _TAG.match(text(item)):
-            fix = "Use letters, digits, _ - . and at most one / in up to 63 characters."
-            raise BadValue(f"{describe(item)} cannot be a tag", item.place, fix)
+        _refuse_no_tag(text(item), item.place)
     return words(node)
 
 
-def _tag_with_value(key: str, place: Location, item: YamlNode) -> str:
-    if not _TAG.match(key):
+def _refuse_no_tag(name: str, place: Location) -> None:
+    if not _TAG.match(name):
         fix = "Use letters, digits, _ - . and at most one / in up to 63 characters."
-        raise BadValue(f"the text {key!r} cannot be a tag", place, fix)
+        raise BadValue(f"the text {name!r} cannot be a tag", place, fix)
+
+
+def _tag_with_value(key: str, place: Location, item: YamlNode) -> str:
+    _refuse_no_tag(key, place)
     value = "" if item.value is None else label(item)
     if not _TAG_VALUE.match(value):
         fix = "Use letters, digits, _ - . in up to 63 characters."
@@ -238,7 +235,7 @@ def kinds(node: YamlNode) -> tuple[str, ...]:
         if not _TAG_VALUE.match(text(item)) or not item.value:
             fix = "Use letters, digits, _ - . in up to 63 characters."
             raise BadValue(f"{describe(item)} cannot be a kind", item.place, fix)
-    if len(items) > MOST_KINDS:
+    if len(items) > _MOST_KINDS:
         fix = "Delete some: Dagster shows at most ten. Three of them are those of the file itself."
         raise BadValue(f"{len(items)} kinds are too many", node.place, fix)
     return words(node)
