@@ -118,7 +118,11 @@ class ProjectError(DagsterModelsError):
 
 
 class BrokenFile(DagsterModelsError):
-    """A step cannot be built, as its file is wrong: the errors, with their places."""
+    """A step cannot be built, as a file is wrong: the errors, with their places. *head* says
+    whose file it is, if not that of the step itself."""
+
+    def __init__(self, problems: Sequence[Problem], head: str = "") -> None:
+        super().__init__("\n".join([*([f"{head}:"] if head else ()), *map(str, problems)]))
 
 
 class SelectionError(DagsterModelsError):

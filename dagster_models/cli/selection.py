@@ -11,8 +11,8 @@ from dagster_models.cli.compared import compared
 from dagster_models.cli.project import is_there
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
-from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import Key, Project, Step
+from dagster_models.core.tags import values_by_tag
 from dagster_models.errors import SelectionError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect

@@ -36,8 +36,7 @@ def relation_for(project: Project, key: Key, target: Target) -> Relation:
     step = project.steps[key]
     relation = step.relation
     if relation is None and step.problems:
-        errors = "\n".join(map(str, step.problems))
-        raise BrokenFile(f"{key} is read, and its file is wrong:\n{errors}")
+        raise BrokenFile(step.problems, f"{key} is read, and its file is wrong")
     if relation is None:
         raise ValueError(f"{key} is a script: it has no relation")
     schema = target.schema_prefix + relation.schema

@@ -53,7 +53,7 @@ from dagster_models.core.tasks import (
 )
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.core.windows import Partition
-from dagster_models.errors import BrokenFile, Problem
+from dagster_models.errors import BrokenFile
 from dagster_models.project.contract import contract_of
 from dagster_models.project.copied import is_copy
 from dagster_models.project.function import is_function
@@ -253,18 +253,14 @@ def refuse_broken(target_step: TargetStep) -> None:
     reads, so that even the name of that is not known."""
     step, steps = target_step.step, target_step.project.steps
     if step.problems:
-        raise BrokenFile(_lines(step.problems))
+        raise BrokenFile(step.problems)
     sources = target_step.project.sources
     for key in dict.fromkeys((step.key, *step.upstream, *step.resolved.values())):
         if key in sources and sources[key].problems:
-            raise BrokenFile(f"the source {key} is wrong:\n{_lines(sources[key].problems)}")
+            raise BrokenFile(sources[key].problems, f"the source {key} is wrong")
         read = steps.get(key)
         if read is not None and read.problems and read.relation is None and read.kind != "script":
-            raise BrokenFile(f"it reads {key}, whose file is wrong:\n{_lines(read.problems)}")
-
-
-def _lines(problems: Sequence[Problem]) -> str:
-    return "\n".join(map(str, problems))
+            raise BrokenFile(read.problems, f"it reads {key}, whose file is wrong")
 
 
 def checks_task(target_step: TargetStep, run_id: str, attempt: int) -> ChecksTask:

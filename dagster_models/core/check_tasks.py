@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,11 +134,16 @@ class CheckTask:
         """The check with the columns of all ``others``, as SQL."""
         if not columns:
             return self
-        sql, alike, across, number = (
-            _with_columns(text, columns, first=len(self.columns))
-            for text in (self.sql, self.alike, self.across, self.number)
-        )
-        return replace(self, sql=sql, alike=alike, across=across, number=number, others=())
+        first = len(self.columns)
+        changed = self.with_sql(lambda sql: _with_columns(sql, columns, first))
+        return replace(changed, others=())
+
+    def with_sql(self, change: Callable[[str], str]) -> CheckTask:
+        """The same check, whose queries *change* has written anew."""
+        texts = (self.sql, self.alike, self.across, self.number)
+        sql, alike, across, number = map(change, texts)
+        code = self.code and self.code.with_sql(change)
+        return replace(self, sql=sql, alike=alike, across=across, number=number, code=code)
 
     def columns_in(self, names: Collection[str]) -> tuple[str, ...]:
         """The columns as the relation with these columns has them: in any case, like in SQL."""

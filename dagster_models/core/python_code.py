@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dagster_models.core.model import EMPTY
@@ -50,6 +50,14 @@ class PythonCode:
     modules: tuple[LoadedFile, ...] = ()
     queries: Mapping[str, str] = EMPTY
     relations: Mapping[str, str] = EMPTY
+
+    def with_sql(self, change: Callable[[str], str]) -> PythonCode:
+        """The same code, whose SQL *change* has written anew."""
+        return replace(
+            self,
+            queries={text: change(sql) for text, sql in self.queries.items()},
+            relations={name: change(sql) for name, sql in self.relations.items()},
+        )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PythonCode:

@@ -21,7 +21,6 @@ from dagster import (
 from dagster_models._dagster.assets import asset_of
 from dagster_models._dagster.partitions import definition_of
 from dagster_models.compilation.tasks import TargetStep, warehouse_address
-from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import (
     Config,
     Location,
@@ -31,6 +30,7 @@ from dagster_models.core.model import (
     Target,
 )
 from dagster_models.core.step_keys import checked_prefix, node_name
+from dagster_models.core.tags import values_by_tag
 from dagster_models.definitions.checks import check_spec, source_checks
 from dagster_models.definitions.column_metadata import Moved, asset_key
 from dagster_models.definitions.compute import compute_function

@@ -8,8 +8,8 @@ from typing import Any
 
 from jinja2.exceptions import UndefinedError
 
-from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import Source, Step
+from dagster_models.core.tags import values_by_tag
 from dagster_models.util.nearest import suggest
 
 

@@ -23,8 +23,8 @@ from dagster import (
 )
 
 from dagster_models._dagster.partitions import definition_of, mapping_of
-from dagster_models.core.labels import values_by_tag
 from dagster_models.core.model import Config, Key, Project, Relation, Source, Step
+from dagster_models.core.tags import values_by_tag
 from dagster_models.definitions.automation import condition_of
 from dagster_models.definitions.column_metadata import (
     asset_key,

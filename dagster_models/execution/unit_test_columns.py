@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dagster_models.compilation.columns_on_target import columns_on, corrected, spelled
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import TargetStep, task_for, warehouse_address
-from dagster_models.compilation.unit_test_columns import columns_on, corrected, spelled
 from dagster_models.compilation.unit_test_tables import (
     Columns,
     joined,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,13 +33,4 @@ def function(project: Project, step: Step, check: Check, target: Target) -> Pyth
             name: OWN_RELATION if step.resolved[name] == step.key else sql
             for name, sql in compile_tables(project, step, target).items()
         },
-    )
-
-
-def with_sql(code: PythonCode, change: Callable[[str], str]) -> PythonCode:
-    """The same code, with other SQL."""
-    return replace(
-        code,
-        queries={text: change(sql) for text, sql in code.queries.items()},
-        relations={name: change(sql) for name, sql in code.relations.items()},
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_models.compilation.checks.freshness import freshness, of_query
-from dagster_models.compilation.checks.function import function, with_sql
+from dagster_models.compilation.checks.function import function
 from dagster_models.compilation.checks.parts import CheckParts, CheckSql, Other, stand_ins
 from dagster_models.compilation.checks.stored import store_of
 from dagster_models.compilation.checks.table import COMPILERS
@@ -93,20 +93,16 @@ def _of_another(project: Project, check: Check, target: Target) -> CheckTask:
     key = check.model
     task = check_task(project, project.steps.get(key) or project.sources[key], check, target)
     name = relation_sql(project, key, target)
-    sql, alike, across, number = (
-        CheckTask.sent(text, name, ()) for text in (task.sql, task.alike, task.across, task.number)
-    )
-    others = [replace(it, relation=CheckTask.sent(it.relation, name, ())) for it in task.others]
+
+    def by_name(sql: str) -> str:
+        return CheckTask.sent(sql, name, ())
+
+    others = [replace(it, relation=by_name(it.relation)) for it in task.others]
     if task.columns:
         others.insert(0, OtherColumns(name, task.columns))
     return replace(
-        task,
-        sql=sql,
+        task.with_sql(by_name),
         columns=(),
-        alike=alike,
-        across=across,
-        number=number,
-        code=task.code and with_sql(task.code, lambda sql: CheckTask.sent(sql, name, ())),
         condition="",  # no scan of the step's rows can count those of another one
         where="",
         scope="table",

@@ -51,11 +51,8 @@ def run_check(
 
     Raises UserCodeFailed, or whatever the user's code raises.
     """
-
-    def own(texts: Mapping[str, str]) -> dict[str, str]:
-        return {name: sql.replace(OWN_RELATION, relation) for name, sql in texts.items()}
-
-    warehouse = _Reading(connection, own(code.queries), own(code.relations))
+    sent = code.with_sql(lambda sql: sql.replace(OWN_RELATION, relation))
+    warehouse = _Reading(connection, sent.queries, sent.relations)
     with bound(warehouse), _labelled(check.name):
         return call(CHECK, code, check.name, warehouse, partial(_taken, check, connection))
 

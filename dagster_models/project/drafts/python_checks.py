@@ -6,7 +6,7 @@ import ast
 import re
 from dataclasses import replace
 
-from dagster_models.core.checks import Check, CheckCode
+from dagster_models.core.checks import CheckCode
 from dagster_models.core.model import Config, Key, Location, Step
 from dagster_models.core.tasks import STARTED
 from dagster_models.errors import Problem, SqlSyntaxError
@@ -17,7 +17,7 @@ from dagster_models.project.drafts.python import draft_code
 from dagster_models.project.drafts.step import declared_uses, parse_header, unset_variable
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import python_header
-from dagster_models.project.problems import problem
+from dagster_models.project.problems import Report, problem
 from dagster_models.project.python.reads import parsed
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.util.digests import digest_of
@@ -33,21 +33,10 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
     header = parse_header(python_header(text), file, context.report)
     values = read_mapping(header, PYTHON_CHECK_KEYS, context.report)
     name = values.get("name", file.name)
-    bare_check = check_of_header(name, values, Location(file.path))
-    broken = CheckDraft(bare_check, (), model_of_header(name, values), broken=True)
-    try:
-        function = _function_of(file.text)
-    except SqlSyntaxError as error:
-        context.report(Problem(error.what, file.path, error.line, error.column, error.fix))
-        return broken
+    check = check_of_header(name, values, Location(file.path))
+    broken = CheckDraft(check, (), model_of_header(name, values), broken=True)
+    function = _function_of(file, context.report)
     if function is None:
-        what = "a Python check needs `def check(warehouse)`"
-        fix = "Define one, without `async`. The name of a file that others import begins with `_`."
-        context.report(Problem(what, file.path, 1, 1, fix))
-        return broken
-    if not _takes_one(function):
-        what, fix = "`check` must take one argument", "Write `def check(warehouse)`."
-        context.report(Problem(what, file.path, function.lineno, function.col_offset + 1, fix))
         return broken
     step = Step(
         Key("checks", file.name),
@@ -62,7 +51,6 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
     made = draft_code(bare, file, context, entry="check")
     _refuse_start(made.step, file, context)
     code = CheckCode(step.digest, made.step.code, made.step.modules, made.step.queries)
-    found = replace(bare_check, location=Location(file.path, function.lineno))
     uses = []
     for use in made.uses:
         if use.is_written:
@@ -70,15 +58,29 @@ def draft_python_check(file: ProjectFile, context: DraftContext) -> CheckDraft:
             context.report(problem(what, use.place, "Write in a model or a script."))
         elif not use.given_to and not use.may_be_temporary:
             uses.append(replace(use, check=name))
-    check: Check = replace(found, test="python", function=code)
-    return CheckDraft(check, tuple(uses), model_of_header(name, values))
+    place = Location(file.path, function.lineno)
+    check = replace(check, location=place, test="python", function=code)
+    return replace(broken, check=check, uses=tuple(uses), broken=False)
 
 
-def _function_of(source: str) -> ast.FunctionDef | None:
-    """The ``def check``; None if there is none. Raises SqlSyntaxError."""
-    tree, _ = parsed(source)
+def _function_of(file: ProjectFile, report: Report) -> ast.FunctionDef | None:
+    """The ``def check``; None if there is none that can be called, which is reported."""
+    try:
+        tree, _ = parsed(file.text)
+    except SqlSyntaxError as error:
+        report(Problem(error.what, file.path, error.line, error.column, error.fix))
+        return None
     functions = (node for node in tree.body if isinstance(node, ast.FunctionDef))
-    return next((node for node in functions if node.name == "check"), None)
+    function = next((node for node in functions if node.name == "check"), None)
+    if function is None:
+        what = "a Python check needs `def check(warehouse)`"
+        fix = "Define one, without `async`. The name of a file that others import begins with `_`."
+        report(Problem(what, file.path, 1, 1, fix))
+    elif not _takes_one(function):
+        what, fix = "`check` must take one argument", "Write `def check(warehouse)`."
+        report(Problem(what, file.path, function.lineno, function.col_offset + 1, fix))
+        return None
+    return function
 
 
 def _takes_one(function: ast.FunctionDef) -> bool:

@@ -57,6 +57,11 @@ class ColumnSet:
         return frozenset((*known, *((key, "*") for key in self.origins)))
 
     @cached_property
+    def relations(self) -> frozenset[Name]:
+        """The upstream relations that the columns are made of."""
+        return frozenset(relation for relation, _ in self.every_source)
+
+    @cached_property
     def by_name(self) -> dict[str, list[Value]]:
         found: dict[str, list[Value]] = {}
         for name, value in self.columns:

@@ -107,14 +107,7 @@ class Expressions:
 
     def note_spanning(self, node: exp.Expr, scope: ColumnScope) -> None:
         """Note a window, or what of a SELECT looks beyond a group of rows."""
-        names = (
-            name
-            for item in scope.items
-            for name in (
-                *item.column_set.origins,
-                *(name for name, _ in item.column_set.every_source),
-            )
-        )
+        names = (name for item in scope.items for name in item.column_set.relations)
         self.spanning += spanning(node, names, lambda it: self.kept(it, scope), self.place)
 
     def place(self, node: exp.Expr) -> tuple[int, int]:

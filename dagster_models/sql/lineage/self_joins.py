@@ -9,7 +9,7 @@ from typing import TypeAlias
 from sqlglot import exp
 
 from dagster_models.core.traced import Name, Origin, Spanning
-from dagster_models.sql.lineage.column_sets import ColumnScope, Item
+from dagster_models.sql.lineage.column_sets import ColumnScope
 from dagster_models.sql.lineage.expressions import Expressions
 from dagster_models.sql.lineage.kept import chain
 
@@ -21,7 +21,7 @@ def self_joins(node: exp.Select, scope: ColumnScope, expressions: Expressions) -
     """The relations that several items of a SELECT's FROM read. The keys of such a join are the
     columns that are equal in all of these items."""
     joins = node.args.get("joins") or ()
-    reads = [frozenset(_read_by(item)) for item in scope.items]
+    reads = [item.column_set.relations for item in scope.items]
     every = frozenset[Name]().union(*reads)
     if not joins or sum(map(len, reads)) == len(every):
         return []
@@ -35,11 +35,6 @@ def self_joins(node: exp.Select, scope: ColumnScope, expressions: Expressions) -
             at = expressions.place(joins[min(numbers[1], len(joins)) - 1])
             found.append(("a self join", *at, (name,), keys))
     return found
-
-
-def _read_by(item: Item) -> Iterator[Name]:
-    yield from item.column_set.origins
-    yield from (name for name, _ in item.column_set.every_source)
 
 
 def _equal(node: exp.Select, scope: ColumnScope, expressions: Expressions) -> Iterator[_Shared]:
