@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from dagster_models.core.model import Location
 from dagster_models.core.partitions import Automation, PartitionsConfig, PartitionSet
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
@@ -88,14 +88,9 @@ def _times(name: str, node: YamlNode, place: Location, report: Report) -> Partit
     if not isinstance(node.value, dict):
         what = f"expected how often and since when, or a list, got {fields.describe(node)}"
         raise BadValue(what, node.place, _EXAMPLE)
-    wrong: list[object] = []
-
-    def noted(found: Any) -> None:
-        wrong.append(found)
-        report(found)
-
+    noted = Noted(report)
     values = read_mapping(node, SET_KEYS, noted)
-    if wrong:
+    if noted.problems:
         return None
     every, start, end = values.get("every"), values.get("start"), values.get("end")
     if (every is None) == ("cron" not in values):

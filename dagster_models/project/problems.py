@@ -24,6 +24,18 @@ def problem(
     return Problem(what, place.path, place.line, place.column, fix, severity, others)
 
 
+class Noted:
+    """A Report that passes each problem on and keeps it, for who has to know whether a part of a
+    file is wrong."""
+
+    def __init__(self, report: Report) -> None:
+        self._report, self.problems = report, list[Problem]()
+
+    def __call__(self, found: Problem) -> None:
+        self._report(found)
+        self.problems.append(found)
+
+
 def errors_of(problems: Iterable[Problem]) -> list[Problem]:
     """Those that are more than warnings."""
     return [problem for problem in problems if problem.severity == "error"]

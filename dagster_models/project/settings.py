@@ -13,9 +13,8 @@ from dagster_models.core.jobs import Job, Schedule
 from dagster_models.core.model import EMPTY, KeepRuns, Location, Project, Target
 from dagster_models.core.partitions import PartitionSet
 from dagster_models.core.step_keys import checked_prefix
-from dagster_models.errors import Problem
 from dagster_models.project.partitions import read_partition_sets
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.target_settings import read_targets
 from dagster_models.project.variables import GivenText, Variables, read_variables
 from dagster_models.project.yaml import fields
@@ -292,17 +291,15 @@ def _read_schedules(
         if not fields.NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a schedule", place, fix))
-        problems: list[Problem] = []
-        values = read_mapping(item, SCHEDULE_KEYS, problems.append)
-        for found in problems:
-            report(found)
+        noted = Noted(report)
+        values = read_mapping(item, SCHEDULE_KEYS, noted)
         partition = "partition" in values
         missing = [key for key in ("job", "cron") if key not in values]
         if partition and "cron" in missing:
             missing.remove("cron")
         if missing:
             fix = "Write `{job: name, cron: '0 6 * * *'}`."
-            if not problems:
+            if not noted.problems:
                 what = f"schedule `{name}` has no `{'` and no `'.join(missing)}`"
                 report(problem(what, place, fix))
         elif values["job"] not in jobs:

@@ -17,13 +17,12 @@ from dataclasses import replace
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Key, Relation, Source
-from dagster_models.errors import Problem
 from dagster_models.project.checks.keys import WORDS
 from dagster_models.project.checks.queries import CheckQuery
 from dagster_models.project.checks.read import Declarations, named_apart
 from dagster_models.project.columns import read_columns
 from dagster_models.project.partitions import source_partitions
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.problems import Noted, Report, errors_of, problem
 from dagster_models.project.source_freshness import FRESHNESS_KEYS, freshness_checks
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, read_mapping
@@ -60,7 +59,7 @@ def read_sources(
     values = read_mapping(node, FILE_KEYS, report)
     found: list[Source] = []
     for item in _items(values.get("sources"), "sources", report):
-        of_all = _Noted(report)
+        of_all = Noted(report)
         source = read_mapping(item, SOURCE_KEYS, of_all)
         if "name" not in source:
             _report_nameless("source", item, report)
@@ -69,22 +68,11 @@ def read_sources(
             what = f"the source `{source['name']}` has no tables"
             report(problem(what, item.place, "Add `tables: [{name: ...}]`."))
         for table in _items(source.get("tables"), "tables", report):
-            own = _Noted(report)
+            own = Noted(report)
             for read in _read_table(table, source, item, own, queries):
-                found.append(replace(read, problems=(*of_all.errors, *own.errors)))
+                errors = errors_of((*of_all.problems, *own.problems))
+                found.append(replace(read, problems=tuple(errors)))
     return found
-
-
-class _Noted:
-    """Reports, and keeps what is an error."""
-
-    def __init__(self, report: Report) -> None:
-        self._report, self.errors = report, list[Problem]()
-
-    def __call__(self, found: Problem) -> None:
-        self._report(found)
-        if found.severity == "error":
-            self.errors.append(found)
 
 
 def _items(node: YamlNode | None, noun: str, report: Report) -> list[YamlNode]:

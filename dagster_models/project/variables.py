@@ -21,8 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagster_models.core.model import EMPTY, Location
-from dagster_models.errors import Problem
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, named_entries, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, node_of, read_yaml
@@ -166,13 +165,11 @@ def read_variables(
     secrets: set[str] = set()
     for name, place, item in named_entries(node, "vars", report):
         if isinstance(item.value, dict):
-            wrong: list[Problem] = []
-            found = read_mapping(item, KEYS, wrong.append)
-            if not wrong:
+            noted = Noted(report)
+            found = read_mapping(item, KEYS, noted)
+            if not noted.problems:
                 _declared(name, place, found, environ, report, values, types, outside, secrets)
             values.setdefault(name, None)  # it is known, so its uses are not reported
-            for each in wrong:
-                report(each)
         else:
             values[name] = _plain(name, _filled(name, item, environ, report), report)
     inferred = {name: type_of(value) for name, value in values.items()}

@@ -23,7 +23,7 @@ from dagster_models.core.model import Location, Project
 from dagster_models.core.unit_tests import Cell, UnitTest
 from dagster_models.project.built_schemas import remembered
 from dagster_models.project.files import read_file
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.unit_tests.link import Declared, Linker
 from dagster_models.project.unit_tests.rows import RowsReader
 from dagster_models.project.yaml import fields
@@ -152,13 +152,7 @@ TEST_KEYS: Mapping[str, Reader] = {
 
 def _declared(node: YamlNode, reader: RowsReader, report: Report) -> Declared | None:
     """A test as it is written. None if something in it is wrong, which is reported."""
-    wrong = False
-
-    def noted(found: Any) -> None:
-        nonlocal wrong
-        wrong = True
-        report(found)
-
+    noted = Noted(report)
     if not isinstance(node.value, dict):
         noted(problem(f"expected a test, got {fields.describe(node)}", node.place, _EXAMPLE))
         return None
@@ -177,6 +171,6 @@ def _declared(node: YamlNode, reader: RowsReader, report: Report) -> Declared | 
         expect = reader.read(values["expect"]) if "expect" in values else None
     except BadValue as bad:
         noted(problem(f"`expect`: {bad.what}", bad.place, bad.fix))
-    if wrong or expect is None:
+    if noted.problems or expect is None:
         return None
     return Declared(node, {**values, "given": given, "expect": expect})
