@@ -97,4 +97,4 @@ docs: setup ## write the documentation as a site to site/
 	@echo "The documentation is in site/index.html"
 
 clean: ## remove everything that the other targets made
-	rm -rf $(VENV) $(HOME_DIR) project/target .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(HOME_DIR) project/target site .mypy_cache .ruff_cache .pytest_cache

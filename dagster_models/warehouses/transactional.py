@@ -83,19 +83,21 @@ class TransactionalSession(Hooks):
     def window_of(self, staged: Staged) -> str:
         if not staged.written:
             return self.name_of(staged)
-        # It has the relation's name, as conditions may name a column with it.
-        window = quoted(replace(self.staging, name=staged.relation.name))
+        window = self._window(staged)
         self.change(f"CREATE TEMPORARY VIEW {window} AS {staged.written}")
         return window
 
     def widen(self, staged: Staged) -> None:
-        window = quoted(replace(self.staging, name=staged.relation.name))
+        window = self._window(staged)
         self.change(f"CREATE OR REPLACE TEMPORARY VIEW {window} AS {staged.written_by_now}")
+
+    def _window(self, staged: Staged) -> str:
+        # It has the relation's name, as conditions may name a column with it.
+        return quoted(replace(self.staging, name=staged.relation.name))
 
     def _without_window(self, staged: Staged) -> Staged:
         """Drop what has the rows that were written, which no one asks for any more."""
-        window = replace(self.staging, name=staged.relation.name)
-        self.change(f"DROP VIEW IF EXISTS {quoted(window)}")
+        self.change(f"DROP VIEW IF EXISTS {self._window(staged)}")
         self.change(f"DROP TABLE IF EXISTS {quoted(self.staging)}")
         return replace(staged, written="", written_by_now="")
 

@@ -23,11 +23,7 @@ from dagster_models.core.parts import joined, latest, transactions
 from dagster_models.core.tasks import BuildTask, ChecksTask, Task
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.server import checks, export_files
-from dagster_models.processes.server.commits import (
-    commits_of,
-    first_part,
-    keys_of,
-)
+from dagster_models.processes.server.commits import commits_of, first_part, keys_of
 from dagster_models.processes.server.failing_rows import StoredRows
 from dagster_models.processes.server.python_checks import Ask
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers

@@ -145,7 +145,7 @@ class _Checks:
         self._session, self._checked, self._known = session, checked, known
         self._in_transaction = session.in_transaction
         #: Whether other statements can follow one that has failed.
-        self.goes_on = not self._in_transaction or session.savepoint()
+        self._goes_on = not self._in_transaction or session.savepoint()
         self._has_ended = False  #: by the error of a check
         self._ended_by = ""  # the check whose error has ended the transaction for good
 
@@ -155,7 +155,7 @@ class _Checks:
         added = self._added(self._in_one_scan(list(filter(self._checked.adds_to, of_rows))))
         if self._checked.widen is not None:
             self._checked.widen()
-            if self._in_transaction and self.goes_on:
+            if self._in_transaction and self._goes_on:
                 self._session.savepoint()  # what is undone after an error is not the wider window
         rest = self._in_one_scan([it for it in of_rows if not self._checked.adds_to(it)])
         counted = {**added, **rest}
@@ -179,10 +179,10 @@ class _Checks:
         clock = time.perf_counter()
         found = self._try(lambda: self._count(check)) if counted is None else counted
         if isinstance(found, TaskError):
-            self._has_ended = not self.goes_on
+            self._has_ended = not self._goes_on
             # The line of a row check counts in a text of ours.
             error = replace(found, line=None) if check.condition else found
-            seconds = self._seconds(check) + time.perf_counter() - clock
+            seconds = self._seconds(check, clock)
             return CheckOutcome(check.name, check.severity_of_error, error=error, seconds=seconds)
         severity, accepted = check.judged(found.failures, found.rows)
         sample = self._shown(check, found)
@@ -190,7 +190,7 @@ class _Checks:
             check.name,
             severity,
             found.failures,
-            seconds=self._seconds(check) + found.seconds + time.perf_counter() - clock,
+            seconds=self._seconds(check, clock) + found.seconds,
             rows=found.rows,
             accepted=accepted,
             sample=sample.rows,
@@ -202,15 +202,14 @@ class _Checks:
 
     def _of_python(self, check: CheckTask) -> CheckOutcome:
         """The outcome of a check whose function the client runs."""
-        if self._checked.ask is None:
+        clock, source, ask = time.perf_counter(), self._checked.source(check), self._checked.ask
+        if ask is None:
             what = f"the check {check.name} is a Python function, which this client does not run"
             raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
-        clock, source = time.perf_counter(), self._checked.source(check)
-        ask, goes_on = self._checked.ask, self.goes_on
-        found = python_checks.found_by(self._session, check, source, ask, goes_on=goes_on)
+        found = python_checks.found_by(self._session, check, source, ask, goes_on=self._goes_on)
         if found.error is not None:
             self._has_ended = found.ended
-            seconds = self._seconds(check) + time.perf_counter() - clock
+            seconds = self._seconds(check, clock)
             return CheckOutcome(check.name, check.severity_of_error, 0, found.error, seconds)
         rows = self._rows(check) if found.checked is None else found.checked
         severity, accepted = check.judged(found.failures, rows)
@@ -222,7 +221,7 @@ class _Checks:
             check.name,
             severity,
             found.failures,
-            seconds=self._seconds(check) + time.perf_counter() - clock,
+            seconds=self._seconds(check, clock),
             rows=rows,
             accepted=accepted,
             sample=found.sample,
@@ -231,10 +230,10 @@ class _Checks:
             found=found.description,
         )
 
-    def _seconds(self, check: CheckTask) -> float:
-        """What the check has taken in earlier transactions."""
+    def _seconds(self, check: CheckTask, clock: float) -> float:
+        """What the check has taken since that moment, and in earlier transactions."""
         before = self._checked.found.get(check.name)
-        return before.seconds if before is not None else 0.0
+        return (before.seconds if before is not None else 0.0) + time.perf_counter() - clock
 
     def _try(self, query: Callable[[], T]) -> T | TaskError:
         """What *query* returns, or its error; the transaction goes on if it can."""
@@ -243,7 +242,7 @@ class _Checks:
         except WarehouseError as failure:
             if failure.kind is ErrorKind.INTERRUPTED or failure.transient:
                 raise
-            if self._in_transaction and self.goes_on:
+            if self._in_transaction and self._goes_on:
                 self._session.back_to_savepoint()
             return TaskError.of(failure)
 
@@ -265,7 +264,7 @@ class _Checks:
         found = self._try(lambda: self._scan(checks))
         if not isinstance(found, TaskError):
             return found
-        if not self.goes_on:
+        if not self._goes_on:
             self._known.apart = True
             raise Again(checks[0].name, found)
         return {}
@@ -355,7 +354,7 @@ class _Checks:
         found = self._try(read)
         if not isinstance(found, TaskError):
             return found
-        if not self.goes_on:
+        if not self._goes_on:
             self._known.unshown[check.name] = found.message
             raise Again(check.name, found)
         return None

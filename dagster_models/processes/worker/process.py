@@ -48,11 +48,7 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes.client.partition import partition_of
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.processes.client.warehouse import (
-    StepConnection,
-    Warehouse,
-    bound,
-)
+from dagster_models.processes.client.warehouse import StepConnection, Warehouse, bound
 from dagster_models.processes.worker.checks import run_check
 from dagster_models.processes.worker.controlled import Attempt, Controlled, Phase
 from dagster_models.processes.worker.copy import copy_rows

@@ -9,18 +9,19 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
 from dagster_models.warehouses.duckdb.leftovers import DuckDBLeftovers
+from dagster_models.warehouses.materializations.hooks import Merging
 
 #: What DuckDB calls an index or a constraint that depends on a column.
 _IN_THE_WAY = ("CatalogException", "DependencyException")
-
 
 #: Types of which values are equal that are shown otherwise: 0.0 and -0.0, a month and 30 days, and
 #: texts of a collation; alone, and in a struct, list, map or union.
 _EQUAL_AND_NOT_THE_SAME = re.compile(r"\b(INTERVAL|FLOAT|DOUBLE|VARCHAR|VARIANT)\b")
 
 
-def _differs(column: str, type_: str, updates: bool) -> str:
-    """The condition that one column differs between the rows t and n."""
+def _differs(column: str, type_: str, *, updates: bool = False) -> str:
+    """The condition that one column differs between the rows t and n. ``updates``: an UPDATE
+    follows, and only what it would change differs."""
     if type_ == "VARCHAR":  # its bytes, whatever its collation
         return f"encode(t.{column}) IS DISTINCT FROM encode(n.{column})"
     unequal = f"t.{column} IS DISTINCT FROM n.{column}"
@@ -41,31 +42,33 @@ class DuckDBColumns(DuckDBLeftovers):
     def row_count(self, relation: Relation) -> int | None:
         return int(self._run(f"SELECT count(*) FROM {quoted(relation)}")[0][0])
 
-    def differs(self, relation: Relation, columns: Sequence[str], *, updates: bool = False) -> str:
-        described = self._run(f"DESCRIBE {quoted(relation)}")
-        types = {quote(name).lower(): str(type_) for name, type_, *_ in described}
-        return " OR ".join(_differs(it, types[it.lower()], updates) for it in columns)
+    def differs(self, relation: Relation, columns: Sequence[str]) -> str:
+        types = {self.folded(quote(name)): type_ for name, type_ in self.columns(relation)}
+        return " OR ".join(_differs(it, types[self.folded(it)]) for it in columns)
 
-    def rewrites_rows(self, relation: Relation, columns: Sequence[str]) -> bool:
-        # Measured: to update 50,000 of 5 million rows, each 100th, takes ten times as long. But a
-        # constraint may meet the old row and the new one, or others refer to it.
-        found = self._run(f"DESCRIBE {quoted(relation)}")
-        names = {self.folded(name) for name, *_ in found}
-        if names != set(map(self.folded, columns)) or "rowid" in names:
-            return False
-        return not any(key for _, _, _, key, *_ in found) and not self._has_index(relation)
-
-    def as_in_table(self, relation: Relation, staged: Relation, keys: Sequence[str]) -> str:
-        # No catalog says which column has a collation, but a union of columns has that of any.
+    def merging(
+        self, relation: Relation, staged: Relation, keys: Sequence[str], others: Sequence[str]
+    ) -> Merging:
         described = self._run(f"DESCRIBE {quoted(relation)}")
-        types = {self.folded(name): str(type_) for name, type_, *_ in described}
-        if not any("VARCHAR" in types[self.folded(key)] for key in keys):
-            return ""
-        listed = ", ".join(map(quote, keys))
-        return (
-            f"(SELECT {listed} FROM {quoted(staged)} UNION ALL"
-            f" SELECT {listed} FROM {quoted(relation)} WHERE false) AS staged"
+        types = {self.folded(quote(name)): str(type_) for name, type_, *_ in described}
+        # Measured: to update 50,000 of 5 million rows, each 100th, takes ten times as long. But the
+        # new rows must have all columns, and a constraint may meet the old row and the new one, or
+        # others refer to it.
+        rewrites = (
+            types.keys() == set(map(self.folded, (*keys, *others)))
+            and '"rowid"' not in types
+            and not any(key for _, _, _, key, *_ in described)
+            and not self._has_index(relation)
         )
+        differs = (_differs(it, types[self.folded(it)], updates=not rewrites) for it in others)
+        # No catalog says which column has a collation, but a union of columns has that of any.
+        source, listed = "", ", ".join(keys)
+        if any("VARCHAR" in types[self.folded(key)] for key in keys):
+            source = (
+                f"(SELECT {listed} FROM {quoted(staged)} UNION ALL"
+                f" SELECT {listed} FROM {quoted(relation)} WHERE false) AS staged"
+            )
+        return Merging(" OR ".join(differs) or "false", rewrites, source)
 
     def folded(self, name: str) -> str:
         return name.lower()

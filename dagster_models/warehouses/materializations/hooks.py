@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from dagster_models.core.materializations import Function
@@ -12,6 +13,21 @@ from dagster_models.core.tasks import Content
 from dagster_models.warehouses.base import WarehouseSession, quoted
 
 RelationKind: TypeAlias = Literal["table", "view"]
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """How staged rows are merged into a table.
+
+    ``differs`` is the condition that what is written differs between the rows t and n.
+    ``rewrites``: a row that changes is better deleted, by its ``rowid``, and inserted anew than
+    updated, and may be. ``keys_source`` is what a FROM reads to see the staged keys as the table's
+    columns compare them, "" if that is how they compare by themselves.
+    """
+
+    differs: str
+    rewrites: bool = False
+    keys_source: str = ""
 
 
 class Hooks(WarehouseSession):
@@ -78,21 +94,16 @@ class Hooks(WarehouseSession):
         inserted anew, or with these columns."""
 
     @abstractmethod
-    def differs(self, relation: Relation, columns: Sequence[str], *, updates: bool = False) -> str:
+    def differs(self, relation: Relation, columns: Sequence[str]) -> str:
         """Return the condition that some of these columns of the table (quoted) differ between the
         rows t and n: that the warehouse would show them otherwise, and not only that it takes them
-        for unequal. NULL is a value like any other. ``updates``: an UPDATE follows, and only what
-        it would change differs."""
+        for unequal. NULL is a value like any other."""
 
-    def rewrites_rows(self, relation: Relation, columns: Sequence[str]) -> bool:
-        """Whether a row of the table that changes is better deleted, by its ``rowid``, and inserted
-        anew than updated, and may be: the new rows have all of its columns."""
-        return False
-
-    def as_in_table(self, relation: Relation, staged: Relation, keys: Sequence[str]) -> str:
-        """Return what a FROM reads to see the staged keys as the table's columns compare them, or
-        "" if that is how they compare by themselves."""
-        return ""
+    def merging(
+        self, relation: Relation, staged: Relation, keys: Sequence[str], others: Sequence[str]
+    ) -> Merging:
+        """Return how rows with these columns (quoted) are merged into a table, by their keys."""
+        return Merging(self.differs(relation, others) if others else "false")
 
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""

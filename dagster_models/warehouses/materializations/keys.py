@@ -83,12 +83,9 @@ def refuse_duplicate_keys(
     )
 
 
-def refuse_keys_alike(
-    session: Hooks, relation: Relation, staged: Relation, keys: Sequence[str]
-) -> None:
+def refuse_keys_alike(session: Hooks, relation: Relation, source: str, keys: Sequence[str]) -> None:
     """Raise WarehouseError for staged keys that are several by themselves, and one by the
-    collation of the table's column."""
-    source = session.as_in_table(relation, staged, keys)
+    collation of the table's column. *source*: see ``Merging.keys_source``."""
     if not source or not (twice := _twice(session, source, keys)):
         return
     raise WarehouseError(

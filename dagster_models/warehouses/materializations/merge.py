@@ -35,11 +35,12 @@ def merge(session: Hooks, it: Write) -> Changes:
 
     Raises WarehouseError if the table holds one of these keys twice, or takes two of them for one.
     """
-    refuse_keys_alike(session, it.relation, it.staged, it.keys)
     rest = [quote(column) for column in it.columns if column not in it.keys]
-    rewrites = session.rewrites_rows(it.relation, it.columns)
-    differs = session.differs(it.relation, rest, updates=not rewrites) if rest else "false"
-    return _rewrite(session, it, differs) if rewrites else _update(session, it, rest, differs)
+    how = session.merging(it.relation, it.staged, list(map(quote, it.keys)), rest)
+    refuse_keys_alike(session, it.relation, how.keys_source, it.keys)
+    if how.rewrites:
+        return _rewrite(session, it, how.differs)
+    return _update(session, it, rest, how.differs)
 
 
 def _found(it: Write) -> Relation:

@@ -35,7 +35,7 @@ class PostgresColumns(PostgresLeftovers):
         sql = f"WITH gone AS ({deleted}) SELECT part, count(*) FROM gone GROUP BY 1"
         return dict(self.rows(sql))
 
-    def differs(self, relation: Relation, columns: Sequence[str], *, updates: bool = False) -> str:
+    def differs(self, relation: Relation, columns: Sequence[str]) -> str:
         # As stored: so of json, which has no equality, and where a collation takes A for a.
         old, new = (", ".join(f"{row}.{column}" for column in columns) for row in "tn")
         return f"ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record"
