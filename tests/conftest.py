@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from dagster_models.core.materializations import Materialization
+from dagster_models.core.messages import Outcome
+from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
 from lives import Lives
 from postgres_server import GIVEN, dsn_of_database, start_server
 from systems import NAMES, System, duckdb_system, postgres_system, session_of
+from tasks import sql_task
 
 _matrix: dict[tuple[str, str], str] = {}
 
@@ -105,6 +111,18 @@ def session(warehouse: OpenWarehouse) -> Iterator[WarehouseSession]:
     with session_of(warehouse) as session:
         session.prepare(["s"])
         yield session
+
+
+@pytest.fixture
+def build(session: WarehouseSession) -> Callable[..., Outcome]:
+    """Builds s.t, as a new attempt each time."""
+    attempts = count(1)
+
+    def build(sql: str, how: Materialization) -> Outcome:
+        task = replace(sql_task("s.t", sql), materialization=how, attempt=next(attempts))
+        return run(session, task, Stop())
+
+    return build
 
 
 @pytest.fixture(scope="session")

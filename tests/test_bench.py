@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from running import EXHAUSTIVE
 
 pytestmark = pytest.mark.slow
 
@@ -41,9 +42,7 @@ if sys.platform == "linux":
 DAYS = 4
 TODAY = datetime.date.today().toordinal() % DAYS
 SCRIPTS = [
-    script
-    for number, script in enumerate(sorted(PRINTS))
-    if number % DAYS == TODAY or "DAGSTER_MODELS_TEST_EXHAUSTIVE" in os.environ
+    script for number, script in enumerate(sorted(PRINTS)) if number % DAYS == TODAY or EXHAUSTIVE
 ]
 
 

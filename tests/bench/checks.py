@@ -26,11 +26,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
-from psycopg.conninfo import conninfo_to_dict
-
 from dagster_models.core.check_tasks import OWN_RELATION, CheckTask
 from dagster_models.processes.server import checks
 from dagster_models.warehouses.base import WarehouseSession
+from dbt_profiles import dbt_profile
 from systems import System, opened_system, session_of
 
 DBT = os.environ.get("DAGSTER_MODELS_DBT", "")
@@ -81,20 +80,13 @@ def _run(session: WarehouseSession, apart: bool) -> None:
 
 
 def dbt_project(system: System, folder: Path) -> None:
-    if system.name == "duckdb":
-        output: dict[str, Any] = {"type": "duckdb", "path": system.settings["path"]}
-    else:
-        given = conninfo_to_dict(system.settings["dsn"])
-        output = {"type": "postgres", "port": int(given["port"])}
-        output |= {key: given[key] for key in ("host", "user", "password", "dbname")}
-    target = {"outputs": {"dev": {**output, "schema": "b", "threads": 4}}, "target": "dev"}
     tests: dict[str, list[Any]] = {column: ["not_null"] for column in COLUMNS}
     for column in COLUMNS[:5]:
         tests[column].append({"accepted_values": {"values": [*VALUES], "quote": False}})
     columns = [{"name": name, "data_tests": its} for name, its in tests.items()]
     source = {"name": "b", "tables": [{"name": "t", "columns": columns}]}
     files = {
-        "profiles.yml": json.dumps({"p": target}),
+        "profiles.yml": json.dumps({"p": dbt_profile(system, "b", threads=4)}),
         "dbt_project.yml": json.dumps({"name": "p", "profile": "p", "version": "1.0"}),
         "models/sources.yml": json.dumps({"sources": [source]}),
     }

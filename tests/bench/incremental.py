@@ -29,12 +29,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
 
-from psycopg.conninfo import conninfo_to_dict
-
 from dagster_models.core.materializations import Incremental, Partitioned
 from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
+from dbt_profiles import dbt_profile
 from systems import System, opened_system, session_of
 from tasks import sql_task
 
@@ -154,16 +153,9 @@ STRATEGIES = {
 
 
 def dbt_project(system: System, folder: Path) -> None:
-    if system.name == "duckdb":
-        output: dict[str, Any] = {"type": "duckdb", "path": system.settings["path"]}
-    else:
-        given = conninfo_to_dict(system.settings["dsn"])
-        output = {"type": "postgres", "port": int(given["port"])}
-        output |= {key: given[key] for key in ("host", "user", "password", "dbname")}
-    target = {"outputs": {"dev": {**output, "schema": "b", "threads": 1}}, "target": "dev"}
     table = {"name": "source", "config": {"event_time": "moment"}}
     files = {
-        "profiles.yml": json.dumps({"p": target}),
+        "profiles.yml": json.dumps({"p": dbt_profile(system, "b")}),
         "dbt_project.yml": json.dumps({"name": "p", "profile": "p", "version": "1.0"}),
         "models/sources.yml": json.dumps({"sources": [{"name": "b", "tables": [table]}]}),
     }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from commands import DAGSTER_MODELS
 from dagster_models import load_project
 from dagster_models.cli import main
 from dagster_models.cli.main import COMMANDS
@@ -93,7 +93,7 @@ def test_results_of_a_real_run(tmp_path: Path) -> None:
         tmp_path, {**FILES, "models/marts/bad.sql": "select nope(id) from orders"}
     )
     assert project.run().code == 1
-    command = [str(Path(sys.executable).parent / "dagster-models"), "results"]
+    command = [DAGSTER_MODELS, "results"]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "models/marts/bad.sql:1" in done.stdout

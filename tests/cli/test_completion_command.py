@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from commands import BIN
 from dagster_models.cli.completion import _bash, _fish, _zsh
 from dagster_models.cli.main import COMMANDS
 from dagster_models.cli.words import words
@@ -21,7 +22,6 @@ FILES = {
     "models/marts/_helper.py": "",
     "seeds/regions.csv": "id\n1\n",
 }
-BIN = str(Path(sys.executable).parent)
 
 
 @pytest.fixture

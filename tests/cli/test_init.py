@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 from dagster import DagsterInstance
 
+from commands import shell
 from dagster_models.cli.main import main
 from dagster_models.definitions.stock_event_log import uses_stock_event_log
 from dagster_models.storage import PooledSqliteEventLogStorage
-from running import DAGSTER
-
-BIN = Path(DAGSTER).parent
-
-
-def shell(folder: Path, *commands: str) -> str:
-    """What the commands print where no home of Dagster is set yet, as for a new user."""
-    environment = {it: os.environ[it] for it in os.environ if not it.startswith("DAGSTER")}
-    done = subprocess.run(
-        ["bash", "-ec", "\n".join(commands)],
-        env={**environment, "PATH": f"{BIN}:{os.environ['PATH']}"},
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from cli_cases import run
 from dagster_models.reporting.journal import Journal
 from dagster_models.reporting.results import RunHeader, StepResult
 from running import make_project
-from session_runs import Runs, target_of
+from session_runs import Runs
 from systems import System
 
 B = "select k, v + 1 as v, k as extra from a"
@@ -20,22 +20,16 @@ B = "select k, v + 1 as v, k as extra from a"
 
 @pytest.fixture
 def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
     runs = Runs(tmp_path / "project")
-    runs.write(
-        {
-            "dagster_models.yaml": (
-                f"name: p\ndialect: {system.name}\nmodels: {{materialized: table}}\n"
-                f"targets:\n  dev: {target_of(system)}\n"
-            ),
-            "models/sources.yaml": "sources: [{name: raw, tables: [{name: one, columns:"
-            " {k: {type: int}, v: {type: int}}}]}]",
-            "models/m/a.sql": "select k, v from raw.one",
-            "models/m/b.sql": B,
-            "models/m/c.sql": "select k, v, extra from b",
-            "models/m/d.sql": "select k from b",
-        }
-    )
+    files = {
+        "models/sources.yaml": "sources: [{name: raw, tables: [{name: one, columns:"
+        " {k: {type: int}, v: {type: int}}}]}]",
+        "models/m/a.sql": "select k, v from raw.one",
+        "models/m/b.sql": B,
+        "models/m/c.sql": "select k, v, extra from b",
+        "models/m/d.sql": "select k from b",
+    }
+    runs.write_on(system, monkeypatch, files, "models: {materialized: table}\n")
     with runs.connect() as session:
         session.execute("create schema raw")
         session.execute("create table raw.one as select 1 as k, 10 as v")

@@ -4,13 +4,13 @@ process was killed. Its way of steps is in test_run_command.py."""
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance, DagsterRun
 
+from commands import DAGSTER_MODELS
 from dagster_models.definitions.launch import Asked, ProjectLocation, location_of, new_run
 from dagster_models.definitions.retried import retried_run
 from dagster_models.errors import SelectionError
@@ -19,7 +19,6 @@ from dagster_models.project.selection import Facts
 from dagster_models.reporting import journal
 from running import ENDLESS, Project, make_project
 
-PROGRAM = str(Path(sys.executable).parent / "dagster-models")
 CHECKED = "/* @model\nmaterialized: table\ncolumns: {n: {checks: [{not_null: {}}, unique]}}\n*/\n"
 WARNED = "/* @model\ncolumns: {n: {checks: [{not_null: {severity: warn}}]}}\n*/\nselect n from a"
 
@@ -103,7 +102,7 @@ def test_a_run_whose_process_was_killed_goes_on(
     location: ProjectLocation, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = subprocess.Popen(
-        [PROGRAM, "run", "--project", str(project.root)],
+        [DAGSTER_MODELS, "run", "--project", str(project.root)],
         env=project.env,
         stdout=subprocess.PIPE,
         text=True,

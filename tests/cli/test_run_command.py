@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from dagster import DagsterInstance, DagsterRun
 
+from commands import DAGSTER_MODELS
 from dagster_models.cli.main import main
 from dagster_models.core.model import Project as Loaded
 from dagster_models.definitions.launch import Asked, ProjectLocation, location_of, new_run
@@ -21,7 +21,6 @@ from dagster_models.errors import DagsterModelsError, ProjectError, SelectionErr
 from dagster_models.project.selection import Facts
 from running import ENDLESS, Project, make_project
 
-PROGRAM = str(Path(sys.executable).parent / "dagster-models")
 HOME = """telemetry: {enabled: false}
 run_coordinator: {module: dagster._core.run_coordinator.sync_in_memory_run_coordinator,
   class: SyncInMemoryRunCoordinator}
@@ -57,7 +56,7 @@ GOOD = {"models/bad.sql": "select id from a"}
 
 def command(project: Project, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [PROGRAM, *arguments, "--project", str(project.root)],
+        [DAGSTER_MODELS, *arguments, "--project", str(project.root)],
         cwd=project.root.parent,
         env=project.env,
         stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ from cli_cases import FILES, git, run
 from dagster_models.reporting.journal import Journal
 from dagster_models.reporting.results import RunHeader, StepResult
 from running import Project, make_project
-from session_runs import Runs, target_of
+from session_runs import Runs
 from systems import System
 
 
@@ -119,11 +119,9 @@ def test_clean(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
     runs = Runs(tmp_path / "project")
-    settings = f"name: p\ndialect: {system.name}\ntargets:\n  dev: {target_of(system)}\n"
     files = {f"models/{name}.sql": "select 1 as id" for name in ("m/a", "m/b", "other/c", "m/d")}
-    runs.write({"dagster_models.yaml": settings, **files})
+    runs.write_on(system, monkeypatch, files)
     runs.run()
     for name in ("m/a", "m/b", "other/c"):
         (runs.root / f"models/{name}.sql").unlink()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli_cases import run
+from commands import DAGSTER_MODELS
 from dagster_models.cli.shell import HISTORY, statements
 from dagster_models.cli.statements import split
 from running import Project, make_project
@@ -118,8 +119,7 @@ def test_a_command_is_a_line_of_its_own() -> None:
 
 @pytest.mark.slow
 def test_at_a_terminal(project: Project) -> None:
-    program = str(Path(sys.executable).parent / "dagster-models")
-    command = [program, "--project", str(project.root), "shell", "--limit", "3"]
+    command = [DAGSTER_MODELS, "--project", str(project.root), "shell", "--limit", "3"]
     with in_terminal(command, dict(os.environ), str(project.root)) as (seen, process):
 
         def enter(keys: str, wanted: str) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli_cases import run
-from project_cases import write_project
-from session_runs import Runs, target_of
+from session_runs import Runs
 from systems import System
 
 #: A value of the type, and what the warehouse's own shell prints.
@@ -79,11 +78,8 @@ def test_what_a_query_calls_cannot_write(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", system.settings.get("dsn", ""))
-    settings = f"name: p\ndialect: {system.name}\ntargets: {{dev: {target_of(system)}}}\n"
-    files = {"dagster_models.yaml": settings, "models/s/a.sql": "select 1 as n"}
-    root = write_project(tmp_path / "p", files)
-    runs = Runs(root)
+    runs = Runs(root := tmp_path / "p")
+    runs.write_on(system, monkeypatch, {"models/s/a.sql": "select 1 as n"})
     runs.run()
     with runs.connect() as session:
         session.execute("create sequence s.q")

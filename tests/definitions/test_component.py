@@ -13,6 +13,7 @@ import pytest
 from dagster.components.testing.utils import DefsFolderSandbox, create_defs_folder_sandbox
 
 from dagster_models import ModelsComponent, models_executor
+from project_cases import without_kinds
 
 #: Dagster's own, of components.
 pytestmark = pytest.mark.filterwarnings(
@@ -92,11 +93,6 @@ def why(sandbox: DefsFolderSandbox) -> str:
     return "\n".join(said)
 
 
-def without_kinds(node: Any) -> dict[str, str]:
-    """The tags of an asset; its kinds are tags, too."""
-    return {name: value for name, value in node.tags.items() if "dagster/kind/" not in name}
-
-
 # --- one project ----------------------------------------------------------------------------------
 
 
@@ -140,7 +136,7 @@ def test_translation_is_a_template_and_what_reads_an_asset_follows_its_key(
         orders = node(definitions, "dwh/marts/orders")
         assert (orders.group_name, orders.owners) == ("sales", ["team:marts"])
         assert orders.description == "sql in models/marts/orders.sql"
-        assert without_kinds(orders) == {"tier": "gold", "domain": "marts", "seen": "yes"}
+        assert without_kinds(orders.tags) == {"tier": "gold", "domain": "marts", "seen": "yes"}
         assert orders.kinds == {"table"}
         assert orders.metadata["tier"] == "gold"
         assert orders.automation_condition == dg.AutomationCondition.eager()

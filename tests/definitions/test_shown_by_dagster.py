@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from dagster_models import load_project
-from project_cases import write_project
+from project_cases import without_kinds, write_project
 
 KINDS = {
     "models/a.sql": "/* @model\nmaterialized: view\n*/\nselect 1 as n",
@@ -31,10 +31,6 @@ def loaded_from(folder: Path, files: Mapping[str, str], settings: str) -> dg.Def
 def node(tmp_path: Path, key: str, files: Mapping[str, str], settings: str = "") -> Any:
     loaded = loaded_from(tmp_path, files, settings)
     return loaded.resolve_asset_graph().get(dg.AssetKey(key.split("/")))
-
-
-def without_kinds(tags: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in tags.items() if not name.startswith("dagster/kind/")}
 
 
 def test_kinds_are_of_the_file_and_the_header_and_the_folder(tmp_path: Path) -> None:

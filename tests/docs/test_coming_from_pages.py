@@ -39,8 +39,8 @@ def test_every_block_is_used_below() -> None:
 
 
 def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before, _ = blocks(DBT, "jinja"), blocks(DBT, "yaml")[0]
-    (model,), settings = blocks(DBT, "sql"), blocks(DBT, "yaml")[1]
+    (before,), (model,) = blocks(DBT, "jinja"), blocks(DBT, "sql")
+    _, settings = blocks(DBT, "yaml")
     files = {
         "dagster_models.yaml": settings,
         "models/marts/orders.sql": model,
@@ -55,7 +55,7 @@ def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert {str(key) for key in step.upstream} >= {"staging.stg_orders", "staging.stg_payments"}
     assert {check.test for check in step.checks} == {"unique", "not_null", "relationships"}
     # What was not moved is an error with its place.
-    (tmp_path / "models/marts/orders.sql").write_text(before[0])
+    (tmp_path / "models/marts/orders.sql").write_text(before)
     assert run(tmp_path, "check") == 1
     assert "models/marts/orders.sql:1:1: error: " in capsys.readouterr().out
 

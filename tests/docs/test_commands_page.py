@@ -93,11 +93,14 @@ def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_options_of_check_are_options() -> None:
-    for words in re.findall(r"`(check --[a-z -]+)`", PAGE):
-        parser(COMMANDS).parse_args(words.split())  # exits for what it does not know
+    options = re.findall(r"`check (--[a-z -]+)`", PAGE)
+    assert options
+    for words in options:  # it exits for what it does not know
+        asked = parser(COMMANDS).parse_args(["check", *words.split()])
+        assert asked != parser(COMMANDS).parse_args(["check"])
     (formats,) = re.findall(r"`check --format (\w+)`, `(\w+)` or `(\w+)`", PAGE)
     for name in formats:
-        parser(COMMANDS).parse_args(["check", "--format", name])
+        assert parser(COMMANDS).parse_args(["check", "--format", name]).format == name
 
 
 def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

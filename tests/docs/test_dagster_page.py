@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,12 +16,12 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
-from dagster.components.testing.utils import create_defs_folder_sandbox
+from dagster.components.testing.utils import DefsFolderSandbox, create_defs_folder_sandbox
 
 from dagster_models import ModelsComponent, load_project, models_executor
 from dagster_models.definitions.template_node import TemplateNode
 from paths import REPOSITORY
-from project_cases import write_project
+from project_cases import without_kinds, write_project
 from running import make_project
 
 PAGE = (REPOSITORY / "docs" / "dagster.md").read_text(encoding="utf-8")
@@ -47,20 +47,22 @@ COMPONENT = block("yaml", "type: dagster_models.ModelsComponent")
 def test_every_block_is_used_here() -> None:
     # The commands of the only `sh` block are those of tests/definitions/test_dg.py.
     assert [language for language, _ in BLOCKS].count("sh") == 1
+    tests = (REPOSITORY / "tests/definitions/test_dg.py").read_text(encoding="utf-8")
     for command in block("sh", "").splitlines():
         words = command.replace("'", "").removeprefix("dg ")
-        tests = (REPOSITORY / "tests/definitions/test_dg.py").read_text(encoding="utf-8")
         assert f'"{words}"' in tests, command
     assert block("toml", "code_location_name") in tests
     assert len(BLOCKS) == 1 + 1 + 1 + 5 + 6
 
 
-def without_kinds(node: Any) -> dict[str, str]:
-    """The tags of an asset; its kinds are tags, too."""
-    return {name: value for name, value in node.tags.items() if "dagster/kind/" not in name}
-
-
 # --- the component --------------------------------------------------------------------------------
+
+
+def put(sandbox: DefsFolderSandbox, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = sandbox.defs_folder_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 #: Dagster's own, of components.
@@ -78,10 +80,7 @@ def test_the_component(monkeypatch: pytest.MonkeyPatch) -> None:
             "automation.py": block("python", "AutomationConditionSensorDefinition"),
             "alerts.py": block("python", "def slack"),
         }
-        for name, text in files.items():
-            path = sandbox.defs_folder_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        put(sandbox, files)
         with sandbox.build_all_defs() as definitions:
             dg.Definitions.validate_loadable(definitions)
             graph = definitions.resolve_asset_graph()
@@ -89,13 +88,13 @@ def test_the_component(monkeypatch: pytest.MonkeyPatch) -> None:
             assert orders.parent_keys == {dg.AssetKey("orders_from_the_shop")}
             assert orders.owners == ["team:finance", "ann@example.com"]
             assert orders.kinds == {"sql", "duckdb", "table", "gold"}
-            assert without_kinds(orders) == {"tier": "gold"}
+            assert without_kinds(orders.tags) == {"tier": "gold"}
             assert orders.metadata["layer"] == "marts"
             assert orders.metadata["runbook"] == "https://example.com/orders"
             assert orders.freshness_policy is not None
             assert orders.automation_condition == dg.AutomationCondition.eager()
             people = graph.get(dg.AssetKey(["shop", "staging", "people"]))
-            assert without_kinds(people) == {"cheap": "yes"}
+            assert without_kinds(people.tags) == {"cheap": "yes"}
             assert people.group_name == "staging"
             both = definitions.resolve_job_def("everything")
             assert both.executor_def is models_executor
@@ -116,10 +115,7 @@ def test_the_table_of_an_asset_of_somebody_else() -> None:
             "shop/dagster_models.yaml": "name: shop\n",
             "shop/models/marts/orders.sql": MODEL,
         }
-        for name, text in files.items():
-            path = sandbox.defs_folder_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        put(sandbox, files)
         with sandbox.build_all_defs() as definitions:
             orders = definitions.resolve_asset_graph().get(dg.AssetKey(["marts", "orders"]))
             assert orders.parent_keys == {dg.AssetKey("orders_from_elsewhere")}
@@ -157,7 +153,7 @@ def test_defaults_links_and_schedules(tmp_path: Path, monkeypatch: pytest.Monkey
     }
     loaded = load_project(write_project(tmp_path, files))
     orders = loaded.resolve_asset_graph().get(dg.AssetKey(["marts", "orders"]))
-    assert (orders.owners, without_kinds(orders)) == (["team:finance"], {"tier": "gold"})
+    assert (orders.owners, without_kinds(orders.tags)) == (["team:finance"], {"tier": "gold"})
     assert orders.automation_condition == dg.AutomationCondition.eager()
     (code,) = orders.metadata["dagster/code_references"].code_references
     assert code.url == (

@@ -23,12 +23,6 @@ from running import DAGSTER, make_project
 PAGE = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
 
 
-_VARIABLES = {
-    **{name: name.upper() for name in ("host", "port", "user", "password")},
-    "dbname": "DB",
-}
-
-
 def blocks(title: str, language: str) -> list[str]:
     (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
@@ -43,9 +37,8 @@ def test_the_instance(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.Mon
     (config,) = blocks("The instance", "yaml")
     at = conninfo_to_dict(postgres_dsn)
     for name in ("host", "port", "user", "password", "dbname"):
-        monkeypatch.setenv(
-            f"DAGSTER_PG_{_VARIABLES.get(name, name.upper())}", str(at.get(name, ""))
-        )
+        variable = "DAGSTER_PG_" + name.removesuffix("name").upper()
+        monkeypatch.setenv(variable, str(at.get(name, "")))
     (tmp_path / "dagster.yaml").write_text(config)
     with DagsterInstance.from_config(str(tmp_path)) as instance:
         assert type(instance.run_storage).__module__.startswith("dagster_postgres")

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from addresses import duckdb_at
+from commands import output_of
 from dagster_models.core.messages import TaskError
 from dagster_models.core.retries import Retries
 from dagster_models.errors import ErrorKind
@@ -73,17 +74,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def shell(command: str, folder: Path, **environment: str) -> str:
     path = f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-ec", command],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    env = {**os.environ, "PATH": path, "NO_COLOR": "1", **environment}
+    return output_of(["bash", "-ec", command], folder, env)
 
 
 @pytest.mark.slow

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from dagster import DefaultScheduleStatus, DefaultSensorStatus
 
 from cli_cases import run
+from commands import shell
 from dagster_models.cli.main import main
 from dagster_models.core.model import Key
 from paths import REPOSITORY
@@ -25,28 +23,12 @@ def blocks(language: str) -> list[str]:
     return [text for name, text in BLOCKS if name == language]
 
 
-def shell(commands: str, folder: Path) -> str:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {it: os.environ[it] for it in os.environ if not it.startswith("DAGSTER")}
-    done = subprocess.run(
-        ["bash", "-ec", commands],
-        cwd=folder,
-        env={**environment, "PATH": path, "HOME": str(folder), "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
-
-
 @pytest.mark.slow
 def test_the_first_project(tmp_path: Path) -> None:
     install, first, later = blocks("sh")
     pip, init = install.splitlines()
     assert pip.startswith("pip install 'dagster-models[")
-    said = shell(f"{init}\n{first}", tmp_path)
+    said = shell(tmp_path, init, first)
     assert " ERROR=0 SKIP=0 CANCEL=0 " in said
     ui = re.search(r"`(DAGSTER_HOME=.* dagster dev)`", PAGE)
     assert ui is not None
@@ -60,7 +42,7 @@ def test_the_first_project(tmp_path: Path) -> None:
     (settings,), (definitions,) = blocks("yaml"), blocks("python")
     (project / "dagster_models.yaml").write_text(settings)
     (project / "definitions.py").write_text(definitions)
-    assert " 10 " in " ".join(shell(later, project).split())
+    assert " 10 " in " ".join(shell(project, later).split())
     assert run(project, "check") == 0
 
 

@@ -12,7 +12,7 @@ from dagster_models.compilation.leftovers import leftovers
 from dagster_models.compilation.tasks import builder_of, task_for
 from dagster_models.core.messages import Outcome
 from dagster_models.core.tasks import BuildTask
-from session_runs import Runs, target_of
+from session_runs import Runs
 from systems import System
 
 _runs = count(1)
@@ -35,18 +35,9 @@ select k, v from raw.one
 
 @pytest.fixture
 def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
     runs = Runs(tmp_path / "project")
-    runs.write(
-        {
-            "dagster_models.yaml": (
-                f"name: p\ndialect: {system.name}\ntarget: dev\n"
-                f"targets:\n  dev: {target_of(system)}\n"
-            ),
-            "models/sources.yaml": "sources: [{name: raw, tables: [one]}]",
-            "models/m/t.sql": MODEL,
-        }
-    )
+    sources = "sources: [{name: raw, tables: [one]}]"
+    runs.write_on(system, monkeypatch, {"models/sources.yaml": sources, "models/m/t.sql": MODEL})
     with runs.connect() as session:
         session.execute("create schema raw")
         session.execute("create table raw.one (k int, v int)")

@@ -15,29 +15,24 @@ from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
 from project_cases import load
 from running import make_project
-from session_runs import Runs, target_of
+from session_runs import Runs
 from systems import System
 
 
 @pytest.fixture
 def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Runs on the target dev, beside a target prod; `m.c` reads `m.b`, and that `m.a`."""
-    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
     monkeypatch.setenv("USER", "ann")
     runs = Runs(tmp_path / "project", "dev")
-    runs.write(
-        {
-            PROJECT_FILE: f"name: p\ndialect: {system.name}\ntarget: dev\ntargets:\n"
-            f"  dev: {target_of(system, schema_prefix='dev_${USER}_')}\n"
-            f"  prod: {target_of(system)}\n"
-            "models: {materialized: table}\n",
-            "models/sources.yaml": "sources: [{name: raw, tables: [one]}]",
-            "models/m/a.sql": "select k, 1 as v from raw.one",
-            "models/m/b.sql": "select k, v + 1 as v from a",
-            "models/m/c.sql": "/* @model\ncolumns: {k: {checks: [{relationships: {to: b, field: k}}"
-            "]}}\n*/\nselect b.k, b.v + a.v as v from m.b as b join a on a.k = b.k",
-        }
-    )
+    files = {
+        "models/sources.yaml": "sources: [{name: raw, tables: [one]}]",
+        "models/m/a.sql": "select k, 1 as v from raw.one",
+        "models/m/b.sql": "select k, v + 1 as v from a",
+        "models/m/c.sql": "/* @model\ncolumns: {k: {checks: [{relationships: {to: b, field: k}}"
+        "]}}\n*/\nselect b.k, b.v + a.v as v from m.b as b join a on a.k = b.k",
+    }
+    settings = "target: dev\nmodels: {materialized: table}\n"
+    runs.write_on(system, monkeypatch, files, settings, {"dev": "dev_${USER}_", "prod": ""})
     with runs.connect() as session:
         session.execute("create schema raw")
         session.execute("create table raw.one as select 1 as k")
@@ -96,8 +91,7 @@ def test_the_own_target_is_no_other(runs: Runs) -> None:
 
 def test_another_database_is_refused(runs: Runs) -> None:
     text = (runs.root / PROJECT_FILE).read_text()
-    other = "  far: {type: duckdb, path: far.duckdb}\nmodels:"
-    runs.write({PROJECT_FILE: text.replace("models:", other)})
+    runs.write({PROJECT_FILE: f"{text}  far: {{type: duckdb, path: far.duckdb}}\n"})
     steps = runs.steps(load(runs.root))
     with pytest.raises(ValueError, match="target 'dev' and target 'far' are in two databases"):
         deferral({"m.c": steps["m.c"]}, "far")

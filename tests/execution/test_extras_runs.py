@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from commands import DAGSTER_MODELS
 from followed import Shop, shop_of
-from running import DAGSTER
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def test_an_error_of_a_statement_is_shown_with_its_line(shop: Shop) -> None:
 
 
 def test_compile_shows_the_statements(shop: Shop) -> None:
-    command = [str(Path(DAGSTER).parent / "dagster-models"), "compile", "one"]
+    command = [DAGSTER_MODELS, "compile", "one"]
     printed = subprocess.run(
         command,
         cwd=shop.project.root,

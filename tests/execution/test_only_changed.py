@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from dagster_models.warehouses.duckdb.repeatable import unrepeatable
-from session_runs import Runs, target_of, those
+from session_runs import Runs, those
 from systems import System
 
 HISTORIES = int(os.environ.get("DAGSTER_MODELS_HISTORIES", "6"))
@@ -22,21 +22,15 @@ SOURCES = "sources: [{name: raw, tables: [one, two]}]"
 @pytest.fixture
 def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """A project with a source `raw.one`, and three models in a row."""
-    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
     runs = Runs(tmp_path / "project")
-    runs.write(
-        {
-            "dagster_models.yaml": (
-                f"name: p\ndialect: {system.name}\nmodels: {{materialized: table}}\n"
-                f"target: left\ntargets:\n  left: {target_of(system, schema_prefix='l_')}\n"
-                f"  right: {target_of(system, schema_prefix='r_')}\n"
-            ),
-            "models/sources.yaml": SOURCES,
-            "models/m/a.sql": "/* @model\nmaterialized: view\n*/\nselect k, v from raw.one",
-            "models/m/b.sql": "select k, v + 1 as v from a",
-            "models/m/c.sql": "select k, v * 2 as v from b",
-        }
-    )
+    files = {
+        "models/sources.yaml": SOURCES,
+        "models/m/a.sql": "/* @model\nmaterialized: view\n*/\nselect k, v from raw.one",
+        "models/m/b.sql": "select k, v + 1 as v from a",
+        "models/m/c.sql": "select k, v * 2 as v from b",
+    }
+    settings = "models: {materialized: table}\ntarget: left\n"
+    runs.write_on(system, monkeypatch, files, settings, {"left": "l_", "right": "r_"})
     with runs.connect() as session:
         session.execute("create schema raw")
         for name in ("one", "two"):

@@ -153,20 +153,16 @@ def test_after_all_models(runner: Runner, capfd: pytest.CaptureFixture[str]) -> 
     assert runner.sql("select n from m.a") == [(1,), (2,), (3,)]
 
 
-@pytest.mark.parametrize(
-    ("runner", "executor"),
-    [("postgres", models_executor)],
-    indirect=["runner"],
-)
-def test_alone_nothing_is_built(runner: Runner, executor: dg.ExecutorDefinition) -> None:
+@pytest.mark.parametrize("runner", ["postgres"], indirect=True)
+def test_alone_nothing_is_built(runner: Runner) -> None:
     assert runner.run(assets="ab").succeeded
     records = runner.sql("select step, run_id from dagster_models.commits")
     runner.sql("insert into m.a values (3); insert into m.b values (3)")
-    ran = runner.run(checks=[SMALL, ALL_THERE, ORDERS], executor=executor)
+    ran = runner.run(checks=[SMALL, ALL_THERE, ORDERS])
     assert (ran.succeeded, ran.built) == (False, set())
     assert (ran.checks[SMALL], ran.checks[ORDERS]) == (False, True)
     assert runner.sql("select step, run_id from dagster_models.commits") == records
-    ran = runner.run(checks=[ALL_THERE, ORDERS], executor=executor)
+    ran = runner.run(checks=[ALL_THERE, ORDERS])
     assert ran.checks == {ALL_THERE: True, ORDERS: True}
 
 

@@ -27,7 +27,7 @@ from dagster_models.reporting.dagster_text import step_text
 from dagster_models.reporting.step_results import step_result
 from project_cases import load, write_project
 from running import Project, make_project
-from session_runs import Runs, target_of
+from session_runs import Runs
 from systems import System
 
 HEADER = """/* @model
@@ -178,11 +178,8 @@ class Lenient(Runs):
 
 @pytest.fixture
 def runs(system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lenient:
-    monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
     runs = Lenient(tmp_path / "project")
-    settings = f"name: p\ndialect: {system.name}\nmodels: {{materialized: table}}\n"
-    settings += f"targets:\n  dev: {target_of(system)}\n"
-    runs.write({"dagster_models.yaml": settings, **FILES})
+    runs.write_on(system, monkeypatch, FILES, "models: {materialized: table}\n")
     return runs
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dagster_models.core.model import Key
+from dagster_models.errors import ProjectError
 from project_cases import load, make, report_of, write_project
 
 MODEL = "select id, total from raw.orders"
@@ -165,8 +166,6 @@ def test_a_variable_that_is_not_set_or_of_another_type(tmp_path: Path) -> None:
     root = write_project(
         tmp_path, {"dagster_models.yaml": settings, "models/a.sql": "select 1 as a"}
     )
-    from dagster_models.errors import ProjectError
-
     with pytest.raises(ProjectError) as raised:
         load(root, environ={"I": "x"})
     assert [(it.line, it.column, it.what) for it in raised.value.problems] == [

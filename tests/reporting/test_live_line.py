@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 import pytest
 
+from commands import DAGSTER_MODELS
 from dagster_models.reporting import live_line
 from dagster_models.reporting.journal import Journal
 from dagster_models.reporting.live_line import LiveLine, is_live
@@ -139,8 +139,7 @@ def test_how_long_steps_took(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_clean_terminal(tmp_path: Path) -> None:
     project = make_project(tmp_path, {"models/a.sql": ENDLESS}, "jobs: {all: {}}\n")
-    program = str(Path(sys.executable).parent / "dagster-models")
-    command = [program, "run", "--project", str(project.root)]
+    command = [DAGSTER_MODELS, "run", "--project", str(project.root)]
     with in_terminal(command, project.env, str(tmp_path), 100) as (seen, process):
         seen.wait_for(
             lambda: re.fullmatch(r"0 of 1 done, \ds \| main.a \ds", seen.last()) is not None

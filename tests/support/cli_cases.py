@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
+from commands import output_of
 from dagster_models.cli.main import main as cli
 
 #: Without the settings of whoever runs the tests.
@@ -29,8 +29,4 @@ def run(root: Path, *arguments: str) -> int:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [*GIT, *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return output_of([*GIT, *arguments], folder)

@@ -116,6 +116,14 @@ class Life:
         raise AssertionError("the process of all lives has ended")
 
 
+def count_kills(what: str, histories: int, play: Callable[[int], Counter[str]]) -> Counter[str]:
+    """Live as many histories, each of a seed; say how many kills there were, and what they met."""
+    kills = sum((play(seed) for seed in range(histories)), Counter[str]())
+    listed = ", ".join(f"{count} {met}" for met, count in sorted(kills.items()))
+    print(f"{what}: {histories} histories, {kills.total()} kills ({listed})")
+    return kills
+
+
 class Lives:
     """One after the other, each in a process of its own."""
 

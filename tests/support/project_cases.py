@@ -82,6 +82,11 @@ def upstream(project: Project, key: str) -> list[str]:
     return [str(read) for read in project.steps[Key(schema, name)].upstream]
 
 
+def without_kinds(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of an asset in Dagster, in which its kinds are tags, too."""
+    return {name: value for name, value in tags.items() if not name.startswith("dagster/kind/")}
+
+
 def report_of(root: Path) -> str:
     """What load() says of the project: its errors, or else its warnings."""
     try:

@@ -6,7 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import pytest
 
 from dagster_models.compilation.tasks import TargetStep, schemas, task_for
 from dagster_models.core.model import Project
@@ -47,6 +50,23 @@ class Runs:
         for path, text in files.items():
             (self.root / path).parent.mkdir(parents=True, exist_ok=True)
             (self.root / path).write_text(text, encoding="utf-8")
+
+    def write_on(
+        self,
+        system: System,
+        monkeypatch: pytest.MonkeyPatch,
+        files: Mapping[str, str],
+        settings: str = "",
+        targets: Mapping[str, str] = MappingProxyType({"dev": ""}),
+    ) -> None:
+        """Write a project whose targets are in this warehouse; *targets*: name -> the prefix of its
+        schemas."""
+        monkeypatch.setenv("DATABASE_URL", str(system.settings.get("dsn", "")))
+        text = f"name: p\ndialect: {system.name}\n{settings}targets:\n"
+        for name, prefix in targets.items():
+            prefixed = {"schema_prefix": prefix} if prefix else {}
+            text += f"  {name}: {target_of(system, **prefixed)}\n"
+        self.write({"dagster_models.yaml": text, **files})
 
     def steps(self, project: Project) -> dict[str, TargetStep]:
         target = usable_target(project, self.target)

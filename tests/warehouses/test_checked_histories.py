@@ -35,7 +35,7 @@ from checked_builds import (
 from dagster_models.core.checks import Severity
 from dagster_models.core.messages import Outcome, Verdict
 from dagster_models.core.tasks import BuildTask, ChecksTask
-from lives import NO_KILL, Build, Kill, Lives, State
+from lives import NO_KILL, Build, Kill, Lives, State, count_kills
 from systems import System, T
 from tasks import sql_task
 
@@ -188,12 +188,8 @@ def _kill(chance: random.Random) -> Kill:
 
 @pytest.mark.parametrize("mode", ["each", "after"])
 def test_random_histories_of_checks_with_kills(system: System, lives: Lives, mode: str) -> None:
-    kills = Counter[str]()
-    for seed in range(HISTORIES):
-        kills += play(system, mode, seed, lives)
-    listed = ", ".join(f"{count} {what}" for what, count in sorted(kills.items()))
-    print(f"{system.name}, {mode}: {HISTORIES} histories, {kills.total()} kills ({listed})")
-    assert kills
+    what = f"{system.name}, {mode}"
+    assert count_kills(what, HISTORIES, lambda seed: play(system, mode, seed, lives))
 
 
 @pytest.mark.parametrize("severity", ["error", "warn"])

@@ -5,16 +5,13 @@ A merge writes them, and a snapshot has a version of them, as a build in full wo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
-from dagster_models.core.materializations import Incremental, Materialization, Snapshot
+from dagster_models.core.materializations import Incremental, Snapshot
 from dagster_models.core.messages import Outcome
-from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
 from systems import System
-from tasks import sql_task
 
 Build = Callable[..., Outcome]
 
@@ -42,20 +39,6 @@ OTHERS = {
 }
 #: Values that stay the same.
 SAME = ["'nan'", "null", "-1.5", "0.0"]
-
-
-@pytest.fixture
-def build(session: WarehouseSession) -> Build:
-    """Builds s.t, as a new attempt each time."""
-    attempt = 0
-
-    def build(sql: str, how: Materialization) -> Outcome:
-        nonlocal attempt
-        attempt += 1
-        task = replace(sql_task("s.t", sql), materialization=how, attempt=attempt)
-        return run(session, task, Stop())
-
-    return build
 
 
 def shown(session: WarehouseSession, values: list[str]) -> list[tuple[object, ...]]:

@@ -40,20 +40,6 @@ Row = tuple[Any, ...]
 Build = Callable[..., Outcome]
 
 
-@pytest.fixture
-def build(session: WarehouseSession) -> Build:
-    """Builds s.t, as a new attempt each time."""
-    attempt = 0
-
-    def build(sql: str, how: Materialization) -> Outcome:
-        nonlocal attempt
-        attempt += 1
-        task = replace(sql_task("s.t", sql), materialization=how, attempt=attempt)
-        return run(session, task, Stop())
-
-    return build
-
-
 def rows(session: WarehouseSession, table: str = "s.t") -> list[Row]:
     return sorted(session.query(f"select * from {table}")[1], key=str)
 

@@ -23,7 +23,7 @@ from test_snapshot import START
 from dagster_models.core.materializations import Materialization
 from dagster_models.core.messages import Verdict
 from dagster_models.core.tasks import Query
-from lives import NO_KILL, Build, Kill, Lives, State
+from lives import NO_KILL, Build, Kill, Lives, State, count_kills
 from systems import System
 from tasks import sql_task
 
@@ -155,9 +155,5 @@ def _after_a_kill(chronicle: Chronicle, chance: random.Random, it: Try) -> list[
 
 @pytest.mark.parametrize("kind", KINDS_OF_MODELS)
 def test_random_histories_with_kills(system: System, lives: Lives, kind: str) -> None:
-    kills = Counter[str]()
-    for seed in range(HISTORIES):
-        kills += play(system, kind, seed, lives)
-    listed = ", ".join(f"{count} {when}" for when, count in sorted(kills.items()))
-    print(f"{system.name}, {kind}: {HISTORIES} histories, {kills.total()} kills ({listed})")
-    assert kills
+    what = f"{system.name}, {kind}"
+    assert count_kills(what, HISTORIES, lambda seed: play(system, kind, seed, lives))

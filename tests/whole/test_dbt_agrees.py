@@ -21,12 +21,12 @@ import duckdb
 import psycopg
 import pytest
 import yaml
-from psycopg.conninfo import conninfo_to_dict
 
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.tasks import BuildTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
+from dbt_profiles import dbt_profile
 from paths import SUPPORT
 from project_cases import load, write_project
 from systems import System, session_of
@@ -45,14 +45,8 @@ class Both:
 
     def __init__(self, system: System, folder: Path) -> None:
         self.system, self.folder = system, folder
-        if system.name == "duckdb":
-            output = {"type": "duckdb", "path": system.settings["path"]}
-        else:
-            given = conninfo_to_dict(system.settings["dsn"])
-            output = {"type": "postgres", "port": int(given["port"])}
-            output |= {key: given[key] for key in ("host", "user", "password", "dbname")}
-        target = {"outputs": {"dev": {**output, "schema": "theirs", "threads": 1}}, "target": "dev"}
-        self.write("theirs/profiles.yml", yaml.safe_dump({"p": target}))
+        profile = dbt_profile(system, "theirs")
+        self.write("theirs/profiles.yml", yaml.safe_dump({"p": profile}))
         self.write("theirs/dbt_project.yml", "name: p\nprofile: p\nversion: '1.0'\n")
         self.write("theirs/packages.yml", "")
         self.sql("create schema theirs")

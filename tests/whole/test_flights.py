@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from commands import output_of
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.processes.client.session import Session, connect
@@ -42,17 +42,10 @@ full join (
 
 def run(folder: Path, *more: str, job: str = "flights") -> str:
     """On PostgreSQL by the environment, unless the run config says something else."""
-    done = subprocess.run(
-        [DAGSTER, "job", "execute", "-m", "project.definitions", "-j", job, *more],
-        cwd=folder,
-        env={**os.environ, "DAGSTER_MODELS_TARGET": "pg", "DAGSTER_HOME": str(folder / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=250,
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
+    command = [DAGSTER, "job", "execute", "-m", "project.definitions", "-j", job, *more]
+    home = str(folder / "home")
+    env = {**os.environ, "DAGSTER_MODELS_TARGET": "pg", "DAGSTER_HOME": home}
+    return output_of(command, folder, env)
 
 
 def table_of(session: Session, relation: str) -> pa.Table:
