@@ -311,7 +311,7 @@ def test_a_worker_starts_light(statement: str) -> None:
     assert not loaded_by(statement) & (heavy | {"logging", "multiprocessing", "asyncio"})
 
 
-@pytest.mark.parametrize("command", ["test", "ls", "compile", "sql", "windows"])
+@pytest.mark.parametrize("command", ["test", "ls", "compile", "sql", "windows", "checks", "script"])
 def test_commands_start_without_dagster(command: str) -> None:
     """It takes as long as all else that they import."""
     assert "dagster" not in loaded_by(f"import dagster_models.cli.{command}")

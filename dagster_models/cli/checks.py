@@ -9,9 +9,7 @@ from dataclasses import replace
 from dagster_models.cli.project import (
     add_target,
     add_vars,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     refuse_broken,
     refuse_missing,
 )
@@ -40,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     selected = select(project, options)
     for step in selected:
         refuse_broken(step)

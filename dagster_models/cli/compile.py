@@ -10,19 +10,18 @@ from dagster_models.cli.project import (
     add_vars,
     counted,
     find_step,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     refuse_broken,
     warn_of_broken_files,
 )
 from dagster_models.cli.selection import add_selection, select_steps, selected
+from dagster_models.cli.writing import writing
 from dagster_models.compilation.sql_text import compile_statement, compile_step
 from dagster_models.compilation.tasks import TargetStep, copied_of
 from dagster_models.core.materializations import COPY
 from dagster_models.core.model import Project, Step, Target
 from dagster_models.core.tasks import shown
-from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.errors import SelectionError
 from dagster_models.project.targets import usable_target
 from dagster_models.util.secrets import without
 
@@ -41,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
+    project = project_of(options, columns=False)
     target = usable_target(project, options.target)
     if options.into is not None:
         return _write_all(project, target, options)
@@ -63,11 +62,9 @@ def _write_all(project: Project, target: Target, options: argparse.Namespace) ->
         if step.kind != "sql" or step.problems:
             continue
         path = (options.into / step.location.path).with_suffix(".sql")
-        try:
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_text(project, step, target, options.full) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise DagsterModelsError(f"{path} cannot be written: {error.strerror}") from error
         count += 1
     print(f"The SQL of {counted(count, 'model')} is in {options.into}.")
     return warn_of_broken_files(project)

@@ -47,8 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     if options.words:
-        given = str(options.project) if options.project else None
-        root = nearest_project(given, Path.cwd())
+        root = nearest_project(options.project, Path.cwd())
         print("\n".join(words(options.words, options.typed, root)))
     else:
         print(_SCRIPTS[options.shell]())

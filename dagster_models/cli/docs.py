@@ -9,12 +9,10 @@ from pathlib import Path
 
 from dagster_models.cli.project import (
     add_vars,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     warn_of_broken_files,
 )
-from dagster_models.errors import DagsterModelsError
+from dagster_models.cli.writing import writing
 from dagster_models.pages.site import site_files
 from dagster_models.reporting.journal import latest_journal, read_journal
 from dagster_models.util.atomic_file import replace_file
@@ -29,14 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     journal = latest_journal(project.target_path)
     contents = read_journal(journal) if journal else None
     folder = options.into or Path(project.target_path) / "docs"
-    try:
+    with writing(folder):
         for name, text in site_files(project, contents, dt.datetime.now(dt.timezone.utc)).items():
             replace_file(folder / name, text)
-    except OSError as error:
-        raise DagsterModelsError(f"{folder} cannot be written: {error.strerror}") from error
     print(os.path.relpath(folder / "index.html"))
     return warn_of_broken_files(project)

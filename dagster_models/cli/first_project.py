@@ -1,7 +1,7 @@
 """The files of a first project: what ``dagster-models init`` writes.
 
-The name of the project and the type of its target go into each text as ``$name`` and ``$type``,
-and ``$folder`` is where the project is in its git repository.
+The name of the project goes into each text as ``$name``, and ``$folder`` is where the project is in
+its git repository.
 """
 
 from __future__ import annotations
@@ -10,23 +10,15 @@ from collections.abc import Mapping
 from importlib.resources import files
 from string import Template
 
-from dagster_models.core.target_types import DUCKDB
+from dagster_models.project.first_project import DEFINITIONS, HOME, project_text
 from dagster_models.project.settings import PROJECT_FILE
 
-HOME = ".dagster_home"
-DEFINITIONS = "definitions.py"
 PYPROJECT = "pyproject.toml"
 WORKFLOW = ".github/workflows/dagster_models.yml"
 
-_PROJECT = """\
+_HEAD = """\
 # yaml-language-server: $$schema=target/schemas/dagster_models.json
 # Every key is in docs/configuration.md. `dagster-models check` reports what is wrong.
-name: $name
-targets:
-  dev: {type: $type, path: target/$name.$type}
-models: {materialized: table}
-jobs:
-  $name: {selection: "*"}
 """
 _DEFINITIONS = """\
 from pathlib import Path
@@ -150,7 +142,7 @@ __pycache__/
 def texts(name: str, folder: str, example: bool) -> dict[str, str]:
     """Path -> text of each file. ``example``: with a model, a seed, a check and a unit test."""
     templates: Mapping[str, str] = {
-        PROJECT_FILE: _PROJECT,
+        PROJECT_FILE: _HEAD + project_text(name),
         DEFINITIONS: _DEFINITIONS,
         PYPROJECT: _PYPROJECT + TABLES,
         WORKFLOW: _WORKFLOW,
@@ -164,7 +156,7 @@ def texts(name: str, folder: str, example: bool) -> dict[str, str]:
             "checks/payments_add_up.sql": _CHECK,
             "unit_tests/marts.yaml": _UNIT_TEST,
         }
-    values = {"name": name, "type": DUCKDB.name, "folder": folder}
+    values = {"name": name, "folder": folder}
     found = {path: Template(text).substitute(values) for path, text in templates.items()}
     found[f"{HOME}/dagster.yaml"] = (files(__package__) / "dagster.yaml").read_text("utf-8")
     return found

@@ -11,9 +11,10 @@ from pathlib import Path
 from string import Template
 
 from dagster_models.cli import first_project
-from dagster_models.cli.first_project import DEFINITIONS, HOME, PYPROJECT, TABLES, WORKFLOW
+from dagster_models.cli.first_project import PYPROJECT, TABLES, WORKFLOW
 from dagster_models.cli.schemas import write_schemas
 from dagster_models.errors import DagsterModelsError
+from dagster_models.project.first_project import DEFINITIONS, HOME, name_for
 from dagster_models.project.load import target_path_of
 from dagster_models.project.settings import PROJECT_FILE
 
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     folder = options.folder.resolve()
     if (folder / PROJECT_FILE).exists():
         raise DagsterModelsError(f"{folder} has a {PROJECT_FILE} already: choose another folder")
-    name = _name(folder)
+    name = name_for(re.sub(r"[-. ]", "_", folder.name))
     repository = _repository_above(folder)
     inside = folder.relative_to(repository).as_posix() if repository else "."
     example = not (folder / "models").is_dir()
@@ -44,11 +45,6 @@ def run(options: argparse.Namespace) -> int:
     for command in _commands(folder, kept):
         print(command)
     return 0
-
-
-def _name(folder: Path) -> str:
-    name = re.sub(r"[-. ]", "_", folder.name)
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) else "my_project"
 
 
 def _repository_above(folder: Path) -> Path | None:

@@ -12,9 +12,7 @@ from dataclasses import dataclass, replace
 
 from dagster_models.cli.project import (
     add_vars,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     refuse_broken,
     warn_of_broken_files,
 )
@@ -38,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     words, exclude = options.selection, " ".join(options.exclude)
     text = None if len(words) > 1 or exclude else lineage_or_none(project, words[0])
     print(lineage_of_all(project, " ".join(words), exclude) if text is None else text)

@@ -8,9 +8,7 @@ import sys
 from dagster_models.cli.project import (
     NO_MODELS,
     add_vars,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     warn_of_broken_files,
 )
 from dagster_models.cli.selection import add_selection, select_steps
@@ -26,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
     every = select_steps(project, options, options.target)

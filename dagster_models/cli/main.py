@@ -11,6 +11,7 @@
     dagster-models diff HEAD~3         what changed in meaning since a commit, and what it touches
     dagster-models results             what the last run did, from its journal
     dagster-models explain             why the last run took as long as it did, from its journal
+    dagster-models explain last marts.x    what became of one step, and when
     dagster-models report [RUN]        a page about a run: slots over time, failures, checks
     dagster-models script FILE         one script, run against the warehouse
     dagster-models checks [marts.x]    checks alone, of models and sources as they are
@@ -23,7 +24,6 @@
     dagster-models schemas             the JSON schemas of its files, for editors
     dagster-models test                unit tests of models, rolled back; exit code 0, 1 or 2
     dagster-models completion bash     completion of commands, options and names for a shell
-    dagster-models explain last marts.x    what became of one step, and when
 
 The project is the folder given with ``--project``, else the nearest one at or above the current
 folder that holds ``dagster_models.yaml``, else ``./project``.

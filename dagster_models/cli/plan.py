@@ -12,10 +12,8 @@ from dagster_models.cli.project import (
     add_target,
     add_vars,
     counted,
-    folder_of,
-    given_by,
     is_there,
-    load,
+    project_of,
     warn_of_broken_files,
 )
 from dagster_models.cli.selection import add_selection, select_steps
@@ -45,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from dagster_models.execution.dry_run import dry_run  # it imports Dagster
 
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     target = usable_target(project, options.target)
     selected = {step.key for step in select_steps(project, options, options.target)}
     there = is_there(target)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_models.cli.loading import shown_loading
+from dagster_models.cli.words import nearest_project
 from dagster_models.core.model import Project, Source, Step, Target
 from dagster_models.definitions.sql_function import run_sql_function
 from dagster_models.errors import DagsterModelsError, Problem, ProjectError
@@ -31,18 +32,25 @@ def load(root: Path, **how: Any) -> Project:
         return _load(root, **how)
 
 
+def project_of(options: argparse.Namespace, *, columns: bool = True) -> Project:
+    """The project that the options mean, with the variables that they give. It is loaded although
+    some of its files are wrong.
+
+    Raises:
+        ProjectError: what is wrong is of the whole project.
+    """
+    return load(folder_of(options), columns=columns, whole=False, given=given_by(options))
+
+
 def folder_of(options: argparse.Namespace) -> Path:
     """The project's folder: that of ``--project``, else the nearest one.
 
     Raises:
         DagsterModelsError: there is none.
     """
-    if options.project is not None:
-        return Path(options.project)
     here = Path.cwd()
-    for folder in (here, *here.parents, here / "project"):
-        if (folder / PROJECT_FILE).is_file():
-            return folder
+    if (folder := nearest_project(options.project, here)) is not None:
+        return folder
     raise DagsterModelsError(
         f"there is no {PROJECT_FILE} in {here}, above it, or in {here / 'project'}: "
         "pass the project's folder with --project"

@@ -6,12 +6,10 @@ import argparse
 import os
 from pathlib import Path
 
+from dagster_models.cli.explained import add_run, explained
 from dagster_models.cli.project import folder_of
-from dagster_models.errors import DagsterModelsError
+from dagster_models.cli.writing import writing
 from dagster_models.pages.run_report import run_report
-from dagster_models.project.load import target_path_of
-from dagster_models.reporting.explain import explain
-from dagster_models.reporting.journal import find_journal, read_journal
 from dagster_models.reporting.results import StepResult
 from dagster_models.util.atomic_file import replace_file
 
@@ -19,19 +17,14 @@ HELP = "write a page about a run: slots over time, failures, checks, critical pa
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    run_help = "the run's id or its beginning (default: last, the run that wrote its journal last)"
-    parser.add_argument("run_id", nargs="?", default="last", metavar="RUN", help=run_help)
+    add_run(parser)
     text = "the file to write (default: beside the run's journal, in target/runs)"
     parser.add_argument("--output", type=Path, metavar="FILE", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
     root = folder_of(options)
-    journal = find_journal(target_path_of(root), options.run_id)
-    contents = read_journal(journal)
-    explanation = explain(contents)
-    if explanation is None or contents.header is None:
-        raise DagsterModelsError(f"{journal} is damaged: its first line does not name the run")
+    past = explained(root, options.run_id)
 
     def source_of(result: StepResult) -> str:
         """The file of a step, unless somebody has written to it since the step ended."""
@@ -43,10 +36,8 @@ def run(options: argparse.Namespace) -> int:
             pass
         return ""
 
-    path = options.output or journal.with_suffix(".html")
-    try:
-        replace_file(path, run_report(explanation, contents.header, contents.steps, source_of))
-    except OSError as error:
-        raise DagsterModelsError(f"{path} cannot be written: {error.strerror}") from error
+    path = options.output or past.journal.with_suffix(".html")
+    with writing(path):
+        replace_file(path, run_report(past.explanation, past.header, past.steps, source_of))
     print(os.path.relpath(path))
     return 0

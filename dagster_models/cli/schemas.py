@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from dagster_models.cli.project import folder_of
-from dagster_models.errors import DagsterModelsError
+from dagster_models.cli.writing import writing
 from dagster_models.project.json_schemas import json_schemas
 from dagster_models.project.load import target_path_of
 from dagster_models.util.atomic_file import replace_file
@@ -35,10 +35,8 @@ def write_schemas(folder: Path) -> list[Path]:
         DagsterModelsError: the folder cannot be written.
     """
     paths = []
-    try:
+    with writing(folder):
         for name, schema in json_schemas().items():
             paths.append(folder / f"{name}.json")
             replace_file(paths[-1], json.dumps(schema, indent=1) + "\n")
-    except OSError as error:
-        raise DagsterModelsError(f"{folder} cannot be written: {error.strerror}") from error
     return paths

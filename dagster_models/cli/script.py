@@ -10,6 +10,7 @@ from dagster_models.cli.project import add_target, folder_of, load, refuse_broke
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Project, Step
 from dagster_models.errors import DagsterModelsError
+from dagster_models.execution.single import run_alone
 from dagster_models.project.targets import usable_target
 from dagster_models.util.nearest import nearest
 
@@ -22,8 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from dagster_models.execution.single import run_alone  # it imports Dagster
-
     project = load(folder_of(options), columns=False, whole=False)
     step = _find(project, options.script)
     refuse_broken(step)

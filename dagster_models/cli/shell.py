@@ -16,9 +16,7 @@ from pathlib import Path
 from dagster_models.cli.project import (
     add_target,
     add_vars,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     refuse_missing,
 )
 from dagster_models.cli.rows import add_limit, rows_text
@@ -48,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
+    project = project_of(options, columns=False)
     target = usable_target(project, options.target)
     refuse_missing(target)
     shell = Shell(project, target, options.limit)

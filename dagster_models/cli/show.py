@@ -8,9 +8,7 @@ from dagster_models.cli.project import (
     add_target,
     add_vars,
     find_step,
-    folder_of,
-    given_by,
-    load,
+    project_of,
     refuse_broken,
 )
 from dagster_models.cli.rows import add_limit, print_rows
@@ -31,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
+    project = project_of(options, columns=False)
     step = find_step(
         options.model, [*project.steps.values(), *project.ephemerals.values()], "model"
     )

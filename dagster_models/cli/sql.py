@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from dagster_models.cli.project import add_target, add_vars, folder_of, given_by, load
+from dagster_models.cli.project import (
+    add_target,
+    add_vars,
+    project_of,
+)
 from dagster_models.cli.rows import add_limit, print_rows
 from dagster_models.compilation.sql_text import compile_text, parsed_text
 from dagster_models.core.model import Config, Key, Location, Project, Step, Target
@@ -23,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), columns=False, whole=False, given=given_by(options))
+    project = project_of(options, columns=False)
     target = usable_target(project, options.target)
     return print_rows(project, target, sent(project, target, options.query), options.limit)
 

@@ -11,7 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from dagster_models.cli.project import add_vars, folder_of, given_by, is_there, load
+from dagster_models.cli.project import (
+    add_vars,
+    is_there,
+    project_of,
+)
 from dagster_models.cli.selection import add_selection, wanted
 from dagster_models.core.model import Key, Project, Target
 from dagster_models.core.target_types import DUCKDB
@@ -44,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     problems = errors_of(project.warnings)
     tests = [test for test in read_unit_tests(project, problems.append) if _is_whole(project, test)]
     if problems:

@@ -10,10 +10,8 @@ from dagster_models.cli.project import (
     add_target,
     add_vars,
     find_step,
-    folder_of,
-    given_by,
     is_there,
-    load,
+    project_of,
     refuse_broken,
 )
 from dagster_models.cli.selection import add_selection, select_steps, selected
@@ -45,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = load(folder_of(options), whole=False, given=given_by(options))
+    project = project_of(options)
     steps = _partitioned(project, options)
     for step in steps:
         refuse_broken(step)

@@ -32,10 +32,10 @@ def words(kind: str, typed: str, root: Path | None) -> list[str]:
     return [f"{before}{word}" for word in found if word.startswith(typed[len(before) :])]
 
 
-def nearest_project(given: str | None, here: Path) -> Path | None:
-    """The folder of the project that a command would take."""
-    if given:
-        return Path(given)
+def nearest_project(given: Path | None, here: Path) -> Path | None:
+    """The folder of the project that a command takes."""
+    if given is not None:
+        return given
     every = (here, *here.parents, here / "project")
     return next((folder for folder in every if (folder / PROJECT_FILE).is_file()), None)
 

@@ -33,11 +33,11 @@ from dagster_models.definitions.other_assets import executable_keys
 from dagster_models.definitions.refused import refuse_run
 from dagster_models.definitions.selection import asset_nodes, asset_steps
 from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.project.first_project import DEFINITIONS, HOME
 from dagster_models.project.selection import Facts, select
 
 #: What tells `dagster dev` where the code is, in the order in which it is looked for.
 _WORKSPACES = ("pyproject.toml", "workspace.yaml", "workspace.yml")
-_DEFINITIONS = "definitions.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +214,10 @@ def _workspace(
         for name in _WORKSPACES:
             if _is_workspace(folder / name):
                 return folder, {} if name == _WORKSPACES[0] else {"workspace": name}
-    if (root / _DEFINITIONS).is_file():
-        return root, {"python_file": _DEFINITIONS}
+    if (root / DEFINITIONS).is_file():
+        return root, {"python_file": DEFINITIONS}
     raise DagsterModelsError(
-        f"{root} has no {_DEFINITIONS}, and neither it nor a folder above it has a pyproject.toml"
+        f"{root} has no {DEFINITIONS}, and neither it nor a folder above it has a pyproject.toml"
         " with [tool.dagster] or a workspace.yaml: name the file or module with -f or -m"
     )
 
@@ -235,7 +235,7 @@ def _is_workspace(path: Path) -> bool:
 def _instance(root: Path, folder: Path) -> Iterator[DagsterInstance]:
     """Dagster's instance: that of $DAGSTER_HOME, else of the home that `init` writes."""
     if not os.environ.get("DAGSTER_HOME"):
-        homes = [place / ".dagster_home" for place in (root, folder)]
+        homes = [place / HOME for place in (root, folder)]
         home = next((it for it in homes if (it / "dagster.yaml").is_file()), None)
         if home is None:
             raise DagsterModelsError(

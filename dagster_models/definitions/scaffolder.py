@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 from dagster import Scaffolder, ScaffoldRequest
 from dagster.components.component_scaffolding import scaffold_component
 from pydantic import BaseModel, Field
 
-from dagster_models.core.target_types import DUCKDB
 from dagster_models.errors import DagsterModelsError
+from dagster_models.project.first_project import name_for, project_text
 from dagster_models.project.settings import PROJECT_FILE
 
-_PROJECT = """\
-name: {name}
-targets:
-  dev: {{type: {type}, path: target/{name}.{type}}}
-models: {{materialized: table}}
-jobs:
-  {name}: {{selection: "*"}}
-"""
 _MODEL = """\
 /* @model
 description: Replace this by a query of yours.
@@ -81,9 +72,8 @@ class ModelsScaffolder(Scaffolder[ModelsScaffoldParams]):
 
 def write_project(folder: Path) -> None:
     """Write a first project into the folder; what is there already stays as it is."""
-    name = folder.name if re.fullmatch(r"[A-Za-z_]\w*", folder.name, re.ASCII) else "my_project"
     files = {
-        PROJECT_FILE: _PROJECT.format(name=name, type=DUCKDB.name),
+        PROJECT_FILE: project_text(name_for(folder.name)),
         "models/marts/example.sql": _MODEL,
         ".gitignore": "target/\n",
     }

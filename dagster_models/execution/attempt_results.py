@@ -8,12 +8,14 @@ here. A compute function that finds no result runs under another executor, and r
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-from dagster import AssetKey
+from typing import TYPE_CHECKING
 
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.reporting.results import StepResult
+
+if TYPE_CHECKING:  # the import takes a second, and commands run steps alone without it
+    from dagster import AssetKey
 
 
 @dataclass(frozen=True, slots=True)
