@@ -46,7 +46,7 @@ from dagster_models.errors import Problem, ProjectError
 from dagster_models.execution.options import retry_policy
 from dagster_models.project.broken import with_errors
 from dagster_models.project.load import load
-from dagster_models.project.problems import errors_of
+from dagster_models.project.problems import errors_of, problem
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
 from dagster_models.util.gc_tuning import rare_collections
@@ -130,14 +130,14 @@ def accepted(
 
 
 def _log_warnings(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        if problem.severity == "warning":
-            logger.warning("%s", problem)
+    for it in problems:
+        if it.severity == "warning":
+            logger.warning("%s", it)
 
 
 def loaded(
     path: str | Path,
-    others: Sequence[AssetsDefinition | AssetSpec],
+    others: Sequence[OtherAsset],
     key_prefix: str | Sequence[str] | None,
     environ: Mapping[str, str] | None = None,
     *,
@@ -163,11 +163,11 @@ def loaded(
 def build(
     project: Project,
     target: Target,
-    assets: Sequence[AssetsDefinition | AssetSpec] = (),
+    assets: Sequence[OtherAsset] = (),
     translator: ModelsTranslator | None = None,
     resource_key: str | None = None,
     *,
-    elsewhere: Sequence[AssetsDefinition | AssetSpec] = (),
+    elsewhere: Sequence[OtherAsset] = (),
     chosen: Callable[[Sequence[OtherAsset]], Sequence[OtherAsset]] = lambda built: built,
     empty_job_severity: str = "error",
 ) -> tuple[Definitions, list[Problem]]:
@@ -235,10 +235,10 @@ class _Context:
 
 
 def _build_assets(
-    context: _Context, others: Sequence[AssetsDefinition | AssetSpec]
-) -> tuple[list[AssetsDefinition | AssetSpec], Moved, list[Problem]]:
+    context: _Context, others: Sequence[OtherAsset]
+) -> tuple[list[OtherAsset], Moved, list[Problem]]:
     """The assets, the keys that the translator has given them, and what Dagster refuses."""
-    built: list[AssetsDefinition | AssetSpec] = []
+    built: list[OtherAsset] = []
     # A source with an asset_key is an asset that somebody else defines, so it gets no spec here.
     project = context.project
     sources = [source for source in project.sources.values() if source.asset_key is None]
@@ -252,8 +252,7 @@ def _build_assets(
             if isinstance(item, Step) and spec.partitions_def is not _definition(item):
                 other, part = ("another one", "others") if item.partitions else ("none", "all")
                 what = _PARTITIONED.format(key=item.key, other=other, what=part)
-                at = item.location
-                problems.append(Problem(what, at.path, at.line, at.column, _NOT_PARTITIONED))
+                problems.append(problem(what, item.location, _NOT_PARTITIONED))
             if not (isinstance(item, Source) and asset.key in taken):
                 built.append(asset)
         except (DagsterError, ValueError) as error:
@@ -287,20 +286,17 @@ def _wrong_sets(project: Project) -> Iterator[Problem]:
             place = of.location or Location(PROJECT_FILE)
             reason = " ".join(str(error).split())
             what = f"Dagster refuses the partitions `{of.name}`: {reason}"
-            yield Problem(what, place.path, place.line, place.column)
+            yield problem(what, place)
 
 
-def _unmapped(
-    project: Project, assets: Sequence[AssetsDefinition | AssetSpec]
-) -> Iterator[Problem]:
+def _unmapped(project: Project, assets: Sequence[OtherAsset]) -> Iterator[Problem]:
     for step, asset, name in unmapped(project, specs_of(assets)):
-        at = step.location
         what = (
             f"{step.key} reads the asset {asset.to_user_string()}, and it is not known how its"
             " partitions correspond to those of the model"
         )
         fix = f"Say in the header which it needs: `upstream: {{{name}: {{partitions: last}}}}`."
-        yield Problem(what, at.path, at.line, at.column, fix)
+        yield problem(what, step.location, fix)
 
 
 def _definition(step: Step) -> PartitionsDefinition[str] | None:
@@ -308,9 +304,8 @@ def _definition(step: Step) -> PartitionsDefinition[str] | None:
 
 
 def _refused(item: Step | Source, error: Exception) -> Problem:
-    place = item.location
     what = f"Dagster refuses {item.key}: {str(error).strip().splitlines()[0]}"
-    return Problem(what, place.path, place.line, place.column)
+    return problem(what, item.location)
 
 
 def _asset(item: Step, spec: AssetSpec, moved: Moved, context: _Context) -> AssetsDefinition:

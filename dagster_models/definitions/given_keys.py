@@ -15,15 +15,15 @@ from dagster import (
     AssetsDefinition,
     AssetSpec,
     Definitions,
-    OpDefinition,
     TableColumnDep,
     TableColumnLineage,
 )
 
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.definitions.column_metadata import Moved, asset_key
+from dagster_models.definitions.other_assets import step_of
 from dagster_models.errors import Problem
-from dagster_models.execution.step_functions import step_behind
+from dagster_models.project.problems import problem
 
 _LINEAGE = "dagster/column_lineage"
 
@@ -37,9 +37,9 @@ def given_in(definitions: Definitions, root: str) -> dict[Key, Sequence[str]]:
     """The asset keys, as paths, of the steps of the project in the folder *root*."""
     keys: dict[Key, Sequence[str]] = {}
     for asset in definitions.assets or ():
-        if not isinstance(asset, AssetsDefinition) or not isinstance(asset.node_def, OpDefinition):
+        if not isinstance(asset, AssetsDefinition):
             continue
-        found = step_behind(asset.node_def)
+        found = step_of(asset)
         if found is not None and os.path.realpath(found.project.root) == os.path.realpath(root):
             keys[found.step.key] = asset.key.path
     return keys
@@ -52,10 +52,10 @@ def same_keys(specs: Sequence[tuple[Step | Source, AssetSpec]]) -> list[Problem]
     for item, spec in specs:
         other = first.setdefault(spec.key, item)
         if other is not item:
-            key, place = spec.key.to_user_string(), item.location
+            key = spec.key.to_user_string()
             what = f"the translator gives {other.key} and {item.key} the same asset key {key}"
             fix = "Keep the keys apart in get_asset_spec, e.g. by the schema."
-            problems.append(Problem(what, place.path, place.line, place.column, fix))
+            problems.append(problem(what, item.location, fix))
     return problems
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
-from dagster import AssetKey, AssetsDefinition, AssetSpec
+from dagster import AssetKey, AssetsDefinition, AssetSpec, OpDefinition
 
+from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.model import Key, Location, Relation, Source
 from dagster_models.execution.step_functions import step_behind
 
@@ -58,24 +60,21 @@ def name_parts(name: str) -> tuple[str, ...]:
     return tuple(filter(None, found))
 
 
+def step_of(asset: OtherAsset) -> TargetStep | None:
+    """The step of ours, of whatever project, that the asset is; None if it is none."""
+    op = asset.node_def if _is_executable(asset) else None
+    return step_behind(op) if isinstance(op, OpDefinition) else None
+
+
 def run_with_the_project(asset: OtherAsset) -> bool:
     """Whether the jobs of a project that is given *asset* may run it: they leave the steps of
     another project to the jobs of that one."""
-    return not (
-        isinstance(asset, AssetsDefinition)
-        and asset.is_executable
-        and any(map(step_behind, asset.node_def.iterate_op_defs()))
-    )
+    return step_of(asset) is None
 
 
 def executable_keys(assets: Sequence[OtherAsset]) -> set[AssetKey]:
     """The keys of the assets that a run can build, which sources are not."""
-    return {
-        key
-        for asset in assets
-        if isinstance(asset, AssetsDefinition) and asset.is_executable
-        for key in asset.keys
-    }
+    return {key for asset in assets if _is_executable(asset) for key in asset.keys}
 
 
 def dynamic_keys(assets: Sequence[OtherAsset]) -> set[AssetKey]:
@@ -83,8 +82,12 @@ def dynamic_keys(assets: Sequence[OtherAsset]) -> set[AssetKey]:
     return {
         key
         for asset in assets
-        if isinstance(asset, AssetsDefinition) and asset.is_executable
+        if _is_executable(asset)
         for op in asset.node_def.iterate_op_defs()
         if any(output.is_dynamic for output in op.output_defs)
         for key in asset.keys
     }
+
+
+def _is_executable(asset: OtherAsset) -> TypeGuard[AssetsDefinition]:
+    return isinstance(asset, AssetsDefinition) and asset.is_executable

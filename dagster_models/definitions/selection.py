@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dagster import AssetsDefinition, AssetSpec, OpDefinition
+from dagster import AssetSpec
 
 from dagster_models.compilation.tasks import TargetStep
-from dagster_models.definitions.other_assets import OtherAsset, specs_of
-from dagster_models.execution.step_functions import step_behind
+from dagster_models.definitions.other_assets import OtherAsset, specs_of, step_of
 from dagster_models.project.selection import Node
 
 
@@ -20,8 +19,7 @@ def asset_nodes(assets: Iterable[OtherAsset]) -> list[Node]:
 def asset_steps(assets: Iterable[OtherAsset]) -> Iterator[tuple[AssetSpec, TargetStep | None]]:
     """Each asset, and the step of ours that it is."""
     for asset in assets:
-        op = asset.node_def if isinstance(asset, AssetsDefinition) and asset.is_executable else None
-        found = step_behind(op) if isinstance(op, OpDefinition) else None
+        found = step_of(asset)
         for spec in specs_of([asset]):
             yield spec, found
 

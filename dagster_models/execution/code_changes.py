@@ -11,12 +11,8 @@ from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.client.session import connect
 
 
-def of_other_code(target_steps: Mapping[str, TargetStep]) -> frozenset[str]:
-    """The keys of those steps whose last build was of other code, and that say so.
-
-    Raises:
-        WarehouseError: the warehouse cannot be reached.
-    """
+def _of_other_code(target_steps: Mapping[str, TargetStep]) -> set[str]:
+    """The keys of those steps whose last build was of other code, and that say so."""
     found: set[str] = set()
     for address, steps in _asking(target_steps).items():
         relations = {key: it.relation for key, it in steps.items() if it.relation is not None}
@@ -26,12 +22,16 @@ def of_other_code(target_steps: Mapping[str, TargetStep]) -> frozenset[str]:
             commit = last.get(str(relation))
             if commit is not None and commit.code_version != steps[key].step.code_version:
                 found.add(key)
-    return frozenset(found)
+    return found
 
 
 def in_full_after_a_change(target_steps: Mapping[str, TargetStep]) -> dict[str, TargetStep]:
-    """The steps, those of ``of_other_code`` as builds in full."""
-    changed = of_other_code(target_steps)
+    """The steps; as builds in full those whose last build was of other code, and that say so.
+
+    Raises:
+        WarehouseError: the warehouse cannot be reached.
+    """
+    changed = _of_other_code(target_steps)
     return {
         key: replace(it, full_refresh=True) if key in changed else it
         for key, it in target_steps.items()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dagster_models.compilation.places import place_of
@@ -143,10 +144,8 @@ def _difference(session: Session, target: Target, compiled: CompiledTest) -> Row
     task = expected_table(test, target.schema_prefix)
     expected = _query(session, task, test.expect.location, "expect") if task is not None else ()
     compared = comparison(project, target, compiled, columns, expected)
-    try:
+    with _blaming(test.expect.location, "expect"):
         wanted = session.query(compared.expected)
-    except WarehouseError as error:
-        raise _WrongTest(f"{test.expect.location}: `expect`: {error.message}") from None
     return row_difference(compared.columns, wanted, session.query(compared.there), test.key)
 
 
@@ -155,13 +154,9 @@ def _give(session: Session, fixture: Fixture, dialect: str) -> str:
     place, what = fixture.location, f"given {fixture.key}"
     columns = _query(session, fixture.task, place, what)
     statements, missing = fixture.completed(columns, dialect)
-    try:
+    with _blaming(place, what):
         for statement in statements:
             session.execute(statement)
-    except WarehouseLost:
-        raise
-    except WarehouseError as error:
-        raise _WrongTest(f"{place}: `{what}`: {error.message}") from None
     return f"{place}: `{what}`: no column {', '.join(missing)} is there" if missing else ""
 
 
@@ -183,12 +178,19 @@ def _model(
 def _query(
     session: Session, task: BuildTask, location: Location, what: str
 ) -> tuple[tuple[str, str], ...]:
-    try:
+    with _blaming(location, what):
         return rehearse(session, task)
+
+
+@contextmanager
+def _blaming(place: Location, what: str) -> Iterator[None]:
+    """What the warehouse refuses in the block is wrong in the test."""
+    try:
+        yield
     except WarehouseLost:
         raise
     except WarehouseError as error:
-        raise _WrongTest(f"{location}: `{what}`: {error.message}") from None
+        raise _WrongTest(f"{place}: `{what}`: {error.message}") from None
 
 
 def _function(session: Session, compiled: CompiledTest, task: BuildTask) -> None:

@@ -103,7 +103,12 @@ def code(text: str, line: int | None = None) -> str:
     for number, it in enumerate(lines, start=1):
         one = f"{number:>{width}}  {it}"
         shown.append(f"<mark>{one}</mark>" if number == line else one)
-    return "<pre>" + "\n".join(shown) + "</pre>"
+    return block(shown)
+
+
+def block(lines: Iterable[str]) -> str:
+    """Lines that are html as one text, with their blanks."""
+    return "<pre>" + "\n".join(lines) + "</pre>"
 
 
 def seconds(value: float) -> str:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from dagster_models.pages.document import code, escaped, page, seconds, table
+from dagster_models.pages.document import (
+    block,
+    code,
+    escaped,
+    escaped_lines,
+    page,
+    seconds,
+    table,
+)
 from dagster_models.pages.graph import graph_picture
 from dagster_models.pages.slots import slots_picture
 from dagster_models.reporting.explain import Explanation
@@ -19,6 +27,7 @@ from dagster_models.reporting.wording import (
     skip_path,
     skip_reason,
 )
+from dagster_models.util.graph import order
 
 SourceOf = Callable[[StepResult], str]
 """The text of a step's file as it was in the run, "" if nobody knows it any more."""
@@ -43,7 +52,8 @@ def run_report(
     run: Explanation, header: RunHeader, results: Sequence[StepResult], source_of: SourceOf
 ) -> str:
     """The page as the text of an HTML file that fetches nothing."""
-    upstream = {step: header.upstream.get(step, ()) for step in _in_order(header)}
+    reads = {step: header.upstream.get(step, ()) for step in header.steps}
+    upstream = {step: reads[step] for step in order(reads)}
     kinds = {it.step: _kind(it) for it in results}
     warned = [name for name, kind in kinds.items() if kind == "warned"]
     body = [*_head(run, header, results), *_failures(results, source_of), *_checks(results)]
@@ -62,27 +72,6 @@ _LEGEND = (
     '<p class="soft">A step on the critical path has a border: a shorter one of these makes the'
     " run shorter. The pointer shows what a step waited for.</p>"
 )
-
-
-def _in_order(header: RunHeader) -> Sequence[str]:
-    """The steps, each after all that it reads."""
-    found: dict[str, None] = {}
-
-    def visit(step: str) -> None:
-        waiting = [(step, iter(header.upstream.get(step, ())))]
-        while waiting:
-            name, reads = waiting[-1]
-            following = next((it for it in reads if it not in found), None)
-            if following is None:
-                found[name] = None
-                waiting.pop()
-            else:
-                waiting.append((following, iter(header.upstream.get(following, ()))))
-
-    for step in header.steps:
-        if step not in found:
-            visit(step)
-    return list(found)
 
 
 def _kind(result: StepResult) -> str:
@@ -122,17 +111,13 @@ def _failures(results: Sequence[StepResult], source_of: SourceOf) -> Iterator[st
         yield f"<h3>{_state(it)} {_link(it.step)} <code>{escaped(it.where)}</code></h3>"
         text = failure(it) if it.state == "failed" else cancel_story(it)
         if text:
-            yield f"<pre>{_lines(text)}</pre>"
+            yield block(escaped_lines(text))
         if names := below.get(it.step):
             yield f"<p>Skipped below it: {', '.join(map(_link, names))}</p>"
         if it.state == "failed" and (source := source_of(it)):
             line = it.error.line if it.error else None
             yield f"<details open><summary>{escaped(it.file)}</summary>"
             yield f"{code(source, line)}</details>"
-
-
-def _lines(text: str) -> str:
-    return "\n".join(map(escaped, text.split("\n")))
 
 
 def _checks(results: Sequence[StepResult]) -> Iterator[str]:
@@ -146,7 +131,7 @@ def _checks(results: Sequence[StepResult]) -> Iterator[str]:
             f'<h3><span class="state {kind}">{escaped(check.status)}</span>'
             f" {escaped(check.name)} of {_link(it.step)} <code>{escaped(check.where)}</code></h3>"
         )
-        yield f"<pre>{_lines(check_failure(check))}</pre>"
+        yield block(escaped_lines(check_failure(check)))
         if check.sample:
             rows = ([_cell(value) for value in row] for row in check.sample)
             yield f'<div class="scroll">{table(check.sample_columns, rows)}</div>'
@@ -169,7 +154,7 @@ def _critical_path(run: Explanation) -> Iterator[str]:
     rows = [
         [
             _link(span.step),
-            seconds(span.end - span.flight_seconds),
+            seconds(span.start),
             seconds(span.flight_seconds),
             escaped(_waited(span.waited)),
         ]
@@ -202,7 +187,7 @@ def _steps(run: Explanation, results: Sequence[StepResult]) -> Iterator[str]:
                 f'<span id="step-{escaped(it.step)}"></span>{escaped(it.step)}',
                 _state(it),
                 escaped(it.materialized or it.kind),
-                seconds(span.end - span.flight_seconds) if span else "",
+                seconds(span.start) if span else "",
                 seconds(span.flight_seconds) if span else "",
                 escaped(_waited(it.waited)),
                 escaped(changed_rows(it)),

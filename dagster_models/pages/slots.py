@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Sequence
+from operator import attrgetter
 
 from dagster_models.pages.document import escaped, seconds
 from dagster_models.reporting.explain import Explanation, Span
 from dagster_models.reporting.explain_text import nothing_done
+from dagster_models.util.numbers import round_step
 
 _WIDTH, _ROW, _TOP, _LEFT = 1300, 26, 24, 48
 _CHARACTER = 6.6  #: how wide one is, about
@@ -22,10 +23,10 @@ def rows_of(spans: Sequence[Span], slots: int) -> list[list[Span]]:
     earlier than the picture's end of the one before it.
     """
     rows: list[list[Span]] = []
-    for span in sorted(spans, key=_start):
+    for span in sorted(spans, key=attrgetter("start")):
         if span.flight_seconds <= 0:
             continue
-        free = (row for row in rows if row[-1].end <= _start(span) + 1e-6)
+        free = (row for row in rows if row[-1].end <= span.start + 1e-6)
         row = next(free, None)
         if row is None and slots and len(rows) >= slots:
             row = min(rows, key=lambda row: row[-1].end)
@@ -34,10 +35,6 @@ def rows_of(spans: Sequence[Span], slots: int) -> list[list[Span]]:
         else:
             row.append(span)
     return rows
-
-
-def _start(span: Span) -> float:
-    return span.end - span.flight_seconds
 
 
 def slots_picture(run: Explanation, warned: Collection[str] = ()) -> str:
@@ -61,7 +58,7 @@ def slots_picture(run: Explanation, warned: Collection[str] = ()) -> str:
 
 
 def _axis(last: float, per_second: float, height: int) -> Iterator[str]:
-    step = _round_step(last / 10)
+    step = round_step(last / 10)
     for count in range(int(last / step) + 1):
         x = _LEFT + count * step * per_second
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="18" y2="{height}"/>'
@@ -69,14 +66,8 @@ def _axis(last: float, per_second: float, height: int) -> Iterator[str]:
         yield f'<text class="soft" x="{x:.1f}" y="12" text-anchor="middle">{label}</text>'
 
 
-def _round_step(least: float) -> float:
-    """1, 2 or 5 times a power of ten, and not less than *least*."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(it * power for it in (1, 2, 5, 10) if it * power >= least * 0.999)
-
-
 def _bar(span: Span, y: int, per_second: float, kind: str, critical: bool) -> Iterator[str]:
-    x = _LEFT + _start(span) * per_second
+    x = _LEFT + span.start * per_second
     width = max(1.5, span.flight_seconds * per_second)
     waited = "".join(f", waited {seconds(it)} for {why}" for why, it in span.waited.items())
     tip = escaped(f"{span.step}: {span.state}, {seconds(span.flight_seconds)}{waited}")

@@ -41,6 +41,11 @@ class Span:
     waited: Mapping[str, float] = EMPTY
     flight_seconds: float = 0.0
 
+    @property
+    def start(self) -> float:
+        """When its flight began; of several attempts, as if they had followed on each other."""
+        return self.end - self.flight_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class WaitTotal:

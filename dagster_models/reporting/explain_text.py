@@ -11,6 +11,7 @@ from dagster_models.reporting.results import RunHeader, StepResult
 from dagster_models.reporting.wording import (
     cancel_story,
     changed_rows,
+    counted,
     failed_checks,
     failure,
     skip_path,
@@ -54,7 +55,7 @@ def run_lines(run: Explanation, header: RunHeader) -> list[str]:
     lines = [
         f"Run {run.run_id} of {where}: {status}",
         f"{run.seconds:,.2f}s, {began:,} of {_steps(len(header.steps))} {word}, "
-        f"{_count(run.slots, 'slot')}",
+        f"{counted(run.slots, 'slot')}",
         "",
         *_path_lines(run),
     ]
@@ -98,7 +99,7 @@ def _path_lines(run: Explanation) -> list[str]:
     lines = [f"{head}, and {waits:,.2f}s of waiting" if waits >= 0.005 else head]
     width = max(len(clean(span.step)) for span in run.critical_path)
     for span in run.critical_path:
-        begin = f"  {_at(span.end - span.flight_seconds)}  {clean(span.step).ljust(width)}"
+        begin = f"  {_at(span.start)}  {clean(span.step).ljust(width)}"
         line = f"{begin} {span.flight_seconds:10,.2f}s"
         lines.append(f"{line}  after waiting {_waited(span)}" if span.waited else line)
     least = run.shortest_seconds
@@ -150,6 +151,10 @@ def _why(result: StepResult) -> list[str]:
     return [f"was built, as {clean(result.because)}"] if result.because else []
 
 
+def _steps(count: int) -> str:
+    return counted(count, "step")
+
+
 def _at(moment: float) -> str:
     return f"+{moment:,.2f}s".rjust(9)
 
@@ -160,14 +165,6 @@ def _waited(span: Span) -> str:
 
 def _reason(reason: str) -> str:
     return {SLOT: "a slot", RETRY_DELAY: "its retry delay"}.get(reason, clean(reason))
-
-
-def _steps(count: int) -> str:
-    return _count(count, "step")
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _percent(share: float) -> str:

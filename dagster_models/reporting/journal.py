@@ -172,10 +172,18 @@ def this_host() -> str:
     return socket.gethostname()
 
 
+def journals(target_folder: str | Path) -> list[Path]:
+    """All journals, the one that was written to last first."""
+    written = []
+    for path in (Path(target_folder) / "runs").glob("*.jsonl"):
+        with contextlib.suppress(OSError):  # another run has just removed it
+            written.append((path.stat().st_mtime_ns, path))
+    return [path for _, path in sorted(written, reverse=True)]
+
+
 def latest_journal(target_folder: str | Path) -> Path | None:
     """The journal that was written to last; None if there is none."""
-    found = list((Path(target_folder) / "runs").glob("*.jsonl"))
-    return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+    return next(iter(journals(target_folder)), None)
 
 
 def find_journal(target_folder: str | Path, run_id: str = "last") -> Path:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from dagster_models.reporting.explain import explain
-from dagster_models.reporting.journal import read_journal
+from dagster_models.reporting.journal import journals, read_journal
 
 RUNS = 5  #: how many builds of a step its median is of: more would hardly change it
 JOURNALS = 20  #: how many journals are looked through for them
@@ -17,7 +17,7 @@ JOURNALS = 20  #: how many journals are looked through for them
 def step_seconds(target_folder: str | Path, target: str) -> dict[str, float]:
     """Step -> the median of how long its last builds on the target were in flight."""
     found: dict[str, list[float]] = defaultdict(list)
-    for path in _latest(target_folder):
+    for path in journals(target_folder)[:JOURNALS]:
         with contextlib.suppress(OSError):  # another run has just removed it
             contents = read_journal(path)
             explanation = explain(contents)
@@ -29,11 +29,3 @@ def step_seconds(target_folder: str | Path, target: str) -> dict[str, float]:
                 if span.state == "succeeded" and span.step in built and len(seconds) < RUNS:
                     seconds.append(span.flight_seconds)
     return {step: statistics.median(seconds) for step, seconds in found.items() if seconds}
-
-
-def _latest(target_folder: str | Path) -> list[Path]:
-    written = []
-    for path in (Path(target_folder) / "runs").glob("*.jsonl"):
-        with contextlib.suppress(OSError):
-            written.append((path.stat().st_mtime_ns, path))
-    return [path for _, path in sorted(written, reverse=True)[:JOURNALS]]

@@ -7,7 +7,6 @@ and nothing else from outside; its background is white, as the page around it ma
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -16,6 +15,7 @@ from dagster_models.reporting.explain import Explanation, Span
 from dagster_models.reporting.printable import clean
 from dagster_models.reporting.results import ResultState
 from dagster_models.reporting.wording import counted
+from dagster_models.util.numbers import round_step
 
 #: A longer path loses its shortest steps, as the event log keeps the picture of each run.
 MOST_ROWS = 25
@@ -81,7 +81,7 @@ def _title(run: Explanation, left_out: int) -> str:
 
 
 def _axis(seconds: float, scale: _Scale, height: int) -> Iterator[str]:
-    tick = _tick(seconds)
+    tick = round_step(seconds / 6)
     for number in range(int(seconds / tick) + 1):
         x = scale.x(number * tick)
         yield (
@@ -91,18 +91,11 @@ def _axis(seconds: float, scale: _Scale, height: int) -> Iterator[str]:
         yield _text(x, height - 10, f"{number * tick:,.6g}s", anchor="middle")
 
 
-def _tick(seconds: float) -> float:
-    """1, 2 or 5 times a power of ten, at most six of which make *seconds*."""
-    power = 10.0 ** math.floor(math.log10(seconds / 6))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= seconds / 6)
-
-
 def _row(span: Span, y: int, scale: _Scale) -> Iterator[str]:
-    begin = span.end - span.flight_seconds
     yield _text(scale.left - 10, y + 16, _name(span.step), anchor="end")
-    if begin > span.ready:
-        yield _bar(span.ready, begin, y, scale, _WAITED)
-    yield _bar(begin, span.end, y, scale, _COLORS[span.state])
+    if span.start > span.ready:
+        yield _bar(span.ready, span.start, y, scale, _WAITED)
+    yield _bar(span.start, span.end, y, scale, _COLORS[span.state])
     yield _text(scale.x(span.end) + 6, y + 16, f"{span.flight_seconds:,.2f}s")
 
 
