@@ -78,11 +78,11 @@ def _lines(
     builds = f"{len(found.builds)} of {counted(count, 'step')}"
     yield f"A run of {project.name} on target {target.name} builds {builds}."
     rows = [
-        (f"  {it.because.kind}", it.step.built_as, f"{it.step.key}", it.because.text)
+        (f"  {it.because.kind}", it.step.built_as, str(it.step.key), it.because.text)
         for it in found.builds
     ]
     rows += [
-        (f"  {_CANNOT[it.is_broken]}", it.step.built_as, f"{it.step.key}", it.because)
+        (f"  {_CANNOT[it.is_broken]}", it.step.built_as, str(it.step.key), it.because)
         for it in found.cannot
     ]
     heads = list(aligned(rows)) if rows else []

@@ -10,8 +10,6 @@ _CLOSED = re.compile(
     r"|\$((?:[A-Za-z_]\w*)?)\$.*?(\$\4\$|\Z)",
     re.DOTALL,
 )
-
-
 _NOTHING = re.compile(r"(?:\s|--[^\n]*|/\*.*?\*/)*", re.DOTALL)
 
 

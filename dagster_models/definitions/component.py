@@ -34,7 +34,7 @@ from dagster_models.definitions.selection import asset_nodes
 from dagster_models.definitions.stock_event_log import warn_of_stock_event_log
 from dagster_models.definitions.template_node import node_of
 from dagster_models.definitions.translator import ModelsTranslator
-from dagster_models.errors import Problem, ProjectError, SelectionError
+from dagster_models.errors import ProjectError, SelectionError
 from dagster_models.project.problems import problem
 from dagster_models.project.selection import select
 from dagster_models.project.settings import TARGET_VARIABLE
@@ -258,5 +258,4 @@ def _name(spec: AssetSpec) -> str:
 
 
 def _wrong(what: str, place: Location, fix: str) -> ProjectError:
-    found: Problem = problem(what, place, fix)
-    return ProjectError([found])
+    return ProjectError([problem(what, place, fix)])

@@ -7,7 +7,7 @@ projects, has none, and takes any text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dagster import Any as AnyConfig
@@ -112,11 +112,7 @@ def _defaults(project: Project) -> dict[str, Any]:
 def _choice(name: str, values: Mapping[str, str]) -> Enum:
     """Its name has the values: Dagster's error for another one says nothing else of them."""
     choices = [EnumValue(value, description=what) for value, what in values.items()]
-    return Enum(f"{name}{_one_of(values)}", choices)
-
-
-def _one_of(names: Iterable[str]) -> str:
-    return f" ({', '.join(names)})"
+    return Enum(f"{name} ({', '.join(values)})", choices)
 
 
 def _targets(project: Project) -> dict[str, str]:
