@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 from dagster_models.reporting.printable import clean
+from dagster_models.reporting.results import CheckStatus
 
 #: The colors of states and of everything else, in light and in dark.
 _STYLE = """
@@ -53,6 +54,16 @@ details > summary { cursor: pointer; } input[type=search] { font: inherit; paddi
   width: 320px; max-width: 100%; border: 1px solid var(--line); border-radius: 6px;
   background: var(--bg); color: var(--fg); margin: 8px 0; }
 """
+
+
+#: What all writers say of a check -> the class of its color.
+KIND_OF_CHECK: Mapping[CheckStatus, str] = {
+    "pass": "succeeded",
+    "warn": "warned",
+    "fail": "failed",
+    "error": "failed",
+    "skipped": "skipped",
+}
 
 
 def escaped(text: object) -> str:

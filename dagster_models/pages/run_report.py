@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dagster_models.pages.document import (
+    KIND_OF_CHECK,
     block,
     code,
     escaped,
@@ -55,10 +56,9 @@ def run_report(
     reads = {step: header.upstream.get(step, ()) for step in header.steps}
     upstream = {step: reads[step] for step in order(reads)}
     kinds = {it.step: _kind(it) for it in results}
-    warned = [name for name, kind in kinds.items() if kind == "warned"]
     body = [*_head(run, header, results), *_failures(results, source_of), *_checks(results)]
     body += ["<h2>Slots over time</h2>", _LEGEND]
-    body += [f'<div class="scroll">{slots_picture(run, warned)}</div>']
+    body += [f'<div class="scroll">{slots_picture(run, kinds)}</div>']
     body += [*_critical_path(run), *_waits(run), *_steps(run, results)]
     body += ["<h2>What reads what</h2>"]
     if len(upstream) <= MOST_NODES:
@@ -126,7 +126,7 @@ def _checks(results: Sequence[StepResult]) -> Iterator[str]:
         return
     yield "<h2>Checks that did not pass</h2>"
     for it, check in found:
-        kind = {"warn": "warned", "skipped": "skipped"}.get(check.status, "failed")
+        kind = KIND_OF_CHECK[check.status]
         yield (
             f'<h3><span class="state {kind}">{escaped(check.status)}</span>'
             f" {escaped(check.name)} of {_link(it.step)} <code>{escaped(check.where)}</code></h3>"

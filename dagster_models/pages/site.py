@@ -15,7 +15,7 @@ from typing import Any
 from dagster_models.core.checks import Check
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.core.traced import TracedColumn
-from dagster_models.pages.document import page
+from dagster_models.pages.document import KIND_OF_CHECK, page
 from dagster_models.reporting.journal import JournalContents
 from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.reporting.wording import changed_rows, check_found, skip_reason
@@ -159,17 +159,13 @@ def _column(
 
 
 def _check(check: Check, result: CheckResult | None) -> dict[str, Any]:
-    state = ""
-    if result is not None:
-        bad = "failed" if result.severity == "error" else "warned"
-        state = "succeeded" if result.passed else bad
     return {
         "name": check.name,
         "kind": check.test,
         "columns": check.columns,
         "severity": check.severity,
         "description": check.description,
-        "state": state,
+        "state": KIND_OF_CHECK[result.status] if result is not None else "",
         "found": check_found(result) if result is not None else "",
     }
 

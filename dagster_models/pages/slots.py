@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from dagster_models.pages.document import escaped, seconds
@@ -37,8 +37,9 @@ def rows_of(spans: Sequence[Span], slots: int) -> list[list[Span]]:
     return rows
 
 
-def slots_picture(run: Explanation, warned: Collection[str] = ()) -> str:
-    """The picture as SVG; each step leads to its row in the table of steps."""
+def slots_picture(run: Explanation, kinds: Mapping[str, str]) -> str:
+    """The picture as SVG; each step leads to its row in the table of steps. *kinds*: the class of
+    each one's color."""
     rows = rows_of(list(run.spans.values()), run.slots)
     if not rows:
         return f'<p class="soft">{nothing_done(run)}</p>'
@@ -52,8 +53,7 @@ def slots_picture(run: Explanation, warned: Collection[str] = ()) -> str:
         y = _TOP + _ROW * number
         parts.append(f'<text class="soft" x="0" y="{y + 17}">slot {number + 1}</text>')
         for span in row:
-            kind = "warned" if span.step in warned else span.state
-            parts += _bar(span, y, per_second, kind, span.step in critical)
+            parts += _bar(span, y, per_second, kinds[span.step], span.step in critical)
     return "".join([*parts, "</svg>"])
 
 

@@ -13,8 +13,10 @@ import pytest
 
 from browser import document_of, needs_browser
 from cli_cases import run as command
+from dagster_models.core.messages import TaskError
+from dagster_models.errors import ErrorKind
 from dagster_models.reporting.journal import Journal
-from dagster_models.reporting.results import RunHeader, StepResult
+from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
 from project_cases import write_project
 
 FILES = {
@@ -47,7 +49,12 @@ def test_it_says_what_the_project_says(tmp_path: Path) -> None:
     target = root / "target"
     header = RunHeader("r1", "shop", "dev", 1_700_000_000.0, ("staging.stg",), "1")
     with Journal(target, header) as journal:
-        result = StepResult("staging.stg", "sql", "view", "failed", ended_at=1_700_000_001.0)
+        checks = (
+            CheckResult("unique_id", "error", error=TaskError(ErrorKind.NOT_RUN, "it did not run")),
+        )
+        result = StepResult(
+            "staging.stg", "sql", "view", "failed", ended_at=1_700_000_001.0, checks=checks
+        )
         journal.step(result)
         journal.end("failure", [result], 1.0)
     folder, data = site(root)
@@ -59,7 +66,7 @@ def test_it_says_what_the_project_says(tmp_path: Path) -> None:
     assert stg["last"]["state"] == "failed"
     assert [names[it] for it in stg["reads"]] == ["raw.orders"]
     assert [names[it] for it in nodes["marts.code"]["reads"]] == ["marts.sums"]
-    assert [check["name"] for check in stg["checks"]] == ["unique_id"]
+    assert [(it["name"], it["state"]) for it in stg["checks"]] == [("unique_id", "skipped")]
     (key, total) = stg["columns"]
     assert (key["name"], key["description"], key["type"]) == ("id", "Its key", "INTEGER")
     assert [(names[it], name) for it, name in total["sources"]] == [("raw.orders", "amount")]

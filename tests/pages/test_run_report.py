@@ -99,6 +99,16 @@ def test_it_says_what_became_of_each_step() -> None:
     assert not re.search(r"(?:src|href)=\"https?:", report_of(RESULTS, UPSTREAM))
 
 
+def test_a_step_has_one_color_in_both_pictures() -> None:
+    """That of m.a is red: a check of it failed after it was published."""
+    text = report_of(RESULTS, UPSTREAM)
+    boxes = re.findall(r'href="#step-(m\.\w)"><title>.*?<rect class="(\w+)', text)
+    found: dict[str, set[str]] = {}
+    for name, color in boxes:
+        found.setdefault(name, set()).add(color)
+    assert found == {"m.a": {"failed"}, "m.b": {"failed"}, "m.c": {"succeeded"}, "m.d": {"skipped"}}
+
+
 def test_the_line_of_an_error_is_marked() -> None:
     (marked,) = re.findall(r"<mark>(.*?)</mark>", report_of(RESULTS, UPSTREAM))
     assert marked.startswith("2  &lt;script&gt;")
