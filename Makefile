@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DAGSTER_EVENT_BATCH_SIZE := 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-duckdb2 lint bench docs clean
+.PHONY: help setup run ui test test-nightly test-duckdb2 lint bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -61,6 +61,9 @@ test: setup ## run the linter, the type checker and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
 	@$(MAKE) --no-print-directory test-duckdb2
+
+test-nightly: setup ## run every test, also those that are too slow for `make test` (this takes hours)
+	@DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(PYTEST) -m ""
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.
 test-duckdb2: setup $(DUCKDB2)/.installed ## run the tests of what reaches DuckDB with DuckDB 2 (`make test` does this too)
