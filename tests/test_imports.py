@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, str] = {
     "sql": "errors util core sql/rewriting sql/dialects",
     "sql/lineage": "errors util core sql/dialects sql",
     "project": "errors util core sql/dialects sql sql/lineage",
+    "dbt": "errors util core sql/dialects sql project",
     "compilation": "errors util core sql/dialects sql project",
     "warehouses": "errors util core",
     "processes": "errors util core",
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, str] = {
     " scheduling reporting _dagster execution/runners",
     "definitions": "errors util core project compilation processes processes/client scheduling"
     " reporting _dagster execution",
-    "cli": "errors util core project compilation processes/client reporting pages execution"
+    "cli": "errors util core project dbt compilation processes/client reporting pages execution"
     " definitions",
     # The names that users' code and files know.
     "__init__": "errors core definitions warehouse",

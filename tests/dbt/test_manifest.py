@@ -1,0 +1,93 @@
+"""manifest.json as values: what is there, and what is reported of an entry that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.dbt.entry import BadDbtFile
+from dagster_models.dbt.manifest import Manifest, read_manifest
+
+MODEL: dict[str, Any] = {
+    "unique_id": "model.shop.orders",
+    "resource_type": "model",
+    "package_name": "shop",
+    "name": "orders",
+    "original_file_path": "models/orders.sql",
+    "database": "dev",
+    "schema": "marts",
+    "alias": "orders_v2",
+    "relation_name": '"dev"."marts"."orders_v2"',
+    "raw_code": "select 1",
+    "columns": {"id": {"name": "id", "description": "its number", "data_type": None}},
+    "refs": [{"name": "stg", "package": None, "version": 2}, ["other", "b"]],
+    "depends_on": {"nodes": ["model.shop.stg"], "macros": []},
+    "config": {"materialized": "table"},
+}
+
+
+def read(folder: Path, version: int = 12, **model: Any) -> Manifest:
+    schema = f"https://schemas.getdbt.com/dbt/manifest/v{version}.json"
+    content = {
+        "metadata": {"dbt_schema_version": schema, "adapter_type": "duckdb"},
+        "nodes": {"model.shop.orders": {**MODEL, **model}},
+    }
+    (folder / "dbt_project.yml").write_text("name: shop\nvars: {days: 3}")
+    (folder / "target").mkdir(exist_ok=True)
+    (folder / "target/manifest.json").write_text(json.dumps(content))
+    return read_manifest(folder)
+
+
+@pytest.mark.parametrize("version", [9, 10, 11, 12])
+def test_a_model_is_read_from_each_known_schema(tmp_path: Path, version: int) -> None:
+    manifest = read(tmp_path, version)
+    node = manifest.nodes["model.shop.orders"]
+    assert (node.relation.database, node.relation.schema) == ("dev", "marts")
+    assert (node.relation.identifier, node.materialized) == ("orders_v2", "table")
+    assert [(it.name, it.package, it.version) for it in node.refs] == [
+        ("stg", None, "2"),
+        ("b", "other", None),
+    ]
+    assert node.columns[0].description == "its number"
+    assert manifest.projects["shop"].variables == {"days": 3}
+
+
+def test_a_schema_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadDbtFile, match=r"manifest/v8.json'; these are known: v9 of dbt 1.5"):
+        read(tmp_path, 8)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("name", None, r"nodes\.model\.shop\.orders\.name is missing; expected a text"),
+        ("config", "table", r"orders\.config is 'table'; expected a mapping"),
+        ("tags", [1], r"orders\.tags is '\[1\]'; expected a list of texts"),
+        ("refs", [3], r"orders\.refs is '\[3\]'; expected a list of mappings"),
+    ],
+)
+def test_an_entry_that_is_not_as_expected_is_named(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    with pytest.raises(BadDbtFile, match=rf"target/manifest\.json: .*{message}"):
+        read(tmp_path, **{key: value})
+
+
+def test_a_project_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(BadDbtFile, match=r"no dbt project: it has no dbt_project\.yml"):
+        read_manifest(tmp_path)
+    (tmp_path / "dbt_project.yml").write_text("name: shop")
+    with pytest.raises(BadDbtFile, match="Run `dbt parse` in"):
+        read_manifest(tmp_path)
+
+
+def test_packages_have_variables_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "dbt_packages/utils").mkdir(parents=True)
+    (tmp_path / "dbt_packages/utils/dbt_project.yml").write_text(
+        "name: utils\nvars: {a: 1}\ndispatch: [{macro_namespace: dbt, search_order: [utils, dbt]}]"
+    )
+    utils = read(tmp_path).projects["utils"]
+    assert (utils.variables, utils.dispatch) == ({"a": 1}, {"dbt": ("utils", "dbt")})
