@@ -7,21 +7,24 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dagster_models.cli.build_options import add_build_options, tags_of, threads_of
 from dagster_models.cli.diff import column_line
 from dagster_models.cli.project import (
-    add_target,
-    add_vars,
     counted,
     is_there,
     project_of,
     warn_of_broken_files,
 )
-from dagster_models.cli.selection import add_selection, select_steps
+from dagster_models.cli.selection import select_names, select_steps
 from dagster_models.cli.windows import ledger, partition_counts
+from dagster_models.core.jobs import Job
 from dagster_models.core.model import Key, Project, Target
+from dagster_models.errors import SelectionError
 from dagster_models.processes.client.leave import leave_all
+from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
 from dagster_models.reporting.progress import short
+from dagster_models.util.nearest import suggest
 from dagster_models.util.text_table import aligned
 
 if TYPE_CHECKING:
@@ -31,28 +34,33 @@ HELP = "print what a run would build and why, and how long it takes; nothing is 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_selection(parser)
-    add_target(parser)
-    add_vars(parser)
-    only = "plan a run that leaves alone what a build would leave the same"
-    parser.add_argument("--only-changed", action="store_true", help=only)
-    parser.add_argument("--threads", type=int, metavar="N", help="how many steps run at once")
+    add_build_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
 def run(options: argparse.Namespace) -> int:
-    from dagster_models.execution.dry_run import dry_run  # it imports Dagster
+    from dagster_models.execution.dry_run import AskedOf, dry_run  # it imports Dagster
+    from dagster_models.execution.options import chosen_target
 
     project = project_of(options)
-    target = usable_target(project, options.target)
-    selected = {step.key for step in select_steps(project, options, options.target)}
+    job = _job_of(project, options.job)
+    tags = {**(job.tags if job else {}), **tags_of(options)}
+    name = chosen_target(tags, {})
+    target = usable_target(project, name)
+    selected = {step.key for step in select_steps(project, options, name)}
+    if job is not None:
+        its = set(select_names(project, job.selection, "", name))
+        selected = {key for key in selected if str(key) in its}
     there = is_there(target)
+    asked = AskedOf(tags, options.partition, threads_of(options))
     try:
-        found = dry_run(project, target, selected, there, options.only_changed, options.threads)
+        found = dry_run(project, target, selected, there, asked)
         partitions = {
             step.key: partition_counts(step, ledger(project, step, target) if there else [])
             for step in found.partitioned
         }
+    except ValueError as error:
+        raise SelectionError(str(error)) from error
     finally:
         leave_all()
     if options.json:
@@ -60,6 +68,23 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(_lines(project, target, found, partitions)))
     return warn_of_broken_files(project)
+
+
+def _job_of(project: Project, name: str | None) -> Job | None:
+    """The job of that name.
+
+    Raises:
+        SelectionError: the project's file has no such job, or it builds nothing.
+    """
+    if name is None:
+        return None
+    job = next((it for it in project.jobs if it.name == name), None)
+    if job is None:
+        known = suggest(name, [it.name for it in project.jobs], "There are")
+        raise SelectionError(f"{PROJECT_FILE} has no job {name!r}. {known}")
+    if job.only_checks:
+        raise SelectionError(f"job {name} runs checks alone, and builds nothing")
+    return job
 
 
 #: What becomes of a step that cannot be built, by whether its own file is wrong.
@@ -74,11 +99,13 @@ def _lines(
     found: DryRun,
     partitions: Mapping[Key, Mapping[str, int]],
 ) -> Iterator[str]:
+    from dagster_models.execution.deferral import deferral_lines
+
     count = len(found.builds) + len(found.left_alone) + len(found.cannot)
     builds = f"{len(found.builds)} of {counted(count, 'step')}"
     yield f"A run of {project.name} on target {target.name} builds {builds}."
     rows = [
-        (f"  {it.because.kind}", it.step.built_as, str(it.step.key), it.because.text)
+        (f"  {it.because.kind}", it.step.built_as, str(it.step.key), "; ".join(_said(it)))
         for it in found.builds
     ]
     rows += [
@@ -97,7 +124,21 @@ def _lines(
     for key, counts in partitions.items():
         text = ", ".join(f"{number} {state}" for state, number in counts.items())
         yield f"Left out without --partition: {key} ({text})"
+    yield from deferral_lines(found.deferral)
+    yield from found.notes
+    if found.checks:
+        when = "after all models" if found.when == "after" else "each before its model is published"
+        yield f"{counted(found.checks, 'check')} {'run' if found.checks > 1 else 'runs'}, {when}."
     yield from _time_lines(found)
+
+
+def _said(it: WouldBuild) -> Iterator[str]:
+    yield it.because.text
+    if it.in_full:
+        yield "in full"
+    if it.partitions:
+        first, last = it.partitions[0], it.partitions[-1]
+        yield f"partition{f's {first}..{last}' if first != last else f' {first}'}"
 
 
 def _time_lines(found: DryRun) -> Iterator[str]:
@@ -140,6 +181,10 @@ def _as_json(
             for it in found.cannot
         ],
         "left_alone": [str(step.key) for step in found.left_alone],
+        "deferred": dict(found.deferral.relations),
+        "on_neither_target": list(found.deferral.nowhere),
+        "notes": list(found.notes),
+        "checks": {"count": found.checks, "when": found.when},
         "partitioned": {str(key): dict(counts) for key, counts in partitions.items()},
         "slots": found.slots,
         "seconds": expected and round(expected.seconds, 3),
@@ -157,6 +202,8 @@ def _built(it: WouldBuild) -> dict[str, Any]:
         "built_as": it.step.built_as,
         "why": it.because.kind,
         "because": it.because.text,
+        "in_full": it.in_full,
+        "partitions": list(it.partitions),
         "columns": [
             {
                 "name": change.name,

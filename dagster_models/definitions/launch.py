@@ -20,12 +20,6 @@ from dagster import (
     DagsterRun,
 )
 
-from dagster_models._dagster.partitions import (
-    PARTITION_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    range_tags,
-)
 from dagster_models._dagster.workspace import ASSET_JOB, LoadedLocation, opened_workspace
 from dagster_models.core.model import Project
 from dagster_models.definitions.executor import models_executor
@@ -33,6 +27,7 @@ from dagster_models.definitions.other_assets import executable_keys
 from dagster_models.definitions.refused import refuse_run
 from dagster_models.definitions.selection import asset_nodes, asset_steps
 from dagster_models.errors import DagsterModelsError, SelectionError
+from dagster_models.execution.partitions import partition_tags
 from dagster_models.project.first_project import DEFINITIONS, HOME
 from dagster_models.project.selection import Facts, select
 
@@ -115,7 +110,8 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
     tags = dict(asked.tags)
     left_out: tuple[str, ...] = ()
     if asked.partition:
-        tags |= _partition_tags(asked.partition, partitioned)
+        given = (it.partitions_def for it in partitioned if it.partitions_def is not None)
+        tags |= partition_tags(asked.partition, given)
     elif partitioned:
         left_out = tuple(key.to_user_string() for asset in partitioned for key in asset.keys)
         chosen = [asset for asset in chosen if asset.partitions_def is None]
@@ -155,24 +151,6 @@ def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[Asse
     if found and not left:
         raise SelectionError(f"`{asked.select or '*'}` selects nothing that a run can build")
     return left
-
-
-def _partition_tags(given: str, assets: Sequence[AssetsDefinition]) -> dict[str, str]:
-    found = list(dict.fromkeys(it.partitions_def for it in assets if it.partitions_def is not None))
-    if len(found) != 1:
-        raise SelectionError(
-            "what is selected has several kinds of partitions, and a run has those of one: select"
-            " less"
-            if found
-            else "--partition is given, and nothing that is selected has partitions"
-        )
-    of, (first, _, last) = found[0], given.replace("...", "..").partition("..")
-    if given == "last":
-        return range_tags(of, 0)
-    for key in (first, last or first):
-        if not of.has_partition_key(key):
-            raise SelectionError(f"there is no partition {key}")
-    return {RANGE_START_TAG: first, RANGE_END_TAG: last} if last else {PARTITION_TAG: first}
 
 
 def _job_for(loaded: LoadedLocation, keys: set[AssetKey]) -> str:

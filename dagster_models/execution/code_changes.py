@@ -3,7 +3,7 @@ rows that are there. This is decided once, before the first step, by the commit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dagster_models.compilation.tasks import TargetStep
@@ -36,6 +36,18 @@ def in_full_after_a_change(target_steps: Mapping[str, TargetStep]) -> dict[str, 
         key: replace(it, full_refresh=True) if key in changed else it
         for key, it in target_steps.items()
     }
+
+
+def refresh_notes(
+    asked: Mapping[str, TargetStep], target_steps: Mapping[str, TargetStep]
+) -> Iterator[str]:
+    """What a run says of builds in full: those that it was asked for and does not do, and those
+    that nobody asked for. *asked*: the steps before ``in_full_after_a_change``."""
+    for key, it in target_steps.items():
+        if it.full_refresh and it.why_never_refreshed:
+            yield f"{it.name} is not built in full, as {it.why_never_refreshed}"
+        elif it is not asked[key]:
+            yield f"{it.name} is built in full, as its code has changed (on_code_change)"
 
 
 def _asking(

@@ -93,18 +93,28 @@ def _deferring(
         yield project, target, other, steps
 
 
+def deferral_lines(found: Deferral) -> Iterator[str]:
+    """All that the run reads from another target, and what is on neither."""
+    for name in found.nowhere:
+        yield f"WARNING: {name}, which is read, is on neither target"
+    if found.relations:
+        yield _headline(found)
+        for name, relation in found.relations.items():
+            yield f"    {name} is read from {relation}"
+
+
 def report_deferral(
     found: Deferral, reporter: Reporter, job: PlanExecutionContext
 ) -> Iterator[DagsterEvent]:
-    """Report all that the run reads from another target, and what is on neither."""
-    for name in found.nowhere:
-        reporter.note(f"WARNING: {name}, which is read, is on neither target")
+    """Report the ``deferral_lines``."""
+    for line in deferral_lines(found):
+        reporter.note(line)
     if found.relations:
-        text = f"Deferred: {counted(len(found.relations), 'model')} read from another target"
-        reporter.note(text)
-        for name, relation in found.relations.items():
-            reporter.note(f"    {name} is read from {relation}")
-        yield engine_event(job, text, {f"{PREFIX}/deferred": dict(found.relations)})
+        yield engine_event(job, _headline(found), {f"{PREFIX}/deferred": dict(found.relations)})
+
+
+def _headline(found: Deferral) -> str:
+    return f"Deferred: {counted(len(found.relations), 'model')} read from another target"
 
 
 def _by_project(

@@ -3,19 +3,50 @@ before anything starts: Dagster would note that all of the table was built."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+
+from dagster import PartitionsDefinition
 
 from dagster_models._dagster.partitions import (
     PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
     definition_of,
     is_partitioned,
     last_key,
+    range_tags,
     run_partitions,
 )
 from dagster_models.compilation.tasks import TargetStep
+from dagster_models.errors import SelectionError
 
 _MOST_NAMES = 3
+
+
+def partition_tags(given: str, of: Iterable[PartitionsDefinition]) -> dict[str, str]:
+    """The tags of a run that is asked for a partition: a key, `A..B`, or "last".
+
+    ``of``: the partitions of what is selected.
+
+    Raises:
+        SelectionError: there is no such partition, or what is selected does not have one kind.
+    """
+    found = list(dict.fromkeys(of))
+    if len(found) != 1:
+        raise SelectionError(
+            "what is selected has several kinds of partitions, and a run has those of one: select"
+            " less"
+            if found
+            else "--partition is given, and nothing that is selected has partitions"
+        )
+    first, _, last = given.replace("...", "..").partition("..")
+    if given == "last":
+        return range_tags(found[0], 0)
+    for key in (first, last or first):
+        if not found[0].has_partition_key(key):
+            raise SelectionError(f"there is no partition {key}")
+    return {RANGE_START_TAG: first, RANGE_END_TAG: last} if last else {PARTITION_TAG: first}
 
 
 def in_partitions(

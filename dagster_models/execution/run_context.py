@@ -15,7 +15,7 @@ from dagster_models.compilation.tasks import TargetStep
 from dagster_models.core.messages import Outcome
 from dagster_models.core.model import EMPTY, Project
 from dagster_models.execution.check_history import with_history
-from dagster_models.execution.code_changes import in_full_after_a_change
+from dagster_models.execution.code_changes import in_full_after_a_change, refresh_notes
 from dagster_models.execution.deferral import Deferral, deferral, target_to_defer_to
 from dagster_models.execution.history import step_seconds_or_none
 from dagster_models.execution.known_inputs import KnownInputs
@@ -134,8 +134,8 @@ def run_context(
     reporter = _reporter(job, target_steps, RunLimits(slots, limits, graph), deferred)
     if no_history:
         reporter.note(f"Past durations could not be read: {no_history}")
-    for name in (it.name for key, it in target_steps.items() if it is not asked[key]):
-        reporter.note(f"{name} is built in full, as its code has changed (on_code_change)")
+    for note in refresh_notes(asked, target_steps):
+        reporter.note(note)
     timers, waits = Timers(), WaitTimes()
     todo: deque[Event] = deque()
     return RunContext(
@@ -180,15 +180,10 @@ def _reporter(
     limits: RunLimits,
     deferred: Deferral,
 ) -> Reporter:
-    """The reporter, which has reported what the run asks for and does not get."""
     given = given_variables(job.dagster_run.tags, job.dagster_run.run_config)
     settings = RunSettings(deferred.relations, given.text if given else "")
     names = _names(limits.upstream, target_steps)
-    reporter = Reporter(job.run_id, names, target_steps, limits, settings)
-    for it in target_steps.values():
-        if it.full_refresh and it.why_never_refreshed:
-            reporter.note(f"{it.name} is not built in full, as {it.why_never_refreshed}")
-    return reporter
+    return Reporter(job.run_id, names, target_steps, limits, settings)
 
 
 def _names(steps: Iterable[str], target_steps: Mapping[str, TargetStep]) -> dict[str, str]:

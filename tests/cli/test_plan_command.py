@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from cli_cases import run
+from dagster_models.cli.main import COMMANDS
 from dagster_models.reporting.journal import Journal
 from dagster_models.reporting.results import RunHeader, StepResult
 from running import make_project
@@ -164,3 +166,90 @@ def test_partitions_and_a_database_that_is_not_there(
     assert not project.database.exists(), "looking makes no database"
     assert run(project.root, "plan", "nope") == 2
     assert "`nope` matches nothing" in capsys.readouterr().err
+
+
+def test_plan_takes_what_run_takes() -> None:
+    def options(command: str) -> dict[str, Any]:
+        given = argparse.ArgumentParser()
+        COMMANDS[command].add_arguments(given)
+        return {it.dest: (it.option_strings, it.type, it.choices) for it in given._actions}
+
+    where_the_code_is = {"python_file", "module_name", "workspace"}
+    assert options("plan") == {"json": options("plan")["json"]} | {
+        name: it for name, it in options("run").items() if name not in where_the_code_is
+    }
+
+
+ADDED = "/* @model\nmaterialized: incremental\nunique_key: k\n*/\nselect k, v from raw.one"
+KEPT = "/* @model\nmaterialized: snapshot\nunique_key: k\nstrategy: check\n*/\nselect k from b"
+CHECKED = "/* @model\ncolumns: {k: {checks: [not_null, unique]}}\n*/\nselect k from b"
+
+
+def test_a_full_refresh_checks_and_another_target(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    runs = Runs(tmp_path / "project", "prod")
+    files = {
+        "models/sources.yaml": "sources: [{name: raw, tables: [one]}]",
+        "models/m/a.sql": ADDED,
+        "models/m/b.sql": "select k from a",
+        "models/m/kept.sql": KEPT,
+        "models/m/seen.sql": CHECKED,
+    }
+    settings = (
+        "target: prod\njobs: {few: {selection: +seen, tags: {dagster_models/checks: after}}}\n"
+    )
+    targets = {"prod": "", "dev": "dev_"}
+    runs.write_on(system, monkeypatch, files, settings, targets)
+    with runs.connect() as session:
+        session.execute("create schema raw")
+        session.execute("create table raw.one as select 1 as k, 10 as v")
+    runs.run()
+
+    def full(plan: dict[str, Any]) -> list[str]:
+        return [it["step"] for it in plan["builds"] if it["in_full"]]
+
+    plan = planned(runs, capsys)
+    assert (full(plan), plan["notes"]) == ([], [])
+    assert plan["checks"] == {"count": 2, "when": "each"}
+    plan = planned(runs, capsys, "--full-refresh", "--checks", "none", "--fail-fast")
+    assert full(plan) == ["m.a"]
+    assert plan["checks"]["count"] == 0
+    (note,) = plan["notes"]
+    assert note.startswith("m.kept is not built in full, as it ")
+    plan = planned(runs, capsys, "--only-changed", "--full-refresh", "a")
+    assert why(plan) == {"m.a": "always"}
+
+    plan = planned(runs, capsys, "--job", "few")
+    assert why(plan).keys() == {"m.a", "m.b", "m.seen"}
+    assert plan["checks"] == {"count": 2, "when": "after"}
+    assert run(runs.root, "plan", "--job", "fewer") == 2
+    assert "has no job 'fewer'. Did you mean `few`?" in capsys.readouterr().err
+
+    plan = planned(runs, capsys, "seen", "--target", "dev", "--defer", "prod")
+    assert plan["deferred"] == {"m.b": "m.b"}
+    plan = planned(runs, capsys, "seen", "--target", "dev")
+    assert plan["deferred"] == {}
+    assert run(runs.root, "plan", "seen", "--target", "dev", "--defer", "prod") == 0
+    said = capsys.readouterr().out
+    assert "Deferred: 1 model read from another target\n    m.b is read from m.b\n" in said
+    assert "2 checks run, each before its model is published." in said
+
+
+def test_the_partitions_that_a_run_is_asked_for(tmp_path: Path, capsys: Any) -> None:
+    files = {"models/daily.sql": DAYS, "models/a.sql": "select 1 as id"}
+    settings = "partitions: {days: {every: day, start: 2024-01-01, end: 2024-01-04}}\n"
+    project = make_project(tmp_path, files, settings)
+    for asked, said in {
+        "2024-01-02": "partition 2024-01-02",
+        "2024-01-01..2024-01-02": "partitions 2024-01-01..2024-01-02",
+        "last": "partition 2024-01-03",
+    }.items():
+        assert run(project.root, "plan", "--partition", asked) == 0
+        out = capsys.readouterr().out
+        assert f"main.daily  there is no database yet; {said}\n" in out
+        assert "Left out" not in out
+    assert run(project.root, "plan", "--partition", "2024-01-09") == 2
+    assert "there is no partition 2024-01-09" in capsys.readouterr().err
+    assert run(project.root, "plan", "a", "--partition", "last") == 2
+    assert "nothing that is selected has partitions" in capsys.readouterr().err

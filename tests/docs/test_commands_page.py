@@ -203,7 +203,7 @@ def test_starting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_planning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = blocks("Planning a run", "sh")[0].splitlines()
-    project = make_project(tmp_path, FILES)
+    project = make_project(tmp_path, FILES, "jobs: {nightly: {selection: 'tag:nightly+'}}\n")
     for line in commands:
         assert run(project.root, *shlex.split(line)[1:]) == 0, capsys.readouterr().err
     (example,) = blocks("Planning a run", "text")
