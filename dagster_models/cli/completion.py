@@ -134,7 +134,9 @@ _dagster_models() {
     esac
     local IFS=$'\n'
     case "$values" in
-        files) compopt -o default 2>/dev/null; COMPREPLY=(); return ;;
+        files) COMPREPLY=()  # zsh has no compopt
+            compopt -o default 2>/dev/null || COMPREPLY=($(compgen -f -- "$typed"))
+            return ;;
         @KINDS@) COMPREPLY=($("${COMP_WORDS[0]}" completion "${project[@]}" --words "$values" \
             --typed "$typed" 2>/dev/null)) ;;
         *) COMPREPLY=($(IFS=' '; compgen -W "$values" -- "$typed")) ;;

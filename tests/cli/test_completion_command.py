@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from dagster_models.cli.completion import _bash, _fish, _zsh
 from dagster_models.cli.main import COMMANDS
 from dagster_models.cli.words import words
 from running import Project, make_project
+from screen import Screen, in_terminal
 
 FILES = {
     "models/staging/stg_orders.sql": "/* @model\ntags: [nightly, 'a b']\n*/ select 1 as id",
@@ -48,68 +50,97 @@ def test_the_words(project: Project) -> None:
     assert words("models", "", None) == []
 
 
-#: Completes each line and prints the words, separated by blanks.
-BASH = """
-source {script}
-while IFS= read -r line; do
-    COMP_LINE=$line; COMP_POINT=${{#line}}; read -ra COMP_WORDS <<< "$line"
-    [[ $line == *" " ]] && COMP_WORDS+=("")
-    COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); COMPREPLY=()
-    _dagster_models
-    echo "${{COMPREPLY[*]}}"
-done
-"""
+#: What a user types before the tabulator -> what the shell then shows or writes.
 LINES = {
     "dagster-models comp": "compile completion",
     "dagster-models run --full": "--full-refresh",
     "dagster-models run st": "stg_orders staging",
     "dagster-models run --select orders +re": "+regions",
-    "dagster-models run tag:l": "late",  # bash has split the word at the colon
+    "dagster-models run tag:l": "tag:late",
     "dagster-models run --target ": "dev",
     "dagster-models run --checks a": "after",
     "dagster-models check --format g": "github",
     "dagster-models completion z": "zsh",
     "dagster-models show o": "orders",
     "dagster-models explain a": "a1b2",
-    "dagster-models ls --project ": "",  # files, which bash completes by itself
+    "dagster-models ls --project mod": "models",  # files, which the shell completes by itself
+}
+
+
+#: How each shell begins a session: without the user's files, in one line, and with lists at once.
+SHELLS = {
+    "bash": (
+        ["bash", "--norc", "-i"],
+        "bind 'set show-all-if-ambiguous on' 'set page-completions off'"
+        " 'set completion-query-items 0' 'set enable-bracketed-paste off'",
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "unsetopt auto_menu prompt_cr prompt_sp; LISTMAX=0",
+    ),
 }
 
 
 @pytest.mark.slow
-def test_bash(project: Project, tmp_path: Path) -> None:
-    script = tmp_path / "completion.bash"
-    script.write_text(_bash())
-    done = subprocess.run(
-        ["bash", "--norc", "-c", BASH.format(script=script)],
-        input="\n".join(LINES) + "\n",
-        env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert dict(zip(LINES, done.stdout.splitlines(), strict=True)) == LINES
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_tabulator(project: Project, tmp_path: Path, shell: str) -> None:
+    """An interactive shell completes each line, at a terminal of its own."""
+    program, settings = SHELLS[shell]
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "completion"
+    script.write_text({"bash": _bash, "zsh": _zsh}[shell]())
+    found = {}
+    with in_terminal(program, environment(), str(project.root), 200) as (screen, _):
+        screen.keys(f"{settings}; PS1='> '; source '{script}'; echo end-$((1))\n")
+        before = shown_after(screen, "end-1")
+        for number, line in enumerate(LINES, start=2):
+            screen.keys(f"{line}\t\x15echo end-$(({number}))\n")
+            after = shown_after(screen, f"end-{number}")
+            said = MOVES.sub(" ", screen.text[before:after].partition("echo")[0])
+            found[line] = {word for word in NAMES.findall(said) if word in CANDIDATES}
+            before = after
+    for line, words_ in found.items():
+        assert words_ - set(line.split()) == set(LINES[line].split()), line
+
+
+def shown_after(screen: Screen, end: str) -> int:
+    """How much the terminal has shown when the shell reads keys again after this line."""
+    screen.wait_for(lambda: "> " in screen.text.partition(f"{end}\r")[2])
+    return len(screen.text)
+
+
+#: What moves the cursor and sets colors.
+MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+#: Words in what a terminal shows, and those of them that may be completed.
+NAMES = re.compile(r"[\w:+-]+")
+CANDIDATES = {word for words in LINES.values() for word in words.split()} | {"seeds", "csv", "all"}
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/none"}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not installed")
 def test_fish(project: Project, tmp_path: Path) -> None:
+    """All lines in one process: fish completes a line that is given to it as it does at a key."""
     script = tmp_path / "completion.fish"
     script.write_text(_fish())
-    for line, wanted in {**LINES, "dagster-models run tag:l": "tag:late"}.items():
-        if not wanted:
-            continue
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"],
-            env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
-            cwd=project.root,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        found = {it.partition("\t")[0] for it in done.stdout.splitlines()}
-        assert set(wanted.split()) <= found, (line, done.stdout, done.stderr)
+    asked = "; ".join(f"echo '> {line}'; complete -C '{line}'" for line in LINES)
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source {script}; {asked}"],
+        env=environment(),
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    parts = done.stdout.split("> ")[1:]
+    assert len(parts) == len(LINES), done.stderr
+    for (line, wanted), part in zip(LINES.items(), parts, strict=True):
+        found = {it.partition("\t")[0].rstrip("/") for it in part.splitlines()[1:]}
+        assert found & CANDIDATES == set(wanted.split()), (line, part, done.stderr)
 
 
 def test_every_command_and_option_is_in_the_scripts() -> None:
