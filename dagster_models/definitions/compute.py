@@ -51,6 +51,7 @@ from dagster_models.execution.step_functions import register, selected_of
 from dagster_models.project.function import is_function
 from dagster_models.project.header import without_header
 from dagster_models.reporting.dagster_text import step_summary, step_text, traceback_text
+from dagster_models.reporting.wording import is_rolled_back
 from dagster_models.util.durations import rounded
 
 #: The signature of every compute function. Dagster asks for it 16 times per asset; if Python has to
@@ -152,7 +153,11 @@ def _results(attempt: AttemptResult, asset: AssetKey) -> Iterator[Any]:
     built = result.state == "succeeded" and target_step.builds
     # Nobody builds a source here: it is looked at.
     counts = built or target_step.step.kind == "source"
-    checks = [asset_check_result(it, target, asset, built=counts) for it in result.checks]
+    gone = is_rolled_back(result)
+    checks = [
+        asset_check_result(it, target, asset, built=counts, rolled_back=gone)
+        for it in result.checks
+    ]
     if built:
         known = {check.name for check in result.checks}
         checks += [_lost_result(asset, c) for c in target_step.step.checks if c.name not in known]

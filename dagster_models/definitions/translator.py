@@ -34,6 +34,7 @@ from dagster_models.definitions.column_metadata import (
 )
 from dagster_models.project.function import is_function
 from dagster_models.project.header import without_header
+from dagster_models.reporting.dagster_text import as_markdown
 
 PREFIX = "dagster_models"
 """The namespace of our own tags and metadata."""
@@ -144,8 +145,10 @@ def _group(key: Key) -> str:
 
 
 def _description(step: Step) -> str | None:
-    """Prose, after the errors for which the step cannot be built."""
-    return "\n\n".join(filter(None, (*map(str, step.problems), step.config.description))) or None
+    """Prose, after the errors for which the step cannot be built. It is Markdown, where only an
+    empty line begins a new one."""
+    lines = (line.strip() for problem in step.problems for line in str(problem).splitlines())
+    return "\n\n".join(filter(None, (*map(as_markdown, lines), step.config.description))) or None
 
 
 def _sql(step: Step) -> Mapping[str, Any]:

@@ -17,6 +17,7 @@ from dagster import (
 from dagster_models.reporting.dagster_text import check_summary, check_text, writable
 from dagster_models.reporting.explain_text import PREFIX
 from dagster_models.reporting.results import CheckResult
+from dagster_models.reporting.wording import READS_THE_FORMER
 from dagster_models.util.durations import rounded
 from dagster_models.util.numbers import readable, readable_percent
 
@@ -26,18 +27,28 @@ VALUE, BUILT_ON = f"{PREFIX}/value", f"{PREFIX}/built_on"
 
 
 def asset_check_result(
-    check: CheckResult, target: str, asset: AssetKey | None = None, *, built: bool = False
+    check: CheckResult,
+    target: str,
+    asset: AssetKey | None = None,
+    *,
+    built: bool = False,
+    rolled_back: bool = False,
 ) -> AssetCheckResult:
     """``target``: where it ran. ``asset``: the key of what the step builds; None where the step's
-    context says it. ``built``: whether the build that was checked was published."""
+    context says it. ``built``: whether the build that was checked was published;
+    ``rolled_back``: whether it is gone, with the rows that the check has found."""
     warn = check.severity == "warn" or not check.has_run  # it has not found that the data offend
+    metadata = _metadata(check, target)
+    if check.query:
+        before = f"{READS_THE_FORMER}:\n\n" if rolled_back else ""
+        metadata["query"] = MetadataValue.md(f"{before}```sql\n{writable(check.query)}\n```")
     return AssetCheckResult(
         asset_key=asset,
         check_name=check.name,
         passed=check.passed,
         severity=AssetCheckSeverity.WARN if warn else AssetCheckSeverity.ERROR,
         description=check_summary(check) or None,
-        metadata={**_metadata(check, target), **_for_later_runs(check, target if built else "")},
+        metadata={**metadata, **_for_later_runs(check, target if built else "")},
     )
 
 
@@ -62,8 +73,6 @@ def _metadata(check: CheckResult, target: str) -> dict[str, Any]:
         found["failing_rows"] = _table(check)
     if check.stored:
         found["stored_in"] = check.stored
-    if check.query:
-        found["query"] = MetadataValue.md(f"```sql\n{writable(check.query)}\n```")
     if text := check_text(check):
         found["error"] = text
     return found

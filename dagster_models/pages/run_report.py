@@ -20,11 +20,13 @@ from dagster_models.pages.slots import slots_picture
 from dagster_models.reporting.explain import Explanation
 from dagster_models.reporting.results import RunHeader, StepResult, totals
 from dagster_models.reporting.wording import (
+    READS_THE_FORMER,
     cancel_story,
     changed_rows,
     check_failure,
     counted,
     failure,
+    is_rolled_back,
     skip_path,
     skip_reason,
 )
@@ -136,7 +138,8 @@ def _checks(results: Sequence[StepResult]) -> Iterator[str]:
             rows = ([_cell(value) for value in row] for row in check.sample)
             yield f'<div class="scroll">{table(check.sample_columns, rows)}</div>'
         if check.query:
-            yield f"<details><summary>Its query</summary>{code(check.query)}</details>"
+            note = f" ({READS_THE_FORMER})" if is_rolled_back(it) else ""
+            yield f"<details><summary>Its query{note}</summary>{code(check.query)}</details>"
 
 
 def _cell(value: str | None) -> str:

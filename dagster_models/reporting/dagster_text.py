@@ -6,6 +6,8 @@ Dagster's UI cannot send a lone surrogate, and then shows nothing of a run: here
 
 from __future__ import annotations
 
+import re
+
 from dagster_models.reporting.results import CheckResult, StepResult
 from dagster_models.reporting.wording import (
     cancel_story,
@@ -20,6 +22,9 @@ from dagster_models.reporting.wording import (
     unchanged_since,
 )
 
+#: What Markdown takes for its own, outside of what stands between backticks: a tag, and emphasis.
+_MARKDOWN = re.compile(r"(`[^`]*`)|<|\*|(?<![^\W_])_|_(?![^\W_])")
+
 
 def step_text(result: StepResult, target: str = "") -> str:
     """What became of the step, with the place in the user's file; "" for one that succeeded.
@@ -33,7 +38,7 @@ def step_text(result: StepResult, target: str = "") -> str:
 
 def step_summary(result: StepResult) -> str:
     """The first line of that: Dagster's page of an asset has one line for an observation."""
-    return next(iter(step_text(result).splitlines()), "")
+    return as_markdown(next(iter(step_text(result).splitlines()), ""))
 
 
 def _step_text(result: StepResult) -> str:
@@ -59,9 +64,9 @@ def check_text(check: CheckResult) -> str:
 def check_summary(check: CheckResult) -> str:
     """What there is to say of a check that did not pass, or that has found something."""
     if not check.passed:
-        return writable(check_failure(check))
+        return as_markdown(writable(check_failure(check)))
     if check.found or check.failures:
-        return writable(check_found(check))
+        return as_markdown(writable(check_found(check)))
     return ""
 
 
@@ -69,6 +74,11 @@ def traceback_text(result: StepResult) -> str:
     """The traceback of a failed step, in Markdown; "" if it has none."""
     trace = result.error.traceback if result.error else ""
     return writable(f"```\n{trace}\n```") if trace else ""
+
+
+def as_markdown(text: str) -> str:
+    """The text for a description: Dagster shows it as Markdown, and drops what is like a tag."""
+    return _MARKDOWN.sub(lambda it: it[1] or f"\\{it[0]}", text)
 
 
 def writable(text: str) -> str:

@@ -21,12 +21,14 @@ from dagster_models.reporting.progress import Progress
 from dagster_models.reporting.results import CheckResult, CheckStatus, StepResult, totals
 from dagster_models.reporting.sample_table import sample_lines
 from dagster_models.reporting.wording import (
+    READS_THE_FORMER,
     cancel_story,
     changed_rows,
     check_failure,
     committed_partitions,
     counted,
     failure,
+    is_rolled_back,
     placed,
     skip_path,
     skip_reason,
@@ -353,20 +355,21 @@ def _check_lines(result: StepResult, most: int) -> list[str]:
     for check in result.checks:
         if not check.passed:
             word = _CHECK_WORDS[check.status]
-            said = [*clean_lines(check_failure(check)), *_rows_of(check)]
+            said = [*clean_lines(check_failure(check)), *_rows_of(check, is_rolled_back(result))]
             head, *more = said[:most] or [""]
             lines.append(f"{INDENT}{word} check {clean(check.name)}: {head}")
             lines += [2 * INDENT + line for line in more]
     return lines
 
 
-def _rows_of(check: CheckResult) -> list[str]:
+def _rows_of(check: CheckResult, rolled_back: bool) -> list[str]:
     """Some of the offending rows, and how to see the others."""
     lines = sample_lines(check)
     if check.stored:
         return [*lines, f"{_how_many_stored(check)}: select * from {clean(check.stored)}"]
     query = clean(check.query) if "--" not in check.query else ""
-    return [*lines, f"to see them: {query}"] if lines and query else lines
+    how = READS_THE_FORMER if rolled_back else "to see them"
+    return [*lines, f"{how}: {query}"] if lines and query else lines
 
 
 def _how_many_stored(check: CheckResult) -> str:

@@ -64,6 +64,15 @@ def failed_checks(result: StepResult) -> str:
     return "; ".join(f"{check.name}: {check_failure(check)}" for check in result.failed_checks)
 
 
+def is_rolled_back(result: StepResult) -> bool:
+    """Whether what the checks of the step have looked at is gone."""
+    return result.state == "failed" and bool(result.materialized) and result.kind != "checks"
+
+
+#: Before the query of a check that has found rows which were rolled back.
+READS_THE_FORMER = "these were rolled back with the build; the query reads what was there before"
+
+
 def check_failure(check: CheckResult) -> str:
     """Why the check did not pass: its rows, where and how its own query failed, or why that was
     not sent."""

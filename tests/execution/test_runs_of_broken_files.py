@@ -104,6 +104,20 @@ def test_dagster_shows_the_broken_asset(
     assert [it.name for it in defs.get_repository_def().schedule_defs] == ["daily"]
 
 
+def test_the_page_of_a_broken_asset_reads_as_it_was_written(tmp_path: Path) -> None:
+    """A description is Markdown; what becomes of a model in Python does not hang on its code."""
+    bad = "def model(warehouse):\n    return (\n"
+    made = "def sql(vars):\n    return (\n"
+    files = {**BROKEN, "models/marts/bad.py": bad, "models/marts/made.py": made}
+    graph = load_project(write_project(tmp_path, files)).resolve_asset_graph()
+    kinds = {name: graph.get(dg.AssetKey(["marts", name])).kinds for name in ("bad", "made")}
+    assert kinds == {"bad": {"python", "duckdb", "table"}, "made": {"python", "duckdb", "view"}}
+    error, fix, prose = (graph.get(dg.AssetKey(["marts", "sold"])).description or "").split("\n\n")
+    assert error.startswith(ERROR)
+    assert fix.startswith("Correct it.")
+    assert prose == "What was sold."
+
+
 def test_a_job_whose_models_cannot_be_read_runs_them_and_fails(project: Project) -> None:
     """It would succeed each night without doing anything, or stop the whole code location."""
     project.write({"models/marts/sold.sql": "/* @model\ntags: [nightly\n*/ select id from raw"})

@@ -14,11 +14,12 @@ from dagster import TableMetadataValue
 from dagster_models.core.messages import CheckOutcome, Outcome, TaskError, Verdict
 from dagster_models.errors import ErrorKind
 from dagster_models.execution.check_results import BUILT_ON, VALUE, asset_check_result
+from dagster_models.reporting.dagster_text import as_markdown
 from dagster_models.reporting.results import CheckResult, RunHeader, StepResult
 from dagster_models.reporting.run_results import write_run_results
 from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
-from dagster_models.reporting.wording import check_failure, check_found
+from dagster_models.reporting.wording import READS_THE_FORMER, check_failure, check_found
 from results_examples import sql
 
 ROWS = CheckResult(
@@ -119,6 +120,26 @@ def test_dagster_shows_some_rows_and_the_query() -> None:
     assert result.metadata["query"].value == '```sql\nselect *\nfrom "s"."t" where id < 0\n```'
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("but got '<stream end>'", r"but got '\<stream end>'"),
+        ("count(*) of stg_orders", r"count(\*) of stg_orders"),
+        ("a/__x__.py: set `a_: <b>`", r"a/\_\_x\_\_.py: set `a_: <b>`"),
+        ("the limit is > 1%", "the limit is > 1%"),
+    ],
+)
+def test_a_description_is_markdown(text: str, shown: str) -> None:
+    assert as_markdown(text) == shown
+
+
+def test_whoever_runs_the_query_knows_whether_the_rows_are_still_there() -> None:
+    warned = terminal_of(SEEN["warned"])
+    assert '        to see them: select * from "s"."t" where id < 0' in warned, "it is published"
+    gone = asset_check_result(ROWS, "dev", rolled_back=True).metadata["query"].value
+    assert str(gone).startswith(f"{READS_THE_FORMER}:\n\n```sql\nselect *")
+
+
 def test_the_terminal_shows_a_table_at_the_end() -> None:
     few, every, unknown = (
         replace(ROWS, name=name, stored=f"s.failures_{name}", stored_rows=number)
@@ -131,7 +152,7 @@ def test_the_terminal_shows_a_table_at_the_end() -> None:
         "        id   | word | word",
         "        1    | NULL | a b",
         f"        1000 | red  | {'x' * 32}...",
-        '        to see them: select * from "s"."t" where id < 0',
+        f'        {READS_THE_FORMER}: select * from "s"."t" where id < 0',
     ]
     assert "        all of them: select * from s.failures_stored" in lines
     assert "        3 of them: select * from s.failures_few" in lines

@@ -54,7 +54,8 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
     uses = declared_uses(values, "upstream")
     code = _read_code(file, report)
     if code is None:
-        return Draft(new_step(file, "python", values, context), uses)
+        shown = values if "def sql(" in file.text else _as_a_table(values)
+        return Draft(new_step(file, "python", shown, context), uses)
     if code.kind == "sql":
         return _draft_generated(file, values, header, uses, context)
     if code.kind != "model":
@@ -66,11 +67,17 @@ def draft_python(file: ProjectFile, context: DraftContext) -> Draft:
     if own is not None and (own.value in others or is_custom(own.value)):
         fix = f"Delete `materialized: {own.value}`, or generate the query with `def sql(vars)`."
         report(problem("a Python model is always a table", own.place, fix))
-    word = values.get("materialized", "table")
-    how = word if word in KINDS and KINDS[word].of_python else "table"
-    step = new_step(file, "python", {**values, "materialized": how}, context)
+    step = new_step(file, "python", _as_a_table(values), context)
     check_keys(step, header, report)
     return draft_code(Draft(step, uses), file, context)
+
+
+def _as_a_table(values: Values) -> Values:
+    """The values, with a kind that a function ``model`` can build: what else is set is that of a
+    folder, for its SQL models."""
+    word = values.get("materialized", "table")
+    how = word if word in KINDS and KINDS[word].of_python else "table"
+    return {**values, "materialized": how}
 
 
 def draft_script(file: ProjectFile, context: DraftContext) -> Draft:
