@@ -213,6 +213,7 @@ KNOW_NAMES = {
         "project.attached",
     ),
     *(name for name in modules() if room(name) == "sql/dialects"),
+    *(name for name in modules() if room(name) == "dbt"),  # adapters, which are dbt's names
 }
 
 

@@ -1,0 +1,14 @@
+"""Why a text of dbt cannot be made plain SQL."""
+
+from __future__ import annotations
+
+
+class NotImportable(Exception):
+    """A text asks for something that an import does not have, or is wrong."""
+
+
+class NeedsWarehouse(NotImportable):
+    """A text asks the warehouse while dbt compiles it, so only dbt has the answer."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} asks the warehouse while dbt compiles")

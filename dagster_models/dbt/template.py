@@ -1,0 +1,163 @@
+"""Jinja as dbt has it: its tags, and the parts of a text in their order.
+
+The sandbox, the extensions and the prefix of macros' names are dbt's, so a text is read as dbt
+reads it. https://docs.getdbt.com/reference/dbt-jinja-functions
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jinja2 import TemplateError, TemplateSyntaxError, nodes
+from jinja2.environment import Environment
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import SandboxedEnvironment
+
+#: Before the name of each macro in its module: Jinja does not export names with an underscore.
+MACRO = "dbt_macro__"
+
+
+class _MacroParser(Parser):
+    """Macros may have types at their arguments, and get a prefix."""
+
+    def parse_macro(self) -> nodes.Macro:
+        return self._macro(MACRO, "endmacro")
+
+    def test_macro(self, end: str) -> nodes.Macro:
+        return self._macro(f"{MACRO}test_", end)
+
+    def _macro(self, prefix: str, end: str) -> nodes.Macro:
+        node = nodes.Macro(lineno=next(self.stream).lineno)
+        node.name = prefix + self.parse_assign_target(name_only=True).name
+        self.parse_signature(node)
+        node.body = self.parse_statements((f"name:{end}",), drop_needle=True)
+        return node
+
+    def parse_signature(self, node: Any) -> None:
+        args: list[nodes.Name] = []
+        defaults: list[nodes.Expr] = []
+        node.args, node.defaults = args, defaults
+        self.stream.expect("lparen")
+        while self.stream.current.type != "rparen":
+            if args:
+                self.stream.expect("comma")
+            arg = self.parse_assign_target(name_only=True)
+            arg.set_ctx("param")
+            if self.stream.skip_if("colon"):
+                self._type()
+            if self.stream.skip_if("assign"):
+                defaults.append(self.parse_expression())
+            elif defaults:
+                self.fail("non-default argument follows default argument")
+            args.append(arg)
+        self.stream.expect("rparen")
+
+    def _type(self) -> None:
+        self.stream.expect("name")
+        if self.stream.skip_if("lbracket"):
+            while self.stream.current.type != "rbracket":
+                self._type()
+                self.stream.skip_if("comma")
+            self.stream.expect("rbracket")
+
+
+class _Environment(SandboxedEnvironment):
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        return _MacroParser(self, source, name, filename).parse()
+
+
+class _Tags(Extension):
+    """dbt's own tags. What a materialization, a snapshot or docs block holds is no text."""
+
+    tags = {"test", "data_test", "materialization", "snapshot", "docs"}  # noqa: RUF012
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        tag = parser.stream.current.value
+        if tag in ("test", "data_test") and isinstance(parser, _MacroParser):
+            return parser.test_macro(f"end{tag}")
+        node = nodes.Macro(lineno=next(parser.stream).lineno)
+        node.name = f"dbt_{tag}__{parser.parse_assign_target(name_only=True).name}"
+        node.args, node.defaults = [], []
+        while parser.stream.current.type != "block_end":  # `, adapter='duckdb'`
+            next(parser.stream)
+        node.body = parser.parse_statements((f"name:end{tag}",), drop_needle=True)
+        return node
+
+
+@cache
+def environment() -> Environment:
+    """dbt's environment. Its filters `as_...` matter only where it reads YAML."""
+    made = _Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols", _Tags])
+    for name in ("as_text", "as_bool", "as_native", "as_number"):
+        made.filters[name] = _as_it_is
+    made.filters["is_list"] = _is_list
+    return made
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """``kind``: ``data`` (SQL), ``comment``, ``variable`` (an expression), ``block`` (a statement);
+    ``text``: what is within its braces, or the SQL."""
+
+    kind: str
+    text: str
+
+
+def parts(text: str) -> list[Part]:
+    """The parts of a template. White space that a `-` strips is not there.
+
+    Raises:
+        TemplateSyntaxError: it is no template.
+    """
+    found: list[Part] = []
+    inside: list[str] | None = None
+    kind = ""
+    for _, token, value in environment().lexer.tokeniter(text, None):
+        opening = re.fullmatch(r"(comment|variable|block|raw)_begin", token)
+        if opening and inside is None:
+            kind, inside = opening[1], []
+            if kind == "raw":
+                inside = None
+        elif inside is not None and token == f"{kind}_end":
+            found.append(Part(kind, "".join(inside).strip()))
+            inside = None
+        elif inside is not None:
+            inside.append(value)
+        elif token == "data":
+            found.append(Part("data", value))
+    return found
+
+
+def expression(text: str) -> nodes.Expr | None:
+    """The expression that stands in `{{ }}`; None for more than one, or none."""
+    try:
+        body = environment().parse("{{" + text + "}}").body
+    except TemplateSyntaxError:
+        return None
+    if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
+        return None
+    return body[0].nodes[0]
+
+
+def names_in(node: nodes.Node) -> Iterator[str]:
+    """The names that an expression reads."""
+    if isinstance(node, nodes.Name):
+        yield node.name
+    for below in node.find_all(nodes.Name):
+        yield below.name
+
+
+__all__ = ["MACRO", "Part", "TemplateError", "environment", "expression", "names_in", "parts"]

@@ -1,0 +1,157 @@
+"""The SQL of each model, in the order of what a reader would want: his own text, then one that is
+rendered here, then what dbt has compiled, and else none, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from dagster_models.dbt.compiled import compiled_text
+from dagster_models.dbt.context import Seen
+from dagster_models.dbt.manifest import DbtNode
+from dagster_models.dbt.marks import Mangled, NamedText
+from dagster_models.dbt.refusals import NotImportable
+from dagster_models.dbt.regions import reads_as, with_regions, with_since
+from dagster_models.dbt.renderer import Renderer
+from dagster_models.dbt.rendering import NotRendered
+from dagster_models.dbt.source_text import NotPlain, source_text, with_marked_variables
+from dagster_models.errors import SqlSyntaxError
+
+
+class Way(Enum):
+    SOURCE = "the source text"
+    RENDERED = "rendered here"
+    COMPILED = "as dbt compiled it"
+    NONE = "not imported"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelText:
+    """``sql`` is dbt's own text with Jinja where the way is NONE. ``why``: what kept an earlier way
+    from being taken. ``frozen``: what it was given that may be another tomorrow. ``reads_itself``:
+    also in a build in full, or in a model that is not incremental."""
+
+    sql: str
+    way: Way
+    why: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    frozen: Mapping[str, str] = field(default_factory=dict)
+    since: str | None = None
+    reads_itself: bool = False
+
+
+def model_text(node: DbtNode, renderer: Renderer) -> ModelText:
+    """The text of a model or snapshot, by the first way that there is."""
+    if node.language != "sql":
+        return ModelText(node.raw_code, Way.NONE, f"it is a model in {node.language}")
+    reasons: list[str] = []
+    for way in (_source, _rendered, _compiled):
+        try:
+            return way(node, renderer, "; ".join(reasons))
+        except NotPlain as error:
+            reasons.append(f"{error} computes")
+        except (NotImportable, Mangled, SqlSyntaxError) as error:
+            if str(error) not in reasons:
+                reasons.append(str(error))
+    return ModelText(node.raw_code, Way.NONE, "; ".join(reasons))
+
+
+class TestTexts:
+    """Rendering for those who write checks and headers: SQL with our names."""
+
+    __test__ = False  # no test of pytest
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self.frozen: dict[str, Mapping[str, str]] = {}
+
+    def of_test(self, unique_id: str) -> str | NotRendered:
+        node = self._renderer.manifest.nodes[unique_id]
+        return self._named(node, lambda seen: self._test(node, seen))
+
+    def of_text(self, unique_id: str, text: str) -> str | NotRendered:
+        node = self._renderer.manifest.nodes[unique_id]
+        return self._named(node, lambda seen: self._renderer.render(text, node, False, seen))
+
+    def _test(self, node: DbtNode, seen: Seen) -> str:
+        renderer = self._renderer
+        try:
+            return renderer.render_test(node, seen)
+        except NotImportable:
+            try:
+                dialect = renderer.marks.dialect
+                return compiled_text(node, renderer.manifest, renderer.marks, dialect)
+            except NotImportable:
+                pass
+            raise
+
+    def _named(self, node: DbtNode, make: Any) -> str | NotRendered:
+        seen = Seen()
+        try:
+            named = self._renderer.marks.named(make(seen))
+        except (NotImportable, Mangled, SqlSyntaxError) as error:
+            return NotRendered(str(error))
+        if frozen := {**seen.frozen, **_texts(named)}:
+            self.frozen[node.unique_id] = frozen
+        return named.text
+
+
+def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
+    seen = Seen()
+    text = source_text(node, renderer, seen)
+    dialect = renderer.marks.dialect
+    # The template engine has the last word: comments and white space may have swallowed something.
+    sides = [_filled(node.raw_code, node, renderer, side) for side in (True, False)]
+    plain = renderer.marks.as_dbt(text, keep=lambda _: True)
+    if not reads_as(plain, sides[0], sides[1], dialect):
+        raise NotPlain("Jinja within a comment or a literal")
+    return _finished(node, renderer, text, Way.SOURCE, why, seen)
+
+
+def _filled(template: str, node: DbtNode, renderer: Renderer, incremental: bool) -> str:
+    text = renderer.render(template, node, incremental, Seen())
+    return renderer.marks.as_dbt(text, keep=lambda _: True)
+
+
+def _rendered(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
+    seen, template = Seen(), with_marked_variables(node, renderer)
+    full = renderer.render(template, node, False, seen)
+    text: str | None = full
+    if node.materialized == "incremental":
+        later = renderer.render(template, node, True, seen)
+        text = with_regions(later, full, renderer.marks.dialect)
+    if text is None:
+        raise NotImportable("no text has both sides of is_incremental()")
+    return _finished(node, renderer, text, Way.RENDERED, why, seen)
+
+
+def _compiled(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
+    marks = renderer.marks
+    text = compiled_text(node, renderer.manifest, marks, marks.dialect)
+    return _finished(node, renderer, text, Way.COMPILED, why, Seen())
+
+
+def _finished(
+    node: DbtNode, renderer: Renderer, text: str, way: Way, why: str, seen: Seen
+) -> ModelText:
+    marks, since = renderer.marks, None
+    own = marks.word(node.unique_id)
+    if node.materialized == "incremental":
+        text, since = with_since(text, own)
+    reads_itself = node.materialized not in ("incremental", "snapshot") and own in text
+    named = marks.named(text)
+    return ModelText(
+        named.text.strip("\n").rstrip() + "\n",
+        way,
+        why,
+        named.variables,
+        {**seen.frozen, **_texts(named)},
+        since,
+        reads_itself,
+    )
+
+
+def _texts(named: NamedText) -> dict[str, str]:
+    return {f"var({name!r})": str(value) for name, value in named.frozen.items()}

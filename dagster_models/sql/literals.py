@@ -1,0 +1,57 @@
+"""Where the literals and the comments of a text are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlglot.dialects.dialect import Dialect as SqlglotDialect
+from sqlglot.errors import TokenError
+from sqlglot.tokenizer_core import Token
+
+from dagster_models.errors import SqlSyntaxError
+from dagster_models.sql.comments import comments_before
+from dagster_models.sql.rewriting.token_rewriter import TEXTS
+
+
+class Layout(NamedTuple):
+    """Places of a text, in its order. ``words``: its tokens, each as written."""
+
+    literals: Sequence[slice]
+    comments: Sequence[slice]
+    words: Sequence[slice]
+
+    def said(self, text: str) -> list[str]:
+        return [text[it] for it in self.words]
+
+
+def layout(text: str, dialect: str) -> Layout:
+    """Read the places. Raises SqlSyntaxError for a text that has no tokens."""
+    try:
+        tokens: list[Token] = SqlglotDialect.get_or_raise(dialect).tokenize(text)
+    except TokenError as error:
+        raise SqlSyntaxError(f"the text has no tokens: {error}", 1, 1) from None
+    return Layout(
+        [slice(it.start, it.end + 1) for it in tokens if it.token_type in TEXTS],
+        [place for _, places in comments_before(text, tokens) for place in places],
+        [slice(it.start, it.end + 1) for it in tokens],
+    )
+
+
+def needs_quotes(name: str, dialect: str) -> bool:
+    """Whether a name is not one word that the dialect reads as a name."""
+    if not (name.isidentifier() and name.isascii()):
+        return True
+    of = SqlglotDialect.get_or_raise(dialect).generator_class.RESERVED_KEYWORDS
+    return name.lower() in of or name.upper() in of or name.upper() in _RESERVED
+
+
+#: Words that no warehouse takes as the name of a table.
+_RESERVED = {
+    *("ALL", "AND", "ANY", "AS", "ASC", "BETWEEN", "CASE", "CAST", "CHECK", "COLUMN", "CREATE"),
+    *("CROSS", "DEFAULT", "DESC", "DISTINCT", "ELSE", "END", "EXCEPT", "EXISTS", "FALSE", "FOR"),
+    *("FROM", "FULL", "GROUP", "HAVING", "IN", "INNER", "INTERSECT", "INTO", "IS", "JOIN", "LEFT"),
+    *("LIKE", "LIMIT", "NATURAL", "NOT", "NULL", "OFFSET", "ON", "OR", "ORDER", "OUTER", "PRIMARY"),
+    *("RIGHT", "SELECT", "TABLE", "THEN", "TO", "TRUE", "UNION", "UNIQUE", "USER", "USING", "WHEN"),
+    *("WHERE", "WINDOW", "WITH"),
+}
