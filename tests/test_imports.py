@@ -198,7 +198,8 @@ def importers(root: str) -> set[str]:
 
 def test_sqlglot_dagster_and_the_drivers_have_their_rooms() -> None:
     assert {room(name).partition("/")[0] for name in importers("sqlglot")} == {"sql"}
-    assert {room(name) for name in importers("duckdb")} == {"warehouses"}
+    # dbt-duckdb leaves the reading of a seed to DuckDB's COPY, so an import runs it.
+    assert {room(name) for name in importers("duckdb")} == {"dbt", "warehouses"}
     assert {room(name) for name in importers("psycopg")} == {"warehouses"}
     assert {room(name) for name in importers("dagster")} <= MAY_IMPORT_DAGSTER
 

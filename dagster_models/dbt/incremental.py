@@ -1,0 +1,140 @@
+"""dbt's keys of incremental models -> ours."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from dagster_models.dbt.columns_of_key import columns_of_key
+from dagster_models.dbt.manifest import DbtNode
+from dagster_models.dbt.remarks import Weight
+from dagster_models.dbt.saying import Saying
+
+#: What an adapter does with a unique_key if nobody says a strategy.
+_DEFAULTS = {
+    **dict.fromkeys(("duckdb", "postgres", "redshift"), "delete+insert"),
+    **dict.fromkeys(("snowflake", "bigquery", "databricks"), "merge"),
+}
+_STRATEGIES = {
+    "append": "append",
+    "merge": "merge",
+    "delete+insert": "delete+insert",
+    "delete_insert": "delete+insert",
+}
+_ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
+_EVERY = {"hour": "hour", "day": "day", "month": "month"}
+#: The keys of dbt that are read here.
+KEYS = (
+    *("incremental_strategy", "unique_key", "on_schema_change", "full_refresh"),
+    *("incremental_predicates", "predicates", "merge_update_columns", "merge_exclude_columns"),
+    *("event_time", "batch_size", "lookback", "begin", "concurrent_batches"),
+)
+
+
+def incremental_keys(said: Saying, adapter: str) -> None:
+    strategy = str(said.setting("incremental_strategy") or "default").lower()
+    if isinstance(said.setting("full_refresh"), bool):
+        said.values["full_refresh"] = said.setting("full_refresh")
+    change = said.setting("on_schema_change")
+    said.values["on_schema_change"] = change if change in _ON_SCHEMA_CHANGE else "ignore"
+    if strategy == "microbatch":
+        _microbatch(said)
+    elif strategy == "insert_overwrite":
+        _insert_overwrite(said)
+    else:
+        _keyed(said, adapter)
+
+
+def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...]]:
+    """Our strategy, None for one that is not known here, and the key that it uses."""
+    strategy = str(node.config.get("incremental_strategy") or "default").lower()
+    key, _ = columns_of_key(node.config.get("unique_key"))
+    if strategy == "default":
+        strategy = _DEFAULTS.get(adapter, "merge" if key else "append")
+    ours = _STRATEGIES.get(strategy)
+    if key is None or ours is None:
+        return None, ()
+    return (ours, key) if key and ours != "append" else ("append", ())
+
+
+def _keyed(said: Saying, adapter: str) -> None:
+    key, is_expression = columns_of_key(said.setting("unique_key"))
+    if key is None:
+        said.refused.append(f"the unique_key {said.setting('unique_key')!r} is an expression")
+        return
+    ours, used = strategy_of(said.node, adapter)
+    if ours is None:
+        said.refused.append(f"the strategy {said.setting('incremental_strategy')!r} is not known")
+        return
+    said.values["strategy"] = ours
+    if used:
+        said.values["unique_key"] = used[0] if len(used) == 1 else list(used)
+        _narrowed(said, ours)
+    elif key:
+        said.remark("the strategy append does not use the unique_key", Weight.NOTE)
+    if is_expression and used:
+        said.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
+
+
+def _narrowed(said: Saying, strategy: str) -> None:
+    """What narrows the rows or the columns that a strategy writes."""
+    for name in ("merge_update_columns", "merge_exclude_columns"):
+        if strategy == "merge" and said.setting(name):
+            said.refused.append(f"`{name}: {said.setting(name)}`: a merge here writes all columns")
+    for name in ("incremental_predicates", "predicates"):
+        if said.setting(name):
+            what = f"`{name}: {said.setting(name)}`: all rows of the table are looked at for a key"
+            said.remark(what, Weight.DIFFERS)
+
+
+def _insert_overwrite(said: Saying) -> None:
+    """dbt replaces the partitions that the new rows are in. That is `delete+insert` where the
+    columns by which the table is partitioned are the partitions."""
+    by = said.node.config.get("partition_by")
+    columns: Any = None
+    if isinstance(by, dict) and by.get("data_type", "date") == "date" and not by.get("range"):
+        columns = by.get("field") if by.get("granularity", "day") == "day" else None
+    elif not isinstance(by, dict):
+        columns, _ = columns_of_key(by)
+    if not columns:
+        said.refused.append(f"insert_overwrite replaces partitions by {by!r}, and not by columns")
+        return
+    said.values |= {"strategy": "delete+insert", "unique_key": columns}
+    said.remark("insert_overwrite is delete+insert by the columns of partition_by", Weight.NOTE)
+
+
+def _microbatch(said: Saying) -> None:
+    size, column = said.setting("batch_size"), said.setting("event_time")
+    begin = _moment(said.setting("begin"))
+    if begin is None or not column or size not in (*_EVERY, "year"):
+        said.refused.append("microbatch without event_time, begin and batch_size")
+        return
+    start = _start(begin, size)
+    plain: Any = start if size == "hour" and start.time() != datetime.time() else start.date()
+    name = f"{size}s_from_{start:%Y_%m_%d}" + ("" if plain == start.date() else f"_{start:%H}")
+    every = {"every": _EVERY[size]} if size in _EVERY else {"cron": "0 0 1 1 *"}
+    said.partitions[name] = {**every, "start": plain}
+    said.values |= {"partitions": {"of": name, "by": column}, "batch": 1}
+    if said.setting("unique_key"):
+        said.remark("a partition is replaced, so the unique_key is not needed", Weight.NOTE)
+    what = f"dbt builds the last partition and {said.node.config.get('lookback', 1)} before it in"
+    what += " each run: a schedule with `partition: last` and `lookback` does the same"
+    said.remark(what, Weight.NOTE)
+
+
+def _moment(value: Any) -> datetime.datetime | None:
+    try:
+        found = datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return found.astimezone(datetime.timezone.utc).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _start(begin: datetime.datetime, size: str) -> datetime.datetime:
+    """Where the batch of *begin* starts."""
+    begin = begin.replace(minute=0, second=0, microsecond=0)
+    if size != "hour":
+        begin = begin.replace(hour=0)
+    if size in ("month", "year"):
+        begin = begin.replace(day=1)
+    return begin.replace(month=1) if size == "year" else begin

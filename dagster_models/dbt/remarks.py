@@ -1,0 +1,24 @@
+"""What an import says of a part of the dbt project, beside what it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Weight(Enum):
+    """``NOTE``: the rows and results are the same. ``DIFFERS``: they may be others. ``LEFT_OUT``:
+    something of dbt has nothing of ours in its place."""
+
+    NOTE = "note"
+    DIFFERS = "differs"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """``of``: dbt's unique_id, or "" for the project."""
+
+    of: str
+    what: str
+    weight: Weight = Weight.LEFT_OUT

@@ -1,0 +1,29 @@
+"""The header of one model while its keys are found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagster_models.dbt.manifest import DbtNode
+from dagster_models.dbt.remarks import Remark, Weight
+
+
+@dataclass(slots=True)
+class Saying:
+    """``refused``: why the model cannot be built here as dbt builds it. ``partitions``: sets of
+    them that dagster_models.yaml must have."""
+
+    node: DbtNode
+    values: dict[str, Any] = field(default_factory=dict)
+    remarks: list[Remark] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    partitions: dict[str, Any] = field(default_factory=dict)
+
+    def remark(self, what: str, weight: Weight = Weight.LEFT_OUT) -> None:
+        self.remarks.append(Remark(self.node.unique_id, what, weight))
+
+    def setting(self, key: str) -> Any:
+        """A value of dbt's configuration; None for what says nothing."""
+        value = self.node.config.get(key)
+        return None if value in ("", [], {}) else value

@@ -1,0 +1,287 @@
+"""A model's configuration in dbt becomes the keys of our header, or a remark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.dbt.configuration import DbtHeader, header_of
+from dagster_models.dbt.remarks import Weight
+from dbt_cases import Texts, manifest_of, step
+
+
+def header(
+    folder: Path, adapter: str = "duckdb", kind: str = "model", groups: Any = None, **given: Any
+) -> DbtHeader:
+    texts = given.pop("texts", Texts())
+    manifest = manifest_of(
+        folder, step("orders", kind=kind, **given), adapter=adapter, groups=groups or {}
+    )
+    return header_of(manifest.nodes[f"{kind}.shop.orders"], manifest, texts, adapter)
+
+
+def values(folder: Path, **given: Any) -> dict[str, Any]:
+    found = header(folder, **given)
+    assert not found.refused
+    return dict(found.values)
+
+
+INCREMENTAL = {"materialized": "incremental"}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"materialized": "table"}, {"materialized": "table"}),
+        (INCREMENTAL, {"strategy": "append", "on_schema_change": "ignore"}),
+        (
+            {**INCREMENTAL, "unique_key": "id", "on_schema_change": "sync_all_columns"},
+            {
+                "strategy": "delete+insert",
+                "unique_key": "id",
+                "on_schema_change": "sync_all_columns",
+            },
+        ),
+        (
+            {**INCREMENTAL, "unique_key": ["a", '"B"'], "incremental_strategy": "merge"},
+            {"strategy": "merge", "unique_key": ["a", "B"], "on_schema_change": "ignore"},
+        ),
+        (
+            {**INCREMENTAL, "unique_key": "a || '-' || cast(b as varchar)"},
+            {
+                "strategy": "delete+insert",
+                "unique_key": ["a", "b"],
+                "on_schema_change": "ignore",
+            },
+        ),
+        (
+            {**INCREMENTAL, "unique_key": [], "full_refresh": False},
+            {"full_refresh": False, "strategy": "append", "on_schema_change": "ignore"},
+        ),
+        (
+            {
+                **INCREMENTAL,
+                "incremental_strategy": "insert_overwrite",
+                "partition_by": {"field": "day", "data_type": "date"},
+            },
+            {"strategy": "delete+insert", "unique_key": "day", "on_schema_change": "ignore"},
+        ),
+    ],
+)
+def test_how_a_model_is_kept(tmp_path: Path, config: Any, expected: Any) -> None:
+    expected = {"materialized": config["materialized"], **expected}
+    assert values(tmp_path, config=config) == expected
+
+
+def test_the_default_strategy_is_that_of_the_adapter(tmp_path: Path) -> None:
+    config = {**INCREMENTAL, "unique_key": "id"}
+    assert values(tmp_path, config=config, adapter="postgres")["strategy"] == "delete+insert"
+    assert values(tmp_path, config=config, adapter="snowflake")["strategy"] == "merge"
+
+
+@pytest.mark.parametrize(
+    ("size", "begin", "name", "set_"),
+    [
+        ("day", "2024-01-05T00:00:00", "days_from_2024_01_05", {"every": "day"}),
+        ("month", "2024-01-05", "months_from_2024_01_01", {"every": "month"}),
+        ("year", "2024-03-05", "years_from_2024_01_01", {"cron": "0 0 1 1 *"}),
+        ("hour", "2024-01-05T03:30:00", "hours_from_2024_01_05_03", {"every": "hour"}),
+    ],
+)
+def test_microbatch_is_partitions(
+    tmp_path: Path, size: str, begin: str, name: str, set_: Any
+) -> None:
+    config = {
+        **INCREMENTAL,
+        "incremental_strategy": "microbatch",
+        "event_time": "at",
+        "batch_size": size,
+        "begin": begin,
+    }
+    found = header(tmp_path, config=config)
+    assert found.values["partitions"] == {"of": name, "by": "at"}
+    assert found.values["batch"] == 1
+    assert {k: v for k, v in found.partitions[name].items() if k != "start"} == set_
+    assert name.split("_", 2)[2] in f"{found.partitions[name]['start']:%Y_%m_%d_%H}"
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({**INCREMENTAL, "unique_key": "lower(id)"}, "is an expression"),
+        (
+            {
+                **INCREMENTAL,
+                "unique_key": "id",
+                "incremental_strategy": "merge",
+                "merge_update_columns": ["status"],
+            },
+            "a merge here writes all columns",
+        ),
+        ({**INCREMENTAL, "incremental_strategy": "mine"}, "the strategy 'mine' is not known"),
+        (
+            {
+                **INCREMENTAL,
+                "incremental_strategy": "insert_overwrite",
+                "partition_by": {"field": "at", "data_type": "timestamp", "granularity": "day"},
+            },
+            "replaces partitions by",
+        ),
+        ({"materialized": "my_kind"}, "`materialized: my_kind` is not known"),
+        ({**INCREMENTAL, "incremental_strategy": "microbatch"}, "microbatch without"),
+    ],
+)
+def test_what_would_make_other_rows_is_refused(tmp_path: Path, config: Any, why: str) -> None:
+    (reason,) = header(tmp_path, config=config).refused
+    assert why in reason
+
+
+@pytest.mark.parametrize(
+    ("config", "what", "weight"),
+    [
+        ({"transient": False}, "`transient: False` has no counterpart", Weight.LEFT_OUT),
+        ({"cluster_by": ["id"]}, "`cluster_by: ['id']`", Weight.LEFT_OUT),
+        ({"sql_header": "set x = 1"}, "`sql_header: set x = 1`", Weight.DIFFERS),
+        ({"materialized": "materialized_view"}, "which each build replaces", Weight.NOTE),
+        ({"grants": {"select": ["bi"]}}, "DuckDB has no roles", Weight.NOTE),
+        (
+            {**INCREMENTAL, "unique_key": "id", "incremental_predicates": ["day > 1"]},
+            "all rows of the table are looked at",
+            Weight.DIFFERS,
+        ),
+    ],
+)
+def test_a_key_without_a_counterpart_is_remarked(
+    tmp_path: Path, config: Any, what: str, weight: Weight
+) -> None:
+    (remark,) = header(tmp_path, config=config).remarks
+    assert what in remark.what
+    assert (remark.weight, remark.of) == (weight, "model.shop.orders")
+
+
+def test_labels(tmp_path: Path) -> None:
+    owner = {"name": "Finance", "email": "fin@example.org"}
+    found = header(
+        tmp_path,
+        tags=["nightly", "has pii", "k:v"],
+        meta={"rows": 1, "dagster": {"owners": ["team:x"], "asset_key": ["a"]}},
+        group="fin team",
+        access="private",
+        description=" One row. \n",
+        groups={"group.shop.fin": {"name": "fin team", "owner": owner}},
+    )
+    assert {k: v for k, v in found.values.items() if k not in ("materialized", "meta")} == {
+        "description": "One row.",
+        "tags": ["nightly", "has_pii", "k_v"],
+        "group": "fin_team",
+        "owner": "team:x",
+    }
+    assert found.values["meta"]["access"] == "private"
+    assert len(found.remarks) == 4
+
+
+def test_columns_contract_docs_and_extras(tmp_path: Path) -> None:
+    columns = {
+        "id": {"name": "id", "data_type": "integer", "description": "its number"},
+        "Odd Name": {"name": "Odd Name", "meta": {"pii": True}},
+    }
+    found = header(
+        tmp_path,
+        adapter="postgres",
+        columns=columns,
+        config={
+            "materialized": "table",
+            "contract": {"enforced": True, "alias_types": True},
+            "persist_docs": {"relation": True, "columns": True},
+            "grants": {"select": ["bi"], "insert": "etl"},
+            "indexes": [{"columns": ["id"], "type": "hash", "unique": False}],
+        },
+    )
+    assert found.values == {
+        "materialized": "table",
+        "persist_docs": {"relation": True, "columns": True},
+        "grants": {"select": ["bi"], "insert": ["etl"]},
+        "indexes": [{"columns": ["id"], "type": "hash"}],
+        "contract": True,
+        "columns": {"id": {"description": "its number", "type": "integer"}, "Odd Name": {}},
+    }
+    assert [it.what for it in found.remarks] == ["the meta of the column Odd Name"]
+
+
+def test_hooks_are_statements_or_remarks(tmp_path: Path) -> None:
+    hooks = [
+        {"sql": "delete from {{ this }} where id = 1;", "transaction": True},
+        {"sql": "vacuum {{ this }}", "transaction": False},
+        {"sql": "{{ audit() }}", "transaction": True},
+        {"sql": "{{ nothing() }}", "transaction": True},
+        {"sql": "{{ unknown() }}", "transaction": True},
+        {"sql": "vacuum", "transaction": True},
+    ]
+    texts = Texts(**{"{{ audit() }}": "insert into audit select 1", "{{ nothing() }}": " "})
+    found = header(tmp_path, config={"post-hook": hooks}, texts=texts)
+    assert found.values["post_statements"] == [
+        "delete from $this where id = 1",
+        "insert into audit select 1",
+    ]
+    reasons = [it.what.partition("`")[2].partition("`")[2] for it in found.remarks]
+    assert reasons[0] == " runs outside of the transaction"
+    assert reasons[1] == ": it needs the warehouse"
+    assert "is not known to be undone" in reasons[2]
+
+
+SNAPSHOT = {"materialized": "snapshot", "unique_key": "id"}
+_META = {"valid_from": "dbt_valid_from", "valid_to": "dbt_valid_to"}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (
+            {"strategy": "timestamp", "updated_at": "at", "invalidate_hard_deletes": True},
+            {"updated_at": "at", "hard_deletes": "invalidate"},
+        ),
+        ({"strategy": "check", "check_cols": "all", "hard_deletes": "ignore"}, {}),
+        ({"strategy": "check", "check_cols": ["a", "b"]}, {"check_cols": ["a", "b"]}),
+        (
+            {"strategy": "check", "check_cols": "all", "dbt_valid_to_current": "date '9999-12-31'"},
+            {"valid_to_current": "9999-12-31"},
+        ),
+    ],
+)
+def test_snapshots_keep_the_names_of_dbt(tmp_path: Path, config: Any, expected: Any) -> None:
+    found = values(tmp_path, kind="snapshot", config={**SNAPSHOT, **config})
+    assert found.pop("snapshot_meta_column_names") == _META
+    assert found == {
+        "materialized": "snapshot",
+        "unique_key": "id",
+        "strategy": config["strategy"],
+        **expected,
+    }
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"strategy": "mine"},
+        {"strategy": "check", "unique_key": "md5(id)"},
+        {"strategy": "timestamp", "updated_at": "coalesce(a, b)"},
+        {"strategy": "check", "dbt_valid_to_current": "current_date"},
+    ],
+)
+def test_a_snapshot_that_cannot_go_on_is_refused(tmp_path: Path, config: Any) -> None:
+    assert header(tmp_path, kind="snapshot", config={**SNAPSHOT, **config}).refused
+
+
+def test_a_snapshot_marks_rows_by_the_name_that_somebody_has_chosen(tmp_path: Path) -> None:
+    names = {"dbt_valid_to": "until", "dbt_is_deleted": None, "dbt_scd_id": None}
+    config = {**SNAPSHOT, "strategy": "check", "hard_deletes": "new_record"}
+    config["snapshot_meta_column_names"] = names
+    found = header(tmp_path, kind="snapshot", config=config)
+    assert found.values["snapshot_meta_column_names"] == {
+        "valid_from": "dbt_valid_from",
+        "valid_to": "until",
+        "is_deleted": "dbt_is_deleted",
+    }
+    assert [it.weight for it in found.remarks] == [Weight.DIFFERS, Weight.DIFFERS]
