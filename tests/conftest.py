@@ -18,7 +18,16 @@ from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
 from lives import Lives
 from postgres_server import GIVEN, dsn_of_database, start_server
-from systems import NAMES, System, duckdb_system, postgres_system, session_of
+from systems import (
+    NAMES,
+    NO_DUCKLAKE,
+    System,
+    duckdb_system,
+    ducklake_is_installed,
+    ducklake_system,
+    postgres_system,
+    session_of,
+)
 from tasks import sql_task
 
 _matrix: dict[tuple[str, str], str] = {}
@@ -90,6 +99,10 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn. A test of a feature that one lacks must fail there."""
     if request.param == "duckdb":
         made = duckdb_system(str(tmp_path / "w.duckdb"))
+    elif request.param == "ducklake":
+        if not ducklake_is_installed():
+            pytest.skip(NO_DUCKLAKE)
+        made = ducklake_system(str(tmp_path), request.getfixturevalue("postgres_dsn"))
     else:
         made = postgres_system(request.getfixturevalue("postgres_dsn"))
     for mark in request.node.iter_markers("feature"):
@@ -130,6 +143,37 @@ def lives() -> Iterator[Lives]:
     lives = Lives()
     yield lives
     lives.close()
+
+
+#: Files whose tests are asked of DuckLake: its sessions are DuckDB's, so the others would only show
+#: once more what DuckDB does.
+_OF_DUCKLAKE = {
+    *("test_conformance.py", "test_conformance_seeds.py", "test_conformance_values.py"),
+    *("test_materialization.py", "test_warehouse_api.py", "test_records.py", "test_leftovers.py"),
+    *("test_incremental.py", "test_incremental_columns.py", "test_partitions.py"),
+    *("test_snapshot.py", "test_check_kinds.py", "test_functions.py", "test_contracts.py"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out of DuckLake's tests those of other files. Each CI runs one of each feature."""
+    kept, sampled = [], set()
+    for item in items:
+        if _system_of(item) == "ducklake":
+            if item.path.name not in _OF_DUCKLAKE:
+                continue
+            features = {mark.args[0] for mark in item.iter_markers("feature")}
+            if not features - sampled:
+                item.add_marker(pytest.mark.nightly)
+            sampled |= features
+        kept.append(item)
+    items[:] = kept
+
+
+def _system_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("system")) if callspec else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,7 +14,7 @@ from dagster_models.core import copy_forms, value_forms
 from dagster_models.core.copy_forms import CopyForms
 from dagster_models.core.value_forms import ValueForms
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util import dsn
+from dagster_models.util import dsn, lakes
 from dagster_models.util.environment import filled_settings
 
 
@@ -22,9 +22,10 @@ from dagster_models.util.environment import filled_settings
 class Setting:
     """One setting of a target.
 
-    ``kind`` says how the value in the project file is read. A ``secret`` setting may hold a
-    password: it stays as it is written (``${NAME}``) in the project, and only the process that
-    reaches the warehouse fills it in. ``default`` is the number that applies if nothing is set.
+    ``kind`` says how the value in the project file is read: a "path" starts at the project's
+    folder, unless it is a URL. A ``secret`` setting may hold a password: it stays as it is written
+    (``${NAME}``) in the project, and only the process that reaches the warehouse fills it in.
+    ``default`` is the number that applies if nothing is set.
 
     ``scope`` says who shares a value:
 
@@ -36,7 +37,7 @@ class Setting:
     """
 
     name: str
-    kind: Literal["text", "integer", "seconds", "attach"] = "text"
+    kind: Literal["text", "integer", "seconds", "attach", "path"] = "text"
     secret: bool = False
     default: float = 0.0
     scope: Literal["place", "session", "process"] = "place"
@@ -54,6 +55,8 @@ class TargetType:
     ``extra`` is the extra of this package that installs the driver, or "" if the driver is always
     installed.
 
+    ``needs``: of each of these groups of settings exactly one must be set.
+    ``catalog`` is the name that its database always has in SQL, or "".
     ``own_schemas`` is how the names begin that it keeps for its own schemas, "" if it does not.
     ``databases`` are the names of databases that are always there beside the target's own.
     ``lacks``: what a model may ask for and it cannot have -> the reason.
@@ -69,6 +72,8 @@ class TargetType:
     dialect: str = ""
     file_setting: str = ""
     extra: str = ""
+    needs: tuple[tuple[str, ...], ...] = ()
+    catalog: str = ""
     own_schemas: str = ""
     databases: tuple[str, ...] = ()
     lacks: Mapping[str, str] = field(default_factory=dict)
@@ -123,6 +128,35 @@ DUCKDB = TargetType(
     session_environment=("TZ", "LC_ALL", "LC_MESSAGES", "LANG", "HOME"),
 )
 
+DUCKLAKE = TargetType(
+    "ducklake",
+    "dagster_models.warehouses.ducklake.session",
+    (
+        # The catalog: a PostgreSQL database or a SQLite file.
+        Setting("postgres", secret=True),
+        Setting("sqlite", "path"),
+        # The folder, or the prefix in an object store, that has the files.
+        Setting("data", "path"),
+        Setting("memory_limit", scope="process"),
+        Setting("threads", "integer", scope="process"),
+        # How long the catalog is waited for while somebody else writes to it.
+        Setting("lock_timeout", "seconds", default=30.0, scope="session"),
+        _IDLE,
+    ),
+    value_forms.DUCKDB,
+    copy_forms.DUCKDB,
+    extra="ducklake",
+    needs=(("postgres", "sqlite"), ("data",)),
+    catalog="lake",
+    databases=("temp", "system", "memory", "__ducklake_metadata_lake"),
+    lacks={
+        "grants": "DuckLake has no roles, and whoever can read its files can read all of it",
+        "indexes": "DuckLake has no indexes; it keeps the smallest and largest value of each file",
+    },
+    identity=lakes.identity,
+    session_environment=DUCKDB.session_environment,
+)
+
 POSTGRES = TargetType(
     "postgres",
     "dagster_models.warehouses.postgres.session",
@@ -150,7 +184,7 @@ POSTGRES = TargetType(
     identity=dsn.identity,
 )
 
-TARGET_TYPES: Mapping[str, TargetType] = {row.name: row for row in (DUCKDB, POSTGRES)}
+TARGET_TYPES: Mapping[str, TargetType] = {row.name: row for row in (DUCKDB, DUCKLAKE, POSTGRES)}
 
 
 def target_type(name: str) -> TargetType:

@@ -205,6 +205,7 @@ def refused(step: Step, target: Target | None) -> Iterator[Problem]:
     lacks = target.type.lacks if target is not None else {}
     for key, used in (
         ("grants", bool(config.grants)),
+        ("indexes", bool(config.indexes)),
         ("index_types", any(index.type for index in config.indexes)),
     ):
         if used and key in lacks and target is not None:
@@ -215,6 +216,7 @@ def refused(step: Step, target: Target | None) -> Iterator[Problem]:
 
 _FIXES = {
     "grants": "Delete `grants`, or use a target that has roles.",
+    "indexes": "Delete `indexes`, or use a target that has them.",
     "index_types": "Delete `type`.",
 }
 

@@ -22,6 +22,7 @@ READERS: Mapping[str, Reader] = {
     "integer": fields.Integer(1),
     "seconds": fields.seconds,
     "attach": fields.as_is,
+    "path": fields.text,
 }
 #: What each target takes, whatever its type.
 _COMMON: Mapping[str, Reader] = {
@@ -76,7 +77,11 @@ def _read_target(
     unset = {key: item.value for key, _, item in given.items() if names_in(item.value)}
     values = read_mapping(_without(given, unset, known), known, report)
     settings = {k: v for k, v in {**values, **unset}.items() if k not in _COMMON or k in unset}
-    catalog = None
+    catalog = type_.catalog or None
+    _refuse_what_is_missing(settings, type_, name, place, report)
+    for setting in type_.settings:
+        if setting.kind == "path" and setting.name in settings:
+            settings[setting.name] = _resolved(settings[setting.name], root)
     if type_.file_setting:
         path = _database_file(settings.get(type_.file_setting), type_, name, place, root, report)
         settings[type_.file_setting] = path
@@ -198,9 +203,30 @@ def _database_file(
         report(problem(what, place, f"Name a file, e.g. {example}."))
     if names_in(path):
         return path
-    found = os.path.normpath(os.path.join(root, os.path.expanduser(path)))
+    found = _resolved(path, root)
     _refuse_question_mark(found, f"target `{name}`: ", place, report)
     return found
+
+
+def _refuse_what_is_missing(
+    settings: Mapping[str, object], type_: TargetType, name: str, place: Location, report: Report
+) -> None:
+    for group in type_.needs:
+        given = [setting for setting in group if setting in settings]
+        if len(given) == 1:
+            continue
+        listed = " or ".join(f"`{setting}`" for setting in group)
+        what = f"target `{name}` has no {listed}"
+        if given:
+            what = f"target `{name}` has both {' and '.join(f'`{it}`' for it in given)}"
+        report(problem(what, place, f"Set {'exactly one of ' if group[1:] else ''}{listed}."))
+
+
+def _resolved(path: str, root: str) -> str:
+    """The path as it starts at the project's folder; a URL, or what has a variable, as it is."""
+    if "://" in path or names_in(path):
+        return path
+    return os.path.normpath(os.path.join(root, os.path.expanduser(path)))
 
 
 def _refuse_question_mark(path: str, target: str, place: Location, report: Report) -> None:

@@ -24,7 +24,7 @@ from dagster_models.core.windows import Partition, ValueWindow
 from dagster_models.errors import ErrorKind
 from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.processes.client.session import Session, connect, settle
-from systems import NAMES, System, duckdb_system, postgres_system
+from systems import System, duckdb_system, postgres_system
 from tasks import sql_task
 from worker_driver import Driver
 
@@ -94,7 +94,7 @@ def duckdb(tmp_path_factory: pytest.TempPathFactory) -> System:
     return duckdb_system(str(tmp_path_factory.mktemp("duckdb") / "w.duckdb"))
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=["duckdb", "postgres"])
 def project(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

@@ -6,7 +6,7 @@ import importlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagster_models.core.materializations import Materialization, Replace, View
@@ -15,12 +15,21 @@ from dagster_models.core.target_types import TARGET_TYPES
 from dagster_models.core.tasks import Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.ducklake import extensions
 from dagster_models.warehouses.materializations import table
 from postgres_server import start_server
 
 NAMES = tuple(TARGET_TYPES)
 
 T = Relation("s", "t")
+
+NO_DUCKLAKE = (
+    "DuckDB's extension ducklake is not there for this DuckDB: `make test-ducklake` has it"
+)
+
+
+def ducklake_is_installed() -> bool:
+    return extensions.packaged("ducklake") is not None
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,13 @@ def duckdb_system(path: str) -> System:
     )
 
 
+def ducklake_system(folder: str, postgres: str = "") -> System:
+    """Its catalog is a file in the folder, or that database."""
+    catalog = {"postgres": postgres} if postgres else {"sqlite": f"{folder}/catalog.sqlite"}
+    settings = {**catalog, "data": f"{folder}/data"}
+    return replace(duckdb_system(""), name="ducklake", settings=settings)
+
+
 def postgres_system(dsn: str) -> System:
     return System(
         "postgres",
@@ -112,6 +128,10 @@ def opened_system(name: str) -> Iterator[System]:
     if name == "duckdb":
         with tempfile.TemporaryDirectory() as folder:
             yield duckdb_system(f"{folder}/w.duckdb")
+        return
+    if name == "ducklake":
+        with tempfile.TemporaryDirectory() as folder:
+            yield ducklake_system(folder)
         return
     server = start_server()
     try:

@@ -19,6 +19,7 @@ from dagster_models.project.targets import usable_target
 from paths import REPOSITORY
 from project_cases import load
 from running import DAGSTER
+from systems import NO_DUCKLAKE, ducklake_is_installed
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +41,11 @@ full join (
 """
 
 
-def run(folder: Path, *more: str, job: str = "flights") -> str:
-    """On PostgreSQL by the environment, unless the run config says something else."""
+def run(folder: Path, target: str, *more: str, job: str = "flights") -> str:
+    """On the target by the environment, unless the run config says something else."""
     command = [DAGSTER, "job", "execute", "-m", "project.definitions", "-j", job, *more]
     home = str(folder / "home")
-    env = {**os.environ, "DAGSTER_MODELS_TARGET": "pg", "DAGSTER_HOME": home}
+    env = {**os.environ, "DAGSTER_MODELS_TARGET": target, "DAGSTER_HOME": home}
     return output_of(command, folder, env)
 
 
@@ -81,8 +82,21 @@ def unlike(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
     return len(one) - pc.sum(pc.fill_null(same, True)).as_py()
 
 
-def test_the_example_on_both_warehouses(
-    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "target",
+    [
+        "pg",
+        pytest.param(
+            "ducklake",
+            marks=[
+                pytest.mark.nightly,
+                pytest.mark.skipif(not ducklake_is_installed(), reason=NO_DUCKLAKE),
+            ],
+        ),
+    ],
+)
+def test_the_example_on_two_warehouses(
+    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres_dsn)
     ignored = shutil.ignore_patterns("target", "__pycache__")
@@ -90,21 +104,24 @@ def test_the_example_on_both_warehouses(
     (tmp_path / "home").mkdir()
     shutil.copy(REPOSITORY / "dagster_models" / "cli" / "dagster.yaml", tmp_path / "home")
     (tmp_path / "dev.yaml").write_text("execution: {config: {target: dev}}\n")
-    by_environment, by_run_config = run(tmp_path), run(tmp_path, "--config", "dev.yaml")
-    assert "slots (target='pg')" in by_environment
+    by_environment, by_run_config = (
+        run(tmp_path, target),
+        run(tmp_path, target, "--config", "dev.yaml"),
+    )
+    assert f"slots (target='{target}')" in by_environment
     assert "slots (target='dev')" in by_run_config
     ends = {text.rstrip().splitlines()[-1][10:] for text in (by_environment, by_run_config)}
     assert ends == {"Done. PASS=33 WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL=35"}
     project = load(tmp_path / "project")
-    dev, pg = (usable_target(project, name) for name in ("dev", "pg"))
+    dev, other = (usable_target(project, name) for name in ("dev", target))
     compared = 0
-    addresses = warehouse_address(project, dev), warehouse_address(project, pg)
+    addresses = warehouse_address(project, dev), warehouse_address(project, other)
     with connect(addresses[0]) as one, connect(addresses[1]) as two:
         for key, step in project.steps.items():
             if step.relation is None or step.config.materialized in UNLIKE_TABLES:
                 continue
             expected = table_of(one, str(relation_for(project, key, dev)))
-            found = table_of(two, str(relation_for(project, key, pg)))
+            found = table_of(two, str(relation_for(project, key, other)))
             assert found.column_names == expected.column_names
             assert found.num_rows == expected.num_rows > 0, key
             wrong = {n: unlike(expected.column(n), found.column(n)) for n in found.column_names}
@@ -112,6 +129,6 @@ def test_the_example_on_both_warehouses(
             compared += 1
         assert compared == 32
         for options in ((), ("--config", "dev.yaml")):
-            run(tmp_path, "--tags", json.dumps(JANUARY), *options, job="days")
+            run(tmp_path, target, "--tags", json.dumps(JANUARY), *options, job="days")
         for session in (one, two):
             assert session.query(DAYS_UNLIKE_THE_FLIGHTS) == [(0, 93, 27_004)]

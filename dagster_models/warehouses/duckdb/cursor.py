@@ -18,6 +18,10 @@ from dagster_models.warehouses.transactional import TransactionalSession
 _COMMENTS = re.compile(r"\A(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?\*/)+", re.DOTALL)
 
 
+#: Of a transaction that may write.
+BEGIN = "BEGIN TRANSACTION"
+
+
 class DuckDBCursor(TransactionalSession):
     """Statements and transactions; ``DuckDBSession`` adds relations, bulk data and proofs."""
 
@@ -72,6 +76,10 @@ class DuckDBCursor(TransactionalSession):
     def read(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         return self.query(sql)
 
+    def _another_cursor(self) -> Any:
+        """One that sees what is committed, whatever this one's transaction has done."""
+        return self._cursor.cursor()
+
     def _run(self, statement: Any, parameters: Sequence[Any] | None = None) -> Any:
         """Execute and fetch: an answer that is not fetched blocks the cursor in DuckDB 2."""
         with self._watched():
@@ -95,7 +103,7 @@ class DuckDBCursor(TransactionalSession):
         return self._in_transaction
 
     def begin(self) -> None:
-        self._begin("BEGIN TRANSACTION")
+        self._begin(BEGIN)
 
     def begin_reading(self) -> None:
         self._begin("BEGIN TRANSACTION READ ONLY")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import SessionRequest
@@ -21,6 +22,16 @@ settings = "select current_setting('TimeZone'), current_setting('Calendar')"
 json.dump(duckdb.connect().execute(settings).fetchone(), sys.stdout)
 """
 _PROBE_SECONDS = 60.0
+
+
+def config_of(settings: Mapping[str, Any]) -> dict[str, str]:
+    """How a database is opened with these settings of a target."""
+    # A missing relation must be an error, never a Python variable of ours with its name.
+    config = {"python_enable_replacements": "false"}
+    for name in ("memory_limit", "threads"):
+        if settings.get(name) is not None:
+            config[name] = str(settings[name])
+    return config
 
 
 def session_settings(request: SessionRequest) -> dict[str, str]:

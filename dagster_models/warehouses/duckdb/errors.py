@@ -13,6 +13,9 @@ _LINE_BLOCK = re.compile(r"\n*^LINE \d+:.*\n?.*\Z", re.MULTILINE)
 _HOLDER = re.compile(r"Conflicting lock is held in (.+?) \(PID (\d+)\)")
 _PREFIX = re.compile(r"^([A-Za-z][A-Za-z ]*?) Error: ")
 
+#: The last two are DuckLake's, whose catalog others write to at the same moment.
+_CONFLICT = re.compile("conflict|maximum retry count|database is locked", re.IGNORECASE)
+
 #: For ``lines_before``: no line of the statement is the user's.
 NO_LINES = 1 << 30
 
@@ -84,7 +87,7 @@ def held_by(error: Exception) -> tuple[str, str] | None:
 
 def _kind(name: str, message: str) -> ErrorKind:
     # Not every TransactionException is a conflict: a full disk fails a COMMIT with one.
-    if name == "TransactionException" and "conflict" in message.lower():
+    if name == "TransactionException" and _CONFLICT.search(message):
         return ErrorKind.CONFLICT
     if name == "CatalogException" and "does not exist" in message:
         return ErrorKind.MISSING_RELATION

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from typing import ClassVar
 
 import duckdb
 
@@ -22,6 +23,9 @@ from dagster_models.warehouses.transactional import Found
 class DuckDBLeftovers(DuckDBCursor):
     """Adds to a cursor what ``built_by`` and ``drop`` need, and what says whether a relation or a
     function is as it was. The mark is the relation's comment, or the end of it."""
+
+    #: Those that are always there beside this one.
+    databases: ClassVar[tuple[str, ...]] = DUCKDB.databases
 
     @property
     def beside(self) -> DuckDBExtras:
@@ -46,7 +50,7 @@ class DuckDBLeftovers(DuckDBCursor):
             f" UNION ALL SELECT schema_name, view_name, true, comment FROM duckdb_views()"
             f" WHERE {here}"
         )
-        ambiguous = (self._catalog.lower(), *DUCKDB.databases, *self._attached.names)
+        ambiguous = (self._catalog.lower(), *self.databases, *self._attached.names)
         return [
             Found(
                 Relation(schema, name, self._catalog if schema.lower() in ambiguous else None),
@@ -59,7 +63,7 @@ class DuckDBLeftovers(DuckDBCursor):
     def unprotected_views(self, relation: Relation) -> list[Relation]:
         views = []
         # In another cursor: in DuckDB 2, an error would end an open transaction.
-        with contextlib.closing(self._cursor.cursor()) as before:
+        with contextlib.closing(self._another_cursor()) as before:
             for each in self.relations_there():
                 if each.is_view and each.relation != relation:
                     with contextlib.suppress(duckdb.Error):  # it is broken already
@@ -81,7 +85,7 @@ class DuckDBLeftovers(DuckDBCursor):
             self._run(f"ALTER TABLE {quoted(relation)} ADD COLUMN dagster_models_shut BOOLEAN")
         (zone,) = self._run("SELECT current_setting('TimeZone')")[0]
         own = self._cursor
-        with contextlib.closing(own.cursor()) as others, translated():
+        with contextlib.closing(self._another_cursor()) as others, translated():
             others.execute(f"SET SESSION TimeZone = {literal(zone)}").fetchall()
             self._cursor = others
             try:

@@ -31,7 +31,7 @@ Run: TypeAlias = Callable[..., Any]
 _LISTED = ", ".join(f'"{name}"' for name in COLUMNS)
 _KEY = "run_id, step, attempt"
 _UNIQUE = "CREATE UNIQUE INDEX IF NOT EXISTS commits_key ON {records}"
-_DDL = (
+DDL = (
     "CREATE TABLE IF NOT EXISTS {records} (run_id VARCHAR, step VARCHAR,"
     " attempt INTEGER, relation VARCHAR, code_version VARCHAR, input_versions JSON,"
     ' "rows" BIGINT, committed_at TIMESTAMP)'
@@ -70,14 +70,14 @@ def prepare(run: Run, catalog: str, schemas: Sequence[str]) -> None:
 
     IF NOT EXISTS of a name that is there writes nothing, so it conflicts with nobody.
     """
-    found = _format(run, catalog)
+    found = format_of(run, catalog)
     refuse_newer(found)
     for schema in dict.fromkeys((*schemas, RECORDS.schema)):
         run(f"CREATE SCHEMA IF NOT EXISTS {quote(catalog)}.{quote(schema)}")
     if found == FORMAT:
         return
     index = quoted(Relation(RECORDS.schema, "commits_key", catalog))
-    for statement in (_DDL, *_due(found or 1)):
+    for statement in (DDL, *_due(found or 1)):
         run(statement.format(records=_records(catalog), index=index))
     run(f"CREATE TABLE IF NOT EXISTS {_formats(catalog)} (version INTEGER)")
     run(f"INSERT INTO {_formats(catalog)} VALUES ({FORMAT})")
@@ -97,7 +97,7 @@ def _formats(catalog: str) -> str:
     return quoted(Relation(RECORDS.schema, "format", catalog))
 
 
-def _format(run: Run, catalog: str) -> int | None:
+def format_of(run: Run, catalog: str) -> int | None:
     """The format of the database, None where it has no number: it is new, or has format 1."""
     try:
         rows = run(f"SELECT max(version) FROM {_formats(catalog)}")

@@ -34,7 +34,7 @@ from dagster_models.warehouses.base import (
 from dagster_models.warehouses.duckdb import functions, records
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
-from dagster_models.warehouses.duckdb.environment import session_settings
+from dagster_models.warehouses.duckdb.environment import config_of, session_settings
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, translated
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
@@ -82,11 +82,6 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
 
     Raises WarehouseError, of kind "DatabaseInUse" when another process holds the file.
     """
-    # A missing relation must be an error, never a Python variable of ours with its name.
-    config = {"python_enable_replacements": "false"}
-    for name in ("memory_limit", "threads"):
-        if settings.get(name) is not None:
-            config[name] = str(settings[name])
     path = str(settings["path"])
     if "?" in os.path.realpath(path):
         raise WarehouseError(
@@ -95,7 +90,7 @@ def connect(settings: Mapping[str, Any]) -> DuckDB:
             " in a folder without it",
         )
     try:
-        connection = duckdb.connect(plain_path(path), config=config)
+        connection = duckdb.connect(plain_path(path), config=config_of(settings))
     except Exception as error:
         holder = held_by(error)
         if holder is None:
@@ -145,7 +140,10 @@ class DuckDB(OpenWarehouse):
             cursor = self._connection.cursor()
             for setting, value in (session_settings(request) if request else {}).items():
                 cursor.execute(f"set session {setting} = {literal(value)}")
-            return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced, self._attached)
+            return self._session_on(cursor)
+
+    def _session_on(self, cursor: Any) -> DuckDBSession:
+        return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced, self._attached)
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():

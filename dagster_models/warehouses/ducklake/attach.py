@@ -1,0 +1,82 @@
+"""Attaching a lake: its catalog in PostgreSQL or SQLite, and its files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+
+from dagster_models.core.target_types import DUCKLAKE
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.util import dsn
+from dagster_models.warehouses.base import literal, quote
+from dagster_models.warehouses.duckdb.attached import without_secrets
+from dagster_models.warehouses.duckdb.errors import translated
+from dagster_models.warehouses.ducklake import extensions
+
+#: A snapshot gets the next number, so those who commit at the same moment try again, after a wait
+#: that grows. DuckLake's own ten tries were too few for six writers (89 of 90).
+_RETRIES = {"max_retry_count": "40", "retry_wait_ms": "50", "retry_backoff": "1.1"}
+
+
+def attach(connection: Any, settings: Mapping[str, Any]) -> None:
+    """Attach the lake as ``DUCKLAKE.catalog``; the first one who does makes it.
+
+    Raises WarehouseError.
+    """
+    conninfo = _conninfo(settings) if settings.get("postgres") else ""
+    extensions.load(connection, "ducklake")
+    extensions.load(connection, "postgres_scanner" if conninfo else "sqlite_scanner")
+    data = str(settings["data"])
+    if "://" in data:
+        extensions.load(connection, "httpfs")
+    else:
+        _make_folder(data, "data")
+    for name, value in _RETRIES.items():
+        connection.execute(f"SET GLOBAL ducklake_{name} = {value}")
+    options = [f"DATA_PATH {literal(data)}"]
+    place = f"postgres:{conninfo}"
+    if not conninfo:
+        place = f"sqlite:{settings['sqlite']}"
+        _make_folder(os.path.dirname(str(settings["sqlite"])), "sqlite")
+        wait = round(1000 * DUCKLAKE.number(settings, "lock_timeout"))
+        # Else even a reader whose transaction is open keeps a writer from its COMMIT.
+        options.append(f"META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {wait}")
+    lake, name = literal(f"ducklake:{place}"), quote(DUCKLAKE.catalog)
+    try:
+        connection.execute(f"ATTACH {lake} AS {name} ({', '.join(options)})")
+    except duckdb.Error as error:
+        raise without_secrets(error, conninfo) from None
+    with translated():
+        connection.execute(f"USE {name}")
+
+
+def _conninfo(settings: Mapping[str, Any]) -> str:
+    """What libpq is given: the user's own, with limits for those who wait for a lock, and so that
+    what a dead client has sent ends soon."""
+    found = dsn.dsn_parameters(str(settings["postgres"]))
+    wait = round(1000 * DUCKLAKE.number(settings, "lock_timeout"))
+    given = found.get("options") or os.environ.get("PGOPTIONS", "")
+    found["options"] = (
+        f"{given} -c lock_timeout={wait} -c client_connection_check_interval=500"
+        " -c synchronous_commit=on"
+    )
+    found.setdefault("application_name", "dagster-models")
+    return " ".join(f"{name}={_value(value)}" for name, value in found.items())
+
+
+def _value(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _make_folder(path: str, setting: str) -> None:
+    try:
+        os.makedirs(path or ".", exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"the folder {path} of the setting `{setting}` cannot be made: {error}",
+        ) from error

@@ -1,0 +1,237 @@
+"""What is DuckLake's own: its extension, its settings, its snapshots, its conflicts, and kills."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Incremental
+from dagster_models.core.messages import Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import BuildTask, Query
+from dagster_models.errors import ErrorKind, ProjectError, WarehouseError
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
+from dagster_models.warehouses.ducklake import extensions
+from lives import Build, Kill, Life, Lives
+from project_cases import load, write_project
+from systems import NO_DUCKLAKE, System, ducklake_is_installed, ducklake_system
+from tasks import sql_task
+
+needs_ducklake = pytest.mark.skipif(not ducklake_is_installed(), reason=NO_DUCKLAKE)
+
+TARGET = "targets:\n  lake: {{type: ducklake, {}}}\n"
+
+
+def project(root: Path, settings: str) -> Path:
+    text = f"name: p\n{TARGET.format(settings)}"
+    return write_project(root, {"dagster_models.yaml": text, "models/a.sql": "select 1 as n"})
+
+
+# Settings ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ("data: d", "target `lake` has no `postgres` or `sqlite`"),
+        ("sqlite: c", "target `lake` has no `data`"),
+        ("sqlite: c, postgres: '${X}', data: d", "has both `postgres` and `sqlite`"),
+        ("postgres: 'postgresql://me:pw@h/d', data: d", "contains a password as plain text"),
+    ],
+)
+def test_settings_that_lead_nowhere(tmp_path: Path, settings: str, what: str) -> None:
+    with pytest.raises(ProjectError, match=what) as caught:
+        load(project(tmp_path, settings))
+    assert caught.value.problems[0].line == 3
+
+
+def test_paths_start_at_the_project_and_urls_stay(tmp_path: Path) -> None:
+    loaded = load(project(tmp_path, "sqlite: a/c.sqlite, data: s3://bucket/lake"))
+    settings = loaded.targets["lake"].settings
+    assert settings["sqlite"] == str(tmp_path / "a" / "c.sqlite")
+    assert settings["data"] == "s3://bucket/lake"
+
+
+def test_without_the_extension_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extensions, "packaged", lambda name: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(WarehouseError, match=r"pip install 'dagster-models\[ducklake\]'") as caught:
+        ducklake_system(str(tmp_path)).open()
+    assert (caught.value.kind, caught.value.name) == (
+        ErrorKind.INVALID_SETTINGS,
+        "ExtensionMissing",
+    )
+
+
+# On PostgreSQL -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lake(tmp_path: Path, postgres_dsn: str) -> System:
+    return ducklake_system(str(tmp_path), postgres_dsn)
+
+
+@pytest.fixture
+def opened(lake: System) -> Iterator[OpenWarehouse]:
+    with closing(lake.open()) as warehouse:
+        yield warehouse
+
+
+def task_of(attempt: int, rows: int = 3, name: str = "t") -> BuildTask:
+    task = sql_task(f"s.{name}", f"select {attempt} as attempt, i from range({rows}) r(i)")
+    return replace(task, attempt=attempt, builder="p")
+
+
+def built(session: WarehouseSession, task: BuildTask) -> Verdict:
+    return run(session, task, Stop()).verdict
+
+
+@needs_ducklake
+def test_a_publication_is_a_snapshot_with_its_run_and_happens_once(opened: OpenWarehouse) -> None:
+    with closing(opened.session()) as session:
+        session.prepare(["s"])
+        assert built(session, task_of(1)) is Verdict.COMMITTED
+        (said,) = session.query(
+            "select commit_extra_info from lake.snapshots() where author = 'dagster-models'"
+        )[1]
+        assert json.loads(said[0]) == {
+            "run": "r",
+            "step": "s.t",
+            "attempt": 1,
+            "code_version": "v1",
+        }
+        session.begin()
+        with pytest.raises(WarehouseError, match="another process runs the same attempt"):
+            session.write_record(Commit("r", "s.t", 1, "s.t", "v1", {}))
+        session.rollback()
+
+
+@needs_ducklake
+def test_of_two_processes_that_add_to_one_table_one_wins(lake: System) -> None:
+    """Neither has seen the rows of the other, so one of them must not publish."""
+    how = Incremental(strategy="append", code_version="v1")
+    with ExitStack() as stack:
+        sessions = []
+        for _ in range(2):  # a DuckDB each, as in two processes
+            warehouse = stack.enter_context(closing(lake.open()))
+            sessions.append(stack.enter_context(closing(warehouse.session())))
+        one, other = sessions
+        one.prepare(["s"])
+        assert built(one, task_of(1)) is Verdict.COMMITTED
+        tasks = [replace(task_of(n), materialization=how) for n in (2, 3)]
+        staged = [session.build(task) for session, task in zip(sessions, tasks, strict=True)]
+        commits = [Commit("r", "s.t", task.attempt, "s.t", "v1", {}, builder="p") for task in tasks]
+        one.publish(staged[0], [commits[0]])
+        with pytest.raises(WarehouseError) as caught:
+            other.publish(staged[1], [commits[1]])
+        assert (caught.value.kind, caught.value.transient) == (ErrorKind.CONFLICT, True)
+        other.discard()
+        assert other.query("select distinct attempt from s.t order by 1")[1] == [(1,), (2,)]
+        assert [it.attempt for it in other.find_proofs(Relation("s", "t"))] == [1, 2]
+
+
+@needs_ducklake
+def test_a_fence_waits_for_what_a_dead_process_has_sent(lake: System, postgres_dsn: str) -> None:
+    impatient = replace(lake, settings={**lake.settings, "lock_timeout": 0.2})
+    with closing(impatient.open()) as warehouse, closing(warehouse.session()) as session:
+        session.prepare(["s"])
+        assert session.fence("gone", 5)
+        with psycopg.connect(postgres_dsn) as orphan:  # its COMMIT is still to come
+            orphan.execute(
+                "insert into ducklake_snapshot select max(snapshot_id) + 1, now(),"
+                " max(schema_version), max(next_catalog_id), max(next_file_id)"
+                " from ducklake_snapshot"
+            )
+            assert not session.fence("gone", 0.5)
+            orphan.rollback()
+        assert session.fence("gone", 5)
+
+
+# On SQLite ---------------------------------------------------------------------------------------
+
+
+@needs_ducklake
+def test_writers_of_a_sqlite_catalog_take_turns(tmp_path: Path) -> None:
+    lake = ducklake_system(str(tmp_path))
+    with ExitStack() as stack:
+        sessions = []
+        for _ in range(2):
+            warehouse = stack.enter_context(closing(lake.open()))
+            sessions.append(stack.enter_context(closing(warehouse.session())))
+        one, other = sessions
+        one.prepare(["s"])
+        one.begin()
+        one.replace_table(Relation("s", "t"), Query("select 1 as n"))
+        found: list[Verdict] = []
+        waiting = threading.Thread(target=lambda: found.append(built(other, task_of(2, name="u"))))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive(), "it waits for its turn"
+        one.commit()
+        waiting.join(30)
+        assert found == [Verdict.COMMITTED]
+        one.begin()
+        timer = threading.Timer(0.2, other.interrupt)
+        timer.start()
+        with pytest.raises(WarehouseError) as caught:
+            other.begin()
+        timer.join()
+        assert caught.value.kind is ErrorKind.INTERRUPTED
+
+
+# Kills -------------------------------------------------------------------------------------------
+
+_LAST_SNAPSHOT = (
+    "select commit_extra_info from lake.snapshots() where author = 'dagster-models'"
+    " order by snapshot_id desc limit 1"
+)
+KILLS = int(os.environ.get("DAGSTER_MODELS_TEST_LAKE_KILLS", "200"))
+
+
+def last_of(life: Life) -> int:
+    """The attempt that the table, the records and the snapshot all name."""
+    table = {int(row["attempt"] or 0) for row in life.began.table or ()}
+    records = [int(record[0]) for record in life.began.records]
+    (said,) = life.answers
+    snapshots = [json.loads(row[0])["attempt"] for row in said]
+    last = max(records, default=0)
+    assert table == ({last} if records else set())
+    assert snapshots == ([last] if records else [])
+    assert records == sorted(set(records)), "an attempt has been published twice"
+    return last
+
+
+@needs_ducklake
+@pytest.mark.parametrize("kills", [3, pytest.param(KILLS, marks=pytest.mark.nightly)])
+def test_a_killed_process_leaves_table_record_and_snapshot_that_agree(
+    lives: Lives, lake: System, kills: int
+) -> None:
+    """At random moments, of which a third are within its attach and its first build."""
+    seeded, first, met = random.Random(15), 1, 0
+    life = lives.begin(lake, [_LAST_SNAPSHOT], fresh=True)
+    for _ in range(kills):
+        builds = [Build(task_of(first + n, rows=20_000)) for n in range(40)]
+        work = life.work(builds, Kill(seconds=seeded.uniform(0, 1.2)))
+        met += work.ended == -9
+        said = [outcome.attempt for outcome, _ in work.done]
+        life = lives.begin(lake, [_LAST_SNAPSHOT])
+        last = last_of(life)
+        acknowledged = said[-1] if said else first - 1
+        assert last in (acknowledged, acknowledged + 1)
+        first = acknowledged + 2  # an attempt that was lost is not tried again under its number
+    life.work()
+    assert met >= kills * 0.8
+    print(f"{met} kills, 0 disagreements")
