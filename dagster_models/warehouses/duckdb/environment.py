@@ -14,6 +14,7 @@ from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.literal_paths import plain_folder
+from dagster_models.warehouses.base import literal
 
 #: DuckDB reads these once per process, from the time zone and the locale, by ICU's own rules.
 _DEFAULTS = """
@@ -32,6 +33,12 @@ def config_of(settings: Mapping[str, Any]) -> dict[str, str]:
         if settings.get(name) is not None:
             config[name] = str(settings[name])
     return config
+
+
+def set_up(cursor: Any, request: SessionRequest | None) -> None:
+    """Let a cursor have the settings that its client asks for."""
+    for setting, value in (session_settings(request) if request else {}).items():
+        cursor.execute(f"set session {setting} = {literal(value)}")
 
 
 def session_settings(request: SessionRequest) -> dict[str, str]:

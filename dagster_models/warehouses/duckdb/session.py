@@ -34,7 +34,7 @@ from dagster_models.warehouses.base import (
 from dagster_models.warehouses.duckdb import functions, records
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
-from dagster_models.warehouses.duckdb.environment import config_of, session_settings
+from dagster_models.warehouses.duckdb.environment import config_of, set_up
 from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, translated
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
@@ -138,12 +138,8 @@ class DuckDB(OpenWarehouse):
         self._attached.refresh()
         with translated():
             cursor = self._connection.cursor()
-            for setting, value in (session_settings(request) if request else {}).items():
-                cursor.execute(f"set session {setting} = {literal(value)}")
-            return self._session_on(cursor)
-
-    def _session_on(self, cursor: Any) -> DuckDBSession:
-        return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced, self._attached)
+            set_up(cursor, request)
+            return DuckDBSession(cursor, self._catalog, self._refuse_if_replaced, self._attached)
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():

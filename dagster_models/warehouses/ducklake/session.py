@@ -1,6 +1,6 @@
 """DuckLake: DuckDB's SQL on tables whose catalog and files several machines share.
 
-Each process has a DuckDB of its own, in memory, to which the lake is attached, so nothing is shared
+Each session has a DuckDB of its own, in memory, to which the lake is attached, so nothing is shared
 by a lock file. What was measured and is relied on here (1.5.5):
 
 - A transaction reads one snapshot, and its COMMIT makes the next one, in one transaction of the
@@ -13,8 +13,9 @@ by a lock file. What was measured and is relied on here (1.5.5):
 from __future__ import annotations
 
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -23,11 +24,21 @@ from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import DUCKLAKE
 from dagster_models.core.tasks import AttemptId
+from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.warehouses.base import Capabilities, Staged, literal, quote
+from dagster_models.warehouses.base import (
+    Capabilities,
+    OpenWarehouse,
+    Staged,
+    literal,
+    quote,
+    quoted,
+)
+from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.cursor import BEGIN
-from dagster_models.warehouses.duckdb.environment import config_of
-from dagster_models.warehouses.duckdb.session import DuckDB, DuckDBSession
+from dagster_models.warehouses.duckdb.environment import config_of, set_up
+from dagster_models.warehouses.duckdb.errors import translated
+from dagster_models.warehouses.duckdb.session import DuckDBSession
 from dagster_models.warehouses.ducklake import records
 from dagster_models.warehouses.ducklake.attach import attach
 from dagster_models.warehouses.ducklake.turns import Turn
@@ -59,32 +70,67 @@ def connect(settings: Mapping[str, Any]) -> DuckLake:
 
     Raises WarehouseError; if DuckDB's extensions are not installed, it says what to do.
     """
-    connection = duckdb.connect(config=config_of(settings))
-    try:
-        attach(connection, settings)
-        return DuckLake(connection, str(settings.get("sqlite") or ""), {})
-    except BaseException:
-        connection.close()
-        raise
+    return DuckLake(settings)
 
 
-class DuckLake(DuckDB):
-    """One lake, attached to a DuckDB of this process."""
+class DuckLake(OpenWarehouse):
+    """One lake. Each session has a DuckDB of its own that the lake is attached to: the extension
+    does not stand several threads that use one attached lake (it ends the process, or reads numbers
+    that nobody wrote)."""
 
     capabilities = CAPABILITIES
 
-    def is_replaced(self) -> bool:
-        return bool(self._path) and super().is_replaced()
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._path = str(settings.get("sqlite") or "")
+        self._first: Any = self._opened()
+        self._file = os.stat(self._path) if self._path else None
 
-    def _session_on(self, cursor: Any) -> DuckLakeSession:
-        cursor.execute(f"USE {quote(self._catalog)}")
-        session = DuckLakeSession(cursor, self._catalog, self._refuse_if_replaced, self._attached)
+    def _opened(self) -> Any:
+        connection = duckdb.connect(config=config_of(self._settings))
+        try:
+            attach(connection, self._settings)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def is_replaced(self) -> bool:
+        try:
+            return self._file is not None and not os.path.samestat(self._file, os.stat(self._path))
+        except FileNotFoundError:
+            return True
+
+    def session(
+        self,
+        name: str = "",
+        request: SessionRequest | None = None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> DuckLakeSession:
+        connection, self._first = self._first or self._opened(), None
+        with translated():
+            set_up(connection, request)
+        nothing = AttachedDatabases(connection, {})
+        session = DuckLakeSession(connection, DUCKLAKE.catalog, self._refuse_if_replaced, nothing)
         session.turn = Turn(self._path)
         return session
 
+    def _refuse_if_replaced(self) -> None:
+        if self.is_replaced():
+            raise WarehouseError(
+                ErrorKind.REPLACED,
+                f"{self._path} was removed or replaced while it was open: what is written to the"
+                " old file is lost, so nothing is committed to it any more. Run again.",
+            )
+
+    def close(self) -> None:
+        if self._first is not None:
+            self._first.close()
+            self._first = None
+
 
 class DuckLakeSession(DuckDBSession):
-    """One cursor of that DuckDB. It has its own transactions in the lake."""
+    """The one connection of a DuckDB, and its transactions in the lake."""
 
     databases = DUCKLAKE.databases
     turn: Turn
@@ -125,6 +171,18 @@ class DuckLakeSession(DuckDBSession):
     def interrupt(self) -> None:
         self.turn.interrupt()
         super().interrupt()
+
+    # Columns
+
+    def add_column(self, relation: Relation, column: str, type_: str, value: str) -> None:
+        # A default is a number or a text: `false` is a cast, as DuckDB reads it.
+        ((text,),) = self.rows(f"SELECT CAST({value} AS VARCHAR)")
+        default = "" if text is None else f" DEFAULT {literal(text)}"
+        self.change(f"ALTER TABLE {quoted(relation)} ADD COLUMN {column} {type_}{default}")
+
+    def fill_column(self, relation: Relation, column: str, type_: str, value: str) -> None:
+        # It ignores USING in a change of a type.
+        self.change(f"UPDATE {quoted(relation)} SET {column} = {value}")
 
     # Commit records
 

@@ -128,6 +128,16 @@ class Hooks(WarehouseSession):
         """Return the condition that a value of the column (quoted), whose type is *old*, would not
         be the same value as a *new*. It may raise an error for a value that is no *new* at all."""
 
+    def add_column(self, relation: Relation, column: str, type_: str, value: str) -> None:
+        """Add a column (quoted), of which this constant is the default and the value of each
+        row."""
+        self.change(f"ALTER TABLE {quoted(relation)} ADD COLUMN {column} {type_} DEFAULT {value}")
+
+    def fill_column(self, relation: Relation, column: str, type_: str, value: str) -> None:
+        """Let a column (quoted) of this type have this value, an expression, in each row."""
+        alter = f"ALTER TABLE {quoted(relation)} ALTER COLUMN {column}"
+        self.change(f"{alter} TYPE {type_} USING {value}")
+
     @abstractmethod
     def alter(self, relation: Relation, added: Sequence[str], others: Sequence[str]) -> None:
         """Change the columns of a table with these clauses of ALTER TABLE; *added* are the ADDs.

@@ -174,11 +174,11 @@ def _begin(session: Hooks, relation: Relation, how: Snapshot, query: _Returned) 
     """Make open versions of the rows of a table that is new."""
     valid_from = quote(how.valid_from)
     table = f"ALTER TABLE {quoted(relation)}"
-    session.change(f"{table} ADD COLUMN {valid_from} TIMESTAMP DEFAULT {query.now}")
+    session.add_column(relation, valid_from, "TIMESTAMP", query.now)
     session.change(f"{table} ALTER COLUMN {valid_from} DROP DEFAULT")
     if query.updated_at:
-        session.change(f"{table} ALTER COLUMN {valid_from} TYPE TIMESTAMP USING {query.born()}")
-    session.change(f"{table} ADD COLUMN {quote(how.valid_to)} TIMESTAMP DEFAULT {open_end(how)}")
+        session.fill_column(relation, valid_from, "TIMESTAMP", query.born())
+    session.add_column(relation, quote(how.valid_to), "TIMESTAMP", open_end(how))
     if how.hard_deletes == "new_record":
         add_mark(session, relation, how)
 

@@ -16,9 +16,7 @@ FAR = "TIMESTAMP '2200-01-01'"
 
 
 def add_mark(session: Hooks, relation: Relation, how: Snapshot) -> None:
-    session.change(
-        f"ALTER TABLE {quoted(relation)} ADD COLUMN {quote(how.is_deleted)} BOOLEAN DEFAULT false"
-    )
+    session.add_column(relation, quote(how.is_deleted), "BOOLEAN", "false")
 
 
 def open_end(how: Snapshot) -> str:
