@@ -133,9 +133,7 @@ def test_of_two_processes_that_add_to_one_table_one_wins(lake: System) -> None:
         assert built(one, task_of(1)) is Verdict.COMMITTED
         tasks = [replace(task_of(n), materialization=how) for n in (2, 3)]
         staged = [session.build(task) for session, task in zip(sessions, tasks, strict=True)]
-        commits = [
-            Commit("r", "s.t", task.attempt, "s.t", "v1", {}, 3, builder="p") for task in tasks
-        ]
+        commits = [Commit("r", "s.t", n, "s.t", "v1", {}, 3, builder="p") for n in (2, 3)]
         one.publish(staged[0], [commits[0]])
         with pytest.raises(WarehouseError) as caught:
             other.publish(staged[1], [commits[1]])
