@@ -76,10 +76,6 @@ class DuckDBCursor(TransactionalSession):
     def read(self, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
         return self.query(sql)
 
-    def _another_cursor(self) -> Any:
-        """One that sees what is committed, whatever this one's transaction has done."""
-        return self._cursor.cursor()
-
     def _run(self, statement: Any, parameters: Sequence[Any] | None = None) -> Any:
         """Execute and fetch: an answer that is not fetched blocks the cursor in DuckDB 2."""
         with self._watched():

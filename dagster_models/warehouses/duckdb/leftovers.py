@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import duckdb
 
@@ -75,6 +75,10 @@ class DuckDBLeftovers(DuckDBCursor):
         # "main"."t" is the temporary relation t, if there is one.
         hidden = relation.schema.lower() == "main" and relation.catalog is None
         return replace(relation, catalog=self._catalog) if hidden else relation
+
+    def _another_cursor(self) -> Any:
+        """One that sees what is committed, whatever this one's transaction has done."""
+        return self._cursor.cursor()
 
     @contextlib.contextmanager
     def shut(self, relation: Relation) -> Iterator[None]:
