@@ -14,7 +14,7 @@ from dagster_models.core import copy_forms, value_forms
 from dagster_models.core.copy_forms import CopyForms
 from dagster_models.core.value_forms import ValueForms
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util import dsn, lakes
+from dagster_models.util import dsn
 from dagster_models.util.environment import filled_settings
 
 
@@ -153,7 +153,7 @@ DUCKLAKE = TargetType(
         "grants": "DuckLake has no roles, and whoever can read its files can read all of it",
         "indexes": "DuckLake has no indexes; it keeps the smallest and largest value of each file",
     },
-    identity=lakes.identity,
+    identity=dsn.lake_identity,
     session_environment=DUCKDB.session_environment,
 )
 

@@ -6,6 +6,7 @@ not encoded, any part of the string may be one of the password.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -186,3 +187,13 @@ def identity(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[st
         **{_VARIABLES.get(name, name): value for name, value in variables.items()},
         **parameters(settings, environ),
     }
+
+
+def lake_identity(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """All that decides which catalog of a lake is reached, and as whom, in libpq's words."""
+    if settings.get("postgres"):
+        found = identity({"dsn": settings["postgres"]}, environ)
+    else:
+        path = filled_settings({"sqlite": settings.get("sqlite", "")}, environ)["sqlite"]
+        found = {"dbname": os.path.realpath(path)}
+    return {**found, **filled_settings({"data": settings.get("data", "")}, environ)}
