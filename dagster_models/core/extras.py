@@ -6,6 +6,7 @@ published.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +36,8 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """A folder of files with the rows of a relation. ``keep``: the files of how many builds stay.
+    """Files with the rows of a relation: one if ``path`` ends as files of its ``format`` do, else a
+    folder of them. ``keep``: those of how many builds stay.
 
     In a task ``path`` is absolute, and ``owner`` says in words whose files these are.
     """
@@ -45,6 +47,12 @@ class Export:
     partition_by: tuple[str, ...] = ()
     keep: int = 2
     owner: str = ""
+
+    @property
+    def file(self) -> str:
+        """The name of the one file in the folder of a build; "" if that may have several."""
+        ending = os.path.splitext(self.path)[1].lower()
+        return f"data{ending}" if ending == f".{self.format}" else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,13 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A named selection of the project's assets: see ``project.selection``, or Dagster's syntax.
-    ``only_checks``: it runs their checks, those of sources too, and builds nothing."""
+    ``only_checks``: it runs their checks, those of sources too, and builds nothing. ``implied``: it
+    is the one job of a project that names none."""
 
     name: str
     selection: str = "*"
     description: str = ""
     tags: Mapping[str, str] = EMPTY
     only_checks: bool = False
+    implied: bool = False
     location: Location = field(default=Location("dagster_models.yaml"), compare=False)

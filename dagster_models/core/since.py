@@ -1,5 +1,5 @@
 """What fits a column of `since:`, as far as its type is known: asked when a project is loaded, and
-of the table of a first build."""
+of the table in each build."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def lookback_misfit(lookback: str, type_: str) -> str:
     is_time = lookback.startswith("INTERVAL")
     if kind == "number" and is_time:
         return "a time cannot be subtracted from a number: write a whole number"
-    if kind == "moment" and not is_time and type_.strip().lower() != "date":
-        return "a number cannot be subtracted from a time: write a time such as 30m, 12h or 3d"
+    if kind == "moment" and not is_time:  # of a date both warehouses would subtract days
+        return f"a number does not say its unit: write a time, such as {lookback}d for days"
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -73,12 +74,19 @@ def several(job: Job, groups: Groups) -> tuple[str, str] | None:
     if len(groups) < 2:
         return None
     names = [f"{_some(specs)} by `{_name(specs[0])}`" for specs in groups.values()]
-    what = (
-        f"job {job.name} selects assets of several kinds of partitions, and a run has those of one:"
-        f" {', and '.join(names)}"
-    )
+    what = f"of several kinds of partitions, and a run has those of one: {', and '.join(names)}"
+    if job.implied:
+        entries = [
+            f"`{_job_name(specs)}: {{selection: '{_selection(specs)}'}}`"
+            for specs in groups.values()
+        ]
+        fix = f"Name a job for each below `jobs:`, e.g. {' and '.join(entries)}."
+        return f"the project names no `jobs:`, and one job of all its assets would be {what}", fix
     selections = [f"`selection: {_selection(specs)}`" for specs in groups.values()]
-    return what, f"Make a job for each: {' and '.join(selections)}."
+    return (
+        f"job {job.name} selects assets {what}",
+        f"Make a job for each: {' and '.join(selections)}.",
+    )
 
 
 def _some(specs: list[AssetSpec]) -> str:
@@ -95,6 +103,11 @@ def _selection(specs: list[AssetSpec]) -> str:
     if tag is not None:
         return f'tag:"{PARTITIONS_TAG}"="{tag}"'
     return f'key:"{specs[0].key.to_user_string()}"'
+
+
+def _job_name(specs: list[AssetSpec]) -> str:
+    """One that the job of these assets may have."""
+    return re.sub(r"\W+", "_", specs[0].tags.get(PARTITIONS_TAG) or specs[0].key.path[-1])
 
 
 def wrong_schedule(schedule: Schedule, groups: Groups) -> tuple[str, str] | None:

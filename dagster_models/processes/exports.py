@@ -2,6 +2,7 @@
 
     exports/orders                a link to the files of the last build that was committed
     exports/.orders.<run>.<n>/    the files of attempt n of that run, and a mark that says whose
+    exports/orders.csv            a link to the one file in such a folder
 
 A build writes its files beside the others before its COMMIT. The link is switched after it, to the
 build that the last commit record names; so whoever comes after a kill in between switches it, and
@@ -46,7 +47,7 @@ def refuse_others(export: Export) -> None:
     """Raise WarehouseError if what has the name of the export was not made by this model."""
     if not os.path.lexists(export.path):
         return
-    whose = _owner(export.path) if os.path.islink(export.path) else None
+    whose = _owner(_current(export))
     dangling = os.path.islink(export.path) and not os.path.exists(export.path)
     if whose == export.owner or (dangling and os.readlink(export.path).startswith(_prefix(export))):
         return
@@ -121,17 +122,31 @@ def _settle(records: Records, relation: Relation, export: Export) -> None:
         last = max(proofs, key=lambda commit: commit.committed_at, default=None)
         folder = folder_of(export, last.id) if last is not None else ""
         whole = last is not None and last.part >= _attempt(folder)[1]
-        if whole and _owner(folder) == export.owner and folder != _current(export):
+        if whole and _owner(folder) == export.owner and not _is_shown(export, folder):
             refuse_others(export)
             _switch(export, folder)
         _prune(export)
+
+
+def _is_shown(export: Export, folder: str) -> bool:
+    """Whether the link leads to what a reader is to find in the folder, or nothing is there: as a
+    build wrote it when the path was a folder of files in another format."""
+    if not os.path.exists(os.path.join(folder, export.file)):
+        return True
+    return os.path.islink(export.path) and os.readlink(export.path) == _shown(export, folder)
+
+
+def _shown(export: Export, folder: str) -> str:
+    """Where the link to a build leads."""
+    name = os.path.basename(folder)
+    return os.path.join(name, export.file) if export.file else name
 
 
 def _switch(export: Export, folder: str) -> None:
     draft = f"{folder}.link"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(draft)
-    os.symlink(os.path.basename(folder), draft)
+    os.symlink(_shown(export, folder), draft)
     os.replace(draft, export.path)
     _sync(os.path.dirname(export.path))
 
@@ -156,13 +171,17 @@ def _prefix(export: Export) -> str:
 
 
 def _folders(export: Export) -> list[str]:
-    """The folders of the export's builds. One without a whole mark, and with nothing else, is that
-    of a build that was killed as it began."""
+    """The folders of the export's builds, and not those of a path that begins as its own does. One
+    without a whole mark, and with nothing else, is that of a build that was killed as it began."""
     parent = os.path.dirname(export.path)
     names = [name for name in os.listdir(parent) if name.startswith(_prefix(export))]
     paths = [os.path.join(parent, name) for name in names]
     whole = [it for it in paths if os.path.isdir(it) and not os.path.islink(it)]
-    return [it for it in whole if _owner(it) == export.owner or _was_begun(it)]
+    return [it for it in whole if _is_of(export, it) or _was_begun(it)]
+
+
+def _is_of(export: Export, folder: str) -> bool:
+    return _owner(folder) == export.owner and folder == folder_of(export, _attempt(folder)[0])
 
 
 def _was_begun(folder: str) -> bool:
@@ -170,10 +189,12 @@ def _was_begun(folder: str) -> bool:
 
 
 def _current(export: Export) -> str:
-    """The folder that the link leads to, "" if there is none."""
+    """The folder that the link leads to, or to a file in it; "" if there is none."""
     if not os.path.islink(export.path):
         return ""
-    return os.path.join(os.path.dirname(export.path), os.readlink(export.path))
+    linked = os.path.join(os.path.dirname(export.path), os.readlink(export.path))
+    folder, name = os.path.split(linked)
+    return folder if name == export.file else linked
 
 
 def _mark(folder: str) -> dict[str, object]:

@@ -112,9 +112,17 @@ def persist_docs(node: YamlNode) -> tuple[str, ...]:
     return tuple(key for key in known if key in node.value and fields.boolean(node.value[key]))
 
 
+_FORMATS = ("parquet", "csv")
+#: How files end that an export does not write: a folder of that name would be none of them.
+_OTHER_FILES = frozenset(
+    {
+        *(".arrow", ".avro", ".bz2", ".db", ".duckdb", ".feather", ".gz", ".json", ".jsonl"),
+        *(".ndjson", ".orc", ".parq", ".pq", ".tsv", ".txt", ".xls", ".xlsx", ".zip", ".zst"),
+    }
+)
 EXPORT_KEYS: dict[str, Reader] = {
     "path": fields.text,
-    "format": fields.OneOf("parquet", "csv"),
+    "format": fields.OneOf(*_FORMATS),
     "partition_by": fields.words,
     "keep": fields.Integer(1),
 }
@@ -125,23 +133,46 @@ def export(node: YamlNode) -> Export:
     """A path, or `{path, format, partition_by, keep}`."""
     fix = "Write `export: {path: exports/orders}`."
     if not isinstance(node.value, dict):
-        return Export(_export_path(node))
+        return Export(_export_path(node), _format_of(node) or "parquet")
     fields.refuse_unknown(node, EXPORT_KEYS)
     if "path" not in node.value:
         raise BadValue("`path` is missing", node.place, fix)
-    values = fields.values_of(node, EXPORT_KEYS)
-    return Export(**{**values, "path": _export_path(node.value["path"])})
+    values, path = fields.values_of(node, EXPORT_KEYS), node.value["path"]
+    format_ = _format_of(path)
+    made = Export(**{"format": format_ or "parquet", **values, "path": _export_path(path)})
+    folder = f"name a folder, such as `{os.path.splitext(made.path)[0]}`"
+    if format_ not in ("", made.format):
+        what = f"`path` names a file of the format {format_}, and `format` is {made.format}"
+        raise BadValue(what, path.place, f"Delete `format`, or {folder}.")
+    if format_ and made.partition_by:
+        what = "`partition_by` writes a folder of files, and `path` names one file"
+        raise BadValue(what, path.place, f"Delete `partition_by`, or {folder}.")
+    return made
+
+
+def _format_of(path: YamlNode) -> str:
+    """The format of the one file that a path names; "" for a folder of files."""
+    text = fields.text(path).strip()
+    ending = os.path.splitext(text.rstrip("/"))[1].lower()
+    if ending.lstrip(".") in _FORMATS and not text.endswith("/"):
+        return ending.lstrip(".")
+    if ending in _OTHER_FILES or ending.lstrip(".") in _FORMATS:
+        fix = "End it in .parquet or .csv for one file, or name a folder, such as `exports/orders`."
+        raise BadValue(
+            f"`{text}` is no name of a file or folder that an export writes", path.place, fix
+        )
+    return ""
 
 
 def _export_path(node: YamlNode) -> str:
-    """The path of a folder, below the project's folder or absolute."""
+    """The path of a file or folder, below the project's folder or absolute."""
     path = os.path.normpath(fields.text(node).strip() or ".")
     first = path.split(os.sep, 1)[0]
     if first == os.pardir:
         fix = "Write the absolute path, if you mean a folder elsewhere."
         raise BadValue(f"`{node.value}` leads out of the project's folder", node.place, fix)
     if first in _OWN_FOLDERS or path in (os.curdir, os.sep) or "\0" in path:
-        fix = "Name a folder that is for this export alone, such as `exports/orders`."
+        fix = "Name a file or folder that is for this export alone, such as `exports/orders`."
         raise BadValue(f"`{node.value}` is no place for an export", node.place, fix)
     unknown = [name for name in re.findall(r"\$(\w+)", path) if name != "target"]
     if unknown:

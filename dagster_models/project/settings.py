@@ -275,7 +275,7 @@ def _read_jobs(node: YamlNode | None, project: str, report: Report) -> tuple[Job
                 location=_place(item, "selection", place),
             )
         )
-    return tuple(jobs) or (Job(project),)
+    return tuple(jobs) or (Job(project, implied=True),)
 
 
 def _place(node: YamlNode, key: str, otherwise: Location) -> Location:

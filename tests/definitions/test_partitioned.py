@@ -124,6 +124,17 @@ def test_two_definitions_in_one_job_are_refused_by_name(tmp_path: Path) -> None:
     assert {job.name for job in definitions.resolve_all_job_defs()} >= {"daily", "weekly"}
 
 
+def test_two_definitions_without_jobs_are_refused_with_those_to_write(tmp_path: Path) -> None:
+    files, settings = {**FILES, "models/weeks.sql": WEEKS}, SETTINGS.partition("jobs:")[0]
+    report = refused(tmp_path, files, settings)
+    assert "dagster_models.yaml:1:1: error: the project names no `jobs:`" in report
+    assert "main/daily, main/dim, 2 more by `daily`, and main/weeks by `weekly`" in report
+    entries = re.findall(r"`(\w+: \{selection: .*?\})`", report)
+    jobs = "".join(f"  {entry}\n" for entry in entries)
+    definitions = loaded(tmp_path / "again", files, f"{settings}jobs:\n{jobs}")
+    assert {job.name for job in definitions.resolve_all_job_defs()} >= {"daily", "weekly"}
+
+
 def tick(definitions: Any, name: str, at: datetime) -> Any:
     schedule = definitions.resolve_schedule_def(name)
     with dg.DagsterInstance.ephemeral() as instance:

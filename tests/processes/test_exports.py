@@ -81,6 +81,36 @@ def test_rows_are_written_and_replaced(
     assert there(export) == [".t.r.2", ".t.r.3", "t"]
 
 
+@pytest.mark.parametrize("format_", ["parquet", "csv"])
+def test_a_path_with_the_ending_of_its_format_is_one_file(
+    session: WarehouseSession, build: Build, export: Export, format_: str
+) -> None:
+    """Whoever reads it needs to know nothing of folders; its links are switched as those of one."""
+    file = replace(export, format=format_, path=f"{export.path}.{format_.upper()}")
+    reader = {"parquet": "read_parquet", "csv": "read_csv"}[format_]
+    for number in (1, 2, 3):
+        outcome = build(f"select {number} as a", file)
+        assert outcome.error is None, outcome.error
+        assert os.path.isfile(file.path)
+        assert duckdb.sql(f"from {reader}('{file.path}')").fetchall() == [(number,)]
+    name = os.path.basename(file.path)
+    assert there(file) == [f".{name}.r.2", f".{name}.r.3", name]
+    # The path of another export begins as this one's does: what each has written stays.
+    for number in (4, 5, 6):
+        assert build(f"select {number} as a", replace(file, path=export.path)).error is None
+    assert duckdb.sql(f"from {reader}('{file.path}')").fetchall() == [(3,)]
+    # As an older version has left it: a folder of that name, which is linked.
+    os.unlink(file.path)
+    os.symlink(f".{name}.r.3", file.path)
+    assert build("select 7 as a", file).error is None
+    assert duckdb.sql(f"from {reader}('{file.path}')").fetchall() == [(7,)]
+    Path(file.path).unlink()
+    Path(file.path).write_text("x")
+    refused = build("select 8 as a", file).error
+    assert refused is not None
+    assert "was not made by an export" in refused.message
+
+
 def test_partitions(session: WarehouseSession, build: Build, export: Export) -> None:
     export = replace(export, partition_by=("DAY", "k"))
     given = (

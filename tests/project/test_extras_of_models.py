@@ -267,12 +267,39 @@ def test_grants_and_types_of_indexes_are_refused_where_the_warehouse_has_none(
         ("pre_statements: [1]", "expected text"),
         ("pre_statements: ['']", "expected a statement, got an empty text"),
         ("pre_statements: [{text: x}]", "unknown key `text`"),
+        ("export: ../a", "leads out of the project's folder"),
+        ("export: models/a.csv", "is no place for an export"),
+        ("export: out/a.json", "`out/a.json` is no name of a file or folder that an export writes"),
+        ("export: out/a.csv.gz", "End it in .parquet or .csv for one file, or name a folder"),
+        ("export: out/a.csv/", "is no name of a file or folder"),
+        ("export: {path: out/a.csv, format: parquet}", "Delete `format`, or name a folder"),
+        ("export: {path: out/a.csv, partition_by: a}", "name a folder, such as `out/a`."),
     ],
 )
 def test_bad_values(tmp_path: Path, header: str, what: str) -> None:
     report = report_of(write_project(tmp_path, {"models/a.sql": model(header)}))
     assert "models/a.sql:3:" in report
     assert what in report
+
+
+@pytest.mark.parametrize(
+    ("header", "format_", "file"),
+    [
+        ("export: out/a", "parquet", ""),
+        ("export: out/v1.2", "parquet", ""),
+        ("export: {path: out/a, format: csv}", "csv", ""),
+        ("export: out/a.csv", "csv", "data.csv"),
+        ("export: {path: out/$target.csv}", "csv", "data.csv"),
+        ("export: {path: out/a.PARQUET, format: parquet, keep: 3}", "parquet", "data.parquet"),
+    ],
+)
+def test_a_path_says_whether_an_export_is_one_file(
+    tmp_path: Path, header: str, format_: str, file: str
+) -> None:
+    files = {"dagster_models.yaml": TARGETS.format("dev"), "models/a.sql": model(header)}
+    export = extras_of(make(tmp_path, files), "main.a").export
+    assert export is not None
+    assert (export.format, export.file) == (format_, file)
 
 
 def test_a_view_has_no_indexes(tmp_path: Path) -> None:

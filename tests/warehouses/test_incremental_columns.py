@@ -252,6 +252,7 @@ def test_what_is_said_of_rows_that_python_returns(
         ("'a'", "3"),
         ("7", "INTERVAL '3 days'"),
         ("timestamp '2024-01-01'", "3"),
+        ("date '2024-01-01'", "3"),
         ("true", "3"),
     ],
 )
@@ -265,6 +266,14 @@ def test_a_lookback_that_does_not_fit_fails_the_first_build(
     assert session.query("select count(*) from information_schema.tables where table_name = 't'")[
         1
     ] == [(0,)]
+
+
+def test_a_lookback_without_a_unit_fails_each_build_of_dates(build: Build) -> None:
+    """Of a table that was there before, too: both warehouses would subtract days."""
+    query = f"select * from (select 1 as k, date '2024-01-09' as m) as q where m >= {SINCE}"
+    assert build(query, Incremental("merge", ("k",), since=Since("m"))).error is None
+    said = refused(build(query, Incremental("merge", ("k",), since=Since("m", "5"))))
+    assert "does not say its unit: write a time, such as 5d for days. Nothing was changed" in said
 
 
 def test_a_column_of_since_that_the_first_build_lacks(build: Build) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote, quoted
 from dagster_models.warehouses.duckdb.leftovers import DuckDBLeftovers
-from dagster_models.warehouses.materializations.hooks import Merging
+from dagster_models.warehouses.materializations.hooks import Merging, Unwritten
 
 #: What DuckDB calls an index or a constraint that depends on a column.
 _IN_THE_WAY = ("CatalogException", "DependencyException")
@@ -19,14 +19,25 @@ _IN_THE_WAY = ("CatalogException", "DependencyException")
 _EQUAL_AND_NOT_THE_SAME = re.compile(r"\b(INTERVAL|FLOAT|DOUBLE|VARCHAR|VARIANT)\b")
 
 
-def _differs(column: str, type_: str, *, updates: bool = False) -> str:
-    """The condition that one column differs between the rows t and n. ``updates``: an UPDATE
-    follows, and only what it would change differs."""
+#: Of these types an UPDATE leaves values that are equal to the new ones (measured: 1.5.6, 2.0.1).
+#: It deletes and inserts rows that have lists or maps.
+_LEFT = re.compile(
+    r"(?!MAP\b)(?!VARCHAR\Z).*\b(INTERVAL|FLOAT|DOUBLE|VARCHAR|VARIANT)\b.*(?<!\])\Z"
+)
+#: Another value, of which the new one is no equal. In a struct, nothing but a value of each field
+#: would be one.
+_MEANWHILE = {
+    "INTERVAL": "t.{} + INTERVAL '1 day'",
+    "FLOAT": "CAST(1 AS FLOAT)",
+    "DOUBLE": "CAST(1 AS DOUBLE)",
+}
+
+
+def _differs(column: str, type_: str) -> str:
+    """The condition that one column differs between the rows t and n."""
     if type_ == "VARCHAR":  # its bytes, whatever its collation
         return f"encode(t.{column}) IS DISTINCT FROM encode(n.{column})"
     unequal = f"t.{column} IS DISTINCT FROM n.{column}"
-    if updates:  # measured (1.5.6, 2.0.1): an UPDATE leaves a value that is equal to the new one
-        return unequal
     if type_ in ("FLOAT", "DOUBLE"):  # as text it takes three times as long
         return f"{unequal} OR signbit(t.{column}) IS DISTINCT FROM signbit(n.{column})"
     if _EQUAL_AND_NOT_THE_SAME.search(type_):
@@ -34,6 +45,11 @@ def _differs(column: str, type_: str, *, updates: bool = False) -> str:
         shown = (text.format(row, column) for row in "tn")
         return f"{unequal} OR {' IS DISTINCT FROM '.join(shown)}"
     return unequal
+
+
+def _unwritten(column: str, type_: str) -> Unwritten:
+    equal = f"t.{column} IS NOT DISTINCT FROM n.{column} AND ({_differs(column, type_)})"
+    return Unwritten(column, equal, _MEANWHILE.get(type_, "").format(column))
 
 
 class DuckDBColumns(DuckDBLeftovers):
@@ -45,6 +61,17 @@ class DuckDBColumns(DuckDBLeftovers):
     def differs(self, relation: Relation, columns: Sequence[str]) -> str:
         types = {self.folded(quote(name)): type_ for name, type_ in self.columns(relation)}
         return " OR ".join(_differs(it, types[self.folded(it)]) for it in columns)
+
+    def respelled(self, relation: Relation, keys: Sequence[str]) -> str:
+        types = {self.folded(quote(name)): type_ for name, type_ in self.columns(relation)}
+        return self._respelled(types, keys)
+
+    def _respelled(self, types: Mapping[str, str], keys: Sequence[str]) -> str:
+        """``types``: those of the table's columns, by their folded and quoted names."""
+        spelled = [(key, types[self.folded(key)]) for key in keys]
+        return " OR ".join(
+            _differs(key, type_) for key, type_ in spelled if _EQUAL_AND_NOT_THE_SAME.search(type_)
+        )
 
     def merging(
         self, relation: Relation, staged: Relation, keys: Sequence[str], others: Sequence[str]
@@ -60,7 +87,9 @@ class DuckDBColumns(DuckDBLeftovers):
             and not any(key for _, _, _, key, *_ in described)
             and not self._has_index(relation)
         )
-        differs = (_differs(it, types[self.folded(it)], updates=not rewrites) for it in others)
+        typed = [(it, types[self.folded(it)]) for it in others]
+        differs = " OR ".join(_differs(it, type_) for it, type_ in typed)
+        left = () if rewrites else tuple(_unwritten(*it) for it in typed if _LEFT.match(it[1]))
         # No catalog says which column has a collation, but a union of columns has that of any.
         source, listed = "", ", ".join(keys)
         if any("VARCHAR" in types[self.folded(key)] for key in keys):
@@ -68,7 +97,7 @@ class DuckDBColumns(DuckDBLeftovers):
                 f"(SELECT {listed} FROM {quoted(staged)} UNION ALL"
                 f" SELECT {listed} FROM {quoted(relation)} WHERE false) AS staged"
             )
-        return Merging(" OR ".join(differs) or "false", rewrites, source)
+        return Merging(differs, self._respelled(types, keys), rewrites, source, left)
 
     def folded(self, name: str) -> str:
         return name.lower()

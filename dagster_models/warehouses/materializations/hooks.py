@@ -16,18 +16,37 @@ RelationKind: TypeAlias = Literal["table", "view"]
 
 
 @dataclass(frozen=True, slots=True)
+class Unwritten:
+    """A column of which an UPDATE leaves a value that equals the new one and is another: where
+    ``condition`` holds of the rows t and n. So ``meanwhile`` is written first; "" if nothing
+    helps."""
+
+    column: str
+    condition: str
+    meanwhile: str
+
+
+@dataclass(frozen=True, slots=True)
 class Merging:
     """How staged rows are merged into a table.
 
-    ``differs`` is the condition that what is written differs between the rows t and n.
+    ``differs`` is the condition that what is written besides the keys differs between the rows t
+    and n, and ``respelled`` that their keys, which are equal, do; "" where they cannot.
     ``rewrites``: a row that changes is better deleted, by its ``rowid``, and inserted anew than
     updated, and may be. ``keys_source`` is what a FROM reads to see the staged keys as the table's
     columns compare them, "" if that is how they compare by themselves.
     """
 
     differs: str
+    respelled: str = ""
     rewrites: bool = False
     keys_source: str = ""
+    unwritten: tuple[Unwritten, ...] = ()
+
+    @property
+    def changes(self) -> str:
+        """The condition that anything differs."""
+        return " OR ".join(filter(None, (self.differs, self.respelled))) or "false"
 
 
 class Hooks(WarehouseSession):
@@ -99,11 +118,17 @@ class Hooks(WarehouseSession):
         rows t and n: that the warehouse would show them otherwise, and not only that it takes them
         for unequal. NULL is a value like any other."""
 
+    def respelled(self, relation: Relation, keys: Sequence[str]) -> str:
+        """Return the condition that some of these columns (quoted), which are equal in the rows t
+        and n, are not the same; "" where it never holds."""
+        return self.differs(relation, keys)
+
     def merging(
         self, relation: Relation, staged: Relation, keys: Sequence[str], others: Sequence[str]
     ) -> Merging:
         """Return how rows with these columns (quoted) are merged into a table, by their keys."""
-        return Merging(self.differs(relation, others) if others else "false")
+        differs = self.differs(relation, others) if others else ""
+        return Merging(differs, self.respelled(relation, keys))
 
     def folded(self, name: str) -> str:
         """Return a column's name such that two names are one column exactly if these are equal."""

@@ -6,6 +6,9 @@ Two ways, as warehouses differ in what a changed row costs:
     found -> DELETE -> INSERT     where rows are stored by columns: an UPDATE of rows that lie apart
                                   makes the warehouse write whole columns anew
 
+A key that equals one of the table and is spelled otherwise ('A' for 'a', where a collation takes
+them for one) is a change as any other, so that the table is as a build in full would make it.
+
 There is no MERGE: PostgreSQL has it from version 15 on, and it counts no updates apart.
 """
 
@@ -16,16 +19,19 @@ from dataclasses import replace
 
 from dagster_models.core.changes import Changes
 from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import quote, quoted
-from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.hooks import Hooks, Merging, Unwritten
 from dagster_models.warehouses.materializations.keys import (
     refuse_keys_alike,
     refuse_keys_of_table,
 )
 from dagster_models.warehouses.materializations.write import Write
 
-#: A column beside the keys: it must not meet a user's.
-_AT = "dagster_models_at"
+#: Columns beside the keys: they must not meet a user's.
+_AT, _RESPELLED, _UNWRITTEN = (
+    f"dagster_models_{word}" for word in ("at", "respelled", "unwritten")
+)
 #: More of them take too much of a server's memory: it holds them all, at some 50 bytes each.
 _ADDRESSES = 500_000
 
@@ -39,8 +45,8 @@ def merge(session: Hooks, it: Write) -> Changes:
     how = session.merging(it.relation, it.staged, list(map(quote, it.keys)), rest)
     refuse_keys_alike(session, it.relation, how.keys_source, it.keys)
     if how.rewrites:
-        return _rewrite(session, it, how.differs)
-    return _update(session, it, rest, how.differs)
+        return _rewrite(session, it, how.changes)
+    return _update(session, it, rest, how)
 
 
 def _found(it: Write) -> Relation:
@@ -72,22 +78,34 @@ def _rewrite(session: Hooks, it: Write, differs: str) -> Changes:
     return Changes("", None, written - updated, updated, 0)
 
 
-def _update(session: Hooks, it: Write, rest: Sequence[str], differs: str) -> Changes:
+def _update(session: Hooks, it: Write, rest: Sequence[str], how: Merging) -> Changes:
     found, address = quoted(_found(it)), session.address(it.relation)
     listed = [f"n.{quote(key)}" for key in it.keys]
     if address:
-        listed.append(f"CASE WHEN {differs} THEN t.{address} END AS {_AT}")
+        listed.append(f"CASE WHEN {how.changes} THEN t.{address} END AS {_AT}")
+    if how.respelled:
+        listed.append(f"{how.respelled} AS {_RESPELLED}")
+    if how.unwritten:
+        listed.append(f"{' OR '.join(it.condition for it in how.unwritten)} AS {_UNWRITTEN}")
     there = session.change(
         f"CREATE TEMPORARY TABLE {found} AS SELECT {', '.join(listed)}"
         f" FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
     )
-    updated = 0
-    if rest and (there or address is None):
-        written = ", ".join(f"{column} = n.{column}" for column in rest)
+    respelled = bool(how.respelled) and _counted(session, it, _RESPELLED) > 0
+    if respelled:
+        session.refuse_effects(it.relation, deletes=False, updates=it.keys)
+    if how.unwritten and _counted(session, it, _UNWRITTEN):
+        _write_others(session, it, how.unwritten)
+    updated, changed = 0, [*(map(quote, it.keys) if respelled else ()), *rest]
+    if changed and (there or address is None):
+        written = ", ".join(f"{column} = n.{column}" for column in changed)
+        which = how.changes if respelled else how.differs
         updated = session.change(
             f"UPDATE {it.table} AS t SET {written} FROM {it.new} AS n"
-            f" WHERE {it.same_key} AND ({differs}){_by_address(session, it, address)}"
+            f" WHERE {it.same_key} AND ({which}){_by_address(session, it, address)}"
         )
+    if respelled:
+        _refuse_equal(session, it, [*map(quote, it.keys)], how.respelled)
     known = it.table if address is None else found
     unknown = f" WHERE NOT EXISTS (SELECT 1 FROM {known} AS t WHERE {it.same_key})"
     inserted = session.change(it.insert(unknown))
@@ -95,6 +113,42 @@ def _update(session: Hooks, it: Write, rest: Sequence[str], differs: str) -> Cha
         refuse_keys_of_table(session, it.relation, it.keys, among=_found(it))
     session.change(f"DROP TABLE {found}")
     return Changes("", None, inserted, updated, 0)
+
+
+def _counted(session: Hooks, it: Write, flag: str) -> int:
+    return int(session.rows(f"SELECT count(*) FROM {quoted(_found(it))} WHERE {flag}")[0][0])
+
+
+def _write_others(session: Hooks, it: Write, columns: Sequence[Unwritten]) -> None:
+    """Write other values where an UPDATE would leave what equals the new ones."""
+    for left in columns:
+        if left.meanwhile:
+            session.change(
+                f"UPDATE {it.table} AS t SET {left.column} = {left.meanwhile} FROM {it.new} AS n"
+                f" WHERE {it.same_key} AND {left.condition}"
+            )
+        else:
+            _refuse_equal(session, it, [left.column], left.condition)
+
+
+def _refuse_equal(session: Hooks, it: Write, columns: Sequence[str], condition: str) -> None:
+    """Raise WarehouseError if the table holds values that equal the new ones and are others.
+    *columns* are quoted."""
+    shown = ", ".join(f"CAST({row}.{name} AS VARCHAR)" for row in "nt" for name in columns)
+    left = session.rows(
+        f"SELECT {shown} FROM {it.new} AS n JOIN {it.table} AS t ON {it.same_key}"
+        f" WHERE {condition} LIMIT 1"
+    )
+    if left:
+        new, old = (", ".join(part) for part in (left[0][: len(columns)], left[0][len(columns) :]))
+        raise WarehouseError(
+            ErrorKind.UNSUPPORTED,
+            f"{it.relation} holds {old} in {', '.join(columns)}, which equals {new} of the new rows"
+            " and is shown otherwise, and an UPDATE does not write the new value. Nothing was"
+            " changed: let the query return what the table has, or build the model in full"
+            " (`full_refresh`)",
+            name="EqualValues",
+        )
 
 
 def _by_address(session: Hooks, it: Write, address: str | None) -> str:

@@ -55,6 +55,7 @@ def value_of_since(
         columns = session.columns(relation)
         (name,) = columns_of_table(columns, relation, [since.column], "since")
         type_ = dict(columns)[name]
+        _refuse_lookback(name, type_, lookback_misfit(since.lookback, type_))
         bound = _bound(type_) if since.lookback.isdecimal() else None
         lookback = f" - {since.lookback}" if since.lookback and bound is None else ""
         text = session.rows(
@@ -136,10 +137,14 @@ def refuse_misfit(session: Hooks, relation: Relation, since: Since | None) -> No
             if error.kind not in (ErrorKind.BAD_COLUMN, ErrorKind.BAD_VALUE):
                 raise
             why = f"{error.message.splitlines()[0]}: delete `lookback`, or cast the column"
+    _refuse_lookback(name, type_, why)
+
+
+def _refuse_lookback(column: str, type_: str, why: str) -> None:
     if why:
         raise WarehouseError(
             ErrorKind.INVALID_INPUT,
-            f"`lookback` does not fit the column `{name}`, whose type is {type_}: {why}. Nothing"
+            f"`lookback` does not fit the column `{column}`, whose type is {type_}: {why}. Nothing"
             " was changed",
             name="BadLookback",
         )

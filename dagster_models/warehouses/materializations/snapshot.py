@@ -323,11 +323,10 @@ class _Versions:
             # One that was gone may come back with its old time.
             moment = f"CASE WHEN {born} > t.{self._valid_from} THEN {born} ELSE {now} END"
         else:
-            differs = (
-                f"({self.session.differs(self.relation, self.compared)})"
-                if self.compared
-                else "false"
-            )
+            parts = [self.session.differs(self.relation, self.compared)] if self.compared else []
+            if not self.how.check_cols:  # of the key, too, how it is spelled
+                parts.append(self.session.respelled(self.relation, self.keys))
+            differs = f"({' OR '.join(filter(None, parts)) or 'false'})"
         found = [
             f"SELECT {self._key_of('n')},"
             f" CASE WHEN {self._is_mark} THEN 'back' ELSE 'changed' END AS {_WHAT},"
