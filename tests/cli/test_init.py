@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import pytest
 import yaml
 from dagster import DagsterInstance
@@ -40,6 +42,48 @@ def test_what_it_prints_runs_the_project(
     listed = shell(folder, "dg list defs")
     assert "marts/payments" in listed
     assert "payments_add_up" in listed
+
+
+@pytest.mark.nightly
+def test_it_reads_what_is_attached(tmp_path: Path) -> None:
+    """As docs/sources_elsewhere.md has it, by commands alone: a DuckDB file, a folder of Parquet
+    files with partitions, and one of CSV files."""
+    shell(tmp_path, "dagster-models init shop")
+    root, crm = tmp_path / "shop", tmp_path / "crm.duckdb"
+    for folder in ("lake/sales/day=2026-01-01", "rates"):
+        (root / "data" / folder).mkdir(parents=True)
+    with closing(duckdb.connect(str(crm))) as there:
+        there.execute("create table customers as select 1 as customer, 'Ada' as name")
+        sales = root / "data" / "lake" / "sales" / "day=2026-01-01"
+        there.execute(f"copy (select 1 as customer, 2.5::double as price) to '{sales}/a.parquet'")
+    (root / "data" / "rates" / "usd.csv").write_text("day,rate\n2026-01-01,1.10\n")
+    text = (root / "dagster_models.yaml").read_text()
+    attach = "attach: {crm: ../crm.duckdb, lake: {files: data/lake}, rates: {files: data/rates"
+    written = text.replace(
+        "path: target/shop.duckdb}", f"path: target/shop.duckdb, {attach}, csv: text}}}}}}"
+    )
+    assert written != text
+    (root / "dagster_models.yaml").write_text(written)
+    names = {"crm": "customers", "lake": "sales", "rates": "usd"}
+    sources = [
+        {"name": name, "catalog": name, "schema": "main", "tables": [table]}
+        for name, table in names.items()
+    ]
+    (root / "models/sources.yaml").write_text(yaml.safe_dump({"sources": sources}))
+    (root / "models/marts/revenue.sql").write_text(
+        "select name, day, rate, sum(price) as price from lake.main.sales as s"
+        " join crm.main.customers using (customer) join rates.main.usd using (day)"
+        " group by all"
+    )
+    assert "No errors in 3 steps" in shell(root, "dagster-models check")
+    for price in ("2.5", "5.0"):
+        assert "Done. PASS=1 " in shell(root, "dagster-models run marts.revenue")
+        shown = shell(root, "dagster-models sql 'from marts.revenue'")
+        assert shown.splitlines()[2].split() == ["Ada", "2026-01-01", "1.10", price]
+        (sales / "b.parquet").write_bytes((sales / "a.parquet").read_bytes())
+    with closing(duckdb.connect(str(crm))) as there:  # nobody holds it when the commands have ended
+        there.execute("update customers set name = 'Eve'")
+    assert "Eve" in shell(root, "dagster-models sql 'from crm.main.customers'")
 
 
 def test_its_ci_checks_and_tests_it(
