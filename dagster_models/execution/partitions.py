@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from dagster import PartitionsDefinition
+from dagster import PartitionsDefinition, TimeWindowPartitionsDefinition
 
 from dagster_models._dagster.partitions import (
     PARTITION_TAG,
@@ -21,7 +21,7 @@ from dagster_models._dagster.partitions import (
 from dagster_models.compilation.tasks import TargetStep
 from dagster_models.errors import SelectionError
 
-_MOST_NAMES = 3
+_MOST_NAMES, _MOST_KEYS = 3, 10
 
 
 def partition_tags(given: str, of: Iterable[PartitionsDefinition]) -> dict[str, str]:
@@ -40,13 +40,31 @@ def partition_tags(given: str, of: Iterable[PartitionsDefinition]) -> dict[str, 
             if found
             else "--partition is given, and nothing that is selected has partitions"
         )
-    first, _, last = given.replace("...", "..").partition("..")
+    (definition,), given = found, given.strip()
+    if definition.has_partition_key(given):
+        return {PARTITION_TAG: given}
     if given == "last":
-        return range_tags(found[0], 0)
-    for key in (first, last or first):
-        if not found[0].has_partition_key(key):
-            raise SelectionError(f"there is no partition {key}")
-    return {RANGE_START_TAG: first, RANGE_END_TAG: last} if last else {PARTITION_TAG: first}
+        if not (tags := range_tags(definition, 0)):
+            raise SelectionError("no partition is complete yet, so that none is the last one")
+        return tags
+    first, dots, last = (it.strip() for it in given.replace("...", "..").partition(".."))
+    if dots and not (first and last):
+        what = f"`{given}` is a range with one end: write both, A..B"
+        raise SelectionError(f"{what}. {_known(definition)}")
+    for key in (first, last) if dots else (given,):
+        if not definition.has_partition_key(key):
+            raise SelectionError(f"there is no partition {key}. {_known(definition)}")
+    return {RANGE_START_TAG: first, RANGE_END_TAG: last}
+
+
+def _known(of: PartitionsDefinition) -> str:
+    """Which partitions there are, in words."""
+    if isinstance(of, TimeWindowPartitionsDefinition):
+        first, last = of.get_first_partition_key(), last_key(of)
+        return f"There are {first} to {last}" if last else "None is complete yet"
+    keys = of.get_partition_keys()
+    more = f" and {len(keys) - _MOST_KEYS} more" if len(keys) > _MOST_KEYS else ""
+    return f"There are {', '.join(keys[:_MOST_KEYS])}{more}"
 
 
 def in_partitions(

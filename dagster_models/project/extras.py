@@ -116,7 +116,7 @@ _FORMATS = ("parquet", "csv")
 #: How files end that an export does not write: a folder of that name would be none of them.
 _OTHER_FILES = frozenset(
     {
-        *(".arrow", ".avro", ".bz2", ".db", ".duckdb", ".feather", ".gz", ".json", ".jsonl"),
+        *(".arrow", ".avro", ".bz2", ".feather", ".gz", ".json", ".jsonl"),
         *(".ndjson", ".orc", ".parq", ".pq", ".tsv", ".txt", ".xls", ".xlsx", ".zip", ".zst"),
     }
 )

@@ -219,7 +219,13 @@ def test_what_a_run_has(location: ProjectLocation) -> None:
 CANNOT = [
     ({"select": "daily"}, "main/daily is built by the partition: name one with --partition"),
     ({"select": "a", "partition": "last"}, "nothing that is selected has partitions"),
-    ({"select": "daily", "partition": "2023-01-01"}, "there is no partition 2023-01-01"),
+    (
+        {"select": "daily", "partition": "2023-01-01"},
+        "there is no partition 2023-01-01. There are 2024-01-01 to 2024-01-03",
+    ),
+    ({"select": "daily", "partition": "2024-01-02.."}, "is a range with one end: write both"),
+    ({"select": "daily", "partition": "..2024-01-02"}, "is a range with one end: write both"),
+    ({"select": "daily", "partition": "2024-01-02..last"}, "there is no partition last. There"),
     ({"select": "a", "job": "nope"}, "there is no job 'nope' in the code location: "),
     ({"select": "a", "job": "days"}, "`a` selects nothing that a run can build"),
     ({"select": "belw"}, "`belw` matches nothing; did you mean below"),
