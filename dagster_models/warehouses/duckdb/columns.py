@@ -105,7 +105,8 @@ class DuckDBColumns(DuckDBLeftovers):
     def has_default(self, relation: Relation, column: str) -> bool:
         catalog = literal(relation.catalog or self._catalog)
         rows = self._run(
-            "SELECT column_default IS NOT NULL FROM duckdb_columns()"
+            # DuckLake writes NULL for a column without one.
+            "SELECT coalesce(column_default, 'NULL') <> 'NULL' FROM duckdb_columns()"
             f" WHERE database_name = {catalog} AND column_name = {literal(column)}"
             f" AND lower(schema_name) = lower({literal(relation.schema)})"
             f" AND lower(table_name) = lower({literal(relation.name)})"

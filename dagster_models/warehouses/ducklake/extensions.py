@@ -20,7 +20,9 @@ def load(connection: Any, name: str) -> None:
     Raises WarehouseError: nothing is downloaded without being asked for.
     """
     try:
+        connection.execute("SET autoinstall_known_extensions = false")  # LOAD would download it
         connection.execute(f"LOAD '{packaged(name) or name}'")
+        connection.execute("RESET autoinstall_known_extensions")
     except duckdb.Error as error:
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
