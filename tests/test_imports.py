@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, str] = {
     "processes/worker": "errors util core processes processes/client kinds",
     "scheduling": "errors util core",
     "reporting": "errors util core project compilation scheduling",
-    "pages": "errors util core scheduling reporting",
+    "pages": "errors util core dbt scheduling reporting",
     "_dagster": "errors util core scheduling",
     "execution/runners": "errors util core processes processes/client _dagster",
     "execution": "errors util core project compilation processes processes/client"

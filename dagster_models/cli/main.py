@@ -1,6 +1,7 @@
 """``dagster-models``: a project seen from the shell.
 
     dagster-models init FOLDER         a first project, and a Dagster home for it
+    dagster-models import-dbt PATH     a project of a dbt project, without Jinja
     dagster-models check               all problems of the project; exit code 1 if there are errors
     dagster-models plan [SELECT]       what a run would build and why, and how long it takes
     dagster-models run [SELECT]        a run, which Dagster's UI shows under its job and assets
@@ -60,6 +61,7 @@ class Commands(Mapping[str, Command]):
 
     names = (
         "init",
+        "import-dbt",
         "check",
         "checks",
         "plan",
@@ -87,7 +89,7 @@ class Commands(Mapping[str, Command]):
     def __getitem__(self, name: str) -> Command:
         if name not in self.names:
             raise KeyError(name)
-        return cast(Command, import_module(f"dagster_models.cli.{name}"))
+        return cast(Command, import_module(f"dagster_models.cli.{name.replace('-', '_')}"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)

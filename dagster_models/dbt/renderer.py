@@ -90,6 +90,7 @@ class Renderer:
 
     def context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
         context: dict[str, Any] = {
+            **environment().globals,
             **self._static,
             "adapter": Adapter(self.macros, node.package, self.manifest.adapter_type, self._quote),
             "config": ConfigObject(node),

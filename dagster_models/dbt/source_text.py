@@ -18,7 +18,7 @@ from dagster_models.dbt.regions import region
 from dagster_models.dbt.renderer import Renderer
 from dagster_models.dbt.template import Part, expression, names_in, parts
 
-#: What an expression may name, if a macro of the project does not have the name.
+#: What an expression may name. If a macro of the project has the name, its result is what counts.
 _NAMES = frozenset(
     {"ref", "source", "this", "var", "env_var", "target", "run_started_at", "invocation_id"}
 )
@@ -116,7 +116,7 @@ class _Writing:
                 self._add("")
             return
         names = set(names_in(tree))
-        if bad := (names - _NAMES) | (names & self.renderer.overridden):
+        if bad := names - _NAMES:
             raise NotPlain(f"{sorted(bad)[0]}()" if call else _shown(text))
         if isinstance(tree, nodes.Name) and tree.name == "this":
             self._add(self.renderer.marks.written(self.node.unique_id))

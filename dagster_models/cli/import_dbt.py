@@ -1,0 +1,116 @@
+"""``dagster-models import-dbt PATH``: the files of a dbt project without Jinja, and a report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dagster_models.cli.writing import writing
+from dagster_models.dbt.importing import ImportOptions, import_project
+from dagster_models.dbt.manifest import read_manifest
+from dagster_models.dbt.report import ImportReport
+from dagster_models.dbt.texts import Way
+from dagster_models.dbt.written import FOLDER, WrittenFiles, write_files
+from dagster_models.errors import SelectionError
+from dagster_models.pages.dbt_import import import_page
+from dagster_models.util.atomic_file import replace_file
+
+HELP = "write a project of a dbt project: its models without Jinja, its tests, seeds and settings"
+
+_SHOWN = 5  #: models of each reason that the terminal names
+_FILES = {
+    "new": "new",
+    "updated": "updated",
+    "same": "as they were",
+    "kept": "edited here, and kept",
+    "conflicts": "edited here and changed in dbt",
+    "removed": "removed, as dbt no longer has them",
+    "left": "gone in dbt, and edited here",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    text = "the folder of the dbt project, in which `dbt parse` was run"
+    parser.add_argument("path", type=Path, metavar="PATH", help=text)
+    text = "the folder to write (default: beside PATH, with _models behind its name)"
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help=text)
+    text = "the manifest to read (default: target/manifest.json)"
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help=text)
+    text = "the name of dbt's target, for models that ask for `target.name` (default: dev)"
+    parser.add_argument("--target", default="dev", metavar="NAME", help=text)
+    text = "what else `target` is asked for, as YAML: '{region: eu}'"
+    parser.add_argument("--target-values", default="{}", metavar="YAML", help=text)
+    text = "values of variables, as dbt's own --vars takes them"
+    parser.add_argument("--vars", default="{}", metavar="YAML", help=text)
+    text = "the files that were edited here settle their conflicts with dbt's"
+    parser.add_argument("--accept", action="store_true", help=text)
+    text = "print the report as JSON"
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Exit code 1: there are conflicts."""
+    root = options.path.resolve()
+    into = (options.into or root.with_name(f"{root.name}_models")).resolve()
+    given = ImportOptions(
+        options.target,
+        _mapping(options.target_values, "--target-values"),
+        _mapping(options.vars, "--vars"),
+    )
+    imported = import_project(read_manifest(root, options.manifest), given)
+    with writing(into):
+        done = write_files(into, imported.files, options.accept)
+        report = imported.report.with_files(done.paths())
+        content = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
+        replace_file(into / FOLDER / "report.json", f"{content}\n")
+        replace_file(into / FOLDER / "report.html", import_page(report))
+    for line in [content] if options.json else _summary(report, done, into):
+        print(line)
+    return 1 if done.conflicts else 0
+
+
+def _mapping(text: str, option: str) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SelectionError(f"{option} is no YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise SelectionError(f"{option} is no mapping, such as {{name: value}}: {text}")
+    return found
+
+
+def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[str]:
+    place = os.path.relpath(into)
+    ways = report.ways()
+    yield f"{len(report.models)} models of the dbt project {report.project} are in {place}:"
+    for way in Way:
+        if ways.get(way):
+            yield f"  {ways[way]:>6}  {way.value}"
+    disabled = [it for it in report.models if it.disabled]
+    if disabled:
+        yield "Not imported, so disabled, with dbt's text beside them:"
+        for why, count in Counter(it.why for it in disabled).most_common():
+            names = [it.unique_id.rpartition(".")[2] for it in disabled if it.why == why]
+            more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+            yield f"  {', '.join(names[:_SHOWN])}{more}: {why}"
+    frozen = Counter(name for it in report.models for name in it.frozen)
+    if frozen:
+        yield "Values of this moment that stand in texts:"
+        for name, count in sorted(frozen.items()):
+            yield f"  {name} in {count} model{'s' if count > 1 else ''}"
+    said = Counter(weight for _, weight, _ in report.remarks)
+    said.update(weight for it in report.models for weight, _ in it.remarks)
+    if said:
+        yield f"Remarks: {', '.join(f'{count} {weight}' for weight, count in sorted(said.items()))}"
+    counts = [f"{count} {_FILES[name]}" for name, count in done.counts()]
+    yield f"Files: {', '.join(counts)}"
+    for path in done.conflicts:
+        yield f"  conflict: {path} (dbt's: {FOLDER}/conflicts/{path})"
+    yield f"The report: {os.path.relpath(into / FOLDER / 'report.html')}"

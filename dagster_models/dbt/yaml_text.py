@@ -1,0 +1,43 @@
+"""YAML as an import writes it: keys in their order, and nothing that ends a comment of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+
+class _Dumper(yaml.SafeDumper):
+    """A text that would end the comment is in double quotes, in which YAML knows `\\/`."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = '"' if "*/" in value else "|" if "\n" in value and value == value.strip() else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def yaml_text(values: Mapping[str, Any]) -> str:
+    """The values as a block of YAML."""
+    text: str = yaml.dump(
+        _plain(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
+    )
+    return text.replace("*/", "*\\/")
+
+
+def with_header(word: str, values: Mapping[str, Any], sql: str) -> str:
+    """A file of SQL with its header."""
+    if not values:
+        return sql
+    return f"/* {word}\n{yaml_text(values)}*/\n{sql}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(it) for key, it in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(it) for it in value]
+    return value

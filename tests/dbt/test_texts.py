@@ -1,0 +1,153 @@
+"""The SQL of imported models. The oracle is dbt: each text has the tokens that dbt has compiled,
+with is_incremental() true and false. The names are turned back by our own parser of SQL."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dagster_models.dbt.importing import Imported, ImportOptions, import_project
+from dagster_models.dbt.manifest import DbtNode, Manifest, read_manifest
+from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.report import ReportedModel
+from dagster_models.dbt.texts import Way
+from dagster_models.sql.literals import layout
+from dagster_models.sql.parse import parse_sql
+from dagster_models.sql.regions import full_text
+from tests.dbt.conftest import SHOP
+
+MANIFEST = read_manifest(SHOP, SHOP / "manifest.json")
+LATER = json.loads((SHOP / "incremental.json").read_text())
+NAMES = NodeNames(MANIFEST)
+MODELS = [it for it in MANIFEST.nodes.values() if it.kind == "model" and it.language == "sql"]
+
+
+def imported(manifest: Manifest = MANIFEST) -> Imported:
+    return import_project(manifest, ImportOptions())
+
+
+IMPORTED = imported()
+
+
+def reported(it: Imported, name: str) -> ReportedModel:
+    return next(one for one in it.report.models if one.unique_id.endswith(f".{name}"))
+
+
+def text_of(it: Imported, name: str) -> str:
+    """The SQL of a file, without its header."""
+    text = it.files[reported(it, name).path]
+    assert isinstance(text, str)
+    return re.sub(r"\A/\* @model.*?\*/\n", "", text, flags=re.DOTALL)
+
+
+def tokens(text: str) -> list[str]:
+    return layout(text, "duckdb").said(text)
+
+
+def as_dbt(text: str, node: DbtNode) -> list[str]:
+    """The tokens with dbt's names of relations. `$since` is the query of which it is the value."""
+    header = IMPORTED.files[NAMES.places[node.unique_id].path]
+    since = re.search(r"^since: (\w+)$", str(header), re.MULTILINE)
+    if since:
+        own = NAMES.places[node.unique_id].key
+        text = text.replace("$since", f"(select max({since[1]}) from {own})")
+    by_name = {}
+    for of in (MANIFEST.nodes, MANIFEST.sources):
+        for unique_id, it in of.items():
+            if unique_id in NAMES.places or (unique_id in MANIFEST.sources):
+                key = NAMES.key_of(unique_id)
+                written = it.relation.written or f"__dbt__cte__{it.relation.identifier}"
+                by_name[key] = by_name[key.name,] = written
+    for found in reversed(parse_sql(text, "duckdb").references):
+        text = text[: found.start] + by_name[tuple(found.parts)] + text[found.end :]
+    return tokens(text)
+
+
+def of_dbt(text: str) -> list[str]:
+    """Without the CTEs of ephemeral models, which are one line each in this project."""
+    start = re.compile(r"\A\s*with\s+__dbt__cte__recent as \(.*?'2024-01-01'\s*\)", re.DOTALL)
+    return tokens(start.sub("", text))
+
+
+@pytest.mark.parametrize("node", MODELS, ids=lambda it: it.name)
+def test_both_readings_have_the_tokens_that_dbt_compiles(node: DbtNode) -> None:
+    text = text_of(IMPORTED, node.name)
+    in_full = full_text(text, "duckdb") or text
+    assert as_dbt(in_full, node) == of_dbt(node.compiled_code or "")
+    if node.materialized == "incremental":
+        assert node.compiled_code != LATER[node.unique_id]
+        assert as_dbt(text, node) == of_dbt(LATER[node.unique_id])
+
+
+def test_each_model_takes_the_way_that_a_reader_would_choose() -> None:
+    ways = {it.unique_id.split(".")[-1]: it.way for it in IMPORTED.report.models}
+    assert {name for name, way in ways.items() if way is not Way.SOURCE} == {
+        *("amounts", "prices", "asks", "script")
+    }
+    assert ways["amounts"] is ways["prices"] is Way.RENDERED
+    assert (ways["asks"], ways["script"]) == (Way.COMPILED, Way.NONE)
+
+
+def test_the_source_text_keeps_its_lines_and_comments() -> None:
+    assert text_of(IMPORTED, "stg_orders") == (
+        "/* Each order once. */\n"
+        "select\n    id,\n    customer,  -- who has ordered\n    ordered_at,\n    amount\n"
+        "from raw_orders\n"
+        "where /*$channel*/ 'web' <> 'shop'\n"
+        "    and /*$late_minutes*/ 15 > 0\n"
+        "    and 'web-x' <> 'y'\n"
+    )
+
+
+def test_a_name_that_a_cte_of_the_file_bears_is_qualified_where_it_would_mean_the_cte() -> None:
+    assert "select * from stg_orders\n)" in text_of(IMPORTED, "customers")
+    assert "join marts.orders as o" in text_of(IMPORTED, "shadowed")
+
+
+def test_the_usual_condition_becomes_since() -> None:
+    text = IMPORTED.files["models/marts/orders.sql"]
+    assert "\nsince: ordered_at\n" in str(text)
+    assert str(text).endswith("/* @incremental */\nwhere ordered_at > $since\n/* @end */\n")
+
+
+def test_what_may_be_another_tomorrow_is_reported() -> None:
+    assert reported(IMPORTED, "frozen").frozen == {
+        "env_var('DBT_SHOP_REGION')": "emea",
+        "target.schema": "main",
+        "invocation_id": MANIFEST.given["metadata"]["invocation_id"],
+        "var('table_suffix')": "2024",
+    }
+    assert reported(IMPORTED, "reader").frozen == {"target.name": "dev"}
+
+
+def test_a_package_has_its_own_variables_and_the_projects_values_for_it() -> None:
+    assert "/*$unit*/ 'EUR'" in text_of(IMPORTED, "prices")
+    assert "cast(round(1.234, 2) as decimal(9, 2))" in text_of(IMPORTED, "prices")
+
+
+def test_without_a_compiled_text_the_model_is_disabled_with_its_reason(shop: Path) -> None:
+    content = json.loads((shop / "target/manifest.json").read_text())
+    for node in content["nodes"].values():
+        node["compiled_code"] = None
+    (shop / "target/manifest.json").write_text(json.dumps(content))
+    it = imported(read_manifest(shop))
+    asks = reported(it, "asks")
+    assert asks.disabled
+    assert "asks the warehouse while dbt compiles; dbt has not compiled it" in asks.why
+    assert str(it.files["models/marts/asks.sql"]).startswith("/* @model\nenabled: false\n")
+    original = MANIFEST.nodes["model.shop.asks"].raw_code
+    assert it.files["models/marts/asks.sql.dbt"] == original
+    (shop / "target/compiled/shop/models/marts").mkdir(parents=True)
+    (shop / "target/compiled/shop/models/marts/asks.sql").write_text("select 42 as answer")
+    assert reported(imported(read_manifest(shop)), "asks").way is Way.COMPILED
+
+
+def test_one_side_of_is_incremental_is_not_taken_for_both(shop: Path) -> None:
+    content = json.loads((shop / "target/manifest.json").read_text())
+    node = content["nodes"]["model.shop.amounts"]
+    node["raw_code"] = "{% set x = run_query('select 1') %}" + node["raw_code"]
+    (shop / "target/manifest.json").write_text(json.dumps(content))
+    assert "one side of it alone" in reported(imported(read_manifest(shop)), "amounts").why

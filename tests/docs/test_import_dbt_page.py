@@ -1,0 +1,110 @@
+"""docs/import_dbt.md is true: its command is run on its model, and writes what it shows."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.cli import import_dbt
+from dagster_models.cli.main import main
+from dagster_models.dbt.manifest import SCHEMAS
+from dagster_models.dbt.texts import Way
+from paths import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "import_dbt.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def node(name: str, materialized: str, raw_code: str) -> dict[str, Any]:
+    return {
+        "unique_id": f"model.shop.{name}",
+        "resource_type": "model",
+        "package_name": "shop",
+        "name": name,
+        "path": f"marts/{name}.sql",
+        "original_file_path": f"models/marts/{name}.sql",
+        "database": "dev",
+        "schema": "marts",
+        "alias": name,
+        "relation_name": f'"dev"."marts"."{name}"',
+        "raw_code": raw_code,
+        "config": {"materialized": materialized, "unique_key": "id"},
+    }
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project `shop` of the page, in the current folder."""
+    orders = node("orders", "incremental", BLOCKS["jinja"])
+    read = node(
+        "stg_orders",
+        "view",
+        "select 1 as id, 'ann' as customer, current_date as ordered_at, 'new' as status",
+    )
+    content = {
+        "metadata": {
+            "dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json",
+            "adapter_type": "duckdb",
+        },
+        "nodes": {it["unique_id"]: it for it in (orders, read)},
+    }
+    (tmp_path / "shop/target").mkdir(parents=True)
+    (tmp_path / "shop/target/manifest.json").write_text(json.dumps(content))
+    (tmp_path / "shop/dbt_project.yml").write_text("name: shop\nvars: {no_status: lost}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_command_writes_what_the_page_shows(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(BLOCKS["sh"])[1:]) == 0
+    written = (folder / "shop_models/models/marts/orders.sql").read_text()
+    assert written.startswith("/* @model\n")
+    assert written.endswith(f"*/\n{BLOCKS['sql']}")
+    assert "\nsince: ordered_at\n" in written
+    assert "no_status: lost" in (folder / "shop_models/dagster_models.yaml").read_text()
+    assert "2  the source text" in capsys.readouterr().out
+    assert main(["--project", "shop_models", "check"]) == 0
+    capsys.readouterr()
+    assert main(shlex.split(BLOCKS["sh"])[1:]) == 0
+    assert "Files: 4 as they were" in capsys.readouterr().out
+
+
+def test_conflicts_end_with_exit_code_1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import-dbt", "shop"]) == 0
+    (folder / "shop_models/models/marts/orders.sql").write_text("select 2 as id")
+    manifest = folder / "shop/target/manifest.json"
+    manifest.write_text(manifest.read_text().replace("customer, ordered_at", "ordered_at"))
+    capsys.readouterr()
+    assert main(["import-dbt", "shop", "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["files"]["conflicts"] == ["models/marts/orders.sql"]
+    assert report["ways"] == {"source": 2}
+    kept = folder / "shop_models/.dagster_models_import"
+    assert json.loads((kept / "report.json").read_text()) == report
+    page = (kept / "report.html").read_text()
+    assert "<code>models/marts/orders.sql</code>" in page
+    assert "Conflicts" in page
+    assert main(["import-dbt", "shop", "--accept"]) == 0
+
+
+def test_the_page_has_each_option_way_and_version() -> None:
+    parser = argparse.ArgumentParser()
+    import_dbt.add_arguments(parser)
+    options = [it for action in parser._actions for it in action.option_strings if it[:2] == "--"]
+    assert {it for it in options if f"`{it}" not in PAGE} == {"--help"}
+    assert {way for way in Way if f"| {way.value} |" not in PAGE} == set()
+    assert (min(SCHEMAS.values()), "dbt 1.5 to 1.12, and 2.0" in PAGE) == ("1.5", True)
+
+
+def test_a_wrong_call_is_exit_code_2(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["import-dbt", "shop", "--vars", "[1]"]) == 2
+    assert main(["import-dbt", "nothing"]) == 1
+    assert "no dbt project: it has no dbt_project.yml" in capsys.readouterr().err
