@@ -18,7 +18,9 @@ from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
 from lives import Lives
 from postgres_server import GIVEN, dsn_of_database, start_server
+from sail_server import SailServer, start_sail
 from systems import (
+    EVERY,
     NAMES,
     NO_DUCKLAKE,
     System,
@@ -27,6 +29,7 @@ from systems import (
     ducklake_system,
     postgres_system,
     session_of,
+    spark_system,
 )
 from tasks import sql_task
 
@@ -94,7 +97,28 @@ def admin(postgres_dsn: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(scope="session")
+def sail() -> Iterator[SailServer]:
+    """A Spark Connect server for this test run. Each location has a session of its own there."""
+    server = start_sail()
+    yield server
+    server.stop()
+
+
+#: The modules that ask what every warehouse does.
+_CONFORMANCE = ("test_conformance", "test_conformance_values", "test_conformance_seeds")
+_CONFORMANCE += ("test_materialization", "test_checks")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "system" in metafunc.fixturenames and not hasattr(metafunc.module, "system"):
+        here = metafunc.module.__name__.rpartition(".")[2]
+        features = any(metafunc.definition.iter_markers("feature")) and here in _CONFORMANCE
+        every = features or any(metafunc.definition.iter_markers("every_warehouse"))
+        metafunc.parametrize("system", EVERY if every else NAMES, indirect=True)
+
+
+@pytest.fixture
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn. A test of a feature that one lacks must fail there."""
     if request.param == "duckdb":
@@ -103,6 +127,8 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
         if not ducklake_is_installed():
             pytest.skip(NO_DUCKLAKE)
         made = ducklake_system(str(tmp_path), request.getfixturevalue("postgres_dsn"))
+    elif request.param == "spark":
+        made = spark_system(request.getfixturevalue("sail").settings, str(tmp_path / "tables"))
     else:
         made = postgres_system(request.getfixturevalue("postgres_dsn"))
     for mark in request.node.iter_markers("feature"):
@@ -197,9 +223,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("what each warehouse was seen to do")
     width = max(map(len, FEATURES))
-    terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in NAMES))
+    terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in EVERY))
     for feature in FEATURES:
-        cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in NAMES)
+        cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in EVERY)
         terminalreporter.write_line(f"{feature:<{width}}{cells}".rstrip())
 
 

@@ -154,6 +154,48 @@ POSTGRES = CopyForms(
     digits=1000,
 )
 
+SPARK = CopyForms(
+    reads={
+        "boolean": "bool",
+        "tinyint": "int8",
+        "smallint": "int16",
+        "int": "int32",
+        "bigint": "int64",
+        "float": "float",
+        "double": "double",
+        "string": "text",
+        "binary": "binary",
+        "date": "date",
+        "timestamp": "timestamptz",
+        "timestamp_ntz": "timestamp",
+    },
+    stores={
+        "bool": "boolean",
+        "int8": "tinyint",
+        "int16": "smallint",
+        "int32": "int",
+        "int64": "bigint",
+        "int128": "decimal(38,0)",
+        "uint8": "smallint",
+        "uint16": "int",
+        "uint32": "bigint",
+        "uint64": "decimal(20,0)",
+        "float": "float",
+        "double": "double",
+        "text": "string",
+        "binary": "binary",
+        "date": "date",
+        "time": "string",
+        "timestamp": "timestamp_ntz",
+        "timestamptz": "timestamp",
+        "uuid": "string",
+        "json": "string",
+    },
+    notes=frozenset(("int128", "uint8", "uint16", "uint32", "uint64", "time", "uuid", "json")),
+    number="decimal",
+    digits=38,
+)
+
 
 def notes_on(
     columns: Iterable[tuple[str, str]], source: CopyForms, here: CopyForms

@@ -184,7 +184,43 @@ POSTGRES = TargetType(
     identity=dsn.identity,
 )
 
-TARGET_TYPES: Mapping[str, TargetType] = {row.name: row for row in (DUCKDB, DUCKLAKE, POSTGRES)}
+#: Why no table is added to on Spark yet.
+_IN_PLACE = "a build replaces the whole table there: its rows are in no transaction with others"
+
+SPARK = TargetType(
+    "spark",
+    "dagster_models.warehouses.spark.session",
+    (
+        Setting("host"),
+        Setting("port", "integer"),
+        Setting("user"),
+        Setting("token", secret=True),
+        # A folder that the server and this machine have at the same path: it has the Delta tables.
+        Setting("location"),
+        # How long a server that does not answer is tried: it may be restarting.
+        Setting("connect_seconds", "seconds", default=10.0, scope="session"),
+        _IDLE,
+    ),
+    value_forms.SPARK,
+    copy_forms.SPARK,
+    dialect="spark",
+    extra="spark",
+    own_schemas="dagster_models_stage_",
+    lacks={
+        "incremental": _IN_PLACE,
+        "snapshot": _IN_PLACE,
+        "function": "a function of the session is gone with it, and no table's log can hold one",
+        "custom": "its code builds in a transaction, and Spark has none over several statements",
+        "statements": "they would run in no transaction with the relation's publication",
+        "grants": "the location is a folder, and whoever can read it can read all of it",
+        "indexes": "Delta has no indexes",
+        "comments": "a relation is a view of its folder there, which has no comments",
+    },
+)
+
+TARGET_TYPES: Mapping[str, TargetType] = {
+    row.name: row for row in (DUCKDB, DUCKLAKE, POSTGRES, SPARK)
+}
 
 
 def target_type(name: str) -> TargetType:

@@ -27,7 +27,8 @@ class ValueForms:
     with another value of its type. ``matches`` is the condition that a text has a part which a
     regular expression describes, in which a dot is any character.
 
-    ``printed`` is what the warehouse's own shell shows, NULL for NULL.
+    ``printed`` is what the warehouse's own shell shows, NULL for NULL. ``text_type`` is the type of
+    a text of any length.
 
     ``family`` is what values of types have in common that the warehouse compares without loss.
     ``joined_number`` is ``number``, and the same text for equal numbers of different types.
@@ -49,6 +50,7 @@ class ValueForms:
     is_real: str
     matches: str
     printed: str
+    text_type: str = "varchar"
 
     def of(self, value: str) -> ValueForms:
         """The same for another value than ``value_field``."""
@@ -157,4 +159,42 @@ POSTGRES = ValueForms(
     matches="value_field ~ {pattern}",
     # A row whose fields are all NULL `is null`, and is no NULL.
     printed="case when num_nulls(value_field) = 0 then format('%s', value_field) end",
+)
+
+
+# Without the zeros at the end of a fraction. A decimal may be written with an exponent.
+_SPARK_NUMBER = (
+    r"regexp_replace(regexp_replace(cast(value_field as string),"
+    r" '^(-?\\d+\\.\\d*?)0+$', '$1'), '\\.$', '')"
+)
+_SPARK_WHOLE = "typeof(value_field) in ('int', 'bigint', 'smallint', 'tinyint')"
+
+SPARK = ValueForms(
+    texts=("cast(value_field as string)",),
+    family=(
+        f"case when {_SPARK_WHOLE} then 'whole' when typeof(value_field) like 'decimal(%'"
+        " then 'decimal' else typeof(value_field) end"
+    ),
+    is_number=(
+        f"{_SPARK_WHOLE} or typeof(value_field) in ('float', 'double')"
+        " or typeof(value_field) like 'decimal(%'"
+    ),
+    number=_SPARK_NUMBER,
+    joined_number=_SPARK_NUMBER,
+    is_moment="typeof(value_field) in ('date', 'timestamp', 'timestamp_ntz')",
+    moment=(
+        "case when typeof(value_field) = 'date' then cast(value_field as string) || ' 00:00:00'"
+        " when typeof(value_field) = 'timestamp' then cast(value_field as string) || '+00'"
+        " else cast(value_field as string) end"
+    ),
+    is_boolean="typeof(value_field) = 'boolean'",
+    is_text="typeof(value_field) = 'string'",
+    is_whole=_SPARK_WHOLE,
+    exponents=True,
+    not_finite={"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"},
+    is_zoned="typeof(value_field) = 'timestamp'",
+    is_real="typeof(value_field) = 'float'",
+    matches="value_field rlike concat('(?s)', {pattern})",
+    printed="cast(value_field as string)",
+    text_type="string",
 )

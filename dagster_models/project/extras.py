@@ -234,22 +234,30 @@ def refused(step: Step, target: Target | None) -> Iterator[Problem]:
         fix = "Set `materialized: table`, or delete `indexes`."
         yield problem("`indexes`: a view has none", place_of("indexes", step), fix)
     lacks = target.type.lacks if target is not None else {}
-    for key, used in (
-        ("grants", bool(config.grants)),
-        ("indexes", bool(config.indexes)),
-        ("index_types", any(index.type for index in config.indexes)),
+    custom = is_custom(config.materialized)
+    for lack, key, used in (
+        (config.materialized, "materialized", True),
+        ("custom", "materialized", custom),
+        ("grants", "grants", bool(config.grants)),
+        ("indexes", "indexes", bool(config.indexes)),
+        ("index_types", "indexes", any(index.type for index in config.indexes)),
+        ("statements", "pre_statements", bool(config.pre_statements)),
+        ("statements", "post_statements", bool(config.post_statements)),
+        ("comments", "persist_docs", bool(config.persist_docs)),
     ):
-        if used and key in lacks and target is not None:
-            word = key.removesuffix("_types") + ("es" if key == "index_types" else "")
-            what = f"`{word}`: the target `{target.name}` cannot have this: {lacks[key]}"
-            yield problem(what, place_of(word, step), _FIXES[key])
+        if used and lack in lacks and target is not None:
+            word = key + (f": {config.materialized}" if key == "materialized" else "")
+            what = f"`{word}`: the target `{target.name}` cannot have this: {lacks[lack]}"
+            yield problem(what, place_of(key, step), _FIXES.get(lack, _FIX))
 
 
 _FIXES = {
     "grants": "Delete `grants`, or use a target that has roles.",
     "indexes": "Delete `indexes`, or use a target that has them.",
     "index_types": "Delete `type`.",
+    "incremental": "Set `materialized: table` for this target, or use another target.",
 }
+_FIX = "Delete it, or use another target for this model."
 
 
 def wrong_columns(step: Step) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from dagster_models.core.built import Built
 from dagster_models.core.changes import Changes, PartitionRows
@@ -37,7 +37,8 @@ from dagster_models.core.windows import Window
 
 #: The features that a warehouse may have. Those that it lacks are in its ``Capabilities``.
 FEATURES: Mapping[str, str] = {
-    "publish": "table, view, seed, Python model: one transaction with its commit record",
+    "publish": "table, view, seed, Python model: one atomic act with its commit record",
+    "transactions": "several statements of the user's own can be one transaction",
     "cancel": "another thread can stop a running statement, and the statement's answer proves it",
     "error_line": "an error in the text of a statement names its line",
     "runtime_error_line": "an error that arises while rows are read names its line",
@@ -52,6 +53,8 @@ FEATURES: Mapping[str, str] = {
     "local_files": "SQL may read files on this machine",
     "nested_types": "structs and maps are types of their own",
     "unsigned_types": "unsigned integers are types of their own",
+    "time_type": "times of day are a type of their own",
+    "interval_type": "lengths of time are a type of their own",
     "decimal_nan": "a decimal number may be NaN",
     "any_name": "names may have any length",
     "savepoints": "a check whose query fails costs no second build: the transaction goes on",
@@ -154,6 +157,18 @@ class RelationsThere(ABC):
 class CheckQueries(ABC):
     """What the checks of a relation ask of a session."""
 
+    #: The type of a text of any length.
+    text_type: ClassVar[str] = "VARCHAR"
+
+    def quote(self, name: str) -> str:
+        """Return a name as SQL of this session."""
+        return quote(name)
+
+    def quoted(self, relation: Relation) -> str:
+        """Return a relation's name as SQL of this session."""
+        parts = (relation.catalog, relation.schema, relation.name)
+        return ".".join(self.quote(part) for part in parts if part)
+
     @abstractmethod
     def window_of(self, staged: Staged) -> str:
         """Return the name, as SQL of this session, of what has the rows that this transaction
@@ -195,9 +210,10 @@ class CheckQueries(ABC):
 class WarehouseSession(RelationsThere, CheckQueries):
     """One connection or cursor. Only ``interrupt`` may be called from another thread."""
 
-    def fence(self, name: str, timeout_seconds: float) -> bool:
+    def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:
         """Wait until the session *name*, which this process does not have (or no longer has),
-        cannot publish anything. Return False if it still could after ``timeout_seconds``.
+        cannot publish anything, and at least not *relation*. Return False if it still could after
+        ``timeout_seconds``.
 
         If sessions end with the process that holds them, there is nothing to wait for.
         """

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import importlib
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import TARGET_TYPES
-from dagster_models.core.tasks import Query
+from dagster_models.core.tasks import BuildTask, Content, Query
 from dagster_models.core.warehouse_address import WarehouseAddress
+from dagster_models.processes.server.commits import commits_of
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.ducklake import extensions
 from dagster_models.warehouses.materializations import table
+from dagster_models.warehouses.transactional import TransactionalSession
 from postgres_server import start_server
 
-NAMES = tuple(TARGET_TYPES)
+EVERY = tuple(TARGET_TYPES)
+
+#: Those that are asked everything. The others are asked what the door in warehouses.base is about:
+#: the tests of a feature, and those with the mark ``every_warehouse``.
+NAMES = tuple(name for name in EVERY if name != "spark")
 
 T = Relation("s", "t")
+
+_ATTEMPTS = count(1)
 
 NO_DUCKLAKE = (
     "DuckDB's extension ducklake is not there for this DuckDB: `make test-ducklake` has it"
@@ -43,6 +54,7 @@ class System:
     types: dict[str, str] = field(default_factory=dict)
     relations: str = ""  #: (schema, name, "table" or "view") of all but the system's own
     indexes: str = ""
+    publishes: str = "commit"  #: the method of a session that makes a publication visible
 
     @property
     def address(self) -> WarehouseAddress:
@@ -61,6 +73,16 @@ class System:
     def open(self) -> OpenWarehouse:
         warehouse: OpenWarehouse = self.module.connect(self.settings)
         return warehouse
+
+    @property
+    def has_transactions(self) -> bool:
+        return "transactions" not in self.capabilities.lacks
+
+    def relations_of(self, session: WarehouseSession) -> list[tuple[Any, ...]]:
+        """(schema, name, "table" or "view") of all but the system's own."""
+        if self.relations:
+            return session.query(self.relations)[1]
+        return relations_at(self.settings["location"])
 
     def rows_of(self, count: int) -> str:
         return self.series.format(n=count)
@@ -122,6 +144,45 @@ def postgres_system(dsn: str) -> System:
     )
 
 
+def commits_at(location: str) -> list[tuple[str, str, int, dict[str, Any]]]:
+    """(schema, name, version, what its commit says of us) of each commit in the logs of Delta
+    tables, as the files have them."""
+    found = []
+    for file in sorted(Path(location).glob("*/*/_delta_log/*.json")):
+        actions = map(json.loads, file.read_text().splitlines())
+        info = next((it["commitInfo"] for it in actions if "commitInfo" in it), {})
+        said = info.get("userMetadata") or ""
+        schema, name = file.parts[-4:-2]
+        mark = json.loads(said) if said.startswith("{") else {}
+        found.append((schema, name, int(file.stem), mark))
+    return found
+
+
+def relations_at(location: str) -> list[tuple[Any, ...]]:
+    last = {(schema, name): said for schema, name, _, said in commits_at(location)}
+    return [(*key, said.get("kind", "table")) for key, said in sorted(last.items())]
+
+
+def spark_system(settings: dict[str, Any], folder: str) -> System:
+    return System(
+        "spark",
+        {**settings, "location": folder},
+        endless="select sum(id) as n from range(100000000000000)",
+        series="(select id as i from range({n})) as series",
+        types={
+            "INTEGER": "int",
+            "BIGINT": "bigint",
+            "VARCHAR": "string",
+            "DATE": "date",
+            "DOUBLE": "double",
+            "DECIMAL(9,2)": "decimal(9,2)",
+            "BOOLEAN": "boolean",
+            "TIMESTAMP": "timestamp_ntz",
+        },
+        publishes="publish",
+    )
+
+
 @contextmanager
 def opened_system(name: str) -> Iterator[System]:
     """A system of its own, which is gone afterwards."""
@@ -169,11 +230,29 @@ def _acting(method: Any, act: Any, when: str) -> Any:
     return acting
 
 
+def published(
+    session: WarehouseSession,
+    content: Content,
+    relation: Relation = T,
+    how: Materialization = Replace(),  # noqa: B008  # a frozen value
+) -> int | None:
+    """Build and publish a relation by the door of all warehouses."""
+    task = BuildTask("c", str(relation), next(_ATTEMPTS), relation, content, how)
+    try:
+        staged = session.build(task)
+        session.publish(staged, commits_of(task, staged))
+    finally:
+        session.discard()
+    return staged.rows
+
+
 _HOW: dict[str, Materialization] = {"table": Replace(), "view": View()}
 
 
 def create(session: WarehouseSession, what: str, sql: str, relation: Relation = T) -> int | None:
-    """In a transaction, as a task does it."""
+    """In a transaction, as a task does it; by the door, where there are no transactions."""
+    if not isinstance(session, TransactionalSession):
+        return published(session, Query(sql), relation, _HOW[what])
     session.begin()
     try:
         made = table.build(session, relation, _HOW[what], Query(sql)).rows

@@ -35,7 +35,7 @@ from dagster_models.warehouses.base import (
     quoted,
 )
 from paths import REPOSITORY
-from systems import NAMES, System, T, create, session_of
+from systems import EVERY, System, T, create, session_of
 
 # Errors ------------------------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ def test_columns_have_the_warehouses_types(system: System, session: WarehouseSes
 def test_a_relation_may_change_its_type(system: System, session: WarehouseSession) -> None:
     for what in ("table", "view", "view", "table", "table"):
         create(session, what, "select 1 as n")
-        assert session.query(system.relations)[1] == [("s", "t", what)]
+        assert system.relations_of(session) == [("s", "t", what)]
 
 
 def test_rollback_of_a_type_change_brings_the_old_one_back(
@@ -439,7 +439,7 @@ def test_an_append_only_conflict_is_transient(warehouse: OpenWarehouse, system: 
 
 def test_the_table_of_the_docs_is_the_capability_data() -> None:
     every = [
-        import_module(f"dagster_models.warehouses.{name}.session").CAPABILITIES for name in NAMES
+        import_module(f"dagster_models.warehouses.{name}.session").CAPABILITIES for name in EVERY
     ]
     lines = [
         f"| | {' | '.join(c.name for c in every)} |",
@@ -458,22 +458,28 @@ def _cell(reason: str | None) -> str:
 
 
 @pytest.mark.feature("two_processes")
-def test_two_processes_may_write_at_once(system: System) -> None:
+def test_two_processes_may_write_at_once(system: System, tmp_path: Path) -> None:
     code = (
         "import importlib, json, sys\n"
         "module = importlib.import_module(sys.argv[1])\n"
         "session = module.connect(json.loads(sys.argv[2])).session()\n"
-        "session.execute('create table theirs as select 1 as n')\n"
+        "session.load(sys.argv[3], '\"s\".\"theirs\"', 'replace')\n"
     )
     warehouse = system.open()
     try:
         with session_of(warehouse) as session:
-            session.execute("create table ours as select 1 as n")
-            arguments = [system.module.__name__, json.dumps(system.settings)]
+            session.prepare(["s"])
+            path, _ = session.export("select 1 as n", [str(tmp_path)])
+            session.load(path, '"s"."ours"', "replace")
+            (tmp_path / "other.py").write_text(code)
+            arguments = [system.module.__name__, json.dumps(system.settings), path]
             subprocess.run(
-                [sys.executable, "-c", code, *arguments], check=True, stderr=subprocess.DEVNULL
+                [sys.executable, str(tmp_path / "other.py"), *arguments],
+                check=True,
+                stderr=subprocess.DEVNULL,
             )
-            assert len(session.query(system.relations)[1]) == 2
+            assert len(system.relations_of(session)) == 2
+            assert session.query("select n from s.theirs")[1] == [(1,)]
     finally:
         warehouse.close()
 

@@ -14,14 +14,18 @@ from dagster_models.core.tasks import BuildTask, CsvFile
 from dagster_models.errors import WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import WarehouseSession
-from systems import System, T
+from dagster_models.warehouses.transactional import TransactionalSession
+from systems import System, T, published
 
 
 def seed(session: WarehouseSession, path: Path, text: str, **types: str) -> int:
     path.write_text(text, encoding="utf-8")
+    content = CsvFile(LoadedFile(str(path)), types)
+    if not isinstance(session, TransactionalSession):
+        return published(session, content) or 0
     session.begin()
     try:
-        rows = session.replace_table(T, CsvFile(LoadedFile(str(path)), types))
+        rows = session.replace_table(T, content)
     except BaseException:
         session.rollback()
         raise

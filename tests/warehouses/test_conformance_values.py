@@ -119,6 +119,21 @@ def test_a_struct_comes_back(session: WarehouseSession, tmp_path: Path) -> None:
     assert back.column("v").to_pylist() == [*values, None]
 
 
+@pytest.mark.feature("time_type")
+def test_a_time_of_day_comes_back(session: WarehouseSession, tmp_path: Path) -> None:
+    type_, values = VALUES["time"]
+    back = through(session, pa.table({"v": pa.array([*values, None], type_)}), tmp_path)
+    assert back.schema.field("v").type == type_
+    assert back.column("v").to_pylist() == [*values, None]
+
+
+@pytest.mark.feature("interval_type")
+def test_a_length_of_time_comes_back(session: WarehouseSession, tmp_path: Path) -> None:
+    type_, values = VALUES["interval"]
+    back = through(session, pa.table({"v": pa.array([*values, None], type_)}), tmp_path)
+    assert back.column("v").to_pylist() == [*values, None]
+
+
 @pytest.mark.feature("unsigned_types")
 def test_unsigned_integers_stay_what_they_are(session: WarehouseSession, tmp_path: Path) -> None:
     back = through(session, pa.table({"v": pa.array([1], pa.uint16())}), tmp_path)

@@ -68,7 +68,8 @@ def _refused(listed: Iterable[Any], forms: ValueForms, dialect: str) -> str:
         return ""
     why = f": the column is a boolean, and the list has '{wrong[0]}'. Write true or false"
     # The condition is part of the text so that it is no constant, which planners cast at once.
-    return f"cast(cast({forms.is_boolean} as varchar) || {literal(why, dialect)} as boolean)"
+    said = f"cast({forms.is_boolean} as {forms.text_type})"
+    return f"cast({said} || {literal(why, dialect)} as boolean)"
 
 
 def _as_text(value: Any, forms: ValueForms) -> list[str]:

@@ -43,7 +43,7 @@ def anomaly(check: CheckParts) -> CheckSql:
         low, high = number_sql(expected.low), number_sql(expected.high)
         offends = f"coalesce(n < {low} or n > {high}, false)"
     text = literal(f" {unit}, {_said(expected, len(check.history))}", check.dialect)
-    found = f"coalesce(cast(n as varchar) || {text}, 'there is no row')"
+    found = f"coalesce(cast(n as {check.forms.text_type}) || {text}, 'there is no row')"
     return check.number(measure(check), offends, found, "n", value="n")
 
 

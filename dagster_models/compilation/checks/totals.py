@@ -19,18 +19,18 @@ def row_count(check: CheckParts) -> CheckSql:
             where = f" where (\n{condition}\n)" if condition else ""
             other = f"select count(*) from {check.others[name].sql} as other_rows{where}"
             inner = f"select ({inner}) as row_count, ({other}) as other_count"
-            found = f"{_text('row_count')} || ' rows, and ' || {_text('other_count')} || ' in the"
-            found += " other relation'"
+            rows, others = _text("row_count", check), _text("other_count", check)
+            found = f"{rows} || ' rows, and ' || {others} || ' in the other relation'"
             offends = f"row_count {sign} other_count"
             return check.number(inner, offends, found, "row_count, other_count")
     offends = outside("row_count", check.arguments, check.forms, check.dialect)
-    return check.number(inner, offends, f"{_text('row_count')} || ' rows'", "row_count")
+    return check.number(inner, offends, f"{_text('row_count', check)} || ' rows'", "row_count")
 
 
 def distinct_count(check: CheckParts) -> CheckSql:
     inner = f"select count(distinct {check.column}) as distinct_count from {check.aliased}"
     offends = outside("distinct_count", check.arguments, check.forms, check.dialect)
-    found = f"{_text('distinct_count')} || ' distinct values'"
+    found = f"{_text('distinct_count', check)} || ' distinct values'"
     return check.number(inner, offends, found, "distinct_count")
 
 
@@ -45,7 +45,7 @@ def mean(check: CheckParts) -> CheckSql:
         if name in check.arguments
     )
     shown = "total / nullif(n_values, 0) as mean, n_values"
-    found = f"coalesce({_text('total / nullif(n_values, 0)')}, 'no values')"
+    found = f"coalesce({_text('total / nullif(n_values, 0)', check)}, 'no values')"
     return check.number(inner, f"coalesce({offends}, false)", found, shown)
 
 
@@ -57,7 +57,7 @@ def _total(name: str, sql: str) -> Callable[[CheckParts], CheckSql]:
         written = sql.format(column=column, kind=kind, at=number_sql(at))
         inner = f"select {written} as {name} from {check.aliased}"
         offends = outside(name, check.arguments, check.forms, check.dialect)
-        found = f"coalesce({_text(name)}, 'no values')"
+        found = f"coalesce({_text(name, check)}, 'no values')"
         return check.number(inner, f"coalesce({offends}, false)", found, name)
 
     return compile_total
@@ -76,7 +76,7 @@ TOTALS: Mapping[str, Callable[[CheckParts], CheckSql]] = {
 def recency(check: CheckParts) -> CheckSql:
     """A time without a zone, or a date, is of UTC. A column without values is not recent."""
     forms = check.forms.of("latest")
-    no_moment = f"'neither a date nor a time: ' || {_text('latest')}"
+    no_moment = f"'neither a date nor a time: ' || {_text('latest', check)}"
     written = (
         f"case when not ({forms.is_moment}) then {no_moment}"
         f" when {forms.is_zoned} then {forms.moment} else {forms.moment} || '+00' end"
@@ -86,9 +86,9 @@ def recency(check: CheckParts) -> CheckSql:
         f"from (select max({check.column}) as latest from {check.aliased}) as latest_of_all"
     )
     least = f"now() - interval '{check.arguments['within']}'"
-    found = f"coalesce('the latest is ' || {_text('latest')}, 'no values')"
+    found = f"coalesce('the latest is ' || {_text('latest', check)}, 'no values')"
     return check.number(inner, f"coalesce(latest_at < {least}, true)", found, "latest")
 
 
-def _text(value: str) -> str:
-    return f"cast({value} as varchar)"
+def _text(value: str, check: CheckParts) -> str:
+    return f"cast({value} as {check.forms.text_type})"

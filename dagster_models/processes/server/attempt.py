@@ -27,7 +27,7 @@ from dagster_models.processes.server.commits import commits_of, first_part, keys
 from dagster_models.processes.server.failing_rows import StoredRows
 from dagster_models.processes.server.python_checks import Ask
 from dagster_models.processes.server.refusals import refuse_a_changed_seed, refuse_leftovers
-from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof, quoted
+from dagster_models.warehouses.base import Staged, WarehouseSession, find_proof
 
 #: Write conflicts are retried here, as the loser has lost nothing but time.
 CONFLICT_RETRIES = 2
@@ -179,8 +179,9 @@ def _run_checks(session: WarehouseSession, task: ChecksTask, stop: Stop, build: 
             if not task.is_function:
                 build.columns = session.columns(task.relation)
                 build.bytes = session.size(task.relation)
-            name, columns = quoted(task.relation), _names(build.columns)
-            checked = checks.Checked(name, name, columns, kept=kept, ask=build.ask)
+            name, columns = session.quoted(task.relation), _names(build.columns)
+            own = (name, name, columns, None, kept, build.ask)
+            checked = checks.Checked(*own, quote=session.quote)
             for outcome in checks.run(session, task.checks, checked, checks.Known()):
                 build.checks += (outcome,)
                 if stop.is_set():

@@ -50,6 +50,7 @@ class Checked:
     ask: python_checks.Ask | None = None
     found: Mapping[str, CheckOutcome] = field(default_factory=dict)
     widen: Callable[[], None] | None = None
+    quote: Callable[[str], str] = quote
 
     def source(self, check: CheckTask) -> str:
         return self.window if check.scope == "window" else self.name
@@ -74,7 +75,7 @@ class Checked:
         return check.sent(sql, self.name, self._columns(check), self.name)
 
     def _columns(self, check: CheckTask) -> list[str]:
-        return [quote(column) for column in check.columns_in(self.columns)]
+        return [self.quote(column) for column in check.columns_in(self.columns)]
 
 
 def of_build(
@@ -95,6 +96,7 @@ def of_build(
         ask,
         {outcome.name: outcome for outcome in task.found},
         partial(session.widen, staged) if staged.written_by_now else None,
+        session.quote,
     )
 
 
@@ -318,7 +320,7 @@ class _Checks:
         for other in check.others:
             source = self._checked.sent(check, other.relation)
             names, _ = self._session.read(f"SELECT * FROM {source} AS other_rows LIMIT 0")
-            columns += map(quote, other.columns_in(names))
+            columns += map(self._session.quote, other.columns_in(names))
         return check.with_others(columns)
 
     def _rows(self, check: CheckTask) -> int | None:

@@ -32,7 +32,7 @@ from dagster_models.processes.server.attempt import Stop
 from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.util.arrow_files import lasting_folders
-from dagster_models.warehouses.base import WarehouseSession, quoted
+from dagster_models.warehouses.base import WarehouseSession
 
 #: An interrupt that comes between two statements is lost, so it is repeated at this interval.
 INTERRUPT_SECONDS = 0.02
@@ -336,7 +336,7 @@ class ClientConnection:
 
     def load(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:
         relation = message["relation"]
-        name = relation if isinstance(relation, str) else quoted(Relation(**relation))
+        name = relation if isinstance(relation, str) else session.quoted(Relation(**relation))
         return {"rows": session.load(message["path"], name, message["mode"])}
 
     def begin(self, session: WarehouseSession, message: Message, stop: Stop) -> dict[str, Any]:

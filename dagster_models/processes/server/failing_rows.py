@@ -63,7 +63,8 @@ def sample(
     order = sorted(range(len(names)), key=lambda at: names[at] not in first)[:MOST_COLUMNS]
     if not order:
         return NOTHING
-    listed = ", ".join(f"substr(CAST(c{at} AS VARCHAR), 1, {MOST_CHARACTERS})" for at in order)
+    texts = (f"CAST(c{at} AS {session.text_type})" for at in order)
+    listed = ", ".join(f"substr({text}, 1, {MOST_CHARACTERS})" for text in texts)
     columns = ", ".join(f"c{at}" for at in range(len(names)))
     rows = min(limit or SHOWN_ROWS, MOST_ROWS)
     _, found = session.read(
@@ -123,7 +124,7 @@ class StoredRows:
         elif failures:
             self.give_up(check.name, "it returned no rows")
         elif check.store is not None and session.there([check.store]):
-            self.write(session, check, f"SELECT * FROM {quoted(check.store)}", 0)
+            self.write(session, check, f"SELECT * FROM {session.quoted(check.store)}", 0)
 
     def again(self) -> None:
         for path in self._now.values():

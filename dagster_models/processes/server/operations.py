@@ -68,7 +68,7 @@ def settle(
         seconds = float(message["wait_seconds"])
         end = time.monotonic() + seconds
         over = connection.server.await_end(name, seconds)
-        over = over and session.fence(name, max(0.0, end - time.monotonic()))
+        over = over and session.fence(name, max(0.0, end - time.monotonic()), relation)
         proofs = session.find_proofs(relation, attempt)
     committed = len(proofs) >= records
     if committed:

@@ -237,7 +237,7 @@ class DuckLakeSession(DuckDBSession):
         self._in_doubt = False
         return super().find_proofs(relation, attempt)
 
-    def fence(self, name: str, timeout_seconds: float) -> bool:
+    def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:
         """A server may still carry out the COMMIT of a process that is gone. So make a snapshot:
         its number is the next one, and what has not got one by then cannot get one any more, as
         nobody tries again for it."""

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg import pq
 
+from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.warehouses.postgres import (
     catalog,
@@ -201,7 +202,7 @@ class PostgresConnection(TransactionalSession):
         with contextlib.suppress(psycopg.Error):
             self._connection.close()
 
-    def fence(self, name: str, timeout_seconds: float) -> bool:
+    def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:
         """By pg_stat_activity: a backend shows its session's name from its first moment on."""
         began = time.monotonic()
         where = "application_name = %s AND datname = current_database() AND pid <> pg_backend_pid()"

@@ -1,0 +1,113 @@
+"""What Spark knows of the relations at a location: a view of each, which another one can replace.
+
+A catalog in memory, as Sail has it, knows only what its session was told. So the location itself
+says what is there, and each relation is a view: of its definition, or of the table of its files,
+which has a schema of ours. CREATE OR REPLACE VIEW puts one in place of the other in one step.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from typing import Any
+
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.spark.delta_log import DeltaFolder, Proof
+from dagster_models.warehouses.spark.server import Server
+from dagster_models.warehouses.spark.text import literal, quote, quoted
+
+_TRIES = 3
+#: The schema of the tables that have the files.
+_FILES = "dagster_models_files"
+
+
+class Catalog:
+    """The views of one Spark session."""
+
+    def __init__(self, server: Server, location: DeltaFolder) -> None:
+        self._server, self._location = server, location
+        self._stamps: dict[tuple[str, str], int] = {}
+        self._schemas: set[str] = set()
+        self._turn = threading.Lock()
+
+    def refresh(self) -> None:
+        """Let the session know what is at the location now, whoever has put it there."""
+        with self._turn:
+            if not self._server.is_known():
+                self._stamps.clear()
+                self._schemas.clear()
+                self._server.know()
+            stamps = self._location.stamps()
+            gone = self._stamps.keys() - stamps.keys()
+            for key in gone:
+                self._forget(Relation(*key))
+            changed = {k: v for k, v in stamps.items() if self._stamps.get(k) != v}
+            self._show(changed)
+
+    def _show(self, changed: dict[tuple[str, str], int]) -> None:
+        """A view may read others that are shown after it, so some are tried again."""
+        left = dict(changed)
+        for _ in range(max(_TRIES, len(left))):
+            again: dict[tuple[str, str], int] = {}
+            for key, stamp in left.items():
+                relation = Relation(*key)
+                try:
+                    self.show(relation, self._location.log(relation).state(), stamp)
+                except WarehouseError as error:
+                    if error.kind in (ErrorKind.UNREACHABLE, ErrorKind.INTERRUPTED):
+                        raise
+                    again[key] = stamp
+            if len(again) == len(left):
+                break  # these views do not work, as what they read is gone
+            left = again
+
+    def show(self, relation: Relation, proof: Proof | None, stamp: int = 0) -> None:
+        """Put a view of the relation, as its log has it, in place of what has its name."""
+        key = relation.schema.lower(), relation.name.lower()
+        if proof is not None and proof.kind == "dropped":
+            self._forget(relation)
+            self._stamps[key] = stamp
+            return
+        self.add_schema(relation.schema)
+        query = proof.definition if proof is not None and proof.kind == "view" else ""
+        query = query or f"SELECT * FROM {self._files(relation)}"
+        self._server.run(f"CREATE OR REPLACE VIEW {quoted(relation)} AS\n{query}")
+        self._stamps[key] = stamp
+
+    def show_published(self, relation: Relation) -> None:
+        """The same after a publication, which has taken place whatever the server says. If it
+        refuses, the next ``refresh`` tries again."""
+        with suppress(WarehouseError), self._turn:
+            self.show(relation, self._location.log(relation).state())
+
+    def forget(self, relation: Relation) -> None:
+        with self._turn:
+            self._forget(relation)
+
+    def _forget(self, relation: Relation) -> None:
+        with suppress(WarehouseError):
+            self._server.run(f"DROP VIEW IF EXISTS {quoted(relation)}")
+        self._stamps.pop((relation.schema.lower(), relation.name.lower()), None)
+
+    def add_schema(self, schema: str) -> None:
+        if schema.lower() not in self._schemas:
+            self._server.run(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+            self._schemas.add(schema.lower())
+
+    def _files(self, relation: Relation) -> str:
+        """The table of a relation's files, as SQL: Sail 0.7 keeps no view of a path."""
+        self.add_schema(_FILES)
+        schema = relation.schema.lower()
+        table = quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}"))
+        folder = literal(self._location.log(relation).folder)
+        self._server.run(f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION {folder}")
+        return table
+
+    def known(self) -> list[Relation]:
+        return [Relation(*key) for key in self._stamps]
+
+
+def rows_of(table: Any) -> list[tuple[Any, ...]]:
+    """The rows of an Arrow table, which may have two columns of one name."""
+    return list(zip(*(column.to_pylist() for column in table.columns), strict=True))

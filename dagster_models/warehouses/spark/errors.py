@@ -1,0 +1,139 @@
+"""Turns the exceptions of Spark Connect into ours: what went wrong, and in which line.
+
+Spark names a condition, an SQLSTATE and the place in the text. Sail, another server, has only the
+class of the exception and a message, in which a place or a name may stand.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.spark.text import line_of, tokens
+
+#: For ``lines_before``: no line of the statement is the user's.
+NO_LINES = 1 << 30
+
+_BY_SQLSTATE: dict[str, ErrorKind] = {
+    "42P01": ErrorKind.MISSING_RELATION,
+    "42703": ErrorKind.BAD_COLUMN,
+    "42702": ErrorKind.BAD_COLUMN,
+    "42704": ErrorKind.BAD_COLUMN,
+    "42883": ErrorKind.BAD_COLUMN,
+    "42K09": ErrorKind.BAD_COLUMN,
+    "42601": ErrorKind.SYNTAX,
+    "HY008": ErrorKind.INTERRUPTED,
+    "40000": ErrorKind.CONFLICT,
+    "2D521": ErrorKind.CONFLICT,
+}
+_BY_CLASS_OF_STATE = {
+    "22": ErrorKind.BAD_VALUE,
+    "23": ErrorKind.CONSTRAINT,
+    "0A": ErrorKind.UNSUPPORTED,
+    "42": ErrorKind.BAD_COLUMN,
+}
+_BY_NAME = {
+    "ParseException": ErrorKind.SYNTAX,
+    "AnalysisException": ErrorKind.BAD_COLUMN,
+    "ArithmeticException": ErrorKind.BAD_VALUE,
+    "ArrayIndexOutOfBoundsException": ErrorKind.BAD_VALUE,
+    "DateTimeException": ErrorKind.BAD_VALUE,
+    "NumberFormatException": ErrorKind.BAD_VALUE,
+    "SparkRuntimeException": ErrorKind.BAD_VALUE,
+    "UnsupportedOperationException": ErrorKind.UNSUPPORTED,
+    "RetriesExceeded": ErrorKind.UNREACHABLE,
+}
+#: What a message says, whatever the class of the exception.
+_BY_WORDS = (
+    (re.compile(r"operation not found|OPERATION_CANCELED"), ErrorKind.INTERRUPTED),
+    (re.compile(r"TABLE_OR_VIEW_NOT_FOUND|[Tt]able not found"), ErrorKind.MISSING_RELATION),
+    (re.compile(r"\bfound .* expected |expected one statement"), ErrorKind.SYNTAX),
+    (re.compile(r"unknown (aggregate |window )?function"), ErrorKind.BAD_COLUMN),
+    (re.compile(r"[Cc]annot cast|CAST_INVALID_INPUT|[Dd]ivide by zero"), ErrorKind.BAD_VALUE),
+    (
+        re.compile(
+            r"RETRIES_EXCEEDED|UNAVAILABLE|failed to connect|Connection (refused|reset)|Socket clo"
+        ),
+        ErrorKind.UNREACHABLE,
+    ),
+    (re.compile(r"UNAUTHENTICATED|PERMISSION_DENIED"), ErrorKind.PERMISSION),
+)
+
+#: "found x at 24:25": offsets of characters; "found end of input".
+_OFFSET = re.compile(r"\bfound .*? at (\d+):\d+ expected")
+_AT_END = re.compile(r"\bfound end of input expected")
+_POSITION = re.compile(r"\(line (\d+), pos \d+\)")
+#: A name that was not found, in whichever words.
+_NAMED = (
+    re.compile(r'attribute:? ObjectName\(\[.*?Identifier\("([^"]+)"\)\]\)'),
+    re.compile(r"Table or view not found: (?:.*\.)?(\w+)"),
+    re.compile(r"unknown (?:aggregate |window )?function: (\w+)"),
+)
+
+
+def convert(error: Exception, sql: str, lines_before: int = 0) -> WarehouseError:
+    """A driver's exception as ours. ``sql`` was sent; ``lines_before``: ours before the user's."""
+    message = _message(error)
+    kind = _kind(error, message)
+    line = None
+    if kind is not ErrorKind.UNREACHABLE and (found := _line(error, message, sql)) is not None:
+        line = found - lines_before if found > lines_before else None
+    if line is not None:
+        text = sql.split("\n")[line - 1 + lines_before]
+        message = f"{message}\nLINE {line}: {text}"
+    return WarehouseError(
+        kind,
+        message,
+        name=_asked(error, "getCondition") or type(error).__name__,
+        line=line,
+        transient=kind in (ErrorKind.UNREACHABLE, ErrorKind.CONFLICT),
+    )
+
+
+def _asked(error: Exception, name: str) -> str:
+    ask: Callable[[], object] | None = getattr(error, name, None)
+    return str(ask() or "") if ask is not None else ""
+
+
+def _message(error: Exception) -> str:
+    # The whole stack of the JVM follows in str(error).
+    said = _asked(error, "getMessage") or str(error)
+    return said.split("\n\nJVM stacktrace:")[0].strip()
+
+
+def _kind(error: Exception, message: str) -> ErrorKind:
+    state = _asked(error, "getSqlState")
+    if state:
+        return _BY_SQLSTATE.get(state) or _BY_CLASS_OF_STATE.get(state[:2], ErrorKind.OTHER)
+    for words, kind in _BY_WORDS:
+        if words.search(message):
+            return kind
+    return _BY_NAME.get(type(error).__name__, ErrorKind.OTHER)
+
+
+def _line(error: Exception, message: str, sql: str) -> int | None:
+    for context in getattr(error, "getQueryContext", list)() or ():
+        start = getattr(context, "startIndex", lambda: -1)()
+        if start >= 0:
+            return line_of(sql, start)
+    if found := _POSITION.search(message):
+        return int(found[1])
+    if found := _OFFSET.search(message):
+        return line_of(sql, int(found[1]))
+    if _AT_END.search(message):
+        return line_of(sql, len(sql.rstrip()))
+    for named in _NAMED:
+        if found := named.search(message):
+            return _only_line(sql, found[1])
+    return None
+
+
+def _only_line(sql: str, name: str) -> int | None:
+    """The line of the only place where a name stands; None where there are several."""
+    places = [
+        at
+        for kind, text, at in tokens(sql)
+        if kind in ("word", "quoted") and text.strip("`").lower() == name.lower()
+    ]
+    return line_of(sql, places[0]) if len(places) == 1 else None

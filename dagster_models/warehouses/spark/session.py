@@ -1,0 +1,217 @@
+"""Spark by Spark Connect: one server, one location of Delta tables.
+
+    build    Spark writes the rows into files that no commit of the relation names; checks read them
+    publish  one commit in the log of the relation, by this process, with the proof in it
+
+What was measured and is relied on here (Sail 0.7): a statement goes on when its client is gone, so
+nothing that Spark does may publish; a view of a folder shows the newest commit, whoever made it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import AddedTo, Custom, Reading
+from dagster_models.core.materializations import View as ViewKind
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import ArrowFile, AttemptId, BuildTask, CsvFile, Query
+from dagster_models.core.warehouse_address import SessionRequest
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
+from dagster_models.warehouses.records import from_last_whole
+from dagster_models.warehouses.spark import contents, writing
+from dagster_models.warehouses.spark.catalog import Catalog
+from dagster_models.warehouses.spark.delta_log import DeltaFolder, TableLog
+from dagster_models.warehouses.spark.reading import SparkReading
+from dagster_models.warehouses.spark.server import Server
+from dagster_models.warehouses.spark.text import literal, one_query, quoted
+
+CAPABILITIES = Capabilities(
+    "spark",
+    shared_fate=False,
+    publishing="commit",
+    lacks={
+        "transactions": "Spark has none over several statements: each one is by itself",
+        "runtime_error_line": "a server like Sail gives no place for them",
+        "grants": "the location is a folder, and whoever can read it can read all of it",
+        "indexes": "Delta has none",
+        "snapshot_readers": "each statement reads the newest version, as there are no transactions",
+        "local_files": "SQL runs on the server, which sees its own files",
+        "time_type": "Delta has no type for them: they are stored as text, e.g. 23:59:59.000001",
+        "interval_type": "Delta has no type for them, so a column of one is refused",
+        "unsigned_types": "they are stored in the next larger type",
+        "decimal_nan": "DECIMAL has no NaN",
+        "any_name": "names become folders: letters of ASCII, digits and underscores only",
+    },
+)
+
+
+def connect(settings: Mapping[str, Any]) -> Spark:
+    """Reach the server; ``location`` is a folder that it and this process have at the same path.
+
+    Raises WarehouseError.
+    """
+    location = str(settings.get("location") or "").removeprefix("file://")
+    if not os.path.isabs(location) or "://" in location:
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"location: {settings.get('location')!r} is not the absolute path of a folder. Delta"
+            " tables are kept in a folder that the Spark server and this machine have at the same"
+            " path, such as a mounted disk; object stores are not supported yet",
+        )
+    server = Server(settings)
+    try:
+        return Spark(server, DeltaFolder(os.path.realpath(location)))
+    except BaseException:
+        server.close()
+        raise
+
+
+class Spark(OpenWarehouse):
+    """One Spark session, and one location."""
+
+    capabilities = CAPABILITIES
+
+    def __init__(self, server: Server, location: DeltaFolder) -> None:
+        self._server, self.location = server, location
+        self._catalog = Catalog(server, location)
+        self._catalog.refresh()
+
+    def session(
+        self,
+        name: str = "",
+        request: SessionRequest | None = None,
+        given_up: Callable[[], bool] = lambda: False,
+    ) -> SparkSession:
+        return SparkSession(self._server, self.location, self._catalog, name)
+
+    def close(self) -> None:
+        self._server.close()
+
+
+class SparkSession(SparkReading):
+    """One client's statements, by their tag."""
+
+    def build(self, task: BuildTask, first: Callable[[], None] | None = None) -> Staged:
+        self.discard()
+        self.catalog.refresh()
+        if first is not None:
+            first()
+        how, relation = task.materialization, task.relation
+        writing.refuse_kind(how)
+        writing.refuse_extras(task.extras)
+        log = self.location.log(relation)
+        self.catalog.add_schema(relation.schema)
+        self.stage = writing.Stage.of(log, relation)
+        if isinstance(how, ViewKind):
+            staged = self._view(task, self.stage)
+        else:
+            staged = self._table(task, self.stage)
+        if task.contract is not None:
+            contents.refuse_breach(self, relation, task.contract)
+        return staged
+
+    def _view(self, task: BuildTask, stage: writing.Stage) -> Staged:
+        if not isinstance(task.content, Query):
+            what = f"the view {task.relation} needs a query"
+            raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
+        stage.definition = one_query(task.content.sql)
+        self._put_schema(stage)
+        self.change(f"CREATE VIEW {quoted(stage.name)} AS\n{stage.definition}\n", 1)
+        return Staged(task.relation, None)
+
+    def _table(self, task: BuildTask, stage: writing.Stage) -> Staged:
+        self._put_schema(stage)
+        content = task.content
+        if isinstance(content, ArrowFile):
+            writing.write_arrow(stage, content.path)
+            self.change(self._create(stage))
+        elif isinstance(content, CsvFile):
+            writing.write_seed(self, stage, content)
+        else:
+            self.change(f"{self._create(stage)} AS\n{one_query(content.sql)}\n", 1)
+        stage.rows = stage.count_rows()
+        if stage.rows is None:
+            stage.rows = self.count(f"SELECT 1 FROM {quoted(stage.name)}")
+        return Staged(task.relation, stage.rows)
+
+    def _put_schema(self, stage: writing.Stage) -> None:
+        self.change(f"CREATE SCHEMA IF NOT EXISTS `{stage.name.schema}`")
+        stage.is_made = True
+
+    def _create(self, stage: writing.Stage) -> str:
+        return f"CREATE TABLE {quoted(stage.name)} USING delta LOCATION {literal(stage.folder)}"
+
+    def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
+        writing.refuse_kind(how)
+        raise AssertionError("every kind that reads before is refused")
+
+    def rehearse(self, task: BuildTask) -> Staged:
+        raise writing.no_transactions("a unit test builds relations that are rolled back")
+
+    def name_of(self, staged: Staged) -> str:
+        return quoted(self.staged_name(staged.relation))
+
+    def window_of(self, staged: Staged) -> str:
+        return self.name_of(staged)
+
+    def widen(self, staged: Staged) -> None:
+        raise AssertionError("a build has one transaction here")
+
+    def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
+        stage = self.stage
+        assert stage is not None
+        log = self.location.log(staged.relation)
+        if stage.definition:
+            writing.write_definition(stage)
+        log.publish(stage.folder_name, commits, self.tag, stage.definition)
+        stage.is_published = True
+        self.discard()
+        self.catalog.show_published(staged.relation)
+
+    def discard(self) -> None:
+        stage, self.stage = self.stage, None
+        if stage is None:
+            return
+        if stage.is_made:
+            with suppress(WarehouseError):
+                self.change(f"DROP SCHEMA IF EXISTS `{stage.name.schema}` CASCADE")
+        stage.remove()
+
+    # Proofs
+
+    def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:
+        """Its statements are stopped. They could publish nothing, and what could, a process of
+        ours, ended before this one began, or reads the fence in the log."""
+        with suppress(WarehouseError):
+            self.server.interrupt(self.tag_of(name))
+        if relation is not None:
+            writing.fence(self.location.log(relation), self.tag_of(name), timeout_seconds)
+        return True
+
+    def find_proofs(
+        self, relation: Relation | None, attempt: AttemptId | None = None
+    ) -> list[Commit]:
+        logs = self._logs(None if relation is None else [relation])
+        if attempt is not None:
+            return [commit for log in logs for commit in log.of(attempt)]
+        return [
+            commit
+            for log in logs
+            for commit in from_last_whole(
+                [it for proof in reversed([*log.proofs()]) for it in proof.commits]
+            )
+        ]
+
+    def last_proofs(self, relations: Collection[Relation] | None = None) -> list[Commit]:
+        found = (log.last() for log in self._logs(relations))
+        return [it.commits[-1] for it in found if it is not None and it.commits]
+
+    def _logs(self, relations: Collection[Relation] | None) -> list[TableLog]:
+        if relations is None:
+            return [self.location.log(Relation(*key)) for key in self.location.stamps()]
+        return [self.location.log(relation) for relation in relations]

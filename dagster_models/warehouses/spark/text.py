@@ -1,0 +1,132 @@
+"""Spark's SQL as text: its statements, names and literals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+
+#: Strings, names and comments, in which a semicolon means nothing.
+_TOKEN = re.compile(
+    r"""
+    (?P<raw>[rR](?:'[^']*'|"[^"]*"))
+    | (?P<string>'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*")
+    | (?P<quoted>`(?:[^`]|``)*`)
+    | (?P<comment>--[^\n]*)
+    | (?P<nested>/\*)
+    | (?P<semicolon>;)
+    | (?P<word>[^\W\d]\w*)
+    | (?P<number>\d\w*)
+    | (?P<space>\s+)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_BLOCK = re.compile(r"/\*|\*/")
+
+#: The words with which a statement begins that is no query. Whatever else begins a text is no
+#: statement at all behind CREATE ... AS or in parentheses, and the server says what is wrong.
+_STATEMENTS = frozenset(
+    (
+        *("add", "alter", "analyze", "begin", "cache", "call", "clear", "comment", "commit"),
+        *("create", "declare", "delete", "drop", "execute", "export", "grant", "import", "insert"),
+        *("kill", "load", "lock", "merge", "msck", "optimize", "refresh", "replace", "reset"),
+        *("restore", "revoke", "rollback", "set", "start", "truncate", "uncache", "unlock"),
+        *("update", "use", "vacuum"),
+    )
+)
+
+
+def quote(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def quoted(relation: Relation) -> str:
+    return ".".join(quote(part) for part in (relation.schema, relation.name))
+
+
+def literal(text: str) -> str:
+    """A string as a literal: Spark reads a backslash as the beginning of an escape, and two quotes
+    as the end of one literal and the beginning of the next one."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
+    """(kind, text, where it begins) of each token but space and comments."""
+    at = 0
+    while at < len(sql):
+        match = _TOKEN.match(sql, at)
+        assert match is not None  # the last branch takes any character
+        start, at = at, match.end()
+        kind = match.lastgroup or ""
+        if kind == "nested":
+            at = _end_of_comment(sql, at)
+        elif kind not in ("comment", "space"):
+            yield kind, match.group(), start
+
+
+def statements(sql: str) -> list[str]:
+    """The statements of a text, without semicolons, each on the lines where it stands; a comment
+    alone is none."""
+    found: list[str] = []
+    start, filled = 0, False
+    for kind, _, at in tokens(sql):
+        if kind != "semicolon":
+            filled = True
+            continue
+        if filled:
+            found.append(_on_its_lines(sql, start, at))
+        start, filled = at + 1, False
+    if filled:
+        found.append(_on_its_lines(sql, start, len(sql)))
+    return found
+
+
+def one_query(sql: str) -> str:
+    """The text of its only statement, a query. Raises WarehouseError for anything else."""
+    found = statements(sql)
+    what = f"the text holds {len(found)} statements"
+    if len(found) == 1:
+        _, word, _ = next(tokens(found[0]))
+        if word.lower() not in _STATEMENTS:
+            return found[0]
+        what = f"{word.upper()} begins a statement that is no query"
+    raise WarehouseError(
+        ErrorKind.SYNTAX, f"{what}, where one query is expected", name="ParseException"
+    )
+
+
+def relation_of(name: str) -> Relation:
+    """A relation's name in SQL, of two parts, as a value. Raises WarehouseError for another."""
+    parts = []
+    for kind, text, _ in tokens(name):
+        if kind == "quoted":
+            parts.append(text[1:-1].replace("``", "`"))
+        elif kind == "string" and text[0] == '"':  # as standard SQL quotes a name
+            parts.append(text[1:-1].replace('""', '"'))
+        elif kind in ("word", "number"):
+            parts.append(text)
+    if len(parts) != 2:
+        raise WarehouseError(
+            ErrorKind.INVALID_NAME, f"{name} is no relation of a schema: write schema.name"
+        )
+    return Relation(parts[0], parts[1])
+
+
+def line_of(sql: str, at: int) -> int:
+    """The line of an offset, from 1."""
+    return sql.count("\n", 0, at) + 1
+
+
+def _on_its_lines(sql: str, start: int, end: int) -> str:
+    return "\n" * sql.count("\n", 0, start) + sql[start:end]
+
+
+def _end_of_comment(sql: str, at: int) -> int:
+    depth = 1
+    while depth and (match := _BLOCK.search(sql, at)):
+        depth += 1 if match.group() == "/*" else -1
+        at = match.end()
+    return len(sql) if depth else at

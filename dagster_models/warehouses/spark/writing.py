@@ -1,0 +1,240 @@
+"""What a build writes before it is published: a stage, which is a Delta table of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from dagster_models.core.extras import Extras
+from dagster_models.core.materializations import Materialization, Replace, View
+from dagster_models.core.model import Relation
+from dagster_models.core.target_types import SPARK
+from dagster_models.core.tasks import CsvFile
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.util import arrow_files as bulk
+from dagster_models.util.arrow_values import converted, plain, rebuilt
+from dagster_models.util.seed_types import SeedType
+from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
+from dagster_models.warehouses.spark.delta_log import TableLog, added_files
+from dagster_models.warehouses.spark.text import literal, quote, quoted
+
+if TYPE_CHECKING:
+    from dagster_models.warehouses.spark.statements import SparkStatements
+
+_SEED_WORDS = SeedWords(
+    {
+        SeedType.WHOLE: "BIGINT",
+        SeedType.DECIMAL: "DOUBLE",
+        SeedType.DATE: "DATE",
+        SeedType.TIMESTAMP: "TIMESTAMP_NTZ",
+        SeedType.BOOLEAN: "BOOLEAN",
+        SeedType.TEXT: "STRING",
+    },
+    free_scale=0,
+    free_float="real",
+)
+#: Words that other warehouses have for a text of any length.
+_TEXTS = frozenset(("varchar", "text", "character varying"))
+#: A column of the view in which a seed is read: the row in the file.
+_ROW = "dagster_models_row"
+_FENCE_TRIES = 20
+
+
+@dataclass(slots=True)
+class Stage:
+    """Where a build writes. ``name`` is that of the relation, in a schema that only this build has:
+    so a condition of a check may name a column with it."""
+
+    relation: Relation
+    name: Relation
+    folder: str
+    definition: str = ""
+    rows: int | None = None
+    is_made: bool = False
+    is_published: bool = False
+
+    @classmethod
+    def of(cls, log: TableLog, relation: Relation) -> Stage:
+        mark = os.urandom(8).hex()
+        name = Relation(f"dagster_models_stage_{mark}", relation.name)
+        return cls(relation, name, os.path.join(log.folder, f"stage-{mark}"))
+
+    @property
+    def folder_name(self) -> str:
+        return os.path.basename(self.folder)
+
+    def count_rows(self) -> int | None:
+        """The number of rows by what was written of each file; None where one does not say it."""
+        found = [_rows_of(it) for it in added_files(self.folder)]
+        counted = [number for number in found if number is not None]
+        return sum(counted) if len(counted) == len(found) else None
+
+    def size(self) -> int | None:
+        if self.definition:
+            return None
+        return sum(int(it["size"]) for it in added_files(self.folder))
+
+    def remove(self) -> None:
+        """What is published keeps its files, and no log of its own."""
+        kept = os.path.join(self.folder, "_delta_log") if self.is_published else self.folder
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+def _rows_of(added: Mapping[str, Any]) -> int | None:
+    number = json.loads(added.get("stats") or "{}").get("numRecords")
+    return None if number is None else int(number)
+
+
+# What is refused ---------------------------------------------------------------------------------
+
+
+def refuse_kind(how: Materialization) -> None:
+    """The load has refused it already, unless a run has chosen the target."""
+    if isinstance(how, (Replace, View)):
+        return
+    word = type(how).__name__.lower()
+    why = SPARK.lacks.get(word, "it is not known here")
+    raise WarehouseError(ErrorKind.UNSUPPORTED, f"`materialized: {word}`: {why}")
+
+
+def refuse_extras(extras: Extras) -> None:
+    for key, used in (
+        ("statements", extras.before or extras.after),
+        ("grants", extras.grants),
+        ("indexes", extras.indexes),
+        ("comments", extras.comment is not None or extras.column_comments is not None),
+    ):
+        if used:
+            raise WarehouseError(ErrorKind.UNSUPPORTED, f"{key}: {SPARK.lacks[key]}")
+
+
+def no_transactions(what: str) -> WarehouseError:
+    return WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"{what}, and Spark has no transactions over several statements",
+        name="NoTransactions",
+    )
+
+
+# Rows from Arrow ---------------------------------------------------------------------------------
+
+
+def storable(table: Any) -> Any:
+    """The rows in types that Delta has. Raises WarehouseError for values that it cannot store."""
+    try:
+        schema, batches = converted(
+            table.schema, table.to_batches(), lambda field: rebuilt(plain(field), _leaf)
+        )
+        return pa.Table.from_batches(batches, schema)
+    except ValueError as error:
+        raise WarehouseError(ErrorKind.BAD_VALUE, str(error), name="DataError") from error
+
+
+def _leaf(type_: Any) -> Any:
+    types = pa.types
+    wider = {"uint8": pa.int16(), "uint16": pa.int32(), "uint32": pa.int64()}
+    if str(type_) in wider:
+        return wider[str(type_)]
+    if types.is_uint64(type_):
+        return pa.decimal128(20, 0)
+    if types.is_timestamp(type_):
+        return pa.timestamp("us", "UTC" if type_.tz else None)
+    if types.is_time(type_):
+        return pa.string()
+    if types.is_date64(type_):
+        return pa.date32()
+    if types.is_decimal256(type_):
+        return pa.decimal128(38, min(type_.scale, 38))
+    if types.is_large_string(type_) or isinstance(type_, pa.BaseExtensionType):
+        return pa.string()
+    if types.is_large_binary(type_) or types.is_fixed_size_binary(type_):
+        return pa.binary()
+    if types.is_duration(type_) or types.is_union(type_) or "interval" in str(type_):
+        raise ValueError(f"is of Arrow's type {type_}, which Delta cannot store: cast it to text")
+    return type_
+
+
+def write_arrow(stage: Stage, path: str) -> None:
+    with bulk.mapped(path) as given:
+        write_table(stage, storable(given))
+
+
+def write_table(stage: Stage, table: Any) -> None:
+    from deltalake import write_deltalake
+    from deltalake.exceptions import DeltaError
+
+    try:
+        write_deltalake(stage.folder, table, mode="error")
+    except (DeltaError, OSError) as error:
+        message = f"{stage.relation}: {error}"
+        raise WarehouseError(ErrorKind.IO, message, name=type(error).__name__) from error
+
+
+def write_definition(stage: Stage) -> None:
+    """The rows that whoever reads the folder of a view finds there."""
+    write_table(stage, pa.table({"definition_of_a_view": [stage.definition]}))
+
+
+# Seeds -------------------------------------------------------------------------------------------
+
+
+def write_seed(session: SparkStatements, stage: Stage, content: CsvFile) -> None:
+    types = {name: _word(type_) for name, type_ in content.column_types.items()}
+    seed = read_seed(content.file.path, types, _SEED_WORDS)
+    view = f"{stage.name.schema}_rows"
+    numbers = pa.array(range(seed.table.num_rows), pa.int64())
+    session.server.show(seed.table.append_column(_ROW, numbers), view, session.tag)
+    columns = list(zip(map(quote, seed.table.column_names), seed.types, strict=True))
+    listed = ", ".join(f"CAST({name} AS {type_}) AS {name}" for name, type_ in columns)
+    head = f"CREATE TABLE {quoted(stage.name)} USING delta LOCATION {literal(stage.folder)}"
+    try:
+        session.change(f"{head} AS SELECT {listed} FROM {quote(view)}")
+    except WarehouseError as error:
+        raise _with_line(session, error, seed, view) from error
+    finally:
+        session.change(f"DROP VIEW IF EXISTS {quote(view)}")
+
+
+def _word(type_: str) -> str:
+    return "STRING" if type_.lower() in _TEXTS else type_
+
+
+def _with_line(
+    session: SparkStatements, error: WarehouseError, seed: Seed, view: str
+) -> WarehouseError:
+    """The error with the line of the first cell that is no value of its column's type."""
+    if error.kind is ErrorKind.BAD_VALUE:
+        for column, type_ in zip(seed.table.column_names, seed.types, strict=True):
+            name = quote(column)
+            misfit = f"{name} IS NOT NULL AND TRY_CAST({name} AS {type_}) IS NULL"
+            rows = session.rows(
+                f"SELECT {_ROW} FROM {quote(view)} WHERE {misfit} ORDER BY 1 LIMIT 1"
+            )
+            if rows:
+                return seed.error(error, int(rows[0][0]), column)
+    return WarehouseError(
+        error.kind, f"{seed.path}: {error.message}", name=error.name, transient=error.transient
+    )
+
+
+# Fences ------------------------------------------------------------------------------------------
+
+
+def fence(log: TableLog, session: str, timeout_seconds: float) -> None:
+    """Commit that the session must not publish into this relation any more. Somebody who commits
+    at the same moment, perhaps this session, comes first."""
+    end = time.monotonic() + timeout_seconds
+    for _ in range(_FENCE_TRIES):
+        try:
+            log.fence(session)
+            return
+        except WarehouseError as error:
+            if error.kind is not ErrorKind.CONFLICT or time.monotonic() > end:
+                raise

@@ -1,0 +1,200 @@
+"""What only Spark does: the log of a Delta table as the record, on a real server (Sail)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dagster_models.core.extras import Extras
+from dagster_models.core.materializations import Snapshot
+from dagster_models.core.messages import Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import Query
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.processes.server.commits import commits_of
+from dagster_models.util import arrow_files as bulk
+from dagster_models.warehouses.base import find_proof
+from dagster_models.warehouses.spark import session as spark
+from dagster_models.warehouses.spark import text
+from dagster_models.warehouses.spark.delta_log import TableLog
+from sail_server import SailServer, start_sail
+from systems import T, commits_at, create, session_of
+from tasks import sql_task
+
+TASK = sql_task("s.t", "select 'new' as n", builder="b")
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> str:
+    return str(tmp_path / "tables")
+
+
+@pytest.fixture
+def warehouse(sail: SailServer, location: str) -> Iterator[spark.Spark]:
+    warehouse = spark.connect({**sail.settings, "location": location})
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: spark.Spark) -> Iterator[spark.SparkSession]:
+    with session_of(warehouse) as session:
+        session.prepare(["s"])
+        yield session
+
+
+def files(location: str) -> set[str]:
+    return {str(it.relative_to(location)) for it in Path(location).rglob("*.parquet")}
+
+
+def test_data_and_proof_are_in_one_commit_which_names_only_the_new_files(
+    session: spark.SparkSession, location: str
+) -> None:
+    create(session, "table", "select 'old' as n")
+    assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+    log = Path(location, "s/t/_delta_log/00000000000000000001.json")
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    info = next(it["commitInfo"] for it in actions if "commitInfo" in it)
+    (proof,) = json.loads(info["userMetadata"])["commits"]
+    assert (proof["run_id"], proof["step"], proof["attempt"], proof["rows"]) == ("r", "s.t", 1, 1)
+    assert len([it for it in actions if "add" in it]) == 1
+    assert len([it for it in actions if "remove" in it]) == 1
+
+
+def test_a_build_that_is_not_published_leaves_nothing(
+    session: spark.SparkSession, location: str
+) -> None:
+    create(session, "table", "select 'old' as n")
+    before = files(location)
+    session.build(TASK)
+    assert files(location) > before
+    session.discard()
+    assert files(location) == before
+    assert run(session, sql_task("s.t", "select cast('x' as int)"), Stop()).error is not None
+    assert files(location) == before
+    assert len(commits_at(location)) == 1
+
+
+def test_types_that_the_old_table_has_no_feature_for(session: spark.SparkSession) -> None:
+    """delta-rs would commit a table that nobody can read any more."""
+    create(session, "table", "select 1 as n")
+    create(session, "table", "select timestamp_ntz'2020-01-01 00:00:00' as n")
+    create(session, "table", "select 2 as n")
+    assert session.query("select n from s.t")[1] == [(2,)]
+
+
+def test_another_writer_is_a_conflict_and_the_build_is_tried_again(
+    warehouse: spark.Spark, session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(session, "table", "select 'old' as n")
+    read, overtaken = TableLog.table, [False]
+
+    def overtake(self: TableLog) -> object:
+        table = read(self)
+        if not overtaken[0]:
+            overtaken[0] = True
+            with session_of(warehouse) as other:
+                create(other, "table", "select 'theirs' as n")
+        return table
+
+    monkeypatch.setattr(TableLog, "table", overtake)
+    assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
+    assert session.query("select n from s.t")[1] == [("new",)]
+    steps = [
+        said["commits"][0]["run_id"] for _, _, _, said in commits_at(warehouse.location.folder)
+    ]
+    assert steps == ["c", "c", "r"]
+
+
+def test_a_session_that_was_given_up_cannot_publish(
+    warehouse: spark.Spark, session: spark.SparkSession, location: str
+) -> None:
+    """The process that settles does not have it: it may be on another machine, and alive."""
+    create(session, "table", "select 'old' as n")
+    with contextlib.closing(warehouse.session("lost")) as lost:
+        staged = lost.build(TASK)
+        assert session.fence("lost", 5, T)
+        with pytest.raises(WarehouseError, match="given up by another process"):
+            lost.publish(staged, commits_of(TASK, staged))
+    assert find_proof(session, T, TASK.id) is None
+    assert session.query("select n from s.t")[1] == [("old",)]
+    assert run(session, replace(TASK, attempt=2), Stop()).verdict is Verdict.COMMITTED
+
+
+def test_a_server_that_was_restarted_knows_the_relations(location: str) -> None:
+    server = start_sail()
+    try:
+        warehouse = spark.connect({**server.settings, "location": location})
+        with session_of(warehouse) as session:
+            session.prepare(["s"])
+            create(session, "table", "select 1 as n")
+            create(session, "view", "select n + 1 as n from s.t", Relation("s", "v"))
+            server.kill()
+            with pytest.raises(WarehouseError) as caught:
+                session.query("select 1")
+            assert (caught.value.kind, caught.value.transient) == (ErrorKind.UNREACHABLE, True)
+            server.restart()
+            assert session.query("select n from s.v")[1] == [(2,)]
+        warehouse.close()
+    finally:
+        server.stop()
+
+
+def test_what_it_cannot_do_is_refused(session: spark.SparkSession) -> None:
+    snapshot = replace(TASK, materialization=Snapshot("check", ("n",)))
+    comments = replace(TASK, extras=Extras(comment="words"))
+    for task in (snapshot, comments):
+        error = run(session, task, Stop()).error
+        assert error is not None
+        assert error.kind is ErrorKind.UNSUPPORTED
+    for name in ("a/b", "..", "ä", "a b"):
+        with pytest.raises(WarehouseError, match="cannot be the name"):
+            create(session, "table", "select 1 as n", Relation("s", name))
+
+
+def test_a_relation_is_dropped_unless_somebody_else_has_written_to_it(
+    session: spark.SparkSession, location: str, tmp_path: Path
+) -> None:
+    run(session, TASK, Stop())
+    table = pa.table({"n": ["theirs"]})
+    path, _ = bulk.write([str(tmp_path)], table.schema, table.to_batches())
+    session.load(path, "s.t", "append")
+    assert [it.kept != "" for it in session.built_by("b")] == [True]
+    with pytest.raises(WarehouseError, match="is kept"):
+        session.drop(T, "b")
+    run(session, replace(TASK, attempt=2), Stop())
+    session.drop(T, "b")
+    assert session.there([T]) == []
+    assert session.last_proofs() == []
+    assert not Path(location, "s/t").exists()
+    assert run(session, replace(TASK, attempt=3), Stop()).verdict is Verdict.COMMITTED
+
+
+@pytest.mark.parametrize(
+    "value", ["it's", "back\\slash", 'say "x"', "a;b", "-- no comment", "`", "\n", "名"]
+)
+def test_a_literal_is_the_text(session: spark.SparkSession, value: str) -> None:
+    sql = f"select {text.literal(value)} as n /* ; ' */ -- ; \""
+    assert session.query(sql)[1] == [(value,)]
+    assert session.count(sql) == 1
+    outcome = run(session, replace(TASK, content=Query(sql)), Stop())
+    assert outcome.verdict is Verdict.COMMITTED
+    assert session.query("select n from s.t")[1] == [(value,)]
+
+
+def test_settings_that_lead_nowhere() -> None:
+    for location in ("", "relative", "s3://bucket/x"):
+        with pytest.raises(WarehouseError) as caught:
+            spark.connect({"host": "127.0.0.1", "port": 1, "location": location})
+        assert caught.value.kind is ErrorKind.INVALID_SETTINGS
+    with pytest.raises(WarehouseError) as caught:
+        spark.connect({"host": "127.0.0.1", "port": 1, "connect_seconds": 0.1, "location": "/x"})
+    assert caught.value.kind is ErrorKind.UNREACHABLE
+    assert "127.0.0.1:1" in caught.value.message
