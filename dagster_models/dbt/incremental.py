@@ -81,6 +81,8 @@ def _narrowed(said: Saying, strategy: str) -> None:
     for name in ("merge_update_columns", "merge_exclude_columns"):
         if strategy == "merge" and said.setting(name):
             said.refused.append(f"`{name}: {said.setting(name)}`: a merge here writes all columns")
+        elif said.setting(name):
+            said.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):
         if said.setting(name):
             what = f"`{name}: {said.setting(name)}`: all rows of the table are looked at for a key"
