@@ -21,6 +21,7 @@ from dagster import (
     DagsterEventType,
     DagsterInstance,
     DagsterRun,
+    DagsterRunStatus,
     JobDefinition,
     RunsFilter,
     __version__,
@@ -38,6 +39,8 @@ REPOSITORY_LABEL = ".dagster/repository"
 
 #: The job that Dagster makes of all assets of a code location, for runs without a job.
 ASSET_JOB = "__ASSET_JOB"
+
+_PAGE = 20  #: how many runs are asked for at once
 
 
 class LoadedLocation:
@@ -106,13 +109,21 @@ class LoadedLocation:
             asset_graph=self._workspace.asset_graph,
         )
 
-    def last_run(self, run_id: str | None = None) -> DagsterRun | None:
-        """The newest run of this code location, or the one whose id begins so; None for none."""
+    def runs(self) -> Iterator[DagsterRun]:
+        """The runs of this code location, the newest one first."""
         label = {REPOSITORY_LABEL: self._repository.get_remote_origin().get_label()}
-        if run_id is None:
-            return next(iter(self._instance.get_runs(RunsFilter(tags=label), limit=1)), None)
-        found = self._instance.get_runs(RunsFilter(tags=label))
-        return next((run for run in found if run.run_id.startswith(run_id)), None)
+        cursor: str | None = None
+        while found := self._instance.get_runs(RunsFilter(tags=label), cursor, limit=_PAGE):
+            yield from found
+            cursor = found[-1].run_id
+
+    def has_results(self, run: DagsterRun) -> bool:
+        """Whether a run has done something, or may still do it: a run that could not begin has
+        failed without a step."""
+        if not run.is_failure_or_canceled:
+            return run.status not in (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
+        started = {DagsterEventType.STEP_START}
+        return bool(self._instance.get_records_for_run(run.run_id, of_type=started).records)
 
     def again_from_failure(self, run: DagsterRun) -> DagsterRun:
         """What "Re-execute from failure" of the UI makes of a run."""

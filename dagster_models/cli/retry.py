@@ -12,6 +12,8 @@ HELP = "go on with the project's last run, if it has failed or was canceled"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run_id", nargs="?", metavar="RUN_ID", help="another run, by its id")
+    target = "the last run on this one of the project's targets (default: on any)"
+    parser.add_argument("--target", help=target)
     add_workspace(parser)
 
 
@@ -21,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
 
     root = folder_of(options)
     with location_of(root, workspace_of(options)) as location:
-        retried = retried_run(location, options.run_id)
+        retried = retried_run(location, options.run_id, options.target)
         if retried.note:
             print(retried.note)
         return execute(location, retried.run)

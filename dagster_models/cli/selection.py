@@ -18,7 +18,7 @@ from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.project.selection import Facts, Node, select
 from dagster_models.project.targets import usable_target
-from dagster_models.reporting.journal import latest_journal, read_journal
+from dagster_models.reporting.journal import last_run_on
 from dagster_models.reporting.results import StepResult
 from dagster_models.util.nearest import nearest
 
@@ -141,16 +141,18 @@ def facts_of(project: Project, target: str | None) -> Facts:
             return [str(it.key) for it in comparison.changes if it.kind != "removed"]
         return built_by_other_code(project, target)
 
-    return Facts(changed, lambda: failed_last(project))
+    return Facts(changed, lambda: failed_last(project, target))
 
 
-def failed_last(project: Project) -> list[str]:
-    """The steps that the project's last run has not brought to an end: they or their checks have
-    failed, or they were canceled, or it died before."""
-    path = latest_journal(project.target_path)
-    if path is None:
-        raise SelectionError("`failed` is of the project's last run, and there was none yet")
-    contents = read_journal(path)
+def failed_last(project: Project, target: str | None) -> list[str]:
+    """The steps that the project's last run on a target has not brought to an end: they or their
+    checks have failed, or they were canceled, or it died before."""
+    name = target or project.default_target
+    contents = last_run_on(project.target_path, name)
+    if contents is None:
+        raise SelectionError(
+            f"`failed` is of the project's last run on target {name}, and there was none yet"
+        )
     bad = {result.step: not_brought_to_an_end(result) for result in contents.steps}
     if contents.end is None and contents.header is not None:
         bad |= {step: True for step in contents.header.steps if step not in bad}

@@ -56,7 +56,8 @@ def _run(options: argparse.Namespace) -> int:
             raise ProjectError(problems)
         print(f"{ProjectError(problems)}\nThe tests of what is right:", file=sys.stderr)
     if not tests:
-        print(f"The project has no unit tests: see {FOLDER}/*.yaml in docs/unit_tests.md.")
+        where = f"{FOLDER}/*.yaml, or `unit_tests:` in a YAML file beside models"
+        print(f"The project has no unit tests: write them in {where}.")
         return 0
     to_run = chosen(project, tests, options)
     began, results = time.perf_counter(), []

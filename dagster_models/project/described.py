@@ -1,4 +1,5 @@
-"""YAML files beside models, in dbt's shape: sources, and what is said of models and seeds.
+"""YAML files beside models, in dbt's shape: sources, and what is said of models and seeds. (Their
+unit tests are read by ``unit_tests.read``.)
 
 version: 2
 models:
@@ -37,7 +38,6 @@ _KEYS: Mapping[str, Mapping[str, Reader]] = {
 }
 _IDLE = {
     "exposures": "Nothing reads exposures: a Dagster asset that reads a model shows the same.",
-    "unit_tests": "Move them to a file in unit_tests/.",
     "macros": "There are no macros: a query that is generated is a `def sql(vars)`.",
     "analyses": "There are no analyses.",
     "groups": "Write `group: name` and `owner:` in the models.",
@@ -45,6 +45,7 @@ _IDLE = {
     "semantic_models": "There are no semantic models.",
     "saved_queries": "There are no saved queries.",
 }
+_UNIT_TESTS = "unit_tests"
 #: Words of dbt in an entry that would change nothing here.
 _IDLE_IN_ENTRIES = ("docs", "access", "latest_version", "deprecation_date")
 #: What `Described.described_at` says of the places of sources.
@@ -113,7 +114,7 @@ class _Reader:
         if not isinstance(node.value, dict):
             read_mapping(node, {}, self._report)  # reports that it is no mapping
             return
-        known = ("version", "sources", *_FOLDERS)
+        known = ("version", "sources", _UNIT_TESTS, *_FOLDERS)
         if not {*known[1:], *_IDLE}.intersection(node.value):
             fix = "It describes neither `models:`, `seeds:` nor `sources:`."
             self._report(problem("this file is ignored", node.place, fix, "warning"))
@@ -125,8 +126,10 @@ class _Reader:
                 self._entries(key, item)
             elif key in _IDLE:
                 self._report(problem(f"`{key}` is not read", place, _IDLE[key], "warning"))
-            elif key in known:
+            elif key in ("version", "sources"):
                 kept[key] = item
+            elif key == _UNIT_TESTS:
+                continue  # the commands that run them read them
             else:
                 self._report(fields.unknown_key(key, place, (*known, *_IDLE)))
         if "sources" in kept:

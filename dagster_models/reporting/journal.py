@@ -186,6 +186,18 @@ def latest_journal(target_folder: str | Path) -> Path | None:
     return next(iter(journals(target_folder)), None)
 
 
+def last_run_on(target_folder: str | Path, target: str) -> JournalContents | None:
+    """The last run on a target that has done something, or that died before it could; None if there
+    is none. A run that could not begin leaves nothing but its end."""
+    for path in journals(target_folder):
+        with contextlib.suppress(OSError):  # another run has just removed it
+            found = read_journal(path)
+            is_there = found.header is not None and found.header.target == target
+            if is_there and (found.steps or found.end is None):
+                return found
+    return None
+
+
 def find_journal(target_folder: str | Path, run_id: str = "last") -> Path:
     """The journal of a run, found by its id or the beginning of it; "last": the latest.
 

@@ -3,6 +3,7 @@ process was killed. Its way of steps is in test_run_command.py."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,15 @@ import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance, DagsterRun
 
 from commands import DAGSTER_MODELS
+from dagster_models.cli.selection import failed_last
 from dagster_models.definitions.launch import Asked, ProjectLocation, location_of, new_run
 from dagster_models.definitions.retried import retried_run
 from dagster_models.errors import SelectionError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.project.selection import Facts
 from dagster_models.reporting import journal
+from dagster_models.reporting.results import RunHeader, StepResult
+from project_cases import load
 from running import ENDLESS, Project, make_project
 
 CHECKED = "/* @model\nmaterialized: table\ncolumns: {n: {checks: [{not_null: {}}, unique]}}\n*/\n"
@@ -70,19 +74,19 @@ def test_checks_that_failed_after_all_models_run_alone(
 ) -> None:
     both = run_of(location, "*")
     assert location.loaded.execute(both) == "FAILURE"
-    retried = retried_run(location, None)
+    retried = retried_run(location, None, None)
     assert retried.run.step_keys_to_execute == ["main__c"]
     assert "`dagster-models checks main.a.not_null_n` runs them" in retried.note
     first = run_of(location, "a b", full_refresh="a", fail_fast="true")
     assert location.loaded.execute(first) == "FAILURE"
-    again = retried_run(location, None).run
+    again = retried_run(location, None, None).run
     failed = AssetCheckKey(AssetKey(["main", "a"]), "not_null_n")
     assert (again.asset_check_selection, again.asset_selection) == ({failed}, set())
     assert (again.parent_run_id, again.root_run_id) == (first.run_id, first.run_id)
     tags = {name for name in again.tags if name.startswith("dagster_models/")}
     assert tags == {"dagster_models/fail_fast"}, "what is about builds is left out"
     assert location.loaded.execute(again) == "FAILURE"
-    once_more = retried_run(location, None).run
+    once_more = retried_run(location, None, None).run
     with project.warehouse() as session:
         session.execute("delete from main.a where n is null")
     assert location.loaded.execute(once_more) == "SUCCESS"
@@ -110,17 +114,81 @@ def test_a_run_whose_process_was_killed_goes_on(
     assert process.stdout is not None
     next(line for line in process.stdout if "START" in line and "main.b" in line)
     with pytest.raises(SelectionError, match="is STARTED: only one that has failed"):
-        retried_run(location, None)
+        retried_run(location, None, None)
     process.kill()
     process.wait()
     process.stdout.close()
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(journal, "this_host", lambda: "another")
         with pytest.raises(SelectionError, match="is STARTED: only one that has failed"):
-            retried_run(location, None)  # that machine may be executing it
-    again = retried_run(location, None).run
+            retried_run(location, None, None)  # that machine may be executing it
+    again = retried_run(location, None, None).run
     assert again.step_keys_to_execute == ["main__b"]
     with DagsterInstance.get() as instance:
         killed = instance.get_run_by_id(str(again.parent_run_id))
     assert killed is not None
     assert killed.status.value == "FAILURE"
+
+
+#: Another project in the same code location, and a second target.
+BESIDE = {
+    "dagster_models.yaml": "name: test\njobs: {all: {}}\ntarget: dev\ntargets:\n"
+    "  dev: {type: duckdb, path: target/test.duckdb}\n"
+    "  prod: {type: duckdb, path: target/test.duckdb, schema_prefix: prod_}\n",
+    "models/a.sql": "select no_such_function() as n",
+    "other/dagster_models.yaml": "name: other\nkey_prefix: other\njobs: {all: {}}\n"
+    "targets: {dev: {type: duckdb, path: target/other.duckdb}}\n",
+    "other/models/a.sql": "select no_such_function() as n",
+    "definitions.py": "from pathlib import Path\nimport dagster as dg\n"
+    "from dagster_models import load_project\nroot = Path(__file__).parent\n"
+    "defs = dg.Definitions.merge(load_project(root), load_project(root / 'other'))\n",
+}
+
+
+@pytest.mark.parametrize("location", [BESIDE], indirect=True)
+def test_the_last_run_is_one_of_the_project_that_has_done_something(
+    location: ProjectLocation, project: Project
+) -> None:
+    loaded = location.loaded
+
+    def failed(job: str, *key: str, **tags: str) -> str:
+        given = {f"dagster_models/{name}": it for name, it in tags.items()}
+        run = loaded.new_run(job, {AssetKey(key)}, given, {})
+        assert loaded.execute(run) == "FAILURE"
+        return run.run_id
+
+    def last(target: str | None = None) -> str | None:
+        return retried_run(location, None, target).run.parent_run_id
+
+    with pytest.raises(SelectionError, match="no run of test has begun yet"):
+        last()
+    on_prod = failed("all", "main", "a", target="prod")
+    on_dev = failed("all", "main", "a")
+    cannot_begin = failed("all", "main", "a", target="nope")
+    of_another = failed("other__all", "other", "main", "a")
+    assert (last(), last("dev"), last("prod")) == (on_dev, on_dev, on_prod)
+    with pytest.raises(SelectionError, match="no run of test on target nope has begun yet"):
+        last("nope")
+    assert (
+        failed_last(location.project, None) == failed_last(location.project, "prod") == ["main.a"]
+    )
+    folder = Path(location.project.target_path, "runs")
+    ids = [path.stem for path in folder.glob("*.jsonl")]
+    assert {*ids} == {on_prod, on_dev}, (cannot_begin, of_another)
+
+
+def test_failed_is_of_the_last_run_on_the_target_that_has_results(project: Project) -> None:
+    """The database of a run may be out of reach: then its journal has an end, and no step."""
+    loaded = load(project.root)
+    for at, (run_id, target, steps) in enumerate(
+        [("first", "prod", ["main.a"]), ("then", "dev", []), ("last", "prod", [])]
+    ):
+        header = RunHeader(run_id, "test", target, float(at), ("main.a",), "1", 2)
+        with journal.Journal(loaded.target_path, header) as written:
+            for step in steps:
+                written.step(StepResult(step, "sql", "view", "failed"))
+            written.end("failure", (), 1.0)
+        os.utime(written.path, (at, at))
+    assert failed_last(loaded, "prod") == ["main.a"]
+    with pytest.raises(SelectionError, match="last run on target dev, and there was none yet"):
+        failed_last(loaded, None)

@@ -44,13 +44,14 @@ def root(tmp_path: Path) -> Path:
         "unit_tests/files.yaml": of_files,
         "unit_tests/order_lines.csv": blocks("What a test says", "csv")[0],
         "unit_tests/clock.yaml": clock,
-        "unit_tests/dbt.yaml": blocks("The words of dbt", "yaml")[0],
+        "models/marts/schema.yml": blocks("The words of dbt", "yaml")[0],
+        "tests/fixtures/paid_line.csv": blocks("The words of dbt", "csv")[0],
     }
     return write_project(tmp_path / "p", files)
 
 
 def test_every_block_is_used_here() -> None:
-    assert PAGE.count("\n```") == 2 * (5 + 2 + 2 + 1 + 1)
+    assert PAGE.count("\n```") == 2 * (5 + 2 + 2 + 1 + 2)
     assert len(re.findall(r"^## ", PAGE, re.MULTILINE)) == 7
 
 

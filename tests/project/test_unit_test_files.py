@@ -71,6 +71,56 @@ def test_the_words_of_dbt(tmp_path: Path) -> None:
     assert "marts.orders does not read `twin`" in read(tmp_path, DBT)[1]
 
 
+BESIDE = """\
+version: 2
+models:
+  - name: orders
+unit_tests:
+  - name: rows of files
+    model: orders
+    given:
+      - input: source('raw', 'lines')
+        format: csv
+        fixture: lines
+    expect: {format: sql, fixture: orders}
+  - name: rows of a query
+    model: orders
+    config: {tags: [a]}
+    given:
+      - input: source('raw', 'lines')
+        format: sql
+        rows: |
+          select 1 as order_id
+    expect: {rows: []}
+  - {name: not now, model: orders, config: {enabled: false}, expect: {rows: []}}
+"""
+LINES = "order_id,status\n1,paid\n"
+
+
+def test_the_tests_in_a_file_beside_models(tmp_path: Path) -> None:
+    files = {
+        "models/marts/schema.yml": BESIDE,
+        "tests/fixtures/raw/lines.csv": LINES,
+        "unit_tests/fixtures/orders.sql": "select 1 as order_id",
+    }
+    (of_files, of_query), report = read(tmp_path, "[]", **files)
+    assert report == ""
+    (rows,) = of_files.given.values()
+    assert isinstance(rows, GivenRows)
+    assert [[it and it.written for it in row] for row in rows.rows] == [["1", "paid"]]
+    assert isinstance(of_files.expect, GivenQuery)
+    (query,) = of_query.given.values()
+    assert isinstance(query, GivenQuery)
+    assert of_query.location.path == "models/marts/schema.yml"
+
+    (tmp_path / "tests/fixtures/raw/lines.csv").unlink()
+    del files["tests/fixtures/raw/lines.csv"]
+    wrong = BESIDE.replace("select 1 as order_id", "select {{ var('x') }} as order_id")
+    report = read(tmp_path, "[]", **{**files, "models/marts/schema.yml": wrong})[1]
+    assert "schema.yml:10:18: error: `given`: raw.lines: there is no fixture lines.csv" in report
+    assert "schema.yml:19:15: error: `given`: raw.lines: this is Jinja" in report
+
+
 def test_a_file_of_ours(tmp_path: Path) -> None:
     text = (
         "- {model: orders, name: a, now: 2024-01-01, expect: {sql: select 1 as order_id},\n"

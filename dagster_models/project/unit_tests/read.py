@@ -7,7 +7,8 @@
         this: [{order_id: 1, status: open}]
       expect: [{order_id: 1, status: paid}]
 
-The files are read by the commands that need them, and never by a run.
+A YAML file beside models may have `unit_tests:` in dbt's shape, too. All of these are read by the
+commands that need them, and never by a run.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.model import Location, Project
+from dagster_models.core.model import EMPTY, Location, Project
 from dagster_models.core.unit_tests import Cell, UnitTest
+from dagster_models.errors import Problem
 from dagster_models.project.built_schemas import remembered
 from dagster_models.project.files import read_file
 from dagster_models.project.problems import Noted, Report, problem
@@ -43,34 +45,48 @@ def read_unit_tests(project: Project, report: Report) -> list[UnitTest]:
     reader = RowsReader(project.root, project.dialect)
     linker = Linker(project, remembered(project.target_path), report)
     found: list[UnitTest] = []
-    for path in _files(project.root):
-        for item in _entries(path, project.root, report):
-            declared = _declared(item, reader, report)
-            if declared is not None and (test := linker.linked(declared)) is not None:
-                found.append(test)
+    for item in _entries(project.root, report):
+        declared = _declared(item, reader, report)
+        if declared is not None and (test := linker.linked(declared)) is not None:
+            found.append(test)
     return found
 
 
-def _files(root: str) -> list[str]:
-    folder = Path(root, FOLDER)
-    every = (path.relative_to(root).as_posix() for path in folder.rglob("*") if path.is_file())
-    kept = (path for path in every if not any(part.startswith(".") for part in path.split("/")))
+def _files(root: str, folder: str) -> list[str]:
+    every = Path(root, folder).rglob("*")
+    names = (path.relative_to(root).as_posix() for path in every if path.is_file())
+    kept = (path for path in names if not any(part.startswith(".") for part in path.split("/")))
     return sorted(path for path in kept if os.path.splitext(path)[1].lower() in _ENDINGS)
 
 
-def _entries(path: str, root: str, report: Report) -> Iterator[YamlNode]:
-    """The tests of a file: a list of them, or dbt's `unit_tests:` with one."""
-    read = read_file(root, path, report)
-    node = read_yaml(read[0], path, report) if read else None
-    if node is not None and isinstance(node.value, dict):
-        readers: dict[str, Reader] = {"version": fields.as_is, "unit_tests": fields.as_is}
-        node = read_mapping(node, readers, report).get("unit_tests")
+def _entries(root: str, report: Report) -> Iterator[YamlNode]:
+    """The tests of all files: a list of them, or dbt's `unit_tests:` with one."""
+    for path in _files(root, FOLDER):
+        read = read_file(root, path, report)
+        node = read_yaml(read[0], path, report) if read else None
+        if node is not None and isinstance(node.value, dict):
+            readers: dict[str, Reader] = {"version": fields.as_is, "unit_tests": fields.as_is}
+            node = read_mapping(node, readers, report).get("unit_tests")
+        yield from _items(node, report)
+    for path in _files(root, "models"):
+        read = read_file(root, path, _reported_by_the_load)
+        if read is not None and "unit_tests" in read[0]:
+            node = read_yaml(read[0], path, _reported_by_the_load)
+            if node is not None and isinstance(node.value, dict):
+                yield from _items(node.value.get("unit_tests"), report)
+
+
+def _reported_by_the_load(found: Problem) -> None:
+    """What is wrong in a file beside models is reported with the project's own problems."""
+
+
+def _items(node: YamlNode | None, report: Report) -> Sequence[YamlNode]:
     if node is None or node.value is None:
-        return
+        return ()
     if not isinstance(node.value, list):
         report(problem(f"expected tests, got {fields.describe(node)}", node.place, _EXAMPLE))
-        return
-    yield from node.value
+        return ()
+    return node.value
 
 
 # --- one test --------------------------------------------------------------------------------
@@ -132,6 +148,12 @@ def _overrides(node: YamlNode) -> dict[str, Any]:
     return found
 
 
+def _config(node: YamlNode) -> Mapping[str, Any]:
+    """dbt's `config: {enabled: false}`; its other words are for the reader."""
+    keys = {"enabled": fields.boolean, "tags": fields.as_is, "meta": fields.as_is}
+    return fields.values_of(node, keys)
+
+
 TEST_KEYS: Mapping[str, Reader] = {
     "model": fields.as_is,
     "name": fields.text,
@@ -147,6 +169,7 @@ TEST_KEYS: Mapping[str, Reader] = {
     "expect": fields.as_is,
     "key": fields.words,
     "overrides": _overrides,
+    "config": _config,
 }
 
 
@@ -160,6 +183,8 @@ def _declared(node: YamlNode, reader: RowsReader, report: Report) -> Declared | 
     missing = [key for key in ("model", "name", "expect") if key not in node.value]
     if missing:
         noted(problem(f"the test has no `{'` and no `'.join(missing)}`", node.place, _EXAMPLE))
+    if not values.pop("config", EMPTY).get("enabled", True):
+        return None
     values = {**values.pop("overrides", {}), **values}
     given = []
     for name, place, rows in values.get("given", ()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from dagster_models.core.model import Location
@@ -13,11 +14,14 @@ from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.sql.jinja import refuse_jinja
 from dagster_models.sql.parse import parse_sql
 from dagster_models.util import csv_table
 from dagster_models.util.csv_table import BadCsv
 
 _FORMS = ("rows", "csv", "sql")
+_WORDS_OF_DBT = frozenset({"rows", "format", "fixture"})
+_TESTS = ("unit_tests", "tests")  #: the folders of fixtures
 _FIX = "Write a list of rows, or `{csv: file.csv}`, or `{sql: select ...}`."
 
 
@@ -35,14 +39,46 @@ class RowsReader:
         if not isinstance(node.value, dict):
             raise BadValue(f"expected rows, got {fields.describe(node)}", node.place, _FIX)
         written: Mapping[str, YamlNode] = node.value
-        if "rows" in written and {*written} <= {"rows", "format"}:  # as dbt writes them
-            form = fields.OneOf("dict", "csv", "sql")(written["format"]) if len(written) > 1 else ""
-            return self._in_form("rows" if form in ("", "dict") else form, written["rows"])
+        if {*written} <= _WORDS_OF_DBT and {"rows", "fixture"}.intersection(written):
+            return self._of_dbt(node, written)
         fields.refuse_unknown(node, _FORMS)
         if len(written) != 1:
             raise BadValue("expected one of rows, csv and sql", node.place, _FIX)
         ((form, inner),) = written.items()
         return self._in_form(form, inner)
+
+    def _of_dbt(self, node: YamlNode, written: Mapping[str, YamlNode]) -> Given:
+        form = "dict"
+        if "format" in written:
+            form = fields.OneOf("dict", "csv", "sql")(written["format"])
+        fixture = written.get("fixture")
+        if fixture is None or fixture.value is None:
+            rows = written.get("rows", YamlNode(None, node.place))
+            return self._in_form("rows" if form == "dict" else form, rows)
+        if "rows" in written:
+            raise BadValue("expected either rows or a fixture", node.place, "Delete one of them.")
+        if form == "dict":
+            fix = "Write `format: csv` or `format: sql` beside it."
+            raise BadValue("a fixture is a file, and no list of rows", fixture.place, fix)
+        return self._fixture(fields.text(fixture), form, fixture)
+
+    def _fixture(self, name: str, form: str, node: YamlNode) -> Given:
+        """A file of that name in a folder `fixtures`, wherever that is below the tests."""
+        file = f"{name.removesuffix(f'.{form}')}.{form}"
+        every = (path for folder in _TESTS for path in Path(self.root, folder).rglob(f"*.{form}"))
+        found = sorted(
+            path.relative_to(self.root).as_posix()
+            for path in every
+            if path.name == file and "fixtures" in path.relative_to(self.root).parts
+        )
+        if len(found) != 1:
+            what = f"there is no fixture {file}" if not found else f"{' and '.join(found)} have it"
+            fix = f"Put one file {file} into unit_tests/fixtures/."
+            raise BadValue(what, node.place, fix)
+        data = self._bytes(found[0], node)
+        if form == "csv":
+            return _csv(data, node.place, found[0], 1)
+        return self._query(data.decode("utf-8-sig"), YamlNode(None, Location(found[0])))
 
     def _in_form(self, form: str, node: YamlNode) -> Given:
         if form == "rows":
@@ -55,22 +91,25 @@ class RowsReader:
     def _csv_file(self, name: str, node: YamlNode) -> GivenRows:
         """A file beside the one that names it."""
         path = os.path.normpath(os.path.join(os.path.dirname(node.place.path), name))
+        return _csv(self._bytes(path, node), node.place, path, 1)
+
+    def _bytes(self, path: str, node: YamlNode) -> bytes:
         try:
             with open(os.path.join(self.root, path), "rb") as file:
-                data = file.read()
+                return file.read()
         except OSError as error:
             fix = f"The path starts in {os.path.dirname(node.place.path)}/."
             what = f"{path} cannot be read: {error.strerror}"
             raise BadValue(what, node.place, fix) from None
-        return _csv(data, node.place, path, 1)
 
     def _query(self, text: str, node: YamlNode) -> GivenQuery:
         first = node.place.line + 1 if node.is_block else node.place.line
         try:
+            refuse_jinja(text, self.dialect)
             parsed = parse_sql(text, self.dialect)
         except SqlSyntaxError as error:
             place = Location(node.place.path, first + error.line - 1, node.place.column)
-            fix = "Write one query that returns the rows."
+            fix = "Write one query that returns the rows, without names of tables."
             raise BadValue(error.what, place, fix) from None
         for reference in parsed.references:
             if reference.certain:

@@ -14,7 +14,8 @@ import yaml
 
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
-from dagster_models.project.problems import Report
+from dagster_models.project.problems import Report, problem
+from dagster_models.project.yaml.jinja import jinja_in
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 # libyaml is ten times faster, but it is not everywhere, and words its errors in its own way. So it
@@ -91,10 +92,16 @@ def read_yaml(
     placement = _Placement(path, first_line, _indents(text, first_line, file_text))
     try:
         node, loader = _compose(text)
-        return None if node is None else _NodeBuilder(placement, loader, report).node(node)
+        if node is None:
+            return None
+        found = _NodeBuilder(placement, loader, report).node(node)
+        if "{" in text:
+            _report_jinja(found, report, set())
+        return found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        _report_syntax(report, placement, str(error.problem or error.context), mark)
+        if not _is_jinja_at(report, placement, text, error.context_mark, mark):
+            _report_syntax(report, placement, str(error.problem or error.context), mark)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position)
         place = Location(path, first_line + line, 1)
@@ -104,12 +111,50 @@ def read_yaml(
         )
     except _BadNode as error:
         place = placement.place(error.mark)
-        report(Problem(error.what, path, place.line, place.column, error.fix))
+        if not _is_jinja_at(report, placement, text, error.mark):
+            report(Problem(error.what, path, place.line, place.column, error.fix))
     except RecursionError:
         report(
             Problem("the YAML is nested too deeply", path, first_line, 1, "Nest it less deeply.")
         )
     return None
+
+
+#: The keys below which a text is SQL, whose reader reports Jinja in words of SQL, or data.
+_NO_TEXTS = frozenset(
+    {"pre_hook", "pre-hook", "post_hook", "post-hook", "pre_statements", "post_statements"}
+    | {"given", "expect"}
+)
+
+
+def _report_jinja(node: YamlNode, report: Report, seen: set[int]) -> None:
+    """Report the Jinja in the texts of a file, which nothing renders."""
+    if id(node) in seen:  # an alias
+        return
+    seen.add(id(node))
+    if isinstance(node.value, dict):
+        for key, item in node.value.items():
+            if key not in _NO_TEXTS:
+                _report_jinja(item, report, seen)
+    elif isinstance(node.value, list):
+        for item in node.value:
+            _report_jinja(item, report, seen)
+    elif isinstance(node.value, str) and (found := jinja_in(node.value)) is not None:
+        severity = "error" if found.is_error else "warning"
+        report(problem(found.what, node.place, found.fix, severity))
+
+
+def _is_jinja_at(report: Report, placement: _Placement, text: str, *marks: Any) -> bool:
+    """Report the Jinja that begins in the line of one of the marks: without quotes it is no YAML.
+    Returns whether there is any."""
+    lines = text.split("\n")
+    for line in (mark.line for mark in marks if mark is not None):
+        found = jinja_in("\n".join(lines[line:]))
+        if found is not None and found.is_error and found.offset < len(lines[line]):
+            mark = yaml.Mark("", 0, line, found.offset, None, 0)
+            report(problem(found.what, placement.place(mark), found.fix))
+            return True
+    return False
 
 
 def _compose(text: str) -> tuple[yaml.Node | None, Any]:

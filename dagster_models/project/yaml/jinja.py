@@ -1,0 +1,73 @@
+"""Jinja that somebody left in a text of YAML, which nothing renders, and what to write instead."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+#: What was meant for dbt: a call, one of its words, a statement or a comment.
+_OF_DBT = re.compile(
+    r"\{\{-?\s*(?:(this|target)\b|([\w.]+)\s*\((.*)\))|\{[%#]", re.DOTALL
+)
+_PLACEHOLDER = re.compile(r"\{\{-?\s*[A-Za-z_][\w.]*\s*-?\}\}")
+_QUOTED = re.compile(r"""['"]([^'"]*)['"]""")
+_SHOWN = 40  #: characters of a tag
+
+
+@dataclass(frozen=True, slots=True)
+class Jinja:
+    """``is_error``: it was meant for dbt; else it only looks like that, and stays what it is.
+    ``offset``: where it begins in the text."""
+
+    what: str
+    fix: str
+    is_error: bool
+    offset: int
+
+
+def jinja_in(text: str) -> Jinja | None:
+    """The first Jinja in a text, None if there is none."""
+    for found in _TAG.finditer(text):
+        tag = found[0]
+        line = " ".join(tag.split())
+        shown = f"`{line}`" if len(line) <= _SHOWN else f"`{line[:_SHOWN]}...`"
+        if meant := _OF_DBT.match(tag):
+            what = f"this is Jinja, which nothing renders: {shown}"
+            fix = _OF_TAGS.get(tag[:2]) or f"Write {_instead(meant)} instead."
+            return Jinja(what, fix, True, found.start())
+        if _PLACEHOLDER.fullmatch(tag):
+            what = f"{shown} stays as it is: nothing renders Jinja"
+            return Jinja(what, "Write the value itself, if that is meant.", False, found.start())
+    return None
+
+
+def _instead(meant: re.Match[str]) -> str:
+    say = _INSTEAD.get(meant[1] or meant[2] or "")
+    return say(_QUOTED.findall(meant[3] or "")) if say is not None else "the value itself"
+
+
+_OF_TAGS = {
+    "{%": "Write what it would leave of the file.",
+    "{#": "Write a comment of YAML, `# ...`, instead.",
+}
+
+#: The word -> what to write instead, by the texts that it is given.
+_INSTEAD: Mapping[str, Callable[[list[str]], str]] = {
+    "doc": lambda given: "the text itself",
+    "env_var": lambda given: (
+        f"`${{{given[0] if given else 'NAME'}}}` below `targets:` and `vars:` in"
+        " dagster_models.yaml, and the value itself elsewhere,"
+    ),
+    "var": lambda given: (
+        f"the value itself (in SQL `${given[0] if given else 'name'}`, with `vars:` in"
+        " dagster_models.yaml)"
+    ),
+    "ref": lambda given: f"the model's name, `{given[-1] if given else 'orders'}`,",
+    "source": lambda given: f"the table's name, `{'.'.join(given) or 'raw.orders'}`,",
+    "this": lambda given: "the model's own name",
+    "target": lambda given: (
+        "the value itself (each target has settings of its own in dagster_models.yaml)"
+    ),
+}
