@@ -91,7 +91,8 @@ class Problem:
 
     ``line`` and ``column`` count from 1; a problem of a whole file has line 1, column 1. ``others``
     are the paths of other files that are wrong for the same reason: each member of a cycle, the
-    first of two that define one thing.
+    first of two that define one thing. ``missing``: the column that the file names and that does
+    not exist, if that is what is wrong; code decides by it, and never by the texts.
     """
 
     what: str
@@ -101,6 +102,7 @@ class Problem:
     fix: str = ""
     severity: str = "error"  #: of an "error" nothing can be built, a "warning" is only reported
     others: tuple[str, ...] = ()
+    missing: str = ""
 
     def __str__(self) -> str:
         text = f"{self.path}:{self.line}:{self.column}: {self.severity}: {self.what}"

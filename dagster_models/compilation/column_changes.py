@@ -64,5 +64,6 @@ def _readers(
 
 def _misses(project: Project, step: Step, column: str) -> bool:
     """Whether the file of the step names a column that it cannot have."""
-    wrong = (it for it in project.warnings if it.path == step.location.path)
-    return any(f"no column `{column}`" in it.what.lower() for it in wrong)
+    return any(
+        it.path == step.location.path and it.missing.lower() == column for it in project.warnings
+    )

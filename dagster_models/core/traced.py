@@ -77,7 +77,8 @@ class ColumnProblem:
     """A reference to a column that does not exist or is ambiguous. Counts start at 1.
 
     ``certain``: the warehouse would refuse the query. Otherwise the schema may be out of date.
-    ``no_table``: its prefix is no table of the FROM, which every SQL refuses.
+    ``no_table``: its prefix is no table of the FROM, which every SQL refuses. ``missing``: the
+    column that does not exist, if that is the problem.
     """
 
     what: str
@@ -86,6 +87,7 @@ class ColumnProblem:
     fix: str = ""
     certain: bool = False
     no_table: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,7 @@ NOTHING_TRACED = Trace()
 def plain_trace(found: Trace) -> tuple[Any, ...]:
     """A trace as plain tuples and texts, in the order of its fields."""
     problems = tuple(
-        (p.what, p.line, p.column, p.fix, p.certain, p.no_table) for p in found.problems
+        (p.what, p.line, p.column, p.fix, p.certain, p.no_table, p.missing) for p in found.problems
     )
     columns = tuple(map(tuple, found.columns))
     rest = (found.closed, found.certain, found.reason, found.rows)

@@ -19,9 +19,10 @@ def problem(
     severity: str = "error",
     *,
     others: tuple[str, ...] = (),
+    missing: str = "",
 ) -> Problem:
     """A Problem at a Location."""
-    return Problem(what, place.path, place.line, place.column, fix, severity, others)
+    return Problem(what, place.path, place.line, place.column, fix, severity, others, missing)
 
 
 class Noted:

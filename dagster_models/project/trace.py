@@ -143,7 +143,7 @@ def _report(it: ColumnProblem, place: Location, context: TraceContext) -> None:
         return
     certain = it.certain and (it.no_table or dialect_of(context.dialect).columns_measured)
     severity = "error" if certain and context.unknown_columns == "error" else "warning"
-    context.report(problem(it.what, place, it.fix, severity))
+    context.report(problem(it.what, place, it.fix, severity, missing=it.missing))
 
 
 # --- the schemas that readers rely on --------------------------------------------------------

@@ -113,7 +113,8 @@ def _find_named(
         if schema.closed and name.lower() not in {column.lower() for column in names}:
             what = f"the check `{check.name}` checks `{name}`, a column that {key} does not have"
             place, fix = check.location, suggest(name, names, "Columns")
-            report(ColumnProblem(what, place.line, place.column, fix, schema.certain), place)
+            found = ColumnProblem(what, place.line, place.column, fix, schema.certain, missing=name)
+            report(found, place)
 
 
 def _find_values(check: Check, schemas: Mapping[Key, Schema], report: ReportIt) -> None:

@@ -109,7 +109,7 @@ class RowsReader:
             parsed = parse_sql(text, self.dialect)
         except SqlSyntaxError as error:
             place = Location(node.place.path, first + error.line - 1, node.place.column)
-            fix = "Write one query that returns the rows, without names of tables."
+            fix = "Write one query that returns the rows."
             raise BadValue(error.what, place, fix) from None
         for reference in parsed.references:
             if reference.certain:

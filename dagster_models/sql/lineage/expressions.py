@@ -271,7 +271,7 @@ class Expressions:
             what = f"there is no table `{written}` in this FROM, and no column of that name"
             self.report_missing(names[0], what, Missing(found.certain, tables), "Tables")
             if not self.dialect.ctes_are_values and names[-1].name.lower() not in _OF_SEQUENCES:
-                self.problems[-1] = replace(self.problems[-1], no_table=True)
+                self.problems[-1] = replace(self.problems[-1], no_table=True, missing="")
         return None
 
     def field(self, value: Value, path: list[exp.Identifier]) -> Value:
@@ -353,6 +353,7 @@ class Expressions:
             listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
             fix = f"{noun} are: {listed}." if listed else "There is nothing to select from."
         self.report(name, what, fix, missing.certain)
+        self.problems[-1] = replace(self.problems[-1], missing=name.name)
 
     def report(self, name: exp.Identifier, what: str, fix: str, certain: bool) -> None:
         start = name.meta.get("start")
