@@ -128,7 +128,11 @@ class BrokenFile(DagsterModelsError):
 
 
 class SelectionError(DagsterModelsError):
-    """A selection is not one, or matches nothing."""
+    """A selection is not one, or matches nothing. *suggested*: the text names what may be meant."""
+
+    def __init__(self, what: str, suggested: bool = False) -> None:
+        self.suggested = suggested
+        super().__init__(what)
 
 
 class SqlSyntaxError(DagsterModelsError):

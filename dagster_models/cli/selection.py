@@ -93,7 +93,7 @@ def wanted(
         kept = select_names(project, "*", others, options.target) if others else every
     except SelectionError as error:
         close = nearest((rest or others).lower(), known)
-        begin = " Or did" if str(error).endswith("?") else "; did"
+        begin = " Or did" if error.suggested else "; did"
         hint = f"{begin} you mean the {noun} {close[0]}?" if close else ""
         raise SelectionError(f"{error}{hint}") from error
     return Wanted(named, owners if words else every, excluded, kept)

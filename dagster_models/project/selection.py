@@ -331,7 +331,8 @@ def _like(given: str, wanted: str) -> bool:
 def _nothing(text: str, wanted: str, every: Collection[str], method: str = "") -> SelectionError:
     what = f"`{text}` matches nothing"
     if close := nearest(wanted, every, 3):
-        return SelectionError(f"{what}; did you mean {' or '.join(method + it for it in close)}?")
+        names = " or ".join(method + it for it in close)
+        return SelectionError(f"{what}; did you mean {names}?", suggested=True)
     known = sorted(it for it in every if it)[:10] if method else ()
     return SelectionError(f"{what}; there are {', '.join(known)}" if known else what)
 
