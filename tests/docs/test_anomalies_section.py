@@ -9,12 +9,12 @@ from pathlib import Path
 from dagster_models.compilation.tasks import TargetStep, task_for
 from dagster_models.core.tasks import BuildTask
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import make
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
-(SECTION,) = re.findall(r"^## Anomalies\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-MODEL, SENT = re.findall(r"^```sql\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+PAGE = Page.of("checks.md")
+SECTION = PAGE.section("Anomalies")
+MODEL, SENT = SECTION.blocks("sql")
 
 
 def test_the_model_and_what_is_sent(tmp_path: Path) -> None:

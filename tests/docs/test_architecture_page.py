@@ -17,10 +17,11 @@ import pytest
 from test_imports import MAY_IMPORT
 
 import dagster_models
+from pages import Page
 from paths import REPOSITORY
 from running import make_project
 
-PAGE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = Page.of("architecture.md")
 DRAWING = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
 PROSE = re.sub(r"^```\n.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
 PACKAGE = Path(dagster_models.__file__).parent

@@ -16,25 +16,16 @@ from dagster_models.project.targets import usable_target
 from dagster_models.reporting.results import StepResult
 from dagster_models.reporting.step_results import step_result
 from dagster_models.reporting.terminal import Terminal
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system, session_of
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
+PAGE = Page.of("checks.md")
 SOURCES = "sources: [{name: raw, tables: [orders]}]"
 
 
-def section(title: str) -> str:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return str(found)
-
-
-def blocks(title: str) -> list[str]:
-    return re.findall(r"^```(?:sql)?\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
-
-
 def test_the_scan_and_the_failing_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model, *sent = blocks("One scan")
+    model, *sent = PAGE.section("One scan").blocks("(?:sql)?")
     files = {"models/sources.yaml": SOURCES, "models/marts/orders.sql": model}
     project = load(write_project(tmp_path / "p", files), environ={})
     assert project.warnings == ()
@@ -71,13 +62,13 @@ def test_the_scan_and_the_failing_rows(tmp_path: Path, capsys: pytest.CaptureFix
     Terminal(sys.stdout, color=False, clock=lambda: "").done([result], 1.0)
     printed = [line.removeprefix("  ") for line in capsys.readouterr().out.splitlines()]
     at = next(n for n, line in enumerate(printed) if "FAIL check paid_has_amount" in line)
-    (shown,) = blocks("Failing rows")
+    shown = PAGE.section("Failing rows").block("(?:sql)?")
     assert printed[at : at + 4] == shown.splitlines()
 
 
 @pytest.mark.parametrize("row", range(5))
 def test_the_table_of_thresholds(row: int) -> None:
-    lines = re.findall(r"^\| (.*) \|$", section("Thresholds"), re.MULTILINE)[2:]
+    lines = re.findall(r"^\| (.*) \|$", PAGE.section("Thresholds"), re.MULTILINE)[2:]
     given, none, warns, fails = (cell.strip() for cell in lines[row].split("|"))
     severity: Severity = "warn" if "warn`" in given and "neither" in given else "error"
     more, less = Threshold("5"), Threshold("0")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import dagster as dg
@@ -10,11 +9,11 @@ import pytest
 
 from cli_cases import run as command
 from dagster_models import load_project
-from paths import REPOSITORY
+from pages import Page
 from running import make_project
 from session_runs import Runs
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
+PAGE = Page.of("checks.md")
 
 #: Whether all four are selected, and whether one is.
 SELECTED = {
@@ -25,17 +24,13 @@ SELECTED = {
 ORDERS = "/* @model\ncolumns: {order_id: {checks: [not_null]}}\n*/\nselect * from raw.orders"
 
 
-def blocks(title: str, language: str) -> list[str]:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
-
-
 def key(asset: str, check: str) -> dg.AssetCheckKey:
     return dg.AssetCheckKey(dg.AssetKey(asset.split(".")), check)
 
 
 def test_the_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (jobs,), (sources,) = blocks("Checks alone", "yaml"), blocks("Checks of sources", "yaml")
+    jobs = PAGE.section("Checks alone").block("yaml")
+    sources = PAGE.section("Checks of sources").block("yaml")
     files = {"models/marts/orders.sql": ORDERS, "models/sources.yaml": sources}
     project = make_project(tmp_path, files, jobs)
 
@@ -51,7 +46,7 @@ def test_the_sections(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     nightly = defs.resolve_job_def("nightly").asset_layer.asset_graph
     assert nightly.asset_check_keys == {key("marts.orders", "not_null_order_id")}
 
-    (lines,) = blocks("Checks alone", "sh")
+    lines = PAGE.section("Checks alone").block("sh")
     all_of_them, one = (line.partition("#")[0].split()[1:] for line in lines.splitlines())
     assert command(project.root, *all_of_them) == 1
     assert "target dev has no database yet" in capsys.readouterr().err

@@ -15,19 +15,14 @@ from dagster_models.processes.client.session import connect
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.config import PYTHON_CHECK_KEYS
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system, postgres_system, session_of
 from tasks import sql_task
 from worker_driver import Driver
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
-(SECTION,) = re.findall(r"^## Checks in Python\n(.*?)(?=^## )", PAGE, re.MULTILINE | re.DOTALL)
-
-
-def block(language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
-    return str(found)
+PAGE = Page.of("checks.md")
+SECTION = PAGE.section("Checks in Python")
 
 
 def test_its_keys() -> None:
@@ -44,7 +39,7 @@ def test_the_check_of_orders(tmp_path: Path) -> None:
         "models/sources.yaml": "sources: [{name: raw, tables: [paid, payments]}]",
         "models/marts/orders.sql": "/* @model\nmaterialized: table\n*/\n"
         "select amount from raw.paid",
-        "checks/orders_balance.py": block("python"),
+        "checks/orders_balance.py": SECTION.block("python"),
     }
     project = load(write_project(tmp_path / "p", files), environ={})
     assert project.warnings == ()
@@ -95,4 +90,4 @@ def test_what_is_sent_to_postgres(postgres_dsn: str) -> None:
         assert (outcome.verdict, outcome.error) == (Verdict.COMMITTED, None)
     warehouse.close()
     at = sent.index("SAVEPOINT dagster_models_before_checks")
-    assert [f"{text};" for text in sent[at : at + 3]] == block("sql").splitlines()
+    assert [f"{text};" for text in sent[at : at + 3]] == SECTION.block("sql").splitlines()

@@ -14,19 +14,14 @@ from dagster_models.core.target_types import TARGET_TYPES
 from dagster_models.project.checks.aliases import ALIASES, TOO_MANY, Alias
 from dagster_models.project.checks.keys import KEYS
 from dagster_models.project.checks.kinds import KINDS
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
-
-
-def section(title: str) -> str:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return str(found)
+PAGE = Page.of("checks.md")
 
 
 def rows(title: str) -> list[list[str]]:
-    lines = re.findall(r"^\| (`.*) \|$", section(title), re.MULTILINE)
+    lines = re.findall(r"^\| (`.*) \|$", PAGE.section(title), re.MULTILINE)
     return [[cell.strip() for cell in line.split("|")] for line in lines]
 
 
@@ -46,7 +41,7 @@ def test_the_kinds_and_their_arguments() -> None:
 
 
 def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
-    (model,) = re.findall(r"^```sql\n(.*?)^```$", section("Declaring checks"), re.M | re.S)
+    model = PAGE.section("Declaring checks").block("sql")
     files = {
         "models/marts/flights.sql": model,
         "models/marts/carriers.sql": "select 'AA' as carrier, true as active",
@@ -60,7 +55,7 @@ _OPPOSITE = {"strictly": "the opposite of "}
 
 
 def test_a_query_with_arguments(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```sql\n(.*?)^```$", section("Queries with arguments"), re.M | re.S)
+    blocks = PAGE.section("Queries with arguments").blocks("sql")
     files = {
         "checks/older_than.sql": blocks[0],
         "models/marts/children.sql": blocks[1],

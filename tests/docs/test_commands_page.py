@@ -27,7 +27,7 @@ from dagster_models.execution.run_variables import VARS_TAG
 from dagster_models.project.selection import _FACTS, _METHODS
 from dagster_models.reporting.journal import Journal
 from dagster_models.reporting.results import RunHeader, StepResult
-from paths import REPOSITORY
+from pages import Page
 from running import make_project
 
 DAYS = """/* @model
@@ -35,7 +35,7 @@ materialized: incremental
 partitions: {by: day, of: days}
 */
 select date '2024-01-01' as day"""
-PAGE = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+PAGE = Page.of("commands.md")
 FILES = {
     "models/staging/stg_orders.sql": "/* @model tags: [nightly] */ select 1 as id",
     "models/staging/stg_items.sql": "select 1 as id",
@@ -45,22 +45,13 @@ FILES = {
 }
 
 
-def section(title: str) -> str:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return str(found)
-
-
-def blocks(title: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
-
-
 def test_every_block_is_used_below() -> None:
     assert PAGE.count("\n```") == 2 * 13
 
 
 def test_selecting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = blocks("Selecting", "sh")[0]
-    (jobs,) = blocks("Selecting", "yaml")
+    commands = PAGE.section("Selecting").blocks("sh")[0]
+    jobs = PAGE.section("Selecting").block("yaml")
     project = make_project(tmp_path, FILES, jobs)
     found = []
     for line in commands.splitlines():
@@ -105,7 +96,7 @@ def test_the_options_of_check_are_options() -> None:
 
 def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The options of each line are those of a run; that they run is in tests/cli."""
-    (commands,) = blocks("Running", "sh")
+    commands = PAGE.section("Running").block("sh")
     project = make_project(
         tmp_path,
         {**FILES, "models/marts/days.sql": DAYS},
@@ -138,12 +129,14 @@ def test_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runs[3].tags[CHECKS_TAG] == "after"
     assert runs[4].tags[FULL_REFRESH_TAG] == "true"
     assert runs[4].tags[RANGE_END_TAG] == "2024-01-02"
-    (again,) = blocks("Going on after a failure", "sh")
+    again = PAGE.section("Going on after a failure").block("sh")
     assert run(project.root, *shlex.split(again)[1:]) == 2, "none of these has ended"
 
 
 def test_looking_at_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = [shlex.split(it)[1:] for it in blocks("Looking at rows", "sh")[0].splitlines()]
+    commands = [
+        shlex.split(it)[1:] for it in PAGE.section("Looking at rows").blocks("sh")[0].splitlines()
+    ]
     project = make_project(tmp_path, FILES)
     settings = project.root / "dagster_models.yaml"
     settings.write_text(settings.read_text().replace("threads: 2", "schema_prefix: dev_"))
@@ -172,7 +165,7 @@ def test_looking_at_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_the_sql_of_all_models(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one, several = blocks("The SQL of all models", "sh")[0].splitlines()
+    one, several = PAGE.section("The SQL of all models").blocks("sh")[0].splitlines()
     project = make_project(tmp_path, FILES)
     monkeypatch.chdir(tmp_path)
     assert run(project.root, *shlex.split(one)[1:]) == 0
@@ -188,25 +181,26 @@ def test_the_sql_of_all_models(
 
 
 def test_starting(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command, printed = blocks("Starting", "sh")[0], blocks("Starting", "text")[0]
+    page = PAGE.section("Starting")
+    command, printed = page.block("sh"), page.block("text")
     assert shlex.split(command) == ["dagster-models", "init", "shop"]
     assert main(["init", str(tmp_path / "shop")]) == 0
     said = capsys.readouterr().out.replace(str(tmp_path / "shop"), "/home/ada/shop")
     assert said == printed
     every = (it.relative_to(tmp_path / "shop") for it in (tmp_path / "shop").rglob("*"))
     files = {it for it in every if it.parts[0] != "target"}
-    named = re.findall(r"^\| `([^`]+)` \|", section("Starting"), re.MULTILINE)
+    named = re.findall(r"^\| `([^`]+)` \|", PAGE.section("Starting"), re.MULTILINE)
     assert {Path(name) for name in named} == {
         it for it in files if (tmp_path / "shop" / it).is_file()
     }
 
 
 def test_planning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = blocks("Planning a run", "sh")[0].splitlines()
+    commands = PAGE.section("Planning a run").blocks("sh")[0].splitlines()
     project = make_project(tmp_path, FILES, "jobs: {nightly: {selection: 'tag:nightly+'}}\n")
     for line in commands:
         assert run(project.root, *shlex.split(line)[1:]) == 0, capsys.readouterr().err
-    (example,) = blocks("Planning a run", "text")
+    example = PAGE.section("Planning a run").block("text")
     for kind in re.findall(r"^  (\w+) ", example, re.MULTILINE):
         assert f"| `{kind}` |" in PAGE
 
@@ -214,7 +208,7 @@ def test_planning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_prompt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (command,) = blocks("A prompt", "sh")
+    command = PAGE.section("A prompt").block("sh")
     (text,) = re.findall(r"^echo '(.*)' \| dagster-models shell$", command, re.MULTILINE)
     project = make_project(tmp_path, FILES)
     with project.warehouse() as session:
@@ -223,11 +217,11 @@ def test_a_prompt(
     assert run(project.root, "shell") == 0
     assert capsys.readouterr().out == "n\n-\n1\n(1 row)\n"
     for name in _COMMANDS:
-        assert f"`{name}" in section("A prompt")
+        assert f"`{name}" in PAGE.section("A prompt")
 
 
 def test_completing(capsys: pytest.CaptureFixture[str]) -> None:
-    for line in blocks("Completing in a shell", "sh")[0].splitlines():
+    for line in PAGE.section("Completing in a shell").blocks("sh")[0].splitlines():
         (arguments,) = re.findall(r"dagster-models (completion \w+)", line)
         assert main(arguments.split()) == 0
         assert "dagster-models" in capsys.readouterr().out
@@ -249,5 +243,5 @@ def test_selecting_elsewhere(
     header = RunHeader("r1", "test", "dev", 100.0, ("marts.orders",), "1", 2)
     with Journal(project.root / "target", header) as journal:
         journal.step(StepResult("marts.orders", "sql", "table", "failed"))
-    for line in blocks("Selecting", "sh")[1].splitlines():
+    for line in PAGE.section("Selecting").blocks("sh")[1].splitlines():
         assert run(project.root, *shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)

@@ -6,27 +6,16 @@ import re
 from pathlib import Path
 
 from dagster_models.project import config, settings, sources
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 
-PAGE = (REPOSITORY / "docs" / "configuration.md").read_text(encoding="utf-8")
-
-
-def section(title: str) -> str:
-    """The text of one section."""
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return str(found)
+PAGE = Page.of("configuration.md")
 
 
 def keys_of_table(title: str) -> dict[str, str]:
     """Key -> the cell after it, of the table of a section."""
-    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", section(title), re.MULTILINE)
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \|", PAGE.section(title), re.MULTILINE)
     return {key: cell for keys, cell in rows for key in re.findall(r"`([\w-]+)`", keys)}
-
-
-def block(title: str, language: str) -> str:
-    (found,) = re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
-    return str(found)
 
 
 def test_every_key_of_a_header_and_of_the_defaults() -> None:
@@ -48,10 +37,10 @@ def test_every_key_of_the_project_file() -> None:
 
 
 def test_every_check_and_every_key_of_a_check_and_a_source() -> None:
-    text = section("Checks")
+    text = PAGE.section("Checks")
     for name in config.CHECK_KEYS:
         assert f"`{name}`" in text
-    text = section("Sources")
+    text = PAGE.section("Sources")
     for name in (*sources.FILE_KEYS, *sources.SOURCE_KEYS, *sources.TABLE_KEYS):
         assert f"{name}:" in text or f"`{name}`" in text
 
@@ -61,9 +50,9 @@ def test_what_it_shows_is_accepted(tmp_path: Path) -> None:
         "dagster_models.yaml": "name: flights\n",
         "models/staging/stg_flights.sql": "select 1 as departure, 2 as arrival from raw.flights",
         "models/staging/stg_carriers.sql": "select 'AA' as carrier",
-        "models/marts/carriers.sql": block("Headers", "sql"),
-        "models/sources.yaml": block("Sources", "yaml"),
-        "checks/in_order.sql": block("Checks", "sql"),
+        "models/marts/carriers.sql": PAGE.section("Headers").block("sql"),
+        "models/sources.yaml": PAGE.section("Sources").block("yaml"),
+        "checks/in_order.sql": PAGE.section("Checks").block("sql"),
     }
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +68,7 @@ def test_yaml_beside_sql(tmp_path: Path) -> None:
     files = {
         "dagster_models.yaml": "name: p",
         "models/shop/orders.sql": f"{header}select id, line from raw.orders",
-        "models/shop/_shop.yml": block("YAML beside SQL", "yaml"),
+        "models/shop/_shop.yml": PAGE.section("YAML beside SQL").block("yaml"),
         "seeds/countries.csv": "code\n01",
     }
     project = load(write_project(tmp_path, files))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +14,14 @@ from dagster_models.core.tasks import BuildTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
 from dagster_models.warehouses.base import WarehouseSession
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system, session_of
 from tasks import with_sql
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
-(SECTION,) = re.findall(r"^## Contracts\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-MODEL, SENT, ERROR = re.findall(r"^```(?:sql)?\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+PAGE = Page.of("checks.md")
+SECTION = PAGE.section("Contracts")
+MODEL, SENT, ERROR = SECTION.blocks("(?:sql)?")
 SOURCES = "sources: [{name: raw, tables: [payments]}]"
 
 

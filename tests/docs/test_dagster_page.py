@@ -20,11 +20,12 @@ from dagster.components.testing.utils import DefsFolderSandbox, create_defs_fold
 
 from dagster_models import ModelsComponent, load_project, models_executor
 from dagster_models.definitions.template_node import TemplateNode
+from pages import Page
 from paths import REPOSITORY
 from project_cases import without_kinds, write_project
 from running import make_project
 
-PAGE = (REPOSITORY / "docs" / "dagster.md").read_text(encoding="utf-8")
+PAGE = Page.of("dagster.md")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SOURCES = "sources: [{name: raw, tables: [{name: orders}]}]\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import socket
 import subprocess
@@ -17,15 +16,10 @@ from dagster._grpc.server import wait_for_grpc_server
 from psycopg.conninfo import conninfo_to_dict
 
 from cli_cases import run
-from paths import REPOSITORY
+from pages import Page
 from running import DAGSTER, make_project
 
-PAGE = (REPOSITORY / "docs" / "deployment.md").read_text(encoding="utf-8")
-
-
-def blocks(title: str, language: str) -> list[str]:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+PAGE = Page.of("deployment.md")
 
 
 def test_every_block_is_used_below() -> None:
@@ -34,7 +28,7 @@ def test_every_block_is_used_below() -> None:
 
 def test_the_instance(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is one that Dagster starts, on a real server."""
-    (config,) = blocks("The instance", "yaml")
+    config = PAGE.section("The instance").block("yaml")
     at = conninfo_to_dict(postgres_dsn)
     for name in ("host", "port", "user", "password", "dbname"):
         variable = "DAGSTER_PG_" + name.removesuffix("name").upper()
@@ -50,7 +44,7 @@ def test_the_instance(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_the_image(tmp_path: Path) -> None:
     """Its check passes on a project, and its command serves it to a workspace."""
-    (file,) = blocks("Docker", "dockerfile")
+    file = PAGE.section("Docker").block("dockerfile")
     lines = dict(line.split(" ", 1)[::-1] for line in file.splitlines())
     project = make_project(tmp_path, {"models/a.sql": "select 1 as n"})
     assert run(project.root, *shlex.split(next(it for it in lines if "check" in it))[1:]) == 0
@@ -63,7 +57,7 @@ def test_the_image(tmp_path: Path) -> None:
     served = ["127.0.0.1" if it == "0.0.0.0" else free if it == port else it for it in command]
     server = subprocess.Popen([DAGSTER, *served[1:]], cwd=project.root, env=project.env)
     try:
-        workspace, services = map(yaml.safe_load, blocks("Docker", "yaml"))
+        workspace, services = map(yaml.safe_load, PAGE.section("Docker").blocks("yaml"))
         (location,) = (it["grpc_server"] for it in workspace["load_from"])
         assert location["port"] == int(port)
         assert location["host"] in services["services"]
@@ -76,7 +70,7 @@ def test_the_image(tmp_path: Path) -> None:
 
 
 def test_kubernetes_serves_the_same_file() -> None:
-    (values,) = map(yaml.safe_load, blocks("Kubernetes", "yaml"))
+    (values,) = map(yaml.safe_load, PAGE.section("Kubernetes").blocks("yaml"))
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     assert deployment["dagsterApiGrpcArgs"][0] == "--python-file"
     assert deployment["port"] == 4000

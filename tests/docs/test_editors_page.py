@@ -12,14 +12,11 @@ import yaml
 
 from cli_cases import run
 from dagster_models.cli.main import COMMANDS, parser
+from pages import Page
 from paths import REPOSITORY
 from project_cases import write_project
 
-PAGE = (REPOSITORY / "docs" / "editors.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = Page.of("editors.md")
 
 
 def test_every_block_is_used_below() -> None:
@@ -28,13 +25,14 @@ def test_every_block_is_used_below() -> None:
 
 def test_the_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     project = write_project(
-        tmp_path, {"dagster_models.yaml": blocks("yaml")[0], "models/marts/a.sql": "select 1 as n"}
+        tmp_path,
+        {"dagster_models.yaml": PAGE.blocks("yaml")[0], "models/marts/a.sql": "select 1 as n"},
     )
     assert run(project, "check") == 0, capsys.readouterr().out
     assert run(project, "schemas") == 0
     written = {path.name for path in (project / "target/schemas").iterdir()}
     assert written == set(re.findall(r"`(\w+\.json)`", PAGE))
-    (settings,) = map(json.loads, blocks("json"))
+    (settings,) = map(json.loads, PAGE.blocks("json"))
     named = re.findall(r"\$schema=(\S+)", PAGE)
     for path in (*settings["yaml.schemas"], *named):
         assert json.loads((project / path).read_text())["title"]
@@ -42,7 +40,7 @@ def test_the_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 def test_the_hook_and_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ours = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())
-    (theirs,) = yaml.safe_load(blocks("yaml")[1])["repos"][0]["hooks"]
+    (theirs,) = yaml.safe_load(PAGE.blocks("yaml")[1])["repos"][0]["hooks"]
     assert {**ours[0], "language": "system"} == {"description": ours[0]["description"], **theirs}
     root = write_project(tmp_path, {"models/a.sql": "select 1 as n"})
     arguments = shlex.split(theirs["entry"])[1:]

@@ -16,11 +16,11 @@ from dagster_models.core.tasks import BuildTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.extras import EXTRAS
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system, session_of
 
-PAGE = (REPOSITORY / "docs" / "extras.md").read_text(encoding="utf-8")
+PAGE = Page.of("extras.md")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 (_, STATEMENTS), (_, INDEXES), (_, SENT), (_, COMMENTS), (_, GRANTS), (_, EXPORT) = BLOCKS
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import dagster as dg
@@ -11,15 +10,13 @@ from dagster_models import load_project
 from dagster_models.compilation.checks.task import check_task
 from dagster_models.compilation.sql_text import relation_sql
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import make
 from running import make_project
 
-PAGE = (REPOSITORY / "docs" / "checks.md").read_text(encoding="utf-8")
-(SECTION,) = re.findall(r"^## Freshness\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-MODEL, SOURCES, SENT, SCHEDULES = re.findall(
-    r"^```(?:sql|yaml)\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL
-)
+PAGE = Page.of("checks.md")
+SECTION = PAGE.section("Freshness")
+MODEL, SOURCES, SENT, SCHEDULES = SECTION.blocks("(?:sql|yaml)")
 
 
 def test_the_model(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
@@ -24,18 +23,13 @@ from dagster_models.definitions.run_settings import run_settings
 from dagster_models.processes.client.session import connect
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system, session_of
 from tasks import sql_task
 
-PAGE = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+PAGE = Page.of("models.md")
 SOURCES = "sources: [{name: raw, tables: [order_lines, orders, events, payments]}]"
-
-
-def blocks(title: str, language: str) -> list[str]:
-    (found,) = re.findall(rf"^### {title}\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
 
 
 def test_every_block_is_used_below() -> None:
@@ -86,7 +80,7 @@ def changed(outcome: Outcome) -> tuple[Any, ...]:
 
 
 def test_only_what_is_new(built: Any) -> None:
-    text, _ = blocks("Only what is new", "sql")
+    text, _ = PAGE.section("Only what is new").blocks("sql")
     raw = (
         "create table raw.order_lines as select 1 as order_id, 1 as line, 'open' as status,"
         " timestamp '2026-01-10' as updated_at"
@@ -98,7 +92,7 @@ def test_only_what_is_new(built: Any) -> None:
 
 
 def test_a_region(built: Any) -> None:
-    _, text = blocks("Only what is new", "sql")
+    _, text = PAGE.section("Only what is new").blocks("sql")
     raw = "create table raw.events as select i as event_id, 5 as at_day from range(2) t(i)"
     _, build, ask = built("models/marts/events.sql", text, raw)
     assert changed(build()) == ("whole", 2, 0, None)
@@ -107,7 +101,7 @@ def test_a_region(built: Any) -> None:
 
 
 def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rewritten, updated, deleted = blocks("Strategies", "sql")
+    rewritten, updated, deleted = PAGE.section("Strategies").blocks("sql")
     warehouse = duckdb_system(str(tmp_path / "w.duckdb")).open()
     with session_of(warehouse) as session:
         session.prepare(["marts"])
@@ -131,8 +125,8 @@ def test_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_replacing_partitions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, statements, reading = blocks("Replacing partitions", "sql")
-    (python,) = blocks("Replacing partitions", "python")
+    model, statements, reading = PAGE.section("Replacing partitions").blocks("sql")
+    python = PAGE.section("Replacing partitions").block("python")
     database = tmp_path / "w.duckdb"
     files = {
         "dagster_models.yaml": f"name: p\ntargets: {{dev: {{type: duckdb, path: {database}}}}}\n"
@@ -185,14 +179,14 @@ def recording(method: Callable[..., Any], sent: list[str]) -> Callable[..., Any]
 
 
 def test_the_run_config() -> None:
-    (text,) = blocks("Building in full", "yaml")
+    text = PAGE.section("Building in full").block("yaml")
     config = yaml.safe_load(text)["execution"]["config"]
     assert set(config) <= set(run_settings(None))
     assert config == {"full_refresh": ["marts.orders"]}
 
 
 def test_python(tmp_path: Path) -> None:
-    (text,) = blocks("Python", "python")
+    text = PAGE.section("Python").block("python")
     files = {"models/sources.yaml": SOURCES, "models/marts/orders.py": text}
     project = load(write_project(tmp_path, files), environ={})
     assert project.warnings == ()
@@ -202,7 +196,7 @@ def test_python(tmp_path: Path) -> None:
 
 
 def test_a_table_that_reads_itself(built: Any) -> None:
-    (text,) = blocks("A table that reads itself", "sql")
+    text = PAGE.section("A table that reads itself").block("sql")
     raw = "create table raw.payments as select date '2026-01-01' as day, 10 as amount"
     _, build, ask = built("models/marts/balances.sql", text, raw)
     assert changed(build()) == ("whole", 1, 0, None)

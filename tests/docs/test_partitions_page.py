@@ -12,22 +12,18 @@ import yaml
 from dagster_models import load_project
 from dagster_models.core.model import Key, Project
 from dagster_models.project import partitions
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 
-PAGE = (REPOSITORY / "docs" / "partitions.md").read_text(encoding="utf-8")
+PAGE = Page.of("partitions.md")
 FLEET = "/* @model\nmaterialized: incremental\npartitions: {of: daily, by: since}\n*/\n"
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project that is made of all blocks of the page."""
-    sets, sources, jobs, automation = blocks("yaml")
-    model, upstream = blocks("sql")
+    sets, sources, jobs, automation = PAGE.blocks("yaml")
+    model, upstream = PAGE.blocks("sql")
     files = {
         "dagster_models.yaml": sets + jobs + automation + "  staging: {materialized: view}\n",
         "models/sources.yaml": sources,
@@ -82,5 +78,5 @@ def test_the_tables_have_every_key() -> None:
 
 
 def test_the_keys_of_the_schedule() -> None:
-    (_, _, jobs, _) = blocks("yaml")
+    (_, _, jobs, _) = PAGE.blocks("yaml")
     assert set(yaml.safe_load(jobs)["schedules"]["nightly"]) == {"job", "partition", "lookback"}

@@ -7,10 +7,11 @@ import re
 from pathlib import Path
 
 import dagster_models
+from pages import Page
 from paths import REPOSITORY
 
 PACKAGE = Path(dagster_models.__file__).parent
-PAGE = (REPOSITORY / "docs" / "performance.md").read_text(encoding="utf-8")
+PAGE = Page.of("performance.md")
 ROWS = re.findall(r"^\| (.*?) \| `(.*?\.py)`(?:, `(\w+)`)? \| (.*?) \|$", PAGE, re.MULTILINE)
 
 

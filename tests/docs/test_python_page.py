@@ -11,13 +11,13 @@ import pytest
 
 from dagster_models.cli.main import main
 from dagster_models.processes.client.session import connect
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system
 from wheels import make_wheel
 from worker_driver import Driver
 
-PAGE = (REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
+PAGE = Page.of("python.md")
 
 BLOCKS = re.findall(r"^```\w+\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,11 @@ from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key, Project
 from dagster_models.errors import ProjectError
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 
-PAGE = (REPOSITORY / "docs" / "references.md").read_text(encoding="utf-8")
+PAGE = Page.of("references.md")
 SOURCES = "sources: [{name: raw, tables: [orders, payments]}]"
-
-
-def blocks(title: str, language: str) -> list[str]:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
 
 
 def project(root: Path, files: dict[str, str]) -> Project:
@@ -32,7 +26,7 @@ def test_every_block_is_used_below() -> None:
 
 
 def test_what_is_sent(tmp_path: Path) -> None:
-    written, sent = blocks("How a name is resolved", "sql")
+    written, sent = PAGE.section("How a name is resolved").blocks("sql")
     files = {
         "dagster_models.yaml": "name: p\n"
         "targets: {dev: {type: duckdb, path: x.duckdb, schema_prefix: dev_}}\n",
@@ -46,8 +40,8 @@ def test_what_is_sent(tmp_path: Path) -> None:
 
 
 def test_variables_that_an_editor_can_run(tmp_path: Path) -> None:
-    written, sent = blocks("Variables that an editor can run", "sql")
-    (settings,) = blocks("Variables that an editor can run", "yaml")
+    written, sent = PAGE.section("Variables that an editor can run").blocks("sql")
+    settings = PAGE.section("Variables that an editor can run").block("yaml")
     targets = "targets: {dev: {type: duckdb, path: x.duckdb}}\n"
     files = {
         "dagster_models.yaml": f"name: p\n{targets}{settings}",
@@ -58,21 +52,21 @@ def test_variables_that_an_editor_can_run(tmp_path: Path) -> None:
 
 
 def test_an_unknown_reference_as_an_error(tmp_path: Path) -> None:
-    (settings,) = blocks("How a name is resolved", "yaml")
+    settings = PAGE.section("How a name is resolved").block("yaml")
     files = {"dagster_models.yaml": settings, "models/a.sql": "select * from nowhere"}
     with pytest.raises(ProjectError, match=r"models/a.sql:1:15: error: `nowhere` is not a model"):
         project(tmp_path, files)
 
 
 def test_a_table_that_reads_itself(tmp_path: Path) -> None:
-    (text,) = blocks("A table that reads itself", "sql")
+    text = PAGE.section("A table that reads itself").block("sql")
     found = project(tmp_path, {"models/marts/balances.sql": text})
     assert found.steps[Key("marts", "balances")].upstream == (Key("raw", "payments"),)
     assert found.warnings == ()
 
 
 def test_python(tmp_path: Path) -> None:
-    (code,) = blocks("Python", "python")
+    code = PAGE.section("Python").block("python")
     files = {"models/staging/stg_customers.sql": "select 1 as id, 'Oslo' as city"}
     found = project(tmp_path, {**files, "models/marts/m.py": code})
     reads = {Key("staging", "stg_customers"), Key("raw", "orders")}
@@ -87,7 +81,7 @@ def test_python(tmp_path: Path) -> None:
 
 def test_sql_that_the_parser_does_not_know(tmp_path: Path) -> None:
     title = "SQL that the parser does not know"
-    (settings,), (text,) = blocks(title, "yaml"), blocks(title, "sql")
+    (settings,), (text,) = PAGE.section(title).blocks("yaml"), PAGE.section(title).blocks("sql")
     files = {
         "dagster_models.yaml": settings,
         "models/stg_trials.sql": "select 1 as value",

@@ -12,15 +12,11 @@ from dagster_models.compilation.repeatable import repeatable
 from dagster_models.compilation.sql_text import relation_for
 from dagster_models.definitions.run_settings import run_settings
 from dagster_models.execution.options import ONLY_CHANGED_TAG
+from pages import Page
 from paths import REPOSITORY
 from project_cases import load, make, write_project
 
-PAGE = (REPOSITORY / "docs" / "runs.md").read_text(encoding="utf-8")
-
-
-def blocks(title: str, language: str) -> list[str]:
-    (found,) = re.findall(rf"^###? {title}\n(.*?)(?=^###? |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
+PAGE = Page.of("runs.md")
 
 
 def config_of(block: str) -> dict[str, object]:
@@ -35,10 +31,10 @@ def test_every_block_is_used_below() -> None:
 
 
 def test_only_what_has_changed(tmp_path: Path) -> None:
-    (block,) = blocks("Only what has changed", "yaml")
+    block = PAGE.section("Only what has changed").block("yaml")
     assert config_of(block) == {"only_changed": True}
     assert f"`{ONLY_CHANGED_TAG}`" in PAGE
-    (text,) = blocks("What another build may change", "sql")
+    text = PAGE.section("What another build may change").block("sql")
     sources = "sources: [{name: raw, tables: [flights]}]"
     project = make(tmp_path, {"models/m/a.sql": text, "models/sources.yaml": sources})
     assert project.warnings == ()
@@ -47,7 +43,7 @@ def test_only_what_has_changed(tmp_path: Path) -> None:
 
 
 def test_variables(tmp_path: Path) -> None:
-    declared, asked = blocks("Variables", "yaml")
+    declared, asked = PAGE.section("Variables").blocks("yaml")
     assert config_of(asked) == {"vars": {"late_minutes": 30}}
     files = {
         "dagster_models.yaml": declared,
@@ -66,7 +62,7 @@ def test_variables(tmp_path: Path) -> None:
 
 
 def test_a_schema_for_each_developer(tmp_path: Path) -> None:
-    (block,) = blocks("A schema for each developer", "yaml")
+    block = PAGE.section("A schema for each developer").block("yaml")
     files = {"dagster_models.yaml": block, "models/marts/delays.sql": "select 1 as n"}
     project = load(write_project(tmp_path, files), environ={"USER": "ann"})
     ((key, _),) = project.steps.items()
@@ -76,7 +72,7 @@ def test_a_schema_for_each_developer(tmp_path: Path) -> None:
 
 
 def test_reading_from_production() -> None:
-    (block,) = blocks("Reading from production what is not built here", "yaml")
+    block = PAGE.section("Reading from production what is not built here").block("yaml")
     assert config_of(block) == {"defer": "prod"}
 
 

@@ -20,15 +20,15 @@ from dagster_models.project.config import HEADER_KEYS
 from dagster_models.project.targets import usable_target
 from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.materializations import snapshot
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 from systems import duckdb_system, session_of
 from tasks import sql_task
 
-PAGE = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+PAGE = Page.of("models.md")
 SECTION = PAGE[PAGE.index("\n## Snapshots\n") :]
 SOURCES = "sources: [{name: raw, tables: [customers]}]"
-BLOCKS = re.findall(r"^```(?:sql|python)\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
+BLOCKS = SECTION.blocks("(?:sql|python)")
 MODEL, READER, SENT, PYTHON = BLOCKS
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import closing
 from itertools import permutations
 from pathlib import Path
@@ -18,12 +17,12 @@ from dagster_models.core.tasks import SINCE, BuildTask, PythonTask
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.targets import usable_target
 from dagster_models.warehouses.duckdb.session import connect
-from paths import REPOSITORY
+from pages import Page
 from project_cases import make
 from systems import session_of
 
-PAGE = (REPOSITORY / "docs" / "sources_elsewhere.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```(?:sql|yaml)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = Page.of("sources_elsewhere.md")
+BLOCKS = PAGE.blocks("(?:sql|yaml)")
 PROJECT, SOURCES, MODEL, SENT, COPYING, COPY, COPIED = BLOCKS
 
 

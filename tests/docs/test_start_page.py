@@ -12,10 +12,10 @@ from cli_cases import run
 from commands import shell
 from dagster_models.cli.main import main
 from dagster_models.core.model import Key
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load
 
-PAGE = (REPOSITORY / "docs" / "index.md").read_text(encoding="utf-8")
+PAGE = Page.of("index.md")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 

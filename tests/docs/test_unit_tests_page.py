@@ -15,37 +15,33 @@ from dagster_models.core.unit_tests import UnitTest
 from dagster_models.execution.unit_tests import UnitTestRun
 from dagster_models.project.unit_tests.read import TEST_KEYS
 from dagster_models.reporting.unit_tests import UnitTestResult
-from paths import REPOSITORY
+from pages import Page
 from project_cases import write_project
 
-PAGE = (REPOSITORY / "docs" / "unit_tests.md").read_text(encoding="utf-8")
+PAGE = Page.of("unit_tests.md")
 
 
-def blocks(title: str, language: str) -> list[str]:
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return re.findall(rf"^```{language}\n(.*?)^```$", found, re.MULTILINE | re.DOTALL)
-
-
-ORDERS = blocks("A test", "sql")[0]
+ORDERS = PAGE.section("A test").blocks("sql")[0]
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project of the page's models, sources and tests."""
-    sources, test = blocks("A test", "yaml")
-    (of_files,), (clock,) = blocks("What a test says", "yaml"), blocks("The clock", "yaml")
+    sources, test = PAGE.section("A test").blocks("yaml")
+    of_files = PAGE.section("What a test says").block("yaml")
+    clock = PAGE.section("The clock").block("yaml")
     target = f"targets: {{dev: {{type: duckdb, path: {tmp_path / 'w.duckdb'}}}}}\n"
     files = {
         "dagster_models.yaml": f"name: p\nvars: {{most: 9}}\n{target}",
         "models/sources.yaml": sources,
         "models/marts/orders.sql": ORDERS,
-        "models/marts/seen.sql": blocks("The clock", "sql")[0],
+        "models/marts/seen.sql": PAGE.section("The clock").blocks("sql")[0],
         "unit_tests/orders.yaml": test,
         "unit_tests/files.yaml": of_files,
-        "unit_tests/order_lines.csv": blocks("What a test says", "csv")[0],
+        "unit_tests/order_lines.csv": PAGE.section("What a test says").blocks("csv")[0],
         "unit_tests/clock.yaml": clock,
-        "models/marts/schema.yml": blocks("The words of dbt", "yaml")[0],
-        "tests/fixtures/paid_line.csv": blocks("The words of dbt", "csv")[0],
+        "models/marts/schema.yml": PAGE.section("The words of dbt").blocks("yaml")[0],
+        "tests/fixtures/paid_line.csv": PAGE.section("The words of dbt").blocks("csv")[0],
     }
     return write_project(tmp_path / "p", files)
 
@@ -67,7 +63,7 @@ def without_times(text: str) -> str:
 
 
 def test_what_is_printed(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    passed, failed = blocks("A test", "text")
+    passed, failed = PAGE.section("A test").blocks("text")
     assert run(root, "test", "orders.yaml") == 0
     assert without_times(capsys.readouterr().out) == without_times(passed)
     wrong = ORDERS.replace("upper(status) as status", "status")
@@ -89,7 +85,7 @@ def test_the_commands(
     duckdb.connect(str(root.parent / "w.duckdb")).close()
     monkeypatch.chdir(root)
     printed = []
-    for line in blocks("The command", "sh")[0].splitlines():
+    for line in PAGE.section("The command").blocks("sh")[0].splitlines():
         program, *arguments = shlex.split(line, comments=True)
         assert program == "dagster-models"
         assert run(root, *arguments) == 0
