@@ -35,10 +35,17 @@ def own_column(number: int) -> str:
 
 OWN_COLUMN = own_column(0)
 
+ONLY_READS = "a check only reads: it runs in the transaction in which its model is published"
+
 #: How many offending rows and columns are shown, and characters of a value sent.
-SHOWN_ROWS, MOST_ROWS, MOST_COLUMNS = 5, 100, 20
+_SHOWN_ROWS, _MOST_ROWS, MOST_COLUMNS = 5, 100, 20
 #: More than what is shown in the end, so that a secret is recognised before it is cut.
 MOST_CHARACTERS = 1_000
+
+
+def shown_rows(limit: int | None) -> int:
+    """How many offending rows are shown of a check with this `limit`."""
+    return min(limit or _SHOWN_ROWS, _MOST_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

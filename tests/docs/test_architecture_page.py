@@ -22,7 +22,7 @@ from paths import REPOSITORY
 from running import make_project
 
 PAGE = Page.of("architecture.md")
-DRAWING = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
+DRAWING = PAGE.blocks("")[0]
 PROSE = re.sub(r"^```\n.*?^```$", "", PAGE, flags=re.MULTILINE | re.DOTALL)
 PACKAGE = Path(dagster_models.__file__).parent
 
@@ -86,9 +86,8 @@ def test_every_room_is_in_the_drawing() -> None:
 
 def functions_of(title: str) -> list[tuple[str, tuple[str, int]]]:
     """The names of a section's numbered lists, each with the place of its code."""
-    (section,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     found = []
-    for name in re.findall(r"^\d+\. `([\w.]+)`", section, re.MULTILINE):
+    for name in re.findall(r"^\d+\. `([\w.]+)`", PAGE.section(title), re.MULTILINE):
         value = resolve(name)
         value = value.__init__ if inspect.isclass(value) else inspect.unwrap(value)
         code = value.__code__

@@ -13,23 +13,15 @@ from dagster_models.cli.main import COMMANDS, main, parser
 from dagster_models.compilation.sql_text import compile_step
 from dagster_models.core.model import Key
 from dagster_models.project.targets import usable_target
-from paths import REPOSITORY
+from pages import Page
 from project_cases import load, write_project
 
-DBT, SQLMESH = (
-    (REPOSITORY / "docs" / f"coming_from_{name}.md").read_text(encoding="utf-8")
-    for name in ("dbt", "sqlmesh")
-)
+DBT, SQLMESH = (Page.of(f"coming_from_{name}.md") for name in ("dbt", "sqlmesh"))
 
 
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-
-
-def table(page: str, title: str) -> dict[str, str]:
+def table(page: Page, title: str) -> dict[str, str]:
     """Cell -> the one after it, of the table of a section."""
-    (found,) = re.findall(rf"^## {title}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
-    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", found, re.MULTILINE)
+    rows = re.findall(r"^\| (.*?) \| (.*?) \|$", page.section(title), re.MULTILINE)
     return dict(rows[2:])
 
 
@@ -39,8 +31,8 @@ def test_every_block_is_used_below() -> None:
 
 
 def test_the_model_of_dbt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (before,), (model,) = blocks(DBT, "jinja"), blocks(DBT, "sql")
-    _, settings = blocks(DBT, "yaml")
+    before, model = DBT.block("jinja"), DBT.block("sql")
+    _, settings = DBT.blocks("yaml")
     files = {
         "dagster_models.yaml": settings,
         "models/marts/orders.sql": model,
@@ -64,7 +56,7 @@ def test_a_dbt_project_begins_with_init_and_keeps_its_schema_yml(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = {
-        "models/marts/schema.yml": blocks(DBT, "yaml")[0],
+        "models/marts/schema.yml": DBT.blocks("yaml")[0],
         "models/marts/orders.sql": "select 1 as order_id, 1 as customer_id",
         "models/marts/customers.sql": "select 1 as customer_id",
     }
@@ -121,8 +113,8 @@ def test_the_selections_of_both_select(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_the_model_of_sqlmesh(tmp_path: Path) -> None:
-    (model,), (settings,) = blocks(SQLMESH, "sql"), blocks(SQLMESH, "yaml")
-    assert blocks(SQLMESH, "sqlmesh")
+    model, settings = SQLMESH.block("sql"), SQLMESH.block("yaml")
+    assert SQLMESH.blocks("sqlmesh")
     files = {
         "dagster_models.yaml": settings,
         "models/marts/airport_days.sql": model,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,21 +15,18 @@ from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.project.config import HEADER_KEYS
 from dagster_models.project.targets import usable_target
 from dagster_models.warehouses.base import WarehouseSession
+from pages import Page
 from paths import REPOSITORY
 from project_cases import make
 from running import make_project
 from systems import duckdb_system, session_of
 
 SOURCES = "sources: [{name: raw, tables: [orders, readings]}]"
+CODE = "(?:sql|python)"
 ORDERS = (
     "create table raw.orders as select 7 as order_id, 3 as customer_id, 2.5 as price, 0.29 as tax,"
     " 'paid' as status, date '2026-01-03' as ordered_on"
 )
-
-
-def blocks(page: str) -> list[str]:
-    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
-    return re.findall(r"^```(?:sql|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -66,7 +62,8 @@ def rows(session: WarehouseSession, sql: str) -> list[tuple[object, ...]]:
 def test_functions(
     session: WarehouseSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cents, caller, table, reader, in_duckdb, in_postgres, check = blocks("functions.md")
+    blocks = Page.of("functions.md").blocks(CODE)
+    cents, caller, table, reader, in_duckdb, in_postgres, check = blocks
     project = project_of(
         tmp_path,
         models__marts__cents=cents,
@@ -109,7 +106,7 @@ def test_functions(
 
 
 def test_ephemeral_models(session: WarehouseSession, tmp_path: Path) -> None:
-    model, reader, sent = blocks("ephemeral.md")
+    model, reader, sent = Page.of("ephemeral.md").blocks(CODE)
     project = project_of(tmp_path, models__staging__paid_orders=model, models__marts__payers=reader)
     step = project.steps[Key("marts", "payers")]
     assert compile_step(project, step, usable_target(project)).strip() == sent.strip()
@@ -119,7 +116,7 @@ def test_ephemeral_models(session: WarehouseSession, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_kind_of_its_own(tmp_path: Path) -> None:
-    kind, model = blocks("custom.md")
+    kind, model = Page.of("custom.md").blocks(CODE)
     readings = "/* @model\nschema: raw\n*/\nselect 1 as sensor, 2.5 as value"
     files = {
         "kinds/newest.py": kind,

@@ -19,9 +19,8 @@ from dataclasses import dataclass, field, replace
 from dagster_models.core.check_tasks import (
     MOST_CHARACTERS,
     MOST_COLUMNS,
-    MOST_ROWS,
-    SHOWN_ROWS,
     CheckTask,
+    shown_rows,
 )
 from dagster_models.core.commit import STORED
 from dagster_models.core.messages import Outcome, Verdict
@@ -66,7 +65,7 @@ def sample(
     texts = (f"CAST(c{at} AS {session.text_type})" for at in order)
     listed = ", ".join(f"substr({text}, 1, {MOST_CHARACTERS})" for text in texts)
     columns = ", ".join(f"c{at}" for at in range(len(names)))
-    rows = min(limit or SHOWN_ROWS, MOST_ROWS)
+    rows = shown_rows(limit)
     _, found = session.read(
         f"SELECT {listed} FROM (\n{query}\n) AS failing({columns}) LIMIT {rows}"
     )

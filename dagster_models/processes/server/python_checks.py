@@ -15,13 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_models.core.check_tasks import CheckTask
+from dagster_models.core.check_tasks import ONLY_READS, CheckTask
 from dagster_models.core.messages import TaskError
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
 from dagster_models.processes import wire
 from dagster_models.warehouses.base import WarehouseSession
-
-_ONLY_READS = "a check only reads: it runs in the transaction in which its model is published"
 
 Message = Mapping[str, Any]
 
@@ -89,7 +87,7 @@ def _read(session: WarehouseSession, message: Message) -> dict[str, Any]:
     if message["op"] == "in_transaction":
         return {"in_transaction": session.in_transaction}
     if message["op"] not in ("query", "export"):
-        raise WarehouseError(ErrorKind.INVALID_REQUEST, _ONLY_READS, name="CheckWrites")
+        raise WarehouseError(ErrorKind.INVALID_REQUEST, ONLY_READS, name="CheckWrites")
     session.only_read(message["sql"])
     try:
         return _answer(session, message)
@@ -97,7 +95,7 @@ def _read(session: WarehouseSession, message: Message) -> dict[str, Any]:
         if error.kind is not ErrorKind.READ_ONLY:
             raise
         # Its advice is about a server that refuses to be written to, and here we do.
-        what = f"{_ONLY_READS} ({str(error).splitlines()[0]})"
+        what = f"{ONLY_READS} ({str(error).splitlines()[0]})"
         raise WarehouseError(
             ErrorKind.INVALID_REQUEST, what, name="CheckWrites", line=error.line
         ) from error

@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 from dagster_models.core.check_tasks import (
     MOST_CHARACTERS,
     MOST_COLUMNS,
-    MOST_ROWS,
+    ONLY_READS,
     OWN_RELATION,
-    SHOWN_ROWS,
     CheckTask,
+    shown_rows,
 )
 from dagster_models.core.finding import Finding
 from dagster_models.core.python_code import PythonCode
@@ -27,20 +27,19 @@ from dagster_models.processes.client.warehouse import Result, StepConnection, Wa
 from dagster_models.processes.worker.usercode import CHECK, UserCodeFailed, call
 
 _RETURNS = f"rows that offend ({ACCEPTED}), their number, True or False, or a Finding"
-_ONLY_READS = "a check only reads: it runs in the transaction in which its model is published"
 
 
 class _Reading(Warehouse):
     """A warehouse that refuses to be written to."""
 
     def execute(self, statement: str) -> NoReturn:
-        raise ValueError(_ONLY_READS)
+        raise ValueError(ONLY_READS)
 
     def _instead_of(self, word: str) -> str:
-        return f"{_ONLY_READS}, and {word} is not a query"
+        return f"{ONLY_READS}, and {word} is not a query"
 
     def load(self, data: Any, name: str, mode: str = "replace") -> NoReturn:
-        raise ValueError(_ONLY_READS)
+        raise ValueError(ONLY_READS)
 
 
 def run_check(
@@ -154,9 +153,7 @@ def _table(rows: Any) -> Any:
 def _sample(table: Any, limit: int | None) -> tuple[list[str], list[tuple[str | None, ...]]]:
     if table is None or not table.num_rows:
         return [], []
-    shown = table.slice(0, min(limit or SHOWN_ROWS, MOST_ROWS)).select(
-        range(min(table.num_columns, MOST_COLUMNS))
-    )
+    shown = table.slice(0, shown_rows(limit)).select(range(min(table.num_columns, MOST_COLUMNS)))
     columns = [_texts(column) for column in shown.columns]
     return list(shown.column_names), list(zip(*columns, strict=True))
 
