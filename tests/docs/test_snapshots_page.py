@@ -26,7 +26,7 @@ from systems import duckdb_system, session_of
 from tasks import sql_task
 
 PAGE = Page.of("models.md")
-SECTION = PAGE[PAGE.index("\n## Snapshots\n") :]
+SECTION = Page(PAGE[PAGE.index("\n## Snapshots\n") :])
 SOURCES = "sources: [{name: raw, tables: [customers]}]"
 BLOCKS = SECTION.blocks("(?:sql|python)")
 MODEL, READER, SENT, PYTHON = BLOCKS
