@@ -23,6 +23,7 @@ _OPENING = re.compile(r"""\{\{(?!\s*(?:\w+|'[^']*'|"[^"]*")\s*:(?!:))|\{%|\{#(?!
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _NAMES = "ref|source|var|env_var|config|this|is_incremental"
 _WORD = re.compile(rf"\b({_NAMES})\b(?:\s*\(([^)]*)\))?")
+_CALL = re.compile(r"\{\{-?\s*([\w.]+)\s*\(")
 _TEXT = re.compile(r"""['"]([^'"]*)['"]""")
 _ARGUMENT = re.compile(r"""(\w+)\s*=\s*('[^']*'|"[^"]*"|\[[^\]]*\]|[\w.]+)""")
 _PLAIN = re.compile(r"""(?:'|")([A-Za-z_][\w.]*)(?:'|")""")
@@ -84,7 +85,12 @@ def _fixes(tag: str, header: str) -> Iterator[str]:
             continue
         given = _TEXT.findall(match[2] or "")
         yield _INSTEAD[match[1]](given, _shown(match[0]))
-    if not known:
+    if not known and (macro := _CALL.match(tag)):
+        yield (
+            f"the SQL that `{macro[1]}` writes (what several models share may be a function, an"
+            " ephemeral model or a `def sql(vars)`)"
+        )
+    elif not known:
         yield from _OTHERWISE
 
 

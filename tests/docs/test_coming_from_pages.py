@@ -75,7 +75,7 @@ def test_a_dbt_project_begins_with_init_and_keeps_its_schema_yml(
     assert main(["init", str(tmp_path)]) == 1, "it refuses a project"
 
 
-def commands(page: str) -> list[list[str]]:
+def commands(page: Page) -> list[list[str]]:
     """The commands in the right column of the table, completed where only a name stands."""
     found = []
     for cell in table(page, "On the command line").values():
@@ -89,7 +89,7 @@ COMPLETED = {"compile": "orders", "show": "orders", "sql": "select 1", "windows"
 
 
 @pytest.mark.parametrize("page", [DBT, SQLMESH], ids=["dbt", "sqlmesh"])
-def test_the_commands_are_commands(page: str) -> None:
+def test_the_commands_are_commands(page: Page) -> None:
     assert len(commands(page)) > 8
     for arguments in commands(page):
         if len(arguments) == 1 and arguments[0] in COMPLETED:

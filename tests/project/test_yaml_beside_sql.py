@@ -8,6 +8,8 @@ import pytest
 
 from dagster_models.core.model import Key
 from dagster_models.errors import ProjectError
+from dagster_models.project import described
+from dagster_models.project.yaml import nodes
 from project_cases import load, make, report_of, write_project
 
 MODEL = "select id, total from raw.orders"
@@ -172,3 +174,21 @@ def test_a_variable_that_is_not_set_or_of_another_type(tmp_path: Path) -> None:
         (3, 6, "the variable `n` needs the environment variable N"),
         (4, 31, "the variable `i` is integer, and `${I}` is not"),
     ]
+
+
+def test_what_is_not_read_is_said_once() -> None:
+    assert described._IDLE.keys() == nodes.NOT_READ
+
+
+def test_several_expressions_without_names(tmp_path: Path) -> None:
+    """As in dbt's own example, jaffle-shop."""
+    text = (
+        "models: [{name: orders, data_tests: [{dbt_utils.expression_is_true: {expression: a = b}},"
+        " {dbt_utils.expression_is_true: {expression: total = A + b}}], columns: [{name: a,"
+        " data_tests: [{dbt_utils.expression_is_true: {expression: '> 0'}}]}]}]"
+    )
+    sql = "select 1 as a, 2 as b, 3 as total"
+    files = {"models/orders.sql": sql, "models/orders.yml": text}
+    (step,) = make(tmp_path, files).steps.values()
+    names = {check.name for check in step.checks}
+    assert names == {"expression_a_b", "expression_total_a_b", "expression_a"}

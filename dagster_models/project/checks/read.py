@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dagster_models.core.check_tasks import own_column
@@ -22,6 +23,8 @@ from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping, unknown_key
 from dagster_models.project.yaml.nodes import YamlNode, node_of
 from dagster_models.util.nearest import suggest
+
+_MOST_OF_WORDS = 50  #: characters of an expression's words in its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,25 @@ def _items(nodes: Iterable[YamlNode | None]) -> Iterator[YamlNode]:
 def named_apart(checks: Sequence[Check], report: Report) -> tuple[Check, ...]:
     """The checks, without those whose name another one has, which are reported."""
     seen: dict[str, Check] = {}
-    for check in checks:
+    for check in _by_their_words(checks):
         first = seen.setdefault(check.name, check)
         if first is not check:
             what = f"two checks are named `{check.name}` (first on line {first.location.line})"
             fix = f"Give one of them a name: `{{{check.test}: {{name: ...}}}}`."
             report(problem(what, check.location, fix))
     return tuple(seen.values())
+
+
+def _by_their_words(checks: Sequence[Check]) -> Iterator[Check]:
+    """The checks; those expressions that would have one name are named by the words of their SQL,
+    as in dbt, where several stand in a list without names."""
+    count = Counter(check.name for check in checks)
+    for check in checks:
+        if count[check.name] > 1 and check.name == _name("expression", check.columns):
+            sql = str(check.arguments.get("sql", "")).replace(own_column(0), "")
+            words = "_".join(re.findall(r"[a-z0-9]+", sql.lower()))[:_MOST_OF_WORDS].rstrip("_")
+            check = replace(check, name=f"{check.name}_{words}" if words else check.name)
+        yield check
 
 
 def _read_check(item: YamlNode, column: str, those: Declarations) -> Check | None:

@@ -24,6 +24,7 @@ from dagster_models.project.linking.names import (
     build_names,
     is_function,
     resolve,
+    warn_of_own_tables,
 )
 from dagster_models.project.linking.stored_failures import refuse_shared_tables
 from dagster_models.project.problems import Report, problem
@@ -90,6 +91,7 @@ def link(
         steps[draft.step.key] = _linked(draft.step, links, steps)
     read = {key for reads in links.edges.values() for key in reads}
     refuse_shared_tables(steps.values(), own, report)
+    warn_of_own_tables([source for source in own if source.key in read], names, report)
     kept = [*own, *(it for it in offered if it.key in read or it.key in links.checks)]
     return steps, {source.key: _with_checks(source, links) for source in kept}
 

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from dagster_models.core.model import Key, Source, Step
+from dagster_models.project.problems import Report, problem
 from dagster_models.util.nearest import nearest
 
 Named = Step | Source
@@ -162,6 +163,22 @@ def _letters(parts: Iterable[str]) -> tuple[str, ...]:
 
 def is_function(item: Named) -> bool:
     return isinstance(item, Step) and item.config.materialized == "function"
+
+
+def warn_of_own_tables(sources: Iterable[Source], names: Names, report: Report) -> None:
+    """Warn of sources that are tables of the project: no reader of one waits for its build."""
+    for source in sources:
+        relation = source.relation
+        if relation is None or relation.catalog:
+            continue
+        step = names.by_relation.get(f"{relation.schema}.{relation.name}".lower())
+        if step is not None and step.key != source.key:
+            what = (
+                f"the source {source.key} is the table that {step.location.path} builds, and what"
+                " reads the source does not wait for that"
+            )
+            fix = f"Write `{step.key}` where it is read, and delete the source."
+            report(problem(what, source.location, fix, "warning"))
 
 
 def _decide(

@@ -96,7 +96,7 @@ def read_yaml(
             return None
         found = _NodeBuilder(placement, loader, report).node(node)
         if "{" in text:
-            _report_jinja(found, report, set())
+            _report_jinja(found, report, set(), NOT_READ | _NO_TEXTS)
         return found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -125,16 +125,22 @@ _NO_TEXTS = frozenset(
     {"pre_hook", "pre-hook", "post_hook", "post-hook", "pre_statements", "post_statements"}
     | {"given", "expect"}
 )
+#: Sections of dbt's files of which nothing is read.
+NOT_READ = frozenset(
+    {"exposures", "macros", "analyses", "groups", "metrics", "semantic_models", "saved_queries"}
+)
 
 
-def _report_jinja(node: YamlNode, report: Report, seen: set[int]) -> None:
+def _report_jinja(
+    node: YamlNode, report: Report, seen: set[int], left_out: frozenset[str] = _NO_TEXTS
+) -> None:
     """Report the Jinja in the texts of a file, which nothing renders."""
     if id(node) in seen:  # an alias
         return
     seen.add(id(node))
     if isinstance(node.value, dict):
         for key, item in node.value.items():
-            if key not in _NO_TEXTS:
+            if key not in left_out:
                 _report_jinja(item, report, seen)
     elif isinstance(node.value, list):
         for item in node.value:
