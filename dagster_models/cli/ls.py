@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = project_of(options)
+    project = project_of(
+        options
+    )  # with columns: a step is broken, too, if its file names a wrong one
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
     every = select_steps(project, options, options.target)
