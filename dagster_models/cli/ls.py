@@ -24,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    project = project_of(
-        options
-    )  # with columns: a step is broken, too, if its file names a wrong one
+    project = project_of(options)  # with columns: a wrong one makes a step broken, too
     if not project.steps:
         print(NO_MODELS, file=sys.stderr)
     every = select_steps(project, options, options.target)
