@@ -1,0 +1,286 @@
+"""Sources, variables, targets, exposures, constraints, and what is only reported."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dagster_models.dbt.beside_sql import BesideSql, DbtLookup, beside_sql
+from dagster_models.dbt.manifest import Manifest
+from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.project_settings import (
+    folder_defaults,
+    package_variables,
+    target_of,
+    variables_of,
+)
+from dagster_models.dbt.remarks import Weight
+from dbt_cases import Texts, dbt_test, manifest_of, step
+from project_cases import load, write_project
+
+ORDERS = "source.shop.raw.orders"
+
+
+def source(name: str = "orders", **given: Any) -> dict[str, Any]:
+    return {
+        "unique_id": f"source.shop.raw.{name}",
+        "package_name": "shop",
+        "source_name": "raw",
+        "name": name,
+        "original_file_path": "models/s.yml",
+        "database": "dev",
+        "schema": "raw_prod",
+        "identifier": name,
+        "relation_name": f'"dev"."raw_prod"."{name}"',
+        **given,
+    }
+
+
+def beside(manifest: Manifest) -> BesideSql:
+    lookup = DbtLookup(manifest, NodeNames(manifest), ())
+    return beside_sql(manifest, lookup, Texts(), "duckdb", lambda _: ())
+
+
+def test_sources(tmp_path: Path) -> None:
+    orders = source(
+        identifier="orders_v2",
+        description="All orders.",
+        source_description="The shop.",
+        database="erp",
+        meta={"rows": 1},
+        loaded_at_field="at",
+        freshness={
+            "warn_after": {"count": 12, "period": "hour"},
+            "error_after": {"count": None, "period": None},
+            "filter": "id > 0",
+        },
+        columns={"ID": {"name": "ID", "data_type": "bigint", "description": "its number"}},
+        tags=["x"],
+    )
+    found = beside(
+        manifest_of(
+            tmp_path,
+            step("a", ORDERS),
+            dbt_test(ORDERS, "unique", "id"),
+            sources={ORDERS: orders},
+        )
+    )
+    assert found.sources == {
+        "version": 2,
+        "sources": [
+            {
+                "name": "raw",
+                "schema": "raw_prod",
+                "catalog": "erp",
+                "description": "The shop.",
+                "tables": [
+                    {
+                        "name": "orders",
+                        "identifier": "orders_v2",
+                        "description": "All orders.",
+                        "loaded_at": "at",
+                        "freshness": {"warn": "12h", "where": "id > 0"},
+                        "columns": {
+                            "ID": {
+                                "description": "its number",
+                                "type": "bigint",
+                                "checks": ["unique"],
+                            }
+                        },
+                        "meta": {"rows": 1},
+                    }
+                ],
+            }
+        ],
+    }
+    assert [it.what for it in found.remarks if it.of == ORDERS] == [
+        "`tags: ('x',)` of a source has no counterpart"
+    ]
+    files = {
+        "dagster_models.yaml": "name: p",
+        "models/sources.yaml": yaml.safe_dump(found.sources),
+        "models/a.sql": "select id from raw.orders",
+    }
+    project = load(write_project(tmp_path / "ours", files))
+    (read,) = project.sources.values()
+    assert [check.name for check in read.checks] == ["freshness", "unique_ID"]
+
+
+def test_a_source_that_is_a_seed_is_not_declared(tmp_path: Path) -> None:
+    same = source(schema="marts", relation_name='"dev"."marts"."orders"')
+    seed = {**step("orders", kind="seed"), "original_file_path": "seeds/orders.csv"}
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/orders.csv").write_text("id\n1\n")
+    tests = dbt_test(ORDERS, "unique", "id")
+    found = beside(manifest_of(tmp_path, seed, tests, sources={ORDERS: same}))
+    assert found.sources == {}
+    assert found.seeds["seed.shop.orders"] == {
+        "column_types": {"id": "integer"},
+        "columns": {"id": {"checks": ["unique"]}},
+    }
+
+
+def test_constraints_of_a_contract_are_checks(tmp_path: Path) -> None:
+    columns = {
+        "id": {
+            "name": "id",
+            "data_type": "integer",
+            "constraints": [{"type": "primary_key"}, {"type": "check", "expression": "id > 0"}],
+        },
+        "a_id": {
+            "name": "a_id",
+            "data_type": "integer",
+            "constraints": [{"type": "foreign_key", "to": "ref('a')", "to_columns": ["id"]}],
+        },
+    }
+    config = {"materialized": "table", "contract": {"enforced": True}}
+    node = step("b", "model.shop.a", columns=columns, config=config)
+    custom = {"constraints": [{"type": "custom", "expression": "x"}]}
+    tests = dbt_test("model.shop.b", "not_null", "id")
+    found = beside(manifest_of(tmp_path, step("a"), {**node, **custom}, tests))
+    header = found.headers["model.shop.b"].values
+    assert header["columns"] == {
+        "id": {"type": "integer", "checks": ["not_null", "unique"]},
+        "a_id": {
+            "type": "integer",
+            "checks": [{"relationships": {"to": "marts.a", "field": "id"}}],
+        },
+    }
+    assert header["checks"] == [{"expression": {"sql": "id > 0"}}]
+    assert [it.what for it in found.remarks if it.weight is Weight.DIFFERS] == [
+        "the constraint custom of the model has no counterpart"
+    ]
+
+
+def test_exposures_are_assets_that_dagster_can_read(tmp_path: Path) -> None:
+    board = {
+        "name": "board",
+        "type": "dashboard",
+        "description": 'What "we" sell.',
+        "url": "https://example.org",
+        "owner": {"name": "Ann", "email": "ann@example.org"},
+        "depends_on": {"nodes": ["model.shop.a"]},
+        "tags": ["x y"],
+        "meta": {"rows": 1},
+    }
+    found = beside(manifest_of(tmp_path, step("a"), exposures={"exposure.shop.board": board}))
+    space: dict[str, Any] = {}
+    exec(compile(ast.parse(found.exposures), "exposures.py", "exec"), space)
+    (spec,) = space["EXPOSURES"]
+    assert spec.key.path == ["exposures", "board"]
+    assert [dep.asset_key.path for dep in spec.deps] == [["marts", "a"]]
+    assert (spec.owners, spec.tags["x_y"]) == (["ann@example.org"], "")
+    assert spec.metadata == {"url": "https://example.org", "rows": 1}
+    assert {"exposure", "dashboard"} <= spec.kinds
+
+
+def test_what_has_no_counterpart_is_reported(tmp_path: Path) -> None:
+    hook = {**step("hook", kind="operation"), "raw_code": "vacuum", "tags": ["on-run-end"]}
+    found = beside(
+        manifest_of(
+            tmp_path,
+            hook,
+            metrics={"metric.shop.m": {}},
+            semantic_models={"semantic_model.shop.s": {}},
+            disabled={"model.shop.old": [{"resource_type": "model"}]},
+        )
+    )
+    assert {(it.of, it.weight) for it in found.remarks if it.of} == {
+        ("operation.shop.hook", Weight.DIFFERS),
+        ("metric.shop.m", Weight.LEFT_OUT),
+        ("semantic_model.shop.s", Weight.LEFT_OUT),
+        ("model.shop.old", Weight.NOTE),
+    }
+
+
+def test_variables(tmp_path: Path) -> None:
+    project = """\
+name: shop
+vars:
+  days: 3
+  "dbt_date:time_zone": UTC
+  nested: {a: 1}
+  shop: {countries: [de, fr]}
+  pkg: {days: 5, other: x}
+"""
+    (tmp_path / "dbt_packages/pkg").mkdir(parents=True)
+    (tmp_path / "dbt_packages/pkg/dbt_project.yml").write_text("name: pkg\nvars: {own: 1}")
+    manifest = manifest_of(tmp_path, project=project)
+    found, remarks = variables_of(manifest)
+    assert found == {"days": 3, "countries": ["de", "fr"]}
+    assert [it.what.partition(":")[0] for it in remarks] == [
+        "the variable dbt_date",
+        "the variable nested",
+    ]
+    assert package_variables(manifest, "pkg") == {"own": 1, "days": 5, "other": "x"}
+
+
+POSTGRES = {
+    "type": "postgres",
+    "host": "{{ env_var('PG_HOST') }}",
+    "port": 5432,
+    "user": "me",
+    "password": "s3cret",
+    "dbname": "shop",
+    "schema": "dbt_me",
+    "threads": 4,
+    "search_path": "x",
+    "sslmode": "require",
+    "unknown": 1,
+}
+
+
+def profile(folder: Path, **output: Any) -> dict[str, Any]:
+    content = {"shop": {"target": "dev", "outputs": {"dev": output}}}
+    (folder / "profiles.yml").write_text(yaml.safe_dump(content))
+    found, _ = target_of(manifest_of(folder, adapter=output["type"]), None)
+    return found
+
+
+def test_targets_never_hold_a_secret(tmp_path: Path) -> None:
+    assert profile(tmp_path, **POSTGRES) == {
+        "dev": {
+            "type": "postgres",
+            "host": "${PG_HOST}",
+            "port": 5432,
+            "user": "me",
+            "password": "${SHOP_PASSWORD}",
+            "dbname": "shop",
+            "threads": 4,
+            "sslmode": "require",
+        }
+    }
+    given = profile(tmp_path, **{**POSTGRES, "password": "{{ env_var('PGPASS') }}"})
+    assert given["dev"]["password"] == "${PGPASS}"
+    duck = profile(tmp_path, type="duckdb", path="x.duckdb", settings={"s3_secret_key": "abc"})
+    assert duck == {"dev": {"type": "duckdb", "path": "x.duckdb"}}
+
+
+def test_a_target_without_a_profile_is_one_to_fill_in(tmp_path: Path) -> None:
+    found, remarks = target_of(manifest_of(tmp_path, adapter="snowflake"), None)
+    assert found == {"dev": {"type": "duckdb", "path": "target/shop.duckdb"}}
+    assert [it.weight for it in remarks] == [Weight.LEFT_OUT, Weight.DIFFERS]
+
+
+@pytest.mark.parametrize(
+    ("other", "shared"),
+    [
+        ({"materialized": "table", "tags": ["x"]}, {"marts": {"materialized": "table"}}),
+        ({"materialized": "view"}, {}),
+    ],
+)
+def test_what_all_models_of_a_folder_say_is_said_once(other: Any, shared: Any) -> None:
+    headers = {
+        ("marts", "a"): {"materialized": "table", "tags": ["x"]},
+        ("marts", "deep", "b"): other,
+        ("alone", "c"): {"materialized": "table"},
+    }
+    defaults, rest = folder_defaults(headers)
+    assert defaults == shared
+    assert rest["alone", "c"] == {"materialized": "table"}
+    for path, header in headers.items():
+        assert {**defaults.get(path[0], {}), **rest[path]} == header
