@@ -110,15 +110,20 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
     tags = dict(asked.tags)
     left_out: tuple[str, ...] = ()
     if asked.partition:
-        given = (it.partitions_def for it in partitioned if it.partitions_def is not None)
+        given = (
+            (key.to_user_string(), it.partitions_def)
+            for it in partitioned
+            if it.partitions_def is not None
+            for key in it.keys
+        )
         tags |= partition_tags(asked.partition, given)
     elif partitioned:
         left_out = tuple(key.to_user_string() for asset in partitioned for key in asset.keys)
         chosen = [asset for asset in chosen if asset.partitions_def is None]
         if not chosen:
             raise SelectionError(
-                f"{', '.join(left_out)} is built by the partition: name one with --partition (a"
-                " key, A..B, or last)"
+                f"{', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} built by the"
+                " partition: name one with --partition (a key, A..B, or last)"
             )
     keys = {key for asset in chosen for key in asset.keys}
     job = asked.job or _job_for(location.loaded, keys)

@@ -109,7 +109,11 @@ def dry_run(
     partitioned = [step for step in chosen if step.config.partitions is not None]
     tags = dict(asked.tags)
     if asked.partition:
-        sets = (definition_of(it.partitions.of) for it in partitioned if it.partitions is not None)
+        sets = (
+            (str(it.key), definition_of(it.partitions.of))
+            for it in partitioned
+            if it.partitions is not None
+        )
         tags |= partition_tags(asked.partition, sets)
         partitioned = []
     left_out = {step.key for step in partitioned}

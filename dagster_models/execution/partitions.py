@@ -24,26 +24,31 @@ from dagster_models.errors import SelectionError
 _MOST_NAMES, _MOST_KEYS = 3, 10
 
 
-def partition_tags(given: str, of: Iterable[PartitionsDefinition]) -> dict[str, str]:
+def partition_tags(given: str, of: Iterable[tuple[str, PartitionsDefinition]]) -> dict[str, str]:
     """The tags of a run that is asked for a partition: a key, `A..B`, or "last".
 
-    ``of``: the partitions of what is selected.
+    ``of``: what is selected and has partitions, by name.
 
     Raises:
         SelectionError: there is no such partition, or what is selected does not have one kind.
     """
-    found = list(dict.fromkeys(of))
-    if len(found) != 1:
+    kinds: dict[PartitionsDefinition, list[str]] = {}
+    for name, definition in of:
+        kinds.setdefault(definition, []).append(name)
+    if not kinds:
+        raise SelectionError("--partition is given, and nothing that is selected has partitions")
+    if len(kinds) > 1:
         raise SelectionError(
-            "what is selected has several kinds of partitions, and a run has those of one: select"
-            " less"
-            if found
-            else "--partition is given, and nothing that is selected has partitions"
+            "what is selected has several kinds of partitions, and a run has those of one:"
+            f" {', and '.join(sorted(map(_some, kinds.values())))}. Select those of one"
         )
-    (definition,), given = found, given.strip()
+    (definition,), given = kinds, given.strip()
     if definition.has_partition_key(given):
         return {PARTITION_TAG: given}
     if given == "last":
+        if not isinstance(definition, TimeWindowPartitionsDefinition):
+            what = "the partitions are values, so that none is the last one in time"
+            raise SelectionError(f"{what}. {_known(definition)}")
         if not (tags := range_tags(definition, 0)):
             raise SelectionError("no partition is complete yet, so that none is the last one")
         return tags
@@ -90,10 +95,13 @@ def _of_run(it: TargetStep, tags: Mapping[str, str]) -> TargetStep:
         raise ValueError(f"{it.name} cannot be built: {error}") from None
 
 
-def _unnamed(partitioned: list[TargetStep], job: str) -> str:
-    names = [it.name for it in partitioned]
+def _some(names: list[str]) -> str:
     if len(names) > _MOST_NAMES:
-        names[_MOST_NAMES - 1 :] = [f"{len(names) - _MOST_NAMES + 1} others"]
+        names = [*names[: _MOST_NAMES - 1], f"{len(names) - _MOST_NAMES + 1} others"]
+    return " and ".join(names)
+
+
+def _unnamed(partitioned: list[TargetStep], job: str) -> str:
     step = partitioned[0].step
     assert step.partitions is not None
     of = step.partitions.of
@@ -102,6 +110,7 @@ def _unnamed(partitioned: list[TargetStep], job: str) -> str:
     if job.startswith("__"):  # Dagster's own name for a run of assets that is of no job
         command = f"dagster asset materialize --select '*' --partition {key}"
     return (
-        f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} partitioned by `{of.name}`,"
+        f"{_some([it.name for it in partitioned])}"
+        f" {'is' if len(partitioned) == 1 else 'are'} partitioned by `{of.name}`,"
         f" and the run names no partition. Choose some in the UI, or name one: {command}"
     )

@@ -156,8 +156,15 @@ materialized: incremental
 partitions: {by: day, of: days}
 */
 select date '2024-01-01' as day"""
-MORE = {"models/daily.sql": DAYS, "models/sources.yaml": SOURCES}
-SETTINGS = """partitions: {days: {every: day, start: 2024-01-01, end: 2024-01-04}}
+REGIONS = DAYS.replace("by: day, of: days", "by: region, of: regions").partition("select")[0]
+MORE = {
+    "models/daily.sql": DAYS,
+    "models/regions.sql": f"{REGIONS}select 'emea' as region",
+    "models/sources.yaml": SOURCES,
+}
+SETTINGS = """partitions:
+  days: {every: day, start: 2024-01-01, end: 2024-01-04}
+  regions: [emea, apac]
 jobs: {some: {selection: "a+"}, days: {selection: daily}}
 """
 
@@ -222,6 +229,14 @@ CANNOT = [
     (
         {"select": "daily", "partition": "2023-01-01"},
         "there is no partition 2023-01-01. There are 2024-01-01 to 2024-01-03",
+    ),
+    (
+        {"select": "daily regions", "partition": "last"},
+        "and a run has those of one: main/daily, and main/regions. Select those of one",
+    ),
+    (
+        {"select": "regions", "partition": "last"},
+        "none is the last one in time. There are emea, apac",
     ),
     ({"select": "daily", "partition": "2024-01-02.."}, "is a range with one end: write both"),
     ({"select": "daily", "partition": "..2024-01-02"}, "is a range with one end: write both"),

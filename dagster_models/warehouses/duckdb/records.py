@@ -145,8 +145,10 @@ def last(run: Run, catalog: str, relations: Collection[Relation] | None) -> list
     """The last one of each of these relations, or of all."""
     names = ", ".join(literal(str(relation)) for relation in relations or ())
     known = "" if relations is None else f"WHERE relation IN ({names or 'NULL'}) "
-    order = "PARTITION BY relation ORDER BY committed_at DESC, part DESC"
-    which = f"QUALIFY row_number() OVER ({order}) = 1"
+    order = "ORDER BY committed_at DESC, part DESC"
+    which = f"QUALIFY row_number() OVER (PARTITION BY relation {order}) = 1"
+    if relations is not None and len(relations) == 1:  # this takes two thirds of the time
+        which = f"{order} LIMIT 1"
     return _read(run, catalog, known + which, None)
 
 

@@ -68,15 +68,16 @@ def fit(
     *,
     of_python: bool,
     own: Sequence[str] = (),
+    there: Columns | None = None,
 ) -> list[str]:
     """Make the table and the staged rows fit; return the columns to write. *own* are columns of the
-    table that no query returns.
+    table that no query returns, and *there* all that it has, where they are known.
 
     Raises WarehouseError where ``on_schema_change`` does not allow for it, or values would change.
     """
     old = {
         session.folded(name): (name, type_)
-        for name, type_ in session.columns(relation)
+        for name, type_ in (session.columns(relation) if there is None else there)
         if name not in own
     }
     new = {session.folded(name): (name, type_) for name, type_ in session.columns(session.staging)}

@@ -88,10 +88,11 @@ def _built(
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
     # A key that is added to the table would never meet its old rows, and would double them.
-    keys = columns_of_table(session.columns(relation), relation, how.unique_key, "unique_key")
+    there = session.columns(relation)
+    keys = columns_of_table(there, relation, how.unique_key, "unique_key")
     if how.strategy == "merge" and not any(it.changes and not _differs(it, how) for it in last):
         refuse_keys_of_table(session, relation, keys)
-    columns = fit(session, relation, how, of_python=not isinstance(content, Query))
+    columns = fit(session, relation, how, of_python=not isinstance(content, Query), there=there)
     keys = columns_named(session.columns(session.staging), how.unique_key)
     if how.strategy in ("delete+insert", "merge"):
         deletes = how.strategy == "delete+insert"

@@ -23,7 +23,12 @@ from dagster_models.core.tasks import Content, Query
 from dagster_models.core.windows import Partition, Window, covers
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Replaced, Staged, quote, quoted
-from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table, fit
+from dagster_models.warehouses.materializations.columns import (
+    Columns,
+    columns_named,
+    columns_of_table,
+    fit,
+)
 from dagster_models.warehouses.materializations.hooks import Hooks
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys
 from dagster_models.warehouses.materializations.since import shape
@@ -47,7 +52,9 @@ def build_windows(
     """
     wanted = how.partitioned
     assert wanted is not None
-    given = _given(session, relation, wanted, content, there=there)
+    known = session.columns(relation) if there else ()
+    column = _of_table(relation, wanted, known) if there else None
+    given = _given(session, wanted, content, column)
     if not there:
         rows = _with_hint(wanted, session.replace_table, relation, given.content)
         left_out = _leave_out(session, relation, wanted, given)
@@ -59,9 +66,10 @@ def build_windows(
     left_out = _leave_out(session, session.staging, wanted, given)
     staged -= left_out.rows
     refuse_bad_keys(session, session.staging, how)
-    columns = fit(session, relation, how, of_python=not isinstance(content, Query))
+    columns = fit(session, relation, how, of_python=not isinstance(content, Query), there=known)
     session.refuse_effects(relation, deletes=True, updates=())
-    column = _of_table(session, relation, wanted)
+    if column is None or how.on_schema_change == "sync_all_columns":  # it may have another type now
+        column = _of_table(relation, wanted, session.columns(relation))
     apart = _Apart.of(column, wanted)
     counts = apart.counts(session, session.staging, staged)
     deleted = apart.delete(session, relation)
@@ -144,16 +152,15 @@ class _Apart:
 
 
 def _given(
-    session: Hooks, relation: Relation, how: Partitioned, content: Content, *, there: bool
+    session: Hooks, how: Partitioned, content: Content, column: WindowColumn | None
 ) -> _Given:
+    """``column``: that of the table, if that is there."""
     if not isinstance(content, Query):
         return _Given(content)
     query = session.subquery(content.sql)
     if query is None and not has_names(content.sql):
         return _Given(content)
-    if there:
-        column = _of_table(session, relation, how)
-    else:
+    if column is None:
         column = _shape(session, how, content.sql, how.partitions)
     if query is None:
         return _Given(Query(filled_in(content.sql, how.partitions, column)))
@@ -230,8 +237,7 @@ def _staged(
 # The column --------------------------------------------------------------------------------------
 
 
-def _of_table(session: Hooks, relation: Relation, how: Partitioned) -> WindowColumn:
-    columns = session.columns(relation)
+def _of_table(relation: Relation, how: Partitioned, columns: Columns) -> WindowColumn:
     (name,) = columns_of_table(columns, relation, [how.by], "partitions")
     return WindowColumn(name, dict(columns)[name])
 
@@ -263,6 +269,6 @@ def _shape(
 def read_windows(session: Hooks, relation: Relation, how: Partitioned) -> Reading:
     """What a Python model must know to make the rows of these partitions; of all for none."""
     there = session.take_turn(relation) == "table"
-    column = _of_table(session, relation, how) if there else None
+    column = _of_table(relation, how, session.columns(relation)) if there else None
     given = values(how.partitions, column)
     return Reading(not how.partitions, seen="table" if there else "", windows=given)
