@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 
@@ -110,18 +111,13 @@ _CONFORMANCE = ("test_conformance", "test_conformance_values", "test_conformance
 _CONFORMANCE += ("test_materialization", "test_checks")
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "system" in metafunc.fixturenames and not hasattr(metafunc.module, "system"):
-        here = metafunc.module.__name__.rpartition(".")[2]
-        features = any(metafunc.definition.iter_markers("feature")) and here in _CONFORMANCE
-        every = features or any(metafunc.definition.iter_markers("every_warehouse"))
-        metafunc.parametrize("system", EVERY if every else NAMES, indirect=True)
-
-
 @pytest.fixture
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
-    """Each warehouse in turn. A test of a feature that one lacks must fail there."""
-    if request.param == "duckdb":
+    """Each warehouse in turn, or that of another package. A test of a feature that one lacks must
+    fail there."""
+    if request.param not in EVERY:
+        made = import_module(f"{request.param}.{CONFORMANCE}").system(tmp_path)
+    elif request.param == "duckdb":
         made = duckdb_system(str(tmp_path / "w.duckdb"))
     elif request.param == "ducklake":
         if not ducklake_is_installed():
@@ -175,15 +171,48 @@ def lives() -> Iterator[Lives]:
 #: once more what DuckDB does.
 _OF_DUCKLAKE = {
     *("test_conformance.py", "test_conformance_seeds.py", "test_conformance_values.py"),
-    *("test_materialization.py", "test_warehouse_api.py", "test_records.py", "test_leftovers.py"),
+    *("test_materialization.py", "test_warehouse_api.py", "test_leftovers.py"),
     *("test_incremental.py", "test_incremental_columns.py", "test_partitions.py"),
-    *("test_snapshot.py", "test_check_kinds.py", "test_functions.py", "test_contracts.py"),
+    *("test_snapshot.py", "test_check_kinds.py", "test_functions.py"),
 }
 
 
+#: The module of another package whose ``system(folder)`` returns a System with an empty database.
+CONFORMANCE = "conformance"
+_OPTION = "--dagster-models-warehouse"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        _OPTION,
+        metavar="PACKAGE",
+        help="ask only the warehouse of this package, and all that"
+        " every warehouse must do; see docs/warehouse_authors.md",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    # Not for a module that has a fixture of its own with this name, nor a test that names some.
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    own = hasattr(metafunc.module, "system") or "system" in named
+    if "system" not in metafunc.fixturenames or own:
+        return
+    here = metafunc.module.__name__.rpartition(".")[2]
+    features = any(metafunc.definition.iter_markers("feature")) and here in _CONFORMANCE
+    every = features or any(metafunc.definition.iter_markers("every_warehouse"))
+    package = metafunc.config.getoption(_OPTION)
+    names = [package] if package else EVERY if every else NAMES
+    metafunc.parametrize("system", names, indirect=True)
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out of DuckLake's tests those of other files. Each CI runs one of each feature."""
+    package = config.getoption(_OPTION)
+    if package:
+        items[:] = [
+            it for it in items if _system_of(it) == package and it.path.stem in _CONFORMANCE
+        ]
     kept, sampled = [], set()
     for item in items:
         if _system_of(item) == "ducklake":
@@ -223,9 +252,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     terminalreporter.section("what each warehouse was seen to do")
     width = max(map(len, FEATURES))
-    terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in EVERY))
+    names = list(dict.fromkeys([*EVERY, *(name for _, name in _matrix)]))
+    terminalreporter.write_line(" " * width + "".join(f"  {name:<9}" for name in names))
     for feature in FEATURES:
-        cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in EVERY)
+        cells = "".join(f"  {_matrix.get((feature, name), '-'):<9}" for name in names)
         terminalreporter.write_line(f"{feature:<{width}}{cells}".rstrip())
 
 

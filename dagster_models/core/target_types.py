@@ -1,14 +1,15 @@
 """The types of warehouses, in one table.
 
-A third warehouse is one row here and one folder in ``warehouses/``. The table only names the
-drivers, as every process loads this module.
+A warehouse is one row here and one folder in ``warehouses/``, or a package of its own that offers
+both by an entry point. The table only names the drivers, as every process loads this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from dagster_models.core import copy_forms, value_forms
 from dagster_models.core.copy_forms import CopyForms
@@ -16,6 +17,9 @@ from dagster_models.core.value_forms import ValueForms
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn
 from dagster_models.util.environment import filled_settings
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +227,55 @@ TARGET_TYPES: Mapping[str, TargetType] = {
 }
 
 
+#: The group of entry points by which a package offers a type of its own: the name is the type's,
+#: and the object is its TargetType.
+ENTRY_POINTS = "dagster_models.warehouses"
+
+
 def target_type(name: str) -> TargetType:
-    """The type of that name. Raises WarehouseError if there is none."""
-    if name not in TARGET_TYPES:
-        known = ", ".join(TARGET_TYPES)
+    """The type of that name, ours or a package's. Raises WarehouseError if there is none."""
+    found = TARGET_TYPES.get(name) or _offered(name)
+    if found is None:
         raise WarehouseError(
             ErrorKind.INVALID_SETTINGS,
-            f"type: {name!r} is not a type of warehouse. Known types: {known}",
+            f"type: {name!r} is not a type of warehouse. Known types: {', '.join(type_names())}",
         )
-    return TARGET_TYPES[name]
+    return found
+
+
+def type_names() -> list[str]:
+    """The names of all types that can be had here."""
+    return sorted({*TARGET_TYPES, *(point.name for point in _entry_points())})
+
+
+@cache
+def _entry_points() -> tuple[EntryPoint, ...]:
+    # Only for a name that is not ours: the import and the search take 50 ms.
+    from importlib.metadata import entry_points
+
+    return tuple(entry_points(group=ENTRY_POINTS))
+
+
+@cache
+def _offered(name: str) -> TargetType | None:
+    """The type that another package offers. Raises WarehouseError if it cannot be loaded."""
+    point = next((point for point in _entry_points() if point.name == name), None)
+    if point is None:
+        return None
+    try:
+        found = point.load()
+    except Exception as error:  # whatever the package does when it is imported
+        raise _unusable(point, f"it cannot be loaded ({type(error).__name__}: {error})") from error
+    if not isinstance(found, TargetType) or found.name != name:
+        raise _unusable(point, f"it is no TargetType with the name {name!r}, but {found!r}")
+    return found
+
+
+def _unusable(point: EntryPoint, why: str) -> WarehouseError:
+    package = point.dist.name if point.dist is not None else "a package"
+    return WarehouseError(
+        ErrorKind.INVALID_SETTINGS,
+        f"type {point.name}: {package} offers it as {point.value}, and {why}. Correct or upgrade"
+        " that package",
+        name="WarehouseTypeUnusable",
+    )

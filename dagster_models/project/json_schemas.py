@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type, type_names
 from dagster_models.project import (
     config,
     extras,
@@ -173,7 +173,7 @@ def _defaults(section: str) -> Schema:
 def _target() -> Schema:
     of_types = {
         setting.name: _of(target_settings.READERS[setting.kind])
-        for type_ in TARGET_TYPES.values()
+        for type_ in map(target_type, type_names())
         for setting in type_.settings
     }
     # A number may come from the environment.
@@ -182,7 +182,7 @@ def _target() -> Schema:
         "type": "object",
         "properties": {
             **filled,
-            "type": _either({"enum": sorted(TARGET_TYPES)}, {"pattern": r"\$\{"}),
+            "type": _either({"enum": type_names()}, {"pattern": r"\$\{"}),
             "threads": _either({"type": "integer", "minimum": 1}, _TEXT),
             "schema_prefix": _TEXT,
         },

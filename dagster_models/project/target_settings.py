@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 
 from dagster_models.core.model import Location, Target
-from dagster_models.core.target_types import DUCKDB, TARGET_TYPES, TargetType
+from dagster_models.core.target_types import DUCKDB, TargetType, target_type, type_names
+from dagster_models.errors import WarehouseError
 from dagster_models.project.attached import postgres_nodes, read_attached
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml import fields
@@ -109,12 +110,16 @@ def _target_type(
         return None
     item = node.value.get("type")
     type_ = filled(str(item.value), environ) if item is not None else ""
-    if type_ not in TARGET_TYPES:
-        what = f"unknown target type `{type_}`" if type_ else f"target `{name}` has no `type`"
-        fix = f"Supported now: {', '.join(sorted(TARGET_TYPES))}."
-        report(problem(what, item.place if item is not None else place, fix))
+    where = item.place if item is not None else place
+    try:
+        return target_type(type_)
+    except WarehouseError as error:
+        what, fix = error.message, ""
+        if type_ not in type_names():
+            what = f"unknown target type `{type_}`" if type_ else f"target `{name}` has no `type`"
+            fix = f"Supported now: {', '.join(type_names())}."
+        report(problem(what, where, fix))
         return None
-    return TARGET_TYPES[type_]
 
 
 def _catalog(path: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import TARGET_TYPES, target_type
 from dagster_models.core.tasks import BuildTask, Content, Query
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.processes.server.commits import commits_of
@@ -59,11 +59,11 @@ class System:
     @property
     def address(self) -> WarehouseAddress:
         """For session.connect."""
-        return WarehouseAddress(TARGET_TYPES[self.name], {**self.settings, "idle_seconds": 0.5})
+        return WarehouseAddress(target_type(self.name), {**self.settings, "idle_seconds": 0.5})
 
     @property
     def module(self) -> Any:
-        return importlib.import_module(TARGET_TYPES[self.name].module)
+        return importlib.import_module(target_type(self.name).module)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import TARGET_TYPES
+from dagster_models.core.target_types import target_type
 from dagster_models.core.tasks import AttemptId, Query
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import (
@@ -253,7 +253,7 @@ def test_hostile_names_and_values_neither_inject_nor_collide(
 ) -> None:
     assume(not _is_refused_at_load(schema, name))
     # As a target gives it: a schema with the name of a database is ambiguous without its catalog.
-    row = TARGET_TYPES[system.name]
+    row = target_type(system.name)
     own = row.catalog or "w"
     databases = (own, *row.databases) if row.databases else ()
     relation = Relation(schema, name, own if schema.lower() in databases else None)

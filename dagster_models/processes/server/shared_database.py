@@ -145,10 +145,10 @@ def _driver(type_: TargetType) -> Any:
     try:
         return importlib.import_module(type_.module)
     except ModuleNotFoundError as error:
+        install = f"pip install 'dagster-models[{type_.extra}]'" if type_.extra else "see its page"
         raise WarehouseError(
             ErrorKind.START_FAILED,
-            f"type {type_}: its driver is not installed ({error}). Install it:"
-            f" pip install 'dagster-models[{type_.extra}]'",
+            f"type {type_}: its driver is not installed ({error}). Install it: {install}",
         ) from error
 
 

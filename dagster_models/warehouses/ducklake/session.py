@@ -49,7 +49,7 @@ CAPABILITIES = Capabilities(
     lacks={
         "grants": "DuckLake has no grants, and CREATE OR REPLACE drops comments",
         "indexes": "DuckLake has no indexes",
-        "size": "its files are compressed, and shared by snapshots",
+        "size": "the catalog says it once a table is published, and not before",
         "decimal_nan": "DECIMAL has no NaN",
         "savepoints": "it has none, and an error may end the transaction: all is built once more",
     },

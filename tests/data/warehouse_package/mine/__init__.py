@@ -1,0 +1,7 @@
+"""A warehouse in a package of its own: DuckDB, under another name."""
+
+from dataclasses import replace
+
+from dagster_models.core.target_types import DUCKDB
+
+MINE = replace(DUCKDB, name="mine", module="mine.session")
