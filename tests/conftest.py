@@ -172,8 +172,7 @@ def lives() -> Iterator[Lives]:
 _OF_DUCKLAKE = {
     *("test_conformance.py", "test_conformance_seeds.py", "test_conformance_values.py"),
     *("test_materialization.py", "test_warehouse_api.py", "test_leftovers.py"),
-    *("test_incremental.py", "test_incremental_columns.py", "test_partitions.py"),
-    *("test_snapshot.py", "test_check_kinds.py", "test_functions.py"),
+    *("test_snapshot.py", "test_functions.py"),
 }
 
 

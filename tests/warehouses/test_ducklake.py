@@ -21,6 +21,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.errors import ErrorKind, ProjectError, WarehouseError
 from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.util.dsn import dsn_parameters
 from dagster_models.warehouses.base import OpenWarehouse, WarehouseSession
 from dagster_models.warehouses.ducklake import extensions
 from lives import Build, Kill, Life, Lives
@@ -120,6 +121,26 @@ def test_a_publication_is_a_snapshot_with_its_run_and_happens_once(opened: OpenW
 
 
 @needs_ducklake
+@pytest.mark.parametrize(
+    "form", ["postgresql://me:{url}@127.0.0.1:1/d", "host=127.0.0.1 port=1 user=me password={pair}"]
+)
+def test_no_error_and_no_query_shows_the_password(tmp_path: Path, lake: System, form: str) -> None:
+    dsn = form.format(url="s3cr%27et", pair=r"'s3cr\'et'")
+    with pytest.raises(WarehouseError, match="Connection refused") as caught:
+        ducklake_system(str(tmp_path), dsn).open()
+    assert "s3cr" not in str(caught.value)
+    assert caught.value.kind is ErrorKind.UNREACHABLE
+    password = dsn_parameters(lake.settings["postgres"])["password"]
+    with closing(lake.open()) as warehouse, closing(warehouse.session()) as session:
+        shown = [
+            session.query("select * from duckdb_databases()"),
+            session.query("select secret_string from duckdb_secrets()"),
+        ]
+    assert password
+    assert password not in str(shown)
+
+
+@needs_ducklake
 def test_of_two_processes_that_add_to_one_table_one_wins(lake: System) -> None:
     """Neither has seen the rows of the other, so one of them must not publish."""
     how = Incremental(strategy="append", code_version="v1")
@@ -141,6 +162,28 @@ def test_of_two_processes_that_add_to_one_table_one_wins(lake: System) -> None:
         other.discard()
         assert other.query("select distinct attempt from s.t order by 1")[1] == [(1,), (2,)]
         assert other.last_proofs([Relation("s", "t")])[0].attempt == 2
+
+
+@needs_ducklake
+def test_a_column_changes_only_to_a_wider_type(opened: OpenWarehouse) -> None:
+    how = Incremental(strategy="append", on_schema_change="sync_all_columns", code_version="v1")
+    with closing(opened.session()) as session:
+        session.prepare(["s"])
+        for attempt, sql, verdict in (
+            (1, "select cast(1 as integer) as n", Verdict.COMMITTED),
+            (2, "select cast(2 as bigint) as n", Verdict.COMMITTED),
+            (3, "select 'x' as n", Verdict.ROLLED_BACK),
+            (4, "select cast(4 as smallint) as n", Verdict.ROLLED_BACK),
+        ):
+            task = replace(task_of(attempt), content=Query(sql), materialization=how)
+            outcome = run(session, task, Stop())
+            assert outcome.verdict is verdict
+        assert outcome.error is not None
+        assert "DuckLake only widens the type of a column" in outcome.error.message
+        assert session.query("select typeof(n), n from s.t order by n")[1] == [
+            ("BIGINT", 1),
+            ("BIGINT", 2),
+        ]
 
 
 @needs_ducklake

@@ -128,7 +128,7 @@ class AttachedDatabases:
             try:
                 cursor.execute(f"ATTACH {literal(dsn)} AS {quote(name)} (TYPE postgres, READ_ONLY)")
             except duckdb.Error as error:
-                raise without_secrets(error, dsn) from None
+                raise _without_secrets(error, dsn) from None
 
 
 @contextlib.contextmanager
@@ -281,7 +281,7 @@ def _literal_path(place: str, file: str) -> str:
     return os.path.join(plain_folder(place), below) if below else plain_path(place)
 
 
-def without_secrets(error: duckdb.Error, dsn: str) -> WarehouseError:
+def _without_secrets(error: duckdb.Error, dsn: str) -> WarehouseError:
     """DuckDB quotes the connection string in its errors."""
     converted = convert(error)
     hidden = {dsn}

@@ -6,13 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import duckdb
-
 from dagster_models.core.target_types import DUCKLAKE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn
 from dagster_models.warehouses.base import literal, quote
-from dagster_models.warehouses.duckdb.attached import without_secrets
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.ducklake import extensions
 
@@ -20,15 +17,17 @@ from dagster_models.warehouses.ducklake import extensions
 #: that grows. DuckLake's own ten tries were too few for six writers (89 of 90).
 _RETRIES = {"max_retry_count": "40", "retry_wait_ms": "50", "retry_backoff": "1.1"}
 
+_SECRET = "dagster_models_catalog"
+
 
 def attach(connection: Any, settings: Mapping[str, Any]) -> None:
     """Attach the lake as ``DUCKLAKE.catalog``; the first one who does makes it.
 
     Raises WarehouseError.
     """
-    conninfo = _conninfo(settings) if settings.get("postgres") else ""
+    server = _server(settings) if settings.get("postgres") else {}
     extensions.load(connection, "ducklake")
-    extensions.load(connection, "postgres_scanner" if conninfo else "sqlite_scanner")
+    extensions.load(connection, "postgres_scanner" if server else "sqlite_scanner")
     data = str(settings["data"])
     if "://" in data:
         extensions.load(connection, "httpfs")
@@ -37,8 +36,12 @@ def attach(connection: Any, settings: Mapping[str, Any]) -> None:
     for name, value in _RETRIES.items():
         connection.execute(f"SET GLOBAL ducklake_{name} = {value}")
     options = [f"DATA_PATH {literal(data)}"]
-    place = f"postgres:{conninfo}"
-    if not conninfo:
+    if server:
+        if "password" in server:
+            _hide(connection, server.pop("password"))
+            options.append(f"META_SECRET {literal(_SECRET)}")
+        place = "postgres:" + " ".join(f"{name}={_value(text)}" for name, text in server.items())
+    else:
         place = f"sqlite:{settings['sqlite']}"
         _make_folder(os.path.dirname(str(settings["sqlite"])), "sqlite")
         wait = round(1000 * DUCKLAKE.number(settings, "lock_timeout"))
@@ -46,25 +49,42 @@ def attach(connection: Any, settings: Mapping[str, Any]) -> None:
         options.append(f"META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT {wait}")
     lake, name = literal(f"ducklake:{place}"), quote(DUCKLAKE.catalog)
     try:
-        connection.execute(f"ATTACH {lake} AS {name} ({', '.join(options)})")
-    except duckdb.Error as error:
-        raise without_secrets(error, conninfo) from None
-    with translated():
-        connection.execute(f"USE {name}")
+        with translated():
+            connection.execute(f"ATTACH {lake} AS {name} ({', '.join(options)})")
+            connection.execute(f"USE {name}")
+    except WarehouseError as error:
+        _, unreachable, why = error.message.partition("Unable to connect to Postgres at ")
+        if not unreachable:
+            raise
+        what = f"the catalog of the lake cannot be reached, at {why}"
+        raise WarehouseError(ErrorKind.UNREACHABLE, what, transient=True) from error
 
 
-def _conninfo(settings: Mapping[str, Any]) -> str:
+def _server(settings: Mapping[str, Any]) -> dict[str, str]:
     """What libpq is given: the user's own, with limits for those who wait for a lock, and so that
     what a dead client has sent ends soon."""
     found = dsn.dsn_parameters(str(settings["postgres"]))
+    if others := sorted(dsn.SECRET_KEYWORDS & found.keys() - {"password"}):
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"`postgres` has {others[0]}, which DuckDB would show in errors: of secrets it may have"
+            " a password alone",
+        )
     wait = round(1000 * DUCKLAKE.number(settings, "lock_timeout"))
     given = found.get("options") or os.environ.get("PGOPTIONS", "")
     found["options"] = (
         f"{given} -c lock_timeout={wait} -c client_connection_check_interval=500"
         " -c synchronous_commit=on"
     )
-    found.setdefault("application_name", "dagster-models")
-    return " ".join(f"{name}={_value(value)}" for name, value in found.items())
+    return {"application_name": "dagster-models", **found}
+
+
+def _hide(connection: Any, password: str) -> None:
+    """Keep the password where DuckDB shows it to nobody: what it attaches, it quotes in errors."""
+    with translated():
+        connection.execute(
+            f"CREATE TEMPORARY SECRET {_SECRET} (TYPE postgres, PASSWORD {literal(password)})"
+        )
 
 
 def _value(text: str) -> str:

@@ -184,6 +184,18 @@ class DuckLakeSession(DuckDBSession):
         # It ignores USING in a change of a type.
         self.change(f"UPDATE {quoted(relation)} SET {column} = {value}")
 
+    def alter(self, relation: Relation, added: Sequence[str], others: Sequence[str]) -> None:
+        try:
+            super().alter(relation, added, others)
+        except WarehouseError as error:
+            if "only widening type promotions" in error.message:
+                error.message = (
+                    f"{error.message.partition(': ')[0]}: DuckLake only widens the type of a"
+                    " column. Nothing was changed: cast it in the query, or build the model once in"
+                    " full (`full_refresh`)"
+                )
+            raise
+
     # Commit records
 
     def prepare(self, schemas: Sequence[str]) -> None:
