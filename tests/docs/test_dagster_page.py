@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
@@ -253,6 +254,20 @@ def test_slack(failed: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPat
     assert text.startswith(f"test failed (run {failed.dagster_run.run_id})")
     assert "*marts__orders*" in text
     assert "models/marts/orders.sql:1" in text
+
+
+def test_the_alert_of_the_start_page(
+    failed: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what has failed, and not only that something has."""
+    names: dict[str, Any] = {}
+    exec(Page.of("index.md").block("python").partition("\ndefs =")[0], names)
+    said: list[str] = []
+    log = SimpleNamespace(error=said.append)
+    monkeypatch.setattr(type(failed), "log", property(lambda context: log))
+    names["report"](failed)
+    assert said[0].startswith("test failed: ")
+    assert "models/marts/orders.sql:1" in said[0]
 
 
 def test_mail(failed: dg.RunFailureSensorContext, monkeypatch: pytest.MonkeyPatch) -> None:
