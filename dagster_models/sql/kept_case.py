@@ -31,10 +31,12 @@ def kept_case(
         for index, token in enumerate(tokens)
         if token.text != token.text.lower() and token.token_type not in _QUOTED
     ]
-    if not written:  # nearly every text
+    if not written:
         return frozenset()
     if dialect.keys_in_result and _makes_document(tokens):
         return frozenset(written)
+    if all(" " in tokens[index].text for index in written):  # sqlglot says GROUP BY for `group by`
+        return frozenset()
     names = [name for tree in statements for name in _names(tree, dialect)]
     starts = {name.meta["start"] for name in names if "start" in name.meta}
     placeless = {name.name for name in names if "start" not in name.meta}  # `{Key: 1}` in DuckDB

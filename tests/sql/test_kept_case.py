@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from dagster_models.sql import kept_case
 from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.unread import read_tokens
 
@@ -120,3 +121,13 @@ def test_in_a_text_that_the_parser_does_not_know_names_keep_their_case() -> None
     upper = read_tokens("SELECT ((1 as Name FROM t", "duckdb").normalized
     assert upper == read_tokens("select ((1 as Name from t", "duckdb").normalized
     assert upper != read_tokens("select ((1 as name from t", "duckdb").normalized
+
+
+def test_the_tree_of_a_text_in_lower_case_is_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """sqlglot spells keywords of two words in upper case; they are no reason to look for names."""
+    walked: list[str] = []
+    monkeypatch.setattr(kept_case, "_names", lambda tree, dialect: walked.append(tree.sql()) or [])
+    parse_sql("select id, count(*) as n from t group by id order by id", "duckdb", True)
+    assert not walked
+    parse_sql("select id, count(*) as N from t group by id", "duckdb", True)
+    assert walked
