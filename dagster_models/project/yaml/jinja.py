@@ -14,6 +14,14 @@ _QUOTED = re.compile(r"""['"]([^'"]*)['"]""")
 _SHOWN = 40  #: characters of a tag
 
 
+_RELATION = re.compile(r"\{\{\s*(?:ref|source)\([^(){}]*\)\s*\}\}")
+
+
+def is_relation(text: str) -> bool:
+    """Whether a text is the name of a relation in dbt's words, and nothing else."""
+    return _RELATION.fullmatch(text.strip()) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Jinja:
     """``is_error``: it was meant for dbt; else it only looks like that, and stays what it is.

@@ -15,7 +15,7 @@ import yaml
 from dagster_models.core.model import Location
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
-from dagster_models.project.yaml.jinja import jinja_in
+from dagster_models.project.yaml.jinja import is_relation, jinja_in
 
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 # libyaml is ten times faster, but it is not everywhere, and words its errors in its own way. So it
@@ -123,7 +123,7 @@ def read_yaml(
 #: The keys below which a text is SQL, whose reader reports Jinja in words of SQL, or data.
 _NO_TEXTS = frozenset(
     {"pre_hook", "pre-hook", "post_hook", "post-hook", "pre_statements", "post_statements"}
-    | {"given", "expect"}
+    | {"where", "expression", "sql", "given", "expect"}
 )
 #: Sections of dbt's files of which nothing is read.
 NOT_READ = frozenset(
@@ -132,20 +132,28 @@ NOT_READ = frozenset(
 
 
 def _report_jinja(
-    node: YamlNode, report: Report, seen: set[int], left_out: frozenset[str] = _NO_TEXTS
+    node: YamlNode,
+    report: Report,
+    seen: set[int],
+    left_out: frozenset[str] = _NO_TEXTS,
+    in_check: bool = False,
 ) -> None:
-    """Report the Jinja in the texts of a file, which nothing renders."""
+    """Report the Jinja in the texts of a file, which nothing renders. A check (an entry of a list,
+    with one key) may name a relation as dbt does: `{{ ref('orders') }}`, with nothing beside it."""
     if id(node) in seen:  # an alias
         return
     seen.add(id(node))
     if isinstance(node.value, dict):
         for key, item in node.value.items():
             if key not in left_out:
-                _report_jinja(item, report, seen)
+                _report_jinja(item, report, seen, in_check=in_check)
     elif isinstance(node.value, list):
         for item in node.value:
-            _report_jinja(item, report, seen)
+            one = isinstance(item.value, dict) and len(item.value) == 1
+            _report_jinja(item, report, seen, in_check=in_check or one)
     elif isinstance(node.value, str) and (found := jinja_in(node.value)) is not None:
+        if in_check and is_relation(node.value):
+            return
         severity = "error" if found.is_error else "warning"
         report(problem(found.what, node.place, found.fix, severity))
 
