@@ -318,7 +318,8 @@ def _materialization(target_step: TargetStep) -> Materialization:
     if step.partitions is not None:
         batch = step.config.batch
         wanted, built = target_step.partitions, target_step.built
-        partitioned = Partitioned(step.partitions.by, wanted, batch, earlier=built)
+        reach = step.partitions.reach
+        partitioned = Partitioned(step.partitions.by, wanted, batch, earlier=built, reach=reach)
         how = replace(how, partitioned=partitioned)
     columns = own_columns(step) if reads_itself(step) else ()
     return replace(

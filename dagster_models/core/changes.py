@@ -16,9 +16,9 @@ class Changes:
     and that were gone. ``since`` is the value of `$since` as SQL, None where the model has none. A
     count is None where nobody counted: the rows that a full refresh has replaced.
 
-    ``outside``: rows that were returned for no window of the build, and left out. ``unplaced``:
-    rows that are in no partition at all, as the column has NULL in them. Both are None where the
-    warehouse did not look at such rows.
+    ``outside``: rows that were returned for no window of the build, and left out; of a whole table
+    those that no partition of the set reaches. ``unplaced``: rows that are in no partition at all,
+    as the column has NULL in them. Both are None where the warehouse did not look at such rows.
     """
 
     kind: str

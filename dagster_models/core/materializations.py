@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 from dagster_models.core.model import Config
-from dagster_models.core.windows import Partition
+from dagster_models.core.windows import Partition, Window, window_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class Partitioned:
     ``by``: that column. ``partitions``: those of this build, () for the whole table. ``batch``: how
     many of them go into one transaction, None for all. ``part``: the number that the first commit
     record of this transaction has in its attempt. ``earlier``: the partitions that other
-    transactions of the run have built already; the checks of a window look at them, too.
+    transactions of the run have built already; the checks of a window look at them, too. ``reach``:
+    what all partitions of the set reach by now and later, as far as that is known.
     """
 
     by: str
@@ -90,13 +91,15 @@ class Partitioned:
     batch: int | None = None
     part: int = 0
     earlier: tuple[Partition, ...] = ()
+    reach: Window | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Partitioned:
+        reach = window_from_json(values["reach"]) if values["reach"] else None
         partitions, earlier = (
             tuple(map(Partition.from_json, values[name])) for name in ("partitions", "earlier")
         )
-        return cls(**{**values, "partitions": partitions, "earlier": earlier})
+        return cls(**{**values, "partitions": partitions, "earlier": earlier, "reach": reach})
 
 
 def strategy_of(config: Config) -> str:

@@ -6,12 +6,17 @@ import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+from zoneinfo import ZoneInfo
+
+from dagster_models.core.windows import TimeWindow, ValueWindow, Window
 
 if TYPE_CHECKING:
     from dagster_models.core.model import Key, Location
 
 Every = Literal["hour", "day", "week", "month", "cron", "values"]
 
+#: The end of partitions that have none.
+_NEVER = datetime.datetime(9999, 1, 1)
 #: What a truncation of a time may leave, the finest first; "" is the time itself.
 UNITS = ("", "second", "minute", "hour", "day", "week", "month", "quarter", "year")
 
@@ -98,3 +103,14 @@ class StepPartitions:
     read: tuple[int, int] = (0, 0)
     widen: str = ""
     upstream: Mapping[Key, How] = field(default_factory=dict)
+
+    @property
+    def reach(self) -> Window | None:
+        """What the partitions of the set reach, by now and later; None if that is not known."""
+        if not self.of.is_timed:
+            return ValueWindow(self.of.values)
+        if self.widen or self.of.start is None:
+            return None
+        zone = ZoneInfo(self.of.timezone)
+        ends = self.of.start, self.of.end or _NEVER
+        return TimeWindow(*(moment.replace(tzinfo=zone) for moment in ends))

@@ -63,10 +63,11 @@ class Partition:
     def from_json(cls, data: Mapping[str, Any]) -> Partition:
         """The inverse of ``core.plain.plain``."""
         read = data["read"]
-        return cls(data["key"], _window(data["window"]), _times(read) if read else None)
+        return cls(data["key"], window_from_json(data["window"]), _times(read) if read else None)
 
 
-def _window(data: Mapping[str, Any]) -> Window:
+def window_from_json(data: Mapping[str, Any]) -> Window:
+    """The inverse of ``core.plain.plain``."""
     return ValueWindow(tuple(data["values"])) if "values" in data else _times(data)
 
 

@@ -131,7 +131,10 @@ def partition_notes(result: StepResult) -> Iterator[str]:
     changes = result.changes
     if changes is not None and changes.outside:
         rows = counted(changes.outside, "row")
-        yield f"WARNING: {result.step} returned {rows} outside of its partitions: left out"
+        note = f"{result.step} returned {rows} outside of its partitions: left out"
+        if changes.kind == "whole":
+            note = f"{rows} of {result.step} with a value that no partition has: in no partition"
+        yield f"WARNING: {note}"
     if changes is not None and changes.unplaced:
         rows = counted(changes.unplaced, "row")
         left_out = " and left out" if changes.kind == "window" else ""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import json
 from pathlib import Path
 
 import pytest
 
+from dagster_models.compilation.tasks import TargetStep, task_for
+from dagster_models.core.materializations import Incremental
 from dagster_models.core.model import Key, Project
 from dagster_models.core.partitions import Automation, PartitionSet, StepPartitions
+from dagster_models.core.tasks import BuildTask, task_from_json, task_to_json
+from dagster_models.project.targets import usable_target
 from project_cases import make, report_of, write_project
 
 SETTINGS = """name: p
@@ -64,6 +69,36 @@ def test_the_named_sets(tmp_path: Path) -> None:
     assert {name: it.ticks_within_days for name, it in sets.items() if it.is_timed} == {
         **dict.fromkeys(("daily", "weekly", "elsewhere"), False),
         **dict.fromkeys(("hourly", "fiscal"), True),
+    }
+
+
+def test_a_build_in_full_knows_what_the_set_reaches(tmp_path: Path) -> None:
+    """Rows outside of it are in no partition, whatever is built."""
+    cases = {"daily": "at", "fiscal": "at", "regions": "carrier", "weeks": "at"}
+    models = [
+        of(
+            name,
+            f"partitions: {{of: {'daily, widen: week' if name == 'weeks' else name}, by: {by}}}",
+            "select at, carrier from raw.events",
+        )
+        for name, by in cases.items()
+    ]
+    project = project_of(tmp_path, *models)
+    found = {}
+    for name in cases:
+        step = TargetStep(project, project.steps[Key("main", name)], usable_target(project))
+        task = task_for(step, "r", 1)
+        assert isinstance(task, BuildTask)
+        again = task_from_json(json.loads(json.dumps(task_to_json(task))))
+        assert again == task
+        assert isinstance(task.materialization, Incremental)
+        assert task.materialization.partitioned is not None
+        found[name] = str(task.materialization.partitioned.reach)
+    assert found == {
+        "daily": "2024-01-01T00:00:00-05:00 to 9999-01-01T00:00:00-05:00",
+        "fiscal": "2024-01-01T00:00:00+00:00 to 2025-01-01T00:00:00+00:00",
+        "regions": "ValueWindow(values=('emea', 'apac'))",
+        "weeks": "None",
     }
 
 

@@ -447,6 +447,27 @@ def test_rows_of_python_outside_of_the_window_are_counted_and_left_out(
     assert (changes.inserted, changes.outside, changes.unplaced) == (4, None, 1)
 
 
+def test_a_build_in_full_counts_rows_that_no_partition_reaches(
+    session: WarehouseSession, build: Build
+) -> None:
+    """Before the first one, after the last one, and other values: such rows would be there or not,
+    depending on how the table was built last."""
+    one, five = (dt.datetime(2024, 1, day, tzinfo=dt.timezone.utc) for day in (1, 5))
+    days = " union all ".join(f"select date '{it}' as d" for it in ("2023-12-31", "2024-01-01"))
+    days += " union all select date '2024-01-05' union all select cast(null as date)"
+    late = dt.datetime(9999, 1, 1, tzinfo=dt.timezone.utc)
+    for reach, beyond in ((TimeWindow(one, five), 2), (TimeWindow(one, late), 1), (None, None)):
+        how = Incremental("replace", partitioned=Partitioned("d", reach=reach))
+        changes = committed(build(days, how))
+        assert (changes.inserted, changes.outside, changes.unplaced) == (4, beyond, 1)
+    how = Incremental("replace", partitioned=Partitioned("d", reach=ValueWindow(("a", "b"))))
+    assert committed(build("select 'b' as d union all select 'c'", how)).outside == 1
+    assert (
+        committed(build("select 1 as d", replace(how, partitioned=Partitioned("d")))).outside
+        is None
+    )
+
+
 def test_a_query_that_is_no_subquery(
     session: WarehouseSession, system: System, build: Build
 ) -> None:

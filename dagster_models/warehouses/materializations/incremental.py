@@ -28,8 +28,8 @@ from dagster_models.warehouses.materializations.merge import merge
 from dagster_models.warehouses.materializations.partitioned import (
     build_windows,
     fill_in_whole,
+    in_no_partition,
     read_windows,
-    unplaced,
 )
 from dagster_models.warehouses.materializations.since import refuse_misfit, value_of_since
 from dagster_models.warehouses.materializations.write import Write, refuse_lost_rows, rows_of
@@ -83,8 +83,10 @@ def _built(
         refuse_bad_keys(session, relation, how)
         refuse_misfit(session, relation, how.since)
         replaced = None if found == "table" else 0
-        left = unplaced(session, relation, how.partitioned) if how.partitioned else None
-        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, unplaced=left))
+        left: tuple[int | None, int | None] = None, None
+        if how.partitioned:
+            left = in_no_partition(session, relation, how.partitioned)
+        return Staged(relation, rows, Changes("whole", since, rows, 0, replaced, *left))
     staged = session.stage(content)
     refuse_bad_keys(session, session.staging, how)
     # A key that is added to the table would never meet its old rows, and would double them.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,9 +93,18 @@ def fill_in_whole(session: Hooks, how: Partitioned, content: Query) -> Query:
     return Query(filled_in(content.sql, (), known))
 
 
-def unplaced(session: Hooks, relation: Relation, how: Partitioned) -> int:
-    """How many rows of a table are in no partition, as they have no value in the column."""
-    return _unplaced(session, relation, _named(session, relation, how))
+def in_no_partition(session: Hooks, relation: Relation, how: Partitioned) -> tuple[int | None, int]:
+    """How many rows of a table are in none, as no partition of the set reaches their value, None if
+    that is not known; and as they have no value in the column."""
+    column = _named(session, relation, how)
+    missing = _unplaced(session, relation, column)
+    reached = ""
+    with suppress(WarehouseError):  # the column does not fit: a build of partitions says so
+        reached = column.within([how.reach]) if how.reach is not None else ""
+    if not reached:
+        return None, missing
+    sql = f"SELECT count(*) FROM {quoted(relation)} WHERE NOT ({reached})"
+    return int(session.rows(sql)[0][0]), missing
 
 
 # The rows ----------------------------------------------------------------------------------------
