@@ -19,7 +19,7 @@ from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
 from lives import Lives
 from postgres_server import GIVEN, dsn_of_database, start_server
-from sail_server import SailServer, start_sail
+from sail_server import SailServer, start_sail, why_no_sail
 from systems import (
     EVERY,
     NAMES,
@@ -101,6 +101,8 @@ def admin(postgres_dsn: str) -> Iterator[psycopg.Connection]:
 @pytest.fixture(scope="session")
 def sail() -> Iterator[SailServer]:
     """A Spark Connect server for this test run. Each location has a session of its own there."""
+    if why := why_no_sail():
+        pytest.skip(why)
     server = start_sail()
     yield server
     server.stop()

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 _START_SECONDS = 20
@@ -29,6 +30,7 @@ class SailServer:
     port: int
     process: subprocess.Popen[bytes]
     guard: subprocess.Popen[bytes]
+    session_seconds: int = 3600  #: how long it keeps a session that is idle
 
     @property
     def settings(self) -> dict[str, object]:
@@ -42,7 +44,14 @@ class SailServer:
     def restart(self) -> None:
         self.guard.communicate(b"\n")
         os.makedirs(self.folder, exist_ok=True)
-        self.process, self.guard = _started(self.folder, self.port)
+        self.process, self.guard = _started(self.folder, self.port, self.session_seconds)
+
+    def wait_until_said(self, words: str) -> None:
+        """Wait for a line of its log."""
+        end = time.monotonic() + _START_SECONDS
+        while words not in Path(self.folder, "log").read_text():
+            assert time.monotonic() < end, words
+            time.sleep(0.02)
 
     def stop(self) -> None:
         self.process.kill()
@@ -50,15 +59,24 @@ class SailServer:
         self.guard.communicate(b"\n")
 
 
-def start_sail() -> SailServer:
+def why_no_sail() -> str:
+    """Why there is no server to test with; "" if there is one."""
+    missing = [it for it in ("pysail", "pyspark", "deltalake") if find_spec(it) is None]
+    return f"{', '.join(missing)} not installed: `make setup` does it" if missing else ""
+
+
+def start_sail(session_seconds: int = 3600) -> SailServer:
     folder = tempfile.mkdtemp(prefix="dagster-models-sail-")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    return SailServer(folder, port, *_started(folder, port))
+    started = _started(folder, port, session_seconds)
+    return SailServer(folder, port, *started, session_seconds)
 
 
-def _started(folder: str, port: int) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
+def _started(
+    folder: str, port: int, session_seconds: int
+) -> tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]:
     program = Path(sys.executable).with_name("sail")
     log = os.path.join(folder, "log")
     with open(log, "wb") as output:
@@ -67,7 +85,7 @@ def _started(folder: str, port: int) -> tuple[subprocess.Popen[bytes], subproces
             cwd=folder,
             stdout=output,
             stderr=output,
-            env={**os.environ, "SAIL_SPARK__SESSION_TIMEOUT_SECS": "3600"},
+            env={**os.environ, "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(session_seconds)},
         )
     guard = subprocess.Popen(
         ["sh", "-c", _GUARD, "guard", str(process.pid), folder],

@@ -128,8 +128,8 @@ def test_a_session_that_was_given_up_cannot_publish(
     assert run(session, replace(TASK, attempt=2), Stop()).verdict is Verdict.COMMITTED
 
 
-def test_a_server_that_was_restarted_knows_the_relations(location: str) -> None:
-    server = start_sail()
+def test_a_server_that_was_restarted_knows_the_relations(sail: SailServer, location: str) -> None:
+    server = start_sail()  # one of its own
     try:
         warehouse = spark.connect({**server.settings, "location": location})
         with session_of(warehouse) as session:
@@ -142,6 +142,23 @@ def test_a_server_that_was_restarted_knows_the_relations(location: str) -> None:
             assert (caught.value.kind, caught.value.transient) == (ErrorKind.UNREACHABLE, True)
             server.restart()
             assert session.query("select n from s.v")[1] == [(2,)]
+        warehouse.close()
+    finally:
+        server.stop()
+
+
+def test_a_session_that_the_server_has_forgotten_is_begun_anew(
+    sail: SailServer, location: str
+) -> None:
+    """As after a Python model of twenty minutes. Sail takes no id again of one that was idle."""
+    server = start_sail(session_seconds=1)  # one of its own
+    try:
+        warehouse = spark.connect({**server.settings, "location": location})
+        with session_of(warehouse) as session:
+            session.prepare(["s"])
+            create(session, "table", "select 1 as n")
+            server.wait_until_said("removing idle session")
+            assert session.query("select n from s.t")[1] == [(1,)]
         warehouse.close()
     finally:
         server.stop()
@@ -189,7 +206,7 @@ def test_a_literal_is_the_text(session: spark.SparkSession, value: str) -> None:
     assert session.query("select n from s.t")[1] == [(value,)]
 
 
-def test_settings_that_lead_nowhere() -> None:
+def test_settings_that_lead_nowhere(sail: SailServer) -> None:
     for location in ("", "relative", "s3://bucket/x"):
         with pytest.raises(WarehouseError) as caught:
             spark.connect({"host": "127.0.0.1", "port": 1, "location": location})

@@ -72,7 +72,7 @@ class Catalog:
         self.add_schema(relation.schema)
         query = proof.definition if proof is not None and proof.kind == "view" else ""
         query = query or f"SELECT * FROM {self._files(relation)}"
-        self._server.run(f"CREATE OR REPLACE VIEW {quoted(relation)} AS\n{query}")
+        self._server.command(f"CREATE OR REPLACE VIEW {quoted(relation)} AS\n{query}")
         self._stamps[key] = stamp
 
     def show_published(self, relation: Relation) -> None:
@@ -87,12 +87,12 @@ class Catalog:
 
     def _forget(self, relation: Relation) -> None:
         with suppress(WarehouseError):
-            self._server.run(f"DROP VIEW IF EXISTS {quoted(relation)}")
+            self._server.command(f"DROP VIEW IF EXISTS {quoted(relation)}")
         self._stamps.pop((relation.schema.lower(), relation.name.lower()), None)
 
     def add_schema(self, schema: str) -> None:
         if schema.lower() not in self._schemas:
-            self._server.run(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
+            self._server.command(f"CREATE SCHEMA IF NOT EXISTS {quote(schema)}")
             self._schemas.add(schema.lower())
 
     def _files(self, relation: Relation) -> str:
@@ -101,7 +101,7 @@ class Catalog:
         schema = relation.schema.lower()
         table = quoted(Relation(_FILES, f"{len(schema)}_{schema}_{relation.name.lower()}"))
         folder = literal(self._location.log(relation).folder)
-        self._server.run(f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION {folder}")
+        self._server.command(f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION {folder}")
         return table
 
     def known(self) -> list[Relation]:

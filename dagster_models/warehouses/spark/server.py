@@ -7,9 +7,11 @@ finds the statements that are still running, by the tags that our sessions give 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import getpass
 import json
 import logging
+import re
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,6 +23,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.spark.errors import convert
 
 _IDS = uuid.UUID("6f1b1f0e-15a5-4c5e-9b0a-5a7c7d0e0f15")
+#: What servers say of a session that has ended.
+_IS_OVER = re.compile(r"session \S+ is not running|SESSION_(CLOSED|NOT_FOUND|CHANGED)")
 #: A session of the server that is gone, or new, has no value of this key.
 _KNOWN = "spark.dagster_models.session"
 _FIRST_WAIT_MILLISECONDS, _LONGEST_WAIT_MILLISECONDS = 50, 1000
@@ -30,32 +34,50 @@ class Server:
     """Raises WarehouseError for whatever the server refuses."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
+        # Each error would be printed as a line of JSON, too.
+        logging.getLogger("SQLQueryContextLogger").disabled = True
+        logging.getLogger("DataFrameQueryContextLogger").disabled = True
+        self._place = f"{settings.get('host') or 'localhost'}:{settings.get('port') or 15002}"
+        self._settings = settings
+        self._spark = self._session(0)
+        self._number = 0
+        self.is_known()
+
+    def is_known(self) -> bool:
+        """Whether the server still has the session that ``know`` was called for. One that was idle
+        for long is gone, and its id is not taken again: then the next one is begun."""
+        while True:
+            try:
+                with self._translated("", 0):
+                    return self._spark.conf.get(_KNOWN, None) is not None
+            except WarehouseError as error:
+                if not _IS_OVER.search(error.message):
+                    raise
+                self._number += 1
+                self._spark = self._session(self._number)
+
+    def _session(self, number: int) -> Any:
         with warnings.catch_warnings():
             # It warns of pandas 3, and rows cross here as Arrow tables only.
             warnings.simplefilter("ignore")
             from pyspark.sql.connect.client.retries import DefaultPolicy
             from pyspark.sql.connect.session import SparkSession
 
-        # Each error would be printed as a line of JSON, too.
-        logging.getLogger("SQLQueryContextLogger").disabled = True
-        logging.getLogger("DataFrameQueryContextLogger").disabled = True
-        self._place = f"{settings.get('host') or 'localhost'}:{settings.get('port') or 15002}"
         with self._translated("", 0):
-            self._spark = SparkSession(_connection(self._place, settings))
-        seconds = SPARK.number(settings, "connect_seconds")
+            spark = SparkSession(_connection(self._place, self._settings, number))
         policy = DefaultPolicy(
-            max_retries=max(1, round(seconds) + 4),  # the first five take a second together
+            # The first five waits take a second together.
+            max_retries=max(1, round(SPARK.number(self._settings, "connect_seconds")) + 4),
             initial_backoff=_FIRST_WAIT_MILLISECONDS,
             max_backoff=_LONGEST_WAIT_MILLISECONDS,
             jitter=0,
         )
-        self._client: Any = self._spark.client
-        self._client.set_retry_policies([policy])
+        spark.client.set_retry_policies([policy])
+        return spark
 
-    def is_known(self) -> bool:
-        """Whether the server still has the session that ``know`` was called for."""
-        with self._translated("", 0):
-            return self._spark.conf.get(_KNOWN, None) is not None
+    @property
+    def _client(self) -> Any:
+        return self._spark.client
 
     def know(self) -> None:
         with self._translated("", 0):
@@ -67,6 +89,11 @@ class Server:
         """The result of one statement, as an Arrow table."""
         with self._translated(sql, lines_before), self._tagged(tag):
             return self._spark.sql(sql).toArrow()
+
+    def command(self, sql: str, tag: str = "", lines_before: int = 0) -> None:
+        """Run a statement that is no query, whose answer says nothing."""
+        with self._translated(sql, lines_before), self._tagged(tag):
+            self._spark.sql(sql)
 
     def columns(self, sql: str, tag: str = "", lines_before: int = 0) -> list[tuple[str, str]]:
         """(name, type) of each column of a query, which is not run."""
@@ -120,10 +147,12 @@ class Server:
             raise told from error
 
 
-def _connection(place: str, settings: Mapping[str, Any]) -> str:
+def _connection(place: str, settings: Mapping[str, Any], number: int) -> str:
+    """``number``: how many sessions of today the server has forgotten already."""
     user = settings.get("user") or getpass.getuser()
+    today = dt.date.today().isoformat()  # else they would become more and more
     identity = {name: str(settings[name]) for name in sorted(settings) if name in _IDENTITY}
-    session_id = uuid.uuid5(_IDS, json.dumps([user, place, identity]))
+    session_id = uuid.uuid5(_IDS, json.dumps([user, place, identity, today, number]))
     parts = [f"user_id={percent_encoded(user, safe='')}", f"session_id={session_id}"]
     if settings.get("token"):
         parts.append(f"token={percent_encoded(str(settings['token']), safe='')}")

@@ -57,7 +57,7 @@ class SparkStatements(WarehouseSession):
 
     def change(self, sql: str, lines_before: int = NO_LINES) -> None:
         """Run a statement of our own. ``lines_before``: its lines before those of the user's."""
-        self.server.run(sql, self.tag, lines_before)
+        self.server.command(sql, self.tag, lines_before)
 
     def count(self, sql: str) -> int:
         counted = f"SELECT count(*) FROM (\n{one_query(sql)}\n) AS counted"

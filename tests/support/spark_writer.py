@@ -1,0 +1,70 @@
+"""Processes that publish one table again and again, for tests that kill them.
+
+This one forks another for each line of its input, [settings, acked, first, dies], and prints the
+pid. That appends the number of each attempt to the file *acked* once its outcome says that it is
+published. The rows hold the number too, so whoever reads the table knows which attempt made it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import warnings
+from typing import Any
+
+from dagster_models.core.messages import Verdict
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import BuildTask, Query
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.warehouses.spark import session as spark
+from dagster_models.warehouses.spark.delta_log import TableLog
+
+ROWS = 20_000
+T = Relation("s", "t")
+
+
+def task(attempt: int) -> BuildTask:
+    # Other columns each time: the commit has to change the schema, too.
+    sql = f"select {attempt}L as n, id, cast(id as string) as s{attempt % 2} from range({ROWS})"
+    return BuildTask("killed", "s.t", attempt, T, Query(sql))
+
+
+def write(settings: dict[str, Any], acked: str, first: int, dies: str) -> None:
+    if dies == "after_commit":
+        publish = TableLog.publish
+
+        def publish_and_die(*arguments: Any) -> None:
+            publish(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        TableLog.publish = publish_and_die  # type: ignore[method-assign]
+    session = spark.connect(settings).session(f"writer-{first}")
+    session.prepare(["s"])
+    attempt = first
+    with open(acked, "a", buffering=1) as told:
+        print("ready", file=told)
+        while True:
+            outcome = run(session, task(attempt), Stop())
+            if outcome.verdict is Verdict.COMMITTED:
+                print(attempt, file=told)
+            attempt += 1
+
+
+def main() -> None:
+    # No connection before the fork; what is imported takes its time.
+    warnings.simplefilter("ignore")
+    for name in ("deltalake", "pyspark.sql.connect.session", "pyarrow"):
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            write(*json.loads(line))
+        print(pid, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""Spark's client or server is killed at any moment: what is said of an attempt is what happened.
+
+The oracle is delta-rs: the rows of each version of the table, beside what its commit says. Set
+DAGSTER_MODELS_SPARK_KILLS to the number of kills.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spark_writer
+from dagster_models.core.tasks import AttemptId
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.warehouses.base import find_proof
+from dagster_models.warehouses.spark import session as spark
+from sail_server import SailServer, start_sail
+from spark_writer import ROWS, T
+from systems import commits_at
+from tasks import sql_task
+
+KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "2"))
+_SECONDS = 60
+
+
+@pytest.fixture
+def server(sail: SailServer) -> Iterator[SailServer]:
+    """One of its own, as it is killed."""
+    server = start_sail()
+    yield server
+    server.stop()
+
+
+class Writer:
+    """A process that is killed."""
+
+    def __init__(self, told: Path, pid: int) -> None:
+        self._told, self._pid = told, pid
+
+    def wait_for(self, lines: int) -> None:
+        self.wait_until(lambda: len(self.lines()) >= lines)
+
+    def wait_for_the_end(self) -> None:
+        self.wait_until(lambda: not self.is_alive())
+
+    def wait_until(self, happened: Callable[[], object]) -> None:
+        end = time.monotonic() + _SECONDS
+        while not happened():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    def is_alive(self) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, 0)
+            return True
+        return False
+
+    def lines(self) -> list[str]:
+        return self._told.read_text().split()
+
+    def kill(self) -> list[int]:
+        """Kill it; the attempts that it has reported as published."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self.wait_for_the_end()
+        return [int(line) for line in self.lines()[1:]]
+
+
+Start = Callable[..., Writer]
+
+
+@pytest.fixture
+def start(sail: SailServer, tmp_path: Path) -> Iterator[Start]:
+    """Starts a writer; in the end all of them are killed."""
+    program = [sys.executable, "-W", "ignore", spark_writer.__file__]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    writers: list[Writer] = []
+    with subprocess.Popen(program, **pipes, stderr=subprocess.DEVNULL) as parent:  # type: ignore[call-overload]
+
+        def start(settings: dict[str, Any], first: int, dies: str = "") -> Writer:
+            told = tmp_path / f"told-{first}"
+            told.touch()
+            print(json.dumps([settings, str(told), first, dies]), file=parent.stdin, flush=True)
+            writers.append(Writer(told, int(parent.stdout.readline())))
+            return writers[-1]
+
+        yield start
+        for writer in writers:
+            writer.kill()
+        parent.stdin.close()
+
+
+def attempts_at(location: str) -> dict[int, int]:
+    """Attempt -> the version of the table that its proof is in."""
+    return {
+        commit["attempt"]: version
+        for _, _, version, said in commits_at(location)
+        for commit in said.get("commits", ())
+    }
+
+
+def rows_at(location: str, version: int) -> tuple[set[int], int]:
+    """The numbers of attempts in the rows of a version, and how many rows there are."""
+    from deltalake import DeltaTable
+
+    rows = DeltaTable(f"{location}/s/t", version=version).to_pyarrow_table(columns=["n"])
+    return set(rows.column("n").to_pylist()), rows.num_rows
+
+
+def disagreements(
+    settings: dict[str, Any], acked: list[int], first: int
+) -> tuple[list[str], int, int]:
+    """What a new process says of the attempts from *first* on, where the table says otherwise; how
+    many attempts were in doubt; and the number of the next one."""
+    location = settings["location"]
+    found, doubted = [], 0
+    with contextlib.closing(spark.connect(settings)) as warehouse:
+        session = warehouse.session("settles")
+        session.fence(f"writer-{first}", 10, T)
+        published = attempts_at(location)
+        last = max([first - 1, *published, *acked])
+        for attempt in range(first, last + 3):
+            proof = find_proof(session, T, AttemptId("killed", "s.t", attempt))
+            doubted += attempt not in acked
+            if attempt in acked and proof is None:
+                found.append(f"{attempt} was acknowledged and has no proof")
+            if (proof is not None) != (attempt in published):
+                found.append(f"{attempt}: {proof} and {published.get(attempt)}")
+        for attempt, version in published.items():
+            if attempt >= first and rows_at(location, version) != ({attempt}, ROWS):
+                found.append(f"version {version} of {attempt} has {rows_at(location, version)}")
+        if published:
+            newest = max(published, key=lambda it: published[it])
+            seen = session.query("select min(n), max(n), count(*) from s.t")[1]
+            if seen != [(newest, newest, ROWS)]:
+                found.append(f"{newest} is the last one, and {seen} is read")
+    return found, doubted, last + 3
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_two_hundred_kills(server: SailServer, start: Start, tmp_path: Path) -> None:
+    kill_at_random(server, start, tmp_path, 200)
+
+
+def test_kills_at_random_moments(server: SailServer, start: Start, tmp_path: Path) -> None:
+    kill_at_random(server, start, tmp_path, KILLS)
+
+
+def kill_at_random(server: SailServer, start: Start, tmp_path: Path, kills: int) -> None:
+    settings = {**server.settings, "location": str(tmp_path / "tables")}
+    chance, first, wrong = random.Random(kills), 1, list[str]()
+    resolved = 0
+    for number in range(kills):
+        writer = start(settings, first)
+        writer.wait_for(1 + number % 2)
+        time.sleep(chance.uniform(0, 0.3))
+        if number % 3 == 1:
+            server.kill()
+            time.sleep(0.1)
+            acked = writer.kill()
+            server.restart()
+        else:
+            acked = writer.kill()
+        found, doubted, first = disagreements(settings, acked, first)
+        wrong += found
+        resolved += doubted
+    assert wrong == []
+    print(f"{kills} kills, {resolved} attempts in doubt, all as the table says")
+
+
+def test_a_kill_between_the_commit_and_its_answer(
+    sail: SailServer, start: Start, tmp_path: Path
+) -> None:
+    settings = {**sail.settings, "location": str(tmp_path / "tables")}
+    writer = start(settings, 1, "after_commit")
+    writer.wait_for_the_end()
+    assert writer.lines() == ["ready"]
+    assert attempts_at(settings["location"]) == {1: 0}
+    assert disagreements(settings, [], 1)[0] == []
+
+
+def test_an_orphan_of_a_killed_client_publishes_nothing(
+    sail: SailServer, start: Start, tmp_path: Path
+) -> None:
+    """Its statement ends on the server after the client's death, and its rows are nobody's."""
+    location = str(tmp_path / "tables")
+    settings = {**sail.settings, "location": location}
+    with contextlib.closing(spark.connect(settings)) as warehouse:
+        session = warehouse.session()
+        session.prepare(["s"])
+        assert run(session, sql_task("s.t", "select 'old' as n"), Stop()).error is None
+        writer = start(settings, 1)
+        writer.wait_for(1)
+        stages = {*Path(location, "s/t").glob("stage-*")}
+        writer.wait_until(lambda: {*Path(location, "s/t").glob("stage-*")} - stages)
+        writer.kill()
+        published = attempts_at(location)
+        assert session.fence("writer-1", 10, T)
+        for _ in range(20):
+            assert attempts_at(location) == published
+            time.sleep(0.02)
+        again = run(session, sql_task("s.t", "select 'new' as n", attempt=2), Stop())
+        assert again.error is None
+        assert session.query("select n from s.t")[1] == [("new",)]
