@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from jinja2 import Template
@@ -109,17 +109,6 @@ class Macros:
         return call
 
 
-class Namespace:
-    """A package, whose macros are its attributes."""
-
-    def __init__(self, macros: Mapping[str, Callable[..., Any]]) -> None:
-        self._macros = macros
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        try:
-            return self.__dict__["_macros"][name]  # type: ignore[no-any-return]
-        except KeyError:
-            raise AttributeError(name) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._macros)
+class Namespace(dict[str, Any]):
+    """A package: its macros by their names. Jinja finds an item where an object has no attribute,
+    and its sandbox would refuse attributes that begin with an underscore."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+_NAMES = ("database", "schema", "identifier", "type")
 _OPENING = {'"': '"', "`": "`", "[": "]"}
 
 
 @dataclass(frozen=True, slots=True)
-class RelationObject:
+class RelationObject(Mapping[str, Any]):
     """``word``: what stands for the last name in the text, the name itself or a marked word;
     ``quoted`` and ``included`` are of database, schema and identifier. ``fixed``: the text of what
     is no name, such as a file."""
@@ -63,8 +65,19 @@ class RelationObject:
         return replace(self, **parts) if parts else self  # type: ignore[arg-type]
 
     def get(self, key: str, default: Any = None) -> Any:
-        """dbt_utils asks for this to see whether something is a relation."""
+        """dbt_utils asks a mapping for its metadata to see whether it is a relation."""
         return {"type": "Relation"} if key == "metadata" else getattr(self, key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in _NAMES:
+            raise KeyError(key)
+        return getattr(self, key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
 
     def render(self) -> str:
         if self.fixed is not None:

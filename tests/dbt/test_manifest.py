@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,31 @@ MODEL: dict[str, Any] = {
 }
 
 
-def read(folder: Path, version: int = 12, **model: Any) -> Manifest:
+def read(
+    folder: Path, version: int = 12, macros: Mapping[str, str] | None = None, **model: Any
+) -> Manifest:
+    """The manifest of a project `shop` with one model. *macros*: unique_id -> text."""
     schema = f"https://schemas.getdbt.com/dbt/manifest/v{version}.json"
     content = {
         "metadata": {"dbt_schema_version": schema, "adapter_type": "duckdb"},
         "nodes": {"model.shop.orders": {**MODEL, **model}},
+        "macros": {name: _macro(name, text) for name, text in (macros or {}).items()},
     }
     (folder / "dbt_project.yml").write_text("name: shop\nvars: {days: 3}")
     (folder / "target").mkdir(exist_ok=True)
     (folder / "target/manifest.json").write_text(json.dumps(content))
     return read_manifest(folder)
+
+
+def _macro(unique_id: str, text: str) -> dict[str, Any]:
+    _, package, name = unique_id.split(".")
+    return {
+        "unique_id": unique_id,
+        "package_name": package,
+        "name": name,
+        "original_file_path": "macros/m.sql",
+        "macro_sql": text,
+    }
 
 
 @pytest.mark.parametrize("version", [9, 10, 11, 12])

@@ -1,0 +1,92 @@
+"""Rendering with a manifest's macros: lookup, what macros ask of relations, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dagster_models.dbt.context import Seen
+from dagster_models.dbt.manifest import Manifest
+from dagster_models.dbt.marks import Marks
+from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.refusals import NeedsWarehouse, NotImportable
+from dagster_models.dbt.renderer import Renderer
+from tests.dbt.test_manifest import read
+
+#: Macros by their unique_ids; the project is `shop`.
+MACROS = {
+    "macro.util._hidden": "{% macro _hidden() %}hidden{% endmacro %}",
+    "macro.util.shown": "{% macro shown() %}{{ util._hidden() }}{% endmacro %}",
+    "macro.util.name": "{% macro name() %}{{ return(adapter.dispatch('name', 'util')()) }}"
+    "{% endmacro %}",
+    "macro.util.default__name": "{% macro default__name() %}default{% endmacro %}",
+    "macro.util.duckdb__name": "{% macro duckdb__name() %}duckdb{% endmacro %}",
+    "macro.shop.shop_only": "{% macro shop_only(x: int = 2) %}{{ x }}{% endmacro %}",
+    "macro.shop.is_it": "{% macro is_it(o) %}{{ o is mapping and"
+    " o.get('metadata', {}).get('type', '').endswith('Relation') }}{% endmacro %}",
+    "macro.shop.endless": "{% macro endless() %}{{ endless() }}{% endmacro %}",
+    "macro.dbt.columns": "{% macro columns(o) %}{{ adapter.get_columns_in_relation(o) }}"
+    "{% endmacro %}",
+}
+
+
+def rendered(folder: Path, text: str, **given: object) -> tuple[str, Renderer]:
+    renderer = renderer_of(read(folder, macros=MACROS), **given)
+    node = renderer.manifest.nodes["model.shop.orders"]
+    return renderer.render(text, node, False, Seen()), renderer
+
+
+def renderer_of(manifest: Manifest, **given: object) -> Renderer:
+    return Renderer(manifest, Marks(manifest, NodeNames(manifest), "duckdb"), {}, given)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ util.shown() }}", "hidden"),
+        ("{{ util.name() }}", "duckdb"),
+        ("{{ shop_only() }}{{ shop.shop_only(3) }}", "23"),
+        ("{{ is_it(this) }}{{ is_it('x') }}", "TrueFalse"),
+        ("{{ this.schema }}.{{ this.identifier }}", "marts.orders_v2"),
+        ("{{ this.include(database=false, schema=false).render() == this | string }}", "False"),
+        ("{{ range(2) | list }}{{ zip([1], [2]) | list }}", "[0, 1][(1, 2)]"),
+        ("{{ modules.datetime.date(2024, 1, 2) }}", "2024-01-02"),
+        ("{{ var('days') }}{{ var('no', 'default') }}", "3default"),
+        ("{% do config.set('a', 1) %}{{ config.get('materialized') }}", "table"),
+    ],
+)
+def test_what_text_comes_out(tmp_path: Path, text: str, expected: str) -> None:
+    assert rendered(tmp_path, text)[0] == expected
+
+
+def test_variables_of_the_command_line_go_before_the_projects(tmp_path: Path) -> None:
+    assert rendered(tmp_path, "{{ var('days') }}", days=9)[0] == "9"
+
+
+def test_a_relation_is_dbts_own_where_it_is_no_table(tmp_path: Path) -> None:
+    text, renderer = rendered(tmp_path, "select '{{ this }}' from {{ this }}")
+    named = renderer.marks.named(text).text
+    assert named == """select '"dev"."marts"."orders_v2"' from orders"""
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("{{ columns(this) }}", NeedsWarehouse, r"adapter\.get_columns_in_relation\(\) asks the"),
+        ("{{ ref('nothing') }}", NotImportable, r"ref\('nothing'\) is no model, seed or snapshot"),
+        ("{{ source('a', 'b') }}", NotImportable, r"source\('a', 'b'\) is not in the manifest"),
+        ("{{ var('none') }}", NotImportable, r"var\('none'\) has no value: give it with --vars"),
+        ("{{ env_var('DBT_NO_SUCH') }}", NotImportable, "the variable is not set"),
+        ("{{ target.region }}", NotImportable, r"target\.region is not known"),
+        ("{{ exceptions.raise_compiler_error('no') }}", NotImportable, "an error of its own: no"),
+        ("{{ endless() }}", NotImportable, "call each other without an end"),
+        ("{% if %}", NotImportable, "Jinja: Expected an expression"),
+        ("{{ ().__class__.__mro__ }}", NotImportable, "unsafe"),
+    ],
+)
+def test_what_is_refused(
+    tmp_path: Path, text: str, kind: type[NotImportable], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        rendered(tmp_path, text)
