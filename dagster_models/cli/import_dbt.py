@@ -47,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="dev", metavar="NAME", help=text)
     text = "what else `target` is asked for, as YAML: '{region: eu}'"
     parser.add_argument("--target-values", default="{}", metavar="YAML", help=text)
+    text = "dbt's profiles.yml (default: that in PATH), of which no secret is read"
+    parser.add_argument("--profiles", type=Path, metavar="FILE", help=text)
     text = "values of variables, as dbt's own --vars takes them"
     parser.add_argument("--vars", default="{}", metavar="YAML", help=text)
     text = "the files that were edited here settle their conflicts with dbt's"
@@ -63,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         options.target,
         _mapping(options.target_values, "--target-values"),
         _mapping(options.vars, "--vars"),
+        options.profiles,
     )
     imported = import_project(read_manifest(root, options.manifest), given)
     with writing(into):

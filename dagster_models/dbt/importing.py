@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagster_models.dbt.beside_sql import BesideSql, DbtLookup, beside_sql
+from dagster_models.dbt.configuration import header_of
 from dagster_models.dbt.manifest import DbtNode, Manifest
 from dagster_models.dbt.marks import Marks
-from dagster_models.dbt.names import STEPS, NodeNames
+from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.remarks import Remark
 from dagster_models.dbt.renderer import Renderer
 from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.target import target_values
@@ -24,31 +27,31 @@ from dagster_models.project.settings import PROJECT_FILE
 _DIALECTS = {
     "sqlserver": "tsql",
     "synapse": "tsql",
-    "fabric": "fabric",
-    "databricks": "databricks",
     "materialize": "postgres",
     "greenplum": "postgres",
     "glue": "spark",
     "fabricspark": "spark",
-    "athena": "athena",
 }
+_EXPOSURES = "exposures"
 _DEFINITIONS = """\
 from pathlib import Path
 
-from dagster_models import load_project
+from dagster_models import load_project{import_}
 
-defs = load_project(Path(__file__).parent)
+defs = load_project(Path(__file__).parent{assets})
 """
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     """``target``: the name of dbt's target; ``target_values``: what `target.` is asked for beside
-    that; ``variables``: as dbt's ``--vars``."""
+    that; ``variables``: as dbt's ``--vars``; ``profiles``: the profiles.yml, if it is not in the
+    project's folder."""
 
     target: str = "dev"
     target_values: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, Any] = field(default_factory=dict)
+    profiles: Path | None = None
 
 
 @dataclass
@@ -65,74 +68,101 @@ def import_project(manifest: Manifest, options: ImportOptions) -> Imported:
 
 class _Importing:
     def __init__(self, manifest: Manifest, options: ImportOptions) -> None:
-        self.manifest, self.options = manifest, options
+        self.manifest = manifest
         self.names = NodeNames(manifest)
         self.dialect = _DIALECTS.get(manifest.adapter_type, manifest.adapter_type)
         marks = Marks(manifest, self.names, self.dialect)
         target = target_values(manifest, options.target, options.target_values)
-        self.renderer = Renderer(manifest, marks, target, options.variables)
-        self.texts = TestTexts(self.renderer)
+        renderer = Renderer(manifest, marks, target, options.variables)
+        rendering = TestTexts(renderer)
         self.files: dict[str, str | bytes] = {}
         self.models: list[ReportedModel] = []
-        self.remarks: list[tuple[str, str, str]] = []
         self.variables: dict[str, Any] = {}
         self.schemas = self._folder_schemas()
+        self.nodes = [it for it in manifest.nodes.values() if it.kind in ("model", "snapshot")]
+        self.texts = {it.unique_id: model_text(it, renderer) for it in self.nodes}
+        self.refused = {
+            it.unique_id: "; ".join(why)
+            for it in self.nodes
+            if (why := header_of(it, manifest, rendering, self.dialect).refused)
+        }
+        lost = {name for name, text in self.texts.items() if text.way is Way.NONE}
+        self.beside: BesideSql = beside_sql(
+            manifest,
+            DbtLookup(manifest, self.names, lost | self.refused.keys()),
+            rendering,
+            self.dialect,
+            lambda name: self.texts[name].variables.keys() if name in self.texts else (),
+            options.profiles,
+        )
+        self.remarks: dict[str, list[Remark]] = defaultdict(list)
+        for remark in self.beside.remarks:
+            self.remarks[remark.of].append(remark)
 
     def all(self) -> Imported:
-        for node in self.manifest.nodes.values():
-            if node.kind in ("model", "snapshot"):
-                self._model(node)
-            elif node.kind == "seed":
-                self._seed(node)
-            elif node.kind == "operation":
-                self._remark(node.unique_id, f"a hook of the whole run: {node.raw_code.strip()}")
-        self.files[DEFINITIONS] = _DEFINITIONS
+        for node in self.nodes:
+            self._model(node)
+        for unique_id, data in self.beside.seed_files.items():
+            self.files[self.names.places[unique_id].path] = data
+        for check in self.beside.checks:
+            self.files[check.path] = with_header("@check", check.header, f"{check.sql}\n")
+        for path, tests in self.beside.unit_tests.items():
+            self.files[path] = yaml_text(tests)
+        if self.beside.sources:
+            self.files["models/sources.yaml"] = yaml_text(self.beside.sources)
+        self._definitions()
         self.files[PROJECT_FILE] = yaml_text(self._project())
-        report = ImportReport(
+        return Imported(self.files, self._report())
+
+    def _report(self) -> ImportReport:
+        of_models = self.texts.keys()
+        return ImportReport(
             self.manifest.project_name,
             self.manifest.adapter_type,
             self.manifest.dbt_version,
             tuple(self.models),
-            tuple(self.remarks),
+            tuple(
+                (it.of, it.weight.value, it.what)
+                for of, remarks in self.remarks.items()
+                if of not in of_models
+                for it in remarks
+            ),
         )
-        return Imported(self.files, report)
 
     def _model(self, node: DbtNode) -> None:
-        place = self.names.places[node.unique_id]
-        text = model_text(node, self.renderer)
-        if text.way is Way.NONE:
-            self._disabled(node, place.path, text, text.why)
-            return
-        self.files[place.path] = with_header("@model", self._header(node, text), text.sql)
+        path, text = self.names.places[node.unique_id].path, self.texts[node.unique_id]
+        why = "; ".join(filter(None, (text.why, self.refused.get(node.unique_id))))
+        disabled = text.way is Way.NONE or node.unique_id in self.refused
+        if disabled:
+            self._disabled(node, path, why)
+        else:
+            self.files[path] = with_header("@model", self._header(node, text), text.sql)
+        remarks = tuple((it.weight.value, it.what) for it in self.remarks[node.unique_id])
         self.models.append(
-            ReportedModel(node.unique_id, place.path, text.way, text.why, text.frozen)
+            ReportedModel(node.unique_id, path, text.way, why, text.frozen, remarks, disabled)
         )
 
-    def _disabled(self, node: DbtNode, path: str, text: ModelText, why: str) -> None:
+    def _disabled(self, node: DbtNode, path: str, why: str) -> None:
         """A model that waits for a hand, with dbt's text beside it."""
-        original = (
-            f"{Path(path).with_suffix('')}.{'py' if node.language == 'python' else 'sql'}.dbt"
-        )
+        suffix = "py" if node.language == "python" else "sql"
+        original = f"{Path(path).with_suffix('')}.{suffix}.dbt"
         header = {
             "enabled": False,
             "description": f"Not imported from dbt: {why}. Its text is in {Path(original).name}.",
         }
         self.files[path] = with_header("@model", header, "select null as not_imported\n")
         self.files[original] = node.raw_code
-        self.models.append(
-            ReportedModel(node.unique_id, path, text.way, why, text.frozen, disabled=True)
-        )
 
     def _header(self, node: DbtNode, text: ModelText) -> dict[str, Any]:
-        header: dict[str, Any] = {"materialized": node.materialized or "view"}
-        header |= self._relation(node)
+        said = dict(self.beside.headers[node.unique_id].values)
+        header = {"materialized": said.pop("materialized"), **self._relation(node)}
         if text.since:
             header["since"] = text.since
         if text.reads_itself:
             header["upstream"] = str(self.names.key_of(node.unique_id))
         if own := self._own_variables(text.variables):
             header["vars"] = own
-        return header
+        return {**header, **said}
 
     def _relation(self, node: DbtNode) -> dict[str, Any]:
         """The names in the warehouse, where they are not those of the folder and the file."""
@@ -167,43 +197,52 @@ class _Importing:
                 found.setdefault(key, Counter())[node.relation.schema] += 1
         return {key: schemas.most_common(1)[0][0] for key, schemas in found.items()}
 
-    def _seed(self, node: DbtNode) -> None:
-        file = self.manifest.folder_of(node.package) / node.path
-        place = self.names.places[node.unique_id]
-        try:
-            self.files[place.path] = file.read_bytes()
-        except OSError as error:
-            self._remark(node.unique_id, f"the seed {file} cannot be read: {error.strerror}")
+    def _definitions(self) -> None:
+        """definitions.py, with the exposures of the project as assets."""
+        import_ = assets = ""
+        if self.beside.exposures:
+            self.files[f"{_EXPOSURES}.py"] = self.beside.exposures
+            import_ = f"\n\nfrom {_EXPOSURES} import {_EXPOSURES.upper()}"
+            assets = f", assets={_EXPOSURES.upper()}"
+        self.files[DEFINITIONS] = _DEFINITIONS.format(import_=import_, assets=assets)
 
     def _project(self) -> dict[str, Any]:
         name = re.sub(r"\W", "_", self.manifest.project_name)
         found: dict[str, Any] = {"name": name, "dialect": self.dialect}
         if self.names.root_schema != "main":
             found["schema"] = self.names.root_schema
-        found["target"] = "dev"
-        found["targets"] = {"dev": {"type": "duckdb", "path": f"target/{name}.duckdb"}}
+        targets = dict(self.beside.targets)
+        found |= {"target": next(iter(targets)), "targets": targets}
         if self.variables:
             found["vars"] = dict(sorted(self.variables.items()))
+        if self.beside.partitions:
+            found["partitions"] = self.beside.partitions
         for kind in ("models", "seeds"):
-            shared = {
-                folder: {"schema": schema}
-                for (of, folder), schema in sorted(self.schemas.items())
-                if of == kind and folder not in (schema, self.names.root_schema, "seeds")
-            }
-            if shared:
+            if shared := self._shared(kind):
                 found[kind] = shared
-        self._names_of_seeds(found)
+        self._said_of_seeds(found)
         found["jobs"] = {name: {"selection": "*"}}
         return found
 
-    def _names_of_seeds(self, found: dict[str, Any]) -> None:
-        for unique_id, place in self.names.places.items():
-            node = self.manifest.nodes[unique_id]
-            if node.kind == "seed" and (names := self._relation(node)):
-                found.setdefault("seeds", {})[place.key.name] = names
+    def _shared(self, kind: str) -> dict[str, Any]:
+        """The schemas of folders whose name is another one."""
+        return {
+            folder: {"schema": schema}
+            for (of, folder), schema in sorted(self.schemas.items())
+            if of == kind and folder not in (schema, self.names.root_schema, "seeds")
+        }
 
-    def _remark(self, of: str, what: str, weight: str = "left out") -> None:
-        self.remarks.append((of, weight, what))
+    def _said_of_seeds(self, found: dict[str, Any]) -> None:
+        for unique_id, said in self.beside.seeds.items():
+            node, place = self.manifest.nodes[unique_id], self.names.places[unique_id]
+            values = {**self._relation(node), **said}
+            if not values or unique_id not in self.beside.seed_files:
+                continue
+            of: dict[str, Any] = found.setdefault("seeds", {})
+            for folder in _folders(place.path):
+                of = of.setdefault(folder, {})
+            of[place.key.name] = values
 
 
-__all__ = ["STEPS", "ImportOptions", "Imported", "import_project"]
+def _folders(path: str) -> Iterable[str]:
+    return path.split("/")[1:-1]

@@ -20,7 +20,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def yaml_text(values: Mapping[str, Any]) -> str:
+def yaml_text(values: Mapping[str, Any] | list[Any]) -> str:
     """The values as a block of YAML."""
     text: str = yaml.dump(
         _plain(values), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1_000_000
