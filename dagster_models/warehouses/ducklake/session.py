@@ -26,6 +26,7 @@ from dagster_models.core.target_types import DUCKLAKE
 from dagster_models.core.tasks import AttemptId
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.util.environment import filled_settings
 from dagster_models.warehouses.base import (
     Capabilities,
     OpenWarehouse,
@@ -70,7 +71,7 @@ def connect(settings: Mapping[str, Any]) -> DuckLake:
 
     Raises WarehouseError; if DuckDB's extensions are not installed, it says what to do.
     """
-    return DuckLake(settings)
+    return DuckLake(filled_settings(settings, os.environ))
 
 
 class DuckLake(OpenWarehouse):
