@@ -81,10 +81,8 @@ def test_without_the_extension_it_says_what_to_do(
 
 
 @pytest.fixture
-def lake(tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> System:
-    """As a project names it: the password is filled in by the process that reaches the catalog."""
-    monkeypatch.setenv("LAKE_CATALOG", postgres_dsn)
-    return ducklake_system(str(tmp_path), "${LAKE_CATALOG}")
+def lake(tmp_path: Path, postgres_dsn: str) -> System:
+    return ducklake_system(str(tmp_path), postgres_dsn)
 
 
 @pytest.fixture
@@ -126,13 +124,18 @@ def test_a_publication_is_a_snapshot_with_its_run_and_happens_once(opened: OpenW
 @pytest.mark.parametrize(
     "form", ["postgresql://me:{url}@127.0.0.1:1/d", "host=127.0.0.1 port=1 user=me password={pair}"]
 )
-def test_no_error_and_no_query_shows_the_password(tmp_path: Path, lake: System, form: str) -> None:
+def test_no_error_and_no_query_shows_the_password(
+    tmp_path: Path, postgres_dsn: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable that holds it is filled in by the process that reaches the catalog."""
     dsn = form.format(url="s3cr%27et", pair=r"'s3cr\'et'")
     with pytest.raises(WarehouseError, match="Connection refused") as caught:
         ducklake_system(str(tmp_path), dsn).open()
     assert "s3cr" not in str(caught.value)
     assert caught.value.kind is ErrorKind.UNREACHABLE
-    password = dsn_parameters(os.environ["LAKE_CATALOG"])["password"]
+    password = dsn_parameters(postgres_dsn)["password"]
+    monkeypatch.setenv("LAKE_CATALOG", postgres_dsn)
+    lake = ducklake_system(str(tmp_path), "${LAKE_CATALOG}")
     with closing(lake.open()) as warehouse, closing(warehouse.session()) as session:
         shown = [
             session.query("select * from duckdb_databases()"),
