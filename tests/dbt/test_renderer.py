@@ -90,3 +90,9 @@ def test_what_is_refused(
 ) -> None:
     with pytest.raises(kind, match=message):
         rendered(tmp_path, text)
+
+
+def test_a_package_sees_the_macros_of_the_project(tmp_path: Path) -> None:
+    renderer = renderer_of(read(tmp_path, macros=MACROS, package_name="util"))
+    node = renderer.manifest.nodes["model.shop.orders"]
+    assert renderer.render("{{ shown() }}{{ shop_only() }}", node, False, Seen()) == "hidden2"

@@ -151,3 +151,30 @@ def test_one_side_of_is_incremental_is_not_taken_for_both(shop: Path) -> None:
     node["raw_code"] = "{% set x = run_query('select 1') %}" + node["raw_code"]
     (shop / "target/manifest.json").write_text(json.dumps(content))
     assert "one side of it alone" in reported(imported(read_manifest(shop)), "amounts").why
+
+
+def test_a_configuration_that_nothing_here_keeps_disables_its_model(shop: Path) -> None:
+    content = json.loads((shop / "target/manifest.json").read_text())
+    content["nodes"]["model.shop.frozen"]["config"]["materialized"] = "semantic_view"
+    (shop / "target/manifest.json").write_text(json.dumps(content))
+    it = imported(read_manifest(shop))
+    assert reported(it, "frozen").disabled
+    assert "`materialized: semantic_view` is not known here" in reported(it, "frozen").why
+    assert "models/marts/frozen.sql.dbt" in it.files
+    assert it.report.ways()[Way.NONE] == 2
+
+
+def test_what_dbt_says_beside_sql_is_written_too() -> None:
+    assert "model: marts.orders" in str(IMPORTED.files["checks/no_negative.sql"])
+    assert "- unique" in str(IMPORTED.files["models/marts/orders.sql"])
+    assert "identifier: payments_v2" in str(IMPORTED.files["models/sources.yaml"])
+    assert IMPORTED.files["seeds/raw_orders.csv"] == (SHOP / "seeds/raw_orders.csv").read_bytes()
+
+
+def test_config_is_removed_with_its_line(shop: Path) -> None:
+    content = json.loads((shop / "target/manifest.json").read_text())
+    node = content["nodes"]["model.shop.shadowed"]
+    node["raw_code"] = "-- head\n  {{ config(a=1) }}  \nselect 1 as a{{ config(b=1) }}\n, 2 as b"
+    (shop / "target/manifest.json").write_text(json.dumps(content))
+    it = imported(read_manifest(shop))
+    assert text_of(it, "shadowed") == "-- head\n  select 1 as a\n, 2 as b\n"
