@@ -252,6 +252,28 @@ def test_grants_and_types_of_indexes_are_refused_where_the_warehouse_has_none(
         step.on("dev")
 
 
+LAKE = "name: p\ntargets:\n  lake: {type: spark, location: /lake}\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        ("materialized: incremental", "materialized: incremental"),
+        ("materialized: snapshot\nunique_key: a\nstrategy: check", "materialized: snapshot"),
+        ("materialized: table\npost_statements: [select 1]", "post_statements"),
+        ("materialized: table\nindexes: [{columns: a}]", "indexes"),
+        ("materialized: table\npersist_docs: {relation: true}", "persist_docs"),
+    ],
+)
+def test_what_spark_has_not_is_refused_when_the_project_is_loaded(
+    tmp_path: Path, header: str, key: str
+) -> None:
+    text = f"/* @model\n{header}\n*/\nselect 1 as a, 2 as b"
+    report = report_of(write_project(tmp_path, {"dagster_models.yaml": LAKE, "models/a.sql": text}))
+    assert f"error: `{key}`: the target `lake` cannot have this: " in report
+    assert "models/a.sql:" in report
+
+
 @pytest.mark.parametrize(
     ("header", "what"),
     [

@@ -194,6 +194,15 @@ def test_a_relation_is_dropped_unless_somebody_else_has_written_to_it(
     assert run(session, replace(TASK, attempt=3), Stop()).verdict is Verdict.COMMITTED
 
 
+def test_a_table_of_somebody_else_is_not_hidden(session: spark.SparkSession) -> None:
+    session.execute("create table s.t as select 'theirs' as n")
+    error = run(session, TASK, Stop()).error
+    assert error is not None
+    assert (error.kind, error.name) == (ErrorKind.NOT_KEPT, "ForeignRelation")
+    assert session.query("select n from s.t")[1] == [("theirs",)]
+    assert session.last_proofs() == []
+
+
 @pytest.mark.parametrize(
     "value", ["it's", "back\\slash", 'say "x"', "a;b", "-- no comment", "`", "\n", "名"]
 )

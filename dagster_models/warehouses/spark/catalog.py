@@ -75,6 +75,24 @@ class Catalog:
         self._server.command(f"CREATE OR REPLACE VIEW {quoted(relation)} AS\n{query}")
         self._stamps[key] = stamp
 
+    def refuse_foreign(self, relation: Relation) -> None:
+        """Raise WarehouseError if Spark has a relation of this name that is not at the location: a
+        view of what is published could not take its place."""
+        if (relation.schema.lower(), relation.name.lower()) in self._stamps:
+            return
+        try:
+            self._server.columns(f"SELECT * FROM {quoted(relation)}")
+        except WarehouseError as error:
+            if error.kind is ErrorKind.MISSING_RELATION:
+                return
+            raise
+        raise WarehouseError(
+            ErrorKind.NOT_KEPT,
+            f"Spark has a relation {relation} that no model has built at this location. Nothing was"
+            " changed: rename or drop it by hand, or give the model another name (alias)",
+            name="ForeignRelation",
+        )
+
     def show_published(self, relation: Relation) -> None:
         """The same after a publication, which has taken place whatever the server says. If it
         refuses, the next ``refresh`` tries again."""

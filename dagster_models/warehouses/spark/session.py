@@ -106,6 +106,7 @@ class SparkSession(SparkReading):
         writing.refuse_extras(task.extras)
         log = self.location.log(relation)
         self.catalog.add_schema(relation.schema)
+        self.catalog.refuse_foreign(relation)
         self.stage = writing.Stage.of(log, relation)
         if isinstance(how, ViewKind):
             staged = self._view(task, self.stage)
