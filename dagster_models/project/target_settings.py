@@ -170,7 +170,7 @@ def _refuse_password(key: str, node: YamlNode, type_: TargetType, report: Report
     """A password belongs to the environment: this file is in git, and its values are shown."""
     found = _PASSWORD.search(str(node.value))
     password = (found["url"] or found["pair"]) if found else ""
-    if key == "password":
+    if key in ("password", "token"):
         password = str(node.value)
     if VARIABLE.sub("", password):
         fix = "Write ${NAME}, and set the environment variable NAME where Dagster runs."

@@ -274,6 +274,13 @@ def test_what_spark_has_not_is_refused_when_the_project_is_loaded(
     assert "models/a.sql:" in report
 
 
+def test_a_token_in_plain_text_is_refused(tmp_path: Path) -> None:
+    yaml = LAKE.replace("location", "token: abc, location")
+    report = report_of(write_project(tmp_path, {"dagster_models.yaml": yaml}))
+    assert "`token` contains a password as plain text" in report
+    assert "abc" not in report
+
+
 @pytest.mark.parametrize(
     ("header", "what"),
     [
