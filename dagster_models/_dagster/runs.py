@@ -46,6 +46,12 @@ def execute_with(
     )
 
 
+def is_taken_over(context: PlanOrchestrationContext) -> bool:
+    """Whether another process began the run, and was taken for dead (``max_resume_run_attempts`` of
+    Dagster's run monitoring)."""
+    return context.resume_from_failure
+
+
 def resumed_runs(context: PlanExecutionContext) -> list[str]:
     """The ids of the runs that this one resumes (a re-execution from failure), the last one first.
 

@@ -77,6 +77,7 @@ class Run:
         self._run = run = run_context(executor, job_context, execution_plan, options, projects)
         self._plan, self._todo, self._reporter = run.plan, run.todo, run.reporter
         self._job, self._queue, self._warnings = job_context, run.runners.queue, warnings
+        self._taken_over = runs.is_taken_over(plan_context)
         self._own = OwnSteps(run, self._on_interrupt)
         self._foreign = ForeignSteps(run, plan_context, executor)
         self._late = LateChecks(run)
@@ -157,9 +158,11 @@ class Run:
         self._queue.while_listening(prepare, "prepare", self._asked_to_stop)
 
     def _committed(self) -> list[resume.FoundCommit]:
-        """The steps that were committed by a run which this one re-executes. What such a run has
-        built of others is left out of them."""
+        """The steps that were committed by a run which this one re-executes, or by the process from
+        which this one has taken it over. What these have built of others is left out of them."""
         earlier = runs.resumed_runs(self._job)
+        if self._taken_over:
+            earlier.insert(0, self._run.run_id)
         if not earlier or self._interrupts:
             return []
 
