@@ -37,6 +37,7 @@ from dagster_models.definitions.column_metadata import (
 )
 from dagster_models.definitions.resource import given_resource, refuse_another_warehouse
 from dagster_models.definitions.run_variables import loaded_with
+from dagster_models.definitions.steps_elsewhere import what_is_lost
 from dagster_models.definitions.translator import PREFIX
 from dagster_models.execution import attempt_results
 from dagster_models.execution.attempt_results import AttemptResult
@@ -131,6 +132,8 @@ def _attempt(
     chosen = selected_of(chosen, context.job_def, node)
     asked = on_run({step_key: chosen}, run.tags, run.run_config)
     (chosen,) = in_partitions(asked, run.tags, run.job_name).values()
+    if lost := what_is_lost(context.job_def.executor_def.name, chosen):
+        context.log.warning(lost)
     chosen = with_history(chosen, asset, context.instance, context.log.warning)
     return run_alone(chosen, run.run_id, context.retry_number + 1)
 

@@ -1,5 +1,6 @@
-"""A run whose worker is gone and which another one takes over (Dagster's ``max_resume_run_attempts``,
-in Kubernetes another pod): both have its id."""
+"""A run whose worker is gone and which another one takes over: both have its id.
+
+Dagster's ``max_resume_run_attempts`` does this; in Kubernetes the other one is another pod."""
 
 from __future__ import annotations
 
