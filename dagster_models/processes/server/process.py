@@ -264,11 +264,10 @@ def _why_not_here(path: str) -> str:
     if not found or os.environ.get(_ANYWAY) == "allow":
         return ""
     return (
-        f"the database file {path} is on {found}, a network file system. DuckDB keeps others out of"
-        " a file by a lock, which may not reach another machine there: two runs could then destroy"
-        " the file. Put it on a disk of this machine (in Kubernetes, on a volume that is"
-        " ReadWriteOnce), or use a server such as PostgreSQL. If only one machine ever opens it,"
-        f" set {_ANYWAY}=allow"
+        f"the database file {path} is on {found}, a network file system. A lock keeps others out of"
+        " the file, and it may not reach another machine there: two runs could then destroy it. Put"
+        " the file on a disk of this machine (in Kubernetes, on a volume that is ReadWriteOnce), or"
+        f" use a database server. If only one machine ever opens it, set {_ANYWAY}=allow"
     )
 
 
