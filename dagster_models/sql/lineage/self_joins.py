@@ -20,10 +20,12 @@ _Shared: TypeAlias = tuple[Origin, int, int]
 def self_joins(node: exp.Select, scope: ColumnScope, expressions: Expressions) -> list[Spanning]:
     """The relations that several items of a SELECT's FROM read. The keys of such a join are the
     columns that are equal in all of these items."""
-    joins = node.args.get("joins") or ()
+    joins = node.args.get("joins")
+    if not joins:
+        return []
     reads = [item.column_set.relations for item in scope.items]
     every = frozenset[Name]().union(*reads)
-    if not joins or sum(map(len, reads)) == len(every):
+    if sum(map(len, reads)) == len(every):
         return []
     shared = [*_equal(node, scope, expressions), *_of_using(joins, scope)]
     found: list[Spanning] = []
