@@ -146,9 +146,10 @@ class _Importing:
         """A model that waits for a hand, with dbt's text beside it."""
         suffix = "py" if node.language == "python" else "sql"
         original = f"{Path(path).with_suffix('')}.{suffix}.dbt"
+        said = re.sub(r"\{+%?|%?\}+", "", why)  # the load would take it for Jinja
         header = {
             "enabled": False,
-            "description": f"Not imported from dbt: {why}. Its text is in {Path(original).name}.",
+            "description": f"Not imported from dbt: {said}. Its text is in {Path(original).name}.",
         }
         self.files[path] = with_header("@model", header, "select null as not_imported\n")
         self.files[original] = node.raw_code

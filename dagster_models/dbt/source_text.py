@@ -142,7 +142,7 @@ class _Writing:
             done, self.open = self.open, None
             self._add(done.written())
         else:
-            raise NotPlain(f"{{% {text.split(' ')[0]} %}}")
+            raise NotPlain(f"`{text.split(' ')[0]}`")
 
 
 #: Stands for config() until it is known what is behind it.

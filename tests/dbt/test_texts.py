@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from dagster_models.cli.main import main
 from dagster_models.dbt.importing import Imported, ImportOptions, import_project
 from dagster_models.dbt.manifest import DbtNode, Manifest, read_manifest
 from dagster_models.dbt.names import NodeNames
 from dagster_models.dbt.report import ReportedModel
 from dagster_models.dbt.texts import Way
+from dagster_models.dbt.written import write_files
 from dagster_models.sql.literals import layout
 from dagster_models.sql.parse import parse_sql
 from dagster_models.sql.regions import full_text
@@ -140,6 +142,9 @@ def test_without_a_compiled_text_the_model_is_disabled_with_its_reason(shop: Pat
     assert str(it.files["models/marts/asks.sql"]).startswith("/* @model\nenabled: false\n")
     original = MANIFEST.nodes["model.shop.asks"].raw_code
     assert it.files["models/marts/asks.sql.dbt"] == original
+    into = shop.with_name("ours")
+    write_files(into, it.files, accept=False)
+    assert main(["--project", str(into), "check"]) == 0  # all that is written loads
     (shop / "target/compiled/shop/models/marts").mkdir(parents=True)
     (shop / "target/compiled/shop/models/marts/asks.sql").write_text("select 42 as answer")
     assert reported(imported(read_manifest(shop)), "asks").way is Way.COMPILED
