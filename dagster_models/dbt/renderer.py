@@ -27,7 +27,7 @@ from dagster_models.dbt.marks import Marks
 from dagster_models.dbt.names import UnknownRef
 from dagster_models.dbt.refusals import NotImportable
 from dagster_models.dbt.relations import COLUMNS, ColumnObject, RelationObject, relation_object
-from dagster_models.dbt.template import environment, expression
+from dagster_models.dbt.template import environment, expression, template
 from dagster_models.dbt.variables import VarFunction
 
 T = TypeVar("T")
@@ -63,7 +63,7 @@ class Renderer:
     def render(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> str:
         """Render a text in the context of *node*. Raises NotImportable."""
         context = self.context(node, incremental, seen)
-        return self._guarded(lambda: environment().from_string(text).render(context))
+        return self._guarded(lambda: template(text).render(context))
 
     def value(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> Any:
         """The value of an expression. Raises NotImportable."""
@@ -80,7 +80,7 @@ class Renderer:
             context["_dbt_generic_test_kwargs"] = self._guarded(
                 lambda: {key: self._argument(key, it, context) for key, it in arguments.items()}
             )
-        return self._guarded(lambda: environment().from_string(node.raw_code).render(context))
+        return self._guarded(lambda: template(node.raw_code).render(context))
 
     def relation(self, unique_id: str) -> RelationObject:
         found = self._relations.get(unique_id)
@@ -126,7 +126,7 @@ class Renderer:
         return context
 
     def _text(self, text: str, node: DbtNode) -> str:
-        return environment().from_string(text).render(self.macros.context)
+        return template(text).render(self.macros.context)
 
     def _argument(self, key: str, value: Any, context: dict[str, Any]) -> Any:
         if isinstance(value, list):
@@ -140,7 +140,7 @@ class Renderer:
         inner = value.strip()
         if inner.startswith("{{") and inner.endswith("}}") and expression(inner[2:-2]) is not None:
             return environment().compile_expression(inner[2:-2])(**context)
-        return environment().from_string(value).render(context) if "{" in value else value
+        return template(value).render(context) if "{" in value else value
 
     def _guarded(self, work: Callable[[], T]) -> T | str:
         try:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from jinja2 import TemplateError, TemplateSyntaxError, nodes
+from jinja2 import Template, TemplateSyntaxError, nodes
 from jinja2.environment import Environment
 from jinja2.ext import Extension
 from jinja2.parser import Parser
@@ -99,6 +99,12 @@ def environment() -> Environment:
     return made
 
 
+@lru_cache(maxsize=64)
+def template(text: str) -> Template:
+    """The text as a template. Both readings of a model are made from one."""
+    return environment().from_string(text)
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -158,6 +164,3 @@ def names_in(node: nodes.Node) -> Iterator[str]:
         yield node.name
     for below in node.find_all(nodes.Name):
         yield below.name
-
-
-__all__ = ["MACRO", "Part", "TemplateError", "environment", "expression", "names_in", "parts"]

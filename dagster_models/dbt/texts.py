@@ -103,9 +103,11 @@ def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
     text = source_text(node, renderer, seen)
     dialect = renderer.marks.dialect
     # The template engine has the last word: comments and white space may have swallowed something.
-    sides = [_filled(node.raw_code, node, renderer, side) for side in (True, False)]
+    full = later = _filled(node.raw_code, node, renderer, False)
+    if node.materialized == "incremental":
+        later = _filled(node.raw_code, node, renderer, True)
     plain = renderer.marks.as_dbt(text, keep=lambda _: True)
-    if not reads_as(plain, sides[0], sides[1], dialect):
+    if not reads_as(plain, later, full, dialect):
         raise NotPlain("Jinja within a comment or a literal")
     return _finished(node, renderer, text, Way.SOURCE, why, seen)
 

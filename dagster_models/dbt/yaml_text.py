@@ -7,8 +7,11 @@ from typing import Any
 
 import yaml
 
+#: The one in C is four times as fast.
+_Base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-class _Dumper(yaml.SafeDumper):
+
+class _Dumper(_Base):  # type: ignore[misc]
     """A text that would end the comment is in double quotes, in which YAML knows `\\/`."""
 
 
