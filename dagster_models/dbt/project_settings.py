@@ -1,8 +1,7 @@
-"""dbt_project.yml and profiles.yml -> what dagster_models.yaml says of variables and targets."""
+"""profiles.yml -> the target that dagster_models.yaml has."""
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,6 @@ from dagster_models.dbt.entry import BadDbtFile, read_yaml_file
 from dagster_models.dbt.manifest import Manifest
 from dagster_models.dbt.remarks import Remark, Weight
 
-_SCALARS = (str, int, float, bool, datetime.date, type(None))
-_VARIABLE = re.compile(r"[A-Za-z_]\w*")
 _ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
 #: Settings of dbt's profiles -> ours. A secret always comes from the environment.
 _DUCKDB = {"path": "path", "threads": "threads"}
@@ -27,46 +24,6 @@ _POSTGRES = {
 _SECRETS = ("password",)
 #: What dbt reads of a profile and we have elsewhere, or do not need.
 _SILENT = ("type", "schema", "database", "keepalives_idle", "search_path", "role", "retries")
-
-
-def variables_of(manifest: Manifest) -> tuple[dict[str, Any], list[Remark]]:
-    """``vars:`` of dagster_models.yaml: those of the project and all of its packages. A package's
-    own are left to its models (``package_variables``)."""
-    written = manifest.projects[manifest.project_name].variables
-    packages = set(manifest.projects)
-    given = {name: value for name, value in written.items() if name not in packages}
-    given |= dict(written.get(manifest.project_name) or {})
-    remarks: list[Remark] = []
-    found = {}
-    for name, value in given.items():
-        if (why := _no_variable(name, value)) is None:
-            found[name] = value
-        else:
-            remarks.append(Remark("", f"the variable {name}: {why}", Weight.NOTE))
-    return found, remarks
-
-
-def package_variables(manifest: Manifest, package: str) -> dict[str, Any]:
-    """What a package's models have in place of the variables of the project."""
-    written = manifest.projects[manifest.project_name].variables
-    of_project = written.get(package)
-    own = manifest.projects[package].variables if package in manifest.projects else {}
-    defaults = {**own, **dict(own.get(package) or {})}
-    shared, _ = variables_of(manifest)
-    found = {**{k: v for k, v in defaults.items() if k not in shared}, **dict(of_project or {})}
-    return {k: v for k, v in found.items() if _no_variable(k, v) is None and shared.get(k) != v}
-
-
-def _no_variable(name: str, value: Any) -> str | None:
-    """Why it cannot be a variable of ours; None if it can."""
-    if not _VARIABLE.fullmatch(name):
-        return "its name cannot stand in SQL; its value is written where it is used"
-    if not all(isinstance(it, _SCALARS) for it in (value if isinstance(value, list) else [value])):
-        return "its value is no scalar or list; it is written where it is used"
-    return None
-
-
-# Targets ------------------------------------------------------------------------------------------
 
 
 def target_of(manifest: Manifest, profiles: Path | None) -> tuple[dict[str, Any], list[Remark]]:
@@ -133,39 +90,3 @@ def _secret(value: Any, project: str) -> str:
         if found
         else f"${{{re.sub(r'[^A-Za-z0-9]', '_', project).upper()}_PASSWORD}}"
     )
-
-
-# Folders ------------------------------------------------------------------------------------------
-
-#: The keys of which the value that is nearest to the file wins, so that they may move to a folder.
-_SHARED = ("materialized", "group", "owner", "persist_docs", "grants", "schema", "contract")
-
-
-def folder_defaults(
-    headers: Mapping[tuple[str, ...], dict[str, Any]],
-) -> tuple[dict[str, Any], dict[tuple[str, ...], dict[str, Any]]]:
-    """What all models of a folder below models/ share, as ``models:`` of dagster_models.yaml, and
-    the headers without that. The path of a model ends with its own name.
-
-    Only the first folders move their keys: one more level would be short, and no easier to read."""
-    folders: dict[str, list[tuple[str, ...]]] = {}
-    for path in headers:
-        if len(path) > 1:
-            folders.setdefault(path[0], []).append(path)
-    defaults: dict[str, Any] = {}
-    rest = {path: dict(header) for path, header in headers.items()}
-    for folder, paths in folders.items():
-        shared = {
-            key: headers[paths[0]][key]
-            for key in _SHARED
-            if len(paths) > 1
-            and key in headers[paths[0]]
-            and all(
-                key in headers[it] and headers[it][key] == headers[paths[0]][key] for it in paths
-            )
-        }
-        if shared:
-            defaults[folder] = shared
-        for path in paths:
-            rest[path] = {k: v for k, v in rest[path].items() if k not in shared}
-    return defaults, rest

@@ -1,4 +1,4 @@
-"""Sources, variables, targets, exposures, constraints, and what is only reported."""
+"""Sources, targets, exposures, constraints, and what is only reported."""
 
 from __future__ import annotations
 
@@ -6,18 +6,12 @@ import ast
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from dagster_models.dbt.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.manifest import Manifest
 from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.project_settings import (
-    folder_defaults,
-    package_variables,
-    target_of,
-    variables_of,
-)
+from dagster_models.dbt.project_settings import target_of
 from dagster_models.dbt.remarks import Weight
 from dbt_cases import Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
@@ -197,28 +191,6 @@ def test_what_has_no_counterpart_is_reported(tmp_path: Path) -> None:
     }
 
 
-def test_variables(tmp_path: Path) -> None:
-    project = """\
-name: shop
-vars:
-  days: 3
-  "dbt_date:time_zone": UTC
-  nested: {a: 1}
-  shop: {countries: [de, fr]}
-  pkg: {days: 5, other: x}
-"""
-    (tmp_path / "dbt_packages/pkg").mkdir(parents=True)
-    (tmp_path / "dbt_packages/pkg/dbt_project.yml").write_text("name: pkg\nvars: {own: 1}")
-    manifest = manifest_of(tmp_path, project=project)
-    found, remarks = variables_of(manifest)
-    assert found == {"days": 3, "countries": ["de", "fr"]}
-    assert [it.what.partition(":")[0] for it in remarks] == [
-        "the variable dbt_date",
-        "the variable nested",
-    ]
-    assert package_variables(manifest, "pkg") == {"own": 1, "days": 5, "other": "x"}
-
-
 POSTGRES = {
     "type": "postgres",
     "host": "{{ env_var('PG_HOST') }}",
@@ -264,23 +236,3 @@ def test_a_target_without_a_profile_is_one_to_fill_in(tmp_path: Path) -> None:
     found, remarks = target_of(manifest_of(tmp_path, adapter="snowflake"), None)
     assert found == {"dev": {"type": "duckdb", "path": "target/shop.duckdb"}}
     assert [it.weight for it in remarks] == [Weight.LEFT_OUT, Weight.DIFFERS]
-
-
-@pytest.mark.parametrize(
-    ("other", "shared"),
-    [
-        ({"materialized": "table", "tags": ["x"]}, {"marts": {"materialized": "table"}}),
-        ({"materialized": "view"}, {}),
-    ],
-)
-def test_what_all_models_of_a_folder_say_is_said_once(other: Any, shared: Any) -> None:
-    headers = {
-        ("marts", "a"): {"materialized": "table", "tags": ["x"]},
-        ("marts", "deep", "b"): other,
-        ("alone", "c"): {"materialized": "table"},
-    }
-    defaults, rest = folder_defaults(headers)
-    assert defaults == shared
-    assert rest["alone", "c"] == {"materialized": "table"}
-    for path, header in headers.items():
-        assert {**defaults.get(path[0], {}), **rest[path]} == header
