@@ -1,0 +1,1 @@
+select id, s from {{ ref('a') }} where id is not null
