@@ -46,6 +46,8 @@ def declared(folder: Path, word: str, column: str | None = "id", **given: Any) -
         ("not_null", {"config": {"where": "id > 1"}}, {"not_null": {"where": "id > 1"}}),
         ("accepted_values", {"values": ["a", 1, None, True]}, ["a", "1", "None", "True"]),
         ("accepted_values", {"values": [1, 2], "quote": False}, [1, 2]),
+        # Any failure is an error, so the number of failures does not matter.
+        ("accepted_values", {"values": ["a"], "config": {"warn_if": "> 5"}}, ["a"]),
         (
             "relationships",
             {"to": "ref('a')", "field": '"id"', "reads": [A]},
@@ -189,6 +191,7 @@ def test_two_models_whose_tests_read_each_other_do_not_wait_for_each_other(tmp_p
     text = "select * from marts.b where id not in (select id from marts.a)"
     found = placed(tmp_path, step("a"), step("b"), *tests, mine_b_="select 1 as n")
     (file,) = found.files
+    assert file.header["model"] == "marts.a"
     files = {f"models/marts/{it[-1]}.sql": _model(found.declared[it].columns) for it in (A, B)}
     files["checks/mine.sql"] = f"/* @check\n{json.dumps(dict(file.header))}\n*/\n{text}"
     project = load(write_project(tmp_path / "ours", {"dagster_models.yaml": "name: p", **files}))
