@@ -11,8 +11,6 @@ TARGET ?=
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile
 DUCKDB2_VERSION := 2.0.1
 DUCKDB2 := $(VENV)/duckdb-$(DUCKDB2_VERSION)
-DUCKLAKE_VERSION := 1.5.5
-DUCKLAKE := $(VENV)/ducklake-$(DUCKLAKE_VERSION)
 DUCKDB_TESTS := tests/warehouses tests/processes tests/execution/test_executor.py \
 	tests/whole/test_truth.py
 
@@ -27,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export DAGSTER_EVENT_BATCH_SIZE := 1000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run ui test test-nightly test-duckdb2 test-ducklake lint bench docs clean
+.PHONY: help setup run ui test test-nightly test-duckdb2 lint bench docs clean
 
 help: ## show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /  make \1\t/' | expand -t 24
@@ -46,10 +44,6 @@ $(HOME_DIR)/dagster.yaml: dagster_models/cli/dagster.yaml
 	@mkdir -p $(HOME_DIR)
 	@cp dagster_models/cli/dagster.yaml $@
 
-ifeq ($(TARGET),ducklake)
-run: $(DUCKLAKE)/.installed
-run: export PYTHONPATH := $(abspath $(DUCKLAKE))
-endif
 run: setup ## run the example: a year of flights in 35 steps (TARGET=pg: on PostgreSQL; TARGET=ducklake)
 	@echo "Running the job 'flights' of project/ on the target $(or $(TARGET),dev) ..."
 	@$(BIN)/dagster-models run --project project --job flights
@@ -66,11 +60,10 @@ ui: setup ## open Dagster's UI on the example, at http://localhost:3000
 test: setup ## run the linter, the type checker and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
-	@$(MAKE) --no-print-directory test-duckdb2 test-ducklake
+	@$(MAKE) --no-print-directory test-duckdb2
 
 test-nightly: setup ## run every test, also those that are too slow for `make test` (this takes hours)
 	@DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(PYTEST) -m ""
-	@$(MAKE) --no-print-directory test-ducklake DUCKLAKE_MARKS='-m ""'
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.
 test-duckdb2: setup $(DUCKDB2)/.installed ## run the tests of what reaches DuckDB with DuckDB 2 (`make test` does this too)
@@ -84,16 +77,6 @@ $(DUCKDB2)/.installed: $(VENV)/.installed
 	@mkdir -p $(DUCKDB2)
 	@! $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	$(BIN)/python -m pip install --quiet --no-deps --target $(DUCKDB2) duckdb==$(DUCKDB2_VERSION)
-	@touch $@
-
-# constraints.txt pins a DuckDB for which there are no extensions.
-test-ducklake: setup $(DUCKLAKE)/.installed ## run the tests of DuckLake, on the DuckDB that has it (`make test` does this too)
-	@PYTHONPATH=$(abspath $(DUCKLAKE)) $(PYTEST) -k ducklake $(DUCKLAKE_MARKS) tests/warehouses tests/processes tests/whole/test_flights.py
-
-$(DUCKLAKE)/.installed: $(VENV)/.installed
-	@mkdir -p $(DUCKLAKE)
-	@$(BIN)/python -m pip install --quiet --no-deps --target $(DUCKLAKE) $(foreach package,duckdb \
-	duckdb-extension-ducklake duckdb-extension-postgres-scanner duckdb-extension-sqlite-scanner,$(package)==$(DUCKLAKE_VERSION))
 	@touch $@
 
 lint: setup ## run the linter and the type checker

@@ -34,9 +34,7 @@ T = Relation("s", "t")
 
 _ATTEMPTS = count(1)
 
-NO_DUCKLAKE = (
-    "DuckDB's extension ducklake is not there for this DuckDB: `make test-ducklake` has it"
-)
+NO_DUCKLAKE = "DuckDB's extension ducklake is not installed for this version of DuckDB"
 
 
 def ducklake_is_installed() -> bool:
