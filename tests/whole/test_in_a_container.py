@@ -231,3 +231,6 @@ def test_what_a_pod_wrote_is_read_by_the_next_one(image: Path) -> None:
         said, _ = done.communicate(timeout=60)
         assert done.returncode in (0, 1), said
         assert "main.slow" in said
+    written = start(image, "dagster-models", "report")
+    said, _ = written.communicate(timeout=60)
+    assert "main.slow" in (image / "volumes" / said.strip().splitlines()[-1]).read_text()
