@@ -187,9 +187,9 @@ def test_a_check_that_reads_a_later_model_stays_in_the_header(tmp_path: Path) ->
 
 def test_two_models_whose_tests_read_each_other_do_not_wait_for_each_other(tmp_path: Path) -> None:
     """A check then runs with the later one of both, and the project loads without a cycle."""
-    tests = [relation(A, B), relation(B, A), dbt_test(B, "mine", reads=[A])]
+    tests = [relation(A, B), relation(B, A), dbt_test(B, "mine", reads=[A], name="z_mine")]
     text = "select * from marts.b where id not in (select id from marts.a)"
-    found = placed(tmp_path, step("a"), step("b"), *tests, mine_b_="select 1 as n")
+    found = placed(tmp_path, step("a"), step("b"), *tests, z_mine="select 1 as n")
     (file,) = found.files
     assert file.header["model"] == "marts.a"
     files = {f"models/marts/{it[-1]}.sql": _model(found.declared[it].columns) for it in (A, B)}
