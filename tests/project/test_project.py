@@ -71,7 +71,7 @@ def test_bytes_of_the_file_survive(tmp_path: Path) -> None:
 
 def test_a_project_of_one_line(tmp_path: Path) -> None:
     project = make(tmp_path, A)
-    assert project.jobs == (Job("p"),)
+    assert project.jobs == (Job("p", implied=True),)
     assert usable_target(project).settings == {"path": str(tmp_path / "target" / "p.duckdb")}
     assert dict(project.targets) == {"dev": usable_target(project)}
     assert project.root == str(tmp_path)
