@@ -183,6 +183,7 @@ def test_a_stop_within_the_grace_time(image: Path) -> None:
     run.wait(timeout=GRACE_SECONDS)
     print(f"stopped within {time.monotonic() - stopped_at:.1f} s")
     said += run.stdout.read()
+    run.stdout.close()
     assert "CANCEL table main.slow" in said
     rows_file.write_text("n\n5\n")
     after = rows(image, "select step, run_id from dagster_models.commits order by all")
