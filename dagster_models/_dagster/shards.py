@@ -11,20 +11,14 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, TypeAlias
 
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 
 #: The most engines that are open at once, the index's among them. Each holds three files (.db,
 #: -wal, -shm). A run writes to two shards; a webserver reads the runs that somebody looks at.
 MAX_OPEN_SHARDS = 16
-
-#: How long a statement waits for a lock of another process: as long as in Dagster's own class.
-BUSY_TIMEOUT_SECONDS = 30
-
-#: The execution option of a statement that holds the values of its parameters.
-ROW = "dagster_models_row"
 
 #: The device and inode of the file that a path leads to; None if there is no file.
 FileIdentity: TypeAlias = "tuple[int, int] | None"
@@ -69,24 +63,16 @@ class _Shard:
             pool_size=1,
             max_overflow=0,
             connect_args={
-                "timeout": BUSY_TIMEOUT_SECONDS,
+                "timeout": SQLITE_BUSY_TIMEOUT_SECONDS,
                 "factory": _SqliteConnection,
                 # One thread at a time uses it (the lock of Shards), but not always the same one.
                 "check_same_thread": False,
             },
         )
-        listen(self.engine, "before_execute", _with_row, retval=True)
 
     def still_there(self) -> bool:
         """Whether the path still leads to the file that is open."""
         return self.identity is None or self.identity == _identity(self.path)
-
-
-def _with_row(
-    connection: Connection, statement: Any, several: Any, parameters: Any, options: Any
-) -> tuple[Any, Any, Any]:
-    """Execute a statement with the values that its option ``ROW`` holds, if it has that."""
-    return statement, several, options.get(ROW, parameters)
 
 
 def _identity(path: str) -> FileIdentity:

@@ -53,12 +53,13 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
     INDEX_SHARD_NAME,
     SqliteEventLogStorage,
 )
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
-from dagster_models._dagster.shards import BUSY_TIMEOUT_SECONDS, ROW, Shards
+from dagster_models._dagster.shards import Shards
 from dagster_models.errors import DagsterModelsError
 
 __all__ = ["PooledSqliteEventLogStorage"]
@@ -81,7 +82,6 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         folder = os.path.abspath(base_dir if base_dir is not None else _default_folder())
         # The stock constructor may already read and write the index, so these come before it.
         self._shards = Shards(folder)
-        self._insert: Any = None
         super().__init__(folder, inst_data)
         # Not every storage is disposed of, and Python 3.13 warns of a connection left open.
         weakref.finalize(self, self._shards.close_unless_busy)
@@ -111,7 +111,7 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         engine = create_engine(
             self.conn_string_for_shard(shard),
             poolclass=NullPool,
-            connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
         )
         self._initdb(engine)
         engine.dispose()
@@ -173,16 +173,6 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         if fact not in facts and ask():
             facts.add(fact)
         return fact in facts
-
-    def prepare_insert_event(self, event: EventLogEntry) -> Any:
-        """The statement that stores the event in ``event_logs``; see ``ROW``.
-
-        The stock class writes the values into the statement, which SQLAlchemy then takes apart
-        again each time that it is executed, to find out whether it has compiled it before.
-        """
-        if self._insert is None:
-            self._insert = super().prepare_insert_event(event).table.insert()
-        return self._insert.execution_options(**{ROW: self._event_to_row(event)})
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in one transaction per file: all of them, or none if one is refused.

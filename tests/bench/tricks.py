@@ -82,12 +82,6 @@ TRICKS = (
         "Storage.one_commit = lambda self, run_id: nullcontext()\n",
     ),
     Trick(
-        "one statement for all events",
-        "run",
-        "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
-        "del Storage.prepare_insert_event\n",
-    ),
-    Trick(
         "last materialisations from the asset's row",
         "run",
         "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
