@@ -773,7 +773,7 @@ def test_the_end_of_a_lost_session_is_awaited_before_its_record_is_read() -> Non
             return True
 
     class Reader:
-        def fence(self, name: str, timeout_seconds: float) -> bool:
+        def fence(self, name: str, timeout_seconds: float, relation: Relation) -> bool:
             return True
 
         def find_proofs(self, relation: Relation, attempt: AttemptId) -> list[Commit]:
