@@ -287,7 +287,7 @@ class WarehouseSession(RelationsThere, CheckQueries):
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
         """Make the relation and its proof, one or several records, visible in one atomic act.
 
-        An error does not tell whether it took place: call ``discard``, and then ``find_proofs``.
+        It may have taken place in spite of an error: call ``discard``, and then ``find_proofs``.
         """
 
     @abstractmethod

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -24,6 +25,7 @@ from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark import text
 from dagster_models.warehouses.spark.delta_log import TableLog
+from dagster_models.warehouses.spark.errors import convert
 from sail_server import SailServer, start_sail
 from systems import T, commits_at, create, session_of
 from tasks import sql_task
@@ -90,10 +92,15 @@ def test_types_that_the_old_table_has_no_feature_for(session: spark.SparkSession
     assert session.query("select n from s.t")[1] == [(2,)]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
 def test_another_writer_is_a_conflict_and_the_build_is_tried_again(
-    warehouse: spark.Spark, session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+    warehouse: spark.Spark,
+    session: spark.SparkSession,
+    monkeypatch: pytest.MonkeyPatch,
+    is_there: bool,
 ) -> None:
-    create(session, "table", "select 'old' as n")
+    if is_there:
+        create(session, "table", "select 'old' as n")
     read, overtaken = TableLog.table, [False]
 
     def overtake(self: TableLog) -> object:
@@ -110,22 +117,60 @@ def test_another_writer_is_a_conflict_and_the_build_is_tried_again(
     steps = [
         said["commits"][0]["run_id"] for _, _, _, said in commits_at(warehouse.location.folder)
     ]
-    assert steps == ["c", "c", "r"]
+    assert steps == [*(["c"] if is_there else []), "c", "r"]
 
 
+@pytest.mark.parametrize("is_there", [True, False])
 def test_a_session_that_was_given_up_cannot_publish(
-    warehouse: spark.Spark, session: spark.SparkSession, location: str
+    warehouse: spark.Spark, session: spark.SparkSession, location: str, is_there: bool
 ) -> None:
     """The process that settles does not have it: it may be on another machine, and alive."""
-    create(session, "table", "select 'old' as n")
+    if is_there:
+        create(session, "table", "select 'old' as n")
     with contextlib.closing(warehouse.session("lost")) as lost:
         staged = lost.build(TASK)
         assert session.fence("lost", 5, T)
         with pytest.raises(WarehouseError, match="given up by another process"):
             lost.publish(staged, commits_of(TASK, staged))
     assert find_proof(session, T, TASK.id) is None
-    assert session.query("select n from s.t")[1] == [("old",)]
+    assert session.there([T]) == [T] * is_there
+    if is_there:
+        assert session.query("select n from s.t")[1] == [("old",)]
+    assert (session.built_by("b"), len(session.last_proofs())) == ([], int(is_there))
     assert run(session, replace(TASK, attempt=2), Stop()).verdict is Verdict.COMMITTED
+    assert session.query("select n from s.t")[1] == [("new",)]
+
+
+def test_a_fence_that_cannot_be_committed_says_so(
+    session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(session, "table", "select 'old' as n")
+
+    def overtaken(self: TableLog, session: str) -> None:
+        raise WarehouseError(ErrorKind.CONFLICT, "written at the same moment", transient=True)
+
+    monkeypatch.setattr(TableLog, "fence", overtaken)
+    assert not session.fence("lost", 0.1, T)
+
+
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_commit_that_ends_in_an_error_keeps_its_files(
+    session: spark.SparkSession, location: str, monkeypatch: pytest.MonkeyPatch, is_made: bool
+) -> None:
+    """As when delta-rs has committed, and then finds no room for a checkpoint."""
+    create(session, "table", "select 'old' as n")
+    before, publish = files(location), TableLog.publish
+
+    def fail(*arguments: Any) -> None:
+        if is_made:
+            publish(*arguments)
+        raise WarehouseError(ErrorKind.IO, "no space left on the device")
+
+    monkeypatch.setattr(TableLog, "publish", fail)
+    outcome = run(session, TASK, Stop())
+    assert outcome.verdict is (Verdict.COMMITTED if is_made else Verdict.ROLLED_BACK)
+    assert session.query("select n from s.t")[1] == [("new" if is_made else "old",)]
+    assert (files(location) > before) is is_made
 
 
 def test_a_server_that_was_restarted_knows_the_relations(sail: SailServer, location: str) -> None:
@@ -194,11 +239,47 @@ def test_a_relation_is_dropped_unless_somebody_else_has_written_to_it(
     assert run(session, replace(TASK, attempt=3), Stop()).verdict is Verdict.COMMITTED
 
 
-def test_a_table_of_somebody_else_is_not_hidden(session: spark.SparkSession) -> None:
+def test_a_relation_that_is_built_while_it_is_dropped_keeps_what_the_build_has_written(
+    warehouse: spark.Spark, session: spark.SparkSession, location: str
+) -> None:
+    run(session, TASK, Stop())
+    before = files(location)
+    with contextlib.closing(warehouse.session("other")) as other:
+        task = replace(TASK, attempt=2)
+        staged = other.build(task)
+        session.drop(T, "b")
+        assert session.there([T]) == []
+        assert not before & files(location)
+        other.publish(staged, commits_of(task, staged))
+    assert session.query("select n from s.t")[1] == [("new",)]
+    assert session.last_proofs()[0].attempt == 2
+
+
+def test_a_table_that_others_have_dropped_and_built_again_has_their_proofs(
+    session: spark.SparkSession, sail: SailServer, location: str
+) -> None:
+    """The versions of its log begin with 0 once more."""
+    run(session, TASK, Stop())
+    assert session.last_proofs()[0].attempt == 1
+    elsewhere = spark.connect({**sail.settings, "location": location, "user": "other"})
+    with contextlib.closing(elsewhere), session_of(elsewhere) as other:
+        other.drop(T, "b")
+        assert run(other, replace(TASK, attempt=2), Stop()).verdict is Verdict.COMMITTED
+    assert [it.attempt for it in session.last_proofs()] == [2]
+    assert find_proof(session, T, TASK.id) is None
+
+
+def test_a_table_of_somebody_else_is_not_hidden(
+    session: spark.SparkSession, tmp_path: Path
+) -> None:
     session.execute("create table s.t as select 'theirs' as n")
     error = run(session, TASK, Stop()).error
     assert error is not None
     assert (error.kind, error.name) == (ErrorKind.NOT_KEPT, "ForeignRelation")
+    table = pa.table({"n": ["ours"]})
+    path, _ = bulk.write([str(tmp_path)], table.schema, table.to_batches())
+    with pytest.raises(WarehouseError, match=r"Spark has a relation s\.t"):
+        session.load(path, "s.t", "replace")
     assert session.query("select n from s.t")[1] == [("theirs",)]
     assert session.last_proofs() == []
 
@@ -213,6 +294,30 @@ def test_a_literal_is_the_text(session: spark.SparkSession, value: str) -> None:
     outcome = run(session, replace(TASK, content=Query(sql)), Stop())
     assert outcome.verdict is Verdict.COMMITTED
     assert session.query("select n from s.t")[1] == [(value,)]
+
+
+def test_a_line_in_the_text_of_a_view_is_none_of_the_statement() -> None:
+    error = convert(ValueError("no viable alternative (line 7, pos 1)"), "select *\nfrom s.v")
+    assert (error.line, error.message) == (None, "no viable alternative (line 7, pos 1)")
+    error = convert(ValueError("no viable alternative (line 2, pos 1)"), "select *\nfrom s.v")
+    assert (error.line, error.message.splitlines()[-1]) == (2, "LINE 2: from s.v")
+
+
+def test_a_location_that_the_server_has_elsewhere(
+    session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(session, TASK, Stop())
+    change = spark.SparkSession.change
+
+    def written_elsewhere(self: spark.SparkSession, sql: str, *arguments: int) -> None:
+        change(self, sql, *arguments)
+        if self.stage is not None and self.stage.folder in sql:
+            self.stage.remove()
+
+    monkeypatch.setattr(spark.SparkSession, "change", written_elsewhere)
+    error = run(session, replace(TASK, attempt=2), Stop()).error
+    assert error is not None
+    assert (error.kind, error.name) == (ErrorKind.INVALID_SETTINGS, "LocationNotShared")
 
 
 def test_settings_that_lead_nowhere(sail: SailServer) -> None:

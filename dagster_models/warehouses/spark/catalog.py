@@ -1,6 +1,6 @@
 """What Spark knows of the relations at a location: a view of each, which another one can replace.
 
-A catalog in memory, as Sail has it, knows only what its session was told. So the location itself
+A catalog in memory, as Sail has it, knows only what its session has created. So the location itself
 says what is there, and each relation is a view: of its definition, or of the table of its files,
 which has a schema of ours. CREATE OR REPLACE VIEW puts one in place of the other in one step.
 """
@@ -13,7 +13,8 @@ from typing import Any
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.delta_log import DeltaFolder, Proof
+from dagster_models.warehouses.spark.delta_log import Proof
+from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import literal, quote, quoted
 
@@ -66,8 +67,8 @@ class Catalog:
         """Put a view of the relation, as its log has it, in place of what has its name."""
         key = relation.schema.lower(), relation.name.lower()
         if proof is not None and proof.kind == "dropped":
-            self._forget(relation)
-            self._stamps[key] = stamp
+            if key in self._stamps:  # else what has its name is somebody else's
+                self._forget(relation)
             return
         self.add_schema(relation.schema)
         query = proof.definition if proof is not None and proof.kind == "view" else ""
@@ -77,7 +78,8 @@ class Catalog:
 
     def refuse_foreign(self, relation: Relation) -> None:
         """Raise WarehouseError if Spark has a relation of this name that is not at the location: a
-        view of what is published could not take its place."""
+        view of what is published could not take its place. Its schema is made."""
+        self.add_schema(relation.schema)
         if (relation.schema.lower(), relation.name.lower()) in self._stamps:
             return
         try:
@@ -121,9 +123,6 @@ class Catalog:
         folder = literal(self._location.log(relation).folder)
         self._server.command(f"CREATE TABLE IF NOT EXISTS {table} USING delta LOCATION {folder}")
         return table
-
-    def known(self) -> list[Relation]:
-        return [Relation(*key) for key in self._stamps]
 
 
 def rows_of(table: Any) -> list[tuple[Any, ...]]:

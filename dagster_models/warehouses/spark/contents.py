@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Columns = Collection[tuple[str, str]]
 
-#: Of these it is known that they return the same for the same arguments, in any session of ours.
+#: Functions that return the same for the same arguments, in any session of ours.
 _REPEATABLE = frozenset(
     {
         *("abs", "any_value", "array", "array_contains", "avg", "bool_and", "bool_or", "cast"),

@@ -20,7 +20,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -34,8 +34,6 @@ Kind: TypeAlias = Literal["table", "view", "dropped"]
 #: The key of the proof in ``userMetadata``, with the number of its format.
 _MARK, _FORMAT = "dagster_models", 1
 _COMMIT_FILE = re.compile(r"(\d{20})\.json")
-#: Folders of a location and of a schema: names that are the same to every catalog and file system.
-_NAME = re.compile(r"[A-Za-z0-9_]{1,128}")
 #: What every table has, and names of features that no one has to ask for.
 _LEGACY = frozenset({"appendOnly", "invariants"})
 
@@ -58,11 +56,12 @@ class Proof:
 
 @dataclass(slots=True)
 class TableLog:
-    """The log of one relation. What was read of it stays as it is, so it is read once."""
+    """The log of one relation. A commit stays as it is, so it is read once: by its version and its
+    time, as a table that was dropped and built again begins with the first version."""
 
     relation: Relation
     folder: str
-    _read: dict[int, Proof] = field(default_factory=dict)
+    _read: dict[tuple[int, int], Proof] = field(default_factory=dict)
 
     @property
     def log_folder(self) -> str:
@@ -80,9 +79,12 @@ class TableLog:
     def proofs(self) -> Iterator[Proof]:
         """What the commits say, the last one first."""
         for version in reversed(self.versions()):
-            if version not in self._read:
-                self._read[version] = self._proof(version)
-            yield self._read[version]
+            path = os.path.join(self.log_folder, f"{version:020d}.json")
+            with translated(self.relation):
+                key = version, os.stat(path).st_mtime_ns
+                if key not in self._read:
+                    self._read[key] = _proof_at(path, version)
+            yield self._read[key]
 
     def state(self) -> Proof | None:
         """The last commit that says what the relation is: a table, a view or gone."""
@@ -103,30 +105,22 @@ class TableLog:
                 return found
         return []
 
-    def _proof(self, version: int) -> Proof:
-        path = os.path.join(self.log_folder, f"{version:020d}.json")
-        with open(path, encoding="utf-8") as file:
-            for line in file:
-                if '"commitInfo"' in line and (info := json.loads(line).get("commitInfo")):
-                    return _read_proof(version, str(info.get("userMetadata") or ""))
-        return Proof(version)
-
     # Writing
 
     def table(self) -> Any:
         """The newest version as delta-rs has it; None where there is none yet."""
         from deltalake import DeltaTable
 
-        return DeltaTable(self.folder) if self.versions() else None
+        with translated(self.relation):
+            return DeltaTable(self.folder) if self.versions() else None
 
     def publish(self, stage: str, commits: Sequence[Commit], session: str, view: str = "") -> None:
         """Commit the files of a stage in place of all others. ``view``: the definition, if the
-        relation becomes a view. Raises WarehouseError; only ``of`` tells then what is true."""
+        relation becomes a view. After a WarehouseError only ``of`` says what is true."""
         from deltalake import DeltaTable
-        from deltalake.transaction import create_table_with_add_actions
 
-        staged = DeltaTable(os.path.join(self.folder, stage))
         with translated(self.relation):
+            staged = DeltaTable(os.path.join(self.folder, stage))
             table = self.table()
             if table is not None and _add_features(table, staged):
                 table = self.table()
@@ -134,39 +128,60 @@ class TableLog:
             version = 0 if table is None else int(table.version()) + 1
             properties = _properties(_proof_text(view, commits, version))
             if table is None:
-                create_table_with_add_actions(
-                    self.folder,
-                    staged.schema(),
-                    _added(self.folder, stage),
-                    "error",
-                    partition_by=[],
-                    commit_properties=properties,
-                )
+                self._begin(_added(self.folder, stage), staged.schema(), properties)
             else:
                 _overwrite(table, _added(self.folder, stage), staged.schema(), properties)
 
     def drop(self, version: int) -> None:
-        """Commit that the relation is gone, if *version* is still the last one, and remove its
-        files."""
+        """Commit that the relation is gone, if *version* is still the last one, and remove what was
+        published. The log stays if there are other files: somebody builds the relation, perhaps."""
         table = self.table()
         if table is None or int(table.version()) != version:
             what = f"{self.relation} was written at the same moment"
             raise WarehouseError(ErrorKind.CONFLICT, what, transient=True)
         with translated(self.relation):
+            published = {it["path"].partition("/")[0] for it in added_files(self.folder)}
             _overwrite(table, [], table.schema(), _properties(_written("dropped")))
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._read.clear()
+        for name in published:
+            path = os.path.join(self.folder, name)
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):  # a file that ``load`` has written
+                os.remove(path)
+        with contextlib.suppress(OSError):
+            if os.listdir(self.folder) == [os.path.basename(self.log_folder)]:
+                gone = f"{self.folder}/gone"  # nobody reads a part of a log
+                os.rename(self.log_folder, gone)
+                shutil.rmtree(gone)
+                os.rmdir(self.folder)
 
     def fence(self, session: str) -> None:
-        """Commit that this session must not publish any more. Where nothing was ever published,
-        there is no log, and nothing can be said in it."""
-        if (table := self.table()) is None:
-            return
+        """Commit that this session must not publish any more. Where there is no log, it begins with
+        that, and with the relation as one that is gone."""
+        from deltalake import Field, Schema
+
         with translated(self.relation):
+            if (table := self.table()) is None:
+                said = _properties(_written("dropped", fenced=session))
+                self._begin([], Schema([Field("nothing_published", "string")]), said)
+                return
             said = _properties(_written("table", fenced=session))
             table.create_write_transaction(
                 [], "append", table.schema(), partition_by=[], commit_properties=said
             )
+
+    def _begin(self, added: list[Any], schema: Any, properties: Any) -> None:
+        """Commit the first version. Raises an error of delta-rs."""
+        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake.transaction import create_table_with_add_actions
+
+        try:
+            create_table_with_add_actions(
+                self.folder, schema, added, "error", partition_by=[], commit_properties=properties
+            )
+        except DeltaError as error:
+            if self.versions():  # somebody else was first
+                raise CommitFailedError(str(error)) from error
+            raise
 
     def _refuse_second(self, table: Any, commits: Sequence[Commit], session: str) -> None:
         """Raise WarehouseError if the attempt has published, or is fenced. What is committed after
@@ -194,51 +209,12 @@ class TableLog:
                 )
 
 
-class DeltaFolder:
-    """A folder of relations, each in the folder of its name in that of its schema. Names are
-    compared without case, as in Spark."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-        self._logs: dict[tuple[str, str], TableLog] = {}
-
-    def log(self, relation: Relation) -> TableLog:
-        """Raises WarehouseError for a name that no folder can have."""
-        for part in (relation.schema, relation.name):
-            refuse_name(part)
-        key = relation.schema.lower(), relation.name.lower()
-        if key not in self._logs:
-            self._logs[key] = TableLog(relation, os.path.join(self.folder, *key))
-        return self._logs[key]
-
-    def stamps(self) -> Mapping[tuple[str, str], int]:
-        """(schema, name) of each relation -> what changes with each of its commits."""
-        found = {}
-        for schema in _folders(self.folder):
-            for name in _folders(schema.path):
-                try:
-                    stamp = os.stat(os.path.join(name.path, "_delta_log")).st_mtime_ns
-                except (FileNotFoundError, NotADirectoryError):
-                    continue
-                found[schema.name, name.name] = stamp
-        return found
-
-
-def refuse_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise WarehouseError(
-            ErrorKind.INVALID_NAME,
-            f"{name!r} cannot be the name of a schema or relation here: it becomes a folder, and"
-            " has letters of ASCII, digits and underscores only, 128 at most",
-            name="NameRefused",
-        )
-
-
-def _folders(path: str) -> list[os.DirEntry[str]]:
-    try:
-        return [it for it in os.scandir(path) if _NAME.fullmatch(it.name) and it.is_dir()]
-    except FileNotFoundError:
-        return []
+def _proof_at(path: str, version: int) -> Proof:
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if '"commitInfo"' in line and (info := json.loads(line).get("commitInfo")):
+                return _read_proof(version, str(info.get("userMetadata") or ""))
+    return Proof(version)
 
 
 def _read_proof(version: int, text: str) -> Proof:
@@ -262,7 +238,9 @@ def _read_proof(version: int, text: str) -> Proof:
         for it in said.get("commits", ())
     )
     kind, fenced = said.get("kind", "table"), said.get("fenced", "")
-    return Proof(version, commits, kind, said.get("sql", ""), fenced, says_kind=not fenced)
+    return Proof(
+        version, commits, kind, said.get("sql", ""), fenced, not fenced or kind == "dropped"
+    )
 
 
 def _proof_text(view: str, commits: Sequence[Commit], version: int) -> str:
@@ -318,9 +296,18 @@ def _added(folder: str, stage: str) -> list[Any]:
 
 
 def added_files(folder: str) -> list[dict[str, Any]]:
-    """The add actions of a table that was written once, as a stage is."""
+    """All add actions in a table's log: of a stage, which is written once, those of its files."""
     found, log_folder = [], os.path.join(folder, "_delta_log")
-    for name in sorted(os.listdir(log_folder)):
+    try:
+        names = sorted(os.listdir(log_folder))
+    except FileNotFoundError as error:
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"the Spark server has written {folder}, which is not there on this machine: `location`"
+            " must be a folder that both have at the same path",
+            name="LocationNotShared",
+        ) from error
+    for name in names:
         if _COMMIT_FILE.fullmatch(name):
             with open(os.path.join(log_folder, name), encoding="utf-8") as file:
                 found += [action["add"] for action in map(json.loads, file) if "add" in action]

@@ -76,12 +76,11 @@ def convert(error: Exception, sql: str, lines_before: int = 0) -> WarehouseError
     """A driver's exception as ours. ``sql`` was sent; ``lines_before``: ours before the user's."""
     message = _message(error)
     kind = _kind(error, message)
-    line = None
-    if kind is not ErrorKind.UNREACHABLE and (found := _line(error, message, sql)) is not None:
-        line = found - lines_before if found > lines_before else None
-    if line is not None:
-        text = sql.split("\n")[line - 1 + lines_before]
-        message = f"{message}\nLINE {line}: {text}"
+    line, lines = None, sql.split("\n")
+    found = None if kind is ErrorKind.UNREACHABLE else _line(error, message, sql)
+    if found is not None and lines_before < found <= len(lines):  # else it is in a view's text
+        line = found - lines_before
+        message = f"{message}\nLINE {line}: {lines[found - 1]}"
     return WarehouseError(
         kind,
         message,

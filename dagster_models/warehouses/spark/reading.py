@@ -9,8 +9,9 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.warehouses.spark import contents, text, writing
-from dagster_models.warehouses.spark.delta_log import as_table, refuse_name, translated
+from dagster_models.warehouses.spark.delta_log import as_table, translated
 from dagster_models.warehouses.spark.errors import NO_LINES
+from dagster_models.warehouses.spark.location import refuse_name
 from dagster_models.warehouses.spark.statements import SparkStatements
 from dagster_models.warehouses.spark.text import one_query, quoted
 
@@ -79,14 +80,12 @@ class SparkReading(SparkStatements):
         return "nobody has published it"
 
     def drop(self, relation: Relation, builder: str) -> None:
+        log = self.location.log(relation)
+        version = max(log.versions(), default=-1)  # first: what is committed now is a conflict
         found = next(iter(self.built_by(builder, [str(relation).lower()])), None)
         if found is None or found.kept:
             why = found.kept if found else f"{builder} has not built it"
             raise WarehouseError(ErrorKind.NOT_KEPT, f"{relation} is kept: {why}")
-        log = self.location.log(relation)
-        version = log.versions()[-1]
-        if self._kept(relation):  # looked at once more, now that the version is known
-            raise WarehouseError(ErrorKind.NOT_KEPT, f"{relation} is kept: {self._kept(relation)}")
         log.drop(version)
         self.catalog.forget(relation)
 
@@ -115,6 +114,8 @@ class SparkReading(SparkStatements):
 
         found = text.relation_of(relation)
         log = self.location.log(found)
+        self.catalog.refresh()
+        self.catalog.refuse_foreign(found)
         with bulk.mapped(path) as given:
             table = writing.storable(given)
             state = log.state()

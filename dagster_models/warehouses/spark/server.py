@@ -41,7 +41,6 @@ class Server:
         self._settings = settings
         self._spark = self._session(0)
         self._number = 0
-        self.is_known()
 
     def is_known(self) -> bool:
         """Whether the server still has the session that ``know`` was called for. One that was idle
@@ -131,20 +130,18 @@ class Server:
     def _translated(self, sql: str, lines_before: int) -> Iterator[None]:
         try:
             yield
-        except WarehouseError:
-            raise
-        except ImportError:
+        except (WarehouseError, ImportError):
             raise
         except Exception as error:
-            told = convert(error, sql, lines_before)
-            if told.kind is ErrorKind.UNREACHABLE:
-                told = WarehouseError(
-                    told.kind,
-                    f"the Spark Connect server at {self._place} cannot be reached: {told.message}",
-                    name=told.name,
+            ours = convert(error, sql, lines_before)
+            if ours.kind is ErrorKind.UNREACHABLE:
+                ours = WarehouseError(
+                    ours.kind,
+                    f"the Spark Connect server at {self._place} cannot be reached: {ours.message}",
+                    name=ours.name,
                     transient=True,
                 )
-            raise told from error
+            raise ours from error
 
 
 def _connection(place: str, settings: Mapping[str, Any], number: int) -> str:

@@ -25,7 +25,8 @@ from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
 from dagster_models.warehouses.records import from_last_whole
 from dagster_models.warehouses.spark import contents, writing
 from dagster_models.warehouses.spark.catalog import Catalog
-from dagster_models.warehouses.spark.delta_log import DeltaFolder, TableLog
+from dagster_models.warehouses.spark.delta_log import TableLog
+from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.reading import SparkReading
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import literal, one_query, quoted
@@ -105,7 +106,6 @@ class SparkSession(SparkReading):
         writing.refuse_kind(how)
         writing.refuse_extras(task.extras)
         log = self.location.log(relation)
-        self.catalog.add_schema(relation.schema)
         self.catalog.refuse_foreign(relation)
         self.stage = writing.Stage.of(log, relation)
         if isinstance(how, ViewKind):
@@ -169,8 +169,13 @@ class SparkSession(SparkReading):
         log = self.location.log(staged.relation)
         if stage.definition:
             writing.write_definition(stage)
-        log.publish(stage.folder_name, commits, self.tag, stage.definition)
-        stage.is_published = True
+        stage.is_published = True  # an error proves nothing, and what is published keeps its files
+        try:
+            log.publish(stage.folder_name, commits, self.tag, stage.definition)
+        except WarehouseError:
+            with suppress(OSError):
+                stage.is_published = stage.is_named_by(log)
+            raise
         self.discard()
         self.catalog.show_published(staged.relation)
 
@@ -188,11 +193,10 @@ class SparkSession(SparkReading):
     def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:
         """Its statements are stopped. They could publish nothing, and what could, a process of
         ours, ended before this one began, or reads the fence in the log."""
+        tag = self.tag_of(name)
         with suppress(WarehouseError):
-            self.server.interrupt(self.tag_of(name))
-        if relation is not None:
-            writing.fence(self.location.log(relation), self.tag_of(name), timeout_seconds)
-        return True
+            self.server.interrupt(tag)
+        return relation is None or writing.fence(self.location.log(relation), tag, timeout_seconds)
 
     def find_proofs(
         self, relation: Relation | None, attempt: AttemptId | None = None

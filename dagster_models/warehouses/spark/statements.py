@@ -10,8 +10,8 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.spark import text, writing
 from dagster_models.warehouses.spark.catalog import Catalog, rows_of
-from dagster_models.warehouses.spark.delta_log import DeltaFolder
 from dagster_models.warehouses.spark.errors import NO_LINES
+from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import one_query, statements
 
@@ -85,7 +85,7 @@ class SparkStatements(WarehouseSession):
     def close(self) -> None:
         self.discard()
 
-    # Transactions, of which there are none
+    # Transactions: there are none
 
     @property
     def in_transaction(self) -> bool:

@@ -26,8 +26,8 @@ _TOKEN = re.compile(
 )
 _BLOCK = re.compile(r"/\*|\*/")
 
-#: The words with which a statement begins that is no query. Whatever else begins a text is no
-#: statement at all behind CREATE ... AS or in parentheses, and the server says what is wrong.
+#: The first words of statements that are not queries. After any other word the server says what is
+#: wrong: behind CREATE ... AS and in parentheses it takes queries alone.
 _STATEMENTS = frozenset(
     (
         *("add", "alter", "analyze", "begin", "cache", "call", "clear", "comment", "commit"),

@@ -44,7 +44,7 @@ _SEED_WORDS = SeedWords(
 _TEXTS = frozenset(("varchar", "text", "character varying"))
 #: A column of the view in which a seed is read: the row in the file.
 _ROW = "dagster_models_row"
-_FENCE_TRIES = 20
+_RETRY_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -80,6 +80,11 @@ class Stage:
         if self.definition:
             return None
         return sum(int(it["size"]) for it in added_files(self.folder))
+
+    def is_named_by(self, log: TableLog) -> bool:
+        """Whether a commit of the relation has its files."""
+        written = added_files(log.folder) if log.versions() else []
+        return any(it["path"].startswith(f"{self.folder_name}/") for it in written)
 
     def remove(self) -> None:
         """What is published keeps its files, and no log of its own."""
@@ -227,14 +232,17 @@ def _with_line(
 # Fences ------------------------------------------------------------------------------------------
 
 
-def fence(log: TableLog, session: str, timeout_seconds: float) -> None:
-    """Commit that the session must not publish into this relation any more. Somebody who commits
-    at the same moment, perhaps this session, comes first."""
+def fence(log: TableLog, session: str, timeout_seconds: float) -> bool:
+    """Commit that the session must not publish into this relation any more; whether that was done
+    in time. Somebody who commits at the same moment, perhaps this session, comes first."""
     end = time.monotonic() + timeout_seconds
-    for _ in range(_FENCE_TRIES):
+    while True:
         try:
             log.fence(session)
-            return
+            return True
         except WarehouseError as error:
-            if error.kind is not ErrorKind.CONFLICT or time.monotonic() > end:
+            if error.kind is not ErrorKind.CONFLICT:
                 raise
+            if time.monotonic() > end:
+                return False
+        time.sleep(_RETRY_SECONDS)
