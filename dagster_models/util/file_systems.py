@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -42,6 +43,21 @@ _FUSE = {
     "mfs": "MooseFS",
 }
 MOUNTS = Path("/proc/self/mountinfo")
+#: The environment variable that allows a database file on a network file system.
+_ANYWAY = "DAGSTER_MODELS_NETWORK_FILES"
+
+
+def why_not_here(path: str) -> str:
+    """Why no database file may be at this real path; "" if one may."""
+    found = network_file_system(path)
+    if not found or os.environ.get(_ANYWAY) == "allow":
+        return ""
+    return (
+        f"the database file {path} is on {found}, a network file system. A lock keeps others out of"
+        " the file, and it may not reach another machine there: two runs could then destroy it. Put"
+        " the file on a disk of this machine (in Kubernetes, on a volume that is ReadWriteOnce), or"
+        f" use a database server. If only one machine ever opens it, set {_ANYWAY}=allow"
+    )
 
 
 def network_file_system(path: str) -> str:

@@ -7,7 +7,7 @@ import os
 import random
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,18 @@ TARGET = "targets:\n  lake: {{type: ducklake, {}}}\n"
 def project(root: Path, settings: str) -> Path:
     text = f"name: p\n{TARGET.format(settings)}"
     return write_project(root, {"dagster_models.yaml": text, "models/a.sql": "select 1 as n"})
+
+
+@contextmanager
+def two_sessions(lake: System) -> Iterator[tuple[WarehouseSession, WarehouseSession]]:
+    """With a DuckDB each, as in two processes."""
+    with (
+        closing(lake.open()) as one,
+        closing(lake.open()) as other,
+        closing(one.session()) as first,
+        closing(other.session()) as second,
+    ):
+        yield first, second
 
 
 # Settings ----------------------------------------------------------------------------------------
@@ -149,16 +161,11 @@ def test_no_error_and_no_query_shows_the_password(
 def test_of_two_processes_that_add_to_one_table_one_wins(lake: System) -> None:
     """Neither has seen the rows of the other, so one of them must not publish."""
     how = Incremental(strategy="append", code_version="v1")
-    with ExitStack() as stack:
-        sessions = []
-        for _ in range(2):  # a DuckDB each, as in two processes
-            warehouse = stack.enter_context(closing(lake.open()))
-            sessions.append(stack.enter_context(closing(warehouse.session())))
-        one, other = sessions
+    with two_sessions(lake) as (one, other):
         one.prepare(["s"])
         assert built(one, task_of(1)) is Verdict.COMMITTED
         tasks = [replace(task_of(n), materialization=how) for n in (2, 3)]
-        staged = [session.build(task) for session, task in zip(sessions, tasks, strict=True)]
+        staged = [session.build(task) for session, task in zip((one, other), tasks, strict=True)]
         commits = [Commit("r", "s.t", n, "s.t", "v1", {}, 3, builder="p") for n in (2, 3)]
         one.publish(staged[0], [commits[0]])
         with pytest.raises(WarehouseError) as caught:
@@ -213,13 +220,7 @@ def test_a_fence_waits_for_what_a_dead_process_has_sent(lake: System, postgres_d
 
 @needs_ducklake
 def test_writers_of_a_sqlite_catalog_take_turns(tmp_path: Path) -> None:
-    lake = ducklake_system(str(tmp_path))
-    with ExitStack() as stack:
-        sessions = []
-        for _ in range(2):
-            warehouse = stack.enter_context(closing(lake.open()))
-            sessions.append(stack.enter_context(closing(warehouse.session())))
-        one, other = sessions
+    with two_sessions(ducklake_system(str(tmp_path))) as (one, other):
         one.prepare(["s"])
         one.begin()
         one.replace_table(Relation("s", "t"), Query("select 1 as n"))
@@ -238,6 +239,20 @@ def test_writers_of_a_sqlite_catalog_take_turns(tmp_path: Path) -> None:
             other.begin()
         timer.join()
         assert caught.value.kind is ErrorKind.INTERRUPTED
+
+
+@needs_ducklake
+def test_what_is_loaded_takes_its_turn(tmp_path: Path) -> None:
+    with two_sessions(ducklake_system(str(tmp_path))) as (building, loading):
+        building.prepare(["s"])
+        path, _ = building.export("select 2 as n", [str(tmp_path)])
+        building.begin()
+        building.replace_table(Relation("s", "t"), Query("select 1 as n"))
+        timer = threading.Timer(0.3, building.commit)
+        timer.start()
+        assert loading.load(path, "s.u", "replace") == 1
+        timer.join()
+        assert loading.query("select t.n, u.n from s.t, s.u")[1] == [(1, 2)]
 
 
 # Kills -------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from addresses import duckdb_at
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.processes.server import process
 from dagster_models.util import file_systems
 from dagster_models.util.file_systems import network_file_system
+from systems import ducklake_system
 
 MOUNTS = """\
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -22,6 +24,11 @@ MOUNTS = """\
 34 22 0:43 / /secret rw - fuse.gocryptfs /home/me/.secret rw
 35 22 0:44 / /twice rw - ext4 /dev/vdc rw
 36 22 0:45 / /twice rw - ceph 10.0.0.1:/ rw
+37 22 0:50 / /container rw - overlay overlay rw,lowerdir=/lower,upperdir=/upper
+38 22 0:51 / /wsl rw - 9p C:\\ rw
+39 22 0:52 / /machine rw - virtiofs share rw
+41 22 8:17 / /usb rw - fuseblk /dev/sdb1 rw
+42 22 0:53 / /ntfs rw - fuse.ntfs-3g /dev/sdc1 rw
 """
 
 
@@ -45,6 +52,11 @@ def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("/bucket/w.duckdb", "an object store (Mountpoint for S3)"),
         ("/secret/w.duckdb", ""),
         ("/twice/w.duckdb", "CephFS"),
+        ("/container/w.duckdb", ""),
+        ("/wsl/w.duckdb", ""),
+        ("/machine/w.duckdb", ""),
+        ("/usb/w.duckdb", ""),
+        ("/ntfs/w.duckdb", ""),
     ],
 )
 def test_what_a_path_is_on(path: str, name: str) -> None:
@@ -88,3 +100,11 @@ def test_no_warehouse_process_opens_it(
     monkeypatch.setenv("DAGSTER_MODELS_NETWORK_FILES", "allow")
     with pytest.raises(Begun):
         start()
+
+
+def test_no_lake_has_its_catalog_there(mounts: Path, tmp_path: Path) -> None:
+    mounts.write_text(f"{MOUNTS}40 22 0:46 / {tmp_path} rw - cifs //server/home rw\n")
+    with pytest.raises(WarehouseError, match="is on SMB, a network file system") as caught:
+        ducklake_system(str(tmp_path / "lake")).open()
+    assert caught.value.kind is ErrorKind.INVALID_SETTINGS
+    assert not (tmp_path / "lake").exists()

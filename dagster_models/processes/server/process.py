@@ -38,7 +38,7 @@ from dagster_models.processes.server.bulk_folders import BulkFolders
 from dagster_models.processes.server.connection import STUCK_SECONDS, ClientConnection, die
 from dagster_models.processes.server.shared_database import SharedDatabase
 from dagster_models.util import runtime_files
-from dagster_models.util.file_systems import network_file_system
+from dagster_models.util.file_systems import why_not_here
 from dagster_models.util.users import user_name
 from dagster_models.warehouses.base import WarehouseSession
 
@@ -53,9 +53,6 @@ _COMMIT_SECONDS = 30.0
 
 #: A log that is longer than this is emptied when the next process starts.
 _LOG_BYTES = 1 << 20
-
-#: The environment variable that allows a database file on a network file system.
-_ANYWAY = "DAGSTER_MODELS_NETWORK_FILES"
 
 
 class WarehouseServer:
@@ -258,26 +255,13 @@ def _listen(address: str) -> socket.socket:
     return listener
 
 
-def _why_not_here(path: str) -> str:
-    """Why no database file may be at this path; "" if one may."""
-    found = network_file_system(path)
-    if not found or os.environ.get(_ANYWAY) == "allow":
-        return ""
-    return (
-        f"the database file {path} is on {found}, a network file system. A lock keeps others out of"
-        " the file, and it may not reach another machine there: two runs could then destroy it. Put"
-        " the file on a disk of this machine (in Kubernetes, on a volume that is ReadWriteOnce), or"
-        f" use a database server. If only one machine ever opens it, set {_ANYWAY}=allow"
-    )
-
-
 def main() -> int:
     """Serve one database until idle. The loser of an election exits with 0, too."""
     faulthandler.enable()
     address = WarehouseAddress.from_json(json.load(sys.stdin))
     path = key_of(address)
     print(f"{launch.started_line(os.getpid())} of {path}", file=sys.stderr, flush=True)
-    if why := _why_not_here(path) if address.type.file_setting else "":
+    if why := why_not_here(path) if address.type.file_setting else "":
         print(why, file=sys.stderr)
         return 1
     try:

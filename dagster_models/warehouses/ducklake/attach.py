@@ -9,6 +9,7 @@ from typing import Any
 from dagster_models.core.target_types import DUCKLAKE
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import dsn
+from dagster_models.util.file_systems import why_not_here
 from dagster_models.warehouses.base import literal, quote
 from dagster_models.warehouses.duckdb.errors import translated
 from dagster_models.warehouses.ducklake import extensions
@@ -26,6 +27,8 @@ def attach(connection: Any, settings: Mapping[str, Any]) -> None:
     Raises WarehouseError.
     """
     server = _server(settings) if settings.get("postgres") else {}
+    if not server and (why := why_not_here(os.path.realpath(str(settings["sqlite"])))):
+        raise WarehouseError(ErrorKind.INVALID_SETTINGS, why)
     extensions.load(connection, "ducklake")
     extensions.load(connection, "postgres_scanner" if server else "sqlite_scanner")
     data = str(settings["data"])

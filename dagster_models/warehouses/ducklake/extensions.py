@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.base import literal
 
 #: The newest DuckDB whose extensions are on PyPI. An extension fits one version of DuckDB alone.
 PACKAGED = "1.5.5"
@@ -21,7 +22,7 @@ def load(connection: Any, name: str) -> None:
     """
     try:
         connection.execute("SET autoinstall_known_extensions = false")  # LOAD would download it
-        connection.execute(f"LOAD '{packaged(name) or name}'")
+        connection.execute(f"LOAD {literal(packaged(name) or name)}")
         connection.execute("RESET autoinstall_known_extensions")
     except duckdb.Error as error:
         raise WarehouseError(

@@ -15,7 +15,8 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -157,9 +158,21 @@ class DuckLakeSession(DuckDBSession):
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         if self.in_transaction or not self._may_write(sql):
             return super().execute(sql)
+        with self._in_turn():
+            return super().execute(sql)
+
+    def load(self, path: str, relation: str, mode: str) -> int:
+        if self.in_transaction:
+            return super().load(path, relation, mode)
+        with self._in_turn():
+            return super().load(path, relation, mode)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """The turn of what is a transaction by itself, or begins one."""
         self.turn.take()
         try:
-            return super().execute(sql)
+            yield
         finally:
             if not self.in_transaction:
                 self.turn.give()
