@@ -21,7 +21,7 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
 }
 _YAML = (".yaml", ".yml")
 #: The folders whose YAML files describe sources, models and seeds.
-_DESCRIBED = ("models", "seeds")
+DESCRIBED = ("models", "seeds")
 _SKIPPED = frozenset({"__pycache__"})
 
 
@@ -71,7 +71,7 @@ def read_files(root: str, report: Report) -> ProjectFiles:
             parts[:depth] for parts in every for depth in range(1, len(parts) + 1)
         )
         for path, parts, ending in found:
-            if ending in _YAML and folder not in _DESCRIBED:
+            if ending in _YAML and folder not in DESCRIBED:
                 fix = "Put configuration into the comment or docstring at the top of a file."
                 report(Problem("this file is ignored", path, fix=fix, severity="warning"))
             elif ending in _YAML and _is_empty(root, path):

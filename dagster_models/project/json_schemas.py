@@ -7,10 +7,12 @@ type. What a reader demands besides (that a name exists, what two keys mean toge
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from dagster_models.core.target_types import target_type, type_names
+from dagster_models.core.target_types import TargetType, target_type, type_names
+from dagster_models.errors import WarehouseError
 from dagster_models.project import (
     config,
     extras,
@@ -173,7 +175,7 @@ def _defaults(section: str) -> Schema:
 def _target() -> Schema:
     of_types = {
         setting.name: _of(target_settings.READERS[setting.kind])
-        for type_ in map(target_type, type_names())
+        for type_ in _target_types()
         for setting in type_.settings
     }
     # A number may come from the environment.
@@ -189,6 +191,14 @@ def _target() -> Schema:
         "required": ["type"],
         "additionalProperties": False,
     }
+
+
+def _target_types() -> Iterator[TargetType]:
+    """All of them but those of packages that cannot be loaded: these are an error of the targets
+    that have such a type."""
+    for name in type_names():
+        with suppress(WarehouseError):
+            yield target_type(name)
 
 
 def _project_file() -> Schema:

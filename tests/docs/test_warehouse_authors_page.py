@@ -14,13 +14,15 @@ import pytest
 from dagster_models.core import target_types
 from dagster_models.core.model import Key
 from dagster_models.errors import ProjectError, WarehouseError
+from dagster_models.project.json_schemas import json_schemas
 from dagster_models.warehouses.base import Capabilities
+from pages import Page
 from paths import DATA, REPOSITORY
 from project_cases import load, write_project
 
-PAGE = (REPOSITORY / "docs" / "warehouse_authors.md").read_text(encoding="utf-8")
+PAGE = Page.of("warehouse_authors.md")
 PACKAGE = DATA / "warehouse_package"
-ENTRY, COMMAND = re.findall(r"^```(?:toml|sh)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+ENTRY, COMMAND = PAGE.blocks("(?:toml|sh)")
 
 
 @pytest.fixture
@@ -68,10 +70,13 @@ def test_an_entry_point_that_is_wrong_has_the_line_of_its_target(
     assert caught.value.problems[0].line == 3
     with pytest.raises(WarehouseError):
         target_types.target_type(type_)
+    assert json_schemas(), "only that target is wrong"
 
 
 def test_the_promises_name_what_the_interface_has() -> None:
-    assert {"publishing", "lacks"} <= set(Capabilities.__dataclass_fields__)
+    named = set(re.findall(r"`capabilities\.(\w+)", PAGE, re.IGNORECASE))
+    assert named == {"publishing", "lacks"}
+    assert named <= set(Capabilities.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("has", ["", "indexes"])

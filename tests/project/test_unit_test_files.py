@@ -55,10 +55,11 @@ unit_tests:
       rows:
         - {order_id: 1}
 """
+TWIN = "      - input: ref('twin')\n"
 
 
 def test_the_words_of_dbt(tmp_path: Path) -> None:
-    text = DBT.replace("      - input: ref('twin')\n", "")
+    text = DBT.replace(TWIN, "")
     (test,), report = read(tmp_path, text)
     assert report == ""
     assert (test.model, test.name) == (Key("marts", "orders"), "with dbt's words")
@@ -119,6 +120,21 @@ def test_the_tests_in_a_file_beside_models(tmp_path: Path) -> None:
     report = read(tmp_path, "[]", **{**files, "models/marts/schema.yml": wrong})[1]
     assert "schema.yml:10:18: error: `given`: raw.lines: there is no fixture lines.csv" in report
     assert "schema.yml:19:15: error: `given`: raw.lines: this is Jinja" in report
+
+
+def test_the_tests_in_a_file_beside_seeds(tmp_path: Path) -> None:
+    (test,), report = read(tmp_path, "[]", **{"seeds/seeds.yml": DBT.replace(TWIN, "")})
+    assert (test.location.path, report) == ("seeds/seeds.yml", "")
+
+
+def test_a_fixture_that_is_not_utf_8(tmp_path: Path) -> None:
+    fixture = tmp_path / "tests/fixtures/orders.sql"
+    fixture.parent.mkdir(parents=True)
+    fixture.write_bytes(b"select 1 as order_id -- \xe9")
+    text = "- {model: orders, name: a, expect: {format: sql, fixture: orders}}"
+    found, report = read(tmp_path, text)
+    assert found == []
+    assert "`expect`: tests/fixtures/orders.sql is not UTF-8" in report
 
 
 def test_a_file_of_ours(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@
         this: [{order_id: 1, status: open}]
       expect: [{order_id: 1, status: paid}]
 
-A YAML file beside models may have `unit_tests:` in dbt's shape, too. All of these are read by the
-commands that need them, and never by a run.
+A YAML file beside models or seeds may have `unit_tests:` in dbt's shape, too. All of these are read
+by the commands that need them, and never by a run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dagster_models.core.model import EMPTY, Location, Project
 from dagster_models.core.unit_tests import Cell, UnitTest
 from dagster_models.errors import Problem
 from dagster_models.project.built_schemas import remembered
-from dagster_models.project.files import read_file
+from dagster_models.project.files import DESCRIBED, read_file
 from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.unit_tests.link import Declared, Linker
 from dagster_models.project.unit_tests.rows import RowsReader
@@ -52,8 +52,8 @@ def read_unit_tests(project: Project, report: Report) -> list[UnitTest]:
     return found
 
 
-def _files(root: str, folder: str) -> list[str]:
-    every = Path(root, folder).rglob("*")
+def _files(root: str, *folders: str) -> list[str]:
+    every = (path for folder in folders for path in Path(root, folder).rglob("*"))
     names = (path.relative_to(root).as_posix() for path in every if path.is_file())
     kept = (path for path in names if not any(part.startswith(".") for part in path.split("/")))
     return sorted(path for path in kept if os.path.splitext(path)[1].lower() in _ENDINGS)
@@ -68,7 +68,7 @@ def _entries(root: str, report: Report) -> Iterator[YamlNode]:
             readers: dict[str, Reader] = {"version": fields.as_is, "unit_tests": fields.as_is}
             node = read_mapping(node, readers, report).get("unit_tests")
         yield from _items(node, report)
-    for path in _files(root, "models"):
+    for path in _files(root, *DESCRIBED):
         read = read_file(root, path, _reported_by_the_load)
         if read is not None and "unit_tests" in read[0]:
             node = read_yaml(read[0], path, _reported_by_the_load)

@@ -78,7 +78,12 @@ class RowsReader:
         data = self._bytes(found[0], node)
         if form == "csv":
             return _csv(data, node.place, found[0], 1)
-        return self._query(data.decode("utf-8-sig"), YamlNode(None, Location(found[0])))
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            fix = "Save the file as UTF-8."
+            raise BadValue(f"{found[0]} is not UTF-8", node.place, fix) from None
+        return self._query(text, YamlNode(None, Location(found[0])))
 
     def _in_form(self, form: str, node: YamlNode) -> Given:
         if form == "rows":
