@@ -26,6 +26,8 @@ from dagster_models.reporting.explain_text import run_lines
 from dagster_models.reporting.journal import JournalContents, RunEnd
 from dagster_models.reporting.results import RunHeader, StepResult, totals
 from dagster_models.reporting.terminal import Terminal
+from dbt_cases import manifest_of
+from dbt_cases import step as dbt_step
 from paths import REPOSITORY
 from project_cases import load
 from running import DAGSTER, Project, make_project
@@ -114,6 +116,10 @@ def test_the_commands(clone: Path) -> None:
     said = {" ".join(line.split()[1:3]): line for line in lines}
     said = {words if "last" in words else words.split()[0]: said[words] for words in said}
     assert " && dagster-models run\n" in shell(said.pop("init"), clone)
+    manifest_of(clone / "my_dbt_project", dbt_step("orders", raw_code="select 1 as id"))
+    assert "of the dbt project shop are in my_dbt_project_models" in shell(
+        said.pop("import-dbt"), clone
+    )
     assert "No errors in 36 steps of flights." in shell(said.pop("check"), clone)
     assert len(shell(said.pop("ls"), clone).splitlines()) == 36
     assert '"intermediate"."int_flights"' in shell(said.pop("compile"), clone)
