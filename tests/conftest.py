@@ -108,11 +108,6 @@ def sail() -> Iterator[SailServer]:
     server.stop()
 
 
-#: The modules that ask what every warehouse does.
-_CONFORMANCE = ("test_conformance", "test_conformance_values", "test_conformance_seeds")
-_CONFORMANCE += ("test_materialization", "test_checks")
-
-
 @pytest.fixture
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn, or that of another package. A test of a feature that one lacks must
@@ -169,14 +164,18 @@ def lives() -> Iterator[Lives]:
     lives.close()
 
 
-#: Files whose tests are asked of DuckLake: its sessions are DuckDB's, so the others would only show
-#: once more what DuckDB does.
-_OF_DUCKLAKE = {
-    *("test_conformance.py", "test_conformance_seeds.py", "test_conformance_values.py"),
-    *("test_materialization.py", "test_warehouse_api.py", "test_leftovers.py"),
-    *("test_snapshot.py", "test_functions.py"),
+#: The modules that ask what every warehouse does: also Spark, and that of another package.
+_SUITE = {
+    *("test_conformance", "test_conformance_values", "test_conformance_seeds"),
+    *("test_materialization", "test_checks"),
 }
-
+#: The modules whose tests are asked of DuckLake: its sessions are DuckDB's, so the others would
+#: only show once more what DuckDB does.
+_OF_DUCKLAKE = {
+    *("test_conformance", "test_conformance_seeds", "test_conformance_values"),
+    *("test_materialization", "test_warehouse_api", "test_leftovers"),
+    *("test_snapshot", "test_functions"),
+}
 
 #: The module of another package whose ``system(folder)`` returns a System with an empty database.
 CONFORMANCE = "conformance"
@@ -199,7 +198,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "system" not in metafunc.fixturenames or own:
         return
     here = metafunc.module.__name__.rpartition(".")[2]
-    features = any(metafunc.definition.iter_markers("feature")) and here in _CONFORMANCE
+    features = any(metafunc.definition.iter_markers("feature")) and here in _SUITE
     every = features or any(metafunc.definition.iter_markers("every_warehouse"))
     package = metafunc.config.getoption(_OPTION)
     names = [package] if package else EVERY if every else NAMES
@@ -208,16 +207,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out of DuckLake's tests those of other files. Each CI runs one of each feature."""
+    """With the option, keep the suite alone. Of DuckLake's tests keep those of its modules; each CI
+    runs one of each feature."""
     package = config.getoption(_OPTION)
     if package:
-        items[:] = [
-            it for it in items if _system_of(it) == package and it.path.stem in _CONFORMANCE
-        ]
+        items[:] = [it for it in items if _system_of(it) == package and it.path.stem in _SUITE]
     kept, sampled = [], set()
     for item in items:
         if _system_of(item) == "ducklake":
-            if item.path.name not in _OF_DUCKLAKE:
+            if item.path.stem not in _OF_DUCKLAKE:
                 continue
             features = {mark.args[0] for mark in item.iter_markers("feature")}
             if not features - sampled:

@@ -42,8 +42,8 @@ def needs_quotes(name: str, dialect: str) -> bool:
     """Whether a name is not one word that the dialect reads as a name."""
     if not (name.isidentifier() and name.isascii()):
         return True
-    of = SqlglotDialect.get_or_raise(dialect).generator_class.RESERVED_KEYWORDS
-    return name.lower() in of or name.upper() in of or name.upper() in _RESERVED
+    reserved = SqlglotDialect.get_or_raise(dialect).generator_class.RESERVED_KEYWORDS
+    return name.lower() in reserved or name.upper() in reserved or name.upper() in _RESERVED
 
 
 #: Words that no warehouse takes as the name of a table.

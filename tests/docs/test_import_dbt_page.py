@@ -15,9 +15,9 @@ from dagster_models.cli import import_dbt
 from dagster_models.cli.main import main
 from dagster_models.dbt.manifest import SCHEMAS
 from dagster_models.dbt.texts import Way
-from paths import REPOSITORY
+from pages import Page
 
-PAGE = (REPOSITORY / "docs" / "import_dbt.md").read_text(encoding="utf-8")
+PAGE = Page.of("import_dbt.md")
 BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 

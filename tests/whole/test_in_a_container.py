@@ -23,11 +23,10 @@ import pytest
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.server import wait_for_grpc_server
 
+from pages import Page
 from paths import REPOSITORY
 
-DOCKERFILE = re.findall(
-    r"```dockerfile\n(.*?)```", (REPOSITORY / "docs" / "deployment.md").read_text(), re.DOTALL
-)[0]
+DOCKERFILE = Page.of("deployment.md").block("dockerfile")
 #: Where the image is in the namespace of a container. Nothing else has a folder of this path.
 AT = "/mnt"
 USER = 1234567  # as OpenShift gives one; the group is 0 there, too
@@ -178,10 +177,8 @@ def test_a_stop_within_the_grace_time(image: Path) -> None:
         if "START table main.slow" in line:
             break
     time.sleep(1)  # the statement is in the warehouse by now
-    stopped_at = time.monotonic()
     os.kill(process_1(run), signal.SIGTERM)
     run.wait(timeout=GRACE_SECONDS)
-    print(f"stopped within {time.monotonic() - stopped_at:.1f} s")
     said += run.stdout.read()
     run.stdout.close()
     assert "CANCEL table main.slow" in said

@@ -10,11 +10,9 @@ _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 #: What was meant for dbt: a call, one of its words, a statement or a comment.
 _OF_DBT = re.compile(r"\{\{-?\s*(?:(this|target)\b|([\w.]+)\s*\((.*)\))|\{[%#]", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*[A-Za-z_][\w.]*\s*-?\}\}")
+_RELATION = re.compile(r"\{\{\s*(?:ref|source)\([^(){}]*\)\s*\}\}")
 _QUOTED = re.compile(r"""['"]([^'"]*)['"]""")
 _SHOWN = 40  #: characters of a tag
-
-
-_RELATION = re.compile(r"\{\{\s*(?:ref|source)\([^(){}]*\)\s*\}\}")
 
 
 def is_relation(text: str) -> bool:
