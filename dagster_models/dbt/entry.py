@@ -80,14 +80,20 @@ class DbtEntry:
 
 
 def read_json(path: Path) -> DbtEntry:
-    return _whole(path, json.loads(_content(path), parse_constant=str), path)
+    try:
+        return _whole(path, json.loads(_content(path), parse_constant=str))
+    except json.JSONDecodeError as error:
+        raise BadDbtFile(f"{path}: not JSON: {error}") from error
 
 
 def read_yaml_file(path: Path) -> DbtEntry:
+    """The error names the place alone: a line of profiles.yml may hold a password."""
     try:
-        return _whole(path, yaml.safe_load(_content(path)), path)
+        return _whole(path, yaml.safe_load(_content(path)))
     except yaml.YAMLError as error:
-        raise BadDbtFile(f"{path}: not YAML: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise BadDbtFile(f"{path}: not YAML{place}") from None
 
 
 def _content(path: Path) -> str:
@@ -97,7 +103,7 @@ def _content(path: Path) -> str:
         raise BadDbtFile(f"{path} cannot be read: {error}") from error
 
 
-def _whole(path: Path, value: Any, file: Path) -> DbtEntry:
+def _whole(path: Path, value: Any) -> DbtEntry:
     if value is not None and not isinstance(value, Mapping):
         raise BadDbtFile(f"{path}: the file is no mapping of keys")
-    return DbtEntry(str(file), "", value or {})
+    return DbtEntry(str(path), "", value or {})

@@ -114,7 +114,10 @@ def _given(
     if node is not None and node.materialized == "ephemeral":
         raise _NotTested(f"it gives rows of {node.name}, which is ephemeral: give what that reads")
     if item.get("rows") is None and node is not None and node.kind == "seed":
-        return names.name(unique_id), {"csv": seed_file(node, manifest).data.decode()}
+        try:
+            return names.name(unique_id), {"csv": seed_file(node, manifest).data.decode()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise _NotTested(f"the seed {node.name} cannot be read: {error}") from None
     return names.name(unique_id), _written(_rows(item), item.get("format"))
 
 

@@ -11,6 +11,7 @@ from dagster_models.dbt.unit_tests import UnitTests, unit_tests_of
 from dbt_cases import PlainNames, manifest_of, step
 
 A, B, EPH = "model.shop.a", "model.shop.b", "model.shop.e"
+SEED = "seed.shop.s"
 ORDERS = "source.shop.raw.orders"
 
 
@@ -34,7 +35,8 @@ def converted(folder: Path, config: Any = None, **test: Any) -> UnitTests:
         folder,
         step("a"),
         step("e", config={"materialized": "ephemeral"}),
-        step("b", A, EPH, ORDERS, config=config or {}),
+        step("b", A, EPH, SEED, ORDERS, config=config or {}),
+        {**step("s", kind="seed"), "original_file_path": "seeds/s.csv"},
         sources={ORDERS: source},
         unit_tests={"unit_test.shop.b.t": entry},
     )
@@ -110,6 +112,7 @@ def test_a_build_in_full_does_not_read_its_table(tmp_path: Path) -> None:
         ({"overrides": {"vars": {"x": 1}}}, "it overrides the variable x"),
         ({"given": [given("ref('e')", [])]}, "which is ephemeral"),
         ({"given": [given("ref('gone')", [])]}, "does not read ref('gone')"),
+        ({"given": [given("ref('s')", None)]}, "the seed s cannot be read: "),
         ({"depends_on": {"nodes": []}}, "its model is not imported"),
         (
             {

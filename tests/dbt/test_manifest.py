@@ -100,6 +100,13 @@ def test_a_project_without_a_manifest_says_how_to_make_one(tmp_path: Path) -> No
         read_manifest(tmp_path)
 
 
+def test_a_manifest_that_is_no_json_is_named(tmp_path: Path) -> None:
+    read(tmp_path)
+    (tmp_path / "target/manifest.json").write_text('{"nodes": ')
+    with pytest.raises(BadDbtFile, match=r"manifest\.json: not JSON: Expecting value: line 1"):
+        read_manifest(tmp_path)
+
+
 def test_packages_have_variables_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "dbt_packages/utils").mkdir(parents=True)
     (tmp_path / "dbt_packages/utils/dbt_project.yml").write_text(

@@ -232,6 +232,16 @@ def test_targets_never_hold_a_secret(tmp_path: Path) -> None:
     assert duck == {"dev": {"type": "duckdb", "path": "x.duckdb"}}
 
 
+def test_a_profile_that_is_no_yaml_is_named_without_its_text(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yml"
+    for password in ("s3cret: x", "*s3cret"):
+        file.write_text(f"shop:\n  password: {password}\n")
+        _, (remark,) = target_of(manifest_of(tmp_path), None)
+        what = "no profile 'shop' was found, so the target is one to fill in"
+        assert remark.what.startswith(f"{what}: {file}: not YAML at line 2, column 1")
+        assert "s3cret" not in remark.what
+
+
 def test_a_target_without_a_profile_is_one_to_fill_in(tmp_path: Path) -> None:
     found, remarks = target_of(manifest_of(tmp_path, adapter="snowflake"), None)
     assert found == {"dev": {"type": "duckdb", "path": "target/shop.duckdb"}}
