@@ -36,11 +36,8 @@ def check_files(node: DbtNode, model: str, sql: str) -> Iterator[CheckFile]:
         head["description"] = node.description.strip()
     if config.get("store_failures"):
         head["store_failures"] = True
-    sql, calc, limits = (
-        sql.strip().rstrip(";"),
-        config.get("fail_calc") or _COUNT,
-        limits_of(config),
-    )
+    sql = sql.strip().rstrip(";")
+    calc, limits = config.get("fail_calc") or _COUNT, limits_of(config)
     keys = keys_of(limits)
     if calc == _COUNT and keys is not None and (limits.is_plain or not config.get("limit")):
         shown = {"limit": config["limit"]} if config.get("limit") else {}

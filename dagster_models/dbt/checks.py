@@ -14,11 +14,11 @@ from typing import Any, Protocol
 from dagster_models.dbt.check_entries import Entry, column_of, entry_of
 from dagster_models.dbt.check_files import CheckFile, check_files, name_of_test
 from dagster_models.dbt.manifest import DbtNode, Manifest
+from dagster_models.dbt.names import STEPS
 from dagster_models.dbt.remarks import Remark, Weight
 from dagster_models.dbt.rendering import NotRendered, Rendering
 from dagster_models.project.checks.aliases import ALIASES
 
-BUILT = ("model", "seed", "snapshot")
 #: The kinds that look at the new rows of an incremental model alone, if nothing else is said.
 _OF_ROWS = (
     *("not_null", "accepted_values", "rejected_values", "range", "length", "regex"),
@@ -83,7 +83,7 @@ def place_checks(manifest: Manifest, names: Lookup, rendering: Rendering) -> Che
 
 
 def _reads(manifest: Manifest, names: Lookup) -> _Reads:
-    built = {k: n for k, n in manifest.nodes.items() if n.kind in BUILT and names.name(k)}
+    built = {k: n for k, n in manifest.nodes.items() if n.kind in STEPS and names.name(k)}
     edges = {k: {names.meant(it) for it in n.depends_on} & built.keys() for k, n in built.items()}
     relations = (k for k, n in built.items() if n.materialized != "ephemeral")
     return _Reads(edges, frozenset(relations))

@@ -45,7 +45,7 @@ def compiled_text(node: DbtNode, manifest: Manifest, marks: Marks, dialect: str)
 
 def without_ctes(text: str, dialect: str) -> str:
     """Cut the CTEs of ephemeral models out, wherever dbt has put them."""
-    while f"{_CTE}" in text and (cut := _cut(text, dialect)) is not None:
+    while _CTE in text and (cut := _cut(text, dialect)) is not None:
         text = cut
     return text
 

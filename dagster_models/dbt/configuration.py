@@ -146,7 +146,7 @@ def remark_unread(said: Saying, read: tuple[str, ...]) -> None:
     for key, value in said.node.config.items():
         if key in _ELSEWHERE or key in read or value in (None, "", [], {}):
             continue
-        if _DEFAULTS.get(key) == value or (key == "snapshot_meta_column_names"):
+        if _DEFAULTS.get(key) == value or key == "snapshot_meta_column_names":
             continue
         weight = Weight.DIFFERS if key in _ABOUT_ROWS else Weight.LEFT_OUT
         said.remark(f"`{key}: {value}` has no counterpart", weight)

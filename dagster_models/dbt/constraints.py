@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster_models.dbt.check_entries import Entry
-from dagster_models.dbt.checks import BUILT, Lookup, OwnChecks
+from dagster_models.dbt.checks import Lookup, OwnChecks
 from dagster_models.dbt.manifest import DbtNode, Manifest
+from dagster_models.dbt.names import STEPS
 from dagster_models.dbt.remarks import Remark, Weight
 
 _KEYS = {"not_null": ("not_null",), "unique": ("unique",), "primary_key": ("not_null", "unique")}
@@ -66,6 +67,6 @@ def _foreign(constraint: Mapping[str, Any], manifest: Manifest, names: Lookup) -
     named = _REF.search(written)
     for node in manifest.nodes.values() if len(to_columns) == 1 and written else ():
         is_meant = node.relation.written == written or (named and node.name == named[1])
-        if is_meant and node.kind in BUILT and (name := names.name(node.unique_id)):
+        if is_meant and node.kind in STEPS and (name := names.name(node.unique_id)):
             yield {"relationships": {"to": name, "field": to_columns[0]}}
             return

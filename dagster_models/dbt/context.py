@@ -24,7 +24,6 @@ from dagster_models.dbt.manifest import DbtNode
 from dagster_models.dbt.refusals import NeedsWarehouse, NotImportable
 from dagster_models.dbt.relations import ColumnObject, RelationObject
 
-_MISSING: Any = object()
 _SECRET = "DBT_ENV_SECRET"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,10 +240,6 @@ class _Importing:
             if not values or unique_id not in self.beside.seed_files:
                 continue
             of: dict[str, Any] = found.setdefault("seeds", {})
-            for folder in _folders(place.path):
+            for folder in place.path.split("/")[1:-1]:
                 of = of.setdefault(folder, {})
             of[place.key.name] = values
-
-
-def _folders(path: str) -> Iterable[str]:
-    return path.split("/")[1:-1]

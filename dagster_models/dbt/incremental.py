@@ -22,7 +22,7 @@ _STRATEGIES = {
     "delete_insert": "delete+insert",
 }
 _ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
-_EVERY = {"hour": "hour", "day": "day", "month": "month"}
+_EVERY = ("hour", "day", "month")
 #: The keys of dbt that are read here.
 KEYS = (
     *("incremental_strategy", "unique_key", "on_schema_change", "full_refresh"),
@@ -114,7 +114,7 @@ def _microbatch(said: Saying) -> None:
     start = _start(begin, size)
     plain: Any = start if size == "hour" and start.time() != datetime.time() else start.date()
     name = f"{size}s_from_{start:%Y_%m_%d}" + ("" if plain == start.date() else f"_{start:%H}")
-    every = {"every": _EVERY[size]} if size in _EVERY else {"cron": "0 0 1 1 *"}
+    every = {"every": size} if size in _EVERY else {"cron": "0 0 1 1 *"}
     said.partitions[name] = {**every, "start": plain}
     said.values |= {"partitions": {"of": name, "by": column}, "batch": 1}
     if said.setting("unique_key"):

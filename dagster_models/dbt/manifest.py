@@ -40,15 +40,6 @@ class DbtColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class DbtRef:
-    """A ``ref()``, as the node writes it."""
-
-    name: str
-    package: str | None
-    version: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class GenericTest:
     """Which test a test node is, e.g. ``unique`` of no namespace, or dbt_utils' ``equality``."""
 
@@ -77,13 +68,9 @@ class DbtNode:
     language: str  #: ``sql`` or ``python``
     raw_code: str
     compiled_code: str | None
-    refs: tuple[DbtRef, ...]
-    sources: tuple[tuple[str, str], ...]
     depends_on: tuple[str, ...]  #: unique_ids of nodes and sources
     depends_on_macros: tuple[str, ...]
-    extra_ctes: tuple[str, ...]  #: the ephemeral models whose CTEs dbt put into compiled_code
     test: GenericTest | None  #: None also for a singular test
-    patch_path: str | None  #: the YAML file that describes it, e.g. ``shop://models/schema.yml``
     version: str | None
     latest_version: str | None
     given: Mapping[str, Any]
@@ -125,14 +112,13 @@ class DbtMacro:
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """``projects``: the dbt_project.yml of each package; ``root`` is the project's folder. What
-    nobody reads yet is given as it stands: exposures, unit tests, docs and so on, by unique_id."""
+    one part alone reads is given as it stands: exposures, unit tests, docs and so on, by
+    unique_id."""
 
     root: Path
-    file: str
     project_name: str
     adapter_type: str
     dbt_version: str
-    schema_version: int
     nodes: Mapping[str, DbtNode]
     sources: Mapping[str, DbtSource]
     macros: Mapping[str, DbtMacro]
@@ -170,14 +156,12 @@ def read_manifest(root: Path, file: Path | None = None) -> Manifest:
         )
     entry = read_json(path)
     metadata = entry.entry("metadata")
-    version = _schema_version(entry.file, metadata)
+    _check_schema(metadata)
     return Manifest(
         root=root,
-        file=str(path),
         project_name=metadata.text("project_name", own.name),
         adapter_type=metadata.text("adapter_type"),
         dbt_version=metadata.text("dbt_version", ""),
-        schema_version=version,
         nodes={name: _node(it) for name, it in entry.entries("nodes")},
         sources={name: _source(it) for name, it in entry.entries("sources")},
         macros={name: _macro(it) for name, it in entry.entries("macros")},
@@ -197,17 +181,16 @@ def read_manifest(root: Path, file: Path | None = None) -> Manifest:
     )
 
 
-def _schema_version(file: str, metadata: DbtEntry) -> int:
+def _check_schema(metadata: DbtEntry) -> None:
     found = _SCHEMA.search(metadata.text("dbt_schema_version"))
     version = int(found[1]) if found else 0
     if version not in SCHEMAS:
         known = "; ".join(f"v{number} of dbt {it}" for number, it in SCHEMAS.items())
         raise BadDbtFile(
-            f"{file}: metadata.dbt_schema_version is"
+            f"{metadata.file}: metadata.dbt_schema_version is"
             f" {metadata.text('dbt_schema_version')!r}; these are known: {known}. Run `dbt parse`"
             " with one of these versions"
         )
-    return version
 
 
 def _node(it: DbtEntry) -> DbtNode:
@@ -227,13 +210,9 @@ def _node(it: DbtEntry) -> DbtNode:
         language=it.text("language", "sql"),
         raw_code=it.text("raw_code", ""),
         compiled_code=it.text_or_none("compiled_code"),
-        refs=tuple(_ref(it, one) for one in it.list("refs")),
-        sources=tuple((str(one[0]), str(one[1])) for one in it.list("sources")),
         depends_on=depends.texts("nodes"),
         depends_on_macros=depends.texts("macros"),
-        extra_ctes=tuple(str(one["id"]) for one in it.list("extra_ctes")),
         test=_test(it),
-        patch_path=it.text_or_none("patch_path"),
         version=_plain(it.values.get("version")),
         latest_version=_plain(it.values.get("latest_version")),
         given=it.values,
@@ -288,14 +267,6 @@ def _columns(it: DbtEntry) -> tuple[DbtColumn, ...]:
         )
         for name, column in it.entries("columns")
     )
-
-
-def _ref(it: DbtEntry, one: Any) -> DbtRef:
-    if isinstance(one, Mapping):
-        return DbtRef(str(one.get("name")), one.get("package"), _plain(one.get("version")))
-    if isinstance(one, list) and one:  # the form of before dbt 1.5: [name], [package, name]
-        return DbtRef(str(one[-1]), str(one[0]) if len(one) > 1 else None, None)
-    raise it.wrong("refs", "a list of mappings with `name`")
 
 
 def _test(it: DbtEntry) -> GenericTest | None:

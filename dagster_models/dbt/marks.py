@@ -15,6 +15,7 @@ from typing import Any
 
 from dagster_models.dbt.manifest import DbtRelation, Manifest
 from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.refusals import NotImportable
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.literals import Layout, layout, needs_quotes
 from dagster_models.sql.parse import parse_sql
@@ -34,10 +35,6 @@ _CTE = re.compile(
 _FULL = re.compile(r"/\*\s*@full\b(.*)\*/", re.DOTALL)
 
 
-class Mangled(Exception):
-    """A macro changed a marked word, so nobody knows which relation it was."""
-
-
 @dataclass(frozen=True, slots=True)
 class Variable:
     name: str
@@ -51,12 +48,11 @@ class Variable:
 @dataclass(frozen=True, slots=True)
 class NamedText:
     """A text with our names. ``variables``: those that it asks for; ``frozen``: those whose value
-    stands in it; ``qualified``: names that a CTE of the text bears."""
+    stands in it."""
 
     text: str
     variables: Mapping[str, Any]
     frozen: Mapping[str, Any]
-    qualified: tuple[str, ...] = ()
 
 
 @dataclass
@@ -103,7 +99,8 @@ class Marks:
         return [*dict.fromkeys(self.ids[int(it[1])] for it in _RELATION.finditer(text))]
 
     def named(self, text: str) -> NamedText:
-        """Put our names into a text. Raises Mangled, and SqlSyntaxError for what has no tokens."""
+        """Put our names into a text. Raises NotImportable where a macro has changed a marked word,
+        and SqlSyntaxError for what has no tokens."""
         return _Naming(self, text).result()
 
     def identifier_of(self, number: int) -> str:
@@ -129,8 +126,8 @@ class _Naming:
             self.qualified = self._hidden()
         text = self._filled(self.text)
         if re.search(r"zdbt\d|z(?:dbt|var)\d+", text, re.IGNORECASE):
-            raise Mangled("a macro takes a relation's or a variable's name apart")
-        return NamedText(text, self.variables, self.frozen, tuple(sorted(self.qualified)))
+            raise NotImportable("a macro takes a relation's or a variable's name apart")
+        return NamedText(text, self.variables, self.frozen)
 
     def _hidden(self) -> set[str]:
         """The relations whose bare name would mean a CTE somewhere in the text."""

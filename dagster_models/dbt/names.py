@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -77,22 +77,26 @@ class NodeNames:
             found = [it for it in found if it.version == version]
         elif any(it.version is not None for it in found):
             found = [it for it in found if it.version in (None, it.latest_version)]
-        depended = [it for it in found if it.unique_id in node.depends_on]
-        order = [node.package, self._manifest.project_name]
-        for candidates in (depended, found):
-            if candidates:
-                return min(candidates, key=lambda it: _position(order, it.package))
-        raise UnknownRef(f"ref({name!r}) is no model, seed or snapshot of the manifest")
+        if not found:
+            raise UnknownRef(f"ref({name!r}) is no model, seed or snapshot of the manifest")
+        return min(found, key=self._distance(node))
 
     def source(self, node: DbtNode, source_name: str, name: str) -> DbtSource:
         """The source that a ``source()`` of *node* means. Raises UnknownRef."""
-        found = self._sources.get((source_name, name), [])
-        depended = [it for it in found if it.unique_id in node.depends_on]
-        for candidates in (depended, found):
-            if candidates:
-                order = [node.package, self._manifest.project_name]
-                return min(candidates, key=lambda it: _position(order, it.package))
-        raise UnknownRef(f"source({source_name!r}, {name!r}) is not in the manifest")
+        found = self._sources.get((source_name, name))
+        if not found:
+            raise UnknownRef(f"source({source_name!r}, {name!r}) is not in the manifest")
+        return min(found, key=self._distance(node))
+
+    def _distance(self, node: DbtNode) -> Callable[[DbtNode | DbtSource], tuple[bool, int]]:
+        """Nearest is what *node* depends on, then what is of its package, then of the project."""
+        order = [node.package, self._manifest.project_name]
+
+        def distance(it: DbtNode | DbtSource) -> tuple[bool, int]:
+            package = order.index(it.package) if it.package in order else len(order)
+            return it.unique_id not in node.depends_on, package
+
+        return distance
 
     def _places(self, steps: Iterable[DbtNode]) -> Iterator[tuple[str, StepPlace]]:
         taken: set[Key] = set()
@@ -141,7 +145,3 @@ def _root_schema(manifest: Manifest, steps: Iterable[DbtNode]) -> str:
         if it.kind == "model" and it.package == manifest.project_name and not _folders(it)
     )
     return schemas.most_common(1)[0][0] if schemas else "main"
-
-
-def _position(order: list[str], package: str) -> int:
-    return order.index(package) if package in order else len(order)

@@ -48,7 +48,7 @@ def reads_as(text: str, incremental: str, full: str, dialect: str) -> bool:
     return words == (_words(incremental, dialect), _words(full, dialect))
 
 
-def with_since(text: str, own: str, columns: list[str] | None = None) -> tuple[str, str | None]:
+def with_since(text: str, own: str) -> tuple[str, str | None]:
     """`> (select max(t) from this)` in a region becomes `> $since`: the text, and the column. *own*
     is the marked word of the model. Other forms stay, as does a text with several columns."""
     inside = "".join(_REGION.findall(text))

@@ -5,10 +5,10 @@ Relations come out as marked words (marks.py). What asks the warehouse raises Ne
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from jinja2 import TemplateError
@@ -57,8 +57,6 @@ class Renderer:
             key: self.manifest.given.get(key) or {}
             for key in ("nodes", "sources", "exposures", "metrics", "groups", "semantic_models")
         }
-        metadata = self.manifest.given.get("metadata") or {}
-        self._started = metadata.get("run_started_at") or metadata.get("generated_at") or ""
 
     def render(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> str:
         """Render a text in the context of *node*. Raises NotImportable."""
@@ -114,7 +112,7 @@ class Renderer:
         context["builtins"] = Namespace({k: context[k] for k in ("ref", "source", "config")})
         context.update(self.macros.visible(node.package))
         context["context"] = context
-        _Moments(seen, self._started, self.manifest).fill(context)
+        self._add_moments(context, seen)
         if "is_incremental" not in self.overridden:
             context["is_incremental"] = lambda: incremental and node.materialized == "incremental"
             inner = {
@@ -125,7 +123,20 @@ class Renderer:
         self.macros.begin(context)
         return context
 
-    def _text(self, text: str, node: DbtNode) -> str:
+    def _add_moments(self, context: dict[str, Any], seen: Seen) -> None:
+        """Add the names that have another value in each run. What reads them is noted."""
+        metadata = self.manifest.given.get("metadata") or {}
+        started = metadata.get("run_started_at") or metadata.get("generated_at")
+        moment = (
+            dt.datetime.fromisoformat(started.replace("Z", "+00:00"))
+            if started
+            else dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+        )
+        context.setdefault("run_started_at", _Noted(seen, "run_started_at", moment))
+        identity = str(metadata.get("invocation_id") or "")
+        context.setdefault("invocation_id", _Noted(seen, "invocation_id", identity))
+
+    def _text(self, text: str) -> str:
         return template(text).render(self.macros.context)
 
     def _argument(self, key: str, value: Any, context: dict[str, Any]) -> Any:
@@ -188,31 +199,6 @@ class Renderer:
         package = names[0] if len(names) == 2 else self.manifest.project_name
         found = self.manifest.docs.get(f"doc.{package}.{names[-1]}")
         return found.text("block_contents", "") if found else ""
-
-    def folder(self, node: DbtNode) -> Path:
-        return self.manifest.folder_of(node.package)
-
-
-@dataclass(frozen=True, slots=True)
-class _Moments:
-    """Names that have another value in each run: they are read lazily, so that reading is noted."""
-
-    seen: Seen
-    started: str
-    manifest: Manifest
-
-    def fill(self, context: dict[str, Any]) -> None:
-        import datetime as dt
-
-        moment = (
-            dt.datetime.fromisoformat(self.started.replace("Z", "+00:00"))
-            if (self.started)
-            else dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
-        )
-        metadata = self.manifest.given.get("metadata") or {}
-        context.setdefault("run_started_at", _Noted(self.seen, "run_started_at", moment))
-        identity = str(metadata.get("invocation_id") or "")
-        context.setdefault("invocation_id", _Noted(self.seen, "invocation_id", identity))
 
 
 class _Noted:

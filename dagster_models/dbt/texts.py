@@ -3,7 +3,7 @@ rendered here, then what dbt has compiled, and else none, with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 from dagster_models.dbt.compiled import compiled_text
 from dagster_models.dbt.context import Seen
 from dagster_models.dbt.manifest import DbtNode
-from dagster_models.dbt.marks import Mangled, NamedText
 from dagster_models.dbt.refusals import NotImportable
 from dagster_models.dbt.regions import reads_as, with_regions, with_since
 from dagster_models.dbt.renderer import Renderer
@@ -52,7 +51,7 @@ def model_text(node: DbtNode, renderer: Renderer) -> ModelText:
             return way(node, renderer, "; ".join(reasons))
         except NotPlain as error:
             reasons.append(f"{error} computes")
-        except (NotImportable, Mangled, SqlSyntaxError) as error:
+        except (NotImportable, SqlSyntaxError) as error:
             if str(error) not in reasons:
                 reasons.append(str(error))
     return ModelText(node.raw_code, Way.NONE, "; ".join(reasons))
@@ -65,20 +64,19 @@ class TestTexts:
 
     def __init__(self, renderer: Renderer) -> None:
         self._renderer = renderer
-        self.frozen: dict[str, Mapping[str, str]] = {}
 
     def of_test(self, unique_id: str) -> str | NotRendered:
         node = self._renderer.manifest.nodes[unique_id]
-        return self._named(node, lambda seen: self._test(node, seen))
+        return self._named(lambda: self._test(node))
 
     def of_text(self, unique_id: str, text: str) -> str | NotRendered:
         node = self._renderer.manifest.nodes[unique_id]
-        return self._named(node, lambda seen: self._renderer.render(text, node, False, seen))
+        return self._named(lambda: self._renderer.render(text, node, False, Seen()))
 
-    def _test(self, node: DbtNode, seen: Seen) -> str:
+    def _test(self, node: DbtNode) -> str:
         renderer = self._renderer
         try:
-            return renderer.render_test(node, seen)
+            return renderer.render_test(node, Seen())
         except NotImportable:
             try:
                 dialect = renderer.marks.dialect
@@ -87,15 +85,11 @@ class TestTexts:
                 pass
             raise
 
-    def _named(self, node: DbtNode, make: Any) -> str | NotRendered:
-        seen = Seen()
+    def _named(self, make: Callable[[], str]) -> str | NotRendered:
         try:
-            named = self._renderer.marks.named(make(seen))
-        except (NotImportable, Mangled, SqlSyntaxError) as error:
+            return self._renderer.marks.named(make()).text
+        except (NotImportable, SqlSyntaxError) as error:
             return NotRendered(str(error))
-        if frozen := {**seen.frozen, **_texts(named)}:
-            self.frozen[node.unique_id] = frozen
-        return named.text
 
 
 def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
@@ -149,11 +143,7 @@ def _finished(
         way,
         why,
         named.variables,
-        {**seen.frozen, **_texts(named)},
+        {**seen.frozen, **{f"var({name!r})": str(it) for name, it in named.frozen.items()}},
         since,
         reads_itself,
     )
-
-
-def _texts(named: NamedText) -> dict[str, str]:
-    return {f"var({name!r})": str(value) for name, value in named.frozen.items()}

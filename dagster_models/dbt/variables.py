@@ -20,17 +20,17 @@ class VarFunction:
         manifest: Manifest,
         node: DbtNode,
         given: Mapping[str, Any],
-        render: Callable[[str, DbtNode], str],
+        render: Callable[[str], str],
     ) -> None:
         self._scopes = [given, *_scopes(manifest, node.package)]
-        self._node, self._render = node, render
+        self._render = render
 
     def __call__(self, name: str, default: Any = _MISSING) -> Any:
         for scope in self._scopes:
             if name in scope:
                 value = scope[name]
                 if isinstance(value, str) and "{{" in value:
-                    return self._render(value, self._node)
+                    return self._render(value)
                 return value
         if default is _MISSING:
             raise NotImportable(f"var({name!r}) has no value: give it with --vars")

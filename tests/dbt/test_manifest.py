@@ -24,7 +24,6 @@ MODEL: dict[str, Any] = {
     "relation_name": '"dev"."marts"."orders_v2"',
     "raw_code": "select 1",
     "columns": {"id": {"name": "id", "description": "its number", "data_type": None}},
-    "refs": [{"name": "stg", "package": None, "version": 2}, ["other", "b"]],
     "depends_on": {"nodes": ["model.shop.stg"], "macros": []},
     "config": {"materialized": "table"},
 }
@@ -63,10 +62,6 @@ def test_a_model_is_read_from_each_known_schema(tmp_path: Path, version: int) ->
     node = manifest.nodes["model.shop.orders"]
     assert (node.relation.database, node.relation.schema) == ("dev", "marts")
     assert (node.relation.identifier, node.materialized) == ("orders_v2", "table")
-    assert [(it.name, it.package, it.version) for it in node.refs] == [
-        ("stg", None, "2"),
-        ("b", "other", None),
-    ]
     assert node.columns[0].description == "its number"
     assert manifest.projects["shop"].variables == {"days": 3}
 
@@ -82,7 +77,6 @@ def test_a_schema_that_is_not_known_is_refused(tmp_path: Path) -> None:
         ("name", None, r"nodes\.model\.shop\.orders\.name is missing; expected a text"),
         ("config", "table", r"orders\.config is 'table'; expected a mapping"),
         ("tags", [1], r"orders\.tags is '\[1\]'; expected a list of texts"),
-        ("refs", [3], r"orders\.refs is '\[3\]'; expected a list of mappings"),
     ],
 )
 def test_an_entry_that_is_not_as_expected_is_named(

@@ -20,11 +20,7 @@ def imported(folder: Path, text: str, adapter: str = "duckdb", **config: Any) ->
     manifest = manifest_of(folder, node, adapter=adapter)
     (folder / "seeds").mkdir(exist_ok=True)
     (folder / "seeds/s.csv").write_text(text, encoding="utf-8")
-    return seed_file(node_of(manifest), manifest)
-
-
-def node_of(manifest: Any) -> Any:
-    return manifest.nodes["seed.shop.s"]
+    return seed_file(manifest.nodes["seed.shop.s"], manifest)
 
 
 def ours(folder: Path, seed: SeedFile) -> list[tuple[Any, ...]]:
