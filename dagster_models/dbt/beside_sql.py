@@ -4,30 +4,30 @@ configuration, tests, seeds, sources, unit tests, variables and targets."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dagster_models.dbt.check_files import CheckFile
-from dagster_models.dbt.checks import Checks, Lookup, OwnChecks, place_checks
+from dagster_models.dbt.checks import Checks, OwnChecks, place_checks
 from dagster_models.dbt.configuration import (
-    DbtHeader,
     columns_of,
     header_of,
     relation_keys,
     remark_unread,
 )
 from dagster_models.dbt.constraints import add_constraints
+from dagster_models.dbt.exposures import exposures_module
+from dagster_models.dbt.header import ImportedHeader
+from dagster_models.dbt.interfaces import Lookup, Rendering
 from dagster_models.dbt.manifest import DbtNode, Manifest
 from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.project_settings import target_of
+from dagster_models.dbt.profiles import target_of
 from dagster_models.dbt.remarks import Remark, Weight
-from dagster_models.dbt.rendering import Rendering
-from dagster_models.dbt.saying import Saying
 from dagster_models.dbt.seeds import SeedFile, seed_file, seed_path
 from dagster_models.dbt.sources import sources_of, with_checks
 from dagster_models.dbt.unit_tests import unit_tests_of
-from dagster_models.dbt.unread import exposures_module, unread_of
+from dagster_models.dbt.unsupported import unsupported_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class BesideSql:
     ``unit_tests`` that of each file, ``exposures`` that of exposures.py. ``targets`` and
     ``partitions`` are parts of dagster_models.yaml."""
 
-    headers: dict[str, DbtHeader] = field(default_factory=dict)
+    headers: dict[str, ImportedHeader] = field(default_factory=dict)
     seeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed_files: dict[str, bytes] = field(default_factory=dict)
     checks: list[CheckFile] = field(default_factory=list)
@@ -103,7 +103,7 @@ def beside_sql(
     found.exposures = exposures_module(manifest, lookup)
     found.targets, of_target = target_of(manifest, profiles)
     found.remarks += [*checks.remarks, *of_sources, *tests.remarks, *of_target]
-    found.remarks += unread_of(manifest)
+    found.remarks += unsupported_parts(manifest)
     return found
 
 
@@ -111,18 +111,18 @@ def _model(node: DbtNode, reading: _Described, found: BesideSql) -> None:
     manifest, checks = reading.manifest, reading.checks.declared
     found.remarks += add_constraints(node, checks, manifest, reading.lookup)
     header = header_of(node, manifest, reading.rendering, reading.dialect)
-    own = checks.get(node.unique_id)
-    found.headers[node.unique_id] = replace(header, values=_with_checks(header.values, own))
+    header.values = _with_checks(header.values, checks.get(node.unique_id))
+    found.headers[node.unique_id] = header
     found.partitions |= header.partitions
     found.remarks += header.remarks
 
 
 def _seed(node: DbtNode, reading: _Described, found: BesideSql) -> None:
-    said = Saying(node)
-    relation_keys(said, reading.manifest, reading.rendering, reading.dialect)
-    if columns := columns_of(said):
-        said.values["columns"] = columns
-    remark_unread(said, ())
+    header = ImportedHeader(node)
+    relation_keys(header, reading.manifest, reading.rendering, reading.dialect)
+    if columns := columns_of(header):
+        header.values["columns"] = columns
+    remark_unread(header, ())
     try:
         file = seed_file(node, reading.manifest)
     except OSError as error:
@@ -131,14 +131,14 @@ def _seed(node: DbtNode, reading: _Described, found: BesideSql) -> None:
     else:
         found.seed_files[node.unique_id] = file.data
     if file.column_types:
-        said.values["column_types"] = dict(file.column_types)
+        header.values["column_types"] = dict(file.column_types)
     own = reading.checks.declared.get(node.unique_id)
-    found.seeds[node.unique_id] = _with_checks(said.values, own)
-    found.remarks += [*said.remarks, *file.remarks]
+    found.seeds[node.unique_id] = _with_checks(header.values, own)
+    found.remarks += [*header.remarks, *file.remarks]
 
 
 def _with_checks(values: Mapping[str, Any], own: OwnChecks | None) -> dict[str, Any]:
-    """With the checks, and without columns of which nothing is said."""
+    """With the checks, and without the columns that say nothing."""
     columns = {name: dict(it) for name, it in (values.get("columns") or {}).items()}
     if own is not None:
         with_checks(columns, own)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from dagster_models.dbt.check_entries import Entry, column_of, entry_of
 from dagster_models.dbt.check_files import CheckFile, check_files, name_of_test
+from dagster_models.dbt.interfaces import Lookup, NotRendered, Rendering
 from dagster_models.dbt.manifest import DbtNode, Manifest
 from dagster_models.dbt.names import STEPS
 from dagster_models.dbt.remarks import Remark, Weight
-from dagster_models.dbt.rendering import NotRendered, Rendering
 from dagster_models.project.checks.aliases import ALIASES
 
 #: The kinds that look at the new rows of an incremental model alone, if nothing else is said.
@@ -24,15 +24,6 @@ _OF_ROWS = (
     *("not_null", "accepted_values", "rejected_values", "range", "length", "regex"),
     *("relationships", "expression"),
 )
-
-
-class Lookup(Protocol):
-    """What is imported under which name. ``meant``: the node that a source is the relation of, or
-    else the unique_id itself. ``name``: in our SQL, with its schema; "" if it is not imported."""
-
-    def meant(self, unique_id: str) -> str: ...
-
-    def name(self, unique_id: str) -> str: ...
 
 
 @dataclass(slots=True)

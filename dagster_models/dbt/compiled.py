@@ -1,4 +1,4 @@
-"""What dbt has compiled, turned back: relations become marked words again, and the CTEs of
+"""What dbt has compiled, turned back: relations become placeholders again, and the CTEs of
 ephemeral models, which dbt puts before the text, are cut out."""
 
 from __future__ import annotations
@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.manifest import DbtNode, Manifest
-from dagster_models.dbt.marks import Marks
-from dagster_models.dbt.refusals import NotImportable
+from dagster_models.dbt.placeholders import Placeholders
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.literals import layout
 
@@ -30,14 +30,15 @@ def compiled_code(node: DbtNode, manifest: Manifest) -> str | None:
     return file.read_text(encoding="utf-8", errors="replace")
 
 
-def compiled_text(node: DbtNode, manifest: Manifest, marks: Marks, dialect: str) -> str:
-    """The text with marked words. Raises NotImportable where there is none, or it has one side."""
+def compiled_text(node: DbtNode, placeholders: Placeholders) -> str:
+    """The text with placeholders. Raises NotImportable where there is none, or it has one side."""
+    manifest = placeholders.manifest
     text = compiled_code(node, manifest)
     if text is None:
         raise NotImportable("dbt has not compiled it: run `dbt compile`, and import again")
     if node.materialized == "incremental" and "macro.dbt.is_incremental" in _macros(node, manifest):
         raise NotImportable("it asks is_incremental(), and dbt has compiled one side of it alone")
-    text = _turned_back(without_ctes(text, dialect), node, manifest, marks)
+    text = _turned_back(without_ctes(text, placeholders.dialect), node, placeholders)
     if re.search(r"\{\{|\{%", text):
         raise NotImportable("Jinja is left in what dbt has compiled")
     return text
@@ -86,7 +87,8 @@ def _closing(said: list[str], opening: int) -> int:
     raise NotImportable("a parenthesis of what dbt has compiled is not closed")
 
 
-def _turned_back(text: str, node: DbtNode, manifest: Manifest, marks: Marks) -> str:
+def _turned_back(text: str, node: DbtNode, placeholders: Placeholders) -> str:
+    manifest = placeholders.manifest
     known = {
         it.unique_id: it.relation
         for of in (manifest.nodes, manifest.sources)
@@ -99,12 +101,12 @@ def _turned_back(text: str, node: DbtNode, manifest: Manifest, marks: Marks) -> 
         written = known[unique_id].written or ""
         if written in text:
             pattern = rf"(?<![\w.\"`]){re.escape(written)}(?![\w\"`])"
-            text = re.sub(pattern, lambda _, it=unique_id: marks.written(it), text)  # type: ignore[misc]
+            text = re.sub(pattern, lambda _, it=unique_id: placeholders.written(it), text)  # type: ignore[misc]
     for unique_id in node.depends_on:
         of = manifest.nodes.get(unique_id)
         if of is not None and of.relation.written is None:
             name = re.escape(_CTE + of.relation.identifier)
-            word = marks.word(unique_id)
+            word = placeholders.word(unique_id)
             text = re.sub(rf'"?\b{name}\b"?', lambda _, it=word: it, text)  # type: ignore[misc]
     return text
 

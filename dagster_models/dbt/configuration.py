@@ -7,15 +7,14 @@ something and means nothing here is left out with a remark.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_models.dbt import hooks, incremental, snapshots
-from dagster_models.dbt.labels import label_keys
+from dagster_models.dbt.header import ImportedHeader
+from dagster_models.dbt.interfaces import Rendering
 from dagster_models.dbt.manifest import DbtNode, Manifest
-from dagster_models.dbt.remarks import Remark, Weight
-from dagster_models.dbt.rendering import Rendering
-from dagster_models.dbt.saying import Saying
+from dagster_models.dbt.remarks import Weight
+from dagster_models.dbt.tags_and_owners import label_keys
 
 #: dbt's materializations -> ours, where a build makes the same rows.
 _KINDS = {
@@ -42,93 +41,86 @@ _DEFAULTS: Mapping[str, Any] = {"lookback": 1, "on_schema_change": "ignore"}
 _ABOUT_ROWS = ("sql_header", "location", "options")
 
 
-@dataclass(frozen=True, slots=True)
-class DbtHeader:
-    """What a header says. ``refused``: why the model cannot be built here as dbt builds it, so that
-    it is to be written as one that is disabled. ``partitions`` are sets for dagster_models.yaml."""
-
-    values: Mapping[str, Any]
-    remarks: tuple[Remark, ...] = ()
-    refused: tuple[str, ...] = ()
-    partitions: Mapping[str, Any] = field(default_factory=dict)
-
-
-def header_of(node: DbtNode, manifest: Manifest, rendering: Rendering, dialect: str) -> DbtHeader:
+def header_of(
+    node: DbtNode, manifest: Manifest, rendering: Rendering, dialect: str
+) -> ImportedHeader:
     """The header of a model or snapshot, without its names (``schema``, ``alias``) and checks."""
-    said = Saying(node)
+    header = ImportedHeader(node)
     kind = _KINDS.get(node.materialized)
     if kind is None:
-        said.refused.append(f"`materialized: {node.materialized}` is not known here")
+        header.refused.append(f"`materialized: {node.materialized}` is not known here")
     else:
-        said.values["materialized"] = kind
+        header.values["materialized"] = kind
     if kind is not None and kind != node.materialized:
         what = f"`materialized: {node.materialized}` is a table, which each build replaces"
-        said.remark(what, Weight.DIFFERS if node.materialized == "external" else Weight.NOTE)
+        header.remark(what, Weight.DIFFERS if node.materialized == "external" else Weight.NOTE)
     if kind == "incremental":
-        incremental.incremental_keys(said, manifest.adapter_type)
+        incremental.incremental_keys(header, manifest.adapter_type)
     elif kind == "snapshot":
-        snapshots.snapshot_keys(said)
-    relation_keys(said, manifest, rendering, dialect)
-    _contract(said)
-    if columns := columns_of(said):
-        said.values["columns"] = columns
+        snapshots.snapshot_keys(header)
+    relation_keys(header, manifest, rendering, dialect)
+    _contract(header)
+    if columns := columns_of(header):
+        header.values["columns"] = columns
     read = {"incremental": incremental.KEYS, "snapshot": snapshots.KEYS}.get(kind or "", ())
-    remark_unread(said, read)
-    return DbtHeader(said.values, tuple(said.remarks), tuple(said.refused), said.partitions)
+    remark_unread(header, read)
+    return header
 
 
-def relation_keys(said: Saying, manifest: Manifest, rendering: Rendering, dialect: str) -> None:
+def relation_keys(
+    header: ImportedHeader, manifest: Manifest, rendering: Rendering, dialect: str
+) -> None:
     """What models and seeds have in common."""
-    if description := said.node.description.strip():
-        said.values["description"] = description
-    label_keys(said, manifest)
-    if said.node.materialized == "ephemeral":
+    if description := header.node.description.strip():
+        header.values["description"] = description
+    label_keys(header, manifest)
+    if header.node.materialized == "ephemeral":
         return
-    persisted = said.setting("persist_docs") or {}
+    persisted = header.setting("persist_docs") or {}
     if kept := {key: True for key in ("relation", "columns") if persisted.get(key)}:
-        said.values["persist_docs"] = kept
-    _grants(said, manifest.adapter_type)
-    _indexes(said, manifest.adapter_type)
-    hooks.hook_keys(said, rendering, dialect)
+        header.values["persist_docs"] = kept
+    _grants(header, manifest.adapter_type)
+    _indexes(header, manifest.adapter_type)
+    hooks.hook_keys(header, rendering, dialect)
 
 
-def _grants(said: Saying, adapter: str) -> None:
-    grants = said.setting("grants")
+def _grants(header: ImportedHeader, adapter: str) -> None:
+    grants = header.setting("grants")
     if grants and adapter == "duckdb":
-        said.remark("`grants`: DuckDB has no roles", Weight.NOTE)
+        header.remark("`grants`: DuckDB has no roles", Weight.NOTE)
     elif grants:
-        said.values["grants"] = {
+        header.values["grants"] = {
             privilege: [roles] if isinstance(roles, str) else list(roles)
             for privilege, roles in grants.items()
         }
 
 
-def _indexes(said: Saying, adapter: str) -> None:
-    indexes = said.setting("indexes")
+def _indexes(header: ImportedHeader, adapter: str) -> None:
+    indexes = header.setting("indexes")
     if not indexes:
         return
-    if said.values.get("materialized") == "view":
-        said.remark("`indexes`: a view has none", Weight.NOTE)
+    if header.values.get("materialized") == "view":
+        header.remark("`indexes`: a view has none", Weight.NOTE)
         return
     keys = ("columns", "unique") if adapter == "duckdb" else ("columns", "unique", "type")
-    said.values["indexes"] = [
+    header.values["indexes"] = [
         {key: index[key] for key in keys if index.get(key) not in (None, False)}
         for index in indexes
     ]
 
 
-def _contract(said: Saying) -> None:
-    contract = said.setting("contract") or {}
+def _contract(header: ImportedHeader) -> None:
+    contract = header.setting("contract") or {}
     if isinstance(contract, Mapping) and contract.get("enforced"):
-        said.values["contract"] = True
+        header.values["contract"] = True
         if contract.get("alias_types") is False:
-            said.remark("`alias_types: false`: types are compared as the warehouse names them")
+            header.remark("`alias_types: false`: types are compared as the warehouse names them")
 
 
-def columns_of(said: Saying) -> dict[str, dict[str, Any]]:
+def columns_of(header: ImportedHeader) -> dict[str, dict[str, Any]]:
     """``columns:`` of the header, each with its description and type."""
     found: dict[str, dict[str, Any]] = {}
-    for column in said.node.columns:
+    for column in header.node.columns:
         own: dict[str, Any] = {}
         if column.description.strip():
             own["description"] = column.description.strip()
@@ -137,16 +129,16 @@ def columns_of(said: Saying) -> dict[str, dict[str, Any]]:
         found[column.name] = own
         lost = [key for key in ("meta", "tags") if column.given.get(key)]
         if lost:
-            said.remark(f"the {' and '.join(lost)} of the column {column.name}")
+            header.remark(f"the {' and '.join(lost)} of the column {column.name}")
     return found
 
 
-def remark_unread(said: Saying, read: tuple[str, ...]) -> None:
+def remark_unread(header: ImportedHeader, read: tuple[str, ...]) -> None:
     """A remark for each key that says something, and that nobody has read."""
-    for key, value in said.node.config.items():
+    for key, value in header.node.config.items():
         if key in _ELSEWHERE or key in read or value in (None, "", [], {}):
             continue
         if _DEFAULTS.get(key) == value or key == "snapshot_meta_column_names":
             continue
         weight = Weight.DIFFERS if key in _ABOUT_ROWS else Weight.LEFT_OUT
-        said.remark(f"`{key}: {value}` has no counterpart", weight)
+        header.remark(f"`{key}: {value}` has no counterpart", weight)

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from dagster_models.dbt.check_entries import Entry
-from dagster_models.dbt.checks import Lookup, OwnChecks
+from dagster_models.dbt.checks import OwnChecks
+from dagster_models.dbt.interfaces import Lookup
 from dagster_models.dbt.manifest import DbtNode, Manifest
 from dagster_models.dbt.names import STEPS
 from dagster_models.dbt.remarks import Remark, Weight

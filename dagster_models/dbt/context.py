@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 
 import yaml
 
+from dagster_models.dbt.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.macros import Macros, Return
 from dagster_models.dbt.manifest import DbtNode
-from dagster_models.dbt.refusals import NeedsWarehouse, NotImportable
 from dagster_models.dbt.relations import ColumnObject, RelationObject
 
 _SECRET = "DBT_ENV_SECRET"

@@ -12,13 +12,14 @@ from typing import Any
 from dagster_models.dbt.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.configuration import header_of
 from dagster_models.dbt.manifest import DbtNode, Manifest
-from dagster_models.dbt.marks import Marks
+from dagster_models.dbt.model_text import ModelText, Way, model_text
 from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.part_texts import PartTexts
+from dagster_models.dbt.placeholders import Placeholders
 from dagster_models.dbt.remarks import Remark
 from dagster_models.dbt.renderer import Renderer
 from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.target import target_values
-from dagster_models.dbt.texts import ModelText, TestTexts, Way, model_text
 from dagster_models.dbt.yaml_text import with_header, yaml_text
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.settings import PROJECT_FILE
@@ -71,10 +72,10 @@ class _Importing:
         self.manifest = manifest
         self.names = NodeNames(manifest)
         self.dialect = _DIALECTS.get(manifest.adapter_type, manifest.adapter_type)
-        marks = Marks(manifest, self.names, self.dialect)
+        placeholders = Placeholders(manifest, self.names, self.dialect)
         target = target_values(manifest, options.target, options.target_values)
-        renderer = Renderer(manifest, marks, target, options.variables)
-        rendering = TestTexts(renderer)
+        renderer = Renderer(manifest, placeholders, target, options.variables)
+        rendering = PartTexts(renderer)
         self.files: dict[str, str | bytes] = {}
         self.models: list[ReportedModel] = []
         self.variables: dict[str, Any] = {}

@@ -6,9 +6,9 @@ import datetime
 from typing import Any
 
 from dagster_models.dbt.columns_of_key import columns_of_key
+from dagster_models.dbt.header import ImportedHeader
 from dagster_models.dbt.manifest import DbtNode
 from dagster_models.dbt.remarks import Weight
-from dagster_models.dbt.saying import Saying
 
 #: What an adapter does with a unique_key if nobody says a strategy.
 _DEFAULTS = {
@@ -31,18 +31,18 @@ KEYS = (
 )
 
 
-def incremental_keys(said: Saying, adapter: str) -> None:
-    strategy = str(said.setting("incremental_strategy") or "default").lower()
-    if isinstance(said.setting("full_refresh"), bool):
-        said.values["full_refresh"] = said.setting("full_refresh")
-    change = said.setting("on_schema_change")
-    said.values["on_schema_change"] = change if change in _ON_SCHEMA_CHANGE else "ignore"
+def incremental_keys(header: ImportedHeader, adapter: str) -> None:
+    strategy = str(header.setting("incremental_strategy") or "default").lower()
+    if isinstance(header.setting("full_refresh"), bool):
+        header.values["full_refresh"] = header.setting("full_refresh")
+    change = header.setting("on_schema_change")
+    header.values["on_schema_change"] = change if change in _ON_SCHEMA_CHANGE else "ignore"
     if strategy == "microbatch":
-        _microbatch(said)
+        _microbatch(header)
     elif strategy == "insert_overwrite":
-        _insert_overwrite(said)
+        _insert_overwrite(header)
     else:
-        _keyed(said, adapter)
+        _keyed(header, adapter)
 
 
 def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...]]:
@@ -57,71 +57,74 @@ def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...
     return (ours, key) if key and ours != "append" else ("append", ())
 
 
-def _keyed(said: Saying, adapter: str) -> None:
-    key, is_expression = columns_of_key(said.setting("unique_key"))
+def _keyed(header: ImportedHeader, adapter: str) -> None:
+    key, is_expression = columns_of_key(header.setting("unique_key"))
     if key is None:
-        said.refused.append(f"the unique_key {said.setting('unique_key')!r} is an expression")
+        header.refused.append(f"the unique_key {header.setting('unique_key')!r} is an expression")
         return
-    ours, used = strategy_of(said.node, adapter)
+    ours, used = strategy_of(header.node, adapter)
     if ours is None:
-        said.refused.append(f"the strategy {said.setting('incremental_strategy')!r} is not known")
+        header.refused.append(
+            f"the strategy {header.setting('incremental_strategy')!r} is not known"
+        )
         return
-    said.values["strategy"] = ours
+    header.values["strategy"] = ours
     if used:
-        said.values["unique_key"] = used[0] if len(used) == 1 else list(used)
-        _narrowed(said, ours)
+        header.values["unique_key"] = used[0] if len(used) == 1 else list(used)
+        _narrowed(header, ours)
     elif key:
-        said.remark("the strategy append does not use the unique_key", Weight.NOTE)
+        header.remark("the strategy append does not use the unique_key", Weight.NOTE)
     if is_expression and used:
-        said.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
+        header.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
 
 
-def _narrowed(said: Saying, strategy: str) -> None:
+def _narrowed(header: ImportedHeader, strategy: str) -> None:
     """What narrows the rows or the columns that a strategy writes."""
     for name in ("merge_update_columns", "merge_exclude_columns"):
-        if strategy == "merge" and said.setting(name):
-            said.refused.append(f"`{name}: {said.setting(name)}`: a merge here writes all columns")
-        elif said.setting(name):
-            said.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
+        given = header.setting(name)
+        if strategy == "merge" and given:
+            header.refused.append(f"`{name}: {given}`: a merge here writes all columns")
+        elif given:
+            header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
     for name in ("incremental_predicates", "predicates"):
-        if said.setting(name):
-            what = f"`{name}: {said.setting(name)}`: all rows of the table are looked at for a key"
-            said.remark(what, Weight.DIFFERS)
+        if given := header.setting(name):
+            what = f"`{name}: {given}`: all rows of the table are looked at for a key"
+            header.remark(what, Weight.DIFFERS)
 
 
-def _insert_overwrite(said: Saying) -> None:
+def _insert_overwrite(header: ImportedHeader) -> None:
     """dbt replaces the partitions that the new rows are in. That is `delete+insert` where the
     columns by which the table is partitioned are the partitions."""
-    by = said.node.config.get("partition_by")
+    by = header.node.config.get("partition_by")
     columns: Any = None
     if isinstance(by, dict) and by.get("data_type", "date") == "date" and not by.get("range"):
         columns = by.get("field") if by.get("granularity", "day") == "day" else None
     elif not isinstance(by, dict):
         columns, _ = columns_of_key(by)
     if not columns:
-        said.refused.append(f"insert_overwrite replaces partitions by {by!r}, and not by columns")
+        header.refused.append(f"insert_overwrite replaces partitions by {by!r}, and not by columns")
         return
-    said.values |= {"strategy": "delete+insert", "unique_key": columns}
-    said.remark("insert_overwrite is delete+insert by the columns of partition_by", Weight.NOTE)
+    header.values |= {"strategy": "delete+insert", "unique_key": columns}
+    header.remark("insert_overwrite is delete+insert by the columns of partition_by", Weight.NOTE)
 
 
-def _microbatch(said: Saying) -> None:
-    size, column = said.setting("batch_size"), said.setting("event_time")
-    begin = _moment(said.setting("begin"))
+def _microbatch(header: ImportedHeader) -> None:
+    size, column = header.setting("batch_size"), header.setting("event_time")
+    begin = _moment(header.setting("begin"))
     if begin is None or not column or size not in (*_EVERY, "year"):
-        said.refused.append("microbatch without event_time, begin and batch_size")
+        header.refused.append("microbatch without event_time, begin and batch_size")
         return
     start = _start(begin, size)
     plain: Any = start if size == "hour" and start.time() != datetime.time() else start.date()
     name = f"{size}s_from_{start:%Y_%m_%d}" + ("" if plain == start.date() else f"_{start:%H}")
     every = {"every": size} if size in _EVERY else {"cron": "0 0 1 1 *"}
-    said.partitions[name] = {**every, "start": plain}
-    said.values |= {"partitions": {"of": name, "by": column}, "batch": 1}
-    if said.setting("unique_key"):
-        said.remark("a partition is replaced, so the unique_key is not needed", Weight.NOTE)
-    what = f"dbt builds the last partition and {said.node.config.get('lookback', 1)} before it in"
+    header.partitions[name] = {**every, "start": plain}
+    header.values |= {"partitions": {"of": name, "by": column}, "batch": 1}
+    if header.setting("unique_key"):
+        header.remark("a partition is replaced, so the unique_key is not needed", Weight.NOTE)
+    what = f"dbt builds the last partition and {header.node.config.get('lookback', 1)} before it in"
     what += " each run: a schedule with `partition: last` and `lookback` does the same"
-    said.remark(what, Weight.NOTE)
+    header.remark(what, Weight.NOTE)
 
 
 def _moment(value: Any) -> datetime.datetime | None:

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from jinja2 import Template
 
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.manifest import DbtMacro, Manifest
-from dagster_models.dbt.refusals import NotImportable
 from dagster_models.dbt.template import MACRO, environment
 
 #: An adapter -> those whose macros it takes where it has none of its own.

@@ -50,7 +50,7 @@ def reads_as(text: str, incremental: str, full: str, dialect: str) -> bool:
 
 def with_since(text: str, own: str) -> tuple[str, str | None]:
     """`> (select max(t) from this)` in a region becomes `> $since`: the text, and the column. *own*
-    is the marked word of the model. Other forms stay, as does a text with several columns."""
+    is the placeholder of the model. Other forms stay, as does a text with several columns."""
     inside = "".join(_REGION.findall(text))
     found = [it for it in _SINCE.finditer(inside) if it[3] == own]
     named = {it[2].lower() for it in found}

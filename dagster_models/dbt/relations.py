@@ -12,7 +12,7 @@ _OPENING = {'"': '"', "`": "`", "[": "]"}
 
 @dataclass(frozen=True, slots=True)
 class RelationObject(Mapping[str, Any]):
-    """``word``: what stands for the last name in the text, the name itself or a marked word;
+    """``word``: what stands for the last name in the text, the name itself or a placeholder;
     ``quoted`` and ``included`` are of database, schema and identifier. ``fixed``: the text of what
     is no name, such as a file."""
 

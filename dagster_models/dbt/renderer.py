@@ -1,6 +1,6 @@
 """Jinja of a dbt project rendered without dbt: the macros are those of the manifest.
 
-Relations come out as marked words (marks.py). What asks the warehouse raises NeedsWarehouse.
+Relations come out as placeholders. What asks the warehouse raises NeedsWarehouse.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from dagster_models.dbt.context import (
     env_var,
     static_context,
 )
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.macros import Macros, Namespace, Return
 from dagster_models.dbt.manifest import DbtNode, Manifest
-from dagster_models.dbt.marks import Marks
 from dagster_models.dbt.names import UnknownRef
-from dagster_models.dbt.refusals import NotImportable
+from dagster_models.dbt.placeholders import Placeholders
 from dagster_models.dbt.relations import COLUMNS, ColumnObject, RelationObject, relation_object
 from dagster_models.dbt.template import environment, expression, template
 from dagster_models.dbt.variables import VarFunction
@@ -40,7 +40,7 @@ class Renderer:
     """``given``: variables of the command line; ``target``: what `target.` is asked for."""
 
     manifest: Manifest
-    marks: Marks
+    placeholders: Placeholders
     target: Mapping[str, Any]
     given: Mapping[str, Any] = field(default_factory=dict)
 
@@ -170,8 +170,8 @@ class Renderer:
             raise NotImportable(f"{type(error).__name__} in Jinja: {error}") from None
 
     def _relation(self, unique_id: str) -> RelationObject:
-        of = self.marks.relation_of(unique_id)
-        word = self.marks.word(unique_id)
+        of = self.placeholders.relation_of(unique_id)
+        word = self.placeholders.word(unique_id)
         if of.written is None:
             return RelationObject(
                 None, None, f"__dbt__cte__{of.identifier}", word, (False,) * 3, type="cte"
@@ -182,7 +182,7 @@ class Renderer:
         def ref(*names: str, v: Any = None, version: Any = None) -> RelationObject:
             package, name = names if len(names) == 2 else (None, *names)
             asked = v if v is not None else version
-            found = self.marks.names.ref(
+            found = self.placeholders.names.ref(
                 node, str(name), package, None if asked is None else str(asked)
             )
             return self.relation(found.unique_id)
@@ -191,7 +191,7 @@ class Renderer:
 
     def _source(self, node: DbtNode) -> Any:
         def source(source_name: str, name: str) -> RelationObject:
-            return self.relation(self.marks.names.source(node, source_name, name).unique_id)
+            return self.relation(self.placeholders.names.source(node, source_name, name).unique_id)
 
         return source
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from jinja2 import TemplateSyntaxError, nodes
 
 from dagster_models.dbt.context import Seen
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.manifest import DbtNode
-from dagster_models.dbt.refusals import NotImportable
 from dagster_models.dbt.regions import region
 from dagster_models.dbt.renderer import Renderer
 from dagster_models.dbt.template import Part, expression, names_in, parts
@@ -43,7 +43,7 @@ class _OpenCondition:
 
 
 def source_text(node: DbtNode, renderer: Renderer, seen: Seen) -> str:
-    """The text, with marked words for relations and variables. Raises NotPlain, NotImportable."""
+    """The text, with placeholders for relations and variables. Raises NotPlain, NotImportable."""
     if re.search(r"\{%-?\s*raw\b", node.raw_code):
         raise NotPlain("raw")
     try:
@@ -53,12 +53,12 @@ def source_text(node: DbtNode, renderer: Renderer, seen: Seen) -> str:
     return _Writing(node, renderer, seen).text(found)
 
 
-def with_marked_variables(node: DbtNode, renderer: Renderer) -> str:
-    """The template in which each `{{ var(...) }}` is a marked word, as far as it stands alone."""
+def with_variable_placeholders(node: DbtNode, renderer: Renderer) -> str:
+    """The template in which each `{{ var(...) }}` is a placeholder, as far as it stands alone."""
     if "var" in renderer.overridden:
         return node.raw_code
 
-    def marked(found: re.Match[str]) -> str:
+    def placeholder(found: re.Match[str]) -> str:
         tree = expression(found[1])
         if tree is None or (call := _called(tree)) is None or call[0] != "var":
             return found[0]
@@ -66,10 +66,12 @@ def with_marked_variables(node: DbtNode, renderer: Renderer) -> str:
             value = renderer.value(found[1].strip(), node, False, Seen())
         except NotImportable:
             return found[0]
-        return renderer.marks.variable(str(call[1][0]), value)
+        return renderer.placeholders.variable(str(call[1][0]), value)
 
     return re.sub(
-        r"\{\{(?!-)((?:(?!\}\}|\{\{).)*?\bvar\b(?:(?!\}\}).)*?)(?<!-)\}\}", marked, node.raw_code
+        r"\{\{(?!-)((?:(?!\}\}|\{\{).)*?\bvar\b(?:(?!\}\}).)*?)(?<!-)\}\}",
+        placeholder,
+        node.raw_code,
     )
 
 
@@ -119,11 +121,11 @@ class _Writing:
         if bad := names - _NAMES:
             raise NotPlain(f"{sorted(bad)[0]}()" if call else _shown(text))
         if isinstance(tree, nodes.Name) and tree.name == "this":
-            self._add(self.renderer.marks.written(self.node.unique_id))
+            self._add(self.renderer.placeholders.written(self.node.unique_id))
             return
         value = self.renderer.value(text, self.node, False, self.seen)
         if call and call[0] == "var":
-            self._add(self.renderer.marks.variable(str(call[1][0]), value))
+            self._add(self.renderer.placeholders.variable(str(call[1][0]), value))
         else:
             self._add(str(value))
 

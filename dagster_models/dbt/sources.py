@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_models.dbt.checks import Checks, Lookup, OwnChecks
+from dagster_models.dbt.checks import Checks, OwnChecks
+from dagster_models.dbt.interfaces import Lookup
 from dagster_models.dbt.manifest import DbtSource, Manifest
 from dagster_models.dbt.remarks import Remark, Weight
 

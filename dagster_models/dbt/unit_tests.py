@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from dagster_models.dbt.checks import Lookup
 from dagster_models.dbt.entry import DbtEntry
 from dagster_models.dbt.incremental import strategy_of
+from dagster_models.dbt.interfaces import Lookup
 from dagster_models.dbt.manifest import DbtNode, Manifest
 from dagster_models.dbt.remarks import Remark, Weight
 from dagster_models.dbt.seeds import seed_file

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.manifest import DbtNode, Manifest
-from dagster_models.dbt.refusals import NotImportable
 
 _MISSING: Any = object()
 

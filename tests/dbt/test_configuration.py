@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from dagster_models.dbt.configuration import DbtHeader, header_of
+from dagster_models.dbt.configuration import header_of
+from dagster_models.dbt.header import ImportedHeader
 from dagster_models.dbt.remarks import Weight
 from dbt_cases import Texts, manifest_of, step
 
 
 def header(
     folder: Path, adapter: str = "duckdb", kind: str = "model", groups: Any = None, **given: Any
-) -> DbtHeader:
+) -> ImportedHeader:
     texts = given.pop("texts", Texts())
     manifest = manifest_of(
         folder, step("orders", kind=kind, **given), adapter=adapter, groups=groups or {}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from dagster_models.dbt.context import Seen
+from dagster_models.dbt.errors import NeedsWarehouse, NotImportable
 from dagster_models.dbt.manifest import Manifest
-from dagster_models.dbt.marks import Marks
 from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.refusals import NeedsWarehouse, NotImportable
+from dagster_models.dbt.placeholders import Placeholders
 from dagster_models.dbt.renderer import Renderer
 from tests.dbt.test_manifest import read
 
@@ -38,7 +38,7 @@ def rendered(folder: Path, text: str, **given: object) -> tuple[str, Renderer]:
 
 
 def renderer_of(manifest: Manifest, **given: object) -> Renderer:
-    return Renderer(manifest, Marks(manifest, NodeNames(manifest), "duckdb"), {}, given)
+    return Renderer(manifest, Placeholders(manifest, NodeNames(manifest), "duckdb"), {}, given)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_variables_of_the_command_line_go_before_the_projects(tmp_path: Path) ->
 
 def test_a_relation_is_dbts_own_where_it_is_no_table(tmp_path: Path) -> None:
     text, renderer = rendered(tmp_path, "select '{{ this }}' from {{ this }}")
-    named = renderer.marks.named(text).text
+    named = renderer.placeholders.named(text).text
     assert named == """select '"dev"."marts"."orders_v2"' from orders"""
 
 

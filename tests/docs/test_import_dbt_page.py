@@ -14,7 +14,7 @@ import pytest
 from dagster_models.cli import import_dbt
 from dagster_models.cli.main import main
 from dagster_models.dbt.manifest import SCHEMAS
-from dagster_models.dbt.texts import Way
+from dagster_models.dbt.model_text import Way
 from pages import Page
 
 PAGE = Page.of("import_dbt.md")

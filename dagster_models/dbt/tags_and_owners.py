@@ -6,47 +6,35 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dagster_models.core.model import Location
+from dagster_models.dbt.header import ImportedHeader, accepted
 from dagster_models.dbt.manifest import Manifest
 from dagster_models.dbt.remarks import Weight
-from dagster_models.dbt.saying import Saying
 from dagster_models.project.yaml import fields
-from dagster_models.project.yaml.fields import BadValue, Reader
-from dagster_models.project.yaml.nodes import node_of
-
-_NOWHERE = Location("")
 
 
-def accepted(reader: Reader, value: Any) -> bool:
-    """Whether a reader of our keys takes the value."""
-    try:
-        reader(node_of(value, _NOWHERE))
-    except BadValue:
-        return False
-    return True
-
-
-def label_keys(said: Saying, manifest: Manifest) -> None:
+def label_keys(header: ImportedHeader, manifest: Manifest) -> None:
     """``tags``, ``group``, ``owner`` and ``meta``."""
-    node = said.node
+    node = header.node
     tags, changed = tags_of(node.tags)
     if tags:
-        said.values["tags"] = tags
+        header.values["tags"] = tags
     for old, new in changed.items():
-        said.remark(f"the tag {old!r} is {new!r}, as Dagster takes it", Weight.NOTE)
-    _group(said, manifest)
+        header.remark(f"the tag {old!r} is {new!r}, as Dagster takes it", Weight.NOTE)
+    _group(header, manifest)
     meta = dict(node.meta)
     access = node.given.get("access") or node.config.get("access")
     if access not in (None, "protected"):
         meta.setdefault("access", access)
-        said.remark(f"`access: {access}` is in `meta`: here any model reads any other", Weight.NOTE)
+        header.remark(
+            f"`access: {access}` is in `meta`: here any model reads any other", Weight.NOTE
+        )
     if node.given.get("deprecation_date"):
         meta.setdefault("deprecation_date", str(node.given["deprecation_date"]))
     if meta:
-        said.values["meta"] = meta
+        header.values["meta"] = meta
     for_dagster = meta.get("dagster")
     if isinstance(for_dagster, Mapping):
-        _for_dagster(said, for_dagster)
+        _for_dagster(header, for_dagster)
 
 
 def tags_of(tags: Iterable[str]) -> tuple[list[str], dict[str, str]]:
@@ -60,14 +48,14 @@ def tags_of(tags: Iterable[str]) -> tuple[list[str], dict[str, str]]:
     return list(dict.fromkeys(found)), changed
 
 
-def _group(said: Saying, manifest: Manifest) -> None:
-    name = said.node.given.get("group") or said.node.config.get("group")
+def _group(header: ImportedHeader, manifest: Manifest) -> None:
+    name = header.node.given.get("group") or header.node.config.get("group")
     if not name:
         return
-    said.values["group"] = re.sub(r"\W", "_", str(name))
+    header.values["group"] = re.sub(r"\W", "_", str(name))
     owner = next((it for it in manifest.groups.values() if it.text("name", "") == name), None)
     if owner is not None and (ours := owner_of(owner.mapping("owner"))):
-        said.values["owner"] = ours
+        header.values["owner"] = ours
 
 
 def owner_of(owner: Mapping[str, Any]) -> str:
@@ -79,13 +67,13 @@ def owner_of(owner: Mapping[str, Any]) -> str:
     return f"team:{owner['name']}" if owner.get("name") else ""
 
 
-def _for_dagster(said: Saying, meta: Mapping[str, Any]) -> None:
+def _for_dagster(header: ImportedHeader, meta: Mapping[str, Any]) -> None:
     """What dagster-dbt reads of `meta: dagster:`."""
     if meta.get("group"):
-        said.values["group"] = re.sub(r"\W", "_", str(meta["group"]))
+        header.values["group"] = re.sub(r"\W", "_", str(meta["group"]))
     owners = [it for it in meta.get("owners") or () if accepted(fields.owners, it)]
     if owners:
-        said.values["owner"] = owners if len(owners) > 1 else owners[0]
+        header.values["owner"] = owners if len(owners) > 1 else owners[0]
     for key in meta:
         if key not in ("group", "owners"):
-            said.remark(f"`meta: dagster: {key}` is metadata only", Weight.DIFFERS)
+            header.remark(f"`meta: dagster: {key}` is metadata only", Weight.DIFFERS)

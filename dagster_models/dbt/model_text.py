@@ -3,19 +3,18 @@ rendered here, then what dbt has compiled, and else none, with the reason."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from dagster_models.dbt.compiled import compiled_text
 from dagster_models.dbt.context import Seen
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.manifest import DbtNode
-from dagster_models.dbt.refusals import NotImportable
 from dagster_models.dbt.regions import reads_as, with_regions, with_since
 from dagster_models.dbt.renderer import Renderer
-from dagster_models.dbt.rendering import NotRendered
-from dagster_models.dbt.source_text import NotPlain, source_text, with_marked_variables
+from dagster_models.dbt.source_text import NotPlain, source_text, with_variable_placeholders
 from dagster_models.errors import SqlSyntaxError
 
 
@@ -57,50 +56,15 @@ def model_text(node: DbtNode, renderer: Renderer) -> ModelText:
     return ModelText(node.raw_code, Way.NONE, "; ".join(reasons))
 
 
-class TestTexts:
-    """Rendering for those who write checks and headers: SQL with our names."""
-
-    __test__ = False  # no test of pytest
-
-    def __init__(self, renderer: Renderer) -> None:
-        self._renderer = renderer
-
-    def of_test(self, unique_id: str) -> str | NotRendered:
-        node = self._renderer.manifest.nodes[unique_id]
-        return self._named(lambda: self._test(node))
-
-    def of_text(self, unique_id: str, text: str) -> str | NotRendered:
-        node = self._renderer.manifest.nodes[unique_id]
-        return self._named(lambda: self._renderer.render(text, node, False, Seen()))
-
-    def _test(self, node: DbtNode) -> str:
-        renderer = self._renderer
-        try:
-            return renderer.render_test(node, Seen())
-        except NotImportable:
-            try:
-                dialect = renderer.marks.dialect
-                return compiled_text(node, renderer.manifest, renderer.marks, dialect)
-            except NotImportable:
-                pass
-            raise
-
-    def _named(self, make: Callable[[], str]) -> str | NotRendered:
-        try:
-            return self._renderer.marks.named(make()).text
-        except (NotImportable, SqlSyntaxError) as error:
-            return NotRendered(str(error))
-
-
 def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
     seen = Seen()
     text = source_text(node, renderer, seen)
-    dialect = renderer.marks.dialect
+    dialect = renderer.placeholders.dialect
     # The template engine has the last word: comments and white space may have swallowed something.
     full = later = _filled(node.raw_code, node, renderer, False)
     if node.materialized == "incremental":
         later = _filled(node.raw_code, node, renderer, True)
-    plain = renderer.marks.as_dbt(text, keep=lambda _: True)
+    plain = renderer.placeholders.without_variables(text)
     if not reads_as(plain, later, full, dialect):
         raise NotPlain("Jinja within a comment or a literal")
     return _finished(node, renderer, text, Way.SOURCE, why, seen)
@@ -108,36 +72,35 @@ def _source(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
 
 def _filled(template: str, node: DbtNode, renderer: Renderer, incremental: bool) -> str:
     text = renderer.render(template, node, incremental, Seen())
-    return renderer.marks.as_dbt(text, keep=lambda _: True)
+    return renderer.placeholders.without_variables(text)
 
 
 def _rendered(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
-    seen, template = Seen(), with_marked_variables(node, renderer)
+    seen, template = Seen(), with_variable_placeholders(node, renderer)
     full = renderer.render(template, node, False, seen)
     text: str | None = full
     if node.materialized == "incremental":
         later = renderer.render(template, node, True, seen)
-        text = with_regions(later, full, renderer.marks.dialect)
+        text = with_regions(later, full, renderer.placeholders.dialect)
     if text is None:
         raise NotImportable("no text has both sides of is_incremental()")
     return _finished(node, renderer, text, Way.RENDERED, why, seen)
 
 
 def _compiled(node: DbtNode, renderer: Renderer, why: str) -> ModelText:
-    marks = renderer.marks
-    text = compiled_text(node, renderer.manifest, marks, marks.dialect)
+    text = compiled_text(node, renderer.placeholders)
     return _finished(node, renderer, text, Way.COMPILED, why, Seen())
 
 
 def _finished(
     node: DbtNode, renderer: Renderer, text: str, way: Way, why: str, seen: Seen
 ) -> ModelText:
-    marks, since = renderer.marks, None
-    own = marks.word(node.unique_id)
+    placeholders, since = renderer.placeholders, None
+    own = placeholders.word(node.unique_id)
     if node.materialized == "incremental":
         text, since = with_since(text, own)
     reads_itself = node.materialized not in ("incremental", "snapshot") and own in text
-    named = marks.named(text)
+    named = placeholders.named(text)
     return ModelText(
         named.text.strip("\n").rstrip() + "\n",
         way,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dagster_models.dbt.written import WrittenFiles, write_files
+from dagster_models.dbt.writing import WrittenFiles, write_files
 
 
 def write(into: Path, accept: bool = False, **texts: str) -> WrittenFiles:

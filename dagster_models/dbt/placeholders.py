@@ -1,6 +1,6 @@
-"""Relations and variables as marked words in a text, until it is known where in it they stand.
+"""Placeholders for relations and variables in a text, until it is known where in it they stand.
 
-A relation is rendered as dbt writes it, with a word of ours in place of the last name:
+A relation is rendered as dbt writes it, with a placeholder for the last name:
 ``"dev"."marts"."zdbt12z"``. Macros may take it apart as they take a relation apart, and it is one
 token of the SQL. At the end the place decides: as a table it gets the name that our SQL has for it;
 within a literal or a longer name it is again what dbt writes.
@@ -9,20 +9,20 @@ within a literal or a longer name it is again what dbt writes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_models.dbt.errors import NotImportable
 from dagster_models.dbt.manifest import DbtRelation, Manifest
 from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.refusals import NotImportable
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.literals import Layout, layout, needs_quotes
 from dagster_models.sql.parse import parse_sql
 
 _RELATION = re.compile(r"zdbt(\d+)z")
 _VARIABLE = re.compile(r"zvar(\d+)z")
-#: A whole name of a table: quoted or plain parts before the marked one.
+#: A whole name of a table: quoted or plain parts before the placeholder.
 _PART = r"""(?:"[^"\n]+"|`[^`\n]+`|\[[^\]\n]+\]|[^\W\d]\w*)"""
 _WHOLE = re.compile(
     rf"""(?<![\w"`.])(?:{_PART}\s*\.\s*)*"""
@@ -32,6 +32,13 @@ _CTE = re.compile(
     r'("?)([^\W\d]\w*)\1\s*(?:\([^()]*\)\s*)?\bas\s+(?:(?:not\s+)?materialized\s*)?\(',
     re.IGNORECASE,
 )
+#: Dialects that quote a name in backticks.
+_BACKTICKS = frozenset({"bigquery", "databricks", "spark", "mysql", "hive"})
+#: Variables that a build itself gives a value.
+_OURS = {
+    *("since", "run_started_at", "partition_start", "partition_end", "read_start", "read_end"),
+    *("partition_keys", "partition_key"),
+}
 _FULL = re.compile(r"/\*\s*@full\b(.*)\*/", re.DOTALL)
 
 
@@ -56,8 +63,8 @@ class NamedText:
 
 
 @dataclass
-class Marks:
-    """The marked words of one import."""
+class Placeholders:
+    """The placeholders of one import."""
 
     manifest: Manifest
     names: NodeNames
@@ -78,7 +85,7 @@ class Marks:
         return f"zdbt{number}z"
 
     def written(self, unique_id: str) -> str:
-        """The relation as dbt writes it, with its last name marked."""
+        """The relation as dbt writes it, with a placeholder for its last name."""
         relation = self.relation_of(unique_id)
         before, found, behind = (relation.written or "").rpartition(relation.identifier)
         return before + self.word(unique_id) + behind if found else self.word(unique_id)
@@ -87,19 +94,21 @@ class Marks:
         self.variables_asked.append(Variable(name, value))
         return f"zvar{len(self.variables_asked) - 1}z"
 
-    def as_dbt(self, text: str, keep: Callable[[str], bool] = lambda _: False) -> str:
-        """The text as dbt writes it. *keep*: relations that stay marked."""
-        text = _VARIABLE.sub(lambda it: self.variables_asked[int(it[1])].text, text)
-        return _RELATION.sub(
-            lambda it: it[0] if keep(self.ids[int(it[1])]) else self.identifier_of(int(it[1])), text
-        )
+    def without_variables(self, text: str) -> str:
+        """The text with the values of its variables."""
+        return _VARIABLE.sub(lambda it: self.variables_asked[int(it[1])].text, text)
+
+    def as_dbt(self, text: str) -> str:
+        """The text as dbt writes it."""
+        text = self.without_variables(text)
+        return _RELATION.sub(lambda it: self.identifier_of(int(it[1])), text)
 
     def relations_in(self, text: str) -> list[str]:
         """The unique_ids of the relations in it."""
         return [*dict.fromkeys(self.ids[int(it[1])] for it in _RELATION.finditer(text))]
 
     def named(self, text: str) -> NamedText:
-        """Put our names into a text. Raises NotImportable where a macro has changed a marked word,
+        """Put our names into a text. Raises NotImportable where a macro has changed a placeholder,
         and SqlSyntaxError for what has no tokens."""
         return _Naming(self, text).result()
 
@@ -112,10 +121,10 @@ class Marks:
 
 
 class _Naming:
-    """One text on its way from marked words to names."""
+    """One text on its way from placeholders to names."""
 
-    def __init__(self, marks: Marks, text: str) -> None:
-        self.marks, self.text, self.dialect = marks, text, marks.dialect
+    def __init__(self, placeholders: Placeholders, text: str) -> None:
+        self.placeholders, self.text, self.dialect = placeholders, text, placeholders.dialect
         self.variables: dict[str, Any] = {}
         self.frozen: dict[str, Any] = {}
         self.ctes = {it[2].lower() for it in _CTE.finditer(text)}
@@ -131,10 +140,10 @@ class _Naming:
 
     def _hidden(self) -> set[str]:
         """The relations whose bare name would mean a CTE somewhere in the text."""
-        marks, names = self.marks, self.marks.names
+        placeholders, names = self.placeholders, self.placeholders.names
         asked = {
             it
-            for it in marks.relations_in(self.text)
+            for it in placeholders.relations_in(self.text)
             if names.is_unique(it) and names.key_of(it).name.lower() in self.ctes
         }
         if not asked:
@@ -144,7 +153,7 @@ class _Naming:
         done = length = 0
         bound = _VARIABLE.sub(lambda it: "0".rjust(len(it[0])), self.text)
         for found in _WHOLE.finditer(bound):
-            unique_id = marks.ids[_number(found)]
+            unique_id = placeholders.ids[_number(found)]
             name = self._name(unique_id)
             pieces += [bound[done : found.start()], name]
             length += found.start() - done
@@ -163,8 +172,8 @@ class _Naming:
         }
 
     def _name(self, unique_id: str) -> str:
-        key = self.marks.names.key_of(unique_id)
-        bare = self.marks.names.is_unique(unique_id) and unique_id not in self.qualified
+        key = self.placeholders.names.key_of(unique_id)
+        bare = self.placeholders.names.is_unique(unique_id) and unique_id not in self.qualified
         parts = (key.name,) if bare else (key.schema, key.name)
         return ".".join(self._quoted(it) for it in parts)
 
@@ -188,14 +197,14 @@ class _Naming:
         if full_region := _FULL.fullmatch(text):
             inner = self._filled(full_region[1], full=True)
             return text[: full_region.start(1)] + inner + text[full_region.end(1) :]
-        text = _WHOLE.sub(lambda it: self._name(self.marks.ids[_number(it)]), text)
-        text = _RELATION.sub(lambda it: self.marks.identifier_of(int(it[1])), text)
+        text = _WHOLE.sub(lambda it: self._name(self.placeholders.ids[_number(it)]), text)
+        text = _RELATION.sub(lambda it: self.placeholders.identifier_of(int(it[1])), text)
         comment = text.startswith(("--", "/*"))
         return _VARIABLE.sub(lambda it: self._value(it, text, comment, full), text)
 
     def _value(self, found: re.Match[str], text: str, comment: bool, full: bool) -> str:
         """A number or a boolean is a variable; any other text in this place is a piece of SQL."""
-        it = self.marks.variables_asked[int(found[1])]
+        it = self.placeholders.variables_asked[int(found[1])]
         alone = not re.match(r"[\w.\"]", text[found.end() :][:1]) and not re.search(
             r"[\w.\"]$", text[: found.start()]
         )
@@ -208,17 +217,14 @@ class _Naming:
 
     def _literal(self, text: str, full: bool) -> str:
         whole = re.fullmatch(r"'zvar(\d+)z'", text)
-        it = self.marks.variables_asked[int(whole[1])] if whole else None
+        it = self.placeholders.variables_asked[int(whole[1])] if whole else None
         if it and _is_name(it.name) and isinstance(it.value, str) and "'" not in it.value:
             self.variables[it.name] = it.value
             return f"${it.name}" if full else f"/*${it.name}*/ '{it.value}'"
         for found in _VARIABLE.finditer(text):
-            variable = self.marks.variables_asked[int(found[1])]
+            variable = self.placeholders.variables_asked[int(found[1])]
             self.frozen[variable.name] = variable.value
-        return self.marks.as_dbt(text)
-
-
-_BACKTICKS = frozenset({"bigquery", "databricks", "spark", "mysql", "hive"})
+        return self.placeholders.as_dbt(text)
 
 
 def _stretches(of: Layout, length: int) -> Iterator[tuple[slice, bool]]:
@@ -241,10 +247,3 @@ def _number(found: re.Match[str]) -> int:
 
 def _is_name(name: str) -> bool:
     return name.isidentifier() and name.isascii() and name not in _OURS
-
-
-#: Variables that a build itself gives a value.
-_OURS = {
-    *("since", "run_started_at", "partition_start", "partition_end", "read_start", "read_end"),
-    *("partition_keys", "partition_key"),
-}

@@ -1,17 +1,14 @@
-"""What a dbt project has beside models, seeds, snapshots, sources and tests: exposures become
-assets of Dagster; the rest is reported."""
+"""The exposures of a dbt project -> exposures.py, with assets of Dagster."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
-from dagster_models.dbt.checks import Lookup
 from dagster_models.dbt.entry import DbtEntry
-from dagster_models.dbt.labels import owner_of, tags_of
+from dagster_models.dbt.interfaces import Lookup
 from dagster_models.dbt.manifest import Manifest
-from dagster_models.dbt.remarks import Remark, Weight
+from dagster_models.dbt.tags_and_owners import owner_of, tags_of
 
 _HEAD = '''"""The exposures of the dbt project: assets that nothing here builds."""
 
@@ -53,30 +50,3 @@ def _spec(exposure: DbtEntry, names: Lookup) -> str:
 
 def _literal(value: Any) -> str:
     return f"{{{', '.join(map(repr, sorted(value)))}}}" if isinstance(value, set) else repr(value)
-
-
-def unread_of(manifest: Manifest) -> Iterator[Remark]:
-    """A remark for each part of the project that has nothing in its place."""
-    for node in manifest.nodes.values():
-        if node.kind == "operation":
-            when = next(
-                (tag for tag in node.tags if tag.startswith("on-run-")), "a hook of the run"
-            )
-            what = (
-                f"{when}: `{' '.join(node.raw_code.split())[:80]}`: run it in a script (scripts/)"
-            )
-            yield Remark(node.unique_id, what, Weight.DIFFERS)
-        elif node.kind == "analysis":
-            yield Remark(node.unique_id, "an analysis: `dagster-models sql` runs such queries")
-    for word, found in (
-        ("metric", manifest.metrics),
-        ("semantic model", manifest.semantic_models),
-        ("saved query", manifest.saved_queries),
-        ("function", manifest.functions),
-    ):
-        for name in found:
-            yield Remark(name, f"a {word} has no counterpart")
-    for name, entries in manifest.disabled.items():
-        for entry in entries:
-            if entry.get("resource_type") != "test":
-                yield Remark(name, "it is disabled in dbt", Weight.NOTE)

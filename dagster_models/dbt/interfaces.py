@@ -1,4 +1,4 @@
-"""What the parts that write YAML ask of the part that renders SQL."""
+"""What those who write headers and checks ask of those who know names and SQL."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ class NotRendered:
     """There is no SQL, as dbt's text needs what an import does not have."""
 
     reason: str
+
+
+class Lookup(Protocol):
+    """What is imported under which name. ``meant``: the node that a source is the relation of, or
+    else the unique_id itself. ``name``: in our SQL, with its schema; "" if it is not imported."""
+
+    def meant(self, unique_id: str) -> str: ...
+
+    def name(self, unique_id: str) -> str: ...
 
 
 class Rendering(Protocol):

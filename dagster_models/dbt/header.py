@@ -1,18 +1,24 @@
-"""The header of one model while its keys are found."""
+"""The header of one model of dbt, whose keys are found one after another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_models.core.model import Location
 from dagster_models.dbt.manifest import DbtNode
 from dagster_models.dbt.remarks import Remark, Weight
+from dagster_models.project.yaml.fields import BadValue, Reader
+from dagster_models.project.yaml.nodes import node_of
+
+_NOWHERE = Location("")
 
 
 @dataclass(slots=True)
-class Saying:
-    """``refused``: why the model cannot be built here as dbt builds it. ``partitions``: sets of
-    them that dagster_models.yaml must have."""
+class ImportedHeader:
+    """``values``: what the header says. ``refused``: why the model cannot be built here as dbt
+    builds it, so that it is to be written as one that is disabled. ``partitions``: sets of them
+    that dagster_models.yaml must have."""
 
     node: DbtNode
     values: dict[str, Any] = field(default_factory=dict)
@@ -27,3 +33,12 @@ class Saying:
         """A value of dbt's configuration; None for what says nothing."""
         value = self.node.config.get(key)
         return None if value in ("", [], {}) else value
+
+
+def accepted(reader: Reader, value: Any) -> bool:
+    """Whether a reader of our keys takes the value."""
+    try:
+        reader(node_of(value, _NOWHERE))
+    except BadValue:
+        return False
+    return True
