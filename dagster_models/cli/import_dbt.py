@@ -108,10 +108,11 @@ def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[s
         yield "Values of this moment that stand in texts:"
         for name, count in sorted(frozen.items()):
             yield f"  {name} in {count} model{'s' if count > 1 else ''}"
-    said = Counter(weight for _, weight, _ in report.remarks)
-    said.update(weight for it in report.models for weight, _ in it.remarks)
-    if said:
-        yield f"Remarks: {', '.join(f'{count} {weight}' for weight, count in sorted(said.items()))}"
+    weights = Counter(weight for _, weight, _ in report.remarks)
+    weights.update(weight for it in report.models for weight, _ in it.remarks)
+    if weights:
+        shown = (f"{count} {weight}" for weight, count in sorted(weights.items()))
+        yield f"Remarks: {', '.join(shown)}"
     counts = [f"{count} {_FILES[name]}" for name, count in done.counts()]
     yield f"Files: {', '.join(counts)}"
     for path in done.conflicts:

@@ -29,7 +29,7 @@ def name_of_test(node: DbtNode) -> str:
 
 
 def check_files(node: DbtNode, model: str, sql: str) -> Iterator[CheckFile]:
-    """The files of a test: two of them if its thresholds are no numbers of rows."""
+    """The files of a test: two if its thresholds are not numbers of rows."""
     name, config = name_of_test(node), node.config
     head: dict[str, Any] = {"model": model}
     if node.description.strip():

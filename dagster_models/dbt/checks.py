@@ -19,7 +19,7 @@ from dagster_models.dbt.names import STEPS
 from dagster_models.dbt.remarks import Remark, Weight
 from dagster_models.project.checks.aliases import ALIASES
 
-#: The kinds that look at the new rows of an incremental model alone, if nothing else is said.
+#: The kinds that look at the new rows of an incremental model alone, unless the check has a scope.
 _OF_ROWS = (
     *("not_null", "accepted_values", "rejected_values", "range", "length", "regex"),
     *("relationships", "expression"),

@@ -57,31 +57,31 @@ def _cut(text: str, dialect: str) -> str | None:
         words = layout(text, dialect).words
     except SqlSyntaxError as error:
         raise NotImportable(f"what dbt has compiled has no tokens: {error}") from None
-    said = [text[it] for it in words]
-    for at, word in enumerate(said):
+    tokens = [text[it] for it in words]
+    for at, word in enumerate(tokens):
         if (
             not word.strip('"`').startswith(_CTE)
             or at < 1
-            or said[at - 1].lower() not in ("with", ",")
+            or tokens[at - 1].lower() not in ("with", ",")
         ):
             continue
-        if [it.lower() for it in said[at + 1 : at + 3]] != ["as", "("]:
+        if [it.lower() for it in tokens[at + 1 : at + 3]] != ["as", "("]:
             continue
-        end = _closing(said, at + 2)
+        end = _closing(tokens, at + 2)
         begin = at - 1
-        if said[begin] == ",":
+        if tokens[begin] == ",":
             return text[: words[begin].start] + text[words[end].stop :]
-        if end + 1 < len(said) and said[end + 1] == ",":  # `with` stays for the next one
+        if end + 1 < len(tokens) and tokens[end + 1] == ",":  # `with` stays for the next one
             rest = text[words[end + 1].stop :]
             return text[: words[begin].stop] + rest
         return text[: words[begin].start] + text[words[end].stop :]
     return None
 
 
-def _closing(said: list[str], opening: int) -> int:
+def _closing(tokens: list[str], opening: int) -> int:
     depth = 0
-    for at in range(opening, len(said)):
-        depth += {"(": 1, ")": -1}.get(said[at], 0)
+    for at in range(opening, len(tokens)):
+        depth += {"(": 1, ")": -1}.get(tokens[at], 0)
         if depth == 0:
             return at
     raise NotImportable("a parenthesis of what dbt has compiled is not closed")

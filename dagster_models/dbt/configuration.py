@@ -134,7 +134,7 @@ def columns_of(header: ImportedHeader) -> dict[str, dict[str, Any]]:
 
 
 def remark_unread(header: ImportedHeader, read: tuple[str, ...]) -> None:
-    """A remark for each key that says something, and that nobody has read."""
+    """A remark for each key that has a value and is read nowhere."""
     for key, value in header.node.config.items():
         if key in _ELSEWHERE or key in read or value in (None, "", [], {}):
             continue

@@ -31,11 +31,11 @@ def add_constraints(
             place = own.columns.setdefault(column, []) if column else own.whole
             if item not in place:
                 place.append(item)
-        said = f"the constraint {constraint.get('type')} of {', '.join(columns) or 'the model'}"
+        shown = f"the constraint {constraint.get('type')} of {', '.join(columns) or 'the model'}"
         if found:
-            yield Remark(node.unique_id, f"{said} is a check", Weight.NOTE)
+            yield Remark(node.unique_id, f"{shown} is a check", Weight.NOTE)
         else:
-            yield Remark(node.unique_id, f"{said} has no counterpart", Weight.DIFFERS)
+            yield Remark(node.unique_id, f"{shown} has no counterpart", Weight.DIFFERS)
 
 
 def _constraints(node: DbtNode) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:

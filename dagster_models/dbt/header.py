@@ -30,7 +30,7 @@ class ImportedHeader:
         self.remarks.append(Remark(self.node.unique_id, what, weight))
 
     def setting(self, key: str) -> Any:
-        """A value of dbt's configuration; None for what says nothing."""
+        """A value of dbt's configuration; None for an empty one."""
         value = self.node.config.get(key)
         return None if value in ("", [], {}) else value
 

@@ -147,24 +147,24 @@ class _Importing:
         """A model that waits for a hand, with dbt's text beside it."""
         suffix = "py" if node.language == "python" else "sql"
         original = f"{Path(path).with_suffix('')}.{suffix}.dbt"
-        said = re.sub(r"\{+%?|%?\}+", "", why)  # the load would take it for Jinja
+        plain = re.sub(r"\{+%?|%?\}+", "", why)  # the load would take it for Jinja
         header = {
             "enabled": False,
-            "description": f"Not imported from dbt: {said}. Its text is in {Path(original).name}.",
+            "description": f"Not imported from dbt: {plain}. Its text is in {Path(original).name}.",
         }
         self.files[path] = with_header("@model", header, "select null as not_imported\n")
         self.files[original] = node.raw_code
 
     def _header(self, node: DbtNode, text: ModelText) -> dict[str, Any]:
-        said = dict(self.beside.headers[node.unique_id].values)
-        header = {"materialized": said.pop("materialized"), **self._relation(node)}
+        values = dict(self.beside.headers[node.unique_id].values)
+        header = {"materialized": values.pop("materialized"), **self._relation(node)}
         if text.since:
             header["since"] = text.since
         if text.reads_itself:
             header["upstream"] = str(self.names.key_of(node.unique_id))
         if own := self._own_variables(text.variables):
             header["vars"] = own
-        return {**header, **said}
+        return {**header, **values}
 
     def _relation(self, node: DbtNode) -> dict[str, Any]:
         """The names in the warehouse, where they are not those of the folder and the file."""
@@ -222,7 +222,7 @@ class _Importing:
         for kind in ("models", "seeds"):
             if shared := self._shared(kind):
                 found[kind] = shared
-        self._said_of_seeds(found)
+        self._settings_of_seeds(found)
         found["jobs"] = {name: {"selection": "*"}}
         return found
 
@@ -234,10 +234,10 @@ class _Importing:
             if of == kind and folder not in (schema, self.names.root_schema, "seeds")
         }
 
-    def _said_of_seeds(self, found: dict[str, Any]) -> None:
-        for unique_id, said in self.beside.seeds.items():
+    def _settings_of_seeds(self, found: dict[str, Any]) -> None:
+        for unique_id, settings in self.beside.seeds.items():
             node, place = self.manifest.nodes[unique_id], self.names.places[unique_id]
-            values = {**self._relation(node), **said}
+            values = {**self._relation(node), **settings}
             if not values or unique_id not in self.beside.seed_files:
                 continue
             of: dict[str, Any] = found.setdefault("seeds", {})

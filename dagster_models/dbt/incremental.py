@@ -10,7 +10,7 @@ from dagster_models.dbt.header import ImportedHeader
 from dagster_models.dbt.manifest import DbtNode
 from dagster_models.dbt.remarks import Weight
 
-#: What an adapter does with a unique_key if nobody says a strategy.
+#: What an adapter does with a unique_key if no strategy is given.
 _DEFAULTS = {
     **dict.fromkeys(("duckdb", "postgres", "redshift"), "delete+insert"),
     **dict.fromkeys(("snowflake", "bigquery", "databricks"), "merge"),

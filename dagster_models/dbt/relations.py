@@ -13,8 +13,8 @@ _OPENING = {'"': '"', "`": "`", "[": "]"}
 @dataclass(frozen=True, slots=True)
 class RelationObject(Mapping[str, Any]):
     """``word``: what stands for the last name in the text, the name itself or a placeholder;
-    ``quoted`` and ``included`` are of database, schema and identifier. ``fixed``: the text of what
-    is no name, such as a file."""
+    ``quoted`` and ``included`` are of database, schema and identifier. ``fixed``: the text of
+    something that has no name, such as a file."""
 
     database: str | None
     schema: str | None

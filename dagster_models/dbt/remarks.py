@@ -8,7 +8,7 @@ from enum import Enum
 
 class Weight(Enum):
     """``NOTE``: the rows and results are the same. ``DIFFERS``: they may be others. ``LEFT_OUT``:
-    something of dbt has nothing of ours in its place."""
+    nothing of ours replaces a part of dbt's."""
 
     NOTE = "note"
     DIFFERS = "differs"

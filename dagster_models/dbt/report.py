@@ -29,7 +29,7 @@ class ReportedModel:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """``remarks``: (unique_id or "", weight, what) of what is no model. ``files``: what became of
+    """``remarks``: (unique_id or "", weight, what) of all but the models. ``files``: what became of
     the files -> their paths."""
 
     project: str

@@ -60,21 +60,21 @@ def seed_file(node: DbtNode, manifest: Manifest) -> SeedFile:
     """Raises OSError if the file cannot be read."""
     path = seed_path(node, manifest)
     data = path.read_bytes()
-    config, said = node.config, [*_lost_types(node, data)]
+    config, remarks = node.config, [*_lost_types(node, data)]
     delimiter = str(config.get("delimiter") or ",")
     try:
         found = _as_dbt(path, data, delimiter, config.get("column_types") or {}, manifest)
     except (UnicodeDecodeError, csv.Error, duckdb.Error, ValueError) as error:
         what = f"dbt cannot load the file either: {str(error).splitlines()[0]}"
-        return SeedFile(data, {}, (*said, Remark(node.unique_id, what, Weight.DIFFERS)))
+        return SeedFile(data, {}, (*remarks, Remark(node.unique_id, what, Weight.DIFFERS)))
     folds = manifest.adapter_type in _FOLDING and config.get("quote_columns") is False
     names = tuple(name.strip().lower() if folds else name.strip() for name in found.names)
     found = _Columns(names, found.types, found.cells)
     why = _why_written(data, found, delimiter, manifest.adapter_type)
     if why:
         data = _written(found)
-        said.append(Remark(node.unique_id, f"the file is written anew: {why}", Weight.NOTE))
-    return SeedFile(data, _column_types(data, found), tuple(said))
+        remarks.append(Remark(node.unique_id, f"the file is written anew: {why}", Weight.NOTE))
+    return SeedFile(data, _column_types(data, found), tuple(remarks))
 
 
 def _lost_types(node: DbtNode, data: bytes) -> list[Remark]:

@@ -94,7 +94,7 @@ def _freshness(source: DbtSource) -> dict[str, Any]:
 
 
 def _unread(source: DbtSource) -> list[Remark]:
-    said = {
+    given = {
         "tags": source.tags,
         "loader": source.given.get("loader"),
         "external": source.given.get("external"),
@@ -102,7 +102,7 @@ def _unread(source: DbtSource) -> list[Remark]:
     }
     remarks = [
         Remark(source.unique_id, f"`{key}: {value}` of a source has no counterpart")
-        for key, value in said.items()
+        for key, value in given.items()
         if value not in (None, "", (), [], {})
     ]
     written: Mapping[str, Any] = source.given.get("freshness") or {}

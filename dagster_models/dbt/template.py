@@ -72,7 +72,7 @@ class _Environment(SandboxedEnvironment):
 
 
 class _Tags(Extension):
-    """dbt's own tags. What a materialization, a snapshot or docs block holds is no text."""
+    """dbt's own tags. What a materialization, a snapshot or docs block holds is not a text."""
 
     tags = {"test", "data_test", "materialization", "snapshot", "docs"}  # noqa: RUF012
 
@@ -126,7 +126,7 @@ def parts(text: str) -> list[Part]:
     """The parts of a template. White space that a `-` strips is not there.
 
     Raises:
-        TemplateSyntaxError: it is no template.
+        TemplateSyntaxError: it is not a template.
     """
     found: list[Part] = []
     inside: list[str] | None = None

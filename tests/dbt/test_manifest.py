@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,49 +9,15 @@ import pytest
 
 from dagster_models.dbt.entry import BadDbtFile
 from dagster_models.dbt.manifest import Manifest, read_manifest
-
-MODEL: dict[str, Any] = {
-    "unique_id": "model.shop.orders",
-    "resource_type": "model",
-    "package_name": "shop",
-    "name": "orders",
-    "original_file_path": "models/orders.sql",
-    "database": "dev",
-    "schema": "marts",
-    "alias": "orders_v2",
-    "relation_name": '"dev"."marts"."orders_v2"',
-    "raw_code": "select 1",
-    "columns": {"id": {"name": "id", "description": "its number", "data_type": None}},
-    "depends_on": {"nodes": ["model.shop.stg"], "macros": []},
-    "config": {"materialized": "table"},
-}
+from dbt_cases import manifest_of, step
 
 
-def read(
-    folder: Path, version: int = 12, macros: Mapping[str, str] | None = None, **model: Any
-) -> Manifest:
-    """The manifest of a project `shop` with one model. *macros*: unique_id -> text."""
-    schema = f"https://schemas.getdbt.com/dbt/manifest/v{version}.json"
-    content = {
-        "metadata": {"dbt_schema_version": schema, "adapter_type": "duckdb"},
-        "nodes": {"model.shop.orders": {**MODEL, **model}},
-        "macros": {name: _macro(name, text) for name, text in (macros or {}).items()},
-    }
-    (folder / "dbt_project.yml").write_text("name: shop\nvars: {days: 3}")
-    (folder / "target").mkdir(exist_ok=True)
-    (folder / "target/manifest.json").write_text(json.dumps(content))
-    return read_manifest(folder)
-
-
-def _macro(unique_id: str, text: str) -> dict[str, Any]:
-    _, package, name = unique_id.split(".")
-    return {
-        "unique_id": unique_id,
-        "package_name": package,
-        "name": name,
-        "original_file_path": "macros/m.sql",
-        "macro_sql": text,
-    }
+def read(folder: Path, version: int = 12, **values: Any) -> Manifest:
+    """The manifest of a project `shop` with one model, whose entry has these values."""
+    columns = {"id": {"name": "id", "description": "its number", "data_type": None}}
+    orders = step("orders", alias="orders_v2", columns=columns, config={"materialized": "table"})
+    project = "name: shop\nvars: {days: 3}"
+    return manifest_of(folder, {**orders, **values}, version=version, project=project)
 
 
 @pytest.mark.parametrize("version", [9, 10, 11, 12])

@@ -12,7 +12,7 @@ from dagster_models.dbt.manifest import Manifest
 from dagster_models.dbt.names import NodeNames
 from dagster_models.dbt.placeholders import Placeholders
 from dagster_models.dbt.renderer import Renderer
-from tests.dbt.test_manifest import read
+from dbt_cases import manifest_of, step
 
 #: Macros by their unique_ids; the project is `shop`.
 MACROS = {
@@ -31,14 +31,27 @@ MACROS = {
 }
 
 
+ORDERS = step(
+    "orders",
+    config={"materialized": "table"},
+    alias="orders_v2",
+    relation_name='"dev"."marts"."orders_v2"',
+)
+
+
+def manifest(folder: Path, **values: str) -> Manifest:
+    project = "name: shop\nvars: {days: 3}"
+    return manifest_of(folder, {**ORDERS, **values}, macros=MACROS, project=project)
+
+
 def rendered(folder: Path, text: str, **given: object) -> tuple[str, Renderer]:
-    renderer = renderer_of(read(folder, macros=MACROS), **given)
+    renderer = renderer_of(manifest(folder), **given)
     node = renderer.manifest.nodes["model.shop.orders"]
     return renderer.render(text, node, False, Seen()), renderer
 
 
-def renderer_of(manifest: Manifest, **given: object) -> Renderer:
-    return Renderer(manifest, Placeholders(manifest, NodeNames(manifest), "duckdb"), {}, given)
+def renderer_of(read: Manifest, **given: object) -> Renderer:
+    return Renderer(read, Placeholders(read, NodeNames(read), "duckdb"), {}, given)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +106,6 @@ def test_what_is_refused(
 
 
 def test_a_package_sees_the_macros_of_the_project(tmp_path: Path) -> None:
-    renderer = renderer_of(read(tmp_path, macros=MACROS, package_name="util"))
+    renderer = renderer_of(manifest(tmp_path, package_name="util"))
     node = renderer.manifest.nodes["model.shop.orders"]
     assert renderer.render("{{ shown() }}{{ shop_only() }}", node, False, Seen()) == "hidden2"

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,15 @@ MODELS = [it for it in MANIFEST.nodes.values() if it.kind == "model" and it.lang
 
 def imported(manifest: Manifest = MANIFEST) -> Imported:
     return import_project(manifest, ImportOptions())
+
+
+def imported_with(shop: Path, name: str, **values: Any) -> Imported:
+    """The import of the project in which a model has these values in the manifest."""
+    file = shop / "target/manifest.json"
+    content = json.loads(file.read_text())
+    content["nodes"][f"model.shop.{name}"] |= values
+    file.write_text(json.dumps(content))
+    return imported(read_manifest(shop))
 
 
 IMPORTED = imported()
@@ -151,18 +161,15 @@ def test_without_a_compiled_text_the_model_is_disabled_with_its_reason(shop: Pat
 
 
 def test_one_side_of_is_incremental_is_not_taken_for_both(shop: Path) -> None:
-    content = json.loads((shop / "target/manifest.json").read_text())
-    node = content["nodes"]["model.shop.amounts"]
-    node["raw_code"] = "{% set x = run_query('select 1') %}" + node["raw_code"]
-    (shop / "target/manifest.json").write_text(json.dumps(content))
-    assert "one side of it alone" in reported(imported(read_manifest(shop)), "amounts").why
+    asks = "{% set x = run_query('select 1') %}"
+    text = asks + MANIFEST.nodes["model.shop.amounts"].raw_code
+    it = imported_with(shop, "amounts", raw_code=text)
+    assert "one side of it alone" in reported(it, "amounts").why
 
 
 def test_a_configuration_that_nothing_here_keeps_disables_its_model(shop: Path) -> None:
-    content = json.loads((shop / "target/manifest.json").read_text())
-    content["nodes"]["model.shop.frozen"]["config"]["materialized"] = "semantic_view"
-    (shop / "target/manifest.json").write_text(json.dumps(content))
-    it = imported(read_manifest(shop))
+    config = {**MANIFEST.nodes["model.shop.frozen"].config, "materialized": "semantic_view"}
+    it = imported_with(shop, "frozen", config=config)
     assert reported(it, "frozen").disabled
     assert "`materialized: semantic_view` is not known here" in reported(it, "frozen").why
     assert "models/marts/frozen.sql.dbt" in it.files
@@ -177,9 +184,6 @@ def test_what_dbt_says_beside_sql_is_written_too() -> None:
 
 
 def test_config_is_removed_with_its_line(shop: Path) -> None:
-    content = json.loads((shop / "target/manifest.json").read_text())
-    node = content["nodes"]["model.shop.shadowed"]
-    node["raw_code"] = "-- head\n  {{ config(a=1) }}  \nselect 1 as a{{ config(b=1) }}\n, 2 as b"
-    (shop / "target/manifest.json").write_text(json.dumps(content))
-    it = imported(read_manifest(shop))
+    text = "-- head\n  {{ config(a=1) }}  \nselect 1 as a{{ config(b=1) }}\n, 2 as b"
+    it = imported_with(shop, "shadowed", raw_code=text)
     assert text_of(it, "shadowed") == "-- head\n  select 1 as a\n, 2 as b\n"

@@ -7,7 +7,6 @@ import json
 import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,48 +14,24 @@ from dagster_models.cli import import_dbt
 from dagster_models.cli.main import main
 from dagster_models.dbt.manifest import SCHEMAS
 from dagster_models.dbt.model_text import Way
+from dbt_cases import manifest_of, step
 from pages import Page
 
 PAGE = Page.of("import_dbt.md")
 BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
 
 
-def node(name: str, materialized: str, raw_code: str) -> dict[str, Any]:
-    return {
-        "unique_id": f"model.shop.{name}",
-        "resource_type": "model",
-        "package_name": "shop",
-        "name": name,
-        "path": f"marts/{name}.sql",
-        "original_file_path": f"models/marts/{name}.sql",
-        "database": "dev",
-        "schema": "marts",
-        "alias": name,
-        "relation_name": f'"dev"."marts"."{name}"',
-        "raw_code": raw_code,
-        "config": {"materialized": materialized, "unique_key": "id"},
-    }
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project `shop` of the page, in the current folder."""
-    orders = node("orders", "incremental", BLOCKS["jinja"])
-    read = node(
-        "stg_orders",
-        "view",
-        "select 1 as id, 'ann' as customer, current_date as ordered_at, 'new' as status",
+    keyed = {"materialized": "incremental", "unique_key": "id"}
+    sql = "select 1 as id, 'ann' as customer, current_date as ordered_at, 'new' as status"
+    manifest_of(
+        tmp_path / "shop",
+        step("orders", config=keyed, raw_code=BLOCKS["jinja"]),
+        step("stg_orders", raw_code=sql),
+        project="name: shop\nvars: {no_status: lost}\n",
     )
-    content = {
-        "metadata": {
-            "dbt_schema_version": "https://schemas.getdbt.com/dbt/manifest/v12.json",
-            "adapter_type": "duckdb",
-        },
-        "nodes": {it["unique_id"]: it for it in (orders, read)},
-    }
-    (tmp_path / "shop/target").mkdir(parents=True)
-    (tmp_path / "shop/target/manifest.json").write_text(json.dumps(content))
-    (tmp_path / "shop/dbt_project.yml").write_text("name: shop\nvars: {no_status: lost}\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -10,7 +10,7 @@ from typing import Any
 from dagster_models.dbt.interfaces import NotRendered
 from dagster_models.dbt.manifest import Manifest, read_manifest
 
-_SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v12.json"
+_SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v{}.json"
 _CONFIG = {"enabled": True, "lookback": 1, "on_schema_change": "ignore", "tags": [], "meta": {}}
 _OF_TESTS = {"severity": "ERROR", "fail_calc": "count(*)", "warn_if": "!= 0", "error_if": "!= 0"}
 
@@ -66,18 +66,32 @@ def dbt_test(of: str, word: str, column: str | None = None, **given: Any) -> dic
 
 
 def manifest_of(folder: Path, *nodes: Mapping[str, Any], **given: Any) -> Manifest:
-    """The manifest of these nodes. ``project``: the text of dbt_project.yml; ``adapter``; all else
-    is a part of the manifest."""
-    adapter = given.pop("adapter", "duckdb")
+    """The manifest of these nodes. ``project``: the text of dbt_project.yml; ``adapter``;
+    ``version`` of the schema; ``macros``: their texts by their unique_ids; all else is a part of
+    the manifest."""
+    adapter, schema = given.pop("adapter", "duckdb"), _SCHEMA.format(given.pop("version", 12))
+    macros = given.pop("macros", {})
     (folder / "target").mkdir(parents=True, exist_ok=True)
     (folder / "dbt_project.yml").write_text(given.pop("project", "name: shop\nprofile: shop\n"))
     content = {
-        "metadata": {"dbt_schema_version": _SCHEMA, "adapter_type": adapter},
+        "metadata": {"dbt_schema_version": schema, "adapter_type": adapter},
         "nodes": {node["unique_id"]: node for node in nodes},
+        "macros": {name: _macro(name, text) for name, text in macros.items()},
         **given,
     }
     (folder / "target/manifest.json").write_text(json.dumps(content))
     return read_manifest(folder)
+
+
+def _macro(unique_id: str, text: str) -> dict[str, Any]:
+    _, package, name = unique_id.split(".")
+    return {
+        "unique_id": unique_id,
+        "package_name": package,
+        "name": name,
+        "original_file_path": "macros/m.sql",
+        "macro_sql": text,
+    }
 
 
 class PlainNames:
