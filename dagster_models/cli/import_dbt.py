@@ -14,9 +14,9 @@ import yaml
 
 from dagster_models.cli.writing import writing
 from dagster_models.dbt.importing import ImportOptions, import_project
-from dagster_models.dbt.manifest import read_manifest
-from dagster_models.dbt.model_text import Way
+from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
+from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
 from dagster_models.errors import SelectionError
 from dagster_models.pages.dbt_import import import_page

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dagster_models.dbt.beside_sql import BesideSql, DbtLookup, beside_sql
-from dagster_models.dbt.configuration import header_of
-from dagster_models.dbt.manifest import DbtNode, Manifest
-from dagster_models.dbt.model_text import ModelText, Way, model_text
-from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.part_texts import PartTexts
-from dagster_models.dbt.placeholders import Placeholders
-from dagster_models.dbt.remarks import Remark
-from dagster_models.dbt.renderer import Renderer
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.project.remarks import Remark
+from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
+from dagster_models.dbt.properties.configuration import header_of
 from dagster_models.dbt.report import ImportReport, ReportedModel
-from dagster_models.dbt.target import target_values
+from dagster_models.dbt.text.model_text import ModelText, Way, model_text
+from dagster_models.dbt.text.part_texts import PartTexts
+from dagster_models.dbt.text.placeholders import Placeholders
+from dagster_models.dbt.text.renderer import Renderer
+from dagster_models.dbt.text.target import target_values
 from dagster_models.dbt.yaml_text import with_header, yaml_text
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.settings import PROJECT_FILE

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dagster_models.dbt.model_text import Way
+from dagster_models.dbt.text.model_text import Way
 
 #: The version of the JSON.
 VERSION = 1

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from dagster_models.dbt.entry import BadDbtFile
+from dagster_models.dbt.project.entry import BadDbtFile
 from dagster_models.util.atomic_file import replace_file
 
 #: In the project's folder: the record, and below `conflicts` the texts that were not written.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dagster_models.dbt.model_text import Way
 from dagster_models.dbt.report import ImportReport, ReportedModel
+from dagster_models.dbt.text.model_text import Way
 from dagster_models.pages.document import escaped, page, table
 
 _KINDS = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from dagster_models.dbt.configuration import header_of
-from dagster_models.dbt.header import ImportedHeader
-from dagster_models.dbt.remarks import Weight
+from dagster_models.dbt.project.remarks import Weight
+from dagster_models.dbt.properties.configuration import header_of
+from dagster_models.dbt.properties.header import ImportedHeader
 from dbt_cases import Texts, manifest_of, step
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from dagster_models.dbt.checks import place_checks
-from dagster_models.dbt.configuration import header_of
+from dagster_models.dbt.checks.placing import place_checks
+from dagster_models.dbt.properties.configuration import header_of
 from dbt_cases import PlainNames, Texts, dbt_test, manifest_of, step
 
 PAGE = Path(__file__).parents[2] / "docs/coming_from_dbt.md"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from dagster_models.dbt.check_files import CheckFile
-from dagster_models.dbt.checks import Checks, OwnChecks, place_checks
-from dagster_models.dbt.manifest import Manifest
-from dagster_models.dbt.remarks import Weight
+from dagster_models.dbt.checks.files import CheckFile
+from dagster_models.dbt.checks.placing import Checks, OwnChecks, place_checks
+from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.remarks import Weight
 from dagster_models.project.checks.aliases import ALIASES
 from dbt_cases import PlainNames, Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project

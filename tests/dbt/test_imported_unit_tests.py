@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dagster_models.dbt.unit_tests import UnitTests, unit_tests_of
+from dagster_models.dbt.properties.unit_tests import UnitTests, unit_tests_of
 from dbt_cases import PlainNames, manifest_of, step
 
 A, B, EPH = "model.shop.a", "model.shop.b", "model.shop.e"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dagster_models.dbt.entry import BadDbtFile
-from dagster_models.dbt.manifest import Manifest, read_manifest
+from dagster_models.dbt.project.entry import BadDbtFile
+from dagster_models.dbt.project.manifest import Manifest, read_manifest
 from dbt_cases import manifest_of, step
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dagster_models.dbt.context import Seen
-from dagster_models.dbt.errors import NeedsWarehouse, NotImportable
-from dagster_models.dbt.manifest import Manifest
-from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.placeholders import Placeholders
-from dagster_models.dbt.renderer import Renderer
+from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.text.context import Seen
+from dagster_models.dbt.text.errors import NeedsWarehouse, NotImportable
+from dagster_models.dbt.text.placeholders import Placeholders
+from dagster_models.dbt.text.renderer import Renderer
 from dbt_cases import manifest_of, step
 
 #: Macros by their unique_ids; the project is `shop`.

@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from dagster_models.dbt.agate_types import type_of
-from dagster_models.dbt.seeds import SeedFile, seed_file
+from dagster_models.dbt.properties.agate_types import type_of
+from dagster_models.dbt.properties.seeds import SeedFile, seed_file
 from dagster_models.warehouses.duckdb.session import _SEED_WORDS
 from dagster_models.warehouses.seeds import read_seed
 from dbt_cases import manifest_of, step

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from dagster_models.dbt.beside_sql import BesideSql, DbtLookup, beside_sql
-from dagster_models.dbt.manifest import Manifest
-from dagster_models.dbt.names import NodeNames
-from dagster_models.dbt.profiles import target_of
-from dagster_models.dbt.remarks import Weight
+from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.project.remarks import Weight
+from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
+from dagster_models.dbt.properties.profiles import target_of
 from dbt_cases import Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
 

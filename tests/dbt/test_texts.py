@@ -12,10 +12,10 @@ import pytest
 
 from dagster_models.cli.main import main
 from dagster_models.dbt.importing import Imported, ImportOptions, import_project
-from dagster_models.dbt.manifest import DbtNode, Manifest, read_manifest
-from dagster_models.dbt.model_text import Way
-from dagster_models.dbt.names import NodeNames
+from dagster_models.dbt.project.manifest import DbtNode, Manifest, read_manifest
+from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.report import ReportedModel
+from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.writing import write_files
 from dagster_models.sql.literals import layout
 from dagster_models.sql.parse import parse_sql

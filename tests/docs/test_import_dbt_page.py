@@ -12,8 +12,8 @@ import pytest
 
 from dagster_models.cli import import_dbt
 from dagster_models.cli.main import main
-from dagster_models.dbt.manifest import SCHEMAS
-from dagster_models.dbt.model_text import Way
+from dagster_models.dbt.project.manifest import SCHEMAS
+from dagster_models.dbt.text.model_text import Way
 from dbt_cases import manifest_of, step
 from pages import Page
 

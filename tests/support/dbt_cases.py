@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster_models.dbt.interfaces import NotRendered
-from dagster_models.dbt.manifest import Manifest, read_manifest
+from dagster_models.dbt.project.interfaces import NotRendered
+from dagster_models.dbt.project.manifest import Manifest, read_manifest
 
 _SCHEMA = "https://schemas.getdbt.com/dbt/manifest/v{}.json"
 _CONFIG = {"enabled": True, "lookback": 1, "on_schema_change": "ignore", "tags": [], "meta": {}}

@@ -1,0 +1,215 @@
+"""The tests of a dbt project -> checks: where each of them stands, and what it says.
+
+A check runs in the build of its model, and what it reads must be there by then. Two models whose
+tests read each other would wait for each other: then a test is one of the later model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dagster_models.dbt.checks.entries import Entry, column_of, entry_of
+from dagster_models.dbt.checks.files import CheckFile, check_files, name_of_test
+from dagster_models.dbt.project.interfaces import Lookup, NotRendered, Rendering
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.project.names import STEPS
+from dagster_models.dbt.project.remarks import Remark, Weight
+from dagster_models.project.checks.aliases import ALIASES
+
+#: The kinds that look at the new rows of an incremental model alone, unless the check has a scope.
+_OF_ROWS = (
+    *("not_null", "accepted_values", "rejected_values", "range", "length", "regex"),
+    *("relationships", "expression"),
+)
+
+
+@dataclass(slots=True)
+class OwnChecks:
+    """The checks of one model, seed or source: those of each column, and those of the whole."""
+
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+    whole: list[Any] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Checks:
+    """``declared``: by unique_id."""
+
+    declared: dict[str, OwnChecks] = field(default_factory=dict)
+    files: list[CheckFile] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """What each node reads, with what the checks placed so far read."""
+
+    edges: dict[str, set[str]]
+    built: frozenset[str]
+
+    def above(self, node: str) -> set[str]:
+        found: set[str] = set()
+        pending = [node]
+        while pending:
+            fresh = self.edges.get(pending.pop(), set()) - found
+            found |= fresh
+            pending += fresh
+        return found
+
+    def closes_circle(self, node: str, read: set[str]) -> bool:
+        return any(node in self.above(it) for it in read - {node})
+
+
+def place_checks(manifest: Manifest, names: Lookup, rendering: Rendering) -> Checks:
+    """All tests of a manifest but its unit tests. What has no place is remarked."""
+    placing = _Placing(manifest, names, rendering, _reads(manifest, names))
+    tests = [node for node in manifest.nodes.values() if node.kind == "test"]
+    for node in sorted(tests, key=lambda it: (len(set(it.depends_on)), it.unique_id)):
+        placing.place(node)
+    _name_apart(placing.checks, placing.nodes)
+    return placing.checks
+
+
+def _reads(manifest: Manifest, names: Lookup) -> _Reads:
+    built = {k: n for k, n in manifest.nodes.items() if n.kind in STEPS and names.name(k)}
+    edges = {k: {names.meant(it) for it in n.depends_on} & built.keys() for k, n in built.items()}
+    relations = (k for k, n in built.items() if n.materialized != "ephemeral")
+    return _Reads(edges, frozenset(relations))
+
+
+@dataclass(slots=True)
+class _Placing:
+    manifest: Manifest
+    names: Lookup
+    rendering: Rendering
+    reads: _Reads
+    checks: Checks = field(default_factory=Checks)
+    nodes: dict[int, DbtNode] = field(default_factory=dict)  #: the test of each entry, by id()
+
+    def place(self, node: DbtNode) -> None:
+        read = {self.names.meant(it) for it in node.depends_on if self.names.name(it)}
+        lost = [it for it in node.depends_on if not self.names.name(it)]
+        if lost or not read:
+            why = f"it reads {lost[0]}, which is not imported" if lost else "it reads no table"
+            self._leave_out(node, why)
+            return
+        owner = self._owner(node, read)
+        at = self._runs_with(owner, read)
+        if at is None:
+            self._leave_out(node, "no model is built after all that it reads")
+            return
+        may_declare = (at == owner or self._moves(owner, read, at)) and not self._is_inside(owner)
+        found = entry_of(node, owner, self.names.name, self.manifest) if may_declare else None
+        if found is None and (sql := self._sql(node)) is not None:
+            self.checks.files += check_files(node, self.names.name(at), sql)
+        elif found is None and may_declare:
+            found = self._nearly(node, owner)
+        if found is not None:
+            self._declare(node, owner, *found)
+        if at in self.reads.edges:
+            self.reads.edges[at] |= {it for it in read if it in self.reads.edges} - {at}
+
+    def _owner(self, node: DbtNode, read: set[str]) -> str:
+        of = node.test.of if node.test else None
+        if of and self.names.meant(of) in read:
+            return self.names.meant(of)
+        sources = [self.names.meant(it) for it in node.depends_on]
+        if node.test is not None:  # of a source, which dbt attaches to nothing
+            return next((it for it in sources if it not in self.reads.edges), sources[-1])
+        return self._latest(read) or sources[0]
+
+    def _latest(self, read: set[str]) -> str | None:
+        """The one of these that is built after the most of the others."""
+        models = sorted(read & self.reads.edges.keys())
+        return max(models, key=lambda it: len(self.reads.above(it) & read), default=None)
+
+    def _is_inside(self, owner: str) -> bool:
+        """Whether it is ephemeral, so that no relation has the check."""
+        return owner in self.reads.edges and owner not in self.reads.built
+
+    def _runs_with(self, owner: str, read: set[str]) -> str | None:
+        """The model or source whose check it is to be; None if there is none."""
+        choices = [owner, *filter(None, [self._latest(read)]), *sorted(read)]
+        if self._is_inside(owner):
+            choices += sorted(k for k in self.reads.built if owner in self.reads.above(k))
+        for choice in choices:
+            if self._is_inside(choice) or self.reads.closes_circle(choice, read):
+                continue
+            if choice in self.reads.edges or not read & self.reads.built:
+                return choice
+        return None
+
+    def _moves(self, owner: str, read: set[str], at: str) -> bool:
+        """Whether a check in the header of *owner* runs with *at* by our own rule."""
+        return owner in self.reads.above(at) and at == self._latest(read | {owner})
+
+    def _declare(self, node: DbtNode, owner: str, word: str, entry: Entry) -> None:
+        of = self.manifest.nodes.get(owner)
+        kind = ALIASES[word].kind if word in ALIASES else word
+        if of is not None and of.materialized == "incremental" and kind in _OF_ROWS:
+            entry = {**entry, "scope": "table"}  # dbt looks at all rows
+        if node.description.strip():
+            entry["description"] = node.description.strip()
+        if not _is_generated(node) or node.config.get("store_failures"):
+            entry = {"name": name_of_test(node), **entry}
+        item = {word: entry}
+        self.nodes[id(entry)] = node
+        declared = self.checks.declared.setdefault(owner, OwnChecks())
+        column = column_of(node.test) if node.test else ""
+        place = declared.columns.setdefault(column, []) if column else declared.whole
+        place.append(item)
+
+    def _sql(self, node: DbtNode) -> str | None:
+        sql = self.rendering.of_test(node.unique_id)
+        if isinstance(sql, NotRendered):
+            self._leave_out(node, sql.reason)
+            return None
+        return sql
+
+    def _nearly(self, node: DbtNode, owner: str) -> tuple[str, Entry] | None:
+        """A check that differs from dbt's in a rare case, where its query cannot be had."""
+        found = entry_of(node, owner, self.names.name, self.manifest, nearly=True)
+        if found is not None:
+            what = f"the test {node.name} is `{found[0]}`, which differs: {ALIASES[found[0]].note}"
+            self.checks.remarks[-1] = Remark(node.unique_id, what, Weight.DIFFERS)
+        return found
+
+    def _leave_out(self, node: DbtNode, why: str) -> None:
+        self.checks.remarks.append(Remark(node.unique_id, f"the test {node.name}: {why}"))
+
+
+def _is_generated(node: DbtNode) -> bool:
+    """Whether dbt has made up the name of a test."""
+    test = node.test
+    assert test is not None
+    prefix = f"{test.namespace}_" if test.namespace else ""
+    return node.name.startswith((f"{prefix}{test.name}_", f"{prefix}source_{test.name}_"))
+
+
+def _name_apart(checks: Checks, nodes: Mapping[int, DbtNode]) -> None:
+    """Give those of the same default name dbt's own, and write `unique` for `{unique: {}}`."""
+    for declared in checks.declared.values():
+        entries = list(_entries(declared))
+        default = Counter(_default_name(*it) for it in entries if "name" not in it[2])
+        for column, word, entry in entries:
+            if "name" not in entry and default[_default_name(column, word, entry)] > 1:
+                entry["name"] = name_of_test(nodes[id(entry)])
+        for items in (*declared.columns.values(), declared.whole):
+            items[:] = [next(iter(it)) if not next(iter(it.values())) else it for it in items]
+
+
+def _entries(declared: OwnChecks) -> Iterator[tuple[str, str, Entry]]:
+    for column, items in (*declared.columns.items(), ("", declared.whole)):
+        for item in items:
+            ((word, entry),) = item.items()
+            yield column, word, entry
+
+
+def _default_name(column: str, word: str, entry: Entry) -> str:
+    named = entry.get("columns") or entry.get("combination_of_columns") or entry.get("column_list")
+    parts = named if named and not column else [column]
+    kind = ALIASES[word].kind if word in ALIASES else word
+    return "_".join((kind, *map(str, parts))).lower()

@@ -1,0 +1,145 @@
+"""dbt's keys of incremental models -> ours."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from dagster_models.dbt.project.manifest import DbtNode
+from dagster_models.dbt.project.remarks import Weight
+from dagster_models.dbt.properties.columns_of_key import columns_of_key
+from dagster_models.dbt.properties.header import ImportedHeader
+
+#: What an adapter does with a unique_key if no strategy is given.
+_DEFAULTS = {
+    **dict.fromkeys(("duckdb", "postgres", "redshift"), "delete+insert"),
+    **dict.fromkeys(("snowflake", "bigquery", "databricks"), "merge"),
+}
+_STRATEGIES = {
+    "append": "append",
+    "merge": "merge",
+    "delete+insert": "delete+insert",
+    "delete_insert": "delete+insert",
+}
+_ON_SCHEMA_CHANGE = ("ignore", "fail", "append_new_columns", "sync_all_columns")
+_EVERY = ("hour", "day", "month")
+#: The keys of dbt that are read here.
+KEYS = (
+    *("incremental_strategy", "unique_key", "on_schema_change", "full_refresh"),
+    *("incremental_predicates", "predicates", "merge_update_columns", "merge_exclude_columns"),
+    *("event_time", "batch_size", "lookback", "begin", "concurrent_batches"),
+)
+
+
+def incremental_keys(header: ImportedHeader, adapter: str) -> None:
+    strategy = str(header.setting("incremental_strategy") or "default").lower()
+    if isinstance(header.setting("full_refresh"), bool):
+        header.values["full_refresh"] = header.setting("full_refresh")
+    change = header.setting("on_schema_change")
+    header.values["on_schema_change"] = change if change in _ON_SCHEMA_CHANGE else "ignore"
+    if strategy == "microbatch":
+        _microbatch(header)
+    elif strategy == "insert_overwrite":
+        _insert_overwrite(header)
+    else:
+        _keyed(header, adapter)
+
+
+def strategy_of(node: DbtNode, adapter: str) -> tuple[str | None, tuple[str, ...]]:
+    """Our strategy, None for one that is not known here, and the key that it uses."""
+    strategy = str(node.config.get("incremental_strategy") or "default").lower()
+    key, _ = columns_of_key(node.config.get("unique_key"))
+    if strategy == "default":
+        strategy = _DEFAULTS.get(adapter, "merge" if key else "append")
+    ours = _STRATEGIES.get(strategy)
+    if key is None or ours is None:
+        return None, ()
+    return (ours, key) if key and ours != "append" else ("append", ())
+
+
+def _keyed(header: ImportedHeader, adapter: str) -> None:
+    key, is_expression = columns_of_key(header.setting("unique_key"))
+    if key is None:
+        header.refused.append(f"the unique_key {header.setting('unique_key')!r} is an expression")
+        return
+    ours, used = strategy_of(header.node, adapter)
+    if ours is None:
+        header.refused.append(
+            f"the strategy {header.setting('incremental_strategy')!r} is not known"
+        )
+        return
+    header.values["strategy"] = ours
+    if used:
+        header.values["unique_key"] = used[0] if len(used) == 1 else list(used)
+        _narrowed(header, ours)
+    elif key:
+        header.remark("the strategy append does not use the unique_key", Weight.NOTE)
+    if is_expression and used:
+        header.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
+
+
+def _narrowed(header: ImportedHeader, strategy: str) -> None:
+    """What narrows the rows or the columns that a strategy writes."""
+    for name in ("merge_update_columns", "merge_exclude_columns"):
+        given = header.setting(name)
+        if strategy == "merge" and given:
+            header.refused.append(f"`{name}: {given}`: a merge here writes all columns")
+        elif given:
+            header.remark(f"`{name}` means nothing to the strategy {strategy}", Weight.NOTE)
+    for name in ("incremental_predicates", "predicates"):
+        if given := header.setting(name):
+            what = f"`{name}: {given}`: all rows of the table are looked at for a key"
+            header.remark(what, Weight.DIFFERS)
+
+
+def _insert_overwrite(header: ImportedHeader) -> None:
+    """dbt replaces the partitions that the new rows are in. That is `delete+insert` where the
+    columns by which the table is partitioned are the partitions."""
+    by = header.node.config.get("partition_by")
+    columns: Any = None
+    if isinstance(by, dict) and by.get("data_type", "date") == "date" and not by.get("range"):
+        columns = by.get("field") if by.get("granularity", "day") == "day" else None
+    elif not isinstance(by, dict):
+        columns, _ = columns_of_key(by)
+    if not columns:
+        header.refused.append(f"insert_overwrite replaces partitions by {by!r}, and not by columns")
+        return
+    header.values |= {"strategy": "delete+insert", "unique_key": columns}
+    header.remark("insert_overwrite is delete+insert by the columns of partition_by", Weight.NOTE)
+
+
+def _microbatch(header: ImportedHeader) -> None:
+    size, column = header.setting("batch_size"), header.setting("event_time")
+    begin = _moment(header.setting("begin"))
+    if begin is None or not column or size not in (*_EVERY, "year"):
+        header.refused.append("microbatch without event_time, begin and batch_size")
+        return
+    start = _start(begin, size)
+    plain: Any = start if size == "hour" and start.time() != datetime.time() else start.date()
+    name = f"{size}s_from_{start:%Y_%m_%d}" + ("" if plain == start.date() else f"_{start:%H}")
+    every = {"every": size} if size in _EVERY else {"cron": "0 0 1 1 *"}
+    header.partitions[name] = {**every, "start": plain}
+    header.values |= {"partitions": {"of": name, "by": column}, "batch": 1}
+    if header.setting("unique_key"):
+        header.remark("a partition is replaced, so the unique_key is not needed", Weight.NOTE)
+    what = f"dbt builds the last partition and {header.node.config.get('lookback', 1)} before it in"
+    what += " each run: a schedule with `partition: last` and `lookback` does the same"
+    header.remark(what, Weight.NOTE)
+
+
+def _moment(value: Any) -> datetime.datetime | None:
+    try:
+        found = datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return found.astimezone(datetime.timezone.utc).replace(tzinfo=None) if found.tzinfo else found
+
+
+def _start(begin: datetime.datetime, size: str) -> datetime.datetime:
+    """Where the batch of *begin* starts."""
+    begin = begin.replace(minute=0, second=0, microsecond=0)
+    if size != "hour":
+        begin = begin.replace(hour=0)
+    if size in ("month", "year"):
+        begin = begin.replace(day=1)
+    return begin.replace(month=1) if size == "year" else begin

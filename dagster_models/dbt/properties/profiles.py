@@ -1,0 +1,92 @@
+"""profiles.yml -> the target that dagster_models.yaml has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
+from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.remarks import Remark, Weight
+
+_ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
+#: Settings of dbt's profiles -> ours. A secret always comes from the environment.
+_DUCKDB = {"path": "path", "threads": "threads"}
+_POSTGRES = {
+    **{key: key for key in ("host", "port", "user", "password", "dbname", "sslmode")},
+    **{key: key for key in ("sslcert", "sslkey", "sslrootcert", "threads")},
+    "database": "dbname",
+    "pass": "password",
+    "connect_timeout": "connect_seconds",
+}
+_SECRETS = ("password",)
+#: What dbt reads of a profile and we have elsewhere, or do not need.
+_SILENT = ("type", "schema", "database", "keepalives_idle", "search_path", "role", "retries")
+
+
+def target_of(manifest: Manifest, profiles: Path | None) -> tuple[dict[str, Any], list[Remark]]:
+    """{name: settings} of dbt's default target. No secret is read out of the profile."""
+    profile, remarks = _profile(manifest, profiles)
+    name = str(profile.get("target") or "dev")
+    outputs = profile.get("outputs") or {}
+    if "{{" in name or name not in outputs:
+        name = next(iter(outputs), "dev")
+    output = outputs.get(name) or {}
+    type_ = output.get("type") or manifest.adapter_type
+    ours, lost = _settings(type_, output, manifest.project_name)
+    remarks += [
+        Remark("", f"`{key}` of the profile's target {name} has no counterpart") for key in lost
+    ]
+    if ours["type"] != type_:
+        what = f"{type_} is no target yet: {name} is a DuckDB file"
+        remarks.append(Remark("", what, Weight.DIFFERS))
+    return {re.sub(r"\W", "_", name): ours}, remarks
+
+
+def _profile(manifest: Manifest, file: Path | None) -> tuple[Mapping[str, Any], list[Remark]]:
+    name = manifest.projects[manifest.project_name].given.values.get("profile")
+    path = file or manifest.root / "profiles.yml"
+    what = f"no profile {name!r} was found, so the target is one to fill in"
+    if not path.is_file():
+        return {}, [Remark("", what)]
+    try:
+        found = read_yaml_file(path).values.get(str(name))
+    except BadDbtFile as error:
+        return {}, [Remark("", f"{what}: {error}")]
+    return (found, []) if isinstance(found, Mapping) else ({}, [Remark("", what)])
+
+
+def _settings(
+    type_: str, output: Mapping[str, Any], project: str
+) -> tuple[dict[str, Any], list[str]]:
+    """Our settings, and the keys that mean nothing here."""
+    known = {"duckdb": _DUCKDB, "postgres": _POSTGRES}.get(type_)
+    if known is None:
+        return {"type": "duckdb", "path": f"target/{project}.duckdb"}, []
+    found: dict[str, Any] = {"type": type_}
+    for key, value in output.items():
+        if key in known and known[key] in _SECRETS:
+            found[known[key]] = _secret(value, project)
+        elif key in known and value is not None:
+            found[known[key]] = _from_environment(value)
+    if type_ == "duckdb":
+        path = str(found.get("path") or f"target/{project}.duckdb")
+        found["path"] = f"target/{project}.duckdb" if ":" in path[:8] else path
+    lost = [key for key in output if key not in known and key not in _SILENT]
+    return found, lost
+
+
+def _from_environment(value: Any) -> Any:
+    """dbt's `{{ env_var('X') }}` as `${X}`."""
+    return _ENV_VAR.sub(r"${\1}", value) if isinstance(value, str) else value
+
+
+def _secret(value: Any, project: str) -> str:
+    found = _ENV_VAR.search(str(value))
+    return (
+        f"${{{found[1]}}}"
+        if found
+        else f"${{{re.sub(r'[^A-Za-z0-9]', '_', project).upper()}_PASSWORD}}"
+    )

@@ -1,0 +1,35 @@
+"""The parts of a dbt project that have nothing in their place here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dagster_models.dbt.project.manifest import Manifest
+from dagster_models.dbt.project.remarks import Remark, Weight
+
+
+def unsupported_parts(manifest: Manifest) -> Iterator[Remark]:
+    """A remark for each of them."""
+    for node in manifest.nodes.values():
+        if node.kind == "operation":
+            when = next(
+                (tag for tag in node.tags if tag.startswith("on-run-")), "a hook of the run"
+            )
+            what = (
+                f"{when}: `{' '.join(node.raw_code.split())[:80]}`: run it in a script (scripts/)"
+            )
+            yield Remark(node.unique_id, what, Weight.DIFFERS)
+        elif node.kind == "analysis":
+            yield Remark(node.unique_id, "an analysis: `dagster-models sql` runs such queries")
+    for word, found in (
+        ("metric", manifest.metrics),
+        ("semantic model", manifest.semantic_models),
+        ("saved query", manifest.saved_queries),
+        ("function", manifest.functions),
+    ):
+        for name in found:
+            yield Remark(name, f"a {word} has no counterpart")
+    for name, entries in manifest.disabled.items():
+        for entry in entries:
+            if entry.get("resource_type") != "test":
+                yield Remark(name, "it is disabled in dbt", Weight.NOTE)

@@ -1,0 +1,114 @@
+"""The macros of a manifest, looked up as dbt looks them up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from jinja2 import Template
+
+from dagster_models.dbt.project.manifest import DbtMacro, Manifest
+from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.template import MACRO, environment
+
+#: An adapter -> those whose macros it takes where it has none of its own.
+_PARENTS = {
+    "redshift": ("postgres",),
+    "databricks": ("spark",),
+    "fabricspark": ("spark",),
+    "materialize": ("postgres",),
+}
+
+
+class Return(Exception):
+    """``return(value)`` in a macro. Jinja has no such statement."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Macros:
+    """``context`` is that of the node which is rendered. All macros share it."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.root = manifest.project_name
+        parents = _PARENTS.get(manifest.adapter_type, ())
+        self.prefixes = (manifest.adapter_type, *parents, "default")
+        self.internal = (
+            *(f"dbt_{name}" for name in (manifest.adapter_type, *parents)),
+            "dbt",
+        )
+        own = manifest.projects.get(self.root)
+        self._orders = dict(own.dispatch) if own else {}
+        self.packages: dict[str, dict[str, Callable[..., Any]]] = {}
+        self._modules: dict[str, Any] = {}
+        self._templates: dict[str, Template] = {}
+        self.context: Mapping[str, Any] = {}
+        for macro in manifest.macros.values():
+            of = self.packages.setdefault(macro.package, {})
+            of[macro.name] = self._callable(macro)
+        self.spaces = {name: Namespace(of) for name, of in self.packages.items()}
+        internals: dict[str, Callable[..., Any]] = {}
+        for name in reversed(self.internal):
+            internals.update(self.packages.get(name, {}))
+        self.internals = internals
+        self.spaces["dbt"] = Namespace(internals)
+        self._visible: dict[str, dict[str, Any]] = {}
+
+    def begin(self, context: Mapping[str, Any]) -> None:
+        """Render from now on with this context."""
+        self.context, self._modules = context, {}
+
+    def visible(self, package: str) -> dict[str, Any]:
+        """What a node of *package* sees: the macros, and the packages by their names."""
+        if package not in self._visible:
+            own = {k: v for k, v in self.spaces.items() if k not in self.internal or k == "dbt"}
+            found: dict[str, Any] = dict(self.internals)
+            found.update(own)
+            found.update(self.packages.get(self.root, {}))
+            if package not in self.internal:
+                found.update(self.packages.get(package, {}))
+            self._visible[package] = found
+        return self._visible[package]
+
+    def dispatch(self, package: str, name: str, namespace: str | None) -> Callable[..., Any]:
+        """``adapter.dispatch``: the adapter's own macro, that of its parent, or the default."""
+        order: tuple[str | None, ...] = (None,)
+        if namespace in self._orders:
+            order = self._orders[namespace]
+        elif namespace is not None and namespace in self.packages:
+            order = (self.root, namespace)
+        for where in order:
+            of: Mapping[str, Any] = (
+                self.visible(package) if where is None else self._of_package(where)
+            )
+            for prefix in self.prefixes:
+                found = of.get(f"{prefix}__{name}")
+                if found is not None:
+                    return cast(Callable[..., Any], found)
+        raise NotImportable(f"no macro {name!r} for {self.prefixes[0]} in {namespace or 'dbt'}")
+
+    def _of_package(self, name: str) -> Mapping[str, Any]:
+        return self.internals if name == "dbt" else self.packages.get(name, {})
+
+    def _callable(self, macro: DbtMacro) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            module = self._modules.get(macro.unique_id)
+            if module is None:
+                template = self._templates.get(macro.unique_id)
+                if template is None:
+                    template = environment().from_string(macro.text)
+                    self._templates[macro.unique_id] = template
+                module = template.make_module(self.context, shared=True)  # type: ignore[arg-type]
+                self._modules[macro.unique_id] = module
+            try:
+                return getattr(module, MACRO + macro.name)(*arguments, **named)
+            except Return as returned:
+                return returned.value
+
+        return call
+
+
+class Namespace(dict[str, Any]):
+    """A package: its macros by their names. Jinja finds an item where an object has no attribute,
+    and its sandbox would refuse attributes that begin with an underscore."""

@@ -1,0 +1,223 @@
+"""Jinja of a dbt project rendered without dbt: the macros are those of the manifest.
+
+Relations come out as placeholders. What asks the warehouse raises NeedsWarehouse.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from jinja2 import TemplateError
+
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.project.names import UnknownRef
+from dagster_models.dbt.text.context import (
+    Adapter,
+    ConfigObject,
+    Seen,
+    TargetObject,
+    env_var,
+    static_context,
+)
+from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.macros import Macros, Namespace, Return
+from dagster_models.dbt.text.placeholders import Placeholders
+from dagster_models.dbt.text.relations import COLUMNS, ColumnObject, RelationObject, relation_object
+from dagster_models.dbt.text.template import environment, expression, template
+from dagster_models.dbt.text.variables import VarFunction
+
+T = TypeVar("T")
+_BACKTICKS = frozenset({"bigquery", "spark", "databricks"})
+_CALL = re.compile(r"\s*(env_var|ref|var|source|doc)\s*\(.+\)\s*")
+
+
+@dataclass
+class Renderer:
+    """``given``: variables of the command line; ``target``: what `target.` is asked for."""
+
+    manifest: Manifest
+    placeholders: Placeholders
+    target: Mapping[str, Any]
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kind = self.manifest.adapter_type
+        self._quote = "`" if kind in _BACKTICKS else '"'
+        self.macros = Macros(self.manifest)
+        self._static = static_context(COLUMNS.get(kind, ColumnObject), self._quote)
+        self._relations: dict[str, RelationObject] = {}
+        self.overridden = frozenset(self.macros.packages.get(self.macros.root, ())) & {
+            *("ref", "source", "var", "config", "this", "env_var", "is_incremental", "target")
+        }
+        self._graph = {
+            key: self.manifest.given.get(key) or {}
+            for key in ("nodes", "sources", "exposures", "metrics", "groups", "semantic_models")
+        }
+
+    def render(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> str:
+        """Render a text in the context of *node*. Raises NotImportable."""
+        context = self.context(node, incremental, seen)
+        return self._guarded(lambda: template(text).render(context))
+
+    def value(self, text: str, node: DbtNode, incremental: bool, seen: Seen) -> Any:
+        """The value of an expression. Raises NotImportable."""
+        context = self.context(node, incremental, seen)
+        made = environment().compile_expression(text, undefined_to_none=False)
+        return self._guarded(lambda: made(**context))
+
+    def render_test(self, node: DbtNode, seen: Seen) -> str:
+        """The query of a test. The arguments of a generic one are rendered before. Raises
+        NotImportable."""
+        context = self.context(node, False, seen)
+        if node.test is not None:
+            arguments = node.test.arguments
+            context["_dbt_generic_test_kwargs"] = self._guarded(
+                lambda: {key: self._argument(key, it, context) for key, it in arguments.items()}
+            )
+        return self._guarded(lambda: template(node.raw_code).render(context))
+
+    def relation(self, unique_id: str) -> RelationObject:
+        found = self._relations.get(unique_id)
+        if found is None:
+            found = self._relations[unique_id] = self._relation(unique_id)
+        return found
+
+    def context(self, node: DbtNode, incremental: bool, seen: Seen) -> dict[str, Any]:
+        context: dict[str, Any] = {
+            **environment().globals,
+            **self._static,
+            "adapter": Adapter(self.macros, node.package, self.manifest.adapter_type, self._quote),
+            "config": ConfigObject(node),
+            "target": TargetObject(self.target, seen),
+            "env_var": env_var(seen),
+            "var": VarFunction(self.manifest, node, self.given, self._text),
+            "ref": self._ref(node),
+            "source": self._source(node),
+            "this": self.relation(node.unique_id),
+            "model": node.given,
+            "node": node.given,
+            "graph": self._graph,
+            "schema": node.relation.schema,
+            "database": node.relation.database,
+            "project_name": self.manifest.project_name,
+            "dbt_version": self.manifest.dbt_version,
+            "doc": self._doc,
+            "pre_hooks": [],
+            "post_hooks": [],
+        }
+        context["builtins"] = Namespace({k: context[k] for k in ("ref", "source", "config")})
+        context.update(self.macros.visible(node.package))
+        context["context"] = context
+        self._add_moments(context, seen)
+        if "is_incremental" not in self.overridden:
+            context["is_incremental"] = lambda: incremental and node.materialized == "incremental"
+            inner = {
+                **self.macros.internals,
+                "is_incremental": context["is_incremental"],
+            }
+            context["dbt"] = Namespace(inner)
+        self.macros.begin(context)
+        return context
+
+    def _add_moments(self, context: dict[str, Any], seen: Seen) -> None:
+        """Add the names that have another value in each run. What reads them is noted."""
+        metadata = self.manifest.given.get("metadata") or {}
+        started = metadata.get("run_started_at") or metadata.get("generated_at")
+        moment = (
+            dt.datetime.fromisoformat(started.replace("Z", "+00:00"))
+            if started
+            else dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+        )
+        context.setdefault("run_started_at", _Noted(seen, "run_started_at", moment))
+        identity = str(metadata.get("invocation_id") or "")
+        context.setdefault("invocation_id", _Noted(seen, "invocation_id", identity))
+
+    def _text(self, text: str) -> str:
+        return template(text).render(self.macros.context)
+
+    def _argument(self, key: str, value: Any, context: dict[str, Any]) -> Any:
+        if isinstance(value, list):
+            return [self._argument(key, it, context) for it in value]
+        if isinstance(value, Mapping):
+            return {name: self._argument(key, it, context) for name, it in value.items()}
+        if not isinstance(value, str) or key == "column_name":
+            return value
+        if _CALL.fullmatch(value):
+            value = f"{{{{ {value} }}}}"
+        inner = value.strip()
+        if inner.startswith("{{") and inner.endswith("}}") and expression(inner[2:-2]) is not None:
+            return environment().compile_expression(inner[2:-2])(**context)
+        return template(value).render(context) if "{" in value else value
+
+    def _guarded(self, work: Callable[[], T]) -> T | str:
+        try:
+            return work()
+        except Return as returned:
+            return "" if returned.value is None else str(returned.value)
+        except NotImportable:
+            raise
+        except UnknownRef as error:
+            raise NotImportable(str(error)) from None
+        except TemplateError as error:
+            raise NotImportable(f"Jinja: {error}") from None
+        except RecursionError:
+            raise NotImportable("its macros call each other without an end") from None
+        except Exception as error:  # the code is anybody's
+            raise NotImportable(f"{type(error).__name__} in Jinja: {error}") from None
+
+    def _relation(self, unique_id: str) -> RelationObject:
+        of = self.placeholders.relation_of(unique_id)
+        word = self.placeholders.word(unique_id)
+        if of.written is None:
+            return RelationObject(
+                None, None, f"__dbt__cte__{of.identifier}", word, (False,) * 3, type="cte"
+            )
+        return relation_object(of.written, of.database, of.schema, of.identifier, word, self._quote)
+
+    def _ref(self, node: DbtNode) -> Any:
+        def ref(*names: str, v: Any = None, version: Any = None) -> RelationObject:
+            package, name = names if len(names) == 2 else (None, *names)
+            asked = v if v is not None else version
+            found = self.placeholders.names.ref(
+                node, str(name), package, None if asked is None else str(asked)
+            )
+            return self.relation(found.unique_id)
+
+        return ref
+
+    def _source(self, node: DbtNode) -> Any:
+        def source(source_name: str, name: str) -> RelationObject:
+            return self.relation(self.placeholders.names.source(node, source_name, name).unique_id)
+
+        return source
+
+    def _doc(self, *names: str) -> str:
+        package = names[0] if len(names) == 2 else self.manifest.project_name
+        found = self.manifest.docs.get(f"doc.{package}.{names[-1]}")
+        return found.text("block_contents", "") if found else ""
+
+
+class _Noted:
+    """A value whose use is noted: Jinja asks it for its text or for an attribute."""
+
+    def __init__(self, seen: Seen, name: str, value: Any) -> None:
+        self._seen, self._name, self._value = seen, name, value
+
+    def __str__(self) -> str:
+        return str(self._seen.note(self._name, self._value))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        self._seen.note(self._name, self._value)
+        return getattr(self._value, name)
+
+    def __add__(self, other: Any) -> Any:
+        return self._seen.note(self._name, self._value) + other
+
+    def __sub__(self, other: Any) -> Any:
+        return self._seen.note(self._name, self._value) - other

@@ -1,0 +1,171 @@
+"""A model's own text in which only names are replaced: readers find their lines and comments.
+
+It takes texts whose Jinja names things (ref, source, var, this, env_var, target) or asks
+is_incremental(). What computes (set, for, macros) is for the renderer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from dagster_models.dbt.project.manifest import DbtNode
+from dagster_models.dbt.text.context import Seen
+from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.regions import region
+from dagster_models.dbt.text.renderer import Renderer
+from dagster_models.dbt.text.template import Part, expression, names_in, parts
+
+#: What an expression may name. If a macro of the project has the name, its result is what counts.
+_NAMES = frozenset(
+    {"ref", "source", "this", "var", "env_var", "target", "run_started_at", "invocation_id"}
+)
+_IF = re.compile(r"if\s+(not\s+)?\(?\s*is_incremental\(\s*\)\s*\)?")
+
+
+class NotPlain(Exception):
+    """A text computes, so it has to be rendered. The reason is what does."""
+
+
+@dataclass
+class _OpenCondition:
+    """An `if is_incremental()` that has not ended yet."""
+
+    negated: bool
+    branches: list[list[str]] = field(default_factory=lambda: [[]])
+
+    def written(self) -> str:
+        texts = ["".join(it) for it in self.branches]
+        mine, other = (texts[0], texts[1] if len(texts) > 1 else "")
+        return region(other, mine) if self.negated else region(mine, other)
+
+
+def source_text(node: DbtNode, renderer: Renderer, seen: Seen) -> str:
+    """The text, with placeholders for relations and variables. Raises NotPlain, NotImportable."""
+    if re.search(r"\{%-?\s*raw\b", node.raw_code):
+        raise NotPlain("raw")
+    try:
+        found = parts(node.raw_code)
+    except TemplateSyntaxError as error:
+        raise NotImportable(f"Jinja: {error}") from None
+    return _Writing(node, renderer, seen).text(found)
+
+
+def with_variable_placeholders(node: DbtNode, renderer: Renderer) -> str:
+    """The template in which each `{{ var(...) }}` is a placeholder, as far as it stands alone."""
+    if "var" in renderer.overridden:
+        return node.raw_code
+
+    def placeholder(found: re.Match[str]) -> str:
+        tree = expression(found[1])
+        if tree is None or (call := _called(tree)) is None or call[0] != "var":
+            return found[0]
+        try:
+            value = renderer.value(found[1].strip(), node, False, Seen())
+        except NotImportable:
+            return found[0]
+        return renderer.placeholders.variable(str(call[1][0]), value)
+
+    return re.sub(
+        r"\{\{(?!-)((?:(?!\}\}|\{\{).)*?\bvar\b(?:(?!\}\}).)*?)(?<!-)\}\}",
+        placeholder,
+        node.raw_code,
+    )
+
+
+@dataclass
+class _Writing:
+    node: DbtNode
+    renderer: Renderer
+    seen: Seen
+    out: list[str] = field(default_factory=list)
+    open: _OpenCondition | None = None
+
+    def text(self, found: list[Part]) -> str:
+        for index, part in enumerate(found):
+            if part.kind == "data":
+                self._add(part.text)
+            elif part.kind == "comment":
+                self._add(_comment(part.text))
+            elif part.kind == "variable":
+                self._variable(part.text, found, index)
+            else:
+                self._block(part.text)
+        if self.open is not None:
+            raise NotPlain("if is_incremental() without an end")
+        return "".join(self.out)
+
+    def _add(self, text: str) -> None:
+        if self.open is None and self.out and self.out[-1] == _CONFIG:
+            self.out.pop()
+            before = self.out[-1] if self.out else "\n"
+            if before.rpartition("\n")[2].strip() == "":  # it has a line of its own
+                text = re.sub(r"\A[ \t]*\n", "", text)
+        (self.out if self.open is None else self.open.branches[-1]).append(text)
+
+    def _variable(self, text: str, found: list[Part], index: int) -> None:
+        tree = expression(text)
+        if tree is None:
+            raise NotPlain(_shown(text))
+        call = _called(tree)
+        if call and call[0] == "config" and "config" not in self.renderer.overridden:
+            if self.open is not None:
+                raise NotPlain("config() within a condition")
+            self.out.append(_CONFIG)
+            if index + 1 == len(found) or found[index + 1].kind != "data":
+                self._add("")
+            return
+        names = set(names_in(tree))
+        if bad := names - _NAMES:
+            raise NotPlain(f"{sorted(bad)[0]}()" if call else _shown(text))
+        if isinstance(tree, nodes.Name) and tree.name == "this":
+            self._add(self.renderer.placeholders.written(self.node.unique_id))
+            return
+        value = self.renderer.value(text, self.node, False, self.seen)
+        if call and call[0] == "var":
+            self._add(self.renderer.placeholders.variable(str(call[1][0]), value))
+        else:
+            self._add(str(value))
+
+    def _block(self, text: str) -> None:
+        text = " ".join(text.split())
+        if found := _IF.fullmatch(text):
+            if self.open is not None or "is_incremental" in self.renderer.overridden:
+                raise NotPlain("nested conditions")
+            if self.node.materialized != "incremental":
+                raise NotPlain("is_incremental() in a model that is not incremental")
+            self._add("")
+            self.open = _OpenCondition(negated=bool(found[1]))
+        elif text == "else" and self.open is not None and len(self.open.branches) == 1:
+            self.open.branches.append([])
+        elif text == "endif" and self.open is not None:
+            done, self.open = self.open, None
+            self._add(done.written())
+        else:
+            raise NotPlain(f"`{text.split(' ')[0]}`")
+
+
+#: Stands for config() until it is known what is behind it.
+_CONFIG = "\0config"
+
+
+def _called(tree: nodes.Expr) -> tuple[str, list[object]] | None:
+    """The function and the constant arguments of a call."""
+    if not isinstance(tree, nodes.Call) or not isinstance(tree.node, nodes.Name):
+        return None
+    try:
+        return tree.node.name, [it.as_const() for it in tree.args]
+    except nodes.Impossible:
+        return tree.node.name, []
+
+
+def _comment(text: str) -> str:
+    text = text.strip("-").strip().replace("*/", "* /").replace("/*", "/ *")
+    return f"/* {text} */" if text else ""
+
+
+def _shown(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 40 else f"{line[:40]}..."

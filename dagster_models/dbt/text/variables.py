@@ -1,0 +1,50 @@
+"""``var()``: the values of dbt_project.yml, which the manifest does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.text.errors import NotImportable
+
+_MISSING: Any = object()
+
+
+class VarFunction:
+    """``var`` of one node. The command line goes before the project, and the project before the
+    package that the node is of; within each, what is below the package's name goes first."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        node: DbtNode,
+        given: Mapping[str, Any],
+        render: Callable[[str], str],
+    ) -> None:
+        self._scopes = [given, *_scopes(manifest, node.package)]
+        self._render = render
+
+    def __call__(self, name: str, default: Any = _MISSING) -> Any:
+        for scope in self._scopes:
+            if name in scope:
+                value = scope[name]
+                if isinstance(value, str) and "{{" in value:
+                    return self._render(value)
+                return value
+        if default is _MISSING:
+            raise NotImportable(f"var({name!r}) has no value: give it with --vars")
+        return default
+
+    def has_var(self, name: str) -> bool:
+        return any(name in scope for scope in self._scopes)
+
+
+def _scopes(manifest: Manifest, package: str) -> Iterator[Mapping[str, Any]]:
+    for name in dict.fromkeys((manifest.project_name, package)):
+        project = manifest.projects.get(name)
+        if project is not None:
+            own = project.variables.get(package)
+            if isinstance(own, Mapping):
+                yield own
+            yield project.variables
