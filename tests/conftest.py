@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from itertools import count
 from pathlib import Path
 
@@ -33,6 +34,12 @@ from systems import (
     spark_system,
 )
 from tasks import sql_task
+
+# A worker of pytest-xdist is `python -c`. There pyspark takes the missing spec of the main module for
+# doctests of its own, and ends the process. This name is the one that multiprocessing leaves alone.
+main = sys.modules["__main__"]
+if main.__spec__ is None and not hasattr(main, "__file__"):
+    main.__spec__ = ModuleSpec("__main__", None)
 
 _matrix: dict[tuple[str, str], str] = {}
 

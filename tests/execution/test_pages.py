@@ -18,6 +18,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dagster_models.cli.main import main
 from dagster_models.execution.options import RAN_ON_TAG
+from dagster_models.reporting.wording import READS_THE_FORMER
 from running import ENDLESS, Project, make_project
 
 SETTINGS = """target: dev
@@ -130,7 +131,7 @@ def test_a_failed_check_shows_its_rows_and_its_query(pages: Pages) -> None:
     assert found["target"] == "dev"
     (row,) = check.metadata["failing_rows"].records
     assert row.data == {"unique_field": "7", "n_records": "2"}
-    assert found["query"].startswith("```sql\nselect")
+    assert found["query"].startswith(f"{READS_THE_FORMER}:\n\n```sql\nselect")
 
 
 def test_the_page_of_the_run_has_the_critical_path_and_the_explanation(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import duckdb
@@ -187,6 +187,9 @@ def binds(connection: duckdb.DuckDBPyConnection, text: str) -> bool:
     try:
         connection.execute(f"explain {text}")
     except (duckdb.CatalogException, duckdb.BinderException):
+        # DuckDB 1.5.5 leaves the transaction open that a PIVOT begins.
+        with suppress(duckdb.TransactionException):
+            connection.rollback()
         return False
     return True
 
