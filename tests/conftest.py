@@ -35,8 +35,8 @@ from systems import (
 )
 from tasks import sql_task
 
-# A worker of pytest-xdist is `python -c`. There pyspark takes the missing spec of the main module for
-# doctests of its own, and ends the process. This name is the one that multiprocessing leaves alone.
+# A worker of pytest-xdist is `python -c`. There pyspark takes the missing spec of the main module
+# for doctests of its own, and ends the process. Of this name multiprocessing imports nothing.
 main = sys.modules["__main__"]
 if main.__spec__ is None and not hasattr(main, "__file__"):
     main.__spec__ = ModuleSpec("__main__", None)

@@ -462,8 +462,9 @@ def test_two_processes_may_write_at_once(system: System, tmp_path: Path) -> None
     code = (
         "import importlib, json, sys\n"
         "module = importlib.import_module(sys.argv[1])\n"
-        "session = module.connect(json.loads(sys.argv[2])).session()\n"
-        "session.load(sys.argv[3], '\"s\".\"theirs\"', 'replace')\n"
+        "warehouse = module.connect(json.loads(sys.argv[2]))\n"
+        "warehouse.session().load(sys.argv[3], '\"s\".\"theirs\"', 'replace')\n"
+        "warehouse.close()\n"
     )
     warehouse = system.open()
     try:
