@@ -221,6 +221,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [it for it in items if _system_of(it) == package and it.path.stem in _SUITE]
     kept, sampled = [], set()
     for item in items:
+        callspec = getattr(item, "callspec", None)
+        parts = callspec.id.split("-") if callspec else []
+        if any(part in mark.args for mark in item.iter_markers("nightly_for") for part in parts):
+            item.add_marker(pytest.mark.nightly)
         if _system_of(item) == "ducklake":
             if item.path.stem not in _OF_DUCKLAKE:
                 continue

@@ -115,6 +115,7 @@ def low_rows(shop: Shop, ran: RunReport) -> dict[str, tuple[int, int, list[int]]
     }
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_batch_that_fails(shop: Shop) -> None:
     shop.order(3, "broken", 3)
     ran = run(shop.project)
@@ -144,6 +145,7 @@ def test_a_batch_that_fails(shop: Shop) -> None:
     assert low_rows(shop, ran) == {"sql_low": every, "python_low": every}
 
 
+@pytest.mark.nightly_for("recorded")
 @pytest.mark.parametrize("victim", ["warehouse", "run"])
 @pytest.mark.parametrize("point", ["recorded", "committed"])
 def test_a_kill_in_the_second_batch(
@@ -192,6 +194,7 @@ def test_a_kill_in_the_second_batch(
     assert found == [1, 2, 3, 4, 5, 6], "no day was built twice"
 
 
+@pytest.mark.nightly_for("postgres")
 def test_two_runs_at_once_of_one_empty_window(shop: Shop) -> None:
     open_home(shop.project)
     command = [*shop.project.command(), "--tags", json.dumps(RANGE)]

@@ -50,6 +50,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return made
 
 
+@pytest.mark.nightly_for("postgres")
 def test_one_transaction(shop: Shop) -> None:
     log = "select n, said from main.log order by n"
     ran = shop.project.run()

@@ -102,6 +102,7 @@ defs = load_project(Path(__file__).parent, assets=[orders, total, after])
 """
 
 
+@pytest.mark.nightly_for("some")
 @pytest.mark.parametrize("orders", ["", "some"])
 def test_a_step_that_is_not_to_run_is_no_failure(
     orders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -28,6 +28,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return shop_of(request, tmp_path, monkeypatch, FILES)
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_run_and_a_run_from_its_failure(shop: Shop) -> None:
     for number in (1, 2):
         shop.order(number, "open", number)

@@ -66,6 +66,7 @@ def fail_the_killed_run(project: Project) -> None:
             instance.report_run_failed(run, "killed")
 
 
+@pytest.mark.nightly_for("begun", "recorded")
 @pytest.mark.parametrize("victim", ["warehouse", "run"])
 @pytest.mark.parametrize("point", POINTS)
 def test_no_rows_are_lost_or_doubled(
@@ -134,6 +135,7 @@ CUSTOM = "/* @model\nmaterialized: kinds.mine.Mine\n*/\nselect {} as n"
 OTHERS = {"function": (FUNCTION, "select main.a()"), "custom": (CUSTOM, "select n from main.a")}
 
 
+@pytest.mark.nightly_for("recorded")
 @pytest.mark.parametrize(
     ("kind", "point"),
     [

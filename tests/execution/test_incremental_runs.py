@@ -88,6 +88,7 @@ def test_a_table_that_grows(shop: Shop) -> None:
     assert ran.stdout.count("no changes") == 2
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_full_refresh(shop: Shop) -> None:
     shop.order(0, "open", 1)  # too old to be read again
     shop.order(1, "open", 2)
@@ -117,6 +118,7 @@ def test_a_full_refresh(shop: Shop) -> None:
     }
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_text_with_another_reading_for_a_build_in_full(shop: Shop) -> None:
     header = "/* @model\nmaterialized: incremental\nunique_key: order_id\n*/\n"
     text = (
@@ -140,6 +142,7 @@ def test_a_text_with_another_reading_for_a_build_in_full(shop: Shop) -> None:
     assert built(shop)["main.orders"] == [(1, "paid"), (2, "paid"), (3, "paid")]
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_python_model_may_return_an_empty_list(shop: Shop) -> None:
     as_rows = PYTHON.replace(".arrow()", ".arrow().to_pylist()").replace(">= $since", "> $since")
     shop.project.write({"models/in_python.py": as_rows})

@@ -286,6 +286,7 @@ def test_a_run_of_the_ui_and_one_of_the_shell_at_once(server: Server) -> None:
     assert row == (True, True)
 
 
+@pytest.mark.nightly_for("False")
 @pytest.mark.parametrize("fail_fast", [False, True])
 def test_re_execution_from_failure_runs_what_failed_was_canceled_or_was_skipped(
     tmp_path: Path, fail_fast: bool

@@ -87,6 +87,7 @@ def test_a_history(shop: Shop) -> None:
     assert shop.rows("select * from main.by_check order by order_id, valid_from") == rows
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_full_refresh_of_a_snapshot_by_name_is_refused(shop: Shop) -> None:
     shop.order(1, "open", 1)
     assert shop.project.run().code == 0
@@ -100,6 +101,7 @@ def test_a_full_refresh_of_a_snapshot_by_name_is_refused(shop: Shop) -> None:
     assert shop.rows("select * from main.by_check") == before
 
 
+@pytest.mark.nightly_for("postgres")
 def test_two_runs_at_once(shop: Shop) -> None:
     """The second one sees what the first has written, and doubles nothing."""
     for number in range(1, 9):

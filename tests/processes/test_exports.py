@@ -353,6 +353,7 @@ with session_of(System(name, settings, "", "").open()) as session:
 """
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_kill_before_each_act(system: System, export: Export) -> None:
     export = replace(export, partition_by=("k",))
     warehouse = system.open()

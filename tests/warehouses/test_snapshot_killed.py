@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from dagster_models.core.materializations import Snapshot
 from dagster_models.warehouses.base import WarehouseSession
 from kill_points import build
@@ -28,6 +30,7 @@ def table_of(session: WarehouseSession) -> list[tuple[object, ...]]:
     return sorted(tuple(row) for row in session.query("select k, v, valid_to is null from s.t")[1])
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_kill_before_each_statement(system: System) -> None:
     how = Snapshot("check", ("k",), hard_deletes="new_record")
     warehouse = system.open()
