@@ -306,6 +306,7 @@ defs = dg.Definitions.merge(load_project(Path(__file__).parent), dg.Definitions(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_checks_alone_under_the_multiprocess_executor_of_dagster(tmp_path: Path) -> None:
     """Exactly those that are selected, each step in a process of Dagster's own."""
     project = make_project(tmp_path, FILES | {"definitions.py": MULTIPROCESS})

@@ -51,6 +51,7 @@ def exported(shop: Shop, name: str) -> list[tuple[Any, ...]]:
     return sorted(duckdb.sql(f"from read_parquet('{path}')").fetchall())
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_run_and_its_re_execution(shop: Shop) -> None:
     ran = shop.project.run()
     assert ran.code != 0  # the last one reads what is not there

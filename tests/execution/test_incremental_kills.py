@@ -135,7 +135,7 @@ CUSTOM = "/* @model\nmaterialized: kinds.mine.Mine\n*/\nselect {} as n"
 OTHERS = {"function": (FUNCTION, "select main.a()"), "custom": (CUSTOM, "select n from main.a")}
 
 
-@pytest.mark.nightly_for("recorded")
+@pytest.mark.nightly_for("recorded", "custom")
 @pytest.mark.parametrize(
     ("kind", "point"),
     [

@@ -48,6 +48,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     return shop_of(request, tmp_path, monkeypatch, FILES)
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_history(shop: Shop) -> None:
     for number in (1, 2):
         shop.order(number, "open", number)

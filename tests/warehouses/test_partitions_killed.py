@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 from test_partitions import daily
 
 from dagster_models.core.materializations import Incremental, Partitioned
@@ -63,6 +64,7 @@ def points() -> Iterator[int]:
     yield from range(1, 200, 1 if EXHAUSTIVE else 4)
 
 
+@pytest.mark.nightly_for("postgres")
 def test_a_kill_before_a_statement_of_any_batch(system: System) -> None:
     warehouse = system.open()
     with session_of(warehouse) as session:

@@ -82,6 +82,7 @@ def unlike(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
     return len(one) - pc.sum(pc.fill_null(same, True)).as_py()
 
 
+@pytest.mark.nightly_for("pg")
 @pytest.mark.parametrize(
     "target",
     [
