@@ -128,9 +128,11 @@ PRIVATE = (LOCK, listener())
 
 @pytest.mark.parametrize("holder", [NOTEBOOK, CONTAINER, PRIVATE], indirect=True)
 def test_a_file_is_waited_for(holder: subprocess.Popen[str], path: str) -> None:
-    threading.Timer(0.5, lambda: holder.communicate("leave\n")).start()
+    leaving = threading.Timer(0.5, lambda: holder.communicate("leave\n"))
+    leaving.start()
     with connect(duckdb_at(path, idle_seconds=0.1, lock_timeout=30)) as session:
         assert session.query("select 1") == [(1,)]
+    leaving.join()  # it reads a pipe, which the fixture closes
 
 
 @pytest.mark.parametrize(
