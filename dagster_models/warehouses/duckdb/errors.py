@@ -79,6 +79,15 @@ def convert(error: Exception, lines_before: int = 0) -> WarehouseError:
     return WarehouseError(kind, message, name=name, line=line, transient=transient)
 
 
+def replaced(path: str) -> WarehouseError:
+    """The error of a session whose database file is not the one at *path* any more."""
+    return WarehouseError(
+        ErrorKind.REPLACED,
+        f"{path} was removed or replaced while it was open: what is written to the"
+        " old file is lost, so nothing is committed to it any more. Run again.",
+    )
+
+
 def held_by(error: Exception) -> tuple[str, str] | None:
     """(program, pid) of who has the file open that a driver's exception is about, if it says so."""
     found = _HOLDER.search(str(error))

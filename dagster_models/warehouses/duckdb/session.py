@@ -35,7 +35,7 @@ from dagster_models.warehouses.duckdb import functions, records
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.columns import DuckDBColumns
 from dagster_models.warehouses.duckdb.environment import config_of, set_up
-from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, translated
+from dagster_models.warehouses.duckdb.errors import NO_LINES, convert, held_by, replaced, translated
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 
@@ -143,11 +143,7 @@ class DuckDB(OpenWarehouse):
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():
-            raise WarehouseError(
-                ErrorKind.REPLACED,
-                f"{self._path} was removed or replaced while it was open: what is written to the"
-                " old file is lost, so nothing is committed to it any more. Run again.",
-            )
+            raise replaced(self._path)
 
     def close(self) -> None:
         self._connection.close()

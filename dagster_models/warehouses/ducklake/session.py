@@ -39,7 +39,7 @@ from dagster_models.warehouses.base import (
 from dagster_models.warehouses.duckdb.attached import AttachedDatabases
 from dagster_models.warehouses.duckdb.cursor import BEGIN
 from dagster_models.warehouses.duckdb.environment import config_of, set_up
-from dagster_models.warehouses.duckdb.errors import translated
+from dagster_models.warehouses.duckdb.errors import replaced, translated
 from dagster_models.warehouses.duckdb.session import DuckDBSession
 from dagster_models.warehouses.ducklake import records
 from dagster_models.warehouses.ducklake.attach import attach
@@ -119,11 +119,7 @@ class DuckLake(OpenWarehouse):
 
     def _refuse_if_replaced(self) -> None:
         if self.is_replaced():
-            raise WarehouseError(
-                ErrorKind.REPLACED,
-                f"{self._path} was removed or replaced while it was open: what is written to the"
-                " old file is lost, so nothing is committed to it any more. Run again.",
-            )
+            raise replaced(self._path)
 
     def close(self) -> None:
         if self._first is not None:
