@@ -29,14 +29,29 @@ _ARGUMENT = re.compile(r"""(\w+)\s*=\s*('[^']*'|"[^"]*"|\[[^\]]*\]|[\w.]+)""")
 _PLAIN = re.compile(r"""(?:'|")([A-Za-z_][\w.]*)(?:'|")""")
 #: What a header says where nobody can read what `config(...)` says.
 _SETTING = {"@model": "materialized: table", "@check": "severity: warn"}
-_OF_DBT = re.compile(rf"\{{\{{-?\s*(?:{_NAMES}|target|run_started_at|invocation_id)\b.*\}}\}}")
+#: What was meant for dbt, whatever it stands in: one of its values, a call, or a statement.
+OF_DBT = re.compile(
+    r"\{\{-?\s*(?:this|target|run_started_at|invocation_id|is_incremental)\b\s*(?:[(.|~\[]|-?\}\})"
+    r"|\{\{-?\s*[\w.]+\s*\("
+    r"|\{\{(?:(?!\}\}).)*?\b(?:(?:ref|source|var|env_var|config|doc)\s*\(|target\.\w)"
+    r"|\{%-?\s*(?:if|elif|else|endif|for|endfor|set|endset|do|macro|call|filter|raw|docs)\b",
+    re.DOTALL,
+)
+#: What to do about Jinja in a literal.
+IN_LITERAL = "Write a variable, such as `$day`, instead of the text."
 _SHOWN = 40  #: characters of a tag
 
 
-def refuse_jinja(text: str, dialect: str, header: str = "@model") -> None:
+def refuse_jinja(
+    text: str, dialect: str, header: str = "@model", *, in_literals: bool = False
+) -> None:
     """Raise SqlSyntaxError where Jinja begins, with what takes the place of all of it. *header* is
-    how a header of such a file begins."""
+    how a header of such a file begins. *in_literals*: also for what dbt would render in a literal,
+    as a condition that is sent as it is may find nothing, and so pass."""
     if (at := _first(text, dialect)) is None:
+        for line, column, written in jinja_in_literals(text, dialect) if in_literals else ():
+            what = f"this is Jinja, which nothing renders: {written}"
+            raise SqlSyntaxError(what, line, column, IN_LITERAL)
         return
     tags = [match[0] for match in _TAG.finditer(text, at)]
     fixes = dict.fromkeys(fix for tag in tags for fix in _fixes(tag, header))
@@ -46,13 +61,14 @@ def refuse_jinja(text: str, dialect: str, header: str = "@model") -> None:
 
 
 def jinja_in_literals(text: str, dialect: str) -> Iterator[tuple[int, int, str]]:
-    """(line, column, what it is) of texts that hold a call of dbt's, which are sent as they are."""
-    if "{{" not in text:
+    """(line, column, what it is) of literals and quoted names that hold what dbt would render, and
+    which are sent as they are."""
+    if OF_DBT.search(text) is None:
         return
     source = TokenizedText(text, dialect)
     for token in source.tokens:
         written = text[token.start : token.end + 1]
-        if written[-1:] == "'" and _OF_DBT.search(written):
+        if OF_DBT.search(written):
             yield *source.lines.place(token.start), _shown(written)
 
 

@@ -120,6 +120,9 @@ def test_the_tests_in_a_file_beside_models(tmp_path: Path) -> None:
     report = read(tmp_path, "[]", **{**files, "models/marts/schema.yml": wrong})[1]
     assert "schema.yml:10:18: error: `given`: raw.lines: there is no fixture lines.csv" in report
     assert "schema.yml:19:15: error: `given`: raw.lines: this is Jinja" in report
+    wrong = BESIDE.replace("select 1 as order_id", "select '{{ var(1) }}' as order_id")
+    report = read(tmp_path, "[]", **{**files, "models/marts/schema.yml": wrong})[1]
+    assert "schema.yml:19:15: error: `given`: raw.lines: this is Jinja" in report
 
 
 def test_the_tests_in_a_file_beside_seeds(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 from dagster_models.core.model import Key
 from dagster_models.errors import ProjectError
 from dagster_models.project import described
+from dagster_models.project.checks.aliases import ALIASES
+from dagster_models.project.checks.kinds import KINDS
 from dagster_models.project.yaml import nodes
 from project_cases import load, make, report_of, write_project
 
@@ -178,6 +180,13 @@ def test_a_variable_that_is_not_set_or_of_another_type(tmp_path: Path) -> None:
 
 def test_what_is_not_read_is_said_once() -> None:
     assert described._IDLE.keys() == nodes.NOT_READ
+
+
+def test_the_words_of_conditions_are_known_where_jinja_is_looked_for() -> None:
+    """Who reads these reports their Jinja, so the reader of the file leaves it to them."""
+    ours = {"where", *(it for kind in KINDS.values() for it in kind.conditions)}
+    theirs = {it for alias in ALIASES.values() for it in alias.arguments if alias.ours(it) in ours}
+    assert {"where", "filter"} | ours | theirs == nodes.CONDITIONS
 
 
 def test_several_expressions_without_names(tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ from dagster_models.project.checks.kinds import KINDS
 from dagster_models.project.checks.queries import THIS, CheckQuery, refuse_known
 from dagster_models.project.config import CHECK_KEYS, Values
 from dagster_models.project.drafts.draft import CheckDraft, DraftContext, NameUse
-from dagster_models.project.drafts.step import parse_header, unset_variable, use_of, warn_of_jinja
+from dagster_models.project.drafts.step import (
+    parse_header,
+    unset_variable,
+    use_of,
+    warn_of_jinja,
+    warn_of_placeholder,
+)
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.header import sql_header
 from dagster_models.project.problems import problem
@@ -172,11 +178,12 @@ def _uses(check: Check, variables: Mapping[str, Any], context: DraftContext) -> 
     for condition in conditions_of(check):
         try:
             refuse_other_than_condition(condition.sql, context.settings.dialect)
-            parsed, _ = context.read_query(condition.query)
+            parsed, _ = context.read_query(condition.query, in_yaml=True)
         except SqlSyntaxError as error:
             what = f"the check `{check.name}`: `{condition.key}` is no condition: {error.what}"
             context.report(problem(what, place, error.fix))
             continue
+        warn_of_placeholder(condition.sql, place, context.report)
         for holder in parsed.placeholders:
             if holder.name not in variables:
                 context.report(unset_variable(holder.name, place, variables))
@@ -188,10 +195,11 @@ def _uses(check: Check, variables: Mapping[str, Any], context: DraftContext) -> 
 def _read_by_query(check: Check, context: DraftContext) -> Iterator[NameUse]:
     """The names in the query of a source's freshness."""
     try:
-        parsed, _ = context.read_query(check.text)
+        parsed, _ = context.read_query(check.text, in_yaml=True)
     except SqlSyntaxError as error:
         what = f"`loaded_at_query`: {error.what}"
         context.report(problem(what, check.location, error.fix))
         return
+    warn_of_placeholder(check.text, check.location, context.report)
     for reference in (*parsed.references, *parsed.calls):
         yield use_of(reference, check.location, check.name)

@@ -43,12 +43,18 @@ class DraftContext:
     described: Described = field(default_factory=Described)
 
     def read_query(
-        self, text: str, *, elsewhere: bool = False, header: str = "@model"
+        self,
+        text: str,
+        *,
+        elsewhere: bool = False,
+        header: str = "@model",
+        in_yaml: bool = False,
     ) -> tuple[ParsedSql, UnreadableSql | None]:
         """What a query says. Where the parser does not know it and the project accepts that, or it
         is for another warehouse (``elsewhere``): what its tokens alone show, and the parser's
-        error. *header*: how that of such a file begins. Raises SqlSyntaxError."""
-        refuse_jinja(text, self.settings.dialect, header)
+        error. *header*: how that of such a file begins. *in_yaml*: it is a value of YAML, in whose
+        literals Jinja is refused, too. Raises SqlSyntaxError."""
+        refuse_jinja(text, self.settings.dialect, header, in_literals=in_yaml)
         try:
             return self.texts.parse(text, self.settings.dialect), None
         except UnreadableSql as error:

@@ -11,7 +11,12 @@ from dagster_models.core.model import Location, Reference, Step
 from dagster_models.core.plain import plain
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
-from dagster_models.project.drafts.step import suspected_uses, unset_variable, use_of
+from dagster_models.project.drafts.step import (
+    suspected_uses,
+    unset_variable,
+    use_of,
+    warn_of_placeholder,
+)
 from dagster_models.project.extras import comments, refused
 from dagster_models.project.problems import problem
 from dagster_models.sql.canonical import canonical, version_of
@@ -63,8 +68,9 @@ def _read(step: Step, context: DraftContext) -> Iterator[tuple[UserStatement, Pa
     dialect = context.settings.dialect
     for statement in (*step.config.pre_statements, *step.config.post_statements):
         try:
-            refuse_jinja(statement.sql, dialect)
+            refuse_jinja(statement.sql, dialect, in_literals=True)
             refuse_other_statements(statement.sql, dialect)
+            warn_of_placeholder(statement.sql, _place(statement, 1), context.report)
             yield statement, context.texts.parse(statement.sql, dialect, queries_only=False)
         except SqlSyntaxError as error:
             place = _place(statement, error.line, error.column)

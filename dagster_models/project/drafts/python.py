@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from dagster_models.core.materializations import COPY, KINDS, is_custom
 from dagster_models.core.model import Location, Module, Reference, Step
@@ -25,6 +25,7 @@ from dagster_models.project.drafts.step import (
     unset_variable,
     use_of,
     variables_of,
+    warn_of_jinja,
 )
 from dagster_models.project.drafts.temporary import NONE, Temporary, temporary_names
 from dagster_models.project.files import ProjectFile
@@ -277,6 +278,7 @@ def _parsed_queries(code: PythonFile, path: str, context: DraftContext) -> Itera
                 fix, severity = "Write full names of tables in it.", "warning"
             context.report(problem(what, _inside(at, error.line, error.column), fix, severity))
         else:
+            warn_of_jinja(query.text, partial(_inside, at), context)
             yield _Query(at, query.text, parsed, query.moment)
 
 

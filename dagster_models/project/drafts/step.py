@@ -32,8 +32,9 @@ from dagster_models.project.header import Header, unread_python_header, unread_s
 from dagster_models.project.incremental import without_idle_keys
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.fields import read_mapping
+from dagster_models.project.yaml.jinja import jinja_in
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
-from dagster_models.sql.jinja import jinja_in_literals
+from dagster_models.sql.jinja import IN_LITERAL, jinja_in_literals
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.util.digests import digest_of
 from dagster_models.util.nearest import suggest
@@ -242,5 +243,11 @@ def warn_of_jinja(text: str, place: Callable[[int, int], Location], context: Dra
     """Warn of Jinja in literals, which nothing renders."""
     for line, column, written in jinja_in_literals(text, context.settings.dialect):
         what = f"{written} is sent as it is: nothing renders the Jinja in it"
-        fix = "Write a variable, such as `$day`, instead of the text."
-        context.report(problem(what, place(line, column), fix, "warning"))
+        context.report(problem(what, place(line, column), IN_LITERAL, "warning"))
+
+
+def warn_of_placeholder(sql: str, place: Location, report: Report) -> None:
+    """Warn of `{{ name }}` in a literal of SQL in YAML, as in any other text of YAML."""
+    found = jinja_in(sql)
+    if found is not None and not found.is_error:
+        report(problem(found.what, place, found.fix, "warning"))

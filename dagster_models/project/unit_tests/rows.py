@@ -110,7 +110,7 @@ class RowsReader:
     def _query(self, text: str, node: YamlNode) -> GivenQuery:
         first = node.place.line + 1 if node.is_block else node.place.line
         try:
-            refuse_jinja(text, self.dialect)
+            refuse_jinja(text, self.dialect, in_literals=True)
             parsed = parse_sql(text, self.dialect)
         except SqlSyntaxError as error:
             place = Location(node.place.path, first + error.line - 1, node.place.column)

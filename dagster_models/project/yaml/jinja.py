@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from dagster_models.sql.jinja import OF_DBT
+
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-#: What was meant for dbt: a call, one of its words, a statement or a comment.
-_OF_DBT = re.compile(r"\{\{-?\s*(?:(this|target)\b|([\w.]+)\s*\((.*)\))|\{[%#]", re.DOTALL)
+#: The first word of dbt's in a tag, and what it is given.
+_WORD = re.compile(r"\b(?:(this|target)\b|(ref|source|var|env_var|doc)\s*\(([^()]*)\))")
 _PLACEHOLDER = re.compile(r"\{\{-?\s*[A-Za-z_][\w.]*\s*-?\}\}")
 _RELATION = re.compile(r"\{\{\s*(?:ref|source)\([^(){}]*\)\s*\}\}")
 _QUOTED = re.compile(r"""['"]([^'"]*)['"]""")
@@ -32,24 +34,31 @@ class Jinja:
 
 
 def jinja_in(text: str) -> Jinja | None:
-    """The first Jinja in a text, None if there is none."""
-    for found in _TAG.finditer(text):
+    """The first Jinja in a text that was meant for dbt, else the first that looks like it; None if
+    there is none."""
+    tags = [*_TAG.finditer(text)]
+    for found in tags:
         tag = found[0]
-        line = " ".join(tag.split())
-        shown = f"`{line}`" if len(line) <= _SHOWN else f"`{line[:_SHOWN]}...`"
-        if meant := _OF_DBT.match(tag):
-            what = f"this is Jinja, which nothing renders: {shown}"
-            fix = _OF_TAGS.get(tag[:2]) or f"Write {_instead(meant)} instead."
+        if tag[:2] in _OF_TAGS or OF_DBT.match(tag):
+            what = f"this is Jinja, which nothing renders: {_shown(tag)}"
+            fix = _OF_TAGS.get(tag[:2]) or f"Write {_instead(tag)} instead."
             return Jinja(what, fix, True, found.start())
-        if _PLACEHOLDER.fullmatch(tag):
-            what = f"{shown} stays as it is: nothing renders Jinja"
+    for found in tags:
+        if _PLACEHOLDER.fullmatch(found[0]):
+            what = f"{_shown(found[0])} stays as it is: nothing renders Jinja"
             return Jinja(what, "Write the value itself, if that is meant.", False, found.start())
     return None
 
 
-def _instead(meant: re.Match[str]) -> str:
-    say = _INSTEAD.get(meant[1] or meant[2] or "")
-    return say(_QUOTED.findall(meant[3] or "")) if say is not None else "the value itself"
+def _shown(tag: str) -> str:
+    line = " ".join(tag.split())
+    return f"`{line}`" if len(line) <= _SHOWN else f"`{line[:_SHOWN]}...`"
+
+
+def _instead(tag: str) -> str:
+    meant = _WORD.search(tag)
+    say = _INSTEAD.get(meant[1] or meant[2] or "") if meant else None
+    return say(_QUOTED.findall(meant[3] or "")) if meant and say else "the value itself"
 
 
 _OF_TAGS = {

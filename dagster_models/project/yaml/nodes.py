@@ -96,7 +96,7 @@ def read_yaml(
             return None
         found = _NodeBuilder(placement, loader, report).node(node)
         if "{" in text:
-            _report_jinja(found, report, set(), NOT_READ | _NO_TEXTS)
+            _report_jinja(found, report, set(), NOT_READ)
         return found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -120,11 +120,18 @@ def read_yaml(
     return None
 
 
-#: The keys below which a text is SQL, whose reader reports Jinja in words of SQL, or data.
-_NO_TEXTS = frozenset(
+#: The keys whose texts are SQL, wherever they are: who reads it reports Jinja in words of SQL.
+_STATEMENTS = frozenset(
     {"pre_hook", "pre-hook", "post_hook", "post-hook", "pre_statements", "post_statements"}
-    | {"where", "expression", "sql", "given", "expect"}
+    | {"loaded_at", "loaded_at_field", "loaded_at_query"}
 )
+#: The same of what is said of a check or a source's freshness.
+CONDITIONS = frozenset(
+    {"where", "filter", "row_condition", "from_condition", "to_condition", "to_where"}
+    | {"other_where", "compare_row_condition", "expression", "sql"}
+)
+#: The keys of a unit test that hold data, and SQL which has a reader too.
+_ROWS = frozenset({"given", "expect"})
 #: Sections of dbt's files of which nothing is read.
 NOT_READ = frozenset(
     {"exposures", "macros", "analyses", "groups", "metrics", "semantic_models", "saved_queries"}
@@ -135,7 +142,7 @@ def _report_jinja(
     node: YamlNode,
     report: Report,
     seen: set[int],
-    left_out: frozenset[str] = _NO_TEXTS,
+    left_out: frozenset[str] = frozenset(),
     in_check: bool = False,
 ) -> None:
     """Report the Jinja in the texts of a file, which nothing renders. A check (an entry of a list,
@@ -144,18 +151,25 @@ def _report_jinja(
         return
     seen.add(id(node))
     if isinstance(node.value, dict):
+        left_out |= _STATEMENTS | (CONDITIONS if in_check else frozenset())
+        left_out |= _ROWS if "model" in node.value else frozenset()
         for key, item in node.value.items():
-            if key not in left_out:
-                _report_jinja(item, report, seen, in_check=in_check)
+            _report_jinja_of(key, node.keys.get(key, node.place), report)
+            relation = in_check and isinstance(item.value, str) and is_relation(item.value)
+            if key not in left_out and not relation:
+                _report_jinja(item, report, seen, in_check=in_check or key == "freshness")
     elif isinstance(node.value, list):
         for item in node.value:
             one = isinstance(item.value, dict) and len(item.value) == 1
             _report_jinja(item, report, seen, in_check=in_check or one)
-    elif isinstance(node.value, str) and (found := jinja_in(node.value)) is not None:
-        if in_check and is_relation(node.value):
-            return
+    elif isinstance(node.value, str):
+        _report_jinja_of(node.value, node.place, report)
+
+
+def _report_jinja_of(text: str, place: Location, report: Report) -> None:
+    if (found := jinja_in(text)) is not None:
         severity = "error" if found.is_error else "warning"
-        report(problem(found.what, node.place, found.fix, severity))
+        report(problem(found.what, place, found.fix, severity))
 
 
 def _is_jinja_at(report: Report, placement: _Placement, text: str, *marks: Any) -> bool:
