@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, str] = {
     "dbt/checks": "errors util core project dbt/project",
     "dbt/properties": "errors util core sql project dbt/project dbt/checks",
     "dbt": "errors util core project dbt/project dbt/text dbt/properties",
+    "dbt/verification": "errors util core sql project dbt/project dbt/text dbt",
     "compilation": "errors util core sql/dialects sql project",
     "warehouses": "errors util core",
     "processes": "errors util core",
@@ -44,14 +45,15 @@ MAY_IMPORT: dict[str, str] = {
     "processes/worker": "errors util core processes processes/client kinds",
     "scheduling": "errors util core",
     "reporting": "errors util core project compilation scheduling",
-    "pages": "errors util core dbt/text dbt scheduling reporting",
+    "pages": "errors util core dbt/text dbt/verification dbt scheduling reporting",
     "_dagster": "errors util core scheduling",
     "execution/runners": "errors util core processes processes/client _dagster",
     "execution": "errors util core project compilation processes processes/client"
     " scheduling reporting _dagster execution/runners",
     "definitions": "errors util core project compilation processes processes/client scheduling"
     " reporting _dagster execution",
-    "cli": "errors util core project dbt/project dbt/text dbt compilation processes/client"
+    "cli": "errors util core project dbt/project dbt/text dbt dbt/verification compilation"
+    " processes/client"
     " reporting pages execution definitions",
     # The names that users' code and files know.
     "__init__": "errors core definitions warehouse",

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from dagster_models.cli.verifying import add_verify, verification_lines, verified
 from dagster_models.cli.writing import writing
 from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import read_manifest
@@ -53,12 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vars", default="{}", metavar="YAML", help=text)
     text = "the files that were edited here settle their conflicts with dbt's"
     parser.add_argument("--accept", action="store_true", help=text)
+    add_verify(parser)
     text = "print the report as JSON"
     parser.add_argument("--json", action="store_true", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1: there are conflicts."""
+    """Exit code 1: there are conflicts, or what is verified differs from dbt's."""
     root = options.path.resolve()
     into = (options.into or root.with_name(f"{root.name}_models")).resolve()
     given = ImportOptions(
@@ -67,16 +69,20 @@ def run(options: argparse.Namespace) -> int:
         _mapping(options.vars, "--vars"),
         options.profiles,
     )
-    imported = import_project(read_manifest(root, options.manifest), given)
+    manifest = read_manifest(root, options.manifest)
+    imported = import_project(manifest, given)
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
-        content = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
+        found = verified(options, manifest, report, into)
+        values = report.as_json() | ({"verification": found.as_json()} if found else {})
+        content = json.dumps(values, indent=1, ensure_ascii=False)
         replace_file(into / FOLDER / "report.json", f"{content}\n")
-        replace_file(into / FOLDER / "report.html", import_page(report))
-    for line in [content] if options.json else _summary(report, done, into):
+        replace_file(into / FOLDER / "report.html", import_page(report, found))
+    lines = [*_summary(report, done, into), *(verification_lines(found) if found else ())]
+    for line in [content] if options.json else lines:
         print(line)
-    return 1 if done.conflicts else 0
+    return 1 if done.conflicts or (found and found.differs) else 0
 
 
 def _mapping(text: str, option: str) -> Mapping[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.text.model_text import Way
+from dagster_models.dbt.verification.report import Verification
+from dagster_models.pages.dbt_verified import verified_parts
 from dagster_models.pages.document import escaped, page, table
 
 _KINDS = {
@@ -22,11 +24,11 @@ _FILES = {
 }
 
 
-def import_page(report: ImportReport) -> str:
-    return page(f"Import of {report.project}", _body(report))
+def import_page(report: ImportReport, verification: Verification | None = None) -> str:
+    return page(f"Import of {report.project}", _body(report, verification))
 
 
-def _body(report: ImportReport) -> Iterator[str]:
+def _body(report: ImportReport, verification: Verification | None) -> Iterator[str]:
     yield f"<h1>Import of the dbt project {escaped(report.project)}</h1>"
     yield (
         f'<p class="soft">{len(report.models)} models, adapter {escaped(report.adapter)},'
@@ -39,6 +41,8 @@ def _body(report: ImportReport) -> Iterator[str]:
         if paths := report.files.get(name):
             yield f"<h2>{escaped(title)}</h2>"
             yield "<p>" + "<br>".join(f"<code>{escaped(it)}</code>" for it in paths) + "</p>"
+    if verification is not None:
+        yield from verified_parts(verification)
     yield "<h2>Models</h2>"
     yield table(("model", "way", "why, and what stands in its text"), map(_model, _order(report)))
     if report.remarks:

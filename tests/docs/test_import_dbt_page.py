@@ -14,6 +14,7 @@ from dagster_models.cli import import_dbt
 from dagster_models.cli.main import main
 from dagster_models.dbt.project.manifest import SCHEMAS
 from dagster_models.dbt.text.model_text import Way
+from dagster_models.dbt.verification.texts import TextState
 from dbt_cases import manifest_of, step
 from pages import Page
 
@@ -68,6 +69,16 @@ def test_conflicts_end_with_exit_code_1(folder: Path, capsys: pytest.CaptureFixt
     assert "<code>models/marts/orders.sql</code>" in page
     assert "Conflicts" in page
     assert main(["import-dbt", "shop", "--accept"]) == 0
+
+
+def test_the_commands_of_verification_print_what_the_page_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "shop/target_full/compiled").mkdir(parents=True)
+    for line in BLOCKS["bash"].splitlines():
+        assert main(shlex.split(line)[1:]) == 0
+        assert "2 not compared\n" in capsys.readouterr().out
+    assert {it for it in TextState if f"| `{it.value}` |" not in PAGE} == set()
 
 
 def test_the_page_has_each_option_way_and_version() -> None:

@@ -134,6 +134,12 @@ class Manifest:
     projects: Mapping[str, DbtProject]
     given: Mapping[str, Any]
 
+    @property
+    def target(self) -> Path:
+        """The folder in which dbt writes."""
+        own = self.projects.get(self.project_name)
+        return self.root / (own.target_path if own else "target")
+
     def folder_of(self, package: str) -> Path:
         """The folder of a package's files."""
         known = self.projects.get(package)

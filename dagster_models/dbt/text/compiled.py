@@ -20,9 +20,12 @@ def compiled_code(node: DbtNode, manifest: Manifest) -> str | None:
     another model did not compile."""
     if node.compiled_code:
         return node.compiled_code
-    own = manifest.projects.get(manifest.project_name)
-    target = manifest.root / (own.target_path if own else "target")
-    file: Path = target / "compiled" / node.package / node.path
+    return compiled_file(node, manifest.target)
+
+
+def compiled_file(node: DbtNode, target: Path) -> str | None:
+    """The text of a node in the folder `compiled` of a target folder of dbt."""
+    file = target / "compiled" / node.package / node.path
     if node.kind == "test" and node.test is not None:
         file = file / str(node.given.get("path") or f"{node.name}.sql")
     if not file.is_file():

@@ -17,6 +17,7 @@ _SINCE = re.compile(
     r"(?:[\w\"`]+\s*\.\s*)*[\"`]?(zdbt\d+z)[\"`]?(?:\s+(?:as\s+)?(?!where\b)\w+)?\s*\)",
     re.IGNORECASE,
 )
+_OWN = "zdbt0z"
 _REGION = re.compile(r"/\* @incremental \*/.*?(?=/\* @(?:end|full))", re.DOTALL)
 
 
@@ -58,6 +59,17 @@ def with_since(text: str, own: str) -> tuple[str, str | None]:
         return text, None
     column = found[0][2]
     return _REGION.sub(lambda it: _SINCE.sub(r"\1 $since", it[0]), text), column
+
+
+def since_of(text: str, own: str, column: str) -> str:
+    """The same in what dbt has compiled, where *own* is the model's relation as dbt writes it."""
+    marked = text.replace(own, _OWN)
+
+    def written(found: re.Match[str]) -> str:
+        is_since = found[3] == _OWN and found[2].lower() == column.lower()
+        return f"{found[1]} $since" if is_since else found[0]
+
+    return _SINCE.sub(written, marked).replace(_OWN, own)
 
 
 def _by_lines(incremental: str, full: str) -> str:
