@@ -18,6 +18,7 @@ from dagster_models.project.described import SOURCES, Described
 from dagster_models.project.drafts.draft import Draft
 from dagster_models.project.ephemeral import is_ephemeral
 from dagster_models.project.files import ProjectFile
+from dagster_models.project.lost_yaml import is_of_others
 from dagster_models.project.problems import errors_of
 
 #: What may give a relation another name than that of its file.
@@ -107,14 +108,16 @@ class Blame:
 
     def _named_in(self, error: Problem) -> set[Key]:
         """What a YAML file may be about, if it is wrong as a whole: the models and seeds that it
-        names, or where it cannot be read all of its folder."""
+        names, and where what is lost of it names none, all of its folder."""
+        if is_of_others(self.described.texts[error.path]):
+            return set()
         names = self.described.names_in(error.path)
-        folder, unread = error.path.rpartition("/")[0], not self.described.texts[error.path]
+        folder, hidden = error.path.rpartition("/")[0], error.path in self.described.hidden
         return {
             step.key
             for step in (draft.step for draft in self.drafts)
             if not names.isdisjoint((step.key.name.lower(), str(step.key).lower()))
-            or (unread and step.location.path.startswith(f"{folder}/"))
+            or (hidden and step.location.path.startswith(f"{folder}/"))
         }
 
     def _texts_of(self, step: Step, errors: Iterable[Problem]) -> str:

@@ -14,7 +14,6 @@ The header of a model's own file goes before it, and it goes before the defaults
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,8 @@ from dagster_models.errors import Problem
 from dagster_models.project.checks.keys import WORDS
 from dagster_models.project.config import DEFAULT_KEYS, HEADER_KEYS, LATER, Values, merge
 from dagster_models.project.files import ProjectFile
-from dagster_models.project.problems import Report, errors_of, problem
+from dagster_models.project.lost_yaml import is_hidden, words_in, words_of
+from dagster_models.project.problems import Report, concerning, errors_of, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -48,40 +48,41 @@ _IDLE = {
 _UNIT_TESTS = "unit_tests"
 #: Words of dbt in an entry that would change nothing here.
 _IDLE_IN_ENTRIES = ("docs", "access", "latest_version", "deprecation_date")
-#: What `Described.described_at` says of the places of sources.
-SOURCES = ":sources"
+#: What `Described.described_at` says of the places of sources, and of those of unit tests.
+SOURCES, TESTS = ":sources", ":unit_tests"
 #: The keys whose entries are added to those of the header, column by column.
 NODES = ("columns", *WORDS)
-
-_NAMED = re.compile(r"""\bname\s*:\s*["']?([A-Za-z0-9_.]+)""")
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """``layers``: path of a model or seed -> what YAML files say of it. ``sources`` are the files'
     own nodes, in which they are read later. ``starts``: path of a YAML file -> where its entries
-    and keys begin, in order, each with what it is about. ``texts`` are those of the YAML files."""
+    and keys begin, in order, each with what it is about. ``texts`` are those of the YAML files.
+    ``hidden`` are the files of which a part is lost, and does not show which models it is about."""
 
     layers: Mapping[str, Values] = field(default_factory=dict)
     sources: tuple[YamlNode, ...] = ()
     starts: Mapping[str, Sequence[tuple[int, int, str]]] = EMPTY
     texts: Mapping[str, str] = EMPTY
+    hidden: frozenset[str] = frozenset()
 
     def described_at(self, error: Problem) -> str:
-        """The path of the file that the entry at this place describes, or SOURCES; "" if it is in
-        neither, and so concerns the whole YAML file."""
+        """The path of the file that the entry at this place describes, SOURCES or TESTS; "" if it
+        is in none of them, and so concerns the whole YAML file."""
         starts = self.starts.get(error.path, ())
         index = bisect_right(starts, (error.line, error.column, chr(0x10FFFF)))
         return starts[index - 1][2] if index else ""
 
     def unread(self, problems: Iterable[Problem]) -> dict[str, frozenset[str]]:
-        """The YAML files that are wrong as a whole, with the names that they may declare."""
-        wrong = (it.path for it in errors_of(problems) if not self.described_at(it))
+        """The YAML files in which a source may be lost, with the names that they may declare."""
+        places = ("", SOURCES)
+        wrong = (it.path for it in errors_of(problems) if self.described_at(it) in places)
         return {path: self.names_in(path) for path in wrong if path in self.texts}
 
     def names_in(self, path: str) -> frozenset[str]:
         """The names that a YAML file may be about, whatever is wrong in it, in lower case."""
-        return frozenset(name.lower() for name in _NAMED.findall(self.texts.get(path, "")))
+        return words_of(self.texts.get(path, ""))
 
 
 def read_described(
@@ -93,9 +94,12 @@ def read_described(
         node = read_yaml(file.text, file.path, report) if file.data else None
         if node is not None:
             reader.read(node)
+        elif is_hidden(file.text, reader.names):
+            reader.hidden.add(file.path)
     texts = {file.path: file.data.decode("utf-8", "replace") for file in yaml_files}
     starts = {path: sorted(found) for path, found in reader.starts.items()}
-    return Described(reader.layers, tuple(reader.sources), starts, texts)
+    hidden = frozenset(reader.hidden)
+    return Described(reader.layers, tuple(reader.sources), starts, texts, hidden)
 
 
 class _Reader:
@@ -107,21 +111,28 @@ class _Reader:
         self.layers: dict[str, Values] = {}
         self.sources: list[YamlNode] = []
         self.starts: dict[str, list[tuple[int, int, str]]] = {}
+        self.names = frozenset(name for file in files for name in _names_of(file))
+        self.hidden: set[str] = set()
         self._places: dict[str, Location] = {}
 
     def read(self, node: YamlNode) -> None:
         """Read a file."""
         if not isinstance(node.value, dict):
             read_mapping(node, {}, self._report)  # reports that it is no mapping
+            self._lose(node)
             return
         known = ("version", "sources", _UNIT_TESTS, *_FOLDERS)
-        if not {*known[1:], *_IDLE}.intersection(node.value):
+        meant = (bool(_items(item)) and nearest(key, known) for key, _, item in node.items())
+        if not {*known[1:], *_IDLE}.intersection(node.value) and not any(meant):
             fix = "It describes neither `models:`, `seeds:` nor `sources:`."
             self._report(problem("this file is ignored", node.place, fix, "warning"))
             return
         kept = {}
+        for _, place, item in node.repeated:  # which is an error already
+            self._start(place)
+            self._lose(item)
         for key, place, item in node.items():
-            self._start(place, SOURCES if key == "sources" else "")
+            self._start(place, {"sources": SOURCES, _UNIT_TESTS: TESTS}.get(key, ""))
             if key in _FOLDERS:
                 self._entries(key, item)
             elif key in _IDLE:
@@ -132,10 +143,17 @@ class _Reader:
                 continue  # the commands that run them read them
             else:
                 self._report(fields.unknown_key(key, place, (*known, *_IDLE)))
+                self._lose(item)
         if "sources" in kept:
             for source in _items(kept["sources"]):
                 self._start(source.place, SOURCES)
             self.sources.append(YamlNode(kept, node.place, node.keys))
+
+    def _lose(self, node: YamlNode) -> None:
+        """Nobody reads this part of a file, and an error says so."""
+        words = words_in(node)
+        if words and words.isdisjoint(self.names):
+            self.hidden.add(node.place.path)
 
     def _start(self, place: Location, path: str = "") -> None:
         self.starts.setdefault(place.path, []).append((place.line, place.column, path))
@@ -144,12 +162,14 @@ class _Reader:
         if node.value is not None and not isinstance(node.value, list):
             what = f"`{key}`: expected a list, got {fields.describe(node)}"
             self._report(problem(what, node.place, "Begin each entry with `- name: ...`."))
+            self._lose(node)
         for item in _items(node):
             name = item.value.get("name") if isinstance(item.value, dict) else None
             if name is None or not isinstance(name.value, str):
                 self._start(item.place)
                 what = f"an entry of `{key}` has no name"
                 self._report(problem(what, item.place, "Write `- name: ...`."))
+                self._lose(item)
                 continue
             file = self._file_named(name, _FOLDERS[key])
             self._start(item.place, file.path if file is not None else "")
@@ -179,26 +199,29 @@ class _Reader:
         return None
 
     def _entry(self, node: YamlNode, file: ProjectFile) -> None:
-        readers = _KEYS[file.folder]
+        readers, report = _KEYS[file.folder], concerning(file.path, self._report)
         first = self._places.setdefault(file.path, node.place)
         if first is not node.place:
             what = f"{file.path} is described twice, first at {first}"
-            self._report(problem(what, node.place, "Delete one of the two entries."))
+            report(problem(what, node.place, "Delete one of the two entries."))
             return
         layers = []
         for part in _parts(node):
             for word in _IDLE_IN_ENTRIES:
                 if word in part.value and word not in readers:
                     what = f"`{word}` has no effect"
-                    self._report(problem(what, part.keys[word], "Delete the key.", "warning"))
+                    report(problem(what, part.keys[word], "Delete the key.", "warning"))
             kept = {key: item for key, item in part.value.items() if key not in _IDLE_IN_ENTRIES}
-            layer = read_mapping(
-                YamlNode(kept, part.place, part.keys), readers, self._report, LATER
-            )
+            layer = read_mapping(YamlNode(kept, part.place, part.keys), readers, report, LATER)
             if "vars" in layer:
                 layer["places_of_vars"] = {name: at for name, at, _ in kept["vars"].items()}
             layers.append(layer)
         self.layers[file.path] = merge(layers)
+
+
+def _names_of(file: ProjectFile) -> tuple[str, str]:
+    """How an entry may name a file."""
+    return file.name.lower(), f"{file.parts[0]}.{file.name}".lower()
 
 
 def _items(node: YamlNode) -> list[YamlNode]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from dagster_models.core.model import Location, Step
 from dagster_models.errors import Problem
@@ -23,6 +24,16 @@ def problem(
 ) -> Problem:
     """A Problem at a Location."""
     return Problem(what, place.path, place.line, place.column, fix, severity, others, missing)
+
+
+def concerning(path: str, report: Report) -> Report:
+    """A Report of what concerns that file, wherever it stands: what has an anchor (`&a`) in YAML
+    is read for each of its aliases."""
+
+    def report_it(found: Problem) -> None:
+        report(found if found.path == path else replace(found, others=(*found.others, path)))
+
+    return report_it
 
 
 class Noted:

@@ -132,6 +132,48 @@ def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, end: str) -> None:
     assert wrong(root) >= {"main.a", "main.b", "main.c", "main.d"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # It is no YAML, and says or hides of which models it is.
+        ("models:\n  - name: a\n\ttests: [unique]", "x.a"),
+        ('models: [{"name": "a", \'x\': [}]', "x.a"),
+        ("models:\n  - name: &it b\n  - [", "x.b"),
+        ("models:\n  - name: >-\n      X.A\n  - [", "x.a"),
+        ("models:\n  - [", "x.a x.b"),
+        ("models:\n  {% for name in names %}\n  - name: {{ name }}\n", "x.a x.b"),
+        ('models:\n  - name: "\\x61"\n    tests: [', "x.a x.b"),
+        ("models:\n  - {name: a, description: see b, tests: [}", "x.a"),
+        ("sources:\n  - name: it\n    tables: [a]\n  - [", ""),
+        ("unit_tests:\n  - model: a\n  - [", ""),
+        ("models:\n  - name: c\n  - [", "y.c"),
+        # It is YAML, and a part of it is read by nobody.
+        ("models: {a: {tests: [x]}}", "x.a"),
+        ("- name: a\n  tests: [x]", "x.a"),
+        ("models: [{nmae: a, tests: [x]}, {name: b}]", "x.a x.b"),
+        ("models: [{nmae: d, tests: [x]}]", "x.a x.b"),
+        ("models: [{name: b}]\nmodels: [{name: a, tests: [x]}]", "x.a x.b"),
+        ("modles: [{name: a, tests: [x]}]", "x.a"),
+        ("modles: [{name: a, tests: [x]}]\nsources: []", "x.a"),
+        (
+            "models: [{name: a, columns: &it [{name: id, tests: [x]}]}, {name: b, columns: *it}]",
+            "x.a x.b",
+        ),
+        ("models: [{name: a, config: &it {kye: 1}}, {name: b, config: *it}]", "x.a x.b"),
+        # Nothing of what it says of models is lost.
+        ("models: [{name: a}]\nunit_tests: [{name: x, description: \"{{ doc('x') }}\"}]", ""),
+        ("models: [{name: a}]\nexposures: [{name: b}]", ""),
+    ],
+)
+def test_what_a_file_may_have_said_is_of_each_model_that_it_may_be_about(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """None of these is built without the checks that the file may hold."""
+    files = {f"models/{path}.sql": "select 1 as id" for path in ("x/a", "x/b", "y/c")}
+    found = wrong(write_project(tmp_path, {**files, "models/x/all.yml": text}))
+    assert found - {"it.a"} == set(expected.split())
+
+
 def test_settings_of_a_folder_without_files_are_a_warning(tmp_path: Path) -> None:
     settings = "name: p\nmodels:\n  martz: {materialized: table}\n"
     files = {"dagster_models.yaml": settings, "models/marts/a.sql": "select 1 as id"}

@@ -30,7 +30,7 @@ from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
 from dagster_models.project.header import Header, unread_python_header, unread_sql_header
 from dagster_models.project.incremental import without_idle_keys
-from dagster_models.project.problems import Report, problem
+from dagster_models.project.problems import Report, concerning, problem
 from dagster_models.project.yaml.fields import read_mapping
 from dagster_models.project.yaml.jinja import jinja_in
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -68,8 +68,8 @@ def new_step(
     """The step as its configuration describes it, without what its text says."""
     key = key_of(file, context.settings.schema)
     severity = values.get("severity", "error")
-    those = Declarations(key, severity, context.report, context.queries)
-    columns, checks = _declared(values, those)
+    report = concerning(file.path, context.report)
+    columns, checks = _declared(values, Declarations(key, severity, report, context.queries))
     values = {"group": key.schema, **values}
     materialized = values.get("materialized", "table" if kind == "seed" else "view")
     values = without_idle_keys(values, materialized)

@@ -29,6 +29,7 @@ class YamlNode:
 
     ``keys`` holds the places of a dict's keys. ``is_block``: it is a text whose first line is below
     its place, which is that of `|` or `>`. ``written`` is the text of a scalar: 1.10 is not 1.1.
+    ``repeated`` are the entries of a dict whose key it has already, which is an error.
     """
 
     value: Any
@@ -36,6 +37,7 @@ class YamlNode:
     keys: dict[str, Location] = field(default_factory=dict)
     is_block: bool = False
     written: str = field(default="", compare=False)
+    repeated: tuple[tuple[str, Location, YamlNode], ...] = field(default=(), compare=False)
 
     def items(self) -> Iterator[tuple[str, Location, YamlNode]]:
         """The entries of a dict: key, its place, value."""
@@ -255,6 +257,7 @@ class _NodeBuilder:
         items: dict[str, YamlNode] = {}
         keys: dict[str, Location] = {}
         merged: list[YamlNode] = []
+        repeated: list[tuple[str, Location, YamlNode]] = []
         for key_node, value_node in node.value:
             at = self.placement.place(key_node.start_mark)
             if key_node.tag == _MERGE_TAG:
@@ -271,6 +274,7 @@ class _NodeBuilder:
                 what = f"`{key}` is written twice (first on line {keys[key].line})"
                 fix = "Keep one of the two; YAML would silently drop the first."
                 self.report(Problem(what, self.placement.path, at.line, at.column, fix))
+                repeated.append((key, at, self.node(value_node)))
                 continue
             items[key], keys[key] = self.node(value_node), at
         for other in merged:
@@ -278,4 +282,4 @@ class _NodeBuilder:
                 raise _BadNode("`<<` merges mappings only", "Name a mapping.", node.start_mark)
             items = {**other.value, **items}
             keys = {**other.keys, **keys}
-        return YamlNode(items, place, keys)
+        return YamlNode(items, place, keys, repeated=tuple(repeated))
