@@ -32,8 +32,8 @@ def columns_of(
     types = {name.lower(): (name, type_) for name, type_ in known.columns}
     problems = []
     fix = (
-        f"Declare its type (`columns: {{name: {{type: ...}}}}` of {key}), or build {key} once:"
-        " then a test takes the types of the table."
+        f"Declare its type (`columns: {{name: {{type: ...}}}}` of {key}, or of what it reads), or"
+        f" build {key} once: then a test takes the types of the table."
     )
     for name, place in rows.columns.items():
         if name.lower() not in types and known.closed:

@@ -19,7 +19,7 @@ from dagster_models.compilation.unit_tests import compile_test, create_schemas
 from dagster_models.core.model import Key, Project, Step, Target
 from dagster_models.core.tasks import BuildTask, ChecksTask
 from dagster_models.core.traced import Schema
-from dagster_models.core.unit_tests import GivenRows, UnitTest
+from dagster_models.core.unit_tests import Given, GivenRows, UnitTest
 from dagster_models.errors import ProjectError, WarehouseError, WarehouseLost
 from dagster_models.processes.client.rehearsal import rehearse
 from dagster_models.processes.client.session import Session, connect
@@ -43,10 +43,12 @@ class KnownColumns:
     target: Target
     session: Session
     _found: dict[Key, Schema] = field(default_factory=dict)
-    #: In lower case, the columns that may have another name or type on the target. What a model
-    #: reads comes before it.
-    _doubtful: dict[Key, frozenset[str]] = field(default_factory=dict)
-    _unknown: dict[Key, None] = field(default_factory=dict)
+    #: Tables that somebody has to be asked about -> in lower case, their columns that may have
+    #: another name or type on the target. What a model reads comes before it.
+    _open: dict[Key, frozenset[str]] = field(default_factory=dict)
+    _unknown: set[Key] = field(
+        default_factory=set
+    )  #: those whose columns or types are not all known
     _there: dict[Key, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def of(self, test: UnitTest) -> Mapping[Key, Schema]:
@@ -61,40 +63,65 @@ class KnownColumns:
         """Find out what is to be known of the tables of these tests."""
         built = remembered(self.real.target_path)
         for test in tests:
-            read = read_tables(self.project, self._step(test.model))
-            for key in needed(test, read):
-                self._add(key, built)
-                if knows_too_little(self._found[key], test.given.get(key)):
-                    self._unknown[key] = None
+            for key in needed(test, read_tables(self.project, self._step(test.model))):
+                self._add(key, built, test.given.get(key))
         respelled = [
             key for test in tests for key, it in self.of(test).items() if it != self._found[key]
         ]
-        for key in list(self._unknown):
+        for key in [key for key in self._open if key in self._unknown]:
             self._look_at_seed(key)
-        self._look_at_tables([*dict.fromkeys((*self._unknown, *self._doubtful, *respelled))])
-        for key, doubtful in self._doubtful.items():
-            if key in self.project.sources:
-                self._correct(key, self._there.get(key, ()), frozenset())
-            elif doubtful - {name.lower() for name, _ in self._there.get(key, ())}:
-                self._correct(key, self._described(key), doubtful)
-            else:
-                self._correct(key, self._there[key], doubtful)
+        self._look_at_tables([*dict.fromkeys((*self._open, *respelled))])
+        for key, doubtful in self._open.items():
+            if key not in self.project.sources:
+                self._settle(key, doubtful)
+            elif key in self._unknown:
+                for own in self._told_by(key):
+                    self._found[key] = joined(self._found[key], self._found[own].columns)
 
     def _step(self, key: Key) -> Step:
         return self.project.steps.get(key) or self.project.ephemerals[key]
 
-    def _add(self, key: Key, built: Mapping[str, BuiltSchema]) -> None:
-        if key in self._found:
+    def _has_query(self, key: Key) -> bool:
+        if key in self.project.sources:
+            return False
+        step = self._step(key)
+        return step.kind == "sql" and step.built_as in TESTED
+
+    def _told_by(self, key: Key) -> list[Key]:
+        """The tables whose columns say those of this one: what the query of a model reads; and the
+        table itself, if a source is one that the project builds."""
+        if key in self.project.sources:
+            table = self.real.sources[key].relation.folded
+            steps = self.real.steps.items()
+            return [it for it, step in steps if step.relation and step.relation.folded == table]
+        step = self._step(key)
+        return list(read_tables(self.project, step).tables) if self._has_query(key) else []
+
+    def _add(self, key: Key, built: Mapping[str, BuiltSchema], rows: Given | None = None) -> None:
+        """Note a table, of which a test gives these rows: what the project says of its columns.
+        Where that is not all, the query of a model says the rest, on tables of its own."""
+        doubtful = self._open.get(key, frozenset())
+        if key not in self._found:
+            self._found[key], doubtful = columns_on(self.project, key, built, self.target)
+        unknown = key not in self._unknown and knows_too_little(self._found[key], rows)
+        if not unknown and (key in self._open or not doubtful):
             return
-        self._found[key], doubtful = columns_on(self.project, key, built, self.target)
-        if not doubtful:
-            return
-        if key not in self.project.sources:  # its query says what they are, on its own tables
-            for each in read_tables(self.project, self._step(key)).tables:
-                self._add(each, built)
-                if knows_too_little(self._found[each], None):
-                    self._unknown[each] = None
-        self._doubtful[key] = doubtful
+        if unknown:
+            self._unknown.add(key)
+        for each in self._told_by(key):
+            self._add(each, built)
+        self._open.setdefault(key, doubtful)
+
+    def _settle(self, key: Key, doubtful: frozenset[str]) -> None:
+        """What is open of a step: by its query, and else by the table. Words of another dialect are
+        in doubt alone, and the table itself has the last word of them."""
+        there: Columns = self._there.get(key, ())
+        in_doubt = key not in self._unknown
+        if not in_doubt or doubtful - {name.lower() for name, _ in there}:
+            there = self._described(key) or there
+        if not in_doubt and there:
+            self._found[key] = joined(self._found[key], there)
+        self._correct(key, there, doubtful)
 
     def _correct(self, key: Key, there: Columns, retyped: frozenset[str]) -> None:
         self._found[key] = corrected(self._found[key], there, retyped)
@@ -107,7 +134,7 @@ class KnownColumns:
                 assert isinstance(task, BuildTask)
                 self.session.execute(create_schemas([task]))
                 self._found[key] = joined(self._found[key], rehearse(self.session, task))
-            del self._unknown[key]
+            del self._open[key]
 
     def _look_at_tables(self, keys: Sequence[Key]) -> None:
         """The columns of those tables that are there."""
@@ -126,16 +153,16 @@ class KnownColumns:
             if self.tables_of is self.real_target:
                 raise
         for key, columns in self._there.items():
-            if key in self._unknown:
-                self._found[key] = joined(self._found[key], columns)
-            elif key in self.project.sources:
+            if key in self.project.sources:
+                if key in self._unknown:
+                    self._found[key] = joined(self._found[key], columns)
                 self._correct(key, columns, frozenset())
 
     def _described(self, key: Key) -> Columns:
         """What the query of a model returns from empty tables; () if that cannot be said."""
-        step = self._step(key)
-        if step.kind != "sql" or step.built_as not in TESTED:
+        if not self._has_query(key):
             return ()
+        step = self._step(key)
         asked = UnitTest(key, "its columns", step.location, GivenRows(step.location))
         try:
             compiled = compile_test(self.project, self.target, asked, self.of(asked))

@@ -530,6 +530,44 @@ def test_the_types_of_a_seed_are_those_of_its_file(tested: Trial) -> None:
     ) == ["passed", "passed"]
 
 
+def test_types_need_no_table_of_a_run(tested: Trial) -> None:
+    """Types that are guessed of a seed reach all that is made of it: by views, ephemerals,
+    increments and snapshots."""
+    files = {
+        "seeds/s.csv": "id,price,day,none\n1,1.50,2024-01-01,\n",
+        "models/sources.yaml": SOURCES + "  - {name: seeds_too, schema: seeds, tables: [z]}\n",
+        "seeds/z.csv": "id,day\n1,2024-01-01\n",
+        "models/a/v.sql": "select * from seeds.s",
+        "models/a/e.sql": "/* @model\nmaterialized: ephemeral\n*/\n"
+        "select id, price, price * 2 as twice, day from a.v",
+        "models/a/inc.sql": "/* @model\nmaterialized: incremental\nunique_key: id\n*/\n"
+        "select id, sum(twice) as twice, max(day) as day from a.e group by id",
+        "models/a/snap.sql": "/* @model\nmaterialized: snapshot\nunique_key: id\nstrategy: check\n"
+        "*/\nselect * from a.inc",
+        "models/a/py.py": "def model(warehouse):\n    return warehouse.sql('select 1 as x')\n",
+        "models/a/of_py.sql": "select x from a.py",
+        "models/marts/last.sql": "select id, twice, day, valid_to from a.snap",
+        "models/marts/again.sql": "select id + 1 as id, day from seeds_too.z",
+        "models/marts/of_of_py.sql": "select x from a.of_py",
+    }
+    tested.write(files)
+    row = {"id": 7, "twice": 3.5, "day": "2024-01-05"}
+    seed = {"seeds_too.z": [{"id": 6, "day": "2024-01-05"}]}
+    assert tested.states(
+        of("last", [row], given={"a.snap": [row]}),
+        of("last", [], "empty"),
+        of("again", [{"id": 7, "day": "2024-01-05"}], given=seed),
+    ) == ["passed", "passed", "passed"]
+    with pytest.raises(ProjectError, match=r"the type of a.of_py.x is not known"):
+        tested.results(of("of_of_py", [], given={"a.of_py": [{"x": 1}]}))
+    # What the code says goes before a table that older code has left.
+    with tested.session() as session:
+        session.execute("create schema a; create table a.snap (id integer, twice varchar)")
+    assert [
+        it.state for it in tested.results(of("last", [row], given={"a.snap": [row]}), tables=True)
+    ] == ["passed"]
+
+
 # Words of the target -----------------------------------------------------------------------------
 
 
