@@ -11,7 +11,8 @@ import re
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from dagster import (
     AssetCheckKey,
@@ -19,7 +20,9 @@ from dagster import (
     AssetKey,
     AssetsDefinition,
     DagsterEventType,
+    DagsterExecutionStepNotFoundError,
     DagsterInstance,
+    DagsterInvalidSubsetError,
     DagsterRun,
     DagsterRunStatus,
     JobDefinition,
@@ -33,6 +36,7 @@ from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster_shared.cli import WorkspaceOpts
 
 from dagster_models._dagster.runs import attended
+from dagster_models._dagster.types import KnownExecutionState
 
 #: The tag with the code location of a run.
 REPOSITORY_LABEL = ".dagster/repository"
@@ -41,6 +45,25 @@ REPOSITORY_LABEL = ".dagster/repository"
 ASSET_JOB = "__ASSET_JOB"
 
 _PAGE = 20  #: how many runs are asked for at once
+
+#: What a run was to make, and what its job has no more.
+Gone: TypeAlias = "tuple[AssetKey | AssetCheckKey, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """A run that goes on from another one, without what is gone."""
+
+    run: DagsterRun
+    gone: Gone = ()
+
+
+class NothingThere(Exception):
+    """All that a run has left to do is gone."""
+
+    def __init__(self, gone: Gone) -> None:
+        super().__init__(gone)
+        self.gone = gone
 
 
 class LoadedLocation:
@@ -125,22 +148,79 @@ class LoadedLocation:
         started = {DagsterEventType.STEP_START}
         return bool(self._instance.get_records_for_run(run.run_id, of_type=started).records)
 
-    def again_from_failure(self, run: DagsterRun) -> DagsterRun:
-        """What "Re-execute from failure" of the UI makes of a run."""
-        job = self._repository.get_full_job(run.job_name)
-        if run.asset_selection or run.asset_check_selection:
-            checks = run.asset_check_selection
-            job = self._location.get_job(
-                job.get_subset_selector(set(run.asset_selection or ()), checks)
-            )
+    def again_from_failure(self, run: DagsterRun, job_name: str) -> GoesOn:
+        """What "Re-execute from failure" of the UI makes of a run, of what a job of that name still
+        has.
+
+        Raises DagsterInvalidSubsetError if the run has nothing left to do, and NothingThere if that
+        is gone.
+        """
+        run = run._replace(job_name=job_name)
+        try:
+            return GoesOn(self._again(run))
+        except (DagsterInvalidSubsetError, DagsterExecutionStepNotFoundError):
+            there, gone = self._divided(run)
+            if not gone:
+                raise
+        if not there.step_keys_to_execute:
+            raise NothingThere(gone)
+        return GoesOn(self._again(there), gone)
+
+    def _again(self, run: DagsterRun) -> DagsterRun:
         return self._instance.create_reexecuted_run(
             request_context=self._workspace,
             parent_run=run,
             code_location=self._location,
-            remote_job=job,
+            remote_job=self._remote_job(run),
             strategy=ReexecutionStrategy.FROM_FAILURE,
             use_parent_run_tags=True,
         )
+
+    def _divided(self, run: DagsterRun) -> tuple[DagsterRun, Gone]:
+        """The run as one of what its job still has, with the steps of that that it has left to do;
+        and what these were to make that the job has no more."""
+        layer = self.job(run.job_name).asset_layer
+        assets, checks = run.asset_selection, run.asset_check_selection
+        if assets is not None:
+            run = run._replace(asset_selection=set(assets).intersection(layer.selected_asset_keys))
+        if checks is not None:
+            every = layer.asset_graph.asset_check_keys
+            run = run._replace(asset_check_selection=set(checks).intersection(every))
+        today: set[str] = set()
+        if run.asset_selection or run.asset_check_selection or not (assets or checks):
+            plan = self._location.get_execution_plan(
+                self._remote_job(run),
+                run.run_config,
+                step_keys_to_execute=None,
+                known_state=None,
+                instance=self._instance,
+            ).execution_plan_snapshot
+            today = {step.key for step in plan.steps}
+        left, _ = KnownExecutionState.build_resume_retry_reexecution(self._instance, run)
+        there = [key for key in left if re.sub(r"\[.*\]$", "[?]", key) in today]
+        planned = self.planned(run)
+        gone = tuple(it for key in left if key not in there for it in planned.get(key, ()))
+        return run._replace(step_keys_to_execute=there), gone
+
+    def _remote_job(self, run: DagsterRun) -> Any:
+        job = self._repository.get_full_job(run.job_name)
+        if not (run.asset_selection or run.asset_check_selection):
+            return job
+        assets, checks = set(run.asset_selection or ()), run.asset_check_selection
+        return self._location.get_job(job.get_subset_selector(assets, checks))
+
+    def planned(self, run: DagsterRun) -> dict[str, list[AssetKey | AssetCheckKey]]:
+        """The steps of a run, whether they are still there or not -> the assets of each, or else
+        its checks."""
+        plan = self._instance.get_execution_plan_snapshot(str(run.execution_plan_snapshot_id))
+        found: dict[str, list[AssetKey | AssetCheckKey]] = {}
+        for step in plan.steps:
+            outputs = [output.properties for output in step.outputs if output.properties]
+            assets = [it.asset_key for it in outputs if it.asset_key]
+            found[step.key] = [*assets] or [
+                it.asset_check_key for it in outputs if it.asset_check_key
+            ]
+        return found
 
     def failed_checks(self, run: DagsterRun) -> dict[AssetCheckKey, bool]:
         """The checks that failed in a run with the severity error -> whether the run has

@@ -15,6 +15,7 @@ from dagster_models.cli.project import (
     project_of,
     warn_of_broken_files,
 )
+from dagster_models.cli.run import add_workspace
 from dagster_models.cli.selection import select_names, select_steps
 from dagster_models.cli.windows import ledger, partition_counts
 from dagster_models.core.jobs import Job
@@ -35,6 +36,7 @@ HELP = "print what a run would build and why, and how long it takes; nothing is 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_build_options(parser)
+    add_workspace(parser)  # it changes nothing here: a command line of `run` is one of `plan`
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 

@@ -126,7 +126,7 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
                 " partition: name one with --partition (a key, A..B, or last)"
             )
     keys = {key for asset in chosen for key in asset.keys}
-    job = asked.job or _job_for(location.loaded, keys)
+    job = asked.job or job_for(location.loaded, keys)
     of_job = location.loaded.job(job).tags if asked.job else {}
     refuse_run(chosen, keys, job, {**of_job, **tags}, asked.run_config)
     return Made(location.loaded.new_run(job, keys, tags, asked.run_config), left_out)
@@ -158,9 +158,9 @@ def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[Asse
     return left
 
 
-def _job_for(loaded: LoadedLocation, keys: set[AssetKey]) -> str:
-    """The job of a run that names none: Dagster's own of all assets where that runs as ours do,
-    else the first one of the project that has all of *keys*."""
+def job_for(loaded: LoadedLocation, keys: set[AssetKey]) -> str:
+    """The job of a run that names none, or one that is gone: Dagster's own of all assets where that
+    runs as ours do, else the first one of the project that has all of *keys*."""
     candidates = [ASSET_JOB, *(name for name in loaded.jobs if name != ASSET_JOB)]
     for name in candidates:
         job = loaded.job(name)

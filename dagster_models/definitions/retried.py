@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from dagster import AssetCheckKey, DagsterInvalidSubsetError, DagsterRun
+from dagster import AssetCheckKey, AssetKey, DagsterInvalidSubsetError, DagsterRun
 
-from dagster_models._dagster.workspace import LoadedLocation
+from dagster_models._dagster.workspace import ASSET_JOB, Gone, LoadedLocation, NothingThere
 from dagster_models.definitions.column_metadata import asset_key
-from dagster_models.definitions.launch import ProjectLocation
+from dagster_models.definitions.launch import ProjectLocation, job_for
 from dagster_models.errors import SelectionError
 from dagster_models.execution.options import (
     CHECKS_TAG,
@@ -55,18 +55,42 @@ def retried_run(location: ProjectLocation, run_id: str | None, target: str | Non
                 " the UI (Terminate, force)"
             )
         raise SelectionError(f"{what}: {fix}")
-    failed = loaded.failed_checks(run)
+    notes = []
+    job = _job_of(loaded, run)
+    if job != run.job_name:
+        notes.append(f"There is no job {run.job_name} any more, so it goes on under job {job}.")
+    every = loaded.job(job).asset_layer.asset_graph.asset_check_keys
+    failed = {key: it for key, it in loaded.failed_checks(run).items() if key in every}
     try:
-        retried = loaded.again_from_failure(run)
+        again = loaded.again_from_failure(run, job)
+    except NothingThere as error:
+        what = f"run {run.run_id} has left nothing to do that is still there: {_gone(error.gone)}"
+        fix = "`dagster-models run` builds what the project has now"
+        raise SelectionError(f"{what}; {fix}") from None
     except DagsterInvalidSubsetError as error:
         if not failed:
             raise SelectionError(f"run {run.run_id}: {error}") from error
-        return Retried(_checks_again(loaded, run, failed))
-    late = " ".join(sorted(_name(key) for key, published in failed.items() if published))
-    if not late:
-        return Retried(retried)
-    what = "Checks of what that run has published failed too, and are no part of this one:"
-    return Retried(retried, f"{what} `dagster-models checks {late}` runs them.")
+        return Retried(_checks_again(loaded, run, job, failed), "\n".join(notes))
+    if again.gone:
+        notes.append(f"Left out, as {_gone(again.gone)}.")
+    if late := " ".join(sorted(_name(key) for key, published in failed.items() if published)):
+        what = "Checks of what that run has published failed too, and are no part of this one:"
+        notes.append(f"{what} `dagster-models checks {late}` runs them.")
+    return Retried(again.run, "\n".join(notes))
+
+
+def _job_of(loaded: LoadedLocation, run: DagsterRun) -> str:
+    """The job under which a run goes on: its own, unless it was deleted or renamed."""
+    if run.job_name in loaded.jobs:
+        return run.job_name
+    there = loaded.job(ASSET_JOB).asset_layer.selected_asset_keys
+    planned = {key for keys in loaded.planned(run).values() for key in keys}
+    return job_for(loaded, {key for key in planned if key in there and isinstance(key, AssetKey)})
+
+
+def _gone(keys: Gone) -> str:
+    names = ", ".join(sorted({_name(key) for key in keys}))
+    return f"{names} {'is' if len(keys) == 1 else 'are'} gone (deleted, renamed or disabled)"
 
 
 def _run_of_id(loaded: LoadedLocation, run_id: str) -> DagsterRun:
@@ -90,9 +114,10 @@ def _is_of(location: ProjectLocation, run: DagsterRun) -> bool:
     """Whether a run has something of the project."""
     keys = {*(run.asset_selection or ())}
     keys |= {check.asset_key for check in run.asset_check_selection or ()}
-    if not keys:
-        if run.job_name not in location.loaded.jobs:
-            return False  # it is gone
+    if not keys and run.job_name not in location.loaded.jobs:  # it is gone
+        of_steps = (key for keys in location.loaded.planned(run).values() for key in keys)
+        keys = {key if isinstance(key, AssetKey) else key.asset_key for key in of_steps}
+    elif not keys:
         layer = location.loaded.job(run.job_name).asset_layer
         checks = layer.asset_graph.asset_check_keys
         keys = {*layer.selected_asset_keys, *(check.asset_key for check in checks)}
@@ -102,13 +127,15 @@ def _is_of(location: ProjectLocation, run: DagsterRun) -> bool:
     return any(key.to_user_string() in mine for key in keys)
 
 
-def _name(check: AssetCheckKey) -> str:
-    """What `dagster-models checks` calls it: schema.model.check."""
-    return ".".join((*check.asset_key.path[-2:], check.name))
+def _name(key: AssetKey | AssetCheckKey) -> str:
+    """What our commands call it: schema.model, or schema.model.check."""
+    if isinstance(key, AssetKey):
+        return ".".join(key.path[-2:])
+    return ".".join((*key.asset_key.path[-2:], key.name))
 
 
 def _checks_again(
-    loaded: LoadedLocation, run: DagsterRun, checks: Collection[AssetCheckKey]
+    loaded: LoadedLocation, run: DagsterRun, job: str, checks: Collection[AssetCheckKey]
 ) -> DagsterRun:
     """A run of checks alone, on the target of *run* and with its variables."""
     execution: Any = run.run_config.get("execution") or {}
@@ -122,4 +149,4 @@ def _checks_again(
         if tag not in left_out and not tag.startswith(("dagster/", ".dagster/"))
     }
     run_config = {"execution": {"config": config}} if config else {}
-    return loaded.new_run(run.job_name, (), tags, run_config, checks, run)
+    return loaded.new_run(job, (), tags, run_config, checks, run)

@@ -174,10 +174,7 @@ def test_plan_takes_what_run_takes() -> None:
         COMMANDS[command].add_arguments(given)
         return {it.dest: (it.option_strings, it.type, it.choices) for it in given._actions}
 
-    where_the_code_is = {"python_file", "module_name", "workspace"}
-    assert options("plan") == {"json": options("plan")["json"]} | {
-        name: it for name, it in options("run").items() if name not in where_the_code_is
-    }
+    assert options("plan") == {"json": options("plan")["json"]} | options("run")
 
 
 ADDED = "/* @model\nmaterialized: incremental\nunique_key: k\n*/\nselect k, v from raw.one"

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from dagster import AssetCheckKey, AssetKey, DagsterEventType, DagsterInstance, DagsterRun
+from dagster._core.definitions.reconstruct import ReconstructableJob
 
 from commands import DAGSTER_MODELS
 from dagster_models.cli.selection import failed_last
@@ -192,3 +195,58 @@ def test_failed_is_of_the_last_run_on_the_target_that_has_results(project: Proje
     assert failed_last(loaded, "prod") == ["main.a"]
     with pytest.raises(SelectionError, match="last run on target dev, and there was none yet"):
         failed_last(loaded, None)
+
+
+#: What fails, below and beside what fails, and two jobs.
+GOING = {
+    "dagster_models.yaml": "name: test\njobs: {bad: {}, all: {}}\n"
+    "targets: {dev: {type: duckdb, path: target/test.duckdb}}\n",
+    "models/b.sql": "/* @model\ncolumns: {n: {checks: [unique]}}\n*/\nselect nope() as n from a",
+    "models/c.sql": "select n from b",
+    "models/d.sql": "select nope() as n",
+}
+
+
+@contextmanager
+def loaded_anew(project: Project) -> Iterator[ProjectLocation]:
+    """The location as another process would load it: in this one Dagster keeps the last one."""
+    sys.modules.pop("definitions", None)
+    ReconstructableJob.get_repository_definition.cache_clear()
+    ReconstructableJob.get_definition.cache_clear()
+    with location_of(project.root, {}) as found:
+        yield found
+
+
+@pytest.mark.parametrize("location", [GOING], indirect=True)
+def test_it_goes_on_with_what_is_still_there(location: ProjectLocation, project: Project) -> None:
+    loaded = location.loaded
+    named = run_of(location, "b c d")
+    of_job = loaded.new_run("bad", (), {}, {})
+    assert not of_job.asset_selection, "as the UI and schedules make it"
+    assert [loaded.execute(run) for run in (named, of_job)] == ["FAILURE", "FAILURE"]
+    (project.root / "models/b.sql").rename(project.root / "models/renamed.sql")
+    project.write({"models/c.sql": "select n from renamed"})
+    gone = "Left out, as main.b is gone (deleted, renamed or disabled)."
+    with loaded_anew(project) as now:
+        for run in (named, of_job):
+            again = retried_run(now, run.run_id, None)
+            assert (again.note, again.run.job_name) == (gone, run.job_name)
+            assert sorted(again.run.step_keys_to_execute or ()) == ["main__c", "main__d"]
+            assert again.run.parent_run_id == run.run_id
+    project.write({"dagster_models.yaml": GOING["dagster_models.yaml"].replace("bad:", "worse:")})
+    (project.root / "models/d.sql").unlink()
+    with loaded_anew(project) as now:
+        again = retried_run(now, of_job.run_id, None)
+        assert again.run.step_keys_to_execute == ["main__c"]
+        first, second = again.note.splitlines()
+        assert (
+            first == f"There is no job bad any more, so it goes on under job {again.run.job_name}."
+        )
+        assert second == "Left out, as main.b, main.d are gone (deleted, renamed or disabled)."
+    (project.root / "models/c.sql").unlink()
+    with loaded_anew(project) as now:
+        for run in (named, of_job):
+            with pytest.raises(
+                SelectionError, match=r"still there: main.b, main.c, main.d are gone"
+            ):
+                retried_run(now, run.run_id, None)
