@@ -54,6 +54,10 @@ class TraceRequest(NamedTuple):
     upstream: Mapping[str, Upstream]
 
 
+Meant = Mapping[str, Upstream | None]
+"""What names probably mean, by the name in lower case; None: something outside of the project."""
+
+
 class TracedColumn(NamedTuple):
     """One column of a query. (It is a tuple because a project has hundreds of thousands of them.)
 

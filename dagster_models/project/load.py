@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from dagster_models.core.model import Key, Project, Source, Step
 from dagster_models.errors import Problem, ProjectError
+from dagster_models.project.ahead import Ahead
 from dagster_models.project.attached import attached_names, check_sources
 from dagster_models.project.broken import Blame
 from dagster_models.project.built_schemas import BuiltSchema, remembered
@@ -82,12 +83,12 @@ def load(
     with rare_collections(), SqlReader(folder) as reader:
         context = _draft_context(root, settings, files, parsed, run_sql_function, report)
         context = replace(context, look_at_seed=reader.look_at_seed)
-        drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all)
+        declared, uses, sources = _sources(context, sources)
+        built, seen = remembered(folder), models_seen(folder)
+        ahead = Ahead(settings, (*declared, *sources), built) if columns else None
+        drafts, checks = make_drafts(files.of_steps_and_checks, context, reader.parse_all, ahead)
         blame = Blame(problems, drafts, files.of_steps_and_checks, context.described)
         settings.variables.refuse_unknown((it.step.variables for it in drafts), report)
-        declared, uses = _declared_sources(context)
-        sources = [replace(it, variables=settings.variables.values) for it in sources]
-        built, seen = remembered(folder), models_seen(folder)
         former = () if target_path else {*built, *seen}  # later ones were never models of this one
         how = (settings.unknown_references, report, former, uses, attached_names(settings.targets))
         unread = {} if whole else context.described.unread(problems)  # else the cause is enough
@@ -184,10 +185,10 @@ def _read_project_file(root: str, report: Report) -> YamlNode | None:
     return None if read is None else read_yaml(read[0], PROJECT_FILE, report)
 
 
-def _declared_sources(
-    context: DraftContext,
-) -> tuple[list[Source], dict[Key, tuple[NameUse, ...]]]:
-    """The sources of the project's files, and the names that their checks use."""
+def _sources(
+    context: DraftContext, offered: Sequence[Source]
+) -> tuple[list[Source], dict[Key, tuple[NameUse, ...]], list[Source]]:
+    """The sources of the project's files, the names that their checks use, and those *offered*."""
     report, variables = context.report, context.settings.variables.values
     found = [
         replace(source, variables=variables) if source.checks else source
@@ -196,4 +197,5 @@ def _declared_sources(
     ]
     check_sources(found, context.settings.targets, report)
     check_awaited(context.settings.schedules, found, report)
-    return found, {it.key: check_uses(it, context) for it in found if it.checks}
+    uses = {it.key: check_uses(it, context) for it in found if it.checks}
+    return found, uses, [replace(it, variables=variables) for it in offered]

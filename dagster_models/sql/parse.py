@@ -52,7 +52,11 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         SqlSyntaxError: the text is not what it must be; the place counts in the whole text.
         ValueError: sqlglot does not know the dialect.
     """
-    source = TokenizedText(text, dialect)
+    return parse_source(TokenizedText(text, dialect), queries_only)
+
+
+def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
+    """Like ``parse_sql``, for a text whose syntax trees have other readers, too."""
     statements = source.statements()
     if queries_only:
         _refuse_other_than_one_query(source, statements)

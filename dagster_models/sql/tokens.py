@@ -88,6 +88,7 @@ class TokenizedText:
         self.prepared = prepare(text, self.tokens, self.dialect.tokens, parser.tokenize)
         #: Offset -> index of the parser's tokens, where they differ from those of the text.
         self.prepared_at = self._places()
+        self._trees: list[exp.Expr] | None = None
 
     def _places(self) -> dict[int, int] | None:
         if self.prepared.tokens is self.tokens:
@@ -118,7 +119,9 @@ class TokenizedText:
         )
 
     def statements(self) -> list[exp.Expr]:
-        """The syntax trees of the text's statements."""
+        """The syntax trees of the text's statements. The text is parsed once."""
+        if self._trees is not None:
+            return self._trees
         if (deep := self._too_deep()) is not None:
             raise self.error("the SQL is nested too deeply to be read", deep)
         try:
@@ -132,7 +135,9 @@ class TokenizedText:
         except Exception as error:  # a failure of the parser is not the project's mistake
             what = f"this SQL cannot be read: the parser failed ({type(error).__name__}: {error})"
             raise self.unreadable(what, self.tokens[0].start if self.tokens else 0) from error
-        return [tree for tree in trees if tree is not None and not isinstance(tree, exp.Semicolon)]
+        found = [tree for tree in trees if tree is not None]
+        self._trees = [tree for tree in found if not isinstance(tree, exp.Semicolon)]
+        return self._trees
 
     def _parse(self) -> list[exp.Expr | None]:
         try:

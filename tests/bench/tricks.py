@@ -70,6 +70,11 @@ TRICKS = (
         "import yaml, dagster_models.project.yaml.nodes as nodes\nnodes._FAST = yaml.SafeLoader\n",
     ),
     Trick(
+        "traces ahead",
+        "cold load",
+        "import dagster_models.project.load as load\nload.Ahead = lambda *given: None\n",
+    ),
+    Trick(
         "parser processes",
         "cold load",
         "import dagster_models.project.loading.parser_pool as pool\npool._cores = lambda: 1\n",

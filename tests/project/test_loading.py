@@ -22,7 +22,8 @@ from dagster_models.project.loading import parser_pool, parser_process, sql_read
 from dagster_models.project.loading.cache import read_entries, write_entries
 from dagster_models.project.loading.parser_pool import ParserPool
 from dagster_models.project.loading.sql_reader import PARSED_FILE, TRACES_FILE, key_of
-from dagster_models.sql.parse import ParsedSql, parse_sql
+from dagster_models.sql.parse import ParsedSql, parse_source
+from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.gc_tuning import rare_collections
 from project_cases import DEFAULT, write_project
 from project_cases import load as load_plainly
@@ -49,10 +50,15 @@ def done(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     """The texts that had to be parsed and traced, in that order."""
     texts: dict[str, list[str]] = {"parse": [], "trace": []}
 
-    def noted(job: str) -> Callable[[Any], bytes | None]:
-        def do(item: Any) -> bytes | None:
-            texts[job].append(item[0])
-            return parser_process.JOBS[job](item)
+    def noted(job: str) -> Callable[[Any], Any]:
+        def do(item: Any) -> Any:
+            found = parser_process.JOBS[job](item)
+            if job == "both":
+                texts["parse"].append(item[0][0])
+                texts["trace"] += [item[0][0]] * (found[1] is not None)
+            else:
+                texts[job].append(item[0])
+            return found
 
         return do
 
@@ -75,12 +81,12 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str, bool]]:
     """How often each text was parsed in this process, no matter who asked."""
     counted: Counter[tuple[str, str, bool]] = Counter()
 
-    def parse(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
-        counted[text, dialect, queries_only] += 1
-        return parse_sql(text, dialect, queries_only)
+    def parse(source: TokenizedText, queries_only: bool = True) -> ParsedSql:
+        counted[source.text, source.dialect.name, queries_only] += 1
+        return parse_source(source, queries_only)
 
-    for module in ("project.loading.parser_process", "sql.parsed_texts", "compilation.sql_text"):
-        monkeypatch.setattr(f"dagster_models.{module}.parse_sql", parse)
+    for module in ("project.loading.parser_process", "sql.parse"):
+        monkeypatch.setattr(f"dagster_models.{module}.parse_source", parse)
     return counted
 
 
@@ -196,7 +202,7 @@ def test_the_collector_is_left_as_it_was(root: Path) -> None:
 
 @pytest.fixture
 def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parser_pool, "ITEMS_PER_NEW_PROCESS", {"parse": 7, "trace": 7})
+    monkeypatch.setattr(parser_pool, "ITEMS_PER_NEW_PROCESS", dict.fromkeys(parser_process.JOBS, 7))
     monkeypatch.setattr(parser_pool, "_cores", lambda: 3)
 
 

@@ -36,7 +36,7 @@ class PlainReader:
     def look_at_seed(self, data: bytes) -> SeedLook:
         return look_at(data)
 
-    def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Sequence[int]:
+    def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text], ahead: object) -> Sequence[int]:
         return range(len(texts))
 
     def trace(self, queries: Sequence[TraceRequest]) -> list[Trace]:

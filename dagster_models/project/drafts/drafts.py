@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from dagster_models.core.model import StepKind
+from dagster_models.project.ahead import Ahead
 from dagster_models.project.drafts.checks import draft_check
 from dagster_models.project.drafts.draft import CheckDraft, Draft, DraftContext
 from dagster_models.project.drafts.extras import with_extras
@@ -19,22 +20,31 @@ from dagster_models.project.files import ProjectFile
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
 from dagster_models.util.progress import tell
 
-ParseAll = Callable[[ParsedTexts, Sequence[Text]], Iterable[int]]
+ParseAll = Callable[[ParsedTexts, Sequence[Text], "Ahead | None"], Iterable[int]]
 """Parses texts into a ParsedTexts. It yields the place of each text once it is parsed, or once it
 is known not to parse: the draft of its file is made then, while others are parsed."""
 
 
 def make_drafts(
-    files: Sequence[ProjectFile], context: DraftContext, parse_all: ParseAll
+    files: Sequence[ProjectFile],
+    context: DraftContext,
+    parse_all: ParseAll,
+    ahead: Ahead | None = None,
 ) -> tuple[list[Draft], list[CheckDraft]]:
     """The drafts of all steps and checks, in the order of their files."""
     sql = [place for place, file in enumerate(files) if file.ending == ".sql" and file.data]
     texts = [(files[place].text, context.settings.dialect, True) for place in sql]
-    others = set(range(len(files))).difference(sql)
+    others = sorted(set(range(len(files))).difference(sql))
+    if ahead is not None:
+        ahead.begin([files[place] for place in sql], [files[place] for place in others])
     made: dict[int, Draft | CheckDraft | None] = {}
-    for place in chain((sql[at] for at in parse_all(context.texts, texts)), others):
+    read = ((sql[at], at) for at in parse_all(context.texts, texts, ahead))
+    for place, at in chain(((place, None) for place in others), read):
         draft = _draft_of(files[place], context)
-        made[place] = with_extras(draft, context) if isinstance(draft, Draft) else draft
+        draft = with_extras(draft, context) if isinstance(draft, Draft) else draft
+        made[place] = draft
+        if ahead is not None:
+            ahead.drafted(draft.step if isinstance(draft, Draft) else None, at)
         tell("files read", len(made), len(files))
     in_order = [made[place] for place in range(len(files))]
     drafts = [draft for draft in in_order if isinstance(draft, Draft)]

@@ -1,8 +1,9 @@
 """Parses or traces many texts of SQL on all cores: some here, the rest in other processes.
 
-A job ("parse" or "trace") makes one cache entry from one item. Each process that is free takes the
-next few items, so that nothing waits for a process that is starting (0.3 s) or has the longest
-texts. Items that a process does not answer, because it died or never started, are done here.
+A job ("parse", "trace" or "both") makes the cache entries of one item. Each process that is free
+takes the next few items, so that nothing waits for a process that is starting (0.3 s) or has the
+longest texts. Items that a process does not answer, because it died or never started, are done
+here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from dagster_models.util.runtime_files import runtime_folder
 
 #: At least this many items for each new process. Fewer would be done before it has started (0.3 s
 #: of one core): parsing a text takes 1 to 2 ms, and tracing it takes 4 ms.
-ITEMS_PER_NEW_PROCESS = {"parse": 250, "trace": 100}
+ITEMS_PER_NEW_PROCESS = {"parse": 250, "trace": 100, "both": 80}
 #: The smallest batch: fewer items are done here sooner than they could be sent.
 LEAST_ITEMS = 4
 #: The largest batch: a larger one would only be answered later.
@@ -51,18 +52,27 @@ class ParserPool:
             self._end(worker)
         self._answers.close()
 
-    def map(self, job: str, items: Sequence[Any]) -> list[bytes | None]:
+    def map(self, job: str, items: Sequence[Any]) -> list[Any]:
         """The entry of each item, in order."""
-        results: list[bytes | None] = [None] * len(items)
+        results: list[Any] = [None] * len(items)
         for place, entry in self.each(job, items):
             results[place] = entry
         return results
 
-    def each(self, job: str, items: Sequence[Any]) -> Iterator[tuple[int, bytes | None]]:
+    def each(
+        self,
+        job: str,
+        items: Sequence[Any],
+        todo: deque[int] | None = None,
+        expected: int = 0,
+    ) -> Iterator[tuple[int, Any]]:
         """Yield the index and the entry of each item, as they are completed. The processes go on
-        working while the caller uses an entry."""
-        self._start(min(_cores(), len(items) // ITEMS_PER_NEW_PROCESS[job]) - 1)
-        todo, found = deque(range(len(items))), deque[tuple[int, bytes | None]]()
+        working while the caller uses an entry, and may add items and, to *todo*, their indexes.
+        *expected*: so many items will be added in all."""
+        count = max(len(items), expected)
+        self._start(min(_cores(), count // ITEMS_PER_NEW_PROCESS[job]) - 1)
+        todo = deque(range(len(items))) if todo is None else todo
+        found = deque[tuple[int, Any]]()
         sent: dict[subprocess.Popen[bytes], list[int]] = {}
         while todo or sent or found:
             for worker in self._readable(wait=not (todo or found)):
@@ -143,13 +153,13 @@ def _send(worker: subprocess.Popen[bytes], batch: tuple[str, Sequence[Any]]) -> 
         worker.stdin.flush()
 
 
-def _answer(worker: subprocess.Popen[bytes], count: int) -> list[bytes | None] | None:
+def _answer(worker: subprocess.Popen[bytes], count: int) -> list[Any] | None:
     """The entries of a batch of *count* items; None if the process died, or if this answers an
     earlier batch that was given up. The first answer is to an empty batch, and says that the
     process has started."""
     assert worker.stdout is not None
     with contextlib.suppress(Exception):
-        results: list[bytes | None] = pickle.load(worker.stdout)
+        results: list[Any] = pickle.load(worker.stdout)
         if len(results) == count:
             return results
     return None

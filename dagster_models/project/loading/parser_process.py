@@ -15,12 +15,13 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dagster_models.core.traced import TraceRequest, plain_trace
+from dagster_models.core.traced import Meant, TraceRequest, Upstream, plain_trace
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.loading.cache import encode
-from dagster_models.sql.parse import parse_sql
-from dagster_models.sql.parsed import plain_parsed
+from dagster_models.sql.parse import parse_source, parse_sql
+from dagster_models.sql.parsed import ParsedSql, plain_parsed
 from dagster_models.sql.parsed_texts import Text
+from dagster_models.sql.tokens import TokenizedText
 from dagster_models.util.gc_tuning import rare_collections
 
 
@@ -41,11 +42,44 @@ def trace_columns(query: TraceRequest) -> bytes | None:
     return encode(plain_trace(trace(*query)))
 
 
-JOBS: Mapping[str, Callable[[Any], bytes | None]] = {"parse": parse, "trace": trace_columns}
+def parse_and_trace(item: tuple[Text, Meant]) -> tuple[bytes | None, bytes | None]:
+    """The entries of ``parse``, and of ``trace_columns`` if it is known what the text's names
+    mean. The text is parsed once for both."""
+    (sql, dialect, queries_only), meant = item
+    try:
+        source = TokenizedText(sql, dialect)
+        parsed = parse_source(source, queries_only)
+    except SqlSyntaxError:
+        return None, None
+    entry, upstream = encode(plain_parsed(parsed)), upstream_of(parsed, meant)
+    if upstream is None:
+        return entry, None
+    from dagster_models.sql.lineage.trace import trace
+
+    return entry, encode(plain_trace(trace(sql, dialect, upstream, source)))
+
+
+def upstream_of(parsed: ParsedSql, meant: Meant) -> dict[str, Upstream] | None:
+    """What the names that a text reads mean; None if that is not known of all."""
+    found = {}
+    for reference in parsed.references:
+        name = reference.name
+        if name.lower() not in meant:
+            return None
+        if (upstream := meant[name.lower()]) is not None:
+            found[name] = upstream
+    return found
+
+
+JOBS: Mapping[str, Callable[[Any], Any]] = {
+    "parse": parse,
+    "trace": trace_columns,
+    "both": parse_and_trace,
+}
 
 
 def main() -> None:
-    entries: list[bytes | None] = []
+    entries: list[Any] = []
     with contextlib.suppress(EOFError), rare_collections():
         while True:
             pickle.dump(entries, sys.stdout.buffer, protocol=5)

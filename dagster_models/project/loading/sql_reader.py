@@ -3,6 +3,10 @@
     all SQL texts ──> parse_all ─┬─ known ──> target/parsed.cache, target/traces.cache
     a level of queries ──> trace ┴─ new ────> parser_pool.py, a process per core
 
+A cold load asks twice for each text: for its names, and when all names are resolved for its
+columns. A tree is too large to be kept for so long (174 KiB). So ``parse_all`` has a text traced
+with the tree that is there, by what its names will probably mean (ahead.py).
+
 Both caches are addressed by content (cache.py), so a load of an older commit, or of a project in
 which half of the files have changed, still finds the entries of all other texts.
 """
@@ -11,15 +15,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster_models.core.traced import Schema, Trace, TraceRequest, Upstream, trace_of
+from dagster_models.core.traced import Meant, Schema, Trace, TraceRequest, Upstream, trace_of
+from dagster_models.project.ahead import Ahead
 from dagster_models.project.loading.cache import Cache, decode
 from dagster_models.project.loading.parser_pool import ParserPool
+from dagster_models.project.loading.parser_process import upstream_of
 from dagster_models.project.loading.seed_looks import SeedLooks
-from dagster_models.sql.parsed import parsed_of
+from dagster_models.sql.parsed import ParsedSql, parsed_of
 from dagster_models.sql.parsed_texts import ParsedTexts, Text
 from dagster_models.util.seed_look import SeedLook
 
@@ -37,6 +44,7 @@ class SqlReader:
         self._seeds = SeedLooks(root)
         self._pool = ParserPool()
         self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> the schema and its digest
+        self._fresh: dict[str, Trace] = {}  #: those that were traced by this load
 
     def __enter__(self) -> SqlReader:
         return self
@@ -53,28 +61,79 @@ class SqlReader:
         """What is in the bytes of a seed."""
         return self._seeds.at(data)
 
-    def parse_all(self, parsed: ParsedTexts, texts: Sequence[Text]) -> Iterator[int]:
+    def parse_all(
+        self, parsed: ParsedTexts, texts: Sequence[Text], ahead: Ahead | None = None
+    ) -> Iterator[int]:
         """Put what each text says into *parsed*, and yield the text's index once that is done, or
-        once it is known that the text does not parse."""
+        once it is known that the text does not parse. If most texts are new, they are traced
+        *ahead*."""
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
             places.setdefault(key_of(text), []).append(place)
-        new: list[str] = []
+        new = {
+            key: None for key, at in places.items() if not self._recall(parsed, texts[at[0]], key)
+        }
+        if ahead is not None and 2 * len(new) > len(places):
+            yield from self._read_ahead(parsed, texts, ahead)
+            return
         for key, at in places.items():
-            text = texts[at[0]]
-            try:
-                parsed.known[text] = parsed_of(self._parsed.get(key))
-            except Exception:  # the cache does not have it, or the entry is damaged
-                if text not in parsed.known:
-                    new.append(key)
-                    continue
-            yield from at
-        for index, entry in self._pool.each("parse", [texts[places[key][0]] for key in new]):
-            key = new[index]
+            if key not in new:
+                yield from at
+        keys = list(new)
+        for index, entry in self._pool.each("parse", [texts[places[key][0]] for key in keys]):
+            key = keys[index]
             if entry is not None:
-                parsed.known[texts[places[key][0]]] = parsed_of(decode(entry))
-                self._parsed.put(key, entry)
+                self._keep(parsed, texts[places[key][0]], key, entry)
             yield from places[key]
+
+    def _recall(self, parsed: ParsedTexts, text: Text, key: str) -> bool:
+        try:
+            parsed.known[text] = parsed_of(self._parsed.get(key))
+        except Exception:  # the cache does not have it, or the entry is damaged
+            return text in parsed.known
+        return True
+
+    def _keep(self, parsed: ParsedTexts, text: Text, key: str, entry: bytes) -> None:
+        parsed.known[text] = parsed_of(decode(entry))
+        self._parsed.put(key, entry)
+
+    def _read_ahead(
+        self, parsed: ParsedTexts, texts: Sequence[Text], ahead: Ahead
+    ) -> Iterator[int]:
+        """Parse each text after those that it reads, and trace it at once with the same tree.
+
+        What its names mean is a guess, so the trace is only put into the cache, under the key of
+        all that it was made from. Whoever asks for the text's trace does not get a wrong one, and
+        has the text parsed again if the guess was wrong.
+        """
+        items: list[tuple[Text, Meant]] = []
+        places, todo = list[int](), deque[int]()
+
+        def ready() -> Iterator[int]:
+            while ahead.ready:
+                place = ahead.ready.popleft()
+                text, meant = texts[place], ahead.meant(place)
+                if text in parsed.known:
+                    if (request := _request(text, parsed.known[text], meant)) is not None:
+                        ahead.traced(place, self._remembered(self._key(request)))
+                    yield place
+                else:
+                    todo.append(len(items))
+                    items.append((text, meant))
+                    places.append(place)
+
+        yield from ready()
+        while todo or ahead.release():
+            yield from ready()
+            for index, (entry, traced) in self._pool.each("both", items, todo, len(texts)):
+                text, meant = items[index]
+                if entry is not None:
+                    self._keep(parsed, text, key_of(text), entry)
+                    request = _request(text, parsed.known[text], meant)
+                    if traced is not None and request is not None:
+                        ahead.traced(places[index], self._put(self._key(request), traced))
+                yield places[index]
+                yield from ready()
 
     def trace(self, queries: Sequence[TraceRequest]) -> list[Trace]:
         """The trace of each query, in order. It is cached by the query's text, its dialect and the
@@ -85,12 +144,17 @@ class SqlReader:
         new = {key: query for key, query in zip(keys, queries, strict=True) if found[key] is None}
         entries = self._pool.map("trace", list(new.values()))
         for key, entry in zip(new, entries, strict=True):
-            assert entry is not None
-            found[key] = trace_of(decode(entry))
-            self._traces.put(key, entry)
+            found[key] = self._put(key, entry)
         return [trace for key in keys if (trace := found[key]) is not None]
 
+    def _put(self, key: str, entry: bytes) -> Trace:
+        self._traces.put(key, entry)
+        found = self._fresh[key] = trace_of(decode(entry))
+        return found
+
     def _remembered(self, key: str) -> Trace | None:
+        if key in self._fresh:
+            return self._fresh[key]
         try:
             return trace_of(self._traces.get(key))
         except Exception:  # the cache does not have it, or the entry is damaged
@@ -112,6 +176,12 @@ class SqlReader:
             found = schema, hashlib.sha256(repr(schema).encode()).hexdigest()
             self._schemas[id(schema)] = found
         return found[1]
+
+
+def _request(text: Text, parsed: ParsedSql, meant: Meant) -> TraceRequest | None:
+    """The request for a text's trace, if it is known what all its names mean."""
+    upstream = upstream_of(parsed, meant)
+    return None if upstream is None else TraceRequest(text[0], text[1], upstream)
 
 
 def key_of(text: Text) -> str:

@@ -40,7 +40,12 @@ _OWN = {"with_", "from_", "joins", "expressions", "laterals", "hint", "kind", "i
 _ROUNDS = 4
 
 
-def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
+def trace(
+    text: str,
+    dialect: str,
+    upstream: Mapping[str, Upstream],
+    source: TokenizedText | None = None,
+) -> Trace:
     """Trace the columns of *text*, a single query.
 
     Never raises: no code knows all of SQL, and a query that the warehouse accepts must not be
@@ -49,9 +54,10 @@ def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
     Args:
         upstream: maps a table's name, as in ``Reference.name``, to what it refers to. A name that
             is not in it is outside the project, and nothing is known about it.
+        source: the text, if it is parsed already. Its tree may be changed.
     """
     try:
-        return followed(text, dialect, upstream)
+        return followed(source or TokenizedText(text, dialect), upstream)
     except SqlSyntaxError as error:
         return Trace(reason=error.what)
     except RecursionError:
@@ -60,9 +66,8 @@ def trace(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
         return Trace(reason=f"its columns could not be traced ({type(error).__name__}: {error})")
 
 
-def followed(text: str, dialect: str, upstream: Mapping[str, Upstream]) -> Trace:
+def followed(source: TokenizedText, upstream: Mapping[str, Upstream]) -> Trace:
     """Like ``trace``, but raises any error that the code does not expect."""
-    source = TokenizedText(text, dialect)
     statements = source.statements()
     if len(statements) != 1:
         return Trace(reason="it is not one statement")
