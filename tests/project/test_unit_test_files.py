@@ -235,3 +235,45 @@ def test_no_value_of_yaml_becomes_another_one(written: str, type_: str, expected
             text_of(it, type_)
     else:
         assert text_of(it, type_) == expected
+
+
+SETTINGS = "name: p\ndialect: {}\nseeds: {{prices: {{column_types: {{code: text}}}}}}"
+EPHEMERAL = "/* @model materialized: ephemeral */"
+INCREMENTAL = "/* @model\nmaterialized: incremental\nsince: n\n*/"
+OF_SEEDS = {
+    "seeds/prices.csv": "code,amount,day,is_open,n\n1,1.5,2024-01-31,true,1\n2,2,2024-02-01,true,2",
+    "models/kept.sql": f"{EPHEMERAL} select code, amount, day, n from prices",
+    "models/summed.sql": "select sum(amount) as total, max(day) as day, n from kept group by n",
+    "models/top.sql": "select total, day, n from summed",
+    "models/new.sql": f"{INCREMENTAL} select n from prices where n > $since",
+    "unit_tests/a.yaml": """\
+- model: summed
+  name: one
+  given: {prices: [{code: 1, amount: much, day: 1 May, is_open: maybe}]}
+  expect: [{total: a lot, day: 2024-01-31, n: 1.5}]
+- {model: top, name: two, given: {summed: [{total: 1.5, day: soon}]}, expect: [{total: x, n: y}]}
+- {model: new, name: three, since: late, expect: []}
+- {model: top, name: right, given: {summed: [{day: 2024-01-31}]}, expect: [{total: 1.0}]}
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "wrong"),
+    [
+        ("duckdb", {3: "amount day is_open", 4: "total n", 5: "day total n", 6: "since"}),
+        # The types of aggregates are not known there.
+        ("postgres", {3: "amount day is_open", 4: "n", 5: "n", 6: "since"}),
+    ],
+)
+def test_values_of_seeds_whose_types_nobody_declares(
+    tmp_path: Path, dialect: str, wrong: dict[int, str]
+) -> None:
+    """`check` reports what `dagster-models test` would, which has the types of the warehouse."""
+    settings = {"dagster_models.yaml": SETTINGS.format(dialect)}
+    project = load(write_project(tmp_path, {**settings, **OF_SEEDS}), environ={})
+    found: list[Problem] = []
+    (right,) = read_unit_tests(project, found.append)
+    assert right.name == "right"
+    places = [(it.line, it.what.partition(":")[0]) for it in found]
+    assert places == [(line, f"`{it}`") for line, names in wrong.items() for it in names.split()]

@@ -46,11 +46,18 @@ class Declared:
         return self.node.keys.get(key, self.node.place)
 
 
+def is_meant(key: Key, name: str) -> bool:
+    """Whether a test names the model so."""
+    return name.lower() in (str(key).lower(), key.name.lower())
+
+
 @dataclass(frozen=True, slots=True)
 class Linker:
-    """Resolves the names of the tests of one project, and reports what is wrong."""
+    """Resolves the names of the tests of one project, and reports what is wrong. ``typed`` is the
+    project with the types of its seeds."""
 
     project: Project
+    typed: Project
     built: Mapping[str, BuiltSchema]
     report: Report
     _seen: dict[tuple[Key, str], Location] = field(default_factory=dict)
@@ -66,13 +73,12 @@ class Linker:
         return None if problems else found
 
     def columns(self, key: Key) -> Schema:
-        return known_columns(self.project, key, self.built.get(str(key)))
+        return known_columns(self.typed, key, self.built.get(str(key)))
 
     def _model(self, test: Declared, problems: list[Problem]) -> Step | None:
         node: YamlNode = test.values["model"]
         every = [*self.project.steps.values(), *self.project.ephemerals.values()]
-        name = str(node.value).lower()
-        found = [it for it in every if name in (str(it.key).lower(), it.key.name.lower())]
+        found = [it for it in every if is_meant(it.key, str(node.value))]
         if len(found) == 1:
             if why := _refused(found[0]):
                 problems.append(problem(why[0], node.place, why[1]))
@@ -108,6 +114,7 @@ class Linker:
         expect: Given = values["expect"]
         problems += _wrong_rows(expect, self.columns(step.key), step.key)
         problems += _incomplete(expect)
+        problems += _wrong_since(test, self.columns(step.key), step)
         problems += _wrong_key(test, self.columns(step.key), step.key)
         first = self._seen.setdefault((step.key, values["name"]), test.place("name"))
         if first != test.place("name"):
@@ -234,6 +241,18 @@ def _wrong_key(test: Declared, schema: Schema, of: Key) -> Iterator[Problem]:
         if name.lower() not in folded:
             what = f"`key` names `{name}`, a column that {who} does not have"
             yield problem(what, test.place("key"), suggest(name, known, "Columns"))
+
+
+def _wrong_since(test: Declared, schema: Schema, step: Step) -> Iterator[Problem]:
+    """A value of `$since` that is not of the type of its column."""
+    if "since" not in test.values or step.config.since is None:
+        return
+    name = step.config.since.column.lower()
+    type_ = next((type_ for column, type_ in schema.columns if column.lower() == name), "")
+    try:
+        text_of(test.values["since"], type_)
+    except BadValue as bad:
+        yield problem(f"`since`: {bad.what}", bad.place, bad.fix)
 
 
 def _wrong_rows(rows: Given, schema: Schema, of: Key) -> Iterator[Problem]:

@@ -26,8 +26,9 @@ from dagster_models.errors import Problem
 from dagster_models.project.built_schemas import remembered
 from dagster_models.project.files import DESCRIBED, read_file
 from dagster_models.project.problems import Noted, Report, problem
-from dagster_models.project.unit_tests.link import Declared, Linker
+from dagster_models.project.unit_tests.link import Declared, Linker, is_meant
 from dagster_models.project.unit_tests.rows import RowsReader
+from dagster_models.project.unit_tests.seeds import with_seed_types
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode, read_yaml
@@ -43,13 +44,15 @@ _SOURCE = re.compile(r"source\(\s*['\"]([^'\"]+)['\"]\s*,\s*['\"]([^'\"]+)['\"]\
 def read_unit_tests(project: Project, report: Report) -> list[UnitTest]:
     """All unit tests of a project, in the order of their files. What is wrong is reported."""
     reader = RowsReader(project.root, project.dialect)
-    linker = Linker(project, remembered(project.target_path), report)
-    found: list[UnitTest] = []
-    for item in _entries(project.root, report):
-        declared = _declared(item, reader, report)
-        if declared is not None and (test := linker.linked(declared)) is not None:
-            found.append(test)
-    return found
+    read = (_declared(item, reader, report) for item in _entries(project.root, report))
+    declared = [it for it in read if it is not None]
+    names = {str(it.values["model"].value) for it in declared}
+    every = (*project.steps, *project.ephemerals)
+    tested = [key for key in every if any(is_meant(key, name) for name in names)]
+    built = remembered(project.target_path)
+    linker = Linker(project, with_seed_types(project, tested, built), built, report)
+    tests = (linker.linked(it) for it in declared)
+    return [test for test in tests if test is not None]
 
 
 def _files(root: str, *folders: str) -> list[str]:
