@@ -8,10 +8,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
+from dagster_models.cli.project import load
 from dagster_models.cli.verifying import add_verify, verification_lines, verified
 from dagster_models.cli.writing import writing
 from dagster_models.dbt.importing import ImportOptions, import_project
@@ -19,8 +21,9 @@ from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
-from dagster_models.errors import SelectionError
+from dagster_models.errors import ProjectError, SelectionError
 from dagster_models.pages.dbt_import import import_page
+from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
 
 HELP = "write a project of a dbt project: its models without Jinja, its tests, seeds and settings"
@@ -70,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         options.profiles,
     )
     manifest = read_manifest(root, options.manifest)
-    imported = import_project(manifest, given)
+    imported = import_project(manifest, given, _errors_in)
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
@@ -83,6 +86,20 @@ def run(options: argparse.Namespace) -> int:
     for line in [content] if options.json else lines:
         print(line)
     return 1 if done.conflicts or (found and found.differs) else 0
+
+
+def _errors_in(files: Mapping[str, str | bytes]) -> dict[str, str]:
+    """The files of a project that do not load -> the first error of each."""
+    with TemporaryDirectory(prefix="dagster_models_") as folder:
+        write_files(Path(folder), files, accept=False)
+        try:
+            problems = load(Path(folder), columns=False, whole=False).warnings
+        except ProjectError as error:
+            problems = error.problems
+    found: dict[str, str] = {}
+    for it in errors_of(problems):
+        found.setdefault(it.path, it.what)
+    return found
 
 
 def _mapping(text: str, option: str) -> Mapping[str, Any]:
@@ -109,6 +126,10 @@ def _summary(report: ImportReport, done: WrittenFiles, into: Path) -> Iterator[s
             names = [it.unique_id.rpartition(".")[2] for it in disabled if it.why == why]
             more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
             yield f"  {', '.join(names[:_SHOWN])}{more}: {why}"
+    if report.errors:
+        yield "Does not load (a check of these is left out, and all else is to be mended by hand):"
+        for path, what in report.errors.items():
+            yield f"  {path}: {what}"
     frozen = Counter(name for it in report.models for name in it.frozen)
     if frozen:
         yield "Values of this moment that stand in texts:"

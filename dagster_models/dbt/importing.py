@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.project.names import NodeNames, renamed
 from dagster_models.dbt.project.remarks import Remark
 from dagster_models.dbt.properties.beside_sql import BesideSql, DbtLookup, beside_sql
 from dagster_models.dbt.properties.configuration import header_of
@@ -23,6 +24,7 @@ from dagster_models.dbt.text.target import target_values
 from dagster_models.dbt.yaml_text import with_header, yaml_text
 from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.settings import PROJECT_FILE
+from dagster_models.util.plain_names import plain_name
 
 #: dbt's adapters whose SQL has another name here.
 _DIALECTS = {
@@ -34,6 +36,7 @@ _DIALECTS = {
     "fabricspark": "spark",
 }
 _EXPOSURES = "exposures"
+_STUB = "select null as not_imported\n"
 _DEFINITIONS = """\
 from pathlib import Path
 
@@ -62,15 +65,48 @@ class Imported:
     files: dict[str, str | bytes]
     report: ImportReport
 
+    def stubbed(self) -> dict[str, str | bytes]:
+        """The files, with something to read in place of each model that is disabled."""
+        return self.files | {it.path: _STUB for it in self.report.models if it.disabled}
 
-def import_project(manifest: Manifest, options: ImportOptions) -> Imported:
-    return _Importing(manifest, options).all()
+
+#: What keeps files from being loaded: their paths and texts -> path -> the error.
+Errors: TypeAlias = Callable[[Mapping[str, str | bytes]], Mapping[str, str]]
+
+
+def import_project(
+    manifest: Manifest, options: ImportOptions, errors_in: Errors | None = None
+) -> Imported:
+    """Import all of a dbt project. What would not load by *errors_in* is disabled or left out, and
+    is in the report with its error."""
+    names = NodeNames(manifest)
+    imported = _Importing(manifest, options, names, {}).all()
+    if errors_in is None:
+        return imported
+    errors = errors_in(imported.stubbed())
+    of_steps = {key: errors[it.path] for key, it in names.places.items() if it.path in errors}
+    if of_steps:  # once more, as nothing else may rest on them
+        imported = _Importing(manifest, options, names, of_steps).all()
+        errors = errors_in(imported.stubbed())
+    disabled = {it.path for it in imported.report.models if it.disabled}
+    errors = {path: why for path, why in errors.items() if path not in disabled}
+    for path in errors:
+        if path.startswith("checks/"):
+            del imported.files[path]
+    return replace(imported, report=imported.report.with_errors(errors))
 
 
 class _Importing:
-    def __init__(self, manifest: Manifest, options: ImportOptions) -> None:
-        self.manifest = manifest
-        self.names = NodeNames(manifest)
+    """``unloadable``: the steps that would not load -> why."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        options: ImportOptions,
+        names: NodeNames,
+        unloadable: Mapping[str, str],
+    ) -> None:
+        self.manifest, self.names = manifest, names
         self.dialect = _DIALECTS.get(manifest.adapter_type, manifest.adapter_type)
         placeholders = Placeholders(manifest, self.names, self.dialect)
         target = target_values(manifest, options.target, options.target_values)
@@ -86,7 +122,7 @@ class _Importing:
             it.unique_id: "; ".join(why)
             for it in self.nodes
             if (why := header_of(it, manifest, rendering, self.dialect).refused)
-        }
+        } | dict(unloadable)
         lost = {name for name, text in self.texts.items() if text.way is Way.NONE}
         self.beside: BesideSql = beside_sql(
             manifest,
@@ -97,8 +133,12 @@ class _Importing:
             options.profiles,
         )
         self.remarks: dict[str, list[Remark]] = defaultdict(list)
-        for remark in self.beside.remarks:
+        left_out = unloadable.keys() & self.beside.seed_files.keys()
+        of_seeds = [Remark(it, f"the seed is not written: {unloadable[it]}") for it in left_out]
+        for remark in (*self.beside.remarks, *of_seeds, *renamed(manifest, self.names)):
             self.remarks[remark.of].append(remark)
+        for seed in left_out:
+            del self.beside.seed_files[seed]
 
     def all(self) -> Imported:
         for node in self.nodes:
@@ -106,7 +146,10 @@ class _Importing:
         for unique_id, data in self.beside.seed_files.items():
             self.files[self.names.places[unique_id].path] = data
         for check in self.beside.checks:
-            self.files[check.path] = with_header("@check", check.header, f"{check.sql}\n")
+            file = Path(check.path)
+            paths = (file.with_stem(f"{file.stem}_{at}").as_posix() for at in count(2))
+            free = next(it for it in chain([check.path], paths) if it not in self.files)
+            self.files[free] = with_header("@check", check.header, f"{check.sql}\n")
         for path, tests in self.beside.unit_tests.items():
             self.files[path] = yaml_text(tests)
         if self.beside.sources:
@@ -152,7 +195,7 @@ class _Importing:
             "enabled": False,
             "description": f"Not imported from dbt: {plain}. Its text is in {Path(original).name}.",
         }
-        self.files[path] = with_header("@model", header, "select null as not_imported\n")
+        self.files[path] = with_header("@model", header, _STUB)
         self.files[original] = node.raw_code
 
     def _header(self, node: DbtNode, text: ModelText) -> dict[str, Any]:
@@ -209,7 +252,7 @@ class _Importing:
         self.files[DEFINITIONS] = _DEFINITIONS.format(import_=import_, assets=assets)
 
     def _project(self) -> dict[str, Any]:
-        name = re.sub(r"\W", "_", self.manifest.project_name)
+        name = plain_name(self.manifest.project_name)
         found: dict[str, Any] = {"name": name, "dialect": self.dialect}
         if self.names.root_schema != "main":
             found["schema"] = self.names.root_schema

@@ -30,7 +30,7 @@ class ReportedModel:
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """``remarks``: (unique_id or "", weight, what) of all but the models. ``files``: what became of
-    the files -> their paths."""
+    the files -> their paths. ``errors``: the files that do not load -> why; checks are left out."""
 
     project: str
     adapter: str
@@ -38,6 +38,10 @@ class ImportReport:
     models: tuple[ReportedModel, ...]
     remarks: tuple[tuple[str, str, str], ...]
     files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    def with_errors(self, errors: Mapping[str, str]) -> ImportReport:
+        return replace(self, errors=errors)
 
     def with_files(self, files: Mapping[str, tuple[str, ...]]) -> ImportReport:
         return replace(self, files=files)
@@ -67,5 +71,6 @@ class ImportReport:
             "remarks": [
                 {"of": of, "weight": weight, "what": what} for of, weight, what in self.remarks
             ],
+            "errors": dict(self.errors),
             "files": {name: list(paths) for name, paths in self.files.items()},
         }

@@ -19,6 +19,7 @@ from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.environment import filled, names_in
+from dagster_models.util.plain_names import NAME
 
 KEY = "attach"
 #: The ways to attach.
@@ -39,7 +40,7 @@ def read_attached(
     names = {catalog.lower(): "the target's own file", **dict.fromkeys(_TAKEN, "DuckDB itself")}
     for name, place, item in fields.named_entries(node, "attach", report):
         taken = names.get(name.lower())
-        if not fields.NAME.match(name) or taken is not None:
+        if not NAME.match(name) or taken is not None:
             what = f"`attach`: the name `{name}` is that of {taken}, and case does not matter"
             if taken is None:
                 what = f"`attach`: {name!r} cannot be a name"

@@ -10,7 +10,7 @@ from functools import cache
 
 from dagster_models.errors import Problem
 from dagster_models.project.problems import Report
-from dagster_models.project.yaml.fields import NAME
+from dagster_models.util.plain_names import NAME
 
 #: The folders of a project -> the endings of the files that make its steps and checks.
 FOLDERS: Mapping[str, tuple[str, ...]] = {

@@ -14,6 +14,7 @@ from dagster_models.project.problems import Noted, Report, problem
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.util.plain_names import NAME
 
 _EXAMPLE = "E.g. `daily: {every: day, start: 2024-01-01, timezone: America/New_York}`."
 
@@ -53,7 +54,7 @@ def read_partition_sets(node: YamlNode | None, report: Report) -> dict[str, Part
     """The named sets of partitions in dagster_models.yaml. What is wrong is reported."""
     found: dict[str, PartitionSet] = {}
     for name, place, item in fields.named_entries(node, "partitions", report):
-        if not fields.NAME.match(name):
+        if not NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of partitions", place, fix))
             continue

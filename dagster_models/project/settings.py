@@ -23,6 +23,7 @@ from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.sql.dialects.table import OFFERED
 from dagster_models.util.environment import filled, names_in
 from dagster_models.util.nearest import suggest
+from dagster_models.util.plain_names import NAME
 
 PROJECT_FILE = "dagster_models.yaml"
 
@@ -165,7 +166,7 @@ def read_settings(
     if "name" not in values:
         if node is not None and "name" not in written:
             folder = os.path.basename(root)
-            example = folder if fields.NAME.match(folder) else "my_project"
+            example = folder if NAME.match(folder) else "my_project"
             fix = f"Add `name: {example}`."
             report(problem("the project has no name", top, fix))
         values["name"] = "project"
@@ -265,7 +266,7 @@ SCHEDULE_KEYS: dict[str, Reader] = {
 def _read_jobs(node: YamlNode | None, project: str, report: Report) -> tuple[Job, ...]:
     jobs = []
     for name, place, item in fields.named_entries(node, "jobs", report):
-        if not fields.NAME.match(name):
+        if not NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a job", place, fix))
         jobs.append(
@@ -288,7 +289,7 @@ def _read_schedules(
 ) -> tuple[Schedule, ...]:
     schedules = []
     for name, place, item in fields.named_entries(node, "schedules", report):
-        if not fields.NAME.match(name):
+        if not NAME.match(name):
             fix = "Use letters, digits and _ only."
             report(problem(f"`{name}` cannot be the name of a schedule", place, fix))
         noted = Noted(report)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dagster_models.dbt.checks.thresholds import Limits, keys_of, limits_of
 from dagster_models.dbt.project.manifest import DbtNode
+from dagster_models.util.plain_names import plain_name
 
 _COUNT = "count(*)"
 
@@ -25,7 +25,7 @@ class CheckFile:
 def name_of_test(node: DbtNode) -> str:
     """The name of a test, or of its table where dbt has shortened the name."""
     name = node.name if len(node.name) <= 100 else node.relation.identifier
-    return re.sub(r"\W", "_", name)
+    return plain_name(name)
 
 
 def check_files(node: DbtNode, model: str, sql: str) -> Iterator[CheckFile]:

@@ -197,6 +197,11 @@ def _name_apart(checks: Checks, nodes: Mapping[int, DbtNode]) -> None:
         for column, word, entry in entries:
             if "name" not in entry and default[_default_name(column, word, entry)] > 1:
                 entry["name"] = name_of_test(nodes[id(entry)])
+        given: Counter[str] = Counter()
+        for _, _, entry in entries:
+            if name := entry.get("name"):  # two of dbt's may be one with fewer letters
+                given[name.lower()] += 1
+                entry["name"] = name + f"_{given[name.lower()]}" * (given[name.lower()] > 1)
         for items in (*declared.columns.values(), declared.whole):
             items[:] = [next(iter(it)) if not next(iter(it.values())) else it for it in items]
 

@@ -6,14 +6,16 @@ have a folder of their own. The schema and the table in the warehouse are those 
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import PurePosixPath
 
 from dagster_models.core.model import Key
 from dagster_models.dbt.project.manifest import DbtNode, DbtSource, Manifest
+from dagster_models.dbt.project.remarks import Remark, Weight
+from dagster_models.util.plain_names import plain_name
 
 #: What has a relation that SQL reads.
 STEPS = ("model", "seed", "snapshot")
@@ -54,8 +56,8 @@ class NodeNames:
         self._sources: dict[tuple[str, str], list[DbtSource]] = {}
         for source in manifest.sources.values():
             self._sources.setdefault((source.source_name, source.name), []).append(source)
-        own = (it for name, it in manifest.sources.items() if name not in self.same)
-        keys = [*(it.key for it in self.places.values()), *(_source_key(it) for it in own)]
+        self._source_keys: Mapping[str, Key] = dict(self._keys_of_sources())
+        keys = [*(it.key for it in self.places.values()), *self._source_keys.values()]
         self._count = Counter(key.name.lower() for key in keys)
 
     def key_of(self, unique_id: str) -> Key:
@@ -63,7 +65,7 @@ class NodeNames:
         unique_id = self.same.get(unique_id, unique_id)
         if unique_id in self.places:
             return self.places[unique_id].key
-        return _source_key(self._manifest.sources[unique_id])
+        return self._source_keys[unique_id]
 
     def is_unique(self, unique_id: str) -> bool:
         """Whether its bare name means it alone. A source is always named with its schema."""
@@ -99,19 +101,35 @@ class NodeNames:
         return distance
 
     def _places(self, steps: Iterable[DbtNode]) -> Iterator[tuple[str, StepPlace]]:
-        taken: set[Key] = set()
+        taken: set[Key] = set()  # in lower case, as two that differ by that alone do not load
         own = self._manifest.project_name
-        for it in sorted(steps, key=lambda it: (it.package != own, it.unique_id)):
+        for it in sorted(steps, key=lambda it: (it.package != own, is_renamed(it), it.unique_id)):
             package = () if it.package == own else (it.package,)
-            folders = tuple(map(_identifier, (*package, *_folders(it))))
-            place = self._place(it, folders)
-            if place.key in taken:
-                place = self._place(it, (_identifier(f"{it.package}_{it.kind}"), *folders))
-            taken.add(place.key)
+            folders = tuple(map(_folder, (*package, *_folders(it))))
+            apart = (_folder(f"{it.package}_{it.kind}"), *folders)
+            choices = chain([(folders, "")], ((apart, f"_{at}" if at else "") for at in count()))
+            for place in (self._place(it, *choice) for choice in choices):
+                if _folded(place.key) not in taken:
+                    break
+            taken.add(_folded(place.key))
             yield it.unique_id, place
 
-    def _place(self, it: DbtNode, folders: tuple[str, ...]) -> StepPlace:
-        name, root = file_name(it), _ROOTS[it.kind]
+    def _keys_of_sources(self) -> Iterator[tuple[str, Key]]:
+        taken: set[Key] = set()
+        for unique_id, it in self._manifest.sources.items():
+            if unique_id in self.same:
+                continue
+            schema, name = plain_name(it.source_name), plain_name(it.name)
+            key = Key(schema, name)
+            for at in count(2):
+                if _folded(key) not in taken:
+                    break
+                key = Key(f"{schema}_{at}", name)
+            taken.add(_folded(key))
+            yield unique_id, key
+
+    def _place(self, it: DbtNode, folders: tuple[str, ...], suffix: str) -> StepPlace:
+        name, root = f"{file_name(it)}{suffix}", _ROOTS[it.kind]
         path = PurePosixPath(root, *folders, f"{name}.{'csv' if it.kind == 'seed' else 'sql'}")
         first = path.parts[1] if len(path.parts) > 2 else ""
         schema = first or (self.root_schema if it.kind == "model" else root)
@@ -120,7 +138,30 @@ class NodeNames:
 
 def file_name(node: DbtNode) -> str:
     """The name of its file, without a suffix: with its version, as several may be in use."""
-    return _identifier(node.name if node.version is None else f"{node.name}_v{node.version}")
+    return plain_name(_named(node))
+
+
+def is_renamed(node: DbtNode) -> bool:
+    """Whether its name cannot be one here."""
+    return file_name(node) != _named(node)
+
+
+def renamed(manifest: Manifest, names: NodeNames) -> Iterator[Remark]:
+    """A remark on each step and source whose name cannot be one here. Its table keeps it."""
+    steps = {key: (_named(manifest.nodes[key]), it.key.name) for key, it in names.places.items()}
+    sources = {
+        key: (f"{it.source_name}.{it.name}", str(names.key_of(key)))
+        for key, it in manifest.sources.items()
+        if key not in names.same
+    }
+    for unique_id, (name, ours) in (steps | sources).items():
+        if name != ours:
+            what = f"it is `{ours}` here, as a name has no more than letters, digits and _"
+            yield Remark(unique_id, what, Weight.NOTE)
+
+
+def _named(node: DbtNode) -> str:
+    return node.name if node.version is None else f"{node.name}_v{node.version}"
 
 
 def _folders(it: DbtNode) -> tuple[str, ...]:
@@ -129,12 +170,13 @@ def _folders(it: DbtNode) -> tuple[str, ...]:
     return PurePosixPath(str(it.given.get("path") or it.path)).parts[:-1]
 
 
-def _identifier(name: str) -> str:
-    return re.sub(r"\W", "_", name)
+def _folder(name: str) -> str:
+    """The name of a folder, but for that of Python's caches, which is not read."""
+    return "pycache" if name == "__pycache__" else plain_name(name)
 
 
-def _source_key(source: DbtSource) -> Key:
-    return Key(source.source_name, source.name)
+def _folded(key: Key) -> Key:
+    return Key(key.schema.lower(), key.name.lower())
 
 
 def _root_schema(manifest: Manifest, steps: Iterable[DbtNode]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from dagster_models.dbt.project.entry import DbtEntry
 from dagster_models.dbt.project.interfaces import Lookup
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.properties.tags_and_owners import owner_of, tags_of
+from dagster_models.util.plain_names import plain_name
 
 _HEAD = '''"""The exposures of the dbt project: assets that nothing here builds."""
 
@@ -37,7 +37,7 @@ def _spec(exposure: DbtEntry, names: Lookup) -> str:
     arguments: dict[str, Any] = {
         "deps": keys,
         "description": str(it.get("description") or "").strip(),
-        "kinds": {"exposure", re.sub(r"\W", "_", str(it.get("type") or "exposure"))},
+        "kinds": {"exposure", plain_name(str(it.get("type") or "exposure"))},
         "owners": [owner] if owner else [],
         "tags": dict.fromkeys(tags, ""),
         "metadata": metadata,

@@ -10,6 +10,7 @@ from typing import Any
 from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
 from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.remarks import Remark, Weight
+from dagster_models.util.plain_names import plain_name
 
 _ENV_VAR = re.compile(r"\{\{\s*env_var\(\s*['\"](\w+)['\"]\s*(?:,[^)]*)?\)[^}]*\}\}")
 #: Settings of dbt's profiles -> ours. A secret always comes from the environment.
@@ -42,7 +43,7 @@ def target_of(manifest: Manifest, profiles: Path | None) -> tuple[dict[str, Any]
     if ours["type"] != type_:
         what = f"{type_} is no target yet: {name} is a DuckDB file"
         remarks.append(Remark("", what, Weight.DIFFERS))
-    return {re.sub(r"\W", "_", name): ours}, remarks
+    return {plain_name(name): ours}, remarks
 
 
 def _profile(manifest: Manifest, file: Path | None) -> tuple[Mapping[str, Any], list[Remark]]:

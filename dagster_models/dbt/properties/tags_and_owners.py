@@ -10,6 +10,7 @@ from dagster_models.dbt.project.manifest import Manifest
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties.header import ImportedHeader, accepted
 from dagster_models.project.yaml import fields
+from dagster_models.util.plain_names import plain_name
 
 
 def label_keys(header: ImportedHeader, manifest: Manifest) -> None:
@@ -52,7 +53,7 @@ def _group(header: ImportedHeader, manifest: Manifest) -> None:
     name = header.node.given.get("group") or header.node.config.get("group")
     if not name:
         return
-    header.values["group"] = re.sub(r"\W", "_", str(name))
+    header.values["group"] = plain_name(str(name))
     owner = next((it for it in manifest.groups.values() if it.text("name", "") == name), None)
     if owner is not None and (ours := owner_of(owner.mapping("owner"))):
         header.values["owner"] = ours
@@ -70,7 +71,7 @@ def owner_of(owner: Mapping[str, Any]) -> str:
 def _for_dagster(header: ImportedHeader, meta: Mapping[str, Any]) -> None:
     """What dagster-dbt reads of `meta: dagster:`."""
     if meta.get("group"):
-        header.values["group"] = re.sub(r"\W", "_", str(meta["group"]))
+        header.values["group"] = plain_name(str(meta["group"]))
     owners = [it for it in meta.get("owners") or () if accepted(fields.owners, it)]
     if owners:
         header.values["owner"] = owners if len(owners) > 1 else owners[0]

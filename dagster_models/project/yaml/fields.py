@@ -18,10 +18,10 @@ from dagster_models.errors import Problem
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import nearest, suggest
+from dagster_models.util.plain_names import NAME
 
 Reader = Callable[[YamlNode], Any]
 
-NAME = re.compile(r"[A-Za-z0-9_]+\Z")  #: what Dagster allows as the name of a job, op or check
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?\Z")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 

@@ -1,0 +1,130 @@
+"""What an import writes loads, whatever dbt calls things: a name that cannot be one here is another
+one, and what does not load is disabled or left out, with its error in the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_models.cli.main import main
+from dagster_models.project.problems import errors_of
+from dbt_cases import dbt_test, manifest_of, step
+from project_cases import load
+
+NOT_NULL = "{% test not_null(model, column_name) %}select 1{% endtest %}"
+
+
+def sql(name: str, text: str = "select 1 as x", folder: str = "marts", **given: Any) -> Any:
+    found = step(name, raw_code=text, language="sql", **given)
+    return {
+        **found,
+        "original_file_path": f"models/{folder}/{name}.sql",
+        "path": f"{folder}/{name}",
+    }
+
+
+def seed(root: Path, name: str, text: str) -> Any:
+    (root / "seeds").mkdir(parents=True, exist_ok=True)
+    (root / f"seeds/{name}.csv").write_text(text)
+    path = {"original_file_path": f"seeds/{name}.csv", "path": f"{name}.csv"}
+    return {**step(name, kind="seed"), **path}
+
+
+def source(name: str, table: str) -> Any:
+    return {
+        "unique_id": f"source.shop.{name}.{table}",
+        "resource_type": "source",
+        "package_name": "shop",
+        "source_name": name,
+        "name": table,
+        "identifier": table,
+        "database": "dev",
+        "schema": name,
+        "relation_name": f'"dev"."{name}"."{table}"',
+        "original_file_path": "models/s.yml",
+        "config": {},
+        "columns": {},
+    }
+
+
+def imported(root: Path) -> tuple[int, Any]:
+    code = main(["import-dbt", str(root)])
+    into = root.with_name(f"{root.name}_models")
+    return code, json.loads((into / ".dagster_models_import/report.json").read_text())
+
+
+def test_each_kind_of_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "shop"
+    names = ["Ümläut", "Umlaut", "订单", "my-model", "my model", "my.model", "1st"]
+    reads = [f"model.shop.{name}" for name in names]
+    refs = " union all ".join(f"select x from {{{{ ref('{name}') }}}}" for name in names)
+    sources = [source("röh", "ördérs"), source("a b", "x y"), source("a.b", "x y")]
+    from_sources = "select * from {{ source('röh', 'ördérs') }}, {{ source('a.b', 'x y') }}"
+    named = [dbt_test("model.shop.1st", "not_null", "x", name=f"m{it}ß") for it in ("u", "ü")]
+    manifest_of(
+        root,
+        *(sql(name) for name in names),
+        *(sql("reader", refs, depends_on={"nodes": reads, "macros": []}),),
+        sql("of_sources", from_sources, depends_on={"nodes": [it["unique_id"] for it in sources]}),
+        sql("x", folder="1. Stägîng/süb"),
+        sql("hidden", folder="__pycache__"),
+        seed(root, "séed", "a\n1\n"),
+        *named,
+        dbt_test("source.shop.röh.ördérs", "not_null", "id"),
+        sources={it["unique_id"]: it for it in sources},
+        macros={"macro.dbt.test_not_null": NOT_NULL},
+    )
+    code, report = imported(root)
+    assert (code, report["errors"]) == (0, {})
+    project = load(tmp_path / "shop_models", columns=False)
+    assert errors_of(project.warnings) == []
+    keys = {str(key): step for key, step in project.steps.items()}
+    umlauts = {
+        key: it.relation.name for key, it in keys.items() if it.relation and key[-6:] == "Umlaut"
+    }
+    assert umlauts == {"marts.Umlaut": "Umlaut", "shop_model.Umlaut": "Ümläut"}
+    assert len(keys) == len(names) + 5, "none is written over another"
+    assert len(set(keys["marts.reader"].upstream)) == len(names)
+    read = {str(project.sources[key].relation) for key in keys["marts.of_sources"].upstream}
+    assert read == {"röh.ördérs", "a.b.x y"}
+    assert {it.name for it in keys["marts.1st"].checks} == {"mu_", "mu__2"}
+    remarks = {it["of"]: it["what"] for it in report["remarks"]}
+    assert remarks["seed.shop.séed"].startswith("it is `seed` here, as a name has no more than")
+    assert remarks["source.shop.röh.ördérs"].startswith("it is `roh.orders` here")
+
+
+def test_what_does_not_load_is_disabled_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "shop"
+    manifest_of(
+        root,
+        sql("Orders"),
+        sql("orders", folder="other"),
+        sql(
+            "reader",
+            "select x from {{ ref('orders') }}",
+            depends_on={"nodes": ["model.shop.orders"]},
+        ),
+        seed(root, "twice", "a,a\n1,2\n"),
+        dbt_test("model.shop.orders", "not_null", "x"),
+        macros={"macro.dbt.test_not_null": NOT_NULL},
+    )
+    code, report = imported(root)
+    assert code == 0
+    why = "the relation `marts.orders` is also built by models/marts/Orders.sql"
+    models = {it["path"]: it["why"] for it in report["models"] if it["disabled"]}
+    assert models == {"models/other/orders.sql": why}
+    said = capsys.readouterr().out
+    assert f"  orders: {why}\n" in said
+    remarks = [it["what"] for it in report["remarks"]]
+    assert "the seed is not written: two columns are named `a`" in remarks
+    assert any("it reads model.shop.orders, which is not imported" in it for it in remarks)
+    into = tmp_path / "shop_models"
+    assert (into / "models/other/orders.sql.dbt").read_text() == "select 1 as x"
+    assert not (into / "seeds/twice.csv").exists()
+    with_problems = load(into, columns=False, whole=False).warnings
+    assert {it.path for it in errors_of(with_problems)} <= {"models/marts/reader.sql"}
