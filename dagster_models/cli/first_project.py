@@ -6,8 +6,10 @@ its git repository.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from dagster_models.project.first_project import DEFINITIONS, HOME, project_text
@@ -146,7 +148,6 @@ def texts(name: str, folder: str, example: bool) -> dict[str, str]:
         DEFINITIONS: _DEFINITIONS,
         PYPROJECT: _PYPROJECT + TABLES,
         WORKFLOW: _WORKFLOW,
-        ".gitignore": _GITIGNORE,
     }
     if example:
         templates = {
@@ -158,5 +159,20 @@ def texts(name: str, folder: str, example: bool) -> dict[str, str]:
         }
     values = {"name": name, "folder": folder}
     found = {path: Template(text).substitute(values) for path, text in templates.items()}
-    found[f"{HOME}/dagster.yaml"] = (files(__package__) / "dagster.yaml").read_text("utf-8")
-    return found
+    return found | home_texts()
+
+
+def home_texts() -> dict[str, str]:
+    """Path -> text of the files of a Dagster home in a project's folder."""
+    settings = (files(__package__) / "dagster.yaml").read_text("utf-8")
+    return {".gitignore": _GITIGNORE, f"{HOME}/dagster.yaml": settings}
+
+
+def commands(folder: Path, words: Sequence[str], definitions: str) -> Iterator[str]:
+    """What to enter next: the commands of these *words* in the project's folder, and then the UI.
+    *definitions*: the file that `dagster dev` is told, "" if it finds that by itself."""
+    there = f"cd {shlex.quote(str(folder))} && " if folder != Path.cwd() else ""
+    for at, word in enumerate(words):
+        yield f"{there * (at == 0)}dagster-models {word}"
+    file = f" -f {definitions}" if definitions else ""
+    yield f'DAGSTER_HOME="$PWD/{HOME}" DAGSTER_EVENT_BATCH_SIZE=1000 dagster dev{file}'

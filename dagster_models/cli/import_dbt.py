@@ -13,9 +13,10 @@ from typing import Any
 
 import yaml
 
+from dagster_models.cli.first_project import commands, home_texts
 from dagster_models.cli.project import load
 from dagster_models.cli.verifying import add_verify, verification_lines, verified
-from dagster_models.cli.writing import writing
+from dagster_models.cli.writing import write_new, writing
 from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
@@ -23,6 +24,7 @@ from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
 from dagster_models.errors import ProjectError, SelectionError
 from dagster_models.pages.dbt_import import import_page
+from dagster_models.project.first_project import DEFINITIONS
 from dagster_models.project.problems import errors_of
 from dagster_models.util.atomic_file import replace_file
 
@@ -45,13 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", type=Path, metavar="PATH", help=text)
     text = "the folder to write (default: beside PATH, with _models behind its name)"
     parser.add_argument("--into", type=Path, metavar="FOLDER", help=text)
-    text = "the manifest to read (default: target/manifest.json)"
+    text = "the manifest to read, or its folder (default: target/manifest.json)"
     parser.add_argument("--manifest", type=Path, metavar="FILE", help=text)
     text = "the name of dbt's target, for models that ask for `target.name` (default: dev)"
     parser.add_argument("--target", default="dev", metavar="NAME", help=text)
     text = "what else `target` is asked for, as YAML: '{region: eu}'"
     parser.add_argument("--target-values", default="{}", metavar="YAML", help=text)
-    text = "dbt's profiles.yml (default: that in PATH), of which no secret is read"
+    text = "dbt's profiles.yml, or its folder (default: that in PATH), of which no secret is read"
     parser.add_argument("--profiles", type=Path, metavar="FILE", help=text)
     text = "values of variables, as dbt's own --vars takes them"
     parser.add_argument("--vars", default="{}", metavar="YAML", help=text)
@@ -70,9 +72,9 @@ def run(options: argparse.Namespace) -> int:
         options.target,
         _mapping(options.target_values, "--target-values"),
         _mapping(options.vars, "--vars"),
-        options.profiles,
+        _file(options.profiles, "profiles.yml", "--profiles"),
     )
-    manifest = read_manifest(root, options.manifest)
+    manifest = read_manifest(root, _file(options.manifest, "manifest.json", "--manifest"))
     imported = import_project(manifest, given, _errors_in)
     with writing(into):
         done = write_files(into, imported.files, options.accept)
@@ -82,10 +84,27 @@ def run(options: argparse.Namespace) -> int:
         content = json.dumps(values, indent=1, ensure_ascii=False)
         replace_file(into / FOLDER / "report.json", f"{content}\n")
         replace_file(into / FOLDER / "report.html", import_page(report, found))
+    for path, text in home_texts().items():
+        write_new(into / path, text)
     lines = [*_summary(report, done, into), *(verification_lines(found) if found else ())]
+    lines += ["\nCheck it, run it, and look at it in the UI:\n"]
+    lines += commands(into, ["check", "run"], DEFINITIONS)
     for line in [content] if options.json else lines:
         print(line)
     return 1 if done.conflicts or (found and found.differs) else 0
+
+
+def _file(given: Path | None, name: str, option: str) -> Path | None:
+    """The file of an option, which may name its folder. Raises SelectionError if it is missing."""
+    if given is None:
+        return None
+    file = given / name if given.is_dir() else given
+    if not file.is_file():
+        what = (
+            f"the folder {given} has no {name}" if given.is_dir() else f"there is no file {given}"
+        )
+        raise SelectionError(f"{option}: {what}")
+    return file
 
 
 def _errors_in(files: Mapping[str, str | bytes]) -> dict[str, str]:

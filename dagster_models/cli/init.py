@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from string import Template
 
 from dagster_models.cli import first_project
-from dagster_models.cli.first_project import PYPROJECT, TABLES, WORKFLOW
+from dagster_models.cli.first_project import PYPROJECT, TABLES, WORKFLOW, commands
 from dagster_models.cli.schemas import write_schemas
+from dagster_models.cli.writing import write_new
 from dagster_models.errors import DagsterModelsError
-from dagster_models.project.first_project import DEFINITIONS, HOME, name_for
+from dagster_models.project.first_project import DEFINITIONS, name_for
 from dagster_models.project.load import target_path_of
 from dagster_models.project.settings import PROJECT_FILE
 
@@ -35,14 +35,14 @@ def run(options: argparse.Namespace) -> int:
     inside = folder.relative_to(repository).as_posix() if repository else "."
     example = not (folder / "models").is_dir()
     every = first_project.texts(name, inside, example)
-    kept = [path for path, text in every.items() if not _write(folder / path, text)]
+    kept = [path for path, text in every.items() if not write_new(folder / path, text)]
     write_schemas(Path(target_path_of(folder)) / "schemas")
     for path in kept:
         print(f"{os.path.relpath(folder / path)} is there already and stays as it is")
     for note in _notes(folder, name, kept, repository):
         print(f"  {note}")
     print(f"The project {name} is in {folder}. Run it, and look at it in the UI:\n")
-    for command in _commands(folder, kept):
+    for command in commands(folder, ["run"], DEFINITIONS if PYPROJECT in kept else ""):
         print(command)
     return 0
 
@@ -69,25 +69,3 @@ def _notes(
             yield f"    {line}".rstrip()
     if repository is not None and WORKFLOW not in kept:
         yield f"GitHub reads workflows in {repository / '.github'}: move {WORKFLOW} there."
-
-
-def _commands(folder: Path, kept: Collection[str]) -> Iterator[str]:
-    there = f"cd {shlex.quote(str(folder))} && " if folder != Path.cwd() else ""
-    yield f"{there}dagster-models run"
-    file = f" -f {DEFINITIONS}" if PYPROJECT in kept else ""
-    yield f'DAGSTER_HOME="$PWD/{HOME}" DAGSTER_EVENT_BATCH_SIZE=1000 dagster dev{file}'
-
-
-def _write(path: Path, text: str) -> bool:
-    """Write a file, and return whether it was not there yet; one that is there stays as it is."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        if not path.is_file():
-            raise DagsterModelsError(f"{path} is there already, and is no file") from None
-        return False
-    except OSError as error:
-        raise DagsterModelsError(f"{path} cannot be written: {error.strerror}") from error
-    return True

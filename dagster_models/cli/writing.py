@@ -20,3 +20,18 @@ def writing(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DagsterModelsError(f"{place} cannot be written: {error.strerror}") from error
+
+
+def write_new(path: Path, text: str) -> bool:
+    """Write a file, and return whether it was not there yet; one that is there stays as it is."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        if not path.is_file():
+            raise DagsterModelsError(f"{path} is there already, and is no file") from None
+        return False
+    except OSError as error:
+        raise DagsterModelsError(f"{path} cannot be written: {error.strerror}") from error
+    return True

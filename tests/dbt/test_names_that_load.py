@@ -4,12 +4,14 @@ one, and what does not load is disabled or left out, with its error in the repor
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dagster_models.cli.main import main
+from dagster_models.definitions.launch import location_of
 from dagster_models.project.problems import errors_of
 from dbt_cases import dbt_test, manifest_of, step
 from project_cases import load
@@ -128,3 +130,29 @@ def test_what_does_not_load_is_disabled_with_the_reason(
     assert not (into / "seeds/twice.csv").exists()
     with_problems = load(into, columns=False, whole=False).warnings
     assert {it.path for it in errors_of(with_problems)} <= {"models/marts/reader.sql"}
+
+
+def test_what_it_prints_next_works_and_a_folder_is_one_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, into = tmp_path / "shop", tmp_path / "my shop"
+    manifest_of(root, sql("a"))
+    (root / "target").rename(tmp_path / "elsewhere")
+    call = ["import-dbt", str(root), "--into", str(into), "--manifest"]
+    assert main([*call, str(root)]) == 2
+    assert capsys.readouterr().err == f"--manifest: the folder {root} has no manifest.json\n"
+    assert main([*call, str(tmp_path / "elsewhere")]) == 0
+    check, run, ui = capsys.readouterr().out.splitlines()[-3:]
+    assert check == f"cd '{into}' && dagster-models check"
+    assert run == "dagster-models run"
+    assert ui.startswith('DAGSTER_HOME="$PWD/.dagster_home" ')
+    assert ui.endswith("dagster dev -f definitions.py")
+    for option in ("--manifest", "--profiles"):
+        assert main(["import-dbt", str(root), option, str(tmp_path / "none")]) == 2
+        assert capsys.readouterr().err == f"{option}: there is no file {tmp_path / 'none'}\n"
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("DAGSTER_EVENT_BATCH_SIZE", "1")
+    monkeypatch.chdir(into)
+    with location_of(into, {}) as location:
+        assert set(location.keys) == {"marts.a"}
+    assert os.environ["DAGSTER_HOME"] == str(into / ".dagster_home")
