@@ -66,7 +66,10 @@ def __getattr__(name: str) -> Any:
         return import_module("dagster_models.warehouse")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    from dagster_models.util.gc_tuning import rare_collections
+
+    with rare_collections():  # what it imports stays
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
 

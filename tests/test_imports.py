@@ -56,7 +56,7 @@ MAY_IMPORT: dict[str, str] = {
     " processes/client"
     " reporting pages execution definitions",
     # The names that users' code and files know.
-    "__init__": "errors core definitions warehouse",
+    "__init__": "errors util core definitions warehouse",
     "storage": "_dagster",
     "warehouse": "processes/client",
 }

@@ -49,7 +49,7 @@ from dagster_models.project.load import load
 from dagster_models.project.problems import errors_of, problem
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
-from dagster_models.util.gc_tuning import rare_collections
+from dagster_models.util.gc_tuning import a_load, rare_collections
 
 logger = logging.getLogger("dagster_models")
 
@@ -61,7 +61,7 @@ _GO_ON = "The steps of these files fail with these errors. All others can be run
 _NOT_PARTITIONED = "Leave it out: `partitions:` of the model decides."
 
 
-@rare_collections()
+@a_load()
 def load_project(
     path: str | Path,
     *,

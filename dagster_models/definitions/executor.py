@@ -45,6 +45,7 @@ from dagster_models.execution.loop import Run
 from dagster_models.execution.options import chosen_target, options_of
 from dagster_models.execution.run_variables import given_variables
 from dagster_models.execution.step_functions import target_step_of
+from dagster_models.util.gc_tuning import frozen_heap
 
 _OTHER_ASSETS_ONLY = (
     "The run config of the resource {key} applies only to your own assets. The models are built in"
@@ -156,7 +157,7 @@ class ModelsExecutor(Executor):
                 raise
             return run.events()
 
-        with held_open(event_log_files(plan_context)) as event_log:
+        with frozen_heap(), held_open(event_log_files(plan_context)) as event_log:
             for event in execute_with(self, plan_context, loop):
                 event_log.touch()
                 yield event

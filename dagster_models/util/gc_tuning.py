@@ -5,6 +5,7 @@ docs/performance.md says what this buys.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 from collections.abc import Iterator
@@ -30,3 +31,36 @@ def rare_collections() -> Iterator[None]:
         yield
     finally:
         gc.set_threshold(*before)
+
+
+#: Whether a load has frozen the heap of this process.
+_frozen = False
+
+
+@contextlib.contextmanager
+def a_load() -> Iterator[None]:
+    """Make many objects that stay: collect garbage rarely during the block, and let later
+    collections pass over what is there when it ends, until the next load.
+
+    A full collection of a project of 1,000 models takes 0.2 s. There are three until its run has
+    begun, and the last ones of the interpreter, at its exit, take a second.
+    """
+    global _frozen
+    if _frozen:
+        gc.unfreeze()  # what an earlier load made may be garbage by now
+    else:
+        atexit.register(gc.freeze)
+    with rare_collections():
+        yield
+    gc.freeze()
+    _frozen = True
+
+
+@contextlib.contextmanager
+def frozen_heap() -> Iterator[None]:
+    """Let collections during the block pass over what is there when it begins."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

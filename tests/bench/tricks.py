@@ -99,6 +99,12 @@ TRICKS = (
         "Storage._remembered = lambda self, fact, ask: ask()\n",
     ),
     Trick(
+        "a heap that is passed over",
+        "run",
+        "import gc, dagster_models.util.gc_tuning as gc_tuning\n"
+        "gc_tuning.gc = type('gc', (), {**vars(gc), 'freeze': lambda: None})\n",
+    ),
+    Trick(
         "idle connections",
         "run, stock event log",
         "import dagster_models.definitions.executor as executor\n"

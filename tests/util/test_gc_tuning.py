@@ -1,0 +1,62 @@
+"""What is loaded stays: the collector passes over it, until the next load and at exit."""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from dagster_models.util.gc_tuning import a_load, frozen_heap
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
+
+
+def garbage() -> weakref.ref[Cycle]:
+    return weakref.ref(Cycle())
+
+
+def test_a_load_is_passed_over_until_the_next_one() -> None:
+    with a_load():
+        kept = garbage()
+    gc.collect()
+    assert kept() is not None
+    with a_load():
+        gc.collect()
+    assert kept() is None
+
+
+def test_what_a_run_makes_is_collected_and_what_was_there_is_passed_over() -> None:
+    before = garbage()
+    with frozen_heap():
+        made = garbage()
+        gc.collect()
+        assert made() is None
+        assert before() is not None
+    gc.collect()
+    assert before() is None
+
+
+def test_the_exit_of_a_process_that_has_loaded_collects_nothing() -> None:
+    program = (
+        "from dagster_models.util.gc_tuning import a_load\n"
+        "with a_load(): pass\n"
+        "class Cycle:\n"
+        "    def __init__(self): self.itself = self\n"
+        "    def __del__(self): print('collected', flush=True)\n"
+        "Cycle()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
