@@ -77,6 +77,15 @@ order_id,customer,amount,status
 3,Grace,7.25,open
 4,Alan,99.90,paid
 """
+_DESCRIBED = """\
+# yaml-language-server: $$schema=../target/schemas/models.json
+# A seed has no header, so a file beside it says what is to be said. Models may have one, too.
+seeds:
+  - name: orders
+    description: The orders of the shop.
+    columns:
+      - {name: order_id, checks: [unique, not_null]}
+"""
 _MODEL = """\
 /* @model
 description: What each customer has paid.
@@ -153,6 +162,7 @@ def texts(name: str, folder: str, example: bool) -> dict[str, str]:
         templates = {
             **templates,
             "seeds/orders.csv": _SEED,
+            "seeds/orders.yml": _DESCRIBED,
             "models/marts/payments.sql": _MODEL,
             "checks/payments_add_up.sql": _CHECK,
             "unit_tests/marts.yaml": _UNIT_TEST,

@@ -31,12 +31,12 @@ from dagster_models.project.yaml.nodes import YamlNode, read_yaml
 from dagster_models.util.nearest import nearest
 
 #: Key of a YAML file -> the folder of the files that its entries describe.
-_FOLDERS = {"models": "models", "snapshots": "models", "seeds": "seeds"}
-_KEYS: Mapping[str, Mapping[str, Reader]] = {
+FOLDERS = {"models": "models", "snapshots": "models", "seeds": "seeds"}
+READERS: Mapping[str, Mapping[str, Reader]] = {
     "models": HEADER_KEYS["models"],
     "seeds": DEFAULT_KEYS["seeds"],
 }
-_IDLE = {
+IDLE = {
     "exposures": "Nothing reads exposures: a Dagster asset that reads a model shows the same.",
     "macros": "There are no macros: a query that is generated is a `def sql(vars)`.",
     "analyses": "There are no analyses.",
@@ -45,9 +45,11 @@ _IDLE = {
     "semantic_models": "There are no semantic models.",
     "saved_queries": "There are no saved queries.",
 }
-_UNIT_TESTS = "unit_tests"
+UNIT_TESTS = "unit_tests"
+#: The keys of a file that have an effect.
+FILE_KEYS = ("version", "sources", UNIT_TESTS, *FOLDERS)
 #: Words of dbt in an entry that would change nothing here.
-_IDLE_IN_ENTRIES = ("docs", "access", "latest_version", "deprecation_date")
+IDLE_IN_ENTRIES = ("docs", "access", "latest_version", "deprecation_date")
 #: What `Described.described_at` says of the places of sources, and of those of unit tests.
 SOURCES, TESTS = ":sources", ":unit_tests"
 #: The keys whose entries are added to those of the header, column by column.
@@ -121,9 +123,8 @@ class _Reader:
             read_mapping(node, {}, self._report)  # reports that it is no mapping
             self._lose(node)
             return
-        known = ("version", "sources", _UNIT_TESTS, *_FOLDERS)
-        meant = (bool(_items(item)) and nearest(key, known) for key, _, item in node.items())
-        if not {*known[1:], *_IDLE}.intersection(node.value) and not any(meant):
+        meant = (bool(_items(item)) and nearest(key, FILE_KEYS) for key, _, item in node.items())
+        if not {*FILE_KEYS[1:], *IDLE}.intersection(node.value) and not any(meant):
             fix = "It describes neither `models:`, `seeds:` nor `sources:`."
             self._report(problem("this file is ignored", node.place, fix, "warning"))
             return
@@ -132,17 +133,17 @@ class _Reader:
             self._start(place)
             self._lose(item)
         for key, place, item in node.items():
-            self._start(place, {"sources": SOURCES, _UNIT_TESTS: TESTS}.get(key, ""))
-            if key in _FOLDERS:
+            self._start(place, {"sources": SOURCES, UNIT_TESTS: TESTS}.get(key, ""))
+            if key in FOLDERS:
                 self._entries(key, item)
-            elif key in _IDLE:
-                self._report(problem(f"`{key}` is not read", place, _IDLE[key], "warning"))
+            elif key in IDLE:
+                self._report(problem(f"`{key}` is not read", place, IDLE[key], "warning"))
             elif key in ("version", "sources"):
                 kept[key] = item
-            elif key == _UNIT_TESTS:
+            elif key == UNIT_TESTS:
                 continue  # the commands that run them read them
             else:
-                self._report(fields.unknown_key(key, place, (*known, *_IDLE)))
+                self._report(fields.unknown_key(key, place, (*FILE_KEYS, *IDLE)))
                 self._lose(item)
         if "sources" in kept:
             for source in _items(kept["sources"]):
@@ -171,7 +172,7 @@ class _Reader:
                 self._report(problem(what, item.place, "Write `- name: ...`."))
                 self._lose(item)
                 continue
-            file = self._file_named(name, _FOLDERS[key])
+            file = self._file_named(name, FOLDERS[key])
             self._start(item.place, file.path if file is not None else "")
             if file is not None:
                 self._entry(item, file)
@@ -199,7 +200,7 @@ class _Reader:
         return None
 
     def _entry(self, node: YamlNode, file: ProjectFile) -> None:
-        readers, report = _KEYS[file.folder], concerning(file.path, self._report)
+        readers, report = READERS[file.folder], concerning(file.path, self._report)
         first = self._places.setdefault(file.path, node.place)
         if first is not node.place:
             what = f"{file.path} is described twice, first at {first}"
@@ -207,11 +208,11 @@ class _Reader:
             return
         layers = []
         for part in _parts(node):
-            for word in _IDLE_IN_ENTRIES:
+            for word in IDLE_IN_ENTRIES:
                 if word in part.value and word not in readers:
                     what = f"`{word}` has no effect"
                     report(problem(what, part.keys[word], "Delete the key.", "warning"))
-            kept = {key: item for key, item in part.value.items() if key not in _IDLE_IN_ENTRIES}
+            kept = {key: item for key, item in part.value.items() if key not in IDLE_IN_ENTRIES}
             layer = read_mapping(YamlNode(kept, part.place, part.keys), readers, report, LATER)
             if "vars" in layer:
                 layer["places_of_vars"] = {name: at for name, at, _ in kept["vars"].items()}

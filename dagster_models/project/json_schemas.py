@@ -15,6 +15,7 @@ from dagster_models.core.target_types import TargetType, target_type, type_names
 from dagster_models.errors import WarehouseError
 from dagster_models.project import (
     config,
+    described,
     extras,
     freshness,
     partitions,
@@ -221,19 +222,49 @@ def _header(folder: str) -> Schema:
     return _titled(f"The header of a file in {folder}/", whole)
 
 
-def _sources_file() -> Schema:
+def _sources() -> Schema:
     limits = _either(_object(source_freshness.LIMITS_OF_SOURCE), {"type": "null"})
     loaded = {"freshness": limits, **dict.fromkeys(source_freshness.LOADED, _TEXT)}
     table = _object(sources.TABLE_KEYS, columns=_columns(), **_checks(), **loaded)
     table = _either(_TEXT, {**table, "required": ["name"]})
     source = _object(sources.SOURCE_KEYS, tables=_list_of(table), **loaded)
-    whole = _object(sources.FILE_KEYS, sources=_list_of({**source, "required": ["name"]}))
-    return _titled("sources.yaml", whole)
+    return _list_of({**source, "required": ["name"]})
+
+
+def _sources_file() -> Schema:
+    return _titled("sources.yaml", _object(sources.FILE_KEYS, sources=_sources()))
+
+
+def _described_file() -> Schema:
+    """A file beside models or seeds, in dbt's shape."""
+    those = {
+        "version": _ANY,
+        "sources": _sources(),
+        described.UNIT_TESTS: _unit_tests(),
+        **{key: _entries(folder) for key, folder in described.FOLDERS.items()},
+        **dict.fromkeys(described.IDLE, _ANY),
+    }
+    known = {key: _nullable(schema) for key, schema in those.items()}
+    whole = {"type": "object", "properties": known, "additionalProperties": False}
+    return _titled("A YAML file in models/ or seeds/", whole)
+
+
+def _entries(folder: str) -> Schema:
+    """What is said of models or seeds: the keys of a header, in `config` or beside it."""
+    own = _object(described.READERS[folder], columns=_columns(), **_checks())
+    idle = dict.fromkeys(described.IDLE_IN_ENTRIES, _ANY)
+    inside = {**own, "properties": {**idle, **own["properties"]}}
+    beside = {"name": _TEXT, "config": _nullable(inside), **inside["properties"]}
+    return _list_of({**own, "properties": beside, "required": ["name"]})
+
+
+def _unit_tests() -> Schema:
+    test = _object(unit_tests.TEST_KEYS)
+    return _list_of({**test, "required": ["model", "name", "expect"]})
 
 
 def _unit_tests_file() -> Schema:
-    test = _object(unit_tests.TEST_KEYS)
-    tests = _list_of({**test, "required": ["model", "name", "expect"]})
+    tests = _unit_tests()
     named = {"type": "object", "properties": {"version": _ANY, "unit_tests": tests}}
     return _titled("unit_tests/*.yaml", _either(tests, named))
 
@@ -257,6 +288,7 @@ def json_schemas() -> dict[str, Schema]:
             "The header of a file in checks/",
             _object({**config.CHECK_KEYS, **config.PYTHON_CHECK_KEYS}, model=_TEXT),
         ),
+        "models": _described_file(),
         "sources": _sources_file(),
         "unit_tests": _unit_tests_file(),
     }

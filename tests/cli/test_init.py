@@ -99,7 +99,7 @@ def test_its_ci_checks_and_tests_it(
     steps = [step["run"] for step in job["steps"] if "run" in step]
     assert steps[0] == "pip install ."
     assert steps[-1] == "dagster-models run"
-    for path in ("dagster_models.yaml", "unit_tests/marts.yaml"):
+    for path in ("dagster_models.yaml", "seeds/orders.yml", "unit_tests/marts.yaml"):
         schema = (folder / path).read_text().splitlines()[0].partition("$schema=")[2]
         assert (folder / path).parent.joinpath(schema).is_file(), "an editor finds the schema"
     monkeypatch.chdir(folder)

@@ -12,6 +12,8 @@ import yaml
 
 from cli_cases import run
 from dagster_models.cli.main import COMMANDS, parser
+from dagster_models.project.files import DESCRIBED
+from dagster_models.project.unit_tests.read import FOLDER
 from pages import Page
 from paths import REPOSITORY
 from project_cases import write_project
@@ -36,6 +38,11 @@ def test_the_schemas(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     named = re.findall(r"\$schema=(\S+)", PAGE)
     for path in (*settings["yaml.schemas"], *named):
         assert json.loads((project / path).read_text())["title"]
+    for files in settings["yaml.schemas"].values():  # those that a project reads
+        for pattern in [files] if isinstance(files, str) else files:
+            folder, _, name = pattern.rpartition("/")
+            assert folder.partition("/")[0] in ("", *DESCRIBED, FOLDER)
+            assert name in ("dagster_models.yaml", "*.yml", "*.yaml")
 
 
 def test_the_hook_and_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,12 @@ import jsonschema
 import pytest
 import yaml
 
+from dagster_models.errors import Problem
 from dagster_models.project import config, settings, sources
 from dagster_models.project.checks.kinds import KINDS
+from dagster_models.project.config import LATER
+from dagster_models.project.described import read_described
+from dagster_models.project.files import ProjectFile
 from dagster_models.project.json_schemas import json_schemas
 from dagster_models.project.unit_tests import read as unit_tests
 from paths import REPOSITORY
@@ -62,6 +66,12 @@ def test_they_take_every_header_of_a_check() -> None:
         assert errors("check_header", plain(text)) == [], text
 
 
+def described_in(value: dict[str, Any]) -> bool:
+    """Whether it is a file beside models: lists of what it describes."""
+    keys = value.keys() & {"models", "seeds", "snapshots", "sources", "unit_tests"}
+    return bool(keys) and all(isinstance(value[key], list) for key in keys)
+
+
 def test_they_take_every_file_of_the_documentation_and_the_example() -> None:
     assert (
         errors("dagster_models", plain((REPOSITORY / "project/dagster_models.yaml").read_text()))
@@ -70,14 +80,16 @@ def test_they_take_every_file_of_the_documentation_and_the_example() -> None:
     for path in (REPOSITORY / "project/unit_tests").glob("*.yaml"):
         assert errors("unit_tests", plain(path.read_text())) == []
     blocks = re.findall(r"^```yaml\n(.*?)^```$", DOCS, re.MULTILINE | re.DOTALL)
-    seen = dict.fromkeys(("dagster_models", "sources", "unit_tests"), 0)
+    seen = dict.fromkeys(("dagster_models", "models", "sources", "unit_tests"), 0)
     for text in blocks:
         value = plain(text)
         name = ""
         if isinstance(value, list) and isinstance(value[0], dict) and "expect" in value[0]:
             name = "unit_tests"
-        elif isinstance(value, dict) and "sources" in value and "models" not in value:
-            name = "sources"
+        elif isinstance(value, dict) and described_in(value):
+            assert errors("models", value) == [], text
+            seen["models"] += 1
+            name = "sources" if "sources" in value and "models" not in value else ""
         elif isinstance(value, dict) and {"name", "targets"} & value.keys():
             name, value = "dagster_models", {"name": "p", **value}
         if name:
@@ -123,6 +135,14 @@ def test_every_key_is_completed_and_no_other() -> None:
         ("script_header", "{materialized: table}"),
         ("check_header", "{severty: warn}"),
         ("check_header", "{warn_if: 3}"),
+        ("models", "{modles: []}"),
+        ("models", "{models: {orders: {}}}"),
+        ("models", "{models: [{description: x}]}"),
+        ("models", "{models: [{name: a, kye: 1}]}"),
+        ("models", "{models: [{name: a, config: {materialised: table}}]}"),
+        ("models", "{seeds: [{name: a, materialized: table}]}"),
+        ("models", "{models: [{name: a, columns: [{name: id, test: [unique]}]}]}"),
+        ("models", "{unit_tests: [{model: a, name: b}]}"),
         ("sources", "{sources: [{tables: [a]}]}"),
         ("sources", "{sources: [{name: raw, tables: [{name: a, freshnes: null}]}]}"),
         ("unit_tests", "[{model: a, name: b}]"),
@@ -131,6 +151,39 @@ def test_every_key_is_completed_and_no_other() -> None:
 )
 def test_an_editor_marks_it(name: str, text: str) -> None:
     assert errors(name, plain(text))
+
+
+def taken(text: str) -> bool:
+    """Whether the project takes each key of a YAML file beside a model and a seed of the name a."""
+    files = [ProjectFile(f"{it}/a", it, ("a",), "", "", b"") for it in ("models", "seeds")]
+    problems: list[Problem] = []
+    read_described(files, [ProjectFile("a.yml", "", ("a",), "", text, b"x")], problems.append)
+    return not any("unknown key" in it.what or "not supported" in it.what for it in problems)
+
+
+@pytest.mark.parametrize("place", ["", "models", "snapshots", "seeds", "config"])
+def test_a_key_of_a_file_beside_models_is_completed_if_the_project_takes_it(place: str) -> None:
+    whole = SCHEMAS["models"]["properties"]
+    every = {"nothing", *LATER, *whole}
+    every.update(*(SCHEMAS[name]["properties"] for name in ("model_header", "script_header")))
+    every.update(*(_entry(whole, key) for key in ("models", "seeds")))
+    if not place:
+        completed = whole
+        texts = {key: f"models: []\n{key}: []" for key in every - {"models"}} | {"models": ""}
+    else:
+        section = place if place != "config" else "models"
+        completed, form = _entry(whole, section), f"{section}: [{{name: a, {{}}: null}}]"
+        if place == "config":
+            (completed, _) = completed["config"]["anyOf"]
+            completed, form = completed["properties"], "models: [{name: a, config: {{}: null}}]"
+        texts = {key: form.replace("{}", key) for key in every - {"name"}}
+        completed = {key: it for key, it in completed.items() if key != "name"}
+    assert {key for key, text in texts.items() if taken(text)} == set(completed)
+
+
+def _entry(whole: dict[str, Any], key: str) -> dict[str, Any]:
+    (entries, _) = whole[key]["anyOf"]
+    return dict(entries["items"]["properties"])
 
 
 def test_what_no_schema_describes_is_known() -> None:

@@ -221,7 +221,7 @@ def test_a_variable_that_is_not_set_or_of_another_type(tmp_path: Path) -> None:
 
 
 def test_what_is_not_read_is_said_once() -> None:
-    assert described._IDLE.keys() == nodes.NOT_READ
+    assert described.IDLE.keys() == nodes.NOT_READ
 
 
 def test_the_words_of_conditions_are_known_where_jinja_is_looked_for() -> None:
