@@ -90,6 +90,30 @@ def write_dbt(root: Path, graph: Graph, output: str = DBTS_DUCKDB) -> Path:
     return root
 
 
+def write_sqlmesh(root: Path, graph: Graph, threads: int) -> Path:
+    """The same for SQLMesh: models that are built in full."""
+    (root / "models").mkdir(parents=True)
+    (root / "config.yaml").write_text(
+        "gateways: {local: {connection: {type: duckdb, database: bench.duckdb, "
+        f"concurrent_tasks: {threads}}}}}}}\ndefault_gateway: local\n"
+        "model_defaults: {dialect: duckdb}\ndisable_anonymized_analytics: true\n"
+    )
+    for name, deps in graph.items():
+        text = query(deps, lambda dep: f"bench.{dep}")
+        head = f"MODEL (name bench.{name}, kind FULL);\n\n"
+        (root / "models" / f"{name}.sql").write_text(head + text)
+    return root
+
+
+def write_yato(root: Path, graph: Graph) -> Path:
+    """The same for yato, which takes no UNION at the top of a text."""
+    root.mkdir(parents=True)
+    for name, deps in graph.items():
+        text = query(deps, lambda dep: dep)
+        (root / f"{name}.sql").write_text(f"select id from (\n{text}\n) as unioned")
+    return root
+
+
 def write_stock(root: Path, graph: Graph) -> Path:
     root.mkdir(parents=True)
     (root / "definitions.py").write_text(STOCK_EXECUTOR.format(graph=dict(graph)))
