@@ -279,6 +279,7 @@ def last_of(life: Life) -> int:
 
 
 @needs_ducklake
+@pytest.mark.timeout(1800)  # two hundred lives take minutes on a machine that is busy
 @pytest.mark.parametrize("kills", [3, pytest.param(KILLS, marks=pytest.mark.nightly)])
 def test_a_killed_process_leaves_table_record_and_snapshot_that_agree(
     lives: Lives, lake: System, kills: int
