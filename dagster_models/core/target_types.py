@@ -188,9 +188,6 @@ POSTGRES = TargetType(
     identity=dsn.identity,
 )
 
-#: Why no table is added to on Spark yet.
-_IN_PLACE = "a build replaces the whole table there: its rows are in no transaction with others"
-
 SPARK = TargetType(
     "spark",
     "dagster_models.warehouses.spark.session",
@@ -200,7 +197,7 @@ SPARK = TargetType(
         Setting("user"),
         Setting("token", secret=True),
         # A folder that the server and this machine have at the same path: it has the Delta tables.
-        Setting("location"),
+        Setting("location", "path"),
         # How long a server that does not answer is tried: it may be restarting.
         Setting("connect_seconds", "seconds", default=10.0, scope="session"),
         _IDLE,
@@ -211,14 +208,11 @@ SPARK = TargetType(
     extra="spark",
     own_schemas="dagster_models_stage_",
     lacks={
-        "incremental": _IN_PLACE,
-        "snapshot": _IN_PLACE,
         "function": "a function of the session is gone with it, and no table's log can hold one",
         "custom": "its code builds in a transaction, and Spark has none over several statements",
         "statements": "they would run in no transaction with the relation's publication",
         "grants": "the location is a folder, and whoever can read it can read all of it",
         "indexes": "Delta has no indexes",
-        "comments": "a relation is a view of its folder there, which has no comments",
     },
 )
 

@@ -24,6 +24,10 @@ from dagster_models.warehouses.base import Staged, quoted
 from dagster_models.warehouses.extras import ExtrasHooks
 from dagster_models.warehouses.materializations import table
 from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.snapshot_columns import (
+    history_in_the_way,
+    no_snapshot_yet,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +128,7 @@ class TransactionalSession(Hooks):
         last = max(self.last_proofs([relation]), key=lambda it: it.committed_at, default=None)
         there = (self.folded(str(it.relation)) for it in self.relations_there() if not it.is_view)
         if name in there and (last is None or last.kind == "snapshot"):
-            raise WarehouseError(
-                ErrorKind.UNSUPPORTED,
-                f"{relation} holds the history of a snapshot, and this build would destroy it, as"
-                " the model is not `materialized: snapshot` any more. Nothing was changed: give the"
-                " model another name (alias), or rename or drop the table by hand",
-                name="HistoryInTheWay",
-            )
+            raise history_in_the_way(relation)
 
     def _refuse_to_begin_one_in(self, relation: Relation) -> None:
         """Raise WarehouseError if the relation is a table that a build of another kind has made:
@@ -142,13 +140,7 @@ class TransactionalSession(Hooks):
         for it in self.relations_there():
             is_it = self.folded(str(it.relation)) == name and it.identity == last.identity
             if is_it and not it.is_view:
-                raise WarehouseError(
-                    ErrorKind.UNSUPPORTED,
-                    f"{relation} is a table that the model built before it became a snapshot, and"
-                    " it may hold rows that nothing can build again, so it is never replaced:"
-                    " rename or drop it by hand, or give the model another name (alias)",
-                    name="NoSnapshot",
-                )
+                raise no_snapshot_yet(relation)
 
     # What no model builds any more
 

@@ -1,12 +1,13 @@
 """Processes that publish one table again and again, for tests that kill them.
 
-This one forks another for each line of its input, [settings, acked, first, dies], and prints the
-pid. That appends the number of each attempt to the file *acked* once its outcome says that it is
+This one forks another for each line of its input, [settings, acked, first, dies, kind], and prints
+the pid. That appends the number of each attempt to the file *acked* once its outcome says that it is
 published. The rows hold the number too, so whoever reads the table knows which attempt made it.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 import json
 import os
@@ -15,15 +16,46 @@ import sys
 import warnings
 from typing import Any
 
+from dagster_models.core.materializations import (
+    Incremental,
+    Materialization,
+    Partitioned,
+    Snapshot,
+)
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
+from dagster_models.core.windows import Partition, TimeWindow
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.delta_log import TableLog
 
 ROWS = 20_000
+ROWS_ADDED = 1_000
 T = Relation("s", "t")
+
+
+def day(attempt: int) -> int:
+    return 1 + attempt % 5
+
+
+def added_to(attempt: int, kind: str) -> BuildTask:
+    """What adds to the table, or replaces a part of it."""
+    n, first = f"{attempt}L as n", attempt % 4 * (ROWS_ADDED // 4)
+    how: Materialization
+    if kind == "append":
+        sql, how = f"select {n}, id from range({ROWS_ADDED})", Incremental("append")
+    elif kind == "merge":
+        sql = f"select {n}, id + {first} as id from range({ROWS_ADDED})"
+        how = Incremental("merge", ("id",))
+    elif kind == "window":
+        start = dt.datetime(2024, 1, day(attempt), tzinfo=dt.timezone.utc)
+        window = TimeWindow(start, start + dt.timedelta(days=1))
+        sql = f"select {n}, id, date'{start.date()}' as d from range({ROWS_ADDED})"
+        how = Incremental("replace", partitioned=Partitioned("d", (Partition("d", window),)))
+    else:
+        sql, how = f"select {n}, id from range({ROWS_ADDED})", Snapshot("check", ("id",))
+    return BuildTask("killed", "s.t", attempt, T, Query(sql), how)
 
 
 def task(attempt: int) -> BuildTask:
@@ -32,7 +64,7 @@ def task(attempt: int) -> BuildTask:
     return BuildTask("killed", "s.t", attempt, T, Query(sql))
 
 
-def write(settings: dict[str, Any], acked: str, first: int, dies: str) -> None:
+def write(settings: dict[str, Any], acked: str, first: int, dies: str, kind: str) -> None:
     if dies == "after_commit":
         publish = TableLog.publish
 
@@ -47,7 +79,8 @@ def write(settings: dict[str, Any], acked: str, first: int, dies: str) -> None:
     with open(acked, "a", buffering=1) as told:
         print("ready", file=told)
         while True:
-            outcome = run(session, task(attempt), Stop())
+            asked = added_to(attempt, kind) if kind else task(attempt)
+            outcome = run(session, asked, Stop())
             if outcome.verdict is Verdict.COMMITTED:
                 print(attempt, file=told)
             attempt += 1

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from dagster_models.core.extras import Extras
-from dagster_models.core.materializations import Snapshot
+from dagster_models.core.extras import Extras, Index
+from dagster_models.core.materializations import Function
 from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import Query
@@ -210,9 +210,9 @@ def test_a_session_that_the_server_has_forgotten_is_begun_anew(
 
 
 def test_what_it_cannot_do_is_refused(session: spark.SparkSession) -> None:
-    snapshot = replace(TASK, materialization=Snapshot("check", ("n",)))
-    comments = replace(TASK, extras=Extras(comment="words"))
-    for task in (snapshot, comments):
+    function = replace(TASK, materialization=Function((), (("", "int"),)))
+    indexes = replace(TASK, extras=Extras(indexes=(Index(("n",)),)))
+    for task in (function, indexes):
         error = run(session, task, Stop()).error
         assert error is not None
         assert error.kind is ErrorKind.UNSUPPORTED
@@ -329,3 +329,47 @@ def test_settings_that_lead_nowhere(sail: SailServer) -> None:
         spark.connect({"host": "127.0.0.1", "port": 1, "connect_seconds": 0.1, "location": "/x"})
     assert caught.value.kind is ErrorKind.UNREACHABLE
     assert "127.0.0.1:1" in caught.value.message
+
+
+def test_comments_are_those_of_the_last_publication_for_every_process(
+    session: spark.SparkSession, sail: SailServer, location: str
+) -> None:
+    said = Extras(comment="It's \\ words", column_comments={"N": "a 'number'"})
+    assert run(session, replace(TASK, extras=said), Stop()).verdict is Verdict.COMMITTED
+    elsewhere = spark.connect({**sail.settings, "location": location, "user": "other"})
+    with contextlib.closing(elsewhere), session_of(elsewhere) as other:
+        for reader in (session, other):
+            rows = reader.execute("describe table extended s.t")
+            assert ("n", "string", "a 'number'") in rows
+            assert ("Comment", "It's \\ words", None) in rows
+    assert run(session, replace(TASK, attempt=2, extras=Extras()), Stop()).error is None
+    assert "words" not in str(session.execute("describe table extended s.t"))
+
+
+def test_a_view_of_somebody_else_is_not_replaced_by_what_others_publish_here(
+    session: spark.SparkSession, sail: SailServer, location: str
+) -> None:
+    """As on a catalog that lasts, when a location is used for the first time."""
+    session.execute("create view s.t as select 'theirs' as n")
+    elsewhere = spark.connect({**sail.settings, "location": location, "user": "other"})
+    with contextlib.closing(elsewhere), session_of(elsewhere) as other:
+        other.prepare(["s"])
+        assert run(other, TASK, Stop()).verdict is Verdict.COMMITTED
+    assert session.query("select n from s.t")[1] == [("theirs",)]
+    error = run(session, replace(TASK, attempt=2), Stop()).error
+    assert error is not None
+    assert error.name == "ForeignRelation"
+    session.execute("drop view s.t")
+    assert session.query("select n from s.t")[1] == [("new",)]
+
+
+def test_nothing_is_written_while_only_reading_is_allowed(session: spark.SparkSession) -> None:
+    create(session, "table", "select 'old' as n")
+    session.begin_reading()
+    for sql in ("create table s.u as select 1 as n", "drop view s.t", "insert into s.t select 'x'"):
+        with pytest.raises(WarehouseError):
+            session.execute(sql)
+    assert session.execute("select n from s.t") == [("old",)]
+    session.rollback()
+    session.execute("create view s.u as select 1 as n")
+    assert session.query("select n from s.u")[1] == [(1,)]

@@ -88,10 +88,11 @@ def start(sail: SailServer, tmp_path: Path) -> Iterator[Start]:
     writers: list[Writer] = []
     with subprocess.Popen(program, **pipes, stderr=subprocess.DEVNULL) as parent:  # type: ignore[call-overload]
 
-        def start(settings: dict[str, Any], first: int, dies: str = "") -> Writer:
+        def start(settings: dict[str, Any], first: int, dies: str = "", kind: str = "") -> Writer:
             told = tmp_path / f"told-{first}"
             told.touch()
-            print(json.dumps([settings, str(told), first, dies]), file=parent.stdin, flush=True)
+            asked = [settings, str(told), first, dies, kind]
+            print(json.dumps(asked), file=parent.stdin, flush=True)
             writers.append(Writer(told, int(parent.stdout.readline())))
             return writers[-1]
 

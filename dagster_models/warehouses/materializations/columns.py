@@ -89,7 +89,7 @@ def fit(
         if key in new and old[key][1] != new[key][1]
     ]
     retyped = [it for it in retyped if not _convert_staged(session, relation, how, it, of_python)]
-    _refuse(relation, how, added, gone, retyped)
+    refuse_changed(relation, how, added, gone, retyped)
     others = []
     if how.on_schema_change == "sync_all_columns":
         others = [f"DROP COLUMN {quote(name)}" for name in gone]
@@ -166,13 +166,14 @@ def _refuse_to_change(
         )
 
 
-def _refuse(
+def refuse_changed(
     relation: Relation,
     how: Incremental | Snapshot,
     added: Columns,
     gone: Sequence[str],
     retyped: Sequence[Retyped],
 ) -> None:
+    """Raise WarehouseError if ``on_schema_change`` does not allow for these changes."""
     said = []
     policy = how.on_schema_change
     if policy == "fail" and added:

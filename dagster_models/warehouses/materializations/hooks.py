@@ -49,7 +49,15 @@ class Merging:
         return " OR ".join(filter(None, (self.differs, self.respelled))) or "false"
 
 
-class Hooks(WarehouseSession):
+class Asking(WarehouseSession):
+    """A session that can be asked about the rows of a build."""
+
+    @abstractmethod
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of one query of our own."""
+
+
+class Hooks(Asking):
     """A session as materializations see it. All of this happens in the open transaction."""
 
     #: Where ``stage`` puts rows.
@@ -87,10 +95,6 @@ class Hooks(WarehouseSession):
     def in_full(self, relation: Relation) -> Relation:
         """Return the relation by a name that no temporary relation hides."""
         return relation
-
-    @abstractmethod
-    def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """Return the rows of one query of our own."""
 
     @abstractmethod
     def change(self, sql: str, lines_before: int = 0) -> int:

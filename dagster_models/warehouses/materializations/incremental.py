@@ -47,8 +47,8 @@ def build(session: Hooks, relation: Relation, how: Incremental, content: Content
     is_added_to = has_last and not is_whole(how, is_new=False)
     last = session.last_proofs([relation]) if is_added_to else []
     staged = _built(session, relation, how, content, found, last)
-    changed = [it for it in last if _differs(it, how)] if how.on_code_change == "warn" else []
-    return replace(staged, notes=tuple(_of_older_code(it, how) for it in changed))
+    changed = [it for it in last if differs(it, how)] if how.on_code_change == "warn" else []
+    return replace(staged, notes=tuple(of_older_code(it, how) for it in changed))
 
 
 def _built(
@@ -92,7 +92,7 @@ def _built(
     # A key that is added to the table would never meet its old rows, and would double them.
     there = session.columns(relation)
     keys = columns_of_table(there, relation, how.unique_key, "unique_key")
-    if how.strategy == "merge" and not any(it.changes and not _differs(it, how) for it in last):
+    if how.strategy == "merge" and not any(it.changes and not differs(it, how) for it in last):
         refuse_keys_of_table(session, relation, keys)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), there=there)
     keys = columns_named(session.columns(session.staging), how.unique_key)
@@ -133,13 +133,13 @@ def _empty(columns: Sequence[tuple[str, str]]) -> str:
     return f"SELECT {listed} WHERE 1 = 0"
 
 
-def _differs(last: Commit, how: Incremental) -> bool:
+def differs(last: Commit, how: Incremental) -> bool:
     """Whether the last build was of other code. One of the same code has seen to the keys of the
     table, so that all of it is read once for each change of the code."""
     return last.code_version != how.code_version
 
 
-def _of_older_code(last: Commit, how: Incremental) -> str:
+def of_older_code(last: Commit, how: Incremental) -> str:
     rows = "other partitions" if how.partitions else "the rows that were there"
     return (
         f"the code of {last.step} has changed since its last build: {rows} are as older code has"

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dagster_models.core.materializations import Incremental
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named
-from dagster_models.warehouses.materializations.hooks import Hooks
+from dagster_models.warehouses.materializations.hooks import Asking
 
 _EXAMPLES = 3
 #: The columns and characters that an example shows.
 _MOST_COLUMNS, _MOST_CHARACTERS = 6, 40
 
 
-def refuse_bad_keys(session: Hooks, relation: Relation, how: Incremental) -> None:
+def refuse_bad_keys(session: Asking, relation: Relation, how: Incremental) -> None:
     """Raise WarehouseError for rows of *relation* whose key is NULL; with the strategy merge for
     keys that occur twice, too. Nothing is asked of a model without a key."""
     if not how.unique_key:
@@ -31,10 +30,10 @@ def refuse_bad_keys(session: Hooks, relation: Relation, how: Incremental) -> Non
 
 
 def refuse_null_keys(
-    session: Hooks, relation: Relation, keys: Sequence[str], columns: Sequence[str]
+    session: Asking, relation: Relation, keys: Sequence[str], columns: Sequence[str]
 ) -> None:
     """Raise WarehouseError for rows whose key is NULL. *keys* are some of its *columns*."""
-    where = " OR ".join(f"{quote(key)} IS NULL" for key in keys)
+    where = " OR ".join(f"{session.quote(key)} IS NULL" for key in keys)
     what = (
         f"NULL in unique_key ({', '.join(keys)}), so that nobody can say which row of the table is"
         " meant"
@@ -43,7 +42,7 @@ def refuse_null_keys(
 
 
 def refuse_rows(
-    session: Hooks,
+    session: Asking,
     relation: Relation,
     where: str,
     columns: Sequence[str],
@@ -54,12 +53,12 @@ def refuse_rows(
 
     *what*: what such a row has; *columns*: those to show first.
     """
-    source = f"FROM {quoted(relation)} WHERE {where}"
+    source = f"FROM {session.quoted(relation)} WHERE {where}"
     count = session.rows(f"SELECT count(*) {source}")[0][0]
     if not count:
         return
     shown = list(dict.fromkeys(columns))[:_MOST_COLUMNS]
-    rows = session.rows(f"SELECT {_as_text(shown)} {source} LIMIT {_EXAMPLES}")
+    rows = session.rows(f"SELECT {_as_text(session, shown)} {source} LIMIT {_EXAMPLES}")
     verb = "row has" if count == 1 else "rows have"
     raise WarehouseError(
         ErrorKind.CONSTRAINT,
@@ -70,10 +69,10 @@ def refuse_rows(
 
 
 def refuse_duplicate_keys(
-    session: Hooks, relation: Relation, keys: Sequence[str], why: str, fix: str
+    session: Asking, relation: Relation, keys: Sequence[str], why: str, fix: str
 ) -> None:
     """Raise WarehouseError for keys that occur twice. *why* is a sentence, *fix* ends the text."""
-    if not (twice := _twice(session, quoted(relation), keys)):
+    if not (twice := _twice(session, session.quoted(relation), keys)):
         return
     raise WarehouseError(
         ErrorKind.CONSTRAINT,
@@ -83,7 +82,9 @@ def refuse_duplicate_keys(
     )
 
 
-def refuse_keys_alike(session: Hooks, relation: Relation, source: str, keys: Sequence[str]) -> None:
+def refuse_keys_alike(
+    session: Asking, relation: Relation, source: str, keys: Sequence[str]
+) -> None:
     """Raise WarehouseError for staged keys that are several by themselves, and one by the
     collation of the table's column. *source*: see ``Merging.keys_source``."""
     if not source or not (twice := _twice(session, source, keys)):
@@ -98,13 +99,13 @@ def refuse_keys_alike(session: Hooks, relation: Relation, source: str, keys: Seq
 
 
 def refuse_keys_of_table(
-    session: Hooks, relation: Relation, keys: Sequence[str], among: Relation | None = None
+    session: Asking, relation: Relation, keys: Sequence[str], among: Relation | None = None
 ) -> None:
     """Raise WarehouseError for keys that the table itself holds twice, or that are NULL in it;
     *among*: only for those that are there."""
-    if twice := _twice(session, quoted(among or relation), keys):
+    if twice := _twice(session, session.quoted(among or relation), keys):
         said = _counted(*twice, str(relation))
-    elif among is None and (null := key_examples(session, keys, _null(relation, keys))):
+    elif among is None and (null := key_examples(session, keys, _null(session, relation, keys))):
         said = f"unique_key ({', '.join(keys)}) is NULL in rows of {relation}: {null}"
     else:
         return
@@ -117,21 +118,20 @@ def refuse_keys_of_table(
     )
 
 
-def _null(relation: Relation, keys: Sequence[str]) -> str:
-    unknown = " OR ".join(f"{quote(key)} IS NULL" for key in keys)
-    return f"FROM {quoted(relation)} WHERE {unknown}"
+def _null(session: Asking, relation: Relation, keys: Sequence[str]) -> str:
+    unknown = " OR ".join(f"{session.quote(key)} IS NULL" for key in keys)
+    return f"FROM {session.quoted(relation)} WHERE {unknown}"
 
 
-def _twice(session: Hooks, source: str, keys: Sequence[str]) -> tuple[int, str] | None:
+def _twice(session: Asking, source: str, keys: Sequence[str]) -> tuple[int, str] | None:
     """How many keys *source*, what a FROM reads, holds more than once, and some of them; None for
     none."""
     # Not those that are NULL, which are no keys.
-    known = " AND ".join(f"{quote(key)} IS NOT NULL" for key in keys)
-    listed = ", ".join(map(quote, keys))
+    known = " AND ".join(f"{session.quote(key)} IS NOT NULL" for key in keys)
+    listed = ", ".join(map(session.quote, keys))
     twice = f"FROM {source} WHERE {known} GROUP BY {listed} HAVING count(*) > 1"
-    rows = session.rows(
-        f"SELECT {_as_text(keys)}, CAST(count(*) AS VARCHAR) {twice} LIMIT {_EXAMPLES}"
-    )
+    counted = f"CAST(count(*) AS {session.text_type})"
+    rows = session.rows(f"SELECT {_as_text(session, keys)}, {counted} {twice} LIMIT {_EXAMPLES}")
     if not rows:
         return None
     count = session.rows(f"SELECT count(*) FROM (SELECT 1 AS one {twice}) AS twice")[0][0]
@@ -143,14 +143,14 @@ def _counted(count: int, examples: str, where: str) -> str:
     return f"{count:,} {verb} more than once in {where}: {examples}"
 
 
-def key_examples(session: Hooks, keys: Sequence[str], source: str) -> str:
+def key_examples(session: Asking, keys: Sequence[str], source: str) -> str:
     """Some of the keys that are in *source*, a FROM clause and what follows it; "" for none."""
-    rows = session.rows(f"SELECT {_as_text(keys)} {source} LIMIT {_EXAMPLES}")
+    rows = session.rows(f"SELECT {_as_text(session, keys)} {source} LIMIT {_EXAMPLES}")
     return _examples(keys, rows)
 
 
-def _as_text(columns: Sequence[str]) -> str:
-    return ", ".join(f"CAST({quote(column)} AS VARCHAR)" for column in columns)
+def _as_text(session: Asking, columns: Sequence[str]) -> str:
+    return ", ".join(f"CAST({session.quote(column)} AS {session.text_type})" for column in columns)
 
 
 def _examples(columns: Sequence[str], rows: Sequence[tuple[str | None, ...]]) -> str:

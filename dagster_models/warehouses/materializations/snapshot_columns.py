@@ -60,3 +60,25 @@ def has_marks(session: Hooks, relation: Relation, how: Snapshot, returned: Seque
         f" after all, ALTER TABLE {quoted(relation)} ALTER COLUMN {quote(name)} SET DEFAULT false",
         name="OwnColumn",
     )
+
+
+def history_in_the_way(relation: Relation) -> WarehouseError:
+    """A build of another kind would end a history."""
+    return WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"{relation} holds the history of a snapshot, and this build would destroy it, as"
+        " the model is not `materialized: snapshot` any more. Nothing was changed: give the"
+        " model another name (alias), or rename or drop the table by hand",
+        name="HistoryInTheWay",
+    )
+
+
+def no_snapshot_yet(relation: Relation) -> WarehouseError:
+    """A snapshot would begin in a table of another kind."""
+    return WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"{relation} is a table that the model built before it became a snapshot, and"
+        " it may hold rows that nothing can build again, so it is never replaced:"
+        " rename or drop it by hand, or give the model another name (alias)",
+        name="NoSnapshot",
+    )

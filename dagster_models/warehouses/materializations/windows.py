@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -30,7 +30,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote
 
 
-class _Compared(Enum):
+class Compared(Enum):
     """How a column is compared with a window; the value is the word of its literals."""
 
     DATE = "DATE"
@@ -40,9 +40,9 @@ class _Compared(Enum):
 
 
 _KINDS = (
-    (re.compile(r"timestamptz|timestamp\b.* with time zone", re.IGNORECASE), _Compared.MOMENT),
-    (re.compile(r"timestamp|datetime", re.IGNORECASE), _Compared.CLOCK),
-    (re.compile(r"date\Z", re.IGNORECASE), _Compared.DATE),
+    (re.compile(r"timestamptz|timestamp\b.* with time zone", re.IGNORECASE), Compared.MOMENT),
+    (re.compile(r"timestamp|datetime", re.IGNORECASE), Compared.CLOCK),
+    (re.compile(r"date\Z", re.IGNORECASE), Compared.DATE),
 )
 _TEXT = re.compile(r"(varchar|text|character varying)(\(\d+\))?\Z", re.IGNORECASE)
 
@@ -55,8 +55,19 @@ class WindowColumn:
     type_: str
 
     @property
-    def _kind(self) -> _Compared:
-        return next((kind for form, kind in _KINDS if form.match(self.type_)), _Compared.VALUE)
+    def quoted(self) -> str:
+        return quote(self.name)
+
+    def literal(self, text: str) -> str:
+        return literal(text)
+
+    def typed(self, kind: Compared, text: str) -> str:
+        """A literal of a kind of time."""
+        return f"{kind.value} {self.literal(text)}"
+
+    @property
+    def _kind(self) -> Compared:
+        return next((kind for form, kind in _KINDS if form.match(self.type_)), Compared.VALUE)
 
     def within(self, windows: Iterable[Window]) -> str:
         """The condition that a row is in one of the windows. It is NULL for a row without a value.
@@ -64,7 +75,7 @@ class WindowColumn:
         Raises WarehouseError if the column cannot tell the windows apart.
         """
         given = tuple(windows)
-        column = quote(self.name)
+        column = self.quoted
         times = [window for window in given if isinstance(window, TimeWindow)]
         found = [f"{column} >= {lo} AND {column} < {hi}" for lo, hi in self._ranges(times)]
         if len(found) > 1:
@@ -77,14 +88,14 @@ class WindowColumn:
     def number_of(self, windows: Sequence[Window]) -> str:
         """In which of these windows, none of which overlaps another, a row is that is in one of
         them: its number in *windows*, as SQL. As a tree, so that a row meets few of their ends."""
-        column = quote(self.name)
+        column = self.quoted
         starts: list[tuple[Any, str, int]] = []
         cases = []
         for number, window in enumerate(windows):
             if isinstance(window, ValueWindow):
                 cases.append(f"WHEN {self.within([window])} THEN {number}")
             elif self._ranges([window]):  # else it is the first of two hours: see _ranges
-                shown = self._kind is not _Compared.MOMENT
+                shown = self._kind is not Compared.MOMENT
                 start = self._clock(window.start) if shown else instant(window.start)
                 starts.append((start, self.moment(window.start), number))
         if cases:
@@ -95,7 +106,7 @@ class WindowColumn:
         """The literals of each range, in order; neighbours are one."""
         if not windows:
             return []
-        if self._kind is _Compared.MOMENT:
+        if self._kind is Compared.MOMENT:
             whole = [window for window in merged(windows) if isinstance(window, TimeWindow)]
             return [(self.moment(each.start), self.moment(each.end)) for each in whole]
         found: list[tuple[dt.datetime, dt.datetime]] = []
@@ -110,16 +121,16 @@ class WindowColumn:
 
     def moment(self, moment: dt.datetime) -> str:
         """A bound as a literal of the column's type."""
-        if self._kind is _Compared.MOMENT:
-            return f"TIMESTAMPTZ {literal(moment.isoformat(' '))}"
+        if self._kind is Compared.MOMENT:
+            return self.typed(Compared.MOMENT, moment.isoformat(" "))
         return self._literal(self._clock(moment))
 
     def _clock(self, moment: dt.datetime) -> dt.datetime:
         """What the wall clock shows then; for a date, the midnight of its day."""
         shown = moment.replace(tzinfo=None)
-        if self._kind is _Compared.CLOCK:
+        if self._kind is Compared.CLOCK:
             return shown
-        if self._kind is not _Compared.DATE:
+        if self._kind is not Compared.DATE:
             raise WarehouseError(
                 ErrorKind.BAD_COLUMN,
                 f"partitions: the column `{self.name}` is of the type {self.type_}, which cannot be"
@@ -139,21 +150,20 @@ class WindowColumn:
         return midnight
 
     def _literal(self, shown: dt.datetime) -> str:
-        text = str(shown.date()) if self._kind is _Compared.DATE else shown.isoformat(" ")
-        return f"{self._kind.value} {literal(text)}"
+        text = str(shown.date()) if self._kind is Compared.DATE else shown.isoformat(" ")
+        return self.typed(self._kind, text)
 
     def _value(self, value: str) -> str:
-        return (
-            literal(value) if _TEXT.match(self.type_) else f"CAST({literal(value)} AS {self.type_})"
-        )
+        text = self.literal(value)
+        return text if _TEXT.match(self.type_) else f"CAST({text} AS {self.type_})"
 
     @property
     def is_time(self) -> bool:
-        return self._kind is not _Compared.VALUE
+        return self._kind is not Compared.VALUE
 
     def endless(self, sign: str) -> str:
         """A bound for a build of the whole table: ``sign`` is "" or "-"."""
-        return f"{self._kind.value} '{sign}infinity'"
+        return self.typed(self._kind, f"{sign}infinity")
 
 
 def _tree(column: str, starts: Sequence[tuple[str, int]]) -> str:
@@ -166,7 +176,7 @@ def _tree(column: str, starts: Sequence[tuple[str, int]]) -> str:
 
 
 #: Keys are texts, whatever the column is.
-_NO_COLUMN = WindowColumn("", "")
+NO_COLUMN = WindowColumn("", "")
 
 
 # Reserved names ----------------------------------------------------------------------------------
@@ -176,16 +186,18 @@ def filled_in(sql: str, partitions: Sequence[Partition], column: WindowColumn) -
     """The query with the values of its reserved names. Raises WarehouseError for one that has none:
     there may be several keys, or none, as the whole table is built."""
     for text, (name, type_) in _in(sql).items():
-        as_type = WindowColumn(column.name, type_) if type_ else column
+        as_type = replace(column, type_=type_) if type_ else column
         sql = sql.replace(text, _value_of(name, partitions, as_type))
     return sql
 
 
-def without_bounds(sql: str, partitions: Sequence[Partition]) -> str:
+def without_bounds(
+    sql: str, partitions: Sequence[Partition], column: WindowColumn = NO_COLUMN
+) -> str:
     """The query with NULL for each bound, to look for the types of its columns."""
     for text, (name, type_) in _in(sql).items():
         null = f"CAST(NULL AS {type_})" if type_ else "NULL"
-        value = null if name in BOUNDS else _value_of(name, partitions, _NO_COLUMN)
+        value = null if name in BOUNDS else _value_of(name, partitions, column)
         sql = sql.replace(text, value)
     return sql
 
@@ -195,16 +207,19 @@ def has_names(sql: str) -> bool:
 
 
 def values(
-    partitions: Sequence[Partition], column: WindowColumn | None
+    partitions: Sequence[Partition],
+    column: WindowColumn | None,
+    unknown: WindowColumn = NO_COLUMN,
 ) -> tuple[tuple[str, str], ...]:
-    """Each stand-in that has a value, with that; *column* is None where nobody knows its type."""
+    """Each stand-in that has a value, with that; *column* is None where nobody knows its type, and
+    *unknown* has the words of the warehouse."""
     found = []
     for text, (name, type_) in STAND_INS.items():
-        as_type = WindowColumn("", type_) if type_ else column
+        as_type = replace(column or unknown, type_=type_) if type_ else column
         if as_type is None and name in BOUNDS:
             continue
         try:
-            found.append((text, _value_of(name, partitions, as_type or _NO_COLUMN)))
+            found.append((text, _value_of(name, partitions, as_type or unknown)))
         except WarehouseError:
             continue  # it is an error only if the model uses it
     return tuple(found)
@@ -220,10 +235,10 @@ def _value_of(name: str, partitions: Sequence[Partition], column: WindowColumn) 
         if not keys:
             raise _no_value("a build of the whole table", name)
         if name == "partition_keys":
-            return f"({', '.join(map(literal, keys))})"
+            return f"({', '.join(map(column.literal, keys))})"
         if len(keys) > 1:
             raise _no_value(f"a build of {len(keys)} partitions at once", name)
-        return literal(keys[0])
+        return column.literal(keys[0])
     side = name.rpartition("_")[2]
     if not partitions and column.is_time:
         return column.endless("-" if side == "start" else "")

@@ -13,14 +13,16 @@ from typing import Any
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.delta_log import Proof
 from dagster_models.warehouses.spark.location import DeltaFolder
+from dagster_models.warehouses.spark.proofs import Proof
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import literal, quote, quoted
 
 _TRIES = 3
 #: The schema of the tables that have the files.
 _FILES = "dagster_models_files"
+#: The property of our views, by which a catalog that lasts shows whose they are.
+_OURS = "dagster_models"
 
 
 class Catalog:
@@ -66,6 +68,8 @@ class Catalog:
     def show(self, relation: Relation, proof: Proof | None, stamp: int = 0) -> None:
         """Put a view of the relation, as its log has it, in place of what has its name."""
         key = relation.schema.lower(), relation.name.lower()
+        if key not in self._stamps and self._is_foreign(relation):
+            return  # a build of it says so
         if proof is not None and proof.kind == "dropped":
             if key in self._stamps:  # else what has its name is somebody else's
                 self._forget(relation)
@@ -73,8 +77,36 @@ class Catalog:
         self.add_schema(relation.schema)
         query = proof.definition if proof is not None and proof.kind == "view" else ""
         query = query or f"SELECT * FROM {self._files(relation)}"
-        self._server.command(f"CREATE OR REPLACE VIEW {quoted(relation)} AS\n{query}")
+        head = f"CREATE OR REPLACE VIEW {quoted(relation)}{self._described(query, proof)}"
+        self._server.command(f"{head} TBLPROPERTIES ('{_OURS}' = '1') AS\n{query}")
         self._stamps[key] = stamp
+
+    def _described(self, query: str, proof: Proof | None) -> str:
+        """The comments of a view: they are in the proof, which other processes read, too."""
+        if proof is None:
+            return ""
+        said = ""
+        if proof.columns:
+            texts = {name.lower(): text for name, text in proof.columns.items()}
+            listed = []
+            for name, _ in self._server.columns(query):
+                text = texts.get(name.lower(), "")
+                listed.append(quote(name) + (f" COMMENT {literal(text)}" if text else ""))
+            said = f" ({', '.join(listed)})"
+        return f"{said} COMMENT {literal(proof.comment)}" if proof.comment else said
+
+    def _is_foreign(self, relation: Relation) -> bool:
+        """Whether Spark has a relation of this name that is no view of ours. A catalog that lasts
+        has the views of earlier processes."""
+        try:
+            rows = self._server.run(f"DESCRIBE TABLE EXTENDED {quoted(relation)}").to_pylist()
+        except WarehouseError as error:
+            if error.kind in (ErrorKind.MISSING_RELATION, ErrorKind.BAD_COLUMN):
+                return False
+            raise
+        said = {str(row["col_name"]): str(row["data_type"]) for row in rows}
+        properties = said.get("Table Properties", "") + said.get("View Properties", "")
+        return _OURS not in properties and _FILES not in said.get("View Text", "")
 
     def refuse_foreign(self, relation: Relation) -> None:
         """Raise WarehouseError if Spark has a relation of this name that is not at the location: a
@@ -82,12 +114,8 @@ class Catalog:
         self.add_schema(relation.schema)
         if (relation.schema.lower(), relation.name.lower()) in self._stamps:
             return
-        try:
-            self._server.columns(f"SELECT * FROM {quoted(relation)}")
-        except WarehouseError as error:
-            if error.kind is ErrorKind.MISSING_RELATION:
-                return
-            raise
+        if not self._is_foreign(relation):
+            return
         raise WarehouseError(
             ErrorKind.NOT_KEPT,
             f"Spark has a relation {relation} that no model has built at this location. Nothing was"

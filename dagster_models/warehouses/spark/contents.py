@@ -57,8 +57,11 @@ def unrepeatable(functions: Collection[str]) -> dict[str, str]:
     return {name: why for name in sorted(functions) if name not in _REPEATABLE}
 
 
-def refuse_breach(session: SparkReading, relation: Relation, contract: Contract) -> None:
-    """Raise WarehouseError if the columns of the staged relation are not those of its contract."""
+def refuse_breach(
+    session: SparkReading, relation: Relation, contract: Contract, own: Collection[str] = ()
+) -> None:
+    """Raise WarehouseError if the columns of the staged relation are not those of its contract.
+    *own*: those that its kind adds, which it may leave out."""
     listed = ",\n".join(
         f"CAST(NULL AS {it.type}) AS c{at}" for at, it in enumerate(contract.columns)
     )
@@ -72,7 +75,7 @@ def refuse_breach(session: SparkReading, relation: Relation, contract: Contract)
             f"the contract of {relation} names a type that the warehouse refuses: {error.message}",
             name="ContractType",
         ) from error
-    wrong = breaches(contract, [type_ for _, type_ in normal], session.columns(relation), ())
+    wrong = breaches(contract, [type_ for _, type_ in normal], session.columns(relation), own)
     if wrong:
         raise WarehouseError(
             ErrorKind.BAD_COLUMN,

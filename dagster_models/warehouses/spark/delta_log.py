@@ -15,43 +15,22 @@ A view is the same: its rows are its definition, and the proof says that it is a
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import json
 import os
-import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any
 
 from dagster_models.core.commit import Commit
+from dagster_models.core.extras import NO_EXTRAS, Extras
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.spark.files import COMMIT_FILE, added_files, live_files
+from dagster_models.warehouses.spark.proofs import Proof, proof_at, proof_text, written
 
-Kind: TypeAlias = Literal["table", "view", "dropped"]
-
-#: The key of the proof in ``userMetadata``, with the number of its format.
-_MARK, _FORMAT = "dagster_models", 1
-_COMMIT_FILE = re.compile(r"(\d{20})\.json")
 #: What every table has, and names of features that no one has to ask for.
 _LEGACY = frozenset({"appendOnly", "invariants"})
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What one commit of the log says. ``commits`` is empty where it is not one of ours.
-
-    ``definition`` is the query of a view. ``fenced``: the session that must not commit any more.
-    ``says_kind``: the commit says what the relation is from here on.
-    """
-
-    version: int
-    commits: tuple[Commit, ...] = ()
-    kind: Kind = "table"
-    definition: str = ""
-    fenced: str = ""
-    says_kind: bool = False
 
 
 @dataclass(slots=True)
@@ -73,7 +52,7 @@ class TableLog:
             names = os.listdir(self.log_folder)
         except FileNotFoundError:
             return []
-        found = (_COMMIT_FILE.fullmatch(name) for name in names)
+        found = (COMMIT_FILE.fullmatch(name) for name in names)
         return sorted(int(match[1]) for match in found if match)
 
     def proofs(self) -> Iterator[Proof]:
@@ -83,8 +62,12 @@ class TableLog:
             with translated(self.relation):
                 key = version, os.stat(path).st_mtime_ns
                 if key not in self._read:
-                    self._read[key] = _proof_at(path, version)
+                    self._read[key] = proof_at(path, version)
             yield self._read[key]
+
+    def version(self) -> int:
+        """The last version; -1 where there is none."""
+        return max(self.versions(), default=-1)
 
     def state(self) -> Proof | None:
         """The last commit that says what the relation is: a table, a view or gone."""
@@ -114,23 +97,38 @@ class TableLog:
         with translated(self.relation):
             return DeltaTable(self.folder) if self.versions() else None
 
-    def publish(self, stage: str, commits: Sequence[Commit], session: str, view: str = "") -> None:
+    def publish(
+        self,
+        stage: str,
+        commits: Sequence[Commit],
+        session: str,
+        view: str = "",
+        base: int | None = None,
+        docs: Extras = NO_EXTRAS,
+    ) -> None:
         """Commit the files of a stage in place of all others. ``view``: the definition, if the
-        relation becomes a view. After a WarehouseError only ``of`` says what is true."""
+        relation becomes a view. ``base``: the version whose rows the stage began with, -1 for no
+        table. ``docs`` has the comments. After a WarehouseError only ``of`` says what is true."""
         from deltalake import DeltaTable
 
         with translated(self.relation):
             staged = DeltaTable(os.path.join(self.folder, stage))
             table = self.table()
-            if table is not None and _add_features(table, staged):
-                table = self.table()
-            self._refuse_second(table, commits, session)
             version = 0 if table is None else int(table.version()) + 1
-            properties = _properties(_proof_text(view, commits, version))
+            if base is not None and base != version - 1:
+                what = f"{self.relation} was written while this build read it"
+                raise WarehouseError(ErrorKind.CONFLICT, what, name="Overtaken", transient=True)
+            self._refuse_second(table, commits, session)
+            if table is not None and _add_features(table, staged):
+                # What others have committed since is a conflict.
+                table.load_as_version(version)
+                version += 1
+            properties = _properties(proof_text(view, commits, version, docs))
+            added, schema = _added(self.folder, stage), _nullable(staged.schema())
             if table is None:
-                self._begin(_added(self.folder, stage), staged.schema(), properties)
+                self._begin(added, schema, properties)
             else:
-                _overwrite(table, _added(self.folder, stage), staged.schema(), properties)
+                _overwrite(table, added, schema, properties)
 
     def drop(self, version: int) -> None:
         """Commit that the relation is gone, if *version* is still the last one, and remove what was
@@ -141,7 +139,7 @@ class TableLog:
             raise WarehouseError(ErrorKind.CONFLICT, what, transient=True)
         with translated(self.relation):
             published = {it["path"].partition("/")[0] for it in added_files(self.folder)}
-            _overwrite(table, [], table.schema(), _properties(_written("dropped")))
+            _overwrite(table, [], table.schema(), _properties(written("dropped")))
         for name in published:
             path = os.path.join(self.folder, name)
             shutil.rmtree(path, ignore_errors=True)
@@ -161,10 +159,10 @@ class TableLog:
 
         with translated(self.relation):
             if (table := self.table()) is None:
-                said = _properties(_written("dropped", fenced=session))
+                said = _properties(written("dropped", fenced=session))
                 self._begin([], Schema([Field("nothing_published", "string")]), said)
                 return
-            said = _properties(_written("table", fenced=session))
+            said = _properties(written("table", fenced=session))
             table.create_write_transaction(
                 [], "append", table.schema(), partition_by=[], commit_properties=said
             )
@@ -209,60 +207,9 @@ class TableLog:
                 )
 
 
-def _proof_at(path: str, version: int) -> Proof:
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            if '"commitInfo"' in line and (info := json.loads(line).get("commitInfo")):
-                return _read_proof(version, str(info.get("userMetadata") or ""))
-    return Proof(version)
-
-
-def _read_proof(version: int, text: str) -> Proof:
-    if _MARK not in text:
-        return Proof(version)
-    try:
-        said = json.loads(text)
-    except ValueError:
-        return Proof(version)  # somebody else's words
-    if not isinstance(said, dict) or _MARK not in said:
-        return Proof(version)
-    if said[_MARK] > _FORMAT:
-        raise WarehouseError(
-            ErrorKind.VERSION_MISMATCH,
-            f"the proofs of this location have format {said[_MARK]}, and this dagster-models knows"
-            f" formats up to {_FORMAT}: a newer version has used it. Use that version here too",
-        )
-    known = Commit.__dataclass_fields__
-    commits = tuple(
-        Commit(**{name: value for name, value in it.items() if name in known})
-        for it in said.get("commits", ())
-    )
-    kind, fenced = said.get("kind", "table"), said.get("fenced", "")
-    return Proof(
-        version, commits, kind, said.get("sql", ""), fenced, not fenced or kind == "dropped"
-    )
-
-
-def _proof_text(view: str, commits: Sequence[Commit], version: int) -> str:
-    now = dt.datetime.now(dt.timezone.utc).isoformat()
-    said = [replace(it, committed_at=now, identity=f"version {version}") for it in commits]
-    return _written("view" if view else "table", said, view)
-
-
-def _written(
-    kind: Kind, commits: Sequence[Commit] = (), definition: str = "", fenced: str = ""
-) -> str:
-    """The inverse of ``_read_proof``."""
-    said: dict[str, Any] = {_MARK: _FORMAT, "kind": kind}
-    said |= {"commits": [it.to_json() for it in commits]} if commits else {}
-    said |= {"sql": definition} if definition else {}
-    said |= {"fenced": fenced} if fenced else {}
-    return json.dumps(said, default=dict)
-
-
 def as_table() -> Any:
     """The properties of a commit that makes a relation a table, and is no publication."""
-    return _properties(_written("table"))
+    return _properties(written("table"))
 
 
 def _properties(user_metadata: str) -> Any:
@@ -275,6 +222,16 @@ def _properties(user_metadata: str) -> Any:
 def _overwrite(table: Any, added: list[Any], schema: Any, properties: Any) -> None:
     table.create_write_transaction(
         added, "overwrite", schema, partition_by=[], commit_properties=properties
+    )
+
+
+def _nullable(schema: Any) -> Any:
+    """The same columns, each of which may be NULL: Spark forbids that where a query cannot return
+    NULL, and the next build may have another query."""
+    from deltalake import Field, Schema
+
+    return Schema(
+        [Field(it.name, it.type, nullable=True, metadata=it.metadata) for it in schema.fields]
     )
 
 
@@ -291,27 +248,8 @@ def _added(folder: str, stage: str) -> list[Any]:
             True,
             it.get("stats") or "",
         )
-        for it in added_files(os.path.join(folder, stage))
+        for it in live_files(os.path.join(folder, stage))
     ]
-
-
-def added_files(folder: str) -> list[dict[str, Any]]:
-    """All add actions in a table's log: of a stage, which is written once, those of its files."""
-    found, log_folder = [], os.path.join(folder, "_delta_log")
-    try:
-        names = sorted(os.listdir(log_folder))
-    except FileNotFoundError as error:
-        raise WarehouseError(
-            ErrorKind.INVALID_SETTINGS,
-            f"the Spark server has written {folder}, which is not there on this machine: `location`"
-            " must be a folder that both have at the same path",
-            name="LocationNotShared",
-        ) from error
-    for name in names:
-        if _COMMIT_FILE.fullmatch(name):
-            with open(os.path.join(log_folder, name), encoding="utf-8") as file:
-                found += [action["add"] for action in map(json.loads, file) if "add" in action]
-    return found
 
 
 def _add_features(table: Any, staged: Any) -> bool:

@@ -53,7 +53,9 @@ class Server:
                 if not _IS_OVER.search(error.message):
                     raise
                 self._number += 1
-                self._spark = self._session(self._number)
+                over, self._spark = self._spark, self._session(self._number)
+                with contextlib.suppress(Exception):
+                    over.client.close()  # its channel: nobody else has it
 
     def _session(self, number: int) -> Any:
         with warnings.catch_warnings():

@@ -15,21 +15,32 @@ from contextlib import suppress
 from typing import Any
 
 from dagster_models.core.commit import Commit
-from dagster_models.core.materializations import AddedTo, Custom, Reading
+from dagster_models.core.materializations import (
+    AddedTo,
+    Custom,
+    Incremental,
+    Materialization,
+    Reading,
+    Snapshot,
+)
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
-from dagster_models.core.tasks import ArrowFile, AttemptId, BuildTask, CsvFile, Query
+from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
+from dagster_models.warehouses.materializations.snapshot_columns import (
+    history_in_the_way,
+    no_snapshot_yet,
+)
 from dagster_models.warehouses.records import from_last_whole
-from dagster_models.warehouses.spark import contents, writing
+from dagster_models.warehouses.spark import contents, incremental, snapshot, writing
 from dagster_models.warehouses.spark.catalog import Catalog
 from dagster_models.warehouses.spark.delta_log import TableLog
 from dagster_models.warehouses.spark.location import DeltaFolder
-from dagster_models.warehouses.spark.reading import SparkReading
 from dagster_models.warehouses.spark.server import Server
-from dagster_models.warehouses.spark.text import literal, one_query, quoted
+from dagster_models.warehouses.spark.stages import SparkStages
+from dagster_models.warehouses.spark.text import one_query, quoted
 
 CAPABILITIES = Capabilities(
     "spark",
@@ -94,8 +105,10 @@ class Spark(OpenWarehouse):
         self._server.close()
 
 
-class SparkSession(SparkReading):
+class SparkSession(SparkStages):
     """One client's statements, by their tag."""
+
+    _window: Relation | None = None
 
     def build(self, task: BuildTask, first: Callable[[], None] | None = None) -> Staged:
         self.discard()
@@ -105,51 +118,53 @@ class SparkSession(SparkReading):
         how, relation = task.materialization, task.relation
         writing.refuse_kind(how)
         writing.refuse_extras(task.extras)
-        log = self.location.log(relation)
+        self.docs = task.extras
         self.catalog.refuse_foreign(relation)
-        self.stage = writing.Stage.of(log, relation)
+        self._refuse_history(relation, how)
         if isinstance(how, ViewKind):
-            staged = self._view(task, self.stage)
+            staged = self._view(task)
+        elif isinstance(how, Incremental):
+            staged = incremental.build(self, task, how)
+        elif isinstance(how, Snapshot):
+            staged = snapshot.build(self, task, how)
         else:
-            staged = self._table(task, self.stage)
+            staged = self._table(task)
         if task.contract is not None:
-            contents.refuse_breach(self, relation, task.contract)
+            own = how.own_columns if isinstance(how, Snapshot) else ()
+            contents.refuse_breach(self, relation, task.contract, own)
         return staged
 
-    def _view(self, task: BuildTask, stage: writing.Stage) -> Staged:
+    def _refuse_history(self, relation: Relation, how: Materialization) -> None:
+        """Raise WarehouseError if the build would end a history, or begin one in another table."""
+        if self.kind_of(relation) != "table":
+            return
+        last = self.location.log(relation).last()
+        kinds = [it.kind for it in last.commits] if last is not None else []
+        if "snapshot" in kinds and not isinstance(how, Snapshot):
+            raise history_in_the_way(relation)
+        if kinds and "snapshot" not in kinds and isinstance(how, Snapshot):
+            raise no_snapshot_yet(relation)
+
+    def _view(self, task: BuildTask) -> Staged:
         if not isinstance(task.content, Query):
             what = f"the view {task.relation} needs a query"
             raise WarehouseError(ErrorKind.INVALID_REQUEST, what)
+        stage = self.begin_stage(task.relation)
         stage.definition = one_query(task.content.sql)
-        self._put_schema(stage)
         self.change(f"CREATE VIEW {quoted(stage.name)} AS\n{stage.definition}\n", 1)
         return Staged(task.relation, None)
 
-    def _table(self, task: BuildTask, stage: writing.Stage) -> Staged:
-        self._put_schema(stage)
-        content = task.content
-        if isinstance(content, ArrowFile):
-            writing.write_arrow(stage, content.path)
-            self.change(self._create(stage))
-        elif isinstance(content, CsvFile):
-            writing.write_seed(self, stage, content)
-        else:
-            self.change(f"{self._create(stage)} AS\n{one_query(content.sql)}\n", 1)
-        stage.rows = stage.count_rows()
-        if stage.rows is None:
-            stage.rows = self.count(f"SELECT 1 FROM {quoted(stage.name)}")
-        return Staged(task.relation, stage.rows)
-
-    def _put_schema(self, stage: writing.Stage) -> None:
-        self.change(f"CREATE SCHEMA IF NOT EXISTS `{stage.name.schema}`")
-        stage.is_made = True
-
-    def _create(self, stage: writing.Stage) -> str:
-        return f"CREATE TABLE {quoted(stage.name)} USING delta LOCATION {literal(stage.folder)}"
+    def _table(self, task: BuildTask) -> Staged:
+        return Staged(task.relation, self.fill(self.begin_stage(task.relation), task.content))
 
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
         writing.refuse_kind(how)
-        raise AssertionError("every kind that reads before is refused")
+        self.discard()
+        self.catalog.refresh()
+        if isinstance(how, Snapshot):
+            return snapshot.read(self, relation, how)
+        assert isinstance(how, Incremental)
+        return incremental.read(self, relation, how)
 
     def rehearse(self, task: BuildTask) -> Staged:
         raise writing.no_transactions("a unit test builds relations that are rolled back")
@@ -158,10 +173,16 @@ class SparkSession(SparkReading):
         return quoted(self.staged_name(staged.relation))
 
     def window_of(self, staged: Staged) -> str:
-        return self.name_of(staged)
+        if not staged.written:
+            return self.name_of(staged)
+        self._window = self.begin_scratch(staged.relation).name
+        self.change(f"CREATE VIEW {quoted(self._window)} AS {staged.written}")
+        return quoted(self._window)
 
     def widen(self, staged: Staged) -> None:
-        raise AssertionError("a build has one transaction here")
+        assert self._window is not None
+        window = quoted(self._window)
+        self.change(f"CREATE OR REPLACE VIEW {window} AS {staged.written_by_now}")
 
     def publish(self, staged: Staged, commits: Sequence[Commit]) -> None:
         stage = self.stage
@@ -171,22 +192,15 @@ class SparkSession(SparkReading):
             writing.write_definition(stage)
         stage.is_published = True  # an error proves nothing, and what is published keeps its files
         try:
-            log.publish(stage.folder_name, commits, self.tag, stage.definition)
+            log.publish(
+                stage.folder_name, commits, self.tag, stage.definition, self.base, self.docs
+            )
         except WarehouseError:
             with suppress(OSError):
                 stage.is_published = stage.is_named_by(log)
             raise
         self.discard()
         self.catalog.show_published(staged.relation)
-
-    def discard(self) -> None:
-        stage, self.stage = self.stage, None
-        if stage is None:
-            return
-        if stage.is_made:
-            with suppress(WarehouseError):
-                self.change(f"DROP SCHEMA IF EXISTS `{stage.name.schema}` CASCADE")
-        stage.remove()
 
     # Proofs
 

@@ -6,8 +6,10 @@ import contextlib
 import os
 from typing import Any
 
+from dagster_models.core.extras import NO_EXTRAS
+from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.base import WarehouseSession
+from dagster_models.warehouses.materializations.hooks import Asking
 from dagster_models.warehouses.spark import text, writing
 from dagster_models.warehouses.spark.catalog import Catalog, rows_of
 from dagster_models.warehouses.spark.errors import NO_LINES
@@ -16,7 +18,7 @@ from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.text import one_query, statements
 
 
-class SparkStatements(WarehouseSession):
+class SparkStatements(Asking):
     """Statements; ``SparkReading`` adds relations, and ``SparkSession`` what publishes."""
 
     text_type = "STRING"
@@ -25,6 +27,13 @@ class SparkStatements(WarehouseSession):
         self.server, self.location, self.catalog = server, location, catalog
         self.tag = self.tag_of(name or os.urandom(6).hex())
         self.stage: writing.Stage | None = None
+        #: What the stage is made of, and then not needed any more.
+        self.scratch: list[writing.Stage] = []
+        #: The version of the relation's log that the stage began with, if only it may be changed.
+        self.base: int | None = None
+        self.only_reads = False
+        #: The comments of the relation that is built.
+        self.docs = NO_EXTRAS
 
     @staticmethod
     def tag_of(name: str) -> str:
@@ -34,12 +43,17 @@ class SparkStatements(WarehouseSession):
     def quote(self, name: str) -> str:
         return text.quote(name)
 
+    def quoted(self, relation: Relation) -> str:
+        return text.quoted(relation)
+
     # Statements
 
     def execute(self, sql: str) -> list[tuple[Any, ...]]:
         self.catalog.refresh()
         rows: list[tuple[Any, ...]] = []
         for statement in statements(sql):
+            if self.only_reads:
+                self.only_read(statement)
             rows = rows_of(self.server.run(statement, self.tag))
         return rows
 
@@ -95,10 +109,16 @@ class SparkStatements(WarehouseSession):
         raise writing.no_transactions("BEGIN")
 
     def begin_reading(self) -> None:
+        """No transaction of Spark could refuse to write, so the text of each statement is looked
+        at until ``commit`` or ``rollback``."""
         self.catalog.refresh()
+        self.only_reads = True
 
     def commit(self) -> None:
-        raise writing.no_transactions("COMMIT")
+        if not self.only_reads:
+            raise writing.no_transactions("COMMIT")
+        self.only_reads = False
 
     def rollback(self) -> None:
+        self.only_reads = False
         self.discard()

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from dagster_models.core.extras import Extras
-from dagster_models.core.materializations import Materialization, Replace, View
+from dagster_models.core.materializations import (
+    Incremental,
+    Materialization,
+    Replace,
+    Snapshot,
+    View,
+)
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import CsvFile
@@ -22,7 +28,8 @@ from dagster_models.util import arrow_files as bulk
 from dagster_models.util.arrow_values import converted, plain, rebuilt
 from dagster_models.util.seed_types import SeedType
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
-from dagster_models.warehouses.spark.delta_log import TableLog, added_files
+from dagster_models.warehouses.spark.delta_log import TableLog
+from dagster_models.warehouses.spark.files import added_files, live_files
 from dagster_models.warehouses.spark.text import literal, quote, quoted
 
 if TYPE_CHECKING:
@@ -72,14 +79,14 @@ class Stage:
 
     def count_rows(self) -> int | None:
         """The number of rows by what was written of each file; None where one does not say it."""
-        found = [_rows_of(it) for it in added_files(self.folder)]
+        found = [_rows_of(it) for it in live_files(self.folder)]
         counted = [number for number in found if number is not None]
         return sum(counted) if len(counted) == len(found) else None
 
     def size(self) -> int | None:
         if self.definition:
             return None
-        return sum(int(it["size"]) for it in added_files(self.folder))
+        return sum(int(it["size"]) for it in live_files(self.folder))
 
     def is_named_by(self, log: TableLog) -> bool:
         """Whether a commit of the relation has its files."""
@@ -102,7 +109,7 @@ def _rows_of(added: Mapping[str, Any]) -> int | None:
 
 def refuse_kind(how: Materialization) -> None:
     """The load has refused it already, unless a run has chosen the target."""
-    if isinstance(how, (Replace, View)):
+    if isinstance(how, (Replace, View, Incremental, Snapshot)):
         return
     word = type(how).__name__.lower()
     why = SPARK.lacks.get(word, "it is not known here")
@@ -114,7 +121,6 @@ def refuse_extras(extras: Extras) -> None:
         ("statements", extras.before or extras.after),
         ("grants", extras.grants),
         ("indexes", extras.indexes),
-        ("comments", extras.comment is not None or extras.column_comments is not None),
     ):
         if used:
             raise WarehouseError(ErrorKind.UNSUPPORTED, f"{key}: {SPARK.lacks[key]}")

@@ -1,0 +1,69 @@
+"""The files of a Delta table, as its log has them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from dagster_models.errors import ErrorKind, WarehouseError
+
+COMMIT_FILE = re.compile(r"(\d{20})\.json")
+
+
+def added_files(folder: str) -> list[dict[str, Any]]:
+    """All add actions that are in a table's log."""
+    return [it["add"] for it in _actions(folder) if "add" in it]
+
+
+def live_files(folder: str, version: int | None = None) -> list[dict[str, Any]]:
+    """The add actions of the files that a table has, in the newest version or that one."""
+    found: dict[str, dict[str, Any]] = {}
+    if not os.path.exists(os.path.join(folder, "_delta_log", f"{0:020d}.json")) and (
+        os.path.exists(os.path.join(folder, "_delta_log"))
+    ):
+        return _files_of_checkpoint(folder, version)
+    for action in _actions(folder, version):
+        if "add" in action:
+            found[action["add"]["path"]] = action["add"]
+        elif "remove" in action:
+            found.pop(action["remove"]["path"], None)
+    return list(found.values())
+
+
+def _files_of_checkpoint(folder: str, version: int | None) -> list[dict[str, Any]]:
+    """The same where the beginning of the log is gone, without what is known of their values."""
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+    rows = pa.table(DeltaTable(folder, version=version).get_add_actions()).to_pylist()
+    return [
+        {
+            "path": it["path"],
+            "size": it["size_bytes"],
+            "modificationTime": it["modification_time"],
+            "stats": json.dumps({"numRecords": it["num_records"]}),
+        }
+        for it in rows
+    ]
+
+
+def _actions(folder: str, version: int | None = None) -> Iterator[dict[str, Any]]:
+    """What the commits up to a version have done, in order."""
+    log_folder = os.path.join(folder, "_delta_log")
+    try:
+        names = sorted(os.listdir(log_folder))
+    except FileNotFoundError as error:
+        raise WarehouseError(
+            ErrorKind.INVALID_SETTINGS,
+            f"the Spark server has written {folder}, which is not there on this machine: `location`"
+            " must be a folder that both have at the same path",
+            name="LocationNotShared",
+        ) from error
+    for name in names:
+        match = COMMIT_FILE.fullmatch(name)
+        if match and (version is None or int(match[1]) <= version):
+            with open(os.path.join(log_folder, name), encoding="utf-8") as file:
+                yield from map(json.loads, file)

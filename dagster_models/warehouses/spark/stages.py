@@ -1,0 +1,141 @@
+"""What a build is made of: the stage, which is published, and scratch tables, which are not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import ArrowFile, Content, CsvFile, Query
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.materializations.hooks import RelationKind
+from dagster_models.warehouses.spark import writing
+from dagster_models.warehouses.spark.cloning import add_files, clone, types_of
+from dagster_models.warehouses.spark.fitting import Fitted
+from dagster_models.warehouses.spark.reading import SparkReading
+from dagster_models.warehouses.spark.text import literal, one_query, quote, quoted
+from dagster_models.warehouses.spark.writing import Stage
+
+
+class SparkStages(SparkReading):
+    """``SparkSession`` adds what publishes the stage."""
+
+    def kind_of(self, relation: Relation) -> RelationKind | None:
+        log = self.location.log(relation)
+        state = log.state()
+        if log.version() < 0 or (state is not None and state.kind == "dropped"):
+            return None
+        return "view" if state is not None and state.kind == "view" else "table"
+
+    def begin_with(self, relation: Relation) -> RelationKind | None:
+        """Let the build begin with the relation as it is now; return what it is. The build is only
+        published if nobody has written to the relation by then."""
+        self.base = self.location.log(relation).version()
+        return self.kind_of(relation)
+
+    def begin_stage(self, relation: Relation) -> Stage:
+        self.stage = Stage.of(self.location.log(relation), relation)
+        self._put_schema(self.stage)
+        return self.stage
+
+    def begin_scratch(self, relation: Relation) -> Stage:
+        stage = Stage.of(self.location.log(relation), relation)
+        self.scratch.append(stage)
+        self._put_schema(stage)
+        return stage
+
+    def _put_schema(self, stage: Stage) -> None:
+        self.change(f"CREATE SCHEMA IF NOT EXISTS {quote(stage.name.schema)}")
+        stage.is_made = True
+
+    def _create(self, stage: Stage) -> str:
+        return f"CREATE TABLE {quoted(stage.name)} USING delta LOCATION {literal(stage.folder)}"
+
+    def fill(self, stage: Stage, content: Content) -> int:
+        """Write rows into a stage, which has none yet; return their number. ``line`` of an error
+        counts in the query or in the CSV file."""
+        if isinstance(content, ArrowFile):
+            writing.write_arrow(stage, content.path)
+            self.change(self._create(stage))
+        elif isinstance(content, CsvFile):
+            writing.write_seed(self, stage, content)
+        else:
+            self.change(f"{self._create(stage)} AS\n{one_query(content.sql)}\n", 1)
+        return self.rows_in(stage)
+
+    def rows_in(self, stage: Stage | None) -> int:
+        assert stage is not None
+        stage.rows = stage.count_rows()
+        if stage.rows is None:
+            stage.rows = self.count(f"SELECT 1 FROM {quoted(stage.name)}")
+        return stage.rows
+
+    def shaped(self, new: Stage, rows: str, fitted: Fitted, *, changed: bool = False) -> Stage:
+        """A stage with the new rows as the table will have them. *rows*: the query of these;
+        *changed*: it leaves some out."""
+        same = [(name, f"n.{quote(name)}") for name, _ in self.columns(new.name)]
+        if not changed and [*fitted.values.items()] == same:
+            return new
+        stage = self.begin_scratch(new.relation)
+        self.fill(stage, Query(rows))
+        return stage
+
+    def begin_copy(
+        self, relation: Relation, fitted: Fitted, new: Stage, marks: Collection[str] = ()
+    ) -> Stage:
+        """Let the stage have the rows of the relation. *new* has the columns that are added."""
+        folder, version = self.location.log(relation).folder, self.base
+        added: Sequence[tuple[str, object]] = ()
+        if fitted.rewrites:
+            rewritten = self.begin_scratch(relation)
+            sql = f"SELECT {', '.join(fitted.kept)} FROM {quoted(relation)} AS t"
+            self.fill(rewritten, Query(sql))
+            folder, version = rewritten.folder, None
+        elif fitted.added:
+            types = types_of(new)
+            added = [(name, types[name]) for name in fitted.added]
+        return self.copy_of(relation, folder, version, added, marks)
+
+    def copy_of(
+        self,
+        relation: Relation,
+        folder: str,
+        version: int | None,
+        added: Sequence[tuple[str, object]] = (),
+        marks: Collection[str] = (),
+    ) -> Stage:
+        """Let the stage be a table with the rows of another one: see ``clone``."""
+        stage = self.begin_stage(relation)
+        clone(relation, folder, version, stage, added, marks)
+        self.change(self._create(stage))
+        return stage
+
+    def take_out(self, new: Stage, keys: Sequence[str]) -> None:
+        """Delete the staged rows whose key is one of the new rows."""
+        assert self.stage is not None
+        listed = ", ".join(map(quote, keys))
+        same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
+        self.change(
+            f"MERGE INTO {quoted(self.stage.name)} AS t"
+            f" USING (SELECT DISTINCT {listed} FROM {quoted(new.name)}) AS n"
+            f" ON {same} WHEN MATCHED THEN DELETE"
+        )
+
+    def delete_staged(self, where: str) -> None:
+        assert self.stage is not None
+        self.change(f"DELETE FROM {quoted(self.stage.name)} WHERE {where}")
+
+    def put_in(self, new: Stage) -> None:
+        """Add new rows to the stage, as further names of their files."""
+        assert self.stage is not None
+        add_files(self.stage, new)
+
+    def discard(self) -> None:
+        stages = [*self.scratch, *([self.stage] if self.stage is not None else [])]
+        self.stage, self.scratch, self.base = None, [], None
+        self.only_reads = False
+        for stage in stages:
+            if stage.is_made:
+                with suppress(WarehouseError):
+                    self.change(f"DROP SCHEMA IF EXISTS {quote(stage.name.schema)} CASCADE")
+            stage.remove()

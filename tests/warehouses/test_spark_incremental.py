@@ -1,0 +1,322 @@
+"""What adds to a table on Spark: each build is one commit, and leaves what plain Python says."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dagster_models.core.changes import Changes
+from dagster_models.core.materializations import (
+    Incremental,
+    Materialization,
+    Partitioned,
+    Since,
+    Snapshot,
+)
+from dagster_models.core.messages import Outcome, Verdict
+from dagster_models.core.tasks import SINCE, Query
+from dagster_models.core.windows import Partition, TimeWindow
+from dagster_models.errors import WarehouseError
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.processes.server.commits import commits_of
+from dagster_models.util import arrow_files as bulk
+from dagster_models.warehouses.materializations import snapshot
+from dagster_models.warehouses.spark import session as spark
+from sail_server import SailServer
+from systems import commits_at, session_of
+from tasks import arrow_task, sql_task
+
+#: Random histories of each strategy.
+HISTORIES = int(os.environ.get("DAGSTER_MODELS_SPARK_HISTORIES", "1"))
+
+Row = tuple[Any, ...]
+Build = Callable[..., Outcome]
+UTC = dt.timezone.utc
+
+
+@pytest.fixture
+def location(tmp_path: Path) -> str:
+    return str(tmp_path / "tables")
+
+
+@pytest.fixture
+def warehouse(sail: SailServer, location: str) -> Iterator[spark.Spark]:
+    warehouse = spark.connect({**sail.settings, "location": location})
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def session(warehouse: spark.Spark) -> Iterator[spark.SparkSession]:
+    with session_of(warehouse) as session:
+        session.prepare(["s"])
+        yield session
+
+
+@pytest.fixture
+def build(session: spark.SparkSession) -> Build:
+    attempt = 0
+
+    def build(sql: str, how: Materialization, full: str = "") -> Outcome:
+        nonlocal attempt
+        attempt += 1
+        task = replace(sql_task("s.t", sql), materialization=how, attempt=attempt)
+        return run(session, replace(task, content=Query(sql, full)), Stop())
+
+    return build
+
+
+def rows(session: spark.SparkSession, columns: str = "*") -> list[Row]:
+    return sorted(session.query(f"select {columns} from s.t")[1], key=str)
+
+
+def values(*given: Row) -> str:
+    def text(value: Any) -> str:
+        return "null" if value is None else repr(value)
+
+    lines = [f"select {text(k)}, {text(m)}, {text(v)}" for k, m, v in given]
+    typed = "select cast(null as int) as k, cast(null as string) as l, cast(null as int) as v"
+    return " union all ".join([f"{typed} where 1 = 0", *lines])
+
+
+def expected(how: Incremental, table: list[Row] | None, given: list[Row]) -> tuple[str, Any]:
+    """What a build does, in plain Python: ("fails", kind of key) or the table and its changes."""
+    keys = [row[:2] for row in given]
+    if how.unique_key and any(None in key for key in keys):
+        return "fails", "NullKey"
+    if how.strategy == "merge" and len(set(keys)) < len(keys):
+        return "fails", "DuplicateKey"
+    if table is None or how.full_refresh:
+        replaced = 0 if table is None else None
+        return "builds", (given, Changes("whole", None, len(given), 0, replaced))
+    if how.strategy == "append":
+        return "builds", (table + given, Changes("delta", None, len(given), 0, 0))
+    kept = [row for row in table if row[:2] not in keys]
+    if how.strategy == "delete+insert":
+        deleted = len(table) - len(kept)
+        return "builds", (kept + given, Changes("delta", None, len(given), 0, deleted))
+    old = {row[:2]: row for row in table}
+    updated = sum(row[:2] in old and old[row[:2]] != row for row in given)
+    inserted = sum(key not in old for key in keys)
+    return "builds", (kept + given, Changes("delta", None, inserted, updated, 0))
+
+
+@pytest.mark.parametrize("strategy", ["append", "delete+insert", "merge"])
+def test_random_histories(
+    session: spark.SparkSession, build: Build, location: str, strategy: str
+) -> None:
+    """Rows with NULLs and duplicates, composite keys, reruns and full refreshes."""
+    table: list[Row] | None = None
+    published = 0
+    for seed in range(HISTORIES):
+        r = random.Random(f"{strategy} {seed}")
+        given: list[Row] = []
+        for step in range(6):
+            if r.random() < 0.8:  # else the same rows once more
+                given = [
+                    (
+                        r.randint(0, 3) if r.random() > 0.02 else None,
+                        r.choice(["x", "y", ""]) if r.random() > 0.02 else None,
+                        r.choice([None, 1, 2, 3]),
+                    )
+                    for _ in range(r.randint(0, 6))
+                ]
+                if strategy == "merge" and r.random() < 0.8:
+                    given = list({row[:2]: row for row in given}.values())
+            key = () if strategy == "append" else ("k", "l")
+            how = Incremental(strategy, key, full_refresh=r.random() < 0.1)
+            outcome = build(values(*given), how)
+            does, what = expected(how, table, given)
+            story = (strategy, seed, step, given, table)
+            if does == "fails":
+                assert outcome.error is not None, story
+                assert (outcome.verdict, outcome.error.name) == (Verdict.ROLLED_BACK, what), story
+            else:
+                table, changes = what
+                assert outcome.error is None, (story, outcome.error)
+                assert outcome.changes == changes, story
+                assert outcome.rows == len(table or ()), story
+                published += 1
+            assert rows(session) == sorted(table or (), key=str) if table is not None else True
+    assert len(commits_at(location)) == published  # each is one commit
+
+
+# Partitions --------------------------------------------------------------------------------------
+
+SOURCE = "select cast(d as date) as d, v from values {rows} as source(d, v)"
+
+
+def days(*numbers: int) -> tuple[Partition, ...]:
+    starts = [dt.datetime(2024, 1, it, tzinfo=UTC) for it in numbers]
+    windows = [TimeWindow(it, it + dt.timedelta(days=1)) for it in starts]
+    return tuple(Partition(str(it.start.date()), it) for it in windows)
+
+
+def replacing(*numbers: int) -> Incremental:
+    return Incremental("replace", partitioned=Partitioned("d", days(*numbers)))
+
+
+def source(given: list[tuple[int, int]]) -> str:
+    rows = ", ".join(f"('2024-01-{d:02d}', {v})" for d, v in given)
+    return SOURCE.format(rows=rows)
+
+
+def test_days_are_replaced_in_one_commit_which_keeps_the_files_of_others(
+    session: spark.SparkSession, build: Build, location: str
+) -> None:
+    r = random.Random(1)
+    given = [(r.randint(1, 4), r.randint(0, 9)) for _ in range(20)]
+    first = build(source(given), replacing())
+    assert first.error is None
+    assert first.changes == Changes("whole", None, 20, 0, 0, None, 0)
+    table = given
+    for step in range(4):
+        wanted = sorted(r.sample(range(1, 6), r.randint(1, 2)))
+        given = [(r.randint(1, 5), r.randint(0, 9)) for _ in range(20)]
+        outcome = build(source(given), replacing(*wanted))
+        assert outcome.error is None
+        new = [row for row in given if row[0] in wanted]
+        kept = [row for row in table if row[0] not in wanted]
+        changes = Changes("window", None, len(new), 0, len(table) - len(kept))
+        assert outcome.changes == changes, step
+        table = kept + new
+        assert rows(session, "day(d), v") == sorted(table, key=str), step
+        assert outcome.rows == len(table)
+    assert len(commits_at(location)) == 5
+
+
+def test_rows_of_python_that_are_in_no_window_are_left_out_and_counted(
+    session: spark.SparkSession, build: Build, tmp_path: Path
+) -> None:
+    build(source([(1, 1), (2, 2)]), replacing())
+    table = pa.table(
+        {
+            "d": [dt.date(2024, 1, 2), dt.date(2024, 1, 3), None],
+            "v": pa.array([7, 8, 9], pa.int64()),
+        }
+    )
+    path, _ = bulk.write([str(tmp_path)], table.schema, table.to_batches())
+    task = replace(arrow_task("s.t", path), materialization=replacing(2), attempt=9)
+    outcome = run(session, task, Stop())
+    assert outcome.error is None, outcome.error
+    assert outcome.changes == Changes("window", None, 1, 0, 1, 1, 1)
+    assert rows(session, "day(d), v") == [(1, 1), (2, 7)]
+
+
+# $since, columns and conflicts -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "first", "second"),
+    [("date", "2024-01-01", "2024-01-03"), ("timestamp", "2024-01-01", "2024-01-03 04:05:06")],
+)
+def test_since_is_the_last_value_of_the_table(
+    session: spark.SparkSession, build: Build, type_: str, first: str, second: str
+) -> None:
+    how = Incremental("append", since=Since("at"))
+    sql = (
+        "select cast(at as {0}) as at from values ('{1}'), ('{2}') as x(at)"
+        " where cast(at as {0}) > {3}"
+    )
+    assert build(sql.format(type_, first, first, SINCE), how).rows == 2
+    outcome = build(sql.format(type_, first, second, SINCE), how)
+    assert (outcome.rows, outcome.changes and outcome.changes.inserted) == (3, 1)
+
+
+def test_columns_that_have_changed(session: spark.SparkSession, build: Build) -> None:
+    key = ("k",)
+    build("select 1 as k, 'a' as l", Incremental("merge", key))
+    more = "select 2 as k, 'b' as l, 1.5D as m"
+    error = build(more, Incremental("merge", key)).error
+    assert error is not None
+    assert error.name == "SchemaChanged"
+    adding = Incremental("merge", key, on_schema_change="append_new_columns")
+    assert build(more, adding).error is None
+    assert build("select 1 as k, 2.5D as m", adding).error is None  # `l` of the row stays
+    assert rows(session) == [(1, "a", 2.5), (2, "b", 1.5)]
+    syncing = Incremental("merge", key, on_schema_change="sync_all_columns")
+    assert build("select 3L as k, null as m", replace(syncing)).error is not None
+    assert build("select 3L as k, 3.5D as m", syncing).error is None
+    assert rows(session) == [(1, 2.5), (2, 1.5), (3, 3.5)]
+    assert session.columns(sql_task("s.t", "").relation)[0] == ("k", "bigint")
+
+
+def test_of_two_builds_at_once_the_second_begins_anew(
+    warehouse: spark.Spark, session: spark.SparkSession, build: Build
+) -> None:
+    """Neither loses the other's rows."""
+    how = Incremental("append")
+    build("select 0 as n", how)
+    task = replace(sql_task("s.t", "select 1 as n"), materialization=how, attempt=50)
+    with contextlib.closing(warehouse.session()) as other:
+        assert build("select 2 as n", how).error is None
+        staged = other.build(task)
+        assert build("select 3 as n", how).error is None
+        with pytest.raises(WarehouseError, match="was written while"):
+            other.publish(staged, commits_of(task, staged))
+    assert rows(session) == [(0,), (2,), (3,)]
+    assert run(session, task, Stop()).error is None
+    assert rows(session) == [(0,), (1,), (2,), (3,)]
+
+
+# Snapshots ---------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_keeps_each_version(
+    session: spark.SparkSession, build: Build, monkeypatch: pytest.MonkeyPatch, location: str
+) -> None:
+    """The oracle: what the query returned at each time is what the versions of that time say."""
+    start = dt.datetime(2024, 1, 1)
+    for deletes in ("ignore", "invalidate", "new_record"):
+        r = random.Random(deletes)
+        how = Snapshot("check", ("k",), hard_deletes=deletes)
+        name = f"s.t_{deletes}"
+        seen: list[dict[int, str]] = []
+        for step in range(5):
+            live = {k: r.choice("abc") for k in range(5) if r.random() < 0.7} or {9: "z"}
+            seen.append(live)
+            monkeypatch.setattr(
+                snapshot, "utc_now", lambda step=step: start + dt.timedelta(hours=step)
+            )
+            given = ", ".join(f"({k}, '{v}')" for k, v in live.items())
+            task = replace(
+                sql_task(name, f"select k, v from values {given} as x(k, v)"),
+                materialization=how,
+                attempt=step + 1,
+            )
+            outcome = run(session, task, Stop())
+            assert outcome.error is None, outcome.error
+        told = dict[int, str]()
+        alive = "" if deletes != "new_record" else " and not is_deleted"
+        for step, live in enumerate(seen):
+            told = {**told, **live} if deletes == "ignore" else live
+            at = f"timestamp_ntz'{start + dt.timedelta(hours=step)}'"
+            sql = (
+                f"select k, v from {name} where valid_from <= {at}"
+                f" and (valid_to is null or valid_to > {at}){alive}"
+            )
+            assert dict(session.query(sql)[1]) == told, (deletes, step)
+
+
+def test_a_history_is_not_replaced_and_does_not_begin_in_another_table(
+    session: spark.SparkSession, build: Build
+) -> None:
+    how = Snapshot("check", ("k",))
+    assert build("select 1 as k", how).error is None
+    error = build("select 1 as k", Incremental("append")).error
+    assert error is not None
+    assert error.name == "HistoryInTheWay"
+    task = sql_task("s.other", "select 1 as k")
+    assert run(session, task, Stop()).error is None
+    error = run(session, replace(task, materialization=how, attempt=2), Stop()).error
+    assert error is not None
+    assert error.name == "NoSnapshot"
