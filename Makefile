@@ -24,6 +24,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Dagster passes the events that announce a run's assets to the pooled event log in batches.
 export DAGSTER_EVENT_BATCH_SIZE := 1000
 
+# The target `spark` runs on a server that is there as long as the run.
+SAIL := $(if $(filter spark,$(TARGET)),mkdir -p project/target; \
+	$(BIN)/sail spark server --port 15002 > project/target/sail.log 2>&1 & trap "kill $$!" EXIT;)
+JOB := $(if $(filter spark,$(TARGET)),flights_on_spark,flights)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run ui test test-nightly test-duckdb2 lint bench docs clean
 
@@ -44,11 +49,11 @@ $(HOME_DIR)/dagster.yaml: dagster_models/cli/dagster.yaml
 	@mkdir -p $(HOME_DIR)
 	@cp dagster_models/cli/dagster.yaml $@
 
-run: setup ## run the example: a year of flights in 35 steps (TARGET=pg: on PostgreSQL; TARGET=ducklake)
-	@echo "Running the job 'flights' of project/ on the target $(or $(TARGET),dev) ..."
-	@$(BIN)/dagster-models run --project project --job flights
+run: setup ## run the example: a year of flights in 35 steps (TARGET=pg: on PostgreSQL; ducklake; spark)
+	@echo "Running the job '$(JOB)' of project/ on the target $(or $(TARGET),dev) ..."
+	@$(SAIL) $(BIN)/dagster-models run --project project --job $(JOB)
 	@echo
-	@echo "Report:         project/target/report.html"
+	@$(if $(filter spark,$(TARGET)),,echo "Report:         project/target/report.html")
 	@$(if $(filter-out dev,$(TARGET)),,echo "Tables:         project/target/flights.duckdb (schemas staging, intermediate, marts)")
 	@echo "Results:        project/target/run_results.json"
 	@echo "Next:           make ui"

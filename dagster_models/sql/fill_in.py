@@ -53,7 +53,7 @@ def compile_sql(
     Args:
         relation_of: the full, quoted name of what a reference means, None to leave it as it is.
         variables: the values of placeholders.
-        literals: the dialect in which values are written; "" is *dialect*.
+        literals: the dialect in which values and names are written; "" is *dialect*.
         function_of: the full, quoted name of a function that is called, None to leave it.
         cut: what else is left out.
 
@@ -62,12 +62,13 @@ def compile_sql(
         TypeError: a variable has no literal.
     """
     edits: list[tuple[int, int, str]] = []
+    words = literals or dialect
     renamed: dict[int, str | None] = {}
     for reference in parsed.references:
         relation = relation_of(reference)
         if relation is None:
             continue
-        alias = _alias(reference, relation, reference.start in parsed.clashing, dialect)
+        alias = _alias(reference, relation, reference.start in parsed.clashing, dialect, words)
         renamed[reference.start] = alias if reference.start in parsed.clashing else None
         replaced = f"{relation} AS {alias}" if alias else relation
         if reference.in_string:
@@ -81,10 +82,10 @@ def compile_sql(
         if qualifier.reference in renamed:
             name = renamed[qualifier.reference] or text[qualifier.name_start : qualifier.end]
             if name.lower() in reserved:  # `raw.order.id` needed no quotes
-                name = quote(qualifier.parts[-1], dialect)
+                name = quote(qualifier.parts[-1], words)
             edits.append((qualifier.start, qualifier.end, name))
     for placeholder in parsed.placeholders:
-        edits.append(_filled(text, placeholder, variables, literals or dialect))
+        edits.append(_filled(text, placeholder, variables, words))
     edits += [(at, at + 1, "") for at in parsed.semicolons]
     edits += [(place.start, place.stop, "") for place in cut]
     return _edited(text, edits)
@@ -110,19 +111,22 @@ def quote(identifier: str, dialect: str) -> str:
     return exp.to_identifier(identifier, quoted=True).sql(dialect=dialect)
 
 
-def _alias(reference: Reference, relation: str, clashes: bool, dialect: str) -> str | None:
-    """The quoted alias that keeps the old name usable; None where it is not needed or allowed."""
+def _alias(
+    reference: Reference, relation: str, clashes: bool, dialect: str, words: str
+) -> str | None:
+    """The alias, quoted in the dialect *words*, that keeps the old name usable; None where it is
+    not needed or allowed."""
     if reference.aliased:
         return None
     if clashes:
-        return quote(reference.name, dialect)
+        return quote(reference.name, words)
     old = reference.parts[-1]
-    return None if _last_part(relation, dialect) == old else quote(old, dialect)
+    return None if _last_part(relation, dialect, words) == old else quote(old, words)
 
 
-def _last_part(relation: str, dialect: str) -> str | None:
+def _last_part(relation: str, dialect: str, words: str) -> str | None:
     """The folded last part of a dotted name; None for other SQL, such as a call of a function."""
-    tokens = SqlglotDialect.get_or_raise(dialect).tokenize(relation)
+    tokens = SqlglotDialect.get_or_raise(words).tokenize(relation)
     names, dots = tokens[::2], tokens[1::2]
     if len(tokens) % 2 == 0 or any(dot.token_type != TokenType.DOT for dot in dots):
         return None

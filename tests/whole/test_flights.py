@@ -1,4 +1,4 @@
-"""The example on both warehouses: the tables are equal, row by row."""
+"""The example on two warehouses: the tables are equal, row by row."""
 
 from __future__ import annotations
 
@@ -22,6 +22,12 @@ from running import DAGSTER
 from systems import NO_DUCKLAKE, ducklake_is_installed
 
 pytestmark = pytest.mark.slow
+
+#: What runs on a target that lacks something: the job, and how many of its steps pass.
+JOBS = {"spark": ("flights_on_spark", 30)}
+
+#: Sail's percentile_cont has six digits: 76.599962 between 72 and 77.
+ROOM = {("marts.carrier_delays", "spark"): 1e-6}
 
 #: A function, the time of each run, and what another job builds.
 UNLIKE_TABLES = ("function", "snapshot", "incremental")
@@ -69,13 +75,13 @@ def table_of(session: Session, relation: str) -> pa.Table:
     return made.sort_by([(name, "ascending") for name in [*exact, *inexact]])
 
 
-def unlike(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
+def unlike(one: pa.ChunkedArray, other: pa.ChunkedArray, room_of: float) -> int:
     """In how many rows two columns differ: doubles in more than their last digits."""
     assert one.type == other.type
     assert one.is_null().equals(other.is_null())
     same = pc.equal(one, other)
     if pa.types.is_floating(one.type):
-        room = pc.add(pc.multiply(pc.abs(one), 1e-9), 1e-8)
+        room = pc.add(pc.multiply(pc.abs(one), room_of), 1e-8)
         close = pc.less_equal(pc.abs(pc.subtract(one, other)), room)
         both_nan = pc.and_(pc.is_nan(one), pc.is_nan(other))
         same = pc.or_(same, pc.or_(close, both_nan))
@@ -94,25 +100,36 @@ def unlike(one: pa.ChunkedArray, other: pa.ChunkedArray) -> int:
                 pytest.mark.skipif(not ducklake_is_installed(), reason=NO_DUCKLAKE),
             ],
         ),
+        pytest.param("spark", marks=pytest.mark.nightly),
     ],
 )
 def test_the_example_on_two_warehouses(
-    tmp_path: Path, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch, target: str
+    tmp_path: Path,
+    postgres_dsn: str,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+    target: str,
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", postgres_dsn)
     ignored = shutil.ignore_patterns("target", "__pycache__")
     shutil.copytree(REPOSITORY / "project", tmp_path / "project", ignore=ignored)
+    job, passed = JOBS.get(target, ("flights", 33))
+    if target == "spark":
+        settings = tmp_path / "project" / "dagster_models.yaml"
+        port = request.getfixturevalue("sail").port
+        settings.write_text(settings.read_text().replace("port: 15002", f"port: {port}"))
     (tmp_path / "home").mkdir()
     shutil.copy(REPOSITORY / "dagster_models" / "cli" / "dagster.yaml", tmp_path / "home")
     (tmp_path / "dev.yaml").write_text("execution: {config: {target: dev}}\n")
     by_environment, by_run_config = (
-        run(tmp_path, target),
-        run(tmp_path, target, "--config", "dev.yaml"),
+        run(tmp_path, target, job=job),
+        run(tmp_path, target, "--config", "dev.yaml", job=job),
     )
     assert f"slots (target='{target}')" in by_environment
     assert "slots (target='dev')" in by_run_config
     ends = {text.rstrip().splitlines()[-1][10:] for text in (by_environment, by_run_config)}
-    assert ends == {"Done. PASS=33 WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL=35"}
+    total = passed + 2
+    assert ends == {f"Done. PASS={passed} WARN=2 ERROR=0 SKIP=0 CANCEL=0 TOTAL={total}"}
     project = load(tmp_path / "project")
     dev, other = (usable_target(project, name) for name in ("dev", target))
     compared = 0
@@ -121,14 +138,20 @@ def test_the_example_on_two_warehouses(
         for key, step in project.steps.items():
             if step.relation is None or step.config.materialized in UNLIKE_TABLES:
                 continue
+            if target == "spark" and str(key) == "marts.routes":
+                continue
             expected = table_of(one, str(relation_for(project, key, dev)))
             found = table_of(two, str(relation_for(project, key, other)))
             assert found.column_names == expected.column_names
             assert found.num_rows == expected.num_rows > 0, key
-            wrong = {n: unlike(expected.column(n), found.column(n)) for n in found.column_names}
+            room = ROOM.get((str(key), target), 1e-9)
+            wrong = {
+                name: unlike(expected.column(name), found.column(name), room)
+                for name in found.column_names
+            }
             assert not any(wrong.values()), f"{key}: {wrong}"
             compared += 1
-        assert compared == 32
+        assert compared == 32 - (target == "spark")
         for options in ((), ("--config", "dev.yaml")):
             run(tmp_path, target, "--tags", json.dumps(JANUARY), *options, job="days")
         for session in (one, two):

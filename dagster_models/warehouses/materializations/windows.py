@@ -30,7 +30,7 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import literal, quote
 
 
-class Compared(Enum):
+class WindowKind(Enum):
     """How a column is compared with a window; the value is the word of its literals."""
 
     DATE = "DATE"
@@ -40,9 +40,9 @@ class Compared(Enum):
 
 
 _KINDS = (
-    (re.compile(r"timestamptz|timestamp\b.* with time zone", re.IGNORECASE), Compared.MOMENT),
-    (re.compile(r"timestamp|datetime", re.IGNORECASE), Compared.CLOCK),
-    (re.compile(r"date\Z", re.IGNORECASE), Compared.DATE),
+    (re.compile(r"timestamptz|timestamp\b.* with time zone", re.IGNORECASE), WindowKind.MOMENT),
+    (re.compile(r"timestamp|datetime", re.IGNORECASE), WindowKind.CLOCK),
+    (re.compile(r"date\Z", re.IGNORECASE), WindowKind.DATE),
 )
 _TEXT = re.compile(r"(varchar|text|character varying)(\(\d+\))?\Z", re.IGNORECASE)
 
@@ -61,13 +61,13 @@ class WindowColumn:
     def literal(self, text: str) -> str:
         return literal(text)
 
-    def typed(self, kind: Compared, text: str) -> str:
+    def typed(self, kind: WindowKind, text: str) -> str:
         """A literal of a kind of time."""
         return f"{kind.value} {self.literal(text)}"
 
     @property
-    def _kind(self) -> Compared:
-        return next((kind for form, kind in _KINDS if form.match(self.type_)), Compared.VALUE)
+    def _kind(self) -> WindowKind:
+        return next((kind for form, kind in _KINDS if form.match(self.type_)), WindowKind.VALUE)
 
     def within(self, windows: Iterable[Window]) -> str:
         """The condition that a row is in one of the windows. It is NULL for a row without a value.
@@ -95,7 +95,7 @@ class WindowColumn:
             if isinstance(window, ValueWindow):
                 cases.append(f"WHEN {self.within([window])} THEN {number}")
             elif self._ranges([window]):  # else it is the first of two hours: see _ranges
-                shown = self._kind is not Compared.MOMENT
+                shown = self._kind is not WindowKind.MOMENT
                 start = self._clock(window.start) if shown else instant(window.start)
                 starts.append((start, self.moment(window.start), number))
         if cases:
@@ -106,7 +106,7 @@ class WindowColumn:
         """The literals of each range, in order; neighbours are one."""
         if not windows:
             return []
-        if self._kind is Compared.MOMENT:
+        if self._kind is WindowKind.MOMENT:
             whole = [window for window in merged(windows) if isinstance(window, TimeWindow)]
             return [(self.moment(each.start), self.moment(each.end)) for each in whole]
         found: list[tuple[dt.datetime, dt.datetime]] = []
@@ -121,16 +121,16 @@ class WindowColumn:
 
     def moment(self, moment: dt.datetime) -> str:
         """A bound as a literal of the column's type."""
-        if self._kind is Compared.MOMENT:
-            return self.typed(Compared.MOMENT, moment.isoformat(" "))
+        if self._kind is WindowKind.MOMENT:
+            return self.typed(WindowKind.MOMENT, moment.isoformat(" "))
         return self._literal(self._clock(moment))
 
     def _clock(self, moment: dt.datetime) -> dt.datetime:
         """What the wall clock shows then; for a date, the midnight of its day."""
         shown = moment.replace(tzinfo=None)
-        if self._kind is Compared.CLOCK:
+        if self._kind is WindowKind.CLOCK:
             return shown
-        if self._kind is not Compared.DATE:
+        if self._kind is not WindowKind.DATE:
             raise WarehouseError(
                 ErrorKind.BAD_COLUMN,
                 f"partitions: the column `{self.name}` is of the type {self.type_}, which cannot be"
@@ -150,7 +150,7 @@ class WindowColumn:
         return midnight
 
     def _literal(self, shown: dt.datetime) -> str:
-        text = str(shown.date()) if self._kind is Compared.DATE else shown.isoformat(" ")
+        text = str(shown.date()) if self._kind is WindowKind.DATE else shown.isoformat(" ")
         return self.typed(self._kind, text)
 
     def _value(self, value: str) -> str:
@@ -159,7 +159,7 @@ class WindowColumn:
 
     @property
     def is_time(self) -> bool:
-        return self._kind is not Compared.VALUE
+        return self._kind is not WindowKind.VALUE
 
     def endless(self, sign: str) -> str:
         """A bound for a build of the whole table: ``sign`` is "" or "-"."""

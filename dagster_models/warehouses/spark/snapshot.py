@@ -67,7 +67,7 @@ def build(session: SparkSession, task: BuildTask, how: Snapshot) -> Staged:
 
 
 def _added(
-    session: SparkSession, task: BuildTask, how: Snapshot, query: _Returned, new: Stage
+    session: SparkSession, task: BuildTask, how: Snapshot, query: _RowsGiven, new: Stage
 ) -> Staged:
     relation = task.relation
     columns = session.columns(relation)
@@ -78,7 +78,7 @@ def _added(
     fitted = fit(session, relation, how, theirs, new.name, of_python=of_python)
     shaped = session.shaped(new, fitted.rows(quoted(new.name)), fitted)
     keys = tuple(columns_named(theirs, query.keys))
-    write = _Versions(session, relation, how, shaped.name, keys, query, marked)
+    write = _SparkVersions(session, relation, how, shaped.name, keys, query, marked)
     found = write.found([name for name, _ in theirs])
     counts = write.counts(found)
     kept, marks = [*fitted.kept], list[str]()
@@ -153,7 +153,7 @@ def _has_mark(
 
 
 @dataclass(frozen=True, slots=True)
-class _Returned:
+class _RowsGiven:
     """The columns of the query; ``now`` is SQL, ``born`` the moment at which the row n begins."""
 
     names: tuple[str, ...]
@@ -163,7 +163,7 @@ class _Returned:
     updated_at: str = ""  #: "" where the strategy is check
 
 
-def _checked(session: SparkSession, new: Relation, how: Snapshot, now: str) -> _Returned:
+def _checked(session: SparkSession, new: Relation, how: Snapshot, now: str) -> _RowsGiven:
     columns = session.columns(new)
     names = [name for name, _ in columns]
     keys = columns_named(columns, how.unique_key, of="unique_key: the query")
@@ -180,7 +180,7 @@ def _checked(session: SparkSession, new: Relation, how: Snapshot, now: str) -> _
     refuse_null_keys(session, new, keys, names)
     refuse_duplicate_keys(session, new, keys, "A snapshot could keep any of these rows", "")
     if not how.updated_at:
-        return _Returned(tuple(names), tuple(keys), now, now)
+        return _RowsGiven(tuple(names), tuple(keys), now, now)
     (updated_at,) = columns_named(columns, [how.updated_at], of="updated_at: the query")
     type_ = dict(columns)[updated_at]
     if not type_.startswith(("timestamp", "date")):
@@ -196,14 +196,14 @@ def _checked(session: SparkSession, new: Relation, how: Snapshot, now: str) -> _
     shown = (*keys, updated_at, *names)
     refuse_rows(session, new, f"NOT coalesce({known}, false)", shown, what, "NoMoment")
     born = f"CAST(n.{quote(updated_at)} AS TIMESTAMP_NTZ)"
-    return _Returned(tuple(names), tuple(keys), now, born, updated_at)
+    return _RowsGiven(tuple(names), tuple(keys), now, born, updated_at)
 
 
 # The versions ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class _Versions:
+class _SparkVersions:
     """The statements that add to the history. In SQL, t is a version, n a new row, c a change."""
 
     session: SparkSession
@@ -211,7 +211,7 @@ class _Versions:
     how: Snapshot
     new: Relation
     keys: tuple[str, ...]
-    query: _Returned
+    query: _RowsGiven
     marked: bool
 
     @property

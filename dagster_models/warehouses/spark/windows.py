@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dagster_models.warehouses.materializations.windows import Compared, WindowColumn
+from dagster_models.warehouses.materializations.windows import WindowColumn, WindowKind
 from dagster_models.warehouses.spark import text
 
 _WORDS = {
-    Compared.DATE: "DATE",
-    Compared.CLOCK: "TIMESTAMP_NTZ",
-    Compared.MOMENT: "TIMESTAMP",
+    WindowKind.DATE: "DATE",
+    WindowKind.CLOCK: "TIMESTAMP_NTZ",
+    WindowKind.MOMENT: "TIMESTAMP",
 }
 #: What is before and after every value that a table can hold: there is no infinity.
 _FIRST, _LAST = "0001-01-01", "9999-12-31"
@@ -32,7 +32,7 @@ class SparkColumn(WindowColumn):
     def literal(self, given: str) -> str:
         return text.literal(given)
 
-    def typed(self, kind: Compared, given: str) -> str:
+    def typed(self, kind: WindowKind, given: str) -> str:
         ends = {"-infinity": _FIRST, "infinity": _LAST}
         return f"{_WORDS[kind]} {self.literal(ends.get(given, given))}"
 

@@ -10,24 +10,42 @@ with departures as (
     select
         flight_id,
         destination,
-        arrival_clock,
         air_time,
         -- Adding the delay to UTC is right on the two nights when the clocks change as well.
-        (scheduled_departure at time zone 'America/New_York') at time zone 'UTC'
-            + departure_delay * interval '1 minute' as departed_utc,
-        cast(departure as date) as departure_day
+        scheduled_hour_utc
+            + (extract(minute from scheduled_departure) + departure_delay) * interval '1 minute'
+            as departed_utc,
+        -- The clock of the destination, on the day of the departure.
+        departure
+            + (arrival_minute - 60 * extract(hour from departure) - extract(minute from departure))
+            * interval '1 minute' as same_day_clock
     from staging.stg_flights
     where status <> 'cancelled'
 ),
 
-candidates as (
-    select
-        departures.*,
-        ((departure_day + arrival_clock) at time zone time_zone) at time zone 'UTC' as same_day,
-        ((departure_day + 1 + arrival_clock) at time zone time_zone)
-            at time zone 'UTC' as next_day
+clocks as (
+    select *, same_day_clock + interval '1 day' as next_day_clock
     from departures
     join staging.stg_airports on stg_airports.airport = departures.destination
+),
+
+-- Summer is from 10 March to 3 November. `at time zone` is no word that all warehouses know.
+candidates as (
+    select
+        *,
+        same_day_clock - interval '1 hour' * (
+            utc_hours + case
+                when same_day_clock >= timestamp '2013-03-10 03:00:00'
+                    and same_day_clock < timestamp '2013-11-03 02:00:00'
+                    then summer_hours else 0 end
+        ) as same_day,
+        next_day_clock - interval '1 hour' * (
+            utc_hours + case
+                when next_day_clock >= timestamp '2013-03-10 03:00:00'
+                    and next_day_clock < timestamp '2013-11-03 02:00:00'
+                    then summer_hours else 0 end
+        ) as next_day
+    from clocks
 ),
 
 arrivals as (

@@ -5,7 +5,13 @@ columns:
   date: {checks: [unique, not_null]}
 */
 with local_hours as (
-    select *, (hour_utc at time zone 'UTC') at time zone 'America/New_York' as local_hour
+    -- Clocks in New York are five hours behind UTC, and four in summer.
+    select
+        *,
+        hour_utc - interval '1 hour' * case
+            when hour_utc >= timestamp '2013-03-10 07:00:00'
+                and hour_utc < timestamp '2013-11-03 06:00:00'
+                then 4 else 5 end as local_hour
     from staging.stg_weather
 )
 
@@ -16,7 +22,7 @@ select
     max(gust_mph) as gust_mph,
     sum(rain_in) / count(distinct origin) as rain_in,
     -- Hours of an airport that pilots can't call clear.
-    1.0 * count(*) filter (where visibility_miles < 3) / count(distinct origin)
+    1e0 * count(*) filter (where visibility_miles < 3) / count(distinct origin)
         as low_visibility_hours
 from local_hours
 where extract(hour from local_hour) >= 5

@@ -10,8 +10,8 @@ columns:
   weekday: {description: "1 is Monday, 7 is Sunday."}
 */
 select
-    flights.flight_id,
-    flights.carrier,
+    flight_id,
+    carrier,
     airlines.airline,
     flights.tail_number,
     flights.origin,

@@ -24,13 +24,13 @@ with expected as (
 
 compared as (
     select
-        delays.carrier,
+        carrier,
         delays.airline,
         delays.flights,
         delays.late_share,
         expected.late_share as expected_late_share,
         100 * (delays.late_share - expected.late_share) as late_points,
-        1.0 * delays.cancelled / delays.flights as cancelled_share,
+        1e0 * delays.cancelled / delays.flights as cancelled_share,
         expected.cancelled_share as expected_cancelled_share,
         delays.mean_made_up_minutes
     from carrier_delays as delays

@@ -12,7 +12,7 @@ with days as (
         count(*) filter (where status = 'cancelled') as cancelled,
         avg(late::int) as late_share,
         avg(departure_delay) as mean_departure_delay,
-        sum(greatest(departure_delay, 0)) / 60.0 as hours_lost
+        sum(greatest(departure_delay, 0)) / 60e0 as hours_lost
     from int_flights
     group by flight_date
 ),

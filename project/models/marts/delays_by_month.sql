@@ -7,9 +7,7 @@ columns:
 */
 select
     month,
-    (array[
-        'Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'
-    ])[month] as month_name,
+    substr('JanFebMarAprMayJunJulAugSepOctNovDec', 3 * month - 2, 3) as month_name,
     count(*) as flights,
     avg(late::int) as late_share,
     avg(departure_delay) as mean_departure_delay,

@@ -8,7 +8,7 @@ columns:
 */
 select
     weekday,
-    (array['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'])[weekday] as weekday_name,
+    substr('MonTueWedThuFriSatSun', 3 * weekday - 2, 3) as weekday_name,
     scheduled_hour,
     count(*) as flights,
     avg(late::int) as late_share,

@@ -12,7 +12,7 @@ with planes as (
 
 select
     age_from,
-    case when age_from = 25 then '25 and more' else age_from || ' to ' || age_from + 4 end as age_band,
+    case when age_from = 25 then '25 and more' else age_from || ' to ' || (age_from + 4) end as age_band,
     count(*) as planes,
     sum(flights)::bigint as flights,
     sum(arrived)::bigint as arrived,

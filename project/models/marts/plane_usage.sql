@@ -18,7 +18,7 @@ select
     count(*) filter (where flights.status <> 'cancelled') as flights,
     count(distinct flights.flight_date) filter (where flights.status <> 'cancelled') as days_flown,
     count(distinct flights.destination) as destinations,
-    sum(flights.air_minutes) / 60.0 as air_hours,
+    sum(flights.air_minutes) / 60e0 as air_hours,
     cast(sum(flights.distance_miles) filter (where flights.status = 'completed') as bigint)
         as miles,
     count(flights.late) as arrived,
@@ -29,4 +29,4 @@ left join stg_planes as planes on planes.tail_number = flights.tail_number
 where flights.tail_number is not null -- most of the cancelled flights had no aircraft yet
 group by
     flights.tail_number, planes.manufacturer, planes.aircraft_model, planes.seats, planes.built
-order by count(*) desc, flights.tail_number
+order by days_flown desc, flights.tail_number

@@ -16,7 +16,7 @@ select
     max(distance_miles) as distance_miles,
     haul(max(distance_miles)) as haul,
     percentile_cont(0.5) within group (order by air_minutes) as median_air_minutes,
-    60.0 * sum(distance_miles) filter (where air_minutes is not null) / sum(air_minutes)
+    60e0 * sum(distance_miles) filter (where air_minutes is not null) / sum(air_minutes)
         as ground_speed_mph,
     avg(late::int) as late_share,
     avg(arrival_delay) as mean_arrival_delay,

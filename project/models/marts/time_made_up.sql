@@ -18,8 +18,13 @@ with banded as (
 
 select
     band,
-    (array['early', '0 to 14 min', '15 to 59 min', '1 to 3 h', '3 h and more'])[band]
-        as departed,
+    case band
+        when 1 then 'early'
+        when 2 then '0 to 14 min'
+        when 3 then '15 to 59 min'
+        when 4 then '1 to 3 h'
+        else '3 h and more'
+    end as departed,
     count(*) as flights,
     avg(made_up_minutes) as mean_made_up_minutes,
     avg((arrival_delay <= 0)::int) as arrived_on_time_share

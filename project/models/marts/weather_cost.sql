@@ -38,7 +38,7 @@ select
     avg(late::int) as late_share,
     avg(classified.departure_delay) as mean_departure_delay,
     avg(classified.departure_delay - fair.departure_delay) as extra_minutes,
-    sum(classified.departure_delay - fair.departure_delay) / 60.0 as extra_hours
+    sum(classified.departure_delay - fair.departure_delay) / 60e0 as extra_hours
 from classified
 left join fair using (origin, month, scheduled_hour)
 group by classified.weather

@@ -24,8 +24,8 @@ columns:
       - accepted_values: {values: [completed, cancelled, diverted]}
 */
 select
-    cast(cast(scheduled_departure as date) as varchar) || '-' || carrier || '-' || flight_number || '-'
-        || origin as flight_id,
+    cast(scheduled_departure as date) || '-' || carrier || '-' || flight_number || '-' || origin
+        as flight_id,
     *,
     case
         when departure_delay is null then 'cancelled'
