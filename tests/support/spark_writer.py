@@ -1,8 +1,8 @@
 """Processes that publish one table again and again, for tests that kill them.
 
 This one forks another for each line of its input, [settings, acked, first, dies, kind], and prints
-the pid. That appends the number of each attempt to the file *acked* once its outcome says that it is
-published. The rows hold the number too, so whoever reads the table knows which attempt made it.
+the pid. That appends the number of each attempt to the file *acked* once its outcome says that it
+is published. The rows hold the number too, so whoever reads the table knows which attempt made it.
 """
 
 from __future__ import annotations
