@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dagster_models.cli.build_options import add_build_options, tags_of, threads_of
 from dagster_models.cli.diff import column_line
 from dagster_models.cli.project import (
     counted,
+    folder_of,
     is_there,
     project_of,
     warn_of_broken_files,
 )
-from dagster_models.cli.run import add_workspace
+from dagster_models.cli.run import add_workspace, shown_location, workspace_of
 from dagster_models.cli.selection import select_names, select_steps
 from dagster_models.cli.windows import ledger, partition_counts
-from dagster_models.core.jobs import Job
 from dagster_models.core.model import Key, Project, Target
-from dagster_models.errors import SelectionError
+from dagster_models.errors import DagsterModelsError, SelectionError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.project.settings import PROJECT_FILE
 from dagster_models.project.targets import usable_target
@@ -36,7 +38,7 @@ HELP = "print what a run would build and why, and how long it takes; nothing is 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_build_options(parser)
-    add_workspace(parser)  # it changes nothing here: a command line of `run` is one of `plan`
+    add_workspace(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
 
 
@@ -45,13 +47,15 @@ def run(options: argparse.Namespace) -> int:
     from dagster_models.execution.options import chosen_target
 
     project = project_of(options)
-    job = _job_of(project, options.job)
+    job = _job_of(project, options)
     tags = {**(job.tags if job else {}), **tags_of(options)}
     name = chosen_target(tags, {})
     target = usable_target(project, name)
     selected = {step.key for step in select_steps(project, options, name)}
     if job is not None:
-        its = set(select_names(project, job.selection, "", name))
+        its = job.steps
+        if its is None:
+            its = frozenset(select_names(project, job.selection, "", name))
         selected = {key for key in selected if str(key) in its}
     there = is_there(target)
     asked = AskedOf(tags, options.partition, threads_of(options))
@@ -72,21 +76,49 @@ def run(options: argparse.Namespace) -> int:
     return warn_of_broken_files(project)
 
 
-def _job_of(project: Project, name: str | None) -> Job | None:
-    """The job of that name.
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What a job runs: ``steps``, or what ``selection`` selects if that is None."""
+
+    tags: Mapping[str, str]
+    selection: str = ""
+    steps: frozenset[str] | None = None
+
+
+def _job_of(project: Project, options: argparse.Namespace) -> _Job | None:
+    """The job that the options name: one of the project's file, or else of the code location.
 
     Raises:
-        SelectionError: the project's file has no such job, or it builds nothing.
+        SelectionError: there is no such job, or it builds nothing.
     """
+    name: str | None = options.job
     if name is None:
         return None
     job = next((it for it in project.jobs if it.name == name), None)
     if job is None:
-        known = suggest(name, [it.name for it in project.jobs], "There are")
-        raise SelectionError(f"{PROJECT_FILE} has no job {name!r}. {known}")
+        return _job_of_location(project, options)
     if job.only_checks:
         raise SelectionError(f"job {name} runs checks alone, and builds nothing")
-    return job
+    return _Job(job.tags, job.selection)
+
+
+def _job_of_location(project: Project, options: argparse.Namespace) -> _Job:
+    """A job that others have made of the project's assets, in the code location of `run`."""
+    from dagster_models.definitions.launch import job_in, steps_of
+
+    known = suggest(options.job, [it.name for it in project.jobs], "There are")
+    what, here = f"{PROJECT_FILE} has no job {options.job!r}. {known}", os.getcwd()
+    try:
+        with shown_location(folder_of(options), workspace_of(options)) as location:
+            job = job_in(location, options.job)
+            found = _Job(job.tags, steps=steps_of(location, job))
+    except DagsterModelsError as error:
+        raise SelectionError(f"{what} And {error}") from error
+    finally:
+        os.chdir(here)
+    if not found.steps:
+        raise SelectionError(f"job {options.job} builds nothing of the project")
+    return found
 
 
 #: What becomes of a step that cannot be built, by whether its own file is wrong.

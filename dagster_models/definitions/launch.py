@@ -18,6 +18,7 @@ from dagster import (
     AssetsDefinition,
     DagsterInstance,
     DagsterRun,
+    JobDefinition,
 )
 
 from dagster_models._dagster.workspace import ASSET_JOB, LoadedLocation, opened_workspace
@@ -132,13 +133,28 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
     return Made(location.loaded.new_run(job, keys, tags, asked.run_config), left_out)
 
 
+def job_in(location: ProjectLocation, name: str) -> JobDefinition:
+    """The job of that name.
+
+    Raises:
+        SelectionError: the code location has none.
+    """
+    if name not in location.loaded.jobs:
+        known = ", ".join(it for it in location.loaded.jobs if it != ASSET_JOB)
+        raise SelectionError(f"there is no job {name!r} in the code location: {known}")
+    return location.loaded.job(name)
+
+
+def steps_of(location: ProjectLocation, job: JobDefinition) -> frozenset[str]:
+    """The steps of the project that a run of the job builds, each as "schema.name"."""
+    keys = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
+    return frozenset(step for step, name in location.keys.items() if name in keys)
+
+
 def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[AssetKey]:
     runnable = executable_keys(location.assets)
     if asked.job is not None:
-        if asked.job not in location.loaded.jobs:
-            known = ", ".join(location.loaded.jobs)
-            raise SelectionError(f"there is no job {asked.job!r} in the code location: {known}")
-        runnable &= location.loaded.job(asked.job).asset_layer.selected_asset_keys
+        runnable &= job_in(location, asked.job).asset_layer.selected_asset_keys
     elif not asked.select:  # what others have in the location runs if somebody names it
         own = set(location.keys.values())
         runnable = {key for key in runnable if key.to_user_string() in own}

@@ -177,6 +177,38 @@ def test_plan_takes_what_run_takes() -> None:
     assert options("plan") == {"json": options("plan")["json"]} | options("run")
 
 
+JOBS = """
+from pathlib import Path
+import dagster as dg
+from dagster_models import load_project
+
+@dg.asset
+def theirs(): ...
+
+those = [dg.define_asset_job("few", ["main/a", "theirs"], tags={"dagster_models/checks": "none"})]
+defs = dg.Definitions.merge(
+    load_project(Path(__file__).parent), dg.Definitions(assets=[theirs], jobs=those)
+)
+"""
+
+
+def test_a_job_of_the_code_location(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `run --job` takes it: jobs that others make of the project's assets."""
+    monkeypatch.chdir(tmp_path)
+    checked = "/* @model\ncolumns: {id: {checks: [unique]}}\n*/ select 1 as id"
+    project = make_project(tmp_path, {"models/a.sql": checked, "models/b.sql": "select 1 as id"})
+    monkeypatch.setenv("DAGSTER_HOME", str(project.home))
+    (project.root / "definitions.py").write_text(JOBS)
+    assert run(project.root, "plan", "--job", "few", "--json") == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (why(plan), plan["checks"]["count"]) == ({"main.a": "new"}, 0)
+    assert Path.cwd() == tmp_path
+    assert run(project.root, "plan", "--job", "fewer") == 2
+    assert "And there is no job 'fewer' in the code location: few, " in capsys.readouterr().err
+
+
 ADDED = "/* @model\nmaterialized: incremental\nunique_key: k\n*/\nselect k, v from raw.one"
 KEPT = "/* @model\nmaterialized: snapshot\nunique_key: k\nstrategy: check\n*/\nselect k from b"
 CHECKED = "/* @model\ncolumns: {k: {checks: [not_null, unique]}}\n*/\nselect k from b"
