@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         with connect(warehouse_address(project, target)) as session:
             for number, step in enumerate(selected, start=1):
-                results.append(_result(session, TargetStep(project, step, target, builds=False)))
+                results.append(result_of(session, TargetStep(project, step, target, builds=False)))
                 terminal.finished(number, len(selected), results[-1])
     finally:
         leave_all()
@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> int:
     return 0 if all(result.state == "succeeded" for result in results) else 1
 
 
-def _result(session: Session, it: TargetStep) -> StepResult:
+def result_of(session: Session, it: TargetStep) -> StepResult:
+    """Run the checks of one step."""
     outcome = run_checks(session, checks_task(it, "shell", 1), it.address)
     outcome = shown(outcome, it.project.secrets)
     return step_result(it.name, it, "succeeded" if outcome.succeeded else "failed", outcome)

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
-        found = verified(options, manifest, report, into)
+        found = verified(options, manifest, imported, done, into)
         values = report.as_json() | ({"verification": found.as_json()} if found else {})
         content = json.dumps(values, indent=1, ensure_ascii=False)
         replace_file(into / FOLDER / "report.json", f"{content}\n")

@@ -60,10 +60,12 @@ class ImportOptions:
 
 @dataclass
 class Imported:
-    """``files``: paths below the folder of our project."""
+    """``files``: paths below the folder of our project. ``checks``: those that a test has become,
+    by its unique_id: (the model or source that declares it, the name)."""
 
     files: dict[str, str | bytes]
     report: ImportReport
+    checks: Mapping[str, tuple[tuple[str, str], ...]]
 
     def stubbed(self) -> dict[str, str | bytes]:
         """The files, with something to read in place of each model that is disabled."""
@@ -156,7 +158,7 @@ class _Importing:
             self.files["models/sources.yaml"] = yaml_text(self.beside.sources)
         self._definitions()
         self.files[PROJECT_FILE] = yaml_text(self._project())
-        return Imported(self.files, self._report())
+        return Imported(self.files, self._report(), self.beside.check_names)
 
     def _report(self) -> ImportReport:
         of_models = self.texts.keys()

@@ -3,48 +3,73 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from dagster_models.dbt.verification.relations import RelationResult, RelationState
 from dagster_models.dbt.verification.report import Verification
+from dagster_models.dbt.verification.tests import ResultState
 from dagster_models.dbt.verification.texts import TextState
 from dagster_models.pages.document import escaped, table
 
 _KINDS = {
-    TextState.EQUAL: "succeeded",
-    TextState.DIFFERS: "failed",
-    TextState.NOT_COMPARED: "skipped",
+    TextState.EQUAL.value: "succeeded",
+    TextState.DIFFERS.value: "failed",
+    TextState.NOT_COMPARED.value: "skipped",
+    RelationState.MOMENT.value: "warned",
+    ResultState.MOMENT.value: "warned",
 }
 
 
 def verified_parts(found: Verification) -> Iterator[str]:
     if found.texts:
-        yield "<h2>Texts, beside what dbt has compiled</h2>"
-        yield _cards(Counter(it.state.value for it in found.texts))
-        rows = [
-            [
-                f"<code>{escaped(it.path)}</code>",
-                _state(it.state),
-                escaped(_said(it.sides, it.what)),
-            ]
-            for it in sorted(found.texts, key=lambda it: it.state is not TextState.DIFFERS)
-            if it.what or it.sides
-        ]
-        if rows:
-            yield table(("model", "text", "what was compared, and what differs"), rows)
+        shown = [it for it in found.texts if it.what or it.sides]
+        yield from _part(
+            "Texts, beside what dbt has compiled",
+            [it.state.value for it in found.texts],
+            ("model", "text", "what was compared, and what differs"),
+            [(it.path, it.state.value, _joined(" and ".join(it.sides), it.what)) for it in shown],
+        )
+    if found.relations:
+        yield from _part(
+            "Relations, beside those of dbt",
+            [it.state.value for it in found.relations],
+            ("relation", "rows", "in dbt", "here", "what differs"),
+            [(it.name, it.state.value, *map(str, it.rows), _said(it)) for it in found.relations],
+        )
+    if found.tests:
+        yield from _part(
+            "Tests, beside those of dbt",
+            [it.state.value for it in found.tests],
+            ("test", "result", "in dbt", "here", "why"),
+            [(it.name, it.state.value, it.theirs, it.ours, it.note) for it in found.tests],
+        )
+
+
+def _said(it: RelationResult) -> str:
+    return _joined(it.rows_that_differ, it.columns_that_differ, *it.notes)
+
+
+def _joined(*texts: str) -> str:
+    return "; ".join(filter(None, texts))
+
+
+def _part(
+    title: str, states: Iterable[str], head: Sequence[str], rows: Sequence[Sequence[str]]
+) -> Iterator[str]:
+    """The rows begin with a name and a state. What differs comes first."""
+    yield f"<h2>{escaped(title)}</h2>"
+    counts = Counter(states).items()
+    cards = (f'<div class="card"><b>{count}</b>{escaped(it)}</div>' for it, count in counts)
+    yield f'<div class="cards">{"".join(cards)}</div>'
+    ordered = sorted(rows, key=lambda it: it[1] != TextState.DIFFERS.value)
+    if ordered:
+        cells = ([_code(it[0]), _state(it[1]), *map(escaped, it[2:])] for it in ordered)
+        yield table(head, cells)
 
 
 def _code(text: str) -> str:
     return f"<code>{escaped(text)}</code>"
 
 
-def _said(sides: tuple[str, ...], what: str) -> str:
-    return "; ".join(filter(None, (" and ".join(sides), what)))
-
-
-def _state(state: TextState) -> str:
-    return f'<span class="state {_KINDS[state]}">{escaped(state.value)}</span>'
-
-
-def _cards(counts: Counter[str]) -> str:
-    cards = [f'<div class="card"><b>{n}</b>{escaped(it)}</div>' for it, n in counts.items()]
-    return f'<div class="cards">{"".join(cards)}</div>'
+def _state(state: str) -> str:
+    return f'<span class="state {_KINDS[state]}">{escaped(state)}</span>'

@@ -99,6 +99,18 @@ def test_a_file_that_dbt_reads_otherwise_is_written_with_its_values(
     assert ours(tmp_path, seed) == theirs(tmp_path, types, delimiter)
 
 
+def test_a_number_with_more_digits_than_a_float_is_written_as_dbt_stores_it(
+    tmp_path: Path,
+) -> None:
+    """In dbt_utils' own tests: a seed with such a number would not load here."""
+    text = "id,f\n1,62.3888186\n2,0.5\n3,16777217\n"
+    seed = imported(tmp_path, text, column_types={"f": "float"})
+    assert "line 2, column f: dbt reads '62.388817'" in seed.remarks[0].what
+    assert ours(tmp_path, seed) == theirs(tmp_path, "id integer, f float")
+    exact = imported(tmp_path, "f\n0.5\n", column_types={"f": "float"})
+    assert (exact.data, exact.remarks) == (b"f\n0.5\n", ())
+
+
 def test_empty_cells_and_the_word_null(tmp_path: Path) -> None:
     """COPY reads `""` as NULL, and keeps the word null in a text; agate has NULL for both."""
     text = 'id,note\n1,""\n2,null\n3,x\n'

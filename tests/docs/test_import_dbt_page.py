@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from dagster_models.cli import import_dbt
-from dagster_models.cli.main import main
+from dagster_models.cli.main import main, parser
 from dagster_models.dbt.project.manifest import SCHEMAS
 from dagster_models.dbt.text.model_text import Way
+from dagster_models.dbt.verification.relations import RelationState
 from dagster_models.dbt.verification.texts import TextState
 from dbt_cases import manifest_of, step
 from pages import Page
@@ -79,6 +80,14 @@ def test_the_commands_of_verification_print_what_the_page_says(
         assert main(shlex.split(line)[1:]) == 0
         assert "2 not compared\n" in capsys.readouterr().out
     assert {it for it in TextState if f"| `{it.value}` |" not in PAGE} == set()
+
+
+def test_the_commands_that_need_dbt_are_read() -> None:
+    """tests/dbt/test_verified_tables.py runs them where there is a dbt."""
+    for line in BLOCKS["console"].splitlines():
+        assert parser().parse_args(shlex.split(line)[1:]).verify_tables
+    for state in {it.value for it in RelationState}:
+        assert f"| `{state}` |" in PAGE.section("Tables and tests")
 
 
 def test_the_page_has_each_option_way_and_version() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from dagster_models.dbt.checks.thresholds import Limits, keys_of, limits_of
@@ -20,6 +21,10 @@ class CheckFile:
     path: str
     header: Mapping[str, Any]
     sql: str
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.path).stem
 
 
 def name_of_test(node: DbtNode) -> str:

@@ -6,6 +6,7 @@ tests read each other would wait for each other: then a test is one of the later
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -36,9 +37,11 @@ class OwnChecks:
 
 @dataclass(slots=True)
 class Checks:
-    """``declared``: by unique_id."""
+    """``declared``: by unique_id. ``names``: the checks that a test has become, by its
+    unique_id: (the model or source that declares it, the name)."""
 
     declared: dict[str, OwnChecks] = field(default_factory=dict)
+    names: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     files: list[CheckFile] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
 
@@ -104,7 +107,9 @@ class _Placing:
         may_declare = (at == owner or self._moves(owner, read, at)) and not self._is_inside(owner)
         found = entry_of(node, owner, self.names.name, self.manifest) if may_declare else None
         if found is None and (sql := self._sql(node)) is not None:
-            self.checks.files += check_files(node, self.names.name(at), sql)
+            files = list(check_files(node, self.names.name(at), sql))
+            self.checks.files += files
+            self.checks.names[node.unique_id] = tuple((at, it.name) for it in files)
         elif found is None and may_declare:
             found = self._nearly(node, owner)
         if found is not None:
@@ -191,7 +196,7 @@ def _is_generated(node: DbtNode) -> bool:
 
 def _name_apart(checks: Checks, nodes: Mapping[int, DbtNode]) -> None:
     """Give those of the same default name dbt's own, and write `unique` for `{unique: {}}`."""
-    for declared in checks.declared.values():
+    for owner, declared in checks.declared.items():
         entries = list(_entries(declared))
         default = Counter(_default_name(*it) for it in entries if "name" not in it[2])
         for column, word, entry in entries:
@@ -202,6 +207,9 @@ def _name_apart(checks: Checks, nodes: Mapping[int, DbtNode]) -> None:
             if name := entry.get("name"):  # two of dbt's may be one with fewer letters
                 given[name.lower()] += 1
                 entry["name"] = name + f"_{given[name.lower()]}" * (given[name.lower()] > 1)
+        for column, word, entry in entries:
+            name = entry.get("name") or _default_name(column, word, entry)
+            checks.names[nodes[id(entry)].unique_id] = ((owner, name),)
         for items in (*declared.columns.values(), declared.whole):
             items[:] = [next(iter(it)) if not next(iter(it.values())) else it for it in items]
 
@@ -215,6 +223,6 @@ def _entries(declared: OwnChecks) -> Iterator[tuple[str, str, Entry]]:
 
 def _default_name(column: str, word: str, entry: Entry) -> str:
     named = entry.get("columns") or entry.get("combination_of_columns") or entry.get("column_list")
-    parts = named if named and not column else [column]
+    parts = named if named and not column else filter(None, [column])
     kind = ALIASES[word].kind if word in ALIASES else word
-    return "_".join((kind, *map(str, parts))).lower()
+    return re.sub(r"\W", "_", "_".join((kind, *map(str, parts)))).lower()

@@ -55,12 +55,14 @@ class BesideSql:
     """``headers`` are those of models and snapshots, and ``seeds`` what `seeds:` says of each, by
     unique_id and without the names of relations. ``sources`` is the content of models/sources.yaml,
     ``unit_tests`` that of each file, ``exposures`` that of exposures.py. ``targets`` and
-    ``partitions`` are parts of dagster_models.yaml."""
+    ``partitions`` are parts of dagster_models.yaml. ``check_names``: the checks that a test has
+    become, by its unique_id: (the model or source that declares it, the name)."""
 
     headers: dict[str, ImportedHeader] = field(default_factory=dict)
     seeds: dict[str, dict[str, Any]] = field(default_factory=dict)
     seed_files: dict[str, bytes] = field(default_factory=dict)
     checks: list[CheckFile] = field(default_factory=list)
+    check_names: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
     unit_tests: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
     exposures: str = ""
@@ -90,7 +92,7 @@ def beside_sql(
     profiles.yml, by default that in the project's folder."""
     checks = place_checks(manifest, lookup, rendering)
     reading = _Described(manifest, lookup, rendering, dialect, checks)
-    found = BesideSql(checks=checks.files)
+    found = BesideSql(checks=checks.files, check_names=checks.names)
     for node in manifest.nodes.values():
         if node.kind in ("model", "snapshot"):
             _model(node, reading, found)

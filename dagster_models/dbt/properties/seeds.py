@@ -147,7 +147,8 @@ def _why_written(data: bytes, found: _Columns, delimiter: str, adapter: str) -> 
     for name, type_, ours, theirs in zip(
         found.names, found.types, table.columns, found.cells, strict=True
     ):
-        read = reader_of(type_, 3 if adapter == "duckdb" else None, "double")
+        is_duckdb = adapter == "duckdb"
+        read = reader_of(type_, 3 if is_duckdb else None, "real" if is_duckdb else "double")
         for line, own, their in zip(table.lines, ours, theirs, strict=True):
             plain = read(own.strip()) if read and own is not None else own
             if (plain is None) != (their is None) or (read is None and own != their):

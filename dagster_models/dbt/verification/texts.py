@@ -33,10 +33,6 @@ class TextState(Enum):
     DIFFERS = "differs"
     NOT_COMPARED = "not compared"
 
-    @property
-    def is_difference(self) -> bool:
-        return self is TextState.DIFFERS
-
 
 @dataclass(frozen=True, slots=True)
 class TextResult:

@@ -1,0 +1,171 @@
+"""``import-dbt --verify-tables``: dbt's run and ours, each on a copy of the database."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dagster_models.cli.dbt_databases import Copies, SessionSide, address_on, copies_of
+from dagster_models.cli.project import load
+from dagster_models.cli.verified_runs import (
+    DbtRun,
+    DbtRunner,
+    OurRunner,
+    builds,
+    dbt_results,
+    find_dbt,
+    our_checks,
+)
+from dagster_models.compilation.sql_text import relation_sql
+from dagster_models.compilation.tasks import warehouse_address
+from dagster_models.core.model import Project
+from dagster_models.dbt.importing import Imported
+from dagster_models.dbt.project.manifest import DbtNode, Manifest
+from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.verification.copies import DbtProfile, read_profile
+from dagster_models.dbt.verification.reasons import with_reasons
+from dagster_models.dbt.verification.relations import Pair, RelationResult, RelationState, compared
+from dagster_models.dbt.verification.tests import TestResult, compared_tests
+from dagster_models.errors import DagsterModelsError
+from dagster_models.processes.client.leave import leave_all
+from dagster_models.processes.client.session import connect
+from dagster_models.project.targets import usable_target
+
+_KINDS = ("seed", "model", "snapshot")
+
+
+def add_verify_tables(parser: argparse.ArgumentParser) -> None:
+    text = (
+        "run dbt and what was written, each on a copy of the database, and compare each relation"
+        " row by row, and the result of each test; exit code 1 if one differs"
+    )
+    parser.add_argument("--verify-tables", action="store_true", help=text)
+    text = "dbt's executable, for --verify-tables (default: `dbt` of PATH)"
+    parser.add_argument("--dbt", metavar="PROGRAM", help=text)
+    text = (
+        "a database that dbt has built, with which --verify-tables compares in place of a run of"
+        " dbt: a file, or the name of a database on the server"
+    )
+    parser.add_argument("--against", metavar="DATABASE", help=text)
+
+
+def verified_tables(
+    options: argparse.Namespace, manifest: Manifest, imported: Imported, into: Path
+) -> tuple[tuple[RelationResult, ...], tuple[TestResult, ...]]:
+    """Run both, and compare. Only the copies are written to.
+
+    Raises:
+        DagsterModelsError: the database cannot be copied, or one of both cannot begin.
+    """
+    program = None if options.against else find_dbt(options.dbt)
+    profile = read_profile(manifest, options.profiles, options.target)
+    with tempfile.TemporaryDirectory(prefix="dagster-models-") as folder, ExitStack() as stack:
+        project = load(into, columns=False, whole=False)
+        target, against = usable_target(project), options.against
+        copies = copies_of(project, target, profile.output, manifest.root, Path(folder), against)
+        stack.callback(copies.close)
+        stack.callback(leave_all)
+        verifying = _Verifying(manifest, imported, profile, copies, Path(folder), stack)
+        return verifying.results(program, options, into)
+
+
+@dataclass
+class _Verifying:
+    manifest: Manifest
+    imported: Imported
+    profile: DbtProfile
+    copies: Copies
+    folder: Path
+    stack: ExitStack
+    runner: DbtRunner | None = None
+    sides: dict[str, SessionSide] = field(default_factory=dict)
+
+    def results(
+        self, program: str | None, options: argparse.Namespace, into: Path
+    ) -> tuple[tuple[RelationResult, ...], tuple[TestResult, ...]]:
+        theirs = self.copies.copy("dbt")
+        if program is None:
+            dbt = DbtRun(self.manifest, tests=dbt_results(self.manifest.target))
+        else:
+            self.runner = DbtRunner(program, self.manifest, self.profile, options.vars, self.folder)
+            dbt = self.runner.run("dbt", theirs)
+        runner = OurRunner(into, self.folder)
+        ours = self.copies.copy("ours")
+        times = builds(self.manifest) if self.runner else 1
+        failed = runner.run(self.copies.setting, ours, times)
+        project = load(runner.place, whole=False)
+        checks = our_checks(project)
+        side = self._side("dbt", project, theirs), self._side("ours", project, ours)
+        pairs = list(self._pairs(project, dbt, failed))
+        found = [compared(it, *side, lambda: self._again(project)) for it in pairs]
+        names = NodeNames(self.manifest)
+        results = {
+            name: [
+                checks[place]
+                for of, check in found_as
+                if (place := (str(names.key_of(of)), check.lower())) in checks
+            ]
+            for name, found_as in self.imported.checks.items()
+        }
+        left_out = {of: what for of, _, what in self.imported.report.remarks}
+        moments = {it.unique_id for it in found if it.state is RelationState.MOMENT}
+        tests = compared_tests(self.manifest, dbt.tests, results, left_out, moments)
+        return with_reasons(dbt.manifest, found), tuple(tests)
+
+    def _again(self, project: Project) -> SessionSide | None:
+        """What a second run of dbt builds."""
+        if self.runner is None:
+            return None
+        if "again" not in self.sides:
+            database = self.copies.copy("again")
+            self.runner.run("again", database, tests=False)
+            self._side("again", project, database)
+        return self.sides["again"]
+
+    def _side(self, name: str, project: Project, database: str) -> SessionSide:
+        target = usable_target(project)
+        address = address_on(warehouse_address(project, target), self.copies.setting, database)
+        session = self.stack.enter_context(connect(address))
+        self.sides[name] = SessionSide(session, target)
+        return self.sides[name]
+
+    def _pairs(self, project: Project, dbt: DbtRun, failed: Mapping[str, str]) -> Iterator[Pair]:
+        """What both should have built."""
+        names, target = NodeNames(self.manifest), usable_target(project)
+        disabled = {it.unique_id: it.why for it in self.imported.report.models if it.disabled}
+        for unique_id, node in self.manifest.nodes.items():
+            if node.kind not in _KINDS or node.relation.written is None:
+                continue
+            key = names.places[unique_id].key
+            errors = (
+                _short(dbt.failed.get(unique_id, "")),
+                _short(failed.get(str(key)) or failed.get(key.name) or ""),
+            )
+            why = _why_not(disabled.get(unique_id), errors)
+            theirs = dbt.manifest.nodes.get(unique_id, node).relation.written or ""
+            ours = ""
+            if not why:
+                try:
+                    ours = relation_sql(project, key, target)
+                except (KeyError, ValueError, DagsterModelsError) as missing:
+                    why = f"it is not in the project that was written: {missing}"
+            yield Pair(unique_id, _shown(node), theirs, ours, why, errors)
+
+
+def _why_not(disabled: str | None, errors: tuple[str, str]) -> str:
+    if disabled is not None:
+        either = f"; dbt has not built it either: {errors[0]}" if errors[0] else ""
+        return f"it is not imported: {disabled}{either}"
+    return f"neither has built it; dbt: {errors[0]}; here: {errors[1]}" if all(errors) else ""
+
+
+def _shown(node: DbtNode) -> str:
+    return f"{node.relation.schema}.{node.relation.identifier}"
+
+
+def _short(message: str) -> str:
+    return " ".join(message.split())[:160]

@@ -1,0 +1,118 @@
+"""Copies of a dbt project and of its profile, in which dbt may write."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dagster_models.dbt.project.entry import BadDbtFile, read_yaml_file
+from dagster_models.dbt.project.manifest import Manifest
+
+#: What a profile may say. Anything else may be another place in which dbt writes.
+_KEYS = {
+    "duckdb": {
+        *("type", "path", "schema", "database", "threads", "extensions", "settings"),
+        *("config_options", "keep_open", "retries", "disable_transactions"),
+    },
+    "postgres": {
+        *("type", "host", "port", "user", "pass", "password", "dbname", "database", "schema"),
+        *("threads", "keepalives_idle", "connect_timeout", "retries", "search_path", "role"),
+        *("sslmode", "sslcert", "sslkey", "sslrootcert"),
+    },
+}
+#: The database of a PostgreSQL server from which others are copied.
+MAINTENANCE = "postgres"
+#: Folders of a project, or of our project, which no run reads.
+_LEFT = ("target", "logs", "node_modules")
+
+
+@dataclass(frozen=True, slots=True)
+class DbtProfile:
+    """One target of profiles.yml, as it stands there. ``type`` is duckdb or postgres."""
+
+    profile: str
+    target: str
+    output: Mapping[str, Any]
+
+    @property
+    def type(self) -> str:
+        return str(self.output["type"])
+
+    def on(self, database: str) -> dict[str, Any]:
+        """The content of a profiles.yml with another database: a path, or a name."""
+        key = "path" if self.type == "duckdb" else "dbname"
+        output = {k: v for k, v in self.output.items() if k not in ("path", "dbname", "database")}
+        return {
+            self.profile: {
+                "target": self.target,
+                "outputs": {self.target: {**output, key: database}},
+            }
+        }
+
+
+def read_profile(manifest: Manifest, file: Path | None, target: str) -> DbtProfile:
+    """The profile of a project. *target*: the name of the target, if the profile has it; else the
+    profile's own counts.
+
+    Raises:
+        BadDbtFile: there is none, or it may write elsewhere than in its database.
+    """
+    name = str(manifest.projects[manifest.project_name].given.values.get("profile"))
+    path = file or manifest.root / "profiles.yml"
+    if not path.is_file():
+        raise BadDbtFile(f"{path} is missing: name the file with --profiles")
+    found = read_yaml_file(path).values.get(name)
+    if not isinstance(found, Mapping) or not isinstance(found.get("outputs"), Mapping):
+        raise BadDbtFile(f"{path} has no profile {name!r} with outputs")
+    outputs = found["outputs"]
+    chosen = target if target in outputs else str(found.get("target") or "default")
+    output = outputs.get(chosen)
+    if not isinstance(output, Mapping):
+        raise BadDbtFile(
+            f"{path}: the profile {name} has no output {chosen!r}: name one by --target"
+        )
+    known = _KEYS.get(str(output.get("type")))
+    if known is None:
+        raise BadDbtFile(
+            f"{path}: {output.get('type')!r} cannot be copied: DuckDB and PostgreSQL can"
+        )
+    if strange := sorted(output.keys() - known):
+        raise BadDbtFile(
+            f"{path}: the output {chosen} has `{strange[0]}`, with which dbt may write outside"
+            " of the copy: use a profile without it"
+        )
+    return DbtProfile(name, chosen, output)
+
+
+def copy_project(root: Path, into: Path) -> None:
+    """Copy what dbt, or a run of ours, reads of a project. Links stay links, to where they were."""
+
+    def left(folder: str, names: list[str]) -> list[str]:
+        return [it for it in names if _is_left(Path(folder, it), root)]
+
+    shutil.copytree(root, into, symlinks=True, ignore=left)
+    for folder, folders, files in os.walk(into):
+        for name in (*folders, *files):
+            link = Path(folder, name)
+            if link.is_symlink():
+                meant = (root / link.relative_to(into)).resolve()
+                link.unlink()
+                link.symlink_to(meant)
+
+
+def _is_left(path: Path, root: Path) -> bool:
+    if path.parent == root and path.name in _LEFT:
+        return True
+    is_data = path.suffix in (".duckdb", ".db", ".wal")
+    return path.name.startswith(".") or is_data or (path / "pyvenv.cfg").is_file()
+
+
+def write_yaml(file: Path, content: Mapping[str, Any]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
