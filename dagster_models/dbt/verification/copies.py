@@ -64,7 +64,8 @@ def read_profile(manifest: Manifest, file: Path | None, target: str) -> DbtProfi
         BadDbtFile: there is none, or it may write elsewhere than in its database.
     """
     name = str(manifest.projects[manifest.project_name].given.values.get("profile"))
-    path = file or manifest.root / "profiles.yml"
+    path = file or manifest.root
+    path = path / "profiles.yml" if path.is_dir() else path
     if not path.is_file():
         raise BadDbtFile(f"{path} is missing: name the file with --profiles")
     found = read_yaml_file(path).values.get(name)
