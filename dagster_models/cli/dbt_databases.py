@@ -14,11 +14,15 @@ from typing import Any
 from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project, Target
 from dagster_models.core.warehouse_address import WarehouseAddress
-from dagster_models.dbt.verification.copies import MAINTENANCE
 from dagster_models.dbt.verification.relations import Columns
+from dagster_models.dbt.verification.statements import (
+    MAINTENANCE,
+    copy_statement,
+    digests_query,
+    drop_statement,
+)
 from dagster_models.errors import DagsterModelsError, WarehouseError
 from dagster_models.processes.client.session import Session, connect
-from dagster_models.sql.fill_in import quote
 
 _BATCH = 10_000  #: rows whose texts are in memory
 
@@ -86,8 +90,7 @@ class ServerCopies(Copies):
     def copy(self, name: str) -> str:
         source = os.path.expandvars(str(self.address.settings.get("dbname") or ""))
         copy = f"{source[:40]}_{name}_{secrets.token_hex(4)}"
-        dialect = self.address.type.dialect
-        sql = f"create database {quote(copy, dialect)} template {quote(source, dialect)}"
+        sql = copy_statement(source, copy, self.address.type)
         try:
             with connect(self._on(MAINTENANCE)) as session:
                 session.execute(sql)
@@ -104,9 +107,7 @@ class ServerCopies(Copies):
             return
         with connect(self._on(MAINTENANCE)) as session:
             for name in self.made:
-                session.execute(
-                    f"drop database if exists {quote(name, self.address.type.dialect)} with (force)"
-                )
+                session.execute(drop_statement(name, self.address.type))
 
     def _on(self, database: str) -> WarehouseAddress:
         return address_on(self.address, "dbname", database)
@@ -164,14 +165,7 @@ class SessionSide:
         return [(str(name), str(type_)) for name, type_ in found]
 
     def texts(self, relation: str, columns: Sequence[str]) -> Iterator[str]:
-        dialect = self.target.type.dialect
-        forms, texts = self.target.type.value_forms, []
-        for name in columns:
-            printed = forms.of(f"verified.{quote(name, dialect)}").printed
-            size = f"cast(length({printed}) as {forms.text_type})"
-            texts.append(f"coalesce({size} || ':' || {printed}, '~')")
-        # Digests have one order in each collation, and are short.
-        sql = f"select md5({' || '.join(texts)}) as t from {relation} as verified order by 1"
+        sql = digests_query(relation, columns, self.target.type)
         self.session.begin(reading=True)
         try:
             found = self.session.export(sql)

@@ -29,6 +29,7 @@ from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.verification.copies import DbtProfile, read_profile
 from dagster_models.dbt.verification.reasons import with_reasons
 from dagster_models.dbt.verification.relations import Pair, RelationResult, RelationState, compared
+from dagster_models.dbt.verification.statements import without_database
 from dagster_models.dbt.verification.tests import TestResult, compared_tests
 from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.leave import leave_all
@@ -69,12 +70,12 @@ def verified_tables(
         copies = copies_of(project, target, profile.output, manifest.root, Path(folder), against)
         stack.callback(copies.close)
         stack.callback(leave_all)
-        verifying = _Verifying(manifest, imported, profile, copies, Path(folder), stack)
+        verifying = _VerifyingTables(manifest, imported, profile, copies, Path(folder), stack)
         return verifying.results(program, options, into)
 
 
 @dataclass
-class _Verifying:
+class _VerifyingTables:
     manifest: Manifest
     imported: Imported
     profile: DbtProfile
@@ -146,7 +147,7 @@ class _Verifying:
                 _short(failed.get(str(key)) or failed.get(key.name) or ""),
             )
             why = _why_not(disabled.get(unique_id), errors)
-            theirs = dbt.manifest.nodes.get(unique_id, node).relation.written or ""
+            theirs = without_database(dbt.manifest.nodes.get(unique_id, node).relation)
             ours = ""
             if not why:
                 try:

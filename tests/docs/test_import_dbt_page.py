@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dagster_models.cli import import_dbt
-from dagster_models.cli.main import main, parser
+from dagster_models.cli.main import COMMANDS, main, parser
 from dagster_models.dbt.project.manifest import SCHEMAS
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.relations import RelationState
@@ -85,7 +85,7 @@ def test_the_commands_of_verification_print_what_the_page_says(
 def test_the_commands_that_need_dbt_are_read() -> None:
     """tests/dbt/test_verified_tables.py runs them where there is a dbt."""
     for line in BLOCKS["console"].splitlines():
-        assert parser().parse_args(shlex.split(line)[1:]).verify_tables
+        assert parser(COMMANDS).parse_args(shlex.split(line)[1:]).verify_tables
     for state in {it.value for it in RelationState}:
         assert f"| `{state}` |" in PAGE.section("Tables and tests")
 

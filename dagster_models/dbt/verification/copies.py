@@ -26,8 +26,6 @@ _KEYS = {
         *("sslmode", "sslcert", "sslkey", "sslrootcert"),
     },
 }
-#: The database of a PostgreSQL server from which others are copied.
-MAINTENANCE = "postgres"
 #: Folders of a project, or of our project, which no run reads.
 _LEFT = ("target", "logs", "node_modules")
 

@@ -59,14 +59,14 @@ def verify_texts(
 ) -> tuple[TextResult, ...]:
     """*compiled*: what dbt has compiled of a model, by its unique_id: each text is one side of it.
     *edited*: the paths of files that are not as the import has written them."""
-    verifying = _Verifying(manifest, project, NodeNames(manifest))
+    verifying = _VerifyingTexts(manifest, project, NodeNames(manifest))
     return tuple(
         verifying.result(it, list(dict.fromkeys(compiled.get(it.unique_id, ()))), it.path in edited)
         for it in report.models
     )
 
 
-class _Verifying:
+class _VerifyingTexts:
     def __init__(self, manifest: Manifest, project: Project, names: NodeNames) -> None:
         self.manifest, self.project, self.names = manifest, project, names
         self.dialect = project.dialect
