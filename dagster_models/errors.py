@@ -113,7 +113,7 @@ class ProjectError(DagsterModelsError):
     """All problems of a project, in the order of their files and lines."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda p: (p.path, p.line, p.column, p.what)))
+        self.problems = tuple(sorted({*problems}, key=lambda p: (p.path, p.line, p.column, p.what)))
         count = len(self.problems)
         head = f"{count} problem{'s' if count != 1 else ''} in the project"
         super().__init__("\n".join([f"{head}:", *map(str, self.problems)]))

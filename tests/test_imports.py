@@ -207,6 +207,8 @@ def test_sqlglot_dagster_and_the_drivers_have_their_rooms() -> None:
     # dbt-duckdb leaves the reading of a seed to DuckDB's COPY, so an import runs it.
     assert {room(name) for name in importers("duckdb")} == {"dbt/properties", "warehouses"}
     assert {room(name) for name in importers("psycopg")} == {"warehouses"}
+    at_ray = {name.rpartition(".")[0] for name in importers("ray")}
+    assert at_ray == {"execution.runners.on_ray"}
     assert {room(name) for name in importers("dagster")} <= MAY_IMPORT_DAGSTER
 
 
@@ -291,6 +293,9 @@ def test_the_processes_are_light_also_inside_functions() -> None:
     assert not worker & {"dagster", "duckdb", "psycopg", "sqlglot"}
     server = outside(reached_from("processes.server.process"))
     assert not server & {"dagster", "sqlglot", "pandas", "polars"}
+    for module in ("bridge", "host"):
+        on_ray = outside(reached_from(f"execution.runners.on_ray.{module}"))
+        assert not on_ray & {"dagster", "duckdb", "psycopg", "sqlglot"}
 
 
 def test_the_stamp_of_the_caches_has_all_that_reads_sql() -> None:

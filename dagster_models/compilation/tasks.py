@@ -37,6 +37,7 @@ from dagster_models.core.materializations import (
     strategy_of,
 )
 from dagster_models.core.model import EMPTY, Project, Relation, Step, Target
+from dagster_models.core.on_ray import OnRay
 from dagster_models.core.python_code import LoadedFile
 from dagster_models.core.tasks import (
     SINCE,
@@ -58,6 +59,7 @@ from dagster_models.project.contract import contract_of
 from dagster_models.project.copied import is_copy
 from dagster_models.project.function import is_function
 from dagster_models.project.incremental import own_columns, reads_itself
+from dagster_models.project.runner import on_ray
 from dagster_models.project.snapshot import NO_REFRESH, is_snapshot
 from dagster_models.project.targets import usable_target
 from dagster_models.sql.parse import quote
@@ -358,8 +360,10 @@ def _environment(target_step: TargetStep) -> Environment | None:
 def _python_part(target_step: TargetStep) -> dict[str, Any]:
     """The fields of the task, besides the file, that a process needs to run the user's Python."""
     project, step, target = target_step.project, target_step.step, target_step.target
+    needs = on_ray(step, target)
     return {
         "project_root": project.root,
+        "on_ray": OnRay(project.ray, needs) if needs is not None else None,
         "modules": tuple(
             LoadedFile(
                 str(Path(project.root) / module.path), module.path, module.digest, module.code

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from dagster_models.core.environments import Environment
 from dagster_models.core.extras import Export, Index, UserStatement
 from dagster_models.core.freshness import Freshness
+from dagster_models.core.on_ray import USUAL_CLUSTER, RayCluster, RayNeeds
 from dagster_models.core.partitions import (
     Automation,
     PartitionsConfig,
@@ -185,6 +186,7 @@ class Config:
     retries: Retries = NO_RETRIES
     on_error: OnError = "skip_downstream"
     timeout_seconds: float | None = None
+    runner: RayNeeds | None = None  #: Python: None for a process on this machine
     automation: Automation | None = None
     freshness: Freshness | None = None  #: how long after one materialization the next one is due
     #: A name in ``upstream`` -> which of its partitions are read, where the header says so.
@@ -365,6 +367,7 @@ class Project:
     partitions: Mapping[str, PartitionSet] = field(default_factory=dict)
     defaults: Mapping[str, Any] = EMPTY
     code_url: str = ""
+    ray: RayCluster = USUAL_CLUSTER
     #: Values of variables that are not shown, as texts.
     secrets: tuple[str, ...] = field(default=(), repr=False)
     warnings: tuple[Problem, ...] = ()  #: and the errors that its steps and sources have

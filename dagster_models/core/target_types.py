@@ -65,6 +65,8 @@ class TargetType:
     ``databases`` are the names of databases that are always there beside the target's own.
     ``lacks``: what a model may ask for and it cannot have -> the reason.
     ``identity`` gives all that decides, in an environment, where and as whom a server is reached.
+    ``from_elsewhere``: whether processes on other machines can have sessions there, whose end any
+    other session can await.
     ``session_environment`` names the variables that sessions take their defaults from.
     """
 
@@ -83,6 +85,7 @@ class TargetType:
     lacks: Mapping[str, str] = field(default_factory=dict)
     identity: Callable[[Mapping[str, Any], Mapping[str, str]], Mapping[str, str]] = filled_settings
     session_environment: tuple[str, ...] = ()
+    from_elsewhere: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -186,6 +189,7 @@ POSTGRES = TargetType(
     extra="postgres",
     own_schemas="pg_",
     identity=dsn.identity,
+    from_elsewhere=True,
 )
 
 SPARK = TargetType(

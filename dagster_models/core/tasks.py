@@ -32,6 +32,7 @@ from dagster_models.core.materializations import (
 )
 from dagster_models.core.messages import CheckOutcome
 from dagster_models.core.model import EMPTY, Relation
+from dagster_models.core.on_ray import OnRay
 from dagster_models.core.plain import plain
 from dagster_models.core.python_code import LoadedFile
 
@@ -65,6 +66,7 @@ class RunnerKind(Enum):
 
     WAREHOUSE = "warehouse"  #: in a session of the warehouse process
     PYTHON = "python"  #: in a Python process of its own
+    RAY = "ray"  #: the same, on a node of a Ray cluster
 
 
 class AttemptId(NamedTuple):
@@ -176,6 +178,7 @@ class PythonTask:
     ``modules`` are those of the project that the file imports. ``queries`` maps the literal SQL of
     these files to the SQL to send, and ``relations`` maps the names of tables as written there to
     their SQL. ``copied``: the rows that it builds from, instead of what a model returns.
+    ``on_ray``: None for a process on this machine.
     """
 
     run_id: str
@@ -196,9 +199,13 @@ class PythonTask:
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
     copied: Copied | None = None
+    on_ray: OnRay | None = None
 
-    runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = True
+
+    @property
+    def runner(self) -> RunnerKind:
+        return RunnerKind.RAY if self.on_ray is not None else RunnerKind.PYTHON
 
     @property
     def id(self) -> AttemptId:
@@ -228,7 +235,8 @@ class PythonTask:
 @dataclass(frozen=True, slots=True)
 class ScriptTask:
     """Run ``file`` as a program. ``modules``, ``queries`` and ``relations`` are those of
-    PythonTask. ``environment``: its own packages, None for those of the project."""
+    PythonTask, as is ``on_ray``. ``environment``: its own packages, None for those of the project.
+    """
 
     run_id: str
     step: str
@@ -239,9 +247,13 @@ class ScriptTask:
     relations: Mapping[str, str] = EMPTY
     modules: tuple[LoadedFile, ...] = ()
     environment: Environment | None = None
+    on_ray: OnRay | None = None
 
-    runner: ClassVar[RunnerKind] = RunnerKind.PYTHON
     publishes: ClassVar[bool] = False
+
+    @property
+    def runner(self) -> RunnerKind:
+        return RunnerKind.RAY if self.on_ray is not None else RunnerKind.PYTHON
 
     @property
     def id(self) -> AttemptId:
@@ -327,6 +339,8 @@ def task_from_json(data: Mapping[str, Any]) -> Task:
         fields["extras"] = Extras.from_json(fields["extras"])
     if fields.get("copied"):
         fields["copied"] = Copied(**fields["copied"])
+    if fields.get("on_ray"):
+        fields["on_ray"] = OnRay.from_json(fields["on_ray"])
     if "content" in fields:
         fields["content"] = _content(**fields["content"])
     if "materialization" in fields:

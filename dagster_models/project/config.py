@@ -23,6 +23,7 @@ from dagster_models.project.partitions import automation, partitions, upstream_n
 from dagster_models.project.problems import Report
 from dagster_models.project.promises import PROMISES
 from dagster_models.project.retries import retries
+from dagster_models.project.runner import runner
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
@@ -236,6 +237,7 @@ def returns(node: YamlNode) -> tuple[tuple[str, str], ...]:
     return (("", sql_type(node)),)
 
 
+_PYTHON: dict[str, Reader] = {"runner": runner}
 _OWN: dict[str, Reader] = {"description": fields.text, "upstream": upstream_names}
 _RELATION: dict[str, Reader] = {"schema": fields.name, "severity": fields.OneOf("error", "warn")}
 _TYPES: dict[str, Reader] = {"column_types": fields.texts_by_name}
@@ -297,14 +299,15 @@ HEADER_KEYS: dict[str, dict[str, Reader]] = {
         **_KEPT,
         **_FUNCTION,
         **_CUSTOM,
+        **_PYTHON,
         **EXTRAS,
     },
-    "scripts": {**_SHARED, **_OWN, "downstream": fields.placed_names},
+    "scripts": {**_SHARED, **_OWN, **_PYTHON, "downstream": fields.placed_names},
 }
 #: The keys of the defaults in dagster_models.yaml. A seed has no header: all its keys are here.
 DEFAULT_KEYS: dict[str, dict[str, Reader]] = {
-    "models": {**_SHARED, **_RELATION, **PROMISES, **_KEPT, **_CUSTOM, **EXTRAS},
-    "scripts": _SHARED,
+    "models": {**_SHARED, **_RELATION, **PROMISES, **_KEPT, **_CUSTOM, **_PYTHON, **EXTRAS},
+    "scripts": {**_SHARED, **_PYTHON},
     "seeds": {
         **_SHARED,
         **_RELATION,

@@ -21,6 +21,7 @@ from dagster_models.project import (
     partitions,
     promises,
     retries,
+    runner,
     settings,
     source_freshness,
     sources,
@@ -125,6 +126,7 @@ _SHAPES |= {
     partitions.source_partitions: _object({"by": fields.text}),
     partitions.automation: _either(_TEXT, _object(partitions.AUTOMATION_KEYS)),
     freshness.after: _either(_DURATION, _object(freshness.AFTER_KEYS)),
+    runner.amount: {"type": "number", "minimum": 0},
     promises.contract: _either(_BOOLEAN, _object(promises.CONTRACT_KEYS)),
     extras.indexes: _list_of(_object(extras.INDEX_KEYS)),
     extras.export: _either(_TEXT, _object(extras.EXPORT_KEYS)),
@@ -133,6 +135,13 @@ _SHAPES |= {
     ),
 }
 _SHAPES[freshness.of_model] = _object(freshness.LIMITS)
+_SHAPES[runner.resources] = _by_name(_SHAPES[runner.amount])
+_SHAPES[runner.size] = {"type": "string", "pattern": r"^\d+(\.\d+)?\s*[MGT]i?B$"}
+_NEEDS = {"ray": _object(runner.NEEDS_KEYS)}
+_SHAPES[runner.runner] = _either(
+    {"enum": [*runner.RUNNERS]}, _object({"ray": runner.runner}, **_NEEDS)
+)
+_SHAPES[runner.cluster] = _object(runner.RAY_KEYS)
 
 
 def _check() -> Schema:

@@ -11,10 +11,12 @@ from typing import Any
 from dagster_models.core.checks import WHEN
 from dagster_models.core.jobs import Job, Schedule
 from dagster_models.core.model import EMPTY, KeepRuns, Location, Project, Target
+from dagster_models.core.on_ray import USUAL_CLUSTER, RayCluster
 from dagster_models.core.partitions import PartitionSet
 from dagster_models.core.step_keys import checked_prefix
 from dagster_models.project.partitions import read_partition_sets
 from dagster_models.project.problems import Noted, Report, problem
+from dagster_models.project.runner import cluster
 from dagster_models.project.target_settings import read_targets
 from dagster_models.project.variables import GivenText, Variables, read_variables
 from dagster_models.project.yaml import fields
@@ -59,6 +61,7 @@ class Settings:
     load: str = "lenient"
     defaults: Mapping[str, Any] = field(default_factory=dict)
     code_url: str = ""
+    ray: RayCluster = USUAL_CLUSTER
 
     def project(self, root: str) -> Project:
         """The project of this file in the folder *root*, as long as it has no steps."""
@@ -77,6 +80,7 @@ class Settings:
             defaults=self.defaults,
             secrets=self.variables.hidden,
             code_url=self.code_url,
+            ray=self.ray,
             strict=self.load == "strict",
         )
 
@@ -139,6 +143,7 @@ KEYS: dict[str, Reader] = {
     "unreadable_sql": fields.OneOf("error", "warn"),
     "code_url": code_url,
     "load": fields.OneOf("strict", "lenient"),
+    "ray": cluster,
 }
 
 
@@ -208,6 +213,7 @@ def read_settings(
         unreadable_sql=values.get("unreadable_sql", "error"),
         load=values.get("load", "lenient"),
         defaults={name: values.get(name, default) for name, default in _OF_RUNS.items()},
+        ray=values.get("ray", USUAL_CLUSTER),
         code_url="" if names_in(url) else url,  # where no deployment sets the variable
     )
 

@@ -28,7 +28,7 @@ SHOWN_OR_RUN = frozenset(
         *("description", "owner", "group", "tags", "meta", "columns", "contract"),
         *("upstream", "downstream", "pool", "priority"),
         *("retries", "on_error", "timeout_seconds", "full_refresh", "on_code_change", "batch"),
-        *("automation", "upstream_partitions", "deterministic", "freshness"),
+        *("automation", "upstream_partitions", "deterministic", "freshness", "runner"),
         *("pre_statements", "post_statements", "grants", "indexes", "persist_docs"),
         "export",
     }

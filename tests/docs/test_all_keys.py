@@ -31,6 +31,8 @@ PAGES = {
     "partitions.SET_KEYS": ("partitions.md",),
     "promises.CONTRACT_KEYS": ("checks.md", "configuration.md"),
     "retries.RETRIES_KEYS": ("configuration.md",),
+    "runner.NEEDS_KEYS": ("python.md",),
+    "runner.RAY_KEYS": ("python.md", "configuration.md"),
     "settings.JOB_KEYS": ("configuration.md", "dagster.md"),
     "settings.KEEP_RUNS_KEYS": ("configuration.md",),
     "settings.KEYS": ("configuration.md",),

@@ -73,6 +73,11 @@ class PythonWorkers:
             worker.killed = True
             self._template.kill(worker)
 
+    def session_of(self, step: str) -> SessionIdentity | None:
+        """The session that a step which runs has opened last; None while it has none."""
+        worker = self._workers.get(step)
+        return None if worker is None else worker.session
+
     def close(self) -> None:
         for step in tuple(self._workers):
             self.kill(step)

@@ -1,7 +1,7 @@
 """What the loop asks of a place where steps run.
 
-``SqlSessions``, ``PythonWorkers`` and ``ForeignProcesses`` are such places on this machine; a
-cluster would be another one.
+``SqlSessions``, ``PythonWorkers`` and ``ForeignProcesses`` are such places on this machine, and
+``RaySteps`` is a cluster.
 """
 
 from __future__ import annotations

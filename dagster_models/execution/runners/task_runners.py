@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from dagster_models.core.tasks import RunnerKind, Task
 from dagster_models.core.warehouse_address import WarehouseAddress
 from dagster_models.execution.runners.event_queue import EventQueue
+from dagster_models.execution.runners.on_ray.steps import RaySteps
 from dagster_models.execution.runners.python_workers import PythonWorkers
 from dagster_models.execution.runners.sql_sessions import SqlSessions
 from dagster_models.execution.runners.step_runner import StepRunner
@@ -24,9 +25,11 @@ class TaskRunners:
         self.queue = EventQueue()
         self.sql = SqlSessions(self.queue)
         self.python = PythonWorkers(self.queue)
+        self.ray = RaySteps(self.queue)
         self._runners: Mapping[RunnerKind, TaskRunner] = {
             RunnerKind.WAREHOUSE: self.sql,
             RunnerKind.PYTHON: self.python,
+            RunnerKind.RAY: self.ray,
         }
 
     def of(self, task: Task) -> TaskRunner:
@@ -46,5 +49,5 @@ class TaskRunners:
     def close(self) -> None:
         """End all workers; what is still in flight is interrupted and rolled back."""
         with contextlib.ExitStack() as stack:
-            for it in (self.queue, self.python, self.sql):  # the last one is closed first
+            for it in (self.queue, self.python, self.ray, self.sql):  # the last one is closed first
                 stack.callback(it.close)

@@ -19,6 +19,7 @@ from dagster_models.project.drafts.step import (
 )
 from dagster_models.project.extras import comments, refused
 from dagster_models.project.problems import problem
+from dagster_models.project.runner import wrong_runner
 from dagster_models.sql.canonical import canonical, version_of
 from dagster_models.sql.jinja import refuse_jinja
 from dagster_models.sql.parsed import ParsedSql
@@ -30,7 +31,8 @@ def with_extras(draft: Draft, context: DraftContext) -> Draft:
     and whatever else the build does besides the rows."""
     step = draft.step
     config = step.config
-    for found in refused(step, context.settings.targets.get(context.settings.default_target)):
+    target = context.settings.targets.get(context.settings.default_target)
+    for found in (*refused(step, target), *wrong_runner(step, target)):
         context.report(found)
     read = list(_read(step, context))
     comment, column_comments = comments(config)
