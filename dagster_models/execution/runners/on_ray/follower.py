@@ -59,7 +59,7 @@ class Follower:
         self._host: Any = None
         self._node = ""
         self._session = ""
-        self._stopped = self._begun = self._over = False
+        self._stopped = self._handed_over = self._begun = self._over = False
         self._killed = False  # by us, as it did not stop, or before it had begun
         self._answered = time.monotonic()
 
@@ -114,6 +114,7 @@ class Follower:
         if not ray.wait([call], timeout=_PENDING_SECONDS)[0]:
             self._say(f"Ray has not started this step yet: it asks for {self._asked()}\n")
         self._node, at = ray.get(call)
+        self._handed_over = True
         call = self._host.begin.remote({**given, "lease_seconds": self._lease_seconds})
         if refused := ray.get(call):
             return not_started(f"the node {at} refuses it: {refused}")
@@ -162,10 +163,10 @@ class Follower:
         import ray
 
         text = str(error)
-        if "never ran" in text and self._stopped:
+        if not self._handed_over and self._stopped:
             return not_started("stopped before a node had it", True)
-        if not self._begun and getattr(error, "_actor_init_failed", False):
-            return not_started(f"the node could not start it: {explained(text)}")
+        if not self._handed_over:
+            return not_started(f"no node could start it: {explained(text)}")
         if self._host is not None:
             self._end_actor()
         # If the node lives, its raylet has seen the actor's process end.
