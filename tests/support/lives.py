@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -128,11 +129,13 @@ class Lives:
     """One after the other, each in a process of its own."""
 
     def __init__(self) -> None:
+        # A life that is killed leaves its files there, e.g. the rows that fail a check.
+        self._folder = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment_of_tests(),
+            env={**environment_of_tests(), "TMPDIR": self._folder.name},
             text=True,
         )
         self._count = 0
@@ -141,6 +144,7 @@ class Lives:
     def close(self) -> None:
         self._end()
         self._process.communicate(timeout=10)
+        self._folder.cleanup()
 
     def begin(self, system: System, questions: Sequence[str] = (), *, fresh: bool = False) -> Life:
         """A new life. The answer to a query that fails is empty; ``fresh``: the database is emptied
