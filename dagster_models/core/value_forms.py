@@ -28,7 +28,8 @@ class ValueForms:
     regular expression describes, in which a dot is any character.
 
     ``printed`` is what the warehouse's own shell shows, NULL for NULL. ``text_type`` is the type of
-    a text of any length.
+    a text of any length, and ``double_type`` that of a double. ``epoch`` is a date or time as
+    seconds since 1970, one without a zone as one of UTC.
 
     ``family`` is what values of types have in common that the warehouse compares without loss.
     ``joined_number`` is ``number``, and the same text for equal numbers of different types.
@@ -51,11 +52,22 @@ class ValueForms:
     matches: str
     printed: str
     text_type: str = "varchar"
+    double_type: str = "double precision"
+    epoch: str = "extract(epoch from value_field)"
 
     def of(self, value: str) -> ValueForms:
         """The same for another value than ``value_field``."""
         texts = ("family", "is_number", "number", "joined_number", "is_moment", "moment")
-        more = ("is_boolean", "is_text", "is_whole", "is_zoned", "is_real", "matches", "printed")
+        more = (
+            "is_boolean",
+            "is_text",
+            "is_whole",
+            "is_zoned",
+            "is_real",
+            "matches",
+            "printed",
+            "epoch",
+        )
         changed: dict[str, Any] = {
             name: getattr(self, name).replace("value_field", value) for name in (*texts, *more)
         }
@@ -197,4 +209,6 @@ SPARK = ValueForms(
     matches="value_field rlike concat('(?s)', {pattern})",
     printed="cast(value_field as string)",
     text_type="string",
+    double_type="double",
+    epoch="cast(cast(value_field as timestamp) as double)",
 )

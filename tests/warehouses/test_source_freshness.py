@@ -82,6 +82,24 @@ def test_the_age_is_that_of_the_newest_row_in_each_zone_of_the_session(
     session.execute("reset timezone")
 
 
+@pytest.mark.parametrize("system", ["spark"], indirect=True)
+@pytest.mark.parametrize("type_", ["timestamp", "timestamp_ntz", "date"])
+def test_the_age_on_spark(
+    system: System, session: WarehouseSession, tmp_path: Path, type_: str
+) -> None:
+    rows = ", ".join(f"('{now() - dt.timedelta(hours=it):%Y-%m-%d %H:%M:%S}')" for it in (50, 30))
+    session.execute("create schema if not exists raw")
+    cast = f"cast(cast(at as timestamp_ntz) as {type_})"
+    session.execute(
+        f"create or replace view raw.orders as select {cast} as at_time from values {rows} as v(at)"
+    )
+    keys = "loaded_at: at_time, freshness: {warn: 1h, fail: 3d}"
+    found = checked(session, project_of(tmp_path, system, keys), system)
+    assert abs(found.failures - age(type_, 30)) < 60
+    assert (found.severity, found.passed) == ("warn", False)
+    assert f"{found.failures} s" in found.found
+
+
 LIMITS = {
     "freshness: {warn: 12h, fail: 24h}": ("warn", "error"),
     "freshness: {fail: 24h}": ("passed", "error"),

@@ -19,12 +19,14 @@ def _row_count(check: CheckParts) -> str:
 
 
 def _null_share(check: CheckParts) -> str:
-    share = f"cast(count(*) - count({check.column}) as double precision) / nullif(count(*), 0)"
+    missing = f"cast(count(*) - count({check.column}) as {check.forms.double_type})"
+    share = f"{missing} / nullif(count(*), 0)"
     return f"select {share} as n from {check.own} as r"
 
 
 def _freshness(check: CheckParts) -> str:
-    seconds = f"extract(epoch from now()) - extract(epoch from max({check.column}))"
+    newest = check.forms.of(f"max({check.column})").epoch
+    seconds = f"{check.forms.of('now()').epoch} - {newest}"
     return f"select cast(floor({seconds}) as bigint) as n from {check.own} as r"
 
 

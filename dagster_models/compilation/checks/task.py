@@ -187,7 +187,7 @@ def _sql_of(
         return _query(project, step, check, target, parts)
     if check.test == FRESHNESS:
         query = compile_check_text(project, step, check.text, target) if check.text else ""
-        return of_query(query) if query else freshness(parts)
+        return of_query(query, parts.forms) if query else freshness(parts)
     return COMPILERS[check.test](parts)
 
 
