@@ -101,7 +101,7 @@ class DbtRunner:
         call += ["--log-path", str(profiles), "--target", self.profile.target]
         call += ["--vars", self.variables]
         environ = {**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
-        done = _called(call, place, environ)
+        done = _called(call, place, environ, f"`dbt {command[0]}` on a copy")
         if not results.is_file():
             raise DagsterModelsError(f"`dbt {command[0]}` failed:\n{_end(done)}")
 
@@ -129,7 +129,7 @@ class OurRunner:
     folder: Path
 
     def run(self, setting: str, database: str, times: int) -> dict[str, str]:
-        """Build all in *database*; return the error of each step that was not built."""
+        """Build all in *database*; return the error of each step, "" for one that was built."""
         place = self.place
         copy_project(self.root, place)
         content = yaml.safe_load((place / PROJECT_FILE).read_text(encoding="utf-8"))
@@ -140,27 +140,28 @@ class OurRunner:
         home = self.folder / "home"
         home.mkdir()
         call = [sys.executable, "-m", "dagster_models.cli", "--project", str(place)]
-        failed: dict[str, str] = {}
+        found: dict[str, str] = {}
         for _ in range(times):
             results = place / "target/run_results.json"
             results.unlink(missing_ok=True)
             environ = {**os.environ, "DAGSTER_HOME": str(home)}
-            done = _called([*call, "run", "--checks", "none"], place, environ)
+            words = [*call, "run", "--checks", "none"]
+            done = _called(words, place, environ, "`dagster-models run` on a copy")
             if not results.is_file():
                 raise DagsterModelsError(f"`dagster-models run` failed:\n{_end(done)}")
-            failed = dict(_failed(_json(results)))
-        return failed
+            found = dict(_errors(_json(results)))
+        return found
 
     @property
     def place(self) -> Path:
         return self.folder / "our_project"
 
 
-def _failed(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _errors(results: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for it in results["results"]:
-        if it["status"] in ("error", "skipped"):
-            name = str(it["unique_id"]).split(".", 2)[2]
-            yield name, str(it.get("message") or it["status"])
+        is_built = it["status"] in ("success", "no-op")
+        name = str(it["unique_id"]).split(".", 2)[2]
+        yield name, "" if is_built else str(it.get("message") or it["status"])
 
 
 def our_checks(project: Project) -> dict[tuple[str, str], FoundResult]:
@@ -186,8 +187,9 @@ def _of(*kinds: str) -> list[str]:
 
 
 def _called(
-    call: Sequence[str], folder: Path, environ: Mapping[str, str]
+    call: Sequence[str], folder: Path, environ: Mapping[str, str], what: str
 ) -> subprocess.CompletedProcess[str]:
+    print(f"Verifying: {what} ...", file=sys.stderr, flush=True)
     return subprocess.run(
         call, cwd=folder, env=environ, check=False, capture_output=True, text=True, errors="replace"
     )

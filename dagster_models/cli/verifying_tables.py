@@ -36,6 +36,7 @@ from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
 
+_NOT_RUN = "the run has no such step"
 _KINDS = ("seed", "model", "snapshot")
 
 
@@ -134,7 +135,9 @@ class _VerifyingTables:
         self.sides[name] = SessionSide(session, target)
         return self.sides[name]
 
-    def _pairs(self, project: Project, dbt: DbtRun, failed: Mapping[str, str]) -> Iterator[Pair]:
+    def _pairs(
+        self, project: Project, dbt: DbtRun, errors_here: Mapping[str, str]
+    ) -> Iterator[Pair]:
         """What both should have built."""
         names, target = NodeNames(self.manifest), usable_target(project)
         disabled = {it.unique_id: it.why for it in self.imported.report.models if it.disabled}
@@ -144,7 +147,7 @@ class _VerifyingTables:
             key = names.places[unique_id].key
             errors = (
                 _short(dbt.failed.get(unique_id, "")),
-                _short(failed.get(str(key)) or failed.get(key.name) or ""),
+                _short(errors_here.get(str(key), errors_here.get(key.name, _NOT_RUN))),
             )
             why = _why_not(disabled.get(unique_id), errors)
             theirs = without_database(dbt.manifest.nodes.get(unique_id, node).relation)

@@ -25,7 +25,8 @@ _FILES = {
 
 
 def import_page(report: ImportReport, verification: Verification | None = None) -> str:
-    return page(f"Import of {report.project}", _body(report, verification))
+    style = "td code { overflow-wrap: anywhere; }"
+    return page(f"Import of {report.project}", _body(report, verification), style=style)
 
 
 def _body(report: ImportReport, verification: Verification | None) -> Iterator[str]:

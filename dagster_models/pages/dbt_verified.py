@@ -11,12 +11,13 @@ from dagster_models.dbt.verification.tests import ResultState
 from dagster_models.dbt.verification.texts import TextState
 from dagster_models.pages.document import escaped, table
 
+#: The states in the order of the rows, and their colors.
 _KINDS = {
-    TextState.EQUAL.value: "succeeded",
     TextState.DIFFERS.value: "failed",
-    TextState.NOT_COMPARED.value: "skipped",
     RelationState.MOMENT.value: "warned",
     ResultState.MOMENT.value: "warned",
+    TextState.NOT_COMPARED.value: "skipped",
+    TextState.EQUAL.value: "succeeded",
 }
 
 
@@ -61,10 +62,12 @@ def _part(
     counts = Counter(states).items()
     cards = (f'<div class="card"><b>{count}</b>{escaped(it)}</div>' for it, count in counts)
     yield f'<div class="cards">{"".join(cards)}</div>'
-    ordered = sorted(rows, key=lambda it: it[1] != TextState.DIFFERS.value)
-    if ordered:
-        cells = ([_code(it[0]), _state(it[1]), *map(escaped, it[2:])] for it in ordered)
-        yield table(head, cells)
+    order = [*_KINDS]
+    cells = (
+        [_code(it[0]), _state(it[1]), *map(escaped, it[2:])]
+        for it in sorted(rows, key=lambda it: order.index(it[1]))
+    )
+    yield table(head, cells)
 
 
 def _code(text: str) -> str:

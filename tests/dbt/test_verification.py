@@ -123,6 +123,10 @@ def test_relations_are_compared_by_rows_columns_and_types(sides: tuple[InSchema,
     order = "the order of columns: a, b in dbt, b, a here"
     types = "the type of a: INTEGER in dbt, BIGINT here"
     assert result("types") == (state.DIFFERS, (1, 1), (0, 0), (), (order, types))
+    failed = Pair("equal", "equal", "equal", "equal", errors=("", "its error"))  # of an old build
+    assert compared(failed, theirs, ours, lambda: None).notes == (
+        "it was not built here: its error",
+    )
     gone = result("gone")
     assert gone[0] is state.DIFFERS
     assert "not built here: CatalogException" in str(gone[4])

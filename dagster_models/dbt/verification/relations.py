@@ -106,7 +106,9 @@ def compared(
     """*again*: the database of a second run of dbt, which is asked for only if rows differ."""
     if pair.why_not:
         return RelationResult(pair.unique_id, pair.name, _S.NOT_COMPARED, notes=(pair.why_not,))
-    of_dbt, of_us = theirs.columns(pair.theirs), ours.columns(pair.ours)
+    # What was not built may still be there, as the copies had it before.
+    of_dbt = pair.errors[0] or theirs.columns(pair.theirs)
+    of_us = pair.errors[1] or ours.columns(pair.ours)
     if isinstance(of_dbt, str) or isinstance(of_us, str):
         return _missing(pair, of_dbt, of_us)
     notes = list(_differences(of_dbt, of_us))
@@ -160,9 +162,9 @@ def _missing(pair: Pair, theirs: Columns | str, ours: Columns | str) -> Relation
         note = f"neither has built it; dbt: {theirs}; here: {ours}"
         return RelationResult(pair.unique_id, pair.name, _S.NOT_COMPARED, notes=(note,))
     if isinstance(theirs, str):
-        note = f"dbt has not built it: {pair.errors[0] or theirs}"
+        note = f"dbt has not built it: {theirs}"
     else:
-        note = f"it was not built here: {pair.errors[1] or ours}"
+        note = f"it was not built here: {ours}"
     return RelationResult(pair.unique_id, pair.name, _S.DIFFERS, notes=(note,))
 
 
