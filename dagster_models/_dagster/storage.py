@@ -59,6 +59,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
+from dagster_models._dagster import event_rows
 from dagster_models._dagster.shards import Shards
 from dagster_models.errors import DagsterModelsError
 
@@ -173,6 +174,9 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         if fact not in facts and ask():
             facts.add(fact)
         return fact in facts
+
+    def store_event(self, event: EventLogEntry) -> None:
+        event_rows.store(self, event, super().store_event)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store the events in one transaction per file: all of them, or none if one is refused.

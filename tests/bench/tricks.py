@@ -99,6 +99,12 @@ TRICKS = (
         "Storage._remembered = lambda self, fact, ask: ask()\n",
     ),
     Trick(
+        "events by SQLite's own statements",
+        "run",
+        "from dagster_models._dagster.storage import PooledSqliteEventLogStorage as Storage\n"
+        "del Storage.store_event\n",
+    ),
+    Trick(
         "a heap that is passed over",
         "run",
         "import gc, dagster_models.util.gc_tuning as gc_tuning\n"

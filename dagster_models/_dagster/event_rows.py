@@ -1,0 +1,137 @@
+"""Stores the events that a run has most of, row for row as Dagster's own class does.
+
+Dagster makes an SQLAlchemy statement of each row, with the values in it, and SQLAlchemy takes each
+one apart again to find out whether it has compiled it before. For the events of a small step that
+takes longer than all else that is done with them. So these events are written by statements of
+SQLite's own, and Dagster writes all others. tests/_dagster/test_storage.py compares the rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from dagster import DagsterEvent, DagsterEventType, EventLogEntry, EventLogRecord, serialize_value
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+_EVENT = (
+    "INSERT INTO event_logs"
+    " (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_TAG = (
+    "INSERT INTO asset_event_tags (event_id, asset_key, key, value, event_timestamp)"
+    " VALUES (?, ?, ?, ?, ?)"
+)
+_PLANNED = (
+    "INSERT INTO asset_keys (asset_key, last_run_id, last_materialization_timestamp)"
+    " VALUES (?, ?, ?) ON CONFLICT (asset_key) DO UPDATE SET last_run_id = excluded.last_run_id,"
+    " last_materialization_timestamp = excluded.last_materialization_timestamp"
+)
+_MATERIALIZED = (
+    "INSERT INTO asset_keys (asset_key, last_materialization, last_run_id,"
+    " last_materialization_timestamp) VALUES (?, ?, ?, ?) ON CONFLICT (asset_key) DO UPDATE SET"
+    " last_materialization = excluded.last_materialization, last_run_id = excluded.last_run_id,"
+    " last_materialization_timestamp = excluded.last_materialization_timestamp"
+)
+
+_OF_A_RUN_ALONE = frozenset(
+    {DagsterEventType.STEP_START, DagsterEventType.STEP_OUTPUT, DagsterEventType.STEP_SUCCESS}
+)
+_OF_AN_ASSET = frozenset(
+    {DagsterEventType.ASSET_MATERIALIZATION_PLANNED, DagsterEventType.ASSET_MATERIALIZATION}
+)
+
+
+class Storage(Protocol):
+    """The part of the storage that is needed here."""
+
+    def run_connection(self, run_id: str | None = None) -> Any: ...
+
+    def index_connection(self) -> AbstractContextManager[Connection]: ...
+
+    def has_table(self, table_name: str) -> bool: ...
+
+    def has_asset_key_index_cols(self) -> bool: ...
+
+    def get_asset_tags_to_index(self, tag_keys: set[str]) -> Collection[str]: ...
+
+
+def store(storage: Storage, entry: EventLogEntry, stock: Callable[[EventLogEntry], None]) -> None:
+    """Store the event. *stock*, Dagster's own method, stores what is not stored here.
+
+    Raises DBAPIError, as SQLAlchemy does.
+    """
+    event = entry.dagster_event
+    if event is None or not _is_ours(storage, event):
+        stock(entry)
+        return
+    try:
+        _store(storage, entry, event)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(None, None, error, sqlite3.Error) from error
+
+
+def _is_ours(storage: Storage, event: DagsterEvent) -> bool:
+    if event.event_type in _OF_AN_ASSET:
+        return event.asset_key is not None and storage.has_asset_key_index_cols()
+    return event.event_type in _OF_A_RUN_ALONE
+
+
+def _store(storage: Storage, entry: EventLogEntry, event: DagsterEvent) -> None:
+    row = _row(entry, event)
+    with storage.run_connection(entry.run_id) as connection:
+        _sqlite(connection).execute(_EVENT, row)
+    if event.event_type in _OF_AN_ASSET:
+        with storage.index_connection() as connection:
+            _store_asset(storage, _sqlite(connection), event, row)
+
+
+def _row(entry: EventLogEntry, event: DagsterEvent) -> tuple[Any, ...]:
+    return (
+        entry.run_id,
+        serialize_value(entry),
+        event.event_type_value,
+        _time(entry),
+        event.step_key,
+        event.asset_key.to_string() if event.asset_key else None,
+        event.partition or None,
+    )
+
+
+def _time(entry: EventLogEntry) -> str:
+    """As SQLAlchemy writes it."""
+    at = datetime.fromtimestamp(entry.timestamp, timezone.utc)
+    return at.strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+def _sqlite(connection: Connection) -> Any:
+    return connection.connection.dbapi_connection
+
+
+def _store_asset(
+    storage: Storage, sqlite: sqlite3.Connection, event: DagsterEvent, row: tuple[Any, ...]
+) -> None:
+    """What the index has of the event: the event, its tags, and the last one of the asset."""
+    run_id, text, _, time, _, key, _ = row
+    event_id = sqlite.execute(_EVENT, row).lastrowid
+    if event.event_type is not DagsterEventType.ASSET_MATERIALIZATION:
+        sqlite.execute(_PLANNED, (key, run_id, time))
+        return
+    tags = event.step_materialization_data.materialization.tags or {}
+    indexed = storage.get_asset_tags_to_index(set(tags))
+    rows = [(event_id, key, name, tags[name], time) for name in tags if name in indexed]
+    if rows and storage.has_table("asset_event_tags"):
+        sqlite.executemany(_TAG, rows)
+    sqlite.execute(_MATERIALIZED, (key, _record(event_id, text), run_id, time))
+
+
+def _record(event_id: int | None, text: str) -> str:
+    """The text of an EventLogRecord, with the *text* of its event, which takes long to make."""
+    nothing: Any = None
+    record = serialize_value(EventLogRecord(storage_id=event_id or 0, event_log_entry=nothing))
+    return record.replace("null", text, 1)
