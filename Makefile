@@ -76,7 +76,7 @@ test-duckdb2: setup $(DUCKDB2)/.installed ## run the tests of what reaches DuckD
 	echo "Running the tests of what reaches DuckDB with DuckDB $(DUCKDB2_VERSION) ..." && \
 	export PYTHONPATH=$(abspath $(DUCKDB2)) && \
 	$(BIN)/python -c 'import duckdb; assert duckdb.__version__ == "$(DUCKDB2_VERSION)"' && \
-	$(PYTEST) -k 'not postgres and not spark and not ducklake' $(DUCKDB_TESTS); fi
+	$(PYTEST) -k 'not postgres and not spark and not ducklake and not mariadb' $(DUCKDB_TESTS); fi
 
 $(DUCKDB2)/.installed: $(VENV)/.installed
 	@mkdir -p $(DUCKDB2)

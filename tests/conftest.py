@@ -19,6 +19,7 @@ from dagster_models.core.messages import Outcome
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import FEATURES, OpenWarehouse, WarehouseSession
 from lives import Lives
+from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from postgres_server import GIVEN, dsn_of_database, start_server
 from sail_server import SailServer, start_sail, why_no_sail
 from systems import (
@@ -29,6 +30,7 @@ from systems import (
     duckdb_system,
     ducklake_is_installed,
     ducklake_system,
+    mariadb_system,
     postgres_system,
     session_of,
     spark_system,
@@ -115,6 +117,22 @@ def sail() -> Iterator[SailServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def _mariadb_server() -> Iterator[MariaServer]:
+    if why := why_no_mariadb():
+        pytest.skip(why)
+    server = start_mariadb()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mariadb(_mariadb_server: MariaServer) -> MariaServer:
+    """A server for this test run, without a database of anybody's."""
+    _mariadb_server.empty()
+    return _mariadb_server
+
+
 @pytest.fixture
 def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
     """Each warehouse in turn, or that of another package. A test of a feature that one lacks must
@@ -129,6 +147,8 @@ def system(request: pytest.FixtureRequest, tmp_path: Path) -> System:
         made = ducklake_system(str(tmp_path), request.getfixturevalue("postgres_dsn"))
     elif request.param == "spark":
         made = spark_system(request.getfixturevalue("sail").settings, str(tmp_path / "tables"))
+    elif request.param == "mariadb":
+        made = mariadb_system(request.getfixturevalue("mariadb").settings)
     else:
         made = postgres_system(request.getfixturevalue("postgres_dsn"))
     for mark in request.node.iter_markers("feature"):
@@ -184,6 +204,8 @@ _OF_DUCKLAKE = {
     *("test_snapshot", "test_functions"),
 }
 
+_SAMPLE_OF_MARIADB = {"publish", "cancel", "error_line", "type_change"}
+
 #: The module of another package whose ``system(folder)`` returns a System with an empty database.
 CONFORMANCE = "conformance"
 _OPTION = "--dagster-models-warehouse"
@@ -215,23 +237,26 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With the option, keep the suite alone. Of DuckLake's tests keep those of its modules; each CI
-    runs one of each feature."""
+    runs one of each feature, and of MariaDB one of these few."""
     package = config.getoption(_OPTION)
     if package:
         items[:] = [it for it in items if _system_of(it) == package and it.path.stem in _SUITE]
-    kept, sampled = [], set()
+    kept, sampled = list[pytest.Item](), dict[str, set[str]]()
     for item in items:
         callspec = getattr(item, "callspec", None)
         parts = callspec.id.split("-") if callspec else []
         if any(part in mark.args for mark in item.iter_markers("nightly_for") for part in parts):
             item.add_marker(pytest.mark.nightly)
-        if _system_of(item) == "ducklake":
-            if item.path.stem not in _OF_DUCKLAKE:
-                continue
+        system = _system_of(item)
+        if system == "ducklake" and item.path.stem not in _OF_DUCKLAKE:
+            continue
+        if system in ("ducklake", "mariadb"):
             features = {mark.args[0] for mark in item.iter_markers("feature")}
-            if not features - sampled:
+            seen = sampled.setdefault(system, set())
+            wanted = features - seen
+            seen |= features
+            if not (wanted & _SAMPLE_OF_MARIADB if system == "mariadb" else wanted):
                 item.add_marker(pytest.mark.nightly)
-            sampled |= features
         kept.append(item)
     items[:] = kept
 

@@ -196,6 +196,53 @@ SPARK = CopyForms(
     digits=38,
 )
 
+MARIADB = CopyForms(
+    reads={
+        "boolean": "bool",
+        "tinyint": "int8",
+        "smallint": "int16",
+        "int": "int32",
+        "bigint": "int64",
+        "tinyint unsigned": "uint8",
+        "smallint unsigned": "uint16",
+        "int unsigned": "uint32",
+        "bigint unsigned": "uint64",
+        "float": "float",
+        "double": "double",
+        "varchar": "text",
+        "varbinary": "binary",
+        "date": "date",
+        "time": "time",
+        "datetime": "timestamp",
+        "timestamp": "timestamptz",
+    },
+    stores={
+        "bool": "boolean",
+        "int8": "tinyint",
+        "int16": "smallint",
+        "int32": "int",
+        "int64": "bigint",
+        "int128": "decimal(38,0)",
+        "uint8": "tinyint unsigned",
+        "uint16": "smallint unsigned",
+        "uint32": "int unsigned",
+        "uint64": "bigint unsigned",
+        "float": "float",
+        "double": "double",
+        "text": "longtext",
+        "binary": "longblob",
+        "date": "date",
+        "time": "time(6)",
+        "timestamp": "datetime(6)",
+        "timestamptz": "timestamp(6)",
+        "uuid": "longtext",
+        "json": "longtext",
+    },
+    notes=frozenset(("int128", "uuid", "json")),
+    number="decimal",
+    digits=65,
+)
+
 
 def notes_on(
     columns: Iterable[tuple[str, str]], source: CopyForms, here: CopyForms

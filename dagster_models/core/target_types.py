@@ -220,8 +220,43 @@ SPARK = TargetType(
     },
 )
 
+#: Why no table is added to on MariaDB yet.
+_WITH_RECORD = "a build replaces the whole table there"
+
+MARIADB = TargetType(
+    "mariadb",
+    "dagster_models.warehouses.mariadb.session",
+    (
+        Setting("host"),
+        Setting("port", "integer"),
+        Setting("socket", "path"),
+        Setting("user"),
+        Setting("password", secret=True),
+        Setting("ssl_ca", "path"),
+        # How long a server that does not answer is tried: it may be restarting.
+        Setting("connect_seconds", "seconds", default=10.0, scope="session"),
+        Setting("lock_timeout", "seconds", default=30.0, scope="session"),
+        _IDLE,
+    ),
+    value_forms.MARIADB,
+    copy_forms.MARIADB,
+    dialect="mysql",
+    extra="mariadb",
+    own_schemas="dagster_models_stage_",
+    lacks={
+        "incremental": _WITH_RECORD,
+        "snapshot": _WITH_RECORD,
+        "function": "a function of MariaDB returns one value, and never a table",
+        "custom": "its code builds in a transaction, and MariaDB commits before each new table",
+        "statements": "MariaDB commits before and after many of them, and the rest is then done",
+        "grants": "a grant is a statement by itself, which no publication could take back",
+        "index_types": "InnoDB has one type of index (BTREE)",
+        "comments": "the comment of a table is the mark of its publication",
+    },
+)
+
 TARGET_TYPES: Mapping[str, TargetType] = {
-    row.name: row for row in (DUCKDB, DUCKLAKE, POSTGRES, SPARK)
+    row.name: row for row in (DUCKDB, DUCKLAKE, POSTGRES, SPARK, MARIADB)
 }
 
 

@@ -212,3 +212,46 @@ SPARK = ValueForms(
     double_type="double",
     epoch="cast(cast(value_field as timestamp) as double)",
 )
+
+
+# No function of MariaDB names a type. But JSON writes a number without quotes, and only numbers and
+# times have the coercibility 5. A text is compared as its collation says, so often without case.
+_MARIADB_TEXT = "convert(cast(value_field as char) using utf8mb4) collate utf8mb4_nopad_bin"
+_MARIADB_BARE = "coercibility(value_field) = 5 and collation(value_field) = 'binary'"
+_MARIADB_NUMERIC = f"{_MARIADB_BARE} and json_array(value_field) not like '[\"%'"
+# As programs write a double: 1e+20, 1e-07.
+_MARIADB_NUMBER = (
+    r"regexp_replace(regexp_replace(regexp_replace(regexp_replace("
+    rf"{_MARIADB_TEXT}, '^(-?\\d+\\.\\d*?)0+$', '\\1'), '\\.$', ''),"
+    r" 'e(\\d)', 'e+\\1'), 'e-(\\d)$', 'e-0\\1')"
+)
+
+MARIADB = ValueForms(
+    texts=(_MARIADB_TEXT,),
+    family=(
+        f"case when collation(value_field) <> 'binary' then 'text' when {_MARIADB_NUMERIC}"
+        " then json_type(json_extract(json_array(value_field), '$[0]')) else 'other' end"
+    ),
+    is_number=_MARIADB_NUMERIC,
+    number=_MARIADB_NUMBER,
+    joined_number=_MARIADB_NUMBER,
+    is_moment=(
+        f"{_MARIADB_BARE} and json_array(value_field)"
+        r" regexp '^\\[\"\\d{4}-\\d\\d-\\d\\d[ \"]'"
+    ),
+    moment=(
+        f"regexp_replace(regexp_replace(concat({_MARIADB_TEXT},"
+        " case when char_length(cast(value_field as char)) = 10 then ' 00:00:00' else '' end),"
+        r" '(\\.\\d*?)0+$', '\\1'), '\\.$', '')"
+    ),
+    is_boolean="false",
+    is_text="collation(value_field) <> 'binary'",
+    is_whole=f"{_MARIADB_BARE} and json_array(value_field) regexp '^\\\\[-?[0-9]+\\\\]$'",
+    exponents=True,
+    not_finite={"nan": "nan", "inf": "inf", "-inf": "-inf"},
+    is_zoned="false",
+    is_real="",
+    matches=f"{_MARIADB_TEXT} regexp concat('(?s)', {{pattern}})",
+    printed="cast(value_field as char)",
+    text_type="char",
+)

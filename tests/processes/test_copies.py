@@ -426,7 +426,7 @@ def test_the_end_of_the_other_warehouses_process_is_an_error(copying: Driver) ->
 
 
 #: A copy of such values is refused.
-_NO_TYPE = {("spark", "interval")}
+_NO_TYPE = {("spark", "interval"), ("mariadb", "interval")}
 
 
 def test_every_type_of_warehouse_has_forms() -> None:

@@ -52,7 +52,9 @@ def held(warehouse: OpenWarehouse) -> tuple[Any, ...]:
         rows = other.query("select n from s.t")[1]
         if warehouse.capabilities.publishing == "commit":
             return rows, len(commits_at(warehouse.location.folder)) - 1
-        return rows, other.query("select count(*) from dagster_models.commits")[1][0][0]
+        # The run "c" has made the table where there are no transactions.
+        counted = "select count(*) from dagster_models.commits where run_id <> 'c'"
+        return rows, other.query(counted)[1][0][0]
 
 
 UNTOUCHED = ([("old",)], 0)
@@ -65,7 +67,7 @@ def test_a_published_table(
 ) -> None:
     outcome = run(session, TASK, Stop())
     assert (outcome.verdict, outcome.rows, outcome.error) == (Verdict.COMMITTED, 1, None)
-    assert outcome.columns == (("n", system.type_of("VARCHAR")),)
+    assert outcome.columns == (("n", system.type_of("VARCHAR", "'new'")),)
     assert outcome.started_at > 1e9
     assert outcome.seconds > 0
     assert held(warehouse) == PUBLISHED
@@ -82,14 +84,14 @@ def test_a_published_view_has_no_rows(
 ) -> None:
     outcome = run(session, replace(TASK, materialization=View()), Stop())
     assert (outcome.verdict, outcome.rows) == (Verdict.COMMITTED, None)
-    assert outcome.columns == (("n", system.type_of("VARCHAR")),)
+    assert outcome.columns == (("n", system.type_of("VARCHAR", "'new'")),)
     assert held(warehouse) == PUBLISHED
 
 
 def test_a_model_may_read_what_it_replaces(
     warehouse: OpenWarehouse, session: WarehouseSession
 ) -> None:
-    outcome = run(session, with_sql(TASK, "select n || '!' as n from s.t"), Stop())
+    outcome = run(session, with_sql(TASK, "select concat(n, '!') as n from s.t"), Stop())
     assert outcome.verdict is Verdict.COMMITTED
     assert held(warehouse)[0] == [("old!",)]
 
@@ -210,7 +212,7 @@ def test_a_check_of_severity_error_that_cannot_run_fails(
     assert outcome.error.message == "not published, as a check failed"
     (check,) = outcome.checks
     assert check.error is not None
-    assert '"nope"' in check.error.message
+    assert "nope" in check.error.message.split("\n")[0]
     assert held(warehouse) == UNTOUCHED
 
 

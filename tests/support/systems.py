@@ -28,7 +28,7 @@ EVERY = tuple(TARGET_TYPES)
 
 #: Those that are asked everything. The others are asked what the door in warehouses.base is about:
 #: the tests of a feature, and those with the mark ``every_warehouse``.
-NAMES = tuple(name for name in EVERY if name != "spark")
+NAMES = tuple(name for name in EVERY if name not in ("spark", "mariadb"))
 
 T = Relation("s", "t")
 
@@ -85,8 +85,9 @@ class System:
     def rows_of(self, count: int) -> str:
         return self.series.format(n=count)
 
-    def type_of(self, duckdb: str) -> str:
-        return self.types.get(duckdb, duckdb)
+    def type_of(self, duckdb: str, literal: str = "") -> str:
+        """``literal``: one that has this type, where that may be of a type of its own."""
+        return self.types.get(literal) or self.types.get(duckdb, duckdb)
 
 
 def duckdb_system(path: str) -> System:
@@ -177,6 +178,39 @@ def spark_system(settings: dict[str, Any], folder: str) -> System:
             "BOOLEAN": "boolean",
             "TIMESTAMP": "timestamp_ntz",
         },
+        publishes="publish",
+    )
+
+
+def mariadb_system(settings: dict[str, Any]) -> System:
+    return System(
+        "mariadb",
+        {**settings, "lock_timeout": 1},
+        endless=(
+            "select sum(a.seq) as n from s.seq_1_to_1000000 as a, s.seq_1_to_1000000 as b"
+            " where crc32(a.seq * b.seq) = 7"
+        ),
+        series="(select seq - 1 as i from s.seq_1_to_{n}) as series",
+        types={
+            "INTEGER": "int",
+            "BIGINT": "bigint",
+            "VARCHAR": "longtext",
+            "'new'": "varchar(3)",
+            "DATE": "date",
+            "DOUBLE": "double",
+            "DECIMAL(9,2)": "decimal(9,2)",
+            "BOOLEAN": "tinyint(1)",
+            "TIMESTAMP": "datetime(6)",
+        },
+        relations=(
+            "select table_schema, table_name, case table_type when 'VIEW' then 'view' else 'table'"
+            " end from information_schema.tables where table_schema not in ('dagster_models',"
+            " 'mysql', 'sys', 'performance_schema', 'information_schema') order by 1, 2"
+        ),
+        indexes=(
+            "select distinct index_name from information_schema.statistics"
+            " where table_schema = 's' order by 1"
+        ),
         publishes="publish",
     )
 

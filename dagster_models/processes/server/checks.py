@@ -296,7 +296,7 @@ class _Checks:
     def _number(self, check: CheckTask, condition: str) -> str:
         # The condition may end with a comment.
         sent = self._checked.sent(check, condition)
-        return f"count(*) FILTER (WHERE {sent}\n)" if condition else _ALL
+        return f"count(CASE WHEN {sent}\n THEN 1 END)" if condition else _ALL
 
     def _count(self, check: CheckTask) -> _Counted:
         if check.condition:

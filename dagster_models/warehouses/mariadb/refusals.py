@@ -1,0 +1,76 @@
+"""What MariaDB cannot do, or not without losing something, and the error that says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dagster_models.core.extras import Extras
+from dagster_models.core.materializations import Materialization, Replace, View
+from dagster_models.core.model import Relation
+from dagster_models.core.target_types import MARIADB
+from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.mariadb.text import quoted
+
+if TYPE_CHECKING:
+    from dagster_models.warehouses.mariadb.statements import MariaStatements
+
+_MOST_CHARACTERS = 64
+
+
+def refuse_kind(how: Materialization) -> None:
+    """The load has refused it already, unless a run has chosen the target."""
+    if isinstance(how, (Replace, View)):
+        return
+    word = type(how).__name__.lower()
+    why = MARIADB.lacks.get(word, "it is not known here")
+    raise WarehouseError(ErrorKind.UNSUPPORTED, f"`materialized: {word}`: {why}")
+
+
+def refuse_extras(extras: Extras) -> None:
+    for key, used in (
+        ("statements", extras.before or extras.after),
+        ("grants", extras.grants),
+        ("index_types", any(index.type for index in extras.indexes)),
+        ("comments", extras.comment is not None or extras.column_comments is not None),
+    ):
+        if used:
+            raise WarehouseError(ErrorKind.UNSUPPORTED, f"{key}: {MARIADB.lacks[key]}")
+
+
+def no_transactions(what: str) -> WarehouseError:
+    return WarehouseError(
+        ErrorKind.UNSUPPORTED,
+        f"{what}, and MariaDB commits each statement that makes or changes a table",
+        name="NoTransactions",
+    )
+
+
+def refuse_name(session: MariaStatements, relation: Relation) -> None:
+    """Raise WarehouseError for a name that the server would take for another one, or not take."""
+    for name in (relation.schema, relation.name):
+        why = ""
+        if len(name) > _MOST_CHARACTERS:
+            why = f"it has {len(name)} characters, and MariaDB has {_MOST_CHARACTERS} at most"
+        elif not name or name != name.rstrip(" ") or "\0" in name:
+            why = "it is empty, ends in a space, or has a NUL"
+        elif any(character > "\uffff" for character in name):
+            why = "it has a character of four bytes, which MariaDB has in no name"
+        elif session.folds_names and name != name.lower():
+            why = (
+                "this server does not tell capital letters in names from small ones"
+                " (lower_case_table_names): write it in small letters"
+            )
+        if why:
+            raise WarehouseError(ErrorKind.INVALID_NAME, f"{name!r} cannot be a name: {why}")
+
+
+def refuse_to_break_views(session: MariaStatements, relation: Relation) -> None:
+    """The server would let them break."""
+    rows = session.rows(
+        "SELECT table_schema, table_name, view_definition FROM information_schema.views"
+    )
+    own = (relation.schema, relation.name)
+    for schema, name, definition in rows:
+        if quoted(relation) in (definition or "") and (schema, name) != own:
+            what = f"{relation} is kept: the view {schema}.{name} reads it"
+            raise WarehouseError(ErrorKind.NOT_KEPT, what)

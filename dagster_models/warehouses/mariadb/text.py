@@ -1,0 +1,169 @@
+"""MariaDB's SQL as text: its statements, names and literals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from dagster_models.core.model import Relation
+from dagster_models.errors import ErrorKind, WarehouseError
+
+#: Strings, names and comments, in which a semicolon means nothing. `/*!` and `/*M!` begin no
+#: comment: what follows is executed. `--` begins one only before white space.
+_TOKEN = re.compile(
+    r"""
+    (?P<string>'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*")
+    | (?P<quoted>`(?:[^`]|``)*`)
+    | (?P<comment>(?:--(?=\s|\Z)|\#)[^\n]* | /\*(?!!|M!).*?(?:\*/|\Z))
+    | (?P<semicolon>;)
+    | (?P<word>[^\W\d][\w$]*)
+    | (?P<number>\d\w*)
+    | (?P<pipes>\|\|)
+    | (?P<space>\s+)
+    | (?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+#: The first words of statements that are not queries, also of those that stand in a program. After
+#: any other word the server says what is wrong.
+_STATEMENTS = frozenset(
+    (
+        *("alter", "analyze", "backup", "begin", "binlog", "cache", "call", "case", "change"),
+        *("check", "checksum", "close", "commit", "create", "deallocate", "declare", "delete"),
+        *("do", "drop", "end", "execute", "fetch", "flush", "for", "get", "grant", "handler"),
+        *("if", "insert", "install", "iterate", "kill", "leave", "load", "lock", "loop", "open"),
+        *("optimize", "prepare", "purge", "release", "rename", "repair", "repeat", "replace"),
+        *("reset", "resignal", "return", "revoke", "rollback", "savepoint", "set", "shutdown"),
+        *("signal", "start", "stop", "truncate", "uninstall", "unlock", "update", "use", "while"),
+        *("xa",),
+    )
+)
+#: The first words of statements that return rows, and of which no table can be made.
+_SHOWN = frozenset(("show", "explain", "describe", "desc", "help"))
+#: The first words of statements that commit an open transaction, whatever else they do.
+_COMMITTING = frozenset(
+    (
+        *("alter", "analyze", "backup", "cache", "check", "create", "drop", "flush", "grant"),
+        *("install", "lock", "optimize", "rename", "repair", "reset", "revoke", "truncate"),
+        *("uninstall",),
+    )
+)
+_PROGRAM = re.compile(
+    r"\s*create\s+(?:or\s+replace\s+)?(?:definer\s*=\s*\S+\s+)?(?:aggregate\s+)?"
+    r"(?:function|procedure|trigger|event|package)\b",
+    re.IGNORECASE,
+)
+
+
+def quote(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def quoted(relation: Relation) -> str:
+    return ".".join(quote(part) for part in (relation.schema, relation.name))
+
+
+def literal(text: str) -> str:
+    """A string as a literal: a backslash begins an escape."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\0", "\\0") + "'"
+
+
+def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
+    """(kind, text, where it begins) of each token but space and comments."""
+    for match in _TOKEN.finditer(sql):
+        if match.lastgroup not in ("comment", "space"):
+            yield match.lastgroup or "", match.group(), match.start()
+
+
+def statements(sql: str) -> list[str]:
+    """The statements of a text, without semicolons, each on the lines where it stands; a comment
+    alone is none. The body of a program has semicolons of its own."""
+    found: list[str] = []
+    start, filled = 0, False
+    for kind, _, at in tokens(sql):
+        if kind != "semicolon":
+            if not filled and _PROGRAM.match(sql, at):
+                return [*found, _on_its_lines(sql, start, len(sql))]
+            filled = True
+            continue
+        if filled:
+            found.append(_on_its_lines(sql, start, at))
+        start, filled = at + 1, False
+    if filled:
+        found.append(_on_its_lines(sql, start, len(sql)))
+    return found
+
+
+def first_word(sql: str) -> str:
+    return next((text.lower() for _, text, _ in tokens(sql)), "")
+
+
+def commits(sql: str) -> bool:
+    """Whether a statement commits the transaction that is open. A temporary table does not."""
+    words = [text.lower() for _, text, _ in tokens(sql)][:4]
+    return bool(words) and words[0] in _COMMITTING and "temporary" not in words
+
+
+def one_query(sql: str) -> str:
+    """The text of its only statement, a query. Raises WarehouseError for anything else."""
+    found = statements(sql)
+    what = f"the text holds {len(found)} statements"
+    if len(found) == 1:
+        word = first_word(found[0])
+        what = f"{word.upper()} begins a statement that is no query"
+        if word not in _STATEMENTS:
+            if not any(
+                text.lower() == "into" for kind, text, _ in tokens(found[0]) if kind == "word"
+            ):
+                return found[0]
+            what = "INTO writes what the query returns somewhere else"
+    raise WarehouseError(
+        ErrorKind.SYNTAX, f"{what}, where one query is expected", name="ProgrammingError"
+    )
+
+
+def refuse_pipes(sql: str) -> str:
+    """The text. Raises WarehouseError where the user's SQL has `||`: it means OR in MariaDB, and
+    joins texts in other warehouses, in our checks, and in some servers' own settings."""
+    for kind, text, at in tokens(sql):
+        if kind == "pipes":
+            raise WarehouseError(
+                ErrorKind.SYNTAX,
+                f"{text} has two meanings in MariaDB: write OR, or CONCAT(...)\n"
+                f"LINE {line_of(sql, at)}: {sql.splitlines()[line_of(sql, at) - 1]}",
+                name="ProgrammingError",
+                line=line_of(sql, at),
+            )
+    return sql
+
+
+def is_shown(sql: str) -> bool:
+    """Whether a statement returns rows, and no table can be made of it."""
+    return first_word(sql) in _SHOWN
+
+
+def relation_of(name: str) -> Relation:
+    """A relation's name in SQL, of two parts, as a value. Raises WarehouseError for another."""
+    parts = []
+    for kind, text, _ in tokens(name):
+        if kind == "quoted":
+            parts.append(text[1:-1].replace("``", "`"))
+        elif kind == "string" and text[0] == '"':  # as standard SQL quotes a name
+            parts.append(text[1:-1].replace('""', '"'))
+        elif kind in ("word", "number"):
+            parts.append(text)
+    if len(parts) != 2:
+        raise WarehouseError(
+            ErrorKind.INVALID_NAME, f"{name} is no relation of a schema: write schema.name"
+        )
+    return Relation(parts[0], parts[1])
+
+
+def line_of(sql: str, at: int) -> int:
+    """The line of an offset, from 1."""
+    return sql.count("\n", 0, at) + 1
+
+
+def _on_its_lines(sql: str, start: int, end: int) -> str:
+    return "\n" * sql.count("\n", 0, start) + sql[start:end]
