@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pymysql
-
 from dagster_models.core.target_types import MARIADB
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.environment import filled_settings
+from dagster_models.warehouses.mariadb import driver
 from dagster_models.warehouses.mariadb.errors import is_lost, message_of, number_of
 
 #: Without a strict mode a value that does not fit is cut, and only a warning says so. Others would
@@ -60,16 +59,14 @@ class MariaConnector:
         self._connect_seconds = MARIADB.number(own, "connect_seconds")
         self.lock_timeout = max(1, round(MARIADB.number(own, "lock_timeout")))
 
-    def open(
-        self, given_up: Callable[[], bool] = lambda: False
-    ) -> tuple[pymysql.Connection[Any], bool]:
+    def open(self, given_up: Callable[[], bool] = lambda: False) -> tuple[Any, bool]:
         """A new connection, and whether the server ignores the case of names. Raises
         WarehouseError; of kind INTERRUPTED once ``given_up``."""
         began, delay = time.monotonic(), _FIRST_DELAY_SECONDS
         while True:
             try:
                 return self._open()
-            except (pymysql.MySQLError, OSError) as error:
+            except driver.errors() as error:
                 passed = time.monotonic() - began
                 hopeful = number_of(error) in _COMES_BACK or is_lost(error)
                 if not hopeful or passed + delay > self._connect_seconds:
@@ -77,10 +74,10 @@ class MariaConnector:
             _sleep(delay, given_up)
             delay = min(delay * 1.6, 1.0)
 
-    def _open(self) -> tuple[pymysql.Connection[Any], bool]:
+    def _open(self) -> tuple[Any, bool]:
         timeout = max(2, round(self._connect_seconds))
         sock = self._socket(timeout)
-        connection = pymysql.connect(
+        connection = driver.connection_class()(
             **self._arguments,
             charset="utf8mb4",
             # A name without a schema is none of ours, and the error says so with the name.
@@ -99,7 +96,7 @@ class MariaConnector:
                 cursor.execute(f"{_SETTINGS}, {waits}, innodb_{waits}")
         except BaseException:
             sock.close()
-            close_at_once(connection)
+            connection.close_at_once()
             raise
         return connection, bool(folding)
 
@@ -175,17 +172,7 @@ def _keep_alive(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
 
 
-def socket_of(connection: pymysql.Connection[Any]) -> socket.socket | None:
-    found = getattr(connection, "_sock", None)
-    return found if isinstance(found, socket.socket) else None
-
-
-def close_at_once(connection: pymysql.Connection[Any]) -> None:
-    """Without a word to the server, which may be gone."""
-    connection._force_close()
-
-
-def thread_of(connection: pymysql.Connection[Any]) -> int:
+def thread_of(connection: Any) -> int:
     """The server's number of a connection."""
     number: int = connection.thread_id()
     return number

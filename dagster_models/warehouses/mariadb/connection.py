@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pymysql
-from pymysql.constants import SERVER_STATUS
-from pymysql.cursors import SSCursor
-
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import WarehouseSession
-from dagster_models.warehouses.mariadb.connect import (
-    MariaConnector,
-    close_at_once,
-    hashed,
-    lock_of,
-    socket_of,
-    thread_of,
-)
+from dagster_models.warehouses.mariadb import driver
+from dagster_models.warehouses.mariadb.connect import MariaConnector, hashed, lock_of, thread_of
 from dagster_models.warehouses.mariadb.errors import (
     CHANGED,
     NO_LINES,
@@ -57,7 +46,7 @@ class MariaConnection(WarehouseSession):
         self._touched = False
         self._connection = self._opened(given_up)
 
-    def _opened(self, given_up: Callable[[], bool]) -> pymysql.Connection[Any]:
+    def _opened(self, given_up: Callable[[], bool]) -> Any:
         """A connection that has this session's lock: an earlier one of it has ended then, with all
         that it was doing."""
         connection, self.folds_names = self.server.open(given_up)
@@ -74,10 +63,10 @@ class MariaConnection(WarehouseSession):
                         what = "an earlier connection of this session does not end on the server"
                         raise WarehouseError(ErrorKind.LOST, what, transient=True)
                     if holder is not None:
-                        with contextlib.suppress(pymysql.MySQLError):  # it has just ended
+                        with contextlib.suppress(*driver.errors()):  # it has just ended
                             cursor.execute(f"KILL CONNECTION {int(holder)}")
                     time.sleep(_LOOK_SECONDS)
-        except (pymysql.MySQLError, OSError) as error:
+        except driver.errors() as error:
             connection.close()
             raise (lost(error) if is_lost(error) else convert(error)) from error
         except BaseException:
@@ -105,7 +94,7 @@ class MariaConnection(WarehouseSession):
     @property
     def in_transaction(self) -> bool:
         status = getattr(self._connection, "server_status", 0)
-        return self._connection.open and bool(status & SERVER_STATUS.SERVER_STATUS_IN_TRANS)
+        return self._connection.open and bool(status & driver.IN_TRANSACTION)
 
     def gone(self) -> WarehouseError:
         return lost(ConnectionError("the connection was closed"))
@@ -146,14 +135,15 @@ class MariaConnection(WarehouseSession):
                 raise warehouse_error(number, message, sql, lines_before, "DataError")
 
     @contextlib.contextmanager
-    def streamed(self, sql: str, lines_before: int) -> Iterator[SSCursor]:
+    def streamed(self, sql: str, lines_before: int) -> Iterator[Any]:
         """A cursor of a query's rows, which come one by one, as the server wrote them."""
         decoders, self._connection.decoders = self._connection.decoders, {}
         try:
-            with self.watched(sql, lines_before), self._connection.cursor(SSCursor) as cursor:
+            rows = self._connection.cursor(driver.stream_class())
+            with self.watched(sql, lines_before), rows as cursor:
                 cursor.execute(sql)
                 yield cursor
-                list(cursor.fetchall())
+                cursor.fetchall()
                 warned = cursor.warning_count
         finally:
             self._connection.decoders = decoders
@@ -166,7 +156,7 @@ class MariaConnection(WarehouseSession):
             self._runs = True
         try:
             yield
-        except (pymysql.MySQLError, OSError) as error:
+        except driver.errors() as error:
             if is_lost(error) or not self._connection.open:
                 self._drop_connection()
                 raise lost(error) from error
@@ -177,13 +167,13 @@ class MariaConnection(WarehouseSession):
 
     def _drop_connection(self) -> None:
         with contextlib.suppress(Exception):
-            close_at_once(self._connection)
+            self._connection.close_at_once()
 
     # How it is stopped
 
     def interrupt(self) -> None:
         self._gives_up.set()
-        with self._turn, contextlib.suppress(WarehouseError, pymysql.MySQLError, OSError):
+        with self._turn, contextlib.suppress(WarehouseError, *driver.errors()):
             if self._runs:
                 with self.server.open()[0] as other, other.cursor() as cursor:
                     cursor.execute(f"KILL QUERY {thread_of(self._connection)}")
@@ -191,19 +181,16 @@ class MariaConnection(WarehouseSession):
     def cut_off(self) -> None:
         number = thread_of(self._connection)
         with (
-            contextlib.suppress(WarehouseError, pymysql.MySQLError, OSError),
+            contextlib.suppress(WarehouseError, *driver.errors()),
             self.server.open()[0] as other,
             other.cursor() as cursor,
         ):
             cursor.execute(f"KILL CONNECTION {number}")
-        sock = socket_of(self._connection)
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+        self._connection.shut_down()
 
     def close(self) -> None:
         self.discard()
-        with contextlib.suppress(pymysql.MySQLError, OSError):
+        with contextlib.suppress(*driver.errors()):
             self._connection.close()
 
     def fence(self, name: str, timeout_seconds: float, relation: Relation | None = None) -> bool:

@@ -215,11 +215,10 @@ class MariaReading(MariaStatements):
 
 
 def _columns_of(cursor: Any) -> list[values.ReadColumn]:
-    fields = getattr(cursor._result, "fields", None)
-    if not fields:
+    if not cursor.fields:
         what = "the statement returns no columns to export"
         raise WarehouseError(ErrorKind.INVALID_INPUT, what)
-    return [values.ReadColumn(field) for field in fields]
+    return [values.ReadColumn(field) for field in cursor.fields]
 
 
 def _batches(cursor: Any, columns: Sequence[values.ReadColumn], schema: Any) -> Iterator[Any]:

@@ -6,15 +6,39 @@ import datetime as dt
 import decimal
 import math
 from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from typing import Any
 
 import pyarrow as pa
-from pymysql.constants import FIELD_TYPE, FLAG
 
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.arrow_values import converted, plain, rebuilt, row_text
 from dagster_models.warehouses.mariadb.text import literal, quote
 
+
+class FieldType(IntEnum):
+    """How the protocol calls the types of columns."""
+
+    DECIMAL = 0
+    TINY = 1
+    SHORT = 2
+    LONG = 3
+    FLOAT = 4
+    DOUBLE = 5
+    NULL = 6
+    TIMESTAMP = 7
+    LONGLONG = 8
+    INT24 = 9
+    DATE = 10
+    TIME = 11
+    DATETIME = 12
+    YEAR = 13
+    BIT = 16
+    NEWDECIMAL = 246
+    GEOMETRY = 255
+
+
+_UNSIGNED = 32
 _BINARY_CHARSET, _MOST_DIGITS, _MOST_SCALE = 63, 65, 38
 _UTC = "UTC"
 #: Arrow's type -> ours, where one word says all.
@@ -173,9 +197,9 @@ class ReadColumn:
     def __init__(self, field: Any) -> None:
         self.name: str = field.name
         code, flags = field.type_code, field.flags
-        self.is_float = code == FIELD_TYPE.FLOAT
+        self.is_float = code == FieldType.FLOAT
         self.word, self.type, self._read = _of_field(
-            code, field.length, field.scale, field.charsetnr, bool(flags & FLAG.UNSIGNED)
+            code, field.length, field.scale, field.charsetnr, bool(flags & _UNSIGNED)
         )
         if self.type is None:
             raise WarehouseError(
@@ -199,30 +223,30 @@ class ReadColumn:
         return pa.array(made, self.type)
 
 
-_WHOLE = {
-    FIELD_TYPE.TINY: ("tinyint", 8),
-    FIELD_TYPE.SHORT: ("smallint", 16),
-    FIELD_TYPE.INT24: ("int", 32),
-    FIELD_TYPE.LONG: ("int", 32),
-    FIELD_TYPE.LONGLONG: ("bigint", 64),
+_WHOLE: dict[int, tuple[str, int]] = {
+    FieldType.TINY: ("tinyint", 8),
+    FieldType.SHORT: ("smallint", 16),
+    FieldType.INT24: ("int", 32),
+    FieldType.LONG: ("int", 32),
+    FieldType.LONGLONG: ("bigint", 64),
 }
 _Found = tuple[str, Any, "Callable[[Any], Any] | None"]
 
 
 def _of_field(code: int, length: int, scale: int, charset: int, unsigned: bool) -> _Found:
-    if code == FIELD_TYPE.TINY and length == 1:
+    if code == FieldType.TINY and length == 1:
         return "boolean", pa.bool_(), _boolean
     if code in _WHOLE:
         word, bits = _WHOLE[code]
         type_ = getattr(pa, f"{'u' * unsigned}int{bits}")()
         return word + " unsigned" * unsigned, type_, int
-    if code in (FIELD_TYPE.DECIMAL, FIELD_TYPE.NEWDECIMAL):
+    if code in (FieldType.DECIMAL, FieldType.NEWDECIMAL):
         digits = max(1, length - (scale > 0) - (not unsigned))
         type_ = (pa.decimal128 if digits <= 38 else pa.decimal256)(digits, scale)
         return f"decimal({digits},{scale})", type_, decimal.Decimal
     if code in _OTHERS:
         return _OTHERS[code]
-    if code in (FIELD_TYPE.GEOMETRY,):
+    if code in (FieldType.GEOMETRY,):
         return "geometry", None, None
     if charset == _BINARY_CHARSET:
         return "varbinary", pa.binary(), None
@@ -254,13 +278,13 @@ def _padded(text: str, length: int) -> str:
 
 
 _OTHERS: dict[int, _Found] = {
-    FIELD_TYPE.YEAR: ("smallint", pa.int16(), int),
-    FIELD_TYPE.FLOAT: ("float", pa.float32(), float),
-    FIELD_TYPE.DOUBLE: ("double", pa.float64(), float),
-    FIELD_TYPE.DATE: ("date", pa.date32(), dt.date.fromisoformat),
-    FIELD_TYPE.TIME: ("time", pa.time64("us"), _time),
-    FIELD_TYPE.DATETIME: ("datetime", pa.timestamp("us"), _datetime),
-    FIELD_TYPE.TIMESTAMP: ("timestamp", pa.timestamp("us", _UTC), _datetime),
-    FIELD_TYPE.BIT: ("bigint unsigned", pa.uint64(), _bits),
-    FIELD_TYPE.NULL: ("varchar", pa.string(), None),
+    FieldType.YEAR: ("smallint", pa.int16(), int),
+    FieldType.FLOAT: ("float", pa.float32(), float),
+    FieldType.DOUBLE: ("double", pa.float64(), float),
+    FieldType.DATE: ("date", pa.date32(), dt.date.fromisoformat),
+    FieldType.TIME: ("time", pa.time64("us"), _time),
+    FieldType.DATETIME: ("datetime", pa.timestamp("us"), _datetime),
+    FieldType.TIMESTAMP: ("timestamp", pa.timestamp("us", _UTC), _datetime),
+    FieldType.BIT: ("bigint unsigned", pa.uint64(), _bits),
+    FieldType.NULL: ("varchar", pa.string(), None),
 }
