@@ -67,8 +67,13 @@ test: setup ## run the linter, the type checker and all tests
 	@$(PYTEST)
 	@$(MAKE) --no-print-directory test-duckdb2
 
-test-nightly: setup ## run every test, also those that are too slow for `make test` (this takes hours)
+test-nightly: $(VENV)/.installed-ray setup ## run every test, also those that are too slow for `make test` (this takes hours)
 	@DAGSTER_MODELS_TEST_EXHAUSTIVE=1 $(PYTEST) -m ""
+
+# Not in `dev`: 72 MB, and its tests need a minute for a cluster.
+$(VENV)/.installed-ray: $(VENV)/.installed
+	@$(BIN)/python -m pip install --quiet --editable '.[ray]' --constraint constraints.txt
+	@touch $@
 
 # constraints.txt pins DuckDB 1.5, and `pip install` without it brings DuckDB 2, which needs Python 3.11.
 test-duckdb2: setup $(DUCKDB2)/.installed ## run the tests of what reaches DuckDB with DuckDB 2 (`make test` does this too)
@@ -97,6 +102,7 @@ bench: setup ## run the benchmarks, which print their figures
 	@$(BIN)/python tests/bench/memory.py
 	@$(BIN)/python tests/bench/python_steps.py
 	@$(BIN)/python tests/bench/streams.py
+	@$(BIN)/python tests/bench/ray_steps.py
 	@$(BIN)/python tests/bench/tricks.py
 	@$(BIN)/python tests/bench/postgres.py overhead width stopping
 

@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dagster_models.cli.main import main
+from dagster_models.core.model import Key
+from dagster_models.core.on_ray import RayCluster, RayNeeds
 from dagster_models.processes.client.session import connect
 from pages import Page
 from project_cases import load, write_project
@@ -79,3 +81,18 @@ def test_sql_that_python_writes(tmp_path: Path) -> None:
     assert [column.name for column in step.trace.columns] == ["id", "total", "tax"]
     write_project(root, {"macros/money.py": module.replace("round(", "rnd(")})
     assert load(root).steps[step.key].code_version != step.code_version
+
+
+def test_a_model_and_a_project_on_ray(tmp_path: Path) -> None:
+    """Both blocks load without a warning, and mean what the text says."""
+    model, settings = BLOCKS[-2:]
+    files = {"dagster_models.yaml": settings, "models/marts/totals.py": model}
+    files["models/marts/orders.sql"] = "select 1 as customer, 2 as amount"
+    files["scripts/report.py"] = "print(1)\n"
+    environ = {"DATABASE_URL": "postgresql://h/d"}
+    project = load(write_project(tmp_path, files), environ=environ)
+    assert project.warnings == ()
+    totals, report = project.steps[Key("marts", "totals")], project.steps[Key("scripts", "report")]
+    assert totals.config.runner == RayNeeds(cpus=2.0, memory=8_000_000_000)
+    assert report.config.runner == RayNeeds()
+    assert project.ray == RayCluster("${RAY_ADDRESS}", "/srv/shop")

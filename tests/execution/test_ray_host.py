@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from addresses import duckdb_at
+from addresses import duckdb_at, postgres_at
 from dagster_models.core.check_tasks import CheckTask
 from dagster_models.core.environments import Environment
 from dagster_models.core.messages import Outcome, Verdict
@@ -105,6 +105,7 @@ REFUSED = {
     "a module": "helper.py is another one there than the run has loaded",
     "no module": "helper.py cannot be read there: No such file or directory",
     "no folder": "the project's folder is not there: ",
+    "a variable": "the target needs the environment variable NO_SUCH_DSN, which the node lacks",
     "version": "and 0.0.0 (protocol 1) in the run: install the same version",
 }
 
@@ -124,6 +125,8 @@ def test_a_node_with_other_code_refuses(
         (root / "helper.py").unlink()
     elif what == "no folder":
         root.rename(tmp_path / "q")
+    elif what == "a variable":
+        more = {"address": postgres_at("${NO_SUCH_DSN}").to_json()}
     else:
         more = {"version": "0.0.0 (protocol 1)"}
     assert REFUSED[what] in host.begin(given(task, tmp_path / "w.duckdb", **more))

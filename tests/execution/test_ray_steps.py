@@ -233,10 +233,15 @@ def test_an_error_has_its_line(ray: Ray, runners: TaskRunners, postgres_of_modul
 def test_a_step_in_flight_is_canceled(
     ray: Ray, runners: TaskRunners, postgres_of_module: str
 ) -> None:
-    text = FOREVER.replace("while", "try:\n  while").replace(
-        "0.01)\n", "0.01)\nexcept KeyboardInterrupt:\n  print('cleaned up', flush=True)\n  raise\n"
+    body = (
+        "import os, time\n"
+        "try:\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    while True: time.sleep(0.01)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('cleaned up', flush=True)\n"
+        "    raise\n"
     )
-    body = text + "return []"
     ray.start(runners, ray.model("m", body))
     step = int(first_line(runners))
     began = time.monotonic()

@@ -29,6 +29,7 @@ from dagster_models.execution.runners.events import Answered, Lost, Output, Work
 from dagster_models.execution.runners.python_workers import PythonWorkers
 from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.processes.handshake import PROTOCOL, package_version
+from dagster_models.util.environment import names_in
 
 WAIT_SECONDS = 1.0  #: for something to report, before ``events`` answers that there is nothing
 _LOOK_SECONDS = 0.5
@@ -73,7 +74,8 @@ class StepHost:
         assert isinstance(task, (PythonTask, ScriptTask))
         assert task.on_ray is not None
         there = moved(task, task.on_ray.cluster.project_dir or task.project_root)
-        if why := other_code(there):
+        address = WarehouseAddress.from_json(given["address"])
+        if why := other_code(there) or unset_variables(address):
             return why
         self._lease_seconds = float(given["lease_seconds"])
         self._answered = self._proved = time.monotonic()
@@ -81,7 +83,7 @@ class StepHost:
         # Ray's threads block SIGINT, and what they start inherits that: no cancel would arrive.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
         try:
-            self._workers.start(there.step, there, WarehouseAddress.from_json(given["address"]))
+            self._workers.start(there.step, there, address)
         except OSError as error:
             return f"no process can be started there: {error}"
         threading.Thread(target=self._watch, daemon=True, name="lease").start()
@@ -142,6 +144,14 @@ def _message(event: WorkerEvent) -> Message:
     assert isinstance(event, Lost)
     session = event.session.session_id if event.session is not None else ""
     return {"op": "lost", "message": event.message, "killed": event.killed, "session": session}
+
+
+def unset_variables(address: WarehouseAddress) -> str:
+    """Why the target leads nowhere from this node; "" if all its variables are set here."""
+    names = {name for value in address.settings.values() for name in names_in(value)}
+    unset = sorted(names.difference(os.environ))
+    which = f"variable{'s' if len(unset) > 1 else ''} {', '.join(unset)}"
+    return f"the target needs the environment {which}, which the node lacks" if unset else ""
 
 
 # The project on the node -------------------------------------------------------------------------
