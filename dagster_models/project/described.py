@@ -168,8 +168,11 @@ class _Reader:
             name = item.value.get("name") if isinstance(item.value, dict) else None
             if name is None or not isinstance(name.value, str):
                 self._start(item.place)
-                what = f"an entry of `{key}` has no name"
-                self._report(problem(what, item.place, "Write `- name: ...`."))
+                what, fix = f"an entry of `{key}` has no name", "Write `- name: ...`."
+                if name is not None and name.value is not None:
+                    what = f"the name of an entry of `{key}` is {fields.describe(name)}"
+                    fix = "Write a text, in quotes if YAML takes it for something else."
+                self._report(problem(what, item.place, fix))
                 self._lose(item)
                 continue
             file = self._file_named(name, FOLDERS[key])
@@ -208,6 +211,9 @@ class _Reader:
             return
         layers = []
         for part in _parts(node):
+            if not isinstance(part.value, dict):
+                read_mapping(part, {}, report)  # reports that it is no mapping
+                continue
             for word in IDLE_IN_ENTRIES:
                 if word in part.value and word not in readers:
                     what = f"`{word}` has no effect"
@@ -231,10 +237,7 @@ def _items(node: YamlNode) -> list[YamlNode]:
 
 def _parts(node: YamlNode) -> Iterator[YamlNode]:
     """What an entry says in dbt's `config:`, and what it says beside that, which goes before it."""
-    config = node.value.get("config")
-    if config is not None and isinstance(config.value, dict):
+    if (config := node.value.get("config")) is not None and config.value is not None:
         yield config
-    rest = {key: item for key, item in node.value.items() if key != "name"}
-    if config is not None and (config.value is None or isinstance(config.value, dict)):
-        del rest["config"]
+    rest = {key: item for key, item in node.value.items() if key not in ("name", "config")}
     yield YamlNode(rest, node.place, node.keys)

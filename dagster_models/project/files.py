@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -93,8 +95,7 @@ def read_files(root: str, report: Report) -> ProjectFiles:
 def read_file(root: str, path: str, report: Report) -> tuple[str, bytes] | None:
     """The text and the bytes of a file. None, and a problem, if it cannot be read or is empty."""
     try:
-        with open(os.path.join(root, path), "rb") as file:
-            data = file.read()
+        data = _bytes_of(os.path.join(root, path))
     except OSError as error:
         fix = "Check the file's permissions, and where it links to."
         report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
@@ -147,10 +148,21 @@ def _belongs_to_a_project(folder: str, name: str) -> bool:
 
 def _is_empty(root: str, path: str) -> bool:
     try:
-        with open(os.path.join(root, path), "rb") as file:
-            return not file.read().strip()
+        return not _bytes_of(os.path.join(root, path)).strip()
     except OSError:
         return False
+
+
+def _bytes_of(path: str) -> bytes:
+    """What is in a file. OSError for what has no end: a pipe would be waited for."""
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is a pipe or a device, and no regular file")
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _usable(
@@ -176,8 +188,7 @@ def module_reader(root: str) -> Callable[[str], str | None]:
     @cache
     def read(path: str) -> str | None:
         try:
-            with open(os.path.join(root, path), "rb") as file:
-                return file.read().decode("utf-8-sig", "replace")
+            return _bytes_of(os.path.join(root, path)).decode("utf-8-sig", "replace")
         except OSError:
             return None
 

@@ -21,6 +21,7 @@ _MEANT_IN_SQL = re.compile(
     r"|/\*\*?\s*@\s*(?:model|script|seed|config)|/\*\*?\s*(?:models?\b)?\s*materialized\s*:)",
     re.MULTILINE | re.IGNORECASE,
 )
+_AGAIN_IN_SQL = re.compile(r"^[ \t]*(/\*\*?\s*@(?:model|check)(?=\s|\*/))", re.MULTILINE)
 _MEANT_IN_COMMENTS = re.compile(
     r"\A(?:[ \t]*(?:#[^\n]*)?\n)*?[ \t]*#[ \t]*@(?:model|script)[ \t]*$", re.M
 )
@@ -74,6 +75,14 @@ def unread_sql_header(text: str) -> int | None:
     thing."""
     found = _MEANT_IN_SQL.search(text)
     return text.count("\n", 0, found.end() - 1) + 1 if found else None
+
+
+def second_sql_header(text: str) -> int | None:
+    """The line of another header below that of a SQL file, of which nothing is read; None if there
+    is none."""
+    found = _found(text)
+    again = _AGAIN_IN_SQL.search(text, found.end()) if found else None
+    return text.count("\n", 0, again.start(1)) + 1 if again else None
 
 
 def unread_python_header(source: str) -> int | None:

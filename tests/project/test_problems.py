@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     root = write_project(tmp_path, {"models/b.sql": "select * from a"})
     (root / "models/a.sql").symlink_to(root / "gone.sql")
     assert "models/a.sql:1:1: error: cannot be read: No such file" in report_of(root)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    root = write_project(tmp_path, {"models/b.sql": "select 1 as x"})
+    os.mkfifo(root / "models/a.sql")
+    (root / "models/a.yml").symlink_to("/dev/zero")
+    report = report_of(root)
+    for path in ("models/a.sql", "models/a.yml"):
+        assert f"{path}:1:1: error: cannot be read: it is a pipe or a device" in report
 
 
 def test_every_error_of_all_files_is_in_one_report(tmp_path: Path) -> None:

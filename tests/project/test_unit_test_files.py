@@ -140,6 +140,13 @@ def test_a_fixture_that_is_not_utf_8(tmp_path: Path) -> None:
     assert "`expect`: tests/fixtures/orders.sql is not UTF-8" in report
 
 
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    write_project(tmp_path, {"unit_tests/b.yaml": ""})
+    (tmp_path / "unit_tests/b.yaml").unlink()
+    (tmp_path / "unit_tests/b.yaml").symlink_to("b.yaml")
+    assert "unit_tests/b.yaml:1:1: error: cannot be read" in read(tmp_path, "[]")[1]
+
+
 def test_a_file_of_ours(tmp_path: Path) -> None:
     text = (
         "- {model: orders, name: a, now: 2024-01-01, expect: {sql: select 1 as order_id},\n"
@@ -226,9 +233,9 @@ def test_values_of_a_type(value: object, written: str | None, type_: str, expect
 )
 def test_no_value_of_yaml_becomes_another_one(written: str, type_: str, expected: object) -> None:
     """Neither by YAML 1.1, which counts times in sixties and reads 0123 as 83, nor by Python."""
-    node = read_yaml(f"v: {written}", "a.yaml", pytest.fail)
+    node = read_yaml(f"model: m\nexpect: {{v: {written}}}", "a.yaml", pytest.fail)
     assert node is not None
-    v = node.value["v"]
+    v = node.value["expect"].value["v"]
     it = Cell(v.value, None if v.value is None else v.written, v.place)
     if expected is BadValue:
         with pytest.raises(BadValue):

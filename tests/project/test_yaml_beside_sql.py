@@ -91,6 +91,12 @@ def test_what_is_wrong_in_it(tmp_path: Path, text: str, place: str, what: str) -
     assert what in report
 
 
+def test_a_number_as_a_label_stays_as_it_is_written(tmp_path: Path) -> None:
+    says = "models: [{name: orders, tags: {v: 1.10, n: 1_000, yes: yes}}]"
+    step = make(tmp_path, {"models/orders.sql": "select 1 as id", "models/a.yml": says}).steps
+    assert step[Key("main", "orders")].config.tags == ("v=1.10", "n=1_000", "yes=true")
+
+
 def test_two_models_of_one_name(tmp_path: Path) -> None:
     files = {f"models/{schema}/orders.sql": MODEL for schema in ("a", "b")}
     says = "models: [{name: orders, description: x}]"

@@ -28,7 +28,12 @@ from dagster_models.project.described import NODES
 from dagster_models.project.drafts.draft import DraftContext, NameUse
 from dagster_models.project.files import ProjectFile
 from dagster_models.project.folder_defaults import layers_for
-from dagster_models.project.header import Header, unread_python_header, unread_sql_header
+from dagster_models.project.header import (
+    Header,
+    second_sql_header,
+    unread_python_header,
+    unread_sql_header,
+)
 from dagster_models.project.incremental import without_idle_keys
 from dagster_models.project.problems import Report, concerning, problem
 from dagster_models.project.yaml.fields import read_mapping
@@ -142,6 +147,9 @@ def parse_header(header: Header | None, file: ProjectFile, report: Report) -> Ya
     if header is None:
         _report_unread_header(file, report)
         return None
+    if file.ending != ".py" and (line := second_sql_header(file.text)) is not None:
+        what = f"this header is ignored: the file has one already, in line {header.line}"
+        report(Problem(what, file.path, line, 1, "Write all of it into one header."))
     node = read_yaml(header.yaml, file.path, report, first_line=header.line, file_text=file.text)
     if node is not None and not isinstance(node.value, dict):
         read_mapping(node, {}, report)  # reports that it is no mapping

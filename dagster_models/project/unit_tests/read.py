@@ -57,7 +57,7 @@ def read_unit_tests(project: Project, report: Report) -> list[UnitTest]:
 
 def _files(root: str, *folders: str) -> list[str]:
     every = (path for folder in folders for path in Path(root, folder).rglob("*"))
-    names = (path.relative_to(root).as_posix() for path in every if path.is_file())
+    names = (path.relative_to(root).as_posix() for path in every if not path.is_dir())
     kept = (path for path in names if not any(part.startswith(".") for part in path.split("/")))
     return sorted(path for path in kept if os.path.splitext(path)[1].lower() in _ENDINGS)
 

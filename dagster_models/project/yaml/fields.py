@@ -296,12 +296,17 @@ def texts_by_name(node: YamlNode) -> dict[str, str]:
 def labels(node: YamlNode) -> dict[str, str]:
     """Texts by name; numbers and booleans become the text that was written."""
     mapping(node)
+    for _, _, item in node.items():
+        if isinstance(item.value, (dict, list)) or item.value is None:
+            raise BadValue(f"expected text, got {describe(item)}", item.place)
     return {key: label(item) for key, _, item in node.items()}
 
 
 def label(node: YamlNode) -> str:
     """A text; a number or boolean becomes the text that was written."""
-    return str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
+    return (
+        str(node.value).lower() if isinstance(node.value, bool) else node.written or str(node.value)
+    )
 
 
 def seconds(node: YamlNode) -> float:

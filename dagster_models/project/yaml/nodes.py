@@ -6,6 +6,7 @@ tree of nodes that it works on, and keep their marks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,8 +98,14 @@ def read_yaml(
         if node is None:
             return None
         found = _NodeBuilder(placement, loader, report).node(node)
-        if "{" in text:
-            _report_jinja(found, report, set(), NOT_READ)
+        if "*" in text and _size(found, {}) > _MOST_VALUES:
+            raise _BadNode(
+                f"its aliases (`*name`) stand for more than {_MOST_VALUES:,} values",
+                "Write it without so many aliases within aliases.",
+                node.start_mark,
+            )
+        if _SUSPECT.search(text):
+            _report_texts(found, report, set(), NOT_READ)
         return found
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -132,23 +139,40 @@ CONDITIONS = frozenset(
     {"where", "filter", "row_condition", "from_condition", "to_condition", "to_where"}
     | {"other_where", "compare_row_condition", "expression", "sql"}
 )
-#: The keys of a unit test that hold data, and SQL which has a reader too.
-_ROWS = frozenset({"given", "expect"})
+#: The keys of a unit test that hold data, and SQL, which have a reader of their own.
+_ROWS = frozenset({"given", "expect", "since", "partition"})
 #: Sections of dbt's files of which nothing is read.
 NOT_READ = frozenset(
     {"exposures", "macros", "analyses", "groups", "metrics", "semantic_models", "saved_queries"}
 )
 
 
-def _report_jinja(
+#: What a file has that may have a value which says something else than is written.
+_SUSPECT = re.compile(r"\{|\\[xuU0]|(?<![\w.])0\d|\d:\d")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+_UNSENDABLE = re.compile("[\0\ud800-\udfff]")
+_MOST_VALUES = 1_000_000
+
+
+def _size(node: YamlNode, known: dict[int, int]) -> int:
+    """How many values a node has, if each alias is written out."""
+    if id(node) not in known:
+        items = node.value.values() if isinstance(node.value, dict) else node.value
+        nested = isinstance(node.value, (dict, list))
+        known[id(node)] = 1 + (sum(_size(item, known) for item in items) if nested else 0)
+    return known[id(node)]
+
+
+def _report_texts(
     node: YamlNode,
     report: Report,
     seen: set[int],
     left_out: frozenset[str] = frozenset(),
     in_check: bool = False,
 ) -> None:
-    """Report the Jinja in the texts of a file, which nothing renders. A check (an entry of a list,
-    with one key) may name a relation as dbt does: `{{ ref('orders') }}`, with nothing beside it."""
+    """Report the values that are not what their writer means: Jinja, which nothing renders, numbers
+    of another base, and characters that nothing takes. A check (an entry of a list, with one key)
+    may name a relation as dbt does: `{{ ref('orders') }}`, with nothing beside it."""
     if id(node) in seen:  # an alias
         return
     seen.add(id(node))
@@ -156,22 +180,39 @@ def _report_jinja(
         left_out |= _STATEMENTS | (CONDITIONS if in_check else frozenset())
         left_out |= _ROWS if "model" in node.value else frozenset()
         for key, item in node.value.items():
-            _report_jinja_of(key, node.keys.get(key, node.place), report)
+            _report_text(key, node.keys.get(key, node.place), report)
             relation = in_check and isinstance(item.value, str) and is_relation(item.value)
             if key not in left_out and not relation:
-                _report_jinja(item, report, seen, in_check=in_check or key == "freshness")
+                _report_texts(item, report, seen, in_check=in_check or key == "freshness")
     elif isinstance(node.value, list):
         for item in node.value:
             one = isinstance(item.value, dict) and len(item.value) == 1
-            _report_jinja(item, report, seen, in_check=in_check or one)
+            _report_texts(item, report, seen, in_check=in_check or one)
     elif isinstance(node.value, str):
-        _report_jinja_of(node.value, node.place, report)
+        _report_text(node.value, node.place, report)
+    elif isinstance(node.value, (int, float)) and (why := _other_number(node)):
+        what = f"{node.written} is {node.value} in YAML, where {why}"
+        fix = f"Put it in quotes if it is a text or a time, else write {node.value}."
+        report(problem(what, node.place, fix))
 
 
-def _report_jinja_of(text: str, place: Location, report: Report) -> None:
+def _report_text(text: str, place: Location, report: Report) -> None:
     if (found := jinja_in(text)) is not None:
         severity = "error" if found.is_error else "warning"
         report(problem(found.what, place, found.fix, severity))
+    if (character := _UNSENDABLE.search(text)) is not None:
+        what = f"the text has a character that cannot be written (code {ord(character[0])})"
+        fix = "Write the character itself, or `\\U` and its eight digits, or delete it."
+        report(problem(what, place, fix))
+
+
+def _other_number(node: YamlNode) -> str:
+    """Why a number is not the one that is written in decimals; "" if it is."""
+    if ":" in node.written:
+        return "such a number has the base 60"
+    if _OCTAL.fullmatch(node.written) and int(node.written) != node.value:
+        return "a number that begins with 0 is octal"
+    return ""
 
 
 def _is_jinja_at(report: Report, placement: _Placement, text: str, *marks: Any) -> bool:
@@ -204,7 +245,8 @@ def _report_syntax(report: Report, placement: _Placement, problem: str, mark: An
         fix = "Indent with spaces."
     elif "mapping values" in problem:
         fix = "Put a text that holds `: ` in quotes."
-    elif "single document" in problem or "document start" in problem:
+    elif "document" in problem:
+        problem = "it holds more than one document"
         fix = "Write one document only: delete the `---` between them."
     report(Problem(f"bad YAML: {problem}", placement.path, place.line, place.column, fix))
 
@@ -217,6 +259,16 @@ def _indents(text: str, first_line: int, file_text: str | None) -> tuple[int, ..
     return tuple(
         max(outer.find(inner.rstrip("\r")), 0) for inner, outer in zip(lines, around, strict=False)
     )
+
+
+def _refuse_tag(node: yaml.Node, sort: str) -> None:
+    if node.tag != f"tag:yaml.org,2002:{sort}":
+        raise _unknown_tag(node)
+
+
+def _unknown_tag(node: yaml.Node) -> _BadNode:
+    fix = "Use plain YAML values: text, numbers, true or false, lists, mappings."
+    return _BadNode(f"unknown YAML tag {node.tag}", fix, node.start_mark)
 
 
 class _NodeBuilder:
@@ -239,19 +291,22 @@ class _NodeBuilder:
     def _build(self, node: yaml.Node) -> YamlNode:
         place = self.placement.place(node.start_mark)
         if isinstance(node, yaml.MappingNode):
+            _refuse_tag(node, "map")
             return self._mapping(node, place)
         if isinstance(node, yaml.SequenceNode):
+            _refuse_tag(node, "seq")
             return YamlNode([self.node(item) for item in node.value], place)
         try:
             value = self.loader.construct_object(node)
             is_block = getattr(node, "style", "") in ("|", ">")
             return YamlNode(value, place, is_block=is_block, written=node.value)
         except yaml.constructor.ConstructorError:
-            fix = "Use plain YAML values: text, numbers, true or false, lists, mappings."
-            raise _BadNode(f"unknown YAML tag {node.tag}", fix, node.start_mark) from None
-        except ValueError as error:  # e.g. the date 2013-02-31
+            raise _unknown_tag(node) from None
+        except (ValueError, OverflowError) as error:  # e.g. the date 2013-02-31
             fix = "Put the text in quotes if it is not meant as a date or number."
-            raise _BadNode(f"bad value {node.value!r}: {error}", fix, node.start_mark) from None
+            shown = node.value if len(node.value) <= 40 else f"{node.value[:40]}..."
+            why = str(error).partition(";")[0]
+            raise _BadNode(f"bad value {shown!r}: {why}", fix, node.start_mark) from None
 
     def _mapping(self, node: yaml.MappingNode, place: Location) -> YamlNode:
         items: dict[str, YamlNode] = {}
