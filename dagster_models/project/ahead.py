@@ -46,17 +46,24 @@ class Ahead:
         self._sources = tuple(sources)
         self._keys: dict[tuple[str, ...], set[Key]] = {}  #: by name, and by schema and name
         self._upstream: dict[Key, Upstream] = {}  #: what is known by now
-        self._texts: list[ProjectFile] = []
+        self._texts: Sequence[ProjectFile] = ()
+        self._others: Sequence[ProjectFile] = ()
+        self._drafted: list[Step] = []  #: those that have no text
+        self._begun = False
         self._read: list[dict[str, Key | None]] = []  #: by each text; None: not of the project
         self._traces: dict[int, Trace] = {}
         self._waits: dict[int, int] = {}  #: text -> how many texts it still waits for
         self._readers: dict[int, list[int]] = {}
         self.ready: deque[int] = deque()
 
-    def begin(self, texts: Sequence[ProjectFile], others: Iterable[ProjectFile]) -> None:
+    def expect(self, texts: Sequence[ProjectFile], others: Sequence[ProjectFile]) -> None:
         """The files of the texts, and all others."""
-        self._texts = list(texts)
-        for file in (*texts, *others):
+        self._texts, self._others = texts, others
+
+    def begin(self) -> None:
+        """Put the texts in order. A load that finds nearly all texts in the cache does not."""
+        self._begun, texts = True, self._texts
+        for file in (*texts, *self._others):
             if file.folder in ("models", "seeds"):
                 self._name(self._key_of(file))
         for source in self._sources:
@@ -65,6 +72,8 @@ class Ahead:
             self._upstream[key] = Upstream((key.schema, key.name), schema)
             self._name(key)
             self._name(key, *source.relation.folded)
+        for step in self._drafted:
+            self._know(step, None)
         at = {self._key_of(file): place for place, file in enumerate(texts)}
         for place, file in enumerate(texts):
             read = dict(self._meanings(file.text))
@@ -112,10 +121,14 @@ class Ahead:
 
     def drafted(self, step: Step | None, place: int | None) -> None:
         """The step of a file, if it makes one. *place*: that of its text, if it has one."""
-        trace = None if place is None else self._traces.pop(place, None)
-        if step is not None and (place is None or is_copy(step) or trace is not None):
+        if place is None:
+            self._drafted += [step] if step is not None else []
+        if place is None or not self._begun:
+            return
+        trace = self._traces.pop(place, None)
+        if step is not None and (is_copy(step) or trace is not None):
             self._know(step, trace)
-        for reader in self._readers.get(-1 if place is None else place, ()):
+        for reader in self._readers.get(place, ()):
             self._waits[reader] -= 1
             if self._waits[reader] == 0:
                 self.ready.append(reader)

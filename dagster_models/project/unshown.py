@@ -17,7 +17,6 @@ from dagster_models.sql.canonical import content_config
 from dagster_models.sql.edits import Edit, edits, replaced
 from dagster_models.sql.lineage.trace import followed
 from dagster_models.sql.parse import parse_sql
-from dagster_models.sql.tokens import TokenizedText
 
 #: More edits than this are not looked at one by one.
 _MOST_EDITS = 40
@@ -65,7 +64,7 @@ def _is_unshown(old: str, new: str, dialect: str, upstream: Mapping[str, Upstrea
     def seen(text: str) -> Any:
         """All that a trace shows; None if the text is no query."""
         try:
-            found = followed(TokenizedText(text, dialect), upstream)
+            found = followed(text, dialect, upstream)
         except (SqlSyntaxError, RecursionError):
             return None
         return found.columns, found.closed, found.rows, found.row_sources

@@ -95,6 +95,16 @@ def ctes_of(with_: exp.Expr | None) -> list[exp.Expr]:
     return list(with_.expressions) if with_ is not None else []
 
 
+def unlink(trees: Sequence[exp.Expr]) -> None:
+    """Make garbage of trees that nobody reads any more. Each node refers to its parent, and the
+    collector would take longer to find such cycles than the parser takes to make them."""
+    stack = list(trees)
+    while stack:
+        node = stack.pop()
+        stack += node.iter_expressions()
+        node.args.clear()
+
+
 def with_columns(method: exp.Dot) -> None:
     """Make columns again of the names before `.upper()`, from which sqlglot takes that away."""
     for name in list(method.this.find_all(exp.Identifier)):

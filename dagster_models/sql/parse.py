@@ -20,6 +20,7 @@ from dagster_models.core.model import Reference
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.fill_in import compile_sql, literal, quote
 from dagster_models.sql.kept_case import kept_case
+from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parsed import ParsedSql, Placeholder, Qualifier
 from dagster_models.sql.table_walk import FoundNames, find_names
 from dagster_models.sql.tokens import TokenizedText
@@ -52,7 +53,10 @@ def parse_sql(text: str, dialect: str, queries_only: bool = True) -> ParsedSql:
         SqlSyntaxError: the text is not what it must be; the place counts in the whole text.
         ValueError: sqlglot does not know the dialect.
     """
-    return parse_source(TokenizedText(text, dialect), queries_only)
+    source = TokenizedText(text, dialect)
+    parsed = parse_source(source, queries_only)
+    unlink(source.statements())
+    return parsed
 
 
 def parse_source(source: TokenizedText, queries_only: bool = True) -> ParsedSql:

@@ -36,7 +36,7 @@ def make_drafts(
     texts = [(files[place].text, context.settings.dialect, True) for place in sql]
     others = sorted(set(range(len(files))).difference(sql))
     if ahead is not None:
-        ahead.begin([files[place] for place in sql], [files[place] for place in others])
+        ahead.expect([files[place] for place in sql], [files[place] for place in others])
     made: dict[int, Draft | CheckDraft | None] = {}
     read = ((sql[at], at) for at in parse_all(context.texts, texts, ahead))
     for place, at in chain(((place, None) for place in others), read):

@@ -18,6 +18,7 @@ from typing import Any
 from dagster_models.core.traced import Meant, TraceRequest, Upstream, plain_trace
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.loading.cache import encode
+from dagster_models.sql.nodes import unlink
 from dagster_models.sql.parse import parse_source, parse_sql
 from dagster_models.sql.parsed import ParsedSql, plain_parsed
 from dagster_models.sql.parsed_texts import Text
@@ -53,6 +54,7 @@ def parse_and_trace(item: tuple[Text, Meant]) -> tuple[bytes | None, bytes | Non
         return None, None
     entry, upstream = encode(plain_parsed(parsed)), upstream_of(parsed, meant)
     if upstream is None:
+        unlink(source.statements())
         return entry, None
     from dagster_models.sql.lineage.trace import trace
 

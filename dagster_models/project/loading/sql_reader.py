@@ -106,6 +106,7 @@ class SqlReader:
         all that it was made from. Whoever asks for the text's trace does not get a wrong one, and
         has the text parsed again if the guess was wrong.
         """
+        ahead.begin()
         items: list[tuple[Text, Meant]] = []
         places, todo = list[int](), deque[int]()
 

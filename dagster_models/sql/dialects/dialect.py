@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from string import ascii_lowercase, ascii_uppercase
 from typing import TypeAlias
 
@@ -263,9 +264,14 @@ class Dialect:
 
     def declared_type(self, text: str) -> str:
         """A type that YAML declares, in the warehouse's word; as written if it is not known."""
-        if self.type_word is None or not text:
-            return text
-        try:
-            return self.type_word(exp.DataType.build(text, dialect=self.name)) or text
-        except Exception:  # sqlglot raises many kinds; a type that it does not know is still a type
-            return text
+        return text if self.type_word is None or not text else _declared_type(self, text)
+
+
+@lru_cache(maxsize=4096)
+def _declared_type(dialect: Dialect, text: str) -> str:
+    """A project declares few types, and thousands of columns."""
+    assert dialect.type_word is not None
+    try:
+        return dialect.type_word(exp.DataType.build(text, dialect=dialect.name)) or text
+    except Exception:  # sqlglot raises many kinds; a type that it does not know is still a type
+        return text

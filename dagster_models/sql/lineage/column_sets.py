@@ -26,7 +26,11 @@ class Value:
     kept: frozenset[Kept] = frozenset()
 
     def typed(self, type_: str) -> Value:
-        return Value(type_, self.sources, self.digest, self.reason, self.kept)
+        return (
+            self
+            if type_ == self.type
+            else Value(type_, self.sources, self.digest, self.reason, self.kept)
+        )
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class ColumnSet:
     def numbered(self, cased: bool = False) -> ColumnSet:
         """The same with `x` and `x_1` for two columns of one name, as DuckDB calls them in a table,
         and in a subquery or CTE that is read. ``cased``: `x` and `X` are two names."""
-        if all(len(values) == 1 for name, values in self.by_name.items() if name):
+        named = self.by_name
+        if len(named) == len(self.columns) or all(len(it) == 1 for n, it in named.items() if n):
             return self
         used: set[str] = set()
         columns = []

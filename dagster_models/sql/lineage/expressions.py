@@ -79,7 +79,7 @@ class Expressions:
                 value = self.noted(item, scope)
             elif isinstance(item, exp.Query):
                 value = self.subquery(item, scope)
-            elif (owner := self.owner(item, bound, scope)) is not None:
+            elif isinstance(item, exp.Dot) and (owner := self.owner(item, bound, scope)):
                 value = owner
                 stack.append((item.expression, bound))
             else:
@@ -134,26 +134,25 @@ class Expressions:
             return bound
         parts.append(type(item).__name__)
         for key, child in item.args.items():
-            if child is None or child is False or child == [] or key in _TYPES:
+            if child is None or child is False or key in _TYPES:
                 continue
-            parts.append(key)
             if isinstance(child, exp.Expr):
+                parts.append(key)
                 stack.append((child, bound))
             elif isinstance(child, list):
+                parts += [key] if child else []
                 for one in reversed(child):
                     if isinstance(one, exp.Expr):
                         stack.append((one, bound))
                     else:
                         parts.append(str(one))
             else:
-                parts.append(str(child))
+                parts += (key, str(child))
         return bound
 
-    def owner(self, node: exp.Expr, bound: Collection[str], scope: ColumnScope) -> Value | None:
+    def owner(self, node: exp.Dot, bound: Collection[str], scope: ColumnScope) -> Value | None:
         """The column in `name.upper()`; None if it is a schema, or anything else."""
-        if not self.dialect.methods or not isinstance(node, exp.Dot):
-            return None
-        if not isinstance(node.expression, exp.Func):
+        if not self.dialect.methods or not isinstance(node.expression, exp.Func):
             return None
         with_columns(node)
         if not isinstance(node.this, exp.Column) or self.first_part(node.this) in bound:
@@ -213,10 +212,10 @@ class Expressions:
         """What a column means; None if there is none, which is reported unless *silent*."""
         if isinstance(node.this, exp.Star):
             return self.row_of(node, scope)
-        args = node.args
-        if args.get("table") is None and isinstance(node.this, exp.Identifier):
+        args, table = node.args, node.args.get("table")
+        if table is None and isinstance(node.this, exp.Identifier):
             return self.bare(node.this, scope, silent)
-        parts = (args.get("catalog"), args.get("db"), args.get("table"), node.this)
+        parts = (args.get("catalog"), args.get("db"), table, node.this)
         names = [part for part in parts if isinstance(part, exp.Identifier)]
         # `a.b.c`: the FROM item may have its schema before it, and fields of a struct may follow.
         for index in range(len(names) - 2, -1, -1):
@@ -227,10 +226,9 @@ class Expressions:
             column = names[index + 1]
             found = item.column_set.by_name.get(column.name.lower())
             if found:
-                exact = [
-                    v for n, v in item.column_set.columns if n == column.name and len(found) > 1
-                ]
-                return self.field(exact[0] if exact else found[0], names[index + 2 :])
+                several = item.column_set.columns if len(found) > 1 else ()
+                value = next((v for n, v in several if n == column.name), found[0])
+                return self.field(value, names[index + 2 :])
             if not item.column_set.knows_all:
                 return self.field(guessed(column.name, [item]), names[index + 2 :])
             if index == 0:

@@ -12,7 +12,7 @@ be traced is left out, with a reason, and nothing here makes a load fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -32,6 +32,7 @@ from dagster_models.sql.lineage.expressions import Expressions
 from dagster_models.sql.lineage.from_items import FromItems
 from dagster_models.sql.lineage.self_joins import self_joins
 from dagster_models.sql.lineage.stars import Stars, pattern_of
+from dagster_models.sql.nodes import unlink
 from dagster_models.sql.tokens import TokenizedText
 
 #: Clauses of a SELECT that ``select`` reads by itself; ``clause`` reads all others.
@@ -54,10 +55,10 @@ def trace(
     Args:
         upstream: maps a table's name, as in ``Reference.name``, to what it refers to. A name that
             is not in it is outside the project, and nothing is known about it.
-        source: the text, if it is parsed already. Its tree may be changed.
+        source: the text, if it is parsed already. Nobody can read its tree afterwards.
     """
     try:
-        return followed(source or TokenizedText(text, dialect), upstream)
+        return followed(text, dialect, upstream, source)
     except SqlSyntaxError as error:
         return Trace(reason=error.what)
     except RecursionError:
@@ -66,8 +67,14 @@ def trace(
         return Trace(reason=f"its columns could not be traced ({type(error).__name__}: {error})")
 
 
-def followed(source: TokenizedText, upstream: Mapping[str, Upstream]) -> Trace:
+def followed(
+    text: str,
+    dialect: str,
+    upstream: Mapping[str, Upstream],
+    source: TokenizedText | None = None,
+) -> Trace:
     """Like ``trace``, but raises any error that the code does not expect."""
+    source = source or TokenizedText(text, dialect)
     statements = source.statements()
     if len(statements) != 1:
         return Trace(reason="it is not one statement")
@@ -89,6 +96,7 @@ def followed(source: TokenizedText, upstream: Mapping[str, Upstream]) -> Trace:
         names = " and ".join(dict.fromkeys(map(".".join, column_set.origins))) or "what it reads"
         reason = f"not all columns of {names} are known"
     problems = tracer.expressions.all_problems()
+    unlink(statements)
     deciding = tuple(sorted(column_set.row_sources))
     return Trace(
         columns,
@@ -301,14 +309,20 @@ class _QueryTracer:
             self.items.add(lateral, scope, rows)
         for join in node.args.get("joins") or ():
             self.items.join(join, scope, rows)
-        scope.outputs = {name.lower() for name in _output_names(node.expressions)}
-        aliased = [item for item in node.expressions if isinstance(item, exp.Alias)]
-        scope.later = {name.lower() for name in _output_names(aliased)}
+        for item in node.expressions:
+            if isinstance(item, (exp.Alias, exp.Column)):
+                scope.outputs.add(name := item.alias_or_name.lower())
+                scope.later.update((name,) if isinstance(item, exp.Alias) else ())
         columns: list[tuple[str, Value]] = []
         closed = certain = True
         origins: list[Name] = []
         reason = ""
         for projection in node.expressions:
+            if (plain := self.plain_column(projection, scope)) is not None:
+                columns.append(plain)
+                if isinstance(projection, exp.Alias):
+                    scope.aliases.setdefault(plain[0].lower(), plain[1])
+                continue
             part = self.projection(projection, scope)
             columns += part.columns
             closed, certain = closed and part.closed, certain and part.certain
@@ -331,6 +345,17 @@ class _QueryTracer:
         if node.args.get("distinct") or node.args.get("group"):
             scope.deciding |= found.every_source
         return replace(found, rows=digest_of(*rows), row_sources=frozenset(scope.deciding))
+
+    def plain_column(self, node: exp.Expr, scope: ColumnScope) -> tuple[str, Value] | None:
+        """What ``projection`` returns of a column, which is what most of a SELECT is, perhaps with
+        an alias; None of anything else."""
+        inner = node.this if isinstance(node, exp.Alias) else node
+        if not isinstance(inner, exp.Column) or not isinstance(inner.this, exp.Identifier):
+            return None
+        value = self.expressions.noted(inner, scope)
+        if node is inner:
+            return self.implied_name(inner, scope), value
+        return self.output(node.args["alias"]), value
 
     def projection(self, node: exp.Expr, scope: ColumnScope) -> ColumnSet:
         """The columns that one expression of a SELECT makes."""
@@ -368,8 +393,10 @@ class _QueryTracer:
         if isinstance(node, exp.Column) and self.dialect.spelled_by_relation:
             written = self.output(node.this)
             lower = written.lower()  # `select ID` from a column `id` is `id`
-            found = (item.column_set.spellings.get(lower) for item in scope.items)
-            return next((name for name in found if name is not None), written)
+            for item in scope.items:
+                if (name := item.column_set.spellings.get(lower)) is not None:
+                    return name
+            return written
         return self.dialect.implied_name(node, self.output)
 
 
@@ -386,9 +413,3 @@ def _searched(
             column_set, columns=(*column_set.columns, *((name, value) for name in made))
         )
     return column_set
-
-
-def _output_names(nodes: Sequence[exp.Expr]) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, (exp.Alias, exp.Column)):
-            yield node.alias_or_name
