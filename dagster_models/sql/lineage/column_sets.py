@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
+
+from sqlglot import exp
 
 from dagster_models.core.traced import ColumnProblem, Kept, Name, Origin
 
@@ -280,3 +282,18 @@ def together(values: Iterable[Value], type_: str = "", word: str = "together") -
         digests.append(value.digest)
         reason = reason or value.reason
     return Value(type_, sources, digest_of(*digests), reason)
+
+
+def searched(
+    column_set: ColumnSet, with_: exp.Expr, output: Callable[[exp.Expr], str]
+) -> ColumnSet:
+    """Add the columns of SEARCH and CYCLE in a WITH: `cycle id set is_cycle using path`."""
+    for key in ("search", "cycle"):
+        clause = with_.args.get(key)
+        names = (clause.args.get(of) for of in ("expression", "using")) if clause else ()
+        made = [output(name) for name in names if isinstance(name, exp.Expr)]
+        value = Value(digest=digest_of(key, column_set.rows), reason=f"a column of {key.upper()}")
+        column_set = replace(
+            column_set, columns=(*column_set.columns, *((name, value) for name in made))
+        )
+    return column_set

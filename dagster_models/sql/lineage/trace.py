@@ -12,7 +12,7 @@ be traced is left out, with a reason, and nothing here makes a load fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlglot import exp
@@ -26,6 +26,7 @@ from dagster_models.sql.lineage.column_sets import (
     Value,
     digest_of,
     either,
+    searched,
 )
 from dagster_models.sql.lineage.expression_types import Types
 from dagster_models.sql.lineage.expressions import Expressions
@@ -177,7 +178,7 @@ class _QueryTracer:
             else:
                 column_set = self.query(body, outer, known).renamed(names)
             if cte is with_.expressions[-1]:
-                column_set = _searched(column_set, with_, self.output)
+                column_set = searched(column_set, with_, self.output)
             if self.dialect.numbers_columns:
                 column_set = column_set.numbered()
             is_value = bool(cte.args.get("scalar")) or self.dialect.ctes_are_values
@@ -353,9 +354,8 @@ class _QueryTracer:
         if not isinstance(inner, exp.Column) or not isinstance(inner.this, exp.Identifier):
             return None
         value = self.expressions.noted(inner, scope)
-        if node is inner:
-            return self.implied_name(inner, scope), value
-        return self.output(node.args["alias"]), value
+        name = self.implied_name(inner, scope) if node is inner else self.output(node.args["alias"])
+        return name, value
 
     def projection(self, node: exp.Expr, scope: ColumnScope) -> ColumnSet:
         """The columns that one expression of a SELECT makes."""
@@ -398,18 +398,3 @@ class _QueryTracer:
                     return name
             return written
         return self.dialect.implied_name(node, self.output)
-
-
-def _searched(
-    column_set: ColumnSet, with_: exp.Expr, output: Callable[[exp.Expr], str]
-) -> ColumnSet:
-    """Add the columns of SEARCH and CYCLE: `cycle id set is_cycle using path`."""
-    for key in ("search", "cycle"):
-        clause = with_.args.get(key)
-        names = (clause.args.get(of) for of in ("expression", "using")) if clause else ()
-        made = [output(name) for name in names if isinstance(name, exp.Expr)]
-        value = Value(digest=digest_of(key, column_set.rows), reason=f"a column of {key.upper()}")
-        column_set = replace(
-            column_set, columns=(*column_set.columns, *((name, value) for name in made))
-        )
-    return column_set
