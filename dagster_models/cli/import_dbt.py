@@ -21,6 +21,7 @@ from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
 from dagster_models.dbt.text.model_text import Way
+from dagster_models.dbt.verification.report import Verification
 from dagster_models.dbt.writing import FOLDER, WrittenFiles, write_files
 from dagster_models.errors import ProjectError, SelectionError
 from dagster_models.pages.dbt_import import import_page
@@ -79,19 +80,27 @@ def run(options: argparse.Namespace) -> int:
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
-        found = verified(options, manifest, imported, done, into)
-        values = report.as_json() | ({"verification": found.as_json()} if found else {})
-        content = json.dumps(values, indent=1, ensure_ascii=False)
-        replace_file(into / FOLDER / "report.json", f"{content}\n")
-        replace_file(into / FOLDER / "report.html", import_page(report, found))
+        content = _write_report(into, report, None)
     for path, text in home_texts().items():
         write_new(into / path, text)
+    if found := verified(options, manifest, imported, done, into):
+        with writing(into):
+            content = _write_report(into, report, found)
     lines = [*_summary(report, done, into), *(verification_lines(found) if found else ())]
     lines += ["\nCheck it, run it, and look at it in the UI:\n"]
     lines += commands(into, ["check", "run"], DEFINITIONS)
     for line in [content] if options.json else lines:
         print(line)
     return 1 if done.conflicts or (found and found.differs) else 0
+
+
+def _write_report(into: Path, report: ImportReport, found: Verification | None) -> str:
+    """Write the report in both forms; return its JSON."""
+    values = report.as_json() | ({"verification": found.as_json()} if found else {})
+    content = json.dumps(values, indent=1, ensure_ascii=False)
+    replace_file(into / FOLDER / "report.json", f"{content}\n")
+    replace_file(into / FOLDER / "report.html", import_page(report, found))
+    return content
 
 
 def _file(given: Path | None, name: str, option: str) -> Path | None:

@@ -270,3 +270,4 @@ def test_without_dbt_the_error_says_what_to_do(
     error = capsys.readouterr().err
     assert "dbt is not installed" in error
     assert "--against" in error
+    assert (shop.root.with_name("shop_models") / ".dagster_models_import/report.json").is_file()
