@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import json
+import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +31,8 @@ from dagster_models.warehouses.mariadb import records, staging, text
 from dagster_models.warehouses.mariadb import session as mariadb
 from dagster_models.warehouses.mariadb.errors import convert
 from mariadb_server import MariaServer, start_mariadb
+from project_cases import report_of, write_project
+from running import DAGSTER, DEFINITIONS
 from systems import T, create, session_of
 from tasks import sql_task
 
@@ -572,3 +577,112 @@ def test_a_type_that_it_has_not_is_refused(
 def _table(values: pa.Array) -> tuple[Any, Any]:
     table = pa.table({"v": values})
     return table.schema, table.to_batches()
+
+
+# A project ---------------------------------------------------------------------------------------
+
+YAML = "name: shop\ntarget: dev\ndialect: mysql\ntargets:\n  dev: {type: mariadb, %s}\n"
+CHECKED = """/* @model
+materialized: table
+indexes: [{columns: n}]
+columns:
+  c:
+    checks:
+      - accepted_values: {values: [ann, Bob], severity: warn}
+      - rejected_values: {values: [Ann], severity: warn}
+      - regex: {matches: '^[ABé]', severity: warn}
+      - regex: {name: not_a, not_matches: '^A', severity: warn}
+      - relationships: {to: marts.some, field: c, severity: warn}
+      - unique: {severity: warn}
+      - length: {max: 3, severity: warn}
+      - distinct_count: {min: 5, severity: warn}
+  n:
+    checks:
+      - accepted_values: {values: [2, 1.5], severity: warn}
+      - range: {min: 2, severity: warn}
+      - mean: {min: 100, severity: warn}
+      - not_null: {severity: warn}
+checks:
+  - row_count: {min: 5, severity: warn}
+  - expression: {sql: n > 1, severity: warn}
+  - equality: {to: marts.some, columns: [c], severity: warn}
+*/
+select 'Ann' as c, 1 as n
+union all select 'Bob', 2
+union all select 'ééé', 5
+union all select 'Ann', null
+"""
+#: How many rows offend each check, by hand; 1 for a check of the whole relation.
+OFFENDING = {
+    "accepted_values_c": 3,
+    "rejected_values_c": 2,
+    "not_a": 2,
+    "relationships_c": 2,
+    "unique_c": 1,
+    "distinct_count_c": 1,
+    "accepted_values_n": 2,
+    "range_n": 1,
+    "mean_n": 1,
+    "not_null_n": 1,
+    "row_count": 1,
+    "expression": 1,
+    "equality": 3,
+}
+
+
+@nightly
+@pytest.mark.timeout(120)
+def test_a_project_is_built_and_its_checks_find_what_is_wrong(
+    mariadb: MariaServer, tmp_path: Path
+) -> None:
+    files = {
+        "dagster_models.yaml": YAML % f"socket: {mariadb.socket}, user: root, schema_prefix: dev_",
+        "definitions.py": DEFINITIONS,
+        "seeds/raw/orders.csv": "id,who,paid\n1,Ann,true\n2,Bob,false\n",
+        "models/marts/some.sql": "/* @model\nmaterialized: view\n*/\nselect 'Ann' as c",
+        "models/marts/checked.sql": CHECKED,
+        "models/marts/scored.py": (
+            "def model(warehouse):\n"
+            "    frame = warehouse.sql('select id, who from raw.orders order by id').df()\n"
+            "    frame['twice'] = frame['id'] * 2\n    return frame\n"
+        ),
+    }
+    root, home = write_project(tmp_path / "p", files), tmp_path / "home"
+    home.mkdir()
+    done = subprocess.run(
+        [DAGSTER, "job", "execute", "-f", "definitions.py", "-j", "shop"],
+        cwd=root,
+        env={**os.environ, "DAGSTER_HOME": str(home), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert mariadb.rows("select * from dev_marts.scored") == [(1, "Ann", 2), (2, "Bob", 4)]
+    assert mariadb.rows("select c from dev_marts.some") == [("Ann",)]
+    results = json.loads((root / "target" / "run_results.json").read_text())
+    found = {
+        result["unique_id"].rpartition(".")[2]: result["failures"]
+        for result in results["results"]
+        if result["status"] == "warn" and result["failures"]
+    }
+    assert found == OFFENDING
+    assert left(mariadb) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "materialized: incremental",
+        "materialized: snapshot\nunique_key: a\nstrategy: check",
+        "materialized: table\npost_statements: [select 1]",
+        "materialized: table\npersist_docs: {relation: true}",
+        "materialized: table\nindexes: [{columns: a, type: hash}]",
+    ],
+)
+def test_what_it_has_not_is_refused_when_the_project_is_loaded(tmp_path: Path, header: str) -> None:
+    text_ = f"/* @model\n{header}\n*/\nselect 1 as a"
+    files = {"dagster_models.yaml": YAML % "host: h", "models/a.sql": text_}
+    report = report_of(write_project(tmp_path, files))
+    assert "models/a.sql:" in report
+    assert "the target `dev` cannot have this: " in report

@@ -33,7 +33,7 @@ def length(check: CheckParts) -> CheckSql:
     """In characters, as Unicode counts them."""
     trims = check.arguments.get("trim", False)
     text = f"trim({check.column})" if trims else check.column
-    offends = outside(f"length({text})", check.arguments, check.forms, check.dialect)
+    offends = outside(f"char_length({text})", check.arguments, check.forms, check.dialect)
     return check.rows(f"{check.column} is not null and ({offends})")
 
 
