@@ -332,6 +332,13 @@ def test_commands_start_without_dagster(command: str) -> None:
     assert "dagster" not in loaded_by(f"import dagster_models.cli.{command}")
 
 
+def test_a_warehouse_process_imports_the_kinds_that_it_builds() -> None:
+    server = "import dagster_models.processes.server.process, dagster_models.warehouses.duckdb"
+    kinds = "dagster_models.warehouses.materializations"
+    unused = {f"{kinds}.{it}" for it in ("incremental", "merge", "partitioned", "snapshot")}
+    assert not loaded_by(f"{server}.session") & unused
+
+
 def test_a_project_without_a_cycle_is_loaded_without_networkx() -> None:
     """Its import would be a twentieth of the start of every run."""
     ordered = "from dagster_models.util.graph import find_cycles, order; "

@@ -123,7 +123,8 @@ def write(run: Run, catalog: str, commit: Commit) -> None:
     }
     # As literals: with its first parameters DuckDB imports pandas, 0.3 s in every run.
     listed = ", ".join(_literal(values[name]) for name in COLUMNS)
-    run(f"INSERT INTO {_records(catalog)} ({_LISTED}) VALUES ({listed})")
+    # SELECT: DuckDB takes half as long again to plan one row of VALUES.
+    run(f"INSERT INTO {_records(catalog)} ({_LISTED}) SELECT {listed}")
 
 
 def _literal(value: str | int | None) -> str:

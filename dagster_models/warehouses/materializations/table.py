@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 
 from dagster_models.core.materializations import (
-    EVERY_KIND,
     AddedTo,
     Custom,
     Materialization,
@@ -18,18 +17,20 @@ from dagster_models.core.tasks import Content
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations.hooks import Hooks
 
-_MODULES: Mapping[type, ModuleType] = {
-    kind: import_module(f"{__package__}.{kind.__name__.lower()}") for kind in EVERY_KIND
-}
+
+@cache
+def _module(kind: str) -> ModuleType:
+    """Imported at first use: most processes build only tables and views."""
+    return import_module(f"{__package__}.{kind.lower()}")
 
 
 def build(session: Hooks, relation: Relation, how: Materialization, content: Content) -> Staged:
     """Build the relation in the open transaction."""
-    staged: Staged = _MODULES[type(how)].build(session, relation, how, content)
+    staged: Staged = _module(type(how).__name__).build(session, relation, how, content)
     return staged
 
 
 def read(session: Hooks, relation: Relation, how: AddedTo | Custom) -> Reading:
     """What a Python model must know to make the rows of its next build. In a transaction."""
-    reading: Reading = _MODULES[type(how)].read(session, relation, how)
+    reading: Reading = _module(type(how).__name__).read(session, relation, how)
     return reading
