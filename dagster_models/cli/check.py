@@ -26,6 +26,7 @@ from dagster_models.cli.project import (
 from dagster_models.cli.watching import changes
 from dagster_models.core.model import Project
 from dagster_models.errors import Problem, ProjectError
+from dagster_models.project.dbt_folders import unread_dbt_folders
 from dagster_models.project.load import target_path_of
 from dagster_models.project.unit_tests.read import read_unit_tests
 
@@ -50,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         of_tests: list[Problem] = []
         read_unit_tests(project, of_tests.append)
         problems: Sequence[Problem] = [*project.warnings, *refusals(project), *of_tests]
+        problems = [*problems, *unread_dbt_folders(root)]
         good = f"No errors in {counted(len(project.steps), 'step')} of {project.name}."
         good += "" if project.steps else f" {NO_MODELS}"
     except ProjectError as error:

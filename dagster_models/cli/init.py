@@ -14,6 +14,7 @@ from dagster_models.cli.first_project import PYPROJECT, TABLES, WORKFLOW, comman
 from dagster_models.cli.schemas import write_schemas
 from dagster_models.cli.writing import write_new
 from dagster_models.errors import DagsterModelsError
+from dagster_models.project.dbt_folders import unread_dbt_folders
 from dagster_models.project.first_project import DEFINITIONS, name_for
 from dagster_models.project.load import target_path_of
 from dagster_models.project.settings import PROJECT_FILE
@@ -67,5 +68,7 @@ def _notes(
         yield f"So that `dagster dev` and `dg` find the project, add to {PYPROJECT}:"
         for line in Template(TABLES).substitute(name=name).splitlines():
             yield f"    {line}".rstrip()
+    for it in unread_dbt_folders(folder):
+        yield f"{it.what[0].upper()}{it.what[1:]}. {it.fix}"
     if repository is not None and WORKFLOW not in kept:
         yield f"GitHub reads workflows in {repository / '.github'}: move {WORKFLOW} there."

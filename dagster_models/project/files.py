@@ -61,6 +61,20 @@ class ProjectFiles:
     of_yaml: tuple[ProjectFile, ...]
     places: Mapping[str, frozenset[tuple[str, ...]]]
 
+    def built(self, name: str) -> str:
+        """What models and seeds there are of a name, in words; "" for none."""
+        found = [
+            it
+            for it in self.of_steps_and_checks
+            if it.folder in ("models", "seeds") and it.name.lower() == name.lower()
+        ]
+        several = len(found) > 1
+        words = (
+            f"`{'.'.join((*it.parts[:-1][:1], it.name)) if several else it.name}` ({it.path})"
+            for it in found
+        )
+        return " or ".join(words)
+
 
 def read_files(root: str, report: Report) -> ProjectFiles:
     """All files in the folders of the project at *root*. Those that cannot be used are reported."""

@@ -118,7 +118,7 @@ def _draft_context(
     defaults = read_folder_defaults(settings, files.places, report)
     read_module = module_reader(root)
     known = (root, settings, defaults, parsed, run_sql_function, read_module, report)
-    context = DraftContext(*known, described=described)
+    context = DraftContext(*known, described=described, built=files.built)
     return replace(context, queries=check_queries(files.of_steps_and_checks, context))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from sqlglot.dialects.dialect import Dialect as SqlglotDialect
 from sqlglot.errors import TokenError
@@ -42,19 +43,34 @@ IN_LITERAL = "Write a variable, such as `$day`, instead of the text."
 _SHOWN = 40  #: characters of a tag
 
 
+#: The name of a model or seed in dbt -> what the project builds of that name, in words; "" if
+#: nothing, and None if that is not known.
+Built: TypeAlias = Callable[[str], str | None]
+
+
+def unknown(name: str) -> None:
+    return None
+
+
 def refuse_jinja(
-    text: str, dialect: str, header: str = "@model", *, in_literals: bool = False
+    text: str,
+    dialect: str,
+    header: str = "@model",
+    *,
+    in_literals: bool = False,
+    built: Built = unknown,
 ) -> None:
-    """Raise SqlSyntaxError where Jinja begins, with what takes the place of all of it. *header* is
-    how a header of such a file begins. *in_literals*: also for what dbt would render in a literal,
-    as a condition that is sent as it is may find nothing, and so pass."""
+    """Raise SqlSyntaxError where Jinja begins, with what takes the place of all of it: *built* has
+    the names. *header* is how a header of such a file begins. *in_literals*: also for what dbt
+    would render in a literal, as a condition that is sent as it is may find nothing, and so
+    pass."""
     if (at := _first(text, dialect)) is None:
         for line, column, written in jinja_in_literals(text, dialect) if in_literals else ():
             what = f"this is Jinja, which nothing renders: {written}"
             raise SqlSyntaxError(what, line, column, IN_LITERAL)
         return
     tags = [match[0] for match in _TAG.finditer(text, at)]
-    fixes = dict.fromkeys(fix for tag in tags for fix in _fixes(tag, header))
+    fixes = dict.fromkeys(fix for tag in tags for fix in _fixes(tag, header, built))
     fix = "Models are plain SQL, without Jinja. Write " + "; ".join(fixes or _OTHERWISE) + "."
     what = f"this is Jinja, which nothing renders: {_shown(tags[0] if tags else text[at:])}"
     raise SqlSyntaxError(what, *Lines(text).place(at), fix)
@@ -89,7 +105,7 @@ def _first(text: str, dialect: str) -> int | None:
     return None
 
 
-def _fixes(tag: str, header: str) -> Iterator[str]:
+def _fixes(tag: str, header: str, built: Built) -> Iterator[str]:
     if tag.startswith("{#"):
         yield "`/* ... */` instead of `{# ... #}`"
         return
@@ -100,7 +116,8 @@ def _fixes(tag: str, header: str) -> Iterator[str]:
             yield f"a header, `{settings}`, instead of {_shown(match[0])}"
             continue
         given = _TEXT.findall(match[2] or "")
-        yield _INSTEAD[match[1]](given, _shown(match[0]))
+        say = _INSTEAD.get(match[1])
+        yield say(given, _shown(match[0])) if say else _named(match, given, built)
     if not known and (macro := _CALL.match(tag)):
         yield (
             f"the SQL that `{macro[1]}` writes (what several models share may be a function, an"
@@ -108,6 +125,20 @@ def _fixes(tag: str, header: str) -> Iterator[str]:
         )
     elif not known:
         yield from _OTHERWISE
+
+
+def _named(match: re.Match[str], given: list[str], built: Built) -> str:
+    """What to write instead of a `ref` or `source`."""
+    it, there = _shown(match[0]), built(given[-1]) if given else None
+    if match[1] == "ref":
+        if there:
+            return f"{there} instead of {it}"
+        nobody = ", which no file of the project has" if there == "" else ""
+        return f"the model's name, `{given[-1] if given else 'orders'}`{nobody}, instead of {it}"
+    table = f"`{'.'.join(given) or 'raw.orders'}`"
+    if there:
+        return f"{there} instead of {it}, or {table} if that is a table which others load"
+    return f"the table's name, {table}, instead of {it} (sources.yaml describes it)"
 
 
 def _settings(arguments: str) -> str:
@@ -129,13 +160,6 @@ _OTHERWISE = ("a Python file with `def sql(vars)` for SQL that is generated",)
 
 #: The word -> what to write instead, by the texts that it is given, and by what is written.
 _INSTEAD: Mapping[str, Callable[[list[str], str], str]] = {
-    "ref": lambda given, it: (
-        f"the model's name, `{given[-1] if given else 'orders'}`, instead of {it}"
-    ),
-    "source": lambda given, it: (
-        f"the table's name, `{'.'.join(given) or 'raw.orders'}`, instead of {it}"
-        " (sources.yaml describes it)"
-    ),
     "var": lambda given, it: (
         f"`${given[0] if given else 'name'}` instead of {it} (`vars:` in dagster_models.yaml"
         " gives it a value)"

@@ -141,3 +141,30 @@ def test_a_folder_that_cannot_be_written_is_an_error(
     (tmp_path / "file").write_text("")
     assert main(["init", str(tmp_path / "file" / "project")]) == 1
     assert "cannot be written: Not a directory" in capsys.readouterr().err
+
+
+def test_folders_of_dbt_that_nothing_reads_are_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in ("macros/deep/a.sql", "macros/b.sql", "snapshots/c.sql", "tests/fixtures/d.sql"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("select 1")
+    for path in ("tests/test_it.py", "analyses/.gitkeep"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+    assert main(["init"]) == 0
+    said = capsys.readouterr().out
+    macros = "othing of macros/ is read, and its 2 files of SQL may be meant for dbt"
+    assert f"  N{macros}. Here a macro is a function" in said
+    assert main(["check"]) == 0
+    said = capsys.readouterr().out
+    assert f"macros:1:1: warning: n{macros}\n    Here a macro is a function" in said
+    assert "snapshots:1:1: warning: nothing of snapshots/ is read, and its file of SQL" in said
+    assert said.count("is read, and") == 2
+    (tmp_path / "dbt_project.yml").write_text("name: x")
+    assert main(["check"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        said.count("    `dagster-models import-dbt .` makes a project of a dbt project. Here") == 2
+    )

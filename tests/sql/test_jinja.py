@@ -93,3 +93,27 @@ def test_each_dialect_has_its_own_comments_and_texts(dialect: str) -> None:
     refuse_jinja("select '{{ a }}' /* {{ b }} */ -- {{ c }}\n from d", dialect)
     with pytest.raises(SqlSyntaxError, match="this is Jinja"):
         refuse_jinja("select '{{ a }}' /* {{ b }} */ -- {{ c }}\n from {{ d }}", dialect)
+
+
+def test_a_hint_names_what_the_project_has(tmp_path: Path) -> None:
+    left = "select * from {{ source('raw', 'raw_orders') }}, {{ ref('STG') }}, {{ ref('gone') }},"
+    files = {
+        "seeds/raw_orders.csv": "id\n1\n",
+        "models/main/left.sql": f"{left} {{{{ ref('twice') }}}}, {{{{ source('ext', 't') }}}}",
+        "models/main/stg.sql": "select id from raw.raw_orders",
+        "models/main/twice.sql": "select 1 as id",
+        "models/other/twice.sql": "select 1 as id",
+    }
+    with pytest.raises(ProjectError) as raised:
+        load(write_project(tmp_path, files))
+    hints = {it.path: it.fix for it in raised.value.problems}
+    for hint in (
+        "Write `raw_orders` (seeds/raw_orders.csv) instead of `source('raw', 'raw_orders')`, or"
+        " `raw.raw_orders` if that is a table which others load;",
+        "`stg` (models/main/stg.sql) instead of `ref('STG')`;",
+        "`gone`, which no file of the project has, instead of `ref('gone')`;",
+        "`main.twice` (models/main/twice.sql) or `other.twice` (models/other/twice.sql) instead",
+        "the table's name, `ext.t`, instead of `source('ext', 't')` (sources.yaml describes it).",
+    ):
+        assert hint in hints["models/main/left.sql"]
+    assert hints["models/main/stg.sql"].startswith("Did you mean `seeds.raw_orders`?")

@@ -14,7 +14,7 @@ from dagster_models.project.folder_defaults import FolderDefaults
 from dagster_models.project.problems import Report
 from dagster_models.project.python.sql_function import RunSqlFunction
 from dagster_models.project.settings import Settings
-from dagster_models.sql.jinja import refuse_jinja
+from dagster_models.sql.jinja import Built, refuse_jinja, unknown
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.parsed_texts import ParsedTexts
 from dagster_models.sql.unread import read_tokens
@@ -28,7 +28,8 @@ class DraftContext:
     ``run_sql_function`` runs the user's ``def sql(vars)``. ``read_module`` returns the text of a
     Python file by its path below ``root``, None if there is none. ``look_at_seed`` says what is in
     the bytes of a seed. ``queries`` are those of checks/ that have arguments, by name.
-    ``described`` is what YAML files say of models and seeds.
+    ``described`` is what YAML files say of models and seeds, and ``built`` what the project builds
+    of a name.
     """
 
     root: str
@@ -41,6 +42,7 @@ class DraftContext:
     look_at_seed: Callable[[bytes], SeedLook] = look_at
     queries: Mapping[str, CheckQuery] = EMPTY
     described: Described = field(default_factory=Described)
+    built: Built = unknown
 
     def read_query(
         self,
@@ -54,7 +56,7 @@ class DraftContext:
         is for another warehouse (``elsewhere``): what its tokens alone show, and the parser's
         error. *header*: how that of such a file begins. *in_yaml*: it is a value of YAML, in whose
         literals Jinja is refused, too. Raises SqlSyntaxError."""
-        refuse_jinja(text, self.settings.dialect, header, in_literals=in_yaml)
+        refuse_jinja(text, self.settings.dialect, header, in_literals=in_yaml, built=self.built)
         try:
             return self.texts.parse(text, self.settings.dialect), None
         except UnreadableSql as error:

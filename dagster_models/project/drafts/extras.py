@@ -70,7 +70,7 @@ def _read(step: Step, context: DraftContext) -> Iterator[tuple[UserStatement, Pa
     dialect = context.settings.dialect
     for statement in (*step.config.pre_statements, *step.config.post_statements):
         try:
-            refuse_jinja(statement.sql, dialect, in_literals=True)
+            refuse_jinja(statement.sql, dialect, in_literals=True, built=context.built)
             refuse_other_statements(statement.sql, dialect)
             warn_of_placeholder(statement.sql, _place(statement, 1), context.report)
             yield statement, context.texts.parse(statement.sql, dialect, queries_only=False)

@@ -269,7 +269,7 @@ def _parsed_queries(code: PythonFile, path: str, context: DraftContext) -> Itera
     for query in code.queries:
         at = Location(path, query.line)
         try:
-            refuse_jinja(query.text, settings.dialect)
+            refuse_jinja(query.text, settings.dialect, built=context.built)
             parsed = context.texts.parse(query.text, settings.dialect, queries_only=False)
         except SqlSyntaxError as error:
             what, fix, severity = error.what, error.fix, "error"

@@ -233,8 +233,9 @@ def _suggestion(names: Names, parts: tuple[str, ...]) -> str:
     if len(parts) == 1:
         close = nearest(parts[0], names.by_name)
     else:
+        same = names.by_name.get(parts[-1].lower(), ())  # as in source('raw', 'orders') of a seed
         keys = {str(c.key) for found in names.by_key.values() for c in found}
-        close = nearest(".".join(parts[-2:]), keys)
+        close = sorted(str(it.key) for it in same) or nearest(".".join(parts[-2:]), keys)
     if not close:
         return declare
     return f"Did you mean `{close[0]}`? {declare}"
