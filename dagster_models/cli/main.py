@@ -37,7 +37,6 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
@@ -108,8 +107,14 @@ _RUNNING = frozenset({"run", "retry", "test"})
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 for success, 1 for errors, 2 for a wrong call."""
+    try:
+        return _called(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        return 130  # what a shell reports for Ctrl-C
+
+
+def _called(given: Sequence[str]) -> int:
     streams.prepare()
-    given = sys.argv[1:] if arguments is None else arguments
     named = COMMANDS.keys() & set(given)
     options = parser(named or COMMANDS.keys()).parse_args(given)
     run: Callable[[argparse.Namespace], int] = options.run
@@ -119,11 +124,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DagsterModelsError as error:
         print(error, file=sys.stderr)
         return 2 if isinstance(error, SelectionError) or options.command in _RUNNING else 1
-    except KeyboardInterrupt:
-        return 130  # what a shell reports for Ctrl-C
 
 
 def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("dagster-models")
     except PackageNotFoundError:  # it runs from a folder

@@ -12,8 +12,9 @@ from dagster_models.cli.project import (
     refuse_broken,
 )
 from dagster_models.cli.rows import add_limit, print_rows
+from dagster_models.compilation.places import place_of
 from dagster_models.compilation.sql_text import compile_step, relation_sql
-from dagster_models.errors import DagsterModelsError
+from dagster_models.errors import DagsterModelsError, WarehouseError
 from dagster_models.project.targets import usable_target
 
 HELP = "print the first rows of a model's query, or of its table"
@@ -43,4 +44,12 @@ def run(options: argparse.Namespace) -> int:
         raise DagsterModelsError(f"{step.key} builds no table")
     else:
         sql = relation_sql(project, step.key, target)
-    return print_rows(project, target, f"select * from {sql}", options.limit)
+    try:
+        return print_rows(project, target, f"select * from {sql}", options.limit)
+    except WarehouseError as error:
+        place = step.location.path
+        if error.line is not None and step.kind == "sql" and not options.table:
+            line = max(error.line - 1, 1)  # that of the query begins below `select * from (`
+            at = place_of(project, step, line, step.sql, place, step.references)
+            place = f"{at.path}:{at.line}"
+        raise DagsterModelsError(f"{place}: {error}") from error

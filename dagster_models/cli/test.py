@@ -17,6 +17,7 @@ from dagster_models.cli.project import (
     project_of,
 )
 from dagster_models.cli.selection import add_selection, wanted
+from dagster_models.cli.writing import writing
 from dagster_models.core.model import Key, Project, Target
 from dagster_models.core.target_types import DUCKDB
 from dagster_models.core.unit_tests import UnitTest
@@ -68,8 +69,9 @@ def _run(options: argparse.Namespace) -> int:
                 print(without(line, project.secrets), flush=True)
     print(summary(results, time.perf_counter() - began))
     if options.junit is not None:
-        options.junit.parent.mkdir(parents=True, exist_ok=True)
-        options.junit.write_text(without(junit_xml(results), project.secrets), encoding="utf-8")
+        with writing(options.junit):
+            options.junit.parent.mkdir(parents=True, exist_ok=True)
+            options.junit.write_text(without(junit_xml(results), project.secrets), encoding="utf-8")
     return 2 if problems else exit_code(results)
 
 

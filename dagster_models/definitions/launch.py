@@ -21,6 +21,7 @@ from dagster import (
     JobDefinition,
 )
 
+from dagster_models._dagster.instance import opened_instance
 from dagster_models._dagster.workspace import ASSET_JOB, LoadedLocation, opened_workspace
 from dagster_models.core.model import Project
 from dagster_models.definitions.executor import models_executor
@@ -28,7 +29,8 @@ from dagster_models.definitions.other_assets import executable_keys
 from dagster_models.definitions.refused import refuse_run
 from dagster_models.definitions.selection import asset_nodes, asset_steps
 from dagster_models.errors import DagsterModelsError, SelectionError
-from dagster_models.execution.partitions import partition_tags
+from dagster_models.execution.options import FULL_REFRESH_TAG
+from dagster_models.execution.partitions import partition_tags, without_partition
 from dagster_models.project.first_project import DEFINITIONS, HOME
 from dagster_models.project.selection import Facts, select
 
@@ -122,10 +124,9 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
         left_out = tuple(key.to_user_string() for asset in partitioned for key in asset.keys)
         chosen = [asset for asset in chosen if asset.partitions_def is None]
         if not chosen:
-            raise SelectionError(
-                f"{', '.join(left_out)} {'is' if len(left_out) == 1 else 'are'} built by the"
-                " partition: name one with --partition (a key, A..B, or last)"
-            )
+            words = [asked.select, "--full-refresh" * (FULL_REFRESH_TAG in tags)]
+            kinds = [it.partitions_def for it in partitioned if it.partitions_def is not None]
+            raise SelectionError(without_partition(left_out, kinds, " ".join(filter(None, words))))
     keys = {key for asset in chosen for key in asset.keys}
     job = asked.job or job_for(location.loaded, keys)
     of_job = location.loaded.job(job).tags if asked.job else {}
@@ -207,6 +208,9 @@ def _workspace(
     root: Path, options: Mapping[str, str | None]
 ) -> tuple[Path, Mapping[str, str | None]]:
     """The folder in which `dagster dev` would be started, and its options."""
+    for option, file in (("-f", options.get("python_file")), ("-w", options.get("workspace"))):
+        if file and not Path(file).is_file():
+            raise SelectionError(f"{option}: there is no file {file}")
     if any(options.values()):
         return Path.cwd(), options
     for folder in (root, *root.parents):
@@ -242,5 +246,5 @@ def _instance(root: Path, folder: Path) -> Iterator[DagsterInstance]:
             )
         os.environ["DAGSTER_HOME"] = str(home)
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # what its storage is made for
-    with DagsterInstance.get() as instance:
+    with opened_instance(Path(os.environ["DAGSTER_HOME"])) as instance:
         yield instance

@@ -3,7 +3,7 @@ before anything starts: Dagster would note that all of the table was built."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dagster import PartitionsDefinition, TimeWindowPartitionsDefinition
@@ -60,6 +60,22 @@ def partition_tags(given: str, of: Iterable[tuple[str, PartitionsDefinition]]) -
         if not definition.has_partition_key(key):
             raise SelectionError(f"there is no partition {key}. {_known(definition)}")
     return {RANGE_START_TAG: first, RANGE_END_TAG: last}
+
+
+def without_partition(
+    names: Sequence[str], of: Collection[PartitionsDefinition], words: str
+) -> str:
+    """Why a run of these assets alone cannot be, which names no partition, and what to enter.
+    *words*: those of its command line."""
+    one = len(names) == 1
+    text = f"{', '.join(names)} {'is' if one else 'are'} built by the partition: name one with"
+    text += " --partition (a key, A..B, or last)"
+    definition = next(iter(of))
+    known = isinstance(definition, TimeWindowPartitionsDefinition) and len({*of}) == 1
+    if known and (last := last_key(definition)):
+        ends = f"{definition.get_partition_keys()[0]}..{last}"
+        text += f". `dagster-models run {words} --partition {ends}` builds all of them"
+    return text
 
 
 def _known(of: PartitionsDefinition) -> str:
