@@ -258,11 +258,8 @@ LAKE = "name: p\ntargets:\n  lake: {type: spark, location: /lake}\n"
 @pytest.mark.parametrize(
     ("header", "key"),
     [
-        ("materialized: incremental", "materialized: incremental"),
-        ("materialized: snapshot\nunique_key: a\nstrategy: check", "materialized: snapshot"),
         ("materialized: table\npost_statements: [select 1]", "post_statements"),
         ("materialized: table\nindexes: [{columns: a}]", "indexes"),
-        ("materialized: table\npersist_docs: {relation: true}", "persist_docs"),
     ],
 )
 def test_what_spark_has_not_is_refused_when_the_project_is_loaded(
