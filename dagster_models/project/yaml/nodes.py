@@ -221,7 +221,10 @@ def _is_jinja_at(report: Report, placement: _Placement, text: str, *marks: Any) 
     lines = text.split("\n")
     for line in (mark.line for mark in marks if mark is not None):
         found = jinja_in("\n".join(lines[line:]))
-        if found is not None and found.is_error and found.offset < len(lines[line]):
+        if found is None or not found.is_error or found.offset >= len(lines[line]):
+            continue
+        before = lines[line][: found.offset]
+        if before.count('"') % 2 == before.count("'") % 2 == 0:  # in quotes it is no bad YAML
             mark = yaml.Mark("", 0, line, found.offset, None, 0)
             report(problem(found.what, placement.place(mark), found.fix))
             return True
