@@ -81,14 +81,13 @@ class DbtRunner:
             commands.insert(0, ["seed"])
         if tests and any(it.kind == "test" for it in self.manifest.nodes.values()):
             commands.append(["test"])
-        done: DbtRun | None = None
+        done = DbtRun(self.manifest)
         for command in commands:
             self._call(command, name, place)
             target = place / "target"
-            if done is None:
-                done = DbtRun(read_manifest(place, target / "manifest.json"))
+            if command[0] == "build":  # it has what dbt has compiled of the models
+                done.manifest = read_manifest(place, target / "manifest.json")
             done.add(_json(target / "run_results.json"))
-        assert done is not None
         return done
 
     def _call(self, command: Sequence[str], name: str, place: Path) -> None:

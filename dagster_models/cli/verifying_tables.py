@@ -30,7 +30,7 @@ from dagster_models.dbt.verification.copies import DbtProfile, read_profile
 from dagster_models.dbt.verification.reasons import with_reasons
 from dagster_models.dbt.verification.relations import Pair, RelationResult, RelationState, compared
 from dagster_models.dbt.verification.statements import without_database
-from dagster_models.dbt.verification.tests import TestResult, compared_tests
+from dagster_models.dbt.verification.tests import TestResult, compared_tests, results_of
 from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.leave import leave_all
 from dagster_models.processes.client.session import connect
@@ -106,11 +106,7 @@ class _VerifyingTables:
         found = [compared(it, *side, lambda: self._again(project)) for it in pairs]
         names = NodeNames(self.manifest)
         results = {
-            name: [
-                checks[place]
-                for of, check in found_as
-                if (place := (str(names.key_of(of)), check.lower())) in checks
-            ]
+            name: results_of([(str(names.key_of(of)), it) for of, it in found_as], checks)
             for name, found_as in self.imported.checks.items()
         }
         left_out = {of: what for of, _, what in self.imported.report.remarks}

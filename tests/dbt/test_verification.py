@@ -32,7 +32,7 @@ from dagster_models.dbt.verification.relations import (
     compared,
     compared_rows,
 )
-from dagster_models.dbt.verification.tests import FoundResult, compared_tests
+from dagster_models.dbt.verification.tests import FoundResult, compared_tests, results_of
 from dagster_models.errors import DagsterModelsError
 from dagster_models.processes.client.session import connect
 from dbt_cases import dbt_test, manifest_of, step
@@ -171,6 +171,14 @@ def test_results_of_tests_are_compared_by_their_status(tmp_path: Path) -> None:
         ids["unrun"]: ("not compared", "", "pass", "dbt has not run it"),
         ids["random"]: ("reads what differs between two runs of dbt", "fail (2)", "pass", ""),
     }
+
+
+def test_a_check_that_was_moved_is_known_by_its_name_alone() -> None:
+    results = {("a", "x"): FoundResult("pass"), ("b", "x"): FoundResult("fail")}
+    results |= {("b", "y"): FoundResult("warn")}
+    assert results_of([("b", "X")], results) == [FoundResult("fail")]
+    assert results_of([("a", "y")], results) == [FoundResult("warn")]
+    assert results_of([("c", "x"), ("a", "z")], results) == []
 
 
 # --- copies -------------------------------------------------------------------------------------

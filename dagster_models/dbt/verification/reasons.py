@@ -41,7 +41,7 @@ def _hints(node: DbtNode, manifest: Manifest, states: Mapping[str, RelationState
     ]
     if different:
         yield f"it reads {', '.join(different)}, which differs"
-    text = node.compiled_code or node.raw_code
+    text = node.compiled_code or node.raw_code  # the former has ephemeral models in it
     for hint, pattern in _HINTS.items():
         if re.search(pattern, text, re.IGNORECASE):
             yield hint

@@ -39,6 +39,24 @@ class TestResult:
     note: str = ""
 
 
+def results_of(
+    checks: Sequence[tuple[str, str]], found: Mapping[tuple[str, str], FoundResult]
+) -> list[FoundResult]:
+    """The results of *checks*, each (who declares it, name). One that was moved to a later model is
+    known by its name, if no other has that."""
+    named: dict[str, list[FoundResult]] = {}
+    for (_, name), result in found.items():
+        named.setdefault(name, []).append(result)
+    results = []
+    for owner, name in checks:
+        same = named.get(name.lower(), [])
+        if one := found.get((owner, name.lower())):
+            results.append(one)
+        elif len(same) == 1:
+            results += same
+    return results
+
+
 _WORST = ("error", "fail", "warn", "pass")
 
 
