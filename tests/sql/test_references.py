@@ -355,3 +355,11 @@ def test_every_other_byte_stays_with_any_fillers(data: st.DataObject) -> None:
     for filler in fillers(case.dialect):
         compiled = compiled.replace(filler, "")
     assert compiled == moved(case.text, case.dialect)
+
+
+def test_an_alias_is_quoted_as_the_target_quotes_names() -> None:
+    text = "select orders.id from raw.orders where orders.n > 1"
+    sent = compile_sql(
+        text, parse_sql(text, "duckdb"), "duckdb", lambda _: "`s`.`t`", {}, literals="spark"
+    )
+    assert sent == "select orders.id from `s`.`t` AS `orders` where orders.n > 1"

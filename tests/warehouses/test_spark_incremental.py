@@ -250,6 +250,16 @@ def test_columns_that_have_changed(session: spark.SparkSession, build: Build) ->
     assert session.columns(sql_task("s.t", "").relation)[0] == ("k", "bigint")
 
 
+def test_a_column_without_null_may_have_one_later(
+    session: spark.SparkSession, build: Build
+) -> None:
+    """Spark declares a column NOT NULL whose first query could not return NULL."""
+    for how in (Incremental("append"), Incremental("merge", ("k",))):
+        assert build("select 1 as k, 'a' as l", replace(how, full_refresh=True)).error is None
+        assert build("select 2 as k, cast(null as string) as l", how).error is None
+        assert session.query("select k from s.t where l is null")[1] == [(2,)]
+
+
 def test_of_two_builds_at_once_the_second_begins_anew(
     warehouse: spark.Spark, session: spark.SparkSession, build: Build
 ) -> None:

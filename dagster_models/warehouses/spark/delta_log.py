@@ -124,7 +124,7 @@ class TableLog:
                 table.load_as_version(version)
                 version += 1
             properties = _properties(proof_text(view, commits, version, docs))
-            added, schema = _added(self.folder, stage), _nullable(staged.schema())
+            added, schema = _added(self.folder, stage), staged.schema()
             if table is None:
                 self._begin(added, schema, properties)
             else:
@@ -222,16 +222,6 @@ def _properties(user_metadata: str) -> Any:
 def _overwrite(table: Any, added: list[Any], schema: Any, properties: Any) -> None:
     table.create_write_transaction(
         added, "overwrite", schema, partition_by=[], commit_properties=properties
-    )
-
-
-def _nullable(schema: Any) -> Any:
-    """The same columns, each of which may be NULL: Spark forbids that where a query cannot return
-    NULL, and the next build may have another query."""
-    from deltalake import Field, Schema
-
-    return Schema(
-        [Field(it.name, it.type, nullable=True, metadata=it.metadata) for it in schema.fields]
     )
 
 
