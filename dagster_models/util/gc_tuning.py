@@ -49,11 +49,18 @@ def a_load() -> Iterator[None]:
     if _frozen:
         gc.unfreeze()  # what an earlier load made may be garbage by now
     else:
-        atexit.register(gc.freeze)
+        atexit.register(_collect_for_the_last_time)
     with rare_collections():
         yield
     gc.freeze()
     _frozen = True
+
+
+def _collect_for_the_last_time() -> None:
+    """Finalise what is garbage when the interpreter begins to exit, e.g. a file that is not closed
+    yet, and leave the rest to the end of the process."""
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager

@@ -49,14 +49,15 @@ def test_what_a_run_makes_is_collected_and_what_was_there_is_passed_over() -> No
     assert before() is None
 
 
-def test_the_exit_of_a_process_that_has_loaded_collects_nothing() -> None:
+def test_the_exit_of_a_process_that_has_loaded_collects_what_is_garbage_then_and_no_more() -> None:
     program = (
         "from dagster_models.util.gc_tuning import a_load\n"
-        "with a_load(): pass\n"
         "class Cycle:\n"
-        "    def __init__(self): self.itself = self\n"
-        "    def __del__(self): print('collected', flush=True)\n"
-        "Cycle()\n"
+        "    def __init__(self, name): self.name, self.itself = name, self\n"
+        "    def __del__(self): print(self.name, flush=True)\n"
+        "with a_load(): loaded = Cycle('loaded')\n"
+        "in_use = Cycle('in use')\n"
+        "Cycle('garbage')\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "garbage\n", "")
