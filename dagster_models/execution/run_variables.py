@@ -22,7 +22,7 @@ VARS_TAG = "dagster_models/vars"
 def given_variables(tags: Mapping[str, str], run_config: Mapping[str, Any]) -> GivenText | None:
     """The values that a run is given, by its tag or else its run config."""
     if VARS_TAG in tags:
-        return GivenText(tags[VARS_TAG], f"run tag {VARS_TAG}")
+        return GivenText(tags[VARS_TAG], f"--vars (run tag {VARS_TAG})")
     found = ((run_config.get("execution") or {}).get("config") or {}).get("vars")
     return GivenText(json.dumps(found, default=str), "run config: vars") if found else None
 

@@ -248,7 +248,7 @@ def test_what_a_run_is_given() -> None:
     config = {"execution": {"config": {"vars": {"x": 1}}}}
     assert given_variables({}, config) == GivenText('{"x": 1}', "run config: vars")
     tagged = given_variables({VARS_TAG: "{x: 2}"}, config)
-    assert tagged == GivenText("{x: 2}", f"run tag {VARS_TAG}")
+    assert tagged == GivenText("{x: 2}", f"--vars (run tag {VARS_TAG})")
     assert given_variables({}, {}) is None
 
 
