@@ -6,17 +6,19 @@ import argparse
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
 
+from dagster_models.cli.adopting import adopted, adoption_lines, as_json, has_left
 from dagster_models.cli.first_project import commands, home_texts
 from dagster_models.cli.project import load
 from dagster_models.cli.verifying import add_verify, verification_lines, verified
 from dagster_models.cli.writing import write_new, writing
+from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.importing import ImportOptions, import_project
 from dagster_models.dbt.project.manifest import read_manifest
 from dagster_models.dbt.report import ImportReport
@@ -60,13 +62,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--vars", default="{}", metavar="YAML", help=text)
     text = "the files that were edited here settle their conflicts with dbt's"
     parser.add_argument("--accept", action="store_true", help=text)
+    text = (
+        "take over the tables of incremental models and snapshots that dbt has built, as they stand"
+    )
+    text += "; exit code 1 if one is left"
+    parser.add_argument("--adopt", action="store_true", help=text)
     add_verify(parser)
     text = "print the report as JSON"
     parser.add_argument("--json", action="store_true", help=text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Exit code 1: there are conflicts, or what is verified differs from dbt's."""
+    """Exit code 1: there are conflicts, what is verified differs from dbt's, or a table is not
+    adopted."""
     root = options.path.resolve()
     into = (options.into or root.with_name(f"{root.name}_models")).resolve()
     given = ImportOptions(
@@ -80,26 +88,35 @@ def run(options: argparse.Namespace) -> int:
     with writing(into):
         done = write_files(into, imported.files, options.accept)
         report = imported.report.with_files(done.paths())
-        content = _write_report(into, report, None)
+        content = _write_report(into, report)
     for path, text in home_texts().items():
         write_new(into / path, text)
-    if found := verified(options, manifest, imported, done, into):
+    found = verified(options, manifest, imported, done, into)
+    taken = adopted(into, manifest) if options.adopt else ()
+    if found or taken:
         with writing(into):
-            content = _write_report(into, report, found)
+            content = _write_report(into, report, found, taken)
     lines = [*_summary(report, done, into), *(verification_lines(found) if found else ())]
+    lines += adoption_lines(taken) if taken else ()
     lines += ["\nCheck it, run it, and look at it in the UI:\n"]
     lines += commands(into, ["check", "run"], DEFINITIONS)
     for line in [content] if options.json else lines:
         print(line)
-    return 1 if done.conflicts or (found and found.differs) else 0
+    return 1 if done.conflicts or (found and found.differs) or has_left(taken) else 0
 
 
-def _write_report(into: Path, report: ImportReport, found: Verification | None) -> str:
+def _write_report(
+    into: Path,
+    report: ImportReport,
+    found: Verification | None = None,
+    taken: Sequence[AdoptedNode] = (),
+) -> str:
     """Write the report in both forms; return its JSON."""
     values = report.as_json() | ({"verification": found.as_json()} if found else {})
+    values |= {"adoption": as_json(taken)} if taken else {}
     content = json.dumps(values, indent=1, ensure_ascii=False)
     replace_file(into / FOLDER / "report.json", f"{content}\n")
-    replace_file(into / FOLDER / "report.html", import_page(report, found))
+    replace_file(into / FOLDER / "report.html", import_page(report, found, taken))
     return content
 
 

@@ -21,6 +21,10 @@ def publication(run_id: str, attempt: int, part: int = 0) -> str:
 #: are made by no code that has a version; the rest is what ``contents`` says of them.
 STORED = "stored "
 
+#: The attempt in the record of a relation that somebody else has built, and that was taken over:
+#: the attempts of a run begin at 1. Its run ID names the moment.
+ADOPTED = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -29,7 +33,8 @@ class Commit:
     ``rows`` is None where they were not counted (a view). ``committed_at`` is ISO 8601 in UTC; the
     warehouse sets it when it writes the record.
 
-    ``kind`` is "whole" where all rows were replaced; else it, ``since`` and the counts are those of
+    ``kind`` is "whole" where all rows were replaced, and "adopted" where the rows of a table that
+    is no snapshot are somebody else's; else it, ``since`` and the counts are those of
     ``Changes``. ``part`` counts the records of one attempt, and the window says which rows this one
     is about: from its start up to its end, or, where there is no end, the values of a JSON list.
     ``input_versions`` says what was read: see ``compilation.inputs``.
@@ -61,6 +66,11 @@ class Commit:
     @property
     def id(self) -> AttemptId:
         return AttemptId(self.run_id, self.step, self.attempt)
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether nobody has built the relation for this record."""
+        return self.attempt == ADOPTED
 
     @property
     def publication(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from dagster_models.dbt.adoption import AdoptedNode
 from dagster_models.dbt.report import ImportReport, ReportedModel
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.report import Verification
@@ -24,12 +25,18 @@ _FILES = {
 }
 
 
-def import_page(report: ImportReport, verification: Verification | None = None) -> str:
+def import_page(
+    report: ImportReport,
+    verification: Verification | None = None,
+    adopted: Sequence[AdoptedNode] = (),
+) -> str:
     style = "td code { overflow-wrap: anywhere; }"
-    return page(f"Import of {report.project}", _body(report, verification), style=style)
+    return page(f"Import of {report.project}", _body(report, verification, adopted), style=style)
 
 
-def _body(report: ImportReport, verification: Verification | None) -> Iterator[str]:
+def _body(
+    report: ImportReport, verification: Verification | None, adopted: Sequence[AdoptedNode]
+) -> Iterator[str]:
     yield f"<h1>Import of the dbt project {escaped(report.project)}</h1>"
     yield (
         f'<p class="soft">{len(report.models)} models, adapter {escaped(report.adapter)},'
@@ -44,6 +51,13 @@ def _body(report: ImportReport, verification: Verification | None) -> Iterator[s
             yield "<p>" + "<br>".join(f"<code>{escaped(it)}</code>" for it in paths) + "</p>"
     if verification is not None:
         yield from verified_parts(verification)
+    if adopted:
+        yield "<h2>Relations that dbt has built</h2>"
+        rows = [
+            [f"<code>{escaped(it.name)}</code>", *map(escaped, (it.what.state, it.what.why))]
+            for it in adopted
+        ]
+        yield table(("relation", "", "why"), rows)
     yield "<h2>Models</h2>"
     yield table(("model", "way", "why, and what stands in its text"), map(_model, _order(report)))
     if report.remarks:

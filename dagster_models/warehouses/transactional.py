@@ -166,6 +166,8 @@ class TransactionalSession(Hooks):
         """Why the relation must not be dropped; "" for one that is as it was published."""
         if commit.identity is None or found.identity != commit.identity:
             return "somebody else has replaced it since"
+        if commit.is_adopted:
+            return "it was adopted from dbt, and no run has built it since"
         if found.is_view or commit.rows is None:
             return ""
         if commit.contents:

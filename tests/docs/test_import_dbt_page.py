@@ -8,10 +8,13 @@ import re
 import shlex
 from pathlib import Path
 
+import duckdb
 import pytest
+import yaml
 
 from dagster_models.cli import import_dbt
 from dagster_models.cli.main import COMMANDS, main, parser
+from dagster_models.core.adopted import ADOPTIONS
 from dagster_models.dbt.project.manifest import SCHEMAS
 from dagster_models.dbt.text.model_text import Way
 from dagster_models.dbt.verification.relations import RelationState
@@ -80,6 +83,27 @@ def test_the_commands_of_verification_print_what_the_page_says(
         assert main(shlex.split(line)[1:]) == 0
         assert "2 not compared\n" in capsys.readouterr().out
     assert {it for it in TextState if f"| `{it.value}` |" not in PAGE} == set()
+
+
+def test_the_command_of_adoption_records_a_table(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(shlex.split(BLOCKS["sh"])[1:]) == 0
+    settings = yaml.safe_load((folder / "shop_models/dagster_models.yaml").read_text())
+    database = folder / "shop_models" / settings["targets"]["dev"]["path"]
+    database.parent.mkdir()
+    with duckdb.connect(str(database)) as it:
+        it.execute("create schema marts")
+        it.execute(
+            "create table marts.stg_orders as"
+            " select 1 as id, 'ann' as customer, current_date as ordered_at, 'new' as status"
+        )
+        it.execute("create table marts.orders as select * exclude (status) from marts.stg_orders")
+    for line in BLOCKS["shell"].splitlines():
+        assert main(shlex.split(line)[1:]) == 0
+        assert "     1  adopted" in capsys.readouterr().out
+    states = PAGE.section("Tables that dbt has built")
+    assert {it for it in ADOPTIONS if f"| `{it}` |" not in states} == set()
 
 
 def test_the_commands_that_need_dbt_are_read() -> None:

@@ -373,6 +373,7 @@ _OPERATIONS: Mapping[str, Operation] = {
     "ledger": operations.ledger,
     "built_by": operations.built_by,
     "drop": operations.drop,
+    "adopt": operations.adopt,
     "there": operations.there,
     "fingerprint": operations.fingerprint,
     "unrepeatable": operations.unrepeatable,

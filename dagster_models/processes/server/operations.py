@@ -133,3 +133,15 @@ def drop(
     with connection.server.writing(str(relation), connection, stop):
         session.drop(relation, message["builder"])
     return {}
+
+
+def adopt(
+    connection: ClientConnection, session: WarehouseSession, message: Message, stop: Stop
+) -> dict[str, Any]:
+    from dagster_models.warehouses import adoption  # few processes are asked this
+
+    task = task_from_json(message["task"])
+    if not isinstance(task, BuildTask) or session.in_transaction:
+        raise ValueError("no relation of a task can be adopted here")
+    with connection.server.writing(str(task.relation), connection, stop):
+        return {"adopted": plain(adoption.adopt(session, task))}

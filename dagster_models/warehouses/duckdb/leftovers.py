@@ -33,8 +33,9 @@ class DuckDBLeftovers(DuckDBCursor):
 
     def mark(self, staged: Staged, commit: Commit) -> str:
         # Whoever replaces the relation replaces its comment too.
+        done = "adopted" if commit.is_adopted else "built"
         mark = (
-            f"built by dagster-models ({commit.builder}):"
+            f"{done} by dagster-models ({commit.builder}):"
             f" {commit.step}, attempt {commit.attempt} of run {commit.run_id}"
         )
         if staged.comment:

@@ -1,0 +1,167 @@
+"""A table that somebody else has built gets a commit record, so that the next build goes on from
+it as from one of our own. Its rows and columns stay as they are.
+
+    turn -> is it ours? -> columns -> mark -> commit record, in one transaction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from dagster_models.core.adopted import Adopted
+from dagster_models.core.commit import Commit
+from dagster_models.core.materializations import Incremental, Snapshot
+from dagster_models.core.model import Relation
+from dagster_models.core.tasks import SINCE, BuildTask, Query
+from dagster_models.warehouses.base import Staged, WarehouseSession, quote, quoted
+from dagster_models.warehouses.materializations.columns import Columns
+from dagster_models.warehouses.transactional import TransactionalSession
+
+_NO_ZONE = ("timestamp", "timestamp without time zone")
+
+
+def adopt(session: WarehouseSession, task: BuildTask) -> Adopted:
+    """Record the relation of the task as one that is taken over, if a build can go on from it.
+
+    The attempt of the task is ``commit.ADOPTED``. Raises WarehouseError if the columns cannot be
+    compared, as the query cannot be described.
+    """
+    how = task.materialization
+    if not isinstance(session, TransactionalSession):
+        return Adopted("left", "only tables of DuckDB and PostgreSQL are adopted")
+    if not isinstance(how, (Incremental, Snapshot)):
+        return Adopted("replaced")
+    if isinstance(how, Incremental) and how.partitioned:
+        return Adopted("left", "nothing says which of its partitions have been built")
+    session.begin()
+    try:
+        return _adopted(session, task, how)
+    finally:
+        session.rollback()  # of what was not committed
+
+
+def _adopted(
+    session: TransactionalSession, task: BuildTask, how: Incremental | Snapshot
+) -> Adopted:
+    relation = task.relation
+    kind = session.take_turn(relation)
+    if kind is None:
+        return Adopted("missing")
+    if kind == "view":
+        return Adopted("left", "it is a view")
+    identity = _identity(session, relation)
+    last = next(iter(session.last_proofs([relation])), None)
+    if last is not None and last.identity is not None and last.identity == identity:
+        if last.builder == task.builder:
+            return Adopted("recorded")
+        return Adopted("left", f"{last.builder} has built it, or has adopted it before")
+    if why := "; ".join(_misfits(session, task, how)):
+        return Adopted("left", why)
+    _write(session, task, how, identity)
+    return Adopted("adopted")
+
+
+def _write(
+    session: TransactionalSession,
+    task: BuildTask,
+    how: Incremental | Snapshot,
+    comment: str | None,
+) -> None:
+    rows = session.count(f"SELECT 1 FROM {quoted(task.relation)}")
+    commit = Commit(
+        *task.id,
+        str(task.relation),
+        task.code_version,
+        {},  # nobody knows what it was built from
+        rows,
+        kind="snapshot" if isinstance(how, Snapshot) else "adopted",
+        builder=task.builder,
+    )
+    staged = Staged(task.relation, rows, comment=comment or "")
+    session.write_record(replace(commit, identity=session.mark(staged, commit)))
+    session.commit()
+
+
+def _identity(session: TransactionalSession, relation: Relation) -> str | None:
+    def name(of: Relation) -> str:  # a catalog is named only where it has to be
+        return session.folded(f"{of.schema}.{of.name}")
+
+    there = session.relations_there()
+    return next((it.identity for it in there if name(it.relation) == name(relation)), None)
+
+
+def _misfits(
+    session: TransactionalSession, task: BuildTask, how: Incremental | Snapshot
+) -> Iterator[str]:
+    """Why no build goes on from the table as it stands."""
+    there: Columns = session.columns(task.relation)
+    returned = _returned(session, task)
+    is_snapshot = isinstance(how, Snapshot)
+    own = how.own_columns if isinstance(how, Snapshot) else ()
+    of_query = [it for it in there if it[0] not in own]
+    yield from _differences(session, of_query, returned, may_have_more=is_snapshot)
+    if isinstance(how, Snapshot):
+        found = list(_misfits_of_snapshot(session, task.relation, how, dict(there)))
+        yield from (what for what, _ in found)
+        if mends := [mend for _, mend in found if mend]:
+            yield f"to make the snapshot's own columns fit, run {'; '.join(mends)}"
+
+
+def _returned(session: TransactionalSession, task: BuildTask) -> Columns:
+    """The columns of the model's query, as a table of it has them; none of its rows is made."""
+    content = task.content
+    assert isinstance(content, Query)  # an import makes no other
+    sql = (content.full or content.sql.replace(SINCE, "NULL")).rstrip().rstrip(";")
+    session.stage(Query(f"SELECT * FROM (\n{sql}\n) AS returned LIMIT 0"))
+    columns = session.columns(session.staging)
+    session.change(f"DROP TABLE {quoted(session.staging)}")
+    return columns
+
+
+def _differences(
+    session: TransactionalSession, there: Columns, returned: Columns, *, may_have_more: bool
+) -> Iterator[str]:
+    """*may_have_more*: what a query does not return any more stays in a snapshot, and dbt adds
+    columns of its own."""
+    old = {session.folded(name): (name, type_) for name, type_ in there}
+    new = {session.folded(name): (name, type_) for name, type_ in returned}
+    if lacking := [f"`{name}` ({type_})" for key, (name, type_) in new.items() if key not in old]:
+        yield f"the table does not have {', '.join(lacking)}"
+    more = [f"`{name}`" for key, (name, _) in old.items() if key not in new]
+    if more and not may_have_more:
+        yield f"the query does not return {', '.join(more)}"
+    for key in [key for key in old if key in new]:
+        (name, before), (_, now) = old[key], new[key]
+        if before != now and not session.fits(now, before):
+            yield f"`{name}` is {before} in the table, and the query returns {now}"
+
+
+def _misfits_of_snapshot(
+    session: TransactionalSession, relation: Relation, how: Snapshot, types: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """What of the snapshot's own columns is not as ours, and the statement that makes it so: dbt
+    gives its moments the type of `updated_at`, and its mark of deletions is a text."""
+    for name in (how.valid_from, how.valid_to):
+        type_ = types.get(name)
+        if type_ is None:
+            yield f"the table does not have `{name}`", ""
+        elif type_.lower() not in _NO_ZONE:
+            has_zone = "with time zone" in type_.lower()
+            moment = f"{quote(name)} AT TIME ZONE 'UTC'" if has_zone else quote(name)
+            mend = _retyped(relation, name, "TIMESTAMP", moment)
+            yield f"`{name}` is {type_} in the table, and a timestamp here", mend
+    name, type_ = how.is_deleted, types.get(how.is_deleted)
+    if how.hard_deletes != "new_record" or type_ is None:
+        return
+    default = f"ALTER TABLE {quoted(relation)} ALTER COLUMN {quote(name)} SET DEFAULT false"
+    if type_.lower() != "boolean":
+        mend = f"{_retyped(relation, name, 'BOOLEAN', quote(name))}; {default}"
+        yield f"`{name}` is {type_} in the table, and a boolean here", mend
+    elif not session.has_default(relation, name):
+        yield f"`{name}` has no default, so that it is no mark here", default
+
+
+def _retyped(relation: Relation, name: str, type_: str, value: str) -> str:
+    alter = f"ALTER TABLE {quoted(relation)} ALTER COLUMN {quote(name)}"
+    return f"{alter} TYPE {type_} USING CAST({value} AS {type_})"

@@ -1,0 +1,171 @@
+"""`import-dbt --adopt`: what dbt has built is taken over, and runs go on from it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+import yaml
+
+from dagster_models.cli.main import main
+from dbt_cases import manifest_of, step
+from dbt_profiles import dbt_profile
+from systems import System, duckdb_system
+
+PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
+SNAPSHOT = {"strategy": "check", "check_cols": ["amount"], "unique_key": "id"}
+
+
+def sql(system: System, text: str) -> list[Any]:
+    if system.name == "duckdb":
+        with duckdb.connect(system.settings["path"]) as connection:
+            return connection.execute(text).fetchall()
+    with psycopg.connect(system.settings["dsn"], autocommit=True) as connection:
+        cursor = connection.execute(text.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def adoption(
+    folder: Path, capsys: pytest.CaptureFixture[str], *options: str
+) -> tuple[int, dict[str, str]]:
+    """The exit code, and the state of each relation in the report."""
+    code = main(["import-dbt", str(folder), "--adopt", "--json", *options])
+    printed = capsys.readouterr()
+    assert printed.out, printed.err
+    found = json.loads(printed.out)["adoption"]
+    written = folder.with_name(f"{folder.name}_models") / ".dagster_models_import"
+    assert json.loads((written / "report.json").read_text())["adoption"] == found
+    assert all(it["name"] in (written / "report.html").read_text() for it in found)
+    return code, {it["name"]: f"{it['state']} {it['why']}".strip() for it in found}
+
+
+def test_the_report_says_what_was_adopted_and_what_was_left_and_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    system = duckdb_system(str(tmp_path / "dev.duckdb"))
+    folder = tmp_path / "shop"
+    query = "select 1 as id, 10 as amount"
+    later = {"materialized": "incremental"}
+    manifest_of(
+        folder,
+        step("orders", raw_code=query, config={"materialized": "table"}),
+        step(
+            "log", "model.shop.orders", raw_code="select * from {{ ref('orders') }}", config=later
+        ),
+        step("other", raw_code=f"{query}, 2 as more", config=later),
+        step("new", raw_code=query, config=later),
+        step("kept", kind="snapshot", raw_code=query, config=SNAPSHOT),
+    )
+    profile = yaml.safe_dump({"shop": dbt_profile(system, "marts")})
+    (folder / "profiles.yml").write_text(profile)
+    assert main(["import-dbt", str(folder), "--adopt"]) == 1
+    assert "has no database yet" in capsys.readouterr().err
+    sql(system, "create schema marts")
+    for name in ("orders", "log", "other"):
+        sql(system, f"create table marts.{name} as {query}")
+    columns = "now()::timestamp as dbt_valid_from, null::timestamp as dbt_valid_to"
+    sql(system, f"create table marts.kept as {query}, {columns}")
+    before = sql(system, "select * from marts.log, marts.other, marts.kept")
+    code, found = adoption(folder, capsys)
+    assert (code, found) == (
+        1,
+        {
+            "marts.orders": "replaced",
+            "marts.log": "adopted",
+            "marts.other": "left the table does not have `more` (INTEGER)",
+            "marts.new": "missing",
+            "marts.kept": "adopted",
+        },
+    )
+    assert sql(system, "select * from marts.log, marts.other, marts.kept") == before
+    records = (
+        "select relation, kind, run_id like 'adopted-%' from dagster_models.commits order by 1"
+    )
+    recorded = [("marts.kept", "snapshot", True), ("marts.log", "adopted", True)]
+    assert sql(system, records) == recorded
+    assert main(["import-dbt", str(folder), "--adopt"]) == 1
+    shown = capsys.readouterr().out
+    assert "     2  have a commit record already" in shown
+    assert "left: marts.other: the table does not have `more` (INTEGER)" in shown
+    assert sql(system, records) == recorded
+
+
+FILES = {
+    "dbt_project.yml": "name: shop\nprofile: shop\nversion: '1.0'\n",
+    "seeds/raw.csv": "id,day,amount\n1,2024-01-01,10\n2,2024-01-02,\n3,2024-01-02,7.5\n",
+    "models/daily.sql": """
+{{ config(materialized='incremental', unique_key='day') }}
+select day, count(*) as n, sum(amount) as amount from {{ ref('raw') }}
+{% if is_incremental() %} where day >= (select max(day) from {{ this }}) {% endif %}
+group by day
+""",
+    "models/log.sql": """
+{{ config(materialized='incremental') }}
+select id, amount, current_timestamp as at from {{ ref('raw') }}
+{% if is_incremental() %} where id > (select max(id) from {{ this }}) {% endif %}
+""",
+    "models/total.sql": "select sum(amount) as amount from {{ ref('daily') }}",
+    "snapshots/kept.sql": """
+{% snapshot kept %}
+{{ config(target_schema=target.schema, unique_key='id', strategy='check', check_cols=['amount']) }}
+select * from {{ ref('raw') }}
+{% endsnapshot %}
+""",
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(not PYTHON, reason="DAGSTER_MODELS_DBT is no Python that has dbt")
+@pytest.mark.parametrize("system", ["duckdb", "postgres"], indirect=True)
+def test_runs_go_on_from_what_dbt_itself_has_built(
+    system: System,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "shop"
+    profile = dbt_profile(system, "public")
+    monkeypatch.setenv("SHOP_PASSWORD", str(profile["outputs"]["dev"].get("password") or ""))
+    for path, text in {**FILES, "profiles.yml": yaml.safe_dump({"shop": profile})}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    build = [PYTHON, "-m", "dbt.cli.main", "build", "--profiles-dir", "."]
+    subprocess.run(build, cwd=folder, capture_output=True, check=True)
+    tables = ("daily", "log", "kept")
+    before = {it: sql(system, f"select * from public.{it} order by 1") for it in tables}
+    code, found = adoption(folder, capsys)
+    assert (code, found) == (
+        0,
+        {
+            **dict.fromkeys(("public.raw", "public.total"), "replaced"),
+            **{f"public.{it}": "adopted" for it in tables},
+        },
+    )
+    assert {it: sql(system, f"select * from public.{it} order by 1") for it in tables} == before
+    # A new order, and another amount of an old one, which only the snapshot sees.
+    place = tmp_path / "shop_models"
+    seed = next(place.glob("seeds/**/raw.csv"))
+    seed.write_text(seed.read_text().replace("1,2024-01-01,10", "1,2024-01-01,11"))
+    seed.write_text(f"{seed.read_text()}4,2024-01-03,1\n")
+    run = [sys.executable, "-m", "dagster_models.cli", "--project", str(place), "run"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = {it: sql(system, f"select * from public.{it} order by 1") for it in tables}
+    assert after["daily"][:2] == before["daily"]
+    assert [float(it[2]) for it in after["daily"]] == [10, 7.5, 1]
+    assert after["log"][:3] == before["log"]
+    assert len(after["log"]) == 4
+    states = (
+        "select id, cast(amount as integer), dbt_valid_to is null from public.kept order by 1, 3"
+    )
+    found_now = [(1, 10, False), (1, 11, True), (2, None, True), (3, 8, True), (4, 1, True)]
+    assert sql(system, states) == found_now
+    assert set(before["kept"][1:]) < set(after["kept"])
