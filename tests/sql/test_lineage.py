@@ -15,7 +15,6 @@ from sqlglot.lineage import lineage
 
 from dagster_models.core.traced import Schema, Upstream
 from dagster_models.sql.lineage.trace import followed, trace
-from dagster_models.sql.tokens import TokenizedText
 from lineage_cases import CASES, Case, lines_of, split_columns
 from lineage_queries import TABLES, Queries
 from paths import environment_of_tests
@@ -271,7 +270,7 @@ def test_a_lateral_view_decides_the_rows() -> None:
 @pytest.mark.parametrize("case", REFERENCES, ids=lambda case: case.title)
 def test_sql_of_every_dialect_is_followed_or_left_alone(case: ReferenceCase) -> None:
     """Where nothing is known of any table, nothing can be wrong with a column."""
-    found = followed(TokenizedText(case.text, case.dialect), {})
+    found = followed(case.text, case.dialect, {})
     assert found.problems == ()
     assert found.reason or found.closed or found.columns
 
