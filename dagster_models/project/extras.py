@@ -262,10 +262,13 @@ _FIX = "Delete it, or use another target for this model."
 
 def wrong_columns(step: Step) -> Iterator[Problem]:
     """Columns of indexes and exports that the relation does not have, as far as those are known."""
-    schema, export_ = step.trace.schema, step.config.export
-    names = [name for name, _ in schema.columns]
+    export_ = step.config.export
     used = [("indexes", name) for index in step.config.indexes for name in index.columns]
     used += [("export", name) for name in export_.partition_by] if export_ is not None else []
+    if not used:
+        return
+    schema = step.trace.schema
+    names = [name for name, _ in schema.columns]
     for key, column in used if schema.closed else ():
         if column.lower() not in map(str.lower, names):
             what = f"`{key}` names `{column}`, a column that {step.key} does not have"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 
 from dagster_models.core import materializations
 from dagster_models.core.materializations import is_custom
@@ -54,13 +55,17 @@ def strategy_of(step: Step) -> str:
     return materializations.strategy_of(step.config)
 
 
+@cache
+def _idle_keys(materialized: str) -> frozenset[str]:
+    allowed = _keys_of(materialized)
+    idle = {*set(_EVERY).difference(allowed), *idle_extras(materialized)}
+    return frozenset(idle if "from" in allowed else {*idle, "from_target"})
+
+
 def without_idle_keys(values: Values, materialized: str) -> Values:
     """*values* without what says nothing about a model of this kind: the defaults of its folder may
     be for others."""
-    allowed = _keys_of(materialized)
-    if "from" not in allowed:
-        values = {key: value for key, value in values.items() if key != "from_target"}
-    idle = {*set(_EVERY).difference(allowed), *idle_extras(materialized)}
+    idle = _idle_keys(materialized)
     kept = {key: value for key, value in values.items() if key not in idle}
     if kept.get("strategy") not in STRATEGIES.get(materialized, ()):
         kept.pop("strategy", None)

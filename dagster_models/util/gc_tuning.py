@@ -10,7 +10,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-_RARELY = (50_000, 20, 100)
+_RARELY = (1_000_000, 20, 100)
 
 
 @contextlib.contextmanager

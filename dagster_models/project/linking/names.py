@@ -84,8 +84,8 @@ def build_names(
     by_letters: dict[tuple[str, ...], tuple[Key, ...]] = {}
     for item in items:
         if isinstance(item, Step) and item.kind != "script" and not is_function(item):
-            for parts in ((item.key.name,), item.key):
-                folded = _letters(parts)
+            letters = _letters(item.key)
+            for folded in (letters[-1:], letters):
                 by_letters[folded] = (*by_letters.get(folded, ()), item.key)
     return Names(
         {name: tuple(found) for name, found in by_name.items()},
