@@ -145,6 +145,10 @@ class LoadedLocation:
         failed without a step."""
         if not run.is_failure_or_canceled:
             return run.status not in (DagsterRunStatus.QUEUED, DagsterRunStatus.NOT_STARTED)
+        return self.has_begun(run)
+
+    def has_begun(self, run: DagsterRun) -> bool:
+        """Whether a step of the run has started."""
         started = {DagsterEventType.STEP_START}
         return bool(self._instance.get_records_for_run(run.run_id, of_type=started).records)
 

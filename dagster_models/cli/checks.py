@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     project = project_of(options)
     selected = select(project, options)
-    for step in selected:
+    for step in selected:  # also one that is named by its check alone
         refuse_broken(step)
     target = usable_target(project, options.target)
     refuse_missing(target)
@@ -68,17 +68,22 @@ def result_of(session: Session, it: TargetStep) -> StepResult:
 
 def select(project: Project, options: argparse.Namespace) -> list[Step]:
     """The steps, and those of sources, each with those of its checks that the options name: by the
-    names of checks, or by a selection of models and sources. Without any all that have checks.
+    names of checks, or by a selection of models and sources. Without any all that have checks, and
+    all whose files are wrong: which checks those would have is unknown.
 
     Raises:
         SelectionError: nothing that is selected has a check, or a name is unknown.
+        ProjectError: what is selected is in a file that is wrong.
     """
-    sources = map(checks_of, project.sources.values())
-    every = [step for step in (*sources, *project.steps.values()) if step.checks]
+    sources = (replace(checks_of(it), problems=it.problems) for it in project.sources.values())
+    every = [it for it in (*sources, *project.steps.values()) if it.checks or it.problems]
     things = {
         step.key: [it for check in step.checks for it in _names(step, check)] for step in every
     }
     asked = wanted(project, options, things, "check")
+    for step in every:
+        if asked.has(step.key, ()):
+            refuse_broken(step)
     chosen = [
         replace(
             step,

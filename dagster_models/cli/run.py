@@ -75,6 +75,6 @@ def execute(location: ProjectLocation, dagster_run: DagsterRun) -> int:
     place = f"job {dagster_run.job_name}, code location {location.loaded.name}"
     print(f"Run {dagster_run.run_id} ({place})", flush=True)
     status = location.loaded.execute(dagster_run)
-    if status != "SUCCESS":
+    if status != "SUCCESS" and location.loaded.has_begun(dagster_run):  # no other one can go on
         print("`dagster-models retry` goes on with what is left.", flush=True)
     return _CODES.get(status, 1)

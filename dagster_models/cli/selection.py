@@ -139,7 +139,8 @@ def facts_of(project: Project, target: str | None) -> Facts:
         if ref:
             comparison = compared(Path(project.root), ref).comparison
             return [str(it.key) for it in comparison.changes if it.kind != "removed"]
-        return built_by_other_code(project, target)
+        wrong = [str(key) for key, step in project.steps.items() if step.problems]
+        return [*built_by_other_code(project, target), *wrong]  # which have no code version
 
     return Facts(changed, lambda: failed_last(project, target))
 

@@ -98,7 +98,7 @@ class ProjectJobs:
             try:
                 selection = self._meant(job)
                 if job.only_checks:
-                    selection = AssetSelection.all_asset_checks() & selection
+                    selection = self._checks_alone(selection)
                 made = define_asset_job(
                     prefixed(self._project.key_prefix, job.name),
                     selection=selection,
@@ -115,6 +115,13 @@ class ProjectJobs:
             if job.selection != "*" or job.only_checks or self._dynamic or self._partitioned:
                 self._check_selection(job, selection)
         return made
+
+    def _checks_alone(self, selection: AssetSelection) -> AssetSelection:
+        """The checks of what is selected, and all in it that can only fail: which checks its files
+        would have is unknown, so a run without them must not succeed."""
+        checks = AssetSelection.all_asset_checks() & selection
+        failing = self._selections.resolve(selection)[0] & set(self._broken)
+        return checks | AssetSelection.assets(*failing) if failing else checks
 
     def _meant(self, job: Job) -> AssetSelection:
         """What the job runs. Raises SelectionError, as ``_selection`` does."""

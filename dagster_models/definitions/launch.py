@@ -155,7 +155,13 @@ def steps_of(location: ProjectLocation, job: JobDefinition) -> frozenset[str]:
 def _selected(location: ProjectLocation, asked: Asked, facts: Facts) -> set[AssetKey]:
     runnable = executable_keys(location.assets)
     if asked.job is not None:
-        runnable &= job_in(location, asked.job).asset_layer.selected_asset_keys
+        of_job = job_in(location, asked.job).asset_layer.selected_asset_keys
+        if not of_job:
+            raise SelectionError(
+                f"job {asked.job} runs checks alone, and builds nothing: in the shell,"
+                " `dagster-models checks` runs those of the models that it names"
+            )
+        runnable &= of_job
     elif not asked.select:  # what others have in the location runs if somebody names it
         own = set(location.keys.values())
         runnable = {key for key in runnable if key.to_user_string() in own}
