@@ -29,7 +29,7 @@ clocks as (
     join staging.stg_airports on stg_airports.airport = departures.destination
 ),
 
--- Summer is from 10 March to 3 November. `at time zone` is no word that all warehouses know.
+-- From 10 March to 3 November clocks are put forward. Not all warehouses know `at time zone`.
 candidates as (
     select
         *,

@@ -21,7 +21,8 @@ select
     avg(wind_mph) as wind_mph,
     max(gust_mph) as gust_mph,
     sum(rain_in) / count(distinct origin) as rain_in,
-    -- Hours of an airport that pilots can't call clear.
+    -- Hours of an airport that pilots can't call clear. `1e0`: in PostgreSQL the quotient of two
+    -- integers has no fraction.
     1e0 * count(*) filter (where visibility_miles < 3) / count(distinct origin)
         as low_visibility_hours
 from local_hours

@@ -4,8 +4,8 @@ owner: data@example.com
 columns:
   airport: {description: The FAA's code of three letters., checks: [unique, not_null]}
   time_zone: {description: "Name in the tz database, e.g. America/Chicago."}
-  utc_hours: {description: "What its clocks show in winter, less UTC."}
-  summer_hours: {description: "What they are put forward in summer: 1, or 0 where they are not."}
+  utc_hours: {description: "How many hours its clocks are ahead of UTC in winter, e.g. -6 in Chicago."}
+  summer_hours: {description: "How many hours they are put forward in summer: 1, or 0 where they are not."}
 */
 select
     faa as airport,
