@@ -86,7 +86,7 @@ def test_a_session_that_is_lost_at_the_act_is_settled_by_the_proof(
             return int(change(self, sql, *arguments))
         if moment == "after":
             change(self, sql, *arguments)
-        mariadb.rows(f"kill connection {connecting.thread_of(self._connection)}")
+        mariadb.rows(f"kill connection {self._connection.thread_id()}")
         return int(change(self, "select 1"))
 
     monkeypatch.setattr(type(session), "change", cut)
@@ -375,11 +375,11 @@ def test_settings_that_lead_nowhere() -> None:
 def test_a_session_that_ended_while_it_was_idle_connects_anew(
     mariadb: MariaServer, warehouse: mariadb.MariaDB, session: mariadb.MariaSession
 ) -> None:
-    mariadb.rows(f"kill connection {connecting.thread_of(session._connection)}")
+    mariadb.rows(f"kill connection {session._connection.thread_id()}")
     assert run(session, TASK, Stop()).verdict is Verdict.COMMITTED
     with contextlib.closing(warehouse.session("user")) as user:
         user.execute("set @a = 1")  # it is gone with the connection
-        mariadb.rows(f"kill connection {connecting.thread_of(user._connection)}")
+        mariadb.rows(f"kill connection {user._connection.thread_id()}")
         with pytest.raises(WarehouseLost):
             user.build(TASK)
 

@@ -4,7 +4,6 @@ settings are."""
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import socket
 import time
@@ -15,7 +14,7 @@ from dagster_models.core.target_types import MARIADB
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.environment import filled_settings
 from dagster_models.warehouses.mariadb import driver
-from dagster_models.warehouses.mariadb.errors import is_lost, message_of, number_of
+from dagster_models.warehouses.mariadb.errors import convert, is_lost, message_of, number_of
 
 #: Without a strict mode a value that does not fit is cut, and only a warning says so. Others would
 #: change what quotes mean. `||` joins texts, as our own checks use it; see ``text.refuse_pipes``.
@@ -37,24 +36,14 @@ _FIRST_DELAY_SECONDS, _LOOK_SECONDS = 0.05, 0.05
 _COMES_BACK = frozenset((1040, 1053, 1203, 2002, 2003, 2006, 2013))
 
 
-def hashed(name: str) -> str:
-    """A name in few characters."""
-    return hashlib.sha256(name.encode()).hexdigest()[:16]
-
-
-def lock_of(mark: str) -> str:
-    """The lock that a session of this ``hashed`` name holds as long as its connection lives."""
-    return f"dagster_models:{mark}"
-
-
 class MariaConnector:
     """A server, as its connections are made. ``lock_timeout``: how long one waits for a lock."""
 
     def __init__(self, settings: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         given = filled_settings(MARIADB.in_scope(settings, "place"), os.environ)
         self._arguments = _arguments(given)
-        self._place = str(given.get("socket") or f"{given.get('host') or 'localhost'}:"
-                          f"{given.get('port') or 3306}")  # fmt: skip
+        host, port = given.get("host") or "localhost", given.get("port") or 3306
+        self._place = str(given.get("socket") or f"{host}:{port}")
         self._user = str(given.get("user") or "(default)")
         self._connect_seconds = MARIADB.number(own, "connect_seconds")
         self.lock_timeout = max(1, round(MARIADB.number(own, "lock_timeout")))
@@ -119,7 +108,7 @@ class MariaConnector:
         return sock
 
     def _unreachable(self, error: Exception, seconds: float, hopeful: bool) -> WarehouseError:
-        full = number_of(error) in (1040, 1203, 1226)
+        full = convert(error).kind is ErrorKind.TOO_MANY_SESSIONS
         return WarehouseError(
             ErrorKind.TOO_MANY_SESSIONS if full else ErrorKind.UNREACHABLE,
             f"the MariaDB server at {self._place} cannot be reached as user {self._user}, after"
@@ -170,12 +159,6 @@ def _keep_alive(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-
-
-def thread_of(connection: Any) -> int:
-    """The server's number of a connection."""
-    number: int = connection.thread_id()
-    return number
 
 
 def _sleep(seconds: float, given_up: Callable[[], bool]) -> None:

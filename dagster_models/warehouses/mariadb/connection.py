@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.base import WarehouseSession
 from dagster_models.warehouses.mariadb import driver
-from dagster_models.warehouses.mariadb.connect import MariaConnector, hashed, lock_of, thread_of
+from dagster_models.warehouses.mariadb.connect import MariaConnector
 from dagster_models.warehouses.mariadb.errors import (
     CHANGED,
     NO_LINES,
@@ -27,6 +28,16 @@ from dagster_models.warehouses.mariadb.text import literal
 Row = tuple[Any, ...]
 _TAKE_NAME_SECONDS = 10.0
 _GRACE_SECONDS, _LOOK_SECONDS = 0.5, 0.02
+
+
+def hashed(name: str) -> str:
+    """A name in few characters."""
+    return hashlib.sha256(name.encode()).hexdigest()[:16]
+
+
+def _lock_of(mark: str) -> str:
+    """The lock, as SQL, that a session of this mark holds as long as its connection lives."""
+    return literal(f"dagster_models:{mark}")
 
 
 class MariaConnection(WarehouseSession):
@@ -44,6 +55,7 @@ class MariaConnection(WarehouseSession):
         self._runs = False
         #: Whether the user's code may have left something in the session.
         self._touched = False
+        self._affected = 0  # rows, by the last statement
         self._connection = self._opened(given_up)
 
     def _opened(self, given_up: Callable[[], bool]) -> Any:
@@ -52,7 +64,7 @@ class MariaConnection(WarehouseSession):
         connection, self.folds_names = self.server.open(given_up)
         try:
             end = time.monotonic() + _TAKE_NAME_SECONDS
-            lock = literal(lock_of(self.mark))
+            lock = _lock_of(self.mark)
             with connection.cursor() as cursor:
                 while True:
                     cursor.execute(f"SELECT GET_LOCK({lock}, 0), IS_USED_LOCK({lock})")
@@ -110,8 +122,6 @@ class MariaConnection(WarehouseSession):
         lines before those of the user's."""
         self.run(sql, lines_before)
         return self._affected
-
-    _affected = 0
 
     def run(self, sql: str, lines_before: int = NO_LINES) -> tuple[list[str], list[Row]]:
         """Run one statement; return the names of its columns, and its rows."""
@@ -176,10 +186,10 @@ class MariaConnection(WarehouseSession):
         with self._turn, contextlib.suppress(WarehouseError, *driver.errors()):
             if self._runs:
                 with self.server.open()[0] as other, other.cursor() as cursor:
-                    cursor.execute(f"KILL QUERY {thread_of(self._connection)}")
+                    cursor.execute(f"KILL QUERY {self._connection.thread_id()}")
 
     def cut_off(self) -> None:
-        number = thread_of(self._connection)
+        number = self._connection.thread_id()
         with (
             contextlib.suppress(WarehouseError, *driver.errors()),
             self.server.open()[0] as other,
@@ -210,5 +220,5 @@ class MariaConnection(WarehouseSession):
 
     def holder_of(self, mark: str) -> int | None:
         """The connection that the session of this mark has; None for one that has ended."""
-        found = self.rows(f"SELECT IS_USED_LOCK({literal(lock_of(mark))})")[0][0]
+        found = self.rows(f"SELECT IS_USED_LOCK({_lock_of(mark)})")[0][0]
         return None if found is None else int(found)

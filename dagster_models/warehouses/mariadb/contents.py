@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from dagster_models.core.contracts import Contract, breaches, table_of
+from dagster_models.core.contracts import Contract
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util.digests import digest_of
-from dagster_models.warehouses.mariadb.text import quote, quoted
+from dagster_models.warehouses.backquotes import digest_of_rows, quote, quoted
+from dagster_models.warehouses.contracts import refuse_columns, unknown_type
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.reading import MariaReading
@@ -38,16 +38,8 @@ _BINARY = re.compile(r"bit|(?:var)?binary|\w*blob|geometry|point|polygon")
 
 
 def contents(session: MariaReading, relation: Relation, columns: Columns) -> str:
-    """Of texts, each with its length before it."""
     texts = [_as_text(name, type_) for name, type_ in columns]
-    parts = ", ".join(f"coalesce(concat(length({it}), ':', {it}), 'NULL'), ','" for it in texts)
-    row = f"md5(concat({parts}))"
-    halves = ", ".join(
-        f"sum(CAST(conv(substr({row}, {start}, 15), 16, 10) AS DECIMAL(38, 0)))"
-        for start in (1, 17)
-    )
-    found = session.rows(f"SELECT count(*), {halves} FROM {quoted(relation)}")
-    return digest_of(repr((tuple(columns), [*map(str, found[0])])).encode())[:32]
+    return digest_of_rows(session.rows, relation, columns, texts)
 
 
 def _as_text(name: str, type_: str) -> str:
@@ -73,18 +65,7 @@ def refuse_breach(session: MariaReading, relation: Relation, contract: Contract)
     except WarehouseError as error:
         if error.kind is ErrorKind.INTERRUPTED or error.transient:
             raise
-        raise WarehouseError(
-            ErrorKind.BAD_COLUMN,
-            f"the contract of {relation} names a type that the warehouse refuses: {error.message}",
-            name="ContractType",
-        ) from error
-    normal = [type_ for _, type_ in session.columns_of(name)]
+        raise unknown_type(relation, error) from error
+    types = [type_ for _, type_ in session.columns_of(name)]
     session.change(f"DROP TEMPORARY TABLE {name}")
-    wrong = breaches(contract, normal, session.columns(relation), ())
-    if wrong:
-        raise WarehouseError(
-            ErrorKind.BAD_COLUMN,
-            f"{relation} breaks its contract. Nothing was published:\n{table_of(wrong)}\n"
-            "Cast or name the columns in the query as the contract says, or change `columns:`",
-            name="ContractBroken",
-        )
+    refuse_columns(relation, contract, types, session.columns(relation))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
-from dagster_models.warehouses.mariadb.text import line_of, tokens
+from dagster_models.warehouses.backquotes import only_line
+from dagster_models.warehouses.mariadb.text import tokens
 
 #: For ``lines_before``: no line of the statement is the user's.
 NO_LINES = 1 << 30
@@ -118,15 +119,5 @@ def _line(message: str, sql: str) -> int | None:
         return int(at[1]) + sql.count("\n", 0, left)
     for named in _NAMED:
         if found := named.search(message):
-            return _only_line(sql, found[1])
+            return only_line(sql, found[1], tokens(sql))
     return None
-
-
-def _only_line(sql: str, name: str) -> int | None:
-    """The line of the only place where a name stands; None where there are several."""
-    places = [
-        at
-        for kind, text, at in tokens(sql)
-        if kind in ("word", "quoted") and text.strip("`").lower() == name.lower()
-    ]
-    return line_of(sql, places[0]) if len(places) == 1 else None

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.errors import WarehouseError
 from dagster_models.util.arrow_values import row_text
 from dagster_models.util.seed_types import SeedType
+from dagster_models.warehouses.backquotes import quote
 from dagster_models.warehouses.mariadb import values
-from dagster_models.warehouses.mariadb.text import literal, quote
+from dagster_models.warehouses.mariadb.text import literal
 from dagster_models.warehouses.seeds import SeedWords, read_seed
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.statements import MariaStatements
 
-_TEXT = "LONGTEXT CHARACTER SET utf8mb4"
 _SEED_WORDS = SeedWords(
     {
         SeedType.WHOLE: "BIGINT",
@@ -23,7 +23,7 @@ _SEED_WORDS = SeedWords(
         SeedType.DATE: "DATE",
         SeedType.TIMESTAMP: "DATETIME(6)",
         SeedType.BOOLEAN: "BOOLEAN",
-        SeedType.TEXT: _TEXT,
+        SeedType.TEXT: values.TEXT,
     },
     free_scale=0,
     free_float="real",
@@ -124,7 +124,7 @@ def _names(error: WarehouseError, column: str) -> bool:
 
 
 def _word(type_: str) -> str:
-    return _TEXT if type_.lower() in _TEXTS else type_
+    return values.TEXT if type_.lower() in _TEXTS else type_
 
 
 def _cell(cell: str | None, type_: str) -> str:
@@ -133,9 +133,3 @@ def _cell(cell: str | None, type_: str) -> str:
     if type_.lower() in _BOOLEANS and cell.lower() in ("true", "false"):
         return cell.upper()
     return literal(cell)
-
-
-def refuse_view(relation: str, is_view: bool) -> None:
-    if is_view:
-        what = f"{relation} is a view, to which no rows can be added"
-        raise WarehouseError(ErrorKind.UNSUPPORTED, what)

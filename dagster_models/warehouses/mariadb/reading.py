@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -9,15 +10,16 @@ from typing import Any
 from dagster_models.core.built import Built
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
-from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.digests import digest_of
 from dagster_models.warehouses import append
+from dagster_models.warehouses.backquotes import quote, quoted, relation_of
 from dagster_models.warehouses.mariadb import contents, loading, staging, text, values
 from dagster_models.warehouses.mariadb.errors import DUPLICATE_COLUMN, number_of
 from dagster_models.warehouses.mariadb.staging import STAGES, MariaStage
 from dagster_models.warehouses.mariadb.statements import MariaStatements
-from dagster_models.warehouses.mariadb.text import literal, one_query, quote, quoted
+from dagster_models.warehouses.mariadb.text import literal, one_query
 from dagster_models.warehouses.records import RECORDS
 
 _ROWS = 10_000
@@ -84,7 +86,7 @@ class MariaReading(MariaStatements):
         return self.rows(
             "SELECT table_schema, table_name, table_type, table_comment"
             f" FROM information_schema.tables WHERE table_schema NOT IN ({listed})"
-            f" AND table_schema NOT LIKE {literal(STAGES.replace('_', chr(92) + '_') + '%')}"
+            f" AND table_schema NOT LIKE {literal(staging.like(STAGES))}"
             " ORDER BY 1, 2"
         )
 
@@ -174,11 +176,13 @@ class MariaReading(MariaStatements):
     def load(self, path: str, relation: str, mode: str) -> int:
         """Written by the user's code, so without a proof."""
         self._touched = True
-        found = text.relation_of(relation)
+        found = relation_of(relation, text.tokens(relation))
         with bulk.mapped(path) as given:
             table = values.storable(given)
             if mode == "append":
-                loading.refuse_view(relation, staging.kind_of(self, found) == "view")
+                if staging.kind_of(self, found) == "view":
+                    what = f"{relation} is a view, to which no rows can be added"
+                    raise WarehouseError(ErrorKind.UNSUPPORTED, what)
                 schema = self._schema(found)
                 fitted = values.storable(append.fitted(table, schema))
                 rows = values.rows_as_sql(fitted)
@@ -189,7 +193,7 @@ class MariaReading(MariaStatements):
                 raise WarehouseError(ErrorKind.OPEN_TRANSACTION, f"{what}: commit it first")
             stage = MariaStage.of(self, found)
             try:
-                self.change(f"CREATE DATABASE {quote(stage.schema)} CHARACTER SET utf8mb4")
+                staging.make_stage(self, stage)
                 create = f"CREATE TABLE {quoted(stage.name)}"
                 rows_ = loading.fill_from_arrow(self, quoted(stage.name), table, create)
                 with staging.turn(self, found):
@@ -200,11 +204,9 @@ class MariaReading(MariaStatements):
 
     def tidy(self, stage: MariaStage) -> None:
         """Remove what a stage has left; another session does it otherwise."""
-        try:
+        with contextlib.suppress(WarehouseError):
             self.reopen()
             staging.remove(self, stage)
-        except (WarehouseError, WarehouseLost):
-            return
 
     def _schema(self, relation: Relation) -> Any:
         """The types of Arrow in which the columns of a table are read."""

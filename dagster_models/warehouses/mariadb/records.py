@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId
-from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.mariadb.errors import MISSING_TABLE, NO_DATABASE, number_of
-from dagster_models.warehouses.mariadb.text import literal, quote, quoted
+from dagster_models.warehouses.mariadb.text import literal
 from dagster_models.warehouses.records import (
     COLUMNS,
     FORMAT,
@@ -151,8 +152,3 @@ def _read(session: MariaStatements, which: str, order: str) -> list[Commit]:
             return []  # no run ever prepared this server
         raise
     return [Commit.of_row(row) for row in rows]
-
-
-def refuse_without_turn(relation: Relation) -> WarehouseError:
-    what = f"another session is publishing {relation}, and did not end within lock_timeout"
-    return WarehouseError(ErrorKind.LOCK_TIMEOUT, what, transient=True)

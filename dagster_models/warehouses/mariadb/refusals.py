@@ -9,7 +9,7 @@ from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
 from dagster_models.core.target_types import MARIADB
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.mariadb.text import quoted
+from dagster_models.warehouses.backquotes import quoted
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.statements import MariaStatements

@@ -21,6 +21,7 @@ from dagster_models.core.tasks import ArrowFile, AttemptId, BuildTask, CsvFile, 
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
 from dagster_models.warehouses.mariadb import (
     contents,
@@ -33,7 +34,7 @@ from dagster_models.warehouses.mariadb import (
 from dagster_models.warehouses.mariadb.connect import MariaConnector
 from dagster_models.warehouses.mariadb.reading import MariaReading
 from dagster_models.warehouses.mariadb.staging import MARK, MariaStage
-from dagster_models.warehouses.mariadb.text import literal, one_query, quote, quoted, refuse_pipes
+from dagster_models.warehouses.mariadb.text import literal, one_query, refuse_pipes
 
 CAPABILITIES = Capabilities(
     "mariadb",
@@ -97,7 +98,8 @@ class MariaSession(MariaReading):
         if staging.kind_of(self, relation) == "table":
             staging.refuse_losses(self, relation)
         stage = self.stage = MariaStage.of(self, relation)
-        staging.make_schemas(self, stage)
+        staging.make_schema(self, relation.schema)
+        staging.make_stage(self, stage)
         build = self._view if isinstance(how, ViewKind) else self._table
         staged = build(task, stage)
         if task.contract is not None:

@@ -24,15 +24,16 @@ from typing import TYPE_CHECKING
 from dagster_models.core.commit import Commit
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError, WarehouseLost
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.mariadb import records
-from dagster_models.warehouses.mariadb.connect import hashed
+from dagster_models.warehouses.mariadb.connection import hashed
 from dagster_models.warehouses.mariadb.errors import (
     DUPLICATE,
     MISSING_TABLE,
     TABLE_EXISTS,
     number_of,
 )
-from dagster_models.warehouses.mariadb.text import literal, quote, quoted
+from dagster_models.warehouses.mariadb.text import literal
 from dagster_models.warehouses.records import RECORDS
 
 if TYPE_CHECKING:
@@ -46,13 +47,11 @@ _KINDS = {"BASE TABLE": "table", "VIEW": "view"}
 
 @dataclass(slots=True)
 class MariaStage:
-    """What a build has made. ``definition``: the view's query, "" for a table. ``in_place``: the
-    rows are in the relation itself, in the open transaction."""
+    """What a build makes, and where it is."""
 
     relation: Relation
     id: str
     is_view: bool = False
-    in_place: bool = False
 
     @classmethod
     def of(cls, session: MariaStatements, relation: Relation) -> MariaStage:
@@ -65,7 +64,7 @@ class MariaStage:
     @property
     def name(self) -> Relation:
         """What checks read. It has the relation's name, which a condition may name a column by."""
-        return self.relation if self.in_place else Relation(self.schema, self.relation.name)
+        return Relation(self.schema, self.relation.name)
 
     @property
     def built(self) -> Relation:
@@ -123,7 +122,8 @@ def turn(session: MariaStatements, relation: Relation) -> Iterator[None]:
     lock = literal(f"dagster_models:{hashed(str(relation))}:turn")
     seconds = session.server.lock_timeout
     if session.rows(f"SELECT GET_LOCK({lock}, {seconds})")[0][0] != 1:
-        raise records.refuse_without_turn(relation)
+        what = f"another session is publishing {relation}, and did not end within lock_timeout"
+        raise WarehouseError(ErrorKind.LOCK_TIMEOUT, what, transient=True)
     try:
         yield
     finally:
@@ -131,8 +131,7 @@ def turn(session: MariaStatements, relation: Relation) -> Iterator[None]:
             session.rows(f"SELECT RELEASE_LOCK({lock})")
 
 
-def make_schemas(session: MariaStatements, stage: MariaStage) -> None:
-    make_schema(session, stage.relation.schema)
+def make_stage(session: MariaStatements, stage: MariaStage) -> None:
     session.change(f"CREATE DATABASE {quote(stage.schema)} CHARACTER SET utf8mb4")
 
 
@@ -237,9 +236,9 @@ def clean(session: MariaStatements) -> None:
     """Settle and remove what sessions have left that were killed, with their process or server."""
     names = session.rows(
         "SELECT schema_name, '', 'database' FROM information_schema.schemata"
-        f" WHERE schema_name LIKE {literal(_like(STAGES))}"
+        f" WHERE schema_name LIKE {literal(like(STAGES))}"
         " UNION ALL SELECT table_schema, table_name, 'view' FROM information_schema.views"
-        f" WHERE table_name LIKE {literal(_like(STAGES))} OR table_name LIKE {literal(_like(_OLD))}"
+        f" WHERE table_name LIKE {literal(like(STAGES))} OR table_name LIKE {literal(like(_OLD))}"
         " UNION ALL SELECT table_schema, table_name, 'proof' FROM information_schema.tables"
         f" WHERE table_schema = {literal(RECORDS.schema)}"
         r" AND (table_name LIKE 'pending\\_%' OR table_name LIKE 'proof\\_%')"
@@ -256,5 +255,6 @@ def clean(session: MariaStatements) -> None:
             session.change(f"DROP VIEW IF EXISTS {quoted(Relation(schema, name))}")
 
 
-def _like(prefix: str) -> str:
+def like(prefix: str) -> str:
+    """The pattern of LIKE for names that begin so."""
     return prefix.replace("_", "\\_") + "%"

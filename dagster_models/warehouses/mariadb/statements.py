@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
 
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses import backquotes
 from dagster_models.warehouses.mariadb import text
-from dagster_models.warehouses.mariadb.connection import MariaConnection
+from dagster_models.warehouses.mariadb.connection import MariaConnection, Row
 from dagster_models.warehouses.mariadb.text import one_query, refuse_pipes, statements
-
-Row = tuple[Any, ...]
 
 
 class MariaStatements(MariaConnection):
@@ -20,7 +18,7 @@ class MariaStatements(MariaConnection):
     text_type = "LONGTEXT"
 
     def quote(self, name: str) -> str:
-        return text.quote(name)
+        return backquotes.quote(name)
 
     def execute(self, sql: str) -> list[Row]:
         self._touched = True

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util.arrow_values import converted, plain, rebuilt, row_text
-from dagster_models.warehouses.mariadb.text import literal, quote
+from dagster_models.warehouses.backquotes import quote
+from dagster_models.warehouses.mariadb.text import literal
 
 
 class FieldType(IntEnum):
@@ -41,6 +42,7 @@ class FieldType(IntEnum):
 _UNSIGNED = 32
 _BINARY_CHARSET, _MOST_DIGITS, _MOST_SCALE = 63, 65, 38
 _UTC = "UTC"
+TEXT = "LONGTEXT CHARACTER SET utf8mb4"
 #: Arrow's type -> ours, where one word says all.
 _WORDS = {
     "bool": "BOOLEAN",
@@ -54,7 +56,7 @@ _WORDS = {
     "uint64": "BIGINT UNSIGNED",
     "float": "FLOAT",
     "double": "DOUBLE",
-    "string": "LONGTEXT CHARACTER SET utf8mb4",
+    "string": TEXT,
     "binary": "LONGBLOB",
     "date32[day]": "DATE",
     "time64[us]": "TIME(6)",
@@ -246,7 +248,7 @@ def _of_field(code: int, length: int, scale: int, charset: int, unsigned: bool) 
         return f"decimal({digits},{scale})", type_, decimal.Decimal
     if code in _OTHERS:
         return _OTHERS[code]
-    if code in (FieldType.GEOMETRY,):
+    if code == FieldType.GEOMETRY:
         return "geometry", None, None
     if charset == _BINARY_CHARSET:
         return "varbinary", pa.binary(), None

@@ -13,10 +13,11 @@ from typing import Any
 
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.proofs import Proof
 from dagster_models.warehouses.spark.server import Server
-from dagster_models.warehouses.spark.text import literal, quote, quoted
+from dagster_models.warehouses.spark.text import literal
 
 _TRIES = 3
 #: The schema of the tables that have the files.

@@ -9,7 +9,6 @@ only one more name. A file system without hard links gets copies.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from dagster_models.warehouses.spark.writing import Stage
 
 #: A column's metadata has this key if the column is ours, and none that a query has returned.
-MARK = "dagster_models"
+_MARK = "dagster_models"
 
 
 def clone(
@@ -49,7 +48,7 @@ def clone(
                 it.name,
                 it.type,
                 nullable=True,
-                metadata={**it.metadata, **({MARK: True} if it.name in marks else {})},
+                metadata={**it.metadata, **({_MARK: True} if it.name in marks else {})},
             )
             for it in known
         ]
@@ -67,7 +66,7 @@ def has_mark(relation: Relation, folder: str, column: str) -> bool:
 
     with translated(relation):
         fields = DeltaTable(folder).schema().fields
-        return any(it.name == column and MARK in it.metadata for it in fields)
+        return any(it.name == column and _MARK in it.metadata for it in fields)
 
 
 def add_files(stage: Stage, of: Stage) -> None:
@@ -109,5 +108,5 @@ def _linked(
             os.link(source, link)
         except OSError:
             shutil.copyfile(source, link)
-        stats = it.get("stats") or json.dumps({})
+        stats = it.get("stats") or "{}"
         yield AddAction(name, it["size"], {}, it["modificationTime"], True, stats)

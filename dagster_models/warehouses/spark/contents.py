@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from dagster_models.core.contracts import Contract, breaches, table_of
+from dagster_models.core.contracts import Contract
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.util.digests import digest_of
-from dagster_models.warehouses.spark.text import quote, quoted
+from dagster_models.warehouses.backquotes import digest_of_rows, quote
+from dagster_models.warehouses.contracts import refuse_columns, unknown_type
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.reading import SparkReading
@@ -33,21 +33,9 @@ _REPEATABLE = frozenset(
 )
 
 
-def fingerprint(session: SparkReading, relation: Relation, columns: Columns) -> str:
-    return contents(session, relation, columns)
-
-
 def contents(session: SparkReading, relation: Relation, columns: Columns) -> str:
-    """Of texts, each with its length before it: a hash of Spark's own may change."""
     texts = [f"CAST({quote(name)} AS STRING)" for name, _ in columns]
-    parts = ", ".join(f"coalesce(concat(length({it}), ':', {it}), 'NULL'), ','" for it in texts)
-    row = f"md5(concat({parts}))"
-    halves = ", ".join(
-        f"sum(CAST(conv(substr({row}, {start}, 15), 16, 10) AS DECIMAL(38, 0)))"
-        for start in (1, 17)
-    )
-    found = session.rows(f"SELECT count(*), {halves} FROM {quoted(relation)}")
-    return digest_of(repr((tuple(columns), [*map(str, found[0])])).encode())[:32]
+    return digest_of_rows(session.rows, relation, columns, texts)
 
 
 def unrepeatable(functions: Collection[str]) -> dict[str, str]:
@@ -70,16 +58,6 @@ def refuse_breach(
     except WarehouseError as error:
         if error.kind is ErrorKind.INTERRUPTED or error.transient:
             raise
-        raise WarehouseError(
-            ErrorKind.BAD_COLUMN,
-            f"the contract of {relation} names a type that the warehouse refuses: {error.message}",
-            name="ContractType",
-        ) from error
-    wrong = breaches(contract, [type_ for _, type_ in normal], session.columns(relation), own)
-    if wrong:
-        raise WarehouseError(
-            ErrorKind.BAD_COLUMN,
-            f"{relation} breaks its contract. Nothing was published:\n{table_of(wrong)}\n"
-            "Cast or name the columns in the query as the contract says, or change `columns:`",
-            name="ContractBroken",
-        )
+        raise unknown_type(relation, error) from error
+    types = [type_ for _, type_ in normal]
+    refuse_columns(relation, contract, types, session.columns(relation), own)

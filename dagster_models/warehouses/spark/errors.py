@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.spark.text import line_of, tokens
+from dagster_models.warehouses.backquotes import line_of, only_line
+from dagster_models.warehouses.spark.text import tokens
 
 #: For ``lines_before``: no line of the statement is the user's.
 NO_LINES = 1 << 30
@@ -124,15 +125,5 @@ def _line(error: Exception, message: str, sql: str) -> int | None:
         return line_of(sql, len(sql.rstrip()))
     for named in _NAMED:
         if found := named.search(message):
-            return _only_line(sql, found[1])
+            return only_line(sql, found[1], tokens(sql))
     return None
-
-
-def _only_line(sql: str, name: str) -> int | None:
-    """The line of the only place where a name stands; None where there are several."""
-    places = [
-        at
-        for kind, text, at in tokens(sql)
-        if kind in ("word", "quoted") and text.strip("`").lower() == name.lower()
-    ]
-    return line_of(sql, places[0]) if len(places) == 1 else None

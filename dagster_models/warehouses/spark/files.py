@@ -20,11 +20,11 @@ def added_files(folder: str) -> list[dict[str, Any]]:
 
 def live_files(folder: str, version: int | None = None) -> list[dict[str, Any]]:
     """The add actions of the files that a table has, in the newest version or that one."""
-    found: dict[str, dict[str, Any]] = {}
-    if not os.path.exists(os.path.join(folder, "_delta_log", f"{0:020d}.json")) and (
-        os.path.exists(os.path.join(folder, "_delta_log"))
-    ):
+    log_folder = os.path.join(folder, "_delta_log")
+    first = os.path.join(log_folder, f"{0:020d}.json")
+    if os.path.exists(log_folder) and not os.path.exists(first):
         return _files_of_checkpoint(folder, version)
+    found: dict[str, dict[str, Any]] = {}
     for action in _actions(folder, version):
         if "add" in action:
             found[action["add"]["path"]] = action["add"]

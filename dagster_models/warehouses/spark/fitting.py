@@ -3,14 +3,15 @@ would become another one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dagster_models.core.materializations import Incremental, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.materializations.columns import Columns, Retyped, refuse_changed
-from dagster_models.warehouses.spark.text import quote, quoted
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.statements import SparkStatements
@@ -74,18 +75,24 @@ def fit(
             values[name] = f"CAST({value} AS {type_})" if key in cast else value
         if key in given or not syncs:
             columns.append((name, given[key][1] if syncs and key not in cast else type_))
-    if how.on_schema_change != "ignore":
-        columns += added
-        values |= {name: f"n.{quote(name)}" for name, _ in added}
+    if how.on_schema_change == "ignore":
+        added = []
+    columns += added
+    values |= {name: f"n.{quote(name)}" for name, _ in added}
     for change in retyped:
         _refuse_to_change(session, relation, old[change.name.lower()][0], change)
     kept = tuple(
         f"CAST({f't.{quote(name)}' if name.lower() in old else 'NULL'} AS {type_}) AS {quote(name)}"
         for name, type_ in columns
     )
-    names = () if how.on_schema_change == "ignore" else tuple(name for name, _ in added)
+    names = tuple(name for name, _ in added)
     rewrites = syncs and bool(gone or retyped)
     return Fitted(tuple(columns), values, names, kept, rewrites)
+
+
+def same_key(keys: Sequence[str], one: str = "t", other: str = "n") -> str:
+    """The condition that two rows, by default t of the table and a new one, have the same key."""
+    return " AND ".join(f"{one}.{quote(key)} = {other}.{quote(key)}" for key in keys)
 
 
 def _can_be(session: SparkStatements, new: Relation, name: str, old: str, wanted: str) -> bool:

@@ -17,8 +17,9 @@ from dagster_models.core.materializations import UNRECORDED, Incremental, Readin
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import SINCE, BuildTask, Query
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
-from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table
+from dagster_models.warehouses.materializations.columns import columns_of_table
 from dagster_models.warehouses.materializations.incremental import (
     differs,
     is_whole,
@@ -26,10 +27,14 @@ from dagster_models.warehouses.materializations.incremental import (
     refuse_another_reading,
 )
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys, refuse_keys_of_table
-from dagster_models.warehouses.spark.fitting import Fitted, fit
-from dagster_models.warehouses.spark.partitions import build_windows, fill_in_whole, left_in_none
+from dagster_models.warehouses.spark.fitting import Fitted, fit, same_key
+from dagster_models.warehouses.spark.partitions import (
+    build_windows,
+    fill_in_whole,
+    left_in_none,
+    read_windows,
+)
 from dagster_models.warehouses.spark.since import value_of_since
-from dagster_models.warehouses.spark.text import quote, quoted
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.session import SparkSession
@@ -97,10 +102,9 @@ def _added(session: SparkSession, task: BuildTask, how: Incremental, since: str 
         refuse_keys_of_table(session, relation, keys)
     of_python = not isinstance(task.content, Query)
     fitted = fit(session, relation, how, there, new.name, of_python=of_python)
-    keys = columns_named(fitted.columns, keys)
-    missing = [name for name, _ in fitted.columns if name not in fitted.values]
-    if how.strategy != "merge":
-        missing = []  # NULL, as in a table in which their files lack these columns
+    missing = list[str]()
+    if how.strategy == "merge":  # else they are NULL, as the files of the new rows lack them
+        missing = [name for name, _ in fitted.columns if name not in fitted.values]
     rows = _shape(relation, new.name, fitted, keys, missing)
     shaped = session.shaped(new, rows, fitted, changed=bool(missing))
     count = session.rows_in(shaped)
@@ -128,23 +132,20 @@ def _shape(
 ) -> str:
     """A query of the new rows as they will be in the table. A merge keeps the values of columns
     that they lack."""
-    if not missing:
-        return fitted.rows(quoted(new))
     inner = fitted.rows(quoted(new))
+    if not missing:
+        return inner
     listed = [f"n.{quote(name)}" for name in fitted.values]
     listed += [f"t.{quote(name)}" for name in missing]
-    same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
-    joined = f"({inner}) AS n LEFT JOIN {quoted(relation)} AS t ON {same}"
+    joined = f"({inner}) AS n LEFT JOIN {quoted(relation)} AS t ON {same_key(keys)}"
     return f"SELECT {', '.join(listed)} FROM {joined}"
 
 
 def _met(relation: Relation, new: Relation, keys: list[str]) -> str:
     """The rows of the table whose key is one of the new rows, as what a FROM reads."""
     listed = ", ".join(map(quote, keys))
-    same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
-    return (
-        f"{quoted(relation)} AS t JOIN (SELECT DISTINCT {listed} FROM {quoted(new)}) AS n ON {same}"
-    )
+    keys_of_new = f"(SELECT DISTINCT {listed} FROM {quoted(new)})"
+    return f"{quoted(relation)} AS t JOIN {keys_of_new} AS n ON {same_key(keys)}"
 
 
 def _matched(
@@ -152,7 +153,6 @@ def _matched(
 ) -> tuple[int, int]:
     """How many of the new rows are in the table by their key, and how many of these differ."""
     there = {name.lower() for name, _ in session.columns(relation)}
-    same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
     differ = [
         f"NOT (t.{quote(name)} <=> n.{quote(name)})"
         if name.lower() in there
@@ -161,15 +161,13 @@ def _matched(
     ]
     found = session.rows(
         f"SELECT count(*), count(*) FILTER (WHERE {' OR '.join(differ)})"
-        f" FROM {quoted(new)} AS n JOIN {quoted(relation)} AS t ON {same}"
+        f" FROM {quoted(new)} AS n JOIN {quoted(relation)} AS t ON {same_key(keys)}"
     )[0]
     return int(found[0]), int(found[1])
 
 
 def read(session: SparkSession, relation: Relation, how: Incremental) -> Reading:
     """What a Python model must know to make the rows of its next build."""
-    from dagster_models.warehouses.spark.partitions import read_windows
-
     is_there = session.begin_with(relation) == "table"
     if how.partitioned:
         shown = how.partitioned if how.partitions else replace(how.partitioned, partitions=())

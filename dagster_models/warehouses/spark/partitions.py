@@ -14,6 +14,7 @@ from dagster_models.core.parts import windows_of
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.core.windows import Window, covers
 from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.backquotes import quoted
 from dagster_models.warehouses.base import Replaced, Staged
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table
 from dagster_models.warehouses.materializations.keys import refuse_bad_keys
@@ -24,7 +25,7 @@ from dagster_models.warehouses.materializations.windows import (
     without_bounds,
 )
 from dagster_models.warehouses.spark.fitting import fit
-from dagster_models.warehouses.spark.text import one_query, quoted
+from dagster_models.warehouses.spark.text import one_query
 from dagster_models.warehouses.spark.windows import NO_COLUMN, SparkColumn
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from dagster_models.core.built import Built
 from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
+from dagster_models.warehouses.backquotes import quoted, relation_of
 from dagster_models.warehouses.spark import contents, text, writing
 from dagster_models.warehouses.spark.delta_log import as_table, translated
 from dagster_models.warehouses.spark.errors import NO_LINES
 from dagster_models.warehouses.spark.location import refuse_name
 from dagster_models.warehouses.spark.statements import SparkStatements
-from dagster_models.warehouses.spark.text import one_query, quoted
+from dagster_models.warehouses.spark.text import one_query
 
 _REPLACE = {"mode": "overwrite", "schema_mode": "overwrite"}
 
@@ -81,7 +82,7 @@ class SparkReading(SparkStatements):
 
     def drop(self, relation: Relation, builder: str) -> None:
         log = self.location.log(relation)
-        version = max(log.versions(), default=-1)  # first: what is committed now is a conflict
+        version = log.version()  # first: what is committed now is a conflict
         found = next(iter(self.built_by(builder, [str(relation).lower()])), None)
         if found is None or found.kept:
             why = found.kept if found else f"{builder} has not built it"
@@ -90,7 +91,7 @@ class SparkReading(SparkStatements):
         self.catalog.forget(relation)
 
     def fingerprint(self, relation: Relation) -> str:
-        return contents.fingerprint(self, self.staged_name(relation), self.columns(relation))
+        return self.contents(relation)
 
     def contents(self, relation: Relation) -> str:
         return contents.contents(self, self.staged_name(relation), self.columns(relation))
@@ -112,7 +113,7 @@ class SparkReading(SparkStatements):
         """Written by the user's code, so without a proof."""
         from deltalake import write_deltalake
 
-        found = text.relation_of(relation)
+        found = relation_of(relation, text.tokens(relation))
         log = self.location.log(found)
         self.catalog.refresh()
         self.catalog.refuse_foreign(found)

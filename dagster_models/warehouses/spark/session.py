@@ -28,6 +28,7 @@ from dagster_models.core.model import Relation
 from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quoted
 from dagster_models.warehouses.base import Capabilities, OpenWarehouse, Staged
 from dagster_models.warehouses.materializations.snapshot_columns import (
     history_in_the_way,
@@ -40,7 +41,7 @@ from dagster_models.warehouses.spark.delta_log import TableLog
 from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.stages import SparkStages
-from dagster_models.warehouses.spark.text import one_query, quoted
+from dagster_models.warehouses.spark.text import one_query
 
 CAPABILITIES = Capabilities(
     "spark",

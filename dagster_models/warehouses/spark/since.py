@@ -10,8 +10,9 @@ from dagster_models.core.model import Relation
 from dagster_models.core.since import lookback_misfit
 from dagster_models.core.tasks import SINCE
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, columns_of_table
-from dagster_models.warehouses.spark.text import literal, one_query, quote, quoted
+from dagster_models.warehouses.spark.text import literal, one_query
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.session import SparkSession

@@ -16,6 +16,7 @@ from dagster_models.core.materializations import Reading, Snapshot
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.base import Staged
 from dagster_models.warehouses.materializations import snapshot as everywhere
 from dagster_models.warehouses.materializations.columns import columns_named
@@ -27,8 +28,7 @@ from dagster_models.warehouses.materializations.keys import (
     refuse_rows,
 )
 from dagster_models.warehouses.spark.cloning import has_mark
-from dagster_models.warehouses.spark.fitting import fit
-from dagster_models.warehouses.spark.text import quote, quoted
+from dagster_models.warehouses.spark.fitting import fit, same_key
 from dagster_models.warehouses.spark.writing import Stage
 
 if TYPE_CHECKING:
@@ -109,9 +109,12 @@ def read(session: SparkSession, relation: Relation, how: Snapshot) -> Reading:
     return Reading(whole=True, seen=f"{count} versions, {still_open} open")
 
 
+def _open_end(how: Snapshot) -> str:
+    return f"TIMESTAMP_NTZ '{how.open_end}'" if how.open_end else "CAST(NULL AS TIMESTAMP_NTZ)"
+
+
 def _end(how: Snapshot) -> str:
-    value = f"TIMESTAMP_NTZ '{how.open_end}'" if how.open_end else "CAST(NULL AS TIMESTAMP_NTZ)"
-    return f"{value} AS {quote(how.valid_to)}"
+    return f"{_open_end(how)} AS {quote(how.valid_to)}"
 
 
 def _refuse_another_table(session: SparkSession, relation: Relation, how: Snapshot) -> None:
@@ -231,7 +234,7 @@ class _SparkVersions:
         return f"coalesce(t.{quote(self.how.is_deleted)}, false)" if self.marked else "false"
 
     def _same(self, one: str, other: str) -> str:
-        return " AND ".join(f"{one}.{quote(key)} = {other}.{quote(key)}" for key in self.keys)
+        return same_key(self.keys, one, other)
 
     def _key_of(self, row: str) -> str:
         return ", ".join(f"{row}.{quote(key)}" for key in self.keys)
@@ -311,7 +314,7 @@ class _SparkVersions:
         after ``valid_to_current`` has changed."""
         stage = self.session.stage
         assert stage is not None
-        name, end = quoted(stage.name), _end(self.how).partition(" AS `")[0]
+        name, end = quoted(stage.name), _open_end(self.how)
         other = f"{self._is_open} AND NOT ({self._to} <=> {end})"
         if self.session.count(f"SELECT 1 FROM {name} AS t WHERE {other}"):
             plain = other.replace("t.`", "`")

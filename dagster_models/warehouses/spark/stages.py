@@ -8,12 +8,13 @@ from contextlib import suppress
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import ArrowFile, Content, CsvFile, Query
 from dagster_models.errors import WarehouseError
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.materializations.hooks import RelationKind
 from dagster_models.warehouses.spark import writing
 from dagster_models.warehouses.spark.cloning import add_files, clone, types_of
-from dagster_models.warehouses.spark.fitting import Fitted
+from dagster_models.warehouses.spark.fitting import Fitted, same_key
 from dagster_models.warehouses.spark.reading import SparkReading
-from dagster_models.warehouses.spark.text import literal, one_query, quote, quoted
+from dagster_models.warehouses.spark.text import one_query
 from dagster_models.warehouses.spark.writing import Stage
 
 
@@ -48,19 +49,16 @@ class SparkStages(SparkReading):
         self.change(f"CREATE SCHEMA IF NOT EXISTS {quote(stage.name.schema)}")
         stage.is_made = True
 
-    def _create(self, stage: Stage) -> str:
-        return f"CREATE TABLE {quoted(stage.name)} USING delta LOCATION {literal(stage.folder)}"
-
     def fill(self, stage: Stage, content: Content) -> int:
         """Write rows into a stage, which has none yet; return their number. ``line`` of an error
         counts in the query or in the CSV file."""
         if isinstance(content, ArrowFile):
             writing.write_arrow(stage, content.path)
-            self.change(self._create(stage))
+            self.change(stage.creation)
         elif isinstance(content, CsvFile):
             writing.write_seed(self, stage, content)
         else:
-            self.change(f"{self._create(stage)} AS\n{one_query(content.sql)}\n", 1)
+            self.change(f"{stage.creation} AS\n{one_query(content.sql)}\n", 1)
         return self.rows_in(stage)
 
     def rows_in(self, stage: Stage | None) -> int:
@@ -107,18 +105,17 @@ class SparkStages(SparkReading):
         """Let the stage be a table with the rows of another one: see ``clone``."""
         stage = self.begin_stage(relation)
         clone(relation, folder, version, stage, added, marks)
-        self.change(self._create(stage))
+        self.change(stage.creation)
         return stage
 
     def take_out(self, new: Stage, keys: Sequence[str]) -> None:
         """Delete the staged rows whose key is one of the new rows."""
         assert self.stage is not None
         listed = ", ".join(map(quote, keys))
-        same = " AND ".join(f"t.{quote(key)} = n.{quote(key)}" for key in keys)
         self.change(
             f"MERGE INTO {quoted(self.stage.name)} AS t"
             f" USING (SELECT DISTINCT {listed} FROM {quoted(new.name)}) AS n"
-            f" ON {same} WHEN MATCHED THEN DELETE"
+            f" ON {same_key(keys)} WHEN MATCHED THEN DELETE"
         )
 
     def delete_staged(self, where: str) -> None:

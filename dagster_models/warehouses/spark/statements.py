@@ -7,10 +7,10 @@ import os
 from typing import Any
 
 from dagster_models.core.extras import NO_EXTRAS
-from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses import backquotes
 from dagster_models.warehouses.materializations.hooks import Asking
-from dagster_models.warehouses.spark import text, writing
+from dagster_models.warehouses.spark import writing
 from dagster_models.warehouses.spark.catalog import Catalog, rows_of
 from dagster_models.warehouses.spark.errors import NO_LINES
 from dagster_models.warehouses.spark.location import DeltaFolder
@@ -41,10 +41,7 @@ class SparkStatements(Asking):
         return f"dagster-models-{name}"
 
     def quote(self, name: str) -> str:
-        return text.quote(name)
-
-    def quoted(self, relation: Relation) -> str:
-        return text.quoted(relation)
+        return backquotes.quote(name)
 
     # Statements
 

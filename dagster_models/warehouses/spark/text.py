@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from dagster_models.core.model import Relation
 from dagster_models.errors import ErrorKind, WarehouseError
+from dagster_models.warehouses.backquotes import on_its_lines
 
 #: Strings, names and comments, in which a semicolon means nothing.
 _TOKEN = re.compile(
@@ -39,14 +39,6 @@ _STATEMENTS = frozenset(
 )
 
 
-def quote(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def quoted(relation: Relation) -> str:
-    return ".".join(quote(part) for part in (relation.schema, relation.name))
-
-
 def literal(text: str) -> str:
     """A string as a literal: Spark reads a backslash as the beginning of an escape, and two quotes
     as the end of one literal and the beginning of the next one."""
@@ -77,10 +69,10 @@ def statements(sql: str) -> list[str]:
             filled = True
             continue
         if filled:
-            found.append(_on_its_lines(sql, start, at))
+            found.append(on_its_lines(sql, start, at))
         start, filled = at + 1, False
     if filled:
-        found.append(_on_its_lines(sql, start, len(sql)))
+        found.append(on_its_lines(sql, start, len(sql)))
     return found
 
 
@@ -96,32 +88,6 @@ def one_query(sql: str) -> str:
     raise WarehouseError(
         ErrorKind.SYNTAX, f"{what}, where one query is expected", name="ParseException"
     )
-
-
-def relation_of(name: str) -> Relation:
-    """A relation's name in SQL, of two parts, as a value. Raises WarehouseError for another."""
-    parts = []
-    for kind, text, _ in tokens(name):
-        if kind == "quoted":
-            parts.append(text[1:-1].replace("``", "`"))
-        elif kind == "string" and text[0] == '"':  # as standard SQL quotes a name
-            parts.append(text[1:-1].replace('""', '"'))
-        elif kind in ("word", "number"):
-            parts.append(text)
-    if len(parts) != 2:
-        raise WarehouseError(
-            ErrorKind.INVALID_NAME, f"{name} is no relation of a schema: write schema.name"
-        )
-    return Relation(parts[0], parts[1])
-
-
-def line_of(sql: str, at: int) -> int:
-    """The line of an offset, from 1."""
-    return sql.count("\n", 0, at) + 1
-
-
-def _on_its_lines(sql: str, start: int, end: int) -> str:
-    return "\n" * sql.count("\n", 0, start) + sql[start:end]
 
 
 def _end_of_comment(sql: str, at: int) -> int:

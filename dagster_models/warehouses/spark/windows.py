@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dagster_models.warehouses import backquotes
 from dagster_models.warehouses.materializations.windows import WindowColumn, WindowKind
 from dagster_models.warehouses.spark import text
 
@@ -27,7 +28,7 @@ class SparkColumn(WindowColumn):
 
     @property
     def quoted(self) -> str:
-        return text.quote(self.name)
+        return backquotes.quote(self.name)
 
     def literal(self, given: str) -> str:
         return text.literal(given)

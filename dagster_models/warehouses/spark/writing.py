@@ -27,10 +27,11 @@ from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
 from dagster_models.util.arrow_values import converted, plain, rebuilt
 from dagster_models.util.seed_types import SeedType
+from dagster_models.warehouses.backquotes import quote, quoted
 from dagster_models.warehouses.seeds import Seed, SeedWords, read_seed
 from dagster_models.warehouses.spark.delta_log import TableLog
 from dagster_models.warehouses.spark.files import added_files, live_files
-from dagster_models.warehouses.spark.text import literal, quote, quoted
+from dagster_models.warehouses.spark.text import literal
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.statements import SparkStatements
@@ -76,6 +77,11 @@ class Stage:
     @property
     def folder_name(self) -> str:
         return os.path.basename(self.folder)
+
+    @property
+    def creation(self) -> str:
+        """The statement that makes the table, up to its query."""
+        return f"CREATE TABLE {quoted(self.name)} USING delta LOCATION {literal(self.folder)}"
 
     def count_rows(self) -> int | None:
         """The number of rows by what was written of each file; None where one does not say it."""
@@ -204,9 +210,8 @@ def write_seed(session: SparkStatements, stage: Stage, content: CsvFile) -> None
     session.server.show(seed.table.append_column(_ROW, numbers), view, session.tag)
     columns = list(zip(map(quote, seed.table.column_names), seed.types, strict=True))
     listed = ", ".join(f"CAST({name} AS {type_}) AS {name}" for name, type_ in columns)
-    head = f"CREATE TABLE {quoted(stage.name)} USING delta LOCATION {literal(stage.folder)}"
     try:
-        session.change(f"{head} AS SELECT {listed} FROM {quote(view)}")
+        session.change(f"{stage.creation} AS SELECT {listed} FROM {quote(view)}")
     except WarehouseError as error:
         raise _with_line(session, error, seed, view) from error
     finally:
