@@ -1,26 +1,20 @@
-"""Processes that publish one relation again and again, for tests that kill them.
+"""Processes that publish one relation in MariaDB again and again: see killed_writers.py.
 
-This one forks another for each line of its input, [settings, acked, first, dies], and prints the
-pid. That appends the number of each attempt to the file *acked* once its outcome says that it is
-published. The rows hold the number too, so whoever reads the relation knows which attempt made it.
+The rows hold the number of their attempt, so whoever reads the relation knows which one made it.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
 import os
 import signal
-import sys
 from typing import Any
 
 from dagster_models.core.materializations import Replace, View
-from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
-from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.mariadb import session as mariadb
 from dagster_models.warehouses.mariadb import staging
+from killed_writers import fork_for_each_line, publish_until_killed
 
 ROWS = 2_000
 T = Relation("s", "t")
@@ -49,26 +43,8 @@ def write(settings: dict[str, Any], acked: str, first: int, dies: str) -> None:
     if dies:
         staging.swap = swap_and_die
     session = mariadb.connect(settings).session(f"writer-{first}")
-    session.prepare(["s"])
-    attempt = first
-    with open(acked, "a", buffering=1) as told:
-        print("ready", file=told)
-        while True:
-            if run(session, task(attempt), Stop()).verdict is Verdict.COMMITTED:
-                print(attempt, file=told)
-            attempt += 1
-
-
-def main() -> None:
-    for name in ("pymysql", "pyarrow"):
-        importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        pid = os.fork()
-        if not pid:
-            write(*json.loads(line))
-        print(pid, flush=True)
+    publish_until_killed(session, acked, first, task)
 
 
 if __name__ == "__main__":
-    main()
+    fork_for_each_line(write, "pymysql", "pyarrow")

@@ -1,18 +1,13 @@
-"""Processes that publish one table again and again, for tests that kill them.
+"""Processes that publish one table in Spark again and again: see killed_writers.py.
 
-This one forks another for each line of its input, [settings, acked, first, dies, kind], and prints
-the pid. That appends the number of each attempt to the file *acked* once its outcome says that it
-is published. The rows hold the number too, so whoever reads the table knows which attempt made it.
+The rows hold the number of their attempt, so whoever reads the table knows which one made it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib
-import json
 import os
 import signal
-import sys
 import warnings
 from typing import Any
 
@@ -22,13 +17,12 @@ from dagster_models.core.materializations import (
     Partitioned,
     Snapshot,
 )
-from dagster_models.core.messages import Verdict
 from dagster_models.core.model import Relation
 from dagster_models.core.tasks import BuildTask, Query
 from dagster_models.core.windows import Partition, TimeWindow
-from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.spark import session as spark
 from dagster_models.warehouses.spark.delta_log import TableLog
+from killed_writers import fork_for_each_line, publish_until_killed
 
 ROWS = 20_000
 ROWS_ADDED = 1_000
@@ -74,30 +68,13 @@ def write(settings: dict[str, Any], acked: str, first: int, dies: str, kind: str
 
         TableLog.publish = publish_and_die  # type: ignore[method-assign]
     session = spark.connect(settings).session(f"writer-{first}")
-    session.prepare(["s"])
-    attempt = first
-    with open(acked, "a", buffering=1) as told:
-        print("ready", file=told)
-        while True:
-            asked = added_to(attempt, kind) if kind else task(attempt)
-            outcome = run(session, asked, Stop())
-            if outcome.verdict is Verdict.COMMITTED:
-                print(attempt, file=told)
-            attempt += 1
 
+    def asked(attempt: int) -> BuildTask:
+        return added_to(attempt, kind) if kind else task(attempt)
 
-def main() -> None:
-    # No connection before the fork; what is imported takes its time.
-    warnings.simplefilter("ignore")
-    for name in ("deltalake", "pyspark.sql.connect.session", "pyarrow"):
-        importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        pid = os.fork()
-        if not pid:
-            write(*json.loads(line))
-        print(pid, flush=True)
+    publish_until_killed(session, acked, first, asked)
 
 
 if __name__ == "__main__":
-    main()
+    warnings.simplefilter("ignore")
+    fork_for_each_line(write, "deltalake", "pyspark.sql.connect.session", "pyarrow")

@@ -7,14 +7,12 @@ hold its number. Set DAGSTER_MODELS_MARIADB_KILLS to the number of kills.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from dagster_models.core.tasks import AttemptId
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.mariadb import session as mariadb
+from killed_writers import Start, writers
 from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from mariadb_writer import ROWS, T
 from tasks import sql_task
@@ -43,61 +42,11 @@ def server() -> Iterator[MariaServer]:
     server.stop()
 
 
-class Writer:
-    """A process that is killed."""
-
-    def __init__(self, told: Path, pid: int) -> None:
-        self._told, self._pid = told, pid
-
-    def wait_until(self, happened: Callable[[], object]) -> None:
-        end = time.monotonic() + _SECONDS
-        while not happened():
-            assert time.monotonic() < end
-            time.sleep(0.002)
-
-    def wait_for(self, lines: int) -> None:
-        self.wait_until(lambda: len(self.lines()) >= lines)
-
-    def is_alive(self) -> bool:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, 0)
-            return True
-        return False
-
-    def lines(self) -> list[str]:
-        return self._told.read_text().split()
-
-    def kill(self) -> list[int]:
-        """Kill it; the attempts that it has reported as published."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        self.wait_until(lambda: not self.is_alive())
-        return [int(line) for line in self.lines()[1:]]
-
-
-Start = Callable[..., Writer]
-
-
 @pytest.fixture
 def start(server: MariaServer, tmp_path: Path) -> Iterator[Start]:
     """Starts a writer; in the end all of them are killed."""
-    program = [sys.executable, "-W", "ignore", mariadb_writer.__file__]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    writers: list[Writer] = []
-    with subprocess.Popen(program, **pipes, stderr=subprocess.DEVNULL) as parent:  # type: ignore[call-overload]
-
-        def start(first: int, dies: str = "") -> Writer:
-            told = tmp_path / f"told-{first}"
-            told.touch()
-            line = json.dumps([server.settings, str(told), first, dies])
-            print(line, file=parent.stdin, flush=True)
-            writers.append(Writer(told, int(parent.stdout.readline())))
-            return writers[-1]
-
-        yield start
-        for writer in writers:
-            writer.kill()
-        parent.stdin.close()
+    with writers(mariadb_writer.__file__, tmp_path) as start:
+        yield lambda first, dies="": start(server.settings, first, dies)
 
 
 def shown(server: MariaServer) -> int:
@@ -176,7 +125,7 @@ def test_a_kill_beside_the_act(
     server: MariaServer, start: Start, dies: str, published: list[int]
 ) -> None:
     writer = start(1, dies)
-    writer.wait_until(lambda: not writer.is_alive())
+    writer.wait_for_the_end()
     assert writer.lines() == ["ready"]
     assert [shown(server)] == (published or [0])
     assert disagreements(server, [], 1)[0] == []

@@ -7,14 +7,10 @@ DAGSTER_MODELS_SPARK_KILLS to the number of kills.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +21,13 @@ from dagster_models.core.tasks import AttemptId
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
+from killed_writers import Start, writers
 from sail_server import SailServer, start_sail
 from spark_writer import ROWS, T
 from systems import commits_at
 from tasks import sql_task
 
 KILLS = int(os.environ.get("DAGSTER_MODELS_SPARK_KILLS", "2"))
-_SECONDS = 60
 
 
 @pytest.fixture
@@ -42,64 +38,11 @@ def server(sail: SailServer) -> Iterator[SailServer]:
     server.stop()
 
 
-class Writer:
-    """A process that is killed."""
-
-    def __init__(self, told: Path, pid: int) -> None:
-        self._told, self._pid = told, pid
-
-    def wait_for(self, lines: int) -> None:
-        self.wait_until(lambda: len(self.lines()) >= lines)
-
-    def wait_for_the_end(self) -> None:
-        self.wait_until(lambda: not self.is_alive())
-
-    def wait_until(self, happened: Callable[[], object]) -> None:
-        end = time.monotonic() + _SECONDS
-        while not happened():
-            assert time.monotonic() < end
-            time.sleep(0.002)
-
-    def is_alive(self) -> bool:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, 0)
-            return True
-        return False
-
-    def lines(self) -> list[str]:
-        return self._told.read_text().split()
-
-    def kill(self) -> list[int]:
-        """Kill it; the attempts that it has reported as published."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        self.wait_for_the_end()
-        return [int(line) for line in self.lines()[1:]]
-
-
-Start = Callable[..., Writer]
-
-
 @pytest.fixture
 def start(sail: SailServer, tmp_path: Path) -> Iterator[Start]:
     """Starts a writer; in the end all of them are killed."""
-    program = [sys.executable, "-W", "ignore", spark_writer.__file__]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    writers: list[Writer] = []
-    with subprocess.Popen(program, **pipes, stderr=subprocess.DEVNULL) as parent:  # type: ignore[call-overload]
-
-        def start(settings: dict[str, Any], first: int, dies: str = "", kind: str = "") -> Writer:
-            told = tmp_path / f"told-{first}"
-            told.touch()
-            asked = [settings, str(told), first, dies, kind]
-            print(json.dumps(asked), file=parent.stdin, flush=True)
-            writers.append(Writer(told, int(parent.stdout.readline())))
-            return writers[-1]
-
-        yield start
-        for writer in writers:
-            writer.kill()
-        parent.stdin.close()
+    with writers(spark_writer.__file__, tmp_path) as start:
+        yield lambda settings, first, dies="", kind="": start(settings, first, dies, kind)
 
 
 def attempts_at(location: str) -> dict[int, int]:

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_spark_killed import Start, attempts_at, server, start
+from test_spark_killed import attempts_at, server, start
 
 from dagster_models.core.tasks import AttemptId
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
+from killed_writers import Start
 from sail_server import SailServer
 from spark_writer import ROWS_ADDED, T, day
 

@@ -1,0 +1,116 @@
+"""Processes that publish one relation again and again, and are killed at it.
+
+A writer's program forks another process for each line of its input, [settings, acked, first, ...],
+and prints the pid. That appends the number of each attempt to the file *acked* once its outcome
+says that it is published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dagster_models.core.messages import Verdict
+from dagster_models.core.tasks import BuildTask
+from dagster_models.processes.server.attempt import Stop, run
+from dagster_models.warehouses.base import WarehouseSession
+
+_SECONDS = 60
+
+
+class Writer:
+    """A process that is killed."""
+
+    def __init__(self, told: Path, pid: int) -> None:
+        self._told, self._pid = told, pid
+
+    def wait_for(self, lines: int) -> None:
+        self.wait_until(lambda: len(self.lines()) >= lines)
+
+    def wait_for_the_end(self) -> None:
+        self.wait_until(lambda: not self.is_alive())
+
+    def wait_until(self, happened: Callable[[], object]) -> None:
+        end = time.monotonic() + _SECONDS
+        while not happened():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    def is_alive(self) -> bool:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, 0)
+            return True
+        return False
+
+    def lines(self) -> list[str]:
+        return self._told.read_text().split()
+
+    def kill(self) -> list[int]:
+        """Kill it; the attempts that it has reported as published."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, signal.SIGKILL)
+        self.wait_for_the_end()
+        return [int(line) for line in self.lines()[1:]]
+
+
+Start = Callable[..., Writer]
+
+
+@contextlib.contextmanager
+def writers(program: str, folder: Path) -> Iterator[Start]:
+    """What starts a writer by its settings, its first attempt, and what its program asks for
+    besides; in the end all of them are killed."""
+    command = [sys.executable, "-W", "ignore", program]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    started: list[Writer] = []
+    with subprocess.Popen(command, **pipes, stderr=subprocess.DEVNULL) as parent:  # type: ignore[call-overload]
+
+        def start(settings: dict[str, Any], first: int, *more: str) -> Writer:
+            told = folder / f"told-{first}"
+            told.touch()
+            asked = [settings, str(told), first, *more]
+            print(json.dumps(asked), file=parent.stdin, flush=True)
+            started.append(Writer(told, int(parent.stdout.readline())))
+            return started[-1]
+
+        yield start
+        for writer in started:
+            writer.kill()
+        parent.stdin.close()
+
+
+# In the program ----------------------------------------------------------------------------------
+
+
+def fork_for_each_line(write: Callable[..., None], *modules: str) -> None:
+    """*modules*: what takes its time to import. There is no connection before the fork."""
+    for name in modules:
+        importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            write(*json.loads(line))
+        print(pid, flush=True)
+
+
+def publish_until_killed(
+    session: WarehouseSession, acked: str, first: int, task: Callable[[int], BuildTask]
+) -> None:
+    session.prepare(["s"])
+    attempt = first
+    with open(acked, "a", buffering=1) as told:
+        print("ready", file=told)
+        while True:
+            if run(session, task(attempt), Stop()).verdict is Verdict.COMMITTED:
+                print(attempt, file=told)
+            attempt += 1
