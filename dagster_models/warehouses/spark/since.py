@@ -65,8 +65,7 @@ def value_of_since(
     if text is None:
         return since.begin or _smallest(since, type_)
     if counts:
-        text = str(Decimal(text) - int(since.lookback))
-        return text
+        return str(Decimal(text) - int(since.lookback))
     return _typed(text, type_)
 
 
