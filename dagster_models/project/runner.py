@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from dagster_models.core.model import Location, Step, Target
 from dagster_models.core.on_ray import RayCluster, RayNeeds
@@ -16,6 +17,8 @@ from dagster_models.project.yaml.nodes import YamlNode
 
 RUNNERS = ("local", "ray")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(MB|GB|TB|MiB|GiB|TiB)\Z")
+#: A resource that every cluster has, by Ray's name -> our key.
+_OWN_KEYS = {"CPU": "cpus", "GPU": "gpus", "memory": "memory"}
 _BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 
@@ -47,8 +50,7 @@ def resources(node: YamlNode) -> tuple[tuple[str, float], ...]:
         fix = "Write `resources: {name: 1}`, with the names that the nodes were started with."
         raise BadValue(f"expected names, got {fields.describe(node)}", node.place, fix)
     for key, place, _ in node.items():
-        if key in ("CPU", "GPU", "memory"):
-            word = {"CPU": "cpus", "GPU": "gpus"}.get(key, key)
+        if word := _OWN_KEYS.get(key):
             raise BadValue(f"`{key}` has a key of its own", place, f"Write `{word}:` beside it.")
     return tuple((key, amount(item)) for key, _, item in node.items())
 
@@ -63,14 +65,16 @@ NEEDS_KEYS: dict[str, Reader] = {
 
 def runner(node: YamlNode) -> RayNeeds | None:
     """`ray`, or `{ray: {cpus, gpus, memory, resources}}`; None for `local`."""
+    values: dict[str, Any] = {}
+    if isinstance(node.value, dict):
+        values = _needs(node)
+    elif fields.OneOf(*RUNNERS)(node) == "local":
+        return None
     place = node.place
-    if not isinstance(node.value, dict):
-        word = fields.OneOf(*RUNNERS)(node)
-        return (
-            RayNeeds(path=place.path, line=place.line, column=place.column)
-            if word == "ray"
-            else None
-        )
+    return RayNeeds(**values, path=place.path, line=place.line, column=place.column)
+
+
+def _needs(node: YamlNode) -> dict[str, Any]:
     fields.refuse_unknown(node, ("ray",))
     needs = node.value.get("ray")
     if needs is None:
@@ -78,8 +82,7 @@ def runner(node: YamlNode) -> RayNeeds | None:
     if needs.value is not None and not isinstance(needs.value, dict):
         fix = "Write `runner: ray`, or `runner: {ray: {cpus: 2}}`."
         raise BadValue(f"expected keys, got {fields.describe(needs)}", needs.place, fix)
-    values = fields.values_of(needs, NEEDS_KEYS) if needs.value else {}
-    return RayNeeds(**values, path=place.path, line=place.line, column=place.column)
+    return fields.values_of(needs, NEEDS_KEYS) if needs.value else {}
 
 
 RAY_KEYS: dict[str, Reader] = {"address": fields.text, "project_dir": fields.text}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,7 @@ from dagster_models.execution.runners.on_ray.host import Message, StepHost, move
 from dagster_models.execution.runners.on_ray.steps import RaySteps
 from dagster_models.processes.client.session import connect
 from dagster_models.util.digests import digest_of
-from running import alive
+from running import until_gone
 from tasks import python_task, script_task
 
 MODEL = "import helper\ndef model(warehouse):\n    print('made')\n    return helper.rows\n"
@@ -165,13 +164,6 @@ time.sleep(300)
 """
 
 
-def until_gone(pid: int) -> None:
-    end = time.monotonic() + 30
-    while alive(pid):
-        assert time.monotonic() < end, "it goes on"
-        time.sleep(0.02)
-
-
 def test_a_node_that_nobody_reaches_ends_its_step(tmp_path: Path) -> None:
     (tmp_path / "s.py").write_text("import os, time\nprint(os.getpid())\ntime.sleep(300)")
     task = script_task("scripts.s", tmp_path / "s.py", project_root=str(tmp_path), on_ray=on())
@@ -208,16 +200,22 @@ def test_each_answer_renews_the_lease(host: StepHost, tmp_path: Path) -> None:
 NO_RAY = "raise ModuleNotFoundError(\"No module named 'ray'\", name='ray')\n"
 
 
-def steps_without_ray(folder: Path, monkeypatch: pytest.MonkeyPatch, ray: str) -> EventQueue:
-    (folder / "ray.py").write_text(ray)
+@pytest.fixture
+def queue() -> Iterator[EventQueue]:
+    queue = EventQueue()
+    yield queue
+    queue.close()
+
+
+def import_as_ray(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "ray.py").write_text(text)
     monkeypatch.setenv("PYTHONPATH", str(folder))
-    return EventQueue()
 
 
 def test_without_ray_the_step_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: EventQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = steps_without_ray(tmp_path, monkeypatch, NO_RAY)
+    import_as_ray(NO_RAY, tmp_path, monkeypatch)
     steps = RaySteps(queue)
     steps.start("s.m", task_in(tmp_path / "p"), duckdb_at(tmp_path / "w.duckdb"))
     (event,) = queue.wait(30)
@@ -228,13 +226,12 @@ def test_without_ray_the_step_says_what_to_install(
         " installed here: pip install 'dagster-models[ray]'"
     )
     steps.close()
-    queue.close()
 
 
 def test_a_step_can_be_stopped_while_the_cluster_does_not_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    queue: EventQueue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    queue = steps_without_ray(tmp_path, monkeypatch, "import time\ntime.sleep(300)\n")
+    import_as_ray("import time\ntime.sleep(300)\n", tmp_path, monkeypatch)
     steps = RaySteps(queue)
     steps.start("s.m", task_in(tmp_path / "p"), duckdb_at(tmp_path / "w.duckdb"))
     steps.cancel("s.m")
@@ -244,18 +241,15 @@ def test_a_step_can_be_stopped_while_the_cluster_does_not_answer(
     (bridge,) = steps._bridges.values()
     bridge.process.kill()  # it would wait five seconds for Ray
     steps.close()
-    queue.close()
 
 
-def test_the_address_of_the_cluster_needs_its_variable(tmp_path: Path) -> None:
-    queue = EventQueue()
+def test_the_address_of_the_cluster_needs_its_variable(queue: EventQueue, tmp_path: Path) -> None:
     steps, task = RaySteps(queue), task_in(tmp_path / "p")
     with pytest.raises(WarehouseError, match="needs the environment variable NO_SUCH_CLUSTER"):
         steps.start(
             "s.m", replace(task, on_ray=on(RayCluster("${NO_SUCH_CLUSTER}"))), duckdb_at("w")
         )
     steps.close()
-    queue.close()
 
 
 def test_rays_own_reason_is_shown_without_its_numbers() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from on_postgres import WAIT_SECONDS, postgres_project
 from ray_cluster import QUIET, RayClusterProcess, needs_ray, start_ray
-from running import alive, finish
+from running import finish, until_gone
 
 pytestmark = [pytest.mark.nightly, needs_ray, pytest.mark.timeout(300)]
 
@@ -65,13 +65,6 @@ def wait_for(path: Path) -> int:
         assert time.monotonic() < end, "the step does not begin"
         time.sleep(0.02)
     return int(path.read_text())
-
-
-def until_gone(pid: int) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while alive(pid):
-        assert time.monotonic() < end, f"{pid} goes on"
-        time.sleep(0.02)
 
 
 def test_sql_and_python_build_on_each_other(tmp_path: Path, dsn: str) -> None:

@@ -40,7 +40,7 @@ from dagster_models.execution.runners.on_ray import steps
 from dagster_models.execution.runners.task_runners import TaskRunners
 from postgres_server import dsn_of_database
 from ray_cluster import QUIET, RayClusterProcess, needs_ray, start_ray
-from running import alive
+from running import alive, until_gone
 from tasks import python_task, script_task
 
 pytestmark = [pytest.mark.nightly, needs_ray, pytest.mark.timeout(300)]
@@ -163,7 +163,7 @@ def rows(dsn: str, sql: str) -> list[tuple[object, ...]]:
 
 
 def published(dsn: str, run_id: str) -> list[str]:
-    """The steps of which the server has a commit record."""
+    """The steps that have a commit record on the server."""
     sql = f"select step from dagster_models.commits where run_id = '{run_id}' order by step"
     return [str(step) for (step,) in rows(dsn, sql)]
 
@@ -175,13 +175,6 @@ def parent_of(pid: int) -> int:
 def host_of(step: int) -> int:
     """The actor's process, above the template of the step's process."""
     return parent_of(parent_of(step))
-
-
-def until_gone(*pids: int) -> None:
-    end = time.monotonic() + WAIT_SECONDS
-    while still := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < end, f"{still} go on"
-        time.sleep(0.02)
 
 
 def test_a_model_reads_and_writes_by_the_session_of_its_node(
@@ -455,7 +448,7 @@ def test_a_node_with_other_code_refuses(ray: Ray, runners: TaskRunners) -> None:
     assert end.error.message.startswith("the node 127.0.0.1 refuses it: s.py is another one there")
 
 
-#: A run worker of which nothing is left but its bridge.
+#: A run worker, which is killed while its bridge goes on.
 WORKER = """
 import json, sys, time
 from dagster_models.core.tasks import task_from_json

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -257,6 +258,13 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def until_gone(*pids: int) -> None:
+    end = time.monotonic() + 120
+    while still := [pid for pid in pids if alive(pid)]:
+        assert time.monotonic() < end, f"{still} go on"
+        time.sleep(0.02)
 
 
 def logs_of(project: Project, step: str) -> tuple[str, str]:

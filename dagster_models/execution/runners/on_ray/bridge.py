@@ -20,9 +20,8 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from dagster_models.core.on_ray import OWN_CLUSTER
 from dagster_models.execution.runners.on_ray.follower import Follower, Outbox
@@ -38,7 +37,7 @@ class Bridge:
 
     def __init__(self, control: socket.socket) -> None:
         self._control, self._outbox = control, Outbox(control)
-        self._starts: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self._starts: queue.SimpleQueue[Follower | None] = queue.SimpleQueue()  # None: the end
         self._steps: dict[str, Follower] = {}
         self._lease_seconds = 0.0
 
@@ -56,8 +55,8 @@ class Bridge:
             self._unreachable(_first_lines(error))
             return
         late.cancel()
-        while frame := self._starts.get():
-            self._steps[frame["step"]].begin()
+        while follower := self._starts.get():
+            follower.begin()
 
     def _give_up(self) -> None:
         self._unreachable(f"it did not answer within {_CONNECT_SECONDS:g} s")
@@ -74,12 +73,13 @@ class Bridge:
                 step = frame["step"]
                 if frame["op"] == "start":
                     self._steps[step] = Follower(frame, self._lease_seconds, self._outbox)
-                    self._starts.put(frame)
+                    self._starts.put(self._steps[step])
+                elif step in self._steps and frame["op"] == "cancel":
+                    self._steps[step].cancel()
                 elif step in self._steps:
-                    follower = self._steps[step]
-                    follower.cancel() if frame["op"] == "cancel" else follower.kill()
+                    self._steps[step].kill()
         threading.Timer(_END_SECONDS, os._exit, (1,)).start()  # Ray may hang, or still connect
-        self._starts.put({})
+        self._starts.put(None)
 
 
 def connect(address: str) -> None:

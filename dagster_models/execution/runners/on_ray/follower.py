@@ -10,15 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from dagster_models.execution.runners.on_ray.host import StepHost, version
+from dagster_models.execution.runners.on_ray.host import STEP_ENDS_SECONDS, StepHost, version
 from dagster_models.processes import wire
 
 Message = dict[str, Any]
 
 _PENDING_SECONDS = 10.0  #: after which the user reads what a step waits for
 _KILL_SECONDS = 5.0  #: for a node to end the step's process, before Ray ends its actor
-#: After the end of a host: its step sees that, and is killed in this time (processes/worker).
-_STEP_ENDS_SECONDS = 2.5
 _MOST_WAITING = 1000  #: messages that the run worker has not taken yet
 
 
@@ -109,14 +107,13 @@ class Follower:
                 self._host = self._actor(ray)
             except ValueError as error:  # the name is taken
                 return not_started(f"the cluster has this attempt already: {first_line(error)}")
-        given = {**self._frame["given"], "version": version()}
         call = self._host.where.remote()
         if not ray.wait([call], timeout=_PENDING_SECONDS)[0]:
             self._say(f"Ray has not started this step yet: it asks for {self._asked()}\n")
         self._node, at = ray.get(call)
         self._handed_over = True
-        call = self._host.begin.remote({**given, "lease_seconds": self._lease_seconds})
-        if refused := ray.get(call):
+        given = {"version": version(), "lease_seconds": self._lease_seconds}
+        if refused := ray.get(self._host.begin.remote({**self._frame["given"], **given})):
             return not_started(f"the node {at} refuses it: {refused}")
         with self._lock:
             self._begun, self._answered = True, time.monotonic()
@@ -167,14 +164,13 @@ class Follower:
             return not_started("stopped before a node had it", True)
         if not self._handed_over:
             return not_started(f"no node could start it: {explained(text)}")
-        if self._host is not None:
-            self._end_actor()
+        self._end_actor()
         # If the node lives, its raylet has seen the actor's process end.
         lives = False
         with suppress(Exception):
             lives = any(it["NodeID"] == self._node and it["Alive"] for it in ray.nodes())
         until = time.monotonic() if lives else self._answered + self._lease_seconds
-        time.sleep(max(0.0, until - time.monotonic()) + _STEP_ENDS_SECONDS)
+        time.sleep(max(0.0, until - time.monotonic()) + STEP_ENDS_SECONDS)
         message = f"its process in the Ray cluster was lost: {explained(text)}"
         return {"op": "lost", "message": message, "killed": self._killed, "session": self._session}
 

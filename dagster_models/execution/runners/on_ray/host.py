@@ -31,6 +31,8 @@ from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.processes.handshake import PROTOCOL, package_version
 from dagster_models.util.environment import names_in
 
+#: After the end of a host: its step sees that, and is killed in this time (processes/worker).
+STEP_ENDS_SECONDS = 2.5
 WAIT_SECONDS = 1.0  #: for something to report, before ``events`` answers that there is nothing
 _LOOK_SECONDS = 0.5
 _EXIT_UNREACHED = 5

@@ -34,6 +34,7 @@ from dagster_models.execution.runners.events import (
     Output,
     WorkerEvent,
 )
+from dagster_models.execution.runners.on_ray.host import STEP_ENDS_SECONDS
 from dagster_models.processes import wire
 from dagster_models.processes.client.channel import SessionIdentity
 from dagster_models.processes.client.session import settle
@@ -113,14 +114,13 @@ class RaySteps:
         cluster = _address(task.on_ray.cluster.address)
         bridge = self._bridges.get(cluster) or self._open(cluster)
         self._steps[step] = _Sent(step, task, address, bridge)
-        given = {"task": task_to_json(task), "address": address.to_json()}
         bridge.send(
             {
                 "op": "start",
                 "step": step,
                 "name": "/".join(map(str, task.id)),
                 "needs": plain(task.on_ray.needs),
-                "given": given,
+                "given": {"task": task_to_json(task), "address": address.to_json()},
             }
         )
 
@@ -276,5 +276,5 @@ def _elsewhere(outcome: Outcome, error: TaskError) -> Outcome:
 
 
 def _after_its_lease(running: _Sent, why: str) -> WorkerEvent:
-    time.sleep(LEASE_SECONDS + 2.5)
+    time.sleep(LEASE_SECONDS + STEP_ENDS_SECONDS)
     return Lost(running.step, why, running.killed, running.identity)
