@@ -23,6 +23,7 @@ from dagster_models.dbt.verification.statements import (
 )
 from dagster_models.errors import DagsterModelsError, WarehouseError
 from dagster_models.processes.client.session import Session, connect
+from dagster_models.util.environment import filled
 
 _BATCH = 10_000  #: rows whose texts are in memory
 
@@ -88,7 +89,7 @@ class ServerCopies(Copies):
     made: list[str] = field(default_factory=list)
 
     def copy(self, name: str) -> str:
-        source = os.path.expandvars(str(self.address.settings.get("dbname") or ""))
+        source = filled(str(self.address.settings.get("dbname") or ""), os.environ)
         copy = f"{source[:40]}_{name}_{secrets.token_hex(4)}"
         sql = copy_statement(source, copy, self.address.type)
         try:

@@ -180,7 +180,7 @@ def home_texts() -> dict[str, str]:
 
 def commands(folder: Path, words: Sequence[str], definitions: str) -> Iterator[str]:
     """What to enter next: the commands of these *words* in the project's folder, and then the UI.
-    *definitions*: the file that `dagster dev` is told, "" if it finds that by itself."""
+    *definitions*: the file that `dagster dev` is given, "" if it finds that by itself."""
     there = f"cd {shlex.quote(str(folder))} && " if folder != Path.cwd() else ""
     for at, word in enumerate(words):
         yield f"{there * (at == 0)}dagster-models {word}"

@@ -110,11 +110,9 @@ def builds(manifest: Manifest) -> int:
     return 1 + any(it.materialized in _LATER for it in manifest.nodes.values())
 
 
-def dbt_results(target: Path) -> dict[str, FoundResult]:
+def dbt_results(manifest: Manifest) -> dict[str, FoundResult]:
     """The results of tests that dbt has left in its target folder."""
-    file = target / "run_results.json"
-    found = DbtRun.__new__(DbtRun)
-    found.failed, found.tests = {}, {}
+    file, found = manifest.target / "run_results.json", DbtRun(manifest)
     if file.is_file():
         found.add(_json(file))
     return found.tests
@@ -132,20 +130,19 @@ class OurRunner:
         place = self.place
         copy_project(self.root, place)
         content = yaml.safe_load((place / PROJECT_FILE).read_text(encoding="utf-8"))
-        target = content["targets"][content["target"]]
-        target[setting] = database
+        content["targets"][content["target"]][setting] = database
         content["load"] = "lenient"  # what is wrong fails alone, and the report has it
         write_yaml(place / PROJECT_FILE, content)
         home = self.folder / "home"
         home.mkdir()
         call = [sys.executable, "-m", "dagster_models.cli", "--project", str(place)]
+        call += ["run", "--checks", "none"]
+        environ = {**os.environ, "DAGSTER_HOME": str(home)}
+        results = place / "target/run_results.json"
         found: dict[str, str] = {}
         for _ in range(times):
-            results = place / "target/run_results.json"
             results.unlink(missing_ok=True)
-            environ = {**os.environ, "DAGSTER_HOME": str(home)}
-            words = [*call, "run", "--checks", "none"]
-            done = _called(words, place, environ, "`dagster-models run` on a copy")
+            done = _called(call, place, environ, "`dagster-models run` on a copy")
             if not results.is_file():
                 raise DagsterModelsError(f"`dagster-models run` failed:\n{_end(done)}")
             found = dict(_errors(_json(results)))

@@ -77,7 +77,6 @@ def verification_lines(found: Verification) -> Iterator[str]:
                 f"  one side of is_incremental() alone: {', '.join(alone[:_SHOWN])}"
                 f"{_more(len(alone))}. `--compiled` names what dbt has compiled of the other side"
             )
-
     if found.relations:
         yield f"Relations beside those of dbt: {_counted(it.state for it in found.relations)}"
         for state in (RelationState.DIFFERS, RelationState.MOMENT, RelationState.NOT_COMPARED):

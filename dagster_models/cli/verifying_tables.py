@@ -25,7 +25,7 @@ from dagster_models.compilation.tasks import warehouse_address
 from dagster_models.core.model import Project
 from dagster_models.dbt.importing import Imported
 from dagster_models.dbt.project.manifest import DbtNode, Manifest
-from dagster_models.dbt.project.names import NodeNames
+from dagster_models.dbt.project.names import STEPS, NodeNames
 from dagster_models.dbt.verification.copies import DbtProfile, read_profile
 from dagster_models.dbt.verification.reasons import with_reasons
 from dagster_models.dbt.verification.relations import Pair, RelationResult, RelationState, compared
@@ -37,7 +37,6 @@ from dagster_models.processes.client.session import connect
 from dagster_models.project.targets import usable_target
 
 _NOT_RUN = "the run has no such step"
-_KINDS = ("seed", "model", "snapshot")
 
 
 def add_verify_tables(parser: argparse.ArgumentParser) -> None:
@@ -91,7 +90,7 @@ class _VerifyingTables:
     ) -> tuple[tuple[RelationResult, ...], tuple[TestResult, ...]]:
         theirs = self.copies.copy("dbt")
         if program is None:
-            dbt = DbtRun(self.manifest, tests=dbt_results(self.manifest.target))
+            dbt = DbtRun(self.manifest, tests=dbt_results(self.manifest))
         else:
             self.runner = DbtRunner(program, self.manifest, self.profile, options.vars, self.folder)
             dbt = self.runner.run("dbt", theirs)
@@ -138,17 +137,17 @@ class _VerifyingTables:
         names, target = NodeNames(self.manifest), usable_target(project)
         disabled = {it.unique_id: it.why for it in self.imported.report.models if it.disabled}
         for unique_id, node in self.manifest.nodes.items():
-            if node.kind not in _KINDS or node.relation.written is None:
+            if node.kind not in STEPS or node.relation.written is None:
                 continue
             key = names.places[unique_id].key
             errors = (
                 _short(dbt.failed.get(unique_id, "")),
                 _short(errors_here.get(str(key), errors_here.get(key.name, _NOT_RUN))),
             )
-            why = _why_not(disabled.get(unique_id), errors)
+            why = _not_imported(disabled[unique_id], errors[0]) if unique_id in disabled else ""
             theirs = without_database(dbt.manifest.nodes.get(unique_id, node).relation)
             ours = ""
-            if not why:
+            if not why and not all(errors):
                 try:
                     ours = relation_sql(project, key, target)
                 except (KeyError, ValueError, DagsterModelsError) as missing:
@@ -156,11 +155,9 @@ class _VerifyingTables:
             yield Pair(unique_id, _shown(node), theirs, ours, why, errors)
 
 
-def _why_not(disabled: str | None, errors: tuple[str, str]) -> str:
-    if disabled is not None:
-        either = f"; dbt has not built it either: {errors[0]}" if errors[0] else ""
-        return f"it is not imported: {disabled}{either}"
-    return f"neither has built it; dbt: {errors[0]}; here: {errors[1]}" if all(errors) else ""
+def _not_imported(why: str, error_in_dbt: str) -> str:
+    either = f"; dbt has not built it either: {error_in_dbt}" if error_in_dbt else ""
+    return f"it is not imported: {why}{either}"
 
 
 def _shown(node: DbtNode) -> str:

@@ -105,7 +105,9 @@ def compared(
 ) -> RelationResult:
     """*again*: the database of a second run of dbt, which is asked for only if rows differ."""
     if pair.why_not:
-        return RelationResult(pair.unique_id, pair.name, _S.NOT_COMPARED, notes=(pair.why_not,))
+        return RelationResult(
+            pair.unique_id, pair.name, RelationState.NOT_COMPARED, notes=(pair.why_not,)
+        )
     # What was not built may still be there, as the copies had it before.
     of_dbt = pair.errors[0] or theirs.columns(pair.theirs)
     of_us = pair.errors[1] or ours.columns(pair.ours)
@@ -114,13 +116,13 @@ def compared(
     notes = list(_differences(of_dbt, of_us))
     shared = _shared(of_dbt, of_us)
     count = _rows(pair, shared, theirs, ours)
-    state = _S.DIFFERS if notes or count.differs else _S.EQUAL
+    state = RelationState.DIFFERS if notes or count.differs else RelationState.EQUAL
     changed: tuple[str, ...] = ()
     if count.differs:
         changed = tuple(it for it in shared if _rows(pair, [it], theirs, ours).differs)
         second = None if notes else again()
         if second is not None and _is_moment(pair, changed, shared, (theirs, ours, second)):
-            state = _S.MOMENT
+            state = RelationState.MOMENT
         if not changed:
             notes.append("each column has the same values, in other rows")
     return RelationResult(
@@ -132,9 +134,6 @@ def compared(
         changed,
         tuple(notes),
     )
-
-
-_S = RelationState
 
 
 def _is_moment(
@@ -160,12 +159,12 @@ def _missing(pair: Pair, theirs: Columns | str, ours: Columns | str) -> Relation
     """A relation that one of both, or neither, has."""
     if isinstance(theirs, str) and isinstance(ours, str):
         note = f"neither has built it; dbt: {theirs}; here: {ours}"
-        return RelationResult(pair.unique_id, pair.name, _S.NOT_COMPARED, notes=(note,))
+        return RelationResult(pair.unique_id, pair.name, RelationState.NOT_COMPARED, notes=(note,))
     if isinstance(theirs, str):
         note = f"dbt has not built it: {theirs}"
     else:
         note = f"it was not built here: {ours}"
-    return RelationResult(pair.unique_id, pair.name, _S.DIFFERS, notes=(note,))
+    return RelationResult(pair.unique_id, pair.name, RelationState.DIFFERS, notes=(note,))
 
 
 def _shared(theirs: Columns, ours: Columns) -> list[str]:
@@ -183,6 +182,6 @@ def _differences(theirs: Columns, ours: Columns) -> Iterator[str]:
         yield f"columns that dbt does not have: {', '.join(more)}"
     if not missing and not more and list(one) != list(other):
         yield f"the order of columns: {', '.join(one)} in dbt, {', '.join(other)} here"
-    for name in one.keys() & other.keys():
-        if one[name] != other[name]:
+    for name in one:
+        if name in other and one[name] != other[name]:
             yield f"the type of {name}: {one[name]} in dbt, {other[name]} here"

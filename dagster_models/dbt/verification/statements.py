@@ -27,7 +27,7 @@ def digests_query(relation: str, columns: Sequence[str], type_: TargetType) -> s
 def without_database(relation: DbtRelation) -> str:
     """A relation as dbt writes it, in whichever copy of the database."""
     written = relation.written or ""
-    for name in filter(None, (relation.database,)):
+    if name := relation.database:
         written = written.removeprefix(f'"{name}".').removeprefix(f"{name}.")
     return written
 
