@@ -181,8 +181,8 @@ class LoadedLocation:
         )
 
     def _divided(self, run: DagsterRun) -> tuple[DagsterRun, Gone]:
-        """The run as one of what its job still has, with the steps of that that it has left to do;
-        and what these were to make that the job has no more."""
+        """The run without what its job has no more, with the steps that are left to do; and what
+        was left to do of the rest."""
         layer = self.job(run.job_name).asset_layer
         assets, checks = run.asset_selection, run.asset_check_selection
         if assets is not None:
@@ -216,7 +216,9 @@ class LoadedLocation:
     def planned(self, run: DagsterRun) -> dict[str, list[AssetKey | AssetCheckKey]]:
         """The steps of a run, whether they are still there or not -> the assets of each, or else
         its checks."""
-        plan = self._instance.get_execution_plan_snapshot(str(run.execution_plan_snapshot_id))
+        if run.execution_plan_snapshot_id is None:  # whoever made it has not planned it
+            return {}
+        plan = self._instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
         found: dict[str, list[AssetKey | AssetCheckKey]] = {}
         for step in plan.steps:
             outputs = [output.properties for output in step.outputs if output.properties]

@@ -29,7 +29,6 @@ from dagster_models.definitions.other_assets import executable_keys
 from dagster_models.definitions.refused import refuse_run
 from dagster_models.definitions.selection import asset_nodes, asset_steps
 from dagster_models.errors import DagsterModelsError, SelectionError
-from dagster_models.execution.options import FULL_REFRESH_TAG
 from dagster_models.execution.partitions import partition_tags, without_partition
 from dagster_models.project.first_project import DEFINITIONS, HOME
 from dagster_models.project.selection import Facts, select
@@ -124,9 +123,8 @@ def new_run(location: ProjectLocation, asked: Asked, facts: Callable[[Project], 
         left_out = tuple(key.to_user_string() for asset in partitioned for key in asset.keys)
         chosen = [asset for asset in chosen if asset.partitions_def is None]
         if not chosen:
-            words = [asked.select, "--full-refresh" * (FULL_REFRESH_TAG in tags)]
             kinds = [it.partitions_def for it in partitioned if it.partitions_def is not None]
-            raise SelectionError(without_partition(left_out, kinds, " ".join(filter(None, words))))
+            raise SelectionError(without_partition(left_out, kinds))
     keys = {key for asset in chosen for key in asset.keys}
     job = asked.job or job_for(location.loaded, keys)
     of_job = location.loaded.job(job).tags if asked.job else {}

@@ -89,8 +89,9 @@ def _job_of(loaded: LoadedLocation, run: DagsterRun) -> str:
 
 
 def _gone(keys: Gone) -> str:
-    names = ", ".join(sorted({_name(key) for key in keys}))
-    return f"{names} {'is' if len(keys) == 1 else 'are'} gone (deleted, renamed or disabled)"
+    names = sorted({_name(key) for key in keys})
+    is_ = "is" if len(names) == 1 else "are"
+    return f"{', '.join(names)} {is_} gone (deleted, renamed or disabled)"
 
 
 def _run_of_id(loaded: LoadedLocation, run_id: str) -> DagsterRun:

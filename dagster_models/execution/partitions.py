@@ -62,11 +62,8 @@ def partition_tags(given: str, of: Iterable[tuple[str, PartitionsDefinition]]) -
     return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
-def without_partition(
-    names: Sequence[str], of: Collection[PartitionsDefinition], words: str
-) -> str:
-    """Why a run of these assets alone cannot be, which names no partition, and what to enter.
-    *words*: those of its command line."""
+def without_partition(names: Sequence[str], of: Collection[PartitionsDefinition]) -> str:
+    """Why these assets cannot be run without a partition, and what to enter."""
     one = len(names) == 1
     text = f"{', '.join(names)} {'is' if one else 'are'} built by the partition: name one with"
     text += " --partition (a key, A..B, or last)"
@@ -74,7 +71,7 @@ def without_partition(
     known = isinstance(definition, TimeWindowPartitionsDefinition) and len({*of}) == 1
     if known and (last := last_key(definition)):
         ends = f"{definition.get_partition_keys()[0]}..{last}"
-        text += f". `dagster-models run {words} --partition {ends}` builds all of them"
+        text += f". `--partition {ends}` builds all of them"
     return text
 
 

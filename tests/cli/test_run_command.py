@@ -226,8 +226,8 @@ def test_what_a_run_has(location: ProjectLocation) -> None:
 CANNOT = [
     ({"select": "daily"}, "main/daily is built by the partition: name one with --partition"),
     (
-        {"select": "daily", "tags": {"dagster_models/full_refresh": "true"}},
-        "`dagster-models run daily --full-refresh --partition 2024-01-01..2024-01-03` builds all",
+        {"select": "daily", "job": "days", "tags": {"dagster_models/full_refresh": "true"}},
+        "last[)]. `--partition 2024-01-01..2024-01-03` builds all of them$",
     ),
     ({"select": "a", "partition": "last"}, "nothing that is selected has partitions"),
     (
