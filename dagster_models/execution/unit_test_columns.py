@@ -46,9 +46,8 @@ class KnownColumns:
     #: Tables that somebody has to be asked about -> in lower case, their columns that may have
     #: another name or type on the target. What a model reads comes before it.
     _open: dict[Key, frozenset[str]] = field(default_factory=dict)
-    _unknown: set[Key] = field(
-        default_factory=set
-    )  #: those whose columns or types are not all known
+    #: Those of these whose columns or types are not all known.
+    _unknown: set[Key] = field(default_factory=set)
     _there: dict[Key, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def of(self, test: UnitTest) -> Mapping[Key, Schema]:
@@ -75,7 +74,7 @@ class KnownColumns:
             if key not in self.project.sources:
                 self._settle(key, doubtful)
             elif key in self._unknown:
-                for own in self._told_by(key):
+                for own in self._explained_by(key):
                     self._found[key] = joined(self._found[key], self._found[own].columns)
 
     def _step(self, key: Key) -> Step:
@@ -87,7 +86,7 @@ class KnownColumns:
         step = self._step(key)
         return step.kind == "sql" and step.built_as in TESTED
 
-    def _told_by(self, key: Key) -> list[Key]:
+    def _explained_by(self, key: Key) -> list[Key]:
         """The tables whose columns say those of this one: what the query of a model reads; and the
         table itself, if a source is one that the project builds."""
         if key in self.project.sources:
@@ -98,7 +97,7 @@ class KnownColumns:
         return list(read_tables(self.project, step).tables) if self._has_query(key) else []
 
     def _add(self, key: Key, built: Mapping[str, BuiltSchema], rows: Given | None = None) -> None:
-        """Note a table, of which a test gives these rows: what the project says of its columns.
+        """Note what the project says of the columns of a table; *rows* are those that a test gives.
         Where that is not all, the query of a model says the rest, on tables of its own."""
         doubtful = self._open.get(key, frozenset())
         if key not in self._found:
@@ -108,13 +107,13 @@ class KnownColumns:
             return
         if unknown:
             self._unknown.add(key)
-        for each in self._told_by(key):
+        for each in self._explained_by(key):
             self._add(each, built)
         self._open.setdefault(key, doubtful)
 
     def _settle(self, key: Key, doubtful: frozenset[str]) -> None:
-        """What is open of a step: by its query, and else by the table. Words of another dialect are
-        in doubt alone, and the table itself has the last word of them."""
+        """Find out what is open of a step by its query, or else by its table. The table goes before
+        the query where columns are only in doubt, as words of another dialect."""
         there: Columns = self._there.get(key, ())
         in_doubt = key not in self._unknown
         if not in_doubt or doubtful - {name.lower() for name, _ in there}:

@@ -121,8 +121,8 @@ class Ahead:
 
     def drafted(self, step: Step | None, place: int | None) -> None:
         """The step of a file, if it makes one. *place*: that of its text, if it has one."""
-        if place is None:
-            self._drafted += [step] if step is not None else []
+        if place is None and step is not None:
+            self._drafted.append(step)
         if place is None or not self._begun:
             return
         trace = self._traces.pop(place, None)

@@ -1,4 +1,4 @@
-"""What is there of a dbt project in a project's folder, of which the load reads nothing."""
+"""Warns of folders of dbt's in a project, which the load does not read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FIXTURES = "fixtures"  #: its files are the rows of unit tests, which are read
 
 
 def unread_dbt_folders(root: str | os.PathLike[str]) -> Iterator[Problem]:
-    """A warning of each folder of dbt's that has SQL."""
+    """A warning about each folder of dbt's that has SQL."""
     is_dbt = (Path(root) / _DBT_PROJECT).is_file()
     for folder, instead in _INSTEAD.items():
         count = _count(Path(root, folder))

@@ -61,7 +61,7 @@ class Described:
     """``layers``: path of a model or seed -> what YAML files say of it. ``sources`` are the files'
     own nodes, in which they are read later. ``starts``: path of a YAML file -> where its entries
     and keys begin, in order, each with what it is about. ``texts`` are those of the YAML files.
-    ``hidden`` are the files of which a part is lost, and does not show which models it is about."""
+    ``hidden``: the files with a part that is lost and does not show which models it is about."""
 
     layers: Mapping[str, Values] = field(default_factory=dict)
     sources: tuple[YamlNode, ...] = ()

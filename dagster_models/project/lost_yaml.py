@@ -1,4 +1,4 @@
-"""What a part of a YAML file may have said that nobody can read: of which models and seeds.
+"""Which models and seeds a part of a YAML file may be about that nobody can read.
 
 They would be built otherwise than the file says, and without its checks. So each of them has the
 error: those whose names are written in it, or all of its folder if it names none of them.
@@ -52,6 +52,6 @@ def is_of_others(text: str) -> bool:
 
 
 def is_hidden(text: str, names: frozenset[str]) -> bool:
-    """Whether a text that is no YAML does not show which models and seeds it is about; *names* are
-    those of all of them."""
+    """Whether a text that cannot be read as YAML hides which models and seeds it is about; *names*
+    are those of all of them."""
     return _ESCAPE.search(text) is not None or names.isdisjoint(words_of(text))

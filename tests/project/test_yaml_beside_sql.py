@@ -141,7 +141,7 @@ def test_a_file_that_is_wrong_as_a_whole(tmp_path: Path, end: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        # It is no YAML, and says or hides of which models it is.
+        # It cannot be read as YAML, and shows or hides which models it is about.
         ("models:\n  - name: a\n\ttests: [unique]", "x.a"),
         ('models: [{"name": "a", \'x\': [}]', "x.a"),
         ("models:\n  - name: &it b\n  - [", "x.b"),

@@ -304,9 +304,9 @@ def labels(node: YamlNode) -> dict[str, str]:
 
 def label(node: YamlNode) -> str:
     """A text; a number or boolean becomes the text that was written."""
-    return (
-        str(node.value).lower() if isinstance(node.value, bool) else node.written or str(node.value)
-    )
+    if isinstance(node.value, bool):
+        return str(node.value).lower()
+    return node.written or str(node.value)
 
 
 def seconds(node: YamlNode) -> float:
