@@ -12,7 +12,7 @@ from dagster_models import load_project
 from dagster_models.cli.selection import facts_of
 from dagster_models.definitions.launch import Asked, location_of, new_run
 from dagster_models.errors import SelectionError
-from dagster_models.project.load import load
+from project_cases import load
 from running import Project, make_project
 
 FILES = {
