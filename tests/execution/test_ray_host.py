@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -195,6 +196,16 @@ def test_each_answer_renews_the_lease(host: StepHost, tmp_path: Path) -> None:
     answered = host._answered
     host.stay()
     assert host._proved == answered > began
+
+
+def test_the_process_of_a_closed_host_goes_on(host: StepHost, tmp_path: Path) -> None:
+    (tmp_path / "s.py").write_text("")
+    task = script_task("scripts.s", tmp_path / "s.py", project_root=str(tmp_path), on_ray=on())
+    assert host.begin(given(task, tmp_path / "w.duckdb")) == ""
+    (lease,) = (it for it in threading.enumerate() if it.name == "lease")
+    host.close()
+    lease.join(10)
+    assert not lease.is_alive()
 
 
 NO_RAY = "raise ModuleNotFoundError(\"No module named 'ray'\", name='ray')\n"

@@ -57,6 +57,7 @@ class StepHost:
         self._step = ""
         self._session: SessionIdentity | None = None
         self._lease_seconds = 0.0
+        self._closed = threading.Event()
         self._answered = self._proved = time.monotonic()
 
     def where(self) -> tuple[str, str]:
@@ -113,8 +114,9 @@ class StepHost:
         self._queue.call_soon(self._do(self._workers.kill))
 
     def close(self) -> None:
-        """End the step's process, and what it has started."""
+        """End the step's process, and what it has started. This process may go on."""
         self._workers.close()
+        self._closed.set()
 
     def _do(self, what: Callable[[str], None]) -> Callable[[], Iterable[WorkerEvent]]:
         def call() -> Iterable[WorkerEvent]:
@@ -134,7 +136,8 @@ class StepHost:
 
     def _watch(self) -> None:
         while time.monotonic() < self._proved + self._lease_seconds:
-            time.sleep(_LOOK_SECONDS)
+            if self._closed.wait(_LOOK_SECONDS):
+                return
         os._exit(_EXIT_UNREACHED)  # the template sees the end of its socket, and ends the step
 
 
