@@ -409,7 +409,9 @@ class PlanMachine(RuleBasedStateMachine):
         return output in self.withheld or (report is not None and report.deliberate)
 
     def may_be_missing(self, output: OutputName) -> bool:
-        return self.is_missing(output) or output.step not in self.reports
+        """Of a failed step, too, until it is known whether its previous version is there."""
+        undecided = output.step not in self.reports or output.step in self.looking_up
+        return self.is_missing(output) or undecided
 
     def may_run(self, step: str) -> bool:
         """Its upstreams can be built on, or are missing by choice and something else is there."""
