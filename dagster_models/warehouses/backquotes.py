@@ -1,4 +1,4 @@
-"""What the SQL of Spark and MariaDB has in common: names in backquotes, and a digest of rows."""
+"""What the SQL of Spark and MariaDB has in common: names, statements, and a digest of rows."""
 
 from __future__ import annotations
 
@@ -46,6 +46,27 @@ def line_of(sql: str, at: int) -> int:
 def on_its_lines(sql: str, start: int, end: int) -> str:
     """A part of a text, on the lines where it stands."""
     return "\n" * sql.count("\n", 0, start) + sql[start:end]
+
+
+def statements(
+    sql: str, tokens: Callable[[str], Iterable[Token]], is_program: Callable[[int], object]
+) -> list[str]:
+    """The statements of a text, without semicolons, each on the lines where it stands; a comment
+    alone is none. The body of a program, which begins at an offset, has semicolons of its own."""
+    found: list[str] = []
+    start, filled = 0, False
+    for kind, _, at in tokens(sql):
+        if kind != "semicolon":
+            if not filled and is_program(at):
+                return [*found, on_its_lines(sql, start, len(sql))]
+            filled = True
+            continue
+        if filled:
+            found.append(on_its_lines(sql, start, at))
+        start, filled = at + 1, False
+    if filled:
+        found.append(on_its_lines(sql, start, len(sql)))
+    return found
 
 
 def only_line(sql: str, name: str, tokens: Iterable[Token]) -> int | None:

@@ -7,29 +7,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import duckdb
-import psycopg
 import pytest
 import yaml
 
 from dagster_models.cli.main import main
 from dbt_cases import manifest_of, step
-from dbt_profiles import dbt_profile
+from dbt_profiles import dbt_profile, sql
 from systems import System, duckdb_system
 
 PYTHON = os.environ.get("DAGSTER_MODELS_DBT", "")
 SNAPSHOT = {"strategy": "check", "check_cols": ["amount"], "unique_key": "id"}
-
-
-def sql(system: System, text: str) -> list[Any]:
-    if system.name == "duckdb":
-        with duckdb.connect(system.settings["path"]) as connection:
-            return connection.execute(text).fetchall()
-    with psycopg.connect(system.settings["dsn"], autocommit=True) as connection:
-        cursor = connection.execute(text.encode())
-        return cursor.fetchall() if cursor.description else []
 
 
 def adoption(

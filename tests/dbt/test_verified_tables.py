@@ -14,13 +14,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import psycopg
 import pytest
 import yaml
 
 from dagster_models.cli.main import main
-from dbt_profiles import dbt_profile
+from dbt_profiles import dbt_profile, sql
 from pages import Page
 from systems import System
 
@@ -84,15 +82,6 @@ def shop(system: System, tmp_path: Path) -> Path:
     call = [str(program), "parse", "--profiles-dir", "."]
     subprocess.run(call, cwd=folder, capture_output=True, check=True)
     return folder
-
-
-def sql(system: System, text: str) -> list[Any]:
-    if system.name == "duckdb":
-        with duckdb.connect(system.settings["path"]) as connection:
-            return connection.execute(text).fetchall()
-    with psycopg.connect(system.settings["dsn"], autocommit=True) as connection:
-        cursor = connection.execute(text.encode())
-        return cursor.fetchall() if cursor.description else []
 
 
 def state(folder: Path, system: System) -> dict[str, Any]:

@@ -1,9 +1,11 @@
-"""Profiles of dbt for the warehouses of tests."""
+"""The warehouses of tests, as dbt and others reach them."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import duckdb
+import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from systems import System
@@ -19,3 +21,13 @@ def dbt_profile(system: System, schema: str, threads: int = 1) -> dict[str, Any]
         output |= {key: given[key] for key in ("host", "user", "password", "dbname")}
     output |= {"schema": schema, "threads": threads}
     return {"outputs": {"dev": output}, "target": "dev"}
+
+
+def sql(system: System, text: str) -> list[Any]:
+    """The rows of a statement that somebody else sends."""
+    if system.name == "duckdb":
+        with duckdb.connect(system.settings["path"]) as connection:
+            return connection.execute(text).fetchall()
+    with psycopg.connect(system.settings["dsn"], autocommit=True) as connection:
+        cursor = connection.execute(text.encode())
+        return cursor.fetchall() if cursor.description else []

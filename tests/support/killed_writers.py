@@ -11,13 +11,14 @@ import contextlib
 import importlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dagster_models.core.messages import Verdict
 from dagster_models.core.tasks import BuildTask
@@ -86,6 +87,39 @@ def writers(program: str, folder: Path) -> Iterator[Start]:
         for writer in started:
             writer.kill()
         parent.stdin.close()
+
+
+class Server(Protocol):
+    def kill(self) -> None: ...
+    def restart(self) -> None: ...
+
+
+#: What is wrong, how many attempts were in doubt, and the number of the next attempt, after those
+#: that a killed writer has acknowledged, of which the first one had that number.
+Settle = Callable[[list[int], int], tuple[list[str], int, int]]
+
+
+def kill_at_random(
+    server: Server, start: Callable[[int], Writer], kills: int, seed: object, settle: Settle
+) -> None:
+    """Kill a writer at a random moment again and again, each third time after its server."""
+    chance, first, wrong, doubted = random.Random(str(seed)), 1, list[str](), 0
+    for number in range(kills):
+        writer = start(first)
+        writer.wait_for(1 + number % 2)
+        time.sleep(chance.uniform(0, 0.3))
+        if number % 3 == 1:
+            server.kill()
+            time.sleep(0.1)  # the writer goes on without it
+            acked = writer.kill()
+            server.restart()
+        else:
+            acked = writer.kill()
+        found, more, first = settle(acked, first)
+        wrong += [f"kill {number}: {it}" for it in found]
+        doubted += more
+    print(f"{seed}: {kills} kills, {doubted} attempts in doubt, {len(wrong)} disagreements")
+    assert wrong == []
 
 
 # In the program ----------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from dagster_models.core.tasks import AttemptId
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.mariadb import session as mariadb
-from killed_writers import Start, writers
+from killed_writers import Start, kill_at_random, writers
 from mariadb_server import MariaServer, start_mariadb, why_no_mariadb
 from mariadb_writer import ROWS, T
 from tasks import sql_task
@@ -100,23 +100,7 @@ def _is_proved(session: Any, attempt: int) -> bool:
 @pytest.mark.nightly
 @pytest.mark.timeout(3600)
 def test_kills_at_random_moments(server: MariaServer, start: Start) -> None:
-    chance, first, wrong = random.Random(KILLS), 1, list[str]()
-    resolved = 0
-    for number in range(KILLS):
-        writer = start(first)
-        writer.wait_for(1 + number % 3)
-        time.sleep(chance.uniform(0, 0.3))
-        if number % 3 == 1:
-            server.kill()
-            acked = writer.kill()
-            server.restart()
-        else:
-            acked = writer.kill()
-        found, doubted, first = disagreements(server, acked, first)
-        wrong += [f"kill {number}: {it}" for it in found]
-        resolved += doubted
-    print(f"{KILLS} kills, {resolved} attempts in doubt, {len(wrong)} disagreements: {wrong[:5]}")
-    assert wrong == []
+    kill_at_random(server, start, KILLS, "mariadb", partial(disagreements, server))
 
 
 @pytest.mark.nightly

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from dagster_models.core.tasks import AttemptId
 from dagster_models.processes.server.attempt import Stop, run
 from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
-from killed_writers import Start, writers
+from killed_writers import Start, kill_at_random, writers
 from sail_server import SailServer, start_sail
 from spark_writer import ROWS, T
 from systems import commits_at
@@ -62,25 +62,33 @@ def rows_at(location: str, version: int) -> tuple[set[int], int]:
     return set(rows.column("n").to_pylist()), rows.num_rows
 
 
+def unproved(
+    session: spark.SparkSession, published: dict[int, int], acked: list[int], first: int
+) -> tuple[list[str], int, int]:
+    """Where what a new process says of the attempts from *first* on is not what the log says; how
+    many attempts were in doubt; and the number of the next one."""
+    found, doubted = [], 0
+    last = max([first - 1, *published, *acked])
+    for attempt in range(first, last + 3):
+        proof = find_proof(session, T, AttemptId("killed", "s.t", attempt))
+        doubted += attempt not in acked
+        if attempt in acked and proof is None:
+            found.append(f"{attempt} was acknowledged and has no proof")
+        if (proof is not None) != (attempt in published):
+            found.append(f"{attempt}: {proof} and {published.get(attempt)}")
+    return found, doubted, last + 3
+
+
 def disagreements(
     settings: dict[str, Any], acked: list[int], first: int
 ) -> tuple[list[str], int, int]:
-    """What a new process says of the attempts from *first* on, where the table says otherwise; how
-    many attempts were in doubt; and the number of the next one."""
+    """``unproved``, and where the table says otherwise."""
     location = settings["location"]
-    found, doubted = [], 0
     with contextlib.closing(spark.connect(settings)) as warehouse:
         session = warehouse.session("settles")
         session.fence(f"writer-{first}", 10, T)
         published = attempts_at(location)
-        last = max([first - 1, *published, *acked])
-        for attempt in range(first, last + 3):
-            proof = find_proof(session, T, AttemptId("killed", "s.t", attempt))
-            doubted += attempt not in acked
-            if attempt in acked and proof is None:
-                found.append(f"{attempt} was acknowledged and has no proof")
-            if (proof is not None) != (attempt in published):
-                found.append(f"{attempt}: {proof} and {published.get(attempt)}")
+        found, doubted, following = unproved(session, published, acked, first)
         for attempt, version in published.items():
             if attempt >= first and rows_at(location, version) != ({attempt}, ROWS):
                 found.append(f"version {version} of {attempt} has {rows_at(location, version)}")
@@ -89,39 +97,24 @@ def disagreements(
             seen = session.query("select min(n), max(n), count(*) from s.t")[1]
             if seen != [(newest, newest, ROWS)]:
                 found.append(f"{newest} is the last one, and {seen} is read")
-    return found, doubted, last + 3
+    return found, doubted, following
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_two_hundred_kills(server: SailServer, start: Start, tmp_path: Path) -> None:
-    kill_at_random(server, start, tmp_path, 200)
+    kill_spark_at_random(server, start, tmp_path, 200)
 
 
 def test_kills_at_random_moments(server: SailServer, start: Start, tmp_path: Path) -> None:
-    kill_at_random(server, start, tmp_path, KILLS)
+    kill_spark_at_random(server, start, tmp_path, KILLS)
 
 
-def kill_at_random(server: SailServer, start: Start, tmp_path: Path, kills: int) -> None:
+def kill_spark_at_random(server: SailServer, start: Start, tmp_path: Path, kills: int) -> None:
     settings = {**server.settings, "location": str(tmp_path / "tables")}
-    chance, first, wrong = random.Random(kills), 1, list[str]()
-    resolved = 0
-    for number in range(kills):
-        writer = start(settings, first)
-        writer.wait_for(1 + number % 2)
-        time.sleep(chance.uniform(0, 0.3))
-        if number % 3 == 1:
-            server.kill()
-            time.sleep(0.1)
-            acked = writer.kill()
-            server.restart()
-        else:
-            acked = writer.kill()
-        found, doubted, first = disagreements(settings, acked, first)
-        wrong += found
-        resolved += doubted
-    assert wrong == []
-    print(f"{kills} kills, {resolved} attempts in doubt, all as the table says")
+    kill_at_random(
+        server, partial(start, settings), kills, "spark", partial(disagreements, settings)
+    )
 
 
 def test_a_kill_between_the_commit_and_its_answer(

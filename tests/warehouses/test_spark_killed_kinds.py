@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_spark_killed import attempts_at, server, start
+from test_spark_killed import attempts_at, server, start, unproved
 
-from dagster_models.core.tasks import AttemptId
-from dagster_models.warehouses.base import find_proof
 from dagster_models.warehouses.spark import session as spark
-from killed_writers import Start
+from killed_writers import Start, kill_at_random
 from sail_server import SailServer
 from spark_writer import ROWS_ADDED, T, day
 
@@ -58,22 +55,15 @@ def rows_at(location: str, version: int) -> Counter[tuple[int, bool]]:
 
 
 def disagreements(
-    settings: dict[str, Any], acked: list[int], first: int, kind: str
+    settings: dict[str, Any], kind: str, acked: list[int], first: int
 ) -> tuple[list[str], int, int]:
-    """What is wrong after a kill; how many attempts were in doubt; the number of the next one."""
-    location, found, doubted = settings["location"], list[str](), 0
+    """``unproved``, and where the rows of the last versions are others."""
+    location = settings["location"]
     with contextlib.closing(spark.connect(settings)) as warehouse:
         session = warehouse.session("settles")
         session.fence(f"writer-{first}", 10, T)
         published = attempts_at(location)
-        last = max([first - 1, *published, *acked])
-        for attempt in range(first, last + 3):
-            proof = find_proof(session, T, AttemptId("killed", "s.t", attempt))
-            doubted += attempt not in acked
-            if attempt in acked and proof is None:
-                found.append(f"{attempt} was acknowledged and has no proof")
-            if (proof is not None) != (attempt in published):
-                found.append(f"{attempt}: {proof} and {published.get(attempt)}")
+        found, doubted, following = unproved(session, published, acked, first)
         done = sorted(published, key=lambda it: published[it])
         for number, attempt in enumerate(done, 1):
             if attempt >= first and number >= len(done) - 3:
@@ -88,40 +78,27 @@ def disagreements(
             seen_now = session.query("select count(*) from s.t")[1]
             if seen_now != [(total,)]:
                 found.append(f"{total} rows are published, and {seen_now} are read")
-    return found, doubted, last + 3
+    return found, doubted, following
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", KINDS)
 def test_fifty_kills(server: SailServer, start: Start, tmp_path: Path, kind: str) -> None:
-    kill_at_random(server, start, tmp_path, 50, kind)
+    kill_kind_at_random(server, start, tmp_path, 50, kind)
 
 
 @pytest.mark.parametrize("kind", ["merge"])
 def test_a_kill_at_a_random_moment(
     server: SailServer, start: Start, tmp_path: Path, kind: str
 ) -> None:
-    kill_at_random(server, start, tmp_path, KILLS, kind)
+    kill_kind_at_random(server, start, tmp_path, KILLS, kind)
 
 
-def kill_at_random(server: SailServer, start: Start, tmp_path: Path, kills: int, kind: str) -> None:
+def kill_kind_at_random(
+    server: SailServer, start: Start, tmp_path: Path, kills: int, kind: str
+) -> None:
     settings = {**server.settings, "location": str(tmp_path / "tables")}
-    chance, first, wrong, resolved = random.Random(kind), 1, list[str](), 0
-    for number in range(kills):
-        writer = start(settings, first, "", kind)
-        writer.wait_for(1 + number % 2)
-        time.sleep(chance.uniform(0, 0.3))
-        if number % 3 == 1:
-            server.kill()
-            time.sleep(0.1)
-            acked = writer.kill()
-            server.restart()
-        else:
-            acked = writer.kill()
-        found, doubted, first = disagreements(settings, acked, first, kind)
-        wrong += found
-        resolved += doubted
-    assert wrong == []
-    published = len(attempts_at(settings["location"]))
-    print(f"{kind}: {kills} kills, {published} publications, {resolved} attempts in doubt")
+    begin = partial(start, settings, dies="", kind=kind)
+    kill_at_random(server, begin, kills, kind, partial(disagreements, settings, kind))
+    print(f"{len(attempts_at(settings['location']))} publications")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dagster_models.core.extras import Extras
-from dagster_models.core.materializations import Materialization, Replace, View
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import MARIADB
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.warehouses.backquotes import quoted
 
@@ -15,26 +12,6 @@ if TYPE_CHECKING:
     from dagster_models.warehouses.mariadb.statements import MariaStatements
 
 _MOST_CHARACTERS = 64
-
-
-def refuse_kind(how: Materialization) -> None:
-    """The load has refused it already, unless a run has chosen the target."""
-    if isinstance(how, (Replace, View)):
-        return
-    word = type(how).__name__.lower()
-    why = MARIADB.lacks.get(word, "it is not known here")
-    raise WarehouseError(ErrorKind.UNSUPPORTED, f"`materialized: {word}`: {why}")
-
-
-def refuse_extras(extras: Extras) -> None:
-    for key, used in (
-        ("statements", extras.before or extras.after),
-        ("grants", extras.grants),
-        ("index_types", any(index.type for index in extras.indexes)),
-        ("comments", extras.comment is not None or extras.column_comments is not None),
-    ):
-        if used:
-            raise WarehouseError(ErrorKind.UNSUPPORTED, f"{key}: {MARIADB.lacks[key]}")
 
 
 def no_transactions(what: str) -> WarehouseError:

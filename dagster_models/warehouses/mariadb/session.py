@@ -14,9 +14,10 @@ from typing import Any
 
 from dagster_models.core.commit import Commit
 from dagster_models.core.extras import Index
-from dagster_models.core.materializations import AddedTo, Custom, Reading
+from dagster_models.core.materializations import AddedTo, Custom, Reading, Replace
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import MARIADB
 from dagster_models.core.tasks import ArrowFile, AttemptId, BuildTask, CsvFile, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -35,6 +36,9 @@ from dagster_models.warehouses.mariadb.connect import MariaConnector
 from dagster_models.warehouses.mariadb.reading import MariaReading
 from dagster_models.warehouses.mariadb.staging import MARK, MariaStage
 from dagster_models.warehouses.mariadb.text import literal, one_query, refuse_pipes
+from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
+
+_KINDS = (Replace, ViewKind)
 
 CAPABILITIES = Capabilities(
     "mariadb",
@@ -92,8 +96,8 @@ class MariaSession(MariaReading):
         if first is not None:
             first()
         how, relation = task.materialization, task.relation
-        refusals.refuse_kind(how)
-        refusals.refuse_extras(task.extras)
+        refuse_kind(MARIADB, how, _KINDS)
+        refuse_extras(MARIADB, task.extras)
         refusals.refuse_name(self, relation)
         if staging.kind_of(self, relation) == "table":
             staging.refuse_losses(self, relation)
@@ -143,7 +147,7 @@ class MariaSession(MariaReading):
         self.change(f"CREATE {word} {quote(called)} ON {name} ({listed})")
 
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
-        refusals.refuse_kind(how)
+        refuse_kind(MARIADB, how, _KINDS)
         raise AssertionError("every kind that reads before is refused")
 
     def rehearse(self, task: BuildTask) -> Staged:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.backquotes import line_of, on_its_lines
+from dagster_models.warehouses import backquotes
+from dagster_models.warehouses.backquotes import line_of
 
 #: Strings, names and comments, in which a semicolon means nothing. `/*!` and `/*M!` begin no
 #: comment: what follows is executed. `--` begins one only before white space.
@@ -69,22 +70,7 @@ def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
 
 
 def statements(sql: str) -> list[str]:
-    """The statements of a text, without semicolons, each on the lines where it stands; a comment
-    alone is none. The body of a program has semicolons of its own."""
-    found: list[str] = []
-    start, filled = 0, False
-    for kind, _, at in tokens(sql):
-        if kind != "semicolon":
-            if not filled and _PROGRAM.match(sql, at):
-                return [*found, on_its_lines(sql, start, len(sql))]
-            filled = True
-            continue
-        if filled:
-            found.append(on_its_lines(sql, start, at))
-        start, filled = at + 1, False
-    if filled:
-        found.append(on_its_lines(sql, start, len(sql)))
-    return found
+    return backquotes.statements(sql, tokens, lambda at: _PROGRAM.match(sql, at))
 
 
 def first_word(sql: str) -> str:

@@ -21,10 +21,12 @@ from dagster_models.core.materializations import (
     Incremental,
     Materialization,
     Reading,
+    Replace,
     Snapshot,
 )
 from dagster_models.core.materializations import View as ViewKind
 from dagster_models.core.model import Relation
+from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import AttemptId, BuildTask, Query
 from dagster_models.core.warehouse_address import SessionRequest
 from dagster_models.errors import ErrorKind, WarehouseError
@@ -35,6 +37,7 @@ from dagster_models.warehouses.materializations.snapshot_columns import (
     no_snapshot_yet,
 )
 from dagster_models.warehouses.records import from_last_whole
+from dagster_models.warehouses.refusals import refuse_extras, refuse_kind
 from dagster_models.warehouses.spark import contents, incremental, snapshot, writing
 from dagster_models.warehouses.spark.catalog import Catalog
 from dagster_models.warehouses.spark.delta_log import TableLog
@@ -42,6 +45,8 @@ from dagster_models.warehouses.spark.location import DeltaFolder
 from dagster_models.warehouses.spark.server import Server
 from dagster_models.warehouses.spark.stages import SparkStages
 from dagster_models.warehouses.spark.text import one_query
+
+_KINDS = (Replace, ViewKind, Incremental, Snapshot)
 
 CAPABILITIES = Capabilities(
     "spark",
@@ -117,8 +122,8 @@ class SparkSession(SparkStages):
         if first is not None:
             first()
         how, relation = task.materialization, task.relation
-        writing.refuse_kind(how)
-        writing.refuse_extras(task.extras)
+        refuse_kind(SPARK, how, _KINDS)
+        refuse_extras(SPARK, task.extras)
         self.docs = task.extras
         self.catalog.refuse_foreign(relation)
         self._refuse_history(relation, how)
@@ -159,7 +164,7 @@ class SparkSession(SparkStages):
         return Staged(task.relation, self.fill(self.begin_stage(task.relation), task.content))
 
     def read_before(self, relation: Relation, how: AddedTo | Custom) -> Reading:
-        writing.refuse_kind(how)
+        refuse_kind(SPARK, how, _KINDS)
         self.discard()
         self.catalog.refresh()
         if isinstance(how, Snapshot):

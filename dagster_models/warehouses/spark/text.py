@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from dagster_models.errors import ErrorKind, WarehouseError
-from dagster_models.warehouses.backquotes import on_its_lines
+from dagster_models.warehouses import backquotes
 
 #: Strings, names and comments, in which a semicolon means nothing.
 _TOKEN = re.compile(
@@ -60,20 +60,7 @@ def tokens(sql: str) -> Iterator[tuple[str, str, int]]:
 
 
 def statements(sql: str) -> list[str]:
-    """The statements of a text, without semicolons, each on the lines where it stands; a comment
-    alone is none."""
-    found: list[str] = []
-    start, filled = 0, False
-    for kind, _, at in tokens(sql):
-        if kind != "semicolon":
-            filled = True
-            continue
-        if filled:
-            found.append(on_its_lines(sql, start, at))
-        start, filled = at + 1, False
-    if filled:
-        found.append(on_its_lines(sql, start, len(sql)))
-    return found
+    return backquotes.statements(sql, tokens, lambda at: False)
 
 
 def one_query(sql: str) -> str:

@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from dagster_models.core.extras import Extras
-from dagster_models.core.materializations import (
-    Incremental,
-    Materialization,
-    Replace,
-    Snapshot,
-    View,
-)
 from dagster_models.core.model import Relation
-from dagster_models.core.target_types import SPARK
 from dagster_models.core.tasks import CsvFile
 from dagster_models.errors import ErrorKind, WarehouseError
 from dagster_models.util import arrow_files as bulk
@@ -111,25 +102,6 @@ def _rows_of(added: Mapping[str, Any]) -> int | None:
 
 
 # What is refused ---------------------------------------------------------------------------------
-
-
-def refuse_kind(how: Materialization) -> None:
-    """The load has refused it already, unless a run has chosen the target."""
-    if isinstance(how, (Replace, View, Incremental, Snapshot)):
-        return
-    word = type(how).__name__.lower()
-    why = SPARK.lacks.get(word, "it is not known here")
-    raise WarehouseError(ErrorKind.UNSUPPORTED, f"`materialized: {word}`: {why}")
-
-
-def refuse_extras(extras: Extras) -> None:
-    for key, used in (
-        ("statements", extras.before or extras.after),
-        ("grants", extras.grants),
-        ("indexes", extras.indexes),
-    ):
-        if used:
-            raise WarehouseError(ErrorKind.UNSUPPORTED, f"{key}: {SPARK.lacks[key]}")
 
 
 def no_transactions(what: str) -> WarehouseError:
