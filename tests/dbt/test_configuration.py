@@ -162,6 +162,22 @@ def test_a_key_without_a_counterpart_is_remarked(
     assert (remark.weight, remark.of) == (weight, "model.shop.orders")
 
 
+def test_what_the_written_target_cannot_have_is_left_out_whatever_dbts_adapter_can(
+    tmp_path: Path,
+) -> None:
+    config = {
+        "materialized": "table",
+        "grants": {"select": ["bi"]},
+        "indexes": [{"columns": ["id"], "type": "hash"}],
+    }
+    found = header(tmp_path, adapter="snowflake", config=config)
+    assert "grants" not in found.values
+    assert found.values["indexes"] == [{"columns": ["id"]}]
+    (remark,) = found.remarks
+    assert remark.what == "`grants: {'select': ['bi']}`: DuckDB has no roles"
+    assert remark.weight is Weight.LEFT_OUT
+
+
 def test_labels(tmp_path: Path) -> None:
     owner = {"name": "Finance", "email": "fin@example.org"}
     found = header(

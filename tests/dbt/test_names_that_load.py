@@ -156,3 +156,51 @@ def test_what_it_prints_next_works_and_a_folder_is_one_of_a_file(
     with location_of(into, {}) as location:
         assert set(location.keys) == {"marts.a"}
     assert os.environ["DAGSTER_HOME"] == str(into / ".dagster_home")
+
+
+def test_no_name_means_two_things_where_folders_schemas_and_sources_have_the_same_one(
+    tmp_path: Path,
+) -> None:
+    """A model in the folder `stripe` beside a source `stripe`, and sources in whose schemas other
+    sources and models seem to be."""
+    root = tmp_path / "shop"
+    in_schema = source("crm", "lead") | {"schema": "marts", "relation_name": '"old"."marts"."lead"'}
+    crossed = source("left", "t") | {"schema": "right", "relation_name": '"dev"."right"."t"'}
+    also = source("right", "t") | {"schema": "left", "relation_name": '"dev"."left"."t"'}
+    bare = source("app", "other") | {
+        "identifier": "events",
+        "relation_name": '"dev"."app"."events"',
+    }
+    raw = source("stripe", "invoices") | {
+        "schema": "raw",
+        "relation_name": '"dev"."raw"."invoices"',
+    }
+    sources = [raw, in_schema, crossed, also, bare]
+    text = " union all ".join(
+        f"select 1 as x from {{{{ source('{it['source_name']}', '{it['name']}') }}}}"
+        for it in sources
+    )
+    models = ["invoices", "lead", "events"]
+    text += "".join(f" union all select x from {{{{ ref('{it}') }}}}" for it in models)
+    reads = [it["unique_id"] for it in sources] + [f"model.shop.{it}" for it in models]
+    manifest_of(
+        root,
+        sql("invoices", folder="stripe"),
+        sql("lead"),
+        sql("events"),
+        sql("reader", text, depends_on={"nodes": reads, "macros": []}),
+        sources={it["unique_id"]: it for it in sources},
+    )
+    code, report = imported(root)
+    assert (code, report["errors"]) == (0, {})
+    assert not [it for it in report["models"] if it["disabled"]]
+    project = load(tmp_path / "shop_models", columns=False)
+    reader = next(it for key, it in project.steps.items() if key.name == "reader")
+    read = [str(project.sources[key].relation) for key in reader.upstream if key in project.sources]
+    assert sorted(read) == ["app.events", "left.t", "marts.lead", "raw.invoices", "right.t"]
+    assert (tmp_path / "shop_models/models/stripe/invoices.sql").is_file()
+    assert len(reader.upstream) == 8
+    remarks = {it["of"]: it["what"] for it in report["remarks"]}
+    assert remarks["source.shop.stripe.invoices"] == (
+        "it is `stripe_2.invoices` here, as something else has the name that dbt has for it"
+    )

@@ -48,6 +48,8 @@ class NodeNames:
             if it.relation.written in by_relation
         }
         self.root_schema = _root_schema(manifest, steps)
+        #: A source is also read by the name of its relation, so that no key of another is that.
+        self._relations = Counter(map(_relation_of, self._apart()))
         self.places: Mapping[str, StepPlace] = dict(self._places(steps))
         named: dict[str, list[DbtNode]] = {}
         for it in steps:
@@ -57,8 +59,12 @@ class NodeNames:
         for source in manifest.sources.values():
             self._sources.setdefault((source.source_name, source.name), []).append(source)
         self._source_keys: Mapping[str, Key] = dict(self._keys_of_sources())
-        keys = [*(it.key for it in self.places.values()), *self._source_keys.values()]
-        self._count = Counter(key.name.lower() for key in keys)
+        keys = [it.key for it in self.places.values()]
+        of_sources = ((self._source_keys[it.unique_id], _relation_of(it)) for it in self._apart())
+        self._count = Counter(
+            [*(_folded(key).name for key in keys)]
+            + [name for pair in of_sources for name in {_folded(it).name for it in pair}]
+        )
 
     def key_of(self, unique_id: str) -> Key:
         """The key of a step or source in our project."""
@@ -101,7 +107,7 @@ class NodeNames:
         return distance
 
     def _places(self, steps: Iterable[DbtNode]) -> Iterator[tuple[str, StepPlace]]:
-        taken: set[Key] = set()  # in lower case, as two that differ by that alone do not load
+        taken = set(self._relations)  # in lower case, as two that differ by that alone do not load
         own = self._manifest.project_name
         for it in sorted(steps, key=lambda it: (it.package != own, is_renamed(it), it.unique_id)):
             package = () if it.package == own else (it.package,)
@@ -114,19 +120,24 @@ class NodeNames:
             taken.add(_folded(place.key))
             yield it.unique_id, place
 
+    def _apart(self) -> Iterator[DbtSource]:
+        """The sources that are no step's relation."""
+        return (it for name, it in self._manifest.sources.items() if name not in self.same)
+
     def _keys_of_sources(self) -> Iterator[tuple[str, Key]]:
-        taken: set[Key] = set()
-        for unique_id, it in self._manifest.sources.items():
-            if unique_id in self.same:
-                continue
+        taken = {_folded(it.key) for it in self.places.values()}
+        for it in self._apart():
             schema, name = plain_name(it.source_name), plain_name(it.name)
-            key = Key(schema, name)
-            for at in count(2):
-                if _folded(key) not in taken:
-                    break
-                key = Key(f"{schema}_{at}", name)
+            choices = chain([schema], (f"{schema}_{at}" for at in count(2)))
+            keys = (Key(choice, name) for choice in choices)
+            key = next(key for key in keys if not self._means_another(it, key, taken))
             taken.add(_folded(key))
-            yield unique_id, key
+            yield it.unique_id, key
+
+    def _means_another(self, it: DbtSource, key: Key, taken: set[Key]) -> bool:
+        """Whether a step or another source already has this name, as its key or its relation's."""
+        folded = _folded(key)
+        return folded in taken or self._relations[folded] > (folded == _relation_of(it))
 
     def _place(self, it: DbtNode, folders: tuple[str, ...], suffix: str) -> StepPlace:
         name, root = f"{file_name(it)}{suffix}", _ROOTS[it.kind]
@@ -147,7 +158,7 @@ def is_renamed(node: DbtNode) -> bool:
 
 
 def renamed(manifest: Manifest, names: NodeNames) -> Iterator[Remark]:
-    """A remark on each step and source whose name cannot be one here. Its table keeps it."""
+    """A remark on each step and source that has another name here. Its table keeps dbt's."""
     steps = {key: (_named(manifest.nodes[key]), it.key.name) for key, it in names.places.items()}
     sources = {
         key: (f"{it.source_name}.{it.name}", str(names.key_of(key)))
@@ -156,7 +167,10 @@ def renamed(manifest: Manifest, names: NodeNames) -> Iterator[Remark]:
     }
     for unique_id, (name, ours) in (steps | sources).items():
         if name != ours:
-            what = f"it is `{ours}` here, as a name has no more than letters, digits and _"
+            odd = any(plain_name(it) != it for it in name.split("."))
+            why = "a name has no more than letters, digits and _"
+            why = why if odd else "something else has the name that dbt has for it"
+            what = f"it is `{ours}` here, as {why}"
             yield Remark(unique_id, what, Weight.NOTE)
 
 
@@ -177,6 +191,10 @@ def _folder(name: str) -> str:
 
 def _folded(key: Key) -> Key:
     return Key(key.schema.lower(), key.name.lower())
+
+
+def _relation_of(source: DbtSource) -> Key:
+    return _folded(Key(source.relation.schema, source.relation.identifier))
 
 
 def _root_schema(manifest: Manifest, steps: Iterable[DbtNode]) -> str:

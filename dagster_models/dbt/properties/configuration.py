@@ -14,6 +14,7 @@ from dagster_models.dbt.project.manifest import DbtNode, Manifest
 from dagster_models.dbt.project.remarks import Weight
 from dagster_models.dbt.properties import hooks, incremental, snapshots
 from dagster_models.dbt.properties.header import ImportedHeader
+from dagster_models.dbt.properties.profiles import written_type
 from dagster_models.dbt.properties.tags_and_owners import label_keys
 
 #: dbt's materializations -> ours, where a build makes the same rows.
@@ -86,8 +87,9 @@ def relation_keys(
 
 def _grants(header: ImportedHeader, adapter: str) -> None:
     grants = header.setting("grants")
-    if grants and adapter == "duckdb":
-        header.remark("`grants`: DuckDB has no roles", Weight.NOTE)
+    if grants and written_type(adapter) == "duckdb":
+        weight = Weight.NOTE if adapter == "duckdb" else Weight.LEFT_OUT
+        header.remark(f"`grants: {grants}`: DuckDB has no roles", weight)
     elif grants:
         header.values["grants"] = {
             privilege: [roles] if isinstance(roles, str) else list(roles)
@@ -102,7 +104,8 @@ def _indexes(header: ImportedHeader, adapter: str) -> None:
     if header.values.get("materialized") == "view":
         header.remark("`indexes`: a view has none", Weight.NOTE)
         return
-    keys = ("columns", "unique") if adapter == "duckdb" else ("columns", "unique", "type")
+    on_duckdb = written_type(adapter) == "duckdb"
+    keys = ("columns", "unique") if on_duckdb else ("columns", "unique", "type")
     header.values["indexes"] = [
         {key: index[key] for key in keys if index.get(key) not in (None, False)}
         for index in indexes

@@ -22,9 +22,16 @@ _POSTGRES = {
     "pass": "password",
     "connect_timeout": "connect_seconds",
 }
+_OF_TYPES = {"duckdb": _DUCKDB, "postgres": _POSTGRES}
 _SECRETS = ("password",)
 #: What dbt reads of a profile and we have elsewhere, or do not need.
 _SILENT = ("type", "schema", "database", "keepalives_idle", "search_path", "role", "retries")
+
+
+def written_type(adapter: str) -> str:
+    """The type of the target that is written for an adapter of dbt: what that target cannot have
+    must not be written either. An adapter that is no target yet gets a DuckDB file."""
+    return adapter if adapter in _OF_TYPES else "duckdb"
 
 
 def target_of(manifest: Manifest, profiles: Path | None) -> tuple[dict[str, Any], list[Remark]]:
@@ -63,9 +70,9 @@ def _settings(
     type_: str, output: Mapping[str, Any], project: str
 ) -> tuple[dict[str, Any], list[str]]:
     """Our settings, and the keys that mean nothing here."""
-    known = {"duckdb": _DUCKDB, "postgres": _POSTGRES}.get(type_)
+    known = _OF_TYPES.get(type_)
     if known is None:
-        return {"type": "duckdb", "path": f"target/{project}.duckdb"}, []
+        return {"type": written_type(type_), "path": f"target/{project}.duckdb"}, []
     found: dict[str, Any] = {"type": type_}
     for key, value in output.items():
         if key in known and known[key] in _SECRETS:
