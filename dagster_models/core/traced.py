@@ -6,8 +6,9 @@ columns, and the upstream columns that each is made of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 #: (schema, name), as model.Key.
@@ -115,12 +116,14 @@ class Trace:
     @property
     def schema(self) -> Schema:
         """What a reader of the query's relation may rely on."""
-        named = tuple([(name, type_) for name, type_, *_ in self.columns if name])
+        named = tuple([column[:2] for column in self.columns if column[0]])
         closed = self.closed and len(named) == len(self.columns)
         return Schema(named, closed, self.certain)
 
 
 NOTHING_TRACED = Trace()
+#: ``TracedColumn._make`` without its check of the length, in a third of the time.
+_column_of: Callable[[tuple[Any, ...]], TracedColumn] = partial(tuple.__new__, TracedColumn)
 
 
 def plain_trace(found: Trace) -> tuple[Any, ...]:
@@ -137,8 +140,10 @@ def trace_of(plain: tuple[Any, ...]) -> Trace:
     """The inverse of ``plain_trace``. May raise any exception if *plain* is something else."""
     columns, *rest, problems, row_sources, spanning = plain
     closed, certain, reason, rows = rest
+    if columns and set(map(len, columns)) != {len(TracedColumn._fields)}:
+        raise ValueError("a column has other fields")
     return Trace(
-        tuple(map(TracedColumn._make, columns)),
+        tuple(map(_column_of, columns)),
         closed,
         certain,
         reason,

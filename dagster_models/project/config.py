@@ -27,6 +27,7 @@ from dagster_models.project.runner import runner
 from dagster_models.project.yaml import fields
 from dagster_models.project.yaml.fields import BadValue, Reader, read_mapping
 from dagster_models.project.yaml.nodes import YamlNode
+from dagster_models.util.frozen import replace
 from dagster_models.util.nearest import suggest
 
 Values = dict[str, Any]
@@ -359,6 +360,9 @@ def merge(layers: Iterable[Values]) -> Values:
     return result
 
 
+_USUAL = Config()
+
+
 def build_config(values: Values, columns: tuple[Column, ...], *, materialized: str) -> Config:
     """The Config that merged *values* describe; *materialized* is its default."""
     plain = {
@@ -366,7 +370,8 @@ def build_config(values: Values, columns: tuple[Column, ...], *, materialized: s
         for key, value in values.items()
         if key in Config.__slots__ and key not in ("columns", "upstream", "downstream")
     }
-    return Config(
+    return replace(
+        _USUAL,
         **{"materialized": materialized, **plain},
         columns=columns,
         upstream=tuple(it.name for it in values.get("upstream", ())),

@@ -234,6 +234,8 @@ def refused(step: Step, target: Target | None) -> Iterator[Problem]:
         fix = "Set `materialized: table`, or delete `indexes`."
         yield problem("`indexes`: a view has none", place_of("indexes", step), fix)
     lacks = target.type.lacks if target is not None else {}
+    if not lacks:
+        return
     custom = is_custom(config.materialized)
     for lack, key, used in (
         (config.materialized, "materialized", True),

@@ -25,6 +25,7 @@ _YAML = (".yaml", ".yml")
 #: The folders whose YAML files describe sources, models and seeds.
 DESCRIBED = ("models", "seeds")
 _SKIPPED = frozenset({"__pycache__"})
+_PIECE = 1 << 20  #: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,24 +139,33 @@ def _walk(root: str, folder: str, report: Report) -> Iterator[tuple[str, tuple[s
         if real in around or not os.path.isdir(real):  # a link back to a folder around it
             continue
         try:
-            names = os.listdir(real)
+            with os.scandir(real) as found:
+                entries = [(entry.name, _is_folder(entry)) for entry in found]
         except OSError as error:
             fix = "Check the folder's permissions."
             report(Problem(f"cannot be read: {error.strerror}", path, fix=fix))
             continue
-        for name in names:
+        for name, is_folder in entries:
             if name.startswith(".") or name in _SKIPPED:
                 continue
-            if os.path.isdir(os.path.join(real, name)):
+            if is_folder:
                 pending.append(((*parts, name), (*around, real)))
-            elif _belongs_to_a_project(folder, name):
-                stem, ending = os.path.splitext(name)
+                continue
+            stem, ending = os.path.splitext(name)
+            if _belongs_to_a_project(folder, stem, ending):
                 yield f"{path}/{name}", (*parts, stem), ending.lower()
 
 
-def _belongs_to_a_project(folder: str, name: str) -> bool:
-    ending = os.path.splitext(name)[1]
-    if ending == ".py" and name.startswith("_"):  # a module that others import: __init__, _shared
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder, or a link to one."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _belongs_to_a_project(folder: str, stem: str, ending: str) -> bool:
+    if ending == ".py" and stem.startswith("_"):  # a module that others import: __init__, _shared
         return False
     return ending.lower() in (*FOLDERS[folder], *_YAML)
 
@@ -169,14 +179,18 @@ def _is_empty(root: str, path: str) -> bool:
 
 def _bytes_of(path: str) -> bytes:
     """What is in a file. OSError for what has no end: a pipe would be waited for."""
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "it is a pipe or a device, and no regular file")
-        return file.read()
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
+        pieces = [os.read(file, found.st_size + 1)]
+        if len(pieces[0]) != found.st_size:  # it is growing, or so large that this is a part
+            while pieces[-1]:
+                pieces.append(os.read(file, _PIECE))
+        return b"".join(pieces)
+    finally:
+        os.close(file)
 
 
 def _usable(

@@ -41,7 +41,8 @@ def read_folder_defaults(
 def layers_for(defaults: FolderDefaults, file: ProjectFile) -> Iterator[Values]:
     """The settings that hold for *file*, those of the outermost folder first."""
     by_path = defaults.get(file.folder, {})
-    return (by_path.get(file.parts[:depth], {}) for depth in range(len(file.parts) + 1))
+    depths = range(len(file.parts) + 1) if by_path else ()
+    return (by_path.get(file.parts[:depth], {}) for depth in depths)
 
 
 def _unwrapped(node: YamlNode, places: Collection[Path], project: str) -> YamlNode:

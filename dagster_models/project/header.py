@@ -80,7 +80,7 @@ def unread_sql_header(text: str) -> int | None:
 def second_sql_header(text: str) -> int | None:
     """The line of another header below that of a SQL file, of which nothing is read; None if there
     is none."""
-    if text.count("@model") + text.count("@check") < 2:  # nearly every text, and much faster
+    if text.count("@") < 2 or text.count("@model") + text.count("@check") < 2:  # nearly every text
         return None
     found = _found(text)
     again = _AGAIN_IN_SQL.search(text, found.end()) if found else None

@@ -37,6 +37,7 @@ _KEYS_OF = {
 #: Of a kind that the project defines, which has a name of its own.
 _OF_CUSTOM = ("settings", "full_refresh")
 _EVERY = (*KEYS, *snapshot.KEYS, *function.KEYS, "settings", "from")
+_ANY = frozenset(_EVERY)
 
 
 def _keys_of(materialized: str) -> tuple[str, ...]:
@@ -82,7 +83,7 @@ def check_keys(step: Step, header: YamlNode | None, report: Report) -> None:
     def place(*keys: str) -> Location:
         return next((written[key] for key in keys if key in written), step.location)
 
-    for key in _EVERY:
+    for key in _EVERY if not _ANY.isdisjoint(written) else ():
         if key in written and key not in _keys_of(step.config.materialized):
             kinds = [f"`{kind}`" for kind, keys in _KEYS_OF.items() if key in keys]
             kinds = kinds or ["a class of the project"]

@@ -9,7 +9,7 @@ columns are certain. The rest may be incomplete or out of date, so it is a warni
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from dagster_models.core.model import Column, Key, Location, Source, Step
@@ -34,6 +34,7 @@ from dagster_models.project.problems import Report, problem
 from dagster_models.project.python.sql_function import in_generated
 from dagster_models.project.snapshot import with_own_columns, with_own_types
 from dagster_models.sql.dialects.table import dialect_of
+from dagster_models.util.frozen import replace
 from dagster_models.util.progress import tell
 
 
@@ -49,6 +50,9 @@ class TraceContext:
     unknown_columns: str
     report: Report
     trace: Callable[[Sequence[TraceRequest]], Sequence[Trace]]
+
+
+_UNKNOWN = Schema()
 
 
 def trace_steps(
@@ -85,9 +89,9 @@ def trace_steps(
                 it = replace(it, what=in_generated(step.sql, line, it.what))
                 line, column = step.sql_line, 1
             _report(it, Location(step.location.path, line, column), context)
-    for owner in traced.values():
+    for owner in [step for step in traced.values() if step.checks]:
         checks = with_compared(owner, schemas, context.report)
-        traced[owner.key] = replace(owner, checks=checks) if checks != owner.checks else owner
+        traced[owner.key] = replace(owner, checks=checks)
     for source in sources.values():  # reports only: its columns are as they are declared
         with_compared(source, schemas, context.report)
     owners: list[Step | Source] = [*traced.values(), *sources.values()]
@@ -132,7 +136,7 @@ def _upstream(
 ) -> dict[str, Upstream]:
     """What each name in the step's SQL means. Only the step itself has no schema yet."""
     return {
-        name: Upstream((key.schema, key.name), schemas.get(key, Schema()), inside.get(key))
+        name: Upstream((key.schema, key.name), schemas.get(key, _UNKNOWN), inside.get(key))
         for name, key in step.resolved.items()
         if names is None or name in names
     }

@@ -79,7 +79,7 @@ def refuse_jinja(
 def jinja_in_literals(text: str, dialect: str) -> Iterator[tuple[int, int, str]]:
     """(line, column, what it is) of literals and quoted names that hold what dbt would render, and
     which are sent as they are."""
-    if OF_DBT.search(text) is None:
+    if "{" not in text or OF_DBT.search(text) is None:
         return
     source = TokenizedText(text, dialect)
     for token in source.tokens:
@@ -90,7 +90,7 @@ def jinja_in_literals(text: str, dialect: str) -> Iterator[tuple[int, int, str]]
 
 def _first(text: str, dialect: str) -> int | None:
     """Where Jinja begins outside of comments, literals and quoted names, None if it does not."""
-    if not _OPENING.search(text):
+    if "{" not in text or not _OPENING.search(text):
         return None
     tokenizer = SqlglotDialect.get_or_raise(dialect)
     plain = opened(text) if dialect_of(dialect).executes_comments else text

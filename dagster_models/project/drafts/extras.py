@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from dagster_models.core.extras import UserStatement
-from dagster_models.core.model import Location, Reference, Step
+from dagster_models.core.model import Config, Location, Reference, Step
 from dagster_models.core.plain import plain
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.project.drafts.draft import Draft, DraftContext, NameUse
@@ -34,6 +34,9 @@ def with_extras(draft: Draft, context: DraftContext) -> Draft:
     target = context.settings.targets.get(context.settings.default_target)
     for found in (*refused(step, target), *wrong_runner(step, target)):
         context.report(found)
+    more = (config.grants, config.indexes, config.persist_docs, config.export)
+    if not (_statements(config) or any(more)):  # nearly every step
+        return draft
     read = list(_read(step, context))
     comment, column_comments = comments(config)
     said = {
@@ -65,10 +68,14 @@ def with_extras(draft: Draft, context: DraftContext) -> Draft:
     return replace(draft, step=complete, uses=(*draft.uses, *uses))
 
 
+def _statements(config: Config) -> tuple[UserStatement, ...]:
+    return (*config.pre_statements, *config.post_statements)
+
+
 def _read(step: Step, context: DraftContext) -> Iterator[tuple[UserStatement, ParsedSql]]:
     """The step's statements that may run, and what each of them says."""
     dialect = context.settings.dialect
-    for statement in (*step.config.pre_statements, *step.config.post_statements):
+    for statement in _statements(step.config):
         try:
             refuse_jinja(statement.sql, dialect, in_literals=True, built=context.built)
             refuse_other_statements(statement.sql, dialect)

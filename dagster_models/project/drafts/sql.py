@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from dagster_models.core.model import Location, Step
 from dagster_models.errors import Problem, SqlSyntaxError
 from dagster_models.project.copied import check_copy, is_copy
@@ -30,6 +28,7 @@ from dagster_models.project.python.sql_function import in_generated
 from dagster_models.sql.canonical import canonical, content_config, version_of
 from dagster_models.sql.parsed import ParsedSql
 from dagster_models.sql.regions import full_text
+from dagster_models.util.frozen import replace
 
 
 def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
@@ -45,7 +44,8 @@ def draft_sql(file: ProjectFile, context: DraftContext) -> Draft:
     check_keys(step, header, context.report)
     check_copy(step, header, context.settings.targets, context.report)
     draft = draft_query(step, declared_uses(values, "upstream"), context)
-    return replace(draft, step=with_kind(draft.step, header, context))
+    step = with_kind(draft.step, header, context)
+    return draft if step is draft.step else replace(draft, step=step)
 
 
 def draft_query(step: Step, declared: tuple[NameUse, ...], context: DraftContext) -> Draft:

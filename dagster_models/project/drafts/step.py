@@ -44,6 +44,7 @@ from dagster_models.sql.parsed import ParsedSql
 from dagster_models.util.digests import digest_of
 from dagster_models.util.nearest import suggest
 
+_DECLARING = frozenset({"columns", "described", *WORDS})
 _SYSTEM = "it belongs to the warehouse itself"
 _RESERVED = {
     "dagster_models": "it holds the commit records, which prove what was published",
@@ -72,9 +73,7 @@ def new_step(
 ) -> Step:
     """The step as its configuration describes it, without what its text says."""
     key = key_of(file, context.settings.schema)
-    severity = values.get("severity", "error")
-    report = concerning(file.path, context.report)
-    columns, checks = _declared(values, Declarations(key, severity, report, context.queries))
+    columns, checks = _declared(values, key, file, context)
     values = {"group": key.schema, **values}
     materialized = values.get("materialized", "table" if kind == "seed" else "view")
     values = without_idle_keys(values, materialized)
@@ -91,23 +90,29 @@ def new_step(
         relation=relation,
         sql=sql,
         sql_line=sql_line,
-        checks=named_apart(checks, context.report),
+        checks=checks,
         variables=variables_of(values, context),
         digest="" if kind == "sql" else digest_of(file.data),
     )
 
 
-def _declared(values: Values, those: Declarations) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
+def _declared(
+    values: Values, key: Key, file: ProjectFile, context: DraftContext
+) -> tuple[tuple[Column, ...], tuple[Check, ...]]:
     """The columns and checks of a header, and what it lacks of those in YAML files."""
+    if values.keys().isdisjoint(_DECLARING):
+        return (), ()
+    severity, report = values.get("severity", "error"), concerning(file.path, context.report)
+    those = Declarations(key, severity, report, context.queries)
     columns, checks = _read_declared(values, those)
     if "described" not in values:
-        return columns, checks
+        return columns, named_apart(checks, context.report)
     more, others = _read_declared(values["described"], those)
     known = {column.name.lower(): column for column in more}
     filled = tuple(_filled(it, known.pop(it.name.lower(), it)) for it in columns)
     names = {check.name.lower() for check in checks}
     added = (check for check in others if check.name.lower() not in names)
-    return (*filled, *known.values()), (*checks, *added)
+    return (*filled, *known.values()), named_apart((*checks, *added), context.report)
 
 
 def _read_declared(
@@ -180,9 +185,11 @@ def configuration(header: YamlNode | None, file: ProjectFile, context: DraftCont
 
 def layered(file: ProjectFile, context: DraftContext, own: Values) -> Values:
     """All that is said of a file; *own* goes before the rest."""
-    said = context.described.layers.get(file.path, {})
+    layers, said = layers_for(context.defaults, file), context.described.layers.get(file.path)
+    if said is None:
+        return merge((*layers, own))
     settings = {key: value for key, value in said.items() if key not in NODES}
-    merged = merge((*layers_for(context.defaults, file), settings, own))
+    merged = merge((*layers, settings, own))
     if nodes := {key: value for key, value in said.items() if key in NODES}:
         merged["described"] = nodes
     return merged

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from dagster_models.core.checks import Check
@@ -29,6 +28,7 @@ from dagster_models.project.linking.names import (
 from dagster_models.project.linking.stored_failures import refuse_shared_tables
 from dagster_models.project.problems import Report, problem
 from dagster_models.sql.canonical import canonical, version_of
+from dagster_models.util.frozen import replace
 from dagster_models.util.graph import Graph, find_cycles, order
 
 _A = {"view": "a view", EPHEMERAL: "an ephemeral model", FUNCTION: "a function"}
@@ -68,7 +68,7 @@ def link(
         _link_feeds(draft, links)
     for draft in live:
         _drop_self_reference(draft, links)
-    _break_cycles(live, links)
+    graph = _break_cycles(live, links)
     of_sources, uses = [it for it in own if it.checks], uses_of_sources or {}
     if checks or of_sources or any(draft.step.checks for draft in live):
         for draft in live:
@@ -77,8 +77,8 @@ def link(
             link_source_checks(source, uses.get(source.key, ()), links)
         for check in checks:
             attach_check(check, links)
-        _break_cycles(live, links)
-    position = {name: index for index, name in enumerate(order(_graph(links)))}
+        graph = _break_cycles(live, links)
+    position = {name: index for index, name in enumerate(order(graph))}
     live.sort(key=lambda draft: position[str(draft.step.key)])
     for draft in live:
         _report_writes(draft, links)
@@ -203,13 +203,13 @@ def _report_written(key: Key, found: Key, use: NameUse, links: Links) -> None:
 
 def _report_suspects(draft: Draft, links: Links) -> None:
     """Warn of functions that may read relations which the step does not read otherwise."""
-    step = draft.step
-    known = {step.key, *links.edges[step.key]}
-    for use in draft.uses:
+    step, suspects = draft.step, [use for use in draft.uses if use.given_to]
+    known = {step.key, *links.edges[step.key]} if suspects else set()
+    for use in suspects:
         if f"{use.given_to}()" in links.resolved[step.key]:
             continue  # a function of the project, whose own text says what it reads
-        found = resolve(links.names, use.parts) if use.given_to else None
-        if found is None or isinstance(found, Unresolved) or found in known:
+        found = resolve(links.names, use.parts)
+        if isinstance(found, Unresolved) or found in known:
             continue
         known.add(found)
         what = f"`{use.given_to}(...)` may read {found}, on which {step.key} does not depend"
@@ -288,11 +288,11 @@ def _graph(links: Links) -> Graph:
     return {str(key): tuple(map(str, reads)) for key, reads in links.edges.items()}
 
 
-def _break_cycles(live: Sequence[Draft], links: Links) -> None:
+def _break_cycles(live: Sequence[Draft], links: Links) -> Graph:
     """Report the steps that read each other in a cycle, and drop the edges of these cycles: none of
-    their steps can be built, and what reads them can still be put in order."""
-    by_name = {str(draft.step.key): draft.step for draft in live}
-    while cycles := find_cycles(_graph(links)):
+    their steps can be built, and what reads them can still be put in order. Return what is left."""
+    while cycles := find_cycles(graph := _graph(links)):
+        by_name = {str(draft.step.key): draft.step for draft in live}
         for cycle in cycles:
             steps = [by_name[name] for name in cycle]
             place = links.edges[steps[0].key][steps[1].key]
@@ -302,6 +302,7 @@ def _break_cycles(live: Sequence[Draft], links: Links) -> None:
             links.report(problem(what, place, fix, others=members))
             for step, read in pairwise(steps):
                 links.drop_edge(step.key, read.key)
+    return graph
 
 
 def _linked(step: Step, links: Links, before: Mapping[Key, Step]) -> Step:
@@ -343,8 +344,8 @@ def _version(step: Step, links: Links, before: Mapping[Key, Step]) -> str:
     if not step.code_version:
         return ""
     resolved = links.resolved[step.key]
-    references = (*step.references, *step.beside)
-    found = {ref.name: resolved[ref.name] for ref in references if ref.name in resolved}
+    names = (reference.name for reference in (*step.references, *step.beside))
+    found = {name: resolved[name] for name in names if name in resolved}
     meant = {
         name: str(links.sources[key].relation if key in links.sources else key)
         for name, key in found.items()

@@ -12,7 +12,7 @@ asset that somebody adds elsewhere must not make a name in this project ambiguou
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_models.core.model import Key, Source, Step
@@ -43,16 +43,16 @@ class Names:
 
     ``offered`` are the keys of sources that other Dagster assets offer; all others are declared by
     the project's own files. ``attached`` are the catalogs that targets attach, in lower case.
-    ``by_letters`` are models by their names and keys as ``_letters`` folds them.
+    ``letters`` are models by their names and keys as ``_letters`` folds them, once they are needed.
     """
 
     by_name: Mapping[str, tuple[Named, ...]]
     by_key: Mapping[tuple[str, str], tuple[Named, ...]]
     by_relation: Mapping[str, Step]
-    by_letters: Mapping[tuple[str, ...], tuple[Key, ...]]
     offered: frozenset[Key] = frozenset()
     attached: frozenset[str] = frozenset()
     suggested: dict[str, str] = field(default_factory=dict)  #: a cache, see COMPARISONS
+    letters: dict[tuple[str, ...], list[Key]] = field(default_factory=dict)
 
 
 def build_names(
@@ -81,17 +81,10 @@ def build_names(
             by_key.setdefault(pair, []).append(item)
         for name in {name for _, name in names}:
             by_name.setdefault(name, []).append(item)
-    by_letters: dict[tuple[str, ...], tuple[Key, ...]] = {}
-    for item in items:
-        if isinstance(item, Step) and item.kind != "script" and not is_function(item):
-            letters = _letters(item.key)
-            for folded in (letters[-1:], letters):
-                by_letters[folded] = (*by_letters.get(folded, ()), item.key)
     return Names(
         {name: tuple(found) for name, found in by_name.items()},
         {pair: tuple(found) for pair, found in by_key.items()},
         by_relation,
-        by_letters,
         frozenset(source.key for source in offered),
         frozenset(attached),
     )
@@ -125,6 +118,8 @@ def resolve(
         found = tuple(item for item in found if isinstance(item, Source))
         if folded[-3] in names.attached or any(_catalog(it) == folded[-3] for it in found):
             found = tuple(item for item in found if _catalog(item) == folded[-3])
+    if len(found) == 1 and not called and _is_plain(found[0]):  # nearly every name
+        return found[0].key
     functions = tuple(item for item in found if is_function(item))
     if called:
         of_warehouse = Unresolved(f"`{'.'.join(parts)}` is a function of the warehouse", "", True)
@@ -152,13 +147,31 @@ def other_spelling(names: Names, parts: tuple[str, ...]) -> Key | None:
         return None
     if (found := names.by_relation.get(".".join(parts).lower())) is not None:
         return found.key
-    meant = names.by_letters.get(_letters(parts), ())
+    meant = _by_letters(names).get(_letters(parts), ())
     return meant[0] if len(meant) == 1 else None
+
+
+def _by_letters(names: Names) -> Mapping[tuple[str, ...], Sequence[Key]]:
+    """``names.letters``, filled for the first name that nothing else explains."""
+    if not names.letters:
+        for item in (item for found in names.by_name.values() for item in found):
+            if isinstance(item, Step) and item.kind != "script" and not is_function(item):
+                letters = _letters(item.key)
+                for folded in (letters[-1:], letters):
+                    names.letters.setdefault(folded, []).append(item.key)
+    return names.letters
 
 
 def _letters(parts: Iterable[str]) -> tuple[str, ...]:
     """Names without their case, and without what stands between words."""
     return tuple(re.sub(r"[\W_]", "", part).lower() for part in parts)
+
+
+def _is_plain(item: Named) -> bool:
+    """Whether it is a model or seed that runs and has a relation: it is what its name means."""
+    if isinstance(item, Source) or item.kind == "script" or is_function(item):
+        return False
+    return item.config.enabled
 
 
 def is_function(item: Named) -> bool:

@@ -44,6 +44,7 @@ class SqlReader:
         self._seeds = SeedLooks(root)
         self._pool = ParserPool()
         self._schemas: dict[int, tuple[Schema, str]] = {}  #: id -> the schema and its digest
+        self._keys: dict[Text, str] = {}  #: of the texts of the project's files
         self._fresh: dict[str, Trace] = {}  #: those that were traced by this load
 
     def __enter__(self) -> SqlReader:
@@ -69,7 +70,8 @@ class SqlReader:
         *ahead*."""
         places: dict[str, list[int]] = {}
         for place, text in enumerate(texts):
-            places.setdefault(key_of(text), []).append(place)
+            key = self._keys[text] = key_of(text)
+            places.setdefault(key, []).append(place)
         new = {
             key: None for key, at in places.items() if not self._recall(parsed, texts[at[0]], key)
         }
@@ -162,7 +164,8 @@ class SqlReader:
             return None
 
     def _key(self, query: TraceRequest) -> str:
-        digest = hashlib.sha256(repr((query.dialect, query.text)).encode())
+        text = (query.text, query.dialect, True)
+        digest = hashlib.sha256((self._keys.get(text) or key_of(text)).encode())
         for name, item in sorted(query.upstream.items()):
             digest.update(repr((name, item.key, self._schema(item))).encode())
             if item.trace is not None:
@@ -174,7 +177,8 @@ class SqlReader:
         schema = upstream.schema
         found = self._schemas.get(id(schema))
         if found is None:
-            found = schema, hashlib.sha256(repr(schema).encode()).hexdigest()
+            parts = repr((schema.columns, schema.closed, schema.certain))
+            found = schema, hashlib.sha256(parts.encode()).hexdigest()
             self._schemas[id(schema)] = found
         return found[1]
 
