@@ -178,6 +178,8 @@ class Snapshot:
     version, as a timestamp without its quotes; "" for NULL. ``valid_from`` and the next two are
     the names of columns that the query does not return. ``reading``: what a Python model was given.
     ``now``: the time of the build in UTC, as a timestamp without its quotes; "" asks the clock.
+    ``scd_id`` and ``scd_updated_at`` are the names of two columns that dbt adds as well, "" for
+    none: a hash that identifies a version, and the ``updated_at`` of the row that began it.
     """
 
     strategy: str
@@ -192,6 +194,8 @@ class Snapshot:
     is_deleted: str = "is_deleted"
     reading: Reading | None = None
     now: str = ""
+    scd_id: str = ""
+    scd_updated_at: str = ""
 
     of_python: ClassVar[bool] = True
     refreshable: ClassVar[bool] = False
@@ -211,6 +215,8 @@ class Snapshot:
             names.get("valid_from", "valid_from"),
             names.get("valid_to", "valid_to"),
             names.get("is_deleted", "is_deleted"),
+            scd_id=names.get("scd_id", ""),
+            scd_updated_at=names.get("updated_at", ""),
         )
 
     @classmethod
@@ -220,10 +226,21 @@ class Snapshot:
         return cls(**{**values, **lists, "reading": reading})
 
     @property
+    def meta_columns(self) -> Mapping[str, str]:
+        """Role -> name of each column that is added to those of the query, in dbt's order."""
+        names = {
+            "scd_id": self.scd_id,
+            "updated_at": self.scd_updated_at,
+            "valid_from": self.valid_from,
+            "valid_to": self.valid_to,
+            "is_deleted": self.is_deleted if self.hard_deletes == "new_record" else "",
+        }
+        return {role: name for role, name in names.items() if name}
+
+    @property
     def own_columns(self) -> tuple[str, ...]:
         """The columns that are added to those of the query."""
-        marks = (self.is_deleted,) if self.hard_deletes == "new_record" else ()
-        return (self.valid_from, self.valid_to, *marks)
+        return tuple(self.meta_columns.values())
 
 
 def argument_name(name: str) -> str:

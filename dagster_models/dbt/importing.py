@@ -36,6 +36,7 @@ _DIALECTS = {
     "fabricspark": "spark",
 }
 _EXPOSURES = "exposures"
+_SOURCES = "models/sources.yaml"
 _STUB = "select null as not_imported\n"
 _DEFINITIONS = """\
 from pathlib import Path
@@ -155,7 +156,9 @@ class _Importing:
         for path, tests in self.beside.unit_tests.items():
             self.files[path] = yaml_text(tests)
         if self.beside.sources:
-            self.files["models/sources.yaml"] = yaml_text(self.beside.sources)
+            self.files[_SOURCES] = yaml_text(self.beside.sources)
+        if not any(path.startswith("models/") for path in self.files):  # a project has that folder
+            self.files[_SOURCES] = yaml_text({"sources": []})
         self._definitions()
         self.files[PROJECT_FILE] = yaml_text(self._project())
         return Imported(self.files, self._report(), self.beside.check_names)
@@ -242,7 +245,11 @@ class _Importing:
             if node.relation.written is not None:
                 key = (place.path.split("/")[0], place.key.schema)
                 found.setdefault(key, Counter())[node.relation.schema] += 1
-        return {key: schemas.most_common(1)[0][0] for key, schemas in found.items()}
+        most = {key: schemas.most_common(1)[0][0] for key, schemas in found.items()}
+        root = (
+            self.names.root_schema
+        )  # `schema:` of the project says it, also if others are as many
+        return {**most, ("models", root): root}
 
     def _definitions(self) -> None:
         """definitions.py, with the exposures of the project as assets."""

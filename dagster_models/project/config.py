@@ -50,7 +50,9 @@ STRATEGIES = {
 }
 HARD_DELETES = ("ignore", "invalidate", "new_record")
 #: What a snapshot adds to a row. With dbt's own prefix, too.
-META_COLUMNS = ("valid_from", "valid_to", "is_deleted")
+META_COLUMNS = ("valid_from", "valid_to", "is_deleted", "scd_id", "updated_at")
+#: Those of them that it adds only if they are named.
+_NAMED_COLUMNS = ("scd_id", "updated_at")
 ON_SCHEMA_CHANGE = ("fail", "append_new_columns", "sync_all_columns", "ignore")
 #: What becomes of the rows that older code has made.
 ON_CODE_CHANGE = ("warn", "keep", "full_refresh")
@@ -187,7 +189,11 @@ def meta_columns(node: YamlNode) -> dict[str, str]:
     if not names:
         fix = f"Write `{{valid_from: ..., valid_to: ...}}`; there are {', '.join(META_COLUMNS)}."
         raise BadValue(f"expected names of columns, got {fields.describe(node)}", node.place, fix)
-    chosen = [names.get(role, role).lower() for role in META_COLUMNS]
+    chosen = [
+        names.get(role, role).lower()
+        for role in META_COLUMNS
+        if role in names or role not in _NAMED_COLUMNS
+    ]
     if len(set(chosen)) < len(chosen):
         raise BadValue("two columns have the same name", node.place, "Give each its own.")
     return names

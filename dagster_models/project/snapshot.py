@@ -8,7 +8,7 @@ from dataclasses import replace
 from dagster_models.core.materializations import Snapshot
 from dagster_models.core.model import Location, Step
 from dagster_models.core.traced import Schema, Trace, TracedColumn
-from dagster_models.project.config import META_COLUMNS, STRATEGIES
+from dagster_models.project.config import STRATEGIES
 from dagster_models.project.problems import Report, problem
 from dagster_models.project.yaml.nodes import YamlNode
 from dagster_models.util.nearest import suggest
@@ -76,6 +76,10 @@ def refused_refresh(name: str) -> str:
     return f"full_refresh: {name} {NO_REFRESH}. {_BY_HAND}"
 
 
+#: The types of the columns that are no moments.
+_TYPES = {"scd_id": "text", "is_deleted": "boolean"}
+
+
 # With the columns ---------------------------------------------------------------------------------
 
 
@@ -88,9 +92,9 @@ def with_own_columns(step: Step, trace: Trace, word: Callable[[str], str]) -> Tr
     columns = {column.name.lower(): column for column in trace.columns}
     moment = columns.get(how.updated_at.lower(), TracedColumn("")) if how.updated_at else None
     added = []
-    for name in how.own_columns:
-        type_ = word("boolean" if name == how.is_deleted else "timestamp")
-        if moment is not None and name != how.is_deleted:
+    for role, name in how.meta_columns.items():
+        type_ = word(_TYPES.get(role, "timestamp"))
+        if moment is not None and role not in _TYPES:
             added.append(TracedColumn(name, type_, moment.sources, moment.reason, moment.digest))
         else:
             added.append(TracedColumn(name, type_, reason="the snapshot compares all rows"))
@@ -112,9 +116,8 @@ def wrong_columns(step: Step) -> Iterator[tuple[str, str, str]]:
     how, schema = Snapshot.of(step.config), step.trace.schema
     own = {name.lower() for name in how.own_columns}
     names = [name for name, _ in schema.columns]
-    for role in META_COLUMNS:
-        name = getattr(how, role)
-        if name.lower() in own and [it.lower() for it in names].count(name.lower()) > 1:
+    for role, name in how.meta_columns.items():
+        if [it.lower() for it in names].count(name.lower()) > 1:
             what = f"the query returns `{name}`, which is the name of a column that a snapshot adds"
             fix = f"Rename it in the query, or set `snapshot_meta_column_names: {{{role}: ...}}`."
             yield "snapshot_meta_column_names", what, fix

@@ -227,6 +227,16 @@ def test_columns_contract_docs_and_extras(tmp_path: Path) -> None:
     assert [it.what for it in found.remarks] == ["the meta of the column Odd Name"]
 
 
+def test_an_index_is_listed_once(tmp_path: Path) -> None:
+    """dbt takes one twice, and DuckDB has one type of them."""
+    listed = [{"columns": ["id"]}, {"columns": ["id"], "type": "hash"}, {"columns": ["at"]}]
+    config = {"materialized": "table", "indexes": listed}
+    assert header(tmp_path, config=config).values["indexes"] == [
+        {"columns": ["id"]},
+        {"columns": ["at"]},
+    ]
+
+
 def test_hooks_are_statements_or_remarks(tmp_path: Path) -> None:
     hooks = [
         {"sql": "delete from {{ this }} where id = 1;", "transaction": True},
@@ -249,7 +259,12 @@ def test_hooks_are_statements_or_remarks(tmp_path: Path) -> None:
 
 
 SNAPSHOT = {"materialized": "snapshot", "unique_key": "id"}
-_META = {"valid_from": "dbt_valid_from", "valid_to": "dbt_valid_to"}
+_META = {
+    "scd_id": "dbt_scd_id",
+    "updated_at": "dbt_updated_at",
+    "valid_from": "dbt_valid_from",
+    "valid_to": "dbt_valid_to",
+}
 
 
 @pytest.mark.parametrize(
@@ -297,8 +312,8 @@ def test_a_snapshot_marks_rows_by_the_name_that_somebody_has_chosen(tmp_path: Pa
     config["snapshot_meta_column_names"] = names
     found = header(tmp_path, kind="snapshot", config=config)
     assert found.values["snapshot_meta_column_names"] == {
-        "valid_from": "dbt_valid_from",
+        **_META,
         "valid_to": "until",
         "is_deleted": "dbt_is_deleted",
     }
-    assert [it.weight for it in found.remarks] == [Weight.DIFFERS, Weight.DIFFERS]
+    assert [it.weight for it in found.remarks] == [Weight.DIFFERS]

@@ -16,7 +16,7 @@ from dagster_models.project.checks.aliases import ALIASES
 from dbt_cases import PlainNames, Texts, dbt_test, manifest_of, step
 from project_cases import load, write_project
 
-A, B = "model.shop.a", "model.shop.b"
+A, B, C = "model.shop.a", "model.shop.b", "model.shop.c"
 SOURCE = "source.shop.raw.orders"
 
 
@@ -214,6 +214,22 @@ def test_a_check_of_an_ephemeral_model_runs_with_what_reads_it(tmp_path: Path) -
     assert [it.what for it in alone.remarks] == [
         "the test not_null_a_id: no model is built after all that it reads"
     ]
+
+
+def test_a_check_of_an_ephemeral_model_runs_with_the_last_table_that_it_reads(
+    tmp_path: Path,
+) -> None:
+    """What it asks is there by then, and no other model need be built."""
+    nodes = [
+        step("c"),
+        step("b", C),
+        step("a", B, C, config={"materialized": "ephemeral"}),
+        step("d", A),
+    ]
+    tests = [dbt_test(A, "not_null", "id"), singular(A)]
+    texts = {"not_null_a_id": "select 1 from a", "singular": "select * from a"}
+    found = placed(tmp_path, *nodes, *tests, **texts)
+    assert [file.header["model"] for file in found.files] == ["marts.b", "marts.b"]
 
 
 def of_sources(folder: Path, *nodes: dict[str, Any], same: str = "") -> tuple[Manifest, Checks]:

@@ -204,3 +204,28 @@ def test_no_name_means_two_things_where_folders_schemas_and_sources_have_the_sam
     assert remarks["source.shop.stripe.invoices"] == (
         "it is `stripe_2.invoices` here, as something else has the name that dbt has for it"
     )
+
+
+def test_models_of_the_root_whose_schemas_are_as_many_have_each_its_own(tmp_path: Path) -> None:
+    """Three tables of one name in three schemas, of which the project can have one as its own."""
+    root = tmp_path / "shop"
+    models = [
+        {**sql(f"model_{it}", folder="."), "path": f"model_{it}.sql", "alias": "same"}
+        for it in "cab"
+    ]
+    for it, schema in zip(models, ("here", "there", "beyond"), strict=True):
+        it |= {"schema": schema, "relation_name": f'"dev"."{schema}"."same"'}
+    manifest_of(root, *models)
+    code, report = imported(root)
+    assert (code, report["errors"], report["ways"]) == (0, {}, {"source": 3})
+    steps = load(root.with_name("shop_models")).steps.values()
+    found = {it.key.name: f"{it.relation.schema}.{it.relation.name}" for it in steps}
+    assert found == {"model_c": "here.same", "model_a": "there.same", "model_b": "beyond.same"}
+
+
+def test_a_project_without_models_loads(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    manifest_of(root, seed(root, "rates", "id\n1\n"))
+    code, report = imported(root)
+    assert (code, report["errors"]) == (0, {})
+    assert [str(key) for key in load(root.with_name("shop_models")).steps] == ["seeds.rates"]

@@ -183,6 +183,24 @@ def test_what_dbt_says_beside_sql_is_written_too() -> None:
     assert IMPORTED.files["seeds/raw_orders.csv"] == (SHOP / "seeds/raw_orders.csv").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("from {{ target.schema }}.raw_orders as o", "from raw_orders as o"),
+        ('from "shop".main."raw_orders"', "from raw_orders"),
+        ("from other.main.raw_orders", "from other.main.raw_orders"),  # another database
+        ("from elsewhere.raw_orders", "from elsewhere.raw_orders"),
+        ("-- from main.raw_orders\nfrom t", "-- from main.raw_orders\nfrom t"),
+        ("where main.raw_orders = 'main.raw_orders'", "where main.raw_orders = 'main.raw_orders'"),
+    ],
+)
+def test_a_relation_of_the_project_may_stand_in_a_text_as_it_is(
+    shop: Path, written: str, expected: str
+) -> None:
+    it = imported_with(shop, "shadowed", raw_code=f"select 1 as a {written}")
+    assert text_of(it, "shadowed") == f"select 1 as a {expected}\n"
+
+
 def test_config_is_removed_with_its_line(shop: Path) -> None:
     text = "-- head\n  {{ config(a=1) }}  \nselect 1 as a{{ config(b=1) }}\n, 2 as b"
     it = imported_with(shop, "shadowed", raw_code=text)

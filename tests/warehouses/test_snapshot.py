@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import random
@@ -452,6 +453,83 @@ def test_the_names_of_what_is_added(session: WarehouseSession, build: Build) -> 
     build("select 1 as k, 'b' as valid_from, true as is_deleted where 1 = 0", how, 3)
     found = session.query('select valid_from, gone from s.t order by "dbt from"')[1]
     assert [tuple(row) for row in found] == [("a", False), ("b", False), ("b", True)]
+
+
+DBT_NAMES = {"scd_id": "dbt_scd_id", "scd_updated_at": "dbt_updated_at"}
+
+
+def dbt_hash(*values: object) -> str:
+    """dbt's `snapshot_hash_arguments`, of values as SQL writes them as text."""
+    return hashlib.md5("|".join(map(str, values)).encode()).hexdigest()
+
+
+def identities(session: WarehouseSession) -> list[Row]:
+    told = "dbt_scd_id, cast(dbt_updated_at as varchar)"
+    found = session.query(f"select k, {told} from s.t order by k, valid_from")[1]
+    return [tuple(row) for row in found]
+
+
+def test_each_version_has_the_identity_that_dbt_gives_it(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = replace(BY_TIME, hard_deletes="new_record", **DBT_NAMES)
+    build(rows((1, "a", 0), (2, "b", 1)), how, 5)
+    build(rows((1, "c", 2)), how, 6)
+    first, later = dbt_hash(2, START + timedelta(hours=1)), START + timedelta(hours=6)
+    assert identities(session) == [
+        (1, dbt_hash(1, START), str(START)),
+        (1, dbt_hash(1, START + timedelta(hours=2)), str(START + timedelta(hours=2))),
+        (2, first, str(START + timedelta(hours=1))),
+        (2, dbt_hash(first, later), str(later)),
+    ]
+    names = [name for name, _ in session.columns(sql_task("s.t", "").relation)]
+    own = ["dbt_scd_id", "dbt_updated_at", "valid_from", "valid_to", "is_deleted"]
+    assert names[-5:] == own
+
+
+def test_by_checks_the_identity_has_the_time_of_the_build(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = replace(CHECK, unique_key=("k", "v"), **DBT_NAMES)
+    build("select 1 as k, 'a' as v union all select 2, ''", how, 1)
+    at = START + timedelta(hours=1)
+    assert identities(session) == [
+        (1, dbt_hash(1, "a", at), str(at)),
+        (2, dbt_hash(2, "", at), str(at)),
+    ]
+
+
+def test_the_identity_of_a_date_is_of_its_own_text(session: WarehouseSession, build: Build) -> None:
+    how = replace(BY_TIME, **DBT_NAMES)
+    build("select 1 as k, date '2024-02-03' as u", how, 1)
+    assert identities(session) == [(1, dbt_hash(1, "2024-02-03"), "2024-02-03 00:00:00")]
+
+
+def test_a_row_that_is_back_with_its_old_time_has_an_identity_of_its_own(
+    session: WarehouseSession, build: Build
+) -> None:
+    how = replace(BY_TIME, hard_deletes="invalidate", **DBT_NAMES)
+    build(rows((1, "a", 0)), how, 1)
+    build("select 1 as k, 'a' as v, timestamp '2024-01-01' as u where 1 = 0", how, 2)
+    build(rows((1, "a", 0)), how, 3)
+    back = dbt_hash(1, START + timedelta(hours=3))
+    assert identities(session) == [(1, dbt_hash(1, START), str(START)), (1, back, str(START))]
+
+
+def test_a_snapshot_gets_identities_from_the_build_that_names_them(
+    session: WarehouseSession, build: Build
+) -> None:
+    build(rows((1, "a", 0), (2, "a", 0)), BY_TIME, 1)
+    how = replace(BY_TIME, hard_deletes="new_record", **DBT_NAMES)
+    assert build(rows((1, "b", 2)), how, 3).error is None
+    at, gone = START + timedelta(hours=2), START + timedelta(hours=3)
+    assert identities(session) == [
+        (1, None, None),
+        (1, dbt_hash(1, at), str(at)),
+        (2, None, None),
+        (2, dbt_hash(dbt_hash(2), gone), str(gone)),
+    ]
+    assert build(rows((1, "b", 2)), how, 4).changes == Changes("snapshot", None, 0, 0, 0)
 
 
 def test_the_querys_own_column_is_not_ours(session: WarehouseSession, build: Build) -> None:

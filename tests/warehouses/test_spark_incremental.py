@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import hashlib
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -316,6 +317,37 @@ def test_a_snapshot_keeps_each_version(
                 f" and (valid_to is null or valid_to > {at}){alive}"
             )
             assert dict(session.query(sql)[1]) == told, (deletes, step)
+
+
+def test_each_version_has_the_identity_that_dbt_gives_it(
+    session: spark.SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its older versions have none, as the first build has not named these columns."""
+    start = dt.datetime(2024, 1, 1)
+    named = {"scd_id": "dbt_scd_id", "scd_updated_at": "dbt_updated_at"}
+    first = Snapshot("timestamp", ("k",), "u", hard_deletes="new_record")
+    given = ["(1, 0), (2, 0)", "(1, 1), (2, 0), (3, 0)", "(1, 1), (3, 0)"]
+    for step, rows in enumerate(given):
+        monkeypatch.setattr(snapshot, "utc_now", lambda step=step: start + dt.timedelta(days=step))
+        moment = "timestampadd(HOUR, h, timestamp_ntz'2024-01-01')"
+        how = replace(first, **named) if step else first
+        sql = f"select k, {moment} as u from values {rows} as x(k, h)"
+        task = replace(sql_task("s.t", sql), materialization=how, attempt=step + 1)
+        outcome = run(session, task, Stop())
+        assert outcome.error is None, outcome.error
+
+    def hashed(*values: object) -> str:
+        return hashlib.md5("|".join(map(str, values)).encode()).hexdigest()
+
+    later, gone = start + dt.timedelta(hours=1), start + dt.timedelta(days=2)
+    found = session.query("select k, dbt_scd_id, dbt_updated_at from s.t order by k, valid_from")[1]
+    assert [tuple(row) for row in found] == [
+        (1, None, None),
+        (1, hashed(1, later), later),
+        (2, None, None),
+        (2, hashed(hashed(2), gone), gone),
+        (3, hashed(3, start), start),
+    ]
 
 
 def test_a_history_is_not_replaced_and_does_not_begin_in_another_table(

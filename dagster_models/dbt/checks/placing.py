@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,10 +48,12 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    """What each node reads, with what the checks placed so far read."""
+    """What each node reads, with what the checks placed so far read. ``inside``: what each
+    ephemeral model reads, sources too."""
 
     edges: dict[str, set[str]]
-    built: frozenset[str]
+    built: Set[str]
+    inside: Mapping[str, frozenset[str]]
 
     def above(self, node: str) -> set[str]:
         found: set[str] = set()
@@ -60,6 +62,13 @@ class _Reads:
             fresh = self.edges.get(pending.pop(), set()) - found
             found |= fresh
             pending += fresh
+        return found
+
+    def of_tables(self, read: Collection[str]) -> set[str]:
+        """What is read, with what an ephemeral model reads in its place."""
+        found: set[str] = set()
+        for it in read:
+            found |= self.of_tables(self.inside[it]) if it in self.inside else {it}
         return found
 
     def closes_circle(self, node: str, read: set[str]) -> bool:
@@ -79,8 +88,9 @@ def place_checks(manifest: Manifest, names: Lookup, rendering: Rendering) -> Che
 def _reads(manifest: Manifest, names: Lookup) -> _Reads:
     built = {k: n for k, n in manifest.nodes.items() if n.kind in STEPS and names.name(k)}
     edges = {k: {names.meant(it) for it in n.depends_on} & built.keys() for k, n in built.items()}
-    relations = (k for k, n in built.items() if n.materialized != "ephemeral")
-    return _Reads(edges, frozenset(relations))
+    ephemeral = {k: n for k, n in built.items() if n.materialized == "ephemeral"}
+    inside = {k: frozenset(map(names.meant, n.depends_on)) for k, n in ephemeral.items()}
+    return _Reads(edges, built.keys() - inside.keys(), inside)
 
 
 @dataclass(slots=True)
@@ -99,6 +109,7 @@ class _Placing:
             why = f"it reads {lost[0]}, which is not imported" if lost else "it reads no table"
             self._leave_out(node, why)
             return
+        read = self.reads.of_tables(read)
         owner = self._owner(node, read)
         at = self._runs_with(owner, read)
         if at is None:
@@ -118,9 +129,9 @@ class _Placing:
             self.reads.edges[at] |= {it for it in read if it in self.reads.edges} - {at}
 
     def _owner(self, node: DbtNode, read: set[str]) -> str:
-        of = node.test.of if node.test else None
-        if of and self.names.meant(of) in read:
-            return self.names.meant(of)
+        of = self.names.meant(node.test.of) if node.test and node.test.of else ""
+        if of in read or self._is_inside(of):
+            return of
         sources = [self.names.meant(it) for it in node.depends_on]
         if node.test is not None:  # of a source, which dbt attaches to nothing
             return next((it for it in sources if it not in self.reads.edges), sources[-1])

@@ -106,10 +106,11 @@ def _indexes(header: ImportedHeader, adapter: str) -> None:
         return
     on_duckdb = written_type(adapter) == "duckdb"
     keys = ("columns", "unique") if on_duckdb else ("columns", "unique", "type")
-    header.values["indexes"] = [
+    found = [
         {key: index[key] for key in keys if index.get(key) not in (None, False)}
         for index in indexes
     ]
+    header.values["indexes"] = [it for at, it in enumerate(found) if it not in found[:at]]
 
 
 def _contract(header: ImportedHeader) -> None:

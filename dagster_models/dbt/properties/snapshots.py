@@ -28,7 +28,8 @@ def snapshot_keys(header: ImportedHeader) -> None:
         header.refused.append(f"the unique_key {header.setting('unique_key')!r} is an expression")
         return
     if is_expression:
-        header.remark(f"the unique_key joins columns, and is {list(key)} here", Weight.NOTE)
+        what = f"the unique_key joins columns, and is {list(key)} here: dbt_scd_id is another hash"
+        header.remark(what, Weight.DIFFERS)
     header.values |= {"unique_key": key[0] if len(key) == 1 else list(key), "strategy": strategy}
     if strategy == "timestamp":
         _timestamp(header)
@@ -66,11 +67,10 @@ def _check(header: ImportedHeader) -> None:
 
 def _own_columns(header: ImportedHeader, keeps_deleted: bool) -> None:
     named = {k: v for k, v in (header.setting("snapshot_meta_column_names") or {}).items() if v}
-    roles = ("valid_from", "valid_to", *(("is_deleted",) if keeps_deleted else ()))
+    roles = ["scd_id", "updated_at", "valid_from", "valid_to"]
+    roles += ["is_deleted"] if keeps_deleted else []
     names = {role: named.get(f"dbt_{role}", f"dbt_{role}") for role in roles}
     header.values["snapshot_meta_column_names"] = names
-    what = "new versions have no dbt_scd_id and dbt_updated_at: a key and its valid_from are enough"
-    header.remark(what, Weight.DIFFERS)
     if keeps_deleted:
         what = f"{names['is_deleted']} is a boolean, and a text 'True' or 'False' in dbt"
         header.remark(what, Weight.DIFFERS)

@@ -96,6 +96,7 @@ def _finished(
     node: DbtNode, renderer: Renderer, text: str, way: Way, why: str, seen: Seen
 ) -> ModelText:
     placeholders, since = renderer.placeholders, None
+    text = placeholders.with_written_relations(text)
     own = placeholders.word(node.unique_id)
     if node.materialized == "incremental":
         text, since = with_since(text, own)

@@ -11,11 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from dagster_models.dbt.project.manifest import DbtRelation, Manifest
 from dagster_models.dbt.project.names import NodeNames
 from dagster_models.dbt.text.errors import NotImportable
+from dagster_models.dbt.text.written_relations import (
+    PART,
+    Relations,
+    relations_by_name,
+    written_relations,
+)
 from dagster_models.errors import SqlSyntaxError
 from dagster_models.sql.literals import Layout, layout, needs_quotes
 from dagster_models.sql.parse import parse_sql
@@ -23,9 +30,8 @@ from dagster_models.sql.parse import parse_sql
 _RELATION = re.compile(r"zdbt(\d+)z")
 _VARIABLE = re.compile(r"zvar(\d+)z")
 #: A whole name of a table: quoted or plain parts before the placeholder.
-_PART = r"""(?:"[^"\n]+"|`[^`\n]+`|\[[^\]\n]+\]|[^\W\d]\w*)"""
 _WHOLE = re.compile(
-    rf"""(?<![\w"`.])(?:{_PART}\s*\.\s*)*"""
+    rf"""(?<![\w"`.])(?:{PART}\s*\.\s*)*"""
     rf"""(?:"zdbt(\d+)z"|`(?:[^`\n]*\.)?zdbt(\d+)z`|\[zdbt(\d+)z\]|zdbt(\d+)z)(?![\w"`])"""
 )
 _CTE = re.compile(
@@ -94,6 +100,18 @@ class Placeholders:
         self.variables_asked.append(Variable(name, value))
         return f"zvar{len(self.variables_asked) - 1}z"
 
+    def with_written_relations(self, text: str) -> str:
+        """The text in which the project's own relations that it names as they are, are placeholders
+        as well: here they are what the model reads."""
+        same_length = _VARIABLE.sub(lambda it: "0".rjust(len(it[0])), text)
+        for start, end, unique_id in written_relations(same_length, self.dialect, self._relations):
+            text = text[:start] + self.word(unique_id) + text[end:]
+        return text
+
+    @cached_property
+    def _relations(self) -> Relations:
+        return relations_by_name(self.manifest)
+
     def without_variables(self, text: str) -> str:
         """The text with the values of its variables."""
         return _VARIABLE.sub(lambda it: self.variables_asked[int(it[1])].text, text)
@@ -110,7 +128,7 @@ class Placeholders:
     def named(self, text: str) -> NamedText:
         """Put our names into a text. Raises NotImportable where a macro has changed a placeholder,
         and SqlSyntaxError for what has no tokens."""
-        return _Naming(self, text).result()
+        return _Naming(self, self.with_written_relations(text)).result()
 
     def identifier_of(self, number: int) -> str:
         unique_id = self.ids[number]

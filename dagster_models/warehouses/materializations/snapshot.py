@@ -14,7 +14,7 @@ is later than what the last writer has written, unless a clock was put back.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
@@ -35,9 +35,13 @@ from dagster_models.warehouses.materializations.keys import (
 )
 from dagster_models.warehouses.materializations.snapshot_columns import (
     FAR,
+    SCD_ID_TYPE,
     add_mark,
+    add_named,
     has_marks,
+    hash_of,
     open_end,
+    own_columns,
     refuse_another_table,
 )
 
@@ -66,7 +70,7 @@ def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -
     session.stage(content)
     query = _checked(session, session.staging, how, now)
     marked = has_marks(session, relation, how, query.names)
-    own = (how.valid_from, how.valid_to, *([how.is_deleted] if marked else []))
+    own = own_columns(how, marked)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), own=own)
     write = _Versions.of(session, relation, how, query, columns, marked)
     counts = write.changes()
@@ -120,6 +124,14 @@ class _Returned:
         zone = " AT TIME ZONE 'UTC'" if self.with_zone else ""
         return f"CAST({column}{zone} AS TIMESTAMP)"
 
+    def version_id(self, row: str, moment: str) -> str:
+        """What dbt's `snapshot_hash_arguments` makes of a version that begins at that moment."""
+        text = f"CAST({moment} AS VARCHAR)"
+        if self.updated_at:  # dbt takes its text as it is, with a zone or as a date
+            given = f"CAST({row}{quote(self.updated_at)} AS VARCHAR)"
+            text = f"CASE WHEN {moment} = {self.born(row)} THEN {given} ELSE {text} END"
+        return hash_of([*(f"{row}{quote(key)}" for key in self.keys), text])
+
 
 def _checked(session: Hooks, relation: Relation, how: Snapshot, now: str) -> _Returned:
     """What was returned, in *relation*. Raises WarehouseError if no versions can be made of it."""
@@ -152,8 +164,8 @@ def _checked(session: Hooks, relation: Relation, how: Snapshot, now: str) -> _Re
 
 
 def _role(how: Snapshot, name: str) -> str:
-    roles = ("valid_from", "valid_to", "is_deleted")
-    return next(role for role in roles if getattr(how, role).lower() == name.lower())
+    named = how.meta_columns.items()
+    return next(role for role, own in named if own.lower() == name.lower())
 
 
 def _has_zone(updated_at: str, type_: str) -> bool:
@@ -174,6 +186,12 @@ def _begin(session: Hooks, relation: Relation, how: Snapshot, query: _Returned) 
     """Make open versions of the rows of a table that is new."""
     valid_from = quote(how.valid_from)
     table = f"ALTER TABLE {quoted(relation)}"
+    add_named(session, relation, how)
+    if how.scd_id:
+        identity = query.version_id("", query.born())
+        session.fill_column(relation, quote(how.scd_id), SCD_ID_TYPE, identity)
+    if how.scd_updated_at:
+        session.fill_column(relation, quote(how.scd_updated_at), "TIMESTAMP", query.born())
     session.add_column(relation, valid_from, "TIMESTAMP", query.now)
     session.change(f"{table} ALTER COLUMN {valid_from} DROP DEFAULT")
     if query.updated_at:
@@ -214,10 +232,11 @@ class _Versions:
         returned = [(name, "") for name in query.names]
         compared = columns_named(returned, how.check_cols, of="check_cols: the query") or columns
         there = [name for name, _ in session.columns(relation)]
+        add_named(session, relation, how)  # first: DuckDB adds no column behind one with a default
         if how.hard_deletes == "new_record" and not has_marks:
             add_mark(session, relation, how)
             has_marks = True
-        own = (how.valid_from, how.valid_to, *([how.is_deleted] if has_marks else []))
+        own = own_columns(how, has_marks)
         change = replace(session.staging, name="dagster_models_change")
         return cls(
             session,
@@ -359,16 +378,38 @@ class _Versions:
         )
 
     def _add(self) -> str:
-        return self._insert("n", self.columns, "false", f"{self.new} AS n", f"c.{_WHAT} <> 'gone'")
+        born = self.query.born("n.") if self.query.updated_at else f"c.{_AT}"
+        begun = {
+            self.how.scd_id: self.query.version_id("n.", f"c.{_AT}"),
+            self.how.scd_updated_at: born,
+        }
+        source, where = f"{self.new} AS n", f"c.{_WHAT} <> 'gone'"
+        return self._insert("n", self.columns, begun, "false", source, where)
 
     def _mark(self) -> str:
         """The last values of what is gone, in a version that says so."""
         ended = f"c.{_WHAT} = 'gone' AND t.{self._valid_to} = c.{_AT}"
-        return self._insert("t", self.kept, "true", f"{self.table} AS t", ended)
+        begun = {self.how.scd_updated_at: f"c.{_AT}"}
+        if self.how.scd_id:  # dbt hashes the last identity, which older versions may not have
+            keys = [f"t.{key}" for key in self.keys]
+            last = f"coalesce(t.{quote(self.how.scd_id)}, {hash_of(keys)})"
+            begun[self.how.scd_id] = hash_of([last, f"c.{_AT}"])
+        return self._insert("t", self.kept, begun, "true", f"{self.table} AS t", ended)
 
-    def _insert(self, row: str, columns: Sequence[str], mark: str, source: str, where: str) -> str:
-        names = [*columns, self._valid_from, self._valid_to]
-        values = [*(f"{row}.{name}" for name in columns), f"c.{_AT}", open_end(self.how)]
+    def _insert(
+        self,
+        row: str,
+        columns: Sequence[str],
+        begun: Mapping[str, str],
+        mark: str,
+        source: str,
+        where: str,
+    ) -> str:
+        """*begun*: the values of the columns that a snapshot has only if they are named."""
+        own = {quote(name): value for name, value in begun.items() if name}
+        names = [*columns, *own, self._valid_from, self._valid_to]
+        values = [f"{row}.{name}" for name in columns]
+        values += [*own.values(), f"c.{_AT}", open_end(self.how)]
         if self.has_marks:
             names.append(quote(self.how.is_deleted))
             values.append(mark)

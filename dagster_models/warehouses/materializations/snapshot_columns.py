@@ -15,6 +15,30 @@ from dagster_models.warehouses.materializations.hooks import Hooks
 FAR = "TIMESTAMP '2200-01-01'"
 
 
+#: The type of dbt's hash.
+SCD_ID_TYPE = "TEXT"
+
+
+def own_columns(how: Snapshot, has_marks: bool) -> tuple[str, ...]:
+    """The names of those that the table has, with the mark that an earlier build has added."""
+    named = {**how.meta_columns, "is_deleted": how.is_deleted if has_marks else ""}
+    return tuple(name for name in named.values() if name)
+
+
+def hash_of(values: Sequence[str], text_type: str = "VARCHAR") -> str:
+    """dbt's `snapshot_hash_arguments`: the hash of the values' texts."""
+    texts = " || '|' || ".join(f"coalesce(CAST({it} AS {text_type}), '')" for it in values)
+    return f"md5({texts})"
+
+
+def add_named(session: Hooks, relation: Relation, how: Snapshot) -> None:
+    """Add the columns that a snapshot has only if they are named; older versions have NULL."""
+    there = {session.folded(name) for name, _ in session.columns(relation)}
+    for name, type_ in ((how.scd_id, SCD_ID_TYPE), (how.scd_updated_at, "TIMESTAMP")):
+        if name and session.folded(name) not in there:
+            session.add_column(relation, quote(name), type_, f"CAST(NULL AS {type_})")
+
+
 def add_mark(session: Hooks, relation: Relation, how: Snapshot) -> None:
     session.add_column(relation, quote(how.is_deleted), "BOOLEAN", "false")
 

@@ -8,6 +8,7 @@ table (``cloning``); Spark writes those anew whose versions end, and new version
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from dagster_models.warehouses.materializations.keys import (
     refuse_null_keys,
     refuse_rows,
 )
+from dagster_models.warehouses.materializations.snapshot_columns import hash_of, own_columns
 from dagster_models.warehouses.spark.cloning import has_mark
 from dagster_models.warehouses.spark.fitting import fit, same_key
 from dagster_models.warehouses.spark.writing import Stage
@@ -57,7 +59,9 @@ def build(session: SparkSession, task: BuildTask, how: Snapshot) -> Staged:
     marks = (how.is_deleted,) if how.hard_deletes == "new_record" else ()
     if found != "table":
         first = session.begin_scratch(relation)
-        versions = [f"{query.born} AS {quote(how.valid_from)}", _end(how)]
+        begun = {how.scd_id: query.version_id(query.born), how.scd_updated_at: query.born}
+        versions = [f"{value} AS {quote(name)}" for name, value in begun.items() if name]
+        versions += [f"{query.born} AS {quote(how.valid_from)}", _end(how)]
         versions += [f"false AS {quote(name)}" for name in marks]
         sql = f"SELECT n.*, {', '.join(versions)} FROM {quoted(new.name)} AS n"
         rows = session.fill(first, Query(sql))
@@ -72,21 +76,29 @@ def _added(
     relation = task.relation
     columns = session.columns(relation)
     marked = _has_mark(session, relation, how, query.names)
-    own = {how.valid_from, how.valid_to, *([how.is_deleted] if marked else [])}
+    own = own_columns(how, marked)
     theirs = [(name, type_) for name, type_ in columns if name not in own]
     of_python = not isinstance(task.content, Query)
     fitted = fit(session, relation, how, theirs, new.name, of_python=of_python)
     shaped = session.shaped(new, fitted.rows(quoted(new.name)), fitted)
     keys = tuple(columns_named(theirs, query.keys))
-    write = _SparkVersions(session, relation, how, shaped.name, keys, query, marked)
+    has_ids = how.scd_id.lower() in {name.lower() for name, _ in columns}
+    write = _SparkVersions(session, relation, how, shaped.name, keys, query, marked, has_ids)
     found = write.found([name for name, _ in theirs])
     counts = write.counts(found)
     kept, marks = [*fitted.kept], list[str]()
     kept += [f"t.{quote(name)}" for name, _ in columns if name in own]
+    there = {name.lower() for name, _ in columns}
+    lacking = [
+        f"CAST(NULL AS {type_}) AS {quote(name)}"
+        for name, type_ in ((how.scd_id, "STRING"), (how.scd_updated_at, "TIMESTAMP_NTZ"))
+        if name and name.lower() not in there
+    ]
+    kept += lacking
     if how.hard_deletes == "new_record" and not marked:
         kept.append(f"false AS {quote(how.is_deleted)}")
         marks.append(how.is_deleted)
-    rewrites = fitted.rewrites or bool(marks)
+    rewrites = fitted.rewrites or bool(marks or lacking)
     fitted = replace(fitted, kept=tuple(kept), rewrites=rewrites)
     session.begin_copy(relation, fitted, shaped, marks)
     write.close(found)
@@ -165,6 +177,14 @@ class _RowsGiven:
     born: str
     updated_at: str = ""  #: "" where the strategy is check
 
+    def version_id(self, moment: str) -> str:
+        """What dbt's `snapshot_hash_arguments` makes of a version of the row n that begins then."""
+        text = f"CAST({moment} AS STRING)"
+        if self.updated_at:  # dbt takes its text as it is
+            given = f"CAST(n.{quote(self.updated_at)} AS STRING)"
+            text = f"CASE WHEN {moment} = {self.born} THEN {given} ELSE {text} END"
+        return hash_of([*(f"n.{quote(key)}" for key in self.keys), text], "STRING")
+
 
 def _checked(session: SparkSession, new: Relation, how: Snapshot, now: str) -> _RowsGiven:
     columns = session.columns(new)
@@ -216,6 +236,7 @@ class _SparkVersions:
     keys: tuple[str, ...]
     query: _RowsGiven
     marked: bool
+    has_ids: bool  #: whether the table has the column of dbt's hashes before this build
 
     @property
     def _from(self) -> str:
@@ -327,17 +348,36 @@ class _SparkVersions:
         )
 
     def add(self, found: Relation, columns: list[str]) -> None:
-        self._put(found, "n", self.new, columns, "false", f"c.{_WHAT} <> 'gone'")
+        begun = {
+            self.how.scd_id: self.query.version_id(f"c.{_AT}"),
+            self.how.scd_updated_at: self.query.born if self.query.updated_at else f"c.{_AT}",
+        }
+        self._put(found, "n", self.new, columns, begun, "false", f"c.{_WHAT} <> 'gone'")
 
     def mark(self, found: Relation, columns: list[str]) -> None:
         """The last values of what is gone, in a version that says so."""
         where = f"c.{_WHAT} = 'gone' AND {self._is_open} AND NOT {self._is_mark}"
-        self._put(found, "t", self.relation, columns, "true", where)
+        begun = {self.how.scd_updated_at: f"c.{_AT}"}
+        if self.how.scd_id:  # dbt hashes the last identity, which older versions may not have
+            last = hash_of([f"t.{quote(key)}" for key in self.keys], "STRING")
+            if self.has_ids:
+                last = f"coalesce(t.{quote(self.how.scd_id)}, {last})"
+            begun[self.how.scd_id] = hash_of([last, f"c.{_AT}"], "STRING")
+        self._put(found, "t", self.relation, columns, begun, "true", where)
 
     def _put(
-        self, found: Relation, row: str, of: Relation, columns: list[str], mark: str, where: str
+        self,
+        found: Relation,
+        row: str,
+        of: Relation,
+        columns: list[str],
+        begun: Mapping[str, str],
+        mark: str,
+        where: str,
     ) -> None:
+        """*begun*: the values of the columns that a snapshot has only if they are named."""
         listed = [f"{row}.{quote(name)}" for name in columns]
+        listed += [f"{value} AS {quote(name)}" for name, value in begun.items() if name]
         listed += [f"c.{_AT} AS {quote(self.how.valid_from)}", _end(self.how)]
         if self.marked or self.how.hard_deletes == "new_record":
             listed.append(f"{mark} AS {quote(self.how.is_deleted)}")
