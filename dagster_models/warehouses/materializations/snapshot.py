@@ -13,7 +13,6 @@ is later than what the last writer has written, unless a clock was put back.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -27,12 +26,7 @@ from dagster_models.warehouses.base import Staged, quote, quoted
 from dagster_models.warehouses.materializations.columns import columns_named, fit
 from dagster_models.warehouses.materializations.hooks import Hooks
 from dagster_models.warehouses.materializations.incremental import refuse_another_reading
-from dagster_models.warehouses.materializations.keys import (
-    key_examples,
-    refuse_duplicate_keys,
-    refuse_null_keys,
-    refuse_rows,
-)
+from dagster_models.warehouses.materializations.keys import key_examples
 from dagster_models.warehouses.materializations.snapshot_columns import (
     FAR,
     SCD_ID_TYPE,
@@ -44,9 +38,8 @@ from dagster_models.warehouses.materializations.snapshot_columns import (
     own_columns,
     refuse_another_table,
 )
+from dagster_models.warehouses.materializations.snapshot_query import Returned, checked
 
-_WITH_ZONE = re.compile(r"timestamp.* with time zone", re.IGNORECASE)
-_TIME = re.compile(r"(timestamp|date\b)", re.IGNORECASE)
 #: The columns of the table of changes, besides the key: they must not meet a user's.
 _WHAT, _AT = "dagster_models_what", "dagster_models_at"
 
@@ -64,11 +57,11 @@ def build(session: Hooks, relation: Relation, how: Snapshot, content: Content) -
     now = f"TIMESTAMP '{how.now or format(utc_now(), '%Y-%m-%d %H:%M:%S.%f')}'"
     if found != "table":
         rows = session.replace_table(relation, content)
-        _begin(session, relation, how, _checked(session, relation, how, now))
+        _begin(session, relation, how, checked(session, relation, how, now))
         return Staged(relation, rows, Changes("snapshot", None, rows, 0, 0))
     refuse_another_table(session, relation, how)
     session.stage(content)
-    query = _checked(session, session.staging, how, now)
+    query = checked(session, session.staging, how, now)
     marked = has_marks(session, relation, how, query.names)
     own = own_columns(how, marked)
     columns = fit(session, relation, how, of_python=not isinstance(content, Query), own=own)
@@ -102,87 +95,10 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-# What the query returns --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Returned:
-    """The columns of the query; ``now`` is SQL."""
-
-    names: tuple[str, ...]
-    keys: tuple[str, ...]
-    now: str
-    updated_at: str = ""  #: "" where the strategy is check
-    with_zone: bool = False
-
-    def born(self, row: str = "") -> str:
-        """The moment, in UTC, at which a row that is new begins. One without a zone is taken as it
-        stands."""
-        if not self.updated_at:
-            return self.now
-        column = f"{row}{quote(self.updated_at)}"
-        zone = " AT TIME ZONE 'UTC'" if self.with_zone else ""
-        return f"CAST({column}{zone} AS TIMESTAMP)"
-
-    def version_id(self, row: str, moment: str) -> str:
-        """What dbt's `snapshot_hash_arguments` makes of a version that begins at that moment."""
-        text = f"CAST({moment} AS VARCHAR)"
-        if self.updated_at:  # dbt takes its text as it is, with a zone or as a date
-            given = f"CAST({row}{quote(self.updated_at)} AS VARCHAR)"
-            text = f"CASE WHEN {moment} = {self.born(row)} THEN {given} ELSE {text} END"
-        return hash_of([*(f"{row}{quote(key)}" for key in self.keys), text])
-
-
-def _checked(session: Hooks, relation: Relation, how: Snapshot, now: str) -> _Returned:
-    """What was returned, in *relation*. Raises WarehouseError if no versions can be made of it."""
-    columns = session.columns(relation)
-    names = [name for name, _ in columns]
-    keys = columns_named(columns, how.unique_key, of="unique_key: the query")
-    own = {session.folded(name) for name in how.own_columns}
-    for name in names:
-        if session.folded(name) in own:
-            raise WarehouseError(
-                ErrorKind.BAD_COLUMN,
-                f"the query returns a column `{name}`, and this is the name of a column that the"
-                " snapshot adds. Nothing was changed: rename it in the query, or the snapshot's"
-                f" with `snapshot_meta_column_names: {{{_role(how, name)}: ...}}`",
-                name="OwnColumn",
-            )
-    refuse_null_keys(session, relation, keys, names)
-    why = "A snapshot could keep any of these rows"
-    refuse_duplicate_keys(session, relation, keys, why, "")
-    if not how.updated_at:
-        return _Returned(tuple(names), tuple(keys), now)
-    (updated_at,) = columns_named(columns, [how.updated_at], of="updated_at: the query")
-    with_zone = _has_zone(updated_at, dict(columns)[updated_at])
-    query = _Returned(tuple(names), tuple(keys), now, updated_at, with_zone)
-    known = f"isfinite({query.born()}) AND {query.born()} < {FAR}"
-    what = f"NULL in updated_at ({updated_at}), or no moment before the year 2200"
-    shown = (*keys, updated_at, *names)
-    refuse_rows(session, relation, f"NOT coalesce({known}, false)", shown, what, "NoMoment")
-    return query
-
-
-def _role(how: Snapshot, name: str) -> str:
-    named = how.meta_columns.items()
-    return next(role for role, own in named if own.lower() == name.lower())
-
-
-def _has_zone(updated_at: str, type_: str) -> bool:
-    if _TIME.match(type_):
-        return _WITH_ZONE.match(type_) is not None
-    raise WarehouseError(
-        ErrorKind.BAD_COLUMN,
-        f"updated_at: `{updated_at}` is of the type {type_}, which is no moment. Nothing was"
-        " changed: cast it to a timestamp in the query, or use `strategy: check`",
-        name="NoMoment",
-    )
-
-
 # The table ---------------------------------------------------------------------------------------
 
 
-def _begin(session: Hooks, relation: Relation, how: Snapshot, query: _Returned) -> None:
+def _begin(session: Hooks, relation: Relation, how: Snapshot, query: Returned) -> None:
     """Make open versions of the rows of a table that is new."""
     valid_from = quote(how.valid_from)
     table = f"ALTER TABLE {quoted(relation)}"
@@ -216,7 +132,7 @@ class _Versions:
     columns: tuple[str, ...]  #: that are written
     compared: tuple[str, ...]  #: for the strategy check
     kept: tuple[str, ...]  #: of a version, besides those of the snapshot
-    query: _Returned
+    query: Returned
     has_marks: bool
 
     @classmethod
@@ -225,7 +141,7 @@ class _Versions:
         session: Hooks,
         relation: Relation,
         how: Snapshot,
-        query: _Returned,
+        query: Returned,
         columns: Sequence[str],
         has_marks: bool,
     ) -> _Versions:

@@ -24,19 +24,16 @@ from dagster_models.warehouses.materializations.columns import columns_named
 from dagster_models.warehouses.materializations.incremental import refuse_another_reading
 from dagster_models.warehouses.materializations.keys import (
     key_examples,
-    refuse_duplicate_keys,
-    refuse_null_keys,
-    refuse_rows,
 )
 from dagster_models.warehouses.materializations.snapshot_columns import hash_of, own_columns
 from dagster_models.warehouses.spark.cloning import has_mark
 from dagster_models.warehouses.spark.fitting import fit, same_key
+from dagster_models.warehouses.spark.snapshot_query import FAR, RowsGiven, checked
 from dagster_models.warehouses.spark.writing import Stage
 
 if TYPE_CHECKING:
     from dagster_models.warehouses.spark.session import SparkSession
 
-_FAR = "TIMESTAMP_NTZ '2200-01-01 00:00:00'"
 _WHAT, _AT = "dagster_models_what", "dagster_models_at"
 
 
@@ -55,7 +52,7 @@ def build(session: SparkSession, task: BuildTask, how: Snapshot) -> Staged:
         _refuse_another_table(session, relation, how)
     new = session.begin_scratch(relation)
     session.fill(new, task.content)
-    query = _checked(session, new.name, how, now)
+    query = checked(session, new.name, how, now)
     marks = (how.is_deleted,) if how.hard_deletes == "new_record" else ()
     if found != "table":
         first = session.begin_scratch(relation)
@@ -71,7 +68,7 @@ def build(session: SparkSession, task: BuildTask, how: Snapshot) -> Staged:
 
 
 def _added(
-    session: SparkSession, task: BuildTask, how: Snapshot, query: _RowsGiven, new: Stage
+    session: SparkSession, task: BuildTask, how: Snapshot, query: RowsGiven, new: Stage
 ) -> Staged:
     relation = task.relation
     columns = session.columns(relation)
@@ -116,7 +113,7 @@ def read(session: SparkSession, relation: Relation, how: Snapshot) -> Reading:
         return Reading(whole=True)
     _refuse_another_table(session, relation, how)
     valid_to = quote(how.valid_to)
-    counted = f"count(*), count(*) FILTER (WHERE {valid_to} IS NULL OR {valid_to} >= {_FAR})"
+    counted = f"count(*), count(*) FILTER (WHERE {valid_to} IS NULL OR {valid_to} >= {FAR})"
     count, still_open = session.rows(f"SELECT {counted} FROM {quoted(relation)}")[0]
     return Reading(whole=True, seen=f"{count} versions, {still_open} open")
 
@@ -164,64 +161,6 @@ def _has_mark(
     )
 
 
-# What the query returns --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _RowsGiven:
-    """The columns of the query; ``now`` is SQL, ``born`` the moment at which the row n begins."""
-
-    names: tuple[str, ...]
-    keys: tuple[str, ...]
-    now: str
-    born: str
-    updated_at: str = ""  #: "" where the strategy is check
-
-    def version_id(self, moment: str) -> str:
-        """What dbt's `snapshot_hash_arguments` makes of a version of the row n that begins then."""
-        text = f"CAST({moment} AS STRING)"
-        if self.updated_at:  # dbt takes its text as it is
-            given = f"CAST(n.{quote(self.updated_at)} AS STRING)"
-            text = f"CASE WHEN {moment} = {self.born} THEN {given} ELSE {text} END"
-        return hash_of([*(f"n.{quote(key)}" for key in self.keys), text], "STRING")
-
-
-def _checked(session: SparkSession, new: Relation, how: Snapshot, now: str) -> _RowsGiven:
-    columns = session.columns(new)
-    names = [name for name, _ in columns]
-    keys = columns_named(columns, how.unique_key, of="unique_key: the query")
-    own = {name.lower() for name in how.own_columns}
-    for name in names:
-        if name.lower() in own:
-            raise WarehouseError(
-                ErrorKind.BAD_COLUMN,
-                f"the query returns a column `{name}`, and this is the name of a column that the"
-                " snapshot adds. Nothing was changed: rename it in the query, or the snapshot's"
-                " with `snapshot_meta_column_names`",
-                name="OwnColumn",
-            )
-    refuse_null_keys(session, new, keys, names)
-    refuse_duplicate_keys(session, new, keys, "A snapshot could keep any of these rows", "")
-    if not how.updated_at:
-        return _RowsGiven(tuple(names), tuple(keys), now, now)
-    (updated_at,) = columns_named(columns, [how.updated_at], of="updated_at: the query")
-    type_ = dict(columns)[updated_at]
-    if not type_.startswith(("timestamp", "date")):
-        raise WarehouseError(
-            ErrorKind.BAD_COLUMN,
-            f"updated_at: `{updated_at}` is of the type {type_}, which is no moment. Nothing was"
-            " changed: cast it to a timestamp in the query, or use `strategy: check`",
-            name="NoMoment",
-        )
-    # The session's time zone is UTC.
-    known = f"CAST({quote(updated_at)} AS TIMESTAMP_NTZ) < {_FAR}"
-    what = f"NULL in updated_at ({updated_at}), or no moment before the year 2200"
-    shown = (*keys, updated_at, *names)
-    refuse_rows(session, new, f"NOT coalesce({known}, false)", shown, what, "NoMoment")
-    born = f"CAST(n.{quote(updated_at)} AS TIMESTAMP_NTZ)"
-    return _RowsGiven(tuple(names), tuple(keys), now, born, updated_at)
-
-
 # The versions ------------------------------------------------------------------------------------
 
 
@@ -234,7 +173,7 @@ class _SparkVersions:
     how: Snapshot
     new: Relation
     keys: tuple[str, ...]
-    query: _RowsGiven
+    query: RowsGiven
     marked: bool
     has_ids: bool  #: whether the table has the column of dbt's hashes before this build
 
@@ -248,7 +187,7 @@ class _SparkVersions:
 
     @property
     def _is_open(self) -> str:
-        return f"({self._to} IS NULL OR {self._to} >= {_FAR})"
+        return f"({self._to} IS NULL OR {self._to} >= {FAR})"
 
     @property
     def _is_mark(self) -> str:
